@@ -1,0 +1,173 @@
+/** The domain: what an execution is, and the one function through which its status changes. */
+
+/** Statuses in the order in which an execution can pass through them; the last four are ends. */
+export const EXECUTION_STATUSES = [
+  'wake_in_progress',
+  'queued',
+  'running',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'expired',
+] as const;
+export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number];
+export type TerminalStatus = 'succeeded' | 'failed' | 'cancelled' | 'expired';
+
+/** Why a command ended otherwise than well (contract §2): the `error_code` of an Execution. */
+export const FAILURE_CODES = [
+  'nonzero_exit',
+  'signaled',
+  'timeout',
+  'command_not_found',
+  'permission_denied',
+  'cwd_not_found',
+  'argument_list_too_long',
+  'spawn_failed',
+  'policy_denied',
+  'agent_lost',
+  'user_not_found',
+  'agent_stopped',
+  'machine_removed',
+  'cancelled',
+  'expired',
+] as const;
+export type FailureCode = (typeof FAILURE_CODES)[number];
+
+/** Bytes the process produced on one stream, and whether some of them were not kept. */
+export interface StreamCount {
+  bytes: number;
+  truncated: boolean;
+}
+
+/** How a command ended, as the agent reports it or the server decides it. */
+export interface Outcome {
+  status: TerminalStatus;
+  exitCode?: number;
+  signal?: number;
+  errorCode?: FailureCode;
+  errorMessage?: string;
+}
+
+/** The part of an execution that `transition` reads and writes; times are ms since the epoch, on the server's clock. */
+export interface ExecutionState extends Partial<Omit<Outcome, 'status'>> {
+  status: ExecutionStatus;
+  createdAt: number;
+  expiresAt: number;
+  startedAt?: number;
+  completedAt?: number;
+  /** Set when somebody asked to cancel before the end was known. */
+  cancelRequestedAt?: number;
+  /** The runner instance it was dispatched to; the fence of "at most once". */
+  dispatchedTo?: string;
+}
+
+export type ExecutionInput =
+  | { type: 'machine_connected' }
+  | { type: 'dispatched'; runnerInstance: string }
+  | { type: 'cancel_requested' }
+  | { type: 'started' }
+  | { type: 'ended'; outcome: Outcome }
+  | { type: 'expired' }
+  | { type: 'undelivered' }
+  | { type: 'agent_lost'; reason: string }
+  | { type: 'machine_removed' };
+
+export type Refusal =
+  /** Already at an end: nothing changes any more. */
+  | 'terminal'
+  /** The input is not legal in the present status, or repeats what has happened. */
+  | 'not_applicable';
+
+export type Transition<S extends ExecutionState> =
+  /** `changed`: the status is another one, so the log gets a lifecycle event. */
+  { ok: true; next: S; changed: boolean } | { ok: false; refusal: Refusal };
+
+/** Whether `status` is an end. */
+export function isTerminal(status: ExecutionStatus): status is TerminalStatus {
+  return status === 'succeeded' || status === 'failed' || status === 'cancelled' || status === 'expired';
+}
+
+/**
+ * The next state of an execution after `input`, at `now` (ms since the epoch); pure and total.
+ * A refusal means that the input changes nothing: it came late, twice, or out of place.
+ */
+export function transition<S extends ExecutionState>(state: S, input: ExecutionInput, now: number): Transition<S> {
+  if (isTerminal(state.status)) return { ok: false, refusal: 'terminal' };
+  switch (input.type) {
+    case 'machine_connected':
+      return state.status === 'wake_in_progress' ? moved({ ...state, status: 'queued' }) : refused();
+    case 'dispatched':
+      return state.status === 'queued' && state.dispatchedTo === undefined
+        ? { ok: true, changed: false, next: { ...state, dispatchedTo: input.runnerInstance } }
+        : refused();
+    case 'cancel_requested':
+      return cancelRequested(state, now);
+    case 'started':
+      return state.status === 'queued' && state.dispatchedTo !== undefined
+        ? moved({ ...state, status: 'running', startedAt: now })
+        : refused();
+    case 'ended':
+      return state.dispatchedTo === undefined ? refused() : ended(state, input.outcome, now);
+    case 'expired':
+      return state.dispatchedTo === undefined && now >= state.expiresAt ? ended(state, EXPIRED, now) : refused();
+    case 'undelivered':
+      return undelivered(state, now);
+    case 'agent_lost':
+      return state.dispatchedTo === undefined
+        ? refused()
+        : ended(state, { status: 'failed', errorCode: 'agent_lost', errorMessage: input.reason }, now);
+    case 'machine_removed':
+      return ended(state, state.dispatchedTo === undefined ? REMOVED_WAITING : REMOVED_RUNNING, now);
+  }
+}
+
+const CANCELLED: Outcome = {
+  status: 'cancelled',
+  errorCode: 'cancelled',
+  errorMessage: 'The execution was cancelled before it started.',
+};
+const EXPIRED: Outcome = {
+  status: 'expired',
+  errorCode: 'expired',
+  errorMessage: 'The execution was not started by its expires_at.',
+};
+const REMOVED_WAITING: Outcome = {
+  status: 'cancelled',
+  errorCode: 'machine_removed',
+  errorMessage: 'The machine was removed before the command was started.',
+};
+const REMOVED_RUNNING: Outcome = {
+  status: 'failed',
+  errorCode: 'machine_removed',
+  errorMessage: 'The machine was removed while the command was on it.',
+};
+
+/** What waits is cancelled at once; what was handed to an agent is only marked, for the agent knows whether it runs. */
+function cancelRequested<S extends ExecutionState>(state: S, now: number): Transition<S> {
+  if (state.dispatchedTo === undefined) return ended(state, CANCELLED, now);
+  if (state.cancelRequestedAt !== undefined) return refused();
+  return { ok: true, changed: false, next: { ...state, cancelRequestedAt: now } };
+}
+
+/**
+ * The agent has proved that the start never arrived. Whoever asked to cancel meanwhile gets that, a passed deadline
+ * expires it; otherwise nothing changes (it is sent again under the same mark).
+ */
+function undelivered<S extends ExecutionState>(state: S, now: number): Transition<S> {
+  if (state.status !== 'queued' || state.dispatchedTo === undefined) return refused();
+  if (state.cancelRequestedAt !== undefined) return ended(state, CANCELLED, now);
+  if (now >= state.expiresAt) return ended(state, EXPIRED, now);
+  return refused();
+}
+
+function ended<S extends ExecutionState>(state: S, outcome: Outcome, now: number): Transition<S> {
+  return moved({ ...state, ...outcome, completedAt: now });
+}
+
+function moved<S extends ExecutionState>(next: S): Transition<S> {
+  return { ok: true, changed: true, next };
+}
+
+function refused<S extends ExecutionState>(): Transition<S> {
+  return { ok: false, refusal: 'not_applicable' };
+}

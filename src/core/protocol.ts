@@ -1,0 +1,273 @@
+/**
+ * The protocol between server and agent: every control frame, both ways, with its one parse and one encode.
+ * docs/PROTOCOL.md is normative; this file is what both ends run. Output travels as records (report.ts).
+ */
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+/** The versions this build speaks: what both ends share, the highest of it, is used. */
+export const PROTOCOL_VERSION = { min: 1, max: 1 } as const;
+
+/** WebSocket close codes of ours (4000-4999 are free for applications, RFC 6455 §7.4.2). */
+export const CLOSE = {
+  /** The server stops or restarts: come back (RFC 6455 registry: Service Restart). */
+  restart: 1012,
+  /** A message is larger than either side accepts. */
+  tooLarge: 1009,
+  /** A frame that is no frame, or not legal here: a fault in the peer. */
+  badFrame: 4400,
+  /** The credential was revoked or replaced while connected. */
+  revoked: 4401,
+  /** A report on an execution that is not this machine's. */
+  foreignExecution: 4403,
+  /** No protocol version in common. */
+  version: 4406,
+  /** No hello in time, or silence for two heartbeats. */
+  timeout: 4408,
+  /** Another runner instance with this credential is connected. */
+  duplicate: 4409,
+  /** The machine was removed. */
+  removed: 4410,
+  /** This instance came back over a new link, which takes the place of this one. */
+  replaced: 4411,
+  /** Too many frames in too short a time. */
+  tooManyFrames: 4429,
+} as const;
+
+const ExecutionId = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$', maxLength: 253 });
+const Instance = Type.String({ minLength: 1, maxLength: 64 });
+const Count = Type.Integer({ minimum: 0 });
+const strict = { additionalProperties: false } as const;
+/** Frames may gain fields in a later minor version; unknown ones are ignored. */
+const open = {} as const;
+
+/** An execution that the runner has and the server has not yet acknowledged in full. */
+export const HeldSchema = Type.Object(
+  {
+    execution_id: ExecutionId,
+    /** waiting: taken on, not started; running; ended: only its reports are still here. */
+    state: Type.Union([Type.Literal('waiting'), Type.Literal('running'), Type.Literal('ended')]),
+    /** The highest report number written to the journal; 0 for none. */
+    reported: Count,
+  },
+  open,
+);
+export type Held = Static<typeof HeldSchema>;
+
+export const MachineFactsSchema = Type.Object(
+  { vcpu: Type.Number({ minimum: 0 }), memory_mib: Count, storage_gib: Count },
+  open,
+);
+export type MachineFacts = Static<typeof MachineFactsSchema>;
+
+/** agent → server, the first frame of a connection. */
+export const HelloSchema = Type.Object(
+  {
+    type: Type.Literal('hello'),
+    protocol: Type.Object({ min: Type.Integer({ minimum: 1 }), max: Type.Integer({ minimum: 1 }) }, open),
+    version: Type.String({ maxLength: 64 }),
+    runner_instance: Instance,
+    boot_id: Type.String({ maxLength: 64 }),
+    /** The highest dispatch number that this runner instance has taken on; what is above never arrived. */
+    last_dispatch_number: Count,
+    /** The runner's clock, ms since the epoch, when it made this frame. */
+    clock_ms: Type.Number(),
+    max_concurrency: Type.Integer({ minimum: 1 }),
+    facts: MachineFactsSchema,
+    held: Type.Array(HeldSchema, { maxItems: 100_000 }),
+  },
+  open,
+);
+export type Hello = Static<typeof HelloSchema>;
+
+/** agent → server: whether new work is taken (not while it stops, or its disk is full). */
+export const CapacitySchema = Type.Object(
+  {
+    type: Type.Literal('capacity'),
+    accepting: Type.Boolean(),
+    reason: Type.Optional(Type.Union([Type.Literal('stopping'), Type.Literal('disk_full')])),
+  },
+  open,
+);
+export type Capacity = Static<typeof CapacitySchema>;
+
+/** agent → server: how much of a live stdin the runner has taken over, in bytes from its start. */
+export const StdinAckSchema = Type.Object(
+  { type: Type.Literal('stdin_ack'), execution_id: ExecutionId, offset: Count, closed: Type.Boolean() },
+  open,
+);
+export type StdinAck = Static<typeof StdinAckSchema>;
+
+export const AgentFrameSchema = Type.Union([HelloSchema, CapacitySchema, StdinAckSchema]);
+export type AgentFrame = Static<typeof AgentFrameSchema>;
+
+/** server → agent, the answer to hello. */
+export const WelcomeSchema = Type.Object(
+  {
+    type: Type.Literal('welcome'),
+    protocol: Type.Integer({ minimum: 1 }),
+    version: Type.String({ maxLength: 64 }),
+    heartbeat_ms: Type.Integer({ minimum: 100 }),
+    /** Bytes of records the agent may have sent and not seen acknowledged: in all, and per execution. */
+    window_bytes: Type.Integer({ minimum: 1 }),
+    execution_window_bytes: Type.Integer({ minimum: 1 }),
+    /** For what is held and still of interest: the number up to which its reports are on the server's disk. */
+    acks: Type.Array(Type.Tuple([ExecutionId, Count])),
+    /** Held, but over or unknown for the server: end what runs, drop what was to be reported. */
+    forget: Type.Array(ExecutionId),
+  },
+  open,
+);
+export type Welcome = Static<typeof WelcomeSchema>;
+
+/** server → agent: run this. The bytes attached to the frame are its stdin. */
+export const StartSchema = Type.Object(
+  {
+    type: Type.Literal('start'),
+    execution_id: ExecutionId,
+    /** Only this runner instance may run it. */
+    runner_instance: Instance,
+    /** Rises per machine with every dispatch. */
+    dispatch_number: Type.Integer({ minimum: 1 }),
+    command: Type.Array(Type.String(), { minItems: 1 }),
+    env: Type.Optional(Type.Record(Type.String(), Type.String())),
+    cwd: Type.Optional(Type.String()),
+    user: Type.Optional(Type.String()),
+    /** ms from process start; absent: no limit. */
+    timeout_ms: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    /** Bytes of each stream to keep. */
+    max_output_bytes: Count,
+    /** stdin: none (end-of-file), fixed (the attached bytes), open (fed by stdin frames). */
+    stdin: Type.Union([Type.Literal('none'), Type.Literal('fixed'), Type.Literal('open')]),
+    grace_ms: Count,
+  },
+  open,
+);
+export type Start = Static<typeof StartSchema>;
+
+/** server → agent: SIGTERM, and SIGKILL to the tree after the grace; repeats are harmless. */
+export const CancelSchema = Type.Object(
+  { type: Type.Literal('cancel'), execution_id: ExecutionId, grace_ms: Count },
+  open,
+);
+export type Cancel = Static<typeof CancelSchema>;
+
+/** server → agent: send this signal (its name, as `SIGHUP`) to the command's process group, if it runs. */
+export const SignalSchema = Type.Object(
+  { type: Type.Literal('signal'), execution_id: ExecutionId, signal: Type.String({ maxLength: 16 }) },
+  open,
+);
+export type Signal = Static<typeof SignalSchema>;
+
+/** server → agent: the attached bytes belong at `offset` of the live stdin; what is there already is skipped. */
+export const StdinSchema = Type.Object(
+  { type: Type.Literal('stdin'), execution_id: ExecutionId, offset: Count, close: Type.Boolean() },
+  open,
+);
+export type Stdin = Static<typeof StdinSchema>;
+
+/** server → agent: reports up to these numbers are on disk. */
+export const AckSchema = Type.Object(
+  { type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) },
+  open,
+);
+export type Ack = Static<typeof AckSchema>;
+
+/** server → agent: these are over for the server: end what runs, drop what was to be reported. */
+export const ForgetSchema = Type.Object(
+  { type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) },
+  open,
+);
+export type Forget = Static<typeof ForgetSchema>;
+
+export const ServerFrameSchema = Type.Union([
+  WelcomeSchema,
+  StartSchema,
+  CancelSchema,
+  SignalSchema,
+  StdinSchema,
+  AckSchema,
+  ForgetSchema,
+]);
+export type ServerFrame = Static<typeof ServerFrameSchema>;
+
+/** POST /agent/v1/enrol, by an agent that holds a join token. The agent makes its credential, so that a retry is safe. */
+export const EnrolRequestSchema = Type.Object(
+  {
+    join_token: Type.String({ maxLength: 256 }),
+    machine_id: Type.Optional(Type.String({ maxLength: 253 })),
+    /** 256 random bits, base64url, behind the prefix `xpa_`. */
+    credential: Type.String({ pattern: '^xpa_[A-Za-z0-9_-]{43}$' }),
+  },
+  strict,
+);
+export type EnrolRequest = Static<typeof EnrolRequestSchema>;
+export const EnrolResponseSchema = Type.Object({ machine_id: Type.String() }, open);
+export type EnrolResponse = Static<typeof EnrolResponseSchema>;
+
+/** Where agents enrol (HTTP POST) and where they connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
+export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;
+
+export type Parsed<F> = { ok: true; frame: F; attachment: Buffer } | { ok: false; reason: string };
+
+const NOTHING = Buffer.alloc(0);
+const agentFrame = byType(AgentFrameSchema.anyOf);
+const serverFrame = byType(ServerFrameSchema.anyOf);
+
+/** Reads a text message from an agent. */
+export function parseAgentFrame(text: string): Parsed<AgentFrame> {
+  return parse<AgentFrame>(text, agentFrame, NOTHING);
+}
+
+/** Reads a message from the server: text, or binary for a frame with bytes attached. */
+export function parseServerFrame(data: string | Buffer): Parsed<ServerFrame> {
+  if (typeof data === 'string') return parse<ServerFrame>(data, serverFrame, NOTHING);
+  if (data.length < 4) return { ok: false, reason: 'a binary message of under 4 bytes' };
+  const end = 4 + data.readUInt32LE(0);
+  if (end > data.length) return { ok: false, reason: 'a frame longer than its message' };
+  return parse<ServerFrame>(data.toString('utf8', 4, end), serverFrame, data.subarray(end));
+}
+
+/** Writes a frame as a text message. */
+export function encodeFrame(frame: AgentFrame | ServerFrame): string {
+  return JSON.stringify(frame);
+}
+
+/** Writes a frame with bytes attached as a binary message: u32 length of the JSON, the JSON, the bytes. */
+export function encodeFrameWith(frame: ServerFrame, attachment: Buffer): Buffer {
+  const json = Buffer.from(JSON.stringify(frame));
+  const bytes = Buffer.allocUnsafe(4 + json.length + attachment.length);
+  bytes.writeUInt32LE(json.length, 0);
+  bytes.set(json, 4);
+  bytes.set(attachment, 4 + json.length);
+  return bytes;
+}
+
+interface FrameCheck {
+  check: (value: unknown) => boolean;
+}
+
+/** One compiled check per frame type, so that a frame is held against its own schema and not against all of them. */
+function byType(schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][]): Map<string, FrameCheck> {
+  return new Map(
+    schemas.map((schema) => {
+      const compiled = Compile(schema);
+      return [schema.properties.type.const, { check: (value) => compiled.Check(value) }];
+    }),
+  );
+}
+
+function parse<F>(text: string, checks: Map<string, FrameCheck>, attachment: Buffer): Parsed<F> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { ok: false, reason: 'not JSON' };
+  }
+  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
+    return { ok: false, reason: 'no type' };
+  }
+  const known = checks.get(value.type);
+  if (known === undefined) return { ok: false, reason: `unknown type ${value.type.slice(0, 32)}` };
+  return known.check(value) ? { ok: true, frame: value as F, attachment } : { ok: false, reason: `malformed ${value.type}` };
+}

@@ -1,0 +1,96 @@
+/**
+ * Reports: what an agent says of an execution. One report is one record, the same bytes in the runner's journal, on the
+ * socket between runner and link, and in the binary messages of the link (docs/PROTOCOL.md, "Records").
+ */
+import { crc32 } from 'node:zlib';
+import type { FailureCode } from './execution.ts';
+
+/** Kinds of record that travel to the server. Kinds from 64 on are the journal's own and never leave the machine. */
+export const REPORT_KIND = { started: 1, stdout: 2, stderr: 3, ended: 4, progress: 5 } as const;
+export type ReportKind = keyof typeof REPORT_KIND;
+
+/** Bytes of a record before its execution id. */
+export const RECORD_HEADER_BYTES = 24;
+/** The largest chunk of output in one record (design.md: "at most 64 KiB"). */
+export const MAX_CHUNK_BYTES = 65_536;
+/** The largest record: header, the longest execution id, the largest payload. */
+export const MAX_RECORD_BYTES = RECORD_HEADER_BYTES + 253 + MAX_CHUNK_BYTES;
+
+/** A record as it is framed: `kind` is the number on the wire. */
+export interface RawRecord {
+  kind: number;
+  executionId: string;
+  /** Rises by 1 per execution from 1; 0 for records that are the journal's own. */
+  number: number;
+  /** When the runner saw it: ms since the epoch by the runner's clock, which never goes back. */
+  at: number;
+  payload: Buffer;
+}
+
+/** The payload of `ended` (JSON): how the command ended and what it produced. */
+export interface EndedPayload {
+  status: 'succeeded' | 'failed' | 'cancelled';
+  exit_code?: number;
+  signal?: number;
+  error_code?: FailureCode;
+  error_message?: string;
+  stdout_bytes: number;
+  stderr_bytes: number;
+  stdout_truncated: boolean;
+  stderr_truncated: boolean;
+}
+
+/** The payload of `started` (JSON). */
+export interface StartedPayload {
+  pid: number;
+}
+
+/** The payload of `progress` (JSON): bytes produced so far, sent now and then once output is no longer kept. */
+export interface ProgressPayload {
+  stdout_bytes: number;
+  stderr_bytes: number;
+}
+
+/** Writes one record into a fresh buffer. Throws RangeError where a part does not fit its field. */
+export function encodeRecord(record: RawRecord): Buffer {
+  const idBytes = record.executionId.length;
+  if (idBytes < 1 || idBytes > 253) throw new RangeError(`execution id of ${idBytes} bytes`);
+  if (record.payload.length > MAX_CHUNK_BYTES) throw new RangeError(`payload of ${record.payload.length} bytes`);
+  const bytes = Buffer.allocUnsafe(RECORD_HEADER_BYTES + idBytes + record.payload.length);
+  bytes.writeUInt32LE(bytes.length - 8, 0);
+  bytes.writeUInt8(record.kind, 8);
+  bytes.writeUInt8(idBytes, 9);
+  bytes.writeUInt16LE(0, 10);
+  bytes.writeUInt32LE(record.number, 12);
+  bytes.writeDoubleLE(record.at, 16);
+  bytes.write(record.executionId, RECORD_HEADER_BYTES, 'latin1');
+  bytes.set(record.payload, RECORD_HEADER_BYTES + idBytes);
+  bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
+  return bytes;
+}
+
+export type DecodedRecord =
+  | { ok: true; record: RawRecord; bytes: number }
+  /** `incomplete`: more bytes may follow; `corrupt`: what stands here is not a record. */
+  | { ok: false; reason: 'incomplete' | 'corrupt' };
+
+/** Reads the record at `offset`; its payload is a view into `bytes`, not a copy. */
+export function decodeRecord(bytes: Buffer, offset: number): DecodedRecord {
+  const left = bytes.length - offset;
+  if (left < 8) return { ok: false, reason: 'incomplete' };
+  const size = bytes.readUInt32LE(offset) + 8;
+  if (size < RECORD_HEADER_BYTES + 1 || size > MAX_RECORD_BYTES) return { ok: false, reason: 'corrupt' };
+  if (left < size) return { ok: false, reason: 'incomplete' };
+  const end = offset + size;
+  if (crc32(bytes.subarray(offset + 8, end)) !== bytes.readUInt32LE(offset + 4)) return { ok: false, reason: 'corrupt' };
+  const payloadAt = offset + RECORD_HEADER_BYTES + bytes.readUInt8(offset + 9);
+  if (payloadAt > end) return { ok: false, reason: 'corrupt' };
+  const record: RawRecord = {
+    kind: bytes.readUInt8(offset + 8),
+    executionId: bytes.toString('latin1', offset + RECORD_HEADER_BYTES, payloadAt),
+    number: bytes.readUInt32LE(offset + 12),
+    at: bytes.readDoubleLE(offset + 16),
+    payload: bytes.subarray(payloadAt, end),
+  };
+  return { ok: true, record, bytes: size };
+}
