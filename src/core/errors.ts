@@ -1,13 +1,33 @@
 /** The registry of what the HTTP API refuses with a code: status, whether a retry can help, and what to do about it. */
 export const API_ERRORS = {
-  AUTH_REQUIRED: { status: 401, retryable: false, message: 'An API key is required: Authorization: Bearer KEY, or x-api-key.' },
-  AUTH_INVALID: { status: 401, retryable: false, message: 'The API key is not valid here: it is unknown, expired or revoked.' },
+  AUTH_REQUIRED: {
+    status: 401,
+    retryable: false,
+    message: 'An API key is required: Authorization: Bearer KEY, or x-api-key.',
+  },
+  AUTH_INVALID: {
+    status: 401,
+    retryable: false,
+    message: 'The API key is not valid here: it is unknown, expired or revoked.',
+  },
   AUTH_SCOPE_FORBIDDEN: { status: 403, retryable: false, message: 'The API key does not allow this.' },
-  IDEMPOTENCY_KEY_REUSED: { status: 409, retryable: false, message: 'This Idempotency-Key was used with another request.' },
-  EXECUTION_NOT_FINISHED: { status: 409, retryable: true, message: 'The execution has not finished: its output is complete after the end.' },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 409,
+    retryable: false,
+    message: 'This Idempotency-Key was used with another request.',
+  },
+  EXECUTION_NOT_FINISHED: {
+    status: 409,
+    retryable: true,
+    message: 'The execution has not finished: its output is complete after the end.',
+  },
   INVALID_STATE: { status: 409, retryable: false, message: 'The request does not fit the present state.' },
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests: try again later.' },
-  DEPENDENCY_UNAVAILABLE: { status: 503, retryable: true, message: 'The store cannot be written now: nothing was done. Try again.' },
+  DEPENDENCY_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    message: 'The store cannot be written now: nothing was done. Try again.',
+  },
 } as const satisfies Record<string, { status: 401 | 403 | 409 | 429 | 503; retryable: boolean; message: string }>;
 
 export type ApiErrorCode = keyof typeof API_ERRORS;
@@ -19,7 +39,10 @@ export class ApiError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly details: Record<string, string> | undefined;
 
-  constructor(code: ApiErrorCode, options: { message?: string; retryAfterMs?: number; details?: Record<string, string>; cause?: unknown } = {}) {
+  constructor(
+    code: ApiErrorCode,
+    options: { message?: string; retryAfterMs?: number; details?: Record<string, string>; cause?: unknown } = {},
+  ) {
     super(options.message ?? API_ERRORS[code].message, { cause: options.cause });
     this.name = 'ApiError';
     this.code = code;

@@ -174,10 +174,7 @@ export const AckSchema = Type.Object(
 export type Ack = Static<typeof AckSchema>;
 
 /** server → agent: these are over for the server: end what runs, drop what was to be reported. */
-export const ForgetSchema = Type.Object(
-  { type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) },
-  open,
-);
+export const ForgetSchema = Type.Object({ type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) }, open);
 export type Forget = Static<typeof ForgetSchema>;
 
 export const ServerFrameSchema = Type.Union([
@@ -248,7 +245,9 @@ interface FrameCheck {
 }
 
 /** One compiled check per frame type, so that a frame is held against its own schema and not against all of them. */
-function byType(schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][]): Map<string, FrameCheck> {
+function byType(
+  schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][],
+): Map<string, FrameCheck> {
   return new Map(
     schemas.map((schema) => {
       const compiled = Compile(schema);
@@ -269,5 +268,7 @@ function parse<F>(text: string, checks: Map<string, FrameCheck>, attachment: Buf
   }
   const known = checks.get(value.type);
   if (known === undefined) return { ok: false, reason: `unknown type ${value.type.slice(0, 32)}` };
-  return known.check(value) ? { ok: true, frame: value as F, attachment } : { ok: false, reason: `malformed ${value.type}` };
+  return known.check(value)
+    ? { ok: true, frame: value as F, attachment }
+    : { ok: false, reason: `malformed ${value.type}` };
 }

@@ -82,7 +82,8 @@ export function decodeRecord(bytes: Buffer, offset: number): DecodedRecord {
   if (size < RECORD_HEADER_BYTES + 1 || size > MAX_RECORD_BYTES) return { ok: false, reason: 'corrupt' };
   if (left < size) return { ok: false, reason: 'incomplete' };
   const end = offset + size;
-  if (crc32(bytes.subarray(offset + 8, end)) !== bytes.readUInt32LE(offset + 4)) return { ok: false, reason: 'corrupt' };
+  if (crc32(bytes.subarray(offset + 8, end)) !== bytes.readUInt32LE(offset + 4))
+    return { ok: false, reason: 'corrupt' };
   const payloadAt = offset + RECORD_HEADER_BYTES + bytes.readUInt8(offset + 9);
   if (payloadAt > end) return { ok: false, reason: 'corrupt' };
   const record: RawRecord = {
