@@ -1,0 +1,164 @@
+/** The house rules that no linter here can hold: which way imports point, what stays out of core and runner, file sizes. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+const MAX_LINES = 300;
+
+interface Import {
+  from: string;
+  /** A path under the root for our own modules, else the name of the package or built-in. */
+  to: string;
+  typeOnly: boolean;
+}
+
+const sources = filesUnder('src');
+const imports = sources.flatMap(importsOf);
+
+/** Which folders a folder may import from, besides itself. Type-only imports count: they bind as much as the others. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  core: [],
+  store: ['core'],
+  server: ['core', 'store'],
+  agent: ['core'],
+  cli: [],
+};
+/** The CLI speaks HTTP, save that it starts the other two. */
+const CLI_MAY_START = new Set(['src/server/main.ts', 'src/agent/main.ts']);
+/** Computes, and touches nothing outside. */
+const PURE_BUILTINS = new Set(['node:zlib']);
+
+describe('imports point one way', () => {
+  for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {
+    const may = allowed.length === 0 ? 'nothing of ours' : allowed.join(' and ');
+    test(`${folder} imports ${may}${folder === 'cli' ? ' but the two main.ts it starts' : ''}`, () => {
+      const wrong = imports.filter(
+        ({ from, to }) =>
+          folderOf(from) === folder &&
+          to.startsWith('src/') &&
+          folderOf(to) !== folder &&
+          !allowed.includes(folderOf(to)) &&
+          !(folder === 'cli' && CLI_MAY_START.has(to)),
+      );
+      expect(wrong.map(said)).toEqual([]);
+    });
+  }
+
+  test('every source file belongs to one of these folders', () => {
+    expect(sources.filter((file) => !(folderOf(file) in MAY_IMPORT))).toEqual([]);
+  });
+
+  test('nothing under src imports from outside of it', () => {
+    expect(imports.filter(({ to }) => /^(test|bench|scripts)\//.test(to)).map(said)).toEqual([]);
+  });
+
+  test('there is no cycle of run-time imports', () => {
+    expect(cycles()).toEqual([]);
+  });
+});
+
+describe('core is a leaf', () => {
+  test('no I/O, clock or randomness from built-in modules', () => {
+    const wrong = imports.filter(
+      ({ from, to }) => folderOf(from) === 'core' && isBuiltin(to) && !PURE_BUILTINS.has(to),
+    );
+    expect(wrong.map(said)).toEqual([]);
+  });
+
+  test('no clock, randomness, process or timer from globals', () => {
+    const globals =
+      /\b(Date\.now|new Date\(\)|Math\.random|crypto\.|process\.|performance\.|setTimeout|setInterval|fetch\()/;
+    const wrong = sources.filter((file) => folderOf(file) === 'core' && globals.test(withoutComments(read(file))));
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('the runner stays small', () => {
+  test('runs without a single package: what it loads is its own code and built-in modules', () => {
+    const loaded = reachable('src/agent/runner/main.ts');
+    const packages = imports.filter(
+      ({ from, to, typeOnly }) => !typeOnly && loaded.has(from) && !to.startsWith('src/') && !isBuiltin(to),
+    );
+    expect(packages.map(said)).toEqual([]);
+  });
+
+  test('has no network', () => {
+    const loaded = reachable('src/agent/runner/main.ts');
+    const network = new Set(['node:http', 'node:https', 'node:http2', 'node:tls', 'node:dgram', 'node:dns']);
+    expect(imports.filter(({ from, to }) => loaded.has(from) && network.has(to)).map(said)).toEqual([]);
+  });
+});
+
+describe('size', () => {
+  test(`no file has more than ${MAX_LINES} lines`, () => {
+    const files = ['src', 'test', 'bench', 'scripts'].flatMap(filesUnder);
+    const long = files.filter((file) => read(file).trimEnd().split('\n').length > MAX_LINES);
+    expect(long).toEqual([]);
+  });
+});
+
+describe('names', () => {
+  test('no grab-bag of a file', () => {
+    expect(
+      sources.filter((file) => /(^|\/)(utils?|helpers?|managers?|types|common|misc)(\/|\.ts$)/.test(file)),
+    ).toEqual([]);
+  });
+});
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+function read(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+}
+
+/** The imports and re-exports of a file; the formatter keeps them in a shape that can be read line by line. */
+function importsOf(from: string): Import[] {
+  const text = withoutComments(read(from));
+  const statement = /^(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm;
+  return [...text.matchAll(statement)].map((match) => {
+    const name = match[2] ?? match[3] ?? '';
+    const to = name.startsWith('.') ? relative(ROOT, join(ROOT, dirname(from), name)) : name;
+    return { from, to, typeOnly: match[1] !== undefined };
+  });
+}
+
+function folderOf(file: string): string {
+  return file.split('/')[1] ?? '';
+}
+
+function isBuiltin(name: string): boolean {
+  return name.startsWith('node:') || builtinModules.includes(name);
+}
+
+function said({ from, to }: Import): string {
+  return `${from} → ${to}`;
+}
+
+/** `entry` and all of our modules that are loaded with it at run time. */
+function reachable(entry: string): Set<string> {
+  const seen = new Set([entry]);
+  for (const file of seen) {
+    for (const { from, to, typeOnly } of imports) if (from === file && !typeOnly && to.startsWith('src/')) seen.add(to);
+  }
+  return seen;
+}
+
+function cycles(): string[] {
+  return sources.filter((file) =>
+    imports.some(
+      ({ from, to, typeOnly }) => from === file && !typeOnly && to.startsWith('src/') && reachable(to).has(file),
+    ),
+  );
+}

@@ -1,0 +1,17 @@
+/** Set up for every test file: what a file leaves open (children, listening sockets) fails it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll } from 'vitest';
+
+/** As Node names them; connected sockets are left out, for fetch keeps some of its own for a while. */
+const OWNED = new Set(['ProcessWrap', 'TCPServerWrap', 'PipeServerWrap']);
+/** A handle closes a moment after its owner has been told so. */
+const GRACE_MS = 3000;
+
+const leftOpen = () => process.getActiveResourcesInfo().filter((name) => OWNED.has(name));
+
+afterAll(async () => {
+  const until = performance.now() + GRACE_MS;
+  while (leftOpen().length > 0 && performance.now() < until) await delay(20);
+  const left = leftOpen();
+  if (left.length > 0) throw new Error(`This test file leaves open: ${left.join(', ')}`);
+});
