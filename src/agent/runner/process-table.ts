@@ -1,0 +1,98 @@
+/** The process table: from /proc on Linux, from ps(1) elsewhere. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface ProcessRow {
+  pid: number;
+  parent: number;
+  group: number;
+  session: number;
+  /** Tells it from another process that had or gets its number. */
+  startTime: string;
+  /** A zombie: it has exited, all its threads included, and only its parent has not looked yet. */
+  ended: boolean;
+}
+
+const LINUX = process.platform === 'linux';
+let boot: string | undefined;
+
+/** Names the time since the last boot. */
+export function bootId(): string {
+  boot ??= LINUX
+    ? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    : run('sysctl', ['-n', 'kern.boottime']);
+  return boot;
+}
+
+/** All processes that can be seen. */
+export function processTable(): ProcessRow[] {
+  if (!LINUX) return psRows(['-A']);
+  const rows: ProcessRow[] = [];
+  for (const name of readdirSync('/proc')) {
+    const row = /^\d+$/.test(name) ? processRow(Number(name)) : undefined;
+    if (row) rows.push(row);
+  }
+  return rows;
+}
+
+/** One process; `undefined` when there is none of this number. */
+export function processRow(pid: number): ProcessRow | undefined {
+  if (!LINUX) return psRows(['-p', String(pid)])[0];
+  const stat = read(`/proc/${pid}/stat`);
+  // The program's name is in brackets and may hold anything, brackets too: proc(5).
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (!fields || fields.length < 20) return undefined;
+  const [state, parent, group, session] = fields;
+  return {
+    pid,
+    parent: Number(parent),
+    group: Number(group),
+    session: Number(session),
+    startTime: String(fields[19]),
+    ended: state === 'X' || (state === 'Z' && Number(fields[17]) <= 1),
+  };
+}
+
+/** Whether the process was started with this variable (`NAME=value`); false where it can't be read. */
+export function carriesMarker(pid: number, variable: string): boolean {
+  if (!LINUX)
+    return run('ps', ['-E', '-ww', '-o', 'command=', '-p', String(pid)])
+      .split(' ')
+      .includes(variable);
+  const environ = read(`/proc/${pid}/environ`);
+  return environ !== undefined && environ.split('\0').includes(variable);
+}
+
+/** `sess` means something else on BSDs, so there the process group has to stand for the session. */
+function psRows(select: string[]): ProcessRow[] {
+  const rows: ProcessRow[] = [];
+  for (const line of run('ps', [...select, '-o', 'pid=,ppid=,pgid=,state=,lstart=']).split('\n')) {
+    const [, pid, parent, group, state, startTime] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line) ?? [];
+    if (startTime === undefined) continue;
+    rows.push({
+      pid: Number(pid),
+      parent: Number(parent),
+      group: Number(group),
+      session: Number(group),
+      startTime,
+      ended: state?.startsWith('Z') === true,
+    });
+  }
+  return rows;
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+function run(command: string, args: string[]): string {
+  try {
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,110 @@
+/** The frames between this process and the native spawner (docs/spawner-protocol.md): encode commands, parse events. */
+import type { SpawnRequest } from './spawner.ts';
+
+export const PROTOCOL_VERSION = 1;
+
+const COMMAND = { spawn: 1, stdin: 2, stdinClose: 3, signal: 4, pause: 5, resume: 6, release: 7, shutdown: 8 } as const;
+export const EVENT = {
+  hello: 64,
+  started: 65,
+  failed: 66,
+  stdout: 67,
+  stderr: 68,
+  count: 69,
+  stdinTaken: 70,
+  exited: 71,
+} as const;
+
+/** u32 length of what follows it, u8 op, u32 handle. */
+const HEADER_BYTES = 9;
+const NOTHING = Buffer.alloc(0);
+
+/** No kernel takes more than 6 MiB of arguments and environment. */
+export const MAX_SPAWN_BYTES = 8 * 1024 * 1024;
+
+function frame(op: number, handle: number, payloadBytes: number): Buffer {
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + payloadBytes);
+  bytes.writeUInt32LE(HEADER_BYTES - 4 + payloadBytes, 0);
+  bytes.writeUInt8(op, 4);
+  bytes.writeUInt32LE(handle, 5);
+  return bytes;
+}
+
+/** A command without a payload. */
+export function encodePlain(command: 'pause' | 'resume' | 'release' | 'shutdown', handle: number): Buffer {
+  return frame(COMMAND[command], handle, 0);
+}
+
+export function encodeSignal(handle: number, signal: number): Buffer {
+  const bytes = frame(COMMAND.signal, handle, 4);
+  bytes.writeUInt32LE(signal, HEADER_BYTES);
+  return bytes;
+}
+
+/** The frame in two pieces, so that the bytes are not copied. */
+export function encodeStdin(handle: number, bytes: Buffer, end: boolean): [Buffer, Buffer] {
+  const head = frame(end ? COMMAND.stdinClose : COMMAND.stdin, handle, 0);
+  head.writeUInt32LE(HEADER_BYTES - 4 + bytes.length, 0);
+  return [head, bytes];
+}
+
+/** `undefined` where a string holds NUL, which no argument, variable or path can. */
+export function encodeSpawn(request: SpawnRequest, cgroup: string): Buffer | undefined {
+  const { argv, cwd, identity } = request;
+  const env = Object.entries(request.env);
+  const paths = `${cwd}\0${cgroup}\0`;
+  const args = argv.length === 0 ? '' : `${argv.join('\0')}\0`;
+  let variables = '';
+  for (const [name, value] of env) variables += `${name}=${value}\0`;
+  if (count(paths) !== 2 || count(args) !== argv.length || count(variables) !== env.length) return undefined;
+  const groups = identity?.groups ?? [];
+  const size =
+    21 + groups.length * 4 + 8 + Buffer.byteLength(paths) + Buffer.byteLength(args) + Buffer.byteLength(variables);
+  const bytes = frame(COMMAND.spawn, request.handle, size);
+  let at = HEADER_BYTES;
+  bytes.writeBigUInt64LE(BigInt(request.keepBytes), at);
+  bytes.writeUInt8((identity ? 1 : 0) | (request.stdin === 'pipe' ? 2 : 0), at + 8);
+  bytes.writeUInt32LE(identity?.uid ?? 0, at + 9);
+  bytes.writeUInt32LE(identity?.gid ?? 0, at + 13);
+  bytes.writeUInt32LE(groups.length, at + 17);
+  at += 21;
+  for (const group of groups) at = bytes.writeUInt32LE(group, at);
+  at += bytes.write(paths, at);
+  at = bytes.writeUInt32LE(argv.length, at);
+  at += bytes.write(args, at);
+  at = bytes.writeUInt32LE(env.length, at);
+  bytes.write(variables, at);
+  return bytes;
+}
+
+function count(text: string): number {
+  let found = 0;
+  for (let at = text.indexOf('\0'); at >= 0; at = text.indexOf('\0', at + 1)) found++;
+  return found;
+}
+
+export interface EventFrame {
+  op: number;
+  handle: number;
+  /** A view into what was read, not a copy. */
+  payload: Buffer;
+}
+
+/** Cuts a byte stream into frames; keeps the unfinished one until its rest comes. */
+export class FrameReader {
+  #rest: Buffer = NOTHING;
+
+  /** Calls `each` for every frame that `chunk` completes. */
+  push(chunk: Buffer, each: (frame: EventFrame) => void): void {
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (bytes.length - at >= HEADER_BYTES) {
+      const end = at + 4 + bytes.readUInt32LE(at);
+      if (end > bytes.length) break;
+      const payload = bytes.subarray(at + HEADER_BYTES, end);
+      each({ op: bytes.readUInt8(at + 4), handle: bytes.readUInt32LE(at + 5), payload });
+      at = end;
+    }
+    this.#rest = at === bytes.length ? NOTHING : bytes.subarray(at);
+  }
+}

@@ -1,0 +1,222 @@
+/** The spawner on Linux: starts, carries bytes and reaps through the small C program in native/ (docs/spawner-protocol.md). */
+import { type ChildProcessByStdio, spawn as startProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { getSystemErrorName } from 'node:util';
+import { type CgroupPool, openCgroupPool } from './cgroups.ts';
+import {
+  EVENT,
+  type EventFrame,
+  encodePlain,
+  encodeSignal,
+  encodeSpawn,
+  encodeStdin,
+  FrameReader,
+  MAX_SPAWN_BYTES,
+  PROTOCOL_VERSION,
+} from './frames.ts';
+import { mainHasEnded } from './main-process.ts';
+import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage } from './spawner.ts';
+import { ProcessTree } from './tree.ts';
+
+const HELLO_WITHIN_MS = 5000;
+const STAGES: readonly (SpawnStage | undefined)[] = [undefined, 'fork', 'identity', 'cwd', 'exec'];
+
+type Program = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** One command, from `spawn` to `release`. */
+interface Entry {
+  tree: ProcessTree;
+  pid: number;
+  ended: boolean;
+}
+
+/** Starts the program and waits until it answers; rejects where it can't be run or does not. */
+export async function startNativeSpawner(binary: string, events: SpawnerEvents): Promise<Spawner> {
+  const program = startProcess(binary, [], { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', env: {}, detached: true });
+  const failed = once(program, 'exit').then(([code, signal]) => {
+    throw new Error(`the spawner ended at once (${code ?? signal})`);
+  });
+  failed.catch(() => {});
+  const hello = once(program.stdout, 'data', { signal: AbortSignal.timeout(HELLO_WITHIN_MS) });
+  try {
+    const [bytes] = (await Promise.race([hello, failed])) as [Buffer];
+    if (bytes.length !== 13 || bytes[4] !== EVENT.hello || bytes.readUInt32LE(9) !== PROTOCOL_VERSION) {
+      throw new Error('the spawner speaks another protocol');
+    }
+  } catch (cause) {
+    program.kill('SIGKILL');
+    throw new Error(`the native spawner does not work here: ${binary}`, { cause });
+  }
+  return new NativeSpawner(program, events);
+}
+
+class NativeSpawner implements Spawner {
+  readonly kind = 'native';
+  readonly #program: Program;
+  readonly #events: SpawnerEvents;
+  readonly #entries = new Map<number, Entry>();
+  readonly #cgroups: CgroupPool | undefined = openCgroupPool();
+  readonly #reader = new FrameReader();
+  /** Commands of this turn, written together. */
+  #pending: Buffer[] = [];
+  #scheduled = false;
+  #closing = false;
+  #lastWords = '';
+
+  constructor(program: Program, events: SpawnerEvents) {
+    this.#program = program;
+    this.#events = events;
+    program.stdout.on('data', (chunk: Buffer) => this.#reader.push(chunk, this.#receive));
+    program.stderr.on('data', (chunk: Buffer) => {
+      this.#lastWords = chunk.toString('utf8').slice(0, 200).trim();
+    });
+    program.stdin.on('error', () => {}); // the exit tells
+    program.stdin.on('drain', this.#flush);
+    program.once('close', (code, signal) =>
+      this.#gone(`${this.#lastWords || 'the spawner ended'} (${code ?? signal})`),
+    );
+  }
+
+  spawn(request: SpawnRequest): void {
+    const cgroup = this.#cgroups?.acquire();
+    const bytes = encodeSpawn(request, cgroup?.path ?? '');
+    if (!bytes || bytes.length > MAX_SPAWN_BYTES) {
+      if (cgroup) this.#cgroups?.giveBack(cgroup);
+      const { handle } = request;
+      setImmediate(() => this.#events.failed(handle, 'exec', bytes ? 'E2BIG' : 'EINVAL'));
+      return;
+    }
+    const tree = new ProcessTree(request.executionId, this.#cgroups, cgroup);
+    this.#entries.set(request.handle, { tree, pid: 0, ended: false });
+    this.#send(bytes);
+  }
+
+  writeStdin(handle: number, bytes: Buffer, end: boolean): void {
+    for (const part of encodeStdin(handle, bytes, end)) this.#send(part);
+  }
+
+  signal(handle: number, signal: number): boolean {
+    const entry = this.#entries.get(handle);
+    if (!entry || entry.ended || (entry.pid > 0 && mainHasEnded(entry.pid))) return false;
+    this.#send(encodeSignal(handle, signal));
+    return true;
+  }
+
+  async killTree(handle: number): Promise<void> {
+    await this.#entries.get(handle)?.tree.kill();
+  }
+
+  async treeAlive(handle: number): Promise<boolean> {
+    const entry = this.#entries.get(handle);
+    return entry !== undefined && (!entry.ended || entry.tree.alive());
+  }
+
+  pause(handle: number): void {
+    this.#send(encodePlain('pause', handle));
+  }
+
+  resume(handle: number): void {
+    this.#send(encodePlain('resume', handle));
+  }
+
+  release(handle: number): void {
+    const entry = this.#entries.get(handle);
+    if (!entry) return;
+    this.#entries.delete(handle);
+    if (!entry.ended) this.#send(encodePlain('release', handle));
+    entry.tree.release();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    const left = once(this.#program.stdout, 'close');
+    this.#send(encodePlain('shutdown', 0));
+    this.#flush();
+    if (!this.#program.stdout.closed) await left;
+    this.#dispose();
+  }
+
+  #send(bytes: Buffer): void {
+    this.#pending.push(bytes);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#flush);
+  }
+
+  /** One write for all there is; what comes while the pipe is full waits for `drain`. */
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    const { stdin } = this.#program;
+    if (this.#pending.length === 0 || stdin.writableNeedDrain || !stdin.writable) return;
+    const batch = this.#pending;
+    this.#pending = [];
+    stdin.write(batch.length === 1 ? batch[0] : Buffer.concat(batch));
+  };
+
+  readonly #receive = (frame: EventFrame): void => {
+    const { handle, payload } = frame;
+    const entry = this.#entries.get(handle);
+    if (!entry || entry.ended) return; // released: its last events have crossed with that
+    switch (frame.op) {
+      case EVENT.started:
+        entry.pid = payload.readUInt32LE(0);
+        entry.tree.started(entry.pid, payload[4] === 1);
+        this.#events.started(handle, entry.pid);
+        return;
+      case EVENT.failed:
+        this.#entries.delete(handle);
+        entry.tree.release();
+        this.#events.failed(
+          handle,
+          STAGES[payload.readUInt8(0)] ?? 'exec',
+          getSystemErrorName(-payload.readUInt32LE(1)),
+        );
+        return;
+      case EVENT.stdout:
+        this.#events.output(handle, 'stdout', payload);
+        return;
+      case EVENT.stderr:
+        this.#events.output(handle, 'stderr', payload);
+        return;
+      case EVENT.count:
+        this.#events.counted(handle, readCount(payload, 0), readCount(payload, 8));
+        return;
+      case EVENT.stdinTaken:
+        this.#events.stdinTaken(handle, readCount(payload, 0), payload[8] === 1);
+        return;
+      case EVENT.exited:
+        entry.ended = true;
+        this.#events.exited(handle, readEnd(payload));
+    }
+  };
+
+  /** Nobody reads the commands' output any more, and nobody would tell their end: they go as well. */
+  #gone(reason: string): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    for (const entry of this.#entries.values()) if (!entry.ended) void entry.tree.kill();
+    this.#dispose();
+    this.#events.lost(reason);
+  }
+
+  #dispose(): void {
+    for (const entry of this.#entries.values()) entry.tree.release();
+    this.#entries.clear();
+    this.#cgroups?.close();
+    this.#program.stdin.destroy();
+    this.#program.stderr.destroy();
+    this.#program.unref();
+  }
+}
+
+function readCount(payload: Buffer, at: number): number {
+  return Number(payload.readBigUInt64LE(at));
+}
+
+function readEnd(payload: Buffer): Parameters<SpawnerEvents['exited']>[1] {
+  const value = payload.readInt32LE(1);
+  const counts = { stdoutBytes: readCount(payload, 5), stderrBytes: readCount(payload, 13) };
+  return payload[0] === 0 ? { exitCode: value, ...counts } : { signal: value, ...counts };
+}

@@ -1,0 +1,78 @@
+/** The process tree of one command of ours: killed and looked at by its cgroup, else by the process table. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { killProcessTree, type ProcessIdentity, processIdentity, type Tree, treeAlive } from '../process-tree.ts';
+import type { Cgroup, CgroupPool } from './cgroups.ts';
+
+const FIRST_WAIT_MS = 1;
+const LONGEST_WAIT_MS = 100;
+
+export class ProcessTree {
+  readonly #executionId: string;
+  readonly #pool: CgroupPool | undefined;
+  #cgroup: Cgroup | undefined;
+  #main: ProcessIdentity | undefined;
+  #started = false;
+  #whenStarted: PromiseWithResolvers<void> | undefined;
+  #killing: Promise<void> | undefined;
+
+  /** `cgroup` goes back into `pool` at `release`. */
+  constructor(executionId: string, pool?: CgroupPool, cgroup?: Cgroup) {
+    this.#executionId = executionId;
+    this.#pool = pool;
+    this.#cgroup = cgroup;
+  }
+
+  /** `inCgroup`: whether the start into the cgroup worked. */
+  started(pid: number, inCgroup: boolean): void {
+    if (!inCgroup) this.#dropCgroup();
+    if (!this.#cgroup) this.#main = processIdentity(pid);
+    this.#decided();
+  }
+
+  /** SIGKILL to all of it; settles when nothing of it is left. Before the start is decided it waits for that. */
+  kill(): Promise<void> {
+    this.#killing ??= this.#kill().finally(() => {
+      this.#killing = undefined;
+    });
+    return this.#killing;
+  }
+
+  /** Whether anything of it is alive. */
+  alive(): boolean {
+    return this.#cgroup ? this.#cgroup.populated() : treeAlive(this.#tree());
+  }
+
+  /** Nothing more is asked of it; a kill under way is finished. */
+  release(): void {
+    this.#decided();
+    if (this.#killing) void this.#killing.then(() => this.#dropCgroup());
+    else this.#dropCgroup();
+  }
+
+  #decided(): void {
+    this.#started = true;
+    this.#whenStarted?.resolve();
+  }
+
+  #dropCgroup(): void {
+    if (this.#cgroup) this.#pool?.giveBack(this.#cgroup);
+    this.#cgroup = undefined;
+  }
+
+  async #kill(): Promise<void> {
+    if (!this.#started) {
+      this.#whenStarted = Promise.withResolvers();
+      await this.#whenStarted.promise;
+    }
+    const cgroup = this.#cgroup;
+    if (!cgroup) return killProcessTree(this.#tree());
+    for (let waitMs = FIRST_WAIT_MS; cgroup.populated(); waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      cgroup.kill();
+      await sleep(waitMs);
+    }
+  }
+
+  #tree(): Tree {
+    return { executionId: this.#executionId, main: this.#main, sessionIsOurs: true };
+  }
+}
