@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Slow parts get a project of their own: what starts whole servers shares two cores with itself only. */
-const shared = { pool: 'forks', setupFiles: ['test/helpers/leaks.ts'], restoreMocks: true } as const;
+const shared = { pool: 'forks' as const, setupFiles: ['test/helpers/leaks.ts'], restoreMocks: true };
 
 export default defineConfig({
   test: {

@@ -1,0 +1,271 @@
+/**
+ * The built product as a black box: `dist/cli/main.js` as server and agent, each a process of its own in a directory of its
+ * own. Whoever starts a World disposes of it; what is then still running is an error.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, type MachineClient } from './client.ts';
+import { commandLine, isAlive, processesWith, Started, until } from './processes.ts';
+
+export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export type Settings = Record<string, string>;
+
+/** A port that is free now, below those the kernel hands out by itself: so it stays free while a server is away. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + (randomBytes(2).readUInt16LE() % 12_000);
+    const taken = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once('error', () => resolve(true));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(false)));
+    });
+    if (!taken) return port;
+  }
+}
+
+/** Runs the CLI to its end. */
+export async function cli(args: readonly string[], env: Settings = {}) {
+  const started = new Started(process.execPath, [MAIN, ...args], baseEnv(env));
+  const exit = await started.end('SIGCONT', 60_000);
+  return { ...exit, stdout: started.stdout, stderr: started.stderr };
+}
+
+/** The environment of everything started here: what a shell gives, none of the test runner's own. */
+export function baseEnv(more: Settings = {}): Settings {
+  const kept = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { ...Object.fromEntries(kept), ...more };
+}
+
+export class ServerUnderTest {
+  readonly dataDir: string;
+  readonly port: number;
+  readonly url: string;
+  readonly key: string;
+  readonly client: Client;
+  readonly settings: Settings;
+  process: Started;
+  /** What the servers before this one logged. */
+  #earlierLog = '';
+
+  private constructor(dataDir: string, port: number, settings: Settings) {
+    this.dataDir = dataDir;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.key = settings['EXECPLANE_API_KEY'] ?? '';
+    this.client = new Client(this.url, this.key);
+    this.settings = settings;
+    this.process = this.#spawn();
+  }
+
+  static async start(dir: string, settings: Settings = {}): Promise<ServerUnderTest> {
+    const key = `xpk_${randomBytes(32).toString('base64url')}`;
+    const server = new ServerUnderTest(join(dir, 'data'), await freePort(), { EXECPLANE_API_KEY: key, ...settings });
+    await server.ready();
+    return server;
+  }
+
+  get log(): string {
+    return this.#earlierLog + this.process.stdout + this.process.stderr;
+  }
+
+  /** Settles when it answers; throws with its log where it has exited. */
+  async ready(): Promise<void> {
+    await until(`the server is ready\n${this.log}`, async () => {
+      if (!this.process.running) throw new Error(`the server exited:\n${this.log}`);
+      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+      await answer?.arrayBuffer();
+      return answer?.status === 200;
+    });
+  }
+
+  async kill(): Promise<void> {
+    await this.process.end('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.process.end('SIGTERM');
+  }
+
+  /** Starts it again on the same port and directory. */
+  async restart(): Promise<void> {
+    if (this.process.running) throw new Error('it runs');
+    this.#earlierLog = this.log;
+    this.process = this.#spawn();
+    await this.ready();
+  }
+
+  #spawn(): Started {
+    const env = baseEnv({
+      EXECPLANE_PORT: String(this.port),
+      EXECPLANE_DATA_DIR: this.dataDir,
+      EXECPLANE_LOG_LEVEL: 'debug',
+      ...this.settings,
+    });
+    return new Started(process.execPath, [MAIN, 'server'], env);
+  }
+}
+
+export class AgentUnderTest {
+  readonly dir: string;
+  readonly machineId: string;
+  readonly settings: Settings;
+  link: Started;
+  #earlierLog = '';
+
+  constructor(dir: string, machineId: string, settings: Settings) {
+    this.dir = dir;
+    this.machineId = machineId;
+    this.settings = settings;
+    this.link = this.#spawn();
+  }
+
+  get log(): string {
+    return this.#earlierLog + this.link.stdout + this.link.stderr;
+  }
+
+  /** Everything of this agent that runs, save the link: runner and spawner. */
+  ownedPids(): number[] {
+    return processesWith(this.dir).filter((pid) => pid !== this.link.pid);
+  }
+
+  runnerPid(): number {
+    const [pid, ...others] = this.ownedPids().filter((candidate) => isRunner(candidate));
+    if (pid === undefined || others.length > 0) throw new Error(`not one runner: ${[pid, ...others]}`);
+    return pid;
+  }
+
+  /** SIGTERM: the link leaves, commands run on. */
+  async detach(): Promise<void> {
+    await this.link.end('SIGTERM');
+  }
+
+  async killLink(): Promise<void> {
+    await this.link.end('SIGKILL');
+  }
+
+  /** SIGINT: everything ends. */
+  async stop(): Promise<void> {
+    await this.link.end('SIGINT');
+    await until(`nothing of the agent is left\n${this.log}`, () => this.ownedPids().length === 0);
+  }
+
+  /** Starts a link again on the same directory. */
+  restart(): void {
+    if (this.link.running) throw new Error('it runs');
+    this.#earlierLog = this.log;
+    this.link = this.#spawn();
+  }
+
+  #spawn(): Started {
+    const env = baseEnv({ EXECPLANE_AGENT_DIR: this.dir, EXECPLANE_LOG_LEVEL: 'debug', ...this.settings });
+    return new Started(process.execPath, [MAIN, 'agent'], env);
+  }
+}
+
+function isRunner(pid: number): boolean {
+  return processesWith('runner/main').includes(pid);
+}
+
+/** A server, its agents, and a directory that holds everything of theirs. */
+export class World {
+  readonly dir = mkdtempSync(join(tmpdir(), 'execplane-test-'));
+  readonly agents: AgentUnderTest[] = [];
+  #server: ServerUnderTest | undefined;
+
+  /** A server, and with `machine` an agent that has joined as that. */
+  static async start(p: { server?: Settings; agent?: Settings; machine?: string | null } = {}): Promise<World> {
+    const world = new World();
+    try {
+      world.#server = await ServerUnderTest.start(world.dir, p.server);
+      if (p.machine !== null) await world.join(p.machine ?? 'dm-test', p.agent);
+      return world;
+    } catch (error) {
+      await world.dispose().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  get server(): ServerUnderTest {
+    if (this.#server === undefined) throw new Error('no server');
+    return this.#server;
+  }
+
+  get client(): Client {
+    return this.server.client;
+  }
+
+  get agent(): AgentUnderTest {
+    const [agent] = this.agents;
+    if (agent === undefined) throw new Error('no agent');
+    return agent;
+  }
+
+  /** The executions of the first machine. */
+  get machine(): MachineClient {
+    return this.client.machine(this.agent.machineId);
+  }
+
+  async joinToken(body: Record<string, unknown> = {}): Promise<string> {
+    const { token } = await this.client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
+    return token;
+  }
+
+  /** Starts an agent that enrols as `machineId`, and waits until it is connected. */
+  async join(machineId: string, settings: Settings = {}): Promise<AgentUnderTest> {
+    const agent = new AgentUnderTest(join(this.dir, `agent-${machineId}`), machineId, {
+      EXECPLANE_URL: this.server.url,
+      EXECPLANE_JOIN_TOKEN: await this.joinToken({ machine_id: machineId }),
+      ...settings,
+    });
+    this.agents.push(agent);
+    await this.connected(agent);
+    return agent;
+  }
+
+  /** Settles when the server has this agent's link. */
+  async connected(agent = this.agent): Promise<void> {
+    await until(`${agent.machineId} is connected\n${agent.log}`, async () => {
+      if (!agent.link.running) throw new Error(`the agent exited:\n${agent.log}`);
+      return (await this.phase(agent)) === 'running';
+    });
+  }
+
+  /** Settles when the server knows that this agent is away. */
+  async away(agent = this.agent): Promise<void> {
+    await until(`${agent.machineId} is away`, async () => (await this.phase(agent)) === 'sleeping');
+  }
+
+  async phase(agent = this.agent): Promise<string> {
+    const machine = await this.client.get<{ status?: { phase: string } }>(`/v1/machines/${agent.machineId}`);
+    return machine.json?.status?.phase ?? `${machine.status}`;
+  }
+
+  /** Ends everything, in the order agents, server, directory; throws where something would not go. */
+  async dispose(): Promise<void> {
+    const left: string[] = [];
+    for (const agent of this.agents) {
+      await agent.link.end('SIGINT');
+      const gone = until('the agent is gone', () => agent.ownedPids().length === 0, 10_000);
+      await gone.catch(() => left.push(...agent.ownedPids().map((pid) => commandLine(pid))));
+      for (const pid of agent.ownedPids()) process.kill(pid, 'SIGKILL');
+    }
+    if (this.#server !== undefined) {
+      const exit = await this.#server.process.end('SIGTERM');
+      if (exit.signal === 'SIGKILL' && existsSync(MAIN)) left.push('the server, which SIGTERM did not end');
+    }
+    for (const pid of processesWith(this.dir).filter(isAlive)) {
+      left.push(commandLine(pid));
+      process.kill(pid, 'SIGKILL');
+    }
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
+    if (left.length > 0) throw new Error(`left running: ${left.join('; ')}`);
+  }
+}

@@ -1,0 +1,105 @@
+/** Processes that a test starts, or that were started on its behalf: waited for by signal, and gone at the end. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export class Started {
+  readonly child: ChildProcess;
+  readonly exited: Promise<Exit>;
+  #stdout = '';
+  #stderr = '';
+
+  constructor(command: string, args: readonly string[], env: Record<string, string>, cwd?: string) {
+    this.child = spawn(command, args, {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+    });
+    this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }) as Exit);
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('it did not start');
+    return this.child.pid;
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Sends `signal` where it still runs, and settles when it has exited. SIGKILL follows after `patienceMs`. */
+  async end(signal: NodeJS.Signals, patienceMs = 20_000): Promise<Exit> {
+    if (this.running) this.child.kill(signal);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), patienceMs);
+    const exit = await this.exited;
+    clearTimeout(timer);
+    return exit;
+  }
+}
+
+/** Settles when `condition` holds; throws after `deadlineMs`, saying `what`. For what gives no signal of its own. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = 30_000,
+  everyMs = 20,
+): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await delay(everyMs);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Pids of living processes whose command line or environment holds `text` (NUL separates arguments and variables). */
+export function processesWith(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => pid !== process.pid && isAlive(pid) && (has(pid, 'cmdline', text) || has(pid, 'environ', text)));
+}
+
+function has(pid: number, file: 'cmdline' | 'environ', text: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`).includes(text);
+  } catch {
+    return false;
+  }
+}
+
+/** What a person would call this process: its command line. */
+export function commandLine(pid: number): string {
+  try {
+    return `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`;
+  } catch {
+    return `${pid} (gone)`;
+  }
+}
