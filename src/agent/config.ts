@@ -1,0 +1,180 @@
+/** The agent's settings: one table, and the only place of the agent that reads the environment. */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+
+/** A setting as the CLI and the documentation show it: `agentDir` is EXECPLANE_AGENT_DIR and --agent-dir. */
+export interface AgentSetting {
+  property: string;
+  variable: string;
+  flag: string;
+  default: string | undefined;
+  description: string;
+}
+
+export interface AgentConfig {
+  /** Base URL of the server, http or https. */
+  url: URL;
+  /** Absolute path of the state directory. */
+  dir: string;
+  joinToken?: string;
+  /** Read only when it is needed; `-` is stdin. */
+  joinTokenFile?: string;
+  machineId?: string;
+  maxConcurrency: number;
+  /** PEM; where it is set, it alone is trusted. */
+  ca?: string;
+  logLevel: string;
+  /** What the runner gets as its environment: no setting with a secret in it. */
+  runnerEnv: Record<string, string>;
+}
+
+/** A setting that cannot be used; the message names it. The process exits with code 2. */
+export class AgentConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly exitCode = 2;
+}
+
+type Environment = Readonly<Partial<Record<string, string>>>;
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+
+const TABLE = {
+  url: ['The server.', 'http://127.0.0.1:7411'],
+  joinToken: ['Used once to enrol; in the environment or a file it is safer than as a flag.'],
+  joinTokenFile: ['A file with the join token; - reads it from stdin.'],
+  agentDir: ['State directory of the agent.', './agent'],
+  machineId: ['Ask for this machine id when enrolling.'],
+  maxConcurrency: ['Commands that may run at once.', '64'],
+  caFile: ['PEM file of the certificate authority behind an https server.'],
+  insecure: ['true: allow plain http to another host.', 'false'],
+  logLevel: ['Lines below this level are not logged.', 'info'],
+} as const satisfies Record<string, readonly [description: string, fallback?: string]>;
+type Property = keyof typeof TABLE;
+
+/** All settings of the agent, in the order in which they should be shown. */
+export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map(
+  ([property, [description, fallback]]) => ({
+    property,
+    variable: `EXECPLANE_${words(property).join('_').toUpperCase()}`,
+    flag: `--${words(property).join('-')}`,
+    default: fallback,
+    description,
+  }),
+);
+
+/** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws AgentConfigError. */
+export function readAgentConfig(flags: Environment = {}, env: Environment = process.env): AgentConfig {
+  const source = new Source(flags, env);
+  const machineId = source.checked('machineId', isMachineId, 'must look like dm-web-1: lower case, digits, dashes');
+  const ca = readCa(source);
+  return {
+    url: readUrl(source),
+    dir: resolve(source.text('agentDir') ?? ''),
+    maxConcurrency: Number(source.checked('maxConcurrency', isConcurrency, 'must be an integer from 1 to 10000')),
+    logLevel:
+      source.checked('logLevel', (level) => LOG_LEVELS.includes(level), `must be one of ${LOG_LEVELS.join(', ')}`) ??
+      '',
+    runnerEnv: runnerEnvironment(env),
+    ...readToken(source, env['CREDENTIALS_DIRECTORY']),
+    ...(machineId === undefined ? {} : { machineId }),
+    ...(ca === undefined ? {} : { ca }),
+  };
+}
+
+/** Where values come from, and under which name people know them. */
+class Source {
+  readonly #flags: Environment;
+  readonly #env: Environment;
+
+  constructor(flags: Environment, env: Environment) {
+    this.#flags = flags;
+    this.#env = env;
+  }
+
+  text(property: Property): string | undefined {
+    const setting = settingOf(property);
+    return this.#flags[property] ?? (this.#env[setting.variable] || setting.default);
+  }
+
+  checked(property: Property, fits: (value: string) => boolean, expectation: string): string | undefined {
+    const value = this.text(property);
+    if (value !== undefined && !fits(value)) throw this.wrong(property, `${expectation}, not ${JSON.stringify(value)}`);
+    return value;
+  }
+
+  wrong(property: Property, message: string, cause?: unknown): AgentConfigError {
+    const setting = settingOf(property);
+    const name = this.#flags[property] === undefined ? setting.variable : setting.flag;
+    return new AgentConfigError(`${name}: ${message}`, { cause });
+  }
+}
+
+function settingOf(property: Property): AgentSetting {
+  const setting = AGENT_SETTINGS.find((candidate) => candidate.property === property);
+  if (setting === undefined) throw new Error(`no setting ${property}`);
+  return setting;
+}
+
+function readUrl(source: Source): URL {
+  const text = source.checked('url', isHttpUrl, 'must be a URL such as https://execplane.example.com') ?? '';
+  const url = new URL(text);
+  const insecure = source.checked('insecure', (value) => /^(true|1|false|0)$/.test(value), 'must be true or false');
+  if (url.protocol === 'http:' && !isLoopback(url.hostname) && insecure !== 'true' && insecure !== '1') {
+    throw source.wrong(
+      'url',
+      `plain http to ${url.hostname} would send the credential and all output unencrypted. Use https, or set EXECPLANE_INSECURE=true`,
+    );
+  }
+  return url;
+}
+
+function readCa(source: Source): string | undefined {
+  const file = source.text('caFile');
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw source.wrong('caFile', (cause as Error).message, cause);
+  }
+}
+
+/** systemd's LoadCredential= puts a file `join-token` where only the service may look. */
+function readToken(source: Source, credentials: string | undefined): Pick<AgentConfig, 'joinToken' | 'joinTokenFile'> {
+  const joinToken = source.text('joinToken');
+  if (joinToken !== undefined) return { joinToken: joinToken.trim() };
+  const joinTokenFile = source.text('joinTokenFile') ?? (credentials ? resolve(credentials, 'join-token') : undefined);
+  return joinTokenFile === undefined ? {} : { joinTokenFile };
+}
+
+const RUNNER_ENV = /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|EXECPLANE_LOG_LEVEL)$/;
+
+function runnerEnvironment(env: Environment): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && RUNNER_ENV.test(name)) kept[name] = value;
+  }
+  return kept;
+}
+
+function isMachineId(text: string): boolean {
+  return text.length <= 253 && MACHINE_ID.test(text);
+}
+
+function isConcurrency(text: string): boolean {
+  return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 10_000;
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
+function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function words(property: string): string[] {
+  return property.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+}

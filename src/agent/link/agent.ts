@@ -1,0 +1,148 @@
+import type { Logger } from 'pino';
+import { PROTOCOL_VERSION } from '../../core/protocol.ts';
+import type { AgentConfig } from '../config.ts';
+import { type Credential, readCredential, tokenDigest } from './credential.ts';
+import { dial } from './dial.ts';
+import { prepareDirectory } from './directory.ts';
+import { enrol } from './enrol.ts';
+import { machineFacts } from './facts.ts';
+import { readJoinToken } from './join-token.ts';
+import { keepLinked } from './keep-linked.ts';
+import { claimPidFile } from './pid-file.ts';
+import { findOrStartRunner } from './runner-process.ts';
+import type { RunnerSocket } from './runner-socket.ts';
+import { runSession, type SessionEnd } from './session.ts';
+import { stopRunner } from './stop.ts';
+import { packageVersion } from './version.ts';
+
+/** The link of one directory, from start to detach or stop. */
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Logger;
+  readonly #onConnected: (machineId: string) => void;
+  /** Aborts when this process is to leave the server. */
+  readonly #leaving = new AbortController();
+  #credential: Credential | undefined;
+  #runner: RunnerSocket | undefined;
+  #attaching: Promise<RunnerSocket> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(config: AgentConfig, log: Logger, onConnected: (machineId: string) => void) {
+    this.#config = config;
+    this.#log = log;
+    this.#onConnected = onConnected;
+  }
+
+  /** Runs until `detach` or `stop`. Rejects where the directory, the join token or the runner is not usable. */
+  async run(): Promise<void> {
+    const { dir } = this.#config;
+    prepareDirectory(dir);
+    // The runner comes first: it lets one link in, so that there is one link for what follows.
+    await this.#attachedRunner();
+    const releasePidFile = claimPidFile(dir);
+    try {
+      this.#credential = await this.#enrolled();
+      await keepLinked({
+        runner: () => this.#attachedRunner(),
+        connect: (runner, linked) => this.#connect(runner, linked),
+        renewCredential: () => this.#renewCredential(),
+        random: Math.random,
+        log: this.#log,
+        signal: this.#leaving.signal,
+      });
+    } catch (error) {
+      if (!this.#leaving.signal.aborted) throw error;
+    } finally {
+      await this.#stopping;
+      this.#runner?.detach();
+      releasePidFile();
+    }
+  }
+
+  /** Leaves the server and the runner; commands run on. */
+  detach(): void {
+    if (this.#stopping !== undefined) return;
+    this.#log.info('detaching: commands run on');
+    this.#leaving.abort();
+  }
+
+  /** Ends everything; the link stays until the runner has nothing more to report. */
+  stop(): void {
+    if (this.#stopping !== undefined) return;
+    this.#log.info('stopping: commands are ended');
+    this.#stopping = this.#stopAll();
+  }
+
+  async #stopAll(): Promise<void> {
+    const runner = await this.#attaching?.catch(() => undefined);
+    if (runner !== undefined) await stopRunner(runner);
+    this.#leaving.abort();
+  }
+
+  async #attachedRunner(): Promise<RunnerSocket> {
+    if (this.#runner?.closed === false) return this.#runner;
+    const { dir, maxConcurrency, runnerEnv } = this.#config;
+    this.#attaching = findOrStartRunner({ dir, maxConcurrency, env: runnerEnv, log: this.#log });
+    this.#runner = await this.#attaching;
+    return this.#runner;
+  }
+
+  async #connect(runner: RunnerSocket, linked: () => void): Promise<SessionEnd> {
+    const { url, ca, dir, maxConcurrency } = this.#config;
+    const { credential, machineId } = this.#credential as Credential;
+    const end = await runSession({
+      ws: dial({ url, credential, ...(ca === undefined ? {} : { ca }) }),
+      runner,
+      hello: {
+        protocol: PROTOCOL_VERSION,
+        version: packageVersion(),
+        max_concurrency: maxConcurrency,
+        facts: await machineFacts(dir),
+      },
+      linked: () => {
+        linked();
+        this.#onConnected(machineId);
+      },
+      signal: this.#leaving.signal,
+    });
+    // A runner that was told to stop is gone for good: no other one is to be started.
+    return end.cause === 'runner_gone' && this.#stopping !== undefined ? { cause: 'aborted' } : end;
+  }
+
+  async #enrolled(): Promise<Credential> {
+    const credential = readCredential(this.#config.dir);
+    if (credential !== undefined) return credential;
+    const token = readJoinToken(this.#config);
+    if (token === undefined) {
+      throw new Error(
+        `this machine is not enrolled yet: set EXECPLANE_JOIN_TOKEN to a token made by "execplane tokens create" (${this.#config.dir} has no credential).`,
+      );
+    }
+    return this.#enrol(token);
+  }
+
+  /** A refused credential and a join token that it does not come from: the operator wants the machine back. */
+  async #renewCredential(): Promise<boolean> {
+    try {
+      const token = readJoinToken(this.#config);
+      if (token === undefined || tokenDigest(token) === this.#credential?.enrolledWith) return false;
+      this.#credential = await this.#enrol(token);
+      return true;
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the join token does not help either');
+      return false;
+    }
+  }
+
+  #enrol(token: string): Promise<Credential> {
+    const { url, dir, machineId, ca } = this.#config;
+    return enrol(token, {
+      url,
+      dir,
+      log: this.#log,
+      signal: this.#leaving.signal,
+      ...(machineId === undefined ? {} : { machineId }),
+      ...(ca === undefined ? {} : { ca }),
+    });
+  }
+}

@@ -1,0 +1,59 @@
+/** What the agent keeps to prove who it is: DIR/credential.json, and DIR/enrolment.json while it is not yet accepted. */
+import { createHash, randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readPrivateJson, writePrivateJson } from './private-file.ts';
+
+export interface Credential {
+  machineId: string;
+  credential: string;
+  /** SHA-256 of the join token it was enrolled with, so that the same token is not tried again once it is refused. */
+  enrolledWith: string;
+}
+
+/** A credential on its way: written before the request, so that a lost reply is repeated and not a second machine. */
+export interface Enrolment {
+  credential: string;
+  enrolledWith: string;
+}
+
+const credentialFile = (dir: string) => join(dir, 'credential.json');
+const enrolmentFile = (dir: string) => join(dir, 'enrolment.json');
+
+/** Digest under which a join token is remembered. */
+export function tokenDigest(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+/** The credential of this directory, if it has one. Throws where the file is damaged. */
+export function readCredential(dir: string): Credential | undefined {
+  const value = readPrivateJson(credentialFile(dir)) as Record<string, unknown> | undefined;
+  if (value === undefined) return undefined;
+  const { machine_id: machineId, credential, enrolled_with: enrolledWith } = value;
+  if (typeof machineId !== 'string' || typeof credential !== 'string') {
+    throw new Error(`${credentialFile(dir)} is damaged: remove it and enrol again with a join token for this machine.`);
+  }
+  return { machineId, credential, enrolledWith: typeof enrolledWith === 'string' ? enrolledWith : '' };
+}
+
+/** Keeps an accepted credential; the pending one is done with. */
+export function writeCredential(dir: string, accepted: Credential): void {
+  writePrivateJson(credentialFile(dir), {
+    machine_id: accepted.machineId,
+    credential: accepted.credential,
+    enrolled_with: accepted.enrolledWith,
+  });
+  rmSync(enrolmentFile(dir), { force: true });
+}
+
+/** The pending enrolment with this token: the one that an earlier start left, or a fresh one, on disk either way. */
+export function pendingEnrolment(dir: string, token: string): Enrolment {
+  const enrolledWith = tokenDigest(token);
+  const left = readPrivateJson(enrolmentFile(dir)) as Record<string, unknown> | undefined;
+  if (left?.['enrolled_with'] === enrolledWith && typeof left['credential'] === 'string') {
+    return { credential: left['credential'], enrolledWith };
+  }
+  const credential = `xpa_${randomBytes(32).toString('base64url')}`;
+  writePrivateJson(enrolmentFile(dir), { credential, enrolled_with: enrolledWith });
+  return { credential, enrolledWith };
+}

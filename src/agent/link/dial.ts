@@ -1,0 +1,31 @@
+import { WebSocket } from 'ws';
+import { AGENT_PATHS } from '../../core/protocol.ts';
+
+export interface DialOptions {
+  url: URL;
+  credential: string;
+  /** PEM; absent: what Node trusts. */
+  ca?: string;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** The server is trusted and its largest frame is a setting of its own; this bounds a broken one. */
+const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
+
+/** Begins to dial the server's link endpoint. TCP_NODELAY is set by ws itself. */
+export function dial({ url, credential, ca }: DialOptions): WebSocket {
+  const target = agentUrl(url, AGENT_PATHS.link);
+  target.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return new WebSocket(target, {
+    headers: { authorization: `Bearer ${credential}` },
+    perMessageDeflate: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    maxPayload: MAX_MESSAGE_BYTES,
+    ...(ca === undefined ? {} : { ca }),
+  });
+}
+
+/** The address of an agent path under a base URL that may itself have a path (behind a proxy). */
+export function agentUrl(base: URL, path: string): URL {
+  return new URL(`${base.pathname.replace(/\/$/, '')}${path}`, base);
+}

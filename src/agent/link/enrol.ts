@@ -1,0 +1,98 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { AGENT_PATHS, type EnrolRequest } from '../../core/protocol.ts';
+import { backoffDelay } from './backoff.ts';
+import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
+import { agentUrl } from './dial.ts';
+import { readRefusal, readText } from './refusal.ts';
+
+export interface EnrolOptions {
+  url: URL;
+  dir: string;
+  machineId?: string;
+  ca?: string;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** The server does not take this token; trying again would not help. */
+export class EnrolRefusedError extends Error {
+  override readonly name = 'EnrolRefusedError';
+}
+
+const REQUEST_TIMEOUT_MS = 15_000;
+const MAX_ANSWER_BYTES = 65_536;
+
+/**
+ * Trades a join token for a credential, which the agent makes itself and has on disk before it asks: a lost reply is
+ * asked for again, and is no second machine. Tries until the server answers. Throws EnrolRefusedError; an abort throws too.
+ */
+export async function enrol(token: string, options: EnrolOptions): Promise<Credential> {
+  const pending = pendingEnrolment(options.dir, token);
+  const body: EnrolRequest = {
+    join_token: token,
+    credential: pending.credential,
+    ...(options.machineId === undefined ? {} : { machine_id: options.machineId }),
+  };
+  for (let failures = 0; ; failures += 1) {
+    const answer = await ask(body, options);
+    if (typeof answer !== 'string') {
+      if (failures === 0) options.log.warn({ server: options.url.origin, detail: answer.failure }, 'cannot enrol yet');
+      await delay(backoffDelay(failures, Math.random()), undefined, { signal: options.signal });
+      continue;
+    }
+    const accepted = { machineId: answer, ...pending };
+    writeCredential(options.dir, accepted);
+    options.log.info({ machine_id: answer }, 'enrolled');
+    return accepted;
+  }
+}
+
+/** The machine id, or why asking again later may help. */
+async function ask(body: EnrolRequest, options: EnrolOptions): Promise<string | { failure: string }> {
+  let response: IncomingMessage;
+  try {
+    response = await post(body, options);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    return { failure: (error as Error).message || (error as Error).name };
+  }
+  const status = response.statusCode ?? 0;
+  if (status === 200) {
+    const machineId = readMachineId(await readText(response, MAX_ANSWER_BYTES));
+    return machineId ?? { failure: 'the answer was cut short' };
+  }
+  const { detail } = await readRefusal(response);
+  const failure = `HTTP ${status}: ${detail}`;
+  if (status >= 500 || status === 408 || status === 429) return { failure };
+  throw new EnrolRefusedError(
+    `${options.url.origin} does not take the join token (${failure}). Make a new one with "execplane tokens create".`,
+  );
+}
+
+function readMachineId(text: string): string | undefined {
+  try {
+    const { machine_id: machineId } = JSON.parse(text) as { machine_id?: unknown };
+    return typeof machineId === 'string' ? machineId : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function post(body: EnrolRequest, { url, ca, signal }: EnrolOptions): Promise<IncomingMessage> {
+  const target = agentUrl(url, AGENT_PATHS.enrol);
+  const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    const request = send(target, {
+      method: 'POST',
+      agent: false,
+      headers: { 'content-type': 'application/json' },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
+      ...(ca === undefined ? {} : { ca }),
+    });
+    request.once('response', resolve).once('error', reject);
+    request.end(JSON.stringify(body));
+  });
+}

@@ -1,0 +1,23 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+
+/**
+ * Pings every `intervalMs` and calls `silent` once nothing at all has come in for two intervals; bytes of a long message
+ * on its way count. While the link itself does not read (it is paused) silence says nothing. Returns what stops it.
+ */
+export function startHeartbeat(
+  ws: WebSocket,
+  socket: Pick<Socket, 'bytesRead'>,
+  intervalMs: number,
+  silent: () => void,
+): () => void {
+  let seen = socket.bytesRead;
+  let quietIntervals = 0;
+  const timer = setInterval(() => {
+    quietIntervals = socket.bytesRead === seen && !ws.isPaused ? quietIntervals + 1 : 0;
+    seen = socket.bytesRead;
+    if (quietIntervals >= 2) silent();
+    else ws.ping();
+  }, intervalMs);
+  return () => clearInterval(timer);
+}

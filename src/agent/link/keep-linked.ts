@@ -1,0 +1,107 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { CLOSE } from '../../core/protocol.ts';
+import { backoffDelay, refusedDelay, restartDelay } from './backoff.ts';
+import { AttachRefusedError, type RunnerSocket } from './runner-socket.ts';
+import type { SessionEnd } from './session.ts';
+
+export interface KeepLinkedOptions {
+  /** Finds or starts the runner; called again when it is gone. */
+  runner: () => Promise<RunnerSocket>;
+  /** One connection, from dialling to its end. */
+  connect: (runner: RunnerSocket, linked: () => void) => Promise<SessionEnd>;
+  /** The credential was refused: whether there is another one now. */
+  renewCredential: () => Promise<boolean>;
+  /** For tests; between 0 and 1. */
+  random: () => number;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** A connection that lasted this long was a good one: the next failure begins a new series. */
+const SETTLED_MS = 5_000;
+
+/** What only a person can put right: waiting longer between attempts spares the server, and never ends them. */
+const REFUSED_STATUSES = new Set([401, 403, 426]);
+const REFUSED_CODES = new Set<number>([CLOSE.revoked, CLOSE.version, CLOSE.duplicate, CLOSE.removed]);
+/** Refusals of the credential itself. */
+const CREDENTIAL_REFUSED = new Set<number>([401, CLOSE.revoked, CLOSE.removed]);
+
+/** Keeps a connection to the server up, for ever, until `signal` aborts. Rejects only where another link has the runner. */
+export async function keepLinked(options: KeepLinkedOptions): Promise<void> {
+  const { log, signal } = options;
+  let failures = 0;
+  /** What was logged last, so that trouble which stays the same is told once. */
+  let told = '';
+  while (!signal.aborted) {
+    const end = await attempt(options, () => {
+      told = '';
+    });
+    if (end.cause === 'aborted') return;
+    if (end.cause === 'closed' && end.linkedMs > SETTLED_MS) failures = 0;
+    if (isCredentialRefused(end) && (await options.renewCredential())) continue;
+    const trouble = describe(end);
+    log[trouble === told ? 'debug' : 'warn'](end, trouble);
+    told = trouble;
+    const ms = delayAfter(end, failures, options.random());
+    failures += 1;
+    await delay(ms, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function attempt({ runner: attached, connect, log }: KeepLinkedOptions, linked: () => void): Promise<SessionEnd> {
+  let runner: RunnerSocket;
+  try {
+    runner = await attached();
+  } catch (error) {
+    if (error instanceof AttachRefusedError) throw error;
+    return { cause: 'no_runner', detail: (error as Error).message };
+  }
+  return connect(runner, () => {
+    log.info({ runner_instance: runner.instance }, 'connected');
+    linked();
+  });
+}
+
+/** ms to wait after a connection that ended so. */
+export function delayAfter(end: SessionEnd, failures: number, random: number): number {
+  if (end.cause === 'refused' && REFUSED_STATUSES.has(end.status)) return refusedDelay(random);
+  if (end.cause === 'closed' && REFUSED_CODES.has(end.code)) return refusedDelay(random);
+  if (end.cause === 'closed' && end.code === CLOSE.restart && end.linkedMs > 0) return restartDelay(random);
+  return backoffDelay(failures, random);
+}
+
+function isCredentialRefused(end: SessionEnd): boolean {
+  return CREDENTIAL_REFUSED.has(end.cause === 'refused' ? end.status : end.cause === 'closed' ? end.code : 0);
+}
+
+function describe(end: SessionEnd): string {
+  switch (end.cause) {
+    case 'unreachable':
+      return 'the server cannot be reached; trying again';
+    case 'refused':
+      return refusals[end.status] ?? `the server answered with HTTP ${end.status}; trying again`;
+    case 'closed':
+      return refusals[end.code] ?? `the connection ended (${end.code}); coming back`;
+    case 'no_runner':
+      return 'no runner can be started; trying again';
+    case 'runner_gone':
+      return 'the runner is gone; starting another one';
+    case 'aborted':
+      return 'leaving';
+  }
+}
+
+const REVOKED =
+  'the server does not accept the credential of this agent (revoked, or its machine was removed): give it a new join token; trying again slowly';
+const refusals: Record<number, string> = {
+  401: REVOKED,
+  403: 'the server does not let this agent in; trying again slowly',
+  426: 'server and agent have no protocol version in common: upgrade the older one; trying again slowly',
+  [CLOSE.revoked]: REVOKED,
+  [CLOSE.removed]: REVOKED,
+  [CLOSE.version]: 'server and agent have no protocol version in common: upgrade the older one; trying again slowly',
+  [CLOSE.duplicate]:
+    'another agent is connected with the credential of this one (a copied directory?): each machine needs its own; trying again slowly',
+  [CLOSE.restart]: 'the server restarts; coming back',
+};

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { AttachRefusedError, attachToRunner, type RunnerSocket } from './runner-socket.ts';
+
+export interface RunnerOptions {
+  dir: string;
+  maxConcurrency: number;
+  /** The runner's whole environment. */
+  env: Readonly<Record<string, string>>;
+  log: Logger;
+  /** For tests: what to start instead of the runner. */
+  entry?: string;
+}
+
+/** Beside this folder, in source and in what is built from it. */
+const RUNNER_ENTRY = fileURLToPath(new URL(`../runner/main${extname(import.meta.url)}`, import.meta.url));
+const START_TIMEOUT_MS = 20_000;
+const LOOK_AGAIN_MS = 15;
+/** A link that was killed a moment ago may still be attached in the runner's eyes. */
+const REFUSED_PATIENCE_MS = 2_000;
+const MAX_LOG_BYTES = 1024 * 1024;
+
+/** Attaches to the runner of the directory, starting one where none is. Throws AttachRefusedError, or what went wrong. */
+export async function findOrStartRunner(options: RunnerOptions): Promise<RunnerSocket> {
+  const found = await attachPatiently(options);
+  if (found !== undefined) {
+    options.log.info({ runner_instance: found.instance, runner_pid: found.pid }, 'found the runner');
+    return found;
+  }
+  const started = await startRunner(options);
+  options.log.info({ runner_instance: started.instance, runner_pid: started.pid }, 'started a runner');
+  return started;
+}
+
+async function attachPatiently(options: RunnerOptions): Promise<RunnerSocket | undefined> {
+  const until = performance.now() + REFUSED_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await attach(options);
+    } catch (error) {
+      if (!(error instanceof AttachRefusedError) || performance.now() > until) throw error;
+    }
+    await delay(100);
+  }
+}
+
+async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
+  const logFile = join(options.dir, 'runner.log');
+  const log = openLog(logFile);
+  const child = spawn(process.execPath, [options.entry ?? RUNNER_ENTRY, '--dir', options.dir], {
+    cwd: options.dir,
+    env: options.env,
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  child.unref();
+  let failure: string | undefined;
+  child.once('error', (error) => {
+    failure = error.message;
+  });
+  child.once('exit', (code, signal) => {
+    failure ??= signal === null ? `exit code ${code}` : `signal ${signal}`;
+  });
+  const until = performance.now() + START_TIMEOUT_MS;
+  while (failure === undefined && performance.now() < until) {
+    const runner = await attach(options);
+    if (runner !== undefined) return runner;
+    await delay(LOOK_AGAIN_MS);
+  }
+  throw new Error(
+    `the runner did not start (${failure ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); see ${logFile}`,
+  );
+}
+
+function attach({ dir, maxConcurrency }: RunnerOptions): Promise<RunnerSocket | undefined> {
+  return attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: maxConcurrency });
+}
+
+/** The runner says little; what it said is kept to about a mebibyte. */
+function openLog(path: string): number {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return openSync(path, size > MAX_LOG_BYTES ? 'w' : 'a', 0o600);
+}

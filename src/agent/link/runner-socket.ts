@@ -1,0 +1,131 @@
+import { EventEmitter } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { Capacity } from '../../core/protocol.ts';
+import { type Attach, ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../channel.ts';
+import { withShortPath } from './socket-path.ts';
+
+/** The runner does not take this link: another one is attached, or it speaks another version. */
+export class AttachRefusedError extends Error {
+  override readonly name = 'AttachRefusedError';
+}
+
+interface RunnerSocketEvents {
+  frame: [frame: RunnerToLink];
+  /** Whole records, to be passed on as they are. */
+  records: [bytes: Buffer];
+  drain: [];
+  /** Once; nothing comes after it. */
+  close: [reason: string];
+}
+
+/** The link's end of the socket to a runner. */
+export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
+  /** Both from the answer to `attach`. */
+  instance = '';
+  pid = 0;
+  /** What the runner said last about taking new work; a server that is new to it has to be told. */
+  capacity: Capacity | undefined;
+  closed = false;
+  readonly #socket: Socket;
+  readonly #decoder = new ChannelDecoder<RunnerToLink>();
+
+  constructor(socket: Socket) {
+    super();
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('drain', () => this.emit('drain'));
+    socket.on('error', (error) => this.#end(error.message));
+    socket.on('close', () => this.#end('it closed the socket'));
+  }
+
+  /** False when the runner does not keep up: wait for `drain` before more. */
+  send(frame: LinkToRunner, attachment?: Buffer): boolean {
+    if (this.closed) return true;
+    return this.#socket.write(encodeChannelFrame(frame, attachment));
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Sends what is written, then lets go; the runner runs on. */
+  detach(): void {
+    this.#socket.destroySoon();
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const message of this.#decoder.push(chunk)) {
+        if (message.kind === 'records') this.emit('records', message.bytes);
+        else this.#take(message.frame);
+      }
+    } catch (error) {
+      this.#socket.destroy(error as Error);
+    }
+  }
+
+  #take(frame: RunnerToLink): void {
+    if (frame.type === 'capacity') this.capacity = frame;
+    if (frame.type === 'attached') {
+      this.instance = frame.runner_instance;
+      this.pid = frame.pid;
+    }
+    this.emit('frame', frame);
+  }
+
+  #end(reason: string): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#socket.destroy();
+    this.emit('close', reason);
+  }
+}
+
+const ATTACH_TIMEOUT_MS = 10_000;
+
+/**
+ * Connects to the runner of `dir` and attaches. Undefined where none listens.
+ * Throws AttachRefusedError where it does not want this link.
+ */
+export async function attachToRunner(dir: string, attach: Attach): Promise<RunnerSocket | undefined> {
+  const socket = await withShortPath(dir, 'runner.sock', connectTo);
+  if (socket === undefined) return undefined;
+  const runner = new RunnerSocket(socket);
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      runner.detach();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(new Error('the runner does not answer on its socket')), ATTACH_TIMEOUT_MS);
+    const closed = (reason: string) => fail(new Error(`the runner did not answer on its socket: ${reason}`));
+    runner.once('close', closed);
+    runner.once('frame', (frame) => {
+      if (frame.type === 'attach_refused') return fail(new AttachRefusedError(frame.reason));
+      if (frame.type !== 'attached') return fail(new Error(`the runner answers ${frame.type} to attach`));
+      clearTimeout(timer);
+      runner.off('close', closed);
+      resolve(runner);
+    });
+    runner.send(attach);
+  });
+}
+
+function connectTo(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.off('error', failed);
+      resolve(socket);
+    });
+    const failed = (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+      else reject(error);
+    };
+    socket.once('error', failed);
+  });
+}

@@ -1,0 +1,201 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { CLOSE, encodeFrame, type Hello, parseServerFrame, type ServerFrame } from '../../core/protocol.ts';
+import type { RunnerToLink, State } from '../channel.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { readRefusal } from './refusal.ts';
+import type { RunnerSocket } from './runner-socket.ts';
+
+/** Why a connection to the server is over. */
+export type SessionEnd =
+  /** No connection came about. */
+  | { cause: 'unreachable'; detail: string }
+  /** The server answered the upgrade with an HTTP status instead. */
+  | { cause: 'refused'; status: number; detail: string }
+  /** It was open. `linkedMs`: for how long after the welcome; 0 without one. */
+  | { cause: 'closed'; code: number; detail: string; linkedMs: number }
+  | { cause: 'runner_gone' }
+  /** None could be started. */
+  | { cause: 'no_runner'; detail: string }
+  | { cause: 'aborted' };
+
+export interface SessionOptions {
+  ws: WebSocket;
+  runner: RunnerSocket;
+  /** The parts of hello that the runner does not know. */
+  hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts'>;
+  /** Called once the server has said welcome. */
+  linked: () => void;
+  signal: AbortSignal;
+}
+
+/** From opening the WebSocket to the server's welcome. */
+const WELCOME_TIMEOUT_MS = 15_000;
+const CLOSE_TIMEOUT_MS = 1_000;
+/** Bytes that may wait to be sent before the runner is no longer read, and at which it is read again. */
+const HIGH_WATER_BYTES = 4 * 1024 * 1024;
+const LOW_WATER_BYTES = 1024 * 1024;
+const NORMAL_CLOSURE = 1000;
+/** A close frame holds 123 bytes of reason; reasons of ours are ASCII. */
+const MAX_REASON_CHARACTERS = 120;
+
+/**
+ * Runs one connection from dialling to its end: prepare → state → hello → welcome, then everything both ways, unread.
+ * Before the welcome, and after the end, records of the runner are left where they are: in its journal.
+ */
+export function runSession(options: SessionOptions): Promise<SessionEnd> {
+  return new Promise((resolve) => new Session(options, resolve).begin());
+}
+
+class Session {
+  readonly #options: SessionOptions;
+  readonly #ws: WebSocket;
+  readonly #runner: RunnerSocket;
+  readonly #resolve: (end: SessionEnd) => void;
+  #socket: Pick<Socket, 'bytesRead'> = { bytesRead: 0 };
+  #phase: 'dialling' | 'preparing' | 'greeting' | 'linked' | 'ended' = 'dialling';
+  #linkedAt = 0;
+  #welcomeTimer: NodeJS.Timeout | undefined;
+  #stopHeartbeat = () => {};
+  #fault = '';
+
+  constructor(options: SessionOptions, resolve: (end: SessionEnd) => void) {
+    this.#options = options;
+    this.#ws = options.ws;
+    this.#runner = options.runner;
+    this.#resolve = resolve;
+  }
+
+  begin(): void {
+    const ws = this.#ws;
+    ws.on('upgrade', (response) => {
+      this.#socket = response.socket;
+    });
+    ws.on('unexpected-response', (_request, response) => {
+      void readRefusal(response).then((refusal) => {
+        this.#end({ cause: 'refused', ...refusal });
+        ws.terminate();
+      });
+    });
+    ws.on('error', (error) => this.#failed(error));
+    ws.on('open', () => this.#prepare());
+    ws.on('message', (data, isBinary) => this.#fromServer(data as Buffer, isBinary));
+    ws.on('close', (code, reason) => this.#closed(code, reason.toString('utf8')));
+    this.#runner.on('frame', this.#fromRunner).on('records', this.#records);
+    this.#runner.on('drain', this.#runnerDrained).on('close', this.#runnerGone);
+    this.#options.signal.addEventListener('abort', this.#aborted);
+    if (this.#runner.closed) this.#runnerGone();
+    else if (this.#options.signal.aborted) this.#aborted();
+  }
+
+  #prepare(): void {
+    this.#phase = 'preparing';
+    this.#welcomeTimer = setTimeout(() => this.#terminate('no welcome from the server'), WELCOME_TIMEOUT_MS);
+    this.#runner.send({ type: 'prepare' });
+  }
+
+  readonly #fromRunner = (frame: RunnerToLink): void => {
+    if (frame.type === 'state' && this.#phase === 'preparing') this.#greet(frame);
+    else if ((frame.type === 'capacity' || frame.type === 'stdin_ack') && this.#phase === 'linked') {
+      this.#ws.send(encodeFrame(frame));
+    }
+  };
+
+  #greet({ type: _, ...state }: State): void {
+    this.#phase = 'greeting';
+    this.#ws.send(encodeFrame({ type: 'hello', ...this.#options.hello, ...state }));
+  }
+
+  #fromServer(data: Buffer, isBinary: boolean): void {
+    if (this.#phase === 'ended') return;
+    const parsed = parseServerFrame(isBinary ? data : data.toString('utf8'));
+    if (!parsed.ok) this.#badFrame(parsed.reason);
+    else if (!this.#isLegal(parsed.frame)) this.#badFrame(`${parsed.frame.type} out of turn`);
+    else {
+      if (!this.#runner.send(parsed.frame, parsed.attachment)) this.#ws.pause();
+      if (parsed.frame.type === 'welcome') this.#welcomed(parsed.frame);
+    }
+  }
+
+  #isLegal(frame: ServerFrame): boolean {
+    return this.#phase === (frame.type === 'welcome' ? 'greeting' : 'linked');
+  }
+
+  #welcomed({ heartbeat_ms }: Extract<ServerFrame, { type: 'welcome' }>): void {
+    clearTimeout(this.#welcomeTimer);
+    this.#phase = 'linked';
+    this.#linkedAt = performance.now();
+    if (this.#runner.capacity?.accepting === false) this.#ws.send(encodeFrame(this.#runner.capacity));
+    this.#stopHeartbeat = startHeartbeat(this.#ws, this.#socket, heartbeat_ms, () =>
+      this.#terminate('silence for two heartbeats'),
+    );
+    this.#options.linked();
+  }
+
+  readonly #records = (bytes: Buffer): void => {
+    if (this.#phase !== 'linked') return;
+    this.#ws.send(bytes, { binary: true }, this.#sent);
+    if (this.#ws.bufferedAmount > HIGH_WATER_BYTES) this.#runner.pause();
+  };
+
+  readonly #sent = (): void => {
+    if (this.#phase === 'linked' && this.#ws.bufferedAmount <= LOW_WATER_BYTES) this.#runner.resume();
+  };
+
+  readonly #runnerDrained = (): void => {
+    if (this.#ws.isPaused) this.#ws.resume();
+  };
+
+  readonly #runnerGone = (): void => {
+    this.#end({ cause: 'runner_gone' });
+    this.#close(NORMAL_CLOSURE, 'the runner is gone');
+  };
+
+  readonly #aborted = (): void => {
+    this.#end({ cause: 'aborted' });
+    this.#close(NORMAL_CLOSURE, 'the agent leaves');
+  };
+
+  #badFrame(reason: string): void {
+    this.#fault = `the server sent what is not legal here: ${reason}`;
+    this.#closed(CLOSE.badFrame, this.#fault);
+    this.#close(CLOSE.badFrame, reason);
+  }
+
+  #terminate(fault: string): void {
+    this.#closed(CLOSE.timeout, fault);
+    this.#ws.terminate();
+  }
+
+  #failed(error: Error): void {
+    this.#fault ||= error.message;
+    if (this.#phase === 'dialling') this.#end({ cause: 'unreachable', detail: error.message || error.name });
+  }
+
+  #closed(code: number, reason: string): void {
+    const linkedMs = this.#linkedAt === 0 ? 0 : performance.now() - this.#linkedAt;
+    this.#end({ cause: 'closed', code, detail: reason || this.#fault, linkedMs });
+  }
+
+  /** A polite close, and an end to it where the other side is not there any more. */
+  #close(code: number, reason: string): void {
+    this.#ws.close(code, reason.slice(0, MAX_REASON_CHARACTERS));
+    this.#ws.resume();
+    const timer = setTimeout(() => this.#ws.terminate(), CLOSE_TIMEOUT_MS);
+    this.#ws.once('close', () => clearTimeout(timer));
+  }
+
+  #end(end: SessionEnd): void {
+    if (this.#phase === 'ended') return;
+    const wasOpen = this.#phase !== 'dialling';
+    this.#phase = 'ended';
+    clearTimeout(this.#welcomeTimer);
+    this.#stopHeartbeat();
+    this.#runner.off('frame', this.#fromRunner).off('records', this.#records);
+    this.#runner.off('drain', this.#runnerDrained).off('close', this.#runnerGone);
+    this.#options.signal.removeEventListener('abort', this.#aborted);
+    if (wasOpen) this.#runner.send({ type: 'unlinked' });
+    this.#runner.resume();
+    this.#resolve(end);
+  }
+}

@@ -1,0 +1,34 @@
+/** The agent's process that talks to the server: builds it, runs it, handles its signals. */
+import { pino } from 'pino';
+import type { AgentConfig } from './config.ts';
+import { Agent } from './link/agent.ts';
+
+export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
+export { readCredential } from './link/credential.ts';
+export { stopAgent } from './link/stop.ts';
+
+/** What a parent process that started the agent with an IPC channel is told. */
+export interface AgentConnectedMessage {
+  type: 'connected';
+  machineId: string;
+}
+
+/**
+ * Runs the agent until SIGTERM (detaches: commands run on) or SIGINT (ends everything); settles when it is done.
+ * A parent that is connected by IPC and goes away means SIGTERM. Rejects where the agent cannot run at all.
+ */
+export async function runAgent(config: AgentConfig): Promise<void> {
+  const log = pino({ name: 'agent', level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const agent = new Agent(config, log, (machineId) => {
+    if (process.connected) process.send?.({ type: 'connected', machineId } satisfies AgentConnectedMessage);
+  });
+  const detach = () => agent.detach();
+  const stop = () => agent.stop();
+  process.on('SIGTERM', detach).on('SIGINT', stop).on('disconnect', detach);
+  try {
+    await agent.run();
+  } finally {
+    process.off('SIGTERM', detach).off('SIGINT', stop).off('disconnect', detach);
+    if (process.connected) process.disconnect();
+  }
+}
