@@ -1,0 +1,133 @@
+#!/bin/sh
+# Makes this machine one of an Execplane server: installs the agent, or upgrades it, and joins.
+#
+#   sh install-agent.sh --url https://execplane.example.com < join-token
+#
+#   --url URL           the server; needed the first time
+#   --token-file FILE   the join token; else it is read from standard input. Never an argument: those are seen by everybody.
+#   --machine-id ID     the machine id to ask for
+#   --ca-file FILE      certificate authority of the server, where it is not a public one
+#   --from PLACE        folder or http(s) address with the packages and SHA256SUMS; default: the folder of this script
+#   --sums SHA256       what SHA256SUMS itself must have as its digest: wanted where PLACE is not trusted
+#
+# Run it again as often as you like: what is there is kept, commands that run go on. Needs root, Debian 12 or later (or what
+# descends from it) with systemd. To undo all of it: apt-get purge execplane-agent execplane
+set -eu
+
+credential=/var/lib/execplane-agent/state/credential.json
+credstore=/etc/credstore
+token_file=$credstore/execplane.join-token
+settings=/etc/execplane/agent.env
+
+fail() {
+  echo "install-agent: $1" >&2
+  exit 1
+}
+
+read_options() {
+  url='' token_source='' machine_id='' ca_file='' sums=''
+  from=$(dirname "$0")
+  while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || fail "$1 needs a value"
+    case $1 in
+      --url) url=$2 ;;
+      --token-file) token_source=$2 ;;
+      --machine-id) machine_id=$2 ;;
+      --ca-file) ca_file=$2 ;;
+      --from) from=$2 ;;
+      --sums) sums=$2 ;;
+      *) fail "unknown option $1 (a join token is read from standard input or --token-file)" ;;
+    esac
+    shift 2
+  done
+}
+
+check_machine() {
+  [ "$(id -u)" = 0 ] || fail 'must be run as root'
+  for tool in dpkg apt-get systemctl sha256sum; do
+    command -v "$tool" >/dev/null || fail "$tool is missing: this machine needs the tarball (docs/install.md)"
+  done
+}
+
+# Into $token; empty where the machine has joined before and none was given.
+read_token() {
+  token=''
+  if [ -n "$token_source" ]; then
+    token=$(cat "$token_source")
+  elif [ ! -t 0 ]; then
+    token=$(cat)
+  fi
+  [ -n "$token" ] || [ -e "$credential" ] || fail 'no join token: give it on standard input or with --token-file'
+  [ -n "$url" ] || grep -qs '^EXECPLANE_URL=' "$settings" || fail '--url is missing'
+}
+
+fetch() {
+  case $from in
+    http://* | https://*)
+      if command -v curl >/dev/null; then
+        curl --fail --silent --show-error --location --output "$work/$1" "$from/$1"
+      else
+        wget --quiet --output-document="$work/$1" "$from/$1"
+      fi || fail "$from/$1 cannot be fetched"
+      ;;
+    *) cp "$from/$1" "$work/$1" || fail "$from/$1 is missing" ;;
+  esac
+}
+
+# The name of the package $1 for this machine, as SHA256SUMS has it.
+package_file() {
+  sed -n "s/^[0-9a-f]\{64\}  \($1_[^_/]*_$(dpkg --print-architecture)\.deb\)\$/\1/p" "$work/SHA256SUMS"
+}
+
+install_packages() {
+  fetch SHA256SUMS
+  if [ -n "$sums" ]; then
+    echo "$sums  $work/SHA256SUMS" | sha256sum --check --status || fail 'SHA256SUMS is not the one that --sums names'
+  fi
+  for package in execplane execplane-agent; do
+    file=$(package_file "$package")
+    [ -n "$file" ] || fail "there is no $package for $(dpkg --print-architecture) in $from"
+    fetch "$file"
+    (cd "$work" && grep "  $file\$" SHA256SUMS | sha256sum --check --status) || fail "$file does not match SHA256SUMS"
+    set -- "$@" "$work/$file"
+  done
+  chmod 755 "$work"
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+    --option Dpkg::Options::=--force-confold "$@" </dev/null >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'the packages cannot be installed'; }
+}
+
+# Sets $1 to $2 in the settings, whether it was set, commented out or missing.
+set_setting() {
+  [ -n "$2" ] || return 0
+  { grep -v "^#\{0,1\}$1=" "$settings" || true; echo "$1=$2"; } >"$work/settings"
+  cat "$work/settings" >"$settings"
+}
+
+join() {
+  if [ -n "$token" ]; then
+    install -d -m 0700 "$credstore"
+    (umask 077 && printf '%s\n' "$token" >"$token_file")
+  fi
+  systemctl enable --quiet execplane-agent.service
+  systemctl restart execplane-agent.service
+  waited=0
+  until [ -e "$credential" ]; do
+    waited=$((waited + 1))
+    [ "$waited" -le 60 ] || fail 'not joined within a minute: journalctl -u execplane-agent says why; the agent goes on trying'
+    sleep 1
+  done
+  rm -f "$token_file"
+}
+
+read_options "$@"
+check_machine
+read_token
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+install_packages
+set_setting EXECPLANE_URL "$url"
+set_setting EXECPLANE_MACHINE_ID "$machine_id"
+set_setting EXECPLANE_CA_FILE "$ca_file"
+join
+echo "Joined as $(sed -n 's/.*"machine_id": *"\([^"]*\)".*/\1/p' "$credential")."
+echo 'To undo: apt-get purge execplane-agent execplane (and remove the machine on the server: execplane machines rm ID).'

@@ -1,0 +1,35 @@
+/** The packages that run in production, as the lock file says, without what only their development needs. */
+import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+
+interface LockEntry {
+  dev?: boolean;
+  devOptional?: boolean;
+}
+
+/** Only read when better-sqlite3 is compiled on the spot. */
+const BUILD_ONLY = new Set(['node_modules/node-addon-api']);
+const DEVELOPMENT_FOLDERS = new Set(['test', 'tests', 'docs', 'benchmark', 'benchmarks', 'examples', '.github']);
+const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml)$/;
+
+/** Copies them from `root`/node_modules to `to`/node_modules. */
+export function copyProductionModules(root: string, to: string): void {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as { packages: Record<string, LockEntry> };
+  for (const [path, entry] of Object.entries(lock.packages)) {
+    if (path === '' || entry.dev || entry.devOptional || BUILD_ONLY.has(path)) continue;
+    const from = join(root, path);
+    if (!existsSync(from)) throw new Error(`${path} is missing: run "npm install" first.`);
+    cpSync(from, join(to, path), { recursive: true, filter: (file) => isWanted(path, relative(from, file)) });
+  }
+}
+
+function isWanted(path: string, file: string): boolean {
+  const [top, second] = file.split(sep);
+  if (top === undefined || top === '') return true;
+  if (top === 'node_modules' || DEVELOPMENT_FOLDERS.has(top)) return false;
+  if (path === 'node_modules/better-sqlite3') {
+    if (top === 'src' || top === 'deps') return false;
+    if (top === 'prebuilds' && second !== undefined) return second === `${process.platform}-${process.arch}.node`;
+  }
+  return /^licen[cs]e/i.test(basename(file)) || !DEVELOPMENT_FILE.test(file);
+}

@@ -1,0 +1,48 @@
+/** The program as it is installed: the same tree in the packages, the tarballs and the container image. */
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { copyProductionModules } from './production-modules.ts';
+import { readManifest } from './release.ts';
+
+/** Finds its own Node beside it, or takes the one of the PATH (in a container image). */
+const LAUNCHER = `#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+node=$here/node
+[ -x "$node" ] || node=node
+exec "$node" "$here/../dist/cli/main.js" "$@"
+`;
+
+/** Lays the program out in `to`, from a tree that has been built. `withNode`: with the Node runtime that the project pins. */
+export function stageProgram({ root, to, withNode }: { root: string; to: string; withNode: boolean }): void {
+  if (!existsSync(join(root, 'dist/cli/main.js'))) throw new Error('dist/ is missing: run "npm run build" first.');
+  rmSync(to, { recursive: true, force: true });
+  mkdirSync(join(to, 'bin'), { recursive: true });
+  writeFileSync(join(to, 'bin/execplane'), LAUNCHER, { mode: 0o755 });
+  const { name, version, license, type, bin } = readManifest(root);
+  writeFileSync(join(to, 'package.json'), `${JSON.stringify({ name, version, license, type, bin }, undefined, 2)}\n`);
+  cpSync(join(root, 'dist'), join(to, 'dist'), { recursive: true });
+  cpSync(join(root, 'migrations'), join(to, 'migrations'), { recursive: true });
+  cpSync(join(root, 'LICENSE'), join(to, 'LICENSE'));
+  copySpawner(root, to);
+  copyProductionModules(root, to);
+  if (withNode) copyNode(root, to);
+}
+
+function copySpawner(root: string, to: string): void {
+  const platform = `${process.platform}-${process.arch}`;
+  const spawner = join('native/prebuilt', platform, 'execplane-spawner');
+  mkdirSync(dirname(join(to, spawner)), { recursive: true });
+  cpSync(join(root, spawner), join(to, spawner));
+  chmodSync(join(to, spawner), 0o755);
+}
+
+/** The pinned Node is a development dependency; the package of its platform holds the binary and the licence. */
+function copyNode(root: string, to: string): void {
+  const folder = join('node_modules', `node-${process.platform}-${process.arch}`);
+  const places = [join(root, 'node_modules/node', folder), join(root, folder)];
+  const found = places.find((place) => existsSync(join(place, 'bin/node')));
+  if (found === undefined) throw new Error(`${basename(folder)} is missing: run "npm install" first.`);
+  cpSync(join(found, 'bin/node'), join(to, 'bin/node'));
+  chmodSync(join(to, 'bin/node'), 0o755);
+  cpSync(join(found, 'LICENSE'), join(to, 'bin/LICENSE.node'));
+}

@@ -1,0 +1,35 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What a release is called, and for which machines it is. */
+export interface Release {
+  version: string;
+  description: string;
+  /** As Node names it: `x64`, `arm64`. */
+  arch: string;
+  /** Seconds since the epoch: the time of every file in the packages, so that the same tree makes the same bytes. */
+  epoch: number;
+}
+
+/** Reads the release from package.json and the last commit (SOURCE_DATE_EPOCH wins where there is no git). */
+export function readRelease(root: string): Release {
+  const manifest = readManifest(root);
+  const given = process.env['SOURCE_DATE_EPOCH'];
+  const epoch = given ?? execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }).trim();
+  return { version: manifest.version, description: manifest.description, arch: process.arch, epoch: Number(epoch) };
+}
+
+export interface Manifest {
+  name: string;
+  version: string;
+  description: string;
+  license: string;
+  type: string;
+  bin: Record<string, string>;
+}
+
+/** The project's package.json. */
+export function readManifest(root: string): Manifest {
+  return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+}
