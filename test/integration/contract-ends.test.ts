@@ -1,0 +1,215 @@
+/** Contract §2: how a command ends, is ended, and what is then said of it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { World } from '../helpers/harness.ts';
+import { isAlive, until } from '../helpers/processes.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start({ agent: { EXECPLANE_MAX_CONCURRENCY: '8' } });
+});
+afterAll(() => world.dispose());
+
+/** Runs a line that prints `ready` when it is, and the pids it wants to be asked about. */
+async function started(line: string, more: { timeout_ms?: number } = {}): Promise<{ id: string; pids: number[] }> {
+  const { execution_id: id } = await world.machine.create({ command: ['/bin/sh', '-c', line], ...more });
+  await world.machine.saying(id, 'ready');
+  const page = await world.machine.page(id);
+  const text = page.items.map(({ chunk }) => chunk ?? '').join('');
+  return { id, pids: [...text.matchAll(/pid=(\d+)/g)].map((match) => Number(match[1])) };
+}
+
+async function expectGone(pids: readonly number[]): Promise<void> {
+  expect(pids.length).toBeGreaterThan(0);
+  expect(pids.filter(isAlive)).toEqual([]);
+}
+
+describe('results', () => {
+  test('exit 0: succeeded', async () => {
+    expect(await world.machine.sh('exit 0')).toMatchObject({ status: 'succeeded', exit_code: 0 });
+  });
+
+  test.each([1, 2, 124, 126, 127, 128, 137, 255])('exit %d: nonzero_exit', async (code) => {
+    const execution = await world.machine.sh(`exit ${code}`);
+    expect(execution).toMatchObject({ status: 'failed', error_code: 'nonzero_exit', exit_code: code });
+    expect(execution).not.toHaveProperty('signal');
+  });
+
+  test.each([1, 2, 6, 9, 11, 13, 15, 31, 34, 40, 64])('signal %d: signaled', async (signal) => {
+    const execution = await world.machine.sh(`kill -${signal} $$; sleep 5`);
+    expect(execution).toMatchObject({ status: 'failed', error_code: 'signaled', signal });
+    expect(execution).not.toHaveProperty('exit_code');
+  });
+});
+
+describe('timeout_ms', () => {
+  test('on expiry the whole process tree gets SIGKILL: timeout, signal 9', async () => {
+    const { id, pids } = await started(
+      'trap "" TERM; sleep 600 & echo pid=$!; setsid sleep 600 & echo pid=$!; (setsid sh -c "echo pid=\\$\\$; exec sleep 600" &); sleep 0.2; echo ready; wait',
+      { timeout_ms: 1500 },
+    );
+    const execution = await world.machine.ended(id);
+    expect(execution).toMatchObject({ status: 'failed', error_code: 'timeout', signal: 9 });
+    expect(pids.length).toBe(3);
+    await expectGone(pids);
+    const ran = Date.parse(execution.completed_at ?? '') - Date.parse(execution.started_at ?? '');
+    expect(ran).toBeGreaterThanOrEqual(1400);
+    expect(ran).toBeLessThan(10_000);
+  });
+
+  test('0 is no limit', async () => {
+    expect(await world.machine.sh('sleep 0.3', { timeout_ms: 0 })).toMatchObject({ status: 'succeeded' });
+  });
+
+  test.each([2 ** 31, 2 ** 31 + 1000, 2 ** 32, 1e15])('%d holds: it does not fire at once', async (timeout_ms) => {
+    expect(await world.machine.sh('sleep 0.2', { timeout_ms })).toMatchObject({ status: 'succeeded' });
+  });
+
+  test('counts from process start, not from the wait for a slot', async () => {
+    const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
+    const waiting = await world.machine.create({ command: ['/bin/sh', '-c', 'sleep 0.1'], timeout_ms: 900 });
+    const state = await world.machine.read(waiting.execution_id, { wait_ms: 1200 });
+    expect(state.status).toBe('queued');
+    await Promise.all(blockers.map(({ id }) => world.machine.cancel(id, { wait_ms: 20_000 })));
+    expect(await world.machine.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
+  });
+});
+
+describe('cancelling', () => {
+  test('running: SIGTERM to the process group; cancelled, with the exit_code it ended by', async () => {
+    const { id } = await started('trap "echo bye; exit 5" TERM; echo ready; while :; do sleep 0.05; done');
+    const execution = await world.machine.cancel(id, { wait_ms: 20_000 });
+    expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled', exit_code: 5 });
+    expect((await world.machine.output(id)).stdout).toBe('ready\nbye\n');
+  });
+
+  test('running: cancelled, with the signal it ended by', async () => {
+    const { id } = await started('echo ready; exec sleep 600');
+    const execution = await world.machine.cancel(id, { wait_ms: 20_000 });
+    expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled', signal: 15 });
+    expect(execution).not.toHaveProperty('exit_code');
+  });
+
+  test('SIGKILL to the whole tree after the grace, setsid and double-forked descendants too', async () => {
+    const ignoring = 'trap "" TERM; exec sleep 600';
+    const { id, pids } = await started(
+      `trap "" TERM; echo pid=$$; setsid sh -c '${ignoring}' & echo pid=$!; (setsid sh -c 'trap "" TERM; echo pid=$$; exec sleep 600' &); sleep 0.3; echo ready; while :; do sleep 0.1; done`,
+    );
+    const execution = await world.machine.cancel(id, { wait_ms: 30_000 });
+    expect(execution).toMatchObject({ status: 'cancelled', signal: 9 });
+    expect(pids.length).toBe(3);
+    await expectGone(pids);
+    const ran = Date.parse(execution.completed_at ?? '') - Date.parse(execution.started_at ?? '');
+    expect(ran).toBeGreaterThanOrEqual(4900);
+  });
+
+  test('descendants go even where the main process ends on SIGTERM at once', async () => {
+    const { id, pids } = await started(
+      'setsid sh -c \'trap "" TERM; exec sleep 600\' & echo pid=$!; sleep 0.2; echo ready; exec sleep 600',
+    );
+    expect(await world.machine.cancel(id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
+    await expectGone(pids);
+  });
+
+  test('a descendant that wiped its environment and left its session goes as well', async () => {
+    const { id, pids } = await started(
+      "setsid env -i /bin/sh -c 'echo pid=$$; exec /bin/sleep 600' & sleep 0.3; echo ready; wait",
+    );
+    expect(await world.machine.cancel(id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
+    await expectGone(pids);
+  });
+
+  test('a fork storm that ignores SIGTERM is gone as well', async () => {
+    const storm =
+      'trap "" TERM; n=0; while [ $n -lt 150 ]; do (setsid sleep 600 &) ; n=$((n+1)); done; echo ready; while :; do (sleep 0.01 &); sleep 0.01; done';
+    const { id } = await started(storm);
+    expect(await world.machine.cancel(id, { wait_ms: 40_000 })).toMatchObject({ status: 'cancelled', signal: 9 });
+    const { processesWith } = await import('../helpers/processes.ts');
+    expect(processesWith(`EXECUTION_ID=${id}`)).toEqual([]);
+  });
+
+  test('not started: cancelled at once', async () => {
+    const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
+    const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
+    const execution = await world.machine.cancel(execution_id);
+    expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
+    expect(execution).not.toHaveProperty('started_at');
+    await Promise.all(blockers.map(({ id }) => world.machine.cancel(id, { wait_ms: 20_000 })));
+  });
+
+  test('no-op when terminal, and when repeated', async () => {
+    const ended = await world.machine.sh('exit 3');
+    expect(await world.machine.cancel(ended.execution_id)).toEqual(ended);
+    const { id } = await started('echo ready; exec sleep 600');
+    const [one, two] = await Promise.all([
+      world.machine.cancel(id, { wait_ms: 20_000 }),
+      world.machine.cancel(id, { wait_ms: 20_000 }),
+    ]);
+    expect(one).toEqual(two);
+    const log = await world.machine.events(id);
+    expect(log.filter(({ status }) => status === 'cancelled').length).toBe(1);
+  });
+
+  test('races with the natural end leave exactly one terminal state', async () => {
+    const rounds = Array.from({ length: 40 }, async (_, n) => {
+      const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', `sleep 0.0${n % 10}`] });
+      if (n % 3 !== 0) await world.machine.read(execution_id, { wait_ms: n * 2 });
+      await world.machine.cancel(execution_id);
+      const execution = await world.machine.ended(execution_id);
+      const ends = (await world.machine.events(execution_id)).filter(
+        ({ status }) => status === 'succeeded' || status === 'cancelled' || status === 'failed',
+      );
+      expect(ends.length).toBe(1);
+      expect(ends[0]?.status).toBe(execution.status);
+      expect(execution.status).toBeOneOf(['succeeded', 'cancelled']);
+    });
+    await Promise.all(rounds);
+  });
+});
+
+describe('the end is the main process’s exit', () => {
+  test('a background child that holds stdout does not hold the end up', async () => {
+    const execution = await world.machine.sh('sleep 600 & echo pid=$!; echo done');
+    expect(execution).toMatchObject({ status: 'succeeded' });
+    const { stdout } = await world.machine.output(execution.execution_id);
+    const pid = Number(/pid=(\d+)/.exec(stdout)?.[1]);
+    expect(isAlive(pid)).toBe(true);
+    process.kill(pid);
+    await until('it is gone', () => !isAlive(pid));
+  });
+
+  test('output written before the exit is all recorded, two hundred times', async () => {
+    const lines = Array.from({ length: 200 }, async () => {
+      const { execution_id } = await world.machine.run({ command: ['/bin/echo', 'x'.repeat(100)] });
+      expect((await world.machine.output(execution_id)).stdout).toBe(`${'x'.repeat(100)}\n`);
+    });
+    await Promise.all(lines);
+  });
+});
+
+describe('where it waits', () => {
+  test('queued until a slot is free, oldest first', async () => {
+    const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
+    const waiting = [];
+    for (let n = 0; n < 12; n += 1) waiting.push(await world.machine.create({ command: ['/bin/true'] }));
+    expect(waiting.map(({ status }) => status)).toEqual(waiting.map(() => 'queued'));
+    await Promise.all(blockers.map(({ id }) => world.machine.cancel(id)));
+    const ended = await Promise.all(waiting.map(({ execution_id }) => world.machine.ended(execution_id)));
+    const starts = ended.map(({ started_at }) => started_at ?? '');
+    expect(starts).toEqual(starts.toSorted());
+  });
+
+  test('not started by expires_at: expired', async () => {
+    await world.joinToken({ machine_id: 'dm-absent' });
+    const absent = world.client.machine('dm-absent');
+    const execution = await absent.run({ command: ['/bin/true'], start_within_ms: 300 });
+    expect(execution).toMatchObject({ status: 'expired', error_code: 'expired' });
+    expect(Date.parse(execution.completed_at ?? '')).toBeGreaterThanOrEqual(Date.parse(execution.expires_at));
+    const log = await absent.events(execution.execution_id);
+    expect(log.map(({ status }) => status)).toEqual(['wake_in_progress', 'expired']);
+  });
+
+  test('start_within_ms sets expires_at', async () => {
+    const { created_at, expires_at } = await world.machine.create({ command: ['/bin/true'], start_within_ms: 12_345 });
+    expect(Date.parse(expires_at) - Date.parse(created_at)).toBe(12_345);
+  });
+});

@@ -1,0 +1,179 @@
+/** Contract §3: the event log. */
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { WireEvent } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+
+const CAP = 1_000_000;
+let world: World;
+beforeAll(async () => {
+  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: String(CAP) } });
+});
+afterAll(() => world.dispose());
+
+const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
+const joined = (events: WireEvent[], type: 'stdout' | 'stderr') =>
+  events
+    .filter((event) => event.type === type)
+    .map(({ chunk }) => chunk)
+    .join('');
+const decoded = (events: WireEvent[], type: 'stdout' | 'stderr') =>
+  Buffer.concat(events.filter((event) => event.type === type).map(({ chunk }) => Buffer.from(chunk ?? '', 'base64')));
+
+describe('sequence', () => {
+  test('starts at 1 and rises by 1; at never goes back', async () => {
+    const line = 'i=0; while [ $i -lt 300 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done';
+    const { execution_id } = await world.machine.sh(line);
+    const events = await world.machine.events(execution_id, { limit: 17 });
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, n) => n + 1));
+    const times = events.map(({ at }) => at);
+    expect(times).toEqual(times.toSorted());
+  });
+
+  test('first the lifecycle event of the first status, last the terminal one, one for every change between', async () => {
+    const { execution_id } = await world.machine.sh('echo x');
+    const log = await world.machine.events(execution_id);
+    expect(log[0]).toMatchObject({ sequence: 1, type: 'lifecycle', status: 'queued' });
+    expect(log.at(-1)).toMatchObject({ type: 'lifecycle', status: 'succeeded' });
+    const statuses = log.flatMap(({ status }) => status ?? []);
+    expect(statuses).toEqual(['queued', 'running', 'succeeded']);
+  });
+
+  test('what could not be spawned goes from queued to failed', async () => {
+    const { execution_id } = await world.machine.run({ command: ['/no/such'] });
+    const log = await world.machine.events(execution_id);
+    expect(log.map(({ status }) => status)).toEqual(['queued', 'failed']);
+  });
+});
+
+describe('bytes', () => {
+  test('the chunks of each stream, in order, are exactly what was written', async () => {
+    const line = 'i=0; while [ $i -lt 2000 ]; do echo "out $i ä€😀"; echo "err $i" >&2; i=$((i+1)); done';
+    const { execution_id } = await world.machine.sh(line);
+    const log = await world.machine.events(execution_id);
+    const numbers = Array.from({ length: 2000 }, (_, n) => n);
+    expect(joined(log, 'stdout')).toBe(numbers.map((n) => `out ${n} ä€😀\n`).join(''));
+    expect(joined(log, 'stderr')).toBe(numbers.map((n) => `err ${n}\n`).join(''));
+  });
+
+  test('a chunk never splits a UTF-8 character, written a byte at a time', async () => {
+    const text = 'aé€😀z'.repeat(3);
+    const program = `const b=Buffer.from(${JSON.stringify(text)});const fs=require('fs');(async()=>{for(const x of b){fs.writeSync(1,Buffer.from([x]));await new Promise(r=>setTimeout(r,3))}})()`;
+    const { execution_id } = await world.machine.run({ command: [process.execPath, '-e', program] });
+    const log = await world.machine.events(execution_id);
+    expect(joined(log, 'stdout')).toBe(text);
+    for (const { chunk } of log) expect(chunk ?? '').not.toContain('\uFFFD');
+  });
+
+  test('an unfinished character is held back for up to a second, then shown', async () => {
+    const { execution_id } = await world.machine.create({
+      command: ['/bin/sh', '-c', "printf 'ready\\303'; exec sleep 600"],
+    });
+    await world.machine.saying(execution_id, 'ready');
+    await world.machine.saying(execution_id, '\uFFFD');
+    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+    expect(await world.machine.raw(execution_id)).toEqual(Buffer.from('ready\xC3', 'latin1'));
+  });
+
+  test('bytes that are not UTF-8 read as U+FFFD in JSON and come back exactly through the raw routes', async () => {
+    const line = "printf 'a\\377\\376b\\0c\\200\\n'";
+    const { execution_id } = await world.machine.sh(line);
+    const bytes = Buffer.from([0x61, 0xff, 0xfe, 0x62, 0, 0x63, 0x80, 0x0a]);
+    expect((await world.machine.output(execution_id)).stdout).toBe('a\uFFFD\uFFFDb\0c\uFFFD\n');
+    expect(await world.machine.raw(execution_id)).toEqual(bytes);
+    expect(decoded(await world.machine.events(execution_id, { encoding: 'base64' }), 'stdout')).toEqual(bytes);
+    const answer = await world.client.get<{ stdout: string }>(world.machine.at(execution_id, '/output'), {
+      encoding: 'base64',
+    });
+    expect(Buffer.from(answer.json.stdout, 'base64')).toEqual(bytes);
+  });
+
+  test('every byte value survives, in any order', async () => {
+    const seed = Buffer.from(Array.from({ length: 65_536 * 3 }, (_, n) => (n * n * 31 + (n >> 7)) & 255));
+    const { execution_id } = await world.machine.run({
+      command: ['/bin/cat'],
+      stdin: seed.toString('base64'),
+      stdin_encoding: 'base64',
+    });
+    expect(sha256(await world.machine.raw(execution_id))).toBe(sha256(seed));
+    expect(sha256(decoded(await world.machine.events(execution_id, { encoding: 'base64' }), 'stdout'))).toBe(
+      sha256(seed),
+    );
+  });
+
+  test('one line of 900 kB without an end', async () => {
+    const { execution_id } = await world.machine.sh('head -c 900000 /dev/zero | tr "\\0" x');
+    expect(sha256(await world.machine.raw(execution_id))).toBe(sha256('x'.repeat(900_000)));
+  });
+});
+
+describe('the cap', () => {
+  test('the rest is counted, *_truncated is true, the command runs on', async () => {
+    const execution = await world.machine.sh('head -c 5000000 /dev/zero | tr "\\0" y; echo end >&2');
+    expect(execution).toMatchObject({
+      status: 'succeeded',
+      stdout_bytes: 5_000_000,
+      stdout_truncated: true,
+      stderr_bytes: 4,
+      stderr_truncated: false,
+    });
+    const output = await world.machine.output(execution.execution_id);
+    expect(output.stdout).toBe('y'.repeat(CAP));
+    expect(output.stderr).toBe('end\n');
+  });
+
+  test('never splits a character', async () => {
+    const execution = await world.machine.run({
+      command: ['/bin/sh', '-c', 'printf x; yes "€€€€€€€€" | tr -d "\\n" | head -c 1500000'],
+    });
+    expect(execution).toMatchObject({ status: 'succeeded', stdout_truncated: true, stdout_bytes: 1_500_001 });
+    const bytes = await world.machine.raw(execution.execution_id);
+    expect(bytes.length).toBe(CAP);
+    expect(bytes.toString()).not.toContain('\uFFFD');
+  });
+
+  test('never splits a character: the last one that does not fit is left out', async () => {
+    const { execution_id } = await world.machine.run({
+      command: ['/bin/sh', '-c', 'yes "€€€€€€€€" | tr -d "\\n" | head -c 1500000'],
+    });
+    const bytes = await world.machine.raw(execution_id);
+    expect(bytes.length).toBe(CAP - (CAP % 3));
+    expect(bytes.toString()).not.toContain('\uFFFD');
+  });
+
+  test('exactly the cap is not truncated', async () => {
+    const execution = await world.machine.sh(`head -c ${CAP} /dev/zero`);
+    expect(execution).toMatchObject({ stdout_bytes: CAP, stdout_truncated: false });
+  });
+
+  test('counts are kept up while it prints without end', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'yes'] });
+    let seen = 0;
+    while (seen < 3 * CAP) {
+      const execution = await world.machine.read(execution_id, { wait_ms: 200 });
+      expect(execution.stdout_bytes ?? 0).toBeGreaterThanOrEqual(seen);
+      seen = execution.stdout_bytes ?? 0;
+    }
+    const execution = await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+    expect(execution).toMatchObject({ status: 'cancelled', stdout_truncated: true });
+    expect((await world.machine.raw(execution_id)).length).toBe(CAP);
+  });
+});
+
+describe('output', () => {
+  test('concatenates the log', async () => {
+    const { execution_id } = await world.machine.sh('for i in 1 2 3; do echo o$i; echo e$i >&2; done');
+    const log = await world.machine.events(execution_id);
+    expect(await world.machine.output(execution_id)).toMatchObject({
+      stdout: joined(log, 'stdout'),
+      stderr: joined(log, 'stderr'),
+    });
+  });
+
+  test('output comes while it runs, not only at the end', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo early; exec sleep 600'] });
+    await world.machine.saying(execution_id, 'early');
+    expect((await world.machine.read(execution_id)).status).toBe('running');
+    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+  });
+});

@@ -1,0 +1,199 @@
+/** Contract §1, the fields of what comes back: exactly those listed, absent when not applicable, never null. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { WireEvent, WireExecution } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+});
+afterAll(() => world.dispose());
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const ALWAYS = ['execution_id', 'machine_id', 'status', 'command', 'created_at', 'expires_at'];
+const COUNTS = ['stdout_bytes', 'stderr_bytes', 'stdout_truncated', 'stderr_truncated'];
+
+function expectFields(value: object, fields: readonly string[]): void {
+  expect(Object.keys(value).sort()).toEqual([...fields].sort());
+  expect(Object.values(value)).not.toContain(null);
+}
+
+describe('Execution', () => {
+  test('a succeeded one has exactly its fields', async () => {
+    const execution = await world.machine.sh('printf out; printf err_ >&2');
+    expectFields(execution, [...ALWAYS, ...COUNTS, 'started_at', 'completed_at', 'exit_code']);
+    expect(execution).toMatchObject({
+      machine_id: 'dm-test',
+      status: 'succeeded',
+      command: ['/bin/sh', '-c', 'printf out; printf err_ >&2'],
+      exit_code: 0,
+      stdout_bytes: 3,
+      stderr_bytes: 4,
+      stdout_truncated: false,
+      stderr_truncated: false,
+    });
+  });
+
+  test('ids fit their patterns, times are RFC 3339 UTC with milliseconds and in order', async () => {
+    const execution = await world.machine.run({ command: ['/bin/true'] });
+    expect(execution.execution_id).toMatch(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/);
+    const times = [execution.created_at, execution.started_at ?? '', execution.completed_at ?? ''];
+    for (const time of [...times, execution.expires_at]) expect(time).toMatch(TIME);
+    expect(times).toEqual([...times].sort());
+  });
+
+  test('cwd as requested, when requested', async () => {
+    expect(await world.machine.run({ command: ['/bin/true'], cwd: '/tmp/../tmp' })).toMatchObject({
+      cwd: '/tmp/../tmp',
+    });
+  });
+
+  test('env_keys: the names only, sorted, when env is not empty', async () => {
+    const execution = await world.machine.run({ command: ['/bin/true'], env: { ZED: '1', ALPHA: '2', _m: '3' } });
+    expect(execution.env_keys).toEqual(['ALPHA', 'ZED', '_m']);
+    expect(await world.machine.run({ command: ['/bin/true'], env: {} })).not.toHaveProperty('env_keys');
+  });
+
+  test('exit_code when the process exited by itself; error_code and error_message on every terminal status but succeeded', async () => {
+    const execution = await world.machine.sh('exit 7');
+    expectFields(execution, [
+      ...ALWAYS,
+      ...COUNTS,
+      'started_at',
+      'completed_at',
+      'exit_code',
+      'error_code',
+      'error_message',
+    ]);
+    expect(execution).toMatchObject({ status: 'failed', exit_code: 7, error_code: 'nonzero_exit' });
+  });
+
+  test('signal when a signal ended it (then no exit_code)', async () => {
+    const execution = await world.machine.sh('kill -SEGV $$');
+    expectFields(execution, [
+      ...ALWAYS,
+      ...COUNTS,
+      'started_at',
+      'completed_at',
+      'signal',
+      'error_code',
+      'error_message',
+    ]);
+    expect(execution).toMatchObject({ status: 'failed', signal: 11, error_code: 'signaled' });
+  });
+
+  test('a command that could not be spawned has no started_at', async () => {
+    const execution = await world.machine.run({ command: ['/no/such/program'] });
+    expect(execution).not.toHaveProperty('started_at');
+    expect(execution).toMatchObject({ status: 'failed', error_code: 'command_not_found', exit_code: 127 });
+    expect(execution.completed_at).toMatch(TIME);
+  });
+
+  test('expires_at always: by default an hour from created_at', async () => {
+    const execution = await world.machine.create({ command: ['/bin/true'] });
+    expect(Date.parse(execution.expires_at) - Date.parse(execution.created_at)).toBe(3_600_000);
+  });
+
+  test('retry_after_ms while wake_in_progress: 1 to 60 000; no counts before running', async () => {
+    await world.joinToken({ machine_id: 'dm-never' });
+    const execution = await world.client.machine('dm-never').create({ command: ['/bin/true'] });
+    expectFields(execution, [...ALWAYS, 'retry_after_ms']);
+    expect(execution.status).toBe('wake_in_progress');
+    expect(execution.retry_after_ms).toBeGreaterThanOrEqual(1);
+    expect(execution.retry_after_ms).toBeLessThanOrEqual(60_000);
+  });
+
+  test('stdout_bytes, stderr_bytes from running on', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
+    await world.machine.saying(execution_id, 'ready');
+    const running = await world.machine.read(execution_id);
+    expectFields(running, [...ALWAYS, ...COUNTS, 'started_at']);
+    expect(running).toMatchObject({ status: 'running', stdout_bytes: 6, stderr_bytes: 0 });
+    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+  });
+
+  test('the same object from create, read, list and cancel', async () => {
+    const ended = await world.machine.run({ command: ['/bin/true'], cwd: '/', env: { A: 'b' } });
+    expect(await world.machine.read(ended.execution_id)).toEqual(ended);
+    expect(await world.machine.cancel(ended.execution_id)).toEqual(ended);
+    const list = await world.client.get<{ items: WireExecution[] }>(world.machine.path);
+    expect(list.json.items.find(({ execution_id }) => execution_id === ended.execution_id)).toEqual(ended);
+  });
+
+  test('command is kept as given', async () => {
+    const command = ['/bin/echo', '', ' a  b ', '$HOME', '*', 'é✓\u{1F600}', '"q"', '--', '\\n\n\t'];
+    const execution = await world.machine.run({ command });
+    expect(execution.command).toEqual(command);
+    expect((await world.machine.output(execution.execution_id)).stdout).toBe(`${command.slice(1).join(' ')}\n`);
+  });
+});
+
+describe('ExecutionEvent', () => {
+  test('sequence, type and at always; chunk on output; status on lifecycle', async () => {
+    const { execution_id } = await world.machine.sh('echo out; echo err >&2');
+    for (const event of await world.machine.events(execution_id)) {
+      const own = event.type === 'lifecycle' ? ['status'] : ['chunk'];
+      const end = event.status === 'succeeded' ? ['exit_code'] : [];
+      expectFields(event, ['sequence', 'type', 'at', ...own, ...end]);
+      expect(event.at).toMatch(TIME);
+    }
+  });
+
+  test('exit_code, signal, error_code, error_message on the terminal lifecycle event', async () => {
+    const last = async (line: string): Promise<WireEvent | undefined> =>
+      (await world.machine.events((await world.machine.sh(line)).execution_id)).at(-1);
+    expect(await last('exit 3')).toMatchObject({ status: 'failed', exit_code: 3, error_code: 'nonzero_exit' });
+    expect(await last('kill -9 $$')).toMatchObject({ status: 'failed', signal: 9, error_code: 'signaled' });
+    expect(await last('exit 3')).toHaveProperty('error_message');
+  });
+});
+
+describe('output', () => {
+  const ALL_SEVEN = ['execution_id', 'stdout', 'stderr', ...COUNTS];
+
+  test('all seven fields after a success', async () => {
+    const { execution_id } = await world.machine.sh('printf x');
+    expectFields(await world.machine.output(execution_id), ALL_SEVEN);
+  });
+
+  test('all seven also of what never started', async () => {
+    const { execution_id } = await world.machine.run({ command: ['/no/such/program'] });
+    expect(await world.machine.output(execution_id)).toEqual({
+      execution_id,
+      stdout: '',
+      stderr: '',
+      stdout_bytes: 0,
+      stderr_bytes: 0,
+      stdout_truncated: false,
+      stderr_truncated: false,
+    });
+  });
+
+  test('all seven after a cancel before the start', async () => {
+    const away = world.client.machine('dm-never');
+    const { execution_id } = await away.create({ command: ['/bin/true'] });
+    expect(await away.cancel(execution_id)).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
+    expectFields(await away.output(execution_id), ALL_SEVEN);
+  });
+
+  test('before the end 409 EXECUTION_NOT_FINISHED, retryable', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
+    const answer = await world.client.get(world.machine.at(execution_id, '/output'));
+    expect(answer.status).toBe(409);
+    expect(answer.json).toMatchObject({ error_code: 'EXECUTION_NOT_FINISHED', retryable: true });
+    expect(answer.headers.get('x-should-retry')).toBe('true');
+    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+  });
+});
+
+describe('what we add appears only when asked for', () => {
+  test('stdin, user, timeout_ms and the like are not part of the Execution', async () => {
+    const execution = await world.machine.run({
+      command: ['/bin/cat'],
+      stdin: 'x',
+      timeout_ms: 60_000,
+      start_within_ms: 60_000,
+    });
+    expectFields(execution, [...ALWAYS, ...COUNTS, 'started_at', 'completed_at', 'exit_code']);
+  });
+});
