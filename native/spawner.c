@@ -157,6 +157,15 @@ static void close_fd(int *fd) {
   *fd = -1;
 }
 
+/*
+ * Closing alone does not end the watch: a child between clone and execve has a copy of the descriptor, and epoll would go
+ * on telling of it, with a pointer to what has been freed.
+ */
+static void close_watched(int *fd) {
+  if (*fd >= 0) epoll_ctl(poller, EPOLL_CTL_DEL, *fd, NULL);
+  close_fd(fd);
+}
+
 static void watch_output(struct output *output, bool on) {
   if (output->fd < 0 || output->watched == on) return;
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = &output->watch};
@@ -165,8 +174,8 @@ static void watch_output(struct output *output, bool on) {
 }
 
 static void close_output(struct output *output) {
+  watch_output(output, false);
   close_fd(&output->fd);
-  output->watched = false;
   output->due = 0;
 }
 
@@ -196,7 +205,7 @@ static void free_dead(void) {
 static void close_input(struct execution *execution) {
   struct input *input = &execution->input;
   if (input->fd < 0) return;
-  close_fd(&input->fd);
+  close_watched(&input->fd);
   free(input->bytes);
   input->bytes = NULL;
   input->length = input->capacity = input->start = 0;
@@ -357,7 +366,7 @@ static void decide_start(struct execution *execution) {
   struct start_failure failure;
   ssize_t count = read(execution->status_fd, &failure, sizeof failure);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  close_fd(&execution->status_fd);
+  close_watched(&execution->status_fd);
   launch_free(execution->launch);
   execution->launch = NULL;
   if (count == sizeof failure) {
