@@ -1,7 +1,7 @@
 /** Contract §2: how a command ends, is ended, and what is then said of it. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { World } from '../helpers/harness.ts';
-import { isAlive, until } from '../helpers/processes.ts';
+import { isAlive, processesWith, until } from '../helpers/processes.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -123,7 +123,6 @@ describe('cancelling', () => {
       'trap "" TERM; n=0; while [ $n -lt 150 ]; do (setsid sleep 600 &) ; n=$((n+1)); done; echo ready; while :; do (sleep 0.01 &); sleep 0.01; done';
     const { id } = await started(storm);
     expect(await world.machine.cancel(id, { wait_ms: 40_000 })).toMatchObject({ status: 'cancelled', signal: 9 });
-    const { processesWith } = await import('../helpers/processes.ts');
     expect(processesWith(`EXECUTION_ID=${id}`)).toEqual([]);
   });
 

@@ -254,9 +254,7 @@ describe('the process itself', () => {
     const { stdout } = await world.machine.output(execution.execution_id);
     const pid = Number(stdout.split('\n').find((text) => /^\d+$/.test(text)));
     expect(isAlive(pid)).toBe(true);
-    await until('the background child has printed all it had to say', async () =>
-      (await import('node:fs')).existsSync(flag),
-    );
+    await until('the background child has printed all it had to say', () => existsSync(flag));
     expect(await world.machine.output(execution.execution_id)).toMatchObject({ stdout });
   });
 });

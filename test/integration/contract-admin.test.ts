@@ -1,0 +1,220 @@
+/** Contract §4, administration (keys, tokens, audit) and the service's own pages. Fault matrix 41 to 43. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Client, WirePage } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+import { until } from '../helpers/processes.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+});
+afterAll(() => world.dispose());
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+interface Key {
+  api_key_id: string;
+  key: string;
+}
+const newKey = (body: Record<string, unknown>) => world.client.ask<Key>('POST', '/v1/api-keys', { body });
+async function clientWith(scopes: string[], more: Record<string, unknown> = {}): Promise<Client> {
+  return world.client.with((await newKey({ name: 'test', scopes, ...more })).key);
+}
+const statusOf = async (client: Client, method: string, path: string, body?: unknown) =>
+  (await client.request(method, path, body === undefined ? {} : { body })).status;
+
+describe('keys', () => {
+  test('POST /v1/api-keys: key in this answer only', async () => {
+    const made = await newKey({
+      name: 'ci',
+      scopes: ['executions:read'],
+      machine_ids: ['dm-test'],
+      expires_in_ms: 60_000,
+    });
+    expect(made).toMatchObject({
+      api_key_id: expect.any(String),
+      name: 'ci',
+      scopes: ['executions:read'],
+      machine_ids: ['dm-test'],
+      created_at: expect.stringMatching(TIME),
+      expires_at: expect.stringMatching(TIME),
+      key: expect.any(String),
+    });
+    const list = await world.client.get<WirePage<Key>>('/v1/api-keys', { limit: 500 });
+    expect(list.bytes.toString()).not.toContain(made.key);
+    const listed = list.json.items.find(({ api_key_id }) => api_key_id === made.api_key_id);
+    expect(listed).toBeDefined();
+    expect(listed).not.toHaveProperty('key');
+  });
+
+  test('executions:read reads, and does no more: 403', async () => {
+    const client = await clientWith(['executions:read']);
+    const path = '/v1/machines/dm-test/executions';
+    expect(await statusOf(client, 'GET', path)).toBe(200);
+    const refused = await client.request('POST', path, { body: { command: ['/bin/true'] } });
+    expect([refused.status, refused.json]).toEqual([
+      403,
+      expect.objectContaining({ error_code: 'AUTH_SCOPE_FORBIDDEN' }),
+    ]);
+    expect(await statusOf(client, 'DELETE', `${path}/x`)).toBe(403);
+    expect(await statusOf(client, 'GET', '/v1/machines')).toBe(403);
+    expect(await statusOf(client, 'GET', '/v1/api-keys')).toBe(403);
+  });
+
+  test('executions:write implies executions:read', async () => {
+    const client = await clientWith(['executions:write']);
+    const path = '/v1/machines/dm-test/executions';
+    expect(await statusOf(client, 'POST', path, { command: ['/bin/true'] })).toBe(200);
+    expect(await statusOf(client, 'GET', path)).toBe(200);
+    expect(await statusOf(client, 'POST', '/v1/join-tokens', {})).toBe(403);
+  });
+
+  test('machines:read; admin implies every other', async () => {
+    const reader = await clientWith(['machines:read']);
+    expect(await statusOf(reader, 'GET', '/v1/machines')).toBe(200);
+    expect(await statusOf(reader, 'DELETE', '/v1/machines/dm-test')).toBe(403);
+    const admin = await clientWith(['admin']);
+    expect(await statusOf(admin, 'GET', '/v1/machines/dm-test/executions')).toBe(200);
+    expect(await statusOf(admin, 'GET', '/v1/audit')).toBe(200);
+  });
+
+  test('a machine outside a limited key is 403, and not in its list', async () => {
+    await world.joinToken({ machine_id: 'dm-other' });
+    const client = await clientWith(['executions:write', 'machines:read'], { machine_ids: ['dm-test'] });
+    expect(await statusOf(client, 'GET', '/v1/machines/dm-test/executions')).toBe(200);
+    expect(await statusOf(client, 'GET', '/v1/machines/dm-other/executions')).toBe(403);
+    expect(await statusOf(client, 'GET', '/v1/machines/dm-other')).toBe(403);
+    const { json } = await client.get<WirePage<{ machine_id: string }>>('/v1/machines');
+    expect(json.items.map(({ machine_id }) => machine_id)).toEqual(['dm-test']);
+  });
+
+  test('revoked: 401 from then on, for what streams too', async () => {
+    const { key, api_key_id } = await newKey({ name: 'x', scopes: ['executions:read'] });
+    const client = world.client.with(key);
+    expect(await statusOf(client, 'GET', '/v1/machines/dm-test/executions')).toBe(200);
+    expect(await statusOf(world.client, 'DELETE', `/v1/api-keys/${api_key_id}`)).toBe(200);
+    const answer = await client.get('/v1/machines/dm-test/executions');
+    expect([answer.status, answer.json]).toEqual([401, expect.objectContaining({ error_code: 'AUTH_INVALID' })]);
+  });
+
+  test('expired: 401', async () => {
+    const { key } = await newKey({ name: 'x', scopes: ['executions:read'], expires_in_ms: 300 });
+    const client = world.client.with(key);
+    await until(
+      'it has expired',
+      async () => (await statusOf(client, 'GET', '/v1/machines/dm-test/executions')) === 401,
+    );
+  });
+
+  test.each([
+    [{ name: 'x', scopes: ['everything'] }],
+    [{ name: 'x', scopes: [] }],
+    [{ scopes: ['admin'] }],
+    [{ name: 'x', scopes: ['admin'], more: 1 }],
+  ])('%j: 422', async (body) => {
+    expect(await statusOf(world.client, 'POST', '/v1/api-keys', body)).toBe(422);
+  });
+});
+
+describe('join tokens', () => {
+  const enrol = (token: string, n: number, machineId?: string) =>
+    world.client.with(undefined).request<{ machine_id?: string }>('POST', '/agent/v1/enrol', {
+      body: {
+        join_token: token,
+        credential: `xpa_${Buffer.alloc(32, n).toString('base64url')}`,
+        ...(machineId === undefined ? {} : { machine_id: machineId }),
+      },
+    });
+
+  test('single-use and an hour unless asked otherwise; the token in this answer only', async () => {
+    const made = await world.client.ask<Record<string, unknown>>('POST', '/v1/join-tokens', { body: {} });
+    expect(made).toMatchObject({ join_token_id: expect.any(String), reusable: false, token: expect.any(String) });
+    expect(Date.parse(`${made['expires_at']}`) - Date.parse(`${made['created_at']}`)).toBe(3_600_000);
+    const list = await world.client.get('/v1/join-tokens', { limit: 500 });
+    expect(list.bytes.toString()).toContain(`${made['join_token_id']}`);
+    expect(list.bytes.toString()).not.toContain(`${made['token']}`);
+  });
+
+  test('used by ten at the same time: exactly one succeeds', async () => {
+    const token = await world.joinToken();
+    const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => enrol(token, n + 1)));
+    expect(answers.filter(({ status }) => status === 200).length).toBe(1);
+    for (const { status } of answers) expect(status).toBeOneOf([200, 401, 403, 409]);
+  });
+
+  test('a retry of the one that succeeded gives the same answer', async () => {
+    const token = await world.joinToken();
+    const first = await enrol(token, 20);
+    const again = await enrol(token, 20);
+    expect([again.status, again.json]).toEqual([200, first.json]);
+    expect(first.json.machine_id).toMatch(/^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
+  });
+
+  test('late, and revoked: refused', async () => {
+    const late = await world.joinToken({ expires_in_ms: 1 });
+    await until('it is late', async () => (await enrol(late, 30)).status !== 200);
+    const made = await world.client.ask<{ token: string; join_token_id: string }>('POST', '/v1/join-tokens', {
+      body: {},
+    });
+    expect(await statusOf(world.client, 'DELETE', `/v1/join-tokens/${made.join_token_id}`)).toBe(200);
+    expect((await enrol(made.token, 31)).status).not.toBe(200);
+    expect((await enrol('xpj_nonsense', 32)).status).toBeOneOf([401, 403]);
+  });
+
+  test('reusable: each use makes a machine of its own', async () => {
+    const token = await world.joinToken({ reusable: true });
+    const ids = await Promise.all([40, 41, 42].map(async (n) => (await enrol(token, n)).json.machine_id));
+    expect(new Set(ids).size).toBe(3);
+  });
+
+  test('one without a machine id is refused for an id that exists', async () => {
+    const token = await world.joinToken();
+    expect((await enrol(token, 50, 'dm-test')).status).not.toBe(200);
+    expect((await enrol(token, 51, 'dm-fresh')).json).toEqual({ machine_id: 'dm-fresh' });
+  });
+
+  test('one bound to an existing machine enrols it afresh: its old credential dies at once', async () => {
+    const agent = await world.join('dm-renewed');
+    const token = await world.joinToken({ machine_id: 'dm-renewed' });
+    expect((await enrol(token, 60)).status).toBe(200);
+    await world.away(agent);
+    await agent.link.end('SIGINT');
+  });
+});
+
+describe('audit', () => {
+  test('newest first, with who did what', async () => {
+    const { execution_id } = await world.machine.run({ command: ['/bin/echo', 'audited'] });
+    await world.machine.cancel(execution_id);
+    await until('it is on record', async () => {
+      const { json } = await world.client.get<WirePage<Record<string, unknown>>>('/v1/audit');
+      return json.items.some((entry) => JSON.stringify(entry).includes(execution_id));
+    });
+    const first = await world.client.get<WirePage<{ at: string }>>('/v1/audit', { limit: 5 });
+    const times = first.json.items.map(({ at }) => at);
+    expect(times).toEqual(times.toSorted().reverse());
+    expect(first.json.next_cursor).toEqual(expect.any(String));
+  });
+});
+
+describe('the service itself', () => {
+  test('/healthz, /readyz, /openapi.json, /docs without a key', async () => {
+    const open = world.client.with(undefined);
+    for (const path of ['/healthz', '/readyz', '/docs']) expect(await statusOf(open, 'GET', path)).toBe(200);
+    const { json } = await open.get<{ openapi: string; paths: Record<string, unknown> }>('/openapi.json');
+    expect(json.openapi).toMatch(/^3\.1\./);
+    expect(Object.keys(json.paths)).toEqual(
+      expect.arrayContaining([
+        '/v1/machines/{machine_id}/executions',
+        '/v1/machines/{machine_id}/executions/{execution_id}',
+      ]),
+    );
+  });
+
+  test('/metrics with any key, in Prometheus text', async () => {
+    expect(await statusOf(world.client.with(undefined), 'GET', '/metrics')).toBe(401);
+    const answer = await (await clientWith(['machines:read'])).get('/metrics');
+    expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);
+    expect(answer.bytes.toString()).toMatch(/^# TYPE \w+ (counter|gauge|histogram)$/m);
+  });
+});

@@ -1,0 +1,203 @@
+/** Contract §4: a command that is talked to while it runs, and one that reports back: stdin, signals, users, callbacks. */
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { WireProblem } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+});
+afterAll(() => world.dispose());
+
+const post = (id: string, bytes: Buffer | string, query: Record<string, string | number | boolean> = {}) =>
+  world.client.request<WireProblem & { offset?: number }>('POST', world.machine.at(id, '/stdin'), {
+    body: Buffer.from(bytes),
+    query,
+    headers: { 'content-type': 'application/octet-stream' },
+  });
+
+async function open(command: string[]): Promise<string> {
+  const { execution_id } = await world.machine.create({ command, stdin_open: true });
+  return execution_id;
+}
+
+describe('stdin_open', () => {
+  test('pieces arrive as they are sent; close ends it', async () => {
+    const id = await open(['/bin/sh', '-c', 'echo ready; cat; echo eof']);
+    await world.machine.saying(id, 'ready');
+    expect((await post(id, 'one ')).status).toBe(200);
+    await world.machine.saying(id, 'one ');
+    expect((await post(id, 'two', { close: true })).status).toBe(200);
+    expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded' });
+    expect((await world.machine.output(id)).stdout).toBe('ready\none twoeof\n');
+  });
+
+  test('a retry at the same offset writes nothing twice', async () => {
+    const id = await open(['/bin/cat']);
+    for (const _ of [1, 2, 3]) expect((await post(id, 'abcdef', { offset: 0 })).status).toBe(200);
+    expect((await post(id, 'defghi', { offset: 3 })).status).toBe(200);
+    for (const _ of [1, 2]) await post(id, '', { offset: 9, close: true });
+    await world.machine.ended(id);
+    expect((await world.machine.output(id)).stdout).toBe('abcdefghi');
+  });
+
+  test('an offset past what has come leaves no hole: refused', async () => {
+    const id = await open(['/bin/cat']);
+    expect((await post(id, 'x', { offset: 5 })).status).toBeOneOf([409, 422]);
+    await post(id, 'ok', { offset: 0, close: true });
+    await world.machine.ended(id);
+    expect((await world.machine.output(id)).stdout).toBe('ok');
+  });
+
+  test('409 INVALID_STATE when it is not open', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
+    const never = await post(execution_id, 'x');
+    expect([never.status, never.json.error_code]).toEqual([409, 'INVALID_STATE']);
+    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+    const id = await open(['/bin/cat']);
+    await post(id, 'x', { close: true });
+    await world.machine.ended(id);
+    const over = await post(id, 'more');
+    expect([over.status, over.json.error_code]).toEqual([409, 'INVALID_STATE']);
+  });
+
+  test('a few megabytes in pieces, byte-exact, through a command slower than the caller', async () => {
+    const id = await open([
+      '/bin/sh',
+      '-c',
+      'while head -c 100000 > /tmp/$EXECUTION_ID.piece && [ -s /tmp/$EXECUTION_ID.piece ]; do wc -c < /tmp/$EXECUTION_ID.piece; done; rm /tmp/$EXECUTION_ID.piece',
+    ]);
+    const piece = Buffer.alloc(250_000, 'p');
+    let offset = 0;
+    for (let n = 0; n < 12; n += 1) {
+      const answer = await post(id, piece, { offset, close: n === 11 });
+      expect(answer.status).toBe(200);
+      offset += piece.length;
+    }
+    await world.machine.ended(id);
+    const total = (await world.machine.output(id)).stdout
+      .trim()
+      .split('\n')
+      .reduce((sum, line) => sum + Number(line), 0);
+    expect(total).toBe(3_000_000);
+  });
+
+  test('together with stdin: 422', async () => {
+    const answer = await world.client.request('POST', world.machine.path, {
+      body: { command: ['/bin/cat'], stdin: 'x', stdin_open: true },
+    });
+    expect(answer.status).toBe(422);
+  });
+
+  test('a command that ends by itself with its stdin open ends', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/true'], stdin_open: true });
+    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+  });
+});
+
+describe('POST …/signal', () => {
+  const signal = (id: string, name: unknown) =>
+    world.client.request<{ status: string }>('POST', world.machine.at(id, '/signal'), { body: { signal: name } });
+
+  test('is sent to the process group and answers the Execution', async () => {
+    const { execution_id: id } = await world.machine.create({
+      command: [
+        '/bin/sh',
+        '-c',
+        "trap 'echo hup; exit 0' HUP; (trap 'echo child hup; exit' HUP; echo child; while :; do sleep 0.05; done) & echo ready; while :; do sleep 0.05; done",
+      ],
+    });
+    await world.machine.saying(id, 'child\n');
+    await world.machine.saying(id, 'ready');
+    const answer = await signal(id, 'SIGHUP');
+    expect(answer.status).toBe(200);
+    expect(answer.json.status).toBeOneOf(['running', 'succeeded']);
+    expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded', exit_code: 0 });
+    expect((await world.machine.output(id)).stdout).toContain('hup\n');
+  });
+
+  test('a signal that ends it: signaled', async () => {
+    const { execution_id: id } = await world.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
+    });
+    await world.machine.saying(id, 'ready');
+    await signal(id, 'SIGUSR1');
+    expect(await world.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'signaled', signal: 10 });
+  });
+
+  test('after the end a no-op', async () => {
+    const ended = await world.machine.run({ command: ['/bin/true'] });
+    const answer = await signal(ended.execution_id, 'SIGKILL');
+    expect([answer.status, answer.json]).toEqual([200, ended]);
+  });
+
+  test.each(['SIGNOPE', 'hup', '', 9, null])('%j is none: 422', async (name) => {
+    const ended = await world.machine.run({ command: ['/bin/true'] });
+    expect((await signal(ended.execution_id, name)).status).toBe(422);
+  });
+});
+
+describe('user', () => {
+  test('an unknown one: user_not_found', async () => {
+    const execution = await world.machine.run({ command: ['/bin/true'], user: 'no-such-user-here' });
+    expect(execution.status).toBe('failed');
+    expect(execution.error_code).toBeOneOf(['user_not_found', 'policy_denied']);
+  });
+
+  test.runIf(process.getuid?.() === 0)(
+    'runs as that user where policy allows it, else says which rule refused',
+    async () => {
+      const execution = await world.machine.run({ command: ['/usr/bin/id', '-un'], user: 'nobody' });
+      if (execution.error_code === 'policy_denied') expect(execution.error_message).toMatch(/\S/);
+      else expect((await world.machine.output(execution.execution_id)).stdout).toBe('nobody\n');
+    },
+  );
+});
+
+describe('callback_url', () => {
+  test('the terminal Execution is POSTed there, signed, and retried', async () => {
+    const received: { headers: IncomingHttpHeaders; body: string }[] = [];
+    const arrived = Promise.withResolvers<void>();
+    const receiver = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => {
+        body += chunk;
+      });
+      request.on('end', () => {
+        received.push({ headers: request.headers, body });
+        response.statusCode = received.length === 1 ? 500 : 204;
+        response.end(() => received.length === 2 && arrived.resolve());
+      });
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = receiver.address() as AddressInfo;
+      const execution = await world.machine.run({
+        command: ['/bin/sh', '-c', 'exit 6'],
+        callback_url: `http://127.0.0.1:${port}/hook?x=1`,
+      });
+      await arrived.promise;
+      const [first, second] = received;
+      expect(first?.headers['webhook-id']).toBe(second?.headers['webhook-id']);
+      expect(first?.headers['webhook-signature']).toMatch(/^v1,[A-Za-z0-9+/]{43}=/);
+      expect(Number(first?.headers['webhook-timestamp'])).toBeGreaterThan(1_700_000_000);
+      expect(JSON.parse(second?.body ?? '')).toEqual(expect.objectContaining({ ...execution }));
+    } finally {
+      receiver.closeAllConnections();
+      await new Promise((resolve) => receiver.close(resolve));
+    }
+  });
+
+  test.each(['ftp://x/', 'not a url', 'javascript:alert(1)', '/path'])(
+    '%j: 422 at body.callback_url',
+    async (callback_url) => {
+      const answer = await world.client.request<WireProblem>('POST', world.machine.path, {
+        body: { command: ['/bin/true'], callback_url },
+      });
+      expect(answer.status).toBe(422);
+      expect(answer.json.errors?.[0]?.location).toBe('body.callback_url');
+    },
+  );
+});

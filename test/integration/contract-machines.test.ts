@@ -1,0 +1,97 @@
+/** Contract §1, machines. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { WirePage } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+import { processesWith, until } from '../helpers/processes.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+});
+afterAll(() => world.dispose());
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+interface Machine {
+  machine_id: string;
+  vcpu: number;
+  memory_mib: number;
+  storage_gib: number;
+  desired_state: string;
+  created_at?: string;
+  status: { phase: string; reason: string; retryable: boolean; revision: string };
+}
+
+describe('machines', () => {
+  const FIELDS = ['machine_id', 'vcpu', 'memory_mib', 'storage_gib', 'autosleep_seconds', 'desired_state', 'status'];
+
+  test('connected: running, agent_connected, with what the agent reported', async () => {
+    const { json } = await world.client.get<Machine>('/v1/machines/dm-test');
+    expect(Object.keys(json).sort()).toEqual(FIELDS.toSorted());
+    expect(json).toMatchObject({
+      machine_id: 'dm-test',
+      autosleep_seconds: 0,
+      desired_state: 'running',
+      status: {
+        phase: 'running',
+        reason: 'agent_connected',
+        revision: expect.any(String),
+        last_transition_at: expect.stringMatching(TIME),
+        last_progress_at: expect.stringMatching(TIME),
+      },
+    });
+    expect(json.vcpu).toBeGreaterThan(0);
+    expect(json.memory_mib).toBeGreaterThan(0);
+    expect(Number.isInteger(json.storage_gib)).toBe(true);
+  });
+
+  test('the list has created_at as well', async () => {
+    const { json } = await world.client.get<WirePage<Machine>>('/v1/machines');
+    const machine = json.items.find(({ machine_id }) => machine_id === 'dm-test');
+    expect(Object.keys(machine ?? {}).sort()).toEqual([...FIELDS, 'created_at'].sort());
+    expect(machine?.created_at).toMatch(TIME);
+  });
+
+  test('never yet joined: placement_pending, never_joined, 0 of everything', async () => {
+    await world.joinToken({ machine_id: 'dm-new' });
+    expect((await world.client.get('/v1/machines/dm-new')).json).toMatchObject({
+      vcpu: 0,
+      memory_mib: 0,
+      storage_gib: 0,
+      status: { phase: 'placement_pending', reason: 'never_joined' },
+    });
+  });
+
+  test('enrolled and away: sleeping, agent_away; revision changes with every transition', async () => {
+    const agent = await world.join('dm-coming');
+    const before = (await world.client.get<Machine>('/v1/machines/dm-coming')).json.status.revision;
+    await agent.stop();
+    await world.away(agent);
+    const { status } = (await world.client.get<Machine>('/v1/machines/dm-coming')).json;
+    expect(status).toMatchObject({ phase: 'sleeping', reason: 'agent_away' });
+    expect(status.revision).not.toBe(before);
+  });
+
+  test('DELETE: removed for good; what waited is cancelled, what ran failed, machine_removed', async () => {
+    const agent = await world.join('dm-going', { EXECPLANE_MAX_CONCURRENCY: '1' });
+    const machine = world.client.machine('dm-going');
+    const running = await machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
+    await machine.saying(running.execution_id, 'ready');
+    const waiting = await machine.create({ command: ['/bin/true'] });
+    const answer = await world.client.request<Machine>('DELETE', '/v1/machines/dm-going');
+    expect(answer.status).toBe(200);
+    expect(answer.json).toMatchObject({ machine_id: 'dm-going', status: { phase: 'destroyed', reason: 'removed' } });
+    expect(await machine.read(running.execution_id)).toMatchObject({ status: 'failed', error_code: 'machine_removed' });
+    expect(await machine.read(waiting.execution_id)).toMatchObject({
+      status: 'cancelled',
+      error_code: 'machine_removed',
+    });
+    const create = await world.client.request('POST', machine.path, { body: { command: ['/bin/true'] } });
+    expect(create.status).toBe(409);
+    expect(create.json).toMatchObject({ error_code: 'INVALID_STATE' });
+    await until('its agent has no command any more', () => {
+      return processesWith(`EXECUTION_ID=${running.execution_id}`).length === 0;
+    });
+    await agent.link.end('SIGINT');
+  });
+});
