@@ -1,0 +1,110 @@
+import type { Start } from '../../../core/protocol.ts';
+import type { ExecutionLog } from '../journal/execution-log.ts';
+import type { Spawner, SpawnerEvents } from '../spawner/spawner.ts';
+import { Execution, type ExecutionHost } from './execution.ts';
+import type { StdinSource } from './stdin.ts';
+
+/** The executions that have not ended: who waits, who has a slot, and which call of the spawner is about whom. */
+export class Executions {
+  readonly #host: ExecutionHost;
+  readonly #byId = new Map<string, Execution>();
+  readonly #byHandle = new Map<number, Execution>();
+  /** In the order of their starts. */
+  readonly #waiting = new Set<Execution>();
+  #spawner: Spawner | undefined;
+  #lastHandle = 0;
+  #paused = false;
+  /** How many may run at a time. */
+  maxConcurrency = 64;
+
+  constructor(host: Omit<ExecutionHost, 'over'>, over: () => void) {
+    this.#host = {
+      ...host,
+      over: (execution) => {
+        this.#remove(execution);
+        over();
+      },
+    };
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(executionId: string): Execution | undefined {
+    return this.#byId.get(executionId);
+  }
+
+  all(): Execution[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Takes one on; it waits until `admit` finds its intent on disk and a slot for it. */
+  add(start: Start, stdin: StdinSource | undefined, log: ExecutionLog): void {
+    const execution = new Execution(start, stdin, log, this.#host);
+    this.#byId.set(log.executionId, execution);
+    this.#waiting.add(execution);
+  }
+
+  /** Gives free slots to those who wait, oldest first. */
+  admit(): void {
+    for (const execution of this.#waiting) {
+      const running = this.#byId.size - this.#waiting.size;
+      if (this.#spawner === undefined || running >= this.maxConcurrency || !execution.log.accepted) return;
+      this.#waiting.delete(execution);
+      const handle = ++this.#lastHandle;
+      this.#byHandle.set(handle, execution);
+      execution.spawn(this.#spawner, handle);
+    }
+  }
+
+  /** The spawner to use from now on. */
+  use(spawner: Spawner): void {
+    this.#spawner = spawner;
+    this.admit();
+  }
+
+  /** What the spawner calls; `lost` is the runner's business. */
+  events(lost: SpawnerEvents['lost']): SpawnerEvents {
+    const of = (handle: number): Execution | undefined => this.#byHandle.get(handle);
+    return {
+      started: (handle, pid) => {
+        const execution = of(handle);
+        execution?.started(pid);
+        if (this.#paused) execution?.pause(true);
+      },
+      failed: (handle, stage, errno) => of(handle)?.failed(stage, errno),
+      output: (handle, stream, bytes) => of(handle)?.output(stream, bytes),
+      counted: (handle, stdout, stderr) => of(handle)?.counted(stdout, stderr),
+      stdinTaken: (handle, bytes, closed) => of(handle)?.stdinTaken(bytes, closed),
+      exited: (handle, end) => {
+        const execution = of(handle);
+        execution
+          ?.exited(end)
+          .catch((error: Error) => execution.lost(`Its processes can't be seen: ${error.message}.`));
+      },
+      lost,
+    };
+  }
+
+  /** The spawner is gone: those it had started, or was about to. Nothing is started until `use`. */
+  loseSpawner(): Execution[] {
+    const lost = [...this.#byHandle.values()];
+    this.#byHandle.clear();
+    this.#spawner = undefined;
+    return lost;
+  }
+
+  /** Lets all output wait, or go on. */
+  pause(paused: boolean): void {
+    if (this.#paused === paused) return;
+    this.#paused = paused;
+    for (const execution of this.#byHandle.values()) execution.pause(paused);
+  }
+
+  #remove(execution: Execution): void {
+    this.#byId.delete(execution.log.executionId);
+    this.#waiting.delete(execution);
+    if (execution.handle !== undefined) this.#byHandle.delete(execution.handle);
+  }
+}

@@ -1,0 +1,96 @@
+import { constants } from 'node:os';
+import { getSystemErrorMessage } from 'node:util';
+import type { FailureCode } from '../../../core/execution.ts';
+import type { EndedPayload } from '../../../core/report.ts';
+import type { SpawnStage } from '../spawner/spawner.ts';
+
+/** The part of `ended` that says how it ended. */
+export type Ending = Omit<EndedPayload, 'stdout_bytes' | 'stderr_bytes' | 'stdout_truncated' | 'stderr_truncated'>;
+
+/** Why we end a command; the first of them wins. */
+export type Cause = 'cancelled' | 'timeout' | 'stopped' | 'forgotten';
+
+export interface Exit {
+  exitCode?: number;
+  signal?: number;
+}
+
+/** A failure without an exit. */
+export function failure(errorCode: FailureCode, errorMessage: string, exitCode?: number): Ending {
+  const code = exitCode === undefined ? {} : { exit_code: exitCode };
+  return { status: 'failed', ...code, error_code: errorCode, error_message: errorMessage };
+}
+
+/** How a command ended that exited, if it did, after `cause`. */
+export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
+  const how = {
+    ...(exit.exitCode !== undefined && { exit_code: exit.exitCode }),
+    ...(exit.signal !== undefined && { signal: exit.signal }),
+  };
+  const failed = (error_code: FailureCode, error_message: string): Ending => ({
+    status: 'failed',
+    ...how,
+    error_code,
+    error_message,
+  });
+  if (cause === 'cancelled')
+    return { status: 'cancelled', ...how, error_code: 'cancelled', error_message: 'The execution was cancelled.' };
+  if (cause === 'stopped') return failed('agent_stopped', STOPPED);
+  // SIGKILL leaves no choice of an exit code: where there is one, the command was faster than its timeout.
+  if (cause === 'timeout' && exit.exitCode === undefined)
+    return failed('timeout', 'The command ran longer than its timeout_ms and was killed.');
+  if (exit.exitCode === 0) return { status: 'succeeded', exit_code: 0 };
+  if (exit.signal === undefined) return failed('nonzero_exit', `The command exited with code ${exit.exitCode}.`);
+  return failed('signaled', `The command was ended by ${signalName(exit.signal)}.`);
+}
+
+/** The end of what was cancelled, or stopped, before anything was started. */
+export function unstartedEnding(cause: Cause): Ending {
+  if (cause === 'stopped') return failure('agent_stopped', STOPPED);
+  return {
+    status: 'cancelled',
+    error_code: 'cancelled',
+    error_message: 'The execution was cancelled before it started.',
+  };
+}
+
+const STOPPED = 'The agent was stopped on the machine, and the command with it.';
+
+/** The end of what could not be spawned; `command` and `cwd` are what was tried, `exists` whether the file is there. */
+export function spawnEnding(
+  stage: SpawnStage,
+  errno: string,
+  tried: { command: string; cwd: string; user?: string; exists: boolean },
+): Ending {
+  const words = errnoWords(errno);
+  if (stage === 'cwd') {
+    if (errno === 'EACCES') return failure('permission_denied', `The working directory ${tried.cwd}: ${words}.`, 126);
+    return failure('cwd_not_found', `The working directory ${tried.cwd}: ${words}.`);
+  }
+  if (stage === 'identity')
+    return failure('permission_denied', `Becoming the user ${tried.user ?? ''} failed: ${words}.`, 126);
+  if (errno === 'E2BIG') return failure('argument_list_too_long', 'The arguments and the environment are too long.');
+  if (stage === 'exec' && errno === 'ENOENT') {
+    const what = tried.exists ? 'its interpreter was not found' : 'command not found';
+    return failure('command_not_found', `${tried.command}: ${what}.`, 127);
+  }
+  if (stage === 'exec' && errno === 'EACCES') return failure('permission_denied', `${tried.command}: ${words}.`, 126);
+  return failure('spawn_failed', `${tried.command}: ${words} (${errno}).`);
+}
+
+/** The number of a signal by its name, as `SIGHUP` or `HUP`; undefined for none. */
+export function signalNumber(name: string): number | undefined {
+  const signals: Record<string, number> = constants.signals;
+  return signals[name.startsWith('SIG') ? name : `SIG${name}`];
+}
+
+function signalName(number: number): string {
+  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return name === undefined ? `signal ${number}` : `signal ${number} (${name})`;
+}
+
+function errnoWords(errno: string): string {
+  const numbers: Record<string, number> = constants.errno;
+  const number = numbers[errno];
+  return number === undefined ? errno : getSystemErrorMessage(-number);
+}

@@ -1,0 +1,75 @@
+import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
+import { cutAt, unfinishedBytes } from './chunks.ts';
+
+/** One stream of a command's output, cut into chunks: at most 64 KiB, never through a character, up to the cap. */
+export class OutputStream {
+  readonly #emit: (chunk: Buffer) => void;
+  /** Bytes that may still be emitted. */
+  #left: number;
+  #parts: Buffer[] = [];
+  #held = 0;
+  /** Bytes emitted, all in all. */
+  kept = 0;
+
+  constructor(capBytes: number, emit: (chunk: Buffer) => void) {
+    this.#left = capBytes;
+    this.#emit = emit;
+  }
+
+  /** Bytes held back: to be coalesced, or because a character is unfinished. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Takes what has been read; whole chunks of the largest size go out at once. What is past the cap is dropped. */
+  push(bytes: Buffer): void {
+    if (this.#left === 0) return;
+    this.#parts.push(bytes);
+    this.#held += bytes.length;
+    if (this.#held >= MAX_CHUNK_BYTES) this.#emitWhole(MAX_CHUNK_BYTES);
+  }
+
+  /** Emits what is held back, but for an unfinished character. */
+  flush(): void {
+    if (this.#held > 0) this.#emitWhole(1);
+  }
+
+  /** Emits all that is held back, an unfinished character as well: its rest is too late, or never comes. */
+  finish(): void {
+    this.flush();
+    if (this.#held > 0) this.#send(this.#take());
+  }
+
+  /** Emits whole characters while at least `atLeast` bytes are held back, and keeps the rest. */
+  #emitWhole(atLeast: number): void {
+    let bytes = this.#take();
+    while (bytes.length >= atLeast && this.#left > 0) {
+      const capped = bytes.length > this.#left && this.#left <= MAX_CHUNK_BYTES;
+      const chunk = capped ? cutAt(bytes, this.#left) : wholeCharacters(bytes.subarray(0, MAX_CHUNK_BYTES));
+      if (chunk.length > 0) this.#send(chunk);
+      if (capped) this.#left = 0;
+      else if (chunk.length === 0) break;
+      bytes = bytes.subarray(chunk.length);
+    }
+    if (bytes.length === 0 || this.#left === 0) return;
+    this.#parts = [bytes];
+    this.#held = bytes.length;
+  }
+
+  #take(): Buffer {
+    const bytes = this.#parts.length === 1 ? (this.#parts[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.#held = 0;
+    return bytes;
+  }
+
+  #send(chunk: Buffer): void {
+    this.#left -= chunk.length;
+    this.kept += chunk.length;
+    this.#emit(chunk);
+  }
+}
+
+function wholeCharacters(bytes: Buffer): Buffer {
+  return bytes.subarray(0, bytes.length - unfinishedBytes(bytes));
+}

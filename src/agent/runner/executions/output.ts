@@ -1,0 +1,66 @@
+import { OutputStream } from './output-stream.ts';
+
+/** Small writes within this time become one chunk; the first after a silence goes out at once. */
+const COALESCE_MS = 5;
+/** An unfinished character waits this long for its rest. */
+const HOLD_MS = 1000;
+
+export type StreamName = 'stdout' | 'stderr';
+
+/** What a command prints, on its way into reports. Owns one timer; `finish` ends it. */
+export class Output {
+  readonly #streams: Record<StreamName, OutputStream>;
+  #timer: NodeJS.Timeout | undefined;
+  #holding = false;
+  #emittedAt = Number.NEGATIVE_INFINITY;
+
+  /** Up to `capBytes` of each stream are emitted, in chunks. */
+  constructor(capBytes: number, emit: (stream: StreamName, chunk: Buffer) => void) {
+    this.#streams = {
+      stdout: new OutputStream(capBytes, (chunk) => emit('stdout', chunk)),
+      stderr: new OutputStream(capBytes, (chunk) => emit('stderr', chunk)),
+    };
+  }
+
+  /** Bytes emitted of a stream. */
+  kept(stream: StreamName): number {
+    return this.#streams[stream].kept;
+  }
+
+  push(stream: StreamName, bytes: Buffer): void {
+    this.#streams[stream].push(bytes);
+    if (this.#timer !== undefined && !this.#holding) return;
+    const wait = this.#emittedAt + COALESCE_MS - performance.now();
+    if (wait <= 0) this.#flush();
+    else this.#arm(wait, this.#flush, false);
+  }
+
+  /** Emits all that is held back; nothing comes after it. */
+  finish(): void {
+    clearTimeout(this.#timer);
+    for (const stream of this.#inOrder()) stream.finish();
+  }
+
+  readonly #flush = (): void => {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const stream of this.#inOrder()) stream.flush();
+    this.#emittedAt = performance.now();
+    if (this.#inOrder().some(({ held }) => held > 0)) this.#arm(HOLD_MS, this.#giveUp, true);
+  };
+
+  readonly #giveUp = (): void => {
+    this.#timer = undefined;
+    for (const stream of this.#inOrder()) stream.finish();
+  };
+
+  #arm(ms: number, then: () => void, holding: boolean): void {
+    clearTimeout(this.#timer);
+    this.#holding = holding;
+    this.#timer = setTimeout(then, ms);
+  }
+
+  #inOrder(): OutputStream[] {
+    return [this.#streams.stdout, this.#streams.stderr];
+  }
+}

@@ -1,0 +1,142 @@
+import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What the spawner is given ahead of what the process has taken. */
+const AHEAD_BYTES = 256 * 1024;
+const PIECE_BYTES = 64 * 1024;
+/** Above this a stdin known in advance lies in a file. */
+const IN_MEMORY_BYTES = 64 * 1024;
+/** A live stdin is not taken over while this much of it waits. */
+const QUEUE_BYTES = 1 << 20;
+
+/** The bytes a stdin is fed from, in order. */
+export interface StdinSource {
+  /** The next up to `most` bytes; `end`: nothing comes after them. Undefined: nothing yet. */
+  next(most: number): { bytes: Buffer; end: boolean } | undefined;
+  close(): void;
+}
+
+/** Feeds a process's stdin, never more than 256 KiB ahead of it. */
+export class StdinFeed {
+  readonly #source: StdinSource;
+  #write: ((bytes: Buffer, end: boolean) => void) | undefined;
+  #taken = 0;
+  /** Bytes handed to the spawner. */
+  given = 0;
+  /** All is handed over, or nobody reads it any more. */
+  closed = false;
+
+  constructor(source: StdinSource) {
+    this.#source = source;
+  }
+
+  /** The process is there: `write` hands bytes to it. */
+  open(write: (bytes: Buffer, end: boolean) => void): void {
+    this.#write = write;
+    this.pump();
+  }
+
+  /** The process has taken `bytes` so far, or (`closed`) reads no more. */
+  took(bytes: number, closed: boolean): void {
+    this.#taken = Math.max(this.#taken, bytes);
+    if (closed) this.close();
+    else this.pump();
+  }
+
+  /** Hands over what may be handed over. */
+  pump(): void {
+    while (this.#write !== undefined && !this.closed) {
+      const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.given - this.#taken));
+      const piece = room > 0 ? this.#source.next(room) : undefined;
+      if (piece === undefined) return;
+      this.given += piece.bytes.length;
+      this.#write(piece.bytes, piece.end);
+      if (piece.end) this.close();
+    }
+  }
+
+  close(): void {
+    if (!this.closed) this.#source.close();
+    this.closed = true;
+  }
+}
+
+/** A stdin known in advance. What is large lies in a file in `directory` that only we have, nobody by name. */
+export function fixedStdin(bytes: Buffer, directory: string, executionId: string): StdinSource {
+  if (bytes.length > IN_MEMORY_BYTES) {
+    const fd = spool(bytes, join(directory, `stdin-${executionId}`));
+    if (fd !== undefined) return fileSource(fd, bytes.length);
+  }
+  // A copy, since `bytes` is a view of a whole message from the socket.
+  const own = Buffer.from(bytes);
+  let at = 0;
+  return {
+    next: (most) => {
+      const piece = own.subarray(at, at + most);
+      at += piece.length;
+      return { bytes: piece, end: at === own.length };
+    },
+    close: () => {},
+  };
+}
+
+/** Undefined where the disk does not take it. */
+function spool(bytes: Buffer, path: string): number | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, 'wx+', 0o600);
+    unlinkSync(path);
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    return fd;
+  } catch {
+    if (fd !== undefined) closeSync(fd);
+    return undefined;
+  }
+}
+
+function fileSource(fd: number, size: number): StdinSource {
+  let at = 0;
+  return {
+    next: (most) => {
+      const bytes = Buffer.allocUnsafe(Math.min(most, size - at));
+      at += readSync(fd, bytes, 0, bytes.length, at);
+      return { bytes, end: at >= size };
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/** A stdin that arrives while the command runs, in pieces that may repeat what is there already. */
+export class LiveStdin implements StdinSource {
+  #pieces: Buffer[] = [];
+  #waiting = 0;
+  /** Bytes taken over, from the start. */
+  #received = 0;
+  #ends = false;
+
+  /** Takes over the part of `bytes`, which belong at `offset`, that is new; nothing of it behind a gap or when full. */
+  push(offset: number, bytes: Buffer, close: boolean): void {
+    if (this.#ends || offset > this.#received || this.#waiting > QUEUE_BYTES) return;
+    const fresh = bytes.subarray(this.#received - offset);
+    this.#received += fresh.length;
+    this.#waiting += fresh.length;
+    if (fresh.length > 0) this.#pieces.push(Buffer.from(fresh));
+    this.#ends = close && offset + bytes.length === this.#received;
+  }
+
+  next(most: number): { bytes: Buffer; end: boolean } | undefined {
+    const first = this.#pieces[0];
+    if (first === undefined) return this.#ends ? { bytes: Buffer.alloc(0), end: true } : undefined;
+    const bytes = first.subarray(0, most);
+    if (bytes.length === first.length) this.#pieces.shift();
+    else this.#pieces[0] = first.subarray(bytes.length);
+    this.#waiting -= bytes.length;
+    return { bytes, end: this.#ends && this.#pieces.length === 0 };
+  }
+
+  close(): void {
+    this.#pieces = [];
+    this.#waiting = 0;
+    this.#ends = true;
+  }
+}

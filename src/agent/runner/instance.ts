@@ -1,0 +1,61 @@
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nanoid } from 'nanoid';
+
+/** What one runner leaves for the next when it leaves cleanly, so that starts on their way to it can be sent again. */
+export interface Instance {
+  runnerInstance: string;
+  /** The highest dispatch number taken on. */
+  lastDispatchNumber: number;
+}
+
+const NAME = 'instance.json';
+
+/**
+ * Takes over what the last runner left, once, or begins a new instance: after a crash, or a reboot, nobody knows which
+ * starts had arrived.
+ */
+export function takeInstance(directory: string, bootId: string): Instance {
+  const left = take(join(directory, NAME));
+  return left !== undefined && left.boot_id === bootId
+    ? { runnerInstance: left.runner_instance, lastDispatchNumber: left.last_dispatch_number }
+    : { runnerInstance: nanoid(), lastDispatchNumber: 0 };
+}
+
+/** Leaves `instance` for the next runner; the last thing a runner does. */
+export function leaveInstance(directory: string, bootId: string, instance: Instance): void {
+  const path = join(directory, NAME);
+  const left: InstanceFile = {
+    runner_instance: instance.runnerInstance,
+    last_dispatch_number: instance.lastDispatchNumber,
+    boot_id: bootId,
+  };
+  writeFileSync(`${path}.new`, JSON.stringify(left), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+interface InstanceFile {
+  runner_instance: string;
+  last_dispatch_number: number;
+  boot_id: string;
+}
+
+function take(path: string): InstanceFile | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+    unlinkSync(path);
+  } catch {
+    return undefined;
+  }
+  try {
+    const left = JSON.parse(text) as Partial<InstanceFile>;
+    const { runner_instance, last_dispatch_number, boot_id } = left;
+    if (typeof runner_instance !== 'string' || typeof boot_id !== 'string') return undefined;
+    return Number.isSafeInteger(last_dispatch_number) && last_dispatch_number !== undefined
+      ? { runner_instance, last_dispatch_number, boot_id }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+import type { ProgressPayload } from '../../../core/report.ts';
+import { REPORT_KIND } from '../../../core/report.ts';
+import type { ProcessIdentity } from '../process-tree.ts';
+import { emptyTally, type LiveNote, type Tally } from './notes.ts';
+import { ReportIndex } from './report-index.ts';
+
+/** What the journal knows of one execution, from the intent until nothing of it is needed any more. */
+export class ExecutionLog {
+  readonly executionId: string;
+  readonly dispatchNumber: number;
+  /** Its reports on disk that are not acknowledged. */
+  readonly index = new ReportIndex();
+  /** What is on disk. */
+  tally: Tally = emptyTally();
+  process: ProcessIdentity | undefined;
+  /** The highest number given out; what is above `tally.reported` still waits to be written. */
+  reported = 0;
+  /** The intent is on disk. */
+  accepted = false;
+  /** The end is on disk. */
+  ended = false;
+  /** Nothing of it is needed: no report is taken any more. */
+  settled = false;
+
+  constructor(executionId: string, dispatchNumber: number) {
+    this.executionId = executionId;
+    this.dispatchNumber = dispatchNumber;
+  }
+
+  /** Whether a runner that starts now would have to end it. */
+  get live(): boolean {
+    return this.accepted && !this.ended && !this.settled;
+  }
+
+  /** Whether its end and all before has been acknowledged. */
+  get done(): boolean {
+    return this.ended && this.index.last < this.index.first && this.tally.reported === this.reported;
+  }
+
+  liveNote(): LiveNote {
+    const process = this.process === undefined ? {} : { process: this.process };
+    return { dispatch_number: this.dispatchNumber, ...this.tally, ...process };
+  }
+
+  /** Takes note that a report is on disk. Throws RangeError on a gap. */
+  wrote(number: number, kind: number, payload: Buffer, position: number, length: number): void {
+    this.index.push(number, position, length);
+    this.tally = tallied(this.tally, number, kind, payload);
+    if (kind === REPORT_KIND.ended) this.ended = true;
+  }
+}
+
+function tallied(tally: Tally, reported: number, kind: number, payload: Buffer): Tally {
+  const next = { ...tally, reported };
+  if (kind === REPORT_KIND.stdout) {
+    next.stdout_kept += payload.length;
+    next.stdout_bytes = Math.max(next.stdout_bytes, next.stdout_kept);
+  } else if (kind === REPORT_KIND.stderr) {
+    next.stderr_kept += payload.length;
+    next.stderr_bytes = Math.max(next.stderr_bytes, next.stderr_kept);
+  } else if (kind === REPORT_KIND.progress) {
+    const progress = JSON.parse(payload.toString()) as ProgressPayload;
+    next.stdout_bytes = Math.max(next.stdout_bytes, progress.stdout_bytes);
+    next.stderr_bytes = Math.max(next.stderr_bytes, progress.stderr_bytes);
+  }
+  return next;
+}

@@ -1,0 +1,225 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import { encodeRecord, REPORT_KIND, type ReportKind } from '../../../core/report.ts';
+import type { Clock } from '../clock.ts';
+import type { ProcessIdentity } from '../process-tree.ts';
+import { ExecutionLog } from './execution-log.ts';
+import { encodeNote, type NoteKind } from './notes.ts';
+import { RecordCache } from './record-cache.ts';
+import { replay } from './replay.ts';
+import { Segment, segmentIds, splitPosition } from './segment.ts';
+
+/** Each indexed report counts for this much more than its bytes, so that the quota bounds the index in memory as well. */
+const INDEX_CHARGE_BYTES = 512;
+/** Once over the quota, output goes on when this part of it is used. */
+const RESUME_PART = 0.9;
+const CACHE_BYTES = 2 << 20;
+/** Checkpoints are about the whole journal; a record must name an execution. */
+const CHECKPOINT_ID = 'checkpoint';
+
+export interface JournalOptions {
+  /** Made 0700 where it is missing. */
+  directory: string;
+  clock: Clock;
+  /** A new segment is begun above this size; at most 64 MiB. */
+  segmentBytes?: number;
+  /** Above it the journal is `full`: what produces output has to wait. */
+  quotaBytes?: number;
+  /** Called after each report that is on disk. */
+  onReport?: (log: ExecutionLog) => void;
+}
+
+interface Pending {
+  log: ExecutionLog;
+  record: Buffer;
+  report?: { kind: number; number: number; payload: Buffer };
+  written?: () => void;
+}
+
+/**
+ * What the runner knows, append-only, in segment files: written before it is sent, dropped when acknowledged. Segments go
+ * oldest first; each begins with the executions that are live, so that no old one is kept for their sake.
+ */
+export class Journal {
+  /** Executions of which something is needed. */
+  readonly logs: Map<string, ExecutionLog>;
+  readonly #options: Required<JournalOptions>;
+  readonly #segments: Segment[];
+  readonly #cache = new RecordCache(CACHE_BYTES);
+  #pending: Pending[] = [];
+  #bytes: number;
+  #full = false;
+  #nextSegment: number;
+  /** The segment that this run writes to. */
+  #current: Segment | undefined;
+
+  constructor(options: JournalOptions) {
+    this.#options = { segmentBytes: 8 << 20, quotaBytes: 1 << 30, onReport: () => {}, ...options };
+    mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+    const ids = segmentIds(readdirSync(options.directory));
+    this.#segments = ids.map((id) => Segment.open(options.directory, id));
+    this.#nextSegment = (ids.at(-1) ?? 0) + 1;
+    this.logs = replay(this.#segments);
+    this.#bytes = this.#segments.reduce((sum, { size, needed }) => sum + size + needed * INDEX_CHARGE_BYTES, 0);
+    for (const log of [...this.logs.values()]) if (log.settled || (!log.live && log.done)) this.#drop(log);
+  }
+
+  /** Over the quota, from then until acknowledgements have freed a tenth of it. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Takes on an execution; `log.accepted` is set once that is on disk. */
+  accept(executionId: string, dispatchNumber: number): ExecutionLog {
+    const log = new ExecutionLog(executionId, dispatchNumber);
+    this.logs.set(executionId, log);
+    this.#note(log, 'accepted', { dispatch_number: dispatchNumber }, () => {
+      log.accepted = true;
+    });
+    return log;
+  }
+
+  spawned(log: ExecutionLog, process: ProcessIdentity): void {
+    if (log.settled) return;
+    log.process = process;
+    this.#note(log, 'spawned', process);
+  }
+
+  /** Adds a report, numbered behind the last; it is to be sent once it is on disk. */
+  report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void {
+    if (log.settled) return;
+    const number = ++log.reported;
+    const { executionId } = log;
+    const kindNumber = REPORT_KIND[kind];
+    const record = encodeRecord({ kind: kindNumber, executionId, number, at: this.#options.clock.now(), payload });
+    this.#pending.push({ log, record, report: { kind: kindNumber, number, payload } });
+  }
+
+  /** Drops the reports up to `number`; returns how many bytes. */
+  acknowledge(log: ExecutionLog, number: number): number {
+    let bytes = 0;
+    log.index.dropThrough(number, (position, length) => {
+      bytes += length;
+      this.#cache.take(position);
+      this.#release(position);
+    });
+    if (log.done) this.settle(log);
+    else this.#trim();
+    return bytes;
+  }
+
+  /** Nothing of it is needed any more, whatever had been reported. */
+  settle(log: ExecutionLog): void {
+    if (log.settled) return;
+    log.settled = true;
+    this.#note(log, 'settled', {});
+    this.#drop(log);
+  }
+
+  /** Writes what has been added since the last time. Throws what the file system says; then all of it is kept. */
+  flush(): void {
+    const batch = this.#pending.filter(({ log, report }) => report === undefined || !log.settled);
+    if (batch.length === 0) return;
+    const bytes = batch.reduce((sum, { record }) => sum + record.length, 0);
+    const segment = this.#segmentFor(bytes);
+    const checkpoint = segment.size === 0 ? this.#checkpoint() : [];
+    const start = segment.size;
+    segment.append([...checkpoint, ...batch.map(({ record }) => record)]);
+    this.#pending = [];
+    this.#bytes += segment.size - start;
+    let position = segment.position(start + checkpoint.reduce((sum, { length }) => sum + length, 0));
+    for (const entry of batch) {
+      this.#wrote(entry, segment, position);
+      position += entry.record.length;
+    }
+    this.#trim();
+  }
+
+  /** The bytes of report `number`, which is on disk and unacknowledged. */
+  read(log: ExecutionLog, number: number): Buffer {
+    const { position, length } = log.index.at(number);
+    const cached = this.#cache.take(position);
+    if (cached !== undefined) return cached;
+    const { segmentId, offset } = splitPosition(position);
+    const bytes = Buffer.allocUnsafe(length);
+    const read = this.#segment(segmentId).read(bytes, offset);
+    if (read !== length) throw new Error(`journal segment ${segmentId} is shorter than it was`);
+    return bytes;
+  }
+
+  /** Closes the files; where nothing is needed any more, none stays. */
+  close(): void {
+    const empty = this.logs.size === 0 && this.#pending.every(({ log }) => log.settled);
+    for (const segment of this.#segments.splice(0)) empty ? segment.remove() : segment.close();
+  }
+
+  #note(log: ExecutionLog, kind: NoteKind, payload: object, written?: () => void): void {
+    const record = encodeNote(log.executionId, kind, this.#options.clock.now(), payload);
+    this.#pending.push({ log, record, ...(written && { written }) });
+  }
+
+  #wrote({ log, record, report, written }: Pending, segment: Segment, position: number): void {
+    written?.();
+    if (report === undefined) return;
+    log.wrote(report.number, report.kind, report.payload, position, record.length);
+    segment.needed++;
+    this.#bytes += INDEX_CHARGE_BYTES;
+    this.#cache.put(position, record);
+    this.#options.onReport(log);
+  }
+
+  #checkpoint(): Buffer[] {
+    const now = this.#options.clock.now();
+    const live = [...this.logs.values()].filter((log) => log.live);
+    return [
+      encodeNote(CHECKPOINT_ID, 'checkpoint', now),
+      ...live.map((log) => encodeNote(log.executionId, 'live', now, log.liveNote())),
+    ];
+  }
+
+  /** The segment to write `bytes` to: a new one where this run has none yet, or it would get too large. */
+  #segmentFor(bytes: number): Segment {
+    const current = this.#current;
+    const fits = current !== undefined && current.size + bytes <= this.#options.segmentBytes;
+    if (current !== undefined && (fits || current.size === 0)) return current;
+    const segment = Segment.create(this.#options.directory, this.#nextSegment++);
+    this.#segments.push(segment);
+    this.#current = segment;
+    return segment;
+  }
+
+  #drop(log: ExecutionLog): void {
+    log.index.dropThrough(log.index.last, (position) => {
+      this.#cache.take(position);
+      this.#release(position);
+    });
+    this.logs.delete(log.executionId);
+    this.#trim();
+  }
+
+  #release(position: number): void {
+    this.#segment(splitPosition(position).segmentId).needed--;
+    this.#bytes -= INDEX_CHARGE_BYTES;
+  }
+
+  /** Removes what is not needed, oldest first, once the current segment has the live executions in it. */
+  #trim(): void {
+    const current = this.#current;
+    while (current !== undefined && current.size > 0 && this.#segments[0] !== current) {
+      const oldest = this.#segments[0];
+      if (oldest === undefined || oldest.needed > 0) break;
+      this.#segments.shift();
+      this.#bytes -= oldest.size;
+      oldest.remove();
+    }
+    const limit = this.#options.quotaBytes;
+    this.#full = this.#bytes > (this.#full ? limit * RESUME_PART : limit);
+  }
+
+  #segment(id: number): Segment {
+    // Ids follow each other, unless somebody has removed a file.
+    const byOffset = this.#segments[id - (this.#segments[0]?.id ?? 0)];
+    const segment = byOffset?.id === id ? byOffset : this.#segments.find((candidate) => candidate.id === id);
+    if (segment === undefined) throw new Error(`no journal segment ${id}`);
+    return segment;
+  }
+}

@@ -1,0 +1,101 @@
+import { decodeRecord, MAX_RECORD_BYTES, type RawRecord } from '../../../core/report.ts';
+import type { ProcessIdentity } from '../process-tree.ts';
+import { ExecutionLog } from './execution-log.ts';
+import { type AcceptedNote, type LiveNote, NOTE_KIND } from './notes.ts';
+import type { Segment } from './segment.ts';
+
+const BLOCK_BYTES = 8 * MAX_RECORD_BYTES;
+
+/**
+ * Reads the segments, oldest first, each up to its last whole record, and finds out what is known of which execution.
+ * Sets `size` and `needed` of each segment.
+ */
+export function replay(segments: readonly Segment[]): Map<string, ExecutionLog> {
+  const state: ReplayState = { logs: new Map(), broken: new Set() };
+  const block = Buffer.allocUnsafe(BLOCK_BYTES);
+  for (const segment of segments) {
+    segment.size = scan(segment, block, (record, offset, length) => {
+      if (record.kind < 64) replayReport(state, record, segment, offset, length);
+      else replayNote(state, record);
+    });
+  }
+  return state.logs;
+}
+
+interface ReplayState {
+  logs: Map<string, ExecutionLog>;
+  /** Executions with a report missing: what comes behind the gap could not be delivered. */
+  broken: Set<string>;
+}
+
+/** Calls `visit` with each whole record; returns where they end. A torn or corrupt record ends the segment. */
+function scan(
+  segment: Segment,
+  block: Buffer,
+  visit: (record: RawRecord, offset: number, length: number) => void,
+): number {
+  for (let offset = 0; ; ) {
+    const bytes = block.subarray(0, segment.read(block, offset));
+    let at = 0;
+    for (let decoded = decodeRecord(bytes, 0); decoded.ok; decoded = decodeRecord(bytes, at)) {
+      visit(decoded.record, offset + at, decoded.bytes);
+      at += decoded.bytes;
+    }
+    offset += at;
+    if (at === 0) return offset;
+  }
+}
+
+function replayReport(state: ReplayState, record: RawRecord, segment: Segment, offset: number, length: number): void {
+  const id = record.executionId;
+  if (state.broken.has(id)) return;
+  const known = state.logs.get(id);
+  // Its intent was in a segment that is gone: what is left is the last of an execution that had ended.
+  const log = known ?? new ExecutionLog(id, 0);
+  if (record.number <= log.reported) return;
+  if (log.reported > 0 && record.number !== log.reported + 1) {
+    state.broken.add(id);
+    return;
+  }
+  state.logs.set(id, log);
+  log.wrote(record.number, record.kind, record.payload, segment.position(offset), length);
+  log.reported = record.number;
+  segment.needed++;
+}
+
+function replayNote(state: ReplayState, record: RawRecord): void {
+  const id = record.executionId;
+  if (record.kind === NOTE_KIND.checkpoint) {
+    for (const log of state.logs.values()) log.accepted = false;
+    return;
+  }
+  if (record.kind === NOTE_KIND.accepted) {
+    const log = new ExecutionLog(id, note<AcceptedNote>(record).dispatch_number);
+    log.accepted = true;
+    state.logs.set(id, log);
+  } else if (record.kind === NOTE_KIND.live) {
+    replayLive(state, id, note<LiveNote>(record));
+  } else if (record.kind === NOTE_KIND.spawned) {
+    const log = state.logs.get(id);
+    if (log !== undefined) log.process = note<ProcessIdentity>(record);
+  } else if (record.kind === NOTE_KIND.settled) {
+    const log = state.logs.get(id);
+    if (log !== undefined) log.settled = true;
+  }
+}
+
+function replayLive(state: ReplayState, id: string, live: LiveNote): void {
+  const { process, dispatch_number, ...tally } = live;
+  const log = state.logs.get(id) ?? new ExecutionLog(id, dispatch_number);
+  state.logs.set(id, log);
+  log.accepted = true;
+  log.process = process;
+  if (log.reported > 0 && log.reported !== tally.reported) state.broken.add(id);
+  if (state.broken.has(id)) return;
+  log.tally = tally;
+  log.reported = tally.reported;
+}
+
+function note<N>(record: RawRecord): N {
+  return JSON.parse(record.payload.toString()) as N;
+}

@@ -1,0 +1,95 @@
+import { closeSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Positions are one number, segment and offset in it; so a segment stays below this many bytes. */
+const SPAN = 2 ** 27;
+const NAME = /^(\d{10})\.log$/;
+/** Buffers in one write: above IOV_MAX the kernel refuses. */
+const MOST_BUFFERS = 512;
+
+/** One append-only file of the journal. */
+export class Segment {
+  readonly id: number;
+  readonly #path: string;
+  readonly #fd: number;
+  /** Bytes of whole records in it. */
+  size: number;
+  /** Unacknowledged reports in it. */
+  needed = 0;
+
+  private constructor(id: number, path: string, fd: number, size: number) {
+    this.id = id;
+    this.#path = path;
+    this.#fd = fd;
+    this.size = size;
+  }
+
+  /** Makes segment `id`, which must not be there. */
+  static create(directory: string, id: number): Segment {
+    const path = join(directory, segmentName(id));
+    return new Segment(id, path, openSync(path, 'wx+', 0o600), 0);
+  }
+
+  /** Opens segment `id` to read it; `size` is set by whoever has found out where its whole records end. */
+  static open(directory: string, id: number): Segment {
+    const path = join(directory, segmentName(id));
+    return new Segment(id, path, openSync(path, 'r'), 0);
+  }
+
+  position(offset: number): number {
+    return this.id * SPAN + offset;
+  }
+
+  /**
+   * Appends all of `buffers`, or throws. What a failed write left behind is behind `size`, thus not there, and is
+   * written over by the next one.
+   */
+  append(buffers: readonly Buffer[]): void {
+    let end = this.size;
+    for (let i = 0; i < buffers.length; i += MOST_BUFFERS) end += this.#write(buffers.slice(i, i + MOST_BUFFERS), end);
+    this.size = end;
+  }
+
+  #write(buffers: Buffer[], at: number): number {
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    let written = writevSync(this.#fd, buffers, at);
+    if (written === bytes) return bytes;
+    // A full disk takes a part first and fails on the rest.
+    const all = Buffer.concat(buffers);
+    while (written < bytes) written += writevSync(this.#fd, [all.subarray(written)], at + written);
+    return bytes;
+  }
+
+  /** Reads up to `bytes.length` bytes at `offset`; how many it were. */
+  read(bytes: Buffer, offset: number): number {
+    return readSync(this.#fd, bytes, 0, bytes.length, offset);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  /** Closes and deletes it. */
+  remove(): void {
+    this.close();
+    unlinkSync(this.#path);
+  }
+}
+
+/** The segment and the offset that a position stands for. */
+export function splitPosition(position: number): { segmentId: number; offset: number } {
+  return { segmentId: Math.floor(position / SPAN), offset: position % SPAN };
+}
+
+/** The ids of the segments among these file names, oldest first. */
+export function segmentIds(names: readonly string[]): number[] {
+  return names
+    .map((name) => NAME.exec(name)?.[1])
+    .filter((id) => id !== undefined)
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+function segmentName(id: number): string {
+  return `${String(id).padStart(10, '0')}.log`;
+}

@@ -1,0 +1,133 @@
+import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import {
+  type Attach,
+  ChannelDecoder,
+  encodeChannelFrame,
+  type LinkToRunner,
+  type RunnerToLink,
+  recordsHeader,
+} from '../channel.ts';
+
+const SOCKET_NAME = 'runner.sock';
+const CHANNEL_VERSION = 1;
+/** A link that sends and never reads is cut off: what it is owed would grow without end. */
+const MOST_UNREAD_BYTES = 8 << 20;
+
+export interface LinkHandlers {
+  /** A link is there; the answer goes to it. */
+  attached(attach: Attach): RunnerToLink;
+  frame(frame: Exclude<LinkToRunner, Attach>, attachment: Buffer): void;
+  /** The socket takes more. */
+  drained(): void;
+  /** The link is gone. */
+  detached(): void;
+}
+
+/** The socket that links attach to, one at a time. */
+export class LinkSocket {
+  readonly #handlers: LinkHandlers;
+  readonly #directory: string;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #directoryFd: number | undefined;
+  #link: Socket | undefined;
+
+  constructor(directory: string, handlers: LinkHandlers) {
+    this.#directory = directory;
+    this.#handlers = handlers;
+    this.#server = createServer((socket) => this.#connected(socket));
+  }
+
+  get attached(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /** Listens; what stands there is of a runner that is gone. */
+  async listen(): Promise<void> {
+    rmSync(join(this.#directory, SOCKET_NAME), { force: true });
+    const umask = process.umask(0o177);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    try {
+      this.#server.once('error', reject).listen({ path: this.#path() }, resolve);
+    } finally {
+      process.umask(umask);
+    }
+    await promise;
+    chmodSync(join(this.#directory, SOCKET_NAME), 0o600);
+  }
+
+  send(frame: RunnerToLink): void {
+    if (this.#link !== undefined) send(this.#link, encodeChannelFrame(frame));
+  }
+
+  /** Sends whole records as one message; false when the socket is full, until `drained`. */
+  sendRecords(records: readonly Buffer[]): boolean {
+    if (this.#link === undefined) return false;
+    const bytes = records.reduce((sum, record) => sum + record.length, 0);
+    return send(this.#link, Buffer.concat([recordsHeader(bytes), ...records]));
+  }
+
+  /** Sends what is on its way, hangs up and stops listening. */
+  async close(): Promise<void> {
+    const closed = Promise.withResolvers<void>();
+    this.#server.close(() => closed.resolve());
+    for (const socket of this.#sockets) socket.end(() => socket.destroy());
+    await closed.promise;
+    if (this.#directoryFd !== undefined) closeSync(this.#directoryFd);
+  }
+
+  /** An address holds 107 bytes at most; by the directory's descriptor it is short however long the real path is. */
+  #path(): string {
+    if (process.platform !== 'linux') return join(this.#directory, SOCKET_NAME);
+    this.#directoryFd = openSync(this.#directory, 'r');
+    return `/proc/self/fd/${this.#directoryFd}/${SOCKET_NAME}`;
+  }
+
+  #connected(socket: Socket): void {
+    const decoder = new ChannelDecoder<LinkToRunner>();
+    this.#sockets.add(socket);
+    socket.on('error', () => {}); // `close` follows
+    socket.on('drain', () => this.#handlers.drained());
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (this.#link !== socket) return;
+      this.#link = undefined;
+      this.#handlers.detached();
+    });
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of decoder.push(chunk)) {
+          if (message.kind === 'frame') this.#received(socket, message.frame, message.attachment);
+        }
+      } catch {
+        socket.destroy(); // a broken peer: the journal has all that matters
+      }
+    });
+  }
+
+  #received(socket: Socket, frame: LinkToRunner, attachment: Buffer): void {
+    if (frame.type === 'attach') this.#attach(socket, frame);
+    else if (socket === this.#link) this.#handlers.frame(frame, attachment);
+  }
+
+  #attach(socket: Socket, attach: Attach): void {
+    if (socket === this.#link) return;
+    const reason =
+      attach.channel !== CHANNEL_VERSION
+        ? `this runner speaks version ${CHANNEL_VERSION} of the channel`
+        : 'another link is attached';
+    if (this.#link !== undefined || attach.channel !== CHANNEL_VERSION) {
+      socket.end(encodeChannelFrame({ type: 'attach_refused', reason }));
+      return;
+    }
+    this.#link = socket;
+    send(socket, encodeChannelFrame(this.#handlers.attached(attach)));
+  }
+}
+
+function send(socket: Socket, bytes: Buffer): boolean {
+  if (socket.writableLength > MOST_UNREAD_BYTES) socket.destroy();
+  return socket.writable && socket.write(bytes);
+}

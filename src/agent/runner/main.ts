@@ -1,0 +1,33 @@
+/** The runner, as the link starts it: `main.ts --dir DIR`. It outlives the link. */
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readConfig } from './config.ts';
+import { ALLOW_ALL } from './policy.ts';
+import { Runner } from './runner.ts';
+import { lockWithin } from './runner-lock.ts';
+import { startSpawner } from './spawner/index.ts';
+
+const STOP_GRACE_MS = 5000;
+/** A runner that is leaving has left by then; one that stays is the one of this directory. */
+const LEAVING_MS = 2000;
+
+const config = readConfig(process.argv.slice(2));
+const directory = resolve(config.directory);
+mkdirSync(directory, { recursive: true, mode: 0o700 });
+
+if (await lockWithin(directory, LEAVING_MS)) {
+  const runner = new Runner({
+    directory,
+    hostUser: config.hostUser,
+    policy: ALLOW_ALL,
+    startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
+  });
+  const stop = (): void => runner.stop(STOP_GRACE_MS);
+  process
+    .on('SIGTERM', stop)
+    .on('SIGINT', stop)
+    .on('SIGHUP', () => {});
+  await runner.start();
+  await runner.left;
+  process.exit(0);
+}

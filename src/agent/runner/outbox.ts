@@ -1,0 +1,142 @@
+import type { ExecutionLog } from './journal/execution-log.ts';
+
+/** What one execution may send before the next one has its turn. */
+const TURN_BYTES = 64 * 1024;
+/** The largest message of records on the socket. */
+const MESSAGE_BYTES = 1 << 20;
+
+export interface OutboxOptions {
+  /** The bytes of a report that is on disk. */
+  read(log: ExecutionLog, number: number): Buffer;
+  /** Sends records; false when the socket is full, until `drained`. */
+  send(records: Buffer[]): boolean;
+}
+
+export interface Windows {
+  windowBytes: number;
+  executionWindowBytes: number;
+}
+
+/** What has been sent of one execution. */
+interface Lane {
+  log: ExecutionLog;
+  /** The number up to which it was sent on this link. */
+  sent: number;
+  /** Bytes sent and not acknowledged. */
+  inFlight: number;
+}
+
+/**
+ * Sends reports: in order per execution, each execution in its turn, and never more than the windows of unacknowledged
+ * bytes. What is not sent stays in the journal only.
+ */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #lanes = new Map<string, Lane>();
+  /** Those with something to send and room in their window; a Set is a queue that holds each once. */
+  readonly #ready = new Set<Lane>();
+  #windows: Windows | undefined;
+  #inFlight = 0;
+  #congested = false;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Whether there is somebody to send to. */
+  get open(): boolean {
+    return this.#windows !== undefined;
+  }
+
+  /** A server is there: all that is in `logs` is to be sent, but for what it says it has. */
+  restart(windows: Windows, logs: Iterable<ExecutionLog>): void {
+    this.close();
+    this.#windows = windows;
+    for (const log of logs) this.offer(log);
+  }
+
+  /** Nobody listens. */
+  close(): void {
+    this.#windows = undefined;
+    this.#lanes.clear();
+    this.#ready.clear();
+    this.#inFlight = 0;
+    this.#congested = false;
+  }
+
+  /** There is a report more on disk. */
+  offer(log: ExecutionLog): void {
+    if (this.#windows === undefined) return;
+    let lane = this.#lanes.get(log.executionId);
+    if (lane === undefined) {
+      lane = { log, sent: log.index.first - 1, inFlight: 0 };
+      this.#lanes.set(log.executionId, lane);
+    }
+    this.#queue(lane);
+  }
+
+  /** Reports of `bytes` bytes in all have been acknowledged and dropped; or the execution is forgotten. */
+  acknowledged(log: ExecutionLog, bytes: number): void {
+    const lane = this.#lanes.get(log.executionId);
+    if (lane === undefined) return;
+    const freed = log.settled ? lane.inFlight : Math.min(bytes, lane.inFlight);
+    lane.inFlight -= freed;
+    this.#inFlight -= freed;
+    lane.sent = Math.max(lane.sent, log.index.first - 1);
+    if (log.settled) {
+      this.#lanes.delete(log.executionId);
+      this.#ready.delete(lane);
+    } else this.#queue(lane);
+  }
+
+  /** The socket takes more. */
+  drained(): void {
+    this.#congested = false;
+    this.pump();
+  }
+
+  /** Sends what may be sent. */
+  pump(): void {
+    while (!this.#congested && this.#ready.size > 0) {
+      const records = this.#nextMessage();
+      if (records.length === 0) return;
+      this.#congested = !this.#options.send(records);
+    }
+  }
+
+  #nextMessage(): Buffer[] {
+    const records: Buffer[] = [];
+    let room = MESSAGE_BYTES;
+    for (const lane of this.#ready) {
+      const before = room;
+      while (this.#maySend(lane) && before - room < TURN_BYTES) {
+        const { length } = lane.log.index.at(lane.sent + 1);
+        if (length > room) return records;
+        records.push(this.#options.read(lane.log, ++lane.sent));
+        lane.inFlight += length;
+        this.#inFlight += length;
+        room -= length;
+      }
+      if (this.#windowFull()) return records;
+      this.#ready.delete(lane);
+      this.#queue(lane);
+    }
+    return records;
+  }
+
+  #queue(lane: Lane): void {
+    if (lane.sent < lane.log.index.last && !this.#laneFull(lane)) this.#ready.add(lane);
+  }
+
+  #maySend(lane: Lane): boolean {
+    return lane.sent < lane.log.index.last && !this.#laneFull(lane) && !this.#windowFull();
+  }
+
+  #laneFull(lane: Lane): boolean {
+    return lane.inFlight >= (this.#windows?.executionWindowBytes ?? 0);
+  }
+
+  #windowFull(): boolean {
+    return this.#inFlight >= (this.#windows?.windowBytes ?? 0);
+  }
+}

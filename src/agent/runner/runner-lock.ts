@@ -1,0 +1,74 @@
+import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nanoid } from 'nanoid';
+import { isAlive, type ProcessIdentity, processIdentity } from './process-tree.ts';
+
+const NAME = /^runner\.pid\.(\d+)$/;
+
+const LOOK_EVERY_MS = 50;
+
+/** Locks `directory` within `waitMs`, or returns false: another runner has it, and stays. */
+export async function lockWithin(directory: string, waitMs: number): Promise<boolean> {
+  const giveUpAt = performance.now() + waitMs;
+  while (!lockDirectory(directory)) {
+    if (performance.now() >= giveUpAt) return false;
+    await sleep(LOOK_EVERY_MS);
+  }
+  return true;
+}
+
+/**
+ * Makes this process the one runner of `directory`; false where another one is. Each runner takes the number behind the
+ * highest there is, and file creation is what is atomic. A number is never given back, only removed by the holder of a
+ * higher one: so whoever looked too early and takes a low number finds a higher one, and yields. The kernel's own lock,
+ * flock(2), is out of reach from here.
+ */
+export function lockDirectory(directory: string): boolean {
+  const self = processIdentity(process.pid);
+  if (self === undefined) throw new Error('this process is not in the process table');
+  const draft = join(directory, `runner.pid.${nanoid()}.new`);
+  writeFileSync(draft, JSON.stringify(self), { mode: 0o600 });
+  try {
+    for (;;) {
+      const highest = Math.max(0, ...taken(directory));
+      if (highest > 0 && holderAlive(join(directory, `runner.pid.${highest}`))) return false;
+      const mine = highest + 1;
+      if (!create(draft, join(directory, `runner.pid.${mine}`))) continue;
+      if (Math.max(...taken(directory)) === mine) {
+        for (const number of taken(directory))
+          if (number < mine) rmSync(join(directory, `runner.pid.${number}`), { force: true });
+        return true;
+      }
+      rmSync(join(directory, `runner.pid.${mine}`), { force: true });
+    }
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function taken(directory: string): number[] {
+  return readdirSync(directory)
+    .map((name) => NAME.exec(name)?.[1])
+    .filter((number) => number !== undefined)
+    .map(Number);
+}
+
+/** False where the name is taken. The file has its content from the first moment on. */
+function create(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function holderAlive(path: string): boolean {
+  try {
+    return isAlive(JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity);
+  } catch {
+    return false;
+  }
+}

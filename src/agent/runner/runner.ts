@@ -1,0 +1,231 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Held } from '../../core/protocol.ts';
+import type { Attach, LinkToRunner, RunnerToLink } from '../channel.ts';
+import { type Clock, startClock } from './clock.ts';
+import { Executions } from './executions/executions.ts';
+import type { HostUser } from './executions/host-user.ts';
+import { prepareLaunch } from './executions/launch.ts';
+import { type Instance, leaveInstance, takeInstance } from './instance.ts';
+import { Journal } from './journal/journal.ts';
+import { JournalWriter, type WriterState } from './journal/writer.ts';
+import { LinkSocket } from './link-socket.ts';
+import { Outbox } from './outbox.ts';
+import type { Policy } from './policy.ts';
+import { bootId } from './process-table.ts';
+import { processIdentity } from './process-tree.ts';
+import { recover } from './recovery.ts';
+import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from './server-frames.ts';
+import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
+import { SpawnerSupply } from './spawner-supply.ts';
+
+/** How long the last reports of a runner that stops wait to be acknowledged; then they stay in the journal. */
+const LAST_ACKS_MS = 10_000;
+
+export interface RunnerOptions {
+  /** The agent's directory, locked for this process (runner-lock.ts). */
+  directory: string;
+  hostUser: HostUser;
+  policy: Policy;
+  startSpawner: (events: SpawnerEvents) => Promise<Spawner>;
+  /** Without a link and without commands the runner leaves after this time. */
+  idleMs?: number;
+  /** After a failed write to the journal. */
+  diskRetryMs?: number;
+  segmentBytes?: number;
+  quotaBytes?: number;
+}
+
+/**
+ * The process that owns the commands of a machine. It lives until it is stopped, or has nothing to do and nobody to talk
+ * to; `left` settles then.
+ */
+export class Runner {
+  readonly left: Promise<void>;
+  readonly #options: RunnerOptions;
+  readonly #clock: Clock = startClock();
+  readonly #instance: Instance;
+  readonly #journal: Journal;
+  readonly #writer: JournalWriter;
+  readonly #executions: Executions;
+  readonly #outbox: Outbox;
+  readonly #socket: LinkSocket;
+  readonly #spawners: SpawnerSupply;
+  readonly #parts: RunnerParts;
+  readonly #leave = Promise.withResolvers<void>();
+  #recovering = true;
+  #stopping = false;
+  #leaving = false;
+  /** Of leaving: when idle, or when stopping and the last acknowledgements do not come. */
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: RunnerOptions) {
+    const { directory, segmentBytes, quotaBytes, diskRetryMs = 250 } = options;
+    this.#options = options;
+    this.left = this.#leave.promise;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#instance = takeInstance(directory, bootId());
+    this.#journal = new Journal({
+      directory: join(directory, 'journal'),
+      clock: this.#clock,
+      ...(segmentBytes !== undefined && { segmentBytes }),
+      ...(quotaBytes !== undefined && { quotaBytes }),
+      onReport: (log) => this.#outbox.offer(log),
+    });
+    this.#writer = new JournalWriter({
+      journal: this.#journal,
+      retryMs: diskRetryMs,
+      onWritten: () => this.#written(),
+      onState: (state) => this.#writerState(state),
+    });
+    this.#socket = new LinkSocket(directory, {
+      attached: (attach) => this.#attached(attach),
+      frame: (frame, attachment) => this.#frame(frame, attachment),
+      drained: () => this.#outbox.drained(),
+      detached: () => this.#detached(),
+    });
+    this.#outbox = new Outbox({
+      read: (log, number) => this.#journal.read(log, number),
+      send: (records) => this.#socket.sendRecords(records),
+    });
+    this.#executions = this.#makeExecutions();
+    this.#spawners = new SpawnerSupply(options.startSpawner, this.#executions);
+    this.#parts = {
+      directory,
+      instance: this.#instance,
+      journal: this.#journal,
+      writer: this.#writer,
+      executions: this.#executions,
+      outbox: this.#outbox,
+      socket: this.#socket,
+      refusal: () => (this.#stopping ? 'stopping' : this.#writer.state.failing ? 'disk_full' : undefined),
+    };
+  }
+
+  /** Takes over what the last runner left, then listens for a link. */
+  async start(): Promise<void> {
+    const recovered = recover(this.#journal, bootId(), () => this.#writer.schedule());
+    await this.#spawners.open();
+    await this.#socket.listen();
+    this.#writer.schedule();
+    void recovered.then(() => {
+      this.#recovering = false;
+      this.#writer.schedule();
+    });
+  }
+
+  /** Ends everything: no new work, SIGTERM, SIGKILL after `graceMs`; leaves when all ends are reported. */
+  stop(graceMs: number): void {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      sendCapacity(this.#parts);
+    }
+    for (const execution of this.#executions.all()) execution.end('stopped', graceMs);
+    this.#writer.schedule();
+  }
+
+  #makeExecutions(): Executions {
+    const { hostUser, policy } = this.#options;
+    return new Executions(
+      {
+        prepare: (start) => prepareLaunch(start, hostUser, policy),
+        report: (log, kind, payload) => {
+          this.#journal.report(log, kind, payload);
+          this.#writer.schedule();
+        },
+        spawned: (log, pid) => {
+          const identity = processIdentity(pid);
+          if (identity !== undefined) this.#journal.spawned(log, identity);
+        },
+        stdinMoved: (execution) => sendStdinAck(this.#parts, execution),
+      },
+      () => {
+        this.#writer.schedule();
+        if (this.#writer.state.failing) this.#considerLeaving();
+      },
+    );
+  }
+
+  #attached(attach: Attach): RunnerToLink {
+    this.#executions.maxConcurrency = Math.max(1, attach.max_concurrency);
+    this.#writer.schedule();
+    return { type: 'attached', runner_instance: this.#instance.runnerInstance, pid: process.pid };
+  }
+
+  #frame(frame: Exclude<LinkToRunner, Attach>, attachment: Buffer): void {
+    if (frame.type === 'prepare') {
+      this.#outbox.close();
+      this.#writer.write();
+      this.#socket.send(this.#state());
+    } else if (frame.type === 'unlinked') {
+      this.#outbox.close();
+      this.#writer.schedule();
+    } else if (frame.type === 'stop') this.stop(frame.grace_ms);
+    else handleServerFrame(this.#parts, frame, attachment);
+  }
+
+  #detached(): void {
+    this.#outbox.close();
+    this.#writer.schedule();
+  }
+
+  #state(): RunnerToLink {
+    const held: Held[] = [...this.#journal.logs.values()].map((log) => ({
+      execution_id: log.executionId,
+      state: this.#executions.get(log.executionId)?.state ?? (log.ended ? 'ended' : 'running'),
+      reported: log.tally.reported,
+    }));
+    return {
+      type: 'state',
+      runner_instance: this.#instance.runnerInstance,
+      boot_id: bootId(),
+      last_dispatch_number: this.#instance.lastDispatchNumber,
+      clock_ms: this.#clock.now(),
+      held,
+    };
+  }
+
+  #written(): void {
+    if (this.#leaving) return;
+    this.#executions.admit();
+    this.#outbox.pump();
+    this.#considerLeaving();
+  }
+
+  #writerState({ blocked }: WriterState): void {
+    this.#executions.pause(blocked);
+    sendCapacity(this.#parts);
+  }
+
+  /** Called after each turn in which something may have changed. */
+  #considerLeaving(): void {
+    const busy = this.#recovering || this.#executions.size > 0;
+    const heard = !this.#outbox.open || this.#journal.logs.size === 0;
+    if (!busy && this.#stopping && heard && !this.#writer.state.failing) this.#leaveNow();
+    else if (!busy && this.#stopping) this.#timer ??= setTimeout(this.#leaveNow, LAST_ACKS_MS);
+    else if (!busy && !this.#socket.attached)
+      this.#timer ??= setTimeout(this.#leaveNow, this.#options.idleMs ?? 10_000);
+    else {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  /** Nothing runs. What is not acknowledged stays in the journal; the next runner goes on as the same instance. */
+  readonly #leaveNow = (): void => {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    clearTimeout(this.#timer);
+    this.#writer.write();
+    this.#writer.stop();
+    this.#socket.send({ type: 'stopped' });
+    this.#leave.resolve(this.#close());
+  };
+
+  async #close(): Promise<void> {
+    await this.#socket.close();
+    await this.#spawners.close();
+    this.#journal.close();
+    leaveInstance(this.#options.directory, bootId(), this.#instance);
+  }
+}

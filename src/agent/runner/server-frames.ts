@@ -1,0 +1,120 @@
+import type { Ack, Forget, ServerFrame, Start, Stdin, Welcome } from '../../core/protocol.ts';
+import type { Execution } from './executions/execution.ts';
+import type { Executions } from './executions/executions.ts';
+import { signalNumber } from './executions/outcome.ts';
+import { fixedStdin, LiveStdin, type StdinSource } from './executions/stdin.ts';
+import type { Instance } from './instance.ts';
+import type { Journal } from './journal/journal.ts';
+import type { JournalWriter } from './journal/writer.ts';
+import type { LinkSocket } from './link-socket.ts';
+import type { Outbox } from './outbox.ts';
+
+/** What the server's frames are about. */
+export interface RunnerParts {
+  directory: string;
+  instance: Instance;
+  journal: Journal;
+  writer: JournalWriter;
+  executions: Executions;
+  outbox: Outbox;
+  socket: LinkSocket;
+  /** Why no new work is taken. */
+  refusal(): 'stopping' | 'disk_full' | undefined;
+}
+
+/** Does what a frame of the server says. What is repeated, out of date or about nobody we know changes nothing. */
+export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attachment: Buffer): void {
+  const { executions, writer } = parts;
+  switch (frame.type) {
+    case 'welcome':
+      welcome(parts, frame);
+      break;
+    case 'start':
+      start(parts, frame, attachment);
+      break;
+    case 'cancel':
+      executions.get(frame.execution_id)?.end('cancelled', frame.grace_ms);
+      break;
+    case 'signal':
+      signal(executions.get(frame.execution_id), frame.signal);
+      break;
+    case 'stdin':
+      stdin(executions.get(frame.execution_id), frame, attachment);
+      break;
+    case 'ack':
+      acknowledge(parts, frame.acks);
+      break;
+    case 'forget':
+      forget(parts, frame.execution_ids);
+      break;
+  }
+  writer.schedule();
+}
+
+/** Tells the server whether new work is taken. */
+export function sendCapacity(parts: RunnerParts): void {
+  if (!parts.outbox.open) return;
+  const reason = parts.refusal();
+  parts.socket.send({ type: 'capacity', accepting: reason === undefined, ...(reason && { reason }) });
+}
+
+/** Tells the server how much of a live stdin has been handed over. */
+export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
+  const { stdin, log } = execution;
+  if (stdin === undefined || !parts.outbox.open) return;
+  const { given: offset, closed } = stdin;
+  parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, offset, closed });
+}
+
+function welcome(parts: RunnerParts, frame: Welcome): void {
+  acknowledge(parts, frame.acks);
+  forget(parts, frame.forget);
+  const windows = { windowBytes: frame.window_bytes, executionWindowBytes: frame.execution_window_bytes };
+  parts.outbox.restart(windows, parts.journal.logs.values());
+  if (parts.refusal() !== undefined) sendCapacity(parts);
+}
+
+/**
+ * Takes on a start, once: for this instance, and above every number that was taken on. While the runner stops nothing is
+ * taken on; its number then stays above what the next runner says it has, and the server sends it again.
+ */
+function start(parts: RunnerParts, frame: Start, attachment: Buffer): void {
+  const { instance, journal, executions } = parts;
+  const mine = frame.runner_instance === instance.runnerInstance;
+  if (!mine || frame.dispatch_number <= instance.lastDispatchNumber || parts.refusal() === 'stopping') return;
+  instance.lastDispatchNumber = frame.dispatch_number;
+  if (journal.logs.has(frame.execution_id)) return;
+  const log = journal.accept(frame.execution_id, frame.dispatch_number);
+  executions.add(frame, stdinSource(parts, frame, attachment), log);
+}
+
+function stdinSource(parts: RunnerParts, frame: Start, attachment: Buffer): StdinSource | undefined {
+  if (frame.stdin === 'none') return undefined;
+  return frame.stdin === 'open' ? new LiveStdin() : fixedStdin(attachment, parts.directory, frame.execution_id);
+}
+
+function signal(execution: Execution | undefined, name: string): void {
+  const number = signalNumber(name);
+  if (number !== undefined) execution?.signal(number);
+}
+
+function stdin(execution: Execution | undefined, frame: Stdin, attachment: Buffer): void {
+  execution?.feed(frame.offset, attachment, frame.close);
+}
+
+function acknowledge(parts: RunnerParts, acks: Ack['acks']): void {
+  for (const [executionId, number] of acks) {
+    const log = parts.journal.logs.get(executionId);
+    if (log !== undefined) parts.outbox.acknowledged(log, parts.journal.acknowledge(log, number));
+  }
+}
+
+function forget(parts: RunnerParts, executionIds: Forget['execution_ids']): void {
+  for (const executionId of executionIds) {
+    const log = parts.journal.logs.get(executionId);
+    if (log === undefined) continue;
+    parts.journal.settle(log);
+    parts.outbox.acknowledged(log, 0);
+    parts.executions.get(executionId)?.forget();
+  }
+}

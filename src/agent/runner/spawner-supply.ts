@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Executions } from './executions/executions.ts';
+import { killMarked } from './process-tree.ts';
+import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
+
+const RETRY_MS = 1000;
+
+/** Keeps the executions supplied with a spawner: a new one where the last was lost. `close` ends that. */
+export class SpawnerSupply {
+  readonly #start: (events: SpawnerEvents) => Promise<Spawner>;
+  readonly #executions: Executions;
+  readonly #closing = new AbortController();
+  #spawner: Spawner | undefined;
+
+  constructor(start: (events: SpawnerEvents) => Promise<Spawner>, executions: Executions) {
+    this.#start = start;
+    this.#executions = executions;
+  }
+
+  /** Starts the first one; rejects where that does not work. */
+  async open(): Promise<void> {
+    this.#spawner = await this.#start(this.#executions.events((reason) => void this.#lost(reason)));
+    if (this.#closing.signal.aborted) await this.#spawner.close();
+    else this.#executions.use(this.#spawner);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#spawner?.close();
+  }
+
+  /** Nobody knows what its commands do: they are killed and end as lost. */
+  async #lost(reason: string): Promise<void> {
+    this.#spawner = undefined;
+    const lost = this.#executions.loseSpawner();
+    const ended = lost.map(async (execution) => {
+      await killMarked(execution.log.executionId, execution.log.process);
+      execution.lost(`The process that watched the command died: ${reason}.`);
+    });
+    await Promise.all([this.#reopen(), ...ended]);
+  }
+
+  async #reopen(): Promise<void> {
+    const { signal } = this.#closing;
+    while (this.#spawner === undefined && !signal.aborted) {
+      await this.open().catch(() => sleep(RETRY_MS, undefined, { signal }).catch(() => {}));
+    }
+  }
+}
