@@ -1,0 +1,84 @@
+/** (b) Creates a second into the durable queue, the agent away, against a bare Fastify route with one durable row. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { World } from '../test/helpers/harness.ts';
+import { type Requests, requestsTo } from './requests.ts';
+import { inParallel, measure, percentile, print, ROUNDS, seconds, TINY } from './rounds.ts';
+
+const TOTAL = TINY ? 50 : 2000;
+const WIDTH = 32;
+/** Executions that may wait on one machine (contract §1): machines take turns so that none is full. */
+const PER_MACHINE = 9000;
+const BARE = fileURLToPath(new URL('./floors/bare-route.ts', import.meta.url));
+
+const world = await World.start({ machine: null });
+const dir = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
+const api = requestsTo(world.server.url, world.server.key, WIDTH);
+const each = await bareRoute('each');
+const group = await bareRoute('group');
+const latencies: number[] = [];
+let created = 0;
+let machine = '';
+
+try {
+  const figures = await measure(
+    [
+      { name: 'bare route, a commit a row', unit: '/s', run: () => rate(each.requests, () => '/rows', []) },
+      { name: 'bare route, group commit', unit: '/s', run: () => rate(group.requests, () => '/rows', []) },
+      { name: 'create, agent away', unit: '/s', floor: 'bare route, a commit a row', run: () => rate(api, path, latencies) },
+    ],
+    ROUNDS,
+  );
+  print('creates (32 at a time)', figures);
+  const at = (p: number): string => percentile(latencies, p).toFixed(2);
+  process.stdout.write(`  create latency at 32 at a time: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms\n`);
+} finally {
+  await Promise.all([api.close(), each.stop(), group.stop()]);
+  await world.dispose();
+  rmSync(dir, { recursive: true });
+}
+
+async function rate(requests: Requests, target: () => string, into: number[]): Promise<number> {
+  if (requests === api && (machine === '' || created > PER_MACHINE - TOTAL)) await freshMachine();
+  const took = await seconds(() =>
+    inParallel(TOTAL, WIDTH, async () => {
+      const from = performance.now();
+      const { status } = await requests.post(target(), { command: ['/bin/true'] });
+      if (status !== 200) throw new Error(`answered ${status}`);
+      into.push(performance.now() - from);
+    }),
+  );
+  created += requests === api ? TOTAL : 0;
+  return TOTAL / took;
+}
+
+function path(): string {
+  return `/v1/machines/${machine}/executions`;
+}
+
+/** A machine that has joined and gone away. */
+async function freshMachine(): Promise<void> {
+  machine = `dm-away-${world.agents.length}`;
+  created = 0;
+  const agent = await world.join(machine);
+  await agent.stop();
+  await world.away(agent);
+}
+
+async function bareRoute(mode: 'each' | 'group'): Promise<{ requests: Requests; stop: () => Promise<void> }> {
+  const child = spawn(process.execPath, [BARE, join(dir, `${mode}.db`), mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const requests = requestsTo(line.toString().trim(), '', WIDTH);
+  return {
+    requests,
+    stop: async () => {
+      await requests.close();
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    },
+  };
+}
