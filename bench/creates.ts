@@ -29,7 +29,12 @@ try {
     [
       { name: 'bare route, a commit a row', unit: '/s', run: () => rate(each.requests, () => '/rows', []) },
       { name: 'bare route, group commit', unit: '/s', run: () => rate(group.requests, () => '/rows', []) },
-      { name: 'create, agent away', unit: '/s', floor: 'bare route, a commit a row', run: () => rate(api, path, latencies) },
+      {
+        name: 'create, agent away',
+        unit: '/s',
+        floor: 'bare route, a commit a row',
+        run: () => rate(api, path, latencies),
+      },
     ],
     ROUNDS,
   );
@@ -70,7 +75,9 @@ async function freshMachine(): Promise<void> {
 }
 
 async function bareRoute(mode: 'each' | 'group'): Promise<{ requests: Requests; stop: () => Promise<void> }> {
-  const child = spawn(process.execPath, [BARE, join(dir, `${mode}.db`), mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [BARE, join(dir, `${mode}.db`), mode], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const requests = requestsTo(line.toString().trim(), '', WIDTH);
   return {

@@ -20,7 +20,9 @@ try {
   const at = (p: number): number => Number(percentile(delays, p).toFixed(2));
   process.stdout.write(`\nfirst byte over server-sent events, ${BUSY} other commands at a time\n`);
   process.stdout.write(`  write to reader: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ${SAMPLES} samples\n`);
-  process.stdout.write(`${JSON.stringify({ bench: 'first-byte', p50_ms: at(0.5), p99_ms: at(0.99), samples: SAMPLES })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ bench: 'first-byte', p50_ms: at(0.5), p99_ms: at(0.99), samples: SAMPLES })}\n`,
+  );
 } finally {
   over = true;
   await api.close();

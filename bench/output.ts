@@ -12,7 +12,10 @@ const FLOOD = ['head', '-c', String(BYTES), '/dev/zero'];
 /** One write(2) a line, as a program that flushes each line does. */
 const TINY_LINES = ['awk', `BEGIN { for (i = 1; i <= ${LINES}; i++) { print i; fflush() } }`];
 
-const world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: String(BYTES), EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+const world = await World.start({
+  server: { EXECPLANE_MAX_OUTPUT_BYTES: String(BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
 const api = requestsTo(world.server.url, world.server.key, 2);
 const executions = `/v1/machines/${world.agent.machineId}/executions`;
 
@@ -20,9 +23,19 @@ try {
   const figures = await measure(
     [
       { name: 'bare pipe', unit: 'MB/s', run: async () => MEGABYTES / (await bare(FLOOD)) },
-      { name: `${MEGABYTES} MB to its end, all stored`, unit: 'MB/s', floor: 'bare pipe', run: async () => MEGABYTES / (await ran(FLOOD)) },
+      {
+        name: `${MEGABYTES} MB to its end, all stored`,
+        unit: 'MB/s',
+        floor: 'bare pipe',
+        run: async () => MEGABYTES / (await ran(FLOOD)),
+      },
       { name: 'bare pipe, tiny lines', unit: '/s', run: async () => LINES / (await bare(TINY_LINES)) },
-      { name: `${LINES} tiny lines`, unit: '/s', floor: 'bare pipe, tiny lines', run: async () => LINES / (await ran(TINY_LINES)) },
+      {
+        name: `${LINES} tiny lines`,
+        unit: '/s',
+        floor: 'bare pipe, tiny lines',
+        run: async () => LINES / (await ran(TINY_LINES)),
+      },
     ],
     ROUNDS,
   );

@@ -1,0 +1,71 @@
+/** (g) Resident memory of server, link and runner: at rest, at the worst moment of a flood, and after it. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { World } from '../test/helpers/harness.ts';
+import { requestsTo } from './requests.ts';
+import { inParallel, TINY } from './rounds.ts';
+
+const FLOODS = TINY ? 2 : 8;
+const FLOOD_BYTES = TINY ? 1_000_000 : 500_000_000;
+const SHORT = TINY ? 20 : 5000;
+const SETTLE_MS = TINY ? 100 : 10_000;
+
+const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+const api = requestsTo(world.server.url, world.server.key, 32);
+const executions = `/v1/machines/${world.agent.machineId}/executions`;
+
+try {
+  await sleep(SETTLE_MS);
+  const rest = resident();
+  let worst = rest;
+  const watch = setInterval(() => {
+    worst = highest(worst, resident());
+  }, 50);
+  await inParallel(FLOODS, FLOODS, (index) => run(['head', '-c', String(FLOOD_BYTES + index), '/dev/urandom']));
+  await inParallel(SHORT, 32, () => run(['/bin/true']));
+  clearInterval(watch);
+  await sleep(SETTLE_MS);
+  report({ 'at rest': rest, [`worst of ${FLOODS} floods and ${SHORT} short ones`]: worst, after: resident() });
+} finally {
+  await api.close();
+  await world.dispose();
+}
+
+interface Resident {
+  server: number;
+  link: number;
+  runner: number;
+}
+
+/** MB of each process now. */
+function resident(): Resident {
+  const megabytes = (pid: number): number => {
+    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Math.round(Number(kib) / 1000);
+  };
+  return {
+    server: megabytes(world.server.process.pid),
+    link: megabytes(world.agent.link.pid),
+    runner: megabytes(world.agent.runnerPid()),
+  };
+}
+
+function highest(a: Resident, b: Resident): Resident {
+  return { server: Math.max(a.server, b.server), link: Math.max(a.link, b.link), runner: Math.max(a.runner, b.runner) };
+}
+
+async function run(command: readonly string[]): Promise<void> {
+  let { json } = await api.post(`${executions}?wait_ms=55000`, { command });
+  while (json['status'] === 'queued' || json['status'] === 'running') {
+    json = (await api.get(`${executions}/${json['execution_id']}?wait_ms=55000`)).json;
+  }
+  if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
+}
+
+function report(moments: Record<string, Resident>): void {
+  process.stdout.write('\nresident memory, MB\n');
+  for (const [moment, { server, link, runner }] of Object.entries(moments)) {
+    process.stdout.write(`  ${moment.padEnd(40)} server ${server}  link ${link}  runner ${runner}\n`);
+    process.stdout.write(`${JSON.stringify({ bench: 'memory', moment, server, link, runner })}\n`);
+  }
+}
