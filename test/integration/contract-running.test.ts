@@ -1,0 +1,179 @@
+/** Contract §6: the commands, their settings, and what an operator meets. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Client } from '../helpers/client.ts';
+import { baseEnv, cli, freePort, MAIN, World } from '../helpers/harness.ts';
+import { processesWith, Started, until } from '../helpers/processes.ts';
+
+describe('settings', () => {
+  test.each([
+    ['server', 'EXECPLANE_PORT', 'eleven'],
+    ['server', 'EXECPLANE_PORT', '70000'],
+    ['server', 'EXECPLANE_MAX_OUTPUT_BYTES', '-1'],
+    ['server', 'EXECPLANE_QUEUE_TTL_MS', '1.5'],
+    ['server', 'EXECPLANE_LOG_LEVEL', 'loud'],
+    ['agent', 'EXECPLANE_MAX_CONCURRENCY', '0'],
+    ['agent', 'EXECPLANE_URL', 'not a url'],
+    ['agent', 'EXECPLANE_MACHINE_ID', 'No Good'],
+  ])('%s: a wrong %s stops the start with a message that names it and exit code 2', async (command, name, value) => {
+    const { code, stdout, stderr } = await cli([command], {
+      [name]: value,
+      EXECPLANE_DATA_DIR: '/nowhere',
+      EXECPLANE_AGENT_DIR: '/nowhere',
+    });
+    expect(code).toBe(2);
+    expect(stdout + stderr).toContain(name);
+  });
+
+  test('an unknown flag or command: exit code 2 and a usage line, no stack trace', async () => {
+    for (const args of [['server', '--no-such-flag'], ['no-such-command']]) {
+      const { code, stderr } = await cli(args);
+      expect(code).toBe(2);
+      expect(stderr).not.toMatch(/\n\s+at /);
+    }
+  });
+});
+
+describe('execplane server', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'execplane-server-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  test('flags of the same name as the variables; makes its admin key at first start, 0600; SIGTERM ends it with 0', async () => {
+    const port = await freePort();
+    const args = [MAIN, 'server', '--port', String(port), '--data-dir', join(dir, 'data')];
+    const server = new Started(process.execPath, args, baseEnv());
+    const url = `http://127.0.0.1:${port}`;
+    await until('it is ready', async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200);
+    const files = readdirSync(join(dir, 'data')).map((name) => join(dir, 'data', name));
+    const keys = files.filter((file) => /^[\x21-\x7e]{20,200}\s*$/.test(readFileSync(file, 'latin1')));
+    const working = [];
+    for (const file of keys) {
+      const client = new Client(url, readFileSync(file, 'utf8').trim());
+      if ((await client.get('/v1/api-keys')).status === 200) working.push(file);
+    }
+    expect(working.length).toBe(1);
+    expect(statSync(working[0] ?? '').mode & 0o777).toBe(0o600);
+    for (const line of server.stderr.trim().split('\n')) expect(() => JSON.parse(line)).not.toThrow();
+    expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('with a server and an agent', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterAll(() => world.dispose());
+
+  const exec = (args: string[]) =>
+    cli(['exec', 'dm-test', ...args], { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+
+  test('exec streams to the same streams and exits with the exit code', async () => {
+    const { code, stdout, stderr } = await exec(['--', '/bin/sh', '-c', 'printf out; printf err >&2; exit 7']);
+    expect([code, stdout]).toEqual([7, 'out']);
+    expect(stderr).toContain('err');
+  });
+
+  test.each([
+    [['--', '/bin/sh', '-c', 'kill -TERM $$'], 143],
+    [['--timeout', '300ms', '--', 'sleep', '600'], 124],
+    [['--', '/etc/hostname'], 126],
+    [['--', 'no-such-command'], 127],
+    [['--env', 'A=b c', '--cwd', '/', '--', '/bin/sh', '-c', '[ "$A" = "b c" ] && [ "$PWD" = / ]'], 0],
+  ])('exec %j exits with %d', async (args, expected) => {
+    expect((await exec(args)).code).toBe(expected);
+  });
+
+  test('exec exits with 125 when it is Execplane that failed', async () => {
+    const closed = `http://127.0.0.1:${await freePort()}`;
+    const unreachable = await cli(['exec', 'dm-test', '--', 'true'], {
+      EXECPLANE_URL: closed,
+      EXECPLANE_API_KEY: 'xpk_x',
+    });
+    const refused = await cli(['exec', 'dm-test', '--', 'true'], {
+      EXECPLANE_URL: world.server.url,
+      EXECPLANE_API_KEY: 'xpk_x',
+    });
+    expect([unreachable.code, refused.code]).toEqual([125, 125]);
+  });
+
+  test('machines ls --json and executions ls --json print what can be parsed', async () => {
+    const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+    const machines = await cli(['machines', 'ls', '--json'], env);
+    expect(machines.stdout).toContain('dm-test');
+    const executions = await cli(['executions', 'ls', 'dm-test', '--json'], env);
+    expect([machines.code, executions.code]).toEqual([0, 0]);
+  });
+
+  test('agent: SIGTERM detaches, commands run on, the next agent picks them up', async () => {
+    const { execution_id } = await world.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; while [ ! -e "$GO" ]; do sleep 0.02; done; echo went on'],
+      env: { GO: join(world.dir, 'go') },
+    });
+    await world.machine.saying(execution_id, 'ready');
+    const before = world.agent.runnerPid();
+    await world.agent.detach();
+    await world.away();
+    expect(world.agent.runnerPid()).toBe(before);
+    world.agent.restart();
+    await world.connected();
+    await world.machine.sh('touch "$GO"', { env: { GO: join(world.dir, 'go') } });
+    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+    expect((await world.machine.output(execution_id)).stdout).toBe('ready\nwent on\n');
+  });
+
+  test('agent: SIGINT ends everything: agent_stopped', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
+    await world.machine.saying(execution_id, 'ready');
+    await world.agent.stop();
+    expect(processesWith(`EXECUTION_ID=${execution_id}`)).toEqual([]);
+    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'failed', error_code: 'agent_stopped' });
+    world.agent.restart();
+    await world.connected();
+  });
+
+  test('agent stop, said on the machine, does the same', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
+    await world.machine.saying(execution_id, 'ready');
+    const { code } = await cli(['agent', 'stop'], { EXECPLANE_AGENT_DIR: world.agent.dir });
+    expect(code).toBe(0);
+    await world.agent.link.exited;
+    expect(await world.machine.ended(execution_id)).toMatchObject({ error_code: 'agent_stopped' });
+    world.agent.restart();
+    await world.connected();
+  });
+});
+
+describe('execplane up', () => {
+  test('starts a server and an agent for this machine, prints the URL, the place of the key and a curl line that works', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'execplane-up-'));
+    const port = await freePort();
+    const env = baseEnv({
+      EXECPLANE_PORT: String(port),
+      EXECPLANE_DATA_DIR: join(dir, 'data'),
+      EXECPLANE_AGENT_DIR: join(dir, 'agent'),
+    });
+    const up = new Started(process.execPath, [MAIN, 'up'], env, dir);
+    try {
+      await until(`it prints a curl line\n${up.stderr}`, () => /curl /.test(up.stdout + up.stderr));
+      const said = up.stdout + up.stderr;
+      expect(said).toContain(`http://127.0.0.1:${port}`);
+      const curl = /^\s*(curl [\s\S]*?[^\\])$/m.exec(said)?.[1] ?? '';
+      const ran = new Started('/bin/bash', ['-c', curl], baseEnv(), dir);
+      expect((await ran.exited).code).toBe(0);
+      expect(ran.stdout).toContain('execution_id');
+    } finally {
+      await up.end('SIGINT');
+      await until('nothing is left', () => processesWith(dir).length === 0, 10_000).catch(() => {
+        for (const pid of processesWith(dir)) process.kill(pid, 'SIGKILL');
+        throw new Error('up left something running');
+      });
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});

@@ -1,0 +1,101 @@
+/** The main job on real input: what people run Execplane for, over HTTP and on a real machine. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { World } from '../helpers/harness.ts';
+
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
+
+let world: World;
+let dir: string;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-job-'));
+  world = await World.start();
+});
+afterAll(async () => {
+  await world.dispose();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test('a file of 1 MiB goes up as base64 through stdin, and its SHA-256 is checked by a second command', async () => {
+  const file = randomBytes(1024 * 1024);
+  const upload = await world.machine.sh('base64 -d > upload.bin', { stdin: file.toString('base64'), cwd: dir });
+  expect(upload).toMatchObject({ status: 'succeeded', stdout_bytes: 0, stderr_bytes: 0 });
+  const check = await world.machine.run({ command: ['sha256sum', 'upload.bin'], cwd: dir });
+  expect((await world.machine.output(check.execution_id)).stdout).toBe(`${sha256(file)}  upload.bin\n`);
+});
+
+test("this repository's own type check runs as an execution", async () => {
+  const execution = await world.machine.run({
+    command: ['node_modules/.bin/tsc', '--noEmit', '--pretty', 'false', '-p', 'tsconfig.build.json'],
+    cwd: REPOSITORY,
+    env: { PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
+    timeout_ms: 300_000,
+  });
+  const { stdout } = await world.machine.output(execution.execution_id);
+  expect({ status: execution.status, stdout }).toEqual({ status: 'succeeded', stdout: '' });
+});
+
+test('10 MB of output come back byte for byte', async () => {
+  const { execution_id, stdout_bytes } = await world.machine.sh(`head -c 10000000 /dev/urandom | tee ${dir}/ten`);
+  expect(stdout_bytes).toBe(10_000_000);
+  const sum = await world.machine.run({ command: ['sha256sum', `${dir}/ten`] });
+  const expected = (await world.machine.output(sum.execution_id)).stdout.slice(0, 64);
+  expect(sha256(await world.machine.raw(execution_id))).toBe(expected);
+});
+
+describe('each way to end is told apart', () => {
+  test('succeeds, fails, is signalled, times out, is cancelled, is missing', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
+    await world.machine.saying(execution_id, 'ready');
+    const ends = await Promise.all([
+      world.machine.run({ command: ['/bin/true'] }),
+      world.machine.run({ command: ['/bin/false'] }),
+      world.machine.sh('kill -KILL $$'),
+      world.machine.run({ command: ['/bin/sleep', '600'], timeout_ms: 200 }),
+      world.machine.cancel(execution_id, { wait_ms: 20_000 }),
+      world.machine.run({ command: ['no-such-command'] }),
+    ]);
+    expect(ends.map(({ status, error_code, exit_code, signal }) => [status, error_code, exit_code, signal])).toEqual([
+      ['succeeded', undefined, 0, undefined],
+      ['failed', 'nonzero_exit', 1, undefined],
+      ['failed', 'signaled', undefined, 9],
+      ['failed', 'timeout', undefined, 9],
+      ['cancelled', 'cancelled', undefined, 15],
+      ['failed', 'command_not_found', 127, undefined],
+    ]);
+  });
+});
+
+test('200 executions at once on one machine: each with its own output, each once', async () => {
+  const log = join(dir, 'starts');
+  const runs = Array.from({ length: 200 }, async (_, n) => {
+    const line = `echo ${n} >> ${log}; echo out ${n}; echo err ${n} >&2; exit ${n % 3}`;
+    const execution = await world.machine.sh(line);
+    expect(execution.exit_code).toBe(n % 3);
+    const output = await world.machine.output(execution.execution_id);
+    expect([output.stdout, output.stderr]).toEqual([`out ${n}\n`, `err ${n}\n`]);
+    return execution.execution_id;
+  });
+  expect(new Set(await Promise.all(runs)).size).toBe(200);
+  const started = await world.machine.run({ command: ['sort', '-n', log] });
+  const { stdout } = await world.machine.output(started.execution_id);
+  expect(stdout).toBe(Array.from({ length: 200 }, (_, n) => `${n}\n`).join(''));
+});
+
+test('one created while the agent is away runs when it comes', async () => {
+  await world.agent.detach();
+  await world.away();
+  const waiting = await world.machine.create({ command: ['/bin/echo', 'was away'] });
+  expect(waiting).toMatchObject({ status: 'wake_in_progress', retry_after_ms: expect.any(Number) });
+  world.agent.restart();
+  await world.connected();
+  expect(await world.machine.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
+  expect((await world.machine.output(waiting.execution_id)).stdout).toBe('was away\n');
+  const log = await world.machine.events(waiting.execution_id);
+  expect(log.flatMap(({ status }) => status ?? [])).toEqual(['wake_in_progress', 'queued', 'running', 'succeeded']);
+});
