@@ -1,5 +1,5 @@
 /** Secrets that the server makes for itself and keeps in its data directory, readable by its own user only. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** The text in `path`; where there is no such file, what `make` returns, written there (0600) and flushed to disk. */
@@ -20,13 +20,17 @@ export function readOrCreateSecretFile(path: string, make: () => string): string
   }
 }
 
+/** Written aside and linked into place, so that a crash never leaves half a secret under its name. */
 function writeNew(path: string, secret: string): string {
-  const file = openSync(path, 'wx', 0o600);
+  const aside = `${path}.${process.pid}`;
+  const file = openSync(aside, 'w', 0o600);
   try {
     writeSync(file, `${secret}\n`);
     fsyncSync(file);
+    linkSync(aside, path);
   } finally {
     closeSync(file);
+    unlinkSync(aside);
   }
   return secret;
 }

@@ -1,0 +1,105 @@
+/** The HTTP edge: all its behaviour, so that tests get exactly what runs. */
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { Store } from '../store/store.ts';
+import { accessHook } from './access-hook.ts';
+import { createAuditTrail } from './audit-trail.ts';
+import { useJsonBodies } from './body-parsers.ts';
+import { answerClientError } from './client-errors.ts';
+import type { ServerConfig } from './config.ts';
+import type { ControlPlane } from './control.ts';
+import { createCursors } from './cursor.ts';
+import type { App, Edge } from './edge.ts';
+import { errorHandler } from './error-replies.ts';
+import { createHttpServer } from './http-server.ts';
+import { idempotencyReader } from './idempotency.ts';
+import { createKeyRing } from './key-ring.ts';
+import { createOpenRequests } from './open-requests.ts';
+import { createRequestIds } from './request-ids.ts';
+import { registerRoutes } from './routes/routes.ts';
+import { validatorCompiler } from './schemas/validation.ts';
+import type { ServerKeys } from './seal.ts';
+
+export interface AppDeps {
+  store: Store;
+  control: ControlPlane;
+  logger: Logger;
+  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest'>;
+  /** Has every scope, and is not in the store. */
+  adminKey: string;
+  /** ms since the epoch. */
+  now?: () => number;
+}
+
+/** Longest path parameter: an id of 253 characters, and room for one that is to be refused as malformed. */
+const MAX_PARAM_CHARS = 512;
+
+/** Builds the app; it owns its timers and its server, and `close()` disposes of them. Store and control plane are the caller's. */
+export function buildApp(deps: AppDeps, config: ServerConfig): App {
+  const edge = buildEdge(deps, config);
+  const nextRequestId = createRequestIds();
+  const answerError = errorHandler(edge.logger);
+  const app: App = Fastify({
+    serverFactory: (handler) => createHttpServer(config, handler),
+    loggerInstance: edge.logger,
+    childLoggerFactory: (logger) => logger,
+    disableRequestLogging: true,
+    trustProxy: config.trustProxy,
+    bodyLimit: config.maxBodyBytes,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    genReqId: nextRequestId,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    frameworkErrors: (error, request: FastifyRequest, reply: FastifyReply) => {
+      reply.header('x-request-id', request.id);
+      answerError(error, request, reply);
+    },
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, nextRequestId),
+  });
+  useJsonBodies(app);
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.setErrorHandler(answerError);
+  app.addHook('onRequest', accessHook(edge));
+  if (edge.logger.isLevelEnabled('debug')) app.addHook('onResponse', logRequest(edge.logger));
+  app.addHook('preClose', async () => edge.openRequests.endAll());
+  app.addHook('onClose', async () => {
+    await edge.audit.flush();
+    await edge.keys.close();
+  });
+  registerRoutes(app, edge);
+  return app;
+}
+
+function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
+  const { store, control, logger, serverKeys, adminKey, now = Date.now } = deps;
+  return {
+    store,
+    control,
+    config,
+    logger,
+    now,
+    keys: createKeyRing({ store, adminKey, now, logger }),
+    cursors: createCursors(serverKeys.cursorDigest),
+    readIdempotency: idempotencyReader(serverKeys.requestDigest, now),
+    audit: createAuditTrail({ store, now, logger }),
+    openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now }),
+  };
+}
+
+/** A line a request: the route's pattern and never the URL, no headers, no bodies. */
+function logRequest(logger: Logger) {
+  return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    logger.debug(
+      {
+        request_id: request.id,
+        method: request.method,
+        route: request.routeOptions.url,
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime * 1000) / 1000,
+      },
+      'request',
+    );
+    done();
+  };
+}

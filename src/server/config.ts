@@ -1,0 +1,120 @@
+/** The server's settings: one table, from which the environment, the CLI's flags and the documentation are derived. */
+import { type Static, type TSchema, Type } from 'typebox';
+import { Value } from 'typebox/value';
+
+const Count = (description: string, fallback: number, range: { minimum?: number; maximum?: number } = {}) =>
+  Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, ...range, default: fallback, description });
+const Text = (description: string, options: { default?: string; pattern?: string } = {}) =>
+  Type.String({ minLength: 1, ...options, description });
+
+/** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
+export const ServerConfigSchema = Type.Object({
+  host: Text('Address to listen on.', { default: '127.0.0.1' }),
+  port: Count('Port to listen on; 0 takes a free one.', 7411, { maximum: 65_535 }),
+  dataDir: Text('Where the database and the keys are kept.', { default: './data' }),
+  apiKey: Type.Optional(
+    Text('The admin key. Unset: made at the first start and kept 0600 in the data directory.', { pattern: '^[!-~]+$' }),
+  ),
+  maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
+  maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
+  maxHeaderBytes: Count('Largest request head, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
+  queueTtlMs: Count('How long an execution may wait for its start, in ms.', 3_600_000, {
+    minimum: 1,
+    maximum: 315_360_000_000,
+  }),
+  cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
+  agentLostAfterMs: Count(
+    'How long an agent may be away before its running commands end as agent_lost, in ms.',
+    900_000,
+    {
+      minimum: 1,
+    },
+  ),
+  retentionDays: Count('Days for which finished executions are kept; 0: for ever.', 30, { maximum: 36_500 }),
+  maxCreatesPerSecond: Count('Executions that one API key may create each second; 0: no limit.', 0),
+  maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
+  shutdownMs: Count('How long a stopping server finishes what is in hand, in ms.', 10_000, { maximum: 600_000 }),
+  tlsCert: Type.Optional(Text('PEM file with the certificate chain; with it the server speaks HTTPS.')),
+  tlsKey: Type.Optional(Text('PEM file with the private key of the certificate.')),
+  trustProxy: Type.Boolean({
+    default: false,
+    description: 'Take the address of a client from X-Forwarded-For (behind a proxy of yours only).',
+  }),
+  logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+    default: 'info',
+    description: 'Lines below this level are not logged.',
+  }),
+});
+export type ServerConfig = Static<typeof ServerConfigSchema>;
+
+/** A setting as the CLI and the documentation show it. */
+export interface Setting {
+  property: keyof ServerConfig;
+  variable: string;
+  flag: string;
+  default: string | undefined;
+  description: string;
+}
+
+/** A setting that cannot be used; the message names it. The process exits with code 2. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly exitCode = 2;
+}
+
+type Described = TSchema & { default?: unknown; description?: string; type?: string };
+const SCHEMAS = Object.entries(ServerConfigSchema.properties) as [keyof ServerConfig, Described][];
+
+/** All settings of the server, in the order in which they should be shown. */
+export const SERVER_SETTINGS: readonly Setting[] = SCHEMAS.map(([property, schema]) => ({
+  property,
+  variable: `EXECPLANE_${words(property).join('_').toUpperCase()}`,
+  flag: `--${words(property).join('-')}`,
+  default: schema.default === undefined ? undefined : String(schema.default),
+  description: schema.description ?? '',
+}));
+
+/** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws ConfigError. */
+export function readServerConfig(
+  flags: Readonly<Partial<Record<string, string>>> = {},
+  env: Readonly<Partial<Record<string, string>>> = process.env,
+): ServerConfig {
+  const config: Record<string, unknown> = {};
+  SERVER_SETTINGS.forEach((setting, index) => {
+    const [property, schema] = SCHEMAS[index] as (typeof SCHEMAS)[number];
+    const flagged = flags[property];
+    const raw = flagged ?? (env[setting.variable] || undefined);
+    const value = raw === undefined ? schema.default : parseSetting(schema, raw);
+    if (value === undefined) return;
+    if (!Value.Check(schema, value)) {
+      const name = flagged === undefined ? setting.variable : setting.flag;
+      throw new ConfigError(
+        `${name}: ${expectation(schema)}${property === 'apiKey' ? '' : `, not ${JSON.stringify(raw)}`}`,
+      );
+    }
+    config[property] = value;
+  });
+  const complete = config as ServerConfig;
+  if ((complete.tlsCert === undefined) !== (complete.tlsKey === undefined)) {
+    throw new ConfigError('EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY: one needs the other');
+  }
+  return complete;
+}
+
+function words(property: string): string[] {
+  return property.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+}
+
+/** What does not read as the setting's type stays text, and so fails its check. */
+function parseSetting(schema: Described, raw: string): string | number | boolean {
+  if (schema.type === 'integer' && /^[0-9]{1,16}$/.test(raw)) return Number(raw);
+  if (schema.type === 'boolean' && (raw === 'true' || raw === 'false')) return raw === 'true';
+  return raw;
+}
+
+function expectation(schema: Described & { minimum?: number; maximum?: number; enum?: readonly string[] }): string {
+  if (schema.type === 'integer') return `must be an integer from ${schema.minimum} to ${schema.maximum}`;
+  if (schema.type === 'boolean') return 'must be true or false';
+  if (schema.enum !== undefined) return `must be one of ${schema.enum.join(', ')}`;
+  return 'must be printable ASCII without spaces';
+}

@@ -1,0 +1,31 @@
+/** What the routes work with: built once in app.ts, handed to each of them. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance, RawServerDefault } from 'fastify';
+import type { Logger } from 'pino';
+import type { Store } from '../store/store.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { ServerConfig } from './config.ts';
+import type { ControlPlane } from './control.ts';
+import type { Cursors } from './cursor.ts';
+import type { ReadIdempotency } from './idempotency.ts';
+import type { KeyRing } from './key-ring.ts';
+import type { OpenRequests } from './open-requests.ts';
+
+export interface Edge {
+  store: Store;
+  control: ControlPlane;
+  config: ServerConfig;
+  logger: Logger;
+  /** ms since the epoch. */
+  now: () => number;
+  keys: KeyRing;
+  cursors: Cursors;
+  readIdempotency: ReadIdempotency;
+  audit: AuditTrail;
+  openRequests: OpenRequests;
+}
+
+/** Fastify with types derived from the TypeBox schemas of its routes. */
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, Logger, TypeBoxTypeProvider>;

@@ -1,0 +1,26 @@
+/** A token bucket for each key: so many a second, a second's worth at once. */
+export interface RateLimiter {
+  /** Takes one; 0, or how long to wait for the next one, in ms. */
+  take(key: string): number;
+}
+
+/** `perSecond` 0: no limit. Buckets that are full again are forgotten, so that memory follows use. */
+export function createRateLimiter(p: { perSecond: number; now: () => number }): RateLimiter {
+  if (p.perSecond === 0) return { take: () => 0 };
+  const emptiedUntil = new Map<string, number>();
+  const cost = 1000 / p.perSecond;
+  let sweepAt = p.now() + 60_000;
+  return {
+    take(key) {
+      const now = p.now();
+      if (now >= sweepAt) {
+        for (const [known, until] of emptiedUntil) if (until <= now) emptiedUntil.delete(known);
+        sweepAt = now + 60_000;
+      }
+      const until = Math.max(emptiedUntil.get(key) ?? 0, now) + cost;
+      if (until - now > Math.max(1000, cost)) return Math.ceil(until - now - Math.max(1000, cost));
+      emptiedUntil.set(key, until);
+      return 0;
+    },
+  };
+}

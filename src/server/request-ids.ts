@@ -1,0 +1,11 @@
+import { randomBytes } from 'node:crypto';
+
+/** Makes request ids: a random part for the process, a number that rises; unique, and cheap. */
+export function createRequestIds(): () => string {
+  const prefix = `req-${randomBytes(9).toString('base64url')}`;
+  let count = 0;
+  return () => {
+    count += 1;
+    return `${prefix}-${count.toString(36)}`;
+  };
+}

@@ -1,0 +1,19 @@
+/** `Range: bytes=…` (RFC 9110 §14): one range; of several, or of what is no range, the whole is sent. */
+
+/** `end` is exclusive. */
+export type ByteRange = { start: number; end: number };
+
+/** What to send of `size` bytes. */
+export function readRange(header: string | undefined, size: number): ByteRange | 'whole' | 'unsatisfiable' {
+  const parts = header === undefined ? null : /^bytes=([0-9]{0,15})-([0-9]{0,15})$/i.exec(header.trim());
+  const [, from = '', to = ''] = parts ?? [];
+  if (from === '' && to === '') return 'whole';
+  if (from === '') {
+    const length = Math.min(Number(to), size);
+    return length === 0 ? 'unsatisfiable' : { start: size - length, end: size };
+  }
+  const start = Number(from);
+  const end = to === '' ? size : Math.min(Number(to) + 1, size);
+  if (to !== '' && Number(to) < start) return 'whole';
+  return start >= size ? 'unsatisfiable' : { start, end };
+}

@@ -1,0 +1,102 @@
+/** API keys and join tokens, as they travel. */
+import { type Static, Type } from 'typebox';
+import { MAX_SPAN_MS, MachineId, NextCursor, SCOPES, Time } from './fields.ts';
+import { NOT_EMPTY_NO_NUL } from './patterns.ts';
+
+const strict = { additionalProperties: false } as const;
+
+const ApiKeyId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'The key.', examples: ['key-3f2Kd81x'] });
+const JoinTokenId = Type.String({
+  pattern: '^[A-Za-z0-9_-]{1,64}$',
+  description: 'The join token.',
+  examples: ['join-9Qm2xT7a'],
+});
+export const ApiKeyParams = Type.Object({ api_key_id: ApiKeyId });
+export const JoinTokenParams = Type.Object({ join_token_id: JoinTokenId });
+
+const ExpiresInMs = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: MAX_SPAN_MS, description: 'Valid for so long, in ms.', examples: [86_400_000] }),
+);
+const Name = Type.String({
+  pattern: NOT_EMPTY_NO_NUL,
+  maxLength: 200,
+  description: 'A name for people.',
+  examples: ['ci'],
+});
+const Scopes = Type.Array(Type.Enum([...SCOPES]), {
+  minItems: 1,
+  uniqueItems: true,
+  description: 'What it allows: admin implies every other, executions:write implies executions:read.',
+  examples: [['executions:write']],
+});
+const MachineIds = Type.Optional(
+  Type.Array(MachineId, {
+    minItems: 1,
+    maxItems: 10_000,
+    uniqueItems: true,
+    description: 'The only machines that it may touch; absent: all.',
+    examples: [['dm-build-1']],
+  }),
+);
+
+export const CreateApiKeySchema = Type.Object(
+  { name: Name, scopes: Scopes, machine_ids: MachineIds, expires_in_ms: ExpiresInMs },
+  { ...strict, description: 'A key to make.' },
+);
+
+const apiKey = {
+  api_key_id: ApiKeyId,
+  name: Name,
+  scopes: Scopes,
+  machine_ids: MachineIds,
+  created_at: Time('When it was made.'),
+  expires_at: Type.Optional(Time('When it stops being valid.')),
+  last_used_at: Type.Optional(Time('When it was used last, to the minute.')),
+};
+export const ApiKeySchema = Type.Object(apiKey, { description: 'An API key, without its secret.' });
+export type ApiKeyWire = Static<typeof ApiKeySchema>;
+export const CreatedApiKeySchema = Type.Object(
+  {
+    ...apiKey,
+    key: Type.Optional(
+      Type.String({ description: 'The key itself; in this answer only, and not in a replay.', examples: ['xpk_…'] }),
+    ),
+  },
+  { description: 'A new API key.' },
+);
+export const ApiKeyListSchema = Type.Object(
+  { items: Type.Array(ApiKeySchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of API keys.' },
+);
+
+export const CreateJoinTokenSchema = Type.Object(
+  {
+    machine_id: Type.Optional(MachineId),
+    reusable: Type.Optional(Type.Boolean({ description: 'May be used more than once.', examples: [false] })),
+    expires_in_ms: ExpiresInMs,
+  },
+  { ...strict, description: 'A join token to make.' },
+);
+
+const joinToken = {
+  join_token_id: JoinTokenId,
+  machine_id: Type.Optional(MachineId),
+  reusable: Type.Boolean({ description: 'May be used more than once.', examples: [false] }),
+  created_at: Time('When it was made.'),
+  expires_at: Time('When it stops being valid.'),
+};
+export const JoinTokenSchema = Type.Object(joinToken, { description: 'A join token, without its secret.' });
+export type JoinTokenWire = Static<typeof JoinTokenSchema>;
+export const CreatedJoinTokenSchema = Type.Object(
+  {
+    ...joinToken,
+    token: Type.Optional(
+      Type.String({ description: 'The token itself; in this answer only, and not in a replay.', examples: ['xpj_…'] }),
+    ),
+  },
+  { description: 'A new join token.' },
+);
+export const JoinTokenListSchema = Type.Object(
+  { items: Type.Array(JoinTokenSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of join tokens that can still be used.' },
+);

@@ -1,0 +1,25 @@
+/** Live stdin, as it travels. */
+import { Type } from 'typebox';
+import { ExecutionId } from './fields.ts';
+
+export const StdinQuery = Type.Object({
+  offset: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description: 'Where in stdin the first byte belongs; absent: behind what came before.',
+      examples: [0],
+    }),
+  ),
+  close: Type.Optional(Type.Boolean({ description: 'Close stdin behind these bytes.', examples: [true] })),
+});
+
+export const StdinResultSchema = Type.Object(
+  {
+    execution_id: ExecutionId,
+    offset: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Bytes of stdin taken over so far; not in a replay.', examples: [2048] }),
+    ),
+    closed: Type.Optional(Type.Boolean({ description: 'Nothing more is taken; not in a replay.', examples: [false] })),
+  },
+  { description: 'How far stdin has come.' },
+);
