@@ -1,0 +1,117 @@
+/** What a report says, whatever the database: its kind and payload, read with the suspicion that another program's bytes deserve. */
+import { FAILURE_CODES, type FailureCode, type Outcome } from '../core/execution.ts';
+import { type RawRecord, REPORT_KIND } from '../core/report.ts';
+
+/** Bytes produced, and whether the agent knows that some were not kept. */
+export interface Produced {
+  bytes: number;
+  truncated: boolean;
+}
+
+export type ReportMeaning =
+  | { type: 'started' }
+  | { type: 'output'; stream: 'stdout' | 'stderr' }
+  | { type: 'ended'; outcome: Outcome; stdout: Produced; stderr: Produced }
+  | { type: 'progress'; stdout: Produced; stderr: Produced }
+  /** A kind from a newer agent, or a payload that cannot be read and does not matter. */
+  | { type: 'ignored' };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The meaning of a record; total. An `ended` that cannot be read still ends the execution: as agent_lost. */
+export function meaningOf(record: RawRecord): ReportMeaning {
+  switch (record.kind) {
+    case REPORT_KIND.started:
+      return { type: 'started' };
+    case REPORT_KIND.stdout:
+      return { type: 'output', stream: 'stdout' };
+    case REPORT_KIND.stderr:
+      return { type: 'output', stream: 'stderr' };
+    case REPORT_KIND.ended:
+      return ended(fieldsOf(record.payload) ?? {});
+    case REPORT_KIND.progress: {
+      const fields = fieldsOf(record.payload);
+      return fields === undefined
+        ? { type: 'ignored' }
+        : { type: 'progress', stdout: produced(fields, 'stdout'), stderr: produced(fields, 'stderr') };
+    }
+    default:
+      return { type: 'ignored' };
+  }
+}
+
+function ended(fields: Fields): ReportMeaning {
+  return {
+    type: 'ended',
+    outcome: outcomeOf(fields),
+    stdout: produced(fields, 'stdout'),
+    stderr: produced(fields, 'stderr'),
+  };
+}
+
+function outcomeOf(fields: Fields): Outcome {
+  const exitCode = integer(fields['exit_code']);
+  const signal = integer(fields['signal']);
+  const ending = {
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  switch (fields['status']) {
+    case 'succeeded':
+      return { status: 'succeeded', ...ending };
+    case 'cancelled':
+      return {
+        status: 'cancelled',
+        ...ending,
+        errorCode: failureCode(fields['error_code']) ?? 'cancelled',
+        errorMessage: text(fields['error_message']) ?? 'The execution was cancelled.',
+      };
+    case 'failed':
+      return {
+        status: 'failed',
+        ...ending,
+        errorCode: failureCode(fields['error_code']) ?? codeFor(exitCode, signal),
+        errorMessage: text(fields['error_message']) ?? 'The command failed.',
+      };
+    default:
+      return {
+        status: 'failed',
+        errorCode: 'agent_lost',
+        errorMessage: "The agent's report of the end could not be read.",
+      };
+  }
+}
+
+/** For a failure whose code this build does not know (a newer agent), or that came without one. */
+function codeFor(exitCode: number | undefined, signal: number | undefined): FailureCode {
+  if (signal !== undefined) return 'signaled';
+  return exitCode === undefined ? 'spawn_failed' : 'nonzero_exit';
+}
+
+function produced(fields: Fields, stream: 'stdout' | 'stderr'): Produced {
+  return {
+    bytes: Math.max(0, integer(fields[`${stream}_bytes`]) ?? 0),
+    truncated: fields[`${stream}_truncated`] === true,
+  };
+}
+
+function fieldsOf(payload: Buffer): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(payload.toString('utf8'));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function integer(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function failureCode(value: unknown): FailureCode | undefined {
+  return FAILURE_CODES.find((code) => code === value);
+}

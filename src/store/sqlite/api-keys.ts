@@ -1,0 +1,84 @@
+/** API keys: hashes, scopes, when last used. */
+import type { ApiKey, Store } from '../store.ts';
+import { type Context, read, toPage } from './context.ts';
+
+type Methods = Pick<
+  Store,
+  'createApiKey' | 'getApiKey' | 'findApiKey' | 'listApiKeys' | 'revokeApiKey' | 'touchApiKeys'
+>;
+
+interface Row {
+  api_key: number;
+  api_key_id: string;
+  name: string;
+  scopes: string;
+  machine_ids: string | null;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+}
+
+/** The keys of callers. A revoked key stays readable by its id and is in no list. */
+export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
+  const insert = db.prepare(
+    `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const byId = db.prepare<[string], Row>('SELECT * FROM api_keys WHERE api_key_id = ?');
+  const byHash = db.prepare<[Buffer], Row>('SELECT * FROM api_keys WHERE key_hash = ? AND revoked_at IS NULL');
+  const list = db.prepare<[number, number], Row>(
+    'SELECT * FROM api_keys WHERE api_key < ? AND revoked_at IS NULL ORDER BY api_key DESC LIMIT ?',
+  );
+  const revoke = db.prepare<[number, string], Row>(
+    'UPDATE api_keys SET revoked_at = ? WHERE api_key_id = ? AND revoked_at IS NULL RETURNING *',
+  );
+  const touch = db.prepare(
+    'UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), $at) WHERE api_key_id = $apiKeyId',
+  );
+
+  function create({ apiKey, keyHash, now, idempotency: key }: Parameters<Store['createApiKey']>[0]) {
+    const replay = idempotency.replay(key, now);
+    if (replay !== undefined) return replay;
+    insert.run(
+      apiKey.apiKeyId,
+      keyHash,
+      apiKey.name,
+      JSON.stringify(apiKey.scopes),
+      apiKey.machineIds === undefined ? null : JSON.stringify(apiKey.machineIds),
+      apiKey.createdAt,
+      apiKey.expiresAt ?? null,
+      apiKey.lastUsedAt ?? null,
+    );
+    idempotency.bind(key, apiKey.apiKeyId);
+    return { outcome: 'created' } as const;
+  }
+
+  return {
+    createApiKey: (p) => write(() => create(p)),
+    getApiKey: ({ apiKeyId }) => read(() => apiKeyOf(byId.get(apiKeyId))),
+    findApiKey: ({ keyHash }) => read(() => apiKeyOf(byHash.get(keyHash))),
+    listApiKeys: ({ limit, after = Number.MAX_SAFE_INTEGER }) =>
+      read(() => toPage(list.all(after, limit + 1), limit, (row) => row.api_key, toApiKey)),
+    revokeApiKey: ({ apiKeyId, now }) => write(() => apiKeyOf(revoke.get(now, apiKeyId))),
+    touchApiKeys: ({ used }) =>
+      write(() => {
+        for (const [apiKeyId, at] of used) touch.run({ apiKeyId, at });
+      }),
+  };
+}
+
+function apiKeyOf(row: Row | undefined): ApiKey | undefined {
+  return row && toApiKey(row);
+}
+
+function toApiKey(row: Row): ApiKey {
+  return {
+    apiKeyId: row.api_key_id,
+    name: row.name,
+    scopes: JSON.parse(row.scopes) as string[],
+    ...(row.machine_ids === null ? {} : { machineIds: JSON.parse(row.machine_ids) as string[] }),
+    createdAt: row.created_at,
+    ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
+    ...(row.last_used_at === null ? {} : { lastUsedAt: row.last_used_at }),
+  };
+}

@@ -1,0 +1,69 @@
+/** The audit log: appended to, read newest first. */
+import type { AuditEntry, Store } from '../store.ts';
+import { type Context, read, toPage } from './context.ts';
+
+interface Row {
+  audit: number;
+  at: number;
+  actor: string;
+  source: string;
+  action: string;
+  machine_id: string | null;
+  resource: string | null;
+  command: string | null;
+  outcome: string;
+}
+
+/** Who did what. */
+export function auditMethods({ db, write }: Context): Pick<Store, 'appendAudit' | 'listAudit'> {
+  const insert = db.prepare(
+    `INSERT INTO audit (at, actor, source, action, machine_id, resource, command, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const list = db.prepare<[number, number], Row>('SELECT * FROM audit WHERE audit < ? ORDER BY audit DESC LIMIT ?');
+  const ofMachine = db.prepare<[string, number, number], Row>(
+    'SELECT * FROM audit WHERE machine_id = ? AND audit < ? ORDER BY audit DESC LIMIT ?',
+  );
+
+  /** The newest of each machine, merged: no more than a page is read of any. */
+  function listSome(machineIds: readonly string[], after: number, count: number): Row[] {
+    return [...new Set(machineIds)]
+      .flatMap((machineId) => ofMachine.all(machineId, after, count))
+      .sort((a, b) => b.audit - a.audit)
+      .slice(0, count);
+  }
+
+  return {
+    appendAudit: ({ entry }) =>
+      write(() => {
+        insert.run(
+          entry.at,
+          entry.actor,
+          entry.source,
+          entry.action,
+          entry.machineId ?? null,
+          entry.resource ?? null,
+          entry.command === undefined ? null : JSON.stringify(entry.command),
+          entry.outcome,
+        );
+      }),
+    listAudit: ({ machineIds, limit, after = Number.MAX_SAFE_INTEGER }) =>
+      read(() => {
+        const rows = machineIds === undefined ? list.all(after, limit + 1) : listSome(machineIds, after, limit + 1);
+        return toPage(rows, limit, (row) => row.audit, toEntry);
+      }),
+  };
+}
+
+function toEntry(row: Row): AuditEntry {
+  return {
+    auditId: row.audit,
+    at: row.at,
+    actor: row.actor,
+    source: row.source,
+    action: row.action,
+    ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
+    ...(row.resource === null ? {} : { resource: row.resource }),
+    ...(row.command === null ? {} : { command: JSON.parse(row.command) as string[] }),
+    outcome: row.outcome,
+  };
+}

@@ -1,0 +1,45 @@
+/** The outbox of callbacks: a row is written in the transaction that ends its execution (execution-table.ts). */
+import type { Store } from '../store.ts';
+import { type Context, read } from './context.ts';
+import { EXECUTION_COLUMNS, type ExecutionRow, toExecution } from './execution-row.ts';
+
+type Methods = Pick<Store, 'claimCallbacks' | 'finishCallback' | 'retryCallback' | 'nextCallback'>;
+
+interface Row extends ExecutionRow {
+  callback: number;
+  attempt: number;
+  outbox_created_at: number;
+}
+
+/** Callbacks to deliver. `attempt` counts from 1. */
+export function callbackMethods({ db, write }: Context): Methods {
+  const due = db.prepare<[number, number], Row>(
+    `SELECT ${EXECUTION_COLUMNS}, o.callback, o.attempt, o.created_at AS outbox_created_at
+     FROM callbacks o CROSS JOIN executions e ON e.execution = o.execution
+     CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution
+     WHERE o.due_at <= ? ORDER BY o.due_at, o.callback LIMIT ?`,
+  );
+  const putOff = db.prepare('UPDATE callbacks SET attempt = attempt + 1, due_at = ? WHERE callback = ?');
+  const retry = db.prepare('UPDATE callbacks SET due_at = ? WHERE callback = ?');
+  const finish = db.prepare('DELETE FROM callbacks WHERE callback = ?');
+  const next = db.prepare<[], number | null>('SELECT min(due_at) FROM callbacks').pluck();
+
+  return {
+    claimCallbacks: ({ now, retryAt, limit }) =>
+      write(() =>
+        due.all(now, limit).map((row) => {
+          putOff.run(retryAt, row.callback);
+          return {
+            callbackId: row.callback,
+            attempt: row.attempt + 1,
+            createdAt: row.outbox_created_at,
+            url: row.callback_url ?? '',
+            execution: toExecution(row),
+          };
+        }),
+      ),
+    finishCallback: ({ callbackId }) => write(() => void finish.run(callbackId)),
+    retryCallback: ({ callbackId, at }) => write(() => void retry.run(at, callbackId)),
+    nextCallback: () => read(() => next.get() ?? undefined),
+  };
+}

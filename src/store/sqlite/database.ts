@@ -1,0 +1,56 @@
+/** Opening the file: modes, pragmas, and why they are what they are. */
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+
+export type Database = Sqlite.Database;
+export type Statement<Parameters extends unknown[]> = Sqlite.Statement<Parameters>;
+
+/** How long another process may keep the file locked (a backup, a shell) before a write counts as refused, ms. */
+const BUSY_TIMEOUT_MS = 2000;
+/** Larger pages make 64 KiB chunks cheaper and small commits dearer; 8 KiB serves both (bench/store.ts). */
+const PAGE_BYTES = 8192;
+const CACHE_KIB = 32 * 1024;
+/** The WAL goes back into the file at this size, and is cut back to it after a burst; bounds what a restart has to read. */
+const WAL_BYTES = 16 * 1024 * 1024;
+
+/** Opens the file for its one owner, making it (0600) where it is missing. */
+export function openDatabase(path: string): Database {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // SQLite gives -wal and -shm the mode of the file itself.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+  const db = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    db.pragma(`page_size = ${PAGE_BYTES}`);
+    enterWalMode(db);
+    db.pragma('synchronous = FULL');
+    db.pragma('secure_delete = ON');
+    db.pragma('foreign_keys = ON');
+    db.pragma(`cache_size = -${CACHE_KIB}`);
+    db.pragma('temp_store = MEMORY');
+    db.pragma(`wal_autocheckpoint = ${WAL_BYTES / PAGE_BYTES}`);
+    db.pragma(`journal_size_limit = ${WAL_BYTES}`);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** The switch to WAL does not wait for locks by itself: two processes that make the file at once meet here. */
+function enterWalMode(db: Database): void {
+  const deadline = Date.now() + BUSY_TIMEOUT_MS;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    try {
+      db.pragma('journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!(error instanceof Sqlite.SqliteError) || !error.code.startsWith('SQLITE_BUSY') || Date.now() > deadline) {
+        throw error;
+      }
+      Atomics.wait(pause, 0, 0, 10);
+    }
+  }
+}

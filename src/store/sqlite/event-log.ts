@@ -1,0 +1,125 @@
+/** The events of executions: appended inside a write, read from the clustered log. */
+import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
+import type { Execution, ExecutionEvent } from '../store.ts';
+import type { Database } from './database.ts';
+
+export type Stream = 'stdout' | 'stderr';
+
+export interface EventLog {
+  /** The lifecycle event of the status that `execution` has, under its `lastSequence`. */
+  appendLifecycle(key: number, execution: Execution, at: number): void;
+  /** `offset`: bytes of the stream before this chunk. */
+  appendChunk(p: { key: number; sequence: number; at: number; stream: Stream; offset: number; chunk: Buffer }): void;
+  list(p: { executionId: string; afterSequence: number; limit: number; maxBytes: number }): ExecutionEvent[];
+  readStream(p: { executionId: string; stream: Stream; offset: number; maxBytes: number }): Buffer;
+}
+
+interface EventRow {
+  sequence: number;
+  at: number;
+  type: 'lifecycle' | Stream;
+  status: string | null;
+  exit_code: number | null;
+  signal: number | null;
+  error_code: string | null;
+  error_message: string | null;
+  bytes: Buffer | null;
+}
+
+interface ChunkRow {
+  stream_offset: number;
+  bytes: Buffer;
+}
+
+const KEY_OF = '(SELECT execution FROM executions WHERE execution_id = ?)';
+const LIST = `SELECT v.sequence, v.at, v.type, v.status, v.exit_code, v.signal, v.error_code, v.error_message, c.bytes
+  FROM events v LEFT JOIN chunks c ON c.chunk = v.chunk
+  WHERE v.execution = ${KEY_OF} AND v.sequence > ? ORDER BY v.sequence LIMIT ?`;
+/** Where the chunk that holds the byte at an offset begins. */
+const SEEK = `SELECT stream_offset FROM events
+  WHERE execution = ? AND type = ? AND stream_offset IS NOT NULL AND stream_offset <= ?
+  ORDER BY stream_offset DESC LIMIT 1`;
+const READ = `SELECT v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.chunk = v.chunk
+  WHERE v.execution = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
+
+/** The log of `db`. */
+export function createEventLog(db: Database): EventLog {
+  const statements = {
+    lifecycle: db.prepare(
+      `INSERT INTO events (execution, sequence, at, type, status, exit_code, signal, error_code, error_message)
+       VALUES (?, ?, ?, 'lifecycle', ?, ?, ?, ?, ?)`,
+    ),
+    output: db.prepare(
+      'INSERT INTO events (execution, sequence, at, type, stream_offset, chunk) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    chunk: db.prepare('INSERT INTO chunks (bytes) VALUES (?)'),
+    list: db.prepare<[string, number, number], EventRow>(LIST),
+    key: db.prepare<[string], number>('SELECT execution FROM executions WHERE execution_id = ?').pluck(),
+    seek: db.prepare<[number, Stream, number], number>(SEEK).pluck(),
+    read: db.prepare<[number, Stream, number], ChunkRow>(READ),
+  };
+  return {
+    appendLifecycle(key, execution, at) {
+      const { lastSequence, status, exitCode, signal, errorCode, errorMessage } = execution;
+      statements.lifecycle.run(
+        key,
+        lastSequence,
+        at,
+        status,
+        exitCode ?? null,
+        signal ?? null,
+        errorCode ?? null,
+        errorMessage ?? null,
+      );
+    },
+    appendChunk({ key, sequence, at, stream, offset, chunk }) {
+      const stored = statements.chunk.run(chunk);
+      statements.output.run(key, sequence, at, stream, offset, Number(stored.lastInsertRowid));
+    },
+    list({ executionId, afterSequence, limit, maxBytes }) {
+      const events: ExecutionEvent[] = [];
+      let bytes = 0;
+      for (const row of statements.list.iterate(executionId, afterSequence, limit)) {
+        bytes += row.bytes?.length ?? 0;
+        if (events.length > 0 && bytes > maxBytes) break;
+        events.push(toEvent(row));
+      }
+      return events;
+    },
+    readStream({ executionId, stream, offset, maxBytes }) {
+      const key = statements.key.get(executionId);
+      const start = key === undefined ? undefined : statements.seek.get(key, stream, offset);
+      if (key === undefined || start === undefined) return Buffer.alloc(0);
+      return gather(statements.read.iterate(key, stream, start), offset, Math.max(1, maxBytes));
+    },
+  };
+}
+
+/** The bytes from `offset` on, at most `maxBytes`, of chunks in order; reads no chunk that it does not need. */
+function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: number): Buffer {
+  const parts: Buffer[] = [];
+  let wanted = maxBytes;
+  for (const { stream_offset: start, bytes } of chunks) {
+    const from = Math.max(0, offset - start);
+    const part = bytes.subarray(from, from + wanted);
+    parts.push(part);
+    wanted -= part.length;
+    if (wanted === 0) break;
+  }
+  return Buffer.concat(parts);
+}
+
+function toEvent(row: EventRow): ExecutionEvent {
+  const { sequence, at } = row;
+  if (row.type !== 'lifecycle') return { sequence, at, type: row.type, chunk: row.bytes ?? Buffer.alloc(0) };
+  return {
+    sequence,
+    at,
+    type: 'lifecycle',
+    status: row.status as ExecutionStatus,
+    ...(row.exit_code === null ? {} : { exitCode: row.exit_code }),
+    ...(row.signal === null ? {} : { signal: row.signal }),
+    ...(row.error_code === null ? {} : { errorCode: row.error_code as FailureCode }),
+    ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
+  };
+}

@@ -1,0 +1,103 @@
+/** An execution between its rows and the domain. */
+import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
+import type { Execution } from '../store.ts';
+
+/** The narrow row that changes, and the request beside it. */
+export interface ExecutionRow {
+  execution: number;
+  machine: number;
+  machine_id: string;
+  execution_id: string;
+  status: string;
+  created_at: number;
+  expires_at: number;
+  started_at: number | null;
+  completed_at: number | null;
+  cancel_requested_at: number | null;
+  cancelled_by: string | null;
+  dispatched_to: string | null;
+  dispatch_number: number | null;
+  exit_code: number | null;
+  signal: number | null;
+  error_code: string | null;
+  error_message: string | null;
+  stdout_bytes: number;
+  stdout_kept: number;
+  stdout_truncated: number;
+  stderr_bytes: number;
+  stderr_kept: number;
+  stderr_truncated: number;
+  last_sequence: number;
+  last_event_at: number;
+  reported: number;
+  command: string;
+  cwd: string | null;
+  env_keys: string;
+  user: string | null;
+  timeout_ms: number | null;
+  stdin_mode: string;
+  callback_url: string | null;
+  created_by: string;
+}
+
+/** An execution with what only the store knows of it. */
+export interface ExecutionRecord {
+  /** Its key in every table. */
+  key: number;
+  machineKey: number;
+  execution: Execution;
+  kept: { stdout: number; stderr: number };
+  lastEventAt: number;
+}
+
+/** What ExecutionRow holds, of `executions e`, `machines m` and `requests r`. */
+export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
+  r.callback_url, r.created_by`;
+/** To be followed by a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
+export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
+  CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution`;
+
+/** The record that a row stands for. */
+export function toRecord(row: ExecutionRow): ExecutionRecord {
+  return {
+    key: row.execution,
+    machineKey: row.machine,
+    execution: toExecution(row),
+    kept: { stdout: row.stdout_kept, stderr: row.stderr_kept },
+    lastEventAt: row.last_event_at,
+  };
+}
+
+/** The execution that a row stands for; what is NULL is absent. */
+export function toExecution(row: ExecutionRow): Execution {
+  const execution: Execution = {
+    executionId: row.execution_id,
+    machineId: row.machine_id,
+    command: JSON.parse(row.command) as string[],
+    envKeys: row.env_keys === '' ? [] : (JSON.parse(row.env_keys) as string[]),
+    stdinMode: row.stdin_mode as Execution['stdinMode'],
+    createdBy: row.created_by,
+    status: row.status as ExecutionStatus,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    stdout: { bytes: row.stdout_bytes, truncated: row.stdout_truncated === 1 },
+    stderr: { bytes: row.stderr_bytes, truncated: row.stderr_truncated === 1 },
+    lastSequence: row.last_sequence,
+    reported: row.reported,
+  };
+  if (row.cwd !== null) execution.cwd = row.cwd;
+  if (row.user !== null) execution.user = row.user;
+  if (row.timeout_ms !== null) execution.timeoutMs = row.timeout_ms;
+  if (row.callback_url !== null) execution.callbackUrl = row.callback_url;
+  if (row.started_at !== null) execution.startedAt = row.started_at;
+  if (row.completed_at !== null) execution.completedAt = row.completed_at;
+  if (row.cancel_requested_at !== null) execution.cancelRequestedAt = row.cancel_requested_at;
+  if (row.cancelled_by !== null) execution.cancelledBy = row.cancelled_by;
+  if (row.dispatched_to !== null) execution.dispatchedTo = row.dispatched_to;
+  if (row.dispatch_number !== null) execution.dispatchNumber = row.dispatch_number;
+  if (row.exit_code !== null) execution.exitCode = row.exit_code;
+  if (row.signal !== null) execution.signal = row.signal;
+  if (row.error_code !== null) execution.errorCode = row.error_code as FailureCode;
+  if (row.error_message !== null) execution.errorMessage = row.error_message;
+  return execution;
+}

@@ -1,0 +1,67 @@
+/** Join tokens: what lets a new agent in. Their use is in enrolment.ts. */
+import type { JoinToken, Store } from '../store.ts';
+import { type Context, read, toPage } from './context.ts';
+
+type Methods = Pick<Store, 'createJoinToken' | 'getJoinToken' | 'listJoinTokens' | 'revokeJoinToken'>;
+
+export interface JoinTokenRow {
+  join_token: number;
+  join_token_id: string;
+  machine_id: string | null;
+  reusable: number;
+  created_at: number;
+  expires_at: number;
+  used_at: number | null;
+  revoked_at: number | null;
+}
+
+/** A token can be used while this holds. */
+const USABLE = 'revoked_at IS NULL AND expires_at > $now AND (reusable = 1 OR used_at IS NULL)';
+
+/** The administration of join tokens. */
+export function joinTokenMethods({ db, write, idempotency }: Context): Methods {
+  const insert = db.prepare(
+    `INSERT INTO join_tokens (join_token_id, token_hash, machine_id, reusable, created_at, expires_at)
+     VALUES (?, ?, ?, ?, ?, ?)`,
+  );
+  const find = db.prepare<[string], JoinTokenRow>('SELECT * FROM join_tokens WHERE join_token_id = ?');
+  const list = db.prepare<[{ now: number; after: number; limit: number }], JoinTokenRow>(
+    `SELECT * FROM join_tokens WHERE join_token < $after AND ${USABLE} ORDER BY join_token DESC LIMIT $limit`,
+  );
+  const revoke = db.prepare<[number, string], JoinTokenRow>(
+    'UPDATE join_tokens SET revoked_at = ? WHERE join_token_id = ? AND revoked_at IS NULL RETURNING *',
+  );
+  return {
+    createJoinToken: ({ token, tokenHash, now, idempotency: key }) =>
+      write(() => {
+        const replay = idempotency.replay(key, now);
+        if (replay !== undefined) return replay;
+        const { joinTokenId, machineId, reusable, createdAt, expiresAt } = token;
+        insert.run(joinTokenId, tokenHash, machineId ?? null, reusable ? 1 : 0, createdAt, expiresAt);
+        idempotency.bind(key, joinTokenId);
+        return { outcome: 'created' };
+      }),
+    getJoinToken: ({ joinTokenId }) =>
+      read(() => {
+        const row = find.get(joinTokenId);
+        return row && toJoinToken(row);
+      }),
+    listJoinTokens: ({ now, limit, after = Number.MAX_SAFE_INTEGER }) =>
+      read(() => toPage(list.all({ now, after, limit: limit + 1 }), limit, (row) => row.join_token, toJoinToken)),
+    revokeJoinToken: ({ joinTokenId, now }) =>
+      write(() => {
+        const row = revoke.get(now, joinTokenId);
+        return row && toJoinToken(row);
+      }),
+  };
+}
+
+function toJoinToken(row: JoinTokenRow): JoinToken {
+  return {
+    joinTokenId: row.join_token_id,
+    ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
+    reusable: row.reusable === 1,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  };
+}

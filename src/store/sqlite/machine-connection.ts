@@ -1,0 +1,55 @@
+/** Whether a machine's agent is connected, and with which credential it may. */
+import type { Store } from '../store.ts';
+import { type Context, read } from './context.ts';
+import type { Database } from './database.ts';
+import { type MachineRow, MOVED, machineOf, toMachine } from './machine-row.ts';
+
+type Methods = Pick<
+  Store,
+  'machineConnected' | 'machineDisconnected' | 'findMachineByCredential' | 'replaceCredential'
+>;
+
+/**
+ * At the start of the server no machine is connected: an SQLite database has one server, and it has just begun. Away counts from
+ * now on even where it began before, since no agent could have come back while there was no server.
+ */
+export function forgetConnections(db: Database, now: number): void {
+  db.transaction(() => {
+    db.prepare(`UPDATE machines SET phase = 'sleeping', ${MOVED} WHERE phase = 'running'`).run({ now });
+    db.prepare("UPDATE machines SET away_since = ? WHERE phase = 'sleeping'").run(now);
+  }).immediate();
+}
+
+/** A new link of a machine that is connected already is no transition. */
+const CONNECT = `UPDATE machines SET vcpu = $vcpu, memory_mib = $memoryMib, storage_gib = $storageGib,
+    runner_instance = $runnerInstance, boot_id = $bootId, away_since = NULL,
+    revision = revision + (phase <> 'running'),
+    last_transition_at = CASE phase WHEN 'running' THEN last_transition_at ELSE $now END,
+    last_progress_at = $now, phase = 'running'
+  WHERE machine_id = $machineId AND phase <> 'destroyed' RETURNING *`;
+
+/** The connection of machines. */
+export function machineConnectionMethods({ db, write }: Context): Methods {
+  const connect = db.prepare<[Record<string, unknown>], MachineRow>(CONNECT);
+  const disconnect = db.prepare(
+    `UPDATE machines SET phase = 'sleeping', away_since = $now, ${MOVED}
+     WHERE machine_id = $machineId AND phase = 'running'`,
+  );
+  const byCredential = db.prepare<[Buffer], MachineRow>('SELECT * FROM machines WHERE credential_hash = ?');
+  const setCredential = db.prepare(
+    `UPDATE machines SET credential_hash = ?, enrolled_with = NULL, credential_replaced = 0
+     WHERE machine_id = ? AND phase <> 'destroyed'`,
+  );
+  return {
+    machineConnected: ({ machineId, runnerInstance, bootId, facts: { vcpu, memory_mib, storage_gib }, now }) =>
+      write(() => {
+        const reported = { vcpu, memoryMib: memory_mib, storageGib: storage_gib };
+        const row = connect.get({ machineId, runnerInstance, bootId, now, ...reported });
+        return row === undefined ? { outcome: 'removed' } : { outcome: 'applied', machine: toMachine(row) };
+      }),
+    machineDisconnected: ({ machineId, now }) => write(() => void disconnect.run({ machineId, now })),
+    findMachineByCredential: ({ credentialHash }) => read(() => machineOf(byCredential.get(credentialHash))),
+    replaceCredential: ({ machineId, credentialHash }) =>
+      write(() => (setCredential.run(credentialHash ?? null, machineId).changes === 1 ? 'applied' : 'not_found')),
+  };
+}

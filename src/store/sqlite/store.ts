@@ -1,0 +1,79 @@
+/** The embedded store: one SQLite file, one writer, one server. */
+import type { Store } from '../store.ts';
+import { apiKeyMethods } from './api-keys.ts';
+import { auditMethods } from './audit.ts';
+import { callbackMethods } from './callbacks.ts';
+import type { Context } from './context.ts';
+import { type Database, openDatabase } from './database.ts';
+import { dispatchMethods } from './dispatch.ts';
+import { enrolmentMethods } from './enrolment.ts';
+import { createEventLog } from './event-log.ts';
+import { ExecutionTable } from './execution-table.ts';
+import { executionMethods } from './executions.ts';
+import { housekeepingMethods } from './housekeeping.ts';
+import { createIdempotencyTable, idempotencyMethods } from './idempotency.ts';
+import { joinTokenMethods } from './join-tokens.ts';
+import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
+import { machineRemovalMethods } from './machine-removal.ts';
+import { machineMethods } from './machines.ts';
+import { migrate } from './migrations.ts';
+import { reportMethods } from './reports.ts';
+import { createSecretSweep } from './secret-sweep.ts';
+import { type CommitStatistics, Writer } from './writer.ts';
+
+export interface SqliteStoreOptions {
+  /** The database file; made, with its directory, where it is missing. */
+  path: string;
+  /** ms since the epoch: when the store is opened, from which on machines count as away. */
+  now?: number;
+  /** Told of every commit, after its writes have settled; for metrics. Must not throw. */
+  onCommit?: (statistics: CommitStatistics) => void;
+}
+
+/** Opens the store and brings its schema up to date. Throws SchemaTooNewError, or what SQLite says of the file. */
+export function openSqliteStore({ path, now = Date.now(), onCommit }: SqliteStoreOptions): Store {
+  const db = openDatabase(path);
+  try {
+    migrate(db, now);
+    forgetConnections(db, now);
+    return buildStore(db, onCommit);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function buildStore(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store {
+  const sweep = createSecretSweep(db);
+  const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
+  const log = createEventLog(db);
+  const context: Context = {
+    db,
+    write: (work, bytes) => writer.write(work, bytes),
+    log,
+    executions: new ExecutionTable(db, log, sweep.wiped),
+    idempotency: createIdempotencyTable(db),
+  };
+  const touch = db.prepare('UPDATE writable SET touched = touched + 1');
+  return {
+    ...executionMethods(context),
+    ...idempotencyMethods(context),
+    ...dispatchMethods(context),
+    ...reportMethods(context),
+    ...machineMethods(context),
+    ...machineConnectionMethods(context),
+    ...machineRemovalMethods(context),
+    ...joinTokenMethods(context),
+    ...enrolmentMethods(context),
+    ...apiKeyMethods(context),
+    ...auditMethods(context),
+    ...callbackMethods(context),
+    ...housekeepingMethods(context),
+    checkWritable: () => writer.write(() => void touch.run()),
+    async close() {
+      await writer.close();
+      sweep.close();
+      db.close();
+    },
+  };
+}

@@ -1,0 +1,144 @@
+/** Group commit: all writes that arrive in one turn of the event loop share one transaction and one disk flush. */
+import { StoreUnavailableError } from '../store.ts';
+import type { Database, Statement } from './database.ts';
+import { asStoreError } from './unavailable.ts';
+
+/** A write: synchronous, and repeatable after a rollback, so it changes nothing but the database. */
+type Work<T> = () => T;
+
+interface Waiting {
+  work: Work<unknown>;
+  bytes: number;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+}
+
+/** What one commit carried; for metrics. */
+export interface CommitStatistics {
+  writes: number;
+  /** Work and flush together. */
+  durationMs: number;
+}
+
+export interface WriterHooks {
+  /** Told of every commit, after its writes have settled. Must not throw. */
+  onCommit?: ((statistics: CommitStatistics) => void) | undefined;
+  /** Told when nothing more waits after a batch. */
+  onIdle: () => void;
+}
+
+/** Bounds on one transaction: how long the loop is held, and how large the WAL grows beyond its limit. */
+const BATCH_WRITES = 1024;
+const BATCH_BYTES = 8 * 1024 * 1024;
+/** Callers wait for their writes, so that this many means that something is badly wrong. */
+const QUEUE_WRITES = 100_000;
+
+type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: false; error: unknown };
+
+/** The one writer of a database. */
+export class Writer {
+  private readonly db: Database;
+  private readonly statements: Record<'begin' | 'commit' | 'rollback', Statement<[]>>;
+  private readonly hooks: WriterHooks;
+  private queue: Waiting[] = [];
+  private scheduled = false;
+  private closed = false;
+  private drained: (() => void) | undefined;
+
+  constructor(db: Database, hooks: WriterHooks) {
+    this.db = db;
+    this.hooks = hooks;
+    this.statements = {
+      begin: db.prepare<[]>('BEGIN IMMEDIATE'),
+      commit: db.prepare<[]>('COMMIT'),
+      rollback: db.prepare<[]>('ROLLBACK'),
+    };
+  }
+
+  /**
+   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: how much it writes, where that is much.
+   * Rejects with what `work` throws (nothing of it was written), or with StoreUnavailableError.
+   */
+  write<T>(work: Work<T>, bytes = 0): Promise<T> {
+    if (this.closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
+    if (this.queue.length >= QUEUE_WRITES) return Promise.reject(new StoreUnavailableError('too many writes wait'));
+    return new Promise<T>((resolve, reject) => {
+      this.queue.push({ work, bytes, resolve: resolve as (value: unknown) => void, reject });
+      this.schedule();
+    });
+  }
+
+  /** Settles when all that was handed in has settled; later writes are refused. */
+  close(): Promise<void> {
+    this.closed = true;
+    if (!this.scheduled) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.drained = resolve;
+    });
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  private flush(): void {
+    this.scheduled = false;
+    this.runTogether(this.takeBatch());
+    if (this.queue.length > 0) {
+      this.schedule();
+      return;
+    }
+    this.hooks.onIdle();
+    this.drained?.();
+  }
+
+  private takeBatch(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.queue) {
+      bytes += waiting.bytes;
+      if (count > 0 && (count === BATCH_WRITES || bytes > BATCH_BYTES)) break;
+      count += 1;
+    }
+    const batch = this.queue.slice(0, count);
+    this.queue = this.queue.slice(count);
+    return batch;
+  }
+
+  private runTogether(batch: readonly Waiting[]): void {
+    const attempt = this.attempt(batch);
+    if (attempt.ok) {
+      for (const [index, waiting] of batch.entries()) waiting.resolve(attempt.results[index]);
+      this.hooks.onCommit?.({ writes: batch.length, durationMs: attempt.durationMs });
+    } else if (attempt.error instanceof StoreUnavailableError || batch.length === 1) {
+      for (const waiting of batch) waiting.reject(attempt.error);
+    } else {
+      // One of them is at fault: each alone, so that only that one fails.
+      for (const waiting of batch) this.runTogether([waiting]);
+    }
+  }
+
+  private attempt(batch: readonly Waiting[]): Attempt {
+    const startedAt = performance.now();
+    try {
+      this.statements.begin.run();
+      const results = batch.map((waiting) => waiting.work());
+      this.statements.commit.run();
+      return { ok: true, results, durationMs: performance.now() - startedAt };
+    } catch (error) {
+      return { ok: false, error: this.undo(error) };
+    }
+  }
+
+  /** Leaves no transaction open: some failures end it by themselves, a failed COMMIT does not. */
+  private undo(error: unknown): unknown {
+    try {
+      if (this.db.inTransaction) this.statements.rollback.run();
+    } catch (rollbackError) {
+      return new StoreUnavailableError('a transaction could not be rolled back', { cause: rollbackError });
+    }
+    return asStoreError(error);
+  }
+}
