@@ -28,7 +28,7 @@ WORKDIR /var/lib/execplane
 VOLUME /var/lib/execplane
 EXPOSE 7411
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["node", "/usr/lib/execplane/docker/healthcheck.js"]
+  CMD ["node", "/usr/lib/execplane/docker/healthcheck.js", "http://127.0.0.1:7411/readyz"]
 CMD ["execplane", "server"]
 
 FROM program AS agent

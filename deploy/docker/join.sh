@@ -1,9 +1,10 @@
 #!/bin/sh
 # The one-shot between server and agent in docker-compose.yml: puts a join token where the agent looks for it.
 #
-# It runs as the server's user, with the server's volume (for the admin key) and the agent's (to see whether there is a
-# credential already) mounted read-only. The token is written to a file that only this user can read; it joins one machine,
-# once, within an hour. Nothing secret is in an argument, an environment variable or the image.
+# It runs as the server's user, in the server's network (so that it is a CLI on the server's own host), with the server's
+# volume (for the admin key) and the agent's (to see whether there is a credential already) mounted read-only. The token goes
+# into a file that only this user can read; it joins one machine, once, within an hour. Nothing secret is in an argument, an
+# environment variable or the image.
 set -eu
 umask 077
 
@@ -13,9 +14,6 @@ if [ -e "${EXECPLANE_AGENT_DIR:?}/credential.json" ]; then
   echo 'The agent has joined before.'
   exit 0
 fi
-export EXECPLANE_URL="${EXECPLANE_URL:?}" EXECPLANE_DATA_DIR=/var/lib/execplane
-execplane tokens create --machine-id "${EXECPLANE_MACHINE_ID:?}" --json |
-  node -e 'process.stdin.setEncoding("utf8"); let s = ""; process.stdin.on("data", (d) => { s += d; }).on("end", () => console.log(JSON.parse(s).token))' \
-    > "$token_file.new"
+execplane tokens create --machine "${EXECPLANE_MACHINE_ID:?}" >"$token_file.new"
 mv "$token_file.new" "$token_file"
 echo "A join token for $EXECPLANE_MACHINE_ID is ready."

@@ -1,12 +1,21 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Release } from './release.ts';
 
-/** A file of the package: from where it is to where dpkg puts it. */
+/** A file of the package: where it is, or what is in it, and where dpkg puts it. */
 export interface DebFile {
-  from: string;
+  source: { path: string } | { text: string };
   /** Absolute, on the machine where it is installed. */
   to: string;
   mode: number;
@@ -46,17 +55,15 @@ export function buildDeb(deb: Deb, p: { work: string; out: string; release: Rele
   if (deb.scripts !== undefined) copyScripts(deb.scripts, control);
   normalise(tree, p.release.epoch);
   const name = `${deb.name}_${p.release.version}_${architecture}.deb`;
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z3', '--build', tree, join(p.out, name)], {
-    env: { ...process.env, SOURCE_DATE_EPOCH: String(p.release.epoch) },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const build = ['dpkg-deb', '--root-owner-group', '-Zxz', '-z3', '--build', tree, join(p.out, name)];
+  execFileSync('env', [`SOURCE_DATE_EPOCH=${p.release.epoch}`, ...build], { stdio: ['ignore', 'ignore', 'inherit'] });
   return name;
 }
 
 function placeFile(tree: string, file: DebFile): void {
   const to = join(tree, file.to);
   mkdirSync(dirname(to), { recursive: true });
-  const bytes = readFileSync(file.from);
+  const bytes = 'path' in file.source ? readFileSync(file.source.path) : Buffer.from(file.source.text);
   writeFileSync(to, file.gzip ? gzipSync(bytes, { level: 9 }) : bytes);
   chmodSync(to, file.mode);
 }
@@ -70,7 +77,9 @@ function copyScripts(from: string, control: string): void {
 }
 
 function controlFile(deb: Deb, version: string, architecture: string, tree: string): string {
-  const size = execFileSync('du', ['-sk', '--apparent-size', '--exclude=DEBIAN', tree], { encoding: 'utf8' }).split('\t')[0];
+  const size = execFileSync('du', ['-sk', '--apparent-size', '--exclude=DEBIAN', tree], { encoding: 'utf8' }).split(
+    '\t',
+  )[0];
   const fields = [
     `Package: ${deb.name}`,
     `Version: ${version}`,

@@ -4,11 +4,14 @@
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { bashCompletion } from './completion.ts';
 import { buildDeb, type Deb, type DebFile } from './deb.ts';
+import { manPage } from './man-page.ts';
 import type { Release } from './release.ts';
 import { ROLES, type Role } from './tarball.ts';
 
-const LONG = 'Execplane runs commands on machines over HTTP: a control plane keeps executions and\ntheir output, an agent on each machine dials out to it and runs them.';
+const LONG =
+  'Execplane runs commands on machines over HTTP: a control plane keeps executions and\ntheir output, an agent on each machine dials out to it and runs them.';
 
 interface Sources {
   root: string;
@@ -23,7 +26,7 @@ export function debianPackages(p: Sources): string[] {
   return [programPackage(p), ...ROLES.map((role) => rolePackage(p, role))].map((deb) => buildDeb(deb, p));
 }
 
-function programPackage({ root, program, work }: Sources): Deb {
+function programPackage({ root, program, work, release }: Sources): Deb {
   const tree = join(work, 'execplane');
   mkdirSync(join(tree, 'usr/bin'), { recursive: true });
   symlinkSync('../lib/execplane/bin/execplane', join(tree, 'usr/bin/execplane'));
@@ -35,9 +38,9 @@ function programPackage({ root, program, work }: Sources): Deb {
     folders: [{ from: program, to: 'usr/lib/execplane' }],
     files: [
       ...documents(root, 'execplane'),
-      { from: join(root, 'deploy/man/execplane.1'), to: '/usr/share/man/man1/execplane.1.gz', mode: 0o644, gzip: true },
+      { source: { text: manPage(root, release) }, to: '/usr/share/man/man1/execplane.1.gz', mode: 0o644, gzip: true },
       {
-        from: join(root, 'deploy/completion/execplane.bash'),
+        source: { text: bashCompletion(program) },
         to: '/usr/share/bash-completion/completions/execplane',
         mode: 0o644,
       },
@@ -57,21 +60,34 @@ function rolePackage({ root, release }: Sources, role: Role): Deb {
     scripts: join(root, 'deploy/debian', name),
     files: [
       ...documents(root, name),
-      { from: join(root, `deploy/systemd/${name}.service`), to: `/lib/systemd/system/${name}.service`, mode: 0o644 },
-      { from: join(root, `deploy/debian/${role}.env`), to: `/etc/execplane/${role}.env`, mode: 0o640, conffile: true },
+      {
+        source: { path: join(root, `deploy/systemd/${name}.service`) },
+        to: `/lib/systemd/system/${name}.service`,
+        mode: 0o644,
+      },
+      {
+        source: { path: join(root, `deploy/debian/${role}.env`) },
+        to: `/etc/execplane/${role}.env`,
+        mode: 0o640,
+        conffile: true,
+      },
       ...(role === 'agent' ? [agentStop(root)] : []),
     ],
   };
 }
 
 function agentStop(root: string): DebFile {
-  return { from: join(root, 'deploy/systemd/agent-stop'), to: '/usr/lib/execplane/systemd/agent-stop', mode: 0o755 };
+  return {
+    source: { path: join(root, 'deploy/systemd/agent-stop') },
+    to: '/usr/lib/execplane/systemd/agent-stop',
+    mode: 0o755,
+  };
 }
 
 function documents(root: string, name: string): DebFile[] {
   const folder = `/usr/share/doc/${name}`;
   return [
-    { from: join(root, 'deploy/debian/copyright'), to: `${folder}/copyright`, mode: 0o644 },
-    { from: join(root, 'CHANGELOG.md'), to: `${folder}/changelog.gz`, mode: 0o644, gzip: true },
+    { source: { path: join(root, 'deploy/debian/copyright') }, to: `${folder}/copyright`, mode: 0o644 },
+    { source: { path: join(root, 'CHANGELOG.md') }, to: `${folder}/changelog.gz`, mode: 0o644, gzip: true },
   ];
 }

@@ -14,7 +14,9 @@ const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml)$/;
 
 /** Copies them from `root`/node_modules to `to`/node_modules. */
 export function copyProductionModules(root: string, to: string): void {
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as { packages: Record<string, LockEntry> };
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, LockEntry>;
+  };
   for (const [path, entry] of Object.entries(lock.packages)) {
     if (path === '' || entry.dev || entry.devOptional || BUILD_ONLY.has(path)) continue;
     const from = join(root, path);

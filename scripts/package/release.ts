@@ -12,11 +12,10 @@ export interface Release {
   epoch: number;
 }
 
-/** Reads the release from package.json and the last commit (SOURCE_DATE_EPOCH wins where there is no git). */
+/** Reads the release from package.json and the last commit. */
 export function readRelease(root: string): Release {
   const manifest = readManifest(root);
-  const given = process.env['SOURCE_DATE_EPOCH'];
-  const epoch = given ?? execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }).trim();
+  const epoch = execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }).trim();
   return { version: manifest.version, description: manifest.description, arch: process.arch, epoch: Number(epoch) };
 }
 

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bashCompletion } from './completion.ts';
+import { manPage } from './man-page.ts';
 import type { Release } from './release.ts';
 
 export const ROLES = ['server', 'agent'] as const;
@@ -19,14 +21,12 @@ export function makeTarball(p: {
   const file = `${name}-${process.platform}-${p.release.arch}.tar.gz`;
   const tree = join(p.work, name);
   cpSync(p.program, tree, { recursive: true });
-  const share = (from: string, to: string) => {
-    mkdirSync(join(tree, 'share'), { recursive: true });
-    cpSync(join(p.root, from), join(tree, 'share', to));
-  };
+  mkdirSync(join(tree, 'share'));
+  const share = (from: string, to: string) => cpSync(join(p.root, from), join(tree, 'share', to));
   share(`deploy/systemd/execplane-${p.role}.service`, `execplane-${p.role}.service`);
   share(`deploy/debian/${p.role}.env`, `${p.role}.env`);
-  share('deploy/man/execplane.1', 'execplane.1');
-  share('deploy/completion/execplane.bash', 'execplane.bash');
+  writeFileSync(join(tree, 'share/execplane.1'), manPage(p.root, p.release));
+  writeFileSync(join(tree, 'share/execplane.bash'), bashCompletion(p.program));
   if (p.role === 'agent') share('deploy/systemd/agent-stop', 'agent-stop');
   const times = ['--sort=name', `--mtime=@${p.release.epoch}`, '--owner=0', '--group=0', '--numeric-owner'];
   execFileSync('tar', [...times, '--use-compress-program=gzip -n', '-cf', join(p.out, file), '-C', p.work, name]);

@@ -1,0 +1,25 @@
+# A container engine of its own for a test, sourced: `start_engine DIR` starts dockerd there and sets DOCKER_HOST, `stop_engine`
+# ends it. Needs Debian's docker.io and docker-compose, and root. Its images, networks and sockets are all under DIR.
+
+start_engine() {
+  engine=$1
+  mkdir -p "$engine"
+  # A bridge and a range of its own, so that an engine that is running on this machine is not disturbed.
+  ip link add name xpdeploy0 type bridge
+  ip addr add 10.213.0.1/16 dev xpdeploy0
+  ip link set xpdeploy0 up
+  dockerd --storage-driver "${STORAGE_DRIVER:-overlay2}" --bridge xpdeploy0 --default-address-pool base=10.214.0.0/16,size=24 \
+    --data-root "$engine/data" --exec-root "$engine/exec" --host "unix://$engine/docker.sock" --pidfile "$engine/pid" \
+    >"$engine/log" 2>&1 &
+  engine_pid=$!
+  export DOCKER_HOST="unix://$engine/docker.sock"
+  until docker version >/dev/null 2>&1; do
+    kill -0 "$engine_pid" || { tail -20 "$engine/log" >&2; return 1; }
+    sleep 0.2
+  done
+}
+
+stop_engine() {
+  kill "$engine_pid" 2>/dev/null && wait "$engine_pid" || true
+  ip link delete xpdeploy0 || true
+}
