@@ -1,0 +1,113 @@
+/** What has to hold for every execution of a chaos run, whatever happened meanwhile. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { MachineClient, WireEvent, WireExecution } from '../helpers/client.ts';
+import { isTerminal } from '../helpers/client.ts';
+import { commandLine, processesWith } from '../helpers/processes.ts';
+import type { Task } from './workload.ts';
+
+export interface Created {
+  task: Task;
+  id: string;
+}
+
+/** Everything that is wrong with these executions; empty when all is well. */
+export async function faultsOf(machine: MachineClient, created: readonly Created[], starts: string): Promise<string[]> {
+  const startedIds = existsSync(starts) ? readFileSync(starts, 'utf8').trimEnd().split('\n') : [];
+  const counts = new Map<string, number>();
+  for (const id of startedIds) counts.set(id, (counts.get(id) ?? 0) + 1);
+  const faults: string[] = [];
+  for (const { task, id } of created) {
+    const execution = await machine.read(id);
+    const events = await machine.events(id, { limit: 1000, encoding: 'base64' });
+    const wrong = [
+      ...stateFaults(execution, task, counts.get(id) ?? 0),
+      ...logFaults(execution, events),
+      ...streamFaults(execution, events, 'stdout', task.stdout),
+      ...streamFaults(execution, events, 'stderr', task.stderr),
+      ...processesWith(`EXECUTION_ID=${id}`).map((pid) => `left running: ${commandLine(pid)}`),
+    ];
+    faults.push(
+      ...wrong.map((text) => `${id} (${task.kind}, ${execution.status} ${execution.error_code ?? ''}): ${text}`),
+    );
+  }
+  const known = new Set(created.map(({ id }) => id));
+  for (const id of startedIds) if (id !== '' && !known.has(id)) faults.push(`started, but nobody created it: ${id}`);
+  return faults;
+}
+
+function stateFaults(execution: WireExecution, task: Task, starts: number): string[] {
+  const end = execution.error_code ?? execution.status;
+  const faults: string[] = [];
+  if (!isTerminal(execution.status)) faults.push('has not ended');
+  // A cancellation may come too late, a timeout not: it holds through everything but the death of the runner.
+  const natural = task.cancelAfterMs === undefined ? [] : ['succeeded'];
+  if (![...task.ends, ...natural, 'agent_lost'].includes(end))
+    faults.push(`ended as ${end}: ${execution.error_message}`);
+  if (starts > 1) faults.push(`was started ${starts} times`);
+  if (starts !== 1 && (end === 'succeeded' || end === 'nonzero_exit'))
+    faults.push(`was started ${starts} times, not once`);
+  if (execution.started_at === undefined && starts > 0 && end !== 'agent_lost' && end !== 'cancelled') {
+    faults.push('was started, but has no started_at');
+  }
+  return faults;
+}
+
+function logFaults(execution: WireExecution, events: readonly WireEvent[]): string[] {
+  const faults: string[] = [];
+  events.forEach(({ sequence }, n) => {
+    if (sequence !== n + 1) faults.push(`event ${n + 1} has sequence ${sequence}`);
+  });
+  events.forEach(({ at }, n) => {
+    if (n > 0 && at < (events[n - 1]?.at ?? '')) faults.push(`time goes back at sequence ${n + 1}`);
+  });
+  const ends = events.filter(({ status }) => status !== undefined && isTerminal(status));
+  if (ends.length !== 1) faults.push(`${ends.length} terminal events`);
+  const last = events.at(-1);
+  if (last?.status !== execution.status) faults.push(`its last event is ${last?.type} ${last?.status}`);
+  return faults;
+}
+
+/** All of it where the command ran to its own end; what was read before where it was stopped or lost. */
+function streamFaults(
+  execution: WireExecution,
+  events: readonly WireEvent[],
+  stream: 'stdout' | 'stderr',
+  expected: string,
+): string[] {
+  const chunks = events.filter(({ type }) => type === stream).map(({ chunk }) => Buffer.from(chunk ?? '', 'base64'));
+  const bytes = Buffer.concat(chunks);
+  const whole = execution.status === 'succeeded' || execution.error_code === 'nonzero_exit';
+  const wanted = Buffer.from(expected);
+  const compared = whole ? wanted : wanted.subarray(0, bytes.length);
+  if (sha256(bytes) !== sha256(compared)) {
+    const n = bytes.findIndex((byte, index) => byte !== compared[index]);
+    return [`${stream} differs: ${bytes.length} bytes of ${wanted.length}, first at ${n}`];
+  }
+  const counted = execution[`${stream}_bytes`];
+  if (whole && counted !== wanted.length) return [`${stream}_bytes is ${counted}, not ${wanted.length}`];
+  return [];
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** What SQLite itself finds wrong with the databases in `dir`; the server must be gone. */
+export function databaseFaults(dir: string): string[] {
+  const files = readdirSync(dir).filter(
+    (name) => readFileSync(join(dir, name)).subarray(0, 15).toString() === 'SQLite format 3',
+  );
+  if (files.length === 0) return [`no database in ${dir}`];
+  return files.flatMap((name) => {
+    const database = new Database(join(dir, name), { readonly: true });
+    try {
+      const result = database.pragma('integrity_check', { simple: true });
+      return result === 'ok' ? [] : [`${name}: ${String(result)}`];
+    } finally {
+      database.close();
+    }
+  });
+}

@@ -1,0 +1,44 @@
+/** Cuts one direction of a WebSocket connection into its frames (RFC 6455 §5.2), so that faults can hit whole ones or halves. */
+export class FrameCutter {
+  #rest: Buffer = Buffer.alloc(0);
+
+  /** The frames that `chunk` completes, header and payload as they came. */
+  push(chunk: Buffer): Buffer[] {
+    this.#rest = Buffer.concat([this.#rest, chunk]);
+    const frames: Buffer[] = [];
+    for (
+      let size = frameBytes(this.#rest);
+      size !== undefined && size <= this.#rest.length;
+      size = frameBytes(this.#rest)
+    ) {
+      frames.push(this.#rest.subarray(0, size));
+      this.#rest = this.#rest.subarray(size);
+    }
+    return frames;
+  }
+}
+
+/** The length of the frame that `bytes` starts with; undefined while its header is not complete. */
+function frameBytes(bytes: Buffer): number | undefined {
+  if (bytes.length < 2) return undefined;
+  const masked = (bytes.readUInt8(1) & 0x80) === 0 ? 0 : 4;
+  const short = bytes.readUInt8(1) & 0x7f;
+  if (short < 126) return 2 + masked + short;
+  if (short === 126) return bytes.length < 4 ? undefined : 4 + masked + bytes.readUInt16BE(2);
+  return bytes.length < 10 ? undefined : 10 + masked + Number(bytes.readBigUInt64BE(2));
+}
+
+/** The payload as text, unmasked; of a data frame. */
+export function payloadText(frame: Buffer): string {
+  const masked = (frame.readUInt8(1) & 0x80) !== 0;
+  const short = frame.readUInt8(1) & 0x7f;
+  const at = short < 126 ? 2 : short === 126 ? 4 : 10;
+  if (!masked) return frame.toString('latin1', at);
+  const mask = frame.subarray(at, at + 4);
+  return Buffer.from(frame.subarray(at + 4).map((byte, n) => byte ^ (mask[n % 4] ?? 0))).toString('latin1');
+}
+
+/** Data frames only: text, binary or a continuation; not ping, pong and close. */
+export function isData(frame: Buffer): boolean {
+  return (frame.readUInt8(0) & 0x08) === 0;
+}

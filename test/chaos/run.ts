@@ -1,0 +1,202 @@
+/** One chaos run: a server, an agent, a bad network between them, and commands that must come to no harm. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MachineClient, WireExecution } from '../helpers/client.ts';
+import { isTerminal } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+import { until } from '../helpers/processes.ts';
+import { type Created, databaseFaults, faultsOf } from './check.ts';
+import { isData } from './frames.ts';
+import { makePlan, type Step, saidStep } from './plan.ts';
+import { type Direction, FaultyProxy, type Verdict } from './proxy.ts';
+import { Random } from './random.ts';
+import { makeTask, type Task } from './workload.ts';
+
+export interface ChaosResult {
+  seed: number;
+  executions: number;
+  lost: number;
+  faults: string[];
+  plan: string[];
+  /** The logs of server and agent, for a run that found something. */
+  log: string;
+}
+
+/** How long all may take to come to an end once the network and the processes are well again. */
+const SETTLE_MS = 90_000;
+
+class ChaosRun {
+  readonly #world: World;
+  readonly #proxy: FaultyProxy;
+  readonly #machine: MachineClient;
+  readonly #random: Random;
+  readonly #starts: string;
+  readonly #created: Promise<Created>[] = [];
+  readonly #away: Promise<void>[] = [];
+
+  constructor(world: World, proxy: FaultyProxy, random: Random) {
+    this.#world = world;
+    this.#proxy = proxy;
+    this.#machine = world.machine;
+    this.#random = random;
+    this.#starts = join(world.dir, 'starts');
+  }
+
+  /** Does what the plan says, then mends everything and waits until all has ended. */
+  async play(plan: readonly Step[]): Promise<Created[]> {
+    const began = performance.now();
+    for (const step of plan) {
+      await delay(Math.max(0, step.at - (performance.now() - began)));
+      if (step.do === 'create') this.#createMany(step.count);
+      else this.#away.push(this.#fault(step));
+    }
+    await Promise.all(this.#away);
+    this.#proxy.heal();
+    await this.#everythingRuns();
+    const created = await Promise.all(this.#created);
+    await until('everything has ended', () => this.#allEnded(created), SETTLE_MS, 100);
+    return created;
+  }
+
+  faults(created: readonly Created[]): Promise<string[]> {
+    return faultsOf(this.#machine, created, this.#starts);
+  }
+
+  #createMany(count: number): void {
+    for (let n = 0; n < count; n += 1) this.#created.push(this.#create(makeTask(this.#random, this.#starts)));
+  }
+
+  /** Creates it, with one Idempotency-Key for as many tries as it takes; cancels it where that is its part. */
+  async #create(task: Task): Promise<Created> {
+    const key = randomUUID();
+    const { execution_id: id } = await persistently(() =>
+      this.#machine.client.ask<WireExecution>('POST', this.#machine.path, {
+        body: task.body,
+        headers: { 'idempotency-key': key },
+        signal: AbortSignal.timeout(5_000),
+      }),
+    );
+    if (task.cancelAfterMs !== undefined) {
+      await delay(task.cancelAfterMs);
+      await persistently(() => this.#machine.cancel(id));
+    }
+    return { task, id };
+  }
+
+  async #fault(step: Exclude<Step, { do: 'create' }>): Promise<void> {
+    const { server, agent } = this.#world;
+    switch (step.do) {
+      case 'cut':
+        return this.#proxy.cut();
+      case 'freeze':
+        this.#proxy.freeze();
+        await delay(step.forMs);
+        return this.#proxy.thaw();
+      case 'delay':
+        this.#proxy.delay(step.forMs / 20);
+        await delay(step.forMs);
+        return this.#proxy.delay(0);
+      case 'truncate_to_server':
+        return this.#hit(step.nth, 'to_server', 'truncate');
+      case 'truncate_to_agent':
+        return this.#hit(step.nth, 'to_agent', 'truncate');
+      case 'cut_to_server':
+        return this.#hit(step.nth, 'to_server', 'cut');
+      case 'cut_to_agent':
+        return this.#hit(step.nth, 'to_agent', 'cut');
+      case 'repeat':
+        return this.#proxy.rule((frame) => (isData(frame) ? 'repeat' : 'pass'));
+      case 'kill_server':
+      case 'stop_server':
+        if (!server.process.running) return;
+        await server.process.end(step.do === 'kill_server' ? 'SIGKILL' : 'SIGTERM');
+        await delay(step.forMs);
+        return this.#everythingRuns();
+      case 'kill_link':
+      case 'detach_link':
+        if (!agent.link.running) return;
+        await agent.link.end(step.do === 'kill_link' ? 'SIGKILL' : 'SIGTERM');
+        await delay(step.forMs);
+        return this.#everythingRuns();
+      case 'kill_runner':
+        return this.#killRunner();
+    }
+  }
+
+  /** The `nth` data frame in this direction meets `verdict`; all others pass. */
+  #hit(nth: number, direction: Direction, verdict: Verdict): void {
+    let seen = 0;
+    this.#proxy.rule((frame, way) => {
+      if (way !== direction || !isData(frame)) return 'pass';
+      seen += 1;
+      return seen === nth + 1 ? verdict : 'pass';
+    });
+  }
+
+  #killRunner(): void {
+    try {
+      process.kill(this.#world.agent.runnerPid(), 'SIGKILL');
+    } catch {
+      // There is none just now: the last one was killed, or the link is away and so never started it.
+    }
+  }
+
+  async #everythingRuns(): Promise<void> {
+    const { server, agent } = this.#world;
+    if (!agent.link.running) agent.restart();
+    if (!server.process.running) await server.restart();
+  }
+
+  async #allEnded(created: readonly Created[]): Promise<boolean> {
+    for (const { id } of created) if (!isTerminal((await this.#machine.read(id)).status)) return false;
+    return true;
+  }
+}
+
+/** Tries until it works: the server may be away, but it comes back. */
+async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+  const until = performance.now() + SETTLE_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > until) throw error;
+      await delay(50);
+    }
+  }
+}
+
+/** Plays the plan of `seed` for about `durationMs` and says what is wrong afterwards. */
+export async function runChaos(seed: number, durationMs: number): Promise<ChaosResult> {
+  const random = new Random(seed);
+  const plan = makePlan(random, durationMs);
+  const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(saidStep), log: '' };
+  const world = await World.start({ machine: null, server: { EXECPLANE_CANCEL_GRACE_MS: '300' } });
+  let proxy: FaultyProxy | undefined;
+  try {
+    proxy = await FaultyProxy.start(world.server.port);
+    await world.join('dm-chaos', { EXECPLANE_URL: proxy.url, EXECPLANE_MAX_CONCURRENCY: '16' });
+    const run = new ChaosRun(world, proxy, random);
+    const created = await run.play(plan);
+    result.executions = created.length;
+    result.faults.push(...(await run.faults(created)));
+    for (const { id } of created) if ((await world.machine.read(id)).error_code === 'agent_lost') result.lost += 1;
+  } catch (error) {
+    result.faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  result.log = await takeDown(world, proxy, result.faults);
+  return result;
+}
+
+async function takeDown(world: World, proxy: FaultyProxy | undefined, faults: string[]): Promise<string> {
+  const say = (error: unknown) => faults.push(error instanceof Error ? error.message : String(error));
+  const stopped = world.agents.map((agent) => agent.stop().catch(say));
+  await Promise.all(stopped);
+  await world.server.stop().catch(say);
+  faults.push(...databaseFaults(world.server.dataDir));
+  const log = [world.server.log, ...world.agents.map((agent) => agent.log)].join('\n');
+  await proxy?.close();
+  await world.dispose().catch(say);
+  return log;
+}
