@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ApiFailure } from './api-failure.ts';
+import { CliError } from './cli-error.ts';
+import type { Api } from './http.ts';
+import { SseParser } from './sse.ts';
+import { type ExecutionEvent, executionPath, isEnd } from './wire.ts';
+
+/** The server says something every 15 s; a stream that is silent for longer than this is dead. */
+const SILENCE_MS = 45_000;
+/** How long the server may be away in one go before following is given up. */
+const OUTAGE_MS = 300_000;
+const FIRST_DELAY_MS = 100;
+const MAX_DELAY_MS = 5_000;
+
+/**
+ * Every event of an execution from its first to its terminal one, once and in order, as they come; a broken stream is
+ * taken up again after the last event. Throws ApiFailure, or CliError where the server stays away.
+ */
+export async function* followEvents(api: Api, machineId: string, executionId: string): AsyncGenerator<ExecutionEvent> {
+  let last = 0;
+  let failures = 0;
+  let heardAt = performance.now();
+  for (;;) {
+    try {
+      for await (const event of openStream(api, machineId, executionId, last)) {
+        if (event.sequence <= last) continue;
+        last = event.sequence;
+        failures = 0;
+        yield event;
+        if (event.type === 'lifecycle' && isEnd(event.status)) return;
+        heardAt = performance.now();
+      }
+    } catch (error) {
+      if (error instanceof ApiFailure && !error.isTransient) throw error;
+      if (performance.now() - heardAt > OUTAGE_MS) throw lost(error, machineId, executionId);
+    }
+    await delay(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** failures) * (0.5 + Math.random() / 2));
+    failures = Math.min(failures + 1, 10);
+  }
+}
+
+async function* openStream(
+  api: Api,
+  machineId: string,
+  executionId: string,
+  last: number,
+): AsyncGenerator<ExecutionEvent> {
+  const response = await api.open('GET', `${executionPath(machineId, executionId)}/events`, {
+    query: { encoding: 'base64' },
+    headers: { accept: 'text/event-stream', ...(last > 0 ? { 'last-event-id': String(last) } : {}) },
+    attempts: 1,
+  });
+  response.setEncoding('utf8');
+  const stopWatching = endWhenSilent(response);
+  const parser = new SseParser();
+  try {
+    for await (const text of response as AsyncIterable<string>) {
+      for (const data of parser.push(text)) yield JSON.parse(data) as ExecutionEvent;
+    }
+  } finally {
+    stopWatching();
+    response.destroy();
+  }
+}
+
+/** A reader of ours that is slow stops the socket's clock as well, so silence is measured on the socket itself. */
+function endWhenSilent(response: IncomingMessage): () => void {
+  const { socket } = response;
+  const silent = () => response.destroy(new Error('the event stream fell silent'));
+  socket.setTimeout(SILENCE_MS, silent);
+  return () => {
+    socket.setTimeout(0);
+    socket.off('timeout', silent);
+  };
+}
+
+function lost(cause: unknown, machineId: string, executionId: string): CliError {
+  return new CliError(`the server is away for too long: ${(cause as Error).message}`, {
+    cause,
+    hint: `The command may still run. Take it up again with "execplane executions logs -f ${machineId} ${executionId}".`,
+  });
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
+import { apiOf, clientCommand, groupCommand } from './client-command.ts';
+import type { Api } from './http.ts';
+import { addListOptions, type ListOptions, printList } from './list.ts';
+import { printFields, printJson } from './print.ts';
+import type { JoinToken, Machine } from './wire.ts';
+
+/** `execplane machines …`. */
+export function machinesCommand(): Command {
+  return groupCommand('machines', 'The machines that commands run on.', [create(), list(), show(), remove(), rotate()]);
+}
+
+function create(): Command {
+  return clientCommand(
+    'create [MACHINE]',
+    'Make a join token with which a new machine enrols, and say how to start its agent.',
+    '  execplane machines create dm-web-1\n  execplane machines create --json',
+  )
+    .option('--json', 'print the join token as JSON')
+    .action(async (machine: string | undefined, flags: { json?: true }) => {
+      const api = apiOf(flags);
+      const machineId = machine ?? `dm-${randomBytes(5).toString('hex')}`;
+      await printToken(api, machineId, flags.json === true, 'On the new machine:');
+    });
+}
+
+function list(): Command {
+  return addListOptions(
+    clientCommand('ls', 'List machines.', '  execplane machines ls\n  execplane machines ls --json'),
+  ).action(async (flags: ListOptions) => {
+    await printList<Machine>(apiOf(flags), '/v1/machines', flags, {
+      none: 'No machines yet: "execplane machines create" adds one.',
+      columns: [
+        { title: 'MACHINE', value: (machine) => machine.machine_id },
+        { title: 'PHASE', value: ({ status }) => status.phase },
+        { title: 'REASON', value: ({ status }) => status.reason },
+        { title: 'VCPU', value: ({ vcpu }) => vcpu },
+        { title: 'MEMORY', value: ({ memory_mib }) => `${memory_mib} MiB` },
+        { title: 'STORAGE', value: ({ storage_gib }) => `${storage_gib} GiB` },
+        { title: 'LAST SEEN', value: ({ status }) => status.last_progress_at },
+      ],
+    });
+  });
+}
+
+function show(): Command {
+  return clientCommand('show <MACHINE>', 'Show a machine.', '  execplane machines show dm-web-1')
+    .option('--json', 'print the machine as JSON')
+    .action(async (machine: string, flags: { json?: true }) => {
+      const found = await apiOf(flags).json<Machine>('GET', `/v1/machines/${encodeURIComponent(machine)}`);
+      if (flags.json) printJson(found);
+      else printFields({ ...found, ...found.status, status: undefined });
+    });
+}
+
+function remove(): Command {
+  return clientCommand(
+    'rm <MACHINE>',
+    'Remove a machine for good: ends what runs there; its id cannot be used again.',
+    '  execplane machines rm dm-web-1',
+  )
+    .option('--json', 'print the removed machine as JSON')
+    .action(async (machine: string, flags: { json?: true }) => {
+      const removed = await apiOf(flags).json<Machine>('DELETE', `/v1/machines/${encodeURIComponent(machine)}`);
+      if (flags.json) printJson(removed);
+      else process.stdout.write(`${removed.machine_id} is removed.\n`);
+    });
+}
+
+function rotate(): Command {
+  return clientCommand(
+    'rotate <MACHINE>',
+    'Make a join token with which a machine that exists gets a new credential; the old one dies when it is used.',
+    '  execplane machines rotate dm-web-1',
+  )
+    .option('--json', 'print the join token as JSON')
+    .action(async (machine: string, flags: { json?: true }) => {
+      const api = apiOf(flags);
+      await api.json<Machine>('GET', `/v1/machines/${encodeURIComponent(machine)}`);
+      const steps = 'On the machine, with its agent stopped and credential.json removed from its directory:';
+      await printToken(api, machine, flags.json === true, steps);
+    });
+}
+
+async function printToken(api: Api, machineId: string, json: boolean, steps: string): Promise<void> {
+  const made = await api.json<JoinToken>('POST', '/v1/join-tokens', { body: { machine_id: machineId } });
+  if (json) {
+    printJson(made);
+    return;
+  }
+  process.stdout.write(
+    `${machineId} can enrol until ${made.expires_at}, once. ${steps}\n\n  EXECPLANE_URL=${api.url.origin} EXECPLANE_JOIN_TOKEN=${made.token ?? '(lost on the way: make another)'} execplane agent\n`,
+  );
+}

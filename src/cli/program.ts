@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { CliError } from './cli-error.ts';
+import { expectReadersToLeave, ReaderGoneError } from './output.ts';
+
+interface Entry {
+  name: string;
+  summary: string;
+  load: () => Promise<() => Command | Promise<Command>>;
+}
+
+/** Every command, each in a file that is loaded only when it is the one asked for. */
+const COMMANDS: readonly Entry[] = [
+  {
+    name: 'up',
+    summary: 'run a server, and an agent for this machine',
+    load: async () => (await import('./up.ts')).upCommand,
+  },
+  { name: 'server', summary: 'run the control plane', load: async () => (await import('./server.ts')).serverCommand },
+  {
+    name: 'agent',
+    summary: 'run the agent of this machine',
+    load: async () => (await import('./agent.ts')).agentCommand,
+  },
+  { name: 'exec', summary: 'run a command on a machine', load: async () => (await import('./exec.ts')).execCommand },
+  {
+    name: 'machines',
+    summary: 'add, list and remove machines',
+    load: async () => (await import('./machines.ts')).machinesCommand,
+  },
+  {
+    name: 'executions',
+    summary: 'look at what ran and what runs',
+    load: async () => (await import('./executions.ts')).executionsCommand,
+  },
+  { name: 'keys', summary: 'API keys', load: async () => (await import('./keys.ts')).keysCommand },
+  {
+    name: 'tokens',
+    summary: 'join tokens, with which agents enrol',
+    load: async () => (await import('./tokens.ts')).tokensCommand,
+  },
+  { name: 'audit', summary: 'who did what', load: async () => (await import('./audit.ts')).auditCommand },
+  {
+    name: 'status',
+    summary: 'whether the server is well, and its machines',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  {
+    name: 'login',
+    summary: 'keep a server and a key for this user',
+    load: async () => (await import('./login.ts')).loginCommand,
+  },
+  {
+    name: 'completion',
+    summary: 'print a completion script for your shell',
+    load: async () => (await import('./completion.ts')).completionCommand,
+  },
+];
+
+export const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
+
+const EXAMPLES = `
+Examples:
+  execplane up                                  server and agent on this machine
+  execplane machines ls                         the machines and whether they are connected
+  execplane exec dm-web-1 -- uname -a           run a command there
+  execplane executions logs -f dm-web-1 ID      follow what another command prints
+
+Every setting is an environment variable with a flag of the same name: EXECPLANE_DATA_DIR is --data-dir.`;
+
+/** Runs the CLI with these arguments; failures are told on stderr and in the exit code (2: wrong usage or setting). */
+export async function run(args: readonly string[]): Promise<void> {
+  expectReadersToLeave();
+  try {
+    const program = await buildProgram(args[0]);
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+/** The program with the one command that is asked for; the others are there for `--help`. */
+async function buildProgram(asked: string | undefined): Promise<Command> {
+  const program = new Command('execplane')
+    .description('Run commands on your machines over HTTP, with results you can trust.')
+    .version(packageVersion(), '-V, --version')
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('(see --help)')
+    .exitOverride();
+  for (const { name, summary, load } of COMMANDS) {
+    const command = name === asked ? await (await load())() : new Command(name);
+    program.addCommand(command.summary(summary));
+    inheritSettings(program, command);
+  }
+  return program;
+}
+
+/** Commander hands these down only to what it makes itself. */
+function inheritSettings(parent: Command, command: Command): void {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inheritSettings(command, child);
+}
+
+function packageVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+function report(error: unknown): number {
+  // Commander has said it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof ReaderGoneError) return 0;
+  if (!(error instanceof Error)) throw error;
+  process.stderr.write(`execplane: ${error.message}\n`);
+  if (error instanceof CliError && error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+  return 'exitCode' in error && typeof error.exitCode === 'number' ? error.exitCode : 1;
+}

@@ -1,0 +1,89 @@
+import { CliError } from './cli-error.ts';
+import { EXECPLANE_FAILED, exitCodeOf, needsExplaining } from './exit-code.ts';
+import { followEvents } from './follow-events.ts';
+import { forwardStdin, hasStdin } from './forward-stdin.ts';
+import type { Api } from './http.ts';
+import { Interruption } from './interruption.ts';
+import { ReaderGoneError, writeOutput } from './output.ts';
+import { printJson } from './print.ts';
+import { type Execution, type ExecutionEvent, executionPath, isEnd } from './wire.ts';
+
+/** The body of a create, as far as flags set it. */
+export interface ExecRequest {
+  command: string[];
+  cwd?: string;
+  env?: Record<string, string>;
+  timeout_ms?: number;
+  user?: string;
+}
+
+interface Mode {
+  /** Forward stdin, where there is one. */
+  stdin: boolean;
+  json: boolean;
+}
+
+/** As a shell reports a writer that was ended by SIGPIPE. */
+const READER_GONE = 141;
+
+/** Runs a command to its end, with this process's streams as its own. Returns the exit code; failures of ours are told here. */
+export async function runExec(api: Api, machineId: string, request: ExecRequest, mode: Mode): Promise<number> {
+  const interruption = new Interruption();
+  try {
+    const forwards = mode.stdin && hasStdin();
+    const body = { ...request, ...(forwards ? { stdin_open: true } : {}) };
+    const execution = await api.json<Execution>('POST', executionPath(machineId), { body });
+    const cancel = () => api.json<Execution>('DELETE', executionPath(machineId, execution.execution_id));
+    interruption.arm(cancel);
+    const end = await untilEnd(api, execution, { forwards, quiet: mode.json }, cancel);
+    if (mode.json) printJson(await api.json('GET', executionPath(machineId, execution.execution_id)));
+    return interruption.exitCode ?? explain(end, mode.json);
+  } catch (error) {
+    if (error instanceof ReaderGoneError) return READER_GONE;
+    if (!(error instanceof Error)) throw error;
+    process.stderr.write(`execplane: ${error.message}\n`);
+    if (error instanceof CliError && error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+    return interruption.exitCode ?? EXECPLANE_FAILED;
+  } finally {
+    interruption.dispose();
+  }
+}
+
+/** Passes the streams on until the terminal event, and returns that. */
+async function untilEnd(
+  api: Api,
+  { machine_id: machineId, execution_id: executionId }: Execution,
+  { forwards, quiet }: { forwards: boolean; quiet: boolean },
+  cancel: () => Promise<unknown>,
+): Promise<ExecutionEvent> {
+  const ended = new AbortController();
+  try {
+    for await (const event of followEvents(api, machineId, executionId)) {
+      if (event.type !== 'lifecycle') {
+        if (!quiet) await writeOutput(event.type, Buffer.from(event.chunk ?? '', 'base64'));
+      } else if (isEnd(event.status)) return event;
+      else if (event.status === 'running' && forwards) {
+        // It comes once in a log.
+        forwardStdin(api, machineId, executionId, ended.signal).catch(tellStdinFailure);
+      }
+    }
+  } catch (error) {
+    // Nobody reads what the command prints: as in a shell's pipeline, that ends it.
+    if (error instanceof ReaderGoneError) await cancel();
+    throw error;
+  } finally {
+    ended.abort();
+  }
+  throw new CliError('the event log ended without an end.');
+}
+
+function tellStdinFailure(error: Error): void {
+  process.stderr.write(`execplane: stdin is no longer forwarded: ${error.message}\n`);
+}
+
+function explain(end: ExecutionEvent, quiet: boolean): number {
+  if (!quiet && needsExplaining(end)) {
+    process.stderr.write(`execplane: ${end.error_message ?? end.error_code}\n`);
+  }
+  return exitCodeOf(end);
+}
