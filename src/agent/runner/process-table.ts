@@ -60,7 +60,7 @@ export function carriesMarker(pid: number, variable: string): boolean {
       .split(' ')
       .includes(variable);
   const environ = read(`/proc/${pid}/environ`);
-  return environ !== undefined && environ.split('\0').includes(variable);
+  return environ?.split('\0').includes(variable) ?? false;
 }
 
 /** `sess` means something else on BSDs, so there the process group has to stand for the session. */

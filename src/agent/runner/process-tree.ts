@@ -4,6 +4,7 @@
  * death of a runner. A process that leaves its session, its parent and its environment all at once escapes it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { killExecutionCgroup } from './cgroup-place.ts';
 import { bootId, carriesMarker, type ProcessRow, processRow, processTable } from './process-table.ts';
 
 /** One process, for certain: numbers are used again, also over a reboot. */
@@ -24,7 +25,9 @@ export interface Tree {
   sessionIsOurs?: boolean;
 }
 
-const FIRST_WAIT_MS = 1;
+/** A walk over the process table can miss what forks just then, so one look that finds nothing proves little. */
+const QUIET_LOOKS = 4;
+const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 100;
 
 /** The identity of a running process (or zombie); `undefined` when there is none of this number. */
@@ -45,21 +48,24 @@ export function treeAlive(tree: Tree): boolean {
   return findTree(tree).length > 0;
 }
 
-/** SIGKILL to everything of the tree, again until nothing is left; settles then, or once `signal` aborts. */
-export async function killProcessTree(tree: Tree, signal?: AbortSignal): Promise<void> {
+/** SIGKILL to everything of the tree, again until nothing is left of it; settles then. */
+export async function killProcessTree(tree: Tree): Promise<void> {
   let waitMs = FIRST_WAIT_MS;
-  while (signal?.aborted !== true) {
+  for (let quiet = 0; quiet < QUIET_LOOKS; ) {
     const members = freeze(tree);
-    if (members.size === 0) return;
     for (const member of members.values()) send(member, 'SIGKILL');
+    if (members.size === 0) quiet++;
+    else quiet = 0;
     await sleep(waitMs);
-    waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    waitMs = quiet > 0 ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
   }
 }
 
 /** Kills what remains of an execution whose runner is dead; settles when nothing is left of it. */
 export async function killMarked(executionId: string, identity?: ProcessIdentity): Promise<void> {
-  await killProcessTree({ executionId, main: identity });
+  const tree = { executionId, main: identity };
+  for (const row of findTree(tree)) killExecutionCgroup(row.pid); // takes along what has shed its marks
+  await killProcessTree(tree);
 }
 
 /** Stops every member, so that none forks behind our back or leaves orphans, until no new one turns up. */

@@ -2,18 +2,9 @@
  * One cgroup (v2) for each running command, where this process may make them: then nothing the command starts can leave
  * its tree, whatever it forks, and one write kills it all. Directories are pooled, as one costs more than a process start.
  */
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
-import { join, relative } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cgroupOf } from '../cgroup-place.ts';
 import { isAlive, processIdentity } from '../process-tree.ts';
 
 /** Empty directories kept for later. */
@@ -97,7 +88,7 @@ export class CgroupPool {
 
 /** A pool below this process's own cgroup; `undefined` where the system or its permissions have none for us. */
 export function openCgroupPool(): CgroupPool | undefined {
-  const own = ownCgroup();
+  const own = cgroupOf('self')?.directory;
   const self = processIdentity(process.pid);
   if (!own || !self) return undefined;
   try {
@@ -110,22 +101,6 @@ export function openCgroupPool(): CgroupPool | undefined {
     // Not ours to write in: the process table has to do (process-tree.ts).
   }
   return undefined;
-}
-
-/** The directory of the cgroup v2 that this process is in; `undefined` where there is none to see. */
-function ownCgroup(): string | undefined {
-  try {
-    const path = /^0::(\/.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
-    const mount = readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .map((line) => /^\d+ \d+ \S+ (\S+) (\S+) .* - cgroup2 /.exec(line))
-      .find((found) => found !== null);
-    if (path === undefined || mount?.[1] === undefined || mount[2] === undefined) return undefined;
-    const below = relative(mount[1], path);
-    return below.startsWith('..') ? undefined : join(mount[2], below);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Removes the empty leftovers of processes that are no more. */

@@ -1,6 +1,7 @@
 /** The way to a spawner: the native one where its program is at hand and works, else the one of Node. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { openCgroupPool } from './cgroups.ts';
 import { startNativeSpawner } from './native.ts';
 import { startNodeSpawner } from './node.ts';
 import type { Spawner, SpawnerEvents } from './spawner.ts';
@@ -11,19 +12,27 @@ export interface SpawnerOptions {
   events: SpawnerEvents;
   /** A directory of the caller's for what the Node spawner has to put into files. */
   scratchDir: string;
+  /** `false`: process trees are followed by the process table, even where cgroups could be had. */
+  cgroups?: boolean;
 }
 
 /** Starts a spawner; it is ready when this settles. */
-export async function startSpawner({ kind = 'auto', events, scratchDir }: SpawnerOptions): Promise<Spawner> {
-  if (kind === 'node') return startNodeSpawner(events, scratchDir);
-  const binary = nativeBinary();
-  if (kind === 'native') return startNativeSpawner(binary, events);
-  if (!existsSync(binary)) return startNodeSpawner(events, scratchDir);
-  try {
-    return await startNativeSpawner(binary, events);
-  } catch {
-    return startNodeSpawner(events, scratchDir);
+export async function startSpawner({
+  kind = 'auto',
+  events,
+  scratchDir,
+  cgroups = true,
+}: SpawnerOptions): Promise<Spawner> {
+  if (kind === 'native' || (kind === 'auto' && existsSync(nativeBinary()))) {
+    const pool = cgroups ? openCgroupPool() : undefined;
+    try {
+      return await startNativeSpawner(nativeBinary(), events, pool);
+    } catch (error) {
+      pool?.close();
+      if (kind === 'native') throw error;
+    }
   }
+  return startNodeSpawner(events, scratchDir);
 }
 
 /** Where the program for this platform would be; src/ and dist/ are equally deep in the package. */

@@ -3,7 +3,7 @@ import { type ChildProcessByStdio, spawn as startProcess } from 'node:child_proc
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { getSystemErrorName } from 'node:util';
-import { type CgroupPool, openCgroupPool } from './cgroups.ts';
+import type { CgroupPool } from './cgroups.ts';
 import {
   EVENT,
   type EventFrame,
@@ -32,7 +32,11 @@ interface Entry {
 }
 
 /** Starts the program and waits until it answers; rejects where it can't be run or does not. */
-export async function startNativeSpawner(binary: string, events: SpawnerEvents): Promise<Spawner> {
+export async function startNativeSpawner(
+  binary: string,
+  events: SpawnerEvents,
+  cgroups: CgroupPool | undefined,
+): Promise<Spawner> {
   const program = startProcess(binary, [], { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', env: {}, detached: true });
   const failed = once(program, 'exit').then(([code, signal]) => {
     throw new Error(`the spawner ended at once (${code ?? signal})`);
@@ -48,7 +52,7 @@ export async function startNativeSpawner(binary: string, events: SpawnerEvents):
     program.kill('SIGKILL');
     throw new Error(`the native spawner does not work here: ${binary}`, { cause });
   }
-  return new NativeSpawner(program, events);
+  return new NativeSpawner(program, events, cgroups);
 }
 
 class NativeSpawner implements Spawner {
@@ -56,7 +60,7 @@ class NativeSpawner implements Spawner {
   readonly #program: Program;
   readonly #events: SpawnerEvents;
   readonly #entries = new Map<number, Entry>();
-  readonly #cgroups: CgroupPool | undefined = openCgroupPool();
+  readonly #cgroups: CgroupPool | undefined;
   readonly #reader = new FrameReader();
   /** Commands of this turn, written together. */
   #pending: Buffer[] = [];
@@ -64,7 +68,8 @@ class NativeSpawner implements Spawner {
   #closing = false;
   #lastWords = '';
 
-  constructor(program: Program, events: SpawnerEvents) {
+  constructor(program: Program, events: SpawnerEvents, cgroups: CgroupPool | undefined) {
+    this.#cgroups = cgroups;
     this.#program = program;
     this.#events = events;
     program.stdout.on('data', (chunk: Buffer) => this.#reader.push(chunk, this.#receive));

@@ -1,4 +1,196 @@
-import type { Spawner, SpawnerEvents } from './spawner.ts';
-export async function startNodeSpawner(events: SpawnerEvents, scratchDir: string): Promise<Spawner> {
-  throw new Error(String(events) + scratchDir);
+/**
+ * The spawner for platforms without a native one, over Node's child_process. Its limits:
+ *  - stdin is a socket, so a command can't open /dev/stdin again by path;
+ *  - death by a real-time signal looks like exit 0;
+ *  - descriptors that this process inherited without close-on-exec go on to the commands;
+ *  - an identity gets no supplementary groups, and a working directory that only we may enter;
+ *  - a process that leaves session, parent and environment all at once escapes `killTree`;
+ *  - when this process is killed, commands run on, and get SIGPIPE at their next output;
+ *  - each start costs a fork of this whole process.
+ */
+import { type ChildProcess, spawn as startProcess } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { type Fifo, FifoSource } from './fifos.ts';
+import { errnoOf, lookUp } from './lookup.ts';
+import { mainHasEnded } from './main-process.ts';
+import { NodeOutput } from './node-output.ts';
+import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage } from './spawner.ts';
+import { ProcessTree } from './tree.ts';
+
+const COUNT_EVERY_MS = 1000;
+
+interface Entry {
+  child: ChildProcess;
+  outputs: readonly [NodeOutput, NodeOutput];
+  tree: ProcessTree;
+  stdinTaken: number;
+  countedAt: number;
+  end?: { exitCode: number } | { signal: number };
+  reported: boolean;
+}
+
+/** Makes its first pipes; throws where mkfifo(1) does not work. */
+export function startNodeSpawner(events: SpawnerEvents, scratchDir: string): Spawner {
+  return new NodeSpawner(events, new FifoSource(scratchDir));
+}
+
+class NodeSpawner implements Spawner {
+  readonly kind = 'node';
+  readonly #events: SpawnerEvents;
+  readonly #fifos: FifoSource;
+  readonly #entries = new Map<number, Entry>();
+  /** Streams that may still be open, of commands that are over as well. */
+  readonly #outputs = new Set<NodeOutput>();
+
+  constructor(events: SpawnerEvents, fifos: FifoSource) {
+    this.#events = events;
+    this.#fifos = fifos;
+  }
+
+  spawn(request: SpawnRequest): void {
+    const found = lookUp(request);
+    if (!found.ok) {
+      this.#fail(request.handle, found.stage, found.errno);
+      return;
+    }
+    let pipes: [Fifo, Fifo] | undefined;
+    try {
+      pipes = [this.#fifos.take(request.identity), this.#fifos.take(request.identity)];
+      const child = startProcess(found.file, request.argv.slice(1), {
+        ...(request.argv[0] === undefined ? {} : { argv0: request.argv[0] }),
+        ...(request.identity ? { uid: request.identity.uid, gid: request.identity.gid } : {}),
+        env: request.env,
+        cwd: request.cwd,
+        detached: true,
+        stdio: [request.stdin === 'pipe' ? 'pipe' : 'ignore', pipes[0].write, pipes[1].write],
+      });
+      this.#adopt(request, child, pipes);
+    } catch (error) {
+      this.#fail(request.handle, pipes ? 'exec' : 'fork', errnoOf(error));
+    } finally {
+      for (const pipe of pipes ?? []) closeSync(pipe.write);
+    }
+  }
+
+  writeStdin(handle: number, bytes: Buffer, end: boolean): void {
+    const entry = this.#entries.get(handle);
+    const stdin = entry?.child.stdin;
+    if (!entry || !stdin?.writable) return;
+    const taken = (): void => {
+      entry.stdinTaken += bytes.length;
+      if (!entry.reported && !stdin.destroyed) this.#events.stdinTaken(handle, entry.stdinTaken, false);
+    };
+    if (bytes.length > 0) stdin.write(bytes, (error) => (error ? undefined : taken()));
+    if (end) stdin.end();
+  }
+
+  signal(handle: number, signal: number): boolean {
+    const entry = this.#entries.get(handle);
+    const pid = entry?.child.pid;
+    if (!entry || pid === undefined || entry.end || mainHasEnded(pid)) return false;
+    try {
+      return process.kill(-pid, signal);
+    } catch {
+      return false;
+    }
+  }
+
+  async killTree(handle: number): Promise<void> {
+    await this.#entries.get(handle)?.tree.kill();
+  }
+
+  async treeAlive(handle: number): Promise<boolean> {
+    const entry = this.#entries.get(handle);
+    return entry !== undefined && (!entry.end || entry.tree.alive());
+  }
+
+  pause(handle: number): void {
+    const entry = this.#entries.get(handle);
+    if (entry && !entry.reported) for (const output of entry.outputs) output.pause();
+  }
+
+  resume(handle: number): void {
+    const entry = this.#entries.get(handle);
+    if (!entry) return;
+    for (const output of entry.outputs) output.resume();
+    setImmediate(() => this.#finish(handle, entry));
+  }
+
+  release(handle: number): void {
+    const entry = this.#entries.get(handle);
+    if (!entry) return;
+    this.#entries.delete(handle);
+    entry.reported = true;
+    for (const output of entry.outputs) output.resume();
+    entry.child.stdin?.destroy();
+    entry.tree.release();
+  }
+
+  async close(): Promise<void> {
+    const running = [...this.#entries.values()].filter((entry) => !entry.end);
+    await Promise.all(running.map((entry) => entry.tree.kill()));
+    for (const handle of [...this.#entries.keys()]) this.release(handle);
+    for (const output of this.#outputs) output.leaveToOthers();
+    this.#fifos.close();
+  }
+
+  #fail(handle: number, stage: SpawnStage, errno: string): void {
+    setImmediate(() => this.#events.failed(handle, stage, errno));
+  }
+
+  #adopt(request: SpawnRequest, child: ChildProcess, pipes: readonly [Fifo, Fifo]): void {
+    const { handle } = request;
+    const output = (index: 0 | 1, stream: 'stdout' | 'stderr'): NodeOutput => {
+      const made: NodeOutput = new NodeOutput(pipes[index], request.keepBytes, {
+        hand: (bytes) => this.#events.output(handle, stream, bytes),
+        dropped: () => this.#count(handle, entry),
+        closed: () => this.#outputs.delete(made),
+      });
+      this.#outputs.add(made);
+      return made;
+    };
+    const outputs = [output(0, 'stdout'), output(1, 'stderr')] as const;
+    const tree = new ProcessTree(request.executionId);
+    const entry: Entry = { child, outputs, tree, stdinTaken: 0, countedAt: 0, reported: false };
+    this.#entries.set(handle, entry);
+    this.#listen(handle, entry);
+  }
+
+  #listen(handle: number, entry: Entry): void {
+    const { child } = entry;
+    child.once('spawn', () => {
+      entry.tree.started(child.pid ?? 0, false);
+      this.#events.started(handle, child.pid ?? 0);
+    });
+    child.on('error', (error) => {
+      if (child.pid !== undefined || !this.#entries.has(handle)) return;
+      this.release(handle);
+      this.#events.failed(handle, 'exec', errnoOf(error));
+    });
+    child.once('exit', (code, signal) => {
+      entry.end = signal === null ? { exitCode: code ?? 0 } : { signal: constants.signals[signal] };
+      this.#finish(handle, entry);
+    });
+    child.stdin?.on('error', () => {}); // nobody reads it any more: `close` follows
+    child.stdin?.once('close', () => {
+      if (!entry.reported) this.#events.stdinTaken(handle, entry.stdinTaken, true);
+    });
+  }
+
+  #count(handle: number, entry: Entry): void {
+    const now = performance.now();
+    if (entry.reported || now - entry.countedAt < COUNT_EVERY_MS) return;
+    entry.countedAt = now;
+    this.#events.counted(handle, entry.outputs[0].total, entry.outputs[1].total);
+  }
+
+  /** Reports the end once all that was written before it has been handed over. */
+  #finish(handle: number, entry: Entry): void {
+    if (!entry.end || entry.reported || entry.outputs.some((output) => output.paused)) return;
+    for (const output of entry.outputs) output.finish();
+    entry.reported = true;
+    const [stdout, stderr] = entry.outputs;
+    this.#events.exited(handle, { ...entry.end, stdoutBytes: stdout.total, stderrBytes: stderr.total });
+  }
 }

@@ -45,8 +45,8 @@ export class ProcessTree {
   /** Nothing more is asked of it; a kill under way is finished. */
   release(): void {
     this.#decided();
-    if (this.#killing) void this.#killing.then(() => this.#dropCgroup());
-    else this.#dropCgroup();
+    if (this.#killing === undefined) this.#dropCgroup();
+    else void this.#killing.then(() => this.#dropCgroup());
   }
 
   #decided(): void {

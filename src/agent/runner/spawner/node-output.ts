@@ -1,0 +1,111 @@
+/** One output stream of a command in the Node spawner: handed over up to a cap, counted past it, drained after the end. */
+import { spawn } from 'node:child_process';
+import { closeSync, readSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Fifo } from './fifos.ts';
+import { errnoOf } from './lookup.ts';
+
+const READ_BYTES = 65_536;
+/** A pipe holds no more than this, unless its program is privileged (/proc/sys/fs/pipe-max-size). */
+const MAX_PIPE_BYTES = 1_048_576;
+
+export interface OutputListener {
+  hand(bytes: Buffer): void;
+  /** Bytes came that are counted only. */
+  dropped(): void;
+  /** Everybody has closed it. */
+  closed(): void;
+}
+
+export class NodeOutput {
+  total = 0;
+  readonly #fifo: Fifo;
+  readonly #socket: Socket;
+  readonly #keepBytes: number;
+  readonly #listener: OutputListener;
+  #kept = 0;
+  #ended = false;
+  #paused = false;
+  #readable = true;
+  #closed = false;
+
+  constructor(fifo: Fifo, keepBytes: number, listener: OutputListener) {
+    this.#fifo = fifo;
+    this.#keepBytes = keepBytes;
+    this.#listener = listener;
+    this.#socket = new Socket({ fd: fifo.read, readable: true, writable: false });
+    this.#socket.on('data', (bytes: Buffer) => this.#take(bytes));
+    this.#socket.on('error', () => {}); // `close` follows
+    this.#socket.on('end', () => {
+      this.#readable = false; // its descriptor is closed before `close` comes, and may be somebody else's by then
+    });
+    this.#socket.on('close', () => this.#close());
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  /** Hands over what is in the pipe now, and throws away what comes later. */
+  finish(): void {
+    let left = MAX_PIPE_BYTES;
+    while (left > 0 && this.#readable) {
+      const bytes = Buffer.allocUnsafe(READ_BYTES);
+      const count = this.#readNow(bytes);
+      if (count === 0) break;
+      left -= count;
+      this.#take(bytes.subarray(0, count));
+    }
+    this.#ended = true;
+    this.resume();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Leaves the pipe to a process of its own, which reads it to its end. */
+  leaveToOthers(): void {
+    if (this.#closed) return;
+    const stdio = [this.#fifo.readBlocking, 'ignore', 'ignore'] as const;
+    const drain = spawn('cat', [], { stdio: [...stdio], cwd: '/', env: { PATH: '/bin:/usr/bin' }, detached: true });
+    drain.on('error', () => {});
+    drain.unref();
+    this.#socket.destroy();
+    this.#close();
+  }
+
+  #take(bytes: Buffer): void {
+    if (this.#ended) return;
+    this.total += bytes.length;
+    const wanted = this.#keepBytes - this.#kept;
+    const kept = bytes.length > wanted ? bytes.subarray(0, wanted) : bytes;
+    this.#kept += kept.length;
+    if (kept.length > 0) this.#listener.hand(kept);
+    if (kept.length < bytes.length) this.#listener.dropped();
+  }
+
+  /** 0: nothing there, or the end. */
+  #readNow(bytes: Buffer): number {
+    try {
+      return readSync(this.#fifo.read, bytes);
+    } catch (error) {
+      if (errnoOf(error) === 'EAGAIN') return 0;
+      throw error;
+    }
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#readable = false;
+    closeSync(this.#fifo.readBlocking);
+    this.#listener.closed();
+  }
+}
