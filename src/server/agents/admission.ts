@@ -1,0 +1,31 @@
+/** Admission: so many arrivals are worked on at a time, the others wait in a bounded line (fault matrix, line 17). */
+export class Admission {
+  readonly #limit: number;
+  readonly #lineLimit: number;
+  readonly #line: (() => void)[] = [];
+  #inside = 0;
+
+  /** `limit` at a time, `lineLimit` more may wait. */
+  constructor(limit: number, lineLimit: number) {
+    this.#limit = limit;
+    this.#lineLimit = lineLimit;
+  }
+
+  /** Runs `work` when its turn comes; `refused` where the line is full. */
+  async run(work: () => Promise<void>): Promise<'done' | 'refused'> {
+    if (this.#inside >= this.#limit) {
+      if (this.#line.length >= this.#lineLimit) return 'refused';
+      await new Promise<void>((resolve) => this.#line.push(resolve));
+    } else {
+      this.#inside += 1;
+    }
+    try {
+      await work();
+    } finally {
+      const next = this.#line.shift();
+      if (next === undefined) this.#inside -= 1;
+      else next();
+    }
+    return 'done';
+  }
+}

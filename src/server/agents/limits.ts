@@ -1,0 +1,33 @@
+/** What one agent, and all of them together, may take of the server (docs/PROTOCOL.md, "Limits and windows"). */
+export const AGENT_LIMITS = {
+  /** Largest message: a hello with 100,000 held executions of ordinary id length. */
+  messageBytes: 16 * 1024 * 1024,
+  /** Largest message of records. */
+  recordsBytes: 1024 * 1024,
+  /** Control frames and pings an agent may send: sustained, and at once. */
+  framesPerSecond: 1000,
+  frameBurst: 2000,
+  /** What the welcome grants: bytes of records sent and not acknowledged, in all and per execution. */
+  windowBytes: 4 * 1024 * 1024,
+  executionWindowBytes: 1024 * 1024,
+  /** Bytes of records that wait for the store before the socket is no longer read: per agent, and of all agents. */
+  unwrittenBytes: 1024 * 1024,
+  unwrittenBytesOfAll: 64 * 1024 * 1024,
+  /** One appendReports takes at most this. */
+  batchRecords: 1000,
+  batchBytes: 1024 * 1024,
+  /** Unsent bytes above which no further start is sent, and below which sending goes on. */
+  unsentHigh: 4 * 1024 * 1024,
+  unsentLow: 1024 * 1024,
+  /** Executions claimed, or woken, in one transaction. */
+  claimBatch: 32,
+  wakeBatch: 500,
+  /** Agents reconciled at a time, and in line for it. */
+  reconciling: 32,
+  reconcileLine: 50_000,
+  /** Live stdin on its way to one execution, and in one frame. */
+  stdinInFlight: 256 * 1024,
+  stdinPiece: 64 * 1024,
+  /** Requests that may wait to write the stdin of one execution. */
+  stdinLine: 16,
+} as const;

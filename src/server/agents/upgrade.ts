@@ -1,0 +1,86 @@
+/** The door for agents: an HTTP upgrade with a credential becomes a connection, or a plain HTTP refusal. */
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { AGENT_PATHS } from '../../core/protocol.ts';
+import { type Machine, type Store, StoreUnavailableError } from '../../store/store.ts';
+import { AGENT_LIMITS } from './limits.ts';
+
+/** How long a closing link may take over its closing handshake, in ms. */
+const CLOSE_TIMEOUT_MS = 5000;
+const WEBSOCKET_OPTIONS = {
+  noServer: true,
+  clientTracking: false,
+  perMessageDeflate: false,
+  maxPayload: AGENT_LIMITS.messageBytes,
+  closeTimeout: CLOSE_TIMEOUT_MS,
+};
+const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
+
+export interface UpgradeDeps {
+  store: Pick<Store, 'findMachineByCredential'>;
+  log: Pick<Logger, 'info' | 'error'>;
+  /** Whether the server takes links now. */
+  open: () => boolean;
+  connected: (link: { ws: WebSocket; socket: Socket; machine: Machine; credentialHash: Buffer }) => void;
+}
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** What to call for each `upgrade` event of the HTTP server. Never throws; refuses what is not an agent's. */
+export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
+  const server = new WebSocketServer(WEBSOCKET_OPTIONS);
+  return (request, socket, head) => {
+    const hangUp = (): void => void socket.destroy();
+    socket.on('error', hangUp);
+    authenticate(deps, request).then(
+      (answer) => {
+        if (socket.destroyed) return;
+        if ('refusal' in answer) {
+          refuse(socket, answer.refusal);
+          return;
+        }
+        socket.off('error', hangUp);
+        server.handleUpgrade(request, socket, head, (ws) => {
+          deps.connected({ ws, socket: socket as Socket, machine: answer.machine, credentialHash: answer.hash });
+        });
+      },
+      (cause: unknown) => {
+        deps.log.error({ err: cause }, 'an agent could not be let in');
+        refuse(socket, '500 Internal Server Error');
+      },
+    );
+  };
+}
+
+/** SHA-256 of a credential or token, as the store knows it. */
+export function hashSecret(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+type Answer = { machine: Machine; hash: Buffer } | { refusal: string };
+
+async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promise<Answer> {
+  const path = request.url?.split('?', 1)[0];
+  if (path !== AGENT_PATHS.link) return { refusal: '404 Not Found' };
+  if (!deps.open()) return { refusal: '503 Service Unavailable' };
+  const credential = BEARER.exec(request.headers.authorization ?? '')?.[1];
+  if (credential === undefined) return { refusal: '401 Unauthorized' };
+  const hash = hashSecret(credential);
+  try {
+    const machine = await deps.store.findMachineByCredential({ credentialHash: hash });
+    if (machine !== undefined && machine.phase !== 'destroyed') return { machine, hash };
+  } catch (cause) {
+    if (cause instanceof StoreUnavailableError) return { refusal: '503 Service Unavailable' };
+    throw cause;
+  }
+  deps.log.info({ source: request.socket.remoteAddress }, 'an agent with an unknown credential was refused');
+  return { refusal: '401 Unauthorized' };
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}

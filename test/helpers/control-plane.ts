@@ -1,0 +1,141 @@
+/** A control plane with its SQLite store behind a real HTTP server, for tests that play the agent. */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import {
+  buildControlPlane,
+  type ControlPlaneConfig,
+  type RunningControlPlane,
+} from '../../src/server/agents/control-plane.ts';
+import { hashSecret } from '../../src/server/agents/upgrade.ts';
+import type { CreateRequest } from '../../src/server/control.ts';
+import { serverKeysFrom } from '../../src/server/seal.ts';
+import { openSqliteStore } from '../../src/store/sqlite/store.ts';
+import type { Execution, Store } from '../../src/store/store.ts';
+
+export const CONFIG: ControlPlaneConfig = {
+  queueTtlMs: 3_600_000,
+  agentLostAfterMs: 900_000,
+  maxOutputBytes: 16_777_216,
+  cancelGraceMs: 5000,
+  version: 'test',
+};
+const KEYS = serverKeysFrom(randomBytes(32));
+
+export interface PlaneOptions {
+  config?: Partial<ControlPlaneConfig>;
+  /** Stands between the control plane and its store, to delay or refuse. */
+  wrap?: (store: Store) => Store;
+  /** An existing directory: its database is opened again. */
+  directory?: string;
+  logger?: Logger;
+  callbackDue?: () => void;
+}
+
+export class TestPlane {
+  readonly control: RunningControlPlane;
+  /** As the control plane sees it. */
+  readonly store: Store;
+  readonly directory: string;
+  readonly url: string;
+  readonly #server: Server;
+  #stopped = false;
+
+  private constructor(p: { control: RunningControlPlane; store: Store; directory: string; server: Server }) {
+    this.control = p.control;
+    this.store = p.store;
+    this.directory = p.directory;
+    this.#server = p.server;
+    this.url = `http://127.0.0.1:${(p.server.address() as AddressInfo).port}`;
+  }
+
+  /** Starts one; it is stopped at the end of the test, and its directory removed. */
+  static async start(options: PlaneOptions = {}): Promise<TestPlane> {
+    const directory = options.directory ?? temporaryDirectory();
+    const opened = openSqliteStore({ path: join(directory, 'execplane.db') });
+    const store = options.wrap?.(opened) ?? opened;
+    const { logger = pino({ level: 'silent' }), callbackDue } = options;
+    const deps = { store, sealer: KEYS.sealer, logger, ...(callbackDue !== undefined && { callbackDue }) };
+    const control = buildControlPlane(deps, { ...CONFIG, ...options.config });
+    const server = createServer();
+    server.on('upgrade', control.handleUpgrade);
+    control.start();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const plane = new TestPlane({ control, store, directory, server });
+    onTestFinished(() => plane.stop());
+    return plane;
+  }
+
+  /** Stops it in the order in which a server does; its agents are sent away. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    await this.control.stop();
+    await closed;
+    await this.store.close();
+  }
+
+  /** A machine with a credential; returns the credential. */
+  async machine(machineId = 'dm-one'): Promise<string> {
+    const credential = `xpa_${randomBytes(32).toString('base64url')}`;
+    await this.store.createMachine({ machineId, now: Date.now() });
+    await this.store.replaceCredential({ machineId, credentialHash: hashSecret(credential), now: Date.now() });
+    return credential;
+  }
+
+  /** Creates an execution and expects it to be taken. */
+  async create(request: Partial<CreateRequest> = {}): Promise<Execution> {
+    const created = await this.control.create({ ...REQUEST, ...request });
+    if (created.outcome !== 'created') throw new Error(`create: ${created.outcome}`);
+    return created.execution;
+  }
+
+  async get({ machineId, executionId }: Execution): Promise<Execution> {
+    const execution = await this.store.getExecution({ machineId, executionId });
+    if (execution === undefined) throw new Error('the execution is gone');
+    return execution;
+  }
+
+  /** Waits for its end. */
+  end(execution: Execution): Promise<Execution> {
+    return this.control.waitForEnd({ execution, waitMs: 10_000, signal: new AbortController().signal });
+  }
+
+  /** Waits until `done` says so of a committed state. */
+  async until(execution: Execution, done: (execution: Execution) => boolean): Promise<Execution> {
+    let wake: (latest: Execution) => void = () => {};
+    const reached = new Promise<Execution>((resolve) => {
+      wake = (latest) => done(latest) && resolve(latest);
+    });
+    const unsubscribe = this.control.subscribe(execution.executionId, wake);
+    wake(await this.get(execution));
+    try {
+      return await reached;
+    } finally {
+      unsubscribe();
+    }
+  }
+}
+
+const REQUEST: CreateRequest = {
+  machineId: 'dm-one',
+  command: ['/bin/true'],
+  stdin: { mode: 'none' },
+  env: {},
+  createdBy: 'admin',
+};
+
+/** A directory that is removed at the end of the test. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'execplane-plane-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}

@@ -1,0 +1,182 @@
+/** An agent that does what a test tells it, over a real WebSocket: it knows frames and records, and decides nothing. */
+import { WebSocket } from 'ws';
+import {
+  AGENT_PATHS,
+  type AgentFrame,
+  encodeFrame,
+  type Hello,
+  parseServerFrame,
+  type ServerFrame,
+} from '../../src/core/protocol.ts';
+import { type EndedPayload, encodeRecord, REPORT_KIND, type ReportKind } from '../../src/core/report.ts';
+
+const PATIENCE_MS = 10_000;
+
+export type Received<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }> & { attachment: Buffer };
+
+export interface Closed {
+  code: number;
+  reason: string;
+}
+
+/** The HTTP status with which the server refused the upgrade. */
+export class UpgradeRefused extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(`the upgrade was answered with ${status}`);
+    this.status = status;
+  }
+}
+
+export const HELLO: Hello = {
+  type: 'hello',
+  protocol: { min: 1, max: 1 },
+  version: 'scripted',
+  runner_instance: 'runner-1',
+  boot_id: 'boot-1',
+  last_dispatch_number: 0,
+  clock_ms: 0,
+  max_concurrency: 64,
+  facts: { vcpu: 2, memory_mib: 2048, storage_gib: 20 },
+  held: [],
+};
+
+export class ScriptedAgent {
+  readonly ws: WebSocket;
+  /** Settles when the socket has closed. */
+  readonly closed: Promise<Closed>;
+  /** Every frame that came, in order. */
+  readonly received: (ServerFrame & { attachment: Buffer })[] = [];
+  #taken = 0;
+  #arrived: () => void = () => {};
+  readonly #numbers = new Map<string, number>();
+
+  private constructor(ws: WebSocket) {
+    this.ws = ws;
+    this.closed = new Promise((resolve) => {
+      ws.on('close', (code, reason) => {
+        resolve({ code, reason: reason.toString('utf8') });
+        this.#arrived();
+      });
+    });
+    ws.on('message', (data: Buffer, isBinary) => {
+      const parsed = parseServerFrame(isBinary ? data : data.toString('utf8'));
+      if (!parsed.ok) throw new Error(`the server sent no frame: ${parsed.reason}`);
+      this.received.push({ ...parsed.frame, attachment: parsed.attachment });
+      this.#arrived();
+    });
+  }
+
+  /** Opens the WebSocket and says nothing yet. Rejects with UpgradeRefused. */
+  static open(url: string, credential: string): Promise<ScriptedAgent> {
+    const target = `${url.replace(/^http/, 'ws')}${AGENT_PATHS.link}`;
+    const ws = new WebSocket(target, { headers: { authorization: `Bearer ${credential}` }, perMessageDeflate: false });
+    const agent = new ScriptedAgent(ws);
+    return new Promise((resolve, reject) => {
+      ws.once('open', () => resolve(agent));
+      ws.once('unexpected-response', (_request, response) => {
+        response.resume();
+        reject(new UpgradeRefused(response.statusCode ?? 0));
+        ws.terminate();
+      });
+      ws.on('error', reject);
+    });
+  }
+
+  /** Opens, says hello, and waits for the welcome. */
+  static async join(url: string, credential: string, hello: Partial<Hello> = {}): Promise<ScriptedAgent> {
+    const agent = await ScriptedAgent.open(url, credential);
+    agent.hello(hello);
+    await agent.next('welcome');
+    return agent;
+  }
+
+  hello(hello: Partial<Hello> = {}): void {
+    this.send({ ...HELLO, clock_ms: Date.now(), ...hello });
+  }
+
+  send(frame: AgentFrame): void {
+    this.ws.send(encodeFrame(frame));
+  }
+
+  /** The next frame of this type that was not taken yet; frames of other types before it are passed over. */
+  async next<T extends ServerFrame['type']>(type: T): Promise<Received<T>> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      while (this.#taken < this.received.length) {
+        const frame = this.received[this.#taken++];
+        if (frame?.type === type) return frame as Received<T>;
+      }
+      if (this.ws.readyState === WebSocket.CLOSED) throw new Error(`the link closed before a ${type} came`);
+      await this.#more(deadline, `no ${type} came`);
+    }
+  }
+
+  /** Settles when `done` says so of all that has come. */
+  async until(done: (received: readonly ServerFrame[]) => boolean): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (!done(this.received)) await this.#more(deadline, 'what was waited for did not come');
+  }
+
+  /** One record; numbers rise by themselves unless given. */
+  record(kind: ReportKind, executionId: string, payload: Buffer | object, number?: number): Buffer {
+    const given = number ?? (this.#numbers.get(executionId) ?? 0) + 1;
+    this.#numbers.set(executionId, given);
+    const bytes = Buffer.isBuffer(payload) ? payload : Buffer.from(JSON.stringify(payload));
+    return encodeRecord({ kind: REPORT_KIND[kind], executionId, number: given, at: Date.now(), payload: bytes });
+  }
+
+  /** Sends records in one message. */
+  report(...records: Buffer[]): void {
+    this.ws.send(Buffer.concat(records));
+  }
+
+  started(executionId: string): Buffer {
+    return this.record('started', executionId, { pid: 4242 });
+  }
+
+  stdout(executionId: string, text: string): Buffer {
+    return this.record('stdout', executionId, Buffer.from(text));
+  }
+
+  ended(executionId: string, end: Partial<EndedPayload> = {}): Buffer {
+    return this.record('ended', executionId, { ...SUCCEEDED, ...end });
+  }
+
+  /** Runs whatever start comes next as `/bin/true` would; returns it. */
+  async runNext(): Promise<Received<'start'>> {
+    const start = await this.next('start');
+    this.report(this.started(start.execution_id), this.ended(start.execution_id));
+    return start;
+  }
+
+  close(): Promise<Closed> {
+    this.ws.close();
+    return this.closed;
+  }
+
+  /** Cuts the connection without a word. */
+  cut(): Promise<Closed> {
+    this.ws.terminate();
+    return this.closed;
+  }
+
+  #more(deadline: number, otherwise: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(otherwise)), Math.max(0, deadline - Date.now()));
+      this.#arrived = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+const SUCCEEDED: EndedPayload = {
+  status: 'succeeded',
+  exit_code: 0,
+  stdout_bytes: 0,
+  stderr_bytes: 0,
+  stdout_truncated: false,
+  stderr_truncated: false,
+};
