@@ -1,5 +1,5 @@
 /** The HTTP edge: all its behaviour, so that tests get exactly what runs. */
-import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Store } from '../store/store.ts';
 import { accessHook } from './access-hook.ts';
@@ -27,6 +27,8 @@ export interface AppDeps {
   serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest'>;
   /** Has every scope, and is not in the store. */
   adminKey: string;
+  /** Of this server, for its documents. */
+  version: string;
   /** ms since the epoch. */
   now?: () => number;
 }
@@ -41,9 +43,10 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   const answerError = errorHandler(edge.logger);
   const app: App = Fastify({
     serverFactory: (handler) => createHttpServer(config, handler),
-    loggerInstance: edge.logger,
+    // The framework's own remarks (where it listens, who hung up) are ours to make, or not.
+    loggerInstance: edge.logger.child({}, { level: 'warn' }),
     childLoggerFactory: (logger) => logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy,
     bodyLimit: config.maxBodyBytes,
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
@@ -67,7 +70,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
     await edge.audit.flush();
     await edge.keys.close();
   });
-  registerRoutes(app, edge);
+  registerRoutes(app, edge, deps.version);
   return app;
 }
 

@@ -1,7 +1,11 @@
 /** All routes, a file a resource. */
+
+import { enrolRoute } from '../agents/enrol.ts';
 import type { App, Edge } from '../edge.ts';
+import { collectRoutes } from '../openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
+import { documentRoutes } from './documents.ts';
 import { eventRoutes } from './events.ts';
 import { executionRoutes } from './executions.ts';
 import { healthRoutes } from './health.ts';
@@ -12,7 +16,8 @@ import { rawOutputRoutes } from './raw-output.ts';
 import { signalRoutes } from './signal.ts';
 import { stdinRoutes } from './stdin.ts';
 
-export function registerRoutes(app: App, edge: Edge): void {
+export function registerRoutes(app: App, edge: Edge, version: string): void {
+  const routes = collectRoutes(app);
   executionRoutes(app, edge);
   eventRoutes(app, edge);
   outputRoutes(app, edge);
@@ -24,4 +29,11 @@ export function registerRoutes(app: App, edge: Edge): void {
   apiKeyRoutes(app, edge);
   auditRoutes(app, edge);
   healthRoutes(app, edge);
+  enrolRoute(app, {
+    store: edge.store,
+    log: edge.logger,
+    now: edge.now,
+    credentialChanged: (machineId) => edge.control.credentialChanged(machineId),
+  });
+  documentRoutes(app, { routes, version });
 }

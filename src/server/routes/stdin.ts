@@ -45,8 +45,9 @@ export function stdinRoutes(app: App, edge: Edge): void {
           const p = { execution, bytes, close, signal, ...(offset === undefined ? {} : { offset }) };
           const result = await edge.control.writeStdin(p);
           assertKeyStillValid(signal);
-          if (result.outcome !== 'written') throw new ApiError('INVALID_STATE', { message: REFUSALS[result.outcome] });
-          return result;
+          if (result.outcome === 'written') return result;
+          const reason = result.outcome;
+          throw new ApiError('INVALID_STATE', { message: REFUSALS[reason], details: { reason } });
         });
         return written === undefined
           ? { execution_id: executionId }

@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { MachineId, NextCursor, Time } from './fields.ts';
 
-const AuditEntrySchema = Type.Object(
+export const AuditEntrySchema = Type.Object(
   {
     audit_id: Type.String({ description: 'The entry.', examples: ['42'] }),
     at: Time('When it happened.'),

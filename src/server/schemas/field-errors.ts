@@ -68,9 +68,12 @@ function fieldError(path: readonly string[], body: unknown, message: string): Fi
   return error;
 }
 
+/** Fields whose value must not come back, not even in part. */
+const SECRETS: ReadonlySet<string | undefined> = new Set(['env', 'stdin', 'join_token', 'credential']);
+
 /** At the root, what was sent instead of an object may be anything. */
 function isSecret(path: readonly string[]): boolean {
-  return path.length === 0 || path[0] === 'env' || path[0] === 'stdin';
+  return path.length === 0 || SECRETS.has(path[0]);
 }
 
 function childOf(parent: unknown, key: string): unknown {

@@ -1,0 +1,30 @@
+/** The log: JSON lines on stderr. What is logged of an error is listed here, so that nothing else ever is. */
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+
+const STDERR = 2;
+const MAX_CAUSES = 4;
+
+export interface LoggedError {
+  type: string;
+  message: string;
+  code?: string;
+  stack?: string;
+  cause?: LoggedError;
+}
+
+/** `to` is for tests. */
+export function createLogger(level: string, to: DestinationStream = destination({ dest: STDERR, sync: true })): Logger {
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: loggedError } }, to);
+}
+
+/** Type, message, code, stack and causes; never the properties that libraries hang on their errors. */
+export function loggedError(error: unknown, depth = 0): LoggedError {
+  if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error' };
+  return {
+    type: error.name,
+    message: error.message,
+    ...('code' in error && typeof error.code === 'string' ? { code: error.code } : {}),
+    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(error.cause === undefined || depth >= MAX_CAUSES ? {} : { cause: loggedError(error.cause, depth + 1) }),
+  };
+}

@@ -1,0 +1,127 @@
+/** The server as a process: builds its parts, listens, and stops without dropping what is in hand. */
+import type { Server as SecureServer } from 'node:https';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { openSqliteStore } from '../store/sqlite/store.ts';
+import { type AdminKey, resolveAdminKey } from './admin-key.ts';
+import { buildControlPlane } from './agents/control-plane.ts';
+import { buildApp } from './app.ts';
+import type { ServerConfig } from './config.ts';
+import type { App } from './edge.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { readCertificate } from './http-server.ts';
+import { createLogger } from './logging.ts';
+import { loadServerKeys } from './seal.ts';
+import { packageVersion } from './version.ts';
+
+export { ConfigError, readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
+
+/** After connections were cut, so much longer for writes under way, in ms. */
+const LAST_WRITES_MS = 5000;
+
+export interface RunningServer {
+  /** Where it listens, as `http://127.0.0.1:7411`. */
+  url: string;
+  adminKey: AdminKey;
+  logger: Logger;
+  /** Reads the certificate anew; nothing without TLS. */
+  reloadCertificate(): void;
+  /** Finishes what is in hand, at most for `shutdownMs`, then cuts it; settles when all is on disk and closed. */
+  stop(): Promise<void>;
+}
+
+/** Starts a server; rejects where it cannot listen, or its data directory cannot be used. */
+export async function startServer(
+  config: ServerConfig,
+  logger: Logger = createLogger(config.logLevel),
+): Promise<RunningServer> {
+  const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
+  const serverKeys = loadServerKeys(config.dataDir);
+  const version = packageVersion();
+  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db') });
+  const control = buildControlPlane({ store, sealer: serverKeys.sealer, logger }, { ...config, version });
+  const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version }, config);
+  app.server.on('upgrade', control.handleUpgrade);
+  const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
+  try {
+    await app.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    await stopListening();
+    await store.close();
+    throw error;
+  }
+  control.start();
+  const housekeeping = startHousekeeping({ store, logger, now: Date.now, retentionDays: config.retentionDays });
+  const url = urlOf(app, config);
+  logger.info({ url, version }, 'listening');
+  let stopped: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    await stopListening();
+    await housekeeping.stop();
+    await store.close();
+    logger.info('stopped');
+  };
+  return {
+    url,
+    adminKey,
+    logger,
+    reloadCertificate: () => reloadCertificate(app, config, logger),
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}
+
+/** Runs a server until SIGTERM or SIGINT, then stops it; a second signal ends the process at once. */
+export async function runServer(config: ServerConfig): Promise<void> {
+  const server = await startServer(config);
+  const reload = (): void => server.reloadCertificate();
+  if (config.tlsCert !== undefined) process.on('SIGHUP', reload);
+  const signal = await firstSignal();
+  server.logger.info({ signal }, 'stopping');
+  const atOnce = (): never => process.exit(1);
+  process.once('SIGTERM', atOnce).once('SIGINT', atOnce);
+  const overdue = setTimeout(atOnce, config.shutdownMs + LAST_WRITES_MS).unref();
+  await server.stop();
+  clearTimeout(overdue);
+  process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+function firstSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const caught = (signal: NodeJS.Signals): void => {
+      process.off('SIGTERM', caught).off('SIGINT', caught);
+      resolve(signal);
+    };
+    process.on('SIGTERM', caught).on('SIGINT', caught);
+  });
+}
+
+/** Agents and waiting clients are sent away together, for the socket closes only when both have gone. */
+async function closeInTime(app: App, stopAgents: () => Promise<void>, withinMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), withinMs);
+  try {
+    await Promise.all([app.close(), stopAgents()]);
+  } finally {
+    clearTimeout(cut);
+  }
+}
+
+function reloadCertificate(app: App, config: ServerConfig, logger: Logger): void {
+  try {
+    const certificate = readCertificate(config);
+    if (certificate === undefined) return;
+    (app.server as unknown as SecureServer).setSecureContext(certificate);
+    logger.info('the certificate was read anew');
+  } catch (error) {
+    logger.error({ err: error }, 'the certificate could not be read: the one before stays in use');
+  }
+}
+
+function urlOf(app: App, config: ServerConfig): string {
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : config.port;
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return `${config.tlsCert === undefined ? 'http' : 'https'}://${host}:${port}`;
+}

@@ -1,0 +1,52 @@
+/** The schemas that the OpenAPI document calls by name. */
+import type { TSchema } from 'typebox';
+import {
+  ApiKeyListSchema,
+  ApiKeySchema,
+  CreateApiKeySchema,
+  CreatedApiKeySchema,
+  CreatedJoinTokenSchema,
+  CreateJoinTokenSchema,
+  JoinTokenListSchema,
+  JoinTokenSchema,
+} from './admin.ts';
+import { AuditEntrySchema, AuditListSchema } from './audit.ts';
+import { ErrorSchema, ProblemSchema } from './errors.ts';
+import {
+  CreateExecutionSchema,
+  ExecutionEventListSchema,
+  ExecutionEventSchema,
+  ExecutionListSchema,
+  ExecutionOutputSchema,
+  ExecutionSchema,
+} from './execution.ts';
+import { MachineDetailSchema, MachineListSchema, MachineSchema } from './machine.ts';
+import { SendSignalSchema } from './signal.ts';
+import { StdinResultSchema } from './stdin.ts';
+
+export const COMPONENTS = {
+  Execution: ExecutionSchema,
+  ExecutionCreate: CreateExecutionSchema,
+  ExecutionList: ExecutionListSchema,
+  ExecutionEvent: ExecutionEventSchema,
+  ExecutionEventList: ExecutionEventListSchema,
+  ExecutionOutput: ExecutionOutputSchema,
+  ExecutionSignal: SendSignalSchema,
+  ExecutionStdin: StdinResultSchema,
+  Machine: MachineDetailSchema,
+  MachineListItem: MachineSchema,
+  MachineList: MachineListSchema,
+  ApiKey: ApiKeySchema,
+  ApiKeyCreate: CreateApiKeySchema,
+  ApiKeyCreated: CreatedApiKeySchema,
+  ApiKeyList: ApiKeyListSchema,
+  JoinToken: JoinTokenSchema,
+  JoinTokenCreate: CreateJoinTokenSchema,
+  JoinTokenCreated: CreatedJoinTokenSchema,
+  JoinTokenList: JoinTokenListSchema,
+  AuditEntry: AuditEntrySchema,
+  AuditList: AuditListSchema,
+  Error: ErrorSchema,
+  Problem: ProblemSchema,
+} as const satisfies Record<string, TSchema>;
+export type ComponentName = keyof typeof COMPONENTS;
