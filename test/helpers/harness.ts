@@ -67,7 +67,10 @@ export class ServerUnderTest {
 
   static async start(dir: string, settings: Settings = {}): Promise<ServerUnderTest> {
     const key = `xpk_${randomBytes(32).toString('base64url')}`;
-    const server = new ServerUnderTest(join(dir, 'data'), await freePort(), { EXECPLANE_API_KEY: key, ...settings });
+    const server = new ServerUnderTest(settings['EXECPLANE_DATA_DIR'] ?? join(dir, 'data'), await freePort(), {
+      EXECPLANE_API_KEY: key,
+      ...settings,
+    });
     await server.ready();
     return server;
   }
@@ -220,11 +223,15 @@ export class World {
 
   /** Starts an agent that enrols as `machineId`, and waits until it is connected. */
   async join(machineId: string, settings: Settings = {}): Promise<AgentUnderTest> {
-    const agent = new AgentUnderTest(join(this.dir, `agent-${machineId}`), machineId, {
-      EXECPLANE_URL: this.server.url,
-      EXECPLANE_JOIN_TOKEN: await this.joinToken({ machine_id: machineId }),
-      ...settings,
-    });
+    const agent = new AgentUnderTest(
+      settings['EXECPLANE_AGENT_DIR'] ?? join(this.dir, `agent-${machineId}`),
+      machineId,
+      {
+        EXECPLANE_URL: this.server.url,
+        EXECPLANE_JOIN_TOKEN: await this.joinToken({ machine_id: machineId }),
+        ...settings,
+      },
+    );
     this.agents.push(agent);
     await this.connected(agent);
     return agent;
