@@ -1,0 +1,89 @@
+/** A world with the faulty network in the middle, for one scripted scenario. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineClient } from '../helpers/client.ts';
+import { type AgentUnderTest, type Settings, World } from '../helpers/harness.ts';
+import { FaultyProxy } from './proxy.ts';
+
+export class Scene {
+  readonly world: World;
+  readonly proxy: FaultyProxy;
+  readonly agent: AgentUnderTest;
+  readonly machine: MachineClient;
+  /** Commands append their id here when they start. */
+  readonly starts: string;
+
+  private constructor(world: World, proxy: FaultyProxy, agent: AgentUnderTest) {
+    this.world = world;
+    this.proxy = proxy;
+    this.agent = agent;
+    this.machine = world.client.machine(agent.machineId);
+    this.starts = join(world.dir, 'starts');
+  }
+
+  static async set(p: { server?: Settings; agent?: Settings } = {}): Promise<Scene> {
+    const world = await World.start({ machine: null, server: { EXECPLANE_CANCEL_GRACE_MS: '300', ...p.server } });
+    const proxy = await FaultyProxy.start(world.server.port);
+    const agent = await world.join('dm-scene', { EXECPLANE_URL: proxy.url, ...p.agent });
+    return new Scene(world, proxy, agent);
+  }
+
+  /** A command that marks its start, says `ready`, and does `line`. */
+  async create(
+    line: string,
+    more: { timeout_ms?: number; start_within_ms?: number; stdin?: string } = {},
+  ): Promise<string> {
+    const { execution_id } = await this.machine.create({
+      command: ['/bin/sh', '-c', `echo "$EXECUTION_ID" >> "$STARTS"; echo ready; ${line}`],
+      env: { STARTS: this.starts, GO: this.file('go') },
+      ...more,
+    });
+    return execution_id;
+  }
+
+  async started(line: string, more: { timeout_ms?: number } = {}): Promise<string> {
+    const id = await this.create(line, more);
+    await this.machine.saying(id, 'ready');
+    return id;
+  }
+
+  file(name: string): string {
+    return join(this.world.dir, name);
+  }
+
+  /** How often the command of this execution was started. */
+  startsOf(id: string): number {
+    if (!existsSync(this.starts)) return 0;
+    return readFileSync(this.starts, 'utf8')
+      .split('\n')
+      .filter((line) => line === id).length;
+  }
+
+  async stdoutOf(id: string): Promise<string> {
+    return (await this.machine.raw(id)).toString();
+  }
+
+  async strike(): Promise<void> {
+    this.proxy.heal();
+    if (!this.world.server.process.running) await this.world.server.restart();
+    await this.world.dispose().finally(() => this.proxy.close());
+  }
+}
+
+/** Plays a scenario in a scene of its own, which is struck whatever happens. */
+export async function withScene(
+  settings: { server?: Settings; agent?: Settings },
+  play: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const scene = await Scene.set(settings);
+  try {
+    await play(scene);
+  } catch (error) {
+    const log = `${scene.world.server.log}\n${scene.agent.log}`.split('\n').slice(-60).join('\n');
+    throw new Error(`${error instanceof Error ? (error.stack ?? error.message) : error}\n--- last log lines\n${log}`, {
+      cause: error,
+    });
+  } finally {
+    await scene.strike();
+  }
+}
