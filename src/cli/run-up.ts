@@ -1,129 +1,53 @@
 import { resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import type { AGENT_SETTINGS, AgentConnectedMessage, readAgentConfig, readCredential } from '../agent/main.ts';
-import type { readServerConfig, SERVER_SETTINGS } from '../server/main.ts';
+import { AGENT_SETTINGS, type AgentConnectedMessage, readAgentConfig, readCredential } from '../agent/main.ts';
+import { readServerConfig, SERVER_SETTINGS, type ServerConfig, startServer } from '../server/main.ts';
 import { ApiFailure } from './api-failure.ts';
 import { banner } from './banner.ts';
 import { CliError } from './cli-error.ts';
 import { environment, readClientConfig } from './config.ts';
-import { listenablePort } from './free-port.ts';
 import { Api } from './http.ts';
+import { listenFailure } from './listen-failure.ts';
 import { SupervisedProcess } from './supervised-process.ts';
 import type { JoinToken } from './wire.ts';
 
-/** What `up` needs of the two that it starts. */
-interface Parts {
-  SERVER_SETTINGS: typeof SERVER_SETTINGS;
-  readServerConfig: typeof readServerConfig;
-  AGENT_SETTINGS: typeof AGENT_SETTINGS;
-  readAgentConfig: typeof readAgentConfig;
-  readCredential: typeof readCredential;
-}
+export { AGENT_SETTINGS, SERVER_SETTINGS };
 
 type Flags = Readonly<Record<string, string>>;
 
-const ENTRY = fileURLToPath(new URL(`./main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
-const READY_TIMEOUT_MS = 60_000;
-const LOOK_AGAIN_MS = 30;
 /** The agent has bounds of its own, which are shorter. */
 const AGENT_STOP_MS = 50_000;
-/** What the server takes beyond its own EXECPLANE_SHUTDOWN_MS. */
-const SERVER_STOP_MARGIN_MS = 5_000;
 
-/** Runs server and agent until a signal, or until one of them is beyond help. Nothing is left behind. */
-export async function runUp(flags: Flags, parts: Parts): Promise<void> {
+/** Runs server and agent until a signal, or until the agent is beyond help. Nothing is left behind. */
+export async function runUp(flags: Flags): Promise<void> {
   const stop = new AbortController();
-  const stopNow = () => stop.abort();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stopNow);
-  const config = parts.readServerConfig(flags);
-  const port = await listenablePort(config.host, config.port);
-  const url = flags['url'] ?? (environment()['EXECPLANE_URL'] || localUrl(config, port));
-  const env = childEnvironment({ ...flags, port: String(port) }, url, parts);
-
-  const server = new SupervisedProcess({ name: 'the server', entry: ENTRY, args: ['server'], env }, say);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+  const config = readServerConfig(flags);
+  const { dir } = readAgentConfig({ ...flags, url: ownUrl(flags, config, config.port) });
+  const server = await startServer(config).catch((error: unknown) => Promise.reject(listenFailure(error, config)));
   let agent: SupervisedProcess | undefined;
   try {
-    const api = await apiWhenReady(server, url, flags, stop.signal);
-    server.settled();
-    const { dir } = parts.readAgentConfig({ ...flags, url });
-    const token = await tokenFor(parts.readCredential(dir)?.machineId, api);
+    const url = ownUrl(flags, config, Number(new URL(server.url).port));
+    const token = await tokenFor(dir, new Api(readClientConfig({ ...flags, url, apiKey: server.adminKey.key })));
     const connected = Promise.withResolvers<string>();
-    agent = startAgent(env, token, connected.resolve);
-    const machineId = await orEnd(connected.promise, agent, 'the agent', stop.signal);
-    agent.settled();
+    agent = startAgent(agentEnvironment(flags, url), token, connected.resolve);
+    const machineId = await Promise.race([connected.promise, agentEnds(agent), aborted(stop.signal)]);
     if (machineId !== undefined) {
-      const keyFile = config.apiKey === undefined ? resolve(config.dataDir, 'admin.key') : undefined;
-      process.stdout.write(banner({ url, machineId, ...(keyFile === undefined ? {} : { keyFile }) }));
-      await orEnd(new Promise<never>(() => {}), server, 'the server', stop.signal);
+      agent.settled();
+      const { file } = server.adminKey;
+      process.stdout.write(banner({ url, machineId, ...(file === undefined ? {} : { keyFile: resolve(file) }) }));
+      await Promise.race([agentEnds(agent), aborted(stop.signal)]);
     }
-  } catch (error) {
-    if (!stop.signal.aborted) throw error;
   } finally {
     if (stop.signal.aborted) say('stopping');
+    // The agent first: its last reports are still taken.
     await agent?.stop('SIGINT', AGENT_STOP_MS);
-    await server.stop('SIGTERM', config.shutdownMs + SERVER_STOP_MARGIN_MS);
+    await server.stop();
   }
 }
 
-/** Settings of flags as variables, so that both processes read the same ones. */
-function childEnvironment(flags: Flags, url: string, parts: Parts): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...environment(), EXECPLANE_URL: url };
-  for (const { property, variable } of [...parts.SERVER_SETTINGS, ...parts.AGENT_SETTINGS]) {
-    const value = flags[property];
-    if (value !== undefined) env[variable] = value;
-  }
-  return env;
-}
-
-/** The agent gets its token by stdin and no key at all: commands can read the environment of their ancestors. */
-function startAgent(env: NodeJS.ProcessEnv, token: string | undefined, connected: (machineId: string) => void) {
-  const { EXECPLANE_API_KEY: _key, EXECPLANE_JOIN_TOKEN: _token, ...rest } = env;
-  return new SupervisedProcess(
-    {
-      name: 'the agent',
-      entry: ENTRY,
-      args: ['agent'],
-      env: { ...rest, EXECPLANE_JOIN_TOKEN_FILE: '-' },
-      ...(token === undefined ? {} : { input: token }),
-      onMessage: (message) => {
-        const { type, machineId } = message as AgentConnectedMessage;
-        if (type === 'connected') connected(machineId);
-      },
-    },
-    say,
-  );
-}
-
-async function apiWhenReady(server: SupervisedProcess, url: string, flags: Flags, signal: AbortSignal): Promise<Api> {
-  const ready = async () => {
-    const until = performance.now() + READY_TIMEOUT_MS;
-    for (;;) {
-      const api = await readyApi(url, flags);
-      if (api !== undefined) return api;
-      if (performance.now() > until) throw new CliError('the server is not ready after a minute: see what it logged.');
-      await delay(LOOK_AGAIN_MS, undefined, { signal });
-    }
-  };
-  const api = await orEnd(ready(), server, 'the server', signal);
-  if (api === undefined) throw new CliError('stopped');
-  return api;
-}
-
-/** Undefined until the server has its key and says that it is ready. */
-async function readyApi(url: string, flags: Flags): Promise<Api | undefined> {
-  try {
-    const api = new Api(readClientConfig({ ...flags, url }));
-    const response = await api.open('GET', '/readyz', { attempts: 1 });
-    response.resume();
-    return api;
-  } catch {
-    return undefined;
-  }
-}
-
-/** A join token, unless this directory's credential is that of a machine which the server knows. */
-async function tokenFor(machineId: string | undefined, api: Api): Promise<string | undefined> {
+/** A join token, unless the credential of the agent's directory is that of a machine which this server knows. */
+async function tokenFor(dir: string, api: Api): Promise<string | undefined> {
+  const machineId = readCredential(dir)?.machineId;
   if (machineId !== undefined) {
     try {
       await api.json('GET', `/v1/machines/${machineId}`);
@@ -135,26 +59,50 @@ async function tokenFor(machineId: string | undefined, api: Api): Promise<string
   return (await api.json<JoinToken>('POST', '/v1/join-tokens', { body: {} })).token;
 }
 
-/** `wanted`, or undefined once `signal` aborts. Throws where the process is beyond help before that. */
-async function orEnd<T>(
-  wanted: Promise<T>,
-  process: SupervisedProcess,
-  name: string,
-  signal: AbortSignal,
-): Promise<T | undefined> {
-  const ended = process.done.then(({ code, signal: by }) => {
-    if (signal.aborted) return undefined;
-    throw new CliError(`${name} ended (${by ?? `exit code ${code}`}): see what it logged.`, { exitCode: code || 1 });
-  });
-  const stopped = new Promise<undefined>((resolve) => {
+/** The agent gets its token by stdin and no key at all: commands can read the environment of their ancestors. */
+function startAgent(env: NodeJS.ProcessEnv, token: string | undefined, connected: (machineId: string) => void) {
+  const input = token === undefined ? {} : { input: token };
+  const onMessage = (message: unknown) => {
+    const { type, machineId } = message as AgentConnectedMessage;
+    if (type === 'connected') connected(machineId);
+  };
+  return new SupervisedProcess({ name: 'the agent', args: ['agent'], env, onMessage, ...input }, say);
+}
+
+function agentEnvironment(flags: Flags, url: string): NodeJS.ProcessEnv {
+  const { EXECPLANE_API_KEY: _key, EXECPLANE_JOIN_TOKEN: _token, ...rest } = environment();
+  const env: NodeJS.ProcessEnv = rest;
+  for (const { property, variable } of AGENT_SETTINGS) {
+    const value = flags[property];
+    if (value !== undefined) env[variable] = value;
+  }
+  return { ...env, EXECPLANE_URL: url, EXECPLANE_JOIN_TOKEN_FILE: '-' };
+}
+
+/** Settles when somebody stopped the agent on purpose; throws where it is beyond help. */
+async function agentEnds(agent: SupervisedProcess): Promise<undefined> {
+  const { code, signal } = await agent.done;
+  if (code !== 0) {
+    throw new CliError(`the agent ended (${signal ?? `exit code ${code}`}): see what it logged.`, { exitCode: code ?? 1 });
+  }
+  say('the agent was stopped');
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
     signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-  return Promise.race([wanted, ended, stopped]);
 }
 
-/** How this machine reaches the server that listens on `host`. */
-function localUrl({ host, tlsCert }: { host: string; tlsCert?: string }, port: number): string {
+/** Where the agent and people find the server: EXECPLANE_URL where it is set, else the address that it listens on. */
+function ownUrl(flags: Flags, config: ServerConfig, port: number): string {
+  const given = flags['url'] ?? environment()['EXECPLANE_URL'];
+  return given ? given.replace(/\/$/, '') : localUrl(config, port);
+}
+
+/** The way to the server from this machine. */
+function localUrl({ host, tlsCert }: ServerConfig, port: number): string {
   const local = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   return `${tlsCert === undefined ? 'http' : 'https'}://${local.includes(':') ? `[${local}]` : local}:${port}`;
 }

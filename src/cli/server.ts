@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { listenFailure } from './listen-failure.ts';
 import { addSettingOptions } from './setting-options.ts';
 
 const EXAMPLES = `
@@ -14,8 +15,7 @@ export async function serverCommand(): Promise<Command> {
     .description('Run the control plane until SIGTERM or SIGINT.')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Record<string, string>) => {
-      // A parent that started it with an IPC channel (up) and is gone is no longer there to stop it.
-      process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
-      await runServer(readServerConfig(flags));
+      const config = readServerConfig(flags);
+      await runServer(config).catch((error: unknown) => Promise.reject(listenFailure(error, config)));
     });
 }

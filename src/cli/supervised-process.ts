@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 export interface SupervisedOptions {
-  /** For messages: "the server". */
+  /** For messages: "the agent". */
   name: string;
-  entry: string;
   args: readonly string[];
   env: NodeJS.ProcessEnv;
   /** Written to its stdin at the first start only, which is then closed. */
@@ -18,6 +19,8 @@ interface Exit {
   signal: NodeJS.Signals | null;
 }
 
+/** `execplane` itself, as source or as built from it. */
+const ENTRY = fileURLToPath(new URL(`./main${extname(import.meta.url)}`, import.meta.url));
 const RESTART_AFTER_MS = 1000;
 
 /**
@@ -72,8 +75,8 @@ export class SupervisedProcess {
   }
 
   #spawn(input: string | undefined): void {
-    const { entry, args, env, onMessage } = this.#options;
-    const child = fork(entry, args, { env, detached: true, stdio: ['pipe', 'inherit', 'inherit', 'ipc'] });
+    const { args, env, onMessage } = this.#options;
+    const child = fork(ENTRY, args, { env, detached: true, stdio: ['pipe', 'inherit', 'inherit', 'ipc'] });
     if (onMessage !== undefined) child.on('message', onMessage);
     child.stdin?.on('error', () => {});
     child.stdin?.end(input ?? '');

@@ -1,0 +1,110 @@
+/** A runner that does as the test says, on the socket where links look for it. */
+import { EventEmitter, once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import {
+  ChannelDecoder,
+  encodeChannelFrame,
+  type LinkToRunner,
+  type RunnerToLink,
+  recordsHeader,
+} from '../../../src/agent/channel.ts';
+
+export const INSTANCE = 'runner-under-test';
+
+type Received = { frame: LinkToRunner; attachment: Buffer };
+
+export class ScriptedRunner {
+  readonly #server: Server;
+  readonly #received: Received[] = [];
+  readonly #arrivals = new EventEmitter();
+  #link: Socket | undefined;
+  /** What the next attach is answered with. */
+  answer: RunnerToLink = { type: 'attached', runner_instance: INSTANCE, pid: process.pid };
+  /** Attaches so far. */
+  attaches = 0;
+
+  private constructor() {
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  static async listen(dir: string): Promise<ScriptedRunner> {
+    const runner = new ScriptedRunner();
+    runner.#server.listen(join(dir, 'runner.sock'));
+    await once(runner.#server, 'listening');
+    return runner;
+  }
+
+  send(frame: RunnerToLink): void {
+    this.#link?.write(encodeChannelFrame(frame));
+  }
+
+  /** False when the link does not take more. */
+  sendRecords(bytes: Buffer): boolean {
+    this.#link?.write(recordsHeader(bytes.length));
+    return this.#link?.write(bytes) ?? true;
+  }
+
+  /** Stops reading from the link, as a runner that is busy. */
+  stall(): void {
+    this.#link?.pause();
+  }
+
+  resume(): void {
+    this.#link?.resume();
+  }
+
+  async next(): Promise<Received> {
+    while (this.#received.length === 0) await once(this.#arrivals, 'frame');
+    return this.#received.shift() as Received;
+  }
+
+  /** The next frame of this type; those before it are dropped. */
+  async nextOf<T extends LinkToRunner['type']>(type: T): Promise<Extract<LinkToRunner, { type: T }>> {
+    for (;;) {
+      const { frame } = await this.next();
+      if (frame.type === type) return frame as Extract<LinkToRunner, { type: T }>;
+    }
+  }
+
+  /** Answers `prepare` from now on. */
+  sayState(): void {
+    this.send({
+      type: 'state',
+      runner_instance: INSTANCE,
+      boot_id: 'boot',
+      last_dispatch_number: 7,
+      clock_ms: 1,
+      held: [],
+    });
+  }
+
+  /** As a runner that dies. */
+  hangUp(): void {
+    this.#link?.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.#link?.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #accept(socket: Socket): void {
+    const decoder = new ChannelDecoder<LinkToRunner>();
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      for (const message of decoder.push(chunk)) {
+        if (message.kind !== 'frame') throw new Error('records from a link');
+        const { frame, attachment } = message;
+        if (frame.type === 'attach') {
+          this.attaches += 1;
+          this.#link = socket;
+          socket.write(encodeChannelFrame(this.answer));
+        }
+        this.#received.push({ frame, attachment });
+        this.#arrivals.emit('frame');
+      }
+    });
+  }
+}
