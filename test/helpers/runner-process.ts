@@ -2,8 +2,10 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import type { Welcome } from '../../src/core/protocol.ts';
 import { Started, until } from './processes.ts';
+import { TestLink } from './test-link.ts';
 
 const MAIN = new URL('../../src/agent/runner/main.ts', import.meta.url).pathname;
 
@@ -15,13 +17,60 @@ export function agentDirectory(): string {
 }
 
 /** Starts a runner and waits until it listens; `program` is another main than the usual one. It is killed after the test. */
-export async function startRunner(directory: string, program = MAIN, env: Record<string, string> = {}): Promise<Started> {
-  const path = process.env['PATH'] ?? '';
-  const runner = new Started(process.execPath, [program, '--dir', directory], { PATH: path, ...env });
+export async function startRunner(directory: string, program = MAIN, args: readonly string[] = []): Promise<Started> {
+  const runner = await startUnowned(directory, program, args);
   onTestFinished(async () => void (await runner.end('SIGKILL')));
-  await until('the runner listens', () => {
+  return runner;
+}
+
+async function startUnowned(directory: string, program: string, args: readonly string[]): Promise<Started> {
+  const path = process.env['PATH'] ?? '';
+  const runner = new Started(process.execPath, [program, '--dir', directory, ...args], { PATH: path });
+  await until('the runner listens', async () => {
     if (!runner.running) throw new Error(`the runner has exited: ${runner.stderr}`);
-    return existsSync(join(directory, 'runner.sock'));
+    return existsSync(join(directory, 'runner.sock')) && (await answers(directory));
   });
   return runner;
+}
+
+async function answers(directory: string): Promise<boolean> {
+  const link = await TestLink.open(directory).catch(() => undefined);
+  await link?.close();
+  return link !== undefined;
+}
+
+/** A link to the runner of this directory; hung up after the test. */
+export async function attach(
+  directory: string,
+  welcome: Partial<Welcome> = {},
+  maxConcurrency?: number,
+): Promise<TestLink> {
+  const link = await TestLink.attach(directory, welcome, maxConcurrency);
+  onTestFinished(() => link.close());
+  return link;
+}
+
+/** A runner on a new directory with a link that acknowledges everything. */
+export async function linkedRunner(): Promise<{ directory: string; runner: Started; link: TestLink }> {
+  const directory = agentDirectory();
+  const runner = await startRunner(directory);
+  return { directory, runner, link: await attach(directory) };
+}
+
+/** One runner for all tests of a file; each of them has a link of its own and finds the runner with nothing in it. */
+export function sharedRunner(): () => Promise<{ directory: string; link: TestLink }> {
+  const directory = mkdtempSync(join(tmpdir(), 'execplane-runner-'));
+  let runner: Started | undefined;
+  beforeAll(async () => {
+    runner = await startUnowned(directory, MAIN, []);
+  });
+  afterAll(async () => {
+    await runner?.end('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return async () => {
+    const link = await TestLink.attach(directory, 'forget everything');
+    onTestFinished(() => link.close());
+    return { directory, link };
+  };
 }

@@ -1,6 +1,7 @@
 /** The link's side of the runner socket, with a server behind it that a test steers. */
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../../src/agent/channel.ts';
 import type { Start, Welcome } from '../../src/core/protocol.ts';
 import { decodeRecord, type EndedPayload, type RawRecord, REPORT_KIND } from '../../src/core/report.ts';
@@ -50,12 +51,23 @@ export class TestLink {
   }
 
   /** Attaches, asks for the state and welcomes with the acks given (default: nothing is acknowledged). */
-  static async attach(directory: string, welcome: Partial<Welcome> = {}, maxConcurrency = 64): Promise<TestLink> {
+  static async attach(
+    directory: string,
+    welcome: Partial<Welcome> | 'forget everything' = {},
+    maxConcurrency = 64,
+  ): Promise<TestLink> {
     const link = await TestLink.open(directory);
     link.send({ type: 'attach', channel: 1, max_concurrency: maxConcurrency });
+    await link.until('an answer', () => link.frames.length > 0);
+    if (link.frames[0]?.type === 'attach_refused') {
+      // The runner has yet to notice that the last link is gone.
+      await link.close();
+      await delay(20);
+      return TestLink.attach(directory, welcome, maxConcurrency);
+    }
     await link.frame('attached');
-    await link.prepare();
-    link.welcome(welcome);
+    const { held } = await link.prepare();
+    link.welcome(welcome === 'forget everything' ? { forget: held.map((one) => one.execution_id) } : welcome);
     return link;
   }
 
@@ -105,12 +117,7 @@ export class TestLink {
   }
 
   /** Starts it and waits for its end. */
-  async run(
-    executionId: string,
-    command: string[],
-    more: Partial<Start> = {},
-    stdin?: Buffer,
-  ): Promise<Reported> {
+  async run(executionId: string, command: string[], more: Partial<Start> = {}, stdin?: Buffer): Promise<Reported> {
     this.start(executionId, command, more, stdin);
     return this.ended(executionId);
   }
@@ -141,12 +148,13 @@ export class TestLink {
 
   reported(executionId: string): Reported {
     const records = this.#of(executionId);
+    const end = records.find(({ kind }) => kind === REPORT_KIND.ended);
     return {
       records,
       started: records.some(({ kind }) => kind === REPORT_KIND.started),
       stdout: this.output(executionId, 'stdout'),
       stderr: this.output(executionId, 'stderr'),
-      ended: JSON.parse(records.at(-1)?.payload.toString() ?? '{}') as EndedPayload,
+      ended: JSON.parse(end?.payload.toString() ?? '{}') as EndedPayload,
     };
   }
 

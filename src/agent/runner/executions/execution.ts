@@ -76,7 +76,7 @@ export class Execution {
     }
     this.#start = undefined;
     const { launch } = prepared;
-    const output = new Output(launch.request.keepBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
+    const output = new Output(launch.capBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
     const termination = new Termination(spawner, handle);
     this.#run = { spawner, handle, launch, output, termination, cancelTimeout: () => {} };
     spawner.spawn({ ...launch.request, handle });

@@ -7,9 +7,14 @@ import type { HostUser } from './host-user.ts';
 import { type Ending, failure } from './outcome.ts';
 import { findGroups, findUser, type User } from './passwd.ts';
 
+/** What is read past the cap, to see whether the cap splits a character. */
+const CHARACTER_REST_BYTES = 3;
+
 export interface Launch {
   request: Omit<SpawnRequest, 'handle'>;
   user: string;
+  /** Bytes of each stream to report. */
+  capBytes: number;
   /** ms from process start; absent: no limit. */
   timeoutMs?: number;
 }
@@ -32,16 +37,17 @@ export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Pre
   if (!verdict.allowed)
     return { ok: false, ending: failure('policy_denied', `The machine's policy refuses it: ${verdict.rule}.`) };
   const timeoutMs = Math.min(start.timeout_ms ?? Infinity, verdict.maxTimeoutMs ?? Infinity);
+  const capBytes = Math.min(start.max_output_bytes, verdict.maxOutputBytes ?? Infinity);
   const request: Launch['request'] = {
     executionId: start.execution_id,
     argv: start.command,
     env,
     cwd,
     stdin: start.stdin === 'none' ? 'none' : 'pipe',
-    keepBytes: Math.min(start.max_output_bytes, verdict.maxOutputBytes ?? Infinity),
+    keepBytes: capBytes + CHARACTER_REST_BYTES,
     ...(user.uid !== host.uid && { identity: { uid: user.uid, gid: user.gid, groups: findGroups(user) } }),
   };
-  return { ok: true, launch: { request, user: user.name, ...(timeoutMs !== Infinity && { timeoutMs }) } };
+  return { ok: true, launch: { request, user: user.name, capBytes, ...(timeoutMs !== Infinity && { timeoutMs }) } };
 }
 
 function chooseUser(wanted: string | undefined, host: HostUser): User | Ending {

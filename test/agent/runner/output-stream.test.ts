@@ -1,0 +1,73 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { cutAt, unfinishedBytes } from '../../../src/agent/runner/executions/chunks.ts';
+import { OutputStream } from '../../../src/agent/runner/executions/output-stream.ts';
+
+test.each<[number[], number]>([
+  [[], 0],
+  [[0x61], 0],
+  [[0xc3], 1],
+  [[0xc3, 0xa9], 0],
+  [[0xe2, 0x82], 2],
+  [[0xf0, 0x9f, 0x98], 3],
+  [[0xf0, 0x9f, 0x98, 0x80], 0],
+  [[0x80, 0x80, 0x80, 0x80], 0],
+  [[0xff], 0],
+  [[0xc0], 0],
+])('%j ends with %i bytes of an unfinished character', (bytes, unfinished) => {
+  expect(unfinishedBytes(Buffer.from(bytes))).toBe(unfinished);
+});
+
+test('a cut spares a character, and uses the limit to the last byte where there is none', () => {
+  expect(cutAt(Buffer.from('a€b'), 3)).toEqual(Buffer.from('a'));
+  expect(cutAt(Buffer.from([0x61, 0xe2, 0x62, 0x62]), 2)).toEqual(Buffer.from([0x61, 0xe2]));
+});
+
+test('whatever the pieces: the bytes are the same, up to the cap, in chunks of at most 64 KiB', () => {
+  const piece = fc.oneof(
+    fc.uint8Array({ maxLength: 10 }),
+    fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(piece, fc.boolean())), fc.nat(200), (pieces, cap) => {
+      const all = Buffer.concat(pieces.map(([bytes]) => bytes));
+      const chunks: Buffer[] = [];
+      const stream = new OutputStream(cap, (chunk) => chunks.push(Buffer.from(chunk)));
+      for (const [bytes, flush] of pieces) {
+        stream.push(Buffer.from(bytes));
+        if (flush) stream.flush();
+      }
+      stream.finish();
+      const out = Buffer.concat(chunks);
+      expect(all.subarray(0, out.length)).toEqual(out);
+      expect(out.length).toBe(stream.kept);
+      expect(out.length).toBeLessThanOrEqual(cap);
+      expect(out.length).toBeGreaterThan(Math.min(all.length, cap) - 4);
+      if (all.length <= cap) expect(out).toEqual(all);
+    }),
+  );
+});
+
+test('text comes out in chunks that are text', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.integer({ min: 1, max: 9 }), (text, step) => {
+      const bytes = Buffer.from(text.toWellFormed());
+      const chunks: string[] = [];
+      const stream = new OutputStream(1 << 20, (chunk) => chunks.push(chunk.toString('utf8')));
+      for (let at = 0; at < bytes.length; at += step) {
+        stream.push(bytes.subarray(at, at + step));
+        stream.flush();
+      }
+      stream.finish();
+      expect(chunks.join('')).toBe(text.toWellFormed());
+    }),
+  );
+});
+
+test('large writes go out in whole chunks without waiting', () => {
+  const sizes: number[] = [];
+  const stream = new OutputStream(1 << 20, (chunk) => sizes.push(chunk.length));
+  stream.push(Buffer.alloc(200_000));
+  expect(sizes).toEqual([65_536, 65_536, 65_536]);
+  expect(stream.held).toBe(200_000 - 3 * 65_536);
+});
