@@ -1,0 +1,128 @@
+/** (f) p99 of get, list and events over a growing database: flat means that history costs nothing. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { World } from '../test/helpers/harness.ts';
+import { type Requests, requestsTo } from './requests.ts';
+import { percentile, TINY } from './rounds.ts';
+
+const SIZES = TINY ? [50, 100] : (process.env['BENCH_ROWS'] ?? '5000,1000000,5000000').split(',').map(Number);
+const SAMPLES = TINY ? 5 : 500;
+const MACHINE = 'dm-growth';
+
+/** The log of each: what a command that prints a line leaves. */
+const EVENTS = [
+  [1, 'status', `'lifecycle', 'queued'`],
+  [2, 'status', `'lifecycle', 'running'`],
+  [3, 'stream_offset, chunk', `'stdout', 0, (SELECT max(chunk) FROM chunks) - (@to - i)`],
+  [4, 'status, exit_code', `'lifecycle', iif(i % 100 = 0, 'failed', 'succeeded'), i % 100 = 0`],
+] as const;
+
+const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, machine: null });
+try {
+  await world.client.ask('POST', '/v1/join-tokens', { body: {} });
+  await world.server.stop();
+  let rows = 0;
+  process.stdout.write('\ngrowth: p99 in ms of one request at a time\n');
+  for (const size of SIZES) {
+    grow(rows, size);
+    rows = size;
+    await world.server.restart();
+    const api = requestsTo(world.server.url, world.server.key, 1);
+    try {
+      await probe(api, size);
+    } finally {
+      await api.close();
+    }
+    await world.server.stop();
+  }
+  await world.server.restart();
+} finally {
+  await world.dispose();
+}
+
+/** The paths that a dashboard asks for, each of an execution or page picked anew. */
+async function probe(api: Requests, rows: number): Promise<void> {
+  const base = `/v1/machines/${MACHINE}/executions`;
+  const any = (): string => `ex-bench${1 + Math.floor(Math.random() * rows)}`;
+  const paths: Record<string, () => string> = {
+    get: () => `${base}/${any()}`,
+    events: () => `${base}/${any()}/events`,
+    output: () => `${base}/${any()}/output`,
+    'list, newest': () => base,
+    'list, failed': () => `${base}?status=failed`,
+  };
+  const p99: Record<string, number> = {};
+  for (const [name, path] of Object.entries(paths)) {
+    const times: number[] = [];
+    for (let sample = 0; sample < SAMPLES; sample += 1) {
+      const from = performance.now();
+      const { status } = await api.get(path());
+      times.push(performance.now() - from);
+      if (status !== 200) throw new Error(`${path()} answered ${status}`);
+    }
+    p99[name] = Number(percentile(times, 0.99).toFixed(2));
+  }
+  process.stdout.write(
+    `  ${String(rows).padStart(8)} executions  ${Object.entries(p99)
+      .map(([name, ms]) => `${name} ${ms}`)
+      .join('  ')}\n`,
+  );
+  process.stdout.write(`${JSON.stringify({ bench: 'growth', rows, p99_ms: p99, database_mb: databaseMegabytes() })}\n`);
+}
+
+/** Writes finished executions `from`+1 to `to` straight into the database, as the server would have left them. */
+function grow(from: number, to: number): void {
+  const database = new Database(databaseFile());
+  database.pragma('synchronous = OFF');
+  const now = Date.now();
+  database
+    .prepare(
+      `INSERT OR IGNORE INTO machines (machine_id, created_at, phase, last_transition_at, last_progress_at) VALUES (?, ?, 'sleeping', ?, ?)`,
+    )
+    .run(MACHINE, now, now, now);
+  const { machine, base } = database
+    .prepare(
+      `SELECT machine, (SELECT coalesce(max(execution), 0) FROM executions) AS base FROM machines WHERE machine_id = ?`,
+    )
+    .get(MACHINE) as { machine: number; base: number };
+  const numbers = 'WITH RECURSIVE n(i) AS (SELECT CAST(@from AS INTEGER) + 1 UNION ALL SELECT i + 1 FROM n WHERE i < @to)';
+  const values = { from, to, machine, base: base - from, now };
+  database.transaction(() => {
+    database
+      .prepare(
+        `INSERT INTO executions (execution, execution_id, machine, status, created_at, expires_at, started_at, completed_at, dispatched_to, dispatch_number, exit_code, error_code, last_sequence, last_event_at, stdout_bytes, stdout_kept)
+         ${numbers} SELECT @base + i, 'ex-bench' || i, @machine, iif(i % 100 = 0, 'failed', 'succeeded'), @now, @now, @now, @now, 'bench', i, i % 100 = 0, iif(i % 100 = 0, 'nonzero_exit', NULL), 4, @now, 6, 6 FROM n`,
+      )
+      .run(values);
+    database
+      .prepare(
+        `INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) ${numbers} SELECT @base + i, '["echo","bench"]', '[]', 'none', 'admin' FROM n`,
+      )
+      .run(values);
+    database
+      .prepare(
+        `INSERT INTO chunks (chunk, bytes) ${numbers} SELECT (SELECT coalesce(max(chunk), 0) FROM chunks) + i - @from, CAST('bench' || char(10) AS BLOB) FROM n`,
+      )
+      .run(values);
+    for (const [sequence, columns, row] of EVENTS) {
+      database
+        .prepare(
+          `INSERT INTO events (execution, sequence, at, type, ${columns}) ${numbers} SELECT @base + i, ${sequence}, @now, ${row} FROM n`,
+        )
+        .run(values);
+    }
+  })();
+  database.pragma('wal_checkpoint(TRUNCATE)');
+  database.close();
+}
+
+function databaseFile(): string {
+  const file = readdirSync(world.server.dataDir).find((name) => name.endsWith('.db'));
+  if (file === undefined) throw new Error(`no database in ${readdirSync(world.server.dataDir)}`);
+  return join(world.server.dataDir, file);
+}
+
+function databaseMegabytes(): number {
+  return Math.round(statSync(databaseFile()).size / 1e6);
+}

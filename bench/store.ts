@@ -1,0 +1,134 @@
+/**
+ * What the store alone can do, through its interface: `node bench/store.ts`. CPU time is shown beside wall-clock time, since it is
+ * what holds when the machine is shared.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RawRecord, REPORT_KIND } from '../src/core/report.ts';
+import { openSqliteStore } from '../src/store/sqlite/store.ts';
+import type { Store } from '../src/store/store.ts';
+
+const MACHINE = 'dm-bench';
+const RUNNER = 'runner-1';
+const PARALLEL = 32;
+
+async function prepared(path: string): Promise<Store> {
+  const store = openSqliteStore({ path });
+  const now = Date.now();
+  await store.createMachine({ machineId: MACHINE, now });
+  const facts = { vcpu: 2, memory_mib: 4096, storage_gib: 10 };
+  await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now });
+  return store;
+}
+
+async function create(store: Store, executionId: string, dispatch: boolean): Promise<void> {
+  const now = Date.now();
+  const execution = {
+    executionId,
+    machineId: MACHINE,
+    command: ['/bin/echo', 'hello'],
+    envKeys: [],
+    stdinMode: 'none',
+    expiresAt: now + 3_600_000,
+    createdBy: 'admin',
+  } as const;
+  const outcome = await store.createExecution({
+    execution,
+    now,
+    queueLimit: 10_000,
+    ...(dispatch ? { dispatchTo: RUNNER } : {}),
+  });
+  if (outcome.outcome !== 'created') throw new Error(outcome.outcome);
+}
+
+async function report(store: Store, records: RawRecord[]): Promise<void> {
+  const results = await store.appendReports({ machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() });
+  for (const result of results) if (result.outcome !== 'applied') throw new Error(JSON.stringify(result));
+}
+
+function record(executionId: string, kind: keyof typeof REPORT_KIND, number: number, payload: Buffer): RawRecord {
+  return { kind: REPORT_KIND[kind], executionId, number, at: Date.now(), payload };
+}
+
+const STARTED = Buffer.from('{"pid":4711}');
+const ENDED = Buffer.from(
+  '{"status":"succeeded","exit_code":0,"stdout_bytes":6,"stderr_bytes":0,"stdout_truncated":false,"stderr_truncated":false}',
+);
+
+/** Runs `body` and prints how many `units` a second it made. */
+async function measure(name: string, units: number, unit: string, body: () => Promise<void>): Promise<void> {
+  const cpu = process.cpuUsage();
+  const startedAt = performance.now();
+  await body();
+  const seconds = (performance.now() - startedAt) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  const cpuSeconds = (user + system) / 1e6;
+  const rate = (time: number): string => Math.round(units / time).toLocaleString('en');
+  console.log(`${name}: ${rate(seconds)} ${unit}/s (${rate(cpuSeconds)} per CPU second)`);
+}
+
+/** `lanes` loops at once, which share the commits, until `count` turns are done. */
+async function inParallel(lanes: number, count: number, turn: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) await turn(next++);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
+try {
+  const store = await prepared(join(directory, 'bench.db'));
+  await measure('create, durable, one at a time', 2000, 'executions', () =>
+    inParallel(1, 2000, (index) => create(store, `single-${index}`, true)),
+  );
+  await measure('create + dispatch, then started + ended in one report', 30_000, 'executions', () =>
+    inParallel(PARALLEL, 30_000, async (index) => {
+      const id = `short-${index}`;
+      await create(store, id, true);
+      await report(store, [record(id, 'started', 1, STARTED), record(id, 'ended', 2, ENDED)]);
+    }),
+  );
+  await measure('the same with 6 bytes of output, three reports', 20_000, 'executions', () =>
+    inParallel(PARALLEL, 20_000, async (index) => {
+      const id = `output-${index}`;
+      await create(store, id, true);
+      await report(store, [record(id, 'started', 1, STARTED)]);
+      await report(store, [record(id, 'stdout', 2, Buffer.from('hello\n'))]);
+      await report(store, [record(id, 'ended', 3, ENDED)]);
+    }),
+  );
+  const chunk = Buffer.alloc(65_536, 'x');
+  const lanes = 16;
+  for (let lane = 0; lane < lanes; lane++) await create(store, `big-${lane}`, true);
+  const turns = 512;
+  await measure('output in 64 KiB chunks, 16 executions', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
+    inParallel(lanes, turns, async (index) => {
+      const id = `big-${index % lanes}`;
+      const first = Math.floor(index / lanes) * 16;
+      const records = Array.from({ length: 16 }, (_, offset) => record(id, 'stdout', first + offset + 1, chunk));
+      await report(store, records);
+    }),
+  );
+  await measure('reading it back', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
+    inParallel(1, turns * 4, async (index) => {
+      const offset = Math.floor(index / lanes) * 4 * chunk.length;
+      await store.readStream({
+        executionId: `big-${index % lanes}`,
+        stream: 'stdout',
+        offset,
+        maxBytes: 4 * chunk.length,
+      });
+    }),
+  );
+  await measure('get', 50_000, 'reads', () =>
+    inParallel(1, 50_000, async (index) => {
+      await store.getExecution({ machineId: MACHINE, executionId: `short-${index % 30_000}` });
+    }),
+  );
+  console.log(`resident: ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`);
+  await store.close();
+} finally {
+  rmSync(directory, { recursive: true });
+}
