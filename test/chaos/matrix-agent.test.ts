@@ -103,7 +103,10 @@ test('19: two agents with one credential: the second is refused, loudly; never t
     await scene.world.connected(scene.agent);
     const twin = new AgentUnderTest(twinDir, 'dm-scene', scene.agent.settings);
     scene.world.agents.push(twin);
-    await until(`the twin says that it is refused\n${twin.log}`, () => /duplicate|another|refus/i.test(twin.log));
+    await until(
+      () => `the twin says that it is refused\n${twin.log}`,
+      () => /duplicate|another|refus/i.test(twin.log),
+    );
     const id = await scene.create('echo done');
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'succeeded' });
     expect(scene.startsOf(id)).toBe(1);

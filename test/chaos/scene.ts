@@ -66,7 +66,11 @@ export class Scene {
   async strike(): Promise<void> {
     this.proxy.heal();
     if (!this.world.server.process.running) await this.world.server.restart();
-    await this.world.dispose().finally(() => this.proxy.close());
+    try {
+      await this.world.dispose();
+    } finally {
+      await this.proxy.close();
+    }
   }
 }
 

@@ -81,12 +81,15 @@ export class ServerUnderTest {
 
   /** Settles when it answers; throws with its log where it has exited. */
   async ready(): Promise<void> {
-    await until(`the server is ready\n${this.log}`, async () => {
-      if (!this.process.running) throw new Error(`the server exited:\n${this.log}`);
-      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
-      await answer?.arrayBuffer();
-      return answer?.status === 200;
-    });
+    await until(
+      () => `the server is ready\n${this.log}`,
+      async () => {
+        if (!this.process.running) throw new Error(`the server exited:\n${this.log}`);
+        const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+        await answer?.arrayBuffer();
+        return answer?.status === 200;
+      },
+    );
   }
 
   async kill(): Promise<void> {
@@ -109,7 +112,6 @@ export class ServerUnderTest {
     const env = baseEnv({
       EXECPLANE_PORT: String(this.port),
       EXECPLANE_DATA_DIR: this.dataDir,
-      EXECPLANE_LOG_LEVEL: 'debug',
       ...this.settings,
     });
     return new Started(process.execPath, [MAIN, 'server'], env);
@@ -157,7 +159,10 @@ export class AgentUnderTest {
   /** SIGINT: everything ends. */
   async stop(): Promise<void> {
     await this.link.end('SIGINT');
-    await until(`nothing of the agent is left\n${this.log}`, () => this.ownedPids().length === 0);
+    await until(
+      () => `nothing of the agent is left\n${this.log}`,
+      () => this.ownedPids().length === 0,
+    );
   }
 
   /** Starts a link again on the same directory. */
@@ -168,7 +173,6 @@ export class AgentUnderTest {
   }
 
   #spawn(): Started {
-    const env = baseEnv({ EXECPLANE_AGENT_DIR: this.dir, EXECPLANE_LOG_LEVEL: 'debug', ...this.settings });
     return new Started(process.execPath, [MAIN, 'agent'], env);
   }
 }
@@ -239,10 +243,13 @@ export class World {
 
   /** Settles when the server has this agent's link. */
   async connected(agent = this.agent): Promise<void> {
-    await until(`${agent.machineId} is connected\n${agent.log}`, async () => {
-      if (!agent.link.running) throw new Error(`the agent exited:\n${agent.log}`);
-      return (await this.phase(agent)) === 'running';
-    });
+    await until(
+      () => `${agent.machineId} is connected\n${agent.log}`,
+      async () => {
+        if (!agent.link.running) throw new Error(`the agent exited:\n${agent.log}`);
+        return (await this.phase(agent)) === 'running';
+      },
+    );
   }
 
   /** Settles when the server knows that this agent is away. */

@@ -59,14 +59,15 @@ export class Started {
 
 /** Settles when `condition` holds; throws after `deadlineMs`, saying `what`. For what gives no signal of its own. */
 export async function until(
-  what: string,
+  what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
   deadlineMs = 30_000,
   everyMs = 20,
 ): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    if (performance.now() > end)
+      throw new Error(`not within ${deadlineMs} ms: ${typeof what === 'string' ? what : what()}`);
     await delay(everyMs);
   }
 }

@@ -8,7 +8,10 @@ import { World } from '../helpers/harness.ts';
 
 let world: World;
 beforeAll(async () => {
-  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '67108864' } });
+  world = await World.start({
+    server: { EXECPLANE_MAX_OUTPUT_BYTES: '67108864', EXECPLANE_LOG_LEVEL: 'debug' },
+    agent: { EXECPLANE_LOG_LEVEL: 'debug' },
+  });
 });
 afterAll(() => world.dispose());
 

@@ -160,7 +160,10 @@ describe('execplane up', () => {
     });
     const up = new Started(process.execPath, [MAIN, 'up'], env, dir);
     try {
-      await until(`it prints a curl line\n${up.stderr}`, () => /curl /.test(up.stdout + up.stderr));
+      await until(
+        () => `it prints a curl line\n${up.stderr}`,
+        () => /curl /.test(up.stdout + up.stderr),
+      );
       const said = up.stdout + up.stderr;
       expect(said).toContain(`http://127.0.0.1:${port}`);
       const curl = /^\s*(curl [\s\S]*?[^\\])$/m.exec(said)?.[1] ?? '';
