@@ -86,7 +86,8 @@ function grow(from: number, to: number): void {
       `SELECT machine, (SELECT coalesce(max(execution), 0) FROM executions) AS base FROM machines WHERE machine_id = ?`,
     )
     .get(MACHINE) as { machine: number; base: number };
-  const numbers = 'WITH RECURSIVE n(i) AS (SELECT CAST(@from AS INTEGER) + 1 UNION ALL SELECT i + 1 FROM n WHERE i < @to)';
+  const numbers =
+    'WITH RECURSIVE n(i) AS (SELECT CAST(@from AS INTEGER) + 1 UNION ALL SELECT i + 1 FROM n WHERE i < @to)';
   const values = { from, to, machine, base: base - from, now };
   database.transaction(() => {
     database
