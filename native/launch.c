@@ -184,7 +184,8 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   static bool no_clone3;
   long result = -ENOSYS;
   uint64_t shared = launch->has_identity ? 0 : CLONE_VM; /* nobody else's process may ever look into our memory */
-  struct clone_arguments arguments = {.flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = STACK_BYTES};
+  struct clone_arguments arguments = {
+    .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = STACK_BYTES};
   if (launch->cgroup && !no_clone3) {
     int directory = open(launch->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory >= 0) {
@@ -200,7 +201,9 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   if (result < 0 && !no_clone3) result = clone_call(SYS_clone3, (long)&arguments, sizeof arguments, child, launch);
   if (result == -ENOSYS || (result == -EPERM && !no_clone3)) { /* old kernels, and sandboxes that do not know it */
     no_clone3 = true;
-    result = clone_call(SYS_clone, (long)(shared | SIGCHLD), (long)(launch->stack + STACK_BYTES), child, launch);
+    char *top = launch->stack + STACK_BYTES;
+    result = clone_call(SYS_clone, (long)(shared | SIGCHLD), (long)top, child, launch);
+    if (result == -EINVAL && shared) result = clone_call(SYS_clone, SIGCHLD, (long)top, child, launch); /* qemu-user */
   }
   return (pid_t)result;
 }

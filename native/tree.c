@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TREE_LIMIT = 32768, ENVIRON_BYTES = 65536 };
+enum { TREE_LIMIT = 32768, ENVIRON_BYTES = 65536, QUIET_WALKS = 4, MOST_ROUNDS = 500 };
 
 struct process {
   pid_t pid, parent, group, session;
@@ -77,7 +78,18 @@ static size_t walk(const struct execution *execution, pid_t *tree, size_t count)
   return count - before;
 }
 
-/* SIGKILL to the whole tree of a command whose main process has not been reaped (so that its pid is still its own). */
+/* Stops all it can find before it kills any, so that nothing is orphaned that only its parent leads to. */
+static size_t kill_found(const struct execution *execution, pid_t *tree) {
+  size_t count = 0;
+  for (size_t found; (found = walk(execution, tree, count)) > 0;) count += found;
+  for (size_t i = 0; i < count; i++) kill(tree[i], SIGKILL);
+  return count;
+}
+
+/*
+ * SIGKILL to the whole tree of a command whose main process has not been reaped (so that its pid is still its own). A walk
+ * can miss what forks just then, so it is over when a few of them have found nothing.
+ */
 void kill_tree(const struct execution *execution) {
   if (execution->in_cgroup) {
     char path[4200];
@@ -88,11 +100,10 @@ void kill_tree(const struct execution *execution) {
     if (written == 1) return;
   }
   pid_t *tree = malloc(TREE_LIMIT * sizeof *tree);
-  if (tree) {
-    size_t count = 0;
-    for (size_t found; (found = walk(execution, tree, count)) > 0;) count += found;
-    for (size_t i = 0; i < count; i++) kill(tree[i], SIGKILL);
-    free(tree);
+  for (int quiet = 0, rounds = 0; tree && quiet < QUIET_WALKS && rounds < MOST_ROUNDS; rounds++) {
+    quiet = kill_found(execution, tree) == 0 ? quiet + 1 : 0;
+    nanosleep(&(struct timespec){0, 2000000}, NULL);
   }
+  free(tree);
   kill(execution->state == STARTING ? execution->pid : -execution->pid, SIGKILL);
 }

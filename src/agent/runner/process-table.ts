@@ -24,15 +24,10 @@ export function bootId(): string {
   return boot;
 }
 
-/** All processes that can be seen. */
-export function processTable(): ProcessRow[] {
-  if (!LINUX) return psRows(['-A']);
-  const rows: ProcessRow[] = [];
-  for (const name of readdirSync('/proc')) {
-    const row = /^\d+$/.test(name) ? processRow(Number(name)) : undefined;
-    if (row) rows.push(row);
-  }
-  return rows;
+/** The numbers of all processes that can be seen. */
+export function processIds(): number[] {
+  if (!LINUX) return psRows(['-A']).map((row) => row.pid);
+  return readdirSync('/proc').map(Number).filter(Number.isInteger);
 }
 
 /** One process; `undefined` when there is none of this number. */
@@ -53,14 +48,10 @@ export function processRow(pid: number): ProcessRow | undefined {
   };
 }
 
-/** Whether the process was started with this variable (`NAME=value`); false where it can't be read. */
-export function carriesMarker(pid: number, variable: string): boolean {
-  if (!LINUX)
-    return run('ps', ['-E', '-ww', '-o', 'command=', '-p', String(pid)])
-      .split(' ')
-      .includes(variable);
-  const environ = read(`/proc/${pid}/environ`);
-  return environ?.split('\0').includes(variable) ?? false;
+/** Whether the process was started with this variable (`NAME=value`); `undefined` where its environment can't be seen now. */
+export function hasVariable(pid: number, variable: string): boolean | undefined {
+  const environ = LINUX ? read(`/proc/${pid}/environ`) : run('ps', ['-E', '-ww', '-o', 'command=', '-p', String(pid)]);
+  return environ ? environ.split(LINUX ? '\0' : ' ').includes(variable) : undefined;
 }
 
 /** `sess` means something else on BSDs, so there the process group has to stand for the session. */

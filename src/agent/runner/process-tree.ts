@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killExecutionCgroup } from './cgroup-place.ts';
-import { bootId, carriesMarker, type ProcessRow, processRow, processTable } from './process-table.ts';
+import { bootId, hasVariable, type ProcessRow, processIds, processRow } from './process-table.ts';
 
 /** One process, for certain: numbers are used again, also over a reboot. */
 export interface ProcessIdentity {
@@ -45,61 +45,100 @@ export function isAlive(identity: ProcessIdentity): boolean {
 
 /** Whether anything of the tree is alive. */
 export function treeAlive(tree: Tree): boolean {
-  return findTree(tree).length > 0;
+  return new TreeSearch(tree).look().length > 0;
 }
 
 /** SIGKILL to everything of the tree, again until nothing is left of it; settles then. */
 export async function killProcessTree(tree: Tree): Promise<void> {
+  const search = new TreeSearch(tree);
   let waitMs = FIRST_WAIT_MS;
   for (let quiet = 0; quiet < QUIET_LOOKS; ) {
-    const members = freeze(tree);
-    for (const member of members.values()) send(member, 'SIGKILL');
-    if (members.size === 0) quiet++;
-    else quiet = 0;
-    await sleep(waitMs);
+    // All are stopped before any is killed, so that none forks behind our back or orphans what only it leads to.
+    for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
+      for (const row of fresh) send(row, 'SIGSTOP');
+    }
+    const members = search.take();
+    for (const row of members) send(row, 'SIGKILL');
+    quiet = members.length === 0 ? quiet + 1 : 0;
     waitMs = quiet > 0 ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    await sleep(waitMs);
   }
 }
 
 /** Kills what remains of an execution whose runner is dead; settles when nothing is left of it. */
 export async function killMarked(executionId: string, identity?: ProcessIdentity): Promise<void> {
   const tree = { executionId, main: identity };
-  for (const row of findTree(tree)) killExecutionCgroup(row.pid); // takes along what has shed its marks
+  for (const row of new TreeSearch(tree).look()) killExecutionCgroup(row.pid); // takes along what has shed its marks
   await killProcessTree(tree);
 }
 
-/** Stops every member, so that none forks behind our back or leaves orphans, until no new one turns up. */
-function freeze(tree: Tree): Map<number, ProcessRow> {
-  const members = new Map<number, ProcessRow>();
-  for (;;) {
-    const fresh = findTree(tree, members).filter((row) => !members.has(row.pid));
-    if (fresh.length === 0) return members;
-    for (const row of fresh) {
-      members.set(row.pid, row);
-      send(row, 'SIGSTOP');
-    }
-  }
-}
+/**
+ * Looks for the live members of a tree: by marker, session, process group, and descent from any of these. It remembers
+ * who is a stranger, so that each look after the first reads about new processes only, and outruns what keeps forking.
+ */
+class TreeSearch {
+  readonly #tree: Tree;
+  readonly #variable: string;
+  readonly #strangers = new Set<number>([process.pid]);
+  #members = new Map<number, ProcessRow>();
 
-/** The live members, by marker, session, process group, and descent from any of these or from `known`. */
-function findTree(tree: Tree, known: ReadonlyMap<number, ProcessRow> = new Map()): ProcessRow[] {
-  const rows = processTable();
-  const { main } = tree;
-  const leader = main && main.bootId === bootId() ? rows.find((row) => row.pid === main.pid) : undefined;
-  const leaderIsMain = leader !== undefined && leader.startTime === main?.startTime;
-  const sessionIsOurs = leaderIsMain || (leader === undefined && tree.sessionIsOurs === true);
-  const members = new Set<number>(known.keys());
-  const marker = `EXECUTION_ID=${tree.executionId}`;
-  for (const row of rows) {
-    const bySession = main !== undefined && sessionIsOurs && (row.session === main.pid || row.group === main.pid);
-    if ((leaderIsMain && row === leader) || bySession || (!row.ended && carriesMarker(row.pid, marker)))
-      members.add(row.pid);
+  constructor(tree: Tree) {
+    this.#tree = tree;
+    this.#variable = `EXECUTION_ID=${tree.executionId}`;
   }
-  for (let before = -1; before !== members.size; ) {
-    before = members.size;
-    for (const row of rows) if (members.has(row.parent)) members.add(row.pid);
+
+  /** The members that were not known yet. */
+  look(): ProcessRow[] {
+    const rows = this.#unknown();
+    const sessionIsOurs = this.#sessionIsOurs();
+    const found: ProcessRow[] = [];
+    const join = (row: ProcessRow): void => {
+      this.#members.set(row.pid, row);
+      found.push(row);
+    };
+    for (const row of rows) if (this.#bearsMark(row, sessionIsOurs)) join(row);
+    for (let before = -1; before !== found.length; ) {
+      before = found.length;
+      for (const row of rows) if (this.#members.has(row.parent) && !this.#members.has(row.pid)) join(row);
+    }
+    for (const row of found) this.#strangers.delete(row.pid);
+    return found;
   }
-  return rows.filter((row) => members.has(row.pid) && !row.ended && row.pid !== process.pid);
+
+  /** All members found since the last call. */
+  take(): ProcessRow[] {
+    const members = [...this.#members.values()];
+    this.#members = new Map();
+    return members;
+  }
+
+  #unknown(): ProcessRow[] {
+    const rows: ProcessRow[] = [];
+    for (const pid of processIds()) {
+      if (this.#strangers.has(pid) || this.#members.has(pid)) continue;
+      const row = processRow(pid);
+      if (row && !row.ended) rows.push(row);
+    }
+    return rows;
+  }
+
+  /** Takes down as a stranger who can be read and bears no mark; in the middle of an execve(2) nothing can be read. */
+  #bearsMark(row: ProcessRow, sessionIsOurs: boolean): boolean {
+    const { main } = this.#tree;
+    if (main?.pid === row.pid && sessionIsOurs) return true;
+    if (main && sessionIsOurs && (row.session === main.pid || row.group === main.pid)) return true;
+    const marked = hasVariable(row.pid, this.#variable);
+    if (marked === false) this.#strangers.add(row.pid);
+    return marked === true;
+  }
+
+  /** A number stays the session's while the process exists that has led it, or somebody has lately seen that it did. */
+  #sessionIsOurs(): boolean {
+    const { main, sessionIsOurs = false } = this.#tree;
+    if (!main || main.bootId !== bootId()) return false;
+    const leader = processRow(main.pid);
+    return leader === undefined ? sessionIsOurs : leader.startTime === main.startTime;
+  }
 }
 
 /** Signals the process only if it is still the one that was seen. */

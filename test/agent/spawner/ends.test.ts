@@ -34,7 +34,7 @@ describe.each(KINDS)('the end of a command, %s', (kind) => {
     const act = stage.start([
       'sh',
       '-c',
-      '(trap "echo child; exit" TERM; echo up; while :; do sleep 0.05; done) & trap "" TERM; wait',
+      'trap : TERM; (trap "echo child; exit" TERM; echo up; while :; do sleep 0.05; done) & wait; wait',
     ]);
     await act.when(() => act.out === 'up\n');
     expect(stage.spawner.signal(act.handle, SIGTERM)).toBe(true);

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { processTable } from '../../../src/agent/runner/process-table.ts';
+import { type ProcessRow, processIds, processRow } from '../../../src/agent/runner/process-table.ts';
 import { openCgroupPool } from '../../../src/agent/runner/spawner/cgroups.ts';
 import { isAlive, Started, until } from '../../helpers/processes.ts';
 import { FIXTURES, KINDS, Stage } from './stage.ts';
@@ -10,7 +10,11 @@ import { FIXTURES, KINDS, Stage } from './stage.ts';
 const pool = openCgroupPool();
 pool?.close();
 
-const children = (parent: number) => processTable().filter((row) => row.parent === parent);
+const children = (parent: number): ProcessRow[] =>
+  processIds().flatMap((pid) => {
+    const row = processRow(pid);
+    return row?.parent === parent ? [row] : [];
+  });
 const nameOf = (pid: number): string => {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
@@ -18,8 +22,11 @@ const nameOf = (pid: number): string => {
     return '';
   }
 };
+/** The one started last: another may be about to leave. */
 const spawnerOf = (runner: number): number =>
-  children(runner).find((row) => nameOf(row.pid) === 'execplane-spawn')?.pid ?? 0;
+  children(runner)
+    .filter((row) => nameOf(row.pid) === 'execplane-spawn')
+    .sort((a, b) => Number(b.startTime) - Number(a.startTime))[0]?.pid ?? 0;
 const open = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
 describe.each(KINDS)('%s', (kind) => {

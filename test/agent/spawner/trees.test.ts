@@ -60,7 +60,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
   });
 
   test('a tree that keeps forking is ended', async () => {
-    const act = stage.start([`${FIXTURES}/fork-loop.sh`]);
+    const act = stage.start([`${FIXTURES}/fork-loop.sh`, stage.scratchDir]);
     await act.when(() => act.out === 'ready\n');
     await stage.spawner.killTree(act.handle);
     await act.over.promise;
