@@ -173,7 +173,7 @@ export class AgentUnderTest {
   }
 
   #spawn(): Started {
-    return new Started(process.execPath, [MAIN, 'agent'], env);
+    return new Started(process.execPath, [MAIN, 'agent'], baseEnv({ EXECPLANE_AGENT_DIR: this.dir, ...this.settings }));
   }
 }
 
