@@ -1,0 +1,169 @@
+import { expect, test } from 'vitest';
+import { ADMIN_KEY, connect, type EdgeFixture, edgeFixture, MACHINE } from './edge-fixture.ts';
+
+const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
+
+async function newKey(edge: EdgeFixture, body: Record<string, unknown>) {
+  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'test', ...body } });
+  expect(made.status).toBe(200);
+  return { key: String(made.body['key']), id: String(made.body['api_key_id']) };
+}
+
+test('no key, and a key that is not ours, are told apart', async () => {
+  await using edge = await edgeFixture();
+  const none = await edge.call('GET', '/v1/machines', { key: undefined });
+  expect(none.status).toBe(401);
+  expect(none.body).toStrictEqual({ error_code: 'AUTH_REQUIRED', message: expect.any(String), retryable: false });
+  expect(none.headers).toMatchObject({
+    'content-type': 'application/json',
+    'x-should-retry': 'false',
+    'www-authenticate': 'Bearer',
+    'x-request-id': expect.stringMatching(/^req-/),
+  });
+  const wrong = await edge.call('GET', '/v1/machines', { key: 'xpk_nope' });
+  expect([wrong.status, wrong.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
+});
+
+test.each([
+  ['Bearer', { authorization: `Bearer ${ADMIN_KEY}` }, 200],
+  ['bearer in lower case', { authorization: `bearer ${ADMIN_KEY}` }, 200],
+  ['x-api-key', { 'x-api-key': ADMIN_KEY }, 200],
+  ['both, the same', { authorization: `Bearer ${ADMIN_KEY}`, 'x-api-key': ADMIN_KEY }, 200],
+  ['both, different', { authorization: `Bearer ${ADMIN_KEY}`, 'x-api-key': 'other' }, 401],
+  ['another scheme', { authorization: 'Basic eDp5' }, 401],
+  ['an organisation, ignored', { 'x-api-key': ADMIN_KEY, 'x-dedalus-org-id': 'org' }, 200],
+])('a key in %s', async (_name, headers: Record<string, string>, status) => {
+  await using edge = await edgeFixture();
+  const answer = await edge.call('GET', '/v1/machines', { key: undefined, headers });
+  expect(answer.status).toBe(status);
+});
+
+test('a key in the query string is no key', async () => {
+  await using edge = await edgeFixture();
+  const answer = await edge.call('GET', `/v1/machines?api_key=${ADMIN_KEY}&x-api-key=${ADMIN_KEY}`, { key: undefined });
+  expect(answer.status).toBe(401);
+});
+
+test('each scope opens its own doors and no others', async () => {
+  await using edge = await edgeFixture();
+  const executionId = await edge.create();
+  const one = `${EXECUTIONS}/${executionId}`;
+  const doors = [
+    ['GET', EXECUTIONS, 'executions:read'],
+    ['GET', one, 'executions:read'],
+    ['GET', `${one}/events`, 'executions:read'],
+    ['GET', `${one}/output`, 'executions:read'],
+    ['GET', `${one}/output/stdout`, 'executions:read'],
+    ['POST', EXECUTIONS, 'executions:write'],
+    ['DELETE', one, 'executions:write'],
+    ['POST', `${one}/signal`, 'executions:write'],
+    ['POST', `${one}/stdin`, 'executions:write'],
+    ['GET', '/v1/machines', 'machines:read'],
+    ['GET', `/v1/machines/${MACHINE}`, 'machines:read'],
+    ['DELETE', '/v1/machines/dm-other', 'admin'],
+    ['POST', '/v1/join-tokens', 'admin'],
+    ['GET', '/v1/join-tokens', 'admin'],
+    ['DELETE', '/v1/join-tokens/x', 'admin'],
+    ['POST', '/v1/api-keys', 'admin'],
+    ['GET', '/v1/api-keys', 'admin'],
+    ['DELETE', '/v1/api-keys/x', 'admin'],
+    ['GET', '/v1/audit', 'admin'],
+  ] as const;
+  const implied: Record<string, string[]> = {
+    'executions:read': ['executions:read'],
+    'executions:write': ['executions:write', 'executions:read'],
+    'machines:read': ['machines:read'],
+    admin: ['admin', 'executions:write', 'executions:read', 'machines:read'],
+  };
+  for (const [scope, allowed] of Object.entries(implied)) {
+    const { key } = await newKey(edge, { scopes: [scope] });
+    for (const [method, path, needed] of doors) {
+      const answer = await edge.call(method, path, { key });
+      const expected = allowed.includes(needed) ? 'in' : 'AUTH_SCOPE_FORBIDDEN';
+      const got = answer.status === 403 ? answer.body['error_code'] : 'in';
+      expect([scope, method, path, got]).toStrictEqual([scope, method, path, expected]);
+    }
+  }
+});
+
+test('a limited key is refused other machines before it can learn whether they exist', async () => {
+  await using edge = await edgeFixture();
+  await connect(edge.store, 'dm-two');
+  const { key } = await newKey(edge, { scopes: ['admin'], machine_ids: [MACHINE] });
+  const statusOf = async (path: string) => (await edge.call('GET', path, { key })).status;
+  expect(await statusOf(EXECUTIONS)).toBe(200);
+  expect(await statusOf('/v1/machines/dm-two')).toBe(403);
+  expect(await statusOf('/v1/machines/dm-absent/executions')).toBe(403);
+  expect(await statusOf('/v1/api-keys')).toBe(403);
+  const list = await edge.call('GET', '/v1/machines', { key });
+  expect(list.body.items.map((machine) => machine['machine_id'])).toStrictEqual([MACHINE]);
+  const token = await edge.call('POST', '/v1/join-tokens', { key, body: {} });
+  expect(token.status).toBe(403);
+});
+
+test('a revoked key is refused at once, also where it was remembered', async () => {
+  await using edge = await edgeFixture();
+  const { key, id } = await newKey(edge, { scopes: ['machines:read'] });
+  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(200);
+  const revoked = await edge.call('DELETE', `/v1/api-keys/${id}`);
+  expect(revoked.body).toMatchObject({ api_key_id: id, name: 'test' });
+  const after = await edge.call('GET', '/v1/machines', { key });
+  expect([after.status, after.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
+});
+
+test('a key revoked while it is being looked up is not remembered', async () => {
+  let lookedUp = (): void => {};
+  let revoked = (): void => {};
+  const reached = new Promise<void>((resolve) => (lookedUp = resolve));
+  const release = new Promise<void>((resolve) => (revoked = resolve));
+  let slow = true;
+  await using edge = await edgeFixture({
+    store: (store) => ({
+      ...store,
+      async findApiKey(p) {
+        const found = await store.findApiKey(p);
+        if (slow) {
+          slow = false;
+          lookedUp();
+          await release;
+        }
+        return found;
+      },
+    }),
+  });
+  const { key, id } = await newKey(edge, { scopes: ['machines:read'] });
+  const pending = edge.call('GET', '/v1/machines', { key });
+  await reached;
+  await edge.call('DELETE', `/v1/api-keys/${id}`);
+  revoked();
+  expect((await pending).status).toBe(401);
+  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(401);
+});
+
+test('an expired key is refused, also where it was remembered', async () => {
+  let now = Date.now();
+  await using edge = await edgeFixture({ now: () => now });
+  const { key } = await newKey(edge, { scopes: ['machines:read'], expires_in_ms: 1000 });
+  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(200);
+  now += 1000;
+  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(401);
+});
+
+test('the time of use of a key is written when the app closes', async () => {
+  await using edge = await edgeFixture();
+  const { key, id } = await newKey(edge, { scopes: ['machines:read'] });
+  await edge.call('GET', '/v1/machines', { key });
+  await edge.app.close();
+  const apiKey = await edge.store.getApiKey({ apiKeyId: id });
+  expect(apiKey?.lastUsedAt).toBeGreaterThan(0);
+});
+
+test('refused administration is in the audit trail, without the key', async () => {
+  await using edge = await edgeFixture();
+  await edge.call('GET', '/v1/api-keys', { key: 'xpk_intruder' });
+  const audit = await edge.call('GET', '/v1/audit');
+  expect(audit.body.items).toMatchObject([
+    { action: 'auth.refuse', actor: 'anonymous', resource: 'GET /v1/api-keys', outcome: 'AUTH_INVALID' },
+  ]);
+  expect(JSON.stringify(audit.body)).not.toContain('intruder');
+});
