@@ -7,6 +7,8 @@ export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
 export { readCredential } from './link/credential.ts';
 export { stopAgent } from './link/stop.ts';
 
+const STDERR = 2;
+
 /** What a parent process that started the agent with an IPC channel is told. */
 export interface AgentConnectedMessage {
   type: 'connected';
@@ -18,7 +20,8 @@ export interface AgentConnectedMessage {
  * A parent that is connected by IPC and goes away means SIGTERM. Rejects where the agent cannot run at all.
  */
 export async function runAgent(config: AgentConfig): Promise<void> {
-  const log = pino({ name: 'agent', level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const options = { name: 'agent', level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const log = pino(options, pino.destination({ dest: STDERR, sync: true }));
   const agent = new Agent(config, log, (machineId) => {
     if (process.connected) process.send?.({ type: 'connected', machineId } satisfies AgentConnectedMessage);
   });

@@ -3,9 +3,11 @@ import { apiOf, clientCommand } from './client-command.ts';
 import { parseDuration } from './duration.ts';
 import { type ExecRequest, runExec } from './run-exec.ts';
 
-const DESCRIPTION = `Run a command on a machine. Its output comes as it is written, stdin goes to it as it comes, and its exit
-code is the exit code here: 128+N for a signal, 124 for a timeout, 125 where Execplane itself failed, 126 and 127 as in a
-shell. Ctrl-C cancels it (130); a second one leaves at once.`;
+const DESCRIPTION = [
+  'Run a command on a machine. Its output comes as it is written, stdin goes to it as it comes, and its exit code is the',
+  'exit code here: 128+N for a signal, 124 for a timeout, 125 where Execplane itself failed, 126 and 127 as in a shell.',
+  'Ctrl-C cancels it (130); a second one leaves at once.',
+].join(' ');
 
 const EXAMPLES = `  execplane exec dm-web-1 -- uname -a
   execplane exec dm-web-1 --cwd /srv/app --env MODE=ci --timeout 10m -- make test

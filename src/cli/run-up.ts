@@ -30,12 +30,13 @@ export async function runUp(flags: Flags): Promise<void> {
     const token = await tokenFor(dir, new Api(readClientConfig({ ...flags, url, apiKey: server.adminKey.key })));
     const connected = Promise.withResolvers<string>();
     agent = startAgent(agentEnvironment(flags, url), token, connected.resolve);
-    const machineId = await Promise.race([connected.promise, agentEnds(agent), aborted(stop.signal)]);
+    const over = Promise.race([agentEnds(agent, stop.signal), aborted(stop.signal)]);
+    const machineId = await Promise.race([connected.promise, over]);
     if (machineId !== undefined) {
       agent.settled();
       const { file } = server.adminKey;
       process.stdout.write(banner({ url, machineId, ...(file === undefined ? {} : { keyFile: resolve(file) }) }));
-      await Promise.race([agentEnds(agent), aborted(stop.signal)]);
+      await over;
     }
   } finally {
     if (stop.signal.aborted) say('stopping');
@@ -80,10 +81,13 @@ function agentEnvironment(flags: Flags, url: string): NodeJS.ProcessEnv {
 }
 
 /** Settles when somebody stopped the agent on purpose; throws where it is beyond help. */
-async function agentEnds(agent: SupervisedProcess): Promise<undefined> {
+async function agentEnds(agent: SupervisedProcess, stopping: AbortSignal): Promise<undefined> {
   const { code, signal } = await agent.done;
+  if (stopping.aborted) return;
   if (code !== 0) {
-    throw new CliError(`the agent ended (${signal ?? `exit code ${code}`}): see what it logged.`, { exitCode: code ?? 1 });
+    throw new CliError(`the agent ended (${signal ?? `exit code ${code}`}): see what it logged.`, {
+      exitCode: code ?? 1,
+    });
   }
   say('the agent was stopped');
 }

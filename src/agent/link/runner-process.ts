@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -59,22 +59,30 @@ async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
   });
   closeSync(log);
   child.unref();
-  let failure: string | undefined;
-  child.once('error', (error) => {
-    failure = error.message;
-  });
-  child.once('exit', (code, signal) => {
-    failure ??= signal === null ? `exit code ${code}` : `signal ${signal}`;
-  });
+  const exit = exitOf(child);
   const until = performance.now() + START_TIMEOUT_MS;
-  while (failure === undefined && performance.now() < until) {
-    const runner = await attach(options);
+  while (performance.now() < until && !exit.failed) {
+    const runner = await attachPatiently(options);
     if (runner !== undefined) return runner;
     await delay(LOOK_AGAIN_MS);
   }
   throw new Error(
-    `the runner did not start (${failure ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); see ${logFile}`,
+    `the runner did not start (${exit.reason ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); see ${logFile}`,
   );
+}
+
+/** A runner that yields to another one exits with 0: then it is that one which will answer. */
+function exitOf(child: ChildProcess): { failed: boolean; reason?: string } {
+  const exit: { failed: boolean; reason?: string } = { failed: false };
+  child.once('error', (error) => {
+    exit.failed = true;
+    exit.reason = error.message;
+  });
+  child.once('exit', (code, signal) => {
+    exit.failed = code !== 0;
+    exit.reason = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  });
+  return exit;
 }
 
 function attach({ dir, maxConcurrency }: RunnerOptions): Promise<RunnerSocket | undefined> {
