@@ -1,0 +1,44 @@
+/** A store whose writes can be held back, or answered in another order, at the very point where a race would be. */
+import type { Store } from '../../src/store/store.ts';
+
+type Method = keyof Store;
+
+export class Gates {
+  readonly #held = new Map<Method, { released: Promise<void>; arrived: () => void }>();
+
+  /** From now on what `method` returns is held back, after it has been written; `reached` settles at the first call. */
+  hold(method: Method): { reached: Promise<void>; release: () => void } {
+    const reached = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    this.#held.set(method, { released: released.promise, arrived: reached.resolve });
+    return {
+      reached: reached.promise,
+      release: () => {
+        this.#held.delete(method);
+        released.resolve();
+      },
+    };
+  }
+
+  /** What is held stays so; from now on `method` passes. */
+  pass(method: Method): void {
+    this.#held.delete(method);
+  }
+
+  /** The store behind these gates. */
+  wrap = (store: Store): Store =>
+    new Proxy(store, {
+      get: (target, property) => {
+        const method = target[property as Method] as (...args: unknown[]) => Promise<unknown>;
+        if (typeof method !== 'function') return method;
+        return async (...args: unknown[]) => {
+          const gate = this.#held.get(property as Method);
+          const result = await method.apply(target, args);
+          if (gate === undefined) return result;
+          gate.arrived();
+          await gate.released;
+          return result;
+        };
+      },
+    });
+}
