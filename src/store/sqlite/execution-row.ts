@@ -1,9 +1,22 @@
 /** An execution between its rows and the domain. */
 import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
 import type { Execution } from '../store.ts';
+import type { Database } from './database.ts';
 
-/** The narrow row that changes, and the request beside it. */
-export interface ExecutionRow {
+/** What was asked for. */
+interface RequestRow {
+  command: string;
+  cwd: string | null;
+  env_keys: string;
+  user: string | null;
+  timeout_ms: number | null;
+  stdin_mode: string;
+  callback_url: string | null;
+  created_by: string;
+}
+
+/** The narrow row that changes. */
+interface StateRow {
   execution: number;
   machine: number;
   machine_id: string;
@@ -30,15 +43,10 @@ export interface ExecutionRow {
   last_sequence: number;
   last_event_at: number;
   reported: number;
-  command: string;
-  cwd: string | null;
-  env_keys: string;
-  user: string | null;
-  timeout_ms: number | null;
-  stdin_mode: string;
-  callback_url: string | null;
-  created_by: string;
 }
+
+/** Both, joined. */
+export type ExecutionRow = StateRow & RequestRow;
 
 /** An execution with what only the store knows of it. */
 export interface ExecutionRecord {
@@ -50,33 +58,59 @@ export interface ExecutionRecord {
   lastEventAt: number;
 }
 
-/** What ExecutionRow holds, of `executions e`, `machines m` and `requests r`. */
+/** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
   r.callback_url, r.created_by`;
 /** To be followed by a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
   CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution`;
 
+/**
+ * Finds one by its public id, in two statements: measured at 3 µs, where the join costs 46 (the price of starting a join, which
+ * is nothing for a page of them and too much for every report).
+ */
+export function prepareFind(db: Database): (executionId: string) => ExecutionRecord | undefined {
+  const state = db.prepare<[string], StateRow>(
+    `SELECT e.*, (SELECT machine_id FROM machines m WHERE m.machine = e.machine) AS machine_id
+     FROM executions e WHERE e.execution_id = ?`,
+  );
+  const request = db.prepare<[number], RequestRow>('SELECT * FROM requests WHERE execution = ?');
+  return (executionId) => {
+    const row = state.get(executionId);
+    const asked = row && request.get(row.execution);
+    return row && asked && record(row, asked);
+  };
+}
+
 /** The record that a row stands for. */
 export function toRecord(row: ExecutionRow): ExecutionRecord {
+  return record(row, row);
+}
+
+/** The execution that a row stands for. */
+export function toExecution(row: ExecutionRow): Execution {
+  return execution(row, row);
+}
+
+function record(row: StateRow, asked: RequestRow): ExecutionRecord {
   return {
     key: row.execution,
     machineKey: row.machine,
-    execution: toExecution(row),
+    execution: execution(row, asked),
     kept: { stdout: row.stdout_kept, stderr: row.stderr_kept },
     lastEventAt: row.last_event_at,
   };
 }
 
-/** The execution that a row stands for; what is NULL is absent. */
-export function toExecution(row: ExecutionRow): Execution {
+/** What is NULL is absent. */
+function execution(row: StateRow, asked: RequestRow): Execution {
   const execution: Execution = {
     executionId: row.execution_id,
     machineId: row.machine_id,
-    command: JSON.parse(row.command) as string[],
-    envKeys: row.env_keys === '' ? [] : (JSON.parse(row.env_keys) as string[]),
-    stdinMode: row.stdin_mode as Execution['stdinMode'],
-    createdBy: row.created_by,
+    command: JSON.parse(asked.command) as string[],
+    envKeys: asked.env_keys === '' ? [] : (JSON.parse(asked.env_keys) as string[]),
+    stdinMode: asked.stdin_mode as Execution['stdinMode'],
+    createdBy: asked.created_by,
     status: row.status as ExecutionStatus,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
@@ -85,10 +119,10 @@ export function toExecution(row: ExecutionRow): Execution {
     lastSequence: row.last_sequence,
     reported: row.reported,
   };
-  if (row.cwd !== null) execution.cwd = row.cwd;
-  if (row.user !== null) execution.user = row.user;
-  if (row.timeout_ms !== null) execution.timeoutMs = row.timeout_ms;
-  if (row.callback_url !== null) execution.callbackUrl = row.callback_url;
+  if (asked.cwd !== null) execution.cwd = asked.cwd;
+  if (asked.user !== null) execution.user = asked.user;
+  if (asked.timeout_ms !== null) execution.timeoutMs = asked.timeout_ms;
+  if (asked.callback_url !== null) execution.callbackUrl = asked.callback_url;
   if (row.started_at !== null) execution.startedAt = row.started_at;
   if (row.completed_at !== null) execution.completedAt = row.completed_at;
   if (row.cancel_requested_at !== null) execution.cancelRequestedAt = row.cancel_requested_at;

@@ -3,7 +3,7 @@ import { type ExecutionInput, isTerminal, transition } from '../../core/executio
 import type { Execution, NewExecution } from '../store.ts';
 import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
-import { type ExecutionRecord, type ExecutionRow, SELECT_EXECUTION, toRecord } from './execution-row.ts';
+import { type ExecutionRecord, prepareFind } from './execution-row.ts';
 
 /** The statuses that an execution can begin with. */
 type Waiting = 'queued' | 'wake_in_progress';
@@ -22,7 +22,7 @@ function prepare(db: Database) {
   const nextNumber = `UPDATE machines SET last_dispatch_number = last_dispatch_number + 1 WHERE machine = ?
     RETURNING last_dispatch_number`;
   return {
-    find: db.prepare<[string], ExecutionRow>(`${SELECT_EXECUTION} WHERE e.execution_id = ?`),
+    find: prepareFind(db),
     insert: db.prepare(INSERT),
     insertRequest: db.prepare(INSERT_REQUEST),
     update: db.prepare(UPDATE),
@@ -49,8 +49,7 @@ export class ExecutionTable {
   }
 
   find(executionId: string): ExecutionRecord | undefined {
-    const row = this.statements.find.get(executionId);
-    return row && toRecord(row);
+    return this.statements.find(executionId);
   }
 
   /** Its env and stdin, sealed, as long as it has not ended. */
