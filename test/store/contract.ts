@@ -1,0 +1,31 @@
+/** The contract of every Store: a database that passes this suite can stand behind the server. */
+import { describe } from 'vitest';
+import { describeAdministration } from './contract/administration.ts';
+import { describeCallbacks } from './contract/callbacks.ts';
+import { describeDispatch } from './contract/dispatch.ts';
+import { describeEnrolment } from './contract/enrolment.ts';
+import { describeExecutions } from './contract/executions.ts';
+import type { OpenStore } from './contract/fixture.ts';
+import { describeHistories } from './contract/histories.ts';
+import { describeHousekeeping } from './contract/housekeeping.ts';
+import { describeIdempotency } from './contract/idempotency.ts';
+import { describeMachines } from './contract/machines.ts';
+import { describePages } from './contract/pages.ts';
+import { describeReports } from './contract/reports.ts';
+
+/** Runs the suite against the stores that `open` makes; each is empty and its own. */
+export function describeStoreContract(name: string, open: OpenStore): void {
+  describe(`the store contract: ${name}`, () => {
+    describeExecutions(open);
+    describePages(open);
+    describeIdempotency(open);
+    describeDispatch(open);
+    describeReports(open);
+    describeHistories(open);
+    describeMachines(open);
+    describeEnrolment(open);
+    describeAdministration(open);
+    describeCallbacks(open);
+    describeHousekeeping(open);
+  });
+}

@@ -1,0 +1,50 @@
+/** Callbacks: written with the end of the execution, claimed, put off, finished. */
+import { describe, expect, it } from 'vitest';
+import { ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
+
+export function describeCallbacks(open: OpenStore): void {
+  describe('callbacks', () => {
+    const bench = useStore(open);
+    const callbackUrl = 'https://example.com/hook';
+    const claim = (now: number, limit = 9) => bench().store.claimCallbacks({ now, retryAt: now + 100, limit });
+
+    it('come into being with the end, however it came, and only where asked for', async () => {
+      const { store } = bench();
+      expect(await store.nextCallback()).toBeUndefined();
+      const reported = await bench().dispatched({ callbackUrl });
+      const cancelled = await bench().create({ callbackUrl });
+      const silent = await bench().create();
+      expect(await claim(T0 + 99)).toEqual([]);
+      await bench().report([record(reported.executionId, 1, 'ended', ended())], { now: T0 + 10 });
+      for (const { executionId } of [cancelled, silent]) {
+        await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now: T0 + 20 });
+      }
+      expect(await store.nextCallback()).toBe(T0 + 10);
+      expect(await claim(T0 + 20)).toEqual([
+        {
+          callbackId: expect.any(Number),
+          attempt: 1,
+          createdAt: T0 + 10,
+          url: callbackUrl,
+          execution: await bench().get(reported.executionId),
+        },
+        expect.objectContaining({ attempt: 1, execution: await bench().get(cancelled.executionId) }),
+      ]);
+    });
+
+    it('are put off by a claim, retried when told, and gone when finished', async () => {
+      const { store } = bench();
+      const { executionId } = await bench().create({ callbackUrl });
+      await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now: T0 });
+      const [first] = await claim(T0);
+      const callbackId = first?.callbackId ?? 0;
+      expect(await claim(T0 + 99)).toEqual([]);
+      expect(await store.nextCallback()).toBe(T0 + 100);
+      await store.retryCallback({ callbackId, at: T0 + 50 });
+      expect(await claim(T0 + 50)).toMatchObject([{ callbackId, attempt: 2, createdAt: T0 }]);
+      await store.finishCallback({ callbackId });
+      expect(await store.nextCallback()).toBeUndefined();
+      expect(await claim(T0 + 9999)).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,183 @@
+/** The agent's side but for reports: claiming, waking, expiring, losing. */
+import { describe, expect, it } from 'vitest';
+import type { Execution } from '../../../src/store/store.ts';
+import { FACTS, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
+
+const ids = (executions: readonly Execution[]) => executions.map(({ executionId }) => executionId);
+
+export function describeDispatch(open: OpenStore): void {
+  describe('claimQueued', () => {
+    const bench = useStore(open);
+    const claim = (limit: number, runnerInstance = RUNNER, now = T0 + 1) =>
+      bench().store.claimQueued({ machineId: MACHINE, runnerInstance, limit, now });
+
+    it('takes the oldest first, with their sealed input, under rising numbers', async () => {
+      const first = await bench().create({ sealedInput: Buffer.from('sealed') });
+      const second = await bench().create();
+      const third = await bench().create();
+      const claimed = await claim(2);
+      expect(claimed.map(({ execution }) => execution.executionId)).toEqual([first.executionId, second.executionId]);
+      expect(claimed[0]?.sealedInput).toEqual(Buffer.from('sealed'));
+      expect(claimed[1]).not.toHaveProperty('sealedInput');
+      expect(claimed.map(({ execution }) => execution.dispatchNumber)).toEqual([1, 2]);
+      expect(claimed[0]?.execution).toEqual(await bench().get(first.executionId));
+      expect((await claim(5)).map(({ execution }) => execution.executionId)).toEqual([third.executionId]);
+      expect(await claim(5)).toEqual([]);
+    });
+
+    it('leaves what has expired, waits elsewhere, or waits for the machine', async () => {
+      await bench().connect('dm-two');
+      await bench().create({ machineId: 'dm-two' });
+      await bench().create({ expiresAt: T0 + 1 });
+      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      await bench().create();
+      await bench().connect();
+      expect(await claim(5)).toEqual([]);
+    });
+
+    it('gives nothing to an instance that is not the connected one', async () => {
+      await bench().create();
+      expect(await claim(5, 'runner-0')).toEqual([]);
+      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      expect(await claim(5)).toEqual([]);
+    });
+
+    it('gives each to one of many claims at once', async () => {
+      for (let n = 0; n < 20; n++) await bench().create();
+      const claims = await Promise.all(Array.from({ length: 10 }, () => claim(3)));
+      const all = claims.flat().map(({ execution }) => execution.executionId);
+      expect(all).toHaveLength(20);
+      expect(new Set(all).size).toBe(20);
+    });
+  });
+
+  describe('listDispatched', () => {
+    const bench = useStore(open);
+
+    it('lists what is with the agent, by dispatch number, sealed input only above a number', async () => {
+      const asked = { dispatchTo: RUNNER, sealedInput: Buffer.from('s') };
+      const first = await bench().dispatched(asked);
+      const second = await bench().dispatched(asked);
+      const over = await bench().dispatched(asked);
+      await bench().create();
+      await bench().report([record(first.executionId, 1, 'started')]);
+      await bench().report([record(over.executionId, 1, 'ended', { status: 'succeeded' })]);
+      const listed = await bench().store.listDispatched({ machineId: MACHINE, aboveNumber: 1 });
+      expect(listed).toEqual([
+        { execution: await bench().get(first.executionId) },
+        { execution: second, sealedInput: Buffer.from('s') },
+      ]);
+    });
+  });
+
+  describe('settleUndelivered', () => {
+    const bench = useStore(open);
+    const settle = (executionIds: string[], now = T0 + 10) => bench().store.settleUndelivered({ executionIds, now });
+
+    it('ends what was cancelled or expired meanwhile, and leaves the rest', async () => {
+      const cancelled = await bench().dispatched();
+      const expired = await bench().dispatched({ expiresAt: T0 + 10 });
+      const waiting = await bench().dispatched();
+      const running = await bench().dispatched();
+      await bench().report([record(running.executionId, 1, 'started')]);
+      const by = { machineId: MACHINE, by: 'admin', now: T0 };
+      await bench().store.requestCancel({ ...by, executionId: cancelled.executionId });
+      await bench().store.requestCancel({ ...by, executionId: running.executionId });
+      const settled = await settle([...ids([cancelled, expired, waiting, running]), 'none']);
+      expect(settled).toMatchObject([
+        { executionId: cancelled.executionId, status: 'cancelled' },
+        { executionId: expired.executionId, status: 'expired' },
+      ]);
+      expect(await bench().get(waiting.executionId)).toEqual(waiting);
+      expect(await settle(ids([cancelled, expired]))).toEqual([]);
+    });
+  });
+
+  describe('declareLost', () => {
+    const bench = useStore(open);
+
+    it('ends what is with an agent, once', async () => {
+      const queued = await bench().dispatched();
+      const running = await bench().dispatched();
+      const waiting = await bench().create();
+      await bench().report([record(running.executionId, 1, 'started')]);
+      const lose = () =>
+        bench().store.declareLost({
+          executionIds: [...ids([queued, running, waiting]), 'none'],
+          reason: 'The machine rebooted.',
+          now: T0 + 20,
+        });
+      const lost = await lose();
+      expect(ids(lost)).toEqual(ids([queued, running]));
+      expect(lost[1]).toMatchObject({
+        status: 'failed',
+        errorCode: 'agent_lost',
+        errorMessage: 'The machine rebooted.',
+        completedAt: T0 + 20,
+      });
+      expect(await lose()).toEqual([]);
+      expect(await bench().get(waiting.executionId)).toEqual(waiting);
+    });
+  });
+
+  describe('wakeWaiting', () => {
+    const bench = useStore(open);
+
+    it('moves the oldest on, in parts, each with its event', async () => {
+      const { store } = bench();
+      await store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      const made = [await bench().create(), await bench().create(), await bench().create()];
+      await bench().connect();
+      const wake = (limit: number) => store.wakeWaiting({ machineId: MACHINE, limit, now: T0 + 3 });
+      expect(ids(await wake(2))).toEqual(ids(made.slice(0, 2)));
+      expect(await wake(2)).toMatchObject([{ executionId: made[2]?.executionId, status: 'queued' }]);
+      expect(await wake(2)).toEqual([]);
+      expect(await bench().events(made[0]?.executionId ?? '')).toEqual([
+        { sequence: 1, at: T0, type: 'lifecycle', status: 'wake_in_progress' },
+        { sequence: 2, at: T0 + 3, type: 'lifecycle', status: 'queued' },
+      ]);
+    });
+  });
+
+  describe('expireDue', () => {
+    const bench = useStore(open);
+
+    it('ends what waits past its time, the earliest first, and nothing that an agent has', async () => {
+      const { store } = bench();
+      await bench().dispatched({ expiresAt: T0 + 1 });
+      expect(await store.nextExpiry()).toBeUndefined();
+      const later = await bench().create({ expiresAt: T0 + 20 });
+      const sooner = await bench().create({ expiresAt: T0 + 10 });
+      await bench().create({ expiresAt: T0 + 99 });
+      expect(await store.nextExpiry()).toBe(T0 + 10);
+      expect(await store.expireDue({ now: T0 + 9, limit: 5 })).toEqual([]);
+      expect(ids(await store.expireDue({ now: T0 + 20, limit: 1 }))).toEqual([sooner.executionId]);
+      expect(await store.expireDue({ now: T0 + 20, limit: 5 })).toMatchObject([
+        { executionId: later.executionId, status: 'expired', errorCode: 'expired', completedAt: T0 + 20 },
+      ]);
+      expect(await store.nextExpiry()).toBe(T0 + 99);
+    });
+  });
+
+  describe('listAbandoned', () => {
+    const bench = useStore(open);
+
+    it('lists what is with agents that have been away for long', async () => {
+      const { store } = bench();
+      await bench().connect('dm-two', 'runner-2');
+      const here = await bench().dispatched();
+      const there = await bench().dispatched({ machineId: 'dm-two', dispatchTo: 'runner-2' });
+      await bench().create();
+      await store.machineDisconnected({ machineId: MACHINE, now: T0 + 10 });
+      await store.machineDisconnected({ machineId: 'dm-two', now: T0 + 20 });
+      const abandoned = async (awaySince: number, limit = 9) => ids(await store.listAbandoned({ awaySince, limit }));
+      expect(await abandoned(T0 + 9)).toEqual([]);
+      expect(await abandoned(T0 + 10)).toEqual([here.executionId]);
+      expect(await abandoned(T0 + 20)).toEqual(ids([here, there]));
+      expect(await abandoned(T0 + 20, 1)).toHaveLength(1);
+      const back = { machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts: FACTS, now: T0 + 30 };
+      await store.machineConnected(back);
+      expect(await abandoned(T0 + 99)).toEqual([there.executionId]);
+    });
+  });
+}

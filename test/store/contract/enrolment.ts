@@ -1,0 +1,138 @@
+/** Join tokens and what they let in. */
+import { describe, expect, it } from 'vitest';
+import type { JoinToken } from '../../../src/store/store.ts';
+import { MACHINE, type OpenStore, T0, useStore } from './fixture.ts';
+
+const hash = (name: string) => Buffer.from(name.padEnd(32, '.'));
+
+export function describeEnrolment(open: OpenStore): void {
+  describe('join tokens', () => {
+    const bench = useStore(open);
+    const issue = async (joinTokenId: string, fields: Partial<JoinToken> = {}) => {
+      const token = { joinTokenId, reusable: false, createdAt: T0, expiresAt: T0 + 1000, ...fields };
+      await bench().store.createJoinToken({ token, tokenHash: hash(joinTokenId), now: T0 });
+      return token;
+    };
+    const enrol = (
+      token: string,
+      credential: string,
+      asked: { machineId?: string; fresh?: string; now?: number } = {},
+    ) =>
+      bench().store.enrol({
+        tokenHash: hash(token),
+        freshMachineId: asked.fresh ?? 'dm-fresh',
+        credentialHash: hash(credential),
+        now: asked.now ?? T0 + 1,
+        ...(asked.machineId === undefined ? {} : { requestedMachineId: asked.machineId }),
+      });
+    const machineOf = async (credential: string) =>
+      (await bench().store.findMachineByCredential({ credentialHash: hash(credential) }))?.machineId;
+
+    it('make a new machine, once', async () => {
+      await issue('t');
+      expect(await enrol('t', 'c')).toMatchObject({
+        outcome: 'enrolled',
+        machine: { machineId: 'dm-fresh', phase: 'placement_pending' },
+        replacedCredential: false,
+      });
+      expect(await machineOf('c')).toBe('dm-fresh');
+      expect(await enrol('t', 'd', { fresh: 'dm-other' })).toEqual({ outcome: 'token_invalid' });
+      expect(await machineOf('d')).toBeUndefined();
+    });
+
+    it('answer a repeat with the same credential alike, even with another fresh id', async () => {
+      await issue('t');
+      const first = await enrol('t', 'c', { machineId: 'dm-mine' });
+      expect(await enrol('t', 'c', { machineId: 'dm-mine', fresh: 'dm-other' })).toEqual(first);
+      expect(await enrol('t', 'c', { fresh: 'dm-other' })).toEqual(first);
+      expect(await enrol('t', 'c', { machineId: 'dm-yours' })).toEqual({ outcome: 'machine_refused' });
+      await issue('u');
+      expect(await enrol('u', 'c', { machineId: 'dm-mine' })).toEqual({ outcome: 'machine_refused' });
+    });
+
+    it('have one winner of a race', async () => {
+      await issue('t');
+      const outcomes = await Promise.all(
+        Array.from({ length: 20 }, (_, index) => enrol('t', `c${index}`, { fresh: `dm-${index}` })),
+      );
+      expect(outcomes.filter(({ outcome }) => outcome === 'enrolled')).toHaveLength(1);
+      expect(outcomes.filter(({ outcome }) => outcome === 'token_invalid')).toHaveLength(19);
+    });
+
+    it('are refused when unknown, expired or revoked', async () => {
+      await issue('t');
+      await issue('u');
+      await bench().store.revokeJoinToken({ joinTokenId: 'u', now: T0 });
+      expect(await enrol('none', 'c')).toEqual({ outcome: 'token_invalid' });
+      expect(await enrol('t', 'c', { now: T0 + 1000 })).toEqual({ outcome: 'token_invalid' });
+      expect(await enrol('u', 'c')).toEqual({ outcome: 'token_invalid' });
+    });
+
+    it('are refused without a machine for an id that exists or existed, and stay usable', async () => {
+      const { store } = bench();
+      await issue('t');
+      await store.createMachine({ machineId: 'dm-gone', now: T0 });
+      await store.removeMachine({ machineId: 'dm-gone', now: T0 });
+      expect(await enrol('t', 'c', { machineId: MACHINE })).toEqual({ outcome: 'machine_refused' });
+      expect(await enrol('t', 'c', { machineId: 'dm-gone' })).toEqual({ outcome: 'machine_refused' });
+      expect(await enrol('t', 'c', { machineId: 'dm-free' })).toMatchObject({ outcome: 'enrolled' });
+    });
+
+    it('bound to a machine, enrol it afresh: its old credential dies', async () => {
+      await issue('t', { machineId: MACHINE });
+      await issue('u', { machineId: MACHINE });
+      expect(await enrol('t', 'c', { machineId: 'dm-other' })).toEqual({ outcome: 'machine_refused' });
+      expect(await enrol('t', 'c')).toMatchObject({
+        outcome: 'enrolled',
+        machine: { machineId: MACHINE, phase: 'running' },
+        replacedCredential: false,
+      });
+      const again = await enrol('u', 'd', { machineId: MACHINE });
+      expect(again).toMatchObject({ outcome: 'enrolled', replacedCredential: true });
+      expect(await enrol('u', 'd', { machineId: MACHINE })).toEqual(again);
+      expect(await machineOf('c')).toBeUndefined();
+      expect(await machineOf('d')).toBe(MACHINE);
+      expect(await enrol('t', 'c')).toEqual({ outcome: 'token_invalid' });
+    });
+
+    it('bound to a machine that was removed are refused; bound to one not yet made, make it', async () => {
+      const { store } = bench();
+      await issue('t', { machineId: MACHINE });
+      await issue('late', { machineId: 'dm-late' });
+      await store.removeMachine({ machineId: MACHINE, now: T0 });
+      expect(await store.listJoinTokens({ now: T0, limit: 9 })).toMatchObject({ items: [{ joinTokenId: 'late' }] });
+      expect(await enrol('t', 'c')).toEqual({ outcome: 'token_invalid' });
+      await issue('u', { machineId: MACHINE });
+      expect(await enrol('u', 'c')).toEqual({ outcome: 'machine_refused' });
+      expect(await enrol('late', 'd')).toMatchObject({ machine: { machineId: 'dm-late' } });
+    });
+
+    it('let in many where they are reusable', async () => {
+      await issue('t', { reusable: true });
+      for (const name of ['a', 'b']) {
+        const outcome = await enrol('t', name, { fresh: `dm-${name}` });
+        expect(outcome).toMatchObject({ outcome: 'enrolled', machine: { machineId: `dm-${name}` } });
+        expect(await enrol('t', name, { fresh: 'dm-x' })).toEqual(outcome);
+      }
+    });
+
+    it('are listed while they can be used, newest first', async () => {
+      const { store } = bench();
+      const first = await issue('first');
+      await issue('used');
+      await issue('old', { expiresAt: T0 + 5 });
+      await issue('revoked');
+      const reusable = await issue('reusable', { reusable: true, machineId: MACHINE });
+      await enrol('used', 'c');
+      expect(await store.revokeJoinToken({ joinTokenId: 'revoked', now: T0 })).toMatchObject({
+        joinTokenId: 'revoked',
+      });
+      expect(await store.revokeJoinToken({ joinTokenId: 'revoked', now: T0 })).toBeUndefined();
+      const page = await store.listJoinTokens({ now: T0 + 5, limit: 1 });
+      expect(page.items).toEqual([reusable]);
+      expect(await store.listJoinTokens({ now: T0 + 5, limit: 1, after: page.next ?? 0 })).toEqual({ items: [first] });
+      expect(await store.getJoinToken({ joinTokenId: 'first' })).toEqual(first);
+      expect(await store.getJoinToken({ joinTokenId: 'none' })).toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,128 @@
+/** What every part of the contract suite starts from. */
+import { afterEach, beforeEach, expect } from 'vitest';
+import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
+import type { Execution, ExecutionEvent, NewExecution, ReportResult, Store } from '../../../src/store/store.ts';
+
+/** Opens an empty store; `close` of what it gave is the suite's to call. */
+export type OpenStore = () => Store | Promise<Store>;
+
+export const MACHINE = 'dm-one';
+export const RUNNER = 'runner-1';
+export const FACTS = { vcpu: 2, memory_mib: 1024, storage_gib: 10 };
+/** Times in the suite are small numbers: no clock is read. */
+export const T0 = 1_000_000;
+
+type Asked = Partial<NewExecution> & { now?: number; dispatchTo?: string; queueLimit?: number };
+
+/** A store with one machine, and short ways to do what tests do all the time. */
+export class Bench {
+  readonly store: Store;
+  private made = 0;
+
+  constructor(store: Store) {
+    this.store = store;
+  }
+
+  /** Makes a machine and connects it. */
+  async connect(machineId = MACHINE, runnerInstance = RUNNER, now = T0): Promise<void> {
+    await this.store.createMachine({ machineId, now });
+    await this.store.machineConnected({ machineId, runnerInstance, bootId: 'boot', facts: FACTS, now });
+  }
+
+  /** What a create asks for; every call another id. */
+  request(asked: Asked = {}) {
+    this.made += 1;
+    const { now = T0, dispatchTo, queueLimit = 10_000, ...execution } = asked;
+    return {
+      execution: {
+        executionId: `exec-${this.made}`,
+        machineId: MACHINE,
+        command: ['echo', 'hi'],
+        envKeys: [],
+        stdinMode: 'none' as const,
+        expiresAt: now + 60_000,
+        createdBy: 'admin',
+        ...execution,
+      },
+      now,
+      queueLimit,
+      ...(dispatchTo === undefined ? {} : { dispatchTo }),
+    };
+  }
+
+  /** Creates one and expects that it was. */
+  async create(asked: Asked = {}): Promise<Execution> {
+    const outcome = await this.store.createExecution(this.request(asked));
+    if (outcome.outcome !== 'created') throw new Error(outcome.outcome);
+    return outcome.execution;
+  }
+
+  /** Creates one that is dispatched to the machine's runner. */
+  async dispatched(asked: Asked = {}): Promise<Execution> {
+    const execution = await this.create({ dispatchTo: RUNNER, ...asked });
+    expect(execution.dispatchedTo).toBe(asked.dispatchTo ?? RUNNER);
+    return execution;
+  }
+
+  async get(executionId: string, machineId = MACHINE): Promise<Execution> {
+    const execution = await this.store.getExecution({ machineId, executionId });
+    if (execution === undefined) throw new Error(`no ${executionId}`);
+    return execution;
+  }
+
+  events(executionId: string): Promise<ExecutionEvent[]> {
+    return this.store.listEvents({ executionId, afterSequence: 0, limit: 100_000, maxBytes: 2 ** 40 });
+  }
+
+  /** Appends records of one batch; returns the result of the first execution in it. */
+  async report(records: RawRecord[], p: { machineId?: string; now?: number; clockOffsetMs?: number } = {}) {
+    const { machineId = MACHINE, now = T0 + 10, clockOffsetMs = 0 } = p;
+    const results = await this.store.appendReports({ machineId, records, clockOffsetMs, now });
+    const first = results[0];
+    if (first === undefined) throw new Error('no result');
+    return first satisfies ReportResult;
+  }
+}
+
+/** A report as it comes off the link. */
+export function record(
+  executionId: string,
+  number: number,
+  kind: ReportKind,
+  payload: string | Buffer | object = '',
+  at = T0 + number,
+): RawRecord {
+  const bytes = Buffer.isBuffer(payload)
+    ? payload
+    : Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload));
+  return { kind: REPORT_KIND[kind], executionId, number, at, payload: bytes };
+}
+
+/** The payload of `ended`; succeeded with no output unless told. */
+export function ended(fields: object = {}): object {
+  return {
+    status: 'succeeded',
+    exit_code: 0,
+    stdout_bytes: 0,
+    stderr_bytes: 0,
+    stdout_truncated: false,
+    stderr_truncated: false,
+    ...fields,
+  };
+}
+
+/** Opens a store before each test of the enclosing `describe` and closes it after; returns a way to reach it. */
+export function useStore(open: OpenStore): () => Bench {
+  let bench: Bench | undefined;
+  beforeEach(async () => {
+    bench = new Bench(await open());
+    await bench.connect();
+  });
+  afterEach(async () => {
+    await bench?.store.close();
+  });
+  return () => {
+    if (bench === undefined) throw new Error('no store is open');
+    return bench;
+  };
+}

@@ -1,0 +1,167 @@
+/** Random histories against a model: whatever comes, in whatever order and however often, the log is what really happened. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isTerminal } from '../../../src/core/execution.ts';
+import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
+import { Bench, ended, MACHINE, type OpenStore, RUNNER, record, T0 } from './fixture.ts';
+
+/** What an agent would report of one command, in order. */
+const script = fc
+  .record({
+    output: fc.array(
+      fc.record({
+        kind: fc.constantFrom('stdout' as const, 'stderr' as const),
+        bytes: fc.uint8Array({ maxLength: 40 }),
+      }),
+      { maxLength: 8 },
+    ),
+    starts: fc.boolean(),
+    status: fc.constantFrom('succeeded', 'failed', 'cancelled'),
+  })
+  .map(({ output, starts, status }) => {
+    const parts: [ReportKind, Buffer | object][] = [];
+    if (starts) parts.push(['started', { pid: 1 }]);
+    if (starts) for (const { kind, bytes } of output) parts.push([kind, Buffer.from(bytes)]);
+    parts.push(['ended', ended({ status })]);
+    return parts;
+  });
+
+/** What happens to one of the executions; a delivery is a window of its script, so parts repeat, are late, or are skipped. */
+const step = fc.record({
+  which: fc.nat({ max: 2 }),
+  what: fc.constantFrom(
+    'deliver',
+    'deliver',
+    'deliver',
+    'next',
+    'next',
+    'cancel',
+    'expire',
+    'lost',
+    'claim',
+    'undelivered',
+  ),
+  from: fc.nat({ max: 10 }),
+  length: fc.integer({ min: 1, max: 6 }),
+});
+
+/** What the agent's reports amount to, if they are taken once, in order and before the end. */
+class Model {
+  reported = 0;
+  over = false;
+  readonly bytes = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+
+  deliver(records: readonly RawRecord[]): void {
+    for (const { number, kind, payload } of records) {
+      if (this.over || number <= this.reported) continue;
+      if (number > this.reported + 1) return;
+      this.reported = number;
+      if (kind === REPORT_KIND.stdout) this.bytes.stdout = Buffer.concat([this.bytes.stdout, payload]);
+      if (kind === REPORT_KIND.stderr) this.bytes.stderr = Buffer.concat([this.bytes.stderr, payload]);
+      if (kind === REPORT_KIND.ended) this.over = true;
+    }
+  }
+}
+
+export function describeHistories(open: OpenStore): void {
+  describe('random histories', () => {
+    it('leave a gapless log, one end, the exact bytes', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.tuple(script, script, script),
+          fc.array(step, { maxLength: 40 }),
+          fc.boolean(),
+          async (scripts, steps, direct) => {
+            const bench = new Bench(await open());
+            try {
+              await run(bench, scripts, steps, direct);
+            } finally {
+              await bench.store.close();
+            }
+          },
+        ),
+        { numRuns: 60 },
+      );
+    });
+  });
+}
+
+type Script = readonly [ReportKind, Buffer | object][];
+
+interface Step {
+  which: number;
+  what: string;
+  from: number;
+  length: number;
+}
+
+async function run(bench: Bench, scripts: readonly Script[], steps: readonly Step[], direct: boolean): Promise<void> {
+  await bench.connect();
+  const commands = [];
+  for (const parts of scripts) {
+    const execution = await bench.create({ expiresAt: T0 + 500, ...(direct ? { dispatchTo: RUNNER } : {}) });
+    const { executionId } = execution;
+    const reports = parts.map(([kind, payload], index) => record(executionId, index + 1, kind, payload));
+    commands.push({ executionId, reports, model: new Model(), next: 0 });
+  }
+  let now = T0 + 10;
+  for (const { which, what, from, length } of steps) {
+    now += 20;
+    const command = commands[which];
+    if (command === undefined) continue;
+    const { executionId, model } = command;
+    const before = await bench.get(executionId);
+    if (what === 'deliver' || what === 'next') {
+      const start = what === 'next' ? command.next : from;
+      const records = command.reports.slice(start, start + length);
+      command.next = Math.max(command.next, start + (what === 'next' ? length : 0));
+      if (records.length === 0) continue;
+      const result = await bench.report(records, { now });
+      if (before.dispatchedTo === undefined && !isTerminal(before.status)) {
+        expect(result.outcome).toBe('foreign');
+        continue;
+      }
+      if (isTerminal(before.status)) expect(result.outcome).toBe('terminal');
+      else model.deliver(records);
+      const repeated = await bench.report(
+        records.filter(({ number }) => number <= result.reported).concat(records[0] ?? []),
+        { now },
+      );
+      expect(['duplicate', 'terminal', 'gap']).toContain(repeated.outcome);
+    } else if (what === 'cancel') {
+      await bench.store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now });
+    } else if (what === 'expire') {
+      await bench.store.expireDue({ now, limit: 10 });
+    } else if (what === 'lost') {
+      await bench.store.declareLost({ executionIds: [executionId], reason: 'test', now });
+    } else if (what === 'claim') {
+      await bench.store.claimQueued({ machineId: MACHINE, runnerInstance: RUNNER, limit: 1, now });
+    } else {
+      await bench.store.settleUndelivered({ executionIds: [executionId], now });
+    }
+  }
+  for (const { executionId, model } of commands) await check(bench, executionId, model);
+}
+
+async function check(bench: Bench, executionId: string, model: Model): Promise<void> {
+  const execution = await bench.get(executionId);
+  const events = await bench.events(executionId);
+  expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+  expect(execution.lastSequence).toBe(events.length);
+  const times = events.map(({ at }) => at);
+  expect(times).toEqual(times.toSorted((a, b) => a - b));
+  const statuses = events.flatMap((event) => (event.type === 'lifecycle' ? [event.status] : []));
+  expect(statuses.at(-1)).toBe(execution.status);
+  expect(new Set(statuses).size).toBe(statuses.length);
+  const ends = statuses.filter(isTerminal);
+  expect(ends).toHaveLength(isTerminal(execution.status) ? 1 : 0);
+  if (ends.length === 1) expect(events.at(-1)).toMatchObject({ type: 'lifecycle', status: ends[0] });
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const chunks = events.flatMap((event) => (event.type === stream ? [event.chunk] : []));
+    expect(Buffer.concat(chunks)).toEqual(model.bytes[stream]);
+    const read = await bench.store.readStream({ executionId, stream, offset: 0, maxBytes: 10_000 });
+    expect(read).toEqual(model.bytes[stream]);
+    expect(execution[stream].bytes).toBe(model.bytes[stream].length);
+    expect(await bench.store.keptBytes({ executionId, stream })).toBe(model.bytes[stream].length);
+  }
+}

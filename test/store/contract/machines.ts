@@ -1,0 +1,110 @@
+/** The life of a machine. */
+import { describe, expect, it } from 'vitest';
+import { FACTS, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
+
+export function describeMachines(open: OpenStore): void {
+  describe('machines', () => {
+    const bench = useStore(open);
+    const connect = (machineId: string, now: number, runnerInstance = RUNNER) =>
+      bench().store.machineConnected({ machineId, runnerInstance, bootId: 'boot-2', facts: FACTS, now });
+    const get = async (machineId = MACHINE) => {
+      const machine = await bench().store.getMachine({ machineId });
+      if (machine === undefined) throw new Error(`no ${machineId}`);
+      return machine;
+    };
+
+    it('are made once, not yet placed', async () => {
+      const create = () => bench().store.createMachine({ machineId: 'dm-new', now: T0 + 1 });
+      const created = await create();
+      expect(created).toEqual({
+        outcome: 'created',
+        machine: {
+          machineId: 'dm-new',
+          createdAt: T0 + 1,
+          facts: { vcpu: 0, memory_mib: 0, storage_gib: 0 },
+          phase: 'placement_pending',
+          revision: expect.any(Number),
+          lastTransitionAt: T0 + 1,
+          lastProgressAt: T0 + 1,
+        },
+      });
+      expect(await create()).toEqual({ outcome: 'exists' });
+      expect(await bench().store.getMachine({ machineId: 'dm-none' })).toBeUndefined();
+    });
+
+    it('connect and disconnect, each a transition', async () => {
+      const before = await get();
+      expect(before).toMatchObject({ phase: 'running', facts: FACTS, runnerInstance: RUNNER, bootId: 'boot' });
+      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 + 5 });
+      const away = await get();
+      expect(away).toMatchObject({ phase: 'sleeping', lastTransitionAt: T0 + 5, runnerInstance: RUNNER });
+      expect(away.revision).toBeGreaterThan(before.revision);
+      const back = await connect(MACHINE, T0 + 9);
+      expect(back).toEqual({ outcome: 'applied', machine: await get() });
+      expect(await get()).toMatchObject({ phase: 'running', bootId: 'boot-2', lastTransitionAt: T0 + 9 });
+    });
+
+    it('do not move when a link takes the place of another, or goes twice', async () => {
+      const before = await get();
+      await connect(MACHINE, T0 + 9, 'runner-2');
+      expect(await get()).toMatchObject({
+        revision: before.revision,
+        lastTransitionAt: before.lastTransitionAt,
+        runnerInstance: 'runner-2',
+        lastProgressAt: T0 + 9,
+      });
+      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 + 10 });
+      const away = await get();
+      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 + 11 });
+      expect(await get()).toEqual(away);
+    });
+
+    it('are removed for good, with all that runs or waits there', async () => {
+      const { store } = bench();
+      await store.replaceCredential({ machineId: MACHINE, credentialHash: Buffer.from('c'), now: T0 });
+      const running = await bench().dispatched({ sealedInput: Buffer.from('s') });
+      const waiting = await bench().create({ sealedInput: Buffer.from('s') });
+      const over = await bench().create();
+      await bench().report([record(running.executionId, 1, 'started')]);
+      await store.requestCancel({ machineId: MACHINE, executionId: over.executionId, by: 'admin', now: T0 });
+      const revision = (await get()).revision;
+      const removed = await store.removeMachine({ machineId: MACHINE, now: T0 + 30 });
+      expect(removed).toMatchObject({
+        outcome: 'removed',
+        machine: { phase: 'destroyed', lastTransitionAt: T0 + 30 },
+        ended: [
+          { executionId: running.executionId, status: 'failed', errorCode: 'machine_removed' },
+          { executionId: waiting.executionId, status: 'cancelled', errorCode: 'machine_removed' },
+        ],
+      });
+      expect((await get()).revision).toBeGreaterThan(revision);
+      expect((await bench().events(waiting.executionId)).at(-1)).toMatchObject({
+        sequence: 2,
+        status: 'cancelled',
+        errorCode: 'machine_removed',
+      });
+      expect(await store.removeMachine({ machineId: MACHINE, now: T0 })).toEqual({ outcome: 'not_found' });
+      expect(await store.createMachine({ machineId: MACHINE, now: T0 })).toEqual({ outcome: 'exists' });
+      expect(await connect(MACHINE, T0 + 40)).toEqual({ outcome: 'removed' });
+      expect(await store.findMachineByCredential({ credentialHash: Buffer.from('c') })).toBeUndefined();
+      expect(await store.replaceCredential({ machineId: MACHINE, credentialHash: Buffer.from('d'), now: T0 })).toBe(
+        'not_found',
+      );
+      expect(await bench().get(running.executionId)).toMatchObject({ errorCode: 'machine_removed' });
+    });
+
+    it('are found by their credential, until another takes its place', async () => {
+      const { store } = bench();
+      const hash = (name: string) => Buffer.from(name.padEnd(32));
+      const replace = (credentialHash: Buffer | undefined, machineId = MACHINE) =>
+        store.replaceCredential({ machineId, credentialHash, now: T0 });
+      expect(await replace(hash('a'))).toBe('applied');
+      expect(await store.findMachineByCredential({ credentialHash: hash('a') })).toEqual(await get());
+      expect(await replace(hash('b'))).toBe('applied');
+      expect(await store.findMachineByCredential({ credentialHash: hash('a') })).toBeUndefined();
+      expect(await replace(undefined)).toBe('applied');
+      expect(await store.findMachineByCredential({ credentialHash: hash('b') })).toBeUndefined();
+      expect(await replace(hash('c'), 'dm-none')).toBe('not_found');
+    });
+  });
+}

@@ -1,0 +1,138 @@
+/** Lists: order, filters, and pages that neither skip nor repeat while rows are inserted. */
+import { describe, expect, it } from 'vitest';
+import type { Page, PageRequest } from '../../../src/store/store.ts';
+import { FACTS, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
+
+/** Follows `next` to the end; `between` runs after each page. */
+async function follow<T>(
+  list: (page: PageRequest) => Promise<Page<T>>,
+  limit: number,
+  between: () => Promise<unknown> = async () => {},
+): Promise<T[]> {
+  const items: T[] = [];
+  let after: number | undefined;
+  for (;;) {
+    const page: Page<T> = await list(after === undefined ? { limit } : { limit, after });
+    if (after !== undefined) expect(page.items).not.toEqual([]);
+    expect(page.items.length).toBeLessThanOrEqual(limit);
+    items.push(...page.items);
+    if (page.next === undefined) return items;
+    after = page.next;
+    await between();
+  }
+}
+
+export function describePages(open: OpenStore): void {
+  describe('pages', () => {
+    const bench = useStore(open);
+    const ids = (items: { executionId: string }[]) => items.map(({ executionId }) => executionId);
+
+    it('lists executions of one machine, newest first', async () => {
+      await bench().connect('dm-two');
+      const made = [];
+      for (let n = 0; n < 7; n++) {
+        made.push((await bench().create()).executionId);
+        await bench().create({ machineId: 'dm-two' });
+      }
+      const listed = await follow((page) => bench().store.listExecutions({ machineId: MACHINE, ...page }), 3);
+      expect(ids(listed)).toEqual(made.reverse());
+    });
+
+    it('neither skips nor repeats while executions are created', async () => {
+      const made = [];
+      for (let n = 0; n < 10; n++) made.push((await bench().create()).executionId);
+      const listed = await follow(
+        (page) => bench().store.listExecutions({ machineId: MACHINE, ...page }),
+        3,
+        () => bench().create(),
+      );
+      expect(ids(listed)).toEqual(made.reverse());
+    });
+
+    it('has no next page where the last one is exactly full', async () => {
+      for (let n = 0; n < 4; n++) await bench().create();
+      const page = await bench().store.listExecutions({ machineId: MACHINE, limit: 4 });
+      expect(page.items).toHaveLength(4);
+      expect(page).not.toHaveProperty('next');
+    });
+
+    it('filters by status, every status', async () => {
+      const { store } = bench();
+      const running = await bench().dispatched();
+      const failed = await bench().dispatched();
+      const succeeded = await bench().dispatched();
+      const due = await bench().create({ expiresAt: T0 + 1 });
+      const waiting = await bench().create();
+      const cancelled = await bench().create();
+      await bench().report([
+        record(running.executionId, 1, 'started'),
+        record(failed.executionId, 1, 'ended', { status: 'failed', error_code: 'spawn_failed' }),
+        record(succeeded.executionId, 1, 'ended', { status: 'succeeded' }),
+      ]);
+      await store.requestCancel({ machineId: MACHINE, executionId: cancelled.executionId, by: 'admin', now: T0 });
+      await store.expireDue({ now: T0 + 2, limit: 10 });
+      await store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      const away = await bench().create();
+      const expected = {
+        running,
+        failed,
+        succeeded,
+        expired: due,
+        queued: waiting,
+        cancelled,
+        wake_in_progress: away,
+      } as const;
+      for (const [status, execution] of Object.entries(expected)) {
+        const list = (page: PageRequest) =>
+          store.listExecutions({ machineId: MACHINE, status: status as keyof typeof expected, ...page });
+        expect(ids(await follow(list, 1))).toEqual([execution.executionId]);
+      }
+    });
+
+    it('lists nothing of an unknown machine', async () => {
+      expect(await bench().store.listExecutions({ machineId: 'dm-none', limit: 5 })).toEqual({ items: [] });
+    });
+
+    it('lists machines oldest first, without removed ones, limited where asked', async () => {
+      const { store } = bench();
+      for (const machineId of ['dm-b', 'dm-a', 'dm-c', 'dm-d']) await store.createMachine({ machineId, now: T0 });
+      await store.removeMachine({ machineId: 'dm-c', now: T0 });
+      const names = async (machineIds?: string[]) =>
+        (
+          await follow(
+            (page) => store.listMachines(machineIds === undefined ? page : { machineIds, ...page }),
+            2,
+            () => store.createMachine({ machineId: 'dm-late', now: T0 }),
+          )
+        ).map(({ machineId }) => machineId);
+      expect(await names(['dm-d', 'dm-c', 'dm-none', 'dm-b', 'dm-b', 'dm-a'])).toEqual(['dm-b', 'dm-a', 'dm-d']);
+      expect(await names()).toEqual([MACHINE, 'dm-b', 'dm-a', 'dm-d', 'dm-late']);
+      expect(await names([])).toEqual([]);
+    });
+
+    it('stops a page of events at its bytes, after at least one', async () => {
+      const { executionId } = await bench().dispatched();
+      await bench().report([1, 2, 3, 4].map((number) => record(executionId, number, 'stdout', 'x'.repeat(100))));
+      const list = (afterSequence: number, maxBytes: number, limit = 100) =>
+        bench().store.listEvents({ executionId, afterSequence, limit, maxBytes });
+      const sequences = async (page: ReturnType<typeof list>) => (await page).map(({ sequence }) => sequence);
+      expect(await sequences(list(0, 250))).toEqual([1, 2, 3]);
+      expect(await sequences(list(3, 10))).toEqual([4]);
+      expect(await sequences(list(1, 1000, 2))).toEqual([2, 3]);
+      expect(await sequences(list(5, 1000))).toEqual([]);
+      expect(await bench().store.listEvents({ executionId: 'none', afterSequence: 0, limit: 1, maxBytes: 1 })).toEqual(
+        [],
+      );
+    });
+
+    it('connects machines in any order without moving them in the list', async () => {
+      const { store } = bench();
+      await store.createMachine({ machineId: 'dm-b', now: T0 });
+      await store.machineConnected({ machineId: MACHINE, runnerInstance: 'r', bootId: 'b', facts: FACTS, now: T0 + 9 });
+      expect((await store.listMachines({ limit: 9 })).items.map(({ machineId }) => machineId)).toEqual([
+        MACHINE,
+        'dm-b',
+      ]);
+    });
+  });
+}

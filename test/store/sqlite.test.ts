@@ -1,0 +1,23 @@
+/** The embedded store passes the contract. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { openSqliteStore } from '../../src/store/sqlite/store.ts';
+import { describeStoreContract } from './contract.ts';
+
+let directory = '';
+let opened = 0;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'execplane-store-'));
+});
+
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+describeStoreContract('SQLite', () => {
+  opened += 1;
+  return openSqliteStore({ path: join(directory, `${opened}.db`), now: 0 });
+});
