@@ -7,7 +7,8 @@ import type { Welcome } from '../../src/core/protocol.ts';
 import { Started, until } from './processes.ts';
 import { TestLink } from './test-link.ts';
 
-const MAIN = new URL('../../src/agent/runner/main.ts', import.meta.url).pathname;
+/** The usual runner. */
+export const MAIN = new URL('../../src/agent/runner/main.ts', import.meta.url).pathname;
 
 /** A directory that is removed after the test. */
 export function agentDirectory(): string {

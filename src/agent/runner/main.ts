@@ -17,8 +17,8 @@ mkdirSync(directory, { recursive: true, mode: 0o700 });
 
 if (await lockWithin(directory, LEAVING_MS)) {
   const runner = new Runner({
+    ...config,
     directory,
-    hostUser: config.hostUser,
     policy: ALLOW_ALL,
     startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
   });

@@ -157,7 +157,7 @@ export class Execution {
 
   /** Lets the command wait in its writes, or go on. */
   pause(paused: boolean): void {
-    if (this.#run === undefined || this.#state !== 'running') return;
+    if (this.#run === undefined || this.#state !== 'running' || this.#run.termination.killed) return;
     if (paused) this.#run.spawner.pause(this.#run.handle);
     else this.#run.spawner.resume(this.#run.handle);
   }

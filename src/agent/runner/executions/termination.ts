@@ -29,6 +29,11 @@ export class Termination {
     return this.#cause;
   }
 
+  /** SIGKILL is on its way to the tree. */
+  get killed(): boolean {
+    return this.#killing !== undefined;
+  }
+
   /** SIGTERM to the group, SIGKILL to the tree after `graceMs`. Nothing where the main process had ended by itself. */
   ask(cause: Cause, graceMs: number): void {
     if (this.#cause === undefined && !this.#spawner.signal(this.#handle, SIGTERM)) return;
@@ -59,6 +64,9 @@ export class Termination {
 
   #kill(): void {
     this.#cancelGrace();
-    this.#killing ??= this.#spawner.killTree(this.#handle);
+    if (this.#killing !== undefined) return;
+    this.#killing = this.#spawner.killTree(this.#handle);
+    // Its exit comes behind its output, even where output has to wait; what is left in its pipes is little.
+    this.#spawner.resume(this.#handle);
   }
 }

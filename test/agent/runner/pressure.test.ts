@@ -1,0 +1,77 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { hostUser } from '../../../src/agent/runner/executions/host-user.ts';
+import { Segment } from '../../../src/agent/runner/journal/segment.ts';
+import { ALLOW_ALL } from '../../../src/agent/runner/policy.ts';
+import { Runner, type RunnerOptions } from '../../../src/agent/runner/runner.ts';
+import { startSpawner } from '../../../src/agent/runner/spawner/index.ts';
+import { until } from '../../helpers/processes.ts';
+import { agentDirectory, attach } from '../../helpers/runner-process.ts';
+
+/** A runner in this process, so that its disk can be made to fail. */
+async function runnerHere(options: Partial<RunnerOptions>): Promise<string> {
+  const directory = agentDirectory();
+  const runner = new Runner({
+    directory,
+    hostUser: hostUser({ PATH: '/usr/bin:/bin' }),
+    policy: ALLOW_ALL,
+    startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
+    ...options,
+  });
+  await runner.start();
+  onTestFinished(async () => {
+    runner.stop(0);
+    await runner.left;
+  });
+  return directory;
+}
+
+test('a full disk: no new work, output waits, nothing is lost, and it goes on by itself', async () => {
+  const directory = await runnerHere({ diskRetryMs: 20 });
+  const link = await attach(directory);
+  link.start('a', ['/bin/sh', '-c', 'echo ready; read x; seq 1 50000'], { stdin: 'open' });
+  await link.printed('a', 'ready');
+  let tries = 0;
+  vi.spyOn(Segment.prototype, 'append').mockImplementation(() => {
+    tries++;
+    throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  });
+  link.send({ type: 'stdin', execution_id: 'a', offset: 0, close: true });
+  expect(await link.frame('capacity')).toEqual({ type: 'capacity', accepting: false, reason: 'disk_full' });
+  link.start('b', ['/bin/echo', 'b']);
+  await until('some tries', () => tries > 5);
+  expect(link.records.has('b')).toBe(false);
+  vi.restoreAllMocks();
+  expect(await link.frame('capacity')).toEqual({ type: 'capacity', accepting: true });
+  const { stdout, ended } = await link.ended('a');
+  expect(stdout.toString().split('\n')).toHaveLength(50_002);
+  expect(ended.status).toBe('succeeded');
+  expect((await link.ended('b')).stdout.toString()).toBe('b\n');
+});
+
+test('past the quota commands wait, and go on as acknowledgements free it', async () => {
+  const directory = await runnerHere({ quotaBytes: 1 << 20, segmentBytes: 128 << 10 });
+  const link = await attach(directory);
+  link.autoAck = false;
+  link.start('a', ['/bin/sh', '-c', 'head -c 20000000 /dev/zero'], { max_output_bytes: 30 << 20 });
+  await link.started('a');
+  await link.close();
+  const next = await attach(directory, {}, 64);
+  const { stdout, ended } = await next.ended('a');
+  expect(stdout).toHaveLength(20_000_000);
+  expect(ended).toMatchObject({ stdout_bytes: 20_000_000, stdout_truncated: false });
+});
+
+test('past the quota the journal stops growing', async () => {
+  const directory = await runnerHere({ quotaBytes: 1 << 20, segmentBytes: 128 << 10 });
+  const link = await attach(directory);
+  link.autoAck = false;
+  link.start('a', ['/bin/cat', '/dev/zero'], { max_output_bytes: 1 << 30 });
+  const reported = async () => (await link.prepare()).held[0]?.reported ?? 0;
+  await link.started('a');
+  await until('it stands still', async () => {
+    const before = await reported();
+    await link.prepare();
+    return before > 10 && before === (await reported());
+  });
+  expect(await reported()).toBeLessThan(200);
+});
