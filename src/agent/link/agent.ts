@@ -91,7 +91,7 @@ export class Agent {
     const { url, ca, dir, maxConcurrency } = this.#config;
     const { credential, machineId } = this.#credential as Credential;
     const end = await runSession({
-      ws: dial({ url, credential, ...(ca === undefined ? {} : { ca }) }),
+      dial: () => dial({ url, credential, ...(ca === undefined ? {} : { ca }) }),
       runner,
       hello: {
         protocol: PROTOCOL_VERSION,

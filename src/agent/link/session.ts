@@ -20,7 +20,8 @@ export type SessionEnd =
   | { cause: 'aborted' };
 
 export interface SessionOptions {
-  ws: WebSocket;
+  /** Begins to dial; its listeners are in place before anything can happen. */
+  dial: () => WebSocket;
   runner: RunnerSocket;
   /** The parts of hello that the runner does not know. */
   hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts'>;
@@ -61,7 +62,7 @@ class Session {
 
   constructor(options: SessionOptions, resolve: (end: SessionEnd) => void) {
     this.#options = options;
-    this.#ws = options.ws;
+    this.#ws = options.dial();
     this.#runner = options.runner;
     this.#resolve = resolve;
   }
