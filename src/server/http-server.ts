@@ -21,6 +21,8 @@ export function createHttpServer(config: ServerConfig, handler: RequestListener)
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: 5000,
+    // Some clients offer HTTP/2 with every plain request; they get the ordinary answer, not an agent's door.
+    shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
   };
   const certificate = readCertificate(config);
   return certificate === undefined
