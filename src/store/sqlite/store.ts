@@ -34,16 +34,20 @@ export interface SqliteStoreOptions {
 export function openSqliteStore({ path, now = Date.now(), onCommit }: SqliteStoreOptions): Store {
   const db = openDatabase(path);
   try {
-    migrate(db, now);
-    forgetConnections(db, now);
-    return buildStore(db, onCommit);
+    return buildStore(db, { now, onCommit });
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function buildStore(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store {
+/** The store on an open database, which is closed with it. */
+export function buildStore(
+  db: Database,
+  { now, onCommit }: { now: number; onCommit?: SqliteStoreOptions['onCommit'] | undefined },
+): Store {
+  migrate(db, now);
+  forgetConnections(db, now);
   const sweep = createSecretSweep(db);
   const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
   const log = createEventLog(db);

@@ -95,52 +95,70 @@ interface Step {
   length: number;
 }
 
+interface Command {
+  executionId: string;
+  reports: RawRecord[];
+  model: Model;
+  /** Reports sent so far by the steps `next`. */
+  sent: number;
+}
+
 async function run(bench: Bench, scripts: readonly Script[], steps: readonly Step[], direct: boolean): Promise<void> {
   await bench.connect();
-  const commands = [];
+  const commands: Command[] = [];
   for (const parts of scripts) {
-    const execution = await bench.create({ expiresAt: T0 + 500, ...(direct ? { dispatchTo: RUNNER } : {}) });
-    const { executionId } = execution;
+    const { executionId } = await bench.create({ expiresAt: T0 + 500, ...(direct ? { dispatchTo: RUNNER } : {}) });
     const reports = parts.map(([kind, payload], index) => record(executionId, index + 1, kind, payload));
-    commands.push({ executionId, reports, model: new Model(), next: 0 });
+    commands.push({ executionId, reports, model: new Model(), sent: 0 });
   }
-  let now = T0 + 10;
-  for (const { which, what, from, length } of steps) {
-    now += 20;
-    const command = commands[which];
-    if (command === undefined) continue;
-    const { executionId, model } = command;
-    const before = await bench.get(executionId);
-    if (what === 'deliver' || what === 'next') {
-      const start = what === 'next' ? command.next : from;
-      const records = command.reports.slice(start, start + length);
-      command.next = Math.max(command.next, start + (what === 'next' ? length : 0));
-      if (records.length === 0) continue;
-      const result = await bench.report(records, { now });
-      if (before.dispatchedTo === undefined && !isTerminal(before.status)) {
-        expect(result.outcome).toBe('foreign');
-        continue;
-      }
-      if (isTerminal(before.status)) expect(result.outcome).toBe('terminal');
-      else model.deliver(records);
-      const repeated = await bench.report(
-        records.filter(({ number }) => number <= result.reported).concat(records[0] ?? []),
-        { now },
-      );
-      expect(['duplicate', 'terminal', 'gap']).toContain(repeated.outcome);
-    } else if (what === 'cancel') {
-      await bench.store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now });
-    } else if (what === 'expire') {
-      await bench.store.expireDue({ now, limit: 10 });
-    } else if (what === 'lost') {
-      await bench.store.declareLost({ executionIds: [executionId], reason: 'test', now });
-    } else if (what === 'claim') {
-      await bench.store.claimQueued({ machineId: MACHINE, runnerInstance: RUNNER, limit: 1, now });
-    } else {
-      await bench.store.settleUndelivered({ executionIds: [executionId], now });
-    }
+  for (const [index, step] of steps.entries()) {
+    const command = commands[step.which];
+    if (command !== undefined) await take(bench, command, step, T0 + 20 * (index + 1));
   }
   for (const { executionId, model } of commands) await check(bench, executionId, model);
+}
+
+async function take(bench: Bench, command: Command, { what, from, length }: Step, now: number): Promise<void> {
+  const { store } = bench;
+  const { executionId } = command;
+  switch (what) {
+    case 'next':
+      await deliver(bench, command, command.reports.slice(command.sent, command.sent + length), now);
+      command.sent += length;
+      return;
+    case 'deliver':
+      return await deliver(bench, command, command.reports.slice(from, from + length), now);
+    case 'cancel':
+      return void (await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now }));
+    case 'expire':
+      return void (await store.expireDue({ now, limit: 10 }));
+    case 'lost':
+      return void (await store.declareLost({ executionIds: [executionId], reason: 'test', now }));
+    case 'claim':
+      return void (await store.claimQueued({ machineId: MACHINE, runnerInstance: RUNNER, limit: 1, now }));
+    default:
+      return void (await store.settleUndelivered({ executionIds: [executionId], now }));
+  }
+}
+
+/** Delivers reports to the store and to the model, and what was taken of them to the store once more. */
+async function deliver(bench: Bench, command: Command, records: RawRecord[], now: number): Promise<void> {
+  const [first] = records;
+  if (first === undefined) return;
+  const before = await bench.get(command.executionId);
+  const result = await bench.report(records, { now });
+  if (isTerminal(before.status)) {
+    expect(result.outcome).toBe('terminal');
+  } else if (before.dispatchedTo === undefined) {
+    expect(result.outcome).toBe('foreign');
+    return;
+  } else {
+    command.model.deliver(records);
+  }
+  const taken = records.filter(({ number }) => number <= result.reported);
+  const repeated = await bench.report([first, ...taken], { now });
+  expect(repeated.outcome).not.toBe('applied');
+  expect(repeated.statusChanged).toBe(false);
 }
 
 async function check(bench: Bench, executionId: string, model: Model): Promise<void> {

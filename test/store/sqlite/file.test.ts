@@ -1,0 +1,133 @@
+/** The file: its modes, its schema, two processes at once, and what is left in it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import Sqlite from 'better-sqlite3';
+import { describe, expect, it, vi } from 'vitest';
+import { SchemaTooNewError } from '../../../src/store/sqlite/migrations.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import { connectMachine, createExecution, end, report, useDatabasePath } from './place.ts';
+
+const FIXTURE = new URL('./store-process.ts', import.meta.url).pathname;
+
+describe('the database file', () => {
+  const path = useDatabasePath();
+  const files = () => ['', '-wal', '-shm'].map((suffix) => path() + suffix).filter((file) => existsSync(file));
+  const inspect = <T>(sql: string): T[] => {
+    const db = new Sqlite(path(), { readonly: true });
+    try {
+      return db.prepare<[], T>(sql).pluck().all();
+    } finally {
+      db.close();
+    }
+  };
+
+  it('is readable by its owner only, with its log and index, in a directory that is made', async () => {
+    const nested = join(dirname(path()), 'data', 'execplane.db');
+    const store = openSqliteStore({ path: nested });
+    await store.checkWritable();
+    expect(statSync(dirname(nested)).mode & 0o777).toBe(0o700);
+    for (const suffix of ['', '-wal', '-shm']) expect(statSync(nested + suffix).mode & 0o777).toBe(0o600);
+    await store.close();
+  });
+
+  it('is opened by two processes at once when it is new', async () => {
+    const processes = Array.from({ length: 4 }, () => spawn(process.execPath, [FIXTURE, 'open', path()]));
+    const errors = await Promise.all(
+      processes.map(async (child) => {
+        let text = '';
+        child.stderr.on('data', (data: Buffer) => {
+          text += data;
+        });
+        const [code] = await once(child, 'close');
+        return `${code} ${text}`;
+      }),
+    );
+    expect(errors).toEqual(Array.from(errors, () => '0 '));
+    expect(inspect('SELECT version FROM schema_migrations')).toEqual([1]);
+  });
+
+  it('is refused where a newer build has been', async () => {
+    await openSqliteStore({ path: path() }).close();
+    const db = new Sqlite(path());
+    db.exec('INSERT INTO schema_migrations VALUES (9999, 0)');
+    db.close();
+    expect(() => openSqliteStore({ path: path() })).toThrow(SchemaTooNewError);
+    expect(() => openSqliteStore({ path: path() })).toThrow(/schema 9999/);
+  });
+
+  it('keeps everything from one opening to the next, and no machine connected', async () => {
+    const first = openSqliteStore({ path: path(), now: 0 });
+    await connectMachine(first);
+    await createExecution(first, 'a');
+    await first.close();
+    const second = openSqliteStore({ path: path(), now: 500 });
+    expect(await second.getMachine({ machineId: 'dm-one' })).toMatchObject({
+      phase: 'sleeping',
+      lastTransitionAt: 500,
+    });
+    expect(await second.getExecution({ machineId: 'dm-one', executionId: 'a' })).toMatchObject({
+      dispatchedTo: 'runner',
+    });
+    await second.machineDisconnected({ machineId: 'dm-one', now: 600 });
+    await second.close();
+    // However long the server was down, the agent could not come back: it is away from now on.
+    const third = openSqliteStore({ path: path(), now: 900 });
+    expect(await third.listAbandoned({ awaySince: 899, limit: 9 })).toEqual([]);
+    expect(await third.listAbandoned({ awaySince: 900, limit: 9 })).toMatchObject([{ executionId: 'a' }]);
+    await third.close();
+  });
+
+  it('has lost nothing that was acknowledged after a kill -9 in a burst', async () => {
+    const child = spawn(process.execPath, [FIXTURE, 'burst', path()], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const closed = once(child, 'close');
+    const acknowledged: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      acknowledged.push(line);
+      if (acknowledged.length === 300) child.kill('SIGKILL');
+    }
+    await closed;
+    const store = openSqliteStore({ path: path() });
+    for (const line of acknowledged) {
+      const [executionId = '', reported] = line.split(' ');
+      const execution = await store.getExecution({ machineId: 'dm-one', executionId });
+      expect(execution?.reported ?? -1).toBeGreaterThanOrEqual(Number(reported));
+      const events = await store.listEvents({ executionId, afterSequence: 0, limit: 99, maxBytes: 2 ** 30 });
+      expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+      expect(events).toHaveLength(execution?.lastSequence ?? -1);
+    }
+    await store.close();
+    expect(inspect('PRAGMA integrity_check')).toEqual(['ok']);
+    expect(inspect('PRAGMA foreign_key_check')).toEqual([]);
+  });
+
+  it('holds no trace of sealed inputs a moment after the ends', async () => {
+    const store = openSqliteStore({ path: path() });
+    await connectMachine(store);
+    const secret = (index: number) =>
+      Buffer.from(`SECRET-${index}-`.padEnd(20 + ((index * 997) % 30_000), `S${index}-`));
+    const contents = () =>
+      files()
+        .map((file) => readFileSync(file, 'latin1'))
+        .join();
+    const ids = Array.from({ length: 400 }, (_, index) => index);
+    await Promise.all(ids.map((id) => createExecution(store, `e${id}`, { sealedInput: secret(id) })));
+    // All of the log is moved into the file and begun anew in between, as in a longer life.
+    await Promise.all(ids.map((id) => report(store, `e${id}`, 1, 2, Buffer.alloc(60_000))));
+    expect(contents()).toContain('SECRET-');
+    for (const id of ids.toSorted((a, b) => ((a * 7919) % 400) - ((b * 7919) % 400))) await end(store, `e${id}`, 2);
+    await vi.waitFor(
+      () =>
+        expect(
+          contents()
+            .match(/SECRET-\d+-|(S\d+-){3}/g)
+            ?.slice(0, 3),
+        ).toBeUndefined(),
+      15_000,
+    );
+    await store.close();
+    expect(contents()).not.toContain('SECRET-');
+  });
+});
