@@ -19,6 +19,7 @@ import { createRequestIds } from './request-ids.ts';
 import { registerRoutes } from './routes/routes.ts';
 import { validatorCompiler } from './schemas/validation.ts';
 import type { ServerKeys } from './seal.ts';
+import { watchSilentConnections } from './silent-connections.ts';
 
 export interface AppDeps {
   store: Store;
@@ -65,7 +66,11 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   app.setErrorHandler(answerError);
   app.addHook('onRequest', accessHook(edge));
   if (edge.logger.isLevelEnabled('debug')) app.addHook('onResponse', logRequest(edge.logger));
-  app.addHook('preClose', async () => edge.openRequests.endAll());
+  const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
+  app.addHook('preClose', async () => {
+    edge.openRequests.endAll();
+    silent.closeAll();
+  });
   app.addHook('onClose', async () => {
     await edge.audit.flush();
     await edge.keys.close();

@@ -11,6 +11,7 @@ import { executionRoutes } from './executions.ts';
 import { healthRoutes } from './health.ts';
 import { joinTokenRoutes } from './join-tokens.ts';
 import { machineRoutes } from './machines.ts';
+import { metricsRoutes } from './metrics.ts';
 import { outputRoutes } from './output.ts';
 import { rawOutputRoutes } from './raw-output.ts';
 import { signalRoutes } from './signal.ts';
@@ -18,6 +19,7 @@ import { stdinRoutes } from './stdin.ts';
 
 export function registerRoutes(app: App, edge: Edge, version: string): void {
   const routes = collectRoutes(app);
+  metricsRoutes(app, edge);
   executionRoutes(app, edge);
   eventRoutes(app, edge);
   outputRoutes(app, edge);

@@ -1,0 +1,73 @@
+/** Metrics in the text format of Prometheus, with any key. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { EXECUTION_STATUSES, isTerminal } from '../../core/execution.ts';
+import type { App, Edge } from '../edge.ts';
+import { createHttpMetrics } from '../http-metrics.ts';
+
+const PHASES = ['placement_pending', 'running', 'sleeping'] as const;
+const NANOSECONDS = 1e9;
+const SAMPLE_MS = 20;
+
+export function metricsRoutes(app: App, edge: Edge): void {
+  const http = createHttpMetrics();
+  const delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
+  delay.enable();
+  app.addHook('onResponse', http.observe);
+  app.addHook('onClose', async () => void delay.disable());
+  app.get(
+    '/metrics',
+    {
+      config: { access: 'any_key', produces: 'text/plain; version=0.0.4' },
+      schema: { summary: 'Metrics for Prometheus', operationId: 'getMetrics', tags: ['Health'] },
+    },
+    async (_request, reply) => {
+      const stored = await storeMetrics(edge);
+      // A sample is the time between two ticks: the tick itself is no delay.
+      const lag = delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NANOSECONDS - SAMPLE_MS / 1000);
+      delay.reset();
+      const text = `${stored}${processMetrics(lag, edge.openRequests.count())}${http.render()}`;
+      return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text);
+    },
+  );
+}
+
+async function storeMetrics(edge: Edge): Promise<string> {
+  const { executions, machines, oldestWaitingAt } = await edge.store.statistics();
+  const waited = oldestWaitingAt === undefined ? 0 : Math.max(0, edge.now() - oldestWaitingAt) / 1000;
+  const open = EXECUTION_STATUSES.filter((status) => !isTerminal(status));
+  return [
+    gauge(
+      'execplane_executions',
+      'Executions that have not ended, by status.',
+      open.map((status) => [`{status="${status}"}`, executions[status] ?? 0] as const),
+    ),
+    gauge(
+      'execplane_machines',
+      'Machines, by phase.',
+      PHASES.map((phase) => [`{phase="${phase}"}`, machines[phase] ?? 0] as const),
+    ),
+    gauge('execplane_oldest_waiting_seconds', 'How long the oldest waiting execution has waited.', [['', waited]]),
+  ].join('');
+}
+
+function processMetrics(lagSeconds: number, openRequests: number): string {
+  const { rss, heapUsed } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  return [
+    gauge('process_resident_memory_bytes', 'Resident memory.', [['', rss]]),
+    gauge('nodejs_heap_used_bytes', 'Used heap.', [['', heapUsed]]),
+    gauge('process_cpu_seconds_total', 'Processor time.', [['', (user + system) / 1e6]], 'counter'),
+    gauge('nodejs_eventloop_lag_p99_seconds', 'Delay of the event loop since the last scrape.', [['', lagSeconds]]),
+    gauge('execplane_open_requests', 'Streams and waits that are open.', [['', openRequests]]),
+  ].join('');
+}
+
+function gauge(
+  name: string,
+  help: string,
+  samples: readonly (readonly [labels: string, value: number])[],
+  type = 'gauge',
+): string {
+  const lines = samples.map(([labels, value]) => `${name}${labels} ${value}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}

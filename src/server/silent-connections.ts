@@ -1,0 +1,30 @@
+/**
+ * Connections on which no request has come yet: clients open some in advance. Node counts them as busy, so that a
+ * stopping server would wait for them; these are closed instead.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** Watches a server from its start on; `closeAll` closes what is silent, then and whenever it comes. */
+export function watchSilentConnections(server: Server, secure: boolean): { closeAll(): void } {
+  const silent = new Set<Socket>();
+  let closing = false;
+  const heard = (request: IncomingMessage): void => {
+    silent.delete(request.socket);
+  };
+  server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
+    if (closing) {
+      socket.destroy();
+      return;
+    }
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  server.on('request', heard).on('upgrade', heard);
+  return {
+    closeAll() {
+      closing = true;
+      for (const socket of silent) socket.destroy();
+    },
+  };
+}

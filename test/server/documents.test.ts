@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { API_ERRORS } from '../../src/core/errors.ts';
+import type { JsonSchema, OpenApiDocument } from '../../src/server/openapi.ts';
+import { edgeFixture } from './edge-fixture.ts';
+
+async function fetchDocument(): Promise<OpenApiDocument> {
+  await using edge = await edgeFixture();
+  const answer = await edge.call('GET', '/openapi.json', { key: undefined });
+  expect(answer.status).toBe(200);
+  return answer.body as unknown as OpenApiDocument;
+}
+
+function propertiesOf(schema: JsonSchema | undefined): Record<string, JsonSchema> {
+  return (schema?.['properties'] ?? {}) as Record<string, JsonSchema>;
+}
+
+test('the document names every route of the contract', async () => {
+  const { openapi, paths } = await fetchDocument();
+  expect(openapi).toBe('3.1.0');
+  const one = '/v1/machines/{machine_id}/executions/{execution_id}';
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(operations.sort()).toStrictEqual(
+    [
+      'POST /v1/machines/{machine_id}/executions',
+      'GET /v1/machines/{machine_id}/executions',
+      `GET ${one}`,
+      `DELETE ${one}`,
+      `GET ${one}/events`,
+      `GET ${one}/output`,
+      `GET ${one}/output/stdout`,
+      `GET ${one}/output/stderr`,
+      `POST ${one}/signal`,
+      `POST ${one}/stdin`,
+      'GET /v1/machines',
+      'GET /v1/machines/{machine_id}',
+      'DELETE /v1/machines/{machine_id}',
+      'POST /v1/api-keys',
+      'GET /v1/api-keys',
+      'DELETE /v1/api-keys/{api_key_id}',
+      'POST /v1/join-tokens',
+      'GET /v1/join-tokens',
+      'DELETE /v1/join-tokens/{join_token_id}',
+      'GET /v1/audit',
+      'GET /healthz',
+      'GET /readyz',
+      'GET /metrics',
+      'POST /agent/v1/enrol',
+    ].sort(),
+  );
+});
+
+/** Objects, and lists of objects, are shown by the examples of their fields. */
+function needsExample(field: JsonSchema, items: JsonSchema | undefined): boolean {
+  const ofObjects = items !== undefined && ('$ref' in items || 'properties' in items);
+  return field['examples'] === undefined && field['properties'] === undefined && !ofObjects;
+}
+
+test('every field of every schema has a description and an example', async () => {
+  const { components } = await fetchDocument();
+  const bare: string[] = [];
+  const walk = (schema: JsonSchema, path: string): void => {
+    for (const [name, field] of Object.entries(propertiesOf(schema))) {
+      if ('$ref' in field) continue;
+      const items = field['items'] as JsonSchema | undefined;
+      if (field['description'] === undefined) bare.push(`${path}.${name}: description`);
+      if (needsExample(field, items)) bare.push(`${path}.${name}: example`);
+      walk(field, `${path}.${name}`);
+      if (items !== undefined) walk(items, `${path}.${name}[]`);
+    }
+  };
+  for (const [name, schema] of Object.entries(components.schemas)) {
+    if (schema['description'] === undefined) bare.push(name);
+    walk(schema, name);
+  }
+  expect(bare).toStrictEqual([]);
+});
+
+test('every reference leads somewhere, operations are named once, and errors are those of the registry', async () => {
+  const document = await fetchDocument();
+  const names = new Set(Object.keys(document.components.schemas));
+  for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    expect(names).toContain(name);
+  }
+  const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map((o) => o.operationId));
+  expect(new Set(ids).size).toBe(ids.length);
+  const { error_code: codes } = propertiesOf(document.components.schemas['Error']);
+  expect(codes?.['enum']).toStrictEqual(Object.keys(API_ERRORS));
+});
+
+test('lists refer to their items by name', async () => {
+  const { components } = await fetchDocument();
+  const { items } = propertiesOf(components.schemas['ExecutionList']);
+  expect(items?.['items']).toStrictEqual({ $ref: '#/components/schemas/Execution' });
+});
+
+test('the page shows the document with nothing from elsewhere, and no script', async () => {
+  await using edge = await edgeFixture();
+  const answer = await edge.call('GET', '/docs', { key: undefined });
+  const html = answer.raw.toString();
+  expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
+  expect(answer.headers['content-security-policy']).toMatch(/^default-src 'none'; style-src 'sha256-/);
+  expect(html).toContain('/v1/machines/{machine_id}/executions');
+  expect(html).not.toMatch(/<script|src=|https?:\/\/(?!example\.com)|\[object Object\]|undefined/);
+});
