@@ -48,7 +48,7 @@ export class ScriptedAgent {
   /** Every frame that came, in order. */
   readonly received: (ServerFrame & { attachment: Buffer })[] = [];
   #taken = 0;
-  #arrived: () => void = () => {};
+  readonly #waiting = new Set<() => void>();
   readonly #numbers = new Map<string, number>();
 
   private constructor(ws: WebSocket) {
@@ -161,13 +161,19 @@ export class ScriptedAgent {
     return this.closed;
   }
 
+  #arrived(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+
   #more(deadline: number, otherwise: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(otherwise)), Math.max(0, deadline - Date.now()));
-      this.#arrived = () => {
+      this.#waiting.add(() => {
         clearTimeout(timer);
         resolve();
-      };
+      });
     });
   }
 }

@@ -1,0 +1,82 @@
+/** One attempt to deliver a callback: one POST to an address that was looked at before connecting, no redirects. */
+import { lookup as resolve } from 'node:dns';
+import { request as httpRequest, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
+import { isPublicAddress } from './public-address.ts';
+
+const ATTEMPT_MS = 15_000;
+
+export interface Delivery {
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+  /** Also to addresses that are not of the public internet. */
+  allowPrivate: boolean;
+  signal: AbortSignal;
+}
+
+export type DeliveryResult =
+  | { outcome: 'delivered' }
+  /** The receiver says that it will never want it (410). */
+  | { outcome: 'unwanted' }
+  | { outcome: 'failed'; reason: string };
+
+/** Posts it; never rejects. Whatever is not 2xx has failed, a redirect included. */
+export async function deliver(delivery: Delivery): Promise<DeliveryResult> {
+  const url = URL.parse(delivery.url);
+  if (url === null) return { outcome: 'failed', reason: 'not a URL' };
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  // A literal address is never looked up.
+  if (isIP(host) !== 0 && !allowed(host, delivery.allowPrivate)) return { outcome: 'failed', reason: REFUSED };
+  try {
+    const status = await post(url, delivery);
+    if (status >= 200 && status < 300) return { outcome: 'delivered' };
+    return status === 410 ? { outcome: 'unwanted' } : { outcome: 'failed', reason: `HTTP ${status}` };
+  } catch (cause) {
+    return { outcome: 'failed', reason: cause instanceof Error ? cause.message || cause.name : 'unknown' };
+  }
+}
+
+const REFUSED = 'the address is not a public one';
+
+function allowed(address: string, allowPrivate: boolean): boolean {
+  return allowPrivate || isPublicAddress(address);
+}
+
+/** The status of the answer; its body is not read. */
+function post(url: URL, delivery: Delivery): Promise<number> {
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const options: RequestOptions = {
+    method: 'POST',
+    agent: false,
+    headers: {
+      ...delivery.headers,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(delivery.body),
+    },
+    lookup: lookupAllowed(delivery.allowPrivate),
+    signal: AbortSignal.any([delivery.signal, AbortSignal.timeout(ATTEMPT_MS)]),
+  };
+  return new Promise((settle, reject) => {
+    const request = send(url, options, (response) => {
+      settle(response.statusCode ?? 0);
+      request.destroy();
+    });
+    request.once('error', reject);
+    request.end(delivery.body);
+  });
+}
+
+/** Name resolution whose answer is the very address that is connected to: a name cannot be public now and private then. */
+function lookupAllowed(allowPrivate: boolean): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, []);
+      const usable = addresses.filter(({ address }) => allowed(address, allowPrivate));
+      const first = usable[0];
+      if (first === undefined) return callback(new Error(REFUSED), []);
+      return options.all === true ? callback(null, usable) : callback(null, first.address, first.family);
+    });
+  };
+}
