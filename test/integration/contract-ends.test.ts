@@ -187,12 +187,15 @@ describe('the end is the main process’s exit', () => {
 
 describe('where it waits', () => {
   test('queued until a slot is free, oldest first', async () => {
-    const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
+    await world.join('dm-narrow', { EXECPLANE_MAX_CONCURRENCY: '1' });
+    const narrow = world.client.machine('dm-narrow');
+    const blocker = await narrow.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
+    await narrow.saying(blocker.execution_id, 'ready');
     const waiting = [];
-    for (let n = 0; n < 12; n += 1) waiting.push(await world.machine.create({ command: ['/bin/true'] }));
+    for (let n = 0; n < 12; n += 1) waiting.push(await narrow.create({ command: ['/bin/true'] }));
     expect(waiting.map(({ status }) => status)).toEqual(waiting.map(() => 'queued'));
-    await Promise.all(blockers.map(({ id }) => world.machine.cancel(id)));
-    const ended = await Promise.all(waiting.map(({ execution_id }) => world.machine.ended(execution_id)));
+    await narrow.cancel(blocker.execution_id);
+    const ended = await Promise.all(waiting.map(({ execution_id }) => narrow.ended(execution_id)));
     const starts = ended.map(({ started_at }) => started_at ?? '');
     expect(starts).toEqual(starts.toSorted());
   });

@@ -149,7 +149,7 @@ describe('user', () => {
   test.runIf(process.getuid?.() === 0)(
     'runs as that user where policy allows it, else says which rule refused',
     async () => {
-      const execution = await world.machine.run({ command: ['/usr/bin/id', '-un'], user: 'nobody' });
+      const execution = await world.machine.run({ command: ['/usr/bin/id', '-un'], user: 'nobody', cwd: '/' });
       if (execution.error_code === 'policy_denied') expect(execution.error_message).toMatch(/\S/);
       else expect((await world.machine.output(execution.execution_id)).stdout).toBe('nobody\n');
     },

@@ -226,7 +226,7 @@ describe('cwd', () => {
 
   test.each([
     ['missing', '/no/such/directory'],
-    ['not a directory', '/etc/hostname'],
+    ['not a directory', '/etc/passwd'],
   ])('%s: cwd_not_found', async (_, cwd) => {
     const execution = await world.machine.run({ command: ['/bin/true'], cwd });
     expect(execution).toMatchObject({ status: 'failed', error_code: 'cwd_not_found' });

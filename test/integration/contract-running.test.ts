@@ -82,7 +82,7 @@ describe('with a server and an agent', () => {
   test.each([
     [['--', '/bin/sh', '-c', 'kill -TERM $$'], 143],
     [['--timeout', '300ms', '--', 'sleep', '600'], 124],
-    [['--', '/etc/hostname'], 126],
+    [['--', '/etc/passwd'], 126],
     [['--', 'no-such-command'], 127],
     [['--env', 'A=b c', '--cwd', '/', '--', '/bin/sh', '-c', '[ "$A" = "b c" ] && [ "$PWD" = / ]'], 0],
   ])('exec %j exits with %d', async (args, expected) => {
