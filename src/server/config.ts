@@ -40,6 +40,10 @@ export const ServerConfigSchema = Type.Object({
     default: false,
     description: 'Take the address of a client from X-Forwarded-For (behind a proxy of yours only).',
   }),
+  allowPrivateCallbacks: Type.Boolean({
+    default: false,
+    description: 'Post callbacks also to addresses that are not public: loopback, private networks.',
+  }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
     default: 'info',
     description: 'Lines below this level are not logged.',

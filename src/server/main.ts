@@ -3,6 +3,7 @@ import type { Server as SecureServer } from 'node:https';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openSqliteStore } from '../store/sqlite/store.ts';
+import type { Store } from '../store/store.ts';
 import { type AdminKey, resolveAdminKey } from './admin-key.ts';
 import { buildControlPlane } from './agents/control-plane.ts';
 import { buildApp } from './app.ts';
@@ -11,8 +12,10 @@ import type { App } from './edge.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { readCertificate } from './http-server.ts';
 import { createLogger } from './logging.ts';
+import { executionWire } from './schemas/wire.ts';
 import { loadServerKeys } from './seal.ts';
 import { packageVersion } from './version.ts';
+import { readWebhookSecret, Webhooks } from './webhooks.ts';
 
 export { ConfigError, readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
 
@@ -39,7 +42,11 @@ export async function startServer(
   const serverKeys = loadServerKeys(config.dataDir);
   const version = packageVersion();
   const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db') });
-  const control = buildControlPlane({ store, sealer: serverKeys.sealer, logger }, { ...config, version });
+  const webhooks = buildWebhooks(store, logger, config, version);
+  const control = buildControlPlane(
+    { store, sealer: serverKeys.sealer, logger, callbackDue: () => webhooks.wake() },
+    { ...config, version },
+  );
   const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version }, config);
   app.server.on('upgrade', control.handleUpgrade);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
@@ -51,6 +58,7 @@ export async function startServer(
     throw error;
   }
   control.start();
+  webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: Date.now, retentionDays: config.retentionDays });
   const url = urlOf(app, config);
   logger.info({ url, version }, 'listening');
@@ -58,6 +66,7 @@ export async function startServer(
   const stop = async (): Promise<void> => {
     await stopListening();
     await housekeeping.stop();
+    await webhooks.stop();
     await store.close();
     logger.info('stopped');
   };
@@ -86,6 +95,18 @@ export async function runServer(config: ServerConfig): Promise<void> {
   await server.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+function buildWebhooks(store: Store, logger: Logger, config: ServerConfig, version: string): Webhooks {
+  return new Webhooks({
+    store,
+    log: logger,
+    now: Date.now,
+    secret: readWebhookSecret(config.dataDir),
+    wire: executionWire,
+    userAgent: `execplane/${version}`,
+    allowPrivate: config.allowPrivateCallbacks,
+  });
 }
 
 function firstSignal(): Promise<NodeJS.Signals> {
