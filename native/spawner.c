@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,11 +43,15 @@ struct buffer {
 
 static struct buffer commands, events;
 static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead;
-static int poller, signals, discard;
+/* `poller` waits for everything; the commands' output pipes are behind `outputs`, which it waits for as one of many. */
+static int poller, outputs, signals, discard;
 static int64_t now; /* ms, monotonic, read once a turn */
 /* The runner is gone, or has said goodbye: nothing is reported any more, pipes are only drained. */
 static bool draining;
-static struct watch commands_watch = {WATCH_COMMANDS, NULL}, signals_watch = {WATCH_SIGNALS, NULL};
+/* The runner does not keep up: no output is read until it does, but all else goes on. */
+static bool blocked;
+static struct watch commands_watch = {WATCH_COMMANDS, NULL}, events_watch = {WATCH_EVENTS, NULL};
+static struct watch signals_watch = {WATCH_SIGNALS, NULL}, outputs_watch = {WATCH_OUTPUTS, NULL};
 
 static void die(const char *what) {
   (void)!write(2, what, strlen(what));
@@ -123,13 +126,23 @@ static bool events_full(void) {
 
 static void runner_gone(void);
 
+static void set_blocked(bool on) {
+  if (blocked == on) return;
+  blocked = on;
+  struct epoll_event writable = {.events = EPOLLOUT, .data.ptr = &events_watch};
+  struct epoll_event readable = {.events = on ? 0 : EPOLLIN, .data.ptr = &outputs_watch};
+  epoll_ctl(poller, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, 1, &writable);
+  epoll_ctl(poller, EPOLL_CTL_MOD, outputs, &readable);
+}
+
 static void flush_events(void) {
   while (events.length > 0) {
     ssize_t written = write(1, events.bytes + events.start, events.length);
     if (written >= 0) consume(&events, (size_t)written);
-    else if (errno == EAGAIN) return;
+    else if (errno == EAGAIN) return set_blocked(true);
     else if (errno != EINTR) return runner_gone();
   }
+  set_blocked(false);
 }
 
 /* ---- executions ---- */
@@ -168,8 +181,8 @@ static void close_watched(int *fd) {
 
 static void watch_output(struct output *output, bool on) {
   if (output->fd < 0 || output->watched == on) return;
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &output->watch};
-  if (epoll_ctl(poller, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, output->fd, &event) < 0) die("epoll_ctl");
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = output};
+  if (epoll_ctl(outputs, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, output->fd, &event) < 0) die("epoll_ctl");
   output->watched = on;
 }
 
@@ -460,7 +473,7 @@ static struct execution *prepare(struct launch *launch, uint64_t keep) {
   execution->status_watch = (struct watch){WATCH_STATUS, execution};
   execution->input.watch = (struct watch){WATCH_STDIN, execution};
   for (int i = 0; i < 2; i++) {
-    execution->outputs[i].watch = (struct watch){WATCH_OUTPUT, execution};
+    execution->outputs[i].execution = execution;
     execution->outputs[i].event = i == 0 ? STDOUT : STDERR;
   }
   if (launch->cgroup) execution->cgroup = strdup(launch->cgroup);
@@ -607,6 +620,8 @@ static void runner_gone(void) {
   if (draining) return;
   draining = true;
   commands.length = events.length = 0;
+  set_blocked(false);
+  epoll_ctl(poller, EPOLL_CTL_DEL, 0, NULL);
   dup3(discard, 0, O_CLOEXEC);
   dup3(discard, 1, O_CLOEXEC);
   dup3(discard, 2, O_CLOEXEC);
@@ -620,11 +635,22 @@ static void runner_gone(void) {
 
 /* ---- the loop ---- */
 
+static void read_outputs(void) {
+  struct epoll_event happened[TURN];
+  int count = epoll_wait(outputs, happened, TURN, 0);
+  for (int i = 0; i < count; i++) {
+    struct output *output = happened[i].data.ptr;
+    if (output->watched) read_output(output->execution, output);
+  }
+}
+
 static void dispatch(struct watch *watch, uint32_t happened) {
   struct execution *execution = watch->execution;
   switch (watch->kind) {
     case WATCH_COMMANDS: return read_commands();
+    case WATCH_EVENTS: return flush_events();
     case WATCH_SIGNALS: return reap_all();
+    case WATCH_OUTPUTS: return read_outputs();
     case WATCH_STATUS:
       if (execution->status_fd >= 0) decide_start(execution);
       return;
@@ -635,11 +661,6 @@ static void dispatch(struct watch *watch, uint32_t happened) {
         return report_input(execution);
       }
       return feed_input(execution);
-    case WATCH_OUTPUT: {
-      struct output *output = (struct output *)watch;
-      if (output->watched) read_output(execution, output);
-      return;
-    }
   }
 }
 
@@ -647,15 +668,6 @@ static void read_clock(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   now = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-/* The runner does not keep up: until it does, there are only commands to obey and children to reap. */
-static void wait_for_runner(void) {
-  struct pollfd waits[3] = {{0, POLLIN, 0}, {1, POLLOUT, 0}, {signals, POLLIN, 0}};
-  if (poll(waits, 3, -1) < 0) return;
-  read_clock();
-  if (waits[2].revents) reap_all();
-  if (waits[0].revents) read_commands();
 }
 
 static void turn(void) {
@@ -693,20 +705,22 @@ int main(void) {
   sigaddset(&child_signal, SIGCHLD);
   signals = signalfd(-1, &child_signal, SFD_NONBLOCK | SFD_CLOEXEC);
   poller = epoll_create1(EPOLL_CLOEXEC);
+  outputs = epoll_create1(EPOLL_CLOEXEC);
   discard = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (signals < 0 || poller < 0 || discard < 0) die("no descriptors");
+  if (signals < 0 || poller < 0 || outputs < 0 || discard < 0) die("no descriptors");
   fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
   fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = &commands_watch};
   if (epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event) < 0) die("standard input is neither a pipe nor a socket");
   event.data.ptr = &signals_watch;
   epoll_ctl(poller, EPOLL_CTL_ADD, signals, &event);
+  event.data.ptr = &outputs_watch;
+  epoll_ctl(poller, EPOLL_CTL_ADD, outputs, &event);
   uint32_t version = PROTOCOL_VERSION;
   put_event(HELLO, 0, &version, sizeof version);
   flush_events();
   while (!draining || all) {
-    if (events.length > 0) wait_for_runner();
-    else turn();
+    turn();
     flush_events();
     free_dead();
   }

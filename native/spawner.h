@@ -26,7 +26,7 @@ enum state {
   OVER,     /* only its pipes are left, because somebody else holds them */
 };
 
-enum watch_kind { WATCH_COMMANDS, WATCH_SIGNALS, WATCH_STATUS, WATCH_STDIN, WATCH_OUTPUT };
+enum watch_kind { WATCH_COMMANDS, WATCH_EVENTS, WATCH_SIGNALS, WATCH_STATUS, WATCH_STDIN, WATCH_OUTPUTS };
 
 struct execution;
 
@@ -38,9 +38,9 @@ struct watch {
 
 /* Our end of the command's stdout or stderr. */
 struct output {
-  struct watch watch; /* first: an epoll event points here */
-  int fd;             /* -1 once everybody has closed it */
-  uint8_t event;      /* STDOUT or STDERR */
+  struct execution *execution;
+  int fd;        /* -1 once everybody has closed it */
+  uint8_t event; /* STDOUT or STDERR */
   bool watched;
   uint64_t kept;  /* bytes handed over */
   uint64_t total; /* bytes produced */

@@ -17,6 +17,8 @@ let pools = 0;
 /** The cgroup of one command. */
 export class Cgroup {
   readonly path: string;
+  /** It was killed once: some kernels (seen on 6.18) then kill whatever is started in it later as well. */
+  spent = false;
   readonly #events: number;
   readonly #buffer = Buffer.alloc(64);
 
@@ -26,14 +28,19 @@ export class Cgroup {
     this.#events = openSync(join(path, 'cgroup.events'), 'r');
   }
 
-  /** Whether a process lives in it or below it. */
+  /** Whether a process lives in it or below it; not so where somebody has removed it. */
   populated(): boolean {
-    const length = readSync(this.#events, this.#buffer, 0, this.#buffer.length, 0);
-    return !this.#buffer.toString('latin1', 0, length).includes('populated 0');
+    try {
+      const length = readSync(this.#events, this.#buffer, 0, this.#buffer.length, 0);
+      return this.#buffer.toString('latin1', 0, length).includes('populated 1');
+    } catch {
+      return false;
+    }
   }
 
   /** SIGKILL to every process in it, also those that are being forked just now. */
   kill(): void {
+    this.spent = true;
     writeFileSync(join(this.path, 'cgroup.kill'), '1');
   }
 
@@ -50,6 +57,7 @@ export class CgroupPool {
   /** Background processes of commands that have ended live in these. */
   readonly #retired: Cgroup[] = [];
   #made = 0;
+  #closed = false;
 
   constructor(root: string) {
     this.#root = root;
@@ -62,8 +70,9 @@ export class CgroupPool {
     for (let i = 0; i < RETIRED_PER_ACQUIRE; i++) {
       const retired = this.#retired.shift();
       if (!retired) break;
-      if (!retired.populated()) return retired;
-      this.#retired.push(retired);
+      if (retired.populated()) this.#retired.push(retired);
+      else if (retired.spent) retired.dispose();
+      else return retired;
     }
     try {
       return new Cgroup(join(this.#root, String(++this.#made)));
@@ -74,13 +83,15 @@ export class CgroupPool {
 
   /** Takes back a cgroup; one that still has processes rests until they are gone. */
   giveBack(cgroup: Cgroup): void {
-    if (cgroup.populated()) this.#retired.push(cgroup);
-    else if (this.#idle.length < MAX_IDLE) this.#idle.push(cgroup);
+    if (this.#closed) cgroup.dispose();
+    else if (cgroup.populated()) this.#retired.push(cgroup);
+    else if (!cgroup.spent && this.#idle.length < MAX_IDLE) this.#idle.push(cgroup);
     else cgroup.dispose();
   }
 
   /** Removes what is empty; what background processes live in stays, and is removed by whoever opens a pool here later. */
   close(): void {
+    this.#closed = true;
     for (const cgroup of [...this.#idle.splice(0), ...this.#retired.splice(0)]) cgroup.dispose();
     removeIfEmpty(this.#root);
   }

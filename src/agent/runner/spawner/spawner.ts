@@ -24,7 +24,10 @@ export interface SpawnRequest {
 
 export type SpawnStage = 'fork' | 'identity' | 'cwd' | 'exec';
 
-/** Each call is about one handle; after `exited` or `failed` no more calls come for it. */
+/**
+ * Each call is about one handle; `exited` or `failed` is the last of it. None is made from within a method of the spawner.
+ * `started` comes before any output and the end; `stdinTaken` may come before it.
+ */
 export interface SpawnerEvents {
   /** It runs: the new program is executing. */
   started(handle: number, pid: number): void;
@@ -52,17 +55,20 @@ export interface Spawner {
   writeStdin(handle: number, bytes: Buffer, end: boolean): void;
   /** Sends a signal (its number) to the process group; false where the main process has already ended. */
   signal(handle: number, signal: number): boolean;
-  /** SIGKILL to the whole tree, again until nothing is left of it; settles when it is gone. */
+  /**
+   * SIGKILL to the whole tree, again until nothing is left of it; settles when it is gone. Like `treeAlive` it works up to
+   * `release`, so also after `exited`.
+   */
   killTree(handle: number): Promise<void>;
   /** Whether anything of the tree is alive, the main process or a descendant of it. */
   treeAlive(handle: number): Promise<boolean>;
   /** Stop, and go on, reading the process's output; without reading it waits in its write(2). */
   pause(handle: number): void;
   resume(handle: number): void;
-  /** The caller is done with the handle: only its leftover pipes are drained from now on. */
+  /** The caller is done with the handle (each that has `exited` needs this): only its leftover pipes are drained from now on. */
   release(handle: number): void;
   /**
-   * Nothing is to be spawned any more. Leftover pipes of background processes are still drained (by a process of the
+   * Nothing is to be spawned any more; what still runs is killed. Leftover pipes of background processes are still drained (by a process of the
    * spawner's that stays behind for just that), so that nobody gets SIGPIPE.
    */
   close(): Promise<void>;

@@ -24,8 +24,11 @@ export class ProcessTree {
 
   /** `inCgroup`: whether the start into the cgroup worked. */
   started(pid: number, inCgroup: boolean): void {
-    if (!inCgroup) this.#dropCgroup();
-    if (!this.#cgroup) this.#main = processIdentity(pid);
+    if (!inCgroup) {
+      this.#cgroup?.dispose(); // what did not work once is not tried again
+      this.#cgroup = undefined;
+      this.#main = processIdentity(pid);
+    }
     this.#decided();
   }
 
