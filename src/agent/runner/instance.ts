@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nanoid } from 'nanoid';
 
@@ -22,7 +22,10 @@ export function takeInstance(directory: string, bootId: string): Instance {
     : { runnerInstance: nanoid(), lastDispatchNumber: 0 };
 }
 
-/** Leaves `instance` for the next runner; the last thing a runner does. */
+/**
+ * Leaves `instance` for the next runner; the last thing a runner does. Where the disk does not take it, the next runner is
+ * another instance, which is always safe.
+ */
 export function leaveInstance(directory: string, bootId: string, instance: Instance): void {
   const path = join(directory, NAME);
   const left: InstanceFile = {
@@ -30,8 +33,12 @@ export function leaveInstance(directory: string, bootId: string, instance: Insta
     last_dispatch_number: instance.lastDispatchNumber,
     boot_id: bootId,
   };
-  writeFileSync(`${path}.new`, JSON.stringify(left), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, JSON.stringify(left), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch {
+    rmSync(`${path}.new`, { force: true });
+  }
 }
 
 interface InstanceFile {

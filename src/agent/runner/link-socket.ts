@@ -15,6 +15,9 @@ const CHANNEL_VERSION = 1;
 /** A link that sends and never reads is cut off: what it is owed would grow without end. */
 const MOST_UNREAD_BYTES = 8 << 20;
 
+/** Below this one copy is cheaper than one more write. */
+const COPY_BELOW_BYTES = 64 * 1024;
+
 export interface LinkHandlers {
   /** A link is there; the answer goes to it. */
   attached(attach: Attach): RunnerToLink;
@@ -64,9 +67,15 @@ export class LinkSocket {
 
   /** Sends whole records as one message; false when the socket is full, until `drained`. */
   sendRecords(records: readonly Buffer[]): boolean {
-    if (this.#link === undefined) return false;
+    const link = this.#link;
+    if (link === undefined) return false;
     const bytes = records.reduce((sum, record) => sum + record.length, 0);
-    return send(this.#link, Buffer.concat([recordsHeader(bytes), ...records]));
+    if (bytes < COPY_BELOW_BYTES) return send(link, Buffer.concat([recordsHeader(bytes), ...records]));
+    link.cork();
+    link.write(recordsHeader(bytes));
+    for (const record of records) link.write(record);
+    link.uncork();
+    return !link.writableNeedDrain;
   }
 
   /** Sends what is on its way, hangs up and stops listening. */

@@ -1,8 +1,8 @@
 /** The runner, as the link starts it: `main.ts --dir DIR`. It outlives the link. */
 import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { readConfig } from './config.ts';
-import { ALLOW_ALL } from './policy.ts';
+import { PolicyFile } from './policy/policy-file.ts';
 import { Runner } from './runner.ts';
 import { lockWithin } from './runner-lock.ts';
 import { startSpawner } from './spawner/index.ts';
@@ -19,7 +19,7 @@ if (await lockWithin(directory, LEAVING_MS)) {
   const runner = new Runner({
     ...config,
     directory,
-    policy: ALLOW_ALL,
+    policy: new PolicyFile(join(directory, 'policy.json')),
     startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
   });
   const stop = (): void => runner.stop(STOP_GRACE_MS);

@@ -11,7 +11,7 @@ import { Journal } from './journal/journal.ts';
 import { JournalWriter, type WriterState } from './journal/writer.ts';
 import { LinkSocket } from './link-socket.ts';
 import { Outbox } from './outbox.ts';
-import type { Policy } from './policy.ts';
+import type { Policy } from './policy/policy.ts';
 import { bootId } from './process-table.ts';
 import { processIdentity } from './process-tree.ts';
 import { recover } from './recovery.ts';

@@ -70,4 +70,7 @@ test('large writes go out in whole chunks without waiting', () => {
   stream.push(Buffer.alloc(200_000));
   expect(sizes).toEqual([65_536, 65_536, 65_536]);
   expect(stream.held).toBe(200_000 - 3 * 65_536);
+  stream.push(Buffer.alloc(50_000));
+  stream.push(Buffer.alloc(50_000)); // not put together with what is large enough by itself
+  expect(sizes.slice(3)).toEqual([200_000 - 3 * 65_536 + 50_000]);
 });

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { hostUser } from '../../../src/agent/runner/executions/host-user.ts';
 import { Segment } from '../../../src/agent/runner/journal/segment.ts';
-import { ALLOW_ALL } from '../../../src/agent/runner/policy.ts';
+import { ALLOW_ALL } from '../../../src/agent/runner/policy/policy.ts';
 import { Runner, type RunnerOptions } from '../../../src/agent/runner/runner.ts';
 import { startSpawner } from '../../../src/agent/runner/spawner/index.ts';
 import { until } from '../../helpers/processes.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Start } from '../../../core/protocol.ts';
-import type { Policy } from '../policy.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { SpawnRequest } from '../spawner/spawner.ts';
 import { findExecutable } from './executable.ts';
 import type { HostUser } from './host-user.ts';
@@ -29,7 +29,7 @@ export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Pre
   const cwd = resolve(user.home, start.cwd ?? '.');
   const verdict = policy.check({
     argv: start.command,
-    executable: findExecutable(start.command[0] ?? '', env['PATH'] ?? '', cwd),
+    executable: () => findExecutable(start.command[0] ?? '', env['PATH'] ?? '', cwd),
     cwd,
     user: user.name,
     envNames: Object.keys(start.env ?? {}),

@@ -1,6 +1,8 @@
 import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import { cutAt, unfinishedBytes } from './chunks.ts';
 
+const LARGE_BYTES = MAX_CHUNK_BYTES / 2;
+
 /** One stream of a command's output, cut into chunks: at most 64 KiB, never through a character, up to the cap. */
 export class OutputStream {
   readonly #emit: (chunk: Buffer) => void;
@@ -24,6 +26,8 @@ export class OutputStream {
   /** Takes what has been read; whole chunks of the largest size go out at once. What is past the cap is dropped. */
   push(bytes: Buffer): void {
     if (this.#left === 0) return;
+    // What is large enough already goes as it is: putting large pieces together costs a copy of everything.
+    if (this.#held >= LARGE_BYTES && this.#held + bytes.length > MAX_CHUNK_BYTES) this.#emitWhole(1);
     this.#parts.push(bytes);
     this.#held += bytes.length;
     if (this.#held >= MAX_CHUNK_BYTES) this.#emitWhole(MAX_CHUNK_BYTES);

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Positions are one number, segment and offset in it; so a segment stays below this many bytes. */
@@ -72,7 +72,7 @@ export class Segment {
   /** Closes and deletes it. */
   remove(): void {
     this.close();
-    unlinkSync(this.#path);
+    rmSync(this.#path, { force: true });
   }
 }
 

@@ -1,8 +1,9 @@
-/** What a command asks of the machine, all of it resolved: paths absolute, `executable` as it would be found in PATH. */
+/** What a command asks of the machine, all of it resolved. */
 export interface PolicyRequest {
   argv: readonly string[];
-  /** Undefined where there is no such file. */
-  executable: string | undefined;
+  /** The file that would be run, absolute; undefined where there is none. Looked for when asked. */
+  executable(): string | undefined;
+  /** Absolute. */
   cwd: string;
   user: string;
   /** Names of the variables the caller sets. */

@@ -1,0 +1,152 @@
+/**
+ * The runner alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and what
+ * it holds in memory. `node bench/runner.ts [MAIN]`; MAIN is the runner to measure (default: the source).
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../src/agent/channel.ts';
+import { decodeRecord, type RawRecord, REPORT_KIND } from '../src/core/report.ts';
+
+const STARTS = 4000;
+const AT_A_TIME = 32;
+const FLOOD_BYTES = 256 * 1024 * 1024;
+
+const main = process.argv[2] ?? new URL('../src/agent/runner/main.ts', import.meta.url).pathname;
+const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
+const runner = spawn(process.execPath, [main, '--dir', directory], { stdio: 'inherit' });
+while (!existsSync(join(directory, 'runner.sock'))) await sleep(10);
+await sleep(100);
+
+const socket = connect(join(directory, 'runner.sock'));
+const decoder = new ChannelDecoder<RunnerToLink>();
+let onFrame: (frame: RunnerToLink) => void = () => {};
+let onRecord: (record: RawRecord) => void = () => {};
+let instance = '';
+let dispatched = 0;
+socket.on('data', (chunk) => {
+  for (const message of decoder.push(chunk)) {
+    if (message.kind === 'frame') onFrame(message.frame);
+    else receive(message.bytes);
+  }
+});
+
+try {
+  const state = await ask('state', { type: 'attach', channel: 1, max_concurrency: AT_A_TIME }, { type: 'prepare' });
+  instance = state.runner_instance;
+  const welcome = { protocol: 1, version: 'bench', heartbeat_ms: 1000, acks: [], forget: [] };
+  send({ type: 'welcome', ...welcome, window_bytes: 8 << 20, execution_window_bytes: 2 << 20 });
+  print({ measure: 'at rest', ...memory() });
+  await starts(500); // warms up
+  const before = cpuMs();
+  const perSecond = Math.round(await starts(STARTS));
+  const cpuUs = Math.round(((cpuMs() - before) * 1000) / STARTS);
+  print({ measure: 'starts of /bin/true', at_a_time: AT_A_TIME, per_second: perSecond, runner_cpu_us: cpuUs });
+  print({ measure: 'after them', ...memory() });
+  const beforeFlood = cpuMs();
+  const mbPerSecond = Math.round(await flood());
+  print({
+    measure: '256 MiB of output',
+    mb_per_second: mbPerSecond,
+    runner_cpu_ms: cpuMs() - beforeFlood,
+    ...memory(),
+  });
+  await sleep(3000);
+  print({ measure: 'at rest again', ...memory() });
+} finally {
+  runner.kill('SIGTERM');
+  socket.destroy();
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function send(frame: LinkToRunner): void {
+  socket.write(encodeChannelFrame(frame));
+}
+
+function ask(type: 'state', ...frames: LinkToRunner[]): Promise<Extract<RunnerToLink, { type: 'state' }>> {
+  const { promise, resolve } = Promise.withResolvers<Extract<RunnerToLink, { type: 'state' }>>();
+  onFrame = (frame) => {
+    if (frame.type === type) resolve(frame);
+  };
+  for (const frame of frames) send(frame);
+  return promise;
+}
+
+function receive(bytes: Buffer): void {
+  const acks = new Map<string, number>();
+  for (let at = 0; at < bytes.length; ) {
+    const decoded = decodeRecord(bytes, at);
+    if (!decoded.ok) throw new Error(decoded.reason);
+    at += decoded.bytes;
+    acks.set(decoded.record.executionId, decoded.record.number);
+    onRecord(decoded.record);
+  }
+  send({ type: 'ack', acks: [...acks] });
+}
+
+function start(executionId: string, command: string[], maxOutputBytes: number): void {
+  send({
+    type: 'start',
+    execution_id: executionId,
+    runner_instance: instance,
+    dispatch_number: ++dispatched,
+    command,
+    max_output_bytes: maxOutputBytes,
+    stdin: 'none',
+    grace_ms: 5000,
+  });
+}
+
+/** Starts per second. */
+async function starts(count: number): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let begun = 0;
+  let ended = 0;
+  const next = () => {
+    if (begun < count) start(`s${dispatched}`, ['/bin/true'], 0);
+    begun++;
+  };
+  onRecord = ({ kind }) => {
+    if (kind !== REPORT_KIND.ended) return;
+    next();
+    if (++ended === count) resolve();
+  };
+  const from = performance.now();
+  for (let i = 0; i < AT_A_TIME; i++) next();
+  await promise;
+  return (count * 1000) / (performance.now() - from);
+}
+
+/** Megabytes per second of one command's output. */
+async function flood(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let bytes = 0;
+  onRecord = ({ kind, payload }) => {
+    if (kind === REPORT_KIND.stdout) bytes += payload.length;
+    if (kind === REPORT_KIND.ended) resolve();
+  };
+  const from = performance.now();
+  start('flood', ['/usr/bin/head', '-c', String(FLOOD_BYTES), '/dev/zero'], FLOOD_BYTES);
+  await promise;
+  if (bytes !== FLOOD_BYTES) throw new Error(`${bytes} bytes came`);
+  return bytes / 1000 / (performance.now() - from);
+}
+
+function memory(): { rss_mb: number; anonymous_mb: number } {
+  const status = readFileSync(`/proc/${runner.pid}/status`, 'utf8');
+  const mb = (name: string) => Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
+  return { rss_mb: mb('VmRSS'), anonymous_mb: mb('RssAnon') };
+}
+
+/** What the runner itself has used of the processors; what it waited for does not count. */
+function cpuMs(): number {
+  const fields = readFileSync(`/proc/${runner.pid}/stat`, 'latin1').split(' ');
+  return (Number(fields[13]) + Number(fields[14])) * 10;
+}
+
+function print(result: object): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}

@@ -1,0 +1,81 @@
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import type { Policy, PolicyRequest, PolicyVerdict } from './policy.ts';
+import { checkRules, type Rules } from './rules.ts';
+
+const WRITABLE_BY_OTHERS = 0o022;
+
+type Loaded = { rules: Rules } | { fault: string };
+
+/**
+ * The policy in a file: none, and everything is allowed; one that can't be read, is no policy, or is not the agent's user's
+ * or root's alone to write, and nothing is. It is read again when it has changed.
+ */
+export class PolicyFile implements Policy {
+  readonly #path: string;
+  #version = '';
+  #loaded: Loaded = { rules: {} };
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  check(request: PolicyRequest): PolicyVerdict {
+    this.#refresh();
+    if ('fault' in this.#loaded) return { allowed: false, rule: this.#loaded.fault };
+    return checkRules(this.#loaded.rules, request);
+  }
+
+  #refresh(): void {
+    let stats: Stats | undefined;
+    try {
+      stats = statSync(this.#path, { throwIfNoEntry: false });
+    } catch {
+      this.#version = '';
+      this.#loaded = { fault: 'policy.json cannot be read' };
+      return;
+    }
+    const version = stats ? `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}` : 'none';
+    if (version === this.#version) return;
+    this.#version = version;
+    this.#loaded = stats === undefined ? { rules: {} } : load(this.#path, stats);
+  }
+}
+
+function load(path: string, stats: Stats): Loaded {
+  const ours = stats.uid === 0 || stats.uid === process.getuid?.();
+  if (!ours || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'policy.json can be changed by others' };
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return { fault: 'policy.json cannot be read' };
+  }
+  const fault = findFault(value);
+  return fault === undefined ? { rules: value as Rules } : { fault: `policy.json: ${fault}` };
+}
+
+const strings = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string');
+const commands = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string' || (strings(item) && item.length > 0));
+const positive = (value: unknown): boolean => typeof value === 'number' && value > 0;
+const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const CHECKS: Record<keyof Rules, (value: unknown) => boolean> = {
+  allow_commands: commands,
+  deny_commands: commands,
+  allow_cwd: strings,
+  allow_users: strings,
+  deny_env: strings,
+  max_timeout_ms: positive,
+  max_output_bytes: count,
+};
+
+/** A rule with a slip in its name would not hold, so it is a fault. */
+function findFault(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not an object';
+  for (const [name, rule] of Object.entries(value)) {
+    if (!Object.hasOwn(CHECKS, name)) return `there is no rule ${name}`;
+    if (!CHECKS[name as keyof Rules](rule)) return `${name} is malformed`;
+  }
+  return undefined;
+}

@@ -1,0 +1,103 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { matchesPath, matchesText } from '../../../src/agent/runner/policy/glob.ts';
+import type { PolicyRequest, PolicyVerdict } from '../../../src/agent/runner/policy/policy.ts';
+import { PolicyFile } from '../../../src/agent/runner/policy/policy-file.ts';
+import { checkRules, type Rules } from '../../../src/agent/runner/policy/rules.ts';
+import { agentDirectory, linkedRunner } from '../../helpers/runner-process.ts';
+
+const request = (more: Partial<PolicyRequest> & { file?: string } = {}): PolicyRequest => ({
+  argv: ['git', 'push', 'origin'],
+  executable: () => more.file ?? '/opt/bin/git',
+  cwd: '/',
+  user: 'root',
+  envNames: [],
+  ...more,
+});
+const verdict = (rules: Rules, more?: Parameters<typeof request>[0]): PolicyVerdict => checkRules(rules, request(more));
+
+test('globs: one segment, any, one character; nothing else is special', () => {
+  expect(matchesPath('/usr/bin/*', '/usr/bin/env')).toBe(true);
+  expect(matchesPath('/usr/*', '/usr/bin/env')).toBe(false);
+  expect(matchesPath('/usr/**', '/usr/bin/env')).toBe(true);
+  expect(matchesPath('/a.b', '/axb')).toBe(false);
+  expect(matchesPath('/a?b', '/a/b')).toBe(false);
+  expect(matchesText('LD_*', 'LD_PRELOAD')).toBe(true);
+  expect(matchesText('*', 'a/b\nc')).toBe(true);
+  expect(matchesText('(a|b)+[c]$', '(a|b)+[c]$')).toBe(true);
+});
+
+test.each<[string, Rules, boolean]>([
+  ['no rules', {}, true],
+  ['allowed by its path', { allow_commands: ['/opt/bin/*'] }, true],
+  ['not among the allowed', { allow_commands: ['/usr/bin/*'] }, false],
+  ['nothing allowed', { allow_commands: [] }, false],
+  ['denied by its path', { deny_commands: ['**/git'] }, false],
+  ['denied by an argument', { deny_commands: [['**', 'push', '**']] }, false],
+  ['another argument denied', { deny_commands: [['**', 'pull', '**']] }, true],
+  ['arguments in full', { allow_commands: [['/opt/bin/git', 'push', 'orig*']] }, true],
+  ['one argument too many', { allow_commands: [['/opt/bin/git', 'push']] }, false],
+  ['denied beats allowed', { allow_commands: ['**'], deny_commands: ['**/git'] }, false],
+  ['user', { allow_users: ['deploy'] }, false],
+  ['user by glob', { allow_users: ['ro*'] }, true],
+  ['cwd', { allow_cwd: ['/srv/**'] }, false],
+])('%s', (_name, rules, allowed) => {
+  expect(verdict(rules).allowed).toBe(allowed);
+});
+
+test('a variable that no caller sets, and ceilings', () => {
+  expect(verdict({ deny_env: ['LD_*'] }, { envNames: ['A', 'LD_PRELOAD'] })).toEqual({
+    allowed: false,
+    rule: 'deny_env has LD_PRELOAD',
+  });
+  expect(verdict({ max_timeout_ms: 5, max_output_bytes: 0 })).toEqual({
+    allowed: true,
+    maxTimeoutMs: 5,
+    maxOutputBytes: 0,
+  });
+});
+
+test('a link is no way around a rule', () => {
+  const directory = agentDirectory();
+  mkdirSync(join(directory, 'real'));
+  writeFileSync(join(directory, 'real/tool'), '');
+  symlinkSync(join(directory, 'real/tool'), join(directory, 'other'));
+  symlinkSync('/', join(directory, 'root'));
+  const file = join(directory, 'other');
+  expect(verdict({ deny_commands: [join(directory, 'real/*')] }, { file }).allowed).toBe(false);
+  expect(verdict({ allow_cwd: [`${directory}/**`] }, { cwd: join(directory, 'root') }).allowed).toBe(false);
+});
+
+test('a file that is not there allows; one that is broken, or open to others, denies; a change counts at once', () => {
+  const path = join(agentDirectory(), 'policy.json');
+  const policy = new PolicyFile(path);
+  const write = (content: string, mode = 0o600) => {
+    writeFileSync(path, content);
+    chmodSync(path, mode);
+  };
+  expect(policy.check(request()).allowed).toBe(true);
+  write('{}');
+  expect(policy.check(request()).allowed).toBe(true);
+  for (const broken of ['{', '[]', '{"allow_command": []}', '{"allow_users": "root"}', '{"deny_commands": [[]]}']) {
+    write(broken);
+    expect(policy.check(request())).toMatchObject({ allowed: false, rule: expect.stringContaining('policy.json') });
+  }
+  write('{}', 0o666);
+  expect(policy.check(request())).toEqual({ allowed: false, rule: 'policy.json can be changed by others' });
+  rmSync(path);
+  mkdirSync(path);
+  expect(policy.check(request()).allowed).toBe(false);
+});
+
+test('what the policy refuses never starts, and names the rule', async () => {
+  const { link, directory } = await linkedRunner();
+  writeFileSync(join(directory, 'policy.json'), '{"deny_commands": ["**/true"], "max_timeout_ms": 100}', {
+    mode: 0o600,
+  });
+  const { ended, started } = await link.run('a', ['true']);
+  expect(ended).toMatchObject({ status: 'failed', error_code: 'policy_denied' });
+  expect(ended.error_message).toContain('deny_commands');
+  expect(started).toBe(false);
+  expect((await link.run('b', ['/bin/sleep', '60'])).ended.error_code).toBe('timeout');
+});
