@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isTerminal } from '../../../src/core/execution.ts';
 import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
-import { Bench, ended, MACHINE, type OpenStore, RUNNER, record, T0 } from './fixture.ts';
+import { type Bench, ended, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
 
 /** What an agent would report of one command, in order. */
 const script = fc
@@ -65,24 +65,21 @@ class Model {
 
 export function describeHistories(open: OpenStore): void {
   describe('random histories', () => {
+    const bench = useStore(open);
+    let machines = 0;
+
     it('leave a gapless log, one end, the exact bytes', async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.tuple(script, script, script),
-          fc.array(step, { maxLength: 40 }),
-          fc.boolean(),
-          async (scripts, steps, direct) => {
-            const bench = new Bench(await open());
-            try {
-              await run(bench, scripts, steps, direct);
-            } finally {
-              await bench.store.close();
-            }
-          },
-        ),
-        { numRuns: 60 },
+      const property = fc.asyncProperty(
+        fc.tuple(script, script, script),
+        fc.array(step, { maxLength: 40 }),
+        fc.boolean(),
+        async (scripts, steps, direct) => {
+          machines += 1;
+          await new History(bench(), `dm-${machines}`).run(scripts, steps, direct);
+        },
       );
-    });
+      await fc.assert(property, { numRuns: 100 });
+    }, 60_000);
   });
 }
 
@@ -103,83 +100,99 @@ interface Command {
   sent: number;
 }
 
-async function run(bench: Bench, scripts: readonly Script[], steps: readonly Step[], direct: boolean): Promise<void> {
-  await bench.connect();
-  const commands: Command[] = [];
-  for (const parts of scripts) {
-    const { executionId } = await bench.create({ expiresAt: T0 + 500, ...(direct ? { dispatchTo: RUNNER } : {}) });
-    const reports = parts.map(([kind, payload], index) => record(executionId, index + 1, kind, payload));
-    commands.push({ executionId, reports, model: new Model(), sent: 0 });
-  }
-  for (const [index, step] of steps.entries()) {
-    const command = commands[step.which];
-    if (command !== undefined) await take(bench, command, step, T0 + 20 * (index + 1));
-  }
-  for (const { executionId, model } of commands) await check(bench, executionId, model);
-}
+/** Three executions of a machine of their own, and what happens to them. */
+class History {
+  private readonly bench: Bench;
+  private readonly machineId: string;
 
-async function take(bench: Bench, command: Command, { what, from, length }: Step, now: number): Promise<void> {
-  const { store } = bench;
-  const { executionId } = command;
-  switch (what) {
-    case 'next':
-      await deliver(bench, command, command.reports.slice(command.sent, command.sent + length), now);
-      command.sent += length;
+  constructor(bench: Bench, machineId: string) {
+    this.bench = bench;
+    this.machineId = machineId;
+  }
+
+  async run(scripts: readonly Script[], steps: readonly Step[], direct: boolean): Promise<void> {
+    const { bench, machineId } = this;
+    await bench.connect(machineId);
+    const commands: Command[] = [];
+    for (const parts of scripts) {
+      const asked = { machineId, expiresAt: T0 + 500, ...(direct ? { dispatchTo: RUNNER } : {}) };
+      const { executionId } = await bench.create(asked);
+      const reports = parts.map(([kind, payload], index) => record(executionId, index + 1, kind, payload));
+      commands.push({ executionId, reports, model: new Model(), sent: 0 });
+    }
+    for (const [index, step] of steps.entries()) {
+      const command = commands[step.which];
+      if (command !== undefined) await this.take(command, step, T0 + 20 * (index + 1));
+    }
+    for (const { executionId, model } of commands) await this.check(executionId, model);
+  }
+
+  private async take(command: Command, { what, from, length }: Step, now: number): Promise<void> {
+    const { machineId } = this;
+    const { store } = this.bench;
+    const { executionId } = command;
+    switch (what) {
+      case 'next':
+        await this.deliver(command, command.reports.slice(command.sent, command.sent + length), now);
+        command.sent += length;
+        return;
+      case 'deliver':
+        return await this.deliver(command, command.reports.slice(from, from + length), now);
+      case 'cancel':
+        return void (await store.requestCancel({ machineId, executionId, by: 'admin', now }));
+      case 'expire':
+        return void (await store.expireDue({ now, limit: 10 }));
+      case 'lost':
+        return void (await store.declareLost({ executionIds: [executionId], reason: 'test', now }));
+      case 'claim':
+        return void (await store.claimQueued({ machineId, runnerInstance: RUNNER, limit: 1, now }));
+      default:
+        return void (await store.settleUndelivered({ executionIds: [executionId], now }));
+    }
+  }
+
+  /** Delivers reports to the store and to the model, and what was taken of them to the store once more. */
+  private async deliver(command: Command, records: RawRecord[], now: number): Promise<void> {
+    const { bench, machineId } = this;
+    const [first] = records;
+    if (first === undefined) return;
+    const before = await bench.get(command.executionId, machineId);
+    const result = await bench.report(records, { machineId, now });
+    if (isTerminal(before.status)) {
+      expect(result.outcome).toBe('terminal');
+    } else if (before.dispatchedTo === undefined) {
+      expect(result.outcome).toBe('foreign');
       return;
-    case 'deliver':
-      return await deliver(bench, command, command.reports.slice(from, from + length), now);
-    case 'cancel':
-      return void (await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now }));
-    case 'expire':
-      return void (await store.expireDue({ now, limit: 10 }));
-    case 'lost':
-      return void (await store.declareLost({ executionIds: [executionId], reason: 'test', now }));
-    case 'claim':
-      return void (await store.claimQueued({ machineId: MACHINE, runnerInstance: RUNNER, limit: 1, now }));
-    default:
-      return void (await store.settleUndelivered({ executionIds: [executionId], now }));
+    } else {
+      command.model.deliver(records);
+    }
+    const taken = records.filter(({ number }) => number <= result.reported);
+    const repeated = await bench.report([first, ...taken], { machineId, now });
+    expect(repeated.outcome).not.toBe('applied');
+    expect(repeated.statusChanged).toBe(false);
   }
-}
 
-/** Delivers reports to the store and to the model, and what was taken of them to the store once more. */
-async function deliver(bench: Bench, command: Command, records: RawRecord[], now: number): Promise<void> {
-  const [first] = records;
-  if (first === undefined) return;
-  const before = await bench.get(command.executionId);
-  const result = await bench.report(records, { now });
-  if (isTerminal(before.status)) {
-    expect(result.outcome).toBe('terminal');
-  } else if (before.dispatchedTo === undefined) {
-    expect(result.outcome).toBe('foreign');
-    return;
-  } else {
-    command.model.deliver(records);
-  }
-  const taken = records.filter(({ number }) => number <= result.reported);
-  const repeated = await bench.report([first, ...taken], { now });
-  expect(repeated.outcome).not.toBe('applied');
-  expect(repeated.statusChanged).toBe(false);
-}
-
-async function check(bench: Bench, executionId: string, model: Model): Promise<void> {
-  const execution = await bench.get(executionId);
-  const events = await bench.events(executionId);
-  expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
-  expect(execution.lastSequence).toBe(events.length);
-  const times = events.map(({ at }) => at);
-  expect(times).toEqual(times.toSorted((a, b) => a - b));
-  const statuses = events.flatMap((event) => (event.type === 'lifecycle' ? [event.status] : []));
-  expect(statuses.at(-1)).toBe(execution.status);
-  expect(new Set(statuses).size).toBe(statuses.length);
-  const ends = statuses.filter(isTerminal);
-  expect(ends).toHaveLength(isTerminal(execution.status) ? 1 : 0);
-  if (ends.length === 1) expect(events.at(-1)).toMatchObject({ type: 'lifecycle', status: ends[0] });
-  for (const stream of ['stdout', 'stderr'] as const) {
-    const chunks = events.flatMap((event) => (event.type === stream ? [event.chunk] : []));
-    expect(Buffer.concat(chunks)).toEqual(model.bytes[stream]);
-    const read = await bench.store.readStream({ executionId, stream, offset: 0, maxBytes: 10_000 });
-    expect(read).toEqual(model.bytes[stream]);
-    expect(execution[stream].bytes).toBe(model.bytes[stream].length);
-    expect(await bench.store.keptBytes({ executionId, stream })).toBe(model.bytes[stream].length);
+  private async check(executionId: string, model: Model): Promise<void> {
+    const { bench } = this;
+    const execution = await bench.get(executionId, this.machineId);
+    const events = await bench.events(executionId);
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, index) => index + 1));
+    expect(execution.lastSequence).toBe(events.length);
+    const times = events.map(({ at }) => at);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    const statuses = events.flatMap((event) => (event.type === 'lifecycle' ? [event.status] : []));
+    expect(statuses.at(-1)).toBe(execution.status);
+    expect(new Set(statuses).size).toBe(statuses.length);
+    const ends = statuses.filter(isTerminal);
+    expect(ends).toHaveLength(isTerminal(execution.status) ? 1 : 0);
+    if (ends.length === 1) expect(events.at(-1)).toMatchObject({ type: 'lifecycle', status: ends[0] });
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const chunks = events.flatMap((event) => (event.type === stream ? [event.chunk] : []));
+      expect(Buffer.concat(chunks)).toEqual(model.bytes[stream]);
+      const read = await bench.store.readStream({ executionId, stream, offset: 0, maxBytes: 10_000 });
+      expect(read).toEqual(model.bytes[stream]);
+      expect(execution[stream].bytes).toBe(model.bytes[stream].length);
+      expect(await bench.store.keptBytes({ executionId, stream })).toBe(model.bytes[stream].length);
+    }
   }
 }

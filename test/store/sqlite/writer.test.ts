@@ -10,7 +10,7 @@ describe('Writer', () => {
   let db: Database;
   let commits: CommitStatistics[];
   let writer: Writer;
-  const insert = (value: number) => () => db.prepare('INSERT INTO t VALUES (?)').run(value).changes;
+  const insert = (value: number) => () => db.prepare('INSERT INTO t (x) VALUES (?)').run(value).changes;
   const values = () => db.prepare<[], number>('SELECT x FROM t ORDER BY x').pluck().all();
 
   beforeEach(() => {

@@ -1,0 +1,75 @@
+/** A full disk: nothing is acknowledged, reading goes on, and writing does again once there is room. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../../src/store/sqlite/database.ts';
+import { buildStore, openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import { type Store, StoreUnavailableError } from '../../../src/store/store.ts';
+import { connectMachine, createExecution, report, useDatabasePath } from './place.ts';
+
+const TMPFS_BYTES = 8 * 1024 * 1024;
+const mount = mountSmallDisk();
+
+afterAll(() => {
+  if (mount === undefined) return;
+  execFileSync('umount', [mount]);
+  rmSync(mount, { recursive: true });
+});
+
+describe('a full disk', () => {
+  const path = useDatabasePath();
+
+  it('refuses writes at the largest size of the file, and recovers when it may grow', async () => {
+    const db = openDatabase(path());
+    const store = buildStore(db, { now: 0 });
+    await connectMachine(store);
+    await createExecution(store, 'e');
+    db.pragma(`max_page_count = ${(db.pragma('page_count', { simple: true }) as number) + 30}`);
+    await fillAndRecover(store, () => void db.pragma('max_page_count = 4000000000'));
+    await store.close();
+  });
+
+  it.runIf(mount !== undefined)('refuses writes on a full file system, and recovers when there is room', async () => {
+    const directory = mount ?? '';
+    const ballast = join(directory, 'ballast');
+    const store = openSqliteStore({ path: join(directory, 'execplane.db') });
+    await connectMachine(store);
+    await createExecution(store, 'e');
+    const free = statfsSync(directory).bavail * statfsSync(directory).bsize;
+    writeFileSync(ballast, Buffer.alloc(free - 512 * 1024));
+    await fillAndRecover(store, () => rmSync(ballast));
+    await store.close();
+  });
+});
+
+/** Writes output until the disk is full, and again after `makeRoom`; what was acknowledged is there, and nothing else. */
+async function fillAndRecover(store: Store, makeRoom: () => void): Promise<void> {
+  let written = 0;
+  const write = () => report(store, 'e', written + 1, 2, Buffer.alloc(65_536, written));
+  const fill = async () => {
+    for (; written < 200; written++) await write();
+  };
+  await expect(fill()).rejects.toThrow(StoreUnavailableError);
+  expect(written).toBeGreaterThan(0);
+  await expect(write()).rejects.toThrow(StoreUnavailableError);
+  expect(await store.getExecution({ machineId: 'dm-one', executionId: 'e' })).toMatchObject({ reported: written });
+  makeRoom();
+  await store.checkWritable();
+  expect(await write()).toMatchObject([{ outcome: 'applied', reported: written + 1 }]);
+  expect(await store.keptBytes({ executionId: 'e', stream: 'stdout' })).toBe((written + 1) * 65_536);
+}
+
+/** A file system of 8 MiB, where this process may mount one. */
+function mountSmallDisk(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
+  const directory = mkdtempSync(join(tmpdir(), 'execplane-disk-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${TMPFS_BYTES}`, 'tmpfs', directory], { stdio: 'ignore' });
+    return directory;
+  } catch {
+    rmSync(directory, { recursive: true });
+    return undefined;
+  }
+}

@@ -1,0 +1,128 @@
+/** What keeps the store fast with millions of rows: every query is a search, every count is kept. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Database, openDatabase } from '../../../src/store/sqlite/database.ts';
+import { buildStore } from '../../../src/store/sqlite/store.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { connectMachine, createExecution, end, useDatabasePath } from './place.ts';
+
+/** What may be read from end to end: it is bounded by what is alive, or by the number of machines and tokens. */
+const SCANS = [
+  // nextExpiry, statistics.
+  /^SCAN executions USING (COVERING )?INDEX executions_(waiting|dispatched)$/,
+  /^SCAN machines$/,
+  /^USE TEMP B-TREE FOR GROUP BY$/,
+  // The start of the server.
+  /^SCAN machines USING INDEX machines_away$/,
+  // The removal of a machine.
+  /^SCAN join_tokens$/,
+  // One row, or few.
+  /^SCAN (writable|schema_migrations)$/,
+];
+
+describe('the layout', () => {
+  const path = useDatabasePath();
+
+  it('searches by an index wherever the number of rows is not bounded', async () => {
+    const db = openDatabase(path());
+    const statements = recordStatements(db);
+    const store = buildStore(db, { now: 0 });
+    const scans = [...statements]
+      .filter((sql) => /^(SELECT|UPDATE|DELETE)/.test(sql))
+      .flatMap((sql) => plan(db, sql).map((detail) => ({ sql, detail })))
+      .filter(({ detail }) => /^(SCAN|USE TEMP B-TREE)/.test(detail) && !SCANS.some((allowed) => allowed.test(detail)));
+    expect(statements.size).toBeGreaterThan(60);
+    expect(scans).toEqual([]);
+    await store.close();
+  });
+
+  it('knows how many wait on a machine, whatever happened', async () => {
+    const db = openDatabase(path());
+    const store = buildStore(db, { now: 0 });
+    await connectMachine(store);
+    const drift = db.prepare(
+      `SELECT m.machine_id, m.waiting, count(e.execution) AS counted FROM machines m
+       LEFT JOIN executions e ON e.machine = m.machine AND e.dispatched_to IS NULL AND e.completed_at IS NULL
+       GROUP BY m.machine HAVING waiting <> counted`,
+    );
+    let made = 0;
+    const action = fc.constantFrom(...Object.keys(actions(store, () => '')));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(action, fc.nat()), { maxLength: 40 }), async (steps) => {
+        for (const [name, choice] of steps) {
+          made += name.startsWith('create') ? 1 : 0;
+          const pick = () => (name.startsWith('create') ? `e${made}` : `e${choice % (made + 1)}`);
+          await actions(store, pick)[name]?.();
+          expect(drift.all()).toEqual([]);
+        }
+      }),
+      { numRuns: 30 },
+    );
+    await store.removeMachine({ machineId: 'dm-one', now: 9 });
+    expect(drift.all()).toEqual([]);
+    await store.close();
+  }, 60_000);
+
+  it('deletes a bounded amount of output at a time', async () => {
+    const db = openDatabase(path());
+    const store = buildStore(db, { now: 0 });
+    await connectMachine(store);
+    for (const executionId of ['a', 'b', 'c']) {
+      await createExecution(store, executionId);
+      const records = Array.from({ length: 96 }, (_, index) => ({
+        kind: 2,
+        executionId,
+        number: index + 1,
+        at: 1,
+        payload: Buffer.alloc(65_536),
+      }));
+      await store.appendReports({ machineId: 'dm-one', records, clockOffsetMs: 0, now: 2 });
+      await end(store, executionId, 97);
+    }
+    const remove = () => store.deleteFinished({ before: 1000, limit: 100 });
+    expect([await remove(), await remove(), await remove(), await remove()]).toEqual([1, 1, 1, 0]);
+    expect(db.prepare('SELECT count(*) FROM chunks').pluck().get()).toBe(0);
+    expect(db.prepare('SELECT count(*) FROM events').pluck().get()).toBe(0);
+    await store.close();
+  }, 60_000);
+});
+
+/** All that moves an execution into or out of waiting. */
+function actions(store: Store, pick: () => string): Record<string, () => Promise<unknown>> {
+  const machineId = 'dm-one';
+  const facts = { vcpu: 1, memory_mib: 1, storage_gib: 1 };
+  return {
+    create: () => createExecution(store, pick(), { dispatch: false }),
+    createDispatched: () => createExecution(store, pick()),
+    claim: () => store.claimQueued({ machineId, runnerInstance: 'runner', limit: 2, now: 2 }),
+    cancel: () => store.requestCancel({ machineId, executionId: pick(), by: 'admin', now: 2 }),
+    end: () => end(store, pick()),
+    lose: () => store.declareLost({ executionIds: [pick()], reason: 'test', now: 2 }),
+    expire: () => store.expireDue({ now: 1000, limit: 2 }),
+    leave: () => store.machineDisconnected({ machineId, now: 2 }),
+    return: () => store.machineConnected({ machineId, runnerInstance: 'runner', bootId: 'b', facts, now: 2 }),
+    wake: () => store.wakeWaiting({ machineId, limit: 2, now: 2 }),
+    forget: () => store.deleteFinished({ before: 5, limit: 1 }),
+  };
+}
+
+/** Every statement that is prepared on `db` from now on. */
+function recordStatements(db: Database): Set<string> {
+  const statements = new Set<string>();
+  const prepare = db.prepare.bind(db);
+  Object.defineProperty(db, 'prepare', {
+    value: (sql: string) => {
+      statements.add(sql.trim());
+      return prepare(sql);
+    },
+  });
+  return statements;
+}
+
+function plan(db: Database, sql: string): string[] {
+  const names = [...sql.matchAll(/\$(\w+)/g)].map(([, name]) => [name, null]);
+  const positions = Array.from(sql.matchAll(/\?/g), () => null);
+  const explain = db.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`);
+  const rows = names.length > 0 ? explain.all(Object.fromEntries(names)) : explain.all(...positions);
+  return rows.map(({ detail }) => detail);
+}
