@@ -1,17 +1,24 @@
-/** `npm run build`: dist/ anew from src/, with the command that package.json's `bin` points to. */
+/** `npm run build`: dist/ anew from src/. It is swapped in whole, so that what runs from the one before never sees half of it. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
+const work = mkdtempSync(join(root, 'node_modules/.execplane-build-'));
 
-rmSync(dist, { recursive: true, force: true });
-execFileSync(
-  process.execPath,
-  [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json')],
-  {
+try {
+  const next = join(work, 'next');
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  execFileSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], {
     stdio: 'inherit',
-  },
-);
-chmodSync(join(dist, 'cli/main.js'), 0o755);
+  });
+  chmodSync(join(next, 'cli/main.js'), 0o755);
+  if (existsSync(dist)) renameSync(dist, join(work, 'before'));
+  renameSync(next, dist);
+} catch {
+  // The compiler has said what is wrong.
+  process.exitCode = 1;
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}

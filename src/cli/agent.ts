@@ -20,6 +20,7 @@ export async function agentCommand(): Promise<Command> {
   command
     .command('stop')
     .description('End the agent and every command it runs; returns when all are gone.')
+    .addHelpText('after', '\nExamples:\n  execplane agent stop --agent-dir /var/lib/execplane-agent')
     .option('--agent-dir <value>', 'State directory of the agent. (EXECPLANE_AGENT_DIR, default ./agent)')
     .action(async (_flags, stop: Command) => {
       const { dir } = readAgentConfig(stop.optsWithGlobals<Record<string, string>>());

@@ -10,7 +10,7 @@ interface Entry {
 }
 
 /** Every command, each in a file that is loaded only when it is the one asked for. */
-const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly Entry[] = [
   {
     name: 'up',
     summary: 'run a server, and an agent for this machine',
@@ -57,6 +57,7 @@ const COMMANDS: readonly Entry[] = [
   },
 ];
 
+/** As they are typed, in the order of `--help`. */
 export const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
 
 const EXAMPLES = `

@@ -1,0 +1,80 @@
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { AGENT_SETTINGS, readAgentConfig } from '../../src/agent/config.ts';
+
+describe('agent settings', () => {
+  test('without any, the defaults of the contract', () => {
+    const config = readAgentConfig({}, {});
+    expect(config).toEqual({
+      url: new URL('http://127.0.0.1:7411'),
+      dir: resolve('agent'),
+      maxConcurrency: 64,
+      logLevel: 'info',
+      runnerEnv: {},
+    });
+  });
+
+  test('a flag wins over its variable, an empty variable is none', () => {
+    const env = { EXECPLANE_AGENT_DIR: '/a', EXECPLANE_MAX_CONCURRENCY: '', EXECPLANE_URL: 'https://x.example' };
+    const config = readAgentConfig({ agentDir: '/b' }, env);
+    expect(config).toMatchObject({ dir: '/b', maxConcurrency: 64, url: new URL('https://x.example') });
+  });
+
+  test.each([
+    ['EXECPLANE_URL', 'example.com'],
+    ['EXECPLANE_URL', 'ws://127.0.0.1'],
+    ['EXECPLANE_URL', 'http://example.com'],
+    ['EXECPLANE_MACHINE_ID', 'Web_1'],
+    ['EXECPLANE_MACHINE_ID', 'dm-'],
+    ['EXECPLANE_MAX_CONCURRENCY', '0'],
+    ['EXECPLANE_MAX_CONCURRENCY', '1.5'],
+    ['EXECPLANE_CA_FILE', '/nowhere/ca.pem'],
+    ['EXECPLANE_INSECURE', 'perhaps'],
+    ['EXECPLANE_LOG_LEVEL', 'loud'],
+  ])('%s=%s is refused by name, with exit code 2', (variable, value) => {
+    expect(() => readAgentConfig({}, { [variable]: value })).toThrow(
+      expect.objectContaining({ message: expect.stringContaining(`${variable}:`), exitCode: 2 }),
+    );
+  });
+
+  test('plain http to another host only where it is asked for', () => {
+    const config = readAgentConfig({}, { EXECPLANE_URL: 'http://10.0.0.1', EXECPLANE_INSECURE: 'true' });
+    expect(config.url.href).toBe('http://10.0.0.1/');
+  });
+
+  test.each(['http://localhost:1', 'http://127.1.2.3:1', 'http://[::1]:1'])('%s is this host', (url) => {
+    expect(readAgentConfig({ url }, {}).url.href).toBe(`${url}/`);
+  });
+
+  test('the runner sees the user, and no setting with a secret in it', () => {
+    const env = {
+      PATH: '/bin',
+      HOME: '/root',
+      LC_ALL: 'C',
+      TZ: 'UTC',
+      EXECPLANE_LOG_LEVEL: 'debug',
+      EXECPLANE_JOIN_TOKEN: 'xpj_secret',
+      EXECPLANE_API_KEY: 'xpk_secret',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+    };
+    expect(readAgentConfig({}, env).runnerEnv).toEqual({
+      PATH: '/bin',
+      HOME: '/root',
+      LC_ALL: 'C',
+      TZ: 'UTC',
+      EXECPLANE_LOG_LEVEL: 'debug',
+    });
+  });
+
+  test('a join token may come in a file, or as a credential of systemd', () => {
+    expect(readAgentConfig({}, { EXECPLANE_JOIN_TOKEN_FILE: '/f' }).joinTokenFile).toBe('/f');
+    expect(readAgentConfig({}, { CREDENTIALS_DIRECTORY: '/run/c' }).joinTokenFile).toBe(join('/run/c', 'join-token'));
+    expect(readAgentConfig({ joinToken: ' xpj_x\n' }, {}).joinToken).toBe('xpj_x');
+  });
+
+  test('the table spells variables and flags alike', () => {
+    const spelled = AGENT_SETTINGS.map(({ variable, flag }) => [variable, flag]);
+    expect(spelled).toContainEqual(['EXECPLANE_AGENT_DIR', '--agent-dir']);
+    expect(spelled).toContainEqual(['EXECPLANE_URL', '--url']);
+  });
+});

@@ -1,0 +1,130 @@
+/** `execplane exec` as a person meets it: real server, real agent, real pipes. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { World } from '../helpers/harness.ts';
+import { isAlive, until } from '../helpers/processes.ts';
+import { type Exec, startExec } from './exec-process.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start();
+}, 60_000);
+afterAll(() => world.dispose(), 60_000);
+
+function exec(...args: string[]): Exec {
+  return startExec(world.server, ['dm-test', ...args]);
+}
+
+/** With its stdin at its end. */
+function run(...args: string[]) {
+  const started = exec(...args);
+  started.stdin.end();
+  return started.exited;
+}
+
+describe('streams', () => {
+  test('stdout and stderr go to the same streams, byte for byte', async () => {
+    const { code, stdout, stderr } = await run('--', 'printf', '\\000\\377a\\303');
+    expect(stdout).toEqual(Buffer.from([0, 255, 97, 0xc3]));
+    expect(stderr.toString()).toBe('');
+    expect(code).toBe(0);
+    expect((await run('--', 'sh', '-c', 'echo err >&2')).stderr.toString()).toBe('err\n');
+  });
+
+  test('output comes while the command runs, stdin goes while it runs', async () => {
+    const cat = exec('--', 'cat');
+    cat.stdin.write('first\n');
+    await cat.printed('first\n');
+    cat.stdin.write('second\n');
+    await cat.printed('first\nsecond\n');
+    cat.stdin.end();
+    expect((await cat.exited).code).toBe(0);
+  });
+
+  test('a megabyte through stdin comes back as it was', async () => {
+    const bytes = randomBytes(1_000_000);
+    const cat = exec('--', 'cat');
+    cat.stdin.end(bytes);
+    const { code, stdout } = await cat.exited;
+    expect(code).toBe(0);
+    expect(stdout.equals(bytes)).toBe(true);
+  });
+
+  test('ends with the command, though its own stdin stays open', async () => {
+    const { code } = await exec('--', 'sh', '-c', 'exit 3').exited;
+    expect(code).toBe(3);
+  });
+
+  test('a reader that leaves ends the command', async () => {
+    const yes = exec('--', 'sh', '-c', 'echo $$; exec yes');
+    await yes.printed(/^\d+\n/);
+    const pid = Number(/^\d+/.exec(yes.stdout)?.[0]);
+    yes.closeStdout();
+    expect((await yes.exited).code).toBe(141);
+    await until('yes is gone', () => !isAlive(pid));
+  });
+
+  test('environment and directory are those of the flags', async () => {
+    const { stdout } = await run(
+      '--env',
+      'A=1',
+      '--env',
+      'B=x=y',
+      '--cwd',
+      '/usr',
+      '--',
+      'sh',
+      '-c',
+      'echo $A $B $PWD',
+    );
+    expect(stdout.toString()).toBe('1 x=y /usr\n');
+  });
+});
+
+describe('exit codes', () => {
+  test.each([
+    [7, ['--', 'sh', '-c', 'exit 7']],
+    [127, ['--', 'no-such-command']],
+    [126, ['--', '/etc/passwd']],
+    [137, ['--', 'sh', '-c', 'kill -9 $$']],
+    [124, ['--timeout', '200ms', '--', 'sleep', '100']],
+    [125, ['--cwd', '/nowhere', '--', 'true']],
+    // A tree that was killed leaves nothing behind that would end the next command.
+    [0, ['--', 'true']],
+  ])('%d for %j', async (code, args) => {
+    expect((await run(...args)).code).toBe(code);
+  });
+
+  test('--json prints the final Execution alone', async () => {
+    const { code, stdout } = await run('--json', '--', 'sh', '-c', 'echo hidden; exit 4');
+    expect(JSON.parse(stdout.toString())).toMatchObject({ status: 'failed', exit_code: 4, stdout_bytes: 7 });
+    expect(code).toBe(4);
+  });
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s cancels the command and exits with %d', async (signal, code) => {
+    const sleeper = exec('--', 'sh', '-c', 'echo $$; exec sleep 300');
+    await sleeper.printed(/^\d+\n/);
+    const pid = Number(sleeper.stdout);
+    sleeper.child.kill(signal);
+    expect((await sleeper.exited).code).toBe(code);
+    expect(isAlive(pid)).toBe(false);
+  });
+});
+
+describe('the server goes away and comes back', () => {
+  test('the stream is taken up where it was, nothing lost and nothing twice', async () => {
+    const counting = exec('--', 'sh', '-c', 'echo before; read line; echo "after $line"');
+    await counting.printed('before\n');
+    await world.server.kill();
+    await world.server.restart();
+    await world.connected();
+    counting.stdin.end('the restart\n');
+    const { code, stdout } = await counting.exited;
+    expect(stdout.toString()).toBe('before\nafter the restart\n');
+    expect(code).toBe(0);
+  }, 60_000);
+});

@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { baseEnv, cli, MAIN } from '../helpers/harness.ts';
+import { Started } from '../helpers/processes.ts';
+
+let dir: string;
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-settings-'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+describe('a wrong setting stops the start, named, with exit code 2', () => {
+  test.each([
+    [['server'], 'EXECPLANE_PORT', '70000'],
+    [['up'], 'EXECPLANE_MAX_CONCURRENCY', '0'],
+    [['agent'], 'EXECPLANE_URL', 'http://example.com'],
+    [['machines', 'ls'], 'EXECPLANE_URL', 'ftp://example.com'],
+  ])('%j with %s=%s', async (args, variable, value) => {
+    const env = { EXECPLANE_DATA_DIR: join(dir, 'data'), EXECPLANE_AGENT_DIR: join(dir, 'agent'), [variable]: value };
+    const { code, stderr } = await cli(args, env);
+    expect(stderr).toContain(variable);
+    expect(code).toBe(2);
+  });
+
+  test('a flag is named as a flag', async () => {
+    const { code, stderr } = await cli(['server', '--port', 'x']);
+    expect(stderr).toContain('--port');
+    expect(code).toBe(2);
+  });
+
+  test('an unknown flag, an unknown command', async () => {
+    expect(await cli(['server', '--colour'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--colour') });
+    expect(await cli(['sever'])).toMatchObject({ code: 2, stderr: expect.stringContaining('sever') });
+  });
+});
+
+test('no key anywhere: says where one may come from', async () => {
+  const { code, stderr } = await cli(['machines', 'ls'], { HOME: dir, EXECPLANE_DATA_DIR: join(dir, 'none') });
+  expect(code).toBe(2);
+  expect(stderr).toContain('EXECPLANE_API_KEY');
+});
+
+test('a key file that others can read is not used', async () => {
+  writeFileSync(join(dir, 'admin.key'), 'xpk_secret\n', { mode: 0o644 });
+  const { code, stderr } = await cli(['machines', 'ls'], { HOME: dir, EXECPLANE_DATA_DIR: dir });
+  expect(code).toBe(2);
+  expect(stderr).toContain('chmod 0600');
+  expect(stderr).not.toContain('xpk_secret');
+});
+
+test('nobody there: says so, with what to check', async () => {
+  const env = { HOME: dir, EXECPLANE_API_KEY: 'xpk_x', EXECPLANE_URL: 'http://127.0.0.1:1' };
+  const { code, stderr } = await cli(['status'], env);
+  expect(code).toBe(1);
+  expect(stderr).toContain('http://127.0.0.1:1 cannot be reached: nothing listens there.');
+});
+
+test('exec exits with 125 where Execplane failed', async () => {
+  const env = { HOME: dir, EXECPLANE_API_KEY: 'xpk_x', EXECPLANE_URL: 'http://127.0.0.1:1' };
+  const { code, stderr } = await cli(['exec', 'dm-x', '--', 'true'], env);
+  expect(code).toBe(125);
+  expect(stderr).toContain('cannot be reached');
+});
+
+test.each(['up', 'server'])('%s says which port is in use', async (command) => {
+  const taken = createServer();
+  const port = await new Promise<number>((resolve) => {
+    taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port));
+  });
+  const env = { EXECPLANE_PORT: String(port), EXECPLANE_DATA_DIR: join(dir, 'd'), EXECPLANE_AGENT_DIR: join(dir, 'a') };
+  const { code, stderr } = await cli([command], env);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`port ${port} is in use`);
+  taken.close();
+});
+
+test('an older Node is told so, before anything else is loaded', async () => {
+  const old = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.11.0'})`;
+  const started = new Started(process.execPath, ['--import', old, MAIN, '--help'], baseEnv());
+  const { code } = await started.exited;
+  expect(started.stderr).toContain('needs Node.js 22.12 or later; this is 20.11.0');
+  expect(code).toBe(2);
+});
