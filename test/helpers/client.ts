@@ -94,7 +94,7 @@ export interface CreateBody {
 
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'expired']);
 /** How long any single thing may take here before the test is told; nothing waits this long when all is well. */
-const DEADLINE_MS = 45_000;
+const DEADLINE_MS = 90_000;
 
 export class Client {
   readonly url: string;

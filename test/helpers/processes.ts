@@ -61,7 +61,7 @@ export class Started {
 export async function until(
   what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
-  deadlineMs = 30_000,
+  deadlineMs = 60_000,
   everyMs = 20,
 ): Promise<void> {
   const end = performance.now() + deadlineMs;

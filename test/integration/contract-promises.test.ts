@@ -161,7 +161,7 @@ describe('5.4, 5.5 slow readers and floods', () => {
   const rssMb = (pid: number) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
   test('a client that stops reading a stream delays no command and no other client', async () => {
-    const flood = await world.machine.create({ command: ['/bin/sh', '-c', 'head -c 60000000 /dev/zero'] });
+    const flood = await world.machine.create({ command: ['/bin/sh', '-c', 'head -c 30000000 /dev/zero'] });
     const path = world.machine.at(flood.execution_id, '/events?encoding=base64');
     const stuck = Array.from({ length: 5 }, () => {
       const socket = connect(world.server.port, '127.0.0.1');
@@ -174,7 +174,7 @@ describe('5.4, 5.5 slow readers and floods', () => {
     try {
       expect(await world.machine.ended(flood.execution_id)).toMatchObject({
         status: 'succeeded',
-        stdout_bytes: 60_000_000,
+        stdout_bytes: 30_000_000,
       });
       expect(await world.machine.run({ command: ['/bin/true'] })).toMatchObject({ status: 'succeeded' });
       expect(rssMb(world.server.process.pid)).toBeLessThan(500);
@@ -184,10 +184,10 @@ describe('5.4, 5.5 slow readers and floods', () => {
   });
 
   test('a command that prints without end stays inside a fixed memory budget of server and agent', async () => {
-    const floods = await Promise.all(Array.from({ length: 4 }, () => world.machine.create({ command: ['yes'] })));
+    const floods = await Promise.all(Array.from({ length: 2 }, () => world.machine.create({ command: ['yes'] })));
     for (const { execution_id } of floods) {
       let bytes = 0;
-      while (bytes < 100_000_000) bytes = (await world.machine.read(execution_id, { wait_ms: 100 })).stdout_bytes ?? 0;
+      while (bytes < 50_000_000) bytes = (await world.machine.read(execution_id, { wait_ms: 100 })).stdout_bytes ?? 0;
     }
     expect(rssMb(world.server.process.pid)).toBeLessThan(500);
     for (const pid of [world.agent.link.pid, ...world.agent.ownedPids()]) expect(rssMb(pid)).toBeLessThan(300);
@@ -195,7 +195,7 @@ describe('5.4, 5.5 slow readers and floods', () => {
   });
 
   test('a page of huge events is bounded, and complete when followed', async () => {
-    const { execution_id } = await world.machine.sh('head -c 40000000 /dev/urandom');
+    const { execution_id } = await world.machine.sh('head -c 20000000 /dev/urandom');
     const page = await world.client.get<{ items: unknown[]; next_cursor?: string }>(
       world.machine.at(execution_id, '/events'),
       {
@@ -203,10 +203,10 @@ describe('5.4, 5.5 slow readers and floods', () => {
         encoding: 'base64',
       },
     );
-    expect(page.bytes.length).toBeLessThan(32 * 1024 * 1024);
+    expect(page.bytes.length).toBeLessThan(16 * 1024 * 1024);
     expect(page.json.next_cursor).toEqual(expect.any(String));
     const all = await world.machine.events(execution_id, { limit: 1000, encoding: 'base64' });
     const bytes = all.reduce((sum, { chunk }) => sum + Buffer.from(chunk ?? '', 'base64').length, 0);
-    expect(bytes).toBe(40_000_000);
+    expect(bytes).toBe(20_000_000);
   });
 });
