@@ -1,0 +1,134 @@
+/** `execplane up`, which is what `npm start` runs: from nothing to a command that ran, and to nothing again. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { baseEnv, cli, MAIN, type Settings } from '../helpers/harness.ts';
+import { commandLine, processesWith, until } from '../helpers/processes.ts';
+
+const READY = /exec (dm-\S+) -- uname -a\n/;
+
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-up-'));
+});
+
+afterEach(() => {
+  const left = processesWith(dir);
+  const lines = left.map(commandLine);
+  for (const pid of left) process.kill(pid, 'SIGKILL');
+  rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  expect(lines).toEqual([]);
+});
+
+/** In a process group of its own, as a terminal gives it; `dir` is in its environment, so that all of it can be found. */
+async function up(settings: Settings = {}) {
+  const child = spawn(process.execPath, [MAIN, 'up'], {
+    cwd: dir,
+    env: baseEnv({ EXECPLANE_PORT: '0', PWD: dir, EXECPLANE_AGENT_DIR: join(dir, 'agent'), ...settings }),
+    detached: true,
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const closed = once(child, 'close').then(([code]) => code as number | null);
+  const early = closed.then((code) => Promise.reject(new Error(`up ended with ${code}: ${stderr}`)));
+  early.catch(() => {});
+  while (!READY.test(stdout)) await Promise.race([once(child.stdout, 'data'), early]);
+  const machineId = READY.exec(stdout)?.[1] ?? '';
+  const url = /URL\s+(\S+)/.exec(stdout)?.[1] ?? '';
+  const curl = stdout.split('\n').find((line) => line.includes('curl ')) ?? '';
+  return { child, closed, machineId, url, curl, stderr: () => stderr };
+}
+
+test('the curl line works when it is pasted into a shell, and Ctrl-C leaves nothing behind', async () => {
+  const started = await up();
+  const curl = spawnSync('sh', ['-c', started.curl], { encoding: 'utf8', env: baseEnv() });
+  expect(JSON.parse(curl.stdout)).toMatchObject({ status: 'succeeded', command: ['uname', '-a'], exit_code: 0 });
+  expect(statSync(join(dir, 'data/admin.key')).mode & 0o777).toBe(0o600);
+
+  // The CLI on the same host finds the key by itself.
+  const env = { EXECPLANE_URL: started.url, EXECPLANE_DATA_DIR: join(dir, 'data'), HOME: dir };
+  const sleeper = cli(['exec', started.machineId, '--', 'sleep', '300'], env);
+  await until('it runs', async () =>
+    (await cli(['executions', 'ls', started.machineId, '--status', 'running', '--json'], env)).stdout.includes('sleep'),
+  );
+
+  // As a terminal does it: to the whole group, and once more by way of npm.
+  process.kill(-(started.child.pid ?? 0), 'SIGINT');
+  started.child.kill('SIGINT');
+  expect(await started.closed).toBe(0);
+  expect(await sleeper).toMatchObject({ code: 125, stderr: expect.stringContaining('stopped on the machine') });
+  expect(processesWith(dir).map(commandLine)).toEqual([]);
+}, 120_000);
+
+test('SIGTERM ends it too, and a second start takes up the same machine', async () => {
+  const first = await up();
+  first.child.kill('SIGTERM');
+  expect(await first.closed).toBe(0);
+  expect(processesWith(dir).map(commandLine)).toEqual([]);
+  const second = await up();
+  expect(second.machineId).toBe(first.machineId);
+  second.child.kill('SIGTERM');
+  expect(await second.closed).toBe(0);
+}, 120_000);
+
+test('a data directory that was thrown away: the agent joins the new server as a new machine', async () => {
+  const first = await up();
+  first.child.kill('SIGINT');
+  await first.closed;
+  rmSync(join(dir, 'data'), { recursive: true });
+  const second = await up();
+  expect(second.machineId).not.toBe(first.machineId);
+  second.child.kill('SIGINT');
+  await second.closed;
+}, 120_000);
+
+test('with EXECPLANE_API_KEY the key is in no file, no line and no environment but its own', async () => {
+  const key = 'xpk_of-the-operator';
+  const started = await up({ EXECPLANE_API_KEY: key });
+  expect(started.curl).toContain('$EXECPLANE_API_KEY');
+  expect(existsSync(join(dir, 'data/admin.key'))).toBe(false);
+  const curl = spawnSync('sh', ['-c', started.curl], { encoding: 'utf8', env: baseEnv({ EXECPLANE_API_KEY: key }) });
+  expect(JSON.parse(curl.stdout)).toMatchObject({ status: 'succeeded' });
+  const knowing = processesWith(key).filter((pid) => readFileSync(`/proc/${pid}/environ`, 'latin1').includes(dir));
+  expect(knowing).toEqual([started.child.pid]);
+  started.child.kill('SIGINT');
+  await started.closed;
+}, 120_000);
+
+test('killed outright: the agent lets go, the next start finds the command still running', async () => {
+  const first = await up();
+  const env = { EXECPLANE_URL: first.url, EXECPLANE_DATA_DIR: join(dir, 'data'), HOME: dir };
+  const created = await fetch(`${first.url}/v1/machines/${first.machineId}/executions`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${readFileSync(join(dir, 'data/admin.key'), 'utf8').trim()}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ command: ['sh', '-c', 'while [ ! -e go ]; do sleep 0.1; done; echo went on'], cwd: dir }),
+  });
+  const { execution_id: id } = (await created.json()) as { execution_id: string };
+  await until('it runs', async () =>
+    (await cli(['executions', 'show', first.machineId, id], env)).stdout.includes('running'),
+  );
+  first.child.kill('SIGKILL');
+  await first.closed;
+  await until('the link has let go', () => processesWith(dir).every((pid) => !commandLine(pid).includes(' agent')));
+
+  const second = await up();
+  const again = { ...env, EXECPLANE_URL: second.url };
+  spawnSync('touch', [join(dir, 'go')]);
+  const logs = await cli(['executions', 'logs', '-f', second.machineId, id], again);
+  expect(logs).toMatchObject({ code: 0, stdout: 'went on\n' });
+  second.child.kill('SIGINT');
+  await second.closed;
+}, 120_000);
