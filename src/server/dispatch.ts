@@ -79,11 +79,11 @@ export class Dispatcher {
     return this.#departure(session, execution, () => this.#deps.sealer.open(execution.executionId, sealedInput));
   }
 
-  /** Ends what was marked for an agent and can never be sent. */
+  /** Ends what was marked for an agent and can never be sent, or followed, any more. */
   async lose(execution: Execution, reason: string): Promise<void> {
     const { store, log, now, publish } = this.#deps;
     const { executionId, machineId } = execution;
-    log.error({ machineId, executionId, reason }, 'an execution cannot be sent');
+    log.error({ machineId, executionId, reason }, 'an execution is given up');
     try {
       const ended = await store.declareLost({ executionIds: [executionId], reason, now: now() });
       ended.forEach(publish);

@@ -106,7 +106,7 @@ export class TestPlane {
 
   /** Waits for its end. */
   end(execution: Execution): Promise<Execution> {
-    return this.control.waitForEnd({ execution, waitMs: 10_000, signal: new AbortController().signal });
+    return this.control.waitForEnd({ execution, waitMs: 50_000, signal: new AbortController().signal });
   }
 
   /** Waits until `done` says so of a committed state. */

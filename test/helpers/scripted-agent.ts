@@ -10,7 +10,7 @@ import {
 } from '../../src/core/protocol.ts';
 import { type EndedPayload, encodeRecord, REPORT_KIND, type ReportKind } from '../../src/core/report.ts';
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 
 export type Received<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }> & { attachment: Buffer };
 

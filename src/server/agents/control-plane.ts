@@ -11,6 +11,7 @@ import { Admission } from './admission.ts';
 import { type ArrivalDeps, receiveHello } from './arrival.ts';
 import { Disconnects } from './disconnects.ts';
 import { equip } from './equip.ts';
+import { Gaps } from './gaps.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import { Links } from './links.ts';
 import { AgentRegistry } from './registry.ts';
@@ -77,14 +78,14 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     waitsUntil: (expiresAt) => deadlines.waitsUntil(expiresAt),
   });
   const stdin = new StdinRelay({ registry, live });
-  const budget = new ReportBudget();
+  const reports = { budget: new ReportBudget(), gaps: new Gaps() };
   const arrivals: ArrivalDeps = {
     ...parts,
     admission: new Admission(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
     version: config.version,
     heartbeatMs,
     graceMs,
-    equip: (session, arrived) => equip({ ...parts, dispatcher, budget }, session, arrived),
+    equip: (session, arrived) => equip({ ...parts, ...reports, dispatcher }, session, arrived),
     departure: (session, dispatch) => dispatcher.departure(session, dispatch),
     ready: (session) => stdin.linkChanged(session.machineId),
   };

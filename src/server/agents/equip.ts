@@ -5,6 +5,7 @@ import { CLOSE, type Hello } from '../../core/protocol.ts';
 import type { Execution, ReportResult, Store } from '../../store/store.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { Acks } from './acks.ts';
+import type { Gaps } from './gaps.ts';
 import { Lane } from './lane.ts';
 import type { AgentSession, ReadyParts } from './registry.ts';
 import { type ReportBudget, ReportIntake } from './reports.ts';
@@ -13,6 +14,7 @@ export interface EquipDeps {
   store: Pick<Store, 'appendReports'>;
   dispatcher: Dispatcher;
   budget: ReportBudget;
+  gaps: Gaps;
   log: Pick<Logger, 'warn' | 'error'>;
   now: () => number;
   publish: (execution: Execution) => void;
@@ -45,6 +47,7 @@ export function equip(deps: EquipDeps, session: AgentSession, arrived: Arrived):
   return ready;
 }
 
+const GAP = 'Reports of it are missing on the server and on its agent (was the database restored from a backup?).';
 const OUT_OF_ORDER = 'A later execution went out before it: sending it now could start it twice.';
 
 function intake(
@@ -76,18 +79,27 @@ function committed(
   { lane, acks, claims }: ReadyParts,
   results: readonly ReportResult[],
 ): void {
-  const { connection, machineId } = session;
   for (const { executionId, outcome, execution } of results) {
     if (execution === undefined) continue;
     if (isTerminal(execution.status)) lane.finished(executionId);
-    if (outcome === 'applied') deps.publish(execution);
+    if (outcome !== 'applied') continue;
+    deps.gaps.filled(executionId);
+    deps.publish(execution);
   }
   acks.add(results);
   claims.pump();
   const refused = results.find(({ outcome }) => outcome === 'foreign' || outcome === 'gap');
-  if (refused === undefined) return;
-  const { executionId, outcome } = refused;
+  if (refused !== undefined) refuse(deps, session, refused);
+}
+
+/** The agent comes back and sends what is missing, or forgets what is not its own. */
+function refuse(deps: EquipDeps, session: AgentSession, { executionId, outcome, execution }: ReportResult): void {
+  const { connection, machineId } = session;
   deps.log.warn({ machineId, executionId, outcome }, 'reports refused');
-  if (outcome === 'foreign') connection.close(CLOSE.foreignExecution, `${executionId} is not of this machine`);
-  else connection.close(CLOSE.badFrame, `a report of ${executionId} is missing`);
+  if (outcome === 'foreign') {
+    connection.close(CLOSE.foreignExecution, `${executionId} is not of this machine`);
+    return;
+  }
+  if (execution !== undefined && deps.gaps.again(executionId)) void deps.dispatcher.lose(execution, GAP);
+  connection.close(CLOSE.badFrame, `a report of ${executionId} is missing`);
 }

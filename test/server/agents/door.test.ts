@@ -4,6 +4,7 @@ import { CLOSE } from '../../../src/core/protocol.ts';
 import { TestPlane } from '../../helpers/control-plane.ts';
 import { HELLO, ScriptedAgent } from '../../helpers/scripted-agent.ts';
 
+const NO_CLOSE_FRAME = 1006;
 const UNKNOWN = `xpa_${'A'.repeat(43)}`;
 
 describe('at the upgrade', () => {
@@ -77,7 +78,7 @@ describe('what the WebSocket itself refuses', () => {
     expect(await agent.closed).toMatchObject({ code: CLOSE.tooLarge });
   });
 
-  test('a flood of frames, or of pings, closes with 4429', async () => {
+  test('a flood of frames closes with 4429, one of pings ends the link', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const chatty = await ScriptedAgent.join(plane.url, credential);
@@ -85,7 +86,8 @@ describe('what the WebSocket itself refuses', () => {
     expect(await chatty.closed).toMatchObject({ code: CLOSE.tooManyFrames });
     const pinging = await ScriptedAgent.join(plane.url, credential);
     for (let sent = 0; sent < 5000; sent += 1) pinging.ws.ping();
-    expect(await pinging.closed).toMatchObject({ code: CLOSE.tooManyFrames });
+    // More pings in one turn than answers may wait are cut by the WebSocket layer itself, without a close frame.
+    expect([CLOSE.tooManyFrames, NO_CLOSE_FRAME]).toContain((await pinging.closed).code);
   });
 
   test('a frame in many fragments is one frame', async () => {

@@ -30,7 +30,7 @@ describe('what waits', () => {
     for (const _ of created) numbers.push((await agent.runNext()).dispatch_number);
     expect(numbers).toEqual(created.map((_, index) => index + 1));
     for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
-  });
+  }, 60_000);
 
   test('never more runs than there are slots, however many are created at once', async () => {
     const plane = await TestPlane.start();
