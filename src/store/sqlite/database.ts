@@ -1,6 +1,5 @@
 /** Opening the file: modes, pragmas, and why they are what they are. */
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 
 export type Database = Sqlite.Database;
@@ -16,7 +15,6 @@ const WAL_BYTES = 16 * 1024 * 1024;
 
 /** Opens the file for its one owner, making it (0600) where it is missing. */
 export function openDatabase(path: string): Database {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   // SQLite gives -wal and -shm the mode of the file itself.
   closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);

@@ -17,6 +17,7 @@ import { forgetConnections, machineConnectionMethods } from './machine-connectio
 import { machineRemovalMethods } from './machine-removal.ts';
 import { machineMethods } from './machines.ts';
 import { migrate } from './migrations.ts';
+import { takeOwnership } from './owner.ts';
 import { reportMethods } from './reports.ts';
 import { createSecretSweep } from './secret-sweep.ts';
 import { type CommitStatistics, Writer } from './writer.ts';
@@ -24,30 +25,44 @@ import { type CommitStatistics, Writer } from './writer.ts';
 export interface SqliteStoreOptions {
   /** The database file; made, with its directory, where it is missing. */
   path: string;
+  /** How long another server that has the file is waited for, ms; 10 s unless told. */
+  patienceMs?: number;
   /** ms since the epoch: when the store is opened, from which on machines count as away. */
   now?: number;
   /** Told of every commit, after its writes have settled; for metrics. Must not throw. */
   onCommit?: (statistics: CommitStatistics) => void;
 }
 
-/** Opens the store and brings its schema up to date. Throws SchemaTooNewError, or what SQLite says of the file. */
-export function openSqliteStore({ path, now = Date.now(), onCommit }: SqliteStoreOptions): Store {
-  const db = openDatabase(path);
+/**
+ * Opens the store and brings its schema up to date. Throws DatabaseInUseError, SchemaTooNewError, or what SQLite says of the file.
+ */
+export function openSqliteStore({ path, patienceMs = 10_000, now = Date.now(), onCommit }: SqliteStoreOptions): Store {
+  const owner = takeOwnership(path, patienceMs);
   try {
-    return buildStore(db, { now, onCommit });
+    const store = buildStore(openDatabase(path), { now, onCommit });
+    return { ...store, close: () => store.close().finally(() => owner.close()) };
+  } catch (error) {
+    owner.close();
+    throw error;
+  }
+}
+
+/** The store on an open database, which is closed with it, or at once where this throws. */
+export function buildStore(
+  db: Database,
+  { now, onCommit }: { now: number; onCommit?: SqliteStoreOptions['onCommit'] | undefined },
+): Store {
+  try {
+    migrate(db, now);
+    forgetConnections(db, now);
+    return assemble(db, onCommit);
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-/** The store on an open database, which is closed with it. */
-export function buildStore(
-  db: Database,
-  { now, onCommit }: { now: number; onCommit?: SqliteStoreOptions['onCommit'] | undefined },
-): Store {
-  migrate(db, now);
-  forgetConnections(db, now);
+function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store {
   const sweep = createSecretSweep(db);
   const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
   const log = createEventLog(db);

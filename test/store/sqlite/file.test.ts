@@ -8,6 +8,7 @@ import Sqlite from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import { REPORT_KIND } from '../../../src/core/report.ts';
 import { SchemaTooNewError } from '../../../src/store/sqlite/migrations.ts';
+import { DatabaseInUseError } from '../../../src/store/sqlite/owner.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end, report, useDatabasePath } from './place.ts';
@@ -31,25 +32,34 @@ describe('the database file', () => {
     const store = openSqliteStore({ path: nested });
     await store.checkWritable();
     expect(statSync(dirname(nested)).mode & 0o777).toBe(0o700);
-    for (const suffix of ['', '-wal', '-shm']) expect(statSync(nested + suffix).mode & 0o777).toBe(0o600);
+    for (const suffix of ['', '-wal', '-shm', '.lock']) expect(statSync(nested + suffix).mode & 0o777).toBe(0o600);
     await store.close();
   });
 
-  it('is opened by several processes at once when it is new', async () => {
-    const processes = Array.from({ length: 3 }, () => spawn(process.execPath, [FIXTURE, 'open', path()]));
-    const errors = await Promise.all(
-      processes.map(async (child) => {
-        let text = '';
-        child.stderr.on('data', (data: Buffer) => {
-          text += data;
-        });
-        const [code] = await once(child, 'close');
-        return `${code} ${text}`;
-      }),
-    );
-    expect(errors).toEqual(Array.from(errors, () => '0 '));
+  it('is made by several processes at once', async () => {
+    const processes = Array.from({ length: 3 }, () => spawn(process.execPath, [FIXTURE, 'migrate', path()]));
+    const ends = processes.map(async (child) => {
+      let text = '';
+      child.stderr.on('data', (data: Buffer) => {
+        text += data;
+      });
+      const [code] = await once(child, 'close');
+      return `${code} ${text}`;
+    });
+    await Promise.all(processes.map((child) => once(child.stdout, 'data')));
+    for (const child of processes) child.stdin.end();
+    expect(await Promise.all(ends)).toEqual(Array.from(processes, () => '0 '));
     expect(inspect('SELECT version FROM schema_migrations')).toEqual([1]);
   }, 60_000);
+
+  it('has one server, until that one closes it', async () => {
+    const first = openSqliteStore({ path: path() });
+    await connectMachine(first);
+    expect(() => openSqliteStore({ path: path(), patienceMs: 1 })).toThrow(DatabaseInUseError);
+    expect(await first.getMachine({ machineId: 'dm-one' })).toMatchObject({ phase: 'running' });
+    await first.close();
+    await openSqliteStore({ path: path(), patienceMs: 1 }).close();
+  });
 
   it('is refused where a newer build has been', async () => {
     await openSqliteStore({ path: path() }).close();

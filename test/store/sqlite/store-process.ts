@@ -1,20 +1,27 @@
-/** A process that uses a store: `open PATH` opens, writes and closes; `burst PATH` writes until it is killed. */
+/** `migrate PATH` says that it is ready, waits for the end of its stdin, and makes the database; `burst PATH` writes until it is killed. */
+import { once } from 'node:events';
+import { openDatabase } from '../../../src/store/sqlite/database.ts';
+import { migrate } from '../../../src/store/sqlite/migrations.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, report } from './place.ts';
 
 const [action, path = ''] = process.argv.slice(2);
-const store = openSqliteStore({ path });
 
-if (action === 'open') {
-  await store.checkWritable();
-  await store.close();
+if (action === 'migrate') {
+  process.stdout.write('ready');
+  await once(process.stdin.resume(), 'end');
+  const db = openDatabase(path);
+  migrate(db, 0);
+  db.close();
 } else {
+  const store = openSqliteStore({ path });
   await connectMachine(store);
-  await Promise.all(Array.from({ length: 16 }, (_, lane) => burst(lane)));
+  await Promise.all(Array.from({ length: 16 }, (_, lane) => burst(store, lane)));
 }
 
 /** Prints what the store has acknowledged: `EXECUTION_ID REPORTED`. */
-async function burst(lane: number): Promise<void> {
+async function burst(store: Store, lane: number): Promise<void> {
   for (let turn = 0; ; turn++) {
     const executionId = `e-${lane}-${turn}`;
     await createExecution(store, executionId);

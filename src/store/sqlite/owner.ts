@@ -1,0 +1,34 @@
+/**
+ * One server a database: a second one would take the machines of the first for away. The lock is SQLite's own, on an empty file
+ * beside the database; the kernel frees it when the process ends, however it ends.
+ */
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+
+/** Another process has the database open as its server. */
+export class DatabaseInUseError extends Error {
+  override readonly name = 'DatabaseInUseError';
+}
+
+/**
+ * Takes the database at `path` for this process, until `close` of what it returns; makes its directory where it is missing. Another
+ * that is just stopping is waited for. Throws DatabaseInUseError.
+ */
+export function takeOwnership(path: string, patienceMs: number): { close(): void } {
+  const lockPath = `${path}.lock`;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(lockPath, 'a', 0o600));
+  chmodSync(lockPath, 0o600);
+  const lock = new Sqlite(lockPath, { timeout: patienceMs });
+  try {
+    // Nothing is ever written: no journal file for it.
+    lock.pragma('journal_mode = MEMORY');
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if (!(error instanceof Sqlite.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
+    throw new DatabaseInUseError(`${path} is in use by another server`, { cause: error });
+  }
+}
