@@ -181,7 +181,7 @@ class Session {
   /** A polite close, and an end to it where the other side is not there any more. */
   #close(code: number, reason: string): void {
     this.#ws.close(code, reason.slice(0, MAX_REASON_CHARACTERS));
-    this.#ws.resume();
+    if (this.#ws.isPaused) this.#ws.resume();
     const timer = setTimeout(() => this.#ws.terminate(), CLOSE_TIMEOUT_MS);
     this.#ws.once('close', () => clearTimeout(timer));
   }

@@ -1,0 +1,224 @@
+/** The link as a whole, against a scripted server and a scripted runner: enrolment, refusals, leaving, stopping. */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type AgentConfig, readAgentConfig } from '../../../src/agent/config.ts';
+import { Agent } from '../../../src/agent/link/agent.ts';
+import { readCredential, tokenDigest, writeCredential } from '../../../src/agent/link/credential.ts';
+import { claimPidFile, findLink } from '../../../src/agent/link/pid-file.ts';
+import { stopAgent } from '../../../src/agent/link/stop.ts';
+import { CLOSE } from '../../../src/core/protocol.ts';
+import { INSTANCE, ScriptedRunner } from './scripted-runner.ts';
+import { ScriptedServer } from './scripted-server.ts';
+
+const CREDENTIAL = `xpa_${'a'.repeat(43)}`;
+/** Above any pid that the kernel gives out: whoever is told it is gone. */
+const GONE_PID = 2 ** 22 + 1;
+
+let dir: string;
+let server: ScriptedServer;
+let runner: ScriptedRunner;
+let agent: Agent;
+let running: Promise<void>;
+let log: string[];
+let connectedAs: string[];
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-agent-'));
+  server = await ScriptedServer.listen();
+  runner = await ScriptedRunner.listen(dir);
+  running = Promise.resolve();
+  log = [];
+  connectedAs = [];
+});
+
+afterEach(async () => {
+  agent?.detach();
+  await running.catch(() => {});
+  await runner.close();
+  await server.close();
+  rmSync(dir, { recursive: true });
+});
+
+function start(changes: Partial<AgentConfig> = {}): void {
+  const config = { ...readAgentConfig({ url: server.url.href, agentDir: dir }, {}), ...changes };
+  const logger = pino({}, { write: (line) => log.push(line) });
+  agent = new Agent(config, logger, (machineId) => connectedAs.push(machineId));
+  running = agent.run();
+  running.catch(() => {});
+}
+
+function enrolledAs(machineId: string, token = 'xpj_used'): void {
+  writeCredential(dir, { machineId, credential: CREDENTIAL, enrolledWith: tokenDigest(token) });
+}
+
+async function connect() {
+  const link = await server.nextLink();
+  await runner.nextOf('prepare');
+  runner.sayState();
+  const hello = await link.welcome();
+  await runner.nextOf('welcome');
+  return { link, hello };
+}
+
+describe('the directory', () => {
+  test('others may not look into it', async () => {
+    chmodSync(dir, 0o750);
+    start();
+    await expect(running).rejects.toThrow(`chmod 0700 ${dir}`);
+    chmodSync(dir, 0o700);
+  });
+
+  test('another agent on it: said clearly, and nothing is dialled', async () => {
+    enrolledAs('dm-1');
+    runner.answer = { type: 'attach_refused', reason: 'another link is attached' };
+    start();
+    await expect(running).rejects.toThrow('another link is attached');
+    expect(server.authorizations).toEqual([]);
+  });
+});
+
+describe('enrolling', () => {
+  test('the credential is on disk before it is asked for, and a lost reply repeats it', async () => {
+    server.enrolAnswers.push('cut', { status: 503, body: {} }, { status: 200, body: { machine_id: 'dm-new' } });
+    start({ joinToken: 'xpj_1', machineId: 'dm-new' });
+    const { hello } = await connect();
+    expect(hello.runner_instance).toBe(INSTANCE);
+    const [first, second, third] = server.enrolments;
+    expect(first).toEqual({
+      join_token: 'xpj_1',
+      machine_id: 'dm-new',
+      credential: expect.stringMatching(/^xpa_[\w-]{43}$/),
+    });
+    expect([second, third]).toEqual([first, first]);
+    expect(server.authorizations).toEqual([`Bearer ${first?.['credential']}`]);
+    expect(readCredential(dir)).toMatchObject({ machineId: 'dm-new', credential: first?.['credential'] });
+    expect(statSync(join(dir, 'credential.json')).mode & 0o777).toBe(0o600);
+    expect(existsSync(join(dir, 'enrolment.json'))).toBe(false);
+  });
+
+  test('an agent that died after asking asks again for the same', async () => {
+    const credential = `xpa_${'b'.repeat(43)}`;
+    const left = { credential, enrolled_with: tokenDigest('xpj_1') };
+    writeFileSync(join(dir, 'enrolment.json'), JSON.stringify(left), { mode: 0o600 });
+    server.enrolAnswers.push({ status: 200, body: { machine_id: 'dm-new' } });
+    start({ joinToken: 'xpj_1' });
+    await connect();
+    expect(server.enrolments[0]?.['credential']).toBe(credential);
+  });
+
+  test('a token that is refused ends it, with the next step', async () => {
+    server.enrolAnswers.push({ status: 401, body: { message: 'The join token is not valid.' } });
+    start({ joinToken: 'xpj_bad' });
+    await expect(running).rejects.toThrow(/The join token is not valid.*execplane tokens create/);
+  });
+
+  test('no token and no credential', async () => {
+    start();
+    await expect(running).rejects.toThrow('EXECPLANE_JOIN_TOKEN');
+  });
+
+  test('a credential makes the token superfluous', async () => {
+    enrolledAs('dm-1');
+    start({ joinToken: 'xpj_other' });
+    await connect();
+    expect(server.enrolments).toEqual([]);
+    expect(connectedAs).toEqual(['dm-1']);
+  });
+
+  test('removed, and a new token at hand: it joins again', async () => {
+    enrolledAs('dm-1');
+    server.refusals.push(401);
+    server.enrolAnswers.push({ status: 200, body: { machine_id: 'dm-2' } });
+    start({ joinToken: 'xpj_new' });
+    await connect();
+    expect(connectedAs).toEqual(['dm-2']);
+    expect(readCredential(dir)?.machineId).toBe('dm-2');
+  });
+
+  test('removed, and only the token that it came with: the credential is kept', async () => {
+    enrolledAs('dm-1', 'xpj_used');
+    server.refusals.push(401);
+    const refused = server.refused();
+    start({ joinToken: 'xpj_used' });
+    await refused;
+    agent.detach();
+    await running;
+    expect(server.enrolments).toEqual([]);
+    expect(readCredential(dir)?.credential).toBe(CREDENTIAL);
+    expect(log.join('')).not.toContain(CREDENTIAL);
+  });
+});
+
+describe('a link that is cut', () => {
+  test.each([CLOSE.restart, CLOSE.badFrame, CLOSE.replaced])('closed with %d, it comes back', async (code) => {
+    enrolledAs('dm-1');
+    start();
+    const { link } = await connect();
+    link.ws.close(code);
+    await runner.nextOf('unlinked');
+    await connect();
+    expect(runner.attaches).toBe(1);
+  });
+});
+
+describe('leaving', () => {
+  beforeEach(() => enrolledAs('dm-1'));
+
+  test('detach closes the link and lets go of the runner, which is not stopped', async () => {
+    start();
+    const { link } = await connect();
+    expect(findLink(dir)).toBe(process.pid);
+    agent.detach();
+    await running;
+    expect(await link.closed).toBe(1000);
+    expect((await runner.next()).frame.type).toBe('unlinked');
+    expect(findLink(dir)).toBeUndefined();
+  });
+
+  test('stop passes on what the runner still has to report, and leaves after it', async () => {
+    runner.answer = { type: 'attached', runner_instance: INSTANCE, pid: GONE_PID };
+    start();
+    const { link } = await connect();
+    agent.stop();
+    expect(await runner.nextOf('stop')).toEqual({ type: 'stop', grace_ms: 5000 });
+    runner.sendRecords(Buffer.from('the last words'));
+    expect((await link.next()).data.toString()).toBe('the last words');
+    link.send({ type: 'ack', acks: [['e1', 3]] });
+    expect(await runner.nextOf('ack')).toEqual({ type: 'ack', acks: [['e1', 3]] });
+    runner.send({ type: 'stopped' });
+    runner.hangUp();
+    await running;
+    expect(await link.closed).toBe(1000);
+    expect(runner.attaches).toBe(1);
+  });
+});
+
+describe('agent stop', () => {
+  test('no link: it stops the runner itself', async () => {
+    runner.answer = { type: 'attached', runner_instance: INSTANCE, pid: GONE_PID };
+    const stopped = stopAgent(dir);
+    await runner.nextOf('stop');
+    runner.send({ type: 'stopped' });
+    runner.hangUp();
+    expect(await stopped).toBe('stopped');
+  });
+
+  test('nothing there', async () => {
+    await runner.close();
+    expect(await stopAgent(dir)).toBe('nothing_runs');
+    runner = await ScriptedRunner.listen(dir);
+  });
+
+  test('a pid that another process has meanwhile is not taken for the link', () => {
+    const release = claimPidFile(dir);
+    const file = join(dir, 'link.pid');
+    const claimed = JSON.parse(readFileSync(file, 'utf8'));
+    expect(findLink(dir)).toBe(process.pid);
+    writeFileSync(file, JSON.stringify({ ...claimed, start_time: '1' }));
+    expect(findLink(dir)).toBeUndefined();
+    release();
+  });
+});

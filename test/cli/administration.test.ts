@@ -1,0 +1,143 @@
+/** The rest of the API by hand: what people read, and what `--json` gives to programs. */
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { baseEnv, cli, MAIN, type Settings, World } from '../helpers/harness.ts';
+import { Started } from '../helpers/processes.ts';
+
+let world: World;
+let env: Settings;
+
+beforeAll(async () => {
+  world = await World.start();
+  env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key, HOME: world.dir };
+}, 60_000);
+afterAll(() => world.dispose(), 60_000);
+
+/** Runs it; it has to work. */
+async function ok(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await cli(args, env);
+  expect(stderr).not.toContain('execplane:');
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+async function json<T>(...args: string[]): Promise<T> {
+  return JSON.parse(await ok(...args, '--json')) as T;
+}
+
+test('machines: create, ls, show, rotate, rm', async () => {
+  const made = await json<{ machine_id: string; token: string }>('machines', 'create', 'dm-new');
+  expect(made).toMatchObject({ machine_id: 'dm-new', token: expect.stringMatching(/^xpj_/) });
+  expect(await ok('machines', 'ls')).toMatch(/^dm-test +running +agent_connected/m);
+  const list = await json<{ items: { machine_id: string }[] }>('machines', 'ls');
+  expect(list.items.map((machine) => machine.machine_id)).toContain('dm-new');
+  expect(await ok('machines', 'show', 'dm-test')).toMatch(/^phase +running$/m);
+  expect(await ok('machines', 'rotate', 'dm-new')).toContain('EXECPLANE_JOIN_TOKEN=xpj_');
+  expect(await ok('machines', 'rm', 'dm-new')).toBe('dm-new is removed.\n');
+});
+
+test('executions: ls, show, logs, output, cancel', async () => {
+  const argv = ['sh', '-c', 'echo out; echo err >&2; exit 3'];
+  const { json: done } = await world.client.request<{ execution_id: string }>(
+    'POST',
+    '/v1/machines/dm-test/executions',
+    { body: { command: argv }, query: { wait_ms: 20_000 } },
+  );
+  const id = done.execution_id;
+  expect(await ok('executions', 'ls', 'dm-test', '--status', 'failed')).toContain('exit 3');
+  expect(await json('executions', 'show', 'dm-test', id)).toMatchObject({ command: argv, exit_code: 3 });
+  expect(await cli(['executions', 'logs', 'dm-test', id], env)).toMatchObject({
+    code: 0,
+    stdout: 'out\n',
+    stderr: expect.stringMatching(/^err\n/),
+  });
+  expect(await cli(['executions', 'output', '--tail', '3', 'dm-test', id], env)).toMatchObject({
+    stdout: 'ut\n',
+    stderr: 'rr\n',
+  });
+  expect(await json('executions', 'output', 'dm-test', id)).toMatchObject({ stdout: 'out\n', stderr: 'err\n' });
+  expect(await ok('executions', 'cancel', 'dm-test', id)).toBe(`${id}: failed, exit 3\n`);
+  const events = (await ok('executions', 'logs', '-f', '--json', 'dm-test', id)).trim().split('\n');
+  expect(events.map((line) => JSON.parse(line).sequence)).toEqual(events.map((_, at) => at + 1));
+});
+
+test('keys: what a key may do is what it was made for, until it is revoked', async () => {
+  const made = await json<{ api_key_id: string; key: string }>('keys', 'create', 'ci', '--scope', 'machines:read');
+  const asKey = { ...env, EXECPLANE_API_KEY: made.key };
+  expect((await cli(['machines', 'ls'], asKey)).code).toBe(0);
+  expect((await cli(['keys', 'ls'], asKey)).code).toBe(1);
+  expect(await ok('keys', 'ls')).toContain(made.api_key_id);
+  await ok('keys', 'revoke', made.api_key_id);
+  const refused = await cli(['machines', 'ls'], asKey);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('execplane login') });
+  expect(refused.stderr).not.toContain(made.key);
+});
+
+test('tokens: create prints the token alone, ls does not show it, revoke takes it back', async () => {
+  const token = (await ok('tokens', 'create', '--reusable', '--expires-in', '1h')).trim();
+  expect(token).toMatch(/^xpj_[\w-]{43}$/);
+  const list = await json<{ items: { join_token_id: string; reusable: boolean }[] }>('tokens', 'ls');
+  const [newest] = list.items;
+  expect(newest).toMatchObject({ reusable: true });
+  expect(JSON.stringify(list)).not.toContain(token);
+  await ok('tokens', 'revoke', newest?.join_token_id ?? '');
+});
+
+test('audit and status', async () => {
+  expect(await ok('audit', '--all')).toContain('join_token.create');
+  expect(await json('status')).toMatchObject({ ready: true, connected: 1 });
+});
+
+describe('login', () => {
+  test('the key comes by stdin, is tried, and is kept for this server only', async () => {
+    const login = new Started('sh', ['-c', 'echo "$KEY" | "$NODE" "$MAIN" login'], {
+      ...baseEnv({ HOME: world.dir, EXECPLANE_URL: world.server.url }),
+      KEY: world.server.key,
+      NODE: process.execPath,
+      MAIN,
+    });
+    expect((await login.exited).code).toBe(0);
+    const file = join(world.dir, '.config/execplane/login.json');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ api_key: world.server.key });
+    expect((await cli(['machines', 'ls'], { HOME: world.dir })).code).toBe(0);
+    const elsewhere = { HOME: world.dir, EXECPLANE_URL: 'https://example.com', EXECPLANE_DATA_DIR: world.dir };
+    expect(await cli(['machines', 'ls'], elsewhere)).toMatchObject({ code: 2 });
+  });
+
+  test('a key that does not work is not kept', async () => {
+    const login = new Started('sh', ['-c', 'echo xpk_wrong | "$NODE" "$MAIN" login'], {
+      ...baseEnv({ HOME: join(world.dir, 'nobody'), EXECPLANE_URL: world.server.url }),
+      NODE: process.execPath,
+      MAIN,
+    });
+    expect((await login.exited).code).toBe(1);
+    expect(() => statSync(join(world.dir, 'nobody'))).toThrow('ENOENT');
+  });
+});
+
+describe('agent stop', () => {
+  test('ends link, runner and commands; a second one finds nothing', async () => {
+    const agent = await world.join('dm-stopped');
+    const created = await world.client.ask<{ execution_id: string }>('POST', '/v1/machines/dm-stopped/executions', {
+      body: { command: ['sleep', '300'] },
+    });
+    const stop = ['agent', 'stop', '--agent-dir', agent.dir];
+    expect(await cli(stop)).toMatchObject({ code: 0, stdout: expect.stringContaining('has stopped') });
+    expect(agent.ownedPids()).toEqual([]);
+    expect((await agent.link.exited).code).toBe(0);
+    const path = `/v1/machines/dm-stopped/executions/${created.execution_id}`;
+    expect((await world.client.get(path)).json).toMatchObject({ status: 'failed', error_code: 'agent_stopped' });
+    expect(await cli(stop)).toMatchObject({ code: 0, stdout: expect.stringContaining('No agent runs') });
+  }, 60_000);
+
+  test('where the link is gone, it ends the runner', async () => {
+    const agent = await world.join('dm-unlinked');
+    await agent.killLink();
+    expect(agent.ownedPids()).not.toEqual([]);
+    const { code } = await cli(['agent', 'stop', '--agent-dir', agent.dir]);
+    expect(code).toBe(0);
+    expect(agent.ownedPids()).toEqual([]);
+  }, 60_000);
+});
