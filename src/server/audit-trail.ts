@@ -9,7 +9,7 @@ const GATHER_MS = 100;
 const BATCH = 256;
 
 type Entry = Omit<AuditEntry, 'auditId'>;
-export type AuditDetails = Pick<Entry, 'action' | 'machineId' | 'resource' | 'command' | 'outcome'>;
+type AuditDetails = Pick<Entry, 'action' | 'machineId' | 'resource' | 'command' | 'outcome'>;
 
 export interface AuditTrail {
   /** Remembers an entry, to be written within a moment. */

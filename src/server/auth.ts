@@ -20,7 +20,7 @@ declare module 'fastify' {
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /** The key of a request; `undefined` for none. Throws AUTH_INVALID for two different ones. */
-export function presentedKey(headers: FastifyRequest['headers']): string | undefined {
+function presentedKey(headers: FastifyRequest['headers']): string | undefined {
   const bearer = headers.authorization === undefined ? undefined : BEARER.exec(headers.authorization)?.[1];
   const header = headers['x-api-key'];
   const named = typeof header === 'string' && header !== '' ? header : undefined;

@@ -8,7 +8,7 @@ const Text = (description: string, options: { default?: string; pattern?: string
   Type.String({ minLength: 1, ...options, description });
 
 /** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
-export const ServerConfigSchema = Type.Object({
+const ServerConfigSchema = Type.Object({
   host: Text('Address to listen on.', { default: '127.0.0.1' }),
   port: Count('Port to listen on; 0 takes a free one.', 7411, { maximum: 65_535 }),
   dataDir: Text('Where the database and the keys are kept.', { default: './data' }),

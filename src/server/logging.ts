@@ -4,7 +4,7 @@ import { type DestinationStream, destination, type Logger, pino } from 'pino';
 const STDERR = 2;
 const MAX_CAUSES = 4;
 
-export interface LoggedError {
+interface LoggedError {
   type: string;
   message: string;
   code?: string;
@@ -18,7 +18,7 @@ export function createLogger(level: string, to: DestinationStream = destination(
 }
 
 /** Type, message, code, stack and causes; never the properties that libraries hang on their errors. */
-export function loggedError(error: unknown, depth = 0): LoggedError {
+function loggedError(error: unknown, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error' };
   return {
     type: error.name,

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/errors.ts';
 
 /** Why an open request was ended: the `reason` of its signal. */
-export type EndReason = 'client_gone' | 'key_invalid' | 'stopping';
+type EndReason = 'client_gone' | 'key_invalid' | 'stopping';
 
 /** The longest that setTimeout counts, in ms. */
 const MAX_TIMER_MS = 2_147_483_647;

@@ -38,13 +38,13 @@ export interface EdgeFixture extends AsyncDisposable {
 }
 
 type Method = 'GET' | 'POST' | 'DELETE' | 'PUT' | 'HEAD' | 'OPTIONS' | 'PATCH';
-export type Report = { kind: ReportKind; payload?: Buffer | string | object };
-export interface CallOptions {
+type Report = { kind: ReportKind; payload?: Buffer | string | object };
+interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
   key?: string | undefined;
 }
-export interface Answer {
+interface Answer {
   status: number;
   headers: Record<string, string | string[] | number | undefined>;
   body: AnswerBody;

@@ -10,7 +10,7 @@ import type { MachineWire } from './machine.ts';
 const WAKE_RETRY_AFTER_MS = 1000;
 
 /** RFC 3339 in UTC with milliseconds, from ms since the epoch. */
-export function time(ms: number): string {
+function time(ms: number): string {
   return new Date(ms).toISOString();
 }
 
