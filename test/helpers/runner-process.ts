@@ -10,6 +10,9 @@ import { TestLink } from './test-link.ts';
 /** The usual runner. */
 export const MAIN = new URL('../../src/agent/runner/main.ts', import.meta.url).pathname;
 
+/** Half of a runner's start is the compiler's work, and a test run starts dozens. */
+const COMPILE_CACHE = new URL('../../node_modules/.cache/execplane-tests', import.meta.url).pathname;
+
 /** A directory that is removed after the test. */
 export function agentDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'execplane-runner-'));
@@ -24,9 +27,14 @@ export async function startRunner(directory: string, program = MAIN, args: reado
   return runner;
 }
 
+/** Starts the process and waits for nothing; whoever calls ends it. */
+export function launchRunner(directory: string, program = MAIN, args: readonly string[] = []): Started {
+  const env = { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILE_CACHE };
+  return new Started(process.execPath, [program, '--dir', directory, ...args], env);
+}
+
 async function startUnowned(directory: string, program: string, args: readonly string[]): Promise<Started> {
-  const path = process.env['PATH'] ?? '';
-  const runner = new Started(process.execPath, [program, '--dir', directory, ...args], { PATH: path });
+  const runner = launchRunner(directory, program, args);
   await until('the runner listens', async () => {
     if (!runner.running) throw new Error(`the runner has exited: ${runner.stderr}`);
     return existsSync(join(directory, 'runner.sock')) && (await answers(directory));

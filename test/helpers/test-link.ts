@@ -167,7 +167,7 @@ export class TestLink {
   }
 
   /** Settles when `condition` holds; looked at whenever something arrives. */
-  async until(what: string, condition: () => boolean, deadlineMs = 15_000): Promise<void> {
+  async until(what: string, condition: () => boolean, deadlineMs = 45_000): Promise<void> {
     const timeout = Promise.withResolvers<never>();
     const timer = setTimeout(() => timeout.reject(new Error(`not within ${deadlineMs} ms: ${what}`)), deadlineMs);
     try {

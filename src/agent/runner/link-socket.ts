@@ -61,6 +61,11 @@ export class LinkSocket {
     chmodSync(join(this.#directory, SOCKET_NAME), 0o600);
   }
 
+  /** Ends the link; it comes again. */
+  hangUp(): void {
+    this.#link?.destroy();
+  }
+
   send(frame: RunnerToLink): void {
     if (this.#link !== undefined) send(this.#link, encodeChannelFrame(frame));
   }

@@ -8,6 +8,8 @@ const MESSAGE_BYTES = 1 << 20;
 export interface OutboxOptions {
   /** The bytes of a report that is on disk. */
   read(log: ExecutionLog, number: number): Buffer;
+  /** A report can't be read back: nothing more is sent until the link has come again. */
+  unreadable(): void;
   /** Sends records; false when the socket is full, until `drained`. */
   send(records: Buffer[]): boolean;
 }
@@ -98,7 +100,14 @@ export class Outbox {
   /** Sends what may be sent. */
   pump(): void {
     while (!this.#congested && this.#ready.size > 0) {
-      const records = this.#nextMessage();
+      let records: Buffer[];
+      try {
+        records = this.#nextMessage();
+      } catch {
+        this.close();
+        this.#options.unreadable();
+        return;
+      }
       if (records.length === 0) return;
       this.#congested = !this.#options.send(records);
     }

@@ -18,8 +18,9 @@ export async function recover(journal: Journal, bootId: string, reported: () => 
 
 async function end(journal: Journal, log: ExecutionLog, bootId: string): Promise<void> {
   const rebooted = log.process !== undefined && log.process.bootId !== bootId;
-  // After a reboot nothing of it can be left, and its pid is somebody else's.
-  if (!rebooted) await killMarked(log.executionId, log.process);
+  // After a reboot nothing of it can be left, and its pid is somebody else's. Where the process table can't be read, that
+  // is no reason to keep the end back: it says that nothing is known.
+  if (!rebooted) await killMarked(log.executionId, log.process).catch(() => {});
   const { stdout_bytes, stderr_bytes, stdout_kept, stderr_kept } = log.tally;
   const ended: EndedPayload = {
     ...failure('agent_lost', rebooted ? REBOOTED : RUNNER_DIED),

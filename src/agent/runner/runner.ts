@@ -86,6 +86,7 @@ export class Runner {
     });
     this.#outbox = new Outbox({
       read: (log, number) => this.#journal.read(log, number),
+      unreadable: () => this.#socket.hangUp(),
       send: (records) => this.#socket.sendRecords(records),
     });
     this.#executions = this.#makeExecutions();

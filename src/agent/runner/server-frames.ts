@@ -90,7 +90,7 @@ function start(parts: RunnerParts, frame: Start, attachment: Buffer): void {
 
 function stdinSource(parts: RunnerParts, frame: Start, attachment: Buffer): StdinSource | undefined {
   if (frame.stdin === 'none') return undefined;
-  return frame.stdin === 'open' ? new LiveStdin() : fixedStdin(attachment, parts.directory, frame.execution_id);
+  return frame.stdin === 'open' ? new LiveStdin() : fixedStdin(attachment, parts.directory, frame.dispatch_number);
 }
 
 function signal(execution: Execution | undefined, name: string): void {

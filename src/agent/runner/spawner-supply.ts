@@ -34,7 +34,7 @@ export class SpawnerSupply {
     this.#spawner = undefined;
     const lost = this.#executions.loseSpawner();
     const ended = lost.map(async (execution) => {
-      await killMarked(execution.log.executionId, execution.log.process);
+      await killMarked(execution.log.executionId, execution.log.process).catch(() => {});
       execution.lost(`The process that watched the command died: ${reason}.`);
     });
     await Promise.all([this.#reopen(), ...ended]);

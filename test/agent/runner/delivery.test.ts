@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { agentDirectory, attach, linkedRunner, startRunner } from '../../helpers/runner-process.ts';
 import { TestLink } from '../../helpers/test-link.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 
@@ -120,5 +122,7 @@ test('a link that stops reading bounds nothing but itself', async () => {
   link.pauseReading();
   await new Promise((resolve) => setTimeout(resolve, 200));
   link.resumeReading();
-  expect((await link.ended('a')).stdout).toHaveLength(30_000_000);
+  const { stdout, ended } = await link.ended('a');
+  expect(ended).toMatchObject({ status: 'succeeded', stdout_bytes: 30_000_000, stdout_truncated: false });
+  expect(stdout).toHaveLength(30_000_000);
 });

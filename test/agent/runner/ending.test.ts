@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { isAlive, processesWith } from '../../helpers/processes.ts';
 import { sharedRunner } from '../../helpers/runner-process.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const linked = sharedRunner();
 const sh = (script: string) => ['/bin/sh', '-c', script];

@@ -1,8 +1,10 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { sharedRunner } from '../../helpers/runner-process.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const linked = sharedRunner();
 const NOTHING = { stdout_bytes: 0, stderr_bytes: 0, stdout_truncated: false, stderr_truncated: false };

@@ -24,10 +24,8 @@ test('a cut spares a character, and uses the limit to the last byte where there 
 });
 
 test('whatever the pieces: the bytes are the same, up to the cap, in chunks of at most 64 KiB', () => {
-  const piece = fc.oneof(
-    fc.uint8Array({ maxLength: 10 }),
-    fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)),
-  );
+  const character = fc.constantFrom('a', 'é', '€', '😀').map((text) => Buffer.from(text));
+  const piece = fc.oneof(fc.uint8Array({ maxLength: 10 }), character);
   fc.assert(
     fc.property(fc.array(fc.tuple(piece, fc.boolean())), fc.nat(200), (pieces, cap) => {
       const all = Buffer.concat(pieces.map(([bytes]) => bytes));
@@ -39,28 +37,32 @@ test('whatever the pieces: the bytes are the same, up to the cap, in chunks of a
       }
       stream.finish();
       const out = Buffer.concat(chunks);
-      expect(all.subarray(0, out.length)).toEqual(out);
+      expect(all.subarray(0, out.length).equals(out)).toBe(true);
       expect(out.length).toBe(stream.kept);
       expect(out.length).toBeLessThanOrEqual(cap);
       expect(out.length).toBeGreaterThan(Math.min(all.length, cap) - 4);
-      if (all.length <= cap) expect(out).toEqual(all);
+      if (all.length <= cap) expect(out.equals(all)).toBe(true);
     }),
   );
 });
 
 test('text comes out in chunks that are text', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.integer({ min: 1, max: 9 }), (text, step) => {
-      const bytes = Buffer.from(text.toWellFormed());
-      const chunks: string[] = [];
-      const stream = new OutputStream(1 << 20, (chunk) => chunks.push(chunk.toString('utf8')));
-      for (let at = 0; at < bytes.length; at += step) {
-        stream.push(bytes.subarray(at, at + step));
-        stream.flush();
-      }
-      stream.finish();
-      expect(chunks.join('')).toBe(text.toWellFormed());
-    }),
+    fc.property(
+      fc.array(fc.constantFrom('a', 'é', '€', '😀'), { maxLength: 200 }),
+      fc.integer({ min: 1, max: 9 }),
+      (characters, step) => {
+        const bytes = Buffer.from(characters.join(''));
+        const chunks: string[] = [];
+        const stream = new OutputStream(1 << 20, (chunk) => chunks.push(chunk.toString('utf8')));
+        for (let at = 0; at < bytes.length; at += step) {
+          stream.push(bytes.subarray(at, at + step));
+          stream.flush();
+        }
+        stream.finish();
+        expect(chunks.join('')).toBe(characters.join(''));
+      },
+    ),
   );
 });
 

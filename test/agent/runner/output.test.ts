@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { isAlive } from '../../helpers/processes.ts';
 import { sharedRunner } from '../../helpers/runner-process.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const linked = sharedRunner();
 const sh = (script: string) => ['/bin/sh', '-c', script];

@@ -1,11 +1,13 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { matchesPath, matchesText } from '../../../src/agent/runner/policy/glob.ts';
 import type { PolicyRequest, PolicyVerdict } from '../../../src/agent/runner/policy/policy.ts';
 import { PolicyFile } from '../../../src/agent/runner/policy/policy-file.ts';
 import { checkRules, type Rules } from '../../../src/agent/runner/policy/rules.ts';
 import { agentDirectory, linkedRunner } from '../../helpers/runner-process.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const request = (more: Partial<PolicyRequest> & { file?: string } = {}): PolicyRequest => ({
   argv: ['git', 'push', 'origin'],

@@ -7,6 +7,8 @@ import { startSpawner } from '../../../src/agent/runner/spawner/index.ts';
 import { until } from '../../helpers/processes.ts';
 import { agentDirectory, attach } from '../../helpers/runner-process.ts';
 
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
 /** A runner in this process, so that its disk can be made to fail. */
 async function runnerHere(options: Partial<RunnerOptions>): Promise<string> {
   const directory = agentDirectory();

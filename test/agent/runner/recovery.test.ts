@@ -1,6 +1,6 @@
 import { appendFileSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { encodeNote } from '../../../src/agent/runner/journal/notes.ts';
 import { processIdentity } from '../../../src/agent/runner/process-tree.ts';
 import { encodeRecord } from '../../../src/core/report.ts';
@@ -8,8 +8,12 @@ import { isAlive, processesWith } from '../../helpers/processes.ts';
 import { agentDirectory, attach, linkedRunner, startRunner } from '../../helpers/runner-process.ts';
 import { TestLink } from '../../helpers/test-link.ts';
 
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
 const DYING = new URL('../../fixtures/dying-runner.ts', import.meta.url).pathname;
 const sh = (script: string) => ['/bin/sh', '-c', script];
+
+// The ids are of this file alone: what a dead runner left is found by its marker on the whole machine.
 
 /** A runner that died while it had `id`, and the link to its successor, which got nothing acknowledged. */
 async function afterDeath(point: string, id: string, script: string) {
@@ -76,14 +80,14 @@ test('what was acknowledged before the death is not offered again', async () => 
 test('a journal that ends in the middle of a record is read up to there', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.autoAck = false;
-  link.start('a', sh('echo one; sleep 0.05; echo two; sleep 60'));
-  await link.printed('a', 'two');
+  link.start('torn', sh('echo one; sleep 0.05; echo two; sleep 60'));
+  await link.printed('torn', 'two');
   await runner.end('SIGKILL');
   const segment = journalFile(directory);
   truncateSync(segment, statSync(segment).size - 3);
   await startRunner(directory);
   const next = await attach(directory);
-  const { ended, records, stdout } = await next.ended('a');
+  const { ended, records, stdout } = await next.ended('torn');
   expect(stdout.toString()).toBe('one\n');
   expect(ended).toMatchObject({ error_code: 'agent_lost', stdout_bytes: 4 });
   expect(records.map(({ number }) => number)).toEqual([1, 2, 3]);
@@ -92,12 +96,12 @@ test('a journal that ends in the middle of a record is read up to there', async 
 test('garbage behind the last record changes nothing', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.autoAck = false;
-  await link.run('a', sh('echo one'));
+  await link.run('garbage', sh('echo one'));
   await runner.end('SIGKILL');
   appendFileSync(journalFile(directory), Buffer.alloc(5000, 0x55));
   await startRunner(directory);
   const next = await attach(directory);
-  const { ended, stdout } = await next.ended('a');
+  const { ended, stdout } = await next.ended('garbage');
   expect(stdout.toString()).toBe('one\n');
   expect(ended.status).toBe('succeeded');
 });
@@ -133,13 +137,13 @@ test('a stranger that has the pid of a lost command is not touched', async () =>
 test('a runner that dies again while it recovers leaves nothing lost and nothing doubled', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.autoAck = false;
-  link.start('a', sh('echo one; sleep 60'));
-  await link.printed('a', 'one');
+  link.start('again', sh('echo one; sleep 60'));
+  await link.printed('again', 'one');
   await runner.end('SIGKILL');
   for (let i = 0; i < 3; i++) await (await startRunner(directory)).end('SIGKILL');
   await startRunner(directory);
   const next = await attach(directory);
-  const { records } = await next.ended('a');
+  const { records } = await next.ended('again');
   expect(records.map(({ number, kind }) => [number, kind])).toEqual([
     [1, 1],
     [2, 2],

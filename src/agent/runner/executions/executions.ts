@@ -55,6 +55,7 @@ export class Executions {
       const handle = ++this.#lastHandle;
       this.#byHandle.set(handle, execution);
       execution.spawn(this.#spawner, handle);
+      if (execution.state === 'ended') this.#byHandle.delete(handle); // refused before the spawner was called
     }
   }
 

@@ -62,9 +62,9 @@ export class StdinFeed {
 }
 
 /** A stdin known in advance. What is large lies in a file in `directory` that only we have, nobody by name. */
-export function fixedStdin(bytes: Buffer, directory: string, executionId: string): StdinSource {
+export function fixedStdin(bytes: Buffer, directory: string, dispatchNumber: number): StdinSource {
   if (bytes.length > IN_MEMORY_BYTES) {
-    const fd = spool(bytes, join(directory, `stdin-${executionId}`));
+    const fd = spool(bytes, join(directory, `stdin-${dispatchNumber}`));
     if (fd !== undefined) return fileSource(fd, bytes.length);
   }
   // A copy, since `bytes` is a view of a whole message from the socket.

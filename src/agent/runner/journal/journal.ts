@@ -117,7 +117,8 @@ export class Journal {
 
   /** Writes what has been added since the last time. Throws what the file system says; then all of it is kept. */
   flush(): void {
-    const batch = this.#pending.filter(({ log, report }) => report === undefined || !log.settled);
+    this.#pending = this.#pending.filter(({ log, report }) => report === undefined || !log.settled);
+    const batch = this.#pending;
     if (batch.length === 0) return;
     const bytes = batch.reduce((sum, { record }) => sum + record.length, 0);
     const segment = this.#segmentFor(bytes);

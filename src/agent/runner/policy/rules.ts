@@ -6,7 +6,7 @@ import type { PolicyRequest, PolicyVerdict } from './policy.ts';
  * A pattern of commands: the executable's path alone, whatever its arguments, or the path and each argument; a last `**`
  * stands for any rest of the arguments.
  */
-export type CommandPattern = string | string[];
+type CommandPattern = string | string[];
 
 /** The content of policy.json. What is absent limits nothing. */
 export interface Rules {
