@@ -1,7 +1,5 @@
 /** The agent's process that talks to the server: builds it, runs it, handles its signals. */
-import { pino } from 'pino';
 import type { AgentConfig } from './config.ts';
-import { Agent } from './link/agent.ts';
 
 export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
 export { readCredential } from './link/credential.ts';
@@ -20,6 +18,8 @@ export interface AgentConnectedMessage {
  * A parent that is connected by IPC and goes away means SIGTERM. Rejects where the agent cannot run at all.
  */
 export async function runAgent(config: AgentConfig): Promise<void> {
+  // Loaded here, for `agent stop` and `up` need nothing of it.
+  const [{ pino }, { Agent }] = await Promise.all([import('pino'), import('./link/agent.ts')]);
   const options = { name: 'agent', level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   const log = pino(options, pino.destination({ dest: STDERR, sync: true }));
   const agent = new Agent(config, log, (machineId) => {

@@ -36,7 +36,10 @@ export async function findOrStartRunner(options: RunnerOptions): Promise<RunnerS
   return started;
 }
 
-async function attachPatiently(options: RunnerOptions): Promise<RunnerSocket | undefined> {
+/** Attaches to the runner of the directory; undefined where none runs. Throws AttachRefusedError where another link has it. */
+export async function attachPatiently(
+  options: Pick<RunnerOptions, 'dir' | 'maxConcurrency'>,
+): Promise<RunnerSocket | undefined> {
   const until = performance.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
@@ -85,7 +88,10 @@ function exitOf(child: ChildProcess): { failed: boolean; reason?: string } {
   return exit;
 }
 
-function attach({ dir, maxConcurrency }: RunnerOptions): Promise<RunnerSocket | undefined> {
+function attach({
+  dir,
+  maxConcurrency,
+}: Pick<RunnerOptions, 'dir' | 'maxConcurrency'>): Promise<RunnerSocket | undefined> {
   return attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: maxConcurrency });
 }
 

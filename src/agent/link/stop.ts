@@ -1,7 +1,8 @@
 /** Ending an agent and everything it runs: what SIGINT does in its process, and `execplane agent stop` from another one. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { findLink, isAlive } from './pid-file.ts';
-import { attachToRunner, type RunnerSocket } from './runner-socket.ts';
+import { attachPatiently } from './runner-process.ts';
+import type { RunnerSocket } from './runner-socket.ts';
 
 /** Between SIGTERM and SIGKILL of the commands. */
 export const STOP_GRACE_MS = 5_000;
@@ -35,7 +36,7 @@ export async function stopAgent(dir: string): Promise<StopResult> {
       throw new Error(`the agent (pid ${link}) does not stop: look at its log, or end it with "kill -9 ${link}".`);
     }
   }
-  const runner = await attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: 1 }).catch(() => undefined);
+  const runner = await attachPatiently({ dir, maxConcurrency: 1 });
   if (runner === undefined) return link === undefined ? 'nothing_runs' : 'stopped';
   await stopRunner(runner);
   return 'stopped';
