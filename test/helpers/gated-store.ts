@@ -3,14 +3,28 @@ import type { Store } from '../../src/store/store.ts';
 
 type Method = keyof Store;
 
+interface Gate {
+  reached: Promise<void>;
+  release: () => void;
+}
+
 export class Gates {
-  readonly #held = new Map<Method, { released: Promise<void>; arrived: () => void }>();
+  readonly #held = new Map<Method, { before: boolean; released: Promise<void>; arrived: () => void }>();
 
   /** From now on what `method` returns is held back, after it has been written; `reached` settles at the first call. */
-  hold(method: Method): { reached: Promise<void>; release: () => void } {
+  hold(method: Method): Gate {
+    return this.#close(method, false);
+  }
+
+  /** From now on `method` does not reach the store. */
+  holdBefore(method: Method): Gate {
+    return this.#close(method, true);
+  }
+
+  #close(method: Method, before: boolean): Gate {
     const reached = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();
-    this.#held.set(method, { released: released.promise, arrived: reached.resolve });
+    this.#held.set(method, { before, released: released.promise, arrived: reached.resolve });
     return {
       reached: reached.promise,
       release: () => {
@@ -33,11 +47,11 @@ export class Gates {
         if (typeof method !== 'function') return method;
         return async (...args: unknown[]) => {
           const gate = this.#held.get(property as Method);
-          const result = await method.apply(target, args);
-          if (gate === undefined) return result;
+          if (gate === undefined) return method.apply(target, args);
+          const result = gate.before ? undefined : await method.apply(target, args);
           gate.arrived();
           await gate.released;
-          return result;
+          return gate.before ? method.apply(target, args) : result;
         };
       },
     });

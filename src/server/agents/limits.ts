@@ -23,7 +23,7 @@ export const AGENT_LIMITS = {
   claimBatch: 32,
   wakeBatch: 500,
   /** Agents reconciled at a time, and in line for it. */
-  reconciling: 32,
+  reconciling: 128,
   reconcileLine: 50_000,
   /** Live stdin on its way to one execution, and in one frame. */
   stdinInFlight: 256 * 1024,

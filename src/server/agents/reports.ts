@@ -1,6 +1,6 @@
 /**
  * The reports of one link on their way to disk: what arrives in a turn, or while the last batch is written, is one batch.
- * The socket is not read while too much waits; while the store cannot be written, nothing is acknowledged.
+ * The socket is not read while too much waits, whatever holds it up; nothing is acknowledged before it is written.
  */
 import type { RawRecord } from '../../core/report.ts';
 import { type ReportResult, StoreUnavailableError } from '../../store/store.ts';
@@ -42,8 +42,6 @@ export class ReportIntake {
   #writing = false;
   #scheduled = false;
   #paused = false;
-  /** The store cannot be written: nothing is read until it can. */
-  #stalled = false;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -97,9 +95,7 @@ export class ReportIntake {
   async #append(records: readonly RawRecord[], retryMs: number): Promise<readonly ReportResult[] | undefined> {
     for (let waitMs = retryMs; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MOST_MS)) {
       try {
-        const results = await this.#options.append(records);
-        this.#stalled = false;
-        return results;
+        return await this.#options.append(records);
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
           this.#options.failed(cause);
@@ -112,11 +108,9 @@ export class ReportIntake {
     return undefined;
   }
 
-  /** Meanwhile nothing is read. A link that closes leaves this unsettled, with nothing behind it. */
+  /** A link that closes leaves this unsettled, with nothing behind it. */
   #pauseBefore(waitMs: number): Promise<void> {
     if (this.#closed) return Promise.resolve();
-    this.#stalled = true;
-    this.#account(0);
     return new Promise((resolve) => {
       this.#retry = setTimeout(resolve, waitMs);
     });
@@ -126,7 +120,7 @@ export class ReportIntake {
     this.#bytes += bytes;
     this.#options.budget.bytes += bytes;
     const limit = this.#options.budget.spent ? 0 : AGENT_LIMITS.unwrittenBytes;
-    this.#setPaused(this.#stalled || this.#bytes > (this.#paused ? limit / 2 : limit));
+    this.#setPaused(this.#bytes > (this.#paused ? limit / 2 : limit));
   }
 
   #setPaused(paused: boolean): void {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { AGENT_LIMITS } from '../../../src/server/agents/limits.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TestPlane } from '../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../helpers/scripted-agent.ts';
@@ -28,6 +29,6 @@ test('300 agents that come at once are let in a few at a time, and each gets its
   const ended = await Promise.all(created.map((execution) => plane.end(execution)));
   expect(ended.every((execution) => execution.status === 'succeeded')).toBe(true);
   expect(plane.control.counts().links).toBe(AGENTS);
-  expect(most).toBeLessThanOrEqual(32);
+  expect(most).toBeLessThanOrEqual(AGENT_LIMITS.reconciling);
   expect(most).toBeGreaterThan(1);
 }, 60_000);

@@ -17,12 +17,13 @@ async function settled() {
 
 test('a create that commits while the link drops is sent over the next link of the instance, once', async () => {
   const { gates, plane, credential, agent } = await settled();
-  const gate = gates.hold('createExecution');
+  const gate = gates.holdBefore('createExecution');
   const creating = plane.create();
   await gate.reached;
   await agent.cut();
   const second = await ScriptedAgent.open(plane.url, credential);
   second.hello({ last_dispatch_number: 1 });
+  await turns(second);
   gate.release();
   const created = await creating;
   await second.next('welcome');
@@ -41,8 +42,7 @@ test('starts leave by rising numbers even where their commits are answered out o
   const quick = await plane.create();
   // The second is committed and answered; it waits for the first, which was marked before it.
   expect(quick).toMatchObject({ dispatchNumber: 3 });
-  agent.ws.ping();
-  await new Promise((resolve) => agent.ws.once('pong', resolve));
+  await turns(agent);
   expect(agent.received.filter((frame) => frame.type === 'start')).toHaveLength(1);
   gate.release();
   await slow;
@@ -87,21 +87,23 @@ test('a cancel that commits while its agent is reconciled reaches it behind the 
 
 test('a machine whose agent is back before its departure was written down ends as connected', async () => {
   const { gates, plane, credential, agent } = await settled();
-  const gate = gates.hold('machineDisconnected');
+  const gate = gates.holdBefore('machineDisconnected');
   await agent.cut();
   await gate.reached;
   const second = await ScriptedAgent.open(plane.url, credential);
   second.hello({ last_dispatch_number: 1 });
+  await turns(second);
   gate.release();
   await second.next('welcome');
+  await plane.create();
+  await second.runNext();
   expect(await plane.store.getMachine({ machineId: 'dm-one' })).toMatchObject({ phase: 'running' });
 });
 
 test('what is created while a claim finds nothing is claimed by the next', async () => {
   const { gates, plane, agent } = await settled();
   agent.send({ type: 'capacity', accepting: false });
-  agent.ws.ping();
-  await new Promise((resolve) => agent.ws.once('pong', resolve));
+  await turns(agent);
   const first = await plane.create();
   const gate = gates.hold('claimQueued');
   agent.send({ type: 'capacity', accepting: true });
@@ -112,3 +114,11 @@ test('what is created while a claim finds nothing is claimed by the next', async
   expect(await agent.next('start')).toMatchObject({ execution_id: first.executionId });
   expect(await agent.next('start')).toMatchObject({ execution_id: second.executionId });
 });
+
+/** Gives the server time to go as far as it can: each answer to a ping is a few turns of its loop. */
+async function turns(agent: ScriptedAgent): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) {
+    agent.ws.ping();
+    await new Promise((resolve) => agent.ws.once('pong', resolve));
+  }
+}
