@@ -153,22 +153,37 @@ test('raw output is there while the command runs, and can be followed to its end
   expect(await tailed.text()).toBe('e two three');
 });
 
-test('a command that ends between the look at its state and the first read is followed to its end', async () => {
-  await using edge = await edgeFixture();
-  const url = await edge.listen();
-  const path = `${await withOutput(edge, [], false)}/stdout`;
-  const executionId = path.split('/').at(-3) ?? '';
-  const { readStream } = edge.store;
-  edge.store.readStream = async (p) => {
-    edge.store.readStream = readStream;
-    const bytes = await readStream(p);
-    await edge.report(executionId, { kind: 'stdout', payload: 'late' });
-    await edge.finish(executionId);
-    return bytes;
-  };
-  const followed = await fetch(`${url}${path}?follow=true`, { headers: { 'x-api-key': ADMIN_KEY } });
-  expect(await followed.text()).toBe('late');
-});
+test.each(['getExecution', 'readStream'] as const)(
+  'a command that ends right behind the first %s is followed to its end',
+  async (method) => {
+    await using edge = await edgeFixture();
+    const url = await edge.listen();
+    const path = `${await withOutput(edge, [], false)}/stdout`;
+    const executionId = path.split('/').at(-3) ?? '';
+    const end = async () => {
+      await edge.report(executionId, { kind: 'stdout', payload: 'late' });
+      await edge.finish(executionId);
+    };
+    const { getExecution, readStream } = edge.store;
+    if (method === 'getExecution') {
+      edge.store.getExecution = async (p) => {
+        edge.store.getExecution = getExecution;
+        const execution = await getExecution(p);
+        await end();
+        return execution;
+      };
+    } else {
+      edge.store.readStream = async (p) => {
+        edge.store.readStream = readStream;
+        const bytes = await readStream(p);
+        await end();
+        return bytes;
+      };
+    }
+    const followed = await fetch(`${url}${path}?follow=true`, { headers: { 'x-api-key': ADMIN_KEY } });
+    expect(await followed.text()).toBe('late');
+  },
+);
 
 test('output that breaks off is not taken for the whole', async () => {
   await using edge = await edgeFixture();
