@@ -45,10 +45,15 @@ export async function attachPatiently(
     try {
       return await attach(options);
     } catch (error) {
-      if (!(error instanceof AttachRefusedError) || performance.now() > until) throw error;
+      if (!(error instanceof AttachRefusedError)) throw error;
+      if (performance.now() > until) throw new AttachRefusedError(refusal(options.dir, error), { cause: error });
     }
     await delay(100);
   }
+}
+
+function refusal(dir: string, { message }: Error): string {
+  return `the runner of ${dir} does not take this agent (${message}): end the other one with "execplane agent stop", or choose another EXECPLANE_AGENT_DIR.`;
 }
 
 async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {

@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AGENT_PATHS, encodeFrame, type Hello, type ServerFrame, type Welcome } from '../../../src/core/protocol.ts';
 
-export const WELCOME: Welcome = {
+const WELCOME: Welcome = {
   type: 'welcome',
   protocol: 1,
   version: '0.0.0',
