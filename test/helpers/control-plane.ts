@@ -19,7 +19,7 @@ import { serverKeysFrom } from '../../src/server/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../src/store/store.ts';
 
-export const CONFIG: ControlPlaneConfig = {
+const CONFIG: ControlPlaneConfig = {
   queueTtlMs: 3_600_000,
   agentLostAfterMs: 900_000,
   maxOutputBytes: 16_777_216,

@@ -64,7 +64,7 @@ export function receiveHello(deps: ArrivalDeps, connection: AgentConnection, hel
 const PROBE_MS = 5000;
 
 /** The highest protocol version that both ends speak. */
-export function highestCommonVersion(offered: Hello['protocol']): number | undefined {
+function highestCommonVersion(offered: Hello['protocol']): number | undefined {
   const highest = Math.min(offered.max, PROTOCOL_VERSION.max);
   return highest >= Math.max(offered.min, PROTOCOL_VERSION.min) ? highest : undefined;
 }
