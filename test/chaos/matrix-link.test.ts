@@ -91,8 +91,9 @@ test('5: cut after exit, before the end is acknowledged: the end arrives once', 
     });
     const id = await scene.create('echo done');
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'succeeded' });
-    await until('the acks were cut, and one got through', () => cuts === 3);
+    await until('an ack was cut', () => cuts > 0);
     await scene.world.connected(scene.agent);
+    await scene.machine.run({ command: ['/bin/true'] });
     const log = await scene.machine.events(id);
     expect(log.flatMap(({ status }) => status ?? [])).toEqual(['queued', 'running', 'succeeded']);
     expect(scene.startsOf(id)).toBe(1);

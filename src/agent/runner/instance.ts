@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nanoid } from 'nanoid';
 
@@ -17,7 +17,7 @@ const NAME = 'instance.json';
  */
 export function takeInstance(directory: string, bootId: string): Instance {
   const left = take(join(directory, NAME));
-  return left !== undefined && left.boot_id === bootId
+  return left !== undefined && left.boot_id === bootId && left.directory === identityOf(directory)
     ? { runnerInstance: left.runner_instance, lastDispatchNumber: left.last_dispatch_number }
     : { runnerInstance: nanoid(), lastDispatchNumber: 0 };
 }
@@ -32,6 +32,7 @@ export function leaveInstance(directory: string, bootId: string, instance: Insta
     runner_instance: instance.runnerInstance,
     last_dispatch_number: instance.lastDispatchNumber,
     boot_id: bootId,
+    directory: identityOf(directory),
   };
   try {
     writeFileSync(`${path}.new`, JSON.stringify(left), { mode: 0o600 });
@@ -45,6 +46,13 @@ interface InstanceFile {
   runner_instance: string;
   last_dispatch_number: number;
   boot_id: string;
+  /** Of the directory it was written in: a copy of that directory is another instance. */
+  directory: string;
+}
+
+function identityOf(directory: string): string {
+  const { dev, ino } = statSync(directory, { bigint: true });
+  return `${dev}:${ino}`;
 }
 
 function take(path: string): InstanceFile | undefined {
@@ -57,10 +65,12 @@ function take(path: string): InstanceFile | undefined {
   }
   try {
     const left = JSON.parse(text) as Partial<InstanceFile>;
-    const { runner_instance, last_dispatch_number, boot_id } = left;
-    if (typeof runner_instance !== 'string' || typeof boot_id !== 'string') return undefined;
+    const { runner_instance, last_dispatch_number, boot_id, directory } = left;
+    if (typeof runner_instance !== 'string' || typeof boot_id !== 'string' || typeof directory !== 'string') {
+      return undefined;
+    }
     return Number.isSafeInteger(last_dispatch_number) && last_dispatch_number !== undefined
-      ? { runner_instance, last_dispatch_number, boot_id }
+      ? { runner_instance, last_dispatch_number, boot_id, directory }
       : undefined;
   } catch {
     return undefined;
