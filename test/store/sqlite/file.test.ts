@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import { REPORT_KIND } from '../../../src/core/report.ts';
-import { SchemaTooNewError } from '../../../src/store/sqlite/migrations.ts';
+import { openDatabase } from '../../../src/store/sqlite/database.ts';
+import { migrate, SchemaTooNewError } from '../../../src/store/sqlite/migrations.ts';
 import { DatabaseInUseError } from '../../../src/store/sqlite/owner.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -51,6 +52,27 @@ describe('the database file', () => {
     expect(await Promise.all(ends)).toEqual(Array.from(processes, () => '0 '));
     expect(inspect('SELECT version FROM schema_migrations')).toEqual([1]);
   }, 60_000);
+
+  it('is made by another just before its own turn', () => {
+    const [late, early] = [openDatabase(path()), openDatabase(path())];
+    const prepare = late.prepare.bind(late);
+    let overtaken = false;
+    Object.defineProperty(late, 'prepare', {
+      value: (sql: string) => {
+        // It has read that nothing is there, and is about to claim the version.
+        if (sql.startsWith('INSERT') && !overtaken) {
+          overtaken = true;
+          migrate(early, 0);
+        }
+        return prepare(sql);
+      },
+    });
+    migrate(late, 0);
+    expect(overtaken).toBe(true);
+    late.close();
+    early.close();
+    expect(inspect('SELECT version FROM schema_migrations')).toEqual([1]);
+  });
 
   it('has one server, until that one closes it', async () => {
     const first = openSqliteStore({ path: path() });
