@@ -12,28 +12,28 @@ export interface Attach {
   max_concurrency: number;
 }
 /** link → runner: the WebSocket is open: send your `state`, and no records until `welcome`. */
-export interface Prepare {
+interface Prepare {
   type: 'prepare';
 }
 /** link → runner: the WebSocket is gone: keep everything in the journal. */
-export interface Unlinked {
+interface Unlinked {
   type: 'unlinked';
 }
 /** link → runner: end everything (SIGTERM, grace, SIGKILL), report it, leave. */
-export interface Stop {
+interface Stop {
   type: 'stop';
   grace_ms: number;
 }
 export type LinkToRunner = Attach | Prepare | Unlinked | Stop | ServerFrame;
 
 /** runner → link, the answer to `attach`. */
-export interface Attached {
+interface Attached {
   type: 'attached';
   runner_instance: string;
   pid: number;
 }
 /** runner → link, instead of `attached`: another link is attached, or the channel versions differ; then it closes. */
-export interface AttachRefused {
+interface AttachRefused {
   type: 'attach_refused';
   reason: string;
 }
@@ -47,7 +47,7 @@ export interface State {
   held: Held[];
 }
 /** runner → link: all has ended and been acknowledged (or nobody listened): the runner leaves now. */
-export interface Stopped {
+interface Stopped {
   type: 'stopped';
 }
 export type RunnerToLink = Attached | AttachRefused | State | Stopped | Exclude<AgentFrame, { type: 'hello' }>;

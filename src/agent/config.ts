@@ -30,7 +30,7 @@ export interface AgentConfig {
 }
 
 /** A setting that cannot be used; the message names it. The process exits with code 2. */
-export class AgentConfigError extends Error {
+class AgentConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly exitCode = 2;
 }

@@ -72,7 +72,7 @@ export type ExecutionInput =
   | { type: 'agent_lost'; reason: string }
   | { type: 'machine_removed' };
 
-export type Refusal =
+type Refusal =
   /** Already at an end: nothing changes any more. */
   | 'terminal'
   /** The input is not legal in the present status, or repeats what has happened. */

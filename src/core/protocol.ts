@@ -42,7 +42,7 @@ const strict = { additionalProperties: false } as const;
 const open = {} as const;
 
 /** An execution that the runner has and the server has not yet acknowledged in full. */
-export const HeldSchema = Type.Object(
+const HeldSchema = Type.Object(
   {
     execution_id: ExecutionId,
     /** waiting: taken on, not started; running; ended: only its reports are still here. */
@@ -54,14 +54,14 @@ export const HeldSchema = Type.Object(
 );
 export type Held = Static<typeof HeldSchema>;
 
-export const MachineFactsSchema = Type.Object(
+const MachineFactsSchema = Type.Object(
   { vcpu: Type.Number({ minimum: 0 }), memory_mib: Count, storage_gib: Count },
   open,
 );
 export type MachineFacts = Static<typeof MachineFactsSchema>;
 
 /** agent → server, the first frame of a connection. */
-export const HelloSchema = Type.Object(
+const HelloSchema = Type.Object(
   {
     type: Type.Literal('hello'),
     protocol: Type.Object({ min: Type.Integer({ minimum: 1 }), max: Type.Integer({ minimum: 1 }) }, open),
@@ -81,7 +81,7 @@ export const HelloSchema = Type.Object(
 export type Hello = Static<typeof HelloSchema>;
 
 /** agent → server: whether new work is taken (not while it stops, or its disk is full). */
-export const CapacitySchema = Type.Object(
+const CapacitySchema = Type.Object(
   {
     type: Type.Literal('capacity'),
     accepting: Type.Boolean(),
@@ -92,7 +92,7 @@ export const CapacitySchema = Type.Object(
 export type Capacity = Static<typeof CapacitySchema>;
 
 /** agent → server: how much of a live stdin the runner has taken over, in bytes from its start. */
-export const StdinAckSchema = Type.Object(
+const StdinAckSchema = Type.Object(
   { type: Type.Literal('stdin_ack'), execution_id: ExecutionId, offset: Count, closed: Type.Boolean() },
   open,
 );
@@ -102,7 +102,7 @@ export const AgentFrameSchema = Type.Union([HelloSchema, CapacitySchema, StdinAc
 export type AgentFrame = Static<typeof AgentFrameSchema>;
 
 /** server → agent, the answer to hello. */
-export const WelcomeSchema = Type.Object(
+const WelcomeSchema = Type.Object(
   {
     type: Type.Literal('welcome'),
     protocol: Type.Integer({ minimum: 1 }),
@@ -121,7 +121,7 @@ export const WelcomeSchema = Type.Object(
 export type Welcome = Static<typeof WelcomeSchema>;
 
 /** server → agent: run this. The bytes attached to the frame are its stdin. */
-export const StartSchema = Type.Object(
+const StartSchema = Type.Object(
   {
     type: Type.Literal('start'),
     execution_id: ExecutionId,
@@ -146,35 +146,27 @@ export const StartSchema = Type.Object(
 export type Start = Static<typeof StartSchema>;
 
 /** server → agent: SIGTERM, and SIGKILL to the tree after the grace; repeats are harmless. */
-export const CancelSchema = Type.Object(
-  { type: Type.Literal('cancel'), execution_id: ExecutionId, grace_ms: Count },
-  open,
-);
-export type Cancel = Static<typeof CancelSchema>;
+const CancelSchema = Type.Object({ type: Type.Literal('cancel'), execution_id: ExecutionId, grace_ms: Count }, open);
 
 /** server → agent: send this signal (its name, as `SIGHUP`) to the command's process group, if it runs. */
-export const SignalSchema = Type.Object(
+const SignalSchema = Type.Object(
   { type: Type.Literal('signal'), execution_id: ExecutionId, signal: Type.String({ maxLength: 16 }) },
   open,
 );
-export type Signal = Static<typeof SignalSchema>;
 
 /** server → agent: the attached bytes belong at `offset` of the live stdin; what is there already is skipped. */
-export const StdinSchema = Type.Object(
+const StdinSchema = Type.Object(
   { type: Type.Literal('stdin'), execution_id: ExecutionId, offset: Count, close: Type.Boolean() },
   open,
 );
 export type Stdin = Static<typeof StdinSchema>;
 
 /** server → agent: reports up to these numbers are on disk. */
-export const AckSchema = Type.Object(
-  { type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) },
-  open,
-);
+const AckSchema = Type.Object({ type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) }, open);
 export type Ack = Static<typeof AckSchema>;
 
 /** server → agent: these are over for the server: end what runs, drop what was to be reported. */
-export const ForgetSchema = Type.Object({ type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) }, open);
+const ForgetSchema = Type.Object({ type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) }, open);
 export type Forget = Static<typeof ForgetSchema>;
 
 export const ServerFrameSchema = Type.Union([
@@ -200,7 +192,6 @@ export const EnrolRequestSchema = Type.Object(
 );
 export type EnrolRequest = Static<typeof EnrolRequestSchema>;
 export const EnrolResponseSchema = Type.Object({ machine_id: Type.String() }, open);
-export type EnrolResponse = Static<typeof EnrolResponseSchema>;
 
 /** Where agents enrol (HTTP POST) and where they connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
 export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;

@@ -40,11 +40,6 @@ export interface EndedPayload {
   stderr_truncated: boolean;
 }
 
-/** The payload of `started` (JSON). */
-export interface StartedPayload {
-  pid: number;
-}
-
 /** The payload of `progress` (JSON): bytes produced so far, sent now and then once output is no longer kept. */
 export interface ProgressPayload {
   stdout_bytes: number;

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 
 /** The agent's directory cannot be used as it is; the message says what to do. */
-export class DirectoryError extends Error {
+class DirectoryError extends Error {
   override readonly name = 'DirectoryError';
 }
 

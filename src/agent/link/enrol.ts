@@ -18,7 +18,7 @@ export interface EnrolOptions {
 }
 
 /** The server does not take this token; trying again would not help. */
-export class EnrolRefusedError extends Error {
+class EnrolRefusedError extends Error {
   override readonly name = 'EnrolRefusedError';
 }
 

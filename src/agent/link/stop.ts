@@ -5,7 +5,7 @@ import { attachPatiently } from './runner-process.ts';
 import type { RunnerSocket } from './runner-socket.ts';
 
 /** Between SIGTERM and SIGKILL of the commands. */
-export const STOP_GRACE_MS = 5_000;
+const STOP_GRACE_MS = 5_000;
 /** Grace, the last output and its acknowledgement; a runner that needs longer is killed, and what it ran with it. */
 const STOP_TIMEOUT_MS = 30_000;
 const LINK_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS + 10_000;
