@@ -47,7 +47,3 @@ export class FifoSource {
     return this.#names.pop() ?? '';
   }
 }
-
-export function closeFifo(fifo: Fifo): void {
-  for (const end of [fifo.read, fifo.readBlocking, fifo.write]) closeSync(end);
-}
