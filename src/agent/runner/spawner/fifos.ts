@@ -1,6 +1,6 @@
 /** Named pipes, made ahead of need by mkfifo(1): unlike Node's own pipes (sockets) a command can open them again by path. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, fchownSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs';
+import { constants, fchownSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MADE_AT_ONCE = 32;
