@@ -1,24 +1,21 @@
-/** The file: its modes, its schema, two processes at once, and what is left in it. */
+/** The file: its modes, its schema, several processes at once, and what a crash leaves. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import Sqlite from 'better-sqlite3';
-import { describe, expect, it, vi } from 'vitest';
-import { REPORT_KIND } from '../../../src/core/report.ts';
+import { describe, expect, it } from 'vitest';
 import { openDatabase } from '../../../src/store/sqlite/database.ts';
 import { migrate, SchemaTooNewError } from '../../../src/store/sqlite/migrations.ts';
 import { DatabaseInUseError } from '../../../src/store/sqlite/owner.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
-import type { Store } from '../../../src/store/store.ts';
-import { connectMachine, createExecution, end, report, useDatabasePath } from './place.ts';
+import { connectMachine, createExecution, useDatabasePath } from './place.ts';
 
 const FIXTURE = new URL('./store-process.ts', import.meta.url).pathname;
 
 describe('the database file', () => {
   const path = useDatabasePath();
-  const files = () => ['', '-wal', '-shm'].map((suffix) => path() + suffix).filter((file) => existsSync(file));
   const inspect = <T>(sql: string): T[] => {
     const db = new Sqlite(path(), { readonly: true });
     try {
@@ -136,28 +133,4 @@ describe('the database file', () => {
     expect(inspect('PRAGMA integrity_check')).toEqual(['ok']);
     expect(inspect('PRAGMA foreign_key_check')).toEqual([]);
   }, 60_000);
-
-  it('holds no trace of sealed inputs a moment after the ends', async () => {
-    const store = openSqliteStore({ path: path() });
-    await connectMachine(store);
-    const contents = () => Buffer.concat(files().map((file) => readFileSync(file)));
-    // Of all sizes: many to a page, and many pages to one.
-    const secret = (id: number) => Buffer.from('SECRET-'.repeat(1 + ((id * 997) % (id % 2 === 0 ? 60 : 3000))));
-    const ids = Array.from({ length: 100 }, (_, index) => index);
-    await Promise.all(ids.map((id) => createExecution(store, `e${id}`, { sealedInput: secret(id) })));
-    // More than the log may hold: the secrets are moved into the file in between, as in a longer life.
-    await Promise.all(
-      ids.slice(0, 10).flatMap((id) => Array.from({ length: 32 }, (_, n) => output(store, `e${id}`, n + 1))),
-    );
-    expect(contents().includes('SECRET-')).toBe(true);
-    for (const id of ids.toSorted((a, b) => ((a * 37) % 100) - ((b * 37) % 100)))
-      await end(store, `e${id}`, id < 10 ? 33 : 1);
-    await vi.waitFor(() => expect(contents().includes('SECRET-')).toBe(false), { timeout: 30_000, interval: 200 });
-    await store.close();
-    expect(contents().includes('SECRET-')).toBe(false);
-  }, 60_000);
 });
-
-function output(store: Store, executionId: string, number: number) {
-  return report(store, executionId, number, REPORT_KIND.stdout, Buffer.alloc(60_000));
-}

@@ -1,10 +1,13 @@
-/** `migrate PATH` says that it is ready, waits for the end of its stdin, and makes the database; `burst PATH` writes until it is killed. */
+/**
+ * `migrate PATH` says that it is ready, waits for the end of its stdin, and makes the database; `burst PATH` writes until it is
+ * killed; `crash PATH` wipes secrets and dies before their traces are swept.
+ */
 import { once } from 'node:events';
 import { openDatabase } from '../../../src/store/sqlite/database.ts';
 import { migrate } from '../../../src/store/sqlite/migrations.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { connectMachine, createExecution, report } from './place.ts';
+import { connectMachine, createExecution, end, report } from './place.ts';
 
 const [action, path = ''] = process.argv.slice(2);
 
@@ -14,6 +17,12 @@ if (action === 'migrate') {
   const db = openDatabase(path);
   migrate(db, 0);
   db.close();
+} else if (action === 'crash') {
+  const store = openSqliteStore({ path });
+  await connectMachine(store);
+  await createExecution(store, 'e', { sealedInput: Buffer.from('SECRET-'.repeat(3000)) });
+  await end(store, 'e');
+  process.kill(process.pid, 'SIGKILL');
 } else {
   const store = openSqliteStore({ path });
   await connectMachine(store);
