@@ -181,6 +181,12 @@ function isRunner(pid: number): boolean {
   return processesWith('runner/main').includes(pid);
 }
 
+/** Worlds that are not disposed of yet: where a test was given up, its process takes them along as it exits. */
+const worlds = new Set<World>();
+process.once('exit', () => {
+  for (const { dir } of worlds) for (const pid of processesWith(dir)) process.kill(pid, 'SIGKILL');
+});
+
 /** A server, its agents, and a directory that holds everything of theirs. */
 export class World {
   readonly dir = mkdtempSync(join(tmpdir(), 'execplane-test-'));
@@ -190,6 +196,7 @@ export class World {
   /** A server, and with `machine` an agent that has joined as that. */
   static async start(p: { server?: Settings; agent?: Settings; machine?: string | null } = {}): Promise<World> {
     const world = new World();
+    worlds.add(world);
     try {
       world.#server = await ServerUnderTest.start(world.dir, p.server);
       if (p.machine !== null) await world.join(p.machine ?? 'dm-test', p.agent);
@@ -279,6 +286,7 @@ export class World {
       left.push(commandLine(pid));
       process.kill(pid, 'SIGKILL');
     }
+    worlds.delete(this);
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
     if (left.length > 0) throw new Error(`left running: ${left.join('; ')}`);
   }
