@@ -37,7 +37,19 @@ export interface Deb {
 }
 
 const ARCHITECTURES: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
+const MAINTAINER = 'The Execplane authors <packages@execplane.invalid>';
 const SCRIPTS = ['postinst', 'prerm', 'postrm'];
+
+/** The version as Debian writes it: that of the program, and the revision of its packaging. */
+export function debianVersion(release: Release): string {
+  return `${release.version}-1`;
+}
+
+/** The packaging's changelog; what changed in the program is in the other one. */
+export function debianChangelog(release: Release): string {
+  const date = new Date(release.epoch * 1000).toUTCString().replace('GMT', '+0000');
+  return `execplane (${debianVersion(release)}) unstable; urgency=medium\n\n  * Version ${release.version}: see changelog.gz.\n\n -- ${MAINTAINER}  ${date}\n`;
+}
 
 /** Builds NAME_VERSION_ARCH.deb in `out`; returns its file name. */
 export function buildDeb(deb: Deb, p: { work: string; out: string; release: Release }): string {
@@ -49,12 +61,12 @@ export function buildDeb(deb: Deb, p: { work: string; out: string; release: Rele
   const control = join(tree, 'DEBIAN');
   mkdirSync(control, { recursive: true });
   writeFileSync(join(control, 'md5sums'), md5sums(tree));
-  writeFileSync(join(control, 'control'), controlFile(deb, p.release.version, architecture, tree));
+  writeFileSync(join(control, 'control'), controlFile(deb, debianVersion(p.release), architecture, tree));
   const conffiles = deb.files.filter((file) => file.conffile).map((file) => `${file.to}\n`);
   if (conffiles.length > 0) writeFileSync(join(control, 'conffiles'), conffiles.join(''));
   if (deb.scripts !== undefined) copyScripts(deb.scripts, control);
   normalise(tree, p.release.epoch);
-  const name = `${deb.name}_${p.release.version}_${architecture}.deb`;
+  const name = `${deb.name}_${debianVersion(p.release)}_${architecture}.deb`;
   const build = ['dpkg-deb', '--root-owner-group', '-Zxz', '-z3', '--build', tree, join(p.out, name)];
   execFileSync('env', [`SOURCE_DATE_EPOCH=${p.release.epoch}`, ...build], { stdio: ['ignore', 'ignore', 'inherit'] });
   return name;
@@ -84,7 +96,7 @@ function controlFile(deb: Deb, version: string, architecture: string, tree: stri
     `Package: ${deb.name}`,
     `Version: ${version}`,
     `Architecture: ${architecture}`,
-    'Maintainer: The Execplane authors <execplane@localhost>',
+    `Maintainer: ${MAINTAINER}`,
     `Installed-Size: ${size}`,
     `Depends: ${deb.depends}`,
     ...(deb.recommends === undefined ? [] : [`Recommends: ${deb.recommends}`]),

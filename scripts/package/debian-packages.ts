@@ -5,13 +5,13 @@
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { bashCompletion } from './completion.ts';
-import { buildDeb, type Deb, type DebFile } from './deb.ts';
+import { buildDeb, type Deb, type DebFile, debianChangelog, debianVersion } from './deb.ts';
 import { manPage } from './man-page.ts';
 import type { Release } from './release.ts';
-import { ROLES, type Role } from './tarball.ts';
+import { ROLES, type Role, UNIT_PROGRAMS } from './tarball.ts';
 
 const LONG =
-  'Execplane runs commands on machines over HTTP: a control plane keeps executions and\ntheir output, an agent on each machine dials out to it and runs them.';
+  'Execplane runs commands on machines over HTTP: a control plane keeps\nexecutions and their output, an agent on each machine dials out to it and\nruns them.';
 
 interface Sources {
   root: string;
@@ -33,11 +33,11 @@ function programPackage({ root, program, work, release }: Sources): Deb {
   return {
     name: 'execplane',
     summary: 'run commands on machines over HTTP (program and CLI)',
-    description: `${LONG}\n.\nThis package holds the program with the Node runtime that it was tested with. To run it as\na service, install execplane-server or execplane-agent as well.`,
+    description: `${LONG}\n.\nThis package holds the program with the Node runtime that it was tested\nwith. To run it as a service, install execplane-server or execplane-agent\nas well.`,
     depends: 'libc6 (>= 2.28), libstdc++6 (>= 6), libgcc-s1',
     folders: [{ from: program, to: 'usr/lib/execplane' }],
     files: [
-      ...documents(root, 'execplane'),
+      ...documents(root, 'execplane', release),
       { source: { text: manPage(root, release) }, to: '/usr/share/man/man1/execplane.1.gz', mode: 0o644, gzip: true },
       {
         source: { text: bashCompletion(program) },
@@ -54,12 +54,12 @@ function rolePackage({ root, release }: Sources, role: Role): Deb {
   return {
     name,
     summary: `run commands on machines over HTTP (${what})`,
-    description: `${LONG}\n.\nThis package holds the systemd unit, the settings and the user of the ${role}.`,
-    depends: `execplane (= ${release.version}), adduser, init-system-helpers (>= 1.52)`,
+    description: `${LONG}\n.\nThis package holds the systemd unit, the settings and the user of the\n${role}.`,
+    depends: `execplane (= ${debianVersion(release)}), adduser, init-system-helpers (>= 1.52)`,
     recommends: 'systemd (>= 252)',
     scripts: join(root, 'deploy/debian', name),
     files: [
-      ...documents(root, name),
+      ...documents(root, name, release),
       {
         source: { path: join(root, `deploy/systemd/${name}.service`) },
         to: `/lib/systemd/system/${name}.service`,
@@ -71,23 +71,27 @@ function rolePackage({ root, release }: Sources, role: Role): Deb {
         mode: 0o640,
         conffile: true,
       },
-      ...(role === 'agent' ? [agentStop(root)] : []),
+      ...UNIT_PROGRAMS[role].map((program) => unitProgram(root, program)),
     ],
   };
 }
 
-function agentStop(root: string): DebFile {
-  return {
-    source: { path: join(root, 'deploy/systemd/agent-stop') },
-    to: '/usr/lib/execplane/systemd/agent-stop',
-    mode: 0o755,
-  };
+function unitProgram(root: string, program: string): DebFile {
+  const source = { path: join(root, 'deploy/systemd', program) };
+  return { source, to: `/usr/lib/execplane/systemd/${program}`, mode: program.endsWith('.js') ? 0o644 : 0o755 };
 }
 
-function documents(root: string, name: string): DebFile[] {
-  const folder = `/usr/share/doc/${name}`;
+function documents(root: string, name: string, release: Release): DebFile[] {
+  const file = (to: string, source: DebFile['source'], gzip?: true): DebFile => ({
+    source,
+    to: `/usr/share/${to}`,
+    mode: 0o644,
+    ...(gzip && { gzip }),
+  });
   return [
-    { source: { path: join(root, 'deploy/debian/copyright') }, to: `${folder}/copyright`, mode: 0o644 },
-    { source: { path: join(root, 'CHANGELOG.md') }, to: `${folder}/changelog.gz`, mode: 0o644, gzip: true },
+    file(`doc/${name}/copyright`, { path: join(root, 'deploy/debian/copyright') }),
+    file(`doc/${name}/changelog.gz`, { path: join(root, 'CHANGELOG.md') }, true),
+    file(`doc/${name}/changelog.Debian.gz`, { text: debianChangelog(release) }, true),
+    file(`lintian/overrides/${name}`, { path: join(root, 'deploy/debian', name, 'lintian-overrides') }),
   ];
 }

@@ -9,7 +9,7 @@ interface LockEntry {
 
 /** Only read when better-sqlite3 is compiled on the spot. */
 const BUILD_ONLY = new Set(['node_modules/node-addon-api']);
-const DEVELOPMENT_FOLDERS = new Set(['test', 'tests', 'docs', 'benchmark', 'benchmarks', 'examples', '.github']);
+const DEVELOPMENT_FOLDERS = new Set(['test', 'tests', 'integration', 'docs', 'benchmark', 'benchmarks', 'examples']);
 const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml)$/;
 
 /** Copies them from `root`/node_modules to `to`/node_modules. */
@@ -33,5 +33,6 @@ function isWanted(path: string, file: string): boolean {
     if (top === 'src' || top === 'deps') return false;
     if (top === 'prebuilds' && second !== undefined) return second === `${process.platform}-${process.arch}.node`;
   }
+  if (basename(file).startsWith('.')) return false;
   return /^licen[cs]e/i.test(basename(file)) || !DEVELOPMENT_FILE.test(file);
 }

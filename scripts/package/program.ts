@@ -1,6 +1,6 @@
 /** The program as it is installed: the same tree in the packages, the tarballs and the container image. */
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { copyProductionModules } from './production-modules.ts';
 import { readManifest } from './release.ts';
 
@@ -36,13 +36,11 @@ function copySpawner(root: string, to: string): void {
   chmodSync(join(to, spawner), 0o755);
 }
 
-/** The pinned Node is a development dependency; the package of its platform holds the binary and the licence. */
+/** The pinned Node is a development dependency, whose package has the binary but not the licence. */
 function copyNode(root: string, to: string): void {
-  const folder = join('node_modules', `node-${process.platform}-${process.arch}`);
-  const places = [join(root, 'node_modules/node', folder), join(root, folder)];
-  const found = places.find((place) => existsSync(join(place, 'bin/node')));
-  if (found === undefined) throw new Error(`${basename(folder)} is missing: run "npm install" first.`);
-  cpSync(join(found, 'bin/node'), join(to, 'bin/node'));
+  const binary = join(root, 'node_modules/node/bin/node');
+  if (!existsSync(binary)) throw new Error('node_modules/node is missing: run "npm install" first.');
+  cpSync(binary, join(to, 'bin/node'));
   chmodSync(join(to, 'bin/node'), 0o755);
-  cpSync(join(found, 'LICENSE'), join(to, 'bin/LICENSE.node'));
+  cpSync(join(root, 'deploy/node/LICENSE'), join(to, 'bin/LICENSE.node'));
 }

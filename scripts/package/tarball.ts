@@ -8,6 +8,9 @@ import type { Release } from './release.ts';
 export const ROLES = ['server', 'agent'] as const;
 export type Role = (typeof ROLES)[number];
 
+/** What the unit of each calls besides the program itself, in deploy/systemd. */
+export const UNIT_PROGRAMS: Record<Role, readonly string[]> = { server: ['server-ready.js'], agent: ['agent-stop'] };
+
 /** Makes execplane-ROLE-VERSION-linux-ARCH.tar.gz in `out`: the program, its unit, its settings, man page and completion. */
 export function makeTarball(p: {
   root: string;
@@ -27,7 +30,7 @@ export function makeTarball(p: {
   share(`deploy/debian/${p.role}.env`, `${p.role}.env`);
   writeFileSync(join(tree, 'share/execplane.1'), manPage(p.root, p.release));
   writeFileSync(join(tree, 'share/execplane.bash'), bashCompletion(p.program));
-  if (p.role === 'agent') share('deploy/systemd/agent-stop', 'agent-stop');
+  for (const program of UNIT_PROGRAMS[p.role]) share(`deploy/systemd/${program}`, program);
   const times = ['--sort=name', `--mtime=@${p.release.epoch}`, '--owner=0', '--group=0', '--numeric-owner'];
   execFileSync('tar', [...times, '--use-compress-program=gzip -n', '-cf', join(p.out, file), '-C', p.work, name]);
   return file;

@@ -16,6 +16,7 @@ in_folder() { docker-compose --project-name xpfolder --file deploy/compose/agent
 
 cleanup() {
   status=$?
+  exec 3<&-
   [ "$status" = 0 ] || compose logs --tail 40 2>/dev/null || true
   for project in in_folder tls compose; do $project down --volumes --timeout 10 >/dev/null 2>&1 || true; done
   stop_engine
@@ -100,7 +101,10 @@ in_folder build --quiet
 in_folder up --detach
 execution=$(run dm-folder '{"command": ["sh", "-c", "echo made > made"], "cwd": "/workspace"}')
 check 'behind Caddy with TLS, an agent writes to its mounted folder' "$(field .status <<<"$execution") $(cat "$work/folder/made") $(stat -c %u "$work/folder/made")" 'succeeded made 1234'
-id=$(api POST /v1/machines/dm-folder/executions '{"command": ["sh", "-c", "echo one; sleep 3; echo two"]}' | field .execution_id)
-first=$(curl --silent --no-buffer --cacert "$ca" --header "authorization: Bearer $key" "$url/v1/machines/dm-folder/executions/$id/output/stdout?follow=true" | head -1 || true)
+id=$(api POST /v1/machines/dm-folder/executions '{"command": ["sh", "-c", "echo one; exec sleep 600"]}' | field .execution_id)
+exec 3< <(curl --silent --no-buffer --cacert "$ca" --header "authorization: Bearer $key" "$url/v1/machines/dm-folder/executions/$id/output/stdout?follow=true")
+read -r first <&3
 check 'output that is followed comes through Caddy as it is printed' "$first $(api GET "/v1/machines/dm-folder/executions/$id" | field .status)" 'one running'
+api DELETE "/v1/machines/dm-folder/executions/$id" >/dev/null
+check 'until its end' "$(cat <&3)" ''
 printf 'all passed\n'

@@ -21,5 +21,6 @@ start_engine() {
 
 stop_engine() {
   kill "$engine_pid" 2>/dev/null && wait "$engine_pid" || true
+  umount "$engine/exec/netns/default" 2>/dev/null || true
   ip link delete xpdeploy0 || true
 }

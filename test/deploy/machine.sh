@@ -8,27 +8,38 @@ make_root() {
     bookworm "$1" >/dev/null
 }
 
-make_bridge() {
-  ip link add name xpdeploy1 type bridge
-  ip addr add 10.215.0.1/24 dev xpdeploy1
-  ip link set xpdeploy1 up
+# A cable between two machines, xpdeploy1 at one end and xpdeploy2 at the other: no bridge, whose packets a firewall of this
+# machine would judge.
+make_cable() {
+  ip link add xpdeploy1 type veth peer name xpdeploy2
 }
 
-# boot ROOT DIR NAME ADDRESS: starts the machine; its file system is at DIR/fs.
+# boot ROOT DIR NAME INTERFACE ADDRESS: starts the machine with that end of the cable; its file system is at DIR/fs.
 boot() {
-  local root=$1 dir=$2 name=$3 address=$4
+  local root=$1 dir=$2 name=$3 interface=$4 address=$5
   mkdir -p "$dir/upper" "$dir/work" "$dir/fs"
   mount -t overlay overlay -o "lowerdir=$root,upperdir=$dir/upper,workdir=$dir/work" "$dir/fs"
   : >"$dir/fs/etc/machine-id"
   echo "$name" >"$dir/fs/etc/hostname"
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --directory="$dir/fs" --machine="$name" --register=no --keep-unit \
-    --network-bridge=xpdeploy1 --boot >"$dir/console" 2>&1 </dev/null &
+    --private-network --boot >"$dir/console" 2>&1 </dev/null &
   echo $! >"$dir/nspawn"
-  until leader=$(ps -o pid= --ppid "$(cat "$dir/nspawn")" | tr -d ' ') && [ -n "$leader" ]; do sleep 0.1; done
-  echo "$leader" >"$dir/leader"
+  # Its first child is a helper of nspawn's that goes again; the machine is the one that is called systemd.
+  within 60 eval 'ps -o pid=,comm= --ppid "$(cat "$dir/nspawn")" | awk "\$2 == \"systemd\" { print \$1 }" >"$dir/leader" && [ -s "$dir/leader" ]'
   # `degraded` is as good: what the test needs is checked by the test.
-  until state=$(on "$dir" systemctl is-system-running 2>/dev/null) || [ "$state" = degraded ]; do sleep 0.3; done
-  on "$dir" sh -c "ip link set lo up; ip addr add $address/24 dev host0; ip link set host0 up"
+  within 120 eval 'on "$dir" systemctl is-system-running 2>/dev/null | grep -qE "running|degraded"'
+  ip link set "$interface" netns "$(cat "$dir/leader")"
+  on "$dir" sh -c "ip link set lo up; ip addr add $address/24 dev $interface; ip link set $interface up"
+}
+
+# within SECONDS COMMAND…: repeats it until it succeeds; fails when the time is over.
+within() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    if [ "$SECONDS" -ge "$deadline" ]; then echo "not in time: $*"; return 1; fi
+    sleep 0.2
+  done
 }
 
 # on DIR COMMAND…: runs it on the machine as root.
@@ -39,11 +50,11 @@ on() {
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
 }
 
-# SIGRTMIN+4 asks systemd for a power-off.
+# nspawn hands SIGTERM on as the wish for an orderly power-off.
 power_off() {
   local dir=$1
   [ -e "$dir/nspawn" ] || return 0
-  kill -s RTMIN+4 "$(cat "$dir/leader")" 2>/dev/null || true
+  kill "$(cat "$dir/nspawn")" 2>/dev/null || true
   wait "$(cat "$dir/nspawn")" 2>/dev/null || true
   umount "$dir/fs" || true
 }

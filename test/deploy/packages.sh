@@ -20,7 +20,8 @@ cleanup() {
   fi
   power_off "$machine"
   power_off "$server"
-  ip link delete xpdeploy1 || true
+  # Back with this machine once both are off, or gone with them.
+  ip link delete xpdeploy1 2>/dev/null || true
   rm -rf --one-file-system "$work"
   exit "$status"
 }
@@ -50,12 +51,13 @@ start() {
     https://execplane.example.com:7411/v1/machines/dm-web-1/executions | field .execution_id
 }
 state() { cli executions show dm-web-1 "$1" --json; }
-until_status() { until [ "$(state "$1" | field .status)" = "$2" ]; do sleep 0.3; done; }
+has_status() { [ "$(state "$1" | field .status)" = "$2" ]; }
+until_status() { within 120 has_status "$1" "$2"; }
 
 make_root "$root"
-make_bridge
-boot "$root" "$server" xpserver 10.215.0.2
-boot "$root" "$machine" xpmachine 10.215.0.3
+make_cable
+boot "$root" "$server" xpserver xpdeploy1 10.215.0.2
+boot "$root" "$machine" xpmachine xpdeploy2 10.215.0.3
 
 # What the page takes for granted: a name, a certificate for it, the packages.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=Test CA' -keyout "$work/ca.key" -out "$work/ca.pem" 2>/dev/null
@@ -76,7 +78,7 @@ follow 'the machine' "$machine"
 check 'a command runs on the machine, as its own user' "$(cli exec dm-web-1 -- sh -c 'id -un; pwd')" $'execplane-agent\n/var/lib/execplane-agent'
 check 'the token is gone from the machine' "$(ls -A "$machine/fs/etc/credstore")" ''
 check 'neither process has it in its arguments or environment' \
-  "$(on "$machine" sh -c 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep -c xpj_ || true')" 0
+  "$(on "$machine" sh -c 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | grep -c "xpj[_]" || true')" 0
 
 count='i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.1; done'
 counting=$(start sh -c "$count")
@@ -106,9 +108,9 @@ on "$machine" sh -c 'man -P cat execplane >/dev/null && test -s /usr/share/bash-
 printf 'ok   man page and completion\n'
 
 follow 'the machine, to remove it' "$machine"
-on "$server" sh -c 'apt-get purge --yes execplane-server execplane >/dev/null 2>&1'
+follow 'the server, to remove it' "$server"
 for place in "$server" "$machine"; do
-  left=$(on "$place" sh -c 'find / -xdev \( -path /root -o -path /proc -o -path /sys -o -path /var/log -o -path /var/cache \) -prune -o -name "*execplane*" -print; getent passwd | grep execplane; getent group | grep execplane; pgrep -f /usr/lib/execplane; true')
+  left=$(on "$place" sh -c 'find / -xdev \( -path /root -o -path /proc -o -path /sys -o -path /var/log -o -path /var/cache \) -prune -o -name "*execplane*" -print; getent passwd | grep execplane; getent group | grep execplane; pgrep -f "[/]usr/lib/execplane"; true')
   check "nothing is left on $(cat "$place/fs/etc/hostname")" "$left" ''
 done
 printf 'all passed\n'

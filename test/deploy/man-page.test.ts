@@ -1,0 +1,24 @@
+/** execplane(1) names every command and every setting that the program has. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { manPage } from '../../scripts/package/man-page.ts';
+import { AGENT_SETTINGS } from '../../src/agent/config.ts';
+import { COMMAND_NAMES } from '../../src/cli/program.ts';
+import { SERVER_SETTINGS } from '../../src/server/config.ts';
+
+const page = manPage(join(import.meta.dirname, '../..'), { version: '1.2.3', description: '', arch: 'x64', epoch: 0 });
+
+test('every command', () => {
+  const told = [...page.matchAll(/^\.TP\n\.B ([a-z]+)\n/gm)].map((match) => match[1]);
+  expect(told.sort()).toEqual([...COMMAND_NAMES].sort());
+});
+
+test('every setting, with its flag where the man page explains flags', () => {
+  const told = [...page.matchAll(/^\.TP\n\.B (EXECPLANE_\w+)\n/gm)].map((match) => match[1]);
+  expect(told).toEqual([...SERVER_SETTINGS, ...AGENT_SETTINGS].map(({ variable }) => variable));
+});
+
+test('nothing is left to fill in', () => {
+  expect(page).not.toMatch(/@[A-Z_]+@/);
+  expect(page).toContain('"execplane 1.2.3"');
+});

@@ -1,0 +1,47 @@
+/** What is installed runs by itself: the staged program has every module that it needs, and nothing of development. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { stageProgram } from '../../scripts/package/program.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const folder = mkdtempSync(join(tmpdir(), 'execplane-program-'));
+const program = join(folder, 'program');
+
+beforeAll(() => stageProgram({ root: ROOT, to: program, withNode: false }));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.each(['server', 'agent', 'up', 'exec', 'machines'])('execplane %s loads', (command) => {
+  const said = execFileSync(process.execPath, [join(program, 'dist/cli/main.js'), command, '--help'], {
+    encoding: 'utf8',
+  });
+  expect(said).toContain(`Usage: execplane ${command}`);
+});
+
+test('the database loads its native part', () => {
+  const open = "new (require('better-sqlite3'))(':memory:').prepare('SELECT 1').get()";
+  execFileSync(process.execPath, ['-e', open], { cwd: program });
+});
+
+test('the spawner is there, and what is for other platforms is not', () => {
+  expect(existsSync(join(program, `native/prebuilt/${process.platform}-${process.arch}/execplane-spawner`))).toBe(true);
+  const files = execFileSync(
+    'find',
+    [program, '-name', '*darwin*', '-o', '-name', '*.d.ts', '-o', '-name', 'typescript'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  expect(files).toBe('');
+});
+
+test('it says the version of package.json', () => {
+  const version = execFileSync('sh', [join(program, 'bin/execplane'), '--version'], {
+    encoding: 'utf8',
+    env: { PATH: `${join(process.execPath, '..')}:/usr/bin:/bin` },
+  });
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  expect(version.trim()).toBe(manifest.version);
+});

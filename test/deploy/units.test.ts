@@ -1,0 +1,50 @@
+/** The systemd units, as systemd itself judges them: they are valid, and the server is as well locked up as the docs say. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const UNITS = join(ROOT, 'deploy/systemd');
+const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+const made: string[] = [];
+afterEach(() => {
+  for (const folder of made.splice(0)) rmSync(folder, { recursive: true });
+});
+
+describe.runIf(hasSystemd)('systemd-analyze', () => {
+  test.each(['server', 'agent'])('verifies execplane-%s.service without a word', (role) => {
+    const unit = join(machineWithPrograms(), `execplane-${role}.service`);
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', unit], { encoding: 'utf8' });
+    expect(stderr.split('\n').filter((line) => line.includes('execplane'))).toEqual([]);
+    expect(status).toBe(0);
+  });
+
+  test('finds the server under 2.0 exposed, and the docs say how much', () => {
+    const unit = join(UNITS, 'execplane-server.service');
+    const said = execFileSync('systemd-analyze', ['security', '--offline=true', unit], { encoding: 'utf8' });
+    const level = /Overall exposure level for execplane-server.service: (\S+)/.exec(said)?.[1] ?? '';
+    expect(Number(level)).toBeLessThan(2);
+    expect(readFileSync(join(ROOT, 'docs/operate.md'), 'utf8')).toContain(`an exposure level of **${level}**`);
+  });
+});
+
+/** The units, with programs that exist in place of the ones that the package installs. */
+function machineWithPrograms(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'execplane-units-'));
+  made.push(folder);
+  const bin = join(folder, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'execplane'), '#!/bin/sh\n', { mode: 0o755 });
+  cpSync(join(UNITS, 'agent-stop'), join(bin, 'agent-stop'));
+  for (const role of ['server', 'agent']) {
+    const unit = readFileSync(join(UNITS, `execplane-${role}.service`), 'utf8')
+      .replaceAll('/usr/bin/execplane', join(bin, 'execplane'))
+      .replaceAll('/usr/lib/execplane/bin/node', process.execPath)
+      .replaceAll('/usr/lib/execplane/systemd/agent-stop', join(bin, 'agent-stop'));
+    writeFileSync(join(folder, `execplane-${role}.service`), unit);
+  }
+  return folder;
+}
