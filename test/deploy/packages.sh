@@ -32,12 +32,12 @@ check() {
   [ "$2" = "$3" ] || { printf 'FAIL %s: %s, not %s\n' "$1" "$2" "$3"; return 1; }
   printf 'ok   %s\n' "$1"
 }
-# The commands of docs/install.md that are marked for this place.
-commands() { awk -v mark="<!-- run on $1 -->" '$0 == mark { on = 1; next } on && /^```sh/ { body = 1; next } /^```/ { on = body = 0 } body' docs/install.md; }
+# The commands of the docs that are marked for this place.
+commands() { awk -v mark="<!-- run on $1 -->" '$0 == mark { on = 1; next } on && /^```sh/ { body = 1; next } /^```/ { on = body = 0 } body' docs/install.md docs/operate.md; }
 # follow PLACE DIR: runs them as a person at a root shell would. One thing differs: no public authority signed this certificate.
 follow() {
   commands "$1" | sed 's| < join-token| --ca-file /etc/ssl/test-ca.pem < join-token|' >"$2/fs/root/commands"
-  [ -s "$2/fs/root/commands" ] || { printf 'FAIL docs/install.md has nothing to run on %s\n' "$1"; return 1; }
+  [ -s "$2/fs/root/commands" ] || { printf 'FAIL the docs have nothing to run on %s\n' "$1"; return 1; }
   on "$2" env EXECPLANE_CA_FILE=/etc/ssl/test-ca.pem sh -euxc 'cd /root/packages && . /root/commands'
 }
 cli() { on "$server" env EXECPLANE_CA_FILE=/etc/ssl/test-ca.pem execplane "$@"; }
@@ -101,6 +101,11 @@ check 'and nothing of it is left' "$(on "$machine" pgrep -u execplane-agent -c |
 on "$machine" sh -c 'sh /root/packages/install-agent.sh </dev/null'
 check 'the installer again: the same machine' "$(cli machines ls --json | field '.items?.length ?? 1')" 1
 check 'and it works' "$(cli exec dm-web-1 -- echo again)" again
+
+follow 'the machine, as root' "$machine"
+check 'as root: it runs as root, in its home' "$(cli exec dm-web-1 -- sh -c 'id -un; pwd')" $'root\n/root'
+follow 'the machine, as its own user again' "$machine"
+check 'and as its own user again' "$(cli exec dm-web-1 -- id -un)" execplane-agent
 
 before=$(on "$machine" sh -c 'execplane --version')
 printf 'ok   version %s\n' "$before"

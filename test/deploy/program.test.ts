@@ -29,7 +29,7 @@ test('the spawner is there, and what is for other platforms is not', () => {
   expect(existsSync(join(program, `native/prebuilt/${process.platform}-${process.arch}/execplane-spawner`))).toBe(true);
   const files = execFileSync(
     'find',
-    [program, '-name', '*darwin*', '-o', '-name', '*.d.ts', '-o', '-name', 'typescript'],
+    [program, '-name', '*darwin*.node', '-o', '-name', '*.d.ts', '-o', '-name', 'typescript'],
     {
       encoding: 'utf8',
     },
