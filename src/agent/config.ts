@@ -1,5 +1,5 @@
 /** The agent's settings: one table, and the only place of the agent that reads the environment. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 
@@ -12,6 +12,15 @@ export interface AgentSetting {
   description: string;
 }
 
+/** For an https server; all PEM. */
+export interface AgentTls {
+  /** Where it is set, it alone is trusted. */
+  ca?: string;
+  /** What this agent shows of itself, where the server asks for it; one needs the other. */
+  cert?: string;
+  key?: string;
+}
+
 export interface AgentConfig {
   /** Base URL of the server, http or https. */
   url: URL;
@@ -22,8 +31,7 @@ export interface AgentConfig {
   joinTokenFile?: string;
   machineId?: string;
   maxConcurrency: number;
-  /** PEM; where it is set, it alone is trusted. */
-  ca?: string;
+  tls: AgentTls;
   logLevel: string;
   /** What the runner gets as its environment: no setting with a secret in it. */
   runnerEnv: Record<string, string>;
@@ -38,6 +46,8 @@ class AgentConfigError extends Error {
 type Environment = Readonly<Partial<Record<string, string>>>;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+/** Keys of certificates are often read through a group, and never written to by it. */
+const OTHERS_THAN_READING_GROUP = 0o037;
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 const TABLE = {
@@ -48,6 +58,8 @@ const TABLE = {
   machineId: ['Ask for this machine id when enrolling.'],
   maxConcurrency: ['Commands that may run at once.', '64'],
   caFile: ['PEM file of the certificate authority behind an https server.'],
+  tlsCert: ['PEM file with a client certificate, for a server that asks agents for one.'],
+  tlsKey: ['PEM file with its private key.'],
   insecure: ['true: allow plain http to another host.', 'false'],
   logLevel: ['Lines below this level are not logged.', 'info'],
 } as const satisfies Record<string, readonly [description: string, fallback?: string]>;
@@ -68,7 +80,6 @@ export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map
 export function readAgentConfig(flags: Environment = {}, env: Environment = process.env): AgentConfig {
   const source = new Source(flags, env);
   const machineId = source.checked('machineId', isMachineId, 'must look like dm-web-1: lower case, digits, dashes');
-  const ca = readCa(source);
   return {
     url: readUrl(source),
     dir: resolve(source.text('agentDir') ?? ''),
@@ -76,10 +87,10 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
     logLevel:
       source.checked('logLevel', (level) => LOG_LEVELS.includes(level), `must be one of ${LOG_LEVELS.join(', ')}`) ??
       '',
+    tls: readTls(source),
     runnerEnv: runnerEnvironment(env),
     ...readToken(source, env['CREDENTIALS_DIRECTORY']),
     ...(machineId === undefined ? {} : { machineId }),
-    ...(ca === undefined ? {} : { ca }),
   };
 }
 
@@ -130,13 +141,29 @@ function readUrl(source: Source): URL {
   return url;
 }
 
-function readCa(source: Source): string | undefined {
-  const file = source.text('caFile');
+function readTls(source: Source): AgentTls {
+  const ca = readPem(source, 'caFile');
+  const cert = readPem(source, 'tlsCert');
+  const key = readPem(source, 'tlsKey');
+  if ((cert === undefined) !== (key === undefined)) {
+    throw source.wrong(cert === undefined ? 'tlsKey' : 'tlsCert', 'the certificate and its key: one needs the other');
+  }
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  };
+}
+
+function readPem(source: Source, property: 'caFile' | 'tlsCert' | 'tlsKey'): string | undefined {
+  const file = source.text(property);
   if (file === undefined) return undefined;
   try {
+    if (property === 'tlsKey' && (statSync(file).mode & OTHERS_THAN_READING_GROUP) !== 0) {
+      throw new Error(`${file} is open to other users: close it with "chmod 0600 ${file}"`);
+    }
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw source.wrong('caFile', (cause as Error).message, cause);
+    throw source.wrong(property, (cause as Error).message, cause);
   }
 }
 

@@ -5,6 +5,7 @@ import { type Access, authenticate, authorise } from './auth.ts';
 import type { Edge } from './edge.ts';
 import { notFound } from './problem.ts';
 import { createRateLimiter } from './rate-limit.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 /** Refusals of admin routes that are written to the audit trail each second; a flood would only hide them. */
 const AUDITED_REFUSALS_PER_SECOND = 10;
@@ -24,8 +25,7 @@ export function accessHook(edge: Edge) {
 
   return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
     reply.header('x-request-id', request.id);
-    reply.header('cache-control', 'no-store');
-    reply.header('x-content-type-options', 'nosniff');
+    reply.headers(SECURITY_HEADERS);
     const access = accessOf(request);
     if (access === 'public') {
       done(request.is404 ? notFound() : undefined);

@@ -19,6 +19,7 @@ import { createRequestIds } from './request-ids.ts';
 import { registerRoutes } from './routes/routes.ts';
 import { validatorCompiler } from './schemas/validation.ts';
 import type { ServerKeys } from './seal.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 import { watchSilentConnections } from './silent-connections.ts';
 
 export interface AppDeps {
@@ -55,12 +56,12 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     frameworkErrors: (error, request: FastifyRequest, reply: FastifyReply) => {
-      reply.header('x-request-id', request.id);
+      reply.header('x-request-id', request.id).headers(SECURITY_HEADERS);
       answerError(error, request, reply);
     },
     clientErrorHandler: (error, socket) => answerClientError(error, socket, nextRequestId),
   });
-  useJsonBodies(app);
+  useJsonBodies(app, config.maxJsonDepth);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(answerError);

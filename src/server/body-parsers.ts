@@ -8,11 +8,11 @@ import { locationOf } from './schemas/field-errors.ts';
 type Done = (error: Error | null, body?: unknown) => void;
 
 /** Replaces the framework's parsers. An empty body is no body, whatever media type it claims (clients say so on DELETE). */
-export function useJsonBodies(app: App): void {
+export function useJsonBodies(app: App, maxDepth: number): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) => {
     try {
-      done(null, body.length === 0 ? undefined : parseJson(body));
+      done(null, body.length === 0 ? undefined : parseJson(body, maxDepth));
     } catch (error) {
       done(error as Error);
     }
@@ -41,11 +41,12 @@ function isEmpty(request: FastifyRequest): boolean {
 }
 
 /** The parser's own message is never passed on: it quotes the body, and bodies hold secrets. */
-function parseJson(body: Buffer): unknown {
+function parseJson(body: Buffer, maxDepth: number): unknown {
   if (!isUtf8(body)) throw new Problem(400, 'The body is not UTF-8.');
   const text = body.toString('utf8');
   const parsed = tryParse(text);
   if (parsed === undefined) throw new Problem(400, 'The body is not JSON.');
+  if (depthOf(parsed.value, maxDepth) > maxDepth) throw new Problem(400, 'The body is nested too deep.');
   // In valid UTF-8 a lone surrogate can only come from an escape.
   if (/\\u[dD][89a-fA-F]/.test(text)) refuseLoneSurrogates(parsed.value);
   return parsed.value;
@@ -57,6 +58,19 @@ function tryParse(text: string): { value: unknown } | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** How deep arrays and objects nest; what is past `most` is not looked at. Level by level, so that no depth exhausts the stack. */
+function depthOf(value: unknown, most: number): number {
+  let depth = 0;
+  for (let level = [value].filter(isNested); level.length > 0 && depth <= most; depth += 1) {
+    level = level.flatMap((nested) => Object.values(nested).filter(isNested));
+  }
+  return depth;
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** A lone surrogate has no UTF-8 form: a command would silently get another argument than the one asked for. */

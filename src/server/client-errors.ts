@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { retryHeaders } from './error-replies.ts';
 import { isRetryableStatus, Problem, problemBody } from './problem.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
@@ -27,6 +28,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
   const body = problemBody(problem, requestId);
   const text = JSON.stringify(body);
   const headers = {
+    ...SECURITY_HEADERS,
     'content-type': 'application/problem+json',
     'content-length': String(Buffer.byteLength(text)),
     connection: 'close',

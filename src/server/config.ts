@@ -18,11 +18,27 @@ const ServerConfigSchema = Type.Object({
   maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
   maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
   maxHeaderBytes: Count('Largest request head, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
+  maxJsonDepth: Count('How deep arrays and objects of a body may nest.', 32, { minimum: 2, maximum: 1000 }),
+  maxArgs: Count('Elements of a command.', 262_144, { minimum: 1, maximum: 1_000_000 }),
+  maxArgsBytes: Count('Bytes of a command, each element with its terminator; Linux takes 6 MiB.', 8_388_608, {
+    minimum: 1024,
+  }),
+  maxEnv: Count('Environment variables of an execution.', 10_000),
+  maxEnvBytes: Count('Bytes of its environment, names and values each with a terminator.', 8_388_608),
+  headersTimeoutMs: Count('The head of a request must be here within this time, in ms.', 15_000, {
+    minimum: 100,
+    maximum: 600_000,
+  }),
+  requestTimeoutMs: Count('The whole request must be here within this time, in ms.', 300_000, {
+    minimum: 100,
+    maximum: 86_400_000,
+  }),
   queueTtlMs: Count('How long an execution may wait for its start, in ms.', 3_600_000, {
     minimum: 1,
     maximum: 315_360_000_000,
   }),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
+  maxQueue: Count('Executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
     'How long an agent may be away before its running commands end as agent_lost, in ms.',
     900_000,
@@ -33,9 +49,17 @@ const ServerConfigSchema = Type.Object({
   retentionDays: Count('Days for which finished executions are kept; 0: for ever.', 30, { maximum: 36_500 }),
   maxCreatesPerSecond: Count('Executions that one API key may create each second; 0: no limit.', 0),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
+  maxFrameBytes: Count('Largest message of an agent, in bytes.', 16_777_216, {
+    minimum: 1_048_576,
+    maximum: 268_435_456,
+  }),
+  maxFramesPerSecond: Count('Control frames of one agent a second; twice as many at once.', 1000, { minimum: 10 }),
   shutdownMs: Count('How long a stopping server finishes what is in hand, in ms.', 10_000, { maximum: 600_000 }),
   tlsCert: Type.Optional(Text('PEM file with the certificate chain; with it the server speaks HTTPS.')),
   tlsKey: Type.Optional(Text('PEM file with the private key of the certificate.')),
+  agentCa: Type.Optional(
+    Text('PEM file with the certificate authority of agents; with it they are let in only with a certificate of it.'),
+  ),
   trustProxy: Type.Boolean({
     default: false,
     description: 'Take the address of a client from X-Forwarded-For (behind a proxy of yours only).',
@@ -101,6 +125,11 @@ export function readServerConfig(
   const complete = config as ServerConfig;
   if ((complete.tlsCert === undefined) !== (complete.tlsKey === undefined)) {
     throw new ConfigError('EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY: one needs the other');
+  }
+  if (complete.agentCa !== undefined && complete.tlsCert === undefined) {
+    throw new ConfigError(
+      'EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT, for the server itself checks the certificates',
+    );
   }
   return complete;
 }

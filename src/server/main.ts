@@ -12,6 +12,7 @@ import type { App } from './edge.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { readCertificate } from './http-server.ts';
 import { createLogger } from './logging.ts';
+import { preparePrivateDirectory } from './private-paths.ts';
 import { executionWire } from './schemas/wire.ts';
 import { loadServerKeys } from './seal.ts';
 import { packageVersion } from './version.ts';
@@ -38,6 +39,7 @@ export async function startServer(
   config: ServerConfig,
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
+  preparePrivateDirectory(config.dataDir);
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir);
   const version = packageVersion();
@@ -45,7 +47,7 @@ export async function startServer(
   const webhooks = buildWebhooks(store, logger, config, version);
   const control = buildControlPlane(
     { store, sealer: serverKeys.sealer, logger, callbackDue: () => webhooks.wake() },
-    { ...config, version },
+    { ...config, queueLimit: config.maxQueue, requireAgentCertificate: config.agentCa !== undefined, version },
   );
   const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version }, config);
   app.server.on('upgrade', control.handleUpgrade);

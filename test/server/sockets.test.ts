@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -30,6 +30,7 @@ test('with a certificate the server speaks HTTPS, and takes a new one without a 
   const install = (prefix: string): void => {
     copyFileSync(fixture(`${prefix}cert.pem`), tlsCert);
     copyFileSync(fixture(`${prefix}key.pem`), tlsKey);
+    chmodSync(tlsKey, 0o600);
   };
   install('test-only-');
   const config = readServerConfig({ dataDir: dir, port: '0', tlsCert, tlsKey }, {});

@@ -88,10 +88,10 @@ export class Agent {
   }
 
   async #connect(runner: RunnerSocket, linked: () => void): Promise<SessionEnd> {
-    const { url, ca, dir, maxConcurrency } = this.#config;
+    const { url, tls, dir, maxConcurrency } = this.#config;
     const { credential, machineId } = this.#credential as Credential;
     const end = await runSession({
-      dial: () => dial({ url, credential, ...(ca === undefined ? {} : { ca }) }),
+      dial: () => dial({ url, credential, tls }),
       runner,
       hello: {
         protocol: PROTOCOL_VERSION,
@@ -135,14 +135,14 @@ export class Agent {
   }
 
   #enrol(token: string): Promise<Credential> {
-    const { url, dir, machineId, ca } = this.#config;
+    const { url, dir, machineId, tls } = this.#config;
     return enrol(token, {
       url,
       dir,
+      tls,
       log: this.#log,
       signal: this.#leaving.signal,
       ...(machineId === undefined ? {} : { machineId }),
-      ...(ca === undefined ? {} : { ca }),
     });
   }
 }

@@ -1,11 +1,11 @@
 import { WebSocket } from 'ws';
 import { AGENT_PATHS } from '../../core/protocol.ts';
+import type { AgentTls } from '../config.ts';
 
 export interface DialOptions {
   url: URL;
   credential: string;
-  /** PEM; absent: what Node trusts. */
-  ca?: string;
+  tls: AgentTls;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -13,7 +13,7 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
 
 /** Begins to dial the server's link endpoint. TCP_NODELAY is set by ws itself. */
-export function dial({ url, credential, ca }: DialOptions): WebSocket {
+export function dial({ url, credential, tls }: DialOptions): WebSocket {
   const target = agentUrl(url, AGENT_PATHS.link);
   target.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   return new WebSocket(target, {
@@ -21,7 +21,7 @@ export function dial({ url, credential, ca }: DialOptions): WebSocket {
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     maxPayload: MAX_MESSAGE_BYTES,
-    ...(ca === undefined ? {} : { ca }),
+    ...tls,
   });
 }
 

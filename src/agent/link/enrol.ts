@@ -3,6 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { AGENT_PATHS, type EnrolRequest } from '../../core/protocol.ts';
+import type { AgentTls } from '../config.ts';
 import { backoffDelay } from './backoff.ts';
 import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
 import { agentUrl } from './dial.ts';
@@ -12,7 +13,7 @@ export interface EnrolOptions {
   url: URL;
   dir: string;
   machineId?: string;
-  ca?: string;
+  tls: AgentTls;
   log: Logger;
   signal: AbortSignal;
 }
@@ -81,7 +82,7 @@ function readMachineId(text: string): string | undefined {
   }
 }
 
-function post(body: EnrolRequest, { url, ca, signal }: EnrolOptions): Promise<IncomingMessage> {
+function post(body: EnrolRequest, { url, tls, signal }: EnrolOptions): Promise<IncomingMessage> {
   const target = agentUrl(url, AGENT_PATHS.enrol);
   const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
@@ -90,7 +91,7 @@ function post(body: EnrolRequest, { url, ca, signal }: EnrolOptions): Promise<In
       agent: false,
       headers: { 'content-type': 'application/json' },
       signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
-      ...(ca === undefined ? {} : { ca }),
+      ...tls,
     });
     request.once('response', resolve).once('error', reject);
     request.end(JSON.stringify(body));

@@ -27,6 +27,9 @@ export interface ByteCount {
   readonly bytesRead: number;
 }
 
+/** The credit for frames holds so many seconds' worth. */
+const FRAME_BURST_S = 2;
+
 export class AgentConnection implements Beating {
   readonly machineId: string;
   /** SHA-256 of the credential it came with. */
@@ -38,7 +41,8 @@ export class AgentConnection implements Beating {
   #bytesSeen = 0;
   #silentBeats = 0;
   #beats = 0;
-  #frameCredit: number = AGENT_LIMITS.frameBurst;
+  readonly #framesPerSecond: number;
+  #frameCredit: number;
   #creditAt = 0;
   #probe: NodeJS.Timeout | undefined;
 
@@ -47,6 +51,7 @@ export class AgentConnection implements Beating {
     socket: ByteCount;
     machineId: string;
     credentialHash: Buffer;
+    framesPerSecond: number;
     events: ConnectionEvents;
   }) {
     this.machineId = p.machineId;
@@ -54,6 +59,8 @@ export class AgentConnection implements Beating {
     this.#ws = p.ws;
     this.#socket = p.socket;
     this.#events = p.events;
+    this.#framesPerSecond = p.framesPerSecond;
+    this.#frameCredit = p.framesPerSecond * FRAME_BURST_S;
     p.ws.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
     p.ws.on('ping', () => this.#spendCredit());
     // A violation of the WebSocket protocol itself: ws has sent the fitting close code, `close` follows.
@@ -166,8 +173,8 @@ export class AgentConnection implements Beating {
   /** Control frames and pings are paid from a credit that refills; records are bounded by flow control instead. */
   #spendCredit(): boolean {
     const now = performance.now();
-    const refill = ((now - this.#creditAt) / 1000) * AGENT_LIMITS.framesPerSecond;
-    this.#frameCredit = Math.min(AGENT_LIMITS.frameBurst, this.#frameCredit + refill) - 1;
+    const refill = ((now - this.#creditAt) / 1000) * this.#framesPerSecond;
+    this.#frameCredit = Math.min(this.#framesPerSecond * FRAME_BURST_S, this.#frameCredit + refill) - 1;
     this.#creditAt = now;
     if (this.#frameCredit >= 0) return true;
     this.close(CLOSE.tooManyFrames, 'too many frames');

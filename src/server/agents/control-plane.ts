@@ -32,6 +32,11 @@ export interface ControlPlaneConfig {
   /** Executions that may wait for one machine. */
   queueLimit?: number;
   heartbeatMs?: number;
+  /** Largest message of an agent, bytes, and its control frames a second. */
+  maxFrameBytes?: number;
+  maxFramesPerSecond?: number;
+  /** Agents have to show a client certificate, which the TLS of the server has checked. */
+  requireAgentCertificate?: boolean;
   /** Of this server, told to agents. */
   version: string;
 }
@@ -96,6 +101,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     stdin,
     log,
     heartbeatMs,
+    framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
     receiveHello: (connection, hello) => receiveHello(arrivals, connection, hello),
   });
   let open = false;
@@ -105,6 +111,8 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
       store,
       log,
       open: () => open,
+      maxFrameBytes: config.maxFrameBytes ?? AGENT_LIMITS.messageBytes,
+      requireCertificate: config.requireAgentCertificate ?? false,
       connected: ({ machine: { machineId }, ...link }) => links.connected({ machineId, ...link }),
     }),
     start() {

@@ -5,6 +5,7 @@ import { ApiError } from '../../core/errors.ts';
 import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../core/protocol.ts';
 import type { Store } from '../../store/store.ts';
 import type { App } from '../edge.ts';
+import { hasClientCertificate } from './client-certificate.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { hashSecret } from './upgrade.ts';
 
@@ -18,6 +19,7 @@ export interface EnrolDeps {
   now: () => number;
   /** The machine has another credential now: what is connected with the old one goes. */
   credentialChanged: (machineId: string) => void;
+  requireCertificate: boolean;
 }
 
 /** Adds `POST /agent/v1/enrol`. A repeated request with the same token and credential gets the same answer. */
@@ -36,6 +38,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       },
     },
     async (request) => {
+      if (deps.requireCertificate && !hasClientCertificate(request.raw.socket)) throw withoutCertificate();
       const now = deps.now();
       const retryAfterMs = limit.waitMs(request.ip, now);
       if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
@@ -79,6 +82,12 @@ function isMachineId(id: string): boolean {
 function refusedToken(): ApiError {
   return new ApiError('AUTH_INVALID', {
     message: 'The join token is not valid here: it is unknown, used, expired or revoked.',
+  });
+}
+
+function withoutCertificate(): ApiError {
+  return new ApiError('AUTH_SCOPE_FORBIDDEN', {
+    message: 'Agents are let in only with a client certificate that this server trusts (EXECPLANE_AGENT_CA).',
   });
 }
 

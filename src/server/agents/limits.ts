@@ -1,12 +1,11 @@
 /** What one agent, and all of them together, may take of the server (docs/PROTOCOL.md, "Limits and windows"). */
 export const AGENT_LIMITS = {
-  /** Largest message: a hello with 100,000 held executions of ordinary id length. */
+  /** Largest message unless the server's setting says otherwise: a hello with 100,000 held executions of ordinary id length. */
   messageBytes: 16 * 1024 * 1024,
   /** Largest message of records. */
   recordsBytes: 1024 * 1024,
-  /** Control frames and pings an agent may send: sustained, and at once. */
+  /** Control frames and pings an agent may send unless the setting says otherwise; twice as many at once. */
   framesPerSecond: 1000,
-  frameBurst: 2000,
   /** What the welcome grants: bytes of records sent and not acknowledged, in all and per execution. */
   windowBytes: 4 * 1024 * 1024,
   executionWindowBytes: 1024 * 1024,

@@ -18,6 +18,8 @@ export interface LinksDeps {
   stdin: StdinRelay;
   log: Pick<Logger, 'info' | 'debug'>;
   heartbeatMs: number;
+  /** Control frames and pings an agent may send, sustained. */
+  framesPerSecond: number;
   /** The session of a connection that said hello; `undefined` where it was refused. */
   receiveHello: (connection: AgentConnection, hello: Hello) => AgentSession | undefined;
 }
@@ -44,7 +46,7 @@ export class Links implements ConnectionEvents {
     const { ws } = link;
     this.#sockets.add(ws);
     ws.once('close', () => this.#sockets.delete(ws));
-    const connection = new AgentConnection({ ...link, events: this });
+    const connection = new AgentConnection({ ...link, framesPerSecond: this.#deps.framesPerSecond, events: this });
     this.#beats.set(connection, this.#wheel.add(connection));
   }
 

@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AGENT_PATHS } from '../../core/protocol.ts';
 import { type Machine, type Store, StoreUnavailableError } from '../../store/store.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import { hasClientCertificate } from './client-certificate.ts';
 
 /** How long a closing link may take over its closing handshake, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
@@ -15,7 +15,6 @@ const WEBSOCKET_OPTIONS = {
   noServer: true,
   clientTracking: false,
   perMessageDeflate: false,
-  maxPayload: AGENT_LIMITS.messageBytes,
   closeTimeout: CLOSE_TIMEOUT_MS,
 };
 const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
@@ -25,6 +24,9 @@ export interface UpgradeDeps {
   log: Pick<Logger, 'info' | 'error'>;
   /** Whether the server takes links now. */
   open: () => boolean;
+  /** Largest message of an agent, bytes. */
+  maxFrameBytes: number;
+  requireCertificate: boolean;
   connected: (link: { ws: WebSocket; socket: Socket; machine: Machine; credentialHash: Buffer }) => void;
 }
 
@@ -32,7 +34,7 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 
 /** What to call for each `upgrade` event of the HTTP server. Never throws; refuses what is not an agent's. */
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
-  const server = new WebSocketServer(WEBSOCKET_OPTIONS);
+  const server = new WebSocketServer({ ...WEBSOCKET_OPTIONS, maxPayload: deps.maxFrameBytes });
   return (request, socket, head) => {
     const hangUp = (): void => void socket.destroy();
     socket.on('error', hangUp);
@@ -67,6 +69,10 @@ async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promis
   const path = request.url?.split('?', 1)[0];
   if (path !== AGENT_PATHS.link) return { refusal: '404 Not Found' };
   if (!deps.open()) return { refusal: '503 Service Unavailable' };
+  if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
+    deps.log.info({ source: request.socket.remoteAddress }, 'an agent without a valid certificate was refused');
+    return { refusal: '403 Forbidden' };
+  }
   const credential = BEARER.exec(request.headers.authorization ?? '')?.[1];
   if (credential === undefined) return { refusal: '401 Unauthorized' };
   const hash = hashSecret(credential);

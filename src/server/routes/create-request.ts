@@ -1,17 +1,23 @@
 /** From a validated body to what the control plane is asked; here stand the rules that a schema cannot say. */
+import type { ServerConfig } from '../config.ts';
 import type { CreateRequest } from '../control.ts';
 import { type FieldError, invalid } from '../problem.ts';
 import type { CreateExecution } from '../schemas/execution.ts';
 
 type Stdin = CreateRequest['stdin'];
 
+/** What a request may ask for, whatever the machine would take. */
+export type CreateLimits = Pick<ServerConfig, 'maxArgs' | 'maxArgsBytes' | 'maxEnv' | 'maxEnvBytes'>;
+
 /** Throws a 422 for what the schema lets through and no machine could run. */
 export function createRequestOf(
   body: CreateExecution,
   p: Pick<CreateRequest, 'machineId' | 'createdBy'>,
+  limits: CreateLimits,
 ): CreateRequest {
   const errors: FieldError[] = [];
   if (body.command[0] === '') errors.push({ location: 'body.command[0]', message: 'must not be empty', value: '' });
+  refuseTooMuch(body, limits, errors);
   if (body.callback_url !== undefined && !isPlainUrl(body.callback_url)) {
     errors.push({ location: 'body.callback_url', message: 'must be an http or https URL without credentials' });
   }
@@ -30,6 +36,22 @@ export function createRequestOf(
     ...(body.start_within_ms === undefined ? {} : { startWithinMs: body.start_within_ms }),
     ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
   };
+}
+
+/** Counted as execve(2) does: each text with the NUL behind it. */
+function refuseTooMuch({ command, env = {} }: CreateExecution, limits: CreateLimits, errors: FieldError[]): void {
+  const refuse = (location: string, unit: string, most: number): void => {
+    errors.push({ location, message: `must not have more than ${most} ${unit}` });
+  };
+  const variables = Object.entries(env);
+  if (command.length > limits.maxArgs) refuse('body.command', 'elements', limits.maxArgs);
+  if (bytesOf(command) > limits.maxArgsBytes) refuse('body.command', 'bytes', limits.maxArgsBytes);
+  if (variables.length > limits.maxEnv) refuse('body.env', 'variables', limits.maxEnv);
+  if (bytesOf(variables.flat()) > limits.maxEnvBytes) refuse('body.env', 'bytes', limits.maxEnvBytes);
+}
+
+function bytesOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0);
 }
 
 function stdinOf(body: CreateExecution, errors: FieldError[]): Stdin {

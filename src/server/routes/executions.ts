@@ -44,7 +44,8 @@ function createRoute(app: App, edge: Edge): void {
       const retryAfterMs = limiter.take(request.principal.apiKeyId);
       if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
       const machineId = request.params.machine_id;
-      const asked = createRequestOf(request.body, { machineId, createdBy: request.principal.apiKeyId });
+      const createdBy = request.principal.apiKeyId;
+      const asked = createRequestOf(request.body, { machineId, createdBy }, edge.config);
       const idempotency = edge.readIdempotency(request);
       const wait = prepareWait(edge, request, reply, request.query.wait_ms);
       const made = await edge.control.create(idempotency === undefined ? asked : { ...asked, idempotency });

@@ -32,6 +32,7 @@ export function registerRoutes(app: App, edge: Edge, version: string): void {
   auditRoutes(app, edge);
   healthRoutes(app, edge);
   enrolRoute(app, {
+    requireCertificate: edge.config.agentCa !== undefined,
     store: edge.store,
     log: edge.logger,
     now: edge.now,

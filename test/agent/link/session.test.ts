@@ -45,7 +45,7 @@ afterEach(async () => {
 function begin(url = server.url): { end: Promise<SessionEnd>; linked: Promise<void> } {
   const linked = Promise.withResolvers<void>();
   const end = runSession({
-    dial: () => dial({ url, credential: 'xpa_secret' }),
+    dial: () => dial({ url, credential: 'xpa_secret', tls: {} }),
     runner: attached,
     hello: {
       protocol: PROTOCOL_VERSION,

@@ -69,7 +69,6 @@ test('paths, version and limits', () => {
     messageBytes: 16 * mib,
     recordsBytes: mib,
     framesPerSecond: 1000,
-    frameBurst: 2000,
     unwrittenBytes: mib,
     unwrittenBytesOfAll: 64 * mib,
     unsentHigh: 4 * mib,
