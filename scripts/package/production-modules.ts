@@ -1,4 +1,5 @@
 /** The packages that run in production, as the lock file says, without what only their development needs. */
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 
@@ -10,7 +11,7 @@ interface LockEntry {
 /** Only read when better-sqlite3 is compiled on the spot. */
 const BUILD_ONLY = new Set(['node_modules/node-addon-api']);
 const DEVELOPMENT_FOLDERS = new Set(['test', 'tests', 'integration', 'docs', 'benchmark', 'benchmarks', 'examples']);
-const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml)$/;
+const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml|html)$/;
 
 /** Copies them from `root`/node_modules to `to`/node_modules. */
 export function copyProductionModules(root: string, to: string): void {
@@ -23,6 +24,8 @@ export function copyProductionModules(root: string, to: string): void {
     if (!existsSync(from)) throw new Error(`${path} is missing: run "npm install" first.`);
     cpSync(from, join(to, path), { recursive: true, filter: (file) => isWanted(path, relative(from, file)) });
   }
+  // Nothing of it is run as a program; some packages were packed with odd modes.
+  execFileSync('chmod', ['-R', 'a-x,a+X', join(to, 'node_modules')]);
 }
 
 function isWanted(path: string, file: string): boolean {

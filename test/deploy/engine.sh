@@ -4,6 +4,8 @@
 start_engine() {
   engine=$1
   mkdir -p "$engine"
+  # What dockerd writes into the firewall is taken back: its FORWARD DROP would stay.
+  iptables-save >"$engine/iptables"
   # A bridge and a range of its own, so that an engine that is running on this machine is not disturbed.
   ip link add name xpdeploy0 type bridge
   ip addr add 10.213.0.1/16 dev xpdeploy0
@@ -23,4 +25,5 @@ stop_engine() {
   kill "$engine_pid" 2>/dev/null && wait "$engine_pid" || true
   umount "$engine/exec/netns/default" 2>/dev/null || true
   ip link delete xpdeploy0 || true
+  iptables-restore <"$engine/iptables" || true
 }
