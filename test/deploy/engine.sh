@@ -6,6 +6,8 @@ start_engine() {
   mkdir -p "$engine"
   # What dockerd writes into the firewall is taken back: its FORWARD DROP would stay.
   iptables-save >"$engine/iptables"
+  [ -s "$engine/iptables" ] || printf '%s\n' '*filter' ':INPUT ACCEPT' ':FORWARD ACCEPT' ':OUTPUT ACCEPT' COMMIT \
+    '*nat' ':PREROUTING ACCEPT' ':INPUT ACCEPT' ':OUTPUT ACCEPT' ':POSTROUTING ACCEPT' COMMIT >"$engine/iptables"
   # A bridge and a range of its own, so that an engine that is running on this machine is not disturbed.
   ip link add name xpdeploy0 type bridge
   ip addr add 10.213.0.1/16 dev xpdeploy0
