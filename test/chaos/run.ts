@@ -34,6 +34,7 @@ class ChaosRun {
   readonly #starts: string;
   readonly #created: Promise<Created>[] = [];
   readonly #away: Promise<void>[] = [];
+  #reviving: Promise<void> | undefined;
 
   constructor(world: World, proxy: FaultyProxy, random: Random) {
     this.#world = world;
@@ -142,10 +143,26 @@ class ChaosRun {
     }
   }
 
+  /** One revival at a time; a server that another fault kills while it starts is started again. */
   async #everythingRuns(): Promise<void> {
-    const { server, agent } = this.#world;
+    const { agent } = this.#world;
     if (!agent.link.running) agent.restart();
-    if (!server.process.running) await server.restart();
+    this.#reviving ??= this.#reviveServer().finally(() => {
+      this.#reviving = undefined;
+    });
+    await this.#reviving;
+  }
+
+  async #reviveServer(): Promise<void> {
+    const { server } = this.#world;
+    for (;;) {
+      try {
+        await (server.process.running ? server.ready() : server.restart());
+        return;
+      } catch (error) {
+        if (server.process.running) throw error;
+      }
+    }
   }
 
   async #allEnded(created: readonly Created[]): Promise<boolean> {
