@@ -24,7 +24,9 @@ interface Stop {
   type: 'stop';
   grace_ms: number;
 }
-export type LinkToRunner = Attach | Prepare | Unlinked | Stop | ServerFrame;
+/** Credentials are the link's affair: the runner, whose memory commands may get at, has none. */
+type ForRunner = Exclude<ServerFrame, { type: 'rotate' }>;
+export type LinkToRunner = Attach | Prepare | Unlinked | Stop | ForRunner;
 
 /** runner → link, the answer to `attach`. */
 interface Attached {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
+import { ApiFailure } from './api-failure.ts';
 import { apiOf, clientCommand, groupCommand } from './client-command.ts';
 import type { Api } from './http.ts';
 import { addListOptions, type ListOptions, printList } from './list.ts';
@@ -71,16 +72,31 @@ function remove(): Command {
 function rotate(): Command {
   return clientCommand(
     'rotate <MACHINE>',
-    'Make a join token with which a machine that exists gets a new credential; the old one dies when it is used.',
+    'Give the agent of a machine a new credential; commands run on. Where it is away: a join token that does the same.',
     '  execplane machines rotate dm-web-1',
   )
-    .option('--json', 'print the join token as JSON')
+    .option('--json', 'print the machine, or the join token, as JSON')
     .action(async (machine: string, flags: { json?: true }) => {
       const api = apiOf(flags);
-      await api.json<Machine>('GET', `/v1/machines/${encodeURIComponent(machine)}`);
+      const asked = await rotateConnected(api, machine);
+      if (asked !== undefined) {
+        if (flags.json) printJson(asked);
+        else process.stdout.write(`${asked.machine_id} gets a new credential now; the old one dies with it.\n`);
+        return;
+      }
       const steps = 'On the machine, with its agent stopped and credential.json removed from its directory:';
       await printToken(api, machine, flags.json === true, steps);
     });
+}
+
+/** Undefined where the agent is away. */
+async function rotateConnected(api: Api, machine: string): Promise<Machine | undefined> {
+  try {
+    return await api.json<Machine>('POST', `/v1/machines/${encodeURIComponent(machine)}/rotate`);
+  } catch (error) {
+    if (error instanceof ApiFailure && error.reason === 'agent_away') return undefined;
+    throw error;
+  }
 }
 
 async function printToken(api: Api, machineId: string, json: boolean, steps: string): Promise<void> {

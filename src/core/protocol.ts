@@ -169,6 +169,9 @@ export type Ack = Static<typeof AckSchema>;
 const ForgetSchema = Type.Object({ type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) }, open);
 export type Forget = Static<typeof ForgetSchema>;
 
+/** server → agent: enrol again with this join token, which is bound to the machine: the credential before dies by it. */
+const RotateSchema = Type.Object({ type: Type.Literal('rotate'), join_token: Type.String({ maxLength: 256 }) }, open);
+
 export const ServerFrameSchema = Type.Union([
   WelcomeSchema,
   StartSchema,
@@ -177,6 +180,7 @@ export const ServerFrameSchema = Type.Union([
   StdinSchema,
   AckSchema,
   ForgetSchema,
+  RotateSchema,
 ]);
 export type ServerFrame = Static<typeof ServerFrameSchema>;
 

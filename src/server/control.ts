@@ -71,6 +71,8 @@ export interface ControlPlane {
   }): Promise<{ outcome: 'removed'; machine: Machine } | { outcome: 'not_found' } | Replay>;
   /** The credential of this machine was replaced or revoked: its link closes at once. */
   credentialChanged(machineId: string): void;
+  /** Asks the agent of this machine to enrol again with this join token; false where it is not connected. */
+  rotateCredential(p: { machineId: string; joinToken: string }): boolean;
   /** Whether its agent is connected here. */
   isConnected(machineId: string): boolean;
 }

@@ -34,6 +34,7 @@ test('machines: create, ls, show, rotate, rm', async () => {
   expect(list.items.map((machine) => machine.machine_id)).toContain('dm-new');
   expect(await ok('machines', 'show', 'dm-test')).toMatch(/^phase +running$/m);
   expect(await ok('machines', 'rotate', 'dm-new')).toContain('EXECPLANE_JOIN_TOKEN=xpj_');
+  expect(await ok('machines', 'rotate', 'dm-test')).toContain('gets a new credential');
   expect(await ok('machines', 'rm', 'dm-new')).toBe('dm-new is removed.\n');
 });
 

@@ -36,6 +36,7 @@ test('the document names every route of the contract', async () => {
       'GET /v1/machines',
       'GET /v1/machines/{machine_id}',
       'DELETE /v1/machines/{machine_id}',
+      'POST /v1/machines/{machine_id}/rotate',
       'POST /v1/api-keys',
       'GET /v1/api-keys',
       'DELETE /v1/api-keys/{api_key_id}',

@@ -182,6 +182,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       return outcome.outcome === 'removed' ? { outcome: 'removed', machine: outcome.machine } : outcome;
     },
     credentialChanged: () => {},
+    rotateCredential: () => true,
     isConnected: () => true,
   };
 }

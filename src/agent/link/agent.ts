@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { PROTOCOL_VERSION } from '../../core/protocol.ts';
 import type { AgentConfig } from '../config.ts';
-import { type Credential, readCredential, tokenDigest } from './credential.ts';
+import { type Credential, leftEnrolment, readCredential, tokenDigest, writeCredential } from './credential.ts';
 import { dial } from './dial.ts';
 import { prepareDirectory } from './directory.ts';
 import { enrol } from './enrol.ts';
@@ -23,6 +23,9 @@ export class Agent {
   /** Aborts when this process is to leave the server. */
   readonly #leaving = new AbortController();
   #credential: Credential | undefined;
+  /** What the present connection, or the last one, came with. */
+  #shown: Credential | undefined;
+  #rotating: Promise<void> | undefined;
   #runner: RunnerSocket | undefined;
   #attaching: Promise<RunnerSocket> | undefined;
   #stopping: Promise<void> | undefined;
@@ -89,6 +92,7 @@ export class Agent {
 
   async #connect(runner: RunnerSocket, linked: () => void): Promise<SessionEnd> {
     const { url, tls, dir, maxConcurrency } = this.#config;
+    this.#shown = this.#credential;
     const { credential, machineId } = this.#credential as Credential;
     const end = await runSession({
       dial: () => dial({ url, credential, tls }),
@@ -103,6 +107,7 @@ export class Agent {
         linked();
         this.#onConnected(machineId);
       },
+      rotate: (token) => this.#rotate(token),
       signal: this.#leaving.signal,
     });
     // A runner that was told to stop is gone for good: no other one is to be started.
@@ -121,17 +126,50 @@ export class Agent {
     return this.#enrol(token);
   }
 
-  /** A refused credential and a join token that it does not come from: the operator wants the machine back. */
+  /** The server closes this connection once the new credential is in force; the next one comes with it. */
+  #rotate(token: string): void {
+    this.#rotating ??= this.#exchange(token).finally(() => {
+      this.#rotating = undefined;
+    });
+  }
+
+  async #exchange(token: string): Promise<void> {
+    const { enrolledWith } = this.#credential as Credential;
+    try {
+      const fresh = await this.#enrol(token);
+      // The token of the settings stays the one that this machine came with: it is not to be tried again.
+      this.#credential = { ...fresh, enrolledWith };
+      writeCredential(this.#config.dir, this.#credential);
+    } catch (error) {
+      if (!this.#leaving.signal.aborted) this.#log.warn({ err: error }, 'the credential was not rotated');
+    }
+  }
+
+  /**
+   * The credential was refused. It may have been rotated, now or in a life before this one that did not hear the answer; or
+   * there is a join token that it does not come from: the operator wants the machine back.
+   */
   async #renewCredential(): Promise<boolean> {
+    await this.#rotating;
+    if (this.#credential !== this.#shown) return true;
     try {
       const token = readJoinToken(this.#config);
-      if (token === undefined || tokenDigest(token) === this.#credential?.enrolledWith) return false;
+      if (token === undefined || tokenDigest(token) === this.#credential?.enrolledWith) return this.#takeLeft();
       this.#credential = await this.#enrol(token);
       return true;
     } catch (error) {
       this.#log.warn({ err: error }, 'the join token does not help either');
       return false;
     }
+  }
+
+  #takeLeft(): boolean {
+    const left = leftEnrolment(this.#config.dir);
+    if (left === undefined) return false;
+    const { machineId, enrolledWith } = this.#credential as Credential;
+    this.#credential = { machineId, credential: left.credential, enrolledWith };
+    writeCredential(this.#config.dir, this.#credential);
+    return true;
   }
 
   #enrol(token: string): Promise<Credential> {

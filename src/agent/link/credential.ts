@@ -46,13 +46,18 @@ export function writeCredential(dir: string, accepted: Credential): void {
   rmSync(enrolmentFile(dir), { force: true });
 }
 
+/** An enrolment that was asked for and never confirmed to us, whatever its token was. */
+export function leftEnrolment(dir: string): Enrolment | undefined {
+  const left = readPrivateJson(enrolmentFile(dir)) as Record<string, unknown> | undefined;
+  const { credential, enrolled_with: enrolledWith } = left ?? {};
+  return typeof credential === 'string' && typeof enrolledWith === 'string' ? { credential, enrolledWith } : undefined;
+}
+
 /** The pending enrolment with this token: the one that an earlier start left, or a fresh one, on disk either way. */
 export function pendingEnrolment(dir: string, token: string): Enrolment {
   const enrolledWith = tokenDigest(token);
-  const left = readPrivateJson(enrolmentFile(dir)) as Record<string, unknown> | undefined;
-  if (left?.['enrolled_with'] === enrolledWith && typeof left['credential'] === 'string') {
-    return { credential: left['credential'], enrolledWith };
-  }
+  const left = leftEnrolment(dir);
+  if (left?.enrolledWith === enrolledWith) return left;
   const credential = `xpa_${randomBytes(32).toString('base64url')}`;
   writePrivateJson(enrolmentFile(dir), { credential, enrolled_with: enrolledWith });
   return { credential, enrolledWith };

@@ -27,6 +27,8 @@ export interface SessionOptions {
   hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts'>;
   /** Called once the server has said welcome. */
   linked: () => void;
+  /** The server asks for a new credential, by this join token. */
+  rotate: (joinToken: string) => void;
   signal: AbortSignal;
 }
 
@@ -112,6 +114,7 @@ class Session {
     const parsed = parseServerFrame(isBinary ? data : data.toString('utf8'));
     if (!parsed.ok) this.#badFrame(parsed.reason);
     else if (!this.#isLegal(parsed.frame)) this.#badFrame(`${parsed.frame.type} out of turn`);
+    else if (parsed.frame.type === 'rotate') this.#options.rotate(parsed.frame.join_token);
     else {
       if (!this.#runner.send(parsed.frame, parsed.attachment)) this.#ws.pause();
       if (parsed.frame.type === 'welcome') this.#welcomed(parsed.frame);

@@ -58,6 +58,12 @@ export function answerRequests(parts: RequestParts): ControlPlane {
     credentialChanged(machineId) {
       registry.get(machineId)?.connection.close(CLOSE.revoked, 'the credential is not valid any more');
     },
+    rotateCredential({ machineId, joinToken }) {
+      const session = registry.get(machineId);
+      if (session?.ready === undefined) return false;
+      session.connection.send({ type: 'rotate', join_token: joinToken });
+      return true;
+    },
     isConnected: (machineId) => registry.get(machineId)?.ready !== undefined,
   };
 }

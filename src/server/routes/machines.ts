@@ -7,6 +7,7 @@ import { MachineDetailSchema, MachineListSchema } from '../schemas/machine.ts';
 import { machineDetailWire, machineWire } from '../schemas/wire.ts';
 import { findMachine } from './lookup.ts';
 import { pageRequest, pageWire } from './paging.ts';
+import { rotateRoute } from './rotate.ts';
 
 const LIST = 'machines';
 
@@ -45,6 +46,7 @@ export function machineRoutes(app: App, edge: Edge): void {
     async (request) => machineDetailWire(await findMachine(edge, request.params.machine_id)),
   );
   removeRoute(app, edge);
+  rotateRoute(app, edge);
 }
 
 function removeRoute(app: App, edge: Edge): void {

@@ -152,6 +152,41 @@ describe('enrolling', () => {
   });
 });
 
+describe('a credential that is rotated', () => {
+  test('the agent comes back at once with the new one; the runner hears nothing of it', async () => {
+    enrolledAs('dm-1');
+    server.enrolAnswers.push({ status: 200, body: { machine_id: 'dm-1' } });
+    start({ joinToken: 'xpj_used' });
+    const { link } = await connect();
+    link.send({ type: 'rotate', join_token: 'xpj_rotate' });
+    link.send({ type: 'forget', execution_ids: [] });
+    await runner.nextOf('forget');
+    link.ws.close(CLOSE.revoked);
+    await connect();
+    const fresh = server.enrolments[0]?.['credential'];
+    expect(server.enrolments).toMatchObject([{ join_token: 'xpj_rotate' }]);
+    expect(server.authorizations).toEqual([`Bearer ${CREDENTIAL}`, `Bearer ${fresh}`]);
+    // The token of the settings stays used: a later refusal does not spend it on another machine.
+    expect(readCredential(dir)).toEqual({
+      machineId: 'dm-1',
+      credential: fresh,
+      enrolledWith: tokenDigest('xpj_used'),
+    });
+  });
+
+  test('an agent that died before it heard of the new one finds it', async () => {
+    enrolledAs('dm-1');
+    const credential = `xpa_${'b'.repeat(43)}`;
+    const left = { credential, enrolled_with: tokenDigest('xpj_rotate') };
+    writeFileSync(join(dir, 'enrolment.json'), JSON.stringify(left), { mode: 0o600 });
+    server.refusals.push(401);
+    start();
+    await connect();
+    expect(server.authorizations).toEqual([`Bearer ${CREDENTIAL}`, `Bearer ${credential}`]);
+    expect(readCredential(dir)?.credential).toBe(credential);
+  });
+});
+
 describe('a link that is cut', () => {
   test.each([CLOSE.restart, CLOSE.badFrame, CLOSE.replaced])('closed with %d, it comes back', async (code) => {
     enrolledAs('dm-1');

@@ -54,6 +54,7 @@ function begin(url = server.url): { end: Promise<SessionEnd>; linked: Promise<vo
       facts: { vcpu: 2, memory_mib: 3, storage_gib: 4 },
     },
     linked: linked.resolve,
+    rotate: () => undefined,
     signal: leave.signal,
   });
   return { end, linked: linked.promise };
