@@ -23,6 +23,7 @@ export interface EdgeFixture extends AsyncDisposable {
   app: App;
   store: Store;
   control: ControlPlane;
+  config: ServerConfig;
   /** What the control plane was asked to create, as the routes read it. */
   created: CreateRequest[];
   log: string[];
@@ -93,6 +94,7 @@ export async function edgeFixture(options: FixtureOptions = {}): Promise<EdgeFix
     app,
     store,
     control,
+    config,
     created,
     log,
     call: (method, path, call) => callApp(app, method, path, call),

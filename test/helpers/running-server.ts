@@ -1,0 +1,56 @@
+/** The server as it runs, in this process: its own files, a real socket, and what it logs. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { readServerConfig } from '../../src/server/config.ts';
+import { startServer } from '../../src/server/main.ts';
+import { Client } from './client.ts';
+
+export interface RunningTestServer extends AsyncDisposable {
+  url: string;
+  dir: string;
+  /** With the admin key. */
+  client: Client;
+  /** Lines of the log. */
+  log: string[];
+  /** A machine with a credential that an agent can come with. */
+  machine(machineId: string): Promise<string>;
+  /** Enrols with a join token; the status, and the credential that it was for. */
+  enrol(joinToken: string, machineId?: string): Promise<{ status: number; credential: string }>;
+}
+
+/** `settings` as flags; port 0, a directory of its own. */
+export async function runningServer(settings: Record<string, string> = {}): Promise<RunningTestServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'execplane-server-'));
+  const log: string[] = [];
+  const config = readServerConfig({ dataDir: dir, port: '0', logLevel: 'debug', ...settings }, {});
+  const logger = pino({ level: config.logLevel, base: null }, { write: (line: string) => void log.push(line) });
+  const server = await startServer(config, logger);
+  const client = new Client(server.url, server.adminKey.key);
+  const enrol = async (joinToken: string, machineId?: string) => {
+    const credential = `xpa_${randomBytes(32).toString('base64url')}`;
+    const body = { join_token: joinToken, credential, ...(machineId === undefined ? {} : { machine_id: machineId }) };
+    const { status } = await client.with(undefined).request('POST', '/agent/v1/enrol', { body });
+    return { status, credential };
+  };
+  return {
+    url: server.url,
+    dir,
+    client,
+    log,
+    enrol,
+    async machine(machineId) {
+      const body = { machine_id: machineId };
+      const { token } = await client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
+      const { status, credential } = await enrol(token);
+      if (status !== 200) throw new Error(`enrolment: ${status}`);
+      return credential;
+    },
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
