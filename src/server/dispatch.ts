@@ -9,8 +9,8 @@ import { type StartSettings, sendStart } from './agents/start.ts';
 import type { CreateRequest } from './control.ts';
 import type { Sealer, SecretInput } from './seal.ts';
 
-/** 22 letters and digits: 131 random bits, legal at both ends of an id. */
-const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 22);
+/** 16 letters and digits: 95 random bits, legal at the end of an id. */
+const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 const NOTHING = Buffer.alloc(0);
 
 export interface DispatchDeps {
@@ -121,7 +121,7 @@ export class Dispatcher {
   }
 
   #newExecution(request: CreateRequest, input: SecretInput, now: number): NewExecution {
-    const executionId = `ex-${freshId()}`;
+    const executionId = freshExecutionId(now);
     const sealedInput = this.#deps.sealer.seal(executionId, input);
     return {
       executionId,
@@ -135,6 +135,11 @@ export class Dispatcher {
       ...(sealedInput !== undefined && { sealedInput }),
     };
   }
+}
+
+/** Ids of one time lie beside each other in the index: a create touches its newest page, not one anywhere in the history. */
+function freshExecutionId(now: number): string {
+  return `ex-${now.toString(36)}${randomPart()}`;
 }
 
 function inputOf(request: CreateRequest): SecretInput {
