@@ -1,19 +1,24 @@
 /** Cuts one direction of a WebSocket connection into its frames (RFC 6455 §5.2), so that faults can hit whole ones or halves. */
 export class FrameCutter {
-  #rest: Buffer = Buffer.alloc(0);
+  #parts: Buffer[] = [];
+  #size = 0;
+  /** Nothing can be complete before this many bytes are there. */
+  #needed = 2;
 
   /** The frames that `chunk` completes, header and payload as they came. */
   push(chunk: Buffer): Buffer[] {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
+    this.#parts.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size < this.#needed) return [];
+    let rest = Buffer.concat(this.#parts);
     const frames: Buffer[] = [];
-    for (
-      let size = frameBytes(this.#rest);
-      size !== undefined && size <= this.#rest.length;
-      size = frameBytes(this.#rest)
-    ) {
-      frames.push(this.#rest.subarray(0, size));
-      this.#rest = this.#rest.subarray(size);
+    for (let size = frameBytes(rest); size !== undefined && size <= rest.length; size = frameBytes(rest)) {
+      frames.push(rest.subarray(0, size));
+      rest = rest.subarray(size);
     }
+    this.#parts = [rest];
+    this.#size = rest.length;
+    this.#needed = frameBytes(rest) ?? rest.length + 1;
     return frames;
   }
 }

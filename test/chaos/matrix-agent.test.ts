@@ -149,7 +149,7 @@ test.runIf(mayMount())(
   async () => {
     const disk = smallDisk(64 * 1024 * 1024);
     try {
-      mkdirSync(join(disk.dir, 'data'));
+      mkdirSync(join(disk.dir, 'data'), { mode: 0o700 });
       const world = await World.start({ server: { EXECPLANE_DATA_DIR: join(disk.dir, 'data') } });
       try {
         const running = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; sleep 2; seq 1 20000'] });
