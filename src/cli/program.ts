@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CliError } from './cli-error.ts';
+import { hideSecretArguments } from './hide-secrets.ts';
 import { expectReadersToLeave, ReaderGoneError } from './output.ts';
 
 interface Entry {
@@ -71,6 +72,7 @@ Every setting is an environment variable with a flag of the same name: EXECPLANE
 
 /** Runs the CLI with these arguments; failures are told on stderr and in the exit code (2: wrong usage or setting). */
 export async function run(args: readonly string[]): Promise<void> {
+  hideSecretArguments(args);
   expectReadersToLeave();
   try {
     const program = await buildProgram(args[0]);

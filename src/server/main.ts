@@ -40,6 +40,8 @@ export async function startServer(
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
   preparePrivateDirectory(config.dataDir);
+  // Refused before anything is open that would have to be closed again.
+  readCertificate(config);
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir);
   const version = packageVersion();

@@ -1,0 +1,100 @@
+/** Secrets on disk that others could read stop the start, with what to do; what we make ourselves is closed. */
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { readAgentConfig } from '../../src/agent/config.ts';
+import { prepareDirectory } from '../../src/agent/link/directory.ts';
+import { readPrivateJson, writePrivateJson } from '../../src/agent/link/private-file.ts';
+import { readServerConfig } from '../../src/server/config.ts';
+import { startServer } from '../../src/server/main.ts';
+import { agentDirectory, linkedRunner } from '../helpers/runner-process.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-files-'));
+  return () => rmSync(dir, { recursive: true, force: true });
+});
+
+const start = (settings: Record<string, string> = {}) =>
+  startServer(readServerConfig({ dataDir: dir, port: '0', ...settings }, {}), pino({ level: 'silent' }));
+
+test.each(['admin.key', 'secret.key', 'webhook.secret', 'execplane.db'])(
+  'the server does not start on a %s that others can read',
+  async (name) => {
+    await (await start()).stop();
+    chmodSync(join(dir, name), 0o640);
+    await expect(start()).rejects.toThrow(`${name} is open to other users (mode 0640): close it with "chmod 0600`);
+    chmodSync(join(dir, name), 0o600);
+    await (await start()).stop();
+  },
+);
+
+test('nor on a data directory that they can enter; all that it makes is closed', async () => {
+  const dataDir = join(dir, 'new');
+  const server = await start({ dataDir });
+  const modes = Object.fromEntries(readdirSync(dataDir).map((name) => [name, mode(join(dataDir, name))]));
+  await server.stop();
+  expect(mode(dataDir)).toBe(0o700);
+  expect(new Set(Object.values(modes))).toEqual(new Set([0o600]));
+  expect(Object.keys(modes)).toEqual(expect.arrayContaining(['admin.key', 'secret.key', 'execplane.db']));
+  chmodSync(dataDir, 0o755);
+  await expect(start({ dataDir })).rejects.toThrow(/EXECPLANE_DATA_DIR: .*mode 0755.*chmod 0700/);
+});
+
+test('the private key of a certificate may be read by a group, by nobody else', async () => {
+  const [tlsCert, tlsKey] = ['cert', 'key'].map((part) => {
+    const file = join(dir, `${part}.pem`);
+    writeFileSync(file, readFileSync(new URL(`../server/fixtures/test-only-${part}.pem`, import.meta.url)));
+    return file;
+  }) as [string, string];
+  chmodSync(tlsKey, 0o644);
+  await expect(start({ tlsCert, tlsKey })).rejects.toThrow(/EXECPLANE_TLS_KEY: .*chmod 0600/);
+  expect(() => readAgentConfig({ tlsCert, tlsKey }, {})).toThrow(/--tls-key: .*chmod 0600/);
+  chmodSync(tlsKey, 0o640);
+  await (await start({ tlsCert, tlsKey })).stop();
+  expect(readAgentConfig({ tlsCert, tlsKey }, {}).tls.key).toContain('PRIVATE KEY');
+});
+
+test('an agent starts neither in an open directory nor with an open credential', () => {
+  const open = join(dir, 'open');
+  mkdirSync(open, { mode: 0o755 });
+  chmodSync(open, 0o755);
+  expect(() => prepareDirectory(open)).toThrow(/mode 0755.*chmod 0700/);
+  const file = join(dir, 'credential.json');
+  writePrivateJson(file, {});
+  expect(mode(file)).toBe(0o600);
+  chmodSync(file, 0o604);
+  expect(() => readPrivateJson(file)).toThrow(/mode 0604.*chmod 0600/);
+});
+
+test('the socket of the runner, its journal and its lock are closed', async () => {
+  const { directory, link } = await linkedRunner();
+  await link.run('a', ['true']);
+  expect(mode(join(directory, 'runner.sock'))).toBe(0o600);
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true });
+  const open = files.filter((entry) => (mode(join(entry.parentPath, entry.name)) & 0o077) !== 0);
+  expect(open.map(({ name }) => name)).toEqual([]);
+});
+
+test.runIf(process.platform === 'linux')('a key or a token given as a flag leaves the process list', async () => {
+  const secret = `xpj_${'k'.repeat(43)}`;
+  const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+  const env = { PATH: process.env['PATH'] ?? '', EXECPLANE_URL: 'http://127.0.0.1:9', EXECPLANE_LOG_LEVEL: 'warn' };
+  const args = [main, 'agent', '--agent-dir', agentDirectory(), '--join-token', secret];
+  const agent = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = new Promise((resolve) => agent.once('exit', resolve));
+  onTestFinished(async () => {
+    agent.kill('SIGINT');
+    await exited;
+  });
+  // The first line of its log: it has tried to reach the server.
+  await new Promise((resolve) => agent.stderr.once('data', resolve));
+  expect(readFileSync(`/proc/${agent.pid}/cmdline`, 'latin1')).not.toContain(secret);
+});
+
+function mode(path: string): number {
+  return statSync(path).mode & 0o777;
+}

@@ -1,0 +1,155 @@
+/** Every limit of the door, on both sides of its edge; what lies past it costs nobody else anything. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { expect, test } from 'vitest';
+import { CLOSE } from '../../src/core/protocol.ts';
+import { runningServer } from '../helpers/running-server.ts';
+import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
+import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+
+const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
+
+/** A JSON text of exactly so many bytes. */
+function bodyOf(bytes: number): string {
+  const rest = JSON.stringify({ command: ['true'], stdin: '' }).length;
+  return JSON.stringify({ command: ['true'], stdin: 'x'.repeat(bytes - rest) });
+}
+
+/** Objects so deep, the body itself being the first. */
+const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+
+test.each<[string, Record<string, string>, unknown, unknown, number]>([
+  ['bytes of the body', { maxBodyBytes: '2048' }, bodyOf(2048), bodyOf(2049), 413],
+  ['elements of a command', { maxArgs: '3' }, { command: ['a', 'b', 'c'] }, { command: ['a', 'b', 'c', 'd'] }, 422],
+  [
+    'bytes of a command, with terminators and in UTF-8',
+    { maxArgsBytes: '1024' },
+    { command: ['a', 'é'.repeat(510), ''] },
+    { command: ['a', 'é'.repeat(510), '', ''] },
+    422,
+  ],
+  [
+    'environment variables',
+    { maxEnv: '1' },
+    { command: ['a'], env: { A: '' } },
+    { command: ['a'], env: { A: '', B: '' } },
+    422,
+  ],
+  [
+    'bytes of the environment, with = and terminators',
+    { maxEnvBytes: '8' },
+    { command: ['a'], env: { AB: 'cdef' } },
+    { command: ['a'], env: { AB: 'cdefg' } },
+    422,
+  ],
+])('%s', async (_name, config, within, past, status) => {
+  await using edge = await edgeFixture({ config });
+  expect((await edge.call('POST', EXECUTIONS, { body: within })).status).toBe(200);
+  const refused = await edge.call('POST', EXECUTIONS, { body: past });
+  expect(refused.status).toBe(status);
+  expect(JSON.stringify(refused.body)).not.toContain('cdefg');
+  expect(edge.created).toHaveLength(1);
+});
+
+test('nesting of a body, also where no schema looks at it', async () => {
+  await using edge = await edgeFixture({ config: { maxJsonDepth: '5' } });
+  const headers = { 'content-type': 'application/json', 'idempotency-key': 'k' };
+  const path = `${EXECUTIONS}/none`;
+  expect((await edge.call('DELETE', path, { body: nested(5), headers })).status).toBe(404);
+  expect((await edge.call('DELETE', path, { body: nested(6), headers })).status).toBe(400);
+  expect((await edge.call('POST', EXECUTIONS, { body: nested(5) })).status).toBe(422);
+  expect((await edge.call('POST', EXECUTIONS, { body: nested(6) })).status).toBe(400);
+  const million = '['.repeat(1_000_000) + ']'.repeat(1_000_000);
+  expect((await edge.call('POST', EXECUTIONS, { body: million })).status).toBe(400);
+});
+
+test('creates a second of one key are limited where a limit is set, for that key alone', async () => {
+  let now = Date.now();
+  await using edge = await edgeFixture({ config: { maxCreatesPerSecond: '2' }, now: () => now });
+  const create = (key?: string) =>
+    edge.call('POST', EXECUTIONS, { body: { command: ['true'] }, ...(key === undefined ? {} : { key }) });
+  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'k', scopes: ['executions:write'] } });
+  expect([(await create()).status, (await create()).status]).toEqual([200, 200]);
+  const refused = await create();
+  expect(refused).toMatchObject({ status: 429, body: { error_code: 'RATE_LIMITED', retryable: true } });
+  expect(Number(refused.headers['retry-after-ms'])).toBeGreaterThan(0);
+  expect((await create(made.body['key'] as string)).status).toBe(200);
+  now += Number(refused.headers['retry-after-ms']);
+  expect((await create()).status).toBe(200);
+});
+
+test('streams and waits that one key holds open', async () => {
+  await using edge = await edgeFixture({ config: { maxStreamsPerKey: '1' } });
+  const executionId = await edge.create();
+  const wait = () => edge.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=55000`);
+  const first = wait();
+  expect((await wait()).status).toBe(429);
+  await edge.start(executionId);
+  await edge.finish(executionId);
+  expect((await first).status).toBe(200);
+  expect((await wait()).status).toBe(200);
+});
+
+test('executions that wait for one machine', async () => {
+  await using server = await runningServer({ maxQueue: '2' });
+  await server.machine('dm-one');
+  await server.machine('dm-two');
+  const create = (machineId: string) =>
+    server.client.request('POST', `/v1/machines/${machineId}/executions`, { body: { command: ['true'] } });
+  expect([(await create('dm-one')).status, (await create('dm-one')).status]).toEqual([200, 200]);
+  expect(await create('dm-one')).toMatchObject({ status: 429, json: { error_code: 'RATE_LIMITED' } });
+  expect((await create('dm-two')).status).toBe(200);
+});
+
+test('bytes of the head', async () => {
+  await using server = await runningServer({ maxHeaderBytes: '1024' });
+  const get = (bytes: number) => server.client.get('/healthz', {}, { 'x-long': 'x'.repeat(bytes) });
+  expect((await get(500)).status).toBe(200);
+  expect((await get(1100)).status).toBe(431);
+});
+
+test.each<[string, Record<string, string>, string]>([
+  ['head', { headersTimeoutMs: '150' }, 'GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: '],
+  [
+    'body',
+    { headersTimeoutMs: '150', requestTimeoutMs: '200' },
+    `POST ${EXECUTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+  ],
+])('a client that never finishes its %s is told so and cut off', async (part, settings, begun) => {
+  await using server = await runningServer(settings);
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  let answer = '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    answer += text;
+  });
+  const head = part === 'body' ? begun.replace('Host: x', `Host: x\r\nx-api-key: ${server.client.key}`) : begun;
+  socket.write(head);
+  await once(socket, 'close');
+  expect(answer).toMatch(/^HTTP\/1.1 408 /);
+  expect(answer).toContain('content-type: application/problem+json');
+  expect((await server.client.get('/healthz')).status).toBe(200);
+});
+
+test('bytes of a frame', async () => {
+  await using server = await runningServer({ maxFrameBytes: String(1024 * 1024) });
+  const hello = JSON.stringify({ ...HELLO, clock_ms: Date.now(), pad: '' });
+  const padded = (bytes: number) => hello.replace('"pad":""', `"pad":"${'x'.repeat(bytes - hello.length)}"`);
+  const credential = await server.machine('dm-one');
+  const agent = await ScriptedAgent.open(server.url, credential);
+  agent.ws.send(padded(1024 * 1024));
+  await agent.next('welcome');
+  agent.ws.send(padded(1024 * 1024 + 1));
+  expect((await agent.closed).code).toBe(CLOSE.tooLarge);
+});
+
+test('frames a second, twice as many at once', async () => {
+  await using server = await runningServer({ maxFramesPerSecond: '10' });
+  const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
+  for (let sent = 1; sent < 20; sent += 1) agent.send({ type: 'capacity', accepting: true });
+  const { execution_id: id } = await server.client.machine('dm-one').create({ command: ['true'] });
+  await agent.runNext();
+  expect((await server.client.machine('dm-one').ended(id)).status).toBe('succeeded');
+  for (let sent = 0; sent < 60; sent += 1) agent.send({ type: 'capacity', accepting: true });
+  expect((await agent.closed).code).toBe(CLOSE.tooManyFrames);
+});

@@ -1,0 +1,149 @@
+/** The line: who may be talked to unencrypted, whose certificate is believed, and what browsers are told. */
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { beforeEach, expect, test } from 'vitest';
+import type { WebSocket } from 'ws';
+import { type AgentTls, readAgentConfig } from '../../src/agent/config.ts';
+import { dial } from '../../src/agent/link/dial.ts';
+import { enrol } from '../../src/agent/link/enrol.ts';
+import { readClientConfig } from '../../src/cli/config.ts';
+import { type RunningServer, readServerConfig, startServer } from '../../src/server/main.ts';
+import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+
+const log = pino({ level: 'silent' });
+const ca = read('../server/fixtures/test-only-cert.pem');
+const own = { cert: read('fixtures/test-only-agent-cert.pem'), key: read('fixtures/test-only-agent-key.pem') };
+/** Sound, and of no authority that the server trusts. */
+const foreign = {
+  cert: read('../server/fixtures/other-test-only-cert.pem'),
+  key: read('../server/fixtures/other-test-only-key.pem'),
+};
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-transport-'));
+  return () => rmSync(dir, { recursive: true, force: true });
+});
+
+function read(path: string): string {
+  return readFileSync(new URL(path, import.meta.url), 'utf8');
+}
+
+async function secureServer(settings: Record<string, string>): Promise<RunningServer> {
+  const tlsKey = join(dir, 'tls.key');
+  copyFileSync(new URL('../server/fixtures/test-only-key.pem', import.meta.url), tlsKey);
+  chmodSync(tlsKey, 0o600);
+  const tlsCert = new URL('../server/fixtures/test-only-cert.pem', import.meta.url).pathname;
+  const flags = { dataDir: join(dir, 'data'), port: '0', tlsCert, tlsKey, ...settings };
+  return startServer(readServerConfig(flags, {}), log);
+}
+
+/** The status of an API request, and its JSON. */
+function ask(server: RunningServer, method: string, path: string, body?: unknown): Promise<[number, unknown]> {
+  const headers = { authorization: `Bearer ${server.adminKey.key}`, 'content-type': 'application/json' };
+  return new Promise((resolve, reject) => {
+    const sent = request(`${server.url}${path}`, { method, headers, ca, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve([response.statusCode ?? 0, JSON.parse(text)]));
+    });
+    sent.once('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+/** 101, or the status of the refusal. */
+function linkStatus(server: RunningServer, credential: string, tls: AgentTls): Promise<number> {
+  const ws: WebSocket = dial({ url: new URL(server.url), credential, tls });
+  return new Promise((resolve, reject) => {
+    ws.once('open', () => resolve(101));
+    ws.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
+    ws.on('error', reject);
+  }).finally(() => ws.terminate()) as Promise<number>;
+}
+
+test('where agents need a certificate, a stolen credential or token is worth nothing without it', async () => {
+  const agentCa = new URL('fixtures/test-only-agent-ca.pem', import.meta.url).pathname;
+  const server = await secureServer({ agentCa });
+  try {
+    // Clients of the API need none.
+    const [status, made] = await ask(server, 'POST', '/v1/join-tokens', {});
+    expect(status).toBe(200);
+    const { token } = made as { token: string };
+    const join = (tls: AgentTls) =>
+      enrol(token, { url: new URL(server.url), dir, log, tls, signal: new AbortController().signal });
+    await expect(join({ ca })).rejects.toThrow('client certificate');
+    await expect(join({ ca, ...foreign })).rejects.toThrow('client certificate');
+    const { credential } = await join({ ca, ...own });
+    expect(await linkStatus(server, credential, { ca })).toBe(403);
+    expect(await linkStatus(server, credential, { ca, ...foreign })).toBe(403);
+    expect(await linkStatus(server, credential, { ca, ...own })).toBe(101);
+    // A new certificate of the server's leaves the demand as it was.
+    server.reloadCertificate();
+    expect(await linkStatus(server, credential, { ca })).toBe(403);
+    expect(await linkStatus(server, credential, { ca, ...own })).toBe(101);
+  } finally {
+    await server.stop();
+  }
+});
+
+test('an agent does not talk to a server whose certificate it cannot check', async () => {
+  const server = await secureServer({});
+  try {
+    await expect(linkStatus(server, `xpa_${'a'.repeat(43)}`, {})).rejects.toThrow(/self-signed/);
+    await expect(linkStatus(server, `xpa_${'a'.repeat(43)}`, { ca: foreign.cert })).rejects.toThrow();
+  } finally {
+    await server.stop();
+  }
+});
+
+test('agents and clients send secrets over plain http to this host only, unless told to', () => {
+  const url = 'http://execplane.example.com';
+  expect(() => readAgentConfig({ url }, {})).toThrow('--url: plain http');
+  expect(() => readClientConfig({ url, apiKey: 'k' }, {})).toThrow('--url: plain http');
+  // A name that merely looks like this host is another one.
+  expect(() => readAgentConfig({ url: 'http://127.0.0.1.example.com' }, {})).toThrow('plain http');
+  expect(() => readClientConfig({ url: 'http://localhost.example.com', apiKey: 'k' }, {})).toThrow('plain http');
+  expect(readAgentConfig({ url, insecure: 'true' }, {}).url.href).toBe(`${url}/`);
+});
+
+test('a demand for certificates that nobody would check is refused', () => {
+  expect(() => readServerConfig({ agentCa: '/ca.pem' }, {})).toThrow('EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT');
+  expect(() => readAgentConfig({ tlsCert: new URL(import.meta.url).pathname }, {})).toThrow('one needs the other');
+});
+
+test.each<['GET' | 'POST' | 'OPTIONS', string, number]>([
+  ['GET', '/healthz', 200],
+  ['GET', '/v1/machines', 200],
+  ['GET', `/v1/machines/${MACHINE}/executions/none`, 404],
+  ['POST', '/v1/api-keys', 422],
+  ['OPTIONS', '/v1/machines', 404],
+  ['GET', '/nowhere', 404],
+  ['GET', '/%', 404],
+])('%s %s: browsers keep, frame and share nothing of the answer', async (method, path, status) => {
+  await using edge = await edgeFixture();
+  const origin = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
+  const answer = await edge.call(method, path, { headers: origin, ...(method === 'POST' ? { body: {} } : {}) });
+  expect(answer.status).toBe(status);
+  expect(answer.headers).toMatchObject({
+    'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+  });
+  expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
+});
+
+test('the page of the documentation runs no script and is framed by nobody', async () => {
+  await using edge = await edgeFixture();
+  const { headers } = await edge.call('GET', '/docs', { key: undefined });
+  expect(headers['content-security-policy']).toContain("default-src 'none'");
+  expect(headers['content-security-policy']).not.toContain('script-src');
+  expect(headers['x-frame-options']).toBe('DENY');
+});
