@@ -50,7 +50,7 @@ class ChaosRun {
     for (const step of plan) {
       await delay(Math.max(0, step.at - (performance.now() - began)));
       if (step.do === 'create') this.#createMany(step.count);
-      else this.#away.push(this.#fault(step));
+      else this.#away.push(kept(this.#fault(step)));
     }
     await Promise.all(this.#away);
     this.#proxy.heal();
@@ -65,7 +65,7 @@ class ChaosRun {
   }
 
   #createMany(count: number): void {
-    for (let n = 0; n < count; n += 1) this.#created.push(this.#create(makeTask(this.#random, this.#starts)));
+    for (let n = 0; n < count; n += 1) this.#created.push(kept(this.#create(makeTask(this.#random, this.#starts))));
   }
 
   /** Creates it, with one Idempotency-Key for as many tries as it takes; cancels it where that is its part. */
@@ -169,6 +169,12 @@ class ChaosRun {
     for (const { id } of created) if (!isTerminal((await this.#machine.read(id)).status)) return false;
     return true;
   }
+}
+
+/** What it comes to is looked at later; until then a failure of it is nobody's surprise. */
+function kept<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** Tries until it works: the server may be away, but it comes back. */

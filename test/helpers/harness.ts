@@ -274,7 +274,7 @@ export class World {
     const left: string[] = [];
     for (const agent of this.agents) {
       await agent.link.end('SIGINT');
-      const gone = until('the agent is gone', () => agent.ownedPids().length === 0, 10_000);
+      const gone = until('the agent is gone', () => agent.ownedPids().length === 0, 30_000);
       await gone.catch(() => left.push(...agent.ownedPids().map((pid) => commandLine(pid))));
       for (const pid of agent.ownedPids()) process.kill(pid, 'SIGKILL');
     }
