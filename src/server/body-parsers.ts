@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyRequest } from 'fastify';
 import type { App } from './edge.ts';
+import { nestsDeeperThan } from './json-depth.ts';
 import { type FieldError, invalid, Problem } from './problem.ts';
 import { locationOf } from './schemas/field-errors.ts';
 
@@ -43,10 +44,10 @@ function isEmpty(request: FastifyRequest): boolean {
 /** The parser's own message is never passed on: it quotes the body, and bodies hold secrets. */
 function parseJson(body: Buffer, maxDepth: number): unknown {
   if (!isUtf8(body)) throw new Problem(400, 'The body is not UTF-8.');
+  if (nestsDeeperThan(maxDepth, body)) throw new Problem(400, 'The body is nested too deep.');
   const text = body.toString('utf8');
   const parsed = tryParse(text);
   if (parsed === undefined) throw new Problem(400, 'The body is not JSON.');
-  if (depthOf(parsed.value, maxDepth) > maxDepth) throw new Problem(400, 'The body is nested too deep.');
   // In valid UTF-8 a lone surrogate can only come from an escape.
   if (/\\u[dD][89a-fA-F]/.test(text)) refuseLoneSurrogates(parsed.value);
   return parsed.value;
@@ -58,19 +59,6 @@ function tryParse(text: string): { value: unknown } | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** How deep arrays and objects nest; what is past `most` is not looked at. Level by level, so that no depth exhausts the stack. */
-function depthOf(value: unknown, most: number): number {
-  let depth = 0;
-  for (let level = [value].filter(isNested); level.length > 0 && depth <= most; depth += 1) {
-    level = level.flatMap((nested) => Object.values(nested).filter(isNested));
-  }
-  return depth;
-}
-
-function isNested(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
 }
 
 /** A lone surrogate has no UTF-8 form: a command would silently get another argument than the one asked for. */

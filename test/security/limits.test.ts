@@ -1,11 +1,11 @@
 /** Every limit of the door, on both sides of its edge; what lies past it costs nobody else anything. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';
 import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
-import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/edge-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
@@ -59,8 +59,28 @@ test('nesting of a body, also where no schema looks at it', async () => {
   expect((await edge.call('DELETE', path, { body: nested(6), headers })).status).toBe(400);
   expect((await edge.call('POST', EXECUTIONS, { body: nested(5) })).status).toBe(422);
   expect((await edge.call('POST', EXECUTIONS, { body: nested(6) })).status).toBe(400);
-  const million = '['.repeat(1_000_000) + ']'.repeat(1_000_000);
-  expect((await edge.call('POST', EXECUTIONS, { body: million })).status).toBe(400);
+  const brackets = { command: ['true'], stdin: '[{"\\'.repeat(20) };
+  expect((await edge.call('POST', EXECUTIONS, { body: brackets })).status).toBe(200);
+});
+
+test('a body of nothing but brackets is refused before it is parsed, which would hold up everybody', async () => {
+  await using edge = await edgeFixture();
+  const parse = vi.spyOn(JSON, 'parse');
+  const body = '['.repeat(8_000_000) + ']'.repeat(8_000_000);
+  const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+  const answer = await edge.app.inject({ method: 'POST', url: EXECUTIONS, headers, payload: body });
+  expect(answer.statusCode).toBe(400);
+  expect(parse).not.toHaveBeenCalled();
+});
+
+test('what anybody may send without a key is little', async () => {
+  await using server = await runningServer();
+  const enrol = (padding: number) => {
+    const body = { join_token: 'x'.repeat(padding), credential: `xpa_${'a'.repeat(43)}` };
+    return server.client.with(undefined).request('POST', '/agent/v1/enrol', { body });
+  };
+  expect((await enrol(200)).status).toBe(401);
+  expect((await enrol(16 * 1024)).status).toBe(413);
 });
 
 test('creates a second of one key are limited where a limit is set, for that key alone', async () => {
@@ -141,6 +161,15 @@ test('bytes of a frame', async () => {
   await agent.next('welcome');
   agent.ws.send(padded(1024 * 1024 + 1));
   expect((await agent.closed).code).toBe(CLOSE.tooLarge);
+});
+
+test('a frame of nothing but brackets is refused before it is parsed', async () => {
+  await using server = await runningServer();
+  const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
+  const parse = vi.spyOn(JSON, 'parse');
+  agent.ws.send('['.repeat(8_000_000) + ']'.repeat(8_000_000));
+  expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame, reason: 'nested too deep' });
+  expect(parse).not.toHaveBeenCalled();
 });
 
 test('frames a second, twice as many at once', async () => {

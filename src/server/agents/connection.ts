@@ -9,6 +9,7 @@ import {
   parseAgentFrame,
   type ServerFrame,
 } from '../../core/protocol.ts';
+import { nestsDeeperThan } from '../json-depth.ts';
 import type { Beating } from './heartbeat.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
@@ -26,6 +27,9 @@ export interface ConnectionEvents {
 export interface ByteCount {
   readonly bytesRead: number;
 }
+
+/** Frames nest three deep; later versions may add to them. */
+const MAX_DEPTH = 32;
 
 /** The credit for frames holds so many seconds' worth. */
 const FRAME_BURST_S = 2;
@@ -144,11 +148,15 @@ export class AgentConnection implements Beating {
   #message(data: Buffer, isBinary: boolean): void {
     if (this.closed) return;
     if (isBinary) this.#records(data);
-    else if (this.#spendCredit()) this.#frame(data.toString('utf8'));
+    else if (this.#spendCredit()) this.#frame(data);
   }
 
-  #frame(text: string): void {
-    const parsed = parseAgentFrame(text);
+  #frame(data: Buffer): void {
+    if (nestsDeeperThan(MAX_DEPTH, data)) {
+      this.close(CLOSE.badFrame, 'nested too deep');
+      return;
+    }
+    const parsed = parseAgentFrame(data.toString('utf8'));
     if (!parsed.ok) {
       this.close(CLOSE.badFrame, parsed.reason);
       return;

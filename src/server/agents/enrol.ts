@@ -10,6 +10,8 @@ import { FailureLimit } from './failure-limit.ts';
 import { hashSecret } from './upgrade.ts';
 
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+/** A request is a few hundred bytes. */
+const MAX_BODY_BYTES = 16 * 1024;
 const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);
 
 export interface EnrolDeps {
@@ -28,6 +30,8 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
   app.post(
     AGENT_PATHS.enrol,
     {
+      // Anybody may send one: what is parsed of it must be little.
+      bodyLimit: MAX_BODY_BYTES,
       config: { access: 'public' },
       schema: {
         summary: 'Enrol an agent',
