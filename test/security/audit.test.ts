@@ -1,0 +1,41 @@
+/** The audit trail: says what happened with nothing secret in it, and keeps what it was told. */
+import { expect, test } from 'vitest';
+import { openDatabase } from '../../src/store/sqlite/database.ts';
+import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+
+test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
+  await using edge = await edgeFixture({ config: { trustProxy: 'true' } });
+  const body = { command: ['deploy', '--now'], env: { TOKEN: 'env-secret' }, stdin: 'stdin-secret' };
+  const headers = { 'x-forwarded-for': '203.0.113.9' };
+  const made = await edge.call('POST', `/v1/machines/${MACHINE}/executions`, { body, headers });
+  const trail = await edge.call('GET', '/v1/audit');
+  expect(trail.body.items[0]).toEqual({
+    audit_id: expect.anything(),
+    at: expect.any(String),
+    actor: 'admin',
+    source: '203.0.113.9',
+    action: 'execution.create',
+    machine_id: MACHINE,
+    resource: made.body.execution_id,
+    command: ['deploy', '--now'],
+    outcome: 'created',
+  });
+  expect(trail.raw.toString()).not.toMatch(/env-secret|stdin-secret/);
+});
+
+test('no route and no statement changes what was written down', async () => {
+  await using edge = await edgeFixture();
+  await edge.create();
+  await edge.call('GET', '/v1/audit');
+  for (const method of ['DELETE', 'POST', 'PUT', 'PATCH'] as const) {
+    expect((await edge.call(method, '/v1/audit')).status).toBe(404);
+  }
+  const db = openDatabase(`${edge.config.dataDir}/test.db`);
+  try {
+    expect(() => db.exec("UPDATE audit SET actor = 'nobody'")).toThrow('append-only');
+    expect(() => db.exec('DELETE FROM audit')).toThrow('append-only');
+  } finally {
+    db.close();
+  }
+  expect((await edge.call('GET', '/v1/audit')).body.items).toMatchObject([{ actor: 'admin' }]);
+});
