@@ -1,8 +1,7 @@
 /** What is no HTTP never reaches a route: answered on the bare socket, in the shape of every other problem. */
 import type { Socket } from 'node:net';
-import { retryHeaders } from './error-replies.ts';
-import { isRetryableStatus, Problem, problemBody } from './problem.ts';
-import { SECURITY_HEADERS } from './security-headers.ts';
+import { answerBare } from './bare-answer.ts';
+import { Problem } from './problem.ts';
 
 const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
@@ -23,18 +22,5 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     return;
   }
   const status = STATUS_OF[error.code ?? ''] ?? 400;
-  const problem = new Problem(status, DETAIL_OF[status] ?? '');
-  const requestId = nextRequestId();
-  const body = problemBody(problem, requestId);
-  const text = JSON.stringify(body);
-  const headers = {
-    ...SECURITY_HEADERS,
-    'content-type': 'application/problem+json',
-    'content-length': String(Buffer.byteLength(text)),
-    connection: 'close',
-    'x-request-id': requestId,
-    ...retryHeaders(isRetryableStatus(status) ? 1000 : undefined),
-  };
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${body['title']}\r\n${head.join('')}\r\n${text}`);
+  answerBare(socket, new Problem(status, DETAIL_OF[status] ?? ''), nextRequestId());
 }

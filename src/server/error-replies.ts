@@ -11,51 +11,68 @@ const MAX_RETRY_AFTER_MS = 60_000;
 /** Answers for errors thrown by hooks, parsers, validators and routes; what is our fault is logged here, once. */
 export function errorHandler(logger: Logger) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    const refusal = refusalOf(error);
+    // Whoever hangs up in the middle of a body hears nothing of this; it is no fault of ours, and no error in the log.
+    const refusal = request.raw.readableAborted ? new Problem(400, 'The request broke off.') : refusalOf(error);
     if (refusal instanceof Problem && refusal.status >= 500) {
       logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'request failed');
     } else if (error instanceof StoreUnavailableError) {
       logger.warn({ err: error, request_id: request.id, route: request.routeOptions.url }, 'store unavailable');
     }
-    if (refusal instanceof ApiError) sendApiError(refusal, reply);
-    else sendProblem(refusal, request.id, reply);
+    const { status, headers, body } = errorReply(refusal, request.id);
+    reply.code(status).headers(headers).serializer(JSON.stringify).send(body);
   };
 }
 
 /** The headers that tell a client whether and when to try again; `undefined`: a retry cannot help. */
-export function retryHeaders(retryAfterMs: number | undefined): Record<string, string> {
+function retryHeaders(retryAfterMs: number | undefined): Record<string, string> {
   if (retryAfterMs === undefined) return { 'x-should-retry': 'false' };
   const ms = Math.min(Math.max(Math.ceil(retryAfterMs), 1), MAX_RETRY_AFTER_MS);
   return { 'x-should-retry': 'true', 'retry-after-ms': String(ms), 'retry-after': String(Math.ceil(ms / 1000)) };
 }
 
-function sendApiError(error: ApiError, reply: FastifyReply): void {
+/** An error as it is answered. */
+export interface ErrorReply {
+  status: number;
+  headers: Record<string, string>;
+  body: Record<string, unknown>;
+}
+
+/** The status, headers and body of a refusal: of a registered code as JSON, of any other as a problem (contract §1). */
+export function errorReply(error: ApiError | Problem, requestId: string): ErrorReply {
+  return error instanceof ApiError ? apiErrorReply(error) : problemReply(error, requestId);
+}
+
+function apiErrorReply(error: ApiError): ErrorReply {
   const { status, retryable } = API_ERRORS[error.code];
   const headers = retryHeaders(error.retryAfterMs);
   const retryAfterMs = headers['retry-after-ms'];
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
-  reply
-    .code(status)
-    .headers(headers)
-    .type('application/json')
-    .serializer(JSON.stringify)
-    .send({
+  return {
+    status,
+    headers: {
+      'content-type': 'application/json',
+      ...headers,
+      ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    },
+    body: {
       error_code: error.code,
       message: error.message,
       retryable,
       ...(retryAfterMs === undefined ? {} : { retry_after_ms: Number(retryAfterMs) }),
       ...(error.details === undefined ? {} : { details: error.details }),
-    });
+    },
+  };
 }
 
-function sendProblem(problem: Problem, requestId: string, reply: FastifyReply): void {
-  reply
-    .code(problem.status)
-    .headers(retryHeaders(isRetryableStatus(problem.status) ? DEFAULT_RETRY_AFTER_MS : undefined))
-    .headers(problem.headers ?? {})
-    .type('application/problem+json')
-    .serializer(JSON.stringify)
-    .send(problemBody(problem, requestId));
+function problemReply(problem: Problem, requestId: string): ErrorReply {
+  return {
+    status: problem.status,
+    headers: {
+      'content-type': 'application/problem+json',
+      ...retryHeaders(isRetryableStatus(problem.status) ? DEFAULT_RETRY_AFTER_MS : undefined),
+      ...problem.headers,
+    },
+    body: problemBody(problem, requestId),
+  };
 }
 
 function refusalOf(error: unknown): ApiError | Problem {

@@ -5,7 +5,7 @@ import { ApiError } from '../../core/errors.ts';
 import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../core/protocol.ts';
 import type { Store } from '../../store/store.ts';
 import type { App } from '../edge.ts';
-import { hasClientCertificate } from './client-certificate.ts';
+import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { hashSecret } from './upgrade.ts';
 
@@ -86,12 +86,6 @@ function isMachineId(id: string): boolean {
 function refusedToken(): ApiError {
   return new ApiError('AUTH_INVALID', {
     message: 'The join token is not valid here: it is unknown, used, expired or revoked.',
-  });
-}
-
-function withoutCertificate(): ApiError {
-  return new ApiError('AUTH_SCOPE_FORBIDDEN', {
-    message: 'Agents are let in only with a client certificate that this server trusts (EXECPLANE_AGENT_CA).',
   });
 }
 

@@ -5,9 +5,13 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { ApiError } from '../../core/errors.ts';
 import { AGENT_PATHS } from '../../core/protocol.ts';
 import { type Machine, type Store, StoreUnavailableError } from '../../store/store.ts';
-import { hasClientCertificate } from './client-certificate.ts';
+import { answerBare } from '../bare-answer.ts';
+import { notFound, Problem } from '../problem.ts';
+import { createRequestIds } from '../request-ids.ts';
+import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 
 /** How long a closing link may take over its closing handshake, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
@@ -17,6 +21,7 @@ const WEBSOCKET_OPTIONS = {
   perMessageDeflate: false,
   closeTimeout: CLOSE_TIMEOUT_MS,
 };
+const WRONG_CREDENTIAL = 'Agents come with the credential that they enrolled with.';
 const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 
 export interface UpgradeDeps {
@@ -35,6 +40,14 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 /** What to call for each `upgrade` event of the HTTP server. Never throws; refuses what is not an agent's. */
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
   const server = new WebSocketServer({ ...WEBSOCKET_OPTIONS, maxPayload: deps.maxFrameBytes });
+  const nextRequestId = createRequestIds();
+  server.on('wsClientError', (_error, socket) => {
+    answerBare(
+      socket,
+      new Problem(400, 'The request is no WebSocket handshake as this server reads it.'),
+      nextRequestId(),
+    );
+  });
   return (request, socket, head) => {
     const hangUp = (): void => void socket.destroy();
     socket.on('error', hangUp);
@@ -42,7 +55,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
       (answer) => {
         if (socket.destroyed) return;
         if ('refusal' in answer) {
-          refuse(socket, answer.refusal);
+          answerBare(socket, answer.refusal, nextRequestId());
           return;
         }
         socket.off('error', hangUp);
@@ -52,7 +65,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
       },
       (cause: unknown) => {
         deps.log.error({ err: cause }, 'an agent could not be let in');
-        refuse(socket, '500 Internal Server Error');
+        answerBare(socket, new Problem(500, 'The server failed to answer; the fault is ours.'), nextRequestId());
       },
     );
   };
@@ -63,30 +76,26 @@ export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-type Answer = { machine: Machine; hash: Buffer } | { refusal: string };
+type Answer = { machine: Machine; hash: Buffer } | { refusal: ApiError | Problem };
 
 async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promise<Answer> {
   const path = request.url?.split('?', 1)[0];
-  if (path !== AGENT_PATHS.link) return { refusal: '404 Not Found' };
-  if (!deps.open()) return { refusal: '503 Service Unavailable' };
+  if (path !== AGENT_PATHS.link) return { refusal: notFound() };
+  if (!deps.open()) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' }) };
   if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
     deps.log.info({ source: request.socket.remoteAddress }, 'an agent without a valid certificate was refused');
-    return { refusal: '403 Forbidden' };
+    return { refusal: withoutCertificate() };
   }
   const credential = BEARER.exec(request.headers.authorization ?? '')?.[1];
-  if (credential === undefined) return { refusal: '401 Unauthorized' };
+  if (credential === undefined) return { refusal: new ApiError('AUTH_REQUIRED', { message: WRONG_CREDENTIAL }) };
   const hash = hashSecret(credential);
   try {
     const machine = await deps.store.findMachineByCredential({ credentialHash: hash });
     if (machine !== undefined && machine.phase !== 'destroyed') return { machine, hash };
   } catch (cause) {
-    if (cause instanceof StoreUnavailableError) return { refusal: '503 Service Unavailable' };
+    if (cause instanceof StoreUnavailableError) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { cause }) };
     throw cause;
   }
   deps.log.info({ source: request.socket.remoteAddress }, 'an agent with an unknown credential was refused');
-  return { refusal: '401 Unauthorized' };
-}
-
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  return { refusal: new ApiError('AUTH_INVALID', { message: WRONG_CREDENTIAL }) };
 }
