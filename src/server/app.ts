@@ -14,6 +14,7 @@ import { errorHandler } from './error-replies.ts';
 import { createHttpServer } from './http-server.ts';
 import { idempotencyReader } from './idempotency.ts';
 import { createKeyRing } from './key-ring.ts';
+import type { MetricSource } from './metrics/exposition.ts';
 import { createOpenRequests } from './open-requests.ts';
 import { createRequestIds } from './request-ids.ts';
 import { registerRoutes } from './routes/routes.ts';
@@ -31,6 +32,8 @@ export interface AppDeps {
   adminKey: string;
   /** Of this server, for its documents. */
   version: string;
+  /** Told by /metrics besides what the edge itself knows. */
+  metrics?: readonly MetricSource[];
   /** ms since the epoch. */
   now?: () => number;
 }
@@ -81,7 +84,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
 }
 
 function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
-  const { store, control, logger, serverKeys, adminKey, now = Date.now } = deps;
+  const { store, control, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
   return {
     store,
     control,
@@ -93,6 +96,7 @@ function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
     readIdempotency: idempotencyReader(serverKeys.requestDigest, now),
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now }),
+    metrics,
   };
 }
 

@@ -7,6 +7,7 @@ import type { Departure, Lane } from './agents/lane.ts';
 import type { AgentRegistry, AgentSession } from './agents/registry.ts';
 import { type StartSettings, sendStart } from './agents/start.ts';
 import type { CreateRequest } from './control.ts';
+import type { ExecutionObserver } from './execution-observer.ts';
 import type { Sealer, SecretInput } from './seal.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
@@ -21,6 +22,7 @@ export interface DispatchDeps {
   now: () => number;
   settings: StartSettings & { queueTtlMs: number; queueLimit: number };
   publish: (execution: Execution) => void;
+  observer: ExecutionObserver;
   /** Something waits that expires at this time (ms since the epoch). */
   waitsUntil: (expiresAt: number) => void;
 }
@@ -41,7 +43,7 @@ export class Dispatcher {
     const execution = this.#newExecution(request, input, now);
     const common = { execution, now, queueLimit: settings.queueLimit, ...pick(request, 'idempotency') };
     const session = registry.get(machineId);
-    if (session?.ready?.claims.clear !== true) return this.#created(await store.createExecution(common));
+    if (session?.ready?.claims.clear !== true) return this.#created(await store.createExecution(common), request);
 
     const { lane } = session.ready;
     const reservation = lane.reserve(1, input.stdin.length + (execution.sealedInput?.length ?? 0));
@@ -52,7 +54,7 @@ export class Dispatcher {
       if (outcome.outcome === 'created' && outcome.execution.dispatchedTo !== undefined) {
         departures.push(this.#departure(session, outcome.execution, () => input));
       }
-      return this.#created(outcome);
+      return this.#created(outcome, request);
     } finally {
       lane.settle(reservation, departures);
       // What could not go out with this slot, another may.
@@ -105,13 +107,15 @@ export class Dispatcher {
           return;
         }
         sendStart(session, execution, input, this.#deps.settings);
+        this.#deps.observer.dispatched(execution);
       },
     };
   }
 
-  #created(outcome: CreateOutcome): CreateOutcome {
+  #created(outcome: CreateOutcome, request: CreateRequest): CreateOutcome {
     if (outcome.outcome !== 'created') return outcome;
     const { execution } = outcome;
+    this.#deps.observer.created(execution, request);
     this.#deps.publish(execution);
     if (execution.dispatchedTo === undefined) {
       this.#deps.waitsUntil(execution.expiresAt);

@@ -11,6 +11,7 @@ import type { ControlPlane } from './control.ts';
 import type { Cursors } from './cursor.ts';
 import type { ReadIdempotency } from './idempotency.ts';
 import type { KeyRing } from './key-ring.ts';
+import type { MetricSource } from './metrics/exposition.ts';
 import type { OpenRequests } from './open-requests.ts';
 
 export interface Edge {
@@ -25,6 +26,8 @@ export interface Edge {
   readIdempotency: ReadIdempotency;
   audit: AuditTrail;
   openRequests: OpenRequests;
+  /** What /metrics tells besides what the edge itself knows. */
+  metrics: readonly MetricSource[];
 }
 
 /** Fastify with types derived from the TypeBox schemas of its routes. */

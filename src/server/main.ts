@@ -9,9 +9,13 @@ import { buildControlPlane } from './agents/control-plane.ts';
 import { buildApp } from './app.ts';
 import type { ServerConfig } from './config.ts';
 import type { App } from './edge.ts';
+import { observeAll } from './execution-observer.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { readCertificate } from './http-server.ts';
 import { createLogger } from './logging.ts';
+import { createCommitMetrics } from './metrics/commits.ts';
+import { createExecutionMetrics } from './metrics/executions.ts';
+import { linkMetrics } from './metrics/links.ts';
 import { preparePrivateDirectory } from './private-paths.ts';
 import { executionWire } from './schemas/wire.ts';
 import { loadServerKeys } from './seal.ts';
@@ -45,13 +49,22 @@ export async function startServer(
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir);
   const version = packageVersion();
-  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db') });
+  const commits = createCommitMetrics();
+  const executions = createExecutionMetrics(Date.now);
+  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit: commits.observe });
   const webhooks = buildWebhooks(store, logger, config, version);
   const control = buildControlPlane(
-    { store, sealer: serverKeys.sealer, logger, callbackDue: () => webhooks.wake() },
+    {
+      store,
+      sealer: serverKeys.sealer,
+      logger,
+      callbackDue: () => webhooks.wake(),
+      observer: observeAll([executions]),
+    },
     { ...config, queueLimit: config.maxQueue, requireAgentCertificate: config.agentCa !== undefined, version },
   );
-  const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version }, config);
+  const metrics = [executions.expose, linkMetrics(control), commits.expose];
+  const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version, metrics }, config);
   app.server.on('upgrade', control.handleUpgrade);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {

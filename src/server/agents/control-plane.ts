@@ -5,6 +5,7 @@ import type { Execution, Store } from '../../store/store.ts';
 import type { ControlPlane } from '../control.ts';
 import { Deadlines } from '../deadlines.ts';
 import { Dispatcher } from '../dispatch.ts';
+import { type ExecutionObserver, observeAll } from '../execution-observer.ts';
 import { Live } from '../live.ts';
 import type { Sealer } from '../seal.ts';
 import { Admission } from './admission.ts';
@@ -49,6 +50,7 @@ export interface ControlPlaneDeps {
   now?: () => number;
   /** An execution with a callback_url has ended. */
   callbackDue?: () => void;
+  observer?: ExecutionObserver;
 }
 
 export interface RunningControlPlane extends ControlPlane {
@@ -69,7 +71,8 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const { heartbeatMs = 15_000, queueLimit = 10_000, cancelGraceMs: graceMs, maxOutputBytes, queueTtlMs } = config;
   const registry = new AgentRegistry();
   const live = new Live(store);
-  const publish = publisher(live, registry, deps.callbackDue);
+  const observer = deps.observer ?? observeAll([]);
+  const publish = publisher(live, registry, observer, deps.callbackDue);
   const parts = { store, registry, log, now, publish };
   const deadlines = new Deadlines({
     ...parts,
@@ -78,6 +81,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   });
   const dispatcher = new Dispatcher({
     ...parts,
+    observer,
     sealer: deps.sealer,
     settings: { maxOutputBytes, graceMs, queueTtlMs, queueLimit },
     waitsUntil: (expiresAt) => deadlines.waitsUntil(expiresAt),
@@ -132,8 +136,14 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
 }
 
 /** Tells of a commit; what ended otherwise than by its own reports is forgotten by its agent, and its slot is free. */
-function publisher(live: Live, registry: AgentRegistry, callbackDue: (() => void) | undefined) {
+function publisher(
+  live: Live,
+  registry: AgentRegistry,
+  observer: ExecutionObserver,
+  callbackDue: (() => void) | undefined,
+) {
   return (execution: Execution): void => {
+    observer.committed(execution);
     live.publish(execution);
     if (!isTerminal(execution.status)) return;
     const ready = registry.get(execution.machineId)?.ready;
