@@ -10,6 +10,16 @@ declare module 'fastify' {
     /** Media types of body and answer where they are not JSON. */
     consumes?: string;
     produces?: string;
+    /** What the schema of a route does not say, for the document. */
+    documented?: {
+      headers?: readonly Parameter[];
+      /** Another media type of the 200, asked for with Accept. */
+      alsoProduces?: Content;
+      /** Refusals besides those of every route of its kind. */
+      refusals?: readonly RefusalStatus[];
+      /** Statuses besides 200 and refusals. */
+      statuses?: Operation['responses'];
+    };
   }
   interface FastifySchema {
     summary?: string;
@@ -27,7 +37,12 @@ export interface Operation {
   security?: readonly Record<string, readonly string[]>[];
   parameters: readonly Parameter[];
   requestBody?: { required: boolean; content: Content };
-  responses: Record<string, { description: string; content?: Content }>;
+  responses: Record<string, Answer>;
+}
+interface Answer {
+  description: string;
+  headers?: Record<string, JsonSchema>;
+  content?: Content;
 }
 interface Parameter {
   name: string;
@@ -45,7 +60,7 @@ export interface OpenApiDocument {
   servers: readonly { url: string }[];
   security: readonly Record<string, readonly string[]>[];
   paths: Record<string, Record<string, Operation>>;
-  components: { securitySchemes: JsonSchema; schemas: Record<string, JsonSchema> };
+  components: { securitySchemes: JsonSchema; headers: JsonSchema; schemas: Record<string, JsonSchema> };
 }
 
 /** Remembers the routes registered from now on; call it before them. */
@@ -81,6 +96,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
         bearer: { type: 'http', scheme: 'bearer' },
         apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
       },
+      headers: HEADERS,
       schemas: Object.fromEntries(schemas) as Record<string, JsonSchema>,
     },
   };
@@ -92,6 +108,7 @@ function operation(route: RouteOptions): Operation {
   const answer = response?.['200'];
   const consumes = config.consumes ?? 'application/json';
   const takesBody = body !== undefined || config.consumes !== undefined;
+  const { alsoProduces = {}, statuses = {} } = config.documented ?? {};
   return {
     operationId: schema.operationId ?? '',
     summary: schema.summary ?? '',
@@ -102,8 +119,10 @@ function operation(route: RouteOptions): Operation {
     responses: {
       200: {
         description: String((answer as JsonSchema | undefined)?.['description'] ?? 'The answer.'),
-        content: { [config.produces ?? 'application/json']: { schema: bodySchema(answer) } },
+        headers: ANSWER_HEADERS,
+        content: { [config.produces ?? 'application/json']: { schema: bodySchema(answer) }, ...alsoProduces },
       },
+      ...statuses,
       ...errorResponses(route, takesBody),
     },
   };
@@ -111,12 +130,13 @@ function operation(route: RouteOptions): Operation {
 
 /** A body without a schema is octets, or text. */
 function bodySchema(schema: TSchema | undefined): JsonSchema {
-  return schema === undefined ? { type: 'string', format: 'binary' } : refer(schema);
+  return schema === undefined ? { type: 'string', description: 'The bytes as they are.' } : refer(schema);
 }
 
 function parametersOf(route: RouteOptions): Parameter[] {
   const { params, querystring } = (route.schema ?? {}) as { params?: TSchema; querystring?: TSchema };
-  const parameters = [...fieldsOf(params, 'path'), ...fieldsOf(querystring, 'query')];
+  const headers = route.config?.documented?.headers ?? [];
+  const parameters = [...fieldsOf(params, 'path'), ...fieldsOf(querystring, 'query'), ...headers];
   const access: Access = route.config?.access ?? 'any_key';
   if (access !== 'public' && (route.method === 'POST' || route.method === 'DELETE')) {
     parameters.push({
@@ -144,6 +164,38 @@ function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Paramet
   });
 }
 
+const HEADERS = {
+  RequestId: header('Names this request, in the log of the server as well.', {
+    type: 'string',
+    examples: ['req-8Kd2xq-1f'],
+  }),
+  IdempotencyReplayed: header('true where the same Idempotency-Key came before: nothing was done again.', {
+    type: 'string',
+    examples: ['true'],
+  }),
+  ShouldRetry: header('Whether the same request may succeed later.', { type: 'string', enum: ['true', 'false'] }),
+  RetryAfterMs: header('When to try again, in ms.', { type: 'integer', minimum: 1, maximum: 60_000, examples: [1000] }),
+  RetryAfter: header('The same in seconds, rounded up.', { type: 'integer', minimum: 1, maximum: 60, examples: [1] }),
+};
+const ANSWER_HEADERS = {
+  'x-request-id': headerReference('RequestId'),
+  'idempotency-replayed': headerReference('IdempotencyReplayed'),
+};
+const REFUSAL_HEADERS = {
+  'x-request-id': headerReference('RequestId'),
+  'x-should-retry': headerReference('ShouldRetry'),
+  'retry-after-ms': headerReference('RetryAfterMs'),
+  'retry-after': headerReference('RetryAfter'),
+};
+
+function header(description: string, schema: JsonSchema): JsonSchema {
+  return { description, schema };
+}
+
+function headerReference(name: keyof typeof HEADERS): JsonSchema {
+  return { $ref: `#/components/headers/${name}` };
+}
+
 const REFUSALS = {
   400: ['The body is not JSON.', 'Problem'],
   401: ['No key, or one that is not valid here.', 'Error'],
@@ -151,6 +203,7 @@ const REFUSALS = {
   404: ['There is no such thing.', 'Problem'],
   409: ['The request does not fit the present state.', 'Error'],
   413: ['The body is too large.', 'Problem'],
+  416: ['The stream has no such bytes.', 'Problem'],
   415: ['The body has the wrong media type.', 'Problem'],
   422: ['A field fails its schema.', 'Problem'],
   429: ['Too many requests.', 'Error'],
@@ -158,21 +211,27 @@ const REFUSALS = {
   503: ['The store cannot be written now.', 'Error'],
 } as const satisfies Record<number, readonly [string, ComponentName]>;
 
+type RefusalStatus = keyof typeof REFUSALS;
+
 function errorResponses(route: RouteOptions, takesBody: boolean): Operation['responses'] {
   const { params, querystring } = route.schema ?? {};
-  const statuses = new Set<keyof typeof REFUSALS>([500, 503]);
-  const add = (condition: boolean, ...some: (keyof typeof REFUSALS)[]): void => {
+  const statuses = new Set<RefusalStatus>([500, 503, ...(route.config?.documented?.refusals ?? [])]);
+  const add = (condition: boolean, ...some: RefusalStatus[]): void => {
     if (condition) for (const status of some) statuses.add(status);
   };
   add(route.config?.access !== 'public', 401, 403, 429);
   add(params !== undefined, 404);
   add(querystring !== undefined || takesBody || route.method === 'DELETE', 422);
-  add(route.method !== 'GET' || route.url.includes('/output'), 409);
+  add(route.method !== 'GET' || route.url.endsWith('/output'), 409);
   add(takesBody, 400, 413, 415);
   const responses = [...statuses].map((status) => {
     const [description, name] = REFUSALS[status];
     const type = name === 'Problem' ? 'application/problem+json' : 'application/json';
-    return [status, { description, content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } }];
+    const headers = REFUSAL_HEADERS;
+    return [
+      status,
+      { description, headers, content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } },
+    ];
   });
   return Object.fromEntries(responses) as Operation['responses'];
 }

@@ -1,4 +1,8 @@
-/** A plain HTTP client of the API as a test wants it: nothing is retried, nothing thrown for a status, all of the answer kept. */
+/**
+ * A plain HTTP client of the API as a test wants it: nothing is retried, nothing thrown for a status, all of the answer kept.
+ * Every answer is held to the OpenAPI document of the server.
+ */
+import { checkConformance } from './conformance.ts';
 
 export interface WireExecution {
   execution_id: string;
@@ -112,6 +116,12 @@ export class Client {
 
   /** The response before its body is read: for streams. */
   async open(method: string, path: string, sent: Sent = {}): Promise<Response> {
+    const response = await this.#send(method, path, sent);
+    await this.#check(method, path, response);
+    return response;
+  }
+
+  async #send(method: string, path: string, sent: Sent): Promise<Response> {
     const url = new URL(path, this.url);
     for (const [name, value] of Object.entries(sent.query ?? {})) url.searchParams.set(name, String(value));
     const raw = typeof sent.body === 'string' || sent.body instanceof Uint8Array;
@@ -128,9 +138,23 @@ export class Client {
   }
 
   async request<T = unknown>(method: string, path: string, sent: Sent = {}): Promise<Answer<T>> {
-    const response = await this.open(method, path, sent);
+    const response = await this.#send(method, path, sent);
     const bytes = Buffer.from(await response.arrayBuffer());
+    await this.#check(method, path, response, bytes);
     return { status: response.status, headers: response.headers, bytes, json: asJson(bytes) as T };
+  }
+
+  #check(method: string, path: string, { status, headers }: Response, body?: Buffer): Promise<void> {
+    const answer = {
+      method,
+      path: new URL(path, this.url).pathname,
+      status,
+      header: (name: string) => headers.get(name),
+    };
+    return checkConformance(body === undefined ? answer : { ...answer, body }, async () => {
+      const document = await fetch(new URL('/openapi.json', this.url)).catch(() => undefined);
+      return document?.json();
+    });
   }
 
   get<T = unknown>(path: string, query: Sent['query'] = {}, headers: Record<string, string> = {}): Promise<Answer<T>> {

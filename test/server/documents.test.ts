@@ -1,6 +1,10 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
 import { expect, test } from 'vitest';
 import { API_ERRORS } from '../../src/core/errors.ts';
 import type { JsonSchema, OpenApiDocument } from '../../src/server/openapi.ts';
+import { Conformance } from '../helpers/conformance.ts';
 import { edgeFixture } from './edge-fixture.ts';
 
 async function fetchDocument(): Promise<OpenApiDocument> {
@@ -78,11 +82,82 @@ test('every field of every schema has a description and an example', async () =>
   expect(bare).toStrictEqual([]);
 });
 
+test('every parameter has a description and an example', async () => {
+  const { paths } = await fetchDocument();
+  const bare = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.values(methods).flatMap(({ parameters }) =>
+      parameters
+        .filter(({ description, schema }) => description === undefined || schema['examples'] === undefined)
+        .map(({ name }) => `${path} ${name}`),
+    ),
+  );
+  expect(bare).toStrictEqual([]);
+});
+
+test('a public validator finds nothing wrong with it', async () => {
+  const validator = new Validator();
+  const document = await fetchDocument();
+  expect(await validator.validate(document as unknown as Record<string, unknown>)).toStrictEqual({ valid: true });
+  expect(validator.version).toBe('3.1');
+  const broken = { ...document, paths: { '/x': { get: { responses: { 200: {} } } } } };
+  expect((await validator.validate(broken)).valid).toBe(false);
+});
+
+test('every example fits its own schema', async () => {
+  const document = await fetchDocument();
+  const ajv = new Ajv2020({ strict: false });
+  addFormats.default(ajv);
+  ajv.addSchema(document, 'openapi');
+  const unfit: string[] = [];
+  const walk = (value: unknown, pointer: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const { examples } = value as { examples?: unknown };
+    if (Array.isArray(examples)) {
+      const validate = ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` });
+      for (const example of examples) if (!validate(example)) unfit.push(`${pointer}: ${JSON.stringify(example)}`);
+    }
+    for (const [key, inner] of Object.entries(value)) {
+      walk(inner, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+    }
+  };
+  walk(document, '');
+  expect(unfit).toStrictEqual([]);
+});
+
+test('an answer that the document does not describe fails the test that got it', async () => {
+  const conformance = new Conformance(await fetchDocument());
+  const headers: Record<string, string> = { 'x-request-id': 'r', 'content-type': 'application/json' };
+  const check = (path: string, status: number, body: unknown, more: Record<string, string> = {}) =>
+    conformance.check({
+      method: 'GET',
+      path,
+      status,
+      header: (name) => ({ ...headers, ...more })[name],
+      body: Buffer.from(JSON.stringify(body)),
+    });
+  const error = { error_code: 'AUTH_INVALID', message: 'm', retryable: false };
+  const refusal = { 'x-should-retry': 'false' };
+  const machine = { items: [] };
+  expect(() => check('/v1/machines', 200, machine)).not.toThrow();
+  expect(() => check('/v1/machines?limit=1', 401, error, refusal)).not.toThrow();
+  expect(() => check('/v1/machines', 200, { items: [], extra: 1 })).toThrow(/additional/);
+  expect(() => check('/v1/machines', 200, { items: [{}] })).toThrow(/machine_id/);
+  expect(() => check('/v1/machines', 200, machine, { 'content-type': 'text/html' })).toThrow(/text\/html/);
+  expect(() => check('/v1/machines', 200, machine, { 'x-request-id': '' })).toThrow(/x-request-id/);
+  expect(() => check('/v1/machines', 201, machine)).toThrow(/no 201/);
+  expect(() => check('/v1/nowhere', 200, machine)).toThrow(/not in the document/);
+  expect(() => check('/v1/machines', 401, { ...error, error_code: 'NEW' }, refusal)).toThrow(/error_code/);
+  expect(() => check('/v1/machines', 401, error)).toThrow(/x-should-retry/);
+});
+
 test('every reference leads somewhere, operations are named once, and errors are those of the registry', async () => {
   const document = await fetchDocument();
   const names = new Set(Object.keys(document.components.schemas));
   for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
     expect(names).toContain(name);
+  }
+  for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/headers\/(\w+)"/g)) {
+    expect(Object.keys(document.components.headers)).toContain(name);
   }
   const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map((o) => o.operationId));
   expect(new Set(ids).size).toBe(ids.length);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { nanoid } from 'nanoid';
 import { type Logger, pino } from 'pino';
 import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../src/core/report.ts';
-import { buildApp } from '../../src/server/app.ts';
+import { type AppDeps, buildApp } from '../../src/server/app.ts';
 import { readServerConfig, type ServerConfig } from '../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../src/server/control.ts';
 import type { App } from '../../src/server/edge.ts';
@@ -13,6 +13,7 @@ import { Live } from '../../src/server/live.ts';
 import { serverKeysFrom } from '../../src/server/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../src/store/store.ts';
+import { checkConformance } from '../helpers/conformance.ts';
 
 export const ADMIN_KEY = 'xpk_the-admin-key-of-these-tests';
 export const MACHINE = 'dm-one';
@@ -97,7 +98,7 @@ export async function edgeFixture(options: FixtureOptions = {}): Promise<EdgeFix
     config,
     created,
     log,
-    call: (method, path, call) => callApp(app, method, path, call),
+    call: (method, path, call) => callApp(app, () => documentOf(deps, config), method, path, call),
     async create(body = { command: ['true'] }) {
       const answer = await fixture.call('POST', `/v1/machines/${MACHINE}/executions`, { body });
       if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));
@@ -191,7 +192,21 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
 
 const NO_JSON: AnswerBody = { execution_id: '', items: [], errors: [] };
 
-async function callApp(app: App, method: Method, path: string, options: CallOptions = {}): Promise<Answer> {
+/** From an app of its own: what tests see of the other is only what they ask for. */
+async function documentOf(deps: AppDeps, config: ServerConfig): Promise<unknown> {
+  const app = buildApp({ ...deps, logger: pino({ level: 'silent' }) }, config);
+  const { body } = await app.inject('/openapi.json');
+  await app.close();
+  return JSON.parse(body);
+}
+
+async function callApp(
+  app: App,
+  document: () => Promise<unknown>,
+  method: Method,
+  path: string,
+  options: CallOptions = {},
+): Promise<Answer> {
   const { body } = options;
   const json = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
   const key = 'key' in options ? options.key : ADMIN_KEY;
@@ -205,10 +220,22 @@ async function callApp(app: App, method: Method, path: string, options: CallOpti
     },
     ...(body === undefined ? {} : { payload: json ? JSON.stringify(body) : (body as string | Buffer) }),
   });
+  const answer = {
+    method,
+    path,
+    status: response.statusCode,
+    header: (name: string) => headerText(response.headers[name]),
+    body: response.rawPayload,
+  };
+  await checkConformance(answer, document);
   const type = String(response.headers['content-type'] ?? '');
   const parsed: AnswerBody =
     type.includes('json') && response.rawPayload.length > 0 ? response.json<AnswerBody>() : NO_JSON;
   return { status: response.statusCode, headers: response.headers, body: parsed, raw: response.rawPayload };
+}
+
+function headerText(value: string | string[] | number | undefined): string | undefined {
+  return value === undefined ? undefined : String(value);
 }
 
 function bytesOf(payload: Buffer | string | object): Buffer {

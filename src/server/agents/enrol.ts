@@ -32,7 +32,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
     {
       // Anybody may send one: what is parsed of it must be little.
       bodyLimit: MAX_BODY_BYTES,
-      config: { access: 'public' },
+      config: { access: 'public', documented: { refusals: [401, 403, 429] } },
       schema: {
         summary: 'Enrol an agent',
         operationId: 'enrolAgent',

@@ -20,11 +20,32 @@ const PAGE_BYTES = 1_048_576;
 const EventsQuery = Type.Object({ ...pageQuery(100, 1000), wait_ms: WaitMs, encoding: Encoding });
 type EventsQuery = Static<typeof EventsQuery>;
 
+const DOCUMENTED = {
+  headers: [
+    {
+      name: 'Last-Event-ID',
+      in: 'header',
+      required: false,
+      description: 'With Accept: text/event-stream: the sequence behind which the stream resumes.',
+      schema: { type: 'string', pattern: '^[0-9]{1,15}$', examples: ['7'] },
+    },
+  ],
+  alsoProduces: {
+    'text/event-stream': {
+      schema: {
+        type: 'string',
+        description:
+          'Server-sent events: id is the sequence, event the type, data an ExecutionEvent. Ends behind the terminal one.',
+      },
+    },
+  },
+} as const;
+
 export function eventRoutes(app: App, edge: Edge): void {
   app.get(
     '/v1/machines/:machine_id/executions/:execution_id/events',
     {
-      config: { access: 'executions:read' },
+      config: { access: 'executions:read', documented: DOCUMENTED },
       schema: {
         summary: 'Read the event log, oldest first; with Accept: text/event-stream, follow it',
         operationId: 'listExecutionEvents',

@@ -25,12 +25,41 @@ const RawQuery = Type.Object({
 type RawRequest = FastifyRequest<{ Params: Static<typeof ExecutionParams>; Querystring: Static<typeof RawQuery> }>;
 type Stream = 'stdout' | 'stderr';
 
+const DOCUMENTED = {
+  headers: [
+    {
+      name: 'Range',
+      in: 'header',
+      required: false,
+      description: 'One range of bytes; not together with tail.',
+      schema: { type: 'string', examples: ['bytes=0-1023'] },
+    },
+    {
+      name: 'If-None-Match',
+      in: 'header',
+      required: false,
+      description: 'The ETag of an answer before: 304 where nothing has changed.',
+      schema: { type: 'string', examples: ['"exec-V1StGXR8Z5jdHi6B-stdout-2048"'] },
+    },
+  ],
+  refusals: [416],
+  statuses: {
+    206: {
+      description: 'The range that was asked for.',
+      content: {
+        'application/octet-stream': { schema: { type: 'string', description: 'The bytes as they are.' } },
+      },
+    },
+    304: { description: 'The bytes are those of the ETag given.' },
+  },
+} as const;
+
 export function rawOutputRoutes(app: App, edge: Edge): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     app.get(
       `/v1/machines/:machine_id/executions/:execution_id/output/${stream}`,
       {
-        config: { access: 'executions:read', produces: 'application/octet-stream' },
+        config: { access: 'executions:read', produces: 'application/octet-stream', documented: DOCUMENTED },
         schema: {
           summary: `Get the bytes of ${stream}, also while it runs; with Range`,
           operationId: `getExecution${stream === 'stdout' ? 'Stdout' : 'Stderr'}`,

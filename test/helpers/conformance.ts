@@ -1,0 +1,133 @@
+/** Holds answers to the OpenAPI document: status, media type, headers and body, and no field that it does not name. */
+import type { ErrorObject, ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import type { JsonSchema, OpenApiDocument, Operation } from '../../src/server/openapi.ts';
+
+export interface CheckedAnswer {
+  method: string;
+  /** Path and query. */
+  path: string;
+  status: number;
+  header(name: string): string | null | undefined;
+  /** Absent where it is a stream that somebody else reads. */
+  body?: Buffer;
+}
+
+/** Refusals of these statuses are an Error, all others a Problem (contract §1). */
+const ERROR_STATUSES = new Set([401, 403, 409, 429, 503]);
+/** Answered before any route is known. */
+const ANYWHERE = new Set([400, 404, 413, 431, 500]);
+
+export class Conformance {
+  readonly #document: OpenApiDocument;
+  readonly #ajv = new Ajv2020({ strict: false, allErrors: true });
+  readonly #paths: readonly { pattern: RegExp; path: string }[];
+  readonly #validators = new Map<string, ValidateFunction>();
+
+  constructor(document: OpenApiDocument) {
+    this.#document = closed(document) as OpenApiDocument;
+    addFormats.default(this.#ajv);
+    this.#ajv.addSchema(this.#document, 'openapi');
+    this.#paths = Object.keys(document.paths).map((path) => ({
+      path,
+      pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+    }));
+  }
+
+  /** Throws where the document says otherwise. */
+  check(answer: CheckedAnswer): void {
+    const wrong = this.#faults(answer);
+    if (wrong.length === 0) return;
+    const { method, path, status, body } = answer;
+    const shown = body?.subarray(0, 2000).toString() ?? '';
+    throw new Error(`${method} ${path} ${status}: not as in the OpenAPI document: ${wrong.join('; ')}\n${shown}`);
+  }
+
+  #faults({ method, path, status, header, body }: CheckedAnswer): string[] {
+    if (!header('x-request-id')) return ['no x-request-id'];
+    const shouldRetry = header('x-should-retry');
+    if (status >= 400 && shouldRetry !== 'true' && shouldRetry !== 'false') return ['no x-should-retry'];
+    const where = this.#find(method, path, status);
+    if (typeof where === 'string') return [where];
+    const type = header('content-type')?.replace(/; charset=utf-8$/, '') ?? '';
+    const { content } = where.response;
+    if (content === undefined || status === 304) return [];
+    if (content[type] === undefined) return [`${type || 'no media type'} instead of ${Object.keys(content)}`];
+    if (body === undefined || method === 'HEAD' || !type.includes('json')) return [];
+    const validate = this.#validator(`${where.pointer}/content/${escaped(type)}/schema`);
+    if (validate(JSON.parse(body.toString()))) return [];
+    return (validate.errors ?? []).map(said);
+  }
+
+  /** The response of the document that this is, or what is wrong. */
+  #find(method: string, path: string, status: number) {
+    const bare = path.replace(/\?.*$/s, '');
+    const known = this.#paths.find(({ pattern }) => pattern.test(bare))?.path;
+    const verb = (method === 'HEAD' ? 'GET' : method).toLowerCase();
+    const operation = known === undefined ? undefined : this.#document.paths[known]?.[verb];
+    const response = operation?.responses[String(status)];
+    if (known !== undefined && response !== undefined) {
+      return { response, pointer: `/paths/${escaped(known)}/${verb}/responses/${status}` };
+    }
+    if (operation !== undefined && !ANYWHERE.has(status)) return `no ${status} in the document`;
+    if (operation === undefined && status < 400) return this.#undocumented(bare);
+    return this.#anyRefusal(status);
+  }
+
+  /** The document does not describe itself, nor the page that shows it. */
+  #undocumented(path: string): string | { response: Operation['responses'][string]; pointer: string } {
+    const itself = path === '/openapi.json' || path === '/docs';
+    return itself ? { response: { description: '' }, pointer: '' } : 'not in the document';
+  }
+
+  #anyRefusal(status: number) {
+    const [name, type] = ERROR_STATUSES.has(status)
+      ? ['Error', 'application/json']
+      : ['Problem', 'application/problem+json'];
+    const pointer = '/paths/~1v1~1machines~1{machine_id}/get/responses';
+    const response = { description: name, content: { [type]: { schema: {} } } };
+    return { response, pointer: `${pointer}/${name === 'Error' ? 401 : 404}` };
+  }
+
+  #validator(pointer: string): ValidateFunction {
+    const known = this.#validators.get(pointer);
+    if (known !== undefined) return known;
+    const made = this.#ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` });
+    this.#validators.set(pointer, made);
+    return made;
+  }
+}
+
+function said({ instancePath, message, params }: ErrorObject): string {
+  return `${instancePath || '/'} ${message} ${JSON.stringify(params)}`;
+}
+
+function escaped(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+/** The contract promises exactly the fields listed: so none besides them. */
+function closed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closed);
+  if (typeof value !== 'object' || value === null) return value;
+  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, closed(inner)]));
+  return isOpenObject(value as JsonSchema) ? { ...copy, additionalProperties: false } : copy;
+}
+
+function isOpenObject(schema: JsonSchema): boolean {
+  return schema['type'] === 'object' && 'properties' in schema && !('additionalProperties' in schema);
+}
+
+let conformance: Conformance | undefined;
+
+/** Checks an answer of a server of ours; `load` gets its document, which is asked for once: all servers here are one build. */
+export async function checkConformance(answer: CheckedAnswer, load: () => Promise<unknown>): Promise<void> {
+  if (conformance === undefined) {
+    const document = await load();
+    // A server that is killed right behind its answer cannot be asked any more.
+    if (document === undefined) return;
+    conformance ??= new Conformance(document as OpenApiDocument);
+  }
+  conformance.check(answer);
+}
