@@ -13,7 +13,7 @@ export default defineConfig({
           ...shared,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**', 'test/chaos/**'],
+          exclude: ['test/integration/**', 'test/chaos/**', 'test/security/**', 'test/fuzz/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -22,7 +22,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/chaos/**/*.test.ts'],
+          include: ['integration', 'chaos', 'security', 'fuzz'].map((folder) => `test/${folder}/**/*.test.ts`),
           testTimeout: 120_000,
           hookTimeout: 240_000,
         },

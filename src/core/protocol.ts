@@ -36,7 +36,7 @@ export const CLOSE = {
 
 const ExecutionId = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$', maxLength: 253 });
 const Instance = Type.String({ minLength: 1, maxLength: 64 });
-const Count = Type.Integer({ minimum: 0 });
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const strict = { additionalProperties: false } as const;
 /** Frames may gain fields in a later minor version; unknown ones are ignored. */
 const open = {} as const;
@@ -72,7 +72,7 @@ const HelloSchema = Type.Object(
     last_dispatch_number: Count,
     /** The runner's clock, ms since the epoch, when it made this frame. */
     clock_ms: Type.Number(),
-    max_concurrency: Type.Integer({ minimum: 1 }),
+    max_concurrency: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     facts: MachineFactsSchema,
     held: Type.Array(HeldSchema, { maxItems: 100_000 }),
   },

@@ -21,6 +21,16 @@ test('a hostile agent that reports on an execution of another machine changes no
   await victim.close();
 });
 
+test('an id that is too long for a close frame ends the link of who sent it, and nothing else', async () => {
+  await using server = await runningServer();
+  const hostile = await ScriptedAgent.join(server.url, await server.machine('dm-hostile'));
+  hostile.report(hostile.record('stdout', 'é'.repeat(253), Buffer.from('x')));
+  const { code, reason } = await hostile.closed;
+  expect(code).toBe(CLOSE.foreignExecution);
+  expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
+  expect((await server.client.get('/readyz')).status).toBe(200);
+});
+
 test('a removed machine: its link ends at once, what it had ends machine_removed, its credential and its id are dead', async () => {
   await using server = await runningServer();
   const credential = await server.machine('dm-one');

@@ -107,7 +107,7 @@ export class AgentConnection implements Beating {
   close(code: number, reason: string): void {
     if (this.closed) return;
     this.#ws.resume();
-    this.#ws.close(code, reason);
+    this.#ws.close(code, shortened(reason));
     this.#end(code, reason);
   }
 
@@ -195,4 +195,10 @@ export class AgentConnection implements Beating {
     clearTimeout(this.#probe);
     this.#events.closed(this, { code, reason });
   }
+}
+
+/** RFC 6455 §5.5 leaves 123 bytes for a reason, and ours name ids of the agent's choosing. A character cut in two becomes U+FFFD, of 3. */
+function shortened(reason: string): string {
+  const bytes = Buffer.from(reason);
+  return bytes.length <= 123 ? reason : bytes.toString('utf8', 0, 120);
 }

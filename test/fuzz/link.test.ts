@@ -1,0 +1,186 @@
+/**
+ * 10,000 messages of hostile agents: hellos, frames and records that are nearly right, good ones with bytes changed, and bytes of the
+ * WebSocket itself. The server closes or answers, calls none of it a fault of its own, and another machine's execution is unharmed.
+ */
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import fc from 'fast-check';
+import { expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { AGENT_PATHS, CLOSE } from '../../src/core/protocol.ts';
+import { type RunningTestServer, runningServer } from '../helpers/running-server.ts';
+import { HELLO } from '../helpers/scripted-agent.ts';
+import { Bystander } from './bystander.ts';
+import { hellos, type Known, type Message, messages } from './link-frames.ts';
+import { mutated } from './mutations.ts';
+import { announceSeed, SEED } from './seed.ts';
+
+vi.setConfig({ testTimeout: 600_000 });
+
+const MACHINES = 8;
+/** Of each machine, so that some are alive to the last. */
+const EXECUTIONS = 150;
+/** A link each: one hello, then three messages. */
+const SESSIONS = 2400;
+const RAW = 400;
+const PATIENCE_MS = 20_000;
+
+interface Hostile extends Known {
+  machineId: string;
+  credential: string;
+}
+
+/** Machines whose agents are hostile, each with executions that wait for it. */
+async function hostileMachines(server: RunningTestServer): Promise<Hostile[]> {
+  const ids = Array.from({ length: MACHINES }, (_, index) => `dm-hostile-${index}`);
+  const others = ['dm-bystander', ...ids].map((id) => server.client.machine(id));
+  const made = await Promise.all(
+    ids.map(async (machineId) => {
+      const credential = await server.machine(machineId);
+      const create = () => server.client.machine(machineId).create({ command: ['true'], stdin_open: true });
+      const own: string[] = [];
+      while (own.length < EXECUTIONS) own.push((await create()).execution_id);
+      return { machineId, credential, own };
+    }),
+  );
+  const first = await Promise.all(others.map(({ client, path }) => client.get<Page>(path)));
+  const foreign = first.flatMap(({ json }) => json.items.map(({ execution_id: id }) => id));
+  return made.map((one) => ({ ...one, others: foreign.filter((id) => !one.own.includes(id)) }));
+}
+
+interface Page {
+  items: { execution_id: string }[];
+}
+
+/** Close codes that say what the agent did wrong, or that the connection went; none that the server is in trouble. */
+const LAWFUL = new Set<number>([
+  ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009],
+  ...Object.values(CLOSE).filter((code) => code !== CLOSE.restart),
+]);
+
+interface Outcome {
+  /** What it was closed with, or `alive` where it answers a ping after all that was sent. */
+  end: number | 'alive';
+  welcomed: boolean;
+}
+
+/** One link, from its hello to its end. */
+function session(server: RunningTestServer, { credential }: Hostile, hello: string, sent: readonly Message[]) {
+  const ws = new WebSocket(`${server.url.replace('http', 'ws')}${AGENT_PATHS.link}`, {
+    headers: { authorization: `Bearer ${credential}` },
+  });
+  let welcomed = false;
+  return new Promise<Outcome['end']>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('the server neither answers nor closes')), PATIENCE_MS);
+    ws.once('open', () => {
+      ws.send(hello);
+      ws.ping();
+    });
+    // Records are answered once they are on disk, or the link is closed; all else is dealt with when the pong is there.
+    let settled = !sent.some((message) => 'bytes' in message);
+    ws.on('message', (data) => {
+      settled ||= /^{"type":"(ack|forget)"/.test(`${data}`);
+      if (!welcomed) for (const message of sent) ws.send('text' in message ? message.text : message.bytes);
+      welcomed = true;
+      ws.ping();
+    });
+    ws.on('pong', () => welcomed && settled && resolve('alive'));
+    ws.once('close', resolve).once('error', reject);
+    ws.once('close', () => clearTimeout(timer));
+  })
+    .then((end): Outcome => ({ end, welcomed }))
+    .finally(() => ws.terminate());
+}
+
+/** Bytes behind an upgrade that was right: the server answers, hangs up, or waits for more. */
+function rawSession(server: RunningTestServer, { credential }: Hostile, bytes: Buffer): Promise<string> {
+  const { hostname, port } = new URL(server.url);
+  const socket: Socket = connect(Number(port), hostname);
+  const chunks: Buffer[] = [];
+  return new Promise((resolve) => {
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => undefined);
+    socket.once('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
+    socket.write(
+      `GET ${AGENT_PATHS.link} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n` +
+        `Authorization: Bearer ${credential}\r\n\r\n`,
+    );
+    socket.once('data', () => socket.end(bytes));
+  });
+}
+
+/** A text message as a client frames it (RFC 6455 §5): masked, here in two fragments with a ping between. */
+function fragments(text: string): Buffer {
+  const frame = (first: number, payload: Buffer) => {
+    const length = payload.length < 126 ? [0x80 | payload.length] : [0xfe, payload.length >> 8, payload.length & 0xff];
+    return Buffer.concat([Buffer.from([first, ...length, 0, 0, 0, 0]), payload]);
+  };
+  const bytes = Buffer.from(text);
+  return Buffer.concat([
+    frame(0x01, bytes.subarray(0, 20)),
+    frame(0x89, Buffer.from('ping')),
+    frame(0x80, bytes.subarray(20)),
+  ]);
+}
+
+/** Whatever was reported of them, executions, logs and output can be read. */
+async function expectReadable(server: RunningTestServer, machines: readonly Hostile[]): Promise<void> {
+  for (const { machineId, own } of machines) {
+    const machine = server.client.machine(machineId);
+    for (const id of own.slice(0, 30)) {
+      for (const part of ['', '/events?limit=1000', '/output', '/output/stdout']) {
+        expect((await server.client.get(machine.at(id, part))).status).toBeOneOf([200, 409]);
+      }
+    }
+    expect((await server.client.get(`/v1/machines/${machineId}`)).status).toBe(200);
+  }
+}
+
+/** Half of them are right, so that what follows is looked at. */
+function hello(known: Known): fc.Arbitrary<string> {
+  return fc.oneof(fc.constant(JSON.stringify({ ...HELLO, clock_ms: Date.UTC(2026, 0) })), hellos(known));
+}
+
+function three(known: Known): fc.Arbitrary<Message[]> {
+  return fc.array(messages(known), { minLength: 3, maxLength: 3 });
+}
+
+test('messages that are nearly right', async () => {
+  announceSeed('link', SESSIONS * 4 + RAW);
+  await using server = await runningServer({ logLevel: 'info' });
+  const bystander = await Bystander.start(server);
+  const hostile = await hostileMachines(server);
+  const outcomes = new Map<Outcome['end'], number>();
+  let welcomes = 0;
+  const batch = fc.tuple(...hostile.map((machine) => fc.tuple(hello(machine), three(machine))));
+  await fc.assert(
+    fc.asyncProperty(batch, async (links) => {
+      bystander.print();
+      const ends = links.map((link, index) => session(server, hostile[index] as Hostile, ...link));
+      for (const { end, welcomed } of await Promise.all(ends)) {
+        welcomes += welcomed ? 1 : 0;
+        outcomes.set(end, (outcomes.get(end) ?? 0) + 1);
+        if (end !== 'alive') expect(LAWFUL, server.log.at(-1)).toContain(end);
+      }
+    }),
+    { numRuns: SESSIONS / MACHINES, seed: SEED, endOnFailure: true },
+  );
+  // It would be no test of what comes after the welcome if few got that far.
+  expect(welcomes).toBeGreaterThan(SESSIONS / 4);
+  const wanted = ['alive', CLOSE.badFrame, CLOSE.version, CLOSE.foreignExecution];
+  expect([...outcomes.keys()]).toEqual(expect.arrayContaining(wanted));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(mutated(fc.constant(fragments(JSON.stringify(HELLO)))), { minLength: MACHINES, maxLength: MACHINES }),
+      async (batch) => {
+        bystander.print();
+        const answers = await Promise.all(batch.map((bytes, i) => rawSession(server, hostile[i] as Hostile, bytes)));
+        for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+      },
+    ),
+    { numRuns: RAW / MACHINES, seed: SEED, endOnFailure: true },
+  );
+  await expectReadable(server, hostile);
+  // An agent whose reports have a gap again and again loses that execution, and the operator is told.
+  await bystander.expectUnharmed({ expected: 'an execution is given up' });
+});
