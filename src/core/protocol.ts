@@ -187,15 +187,23 @@ export type ServerFrame = Static<typeof ServerFrameSchema>;
 /** POST /agent/v1/enrol, by an agent that holds a join token. The agent makes its credential, so that a retry is safe. */
 export const EnrolRequestSchema = Type.Object(
   {
-    join_token: Type.String({ maxLength: 256 }),
-    machine_id: Type.Optional(Type.String({ maxLength: 253 })),
-    /** 256 random bits, base64url, behind the prefix `xpa_`. */
-    credential: Type.String({ pattern: '^xpa_[A-Za-z0-9_-]{43}$' }),
+    join_token: Type.String({ maxLength: 256, description: 'What lets it in.', examples: ['xpj_…'] }),
+    machine_id: Type.Optional(
+      Type.String({ maxLength: 253, description: 'The id it would like to have.', examples: ['dm-build-1'] }),
+    ),
+    credential: Type.String({
+      pattern: '^xpa_[A-Za-z0-9_-]{43}$',
+      description: 'What it will come with from now on: 256 random bits, base64url, behind the prefix.',
+      examples: [`xpa_${'A'.repeat(43)}`],
+    }),
   },
-  strict,
+  { ...strict, description: 'An agent that wants to join.' },
 );
 export type EnrolRequest = Static<typeof EnrolRequestSchema>;
-export const EnrolResponseSchema = Type.Object({ machine_id: Type.String() }, open);
+export const EnrolResponseSchema = Type.Object(
+  { machine_id: Type.String({ description: 'The machine that it is from now on.', examples: ['dm-build-1'] }) },
+  { ...open, description: 'The agent has joined.' },
+);
 
 /** Where agents enrol (HTTP POST) and where they connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
 export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;

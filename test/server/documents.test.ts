@@ -63,7 +63,7 @@ function needsExample(field: JsonSchema, items: JsonSchema | undefined): boolean
 }
 
 test('every field of every schema has a description and an example', async () => {
-  const { components } = await fetchDocument();
+  const { components, paths } = await fetchDocument();
   const bare: string[] = [];
   const walk = (schema: JsonSchema, path: string): void => {
     for (const [name, field] of Object.entries(propertiesOf(schema))) {
@@ -75,7 +75,15 @@ test('every field of every schema has a description and an example', async () =>
       if (items !== undefined) walk(items, `${path}.${name}[]`);
     }
   };
-  for (const [name, schema] of Object.entries(components.schemas)) {
+  const inline = Object.values(paths).flatMap((methods) =>
+    Object.values(methods).flatMap(({ operationId, requestBody, responses }) =>
+      [requestBody, ...Object.values(responses)].flatMap((part) =>
+        Object.values(part?.content ?? {}).flatMap(({ schema }) => ('$ref' in schema ? [] : [[operationId, schema]])),
+      ),
+    ),
+  ) as [string, JsonSchema][];
+  expect(inline.map(([name]) => name)).toContain('enrolAgent');
+  for (const [name, schema] of [...Object.entries(components.schemas), ...inline]) {
     if (schema['description'] === undefined) bare.push(name);
     walk(schema, name);
   }
