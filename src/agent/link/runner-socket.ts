@@ -88,7 +88,8 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
 const ATTACH_TIMEOUT_MS = 10_000;
 
 /**
- * Connects to the runner of `dir` and attaches. Undefined where none listens.
+ * Connects to the runner of `dir` and attaches. Undefined where none listens, or where it leaves at this very moment: it
+ * closes without an answer then, and whoever starts another finds the directory free.
  * Throws AttachRefusedError where it does not want this link.
  */
 export async function attachToRunner(dir: string, attach: Attach): Promise<RunnerSocket | undefined> {
@@ -96,19 +97,23 @@ export async function attachToRunner(dir: string, attach: Attach): Promise<Runne
   if (socket === undefined) return undefined;
   const runner = new RunnerSocket(socket);
   return new Promise((resolve, reject) => {
+    const leaving = () => {
+      clearTimeout(timer);
+      resolve(undefined);
+    };
     const fail = (error: Error) => {
       clearTimeout(timer);
+      runner.off('close', leaving);
       runner.detach();
       reject(error);
     };
     const timer = setTimeout(() => fail(new Error('the runner does not answer on its socket')), ATTACH_TIMEOUT_MS);
-    const closed = (reason: string) => fail(new Error(`the runner did not answer on its socket: ${reason}`));
-    runner.once('close', closed);
+    runner.once('close', leaving);
     runner.once('frame', (frame) => {
       if (frame.type === 'attach_refused') return fail(new AttachRefusedError(frame.reason));
       if (frame.type !== 'attached') return fail(new Error(`the runner answers ${frame.type} to attach`));
       clearTimeout(timer);
-      runner.off('close', closed);
+      runner.off('close', leaving);
       resolve(runner);
     });
     runner.send(attach);
