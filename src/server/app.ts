@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts';
 import { accessHook } from './access-hook.ts';
 import { createAuditTrail } from './audit-trail.ts';
 import { useJsonBodies } from './body-parsers.ts';
+import { rememberAddresses } from './client-address.ts';
 import { answerClientError } from './client-errors.ts';
 import type { ServerConfig } from './config.ts';
 import type { ControlPlane } from './control.ts';
@@ -70,6 +71,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   app.setErrorHandler(answerError);
   app.addHook('onRequest', accessHook(edge));
   if (edge.logger.isLevelEnabled('debug')) app.addHook('onResponse', logRequest(edge.logger));
+  rememberAddresses(app.server, config.tlsCert !== undefined);
   const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
   app.addHook('preClose', async () => {
     edge.openRequests.endAll();

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { AuditEntry, Store } from '../store/store.ts';
+import { clientAddress } from './client-address.ts';
 
 /** How long an entry may wait for company, in ms. */
 const GATHER_MS = 100;
@@ -32,7 +33,7 @@ export function createAuditTrail(p: {
   const entryOf = (request: FastifyRequest, details: AuditDetails): Entry => ({
     at: p.now(),
     actor: request.principal?.apiKeyId ?? 'anonymous',
-    source: request.ip,
+    source: clientAddress(request),
     ...details,
   });
   const flush = (): Promise<void> => {

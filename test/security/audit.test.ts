@@ -1,7 +1,10 @@
 /** The audit trail: says what happened with nothing secret in it, and keeps what it was told. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/store/sqlite/database.ts';
-import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+import { until } from '../helpers/processes.ts';
+import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/edge-fixture.ts';
 
 test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
   await using edge = await edgeFixture({ config: { trustProxy: 'true' } });
@@ -21,6 +24,29 @@ test('who, from where, what, on which machine, the argv, the outcome; neither en
     outcome: 'created',
   });
   expect(trail.raw.toString()).not.toMatch(/env-secret|stdin-secret/);
+});
+
+test('who hangs up before the answer is in the trail all the same', async () => {
+  await using edge = await edgeFixture();
+  const { hostname, port } = new URL(await edge.listen());
+  const accepted = once(edge.app.server, 'connection') as Promise<[Socket]>;
+  const client = connect(Number(port), hostname);
+  const [server] = await accepted;
+  const gone = new Promise((resolve) => server.once('close', resolve));
+  const create = edge.control.create.bind(edge.control);
+  edge.control.create = async (request) => {
+    client.resetAndDestroy();
+    await gone;
+    return create(request);
+  };
+  const body = JSON.stringify({ command: ['hidden'] });
+  const headers = `Host: x\r\nx-api-key: ${ADMIN_KEY}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+  client.on('error', () => undefined);
+  client.write(`POST /v1/machines/${MACHINE}/executions HTTP/1.1\r\n${headers}\r\n\r\n${body}`);
+  await until('it is in the audit trail', async () => {
+    const [entry] = (await edge.call('GET', '/v1/audit')).body.items;
+    return entry?.['source'] === '127.0.0.1' && entry['action'] === 'execution.create';
+  });
 });
 
 test('no route and no statement changes what was written down', async () => {

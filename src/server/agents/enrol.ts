@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { ApiError } from '../../core/errors.ts';
 import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../core/protocol.ts';
 import type { Store } from '../../store/store.ts';
+import { clientAddress } from '../client-address.ts';
 import type { App } from '../edge.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 import { FailureLimit } from './failure-limit.ts';
@@ -44,7 +45,8 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
     async (request) => {
       if (deps.requireCertificate && !hasClientCertificate(request.raw.socket)) throw withoutCertificate();
       const now = deps.now();
-      const retryAfterMs = limit.waitMs(request.ip, now);
+      const source = clientAddress(request);
+      const retryAfterMs = limit.waitMs(source, now);
       if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
       const { join_token: token, credential, machine_id: requestedMachineId } = request.body;
       if (requestedMachineId !== undefined && !isMachineId(requestedMachineId)) throw refusedId();
@@ -56,18 +58,18 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         ...(requestedMachineId !== undefined && { requestedMachineId }),
       });
       if (enrolled.outcome !== 'enrolled') {
-        limit.failed(request.ip, now);
-        deps.log.warn({ source: request.ip, outcome: enrolled.outcome }, 'enrolment refused');
+        limit.failed(source, now);
+        deps.log.warn({ source, outcome: enrolled.outcome }, 'enrolment refused');
         throw enrolled.outcome === 'token_invalid' ? refusedToken() : refusedId();
       }
       const { machineId } = enrolled.machine;
       if (enrolled.replacedCredential) deps.credentialChanged(machineId);
-      deps.log.info({ machineId, source: request.ip, again: enrolled.replacedCredential }, 'machine enrolled');
+      deps.log.info({ machineId, source, again: enrolled.replacedCredential }, 'machine enrolled');
       await deps.store.appendAudit({
         entry: {
           at: now,
           actor: `agent:${machineId}`,
-          source: request.ip,
+          source,
           action: 'machine.enrol',
           machineId,
           resource: machineId,
