@@ -41,24 +41,37 @@ export function replayedResource(replay: Replay, reply: FastifyReply): string {
   return replay.resource;
 }
 
+/** The key of a request, what it touches, and the answer to be marked where it is a replay. */
+interface Once {
+  idempotency: Idempotency | undefined;
+  resource: string;
+  reply: FastifyReply;
+  now: number;
+}
+type Keys = Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>;
+
 /**
  * Runs `act` once a key, for what the store does not bind in a transaction of its own. A replay runs nothing and answers
  * `undefined`; when `act` refuses (throws), the key is free again.
  */
-export async function actOnce<T>(
-  store: Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>,
-  p: { idempotency: Idempotency | undefined; resource: string; reply: FastifyReply; now: number },
-  act: () => Promise<T>,
-): Promise<T | undefined> {
-  if (p.idempotency === undefined) return act();
-  const { idempotency, resource, now } = p;
+export function actOnce<T>(store: Keys, once: Once, act: () => Promise<T>): Promise<T | undefined> {
+  return actAgain(store, once, async (replayed) => (replayed ? undefined : act()));
+}
+
+/**
+ * Runs `act` for replays too, for what may be done again: a server that died between binding the key and acting must not
+ * answer afterwards for what it never did. `act` is told whether this is a replay.
+ */
+export async function actAgain<T>(store: Keys, once: Once, act: (replayed: boolean) => Promise<T>): Promise<T> {
+  const { idempotency, resource, reply, now } = once;
+  if (idempotency === undefined) return act(false);
   const bound = await store.bindIdempotency({ idempotency, resource, now });
   if (bound.outcome !== 'bound') {
-    replayedResource(bound, p.reply);
-    return undefined;
+    replayedResource(bound, reply);
+    return act(true);
   }
   try {
-    return await act();
+    return await act(false);
   } catch (error) {
     await store.releaseIdempotency({ apiKeyId: idempotency.apiKeyId, key: idempotency.key });
     throw error;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Store } from '../../src/store/store.ts';
 import { type EdgeFixture, edgeFixture, MACHINE } from './edge-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
@@ -114,6 +115,35 @@ test('replays of administration answer without the secret; revoking again answer
     expect(again.headers['idempotency-replayed']).toBe('true');
   }
 });
+
+test.each([
+  ['/v1/api-keys', 'api_key_id', { name: 'ci', scopes: ['machines:read'] }, 'revokeApiKey'],
+  ['/v1/join-tokens', 'join_token_id', {}, 'revokeJoinToken'],
+] as const)(
+  'a revocation under %s that died once its key was bound is done by the retry',
+  async (path, id, body, method) => {
+    const died = Promise.withResolvers<void>();
+    let alive = false;
+    // What the first request would do after binding its key is lost, as with the process that would have done it.
+    const store = (real: Store): Store => {
+      const dying = () => new Promise<never>(() => died.resolve());
+      const revoke = real[method] as (p: object) => Promise<unknown>;
+      return { ...real, [method]: (p: object) => (alive ? revoke(p) : dying()) };
+    };
+    await using edge = await edgeFixture({ store });
+    const made = await edge.call('POST', path, { body });
+    const headers = { 'idempotency-key': 'revoke' };
+    void edge.call('DELETE', `${path}/${made.body[id]}`, { headers });
+    await died.promise;
+    alive = true;
+    const retried = await edge.call('DELETE', `${path}/${made.body[id]}`, { headers });
+    expect(retried.body).toMatchObject({ [id]: made.body[id] });
+    expect(retried.headers['idempotency-replayed']).toBe('true');
+    expect((await edge.call('GET', path)).body.items).toStrictEqual([]);
+    const audit = await edge.call('GET', '/v1/audit');
+    expect(audit.body.items[0]).toMatchObject({ resource: made.body[id], outcome: 'revoked' });
+  },
+);
 
 test.each(['', ' ', 'a b', 'é', 'x'.repeat(256)])('the key %j is malformed', async (key) => {
   await using edge = await edgeFixture();

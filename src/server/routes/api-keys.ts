@@ -4,7 +4,7 @@ import type { ApiKey } from '../../store/store.ts';
 import { newApiKey } from '../admin-key.ts';
 import { assertAllMachines } from '../auth.ts';
 import type { App, Edge } from '../edge.ts';
-import { actOnce, replayedResource } from '../idempotency.ts';
+import { actAgain, replayedResource } from '../idempotency.ts';
 import { secretHash } from '../key-ring.ts';
 import { notFound } from '../problem.ts';
 import {
@@ -101,15 +101,15 @@ function revokeRoute(app: App, edge: Edge): void {
       const apiKeyId = request.params.api_key_id;
       const now = edge.now();
       const once = { idempotency: edge.readIdempotency(request), resource: apiKeyId, reply, now };
-      const revoked = await actOnce(edge.store, once, async () => {
+      return actAgain(edge.store, once, async (replayed) => {
         const apiKey = await edge.store.revokeApiKey({ apiKeyId, now });
+        if (apiKey === undefined && replayed) return findApiKey(edge, apiKeyId);
         if (apiKey === undefined) throw notFound('There is no such API key.');
         edge.keys.forget(apiKeyId);
         edge.openRequests.endKey(apiKeyId);
         await edge.audit.write(request, { action: 'api_key.revoke', resource: apiKeyId, outcome: 'revoked' });
-        return apiKey;
+        return apiKeyWire(apiKey);
       });
-      return revoked === undefined ? findApiKey(edge, apiKeyId) : apiKeyWire(revoked);
     },
   );
 }

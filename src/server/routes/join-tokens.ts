@@ -5,7 +5,7 @@ import type { JoinToken } from '../../store/store.ts';
 import { newJoinToken } from '../admin-key.ts';
 import { assertAllMachines, assertMachine } from '../auth.ts';
 import type { App, Edge } from '../edge.ts';
-import { actOnce, replayedResource } from '../idempotency.ts';
+import { actAgain, replayedResource } from '../idempotency.ts';
 import { secretHash } from '../key-ring.ts';
 import { notFound } from '../problem.ts';
 import {
@@ -121,13 +121,13 @@ function revokeRoute(app: App, edge: Edge): void {
       const joinTokenId = request.params.join_token_id;
       const now = edge.now();
       const once = { idempotency: edge.readIdempotency(request), resource: joinTokenId, reply, now };
-      const revoked = await actOnce(edge.store, once, async () => {
+      return actAgain(edge.store, once, async (replayed) => {
         const token = await edge.store.revokeJoinToken({ joinTokenId, now });
+        if (token === undefined && replayed) return findJoinToken(edge, joinTokenId);
         if (token === undefined) throw notFound('There is no such join token.');
         await edge.audit.write(request, { action: 'join_token.revoke', resource: joinTokenId, outcome: 'revoked' });
-        return token;
+        return joinTokenWire(token);
       });
-      return revoked === undefined ? findJoinToken(edge, joinTokenId) : joinTokenWire(revoked);
     },
   );
 }
