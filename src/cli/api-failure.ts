@@ -20,6 +20,7 @@ export class ApiFailure extends CliError {
   /** Which of several cases of its code it is, where the server says so. */
   readonly reason: string | undefined;
 
+  /** `url`: what was asked for. */
   constructor(status: number, body: ErrorBody, url: URL) {
     const fields = (body.errors ?? []).map(({ location, message }) => `\n  ${location}: ${message}`).join('');
     const hint = hintFor(status, body.error_code, url);
@@ -80,6 +81,14 @@ function parseBody(text: string): ErrorBody {
 function hintFor(status: number, code: string | undefined, url: URL): string | undefined {
   if (status === 401) return `Check EXECPLANE_API_KEY, or run "execplane login" for ${url.origin}.`;
   if (code === 'EXECUTION_NOT_FINISHED') return 'Follow it with "execplane executions logs -f".';
-  if (status === 404) return 'See "execplane machines ls" and "execplane executions ls MACHINE" for what there is.';
-  return undefined;
+  if (code === 'AUTH_SCOPE_FORBIDDEN') return 'Use a key that may: "execplane keys ls" shows what each allows.';
+  return status === 404 ? `See "execplane ${listFor(url.pathname)}" for what there is.` : undefined;
+}
+
+/** The command that lists what was not found there. */
+function listFor(path: string): string {
+  const [, resource, id, below, execution] = /\/v1\/([^/]+)(?:\/([^/]+)(?:\/([^/]+)(?:\/([^/]+))?)?)?/.exec(path) ?? [];
+  if (resource === 'api-keys') return 'keys ls';
+  if (resource === 'join-tokens') return 'tokens ls';
+  return below === 'executions' && execution !== undefined ? `executions ls ${id}` : 'machines ls';
 }

@@ -4,6 +4,7 @@ import { addListOptions, type ListOptions, printList } from './list.ts';
 import { shellWords } from './print.ts';
 
 interface AuditEntry {
+  audit_id: string;
   at: string;
   actor: string;
   source: string;
@@ -22,6 +23,7 @@ export function auditCommand(): Command {
       await printList<AuditEntry>(apiOf(flags), '/v1/audit', flags, {
         none: 'Nothing yet.',
         columns: [
+          { title: 'ENTRY', value: (entry) => entry.audit_id },
           { title: 'AT', value: (entry) => entry.at },
           { title: 'ACTOR', value: (entry) => entry.actor },
           { title: 'SOURCE', value: (entry) => entry.source },

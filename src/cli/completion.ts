@@ -1,20 +1,10 @@
 import { Argument, Command } from 'commander';
+import { type CommandSpec, SHELLS } from './completion-scripts.ts';
 
-/** Commands and what follows them; a test holds this to the program itself. */
-export const COMPLETIONS: Readonly<Record<string, readonly string[]>> = {
-  up: [],
-  server: [],
-  agent: ['stop'],
-  exec: [],
-  machines: ['create', 'ls', 'show', 'rm', 'rotate'],
-  executions: ['ls', 'show', 'logs', 'output', 'cancel'],
-  keys: ['create', 'ls', 'revoke'],
-  tokens: ['create', 'ls', 'revoke'],
-  audit: [],
-  status: [],
-  login: [],
-  completion: ['bash', 'zsh', 'fish'],
-};
+interface Loadable {
+  name: string;
+  load: () => Promise<() => Command | Promise<Command>>;
+}
 
 const EXAMPLES = `
 Examples:
@@ -22,46 +12,36 @@ Examples:
   execplane completion zsh > "\${fpath[1]}/_execplane"
   execplane completion fish > ~/.config/fish/completions/execplane.fish`;
 
-/** `execplane completion SHELL`. */
-export function completionCommand(): Command {
+/** `execplane completion SHELL`: the script is made of the very commands that there are. */
+export function completionCommand(commands: readonly Loadable[]): Command {
   return new Command('completion')
-    .description('Print a completion script for your shell.')
-    .addArgument(new Argument('<SHELL>').choices(Object.keys(SCRIPTS)))
+    .description('Print a completion script for your shell: commands, options, machines and executions.')
+    .addArgument(new Argument('<SHELL>').choices(Object.keys(SHELLS)))
     .addHelpText('after', EXAMPLES)
-    .action((shell: string) => {
-      process.stdout.write(`${SCRIPTS[shell]?.() ?? ''}\n`);
+    .action(async (shell: string) => {
+      process.stdout.write(`${SHELLS[shell]?.(await specsOf(commands)) ?? ''}\n`);
     });
 }
 
-const names = Object.keys(COMPLETIONS).join(' ');
-const withChildren = Object.entries(COMPLETIONS).filter(([, children]) => children.length > 0);
+/** Every command, and every command below it, as completion sees them. */
+export async function specsOf(commands: readonly Loadable[]): Promise<CommandSpec[]> {
+  const loaded = await Promise.all(commands.map(async ({ load }) => (await load())()));
+  return loaded.flatMap((command) => [
+    specOf(command.name(), command),
+    ...command.commands.map((child) => specOf(`${command.name()} ${child.name()}`, child)),
+  ]);
+}
 
-const SCRIPTS: Readonly<Record<string, () => string>> = {
-  bash: () => `_execplane() {
-  local word=\${COMP_WORDS[COMP_CWORD]}
-  if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "${names}" -- "$word")); return; fi
-  [ "$COMP_CWORD" -eq 2 ] || return
-  case \${COMP_WORDS[1]} in
-${withChildren.map(([name, children]) => `    ${name}) COMPREPLY=($(compgen -W "${children.join(' ')}" -- "$word")) ;;`).join('\n')}
-  esac
+function specOf(path: string, command: Command): CommandSpec {
+  return {
+    path,
+    children: command.commands.map((child) => child.name()),
+    options: [...command.options.map(({ long, short }) => long ?? short ?? ''), '--help'],
+    operands: command.registeredArguments
+      .filter(({ required }) => required)
+      .map((operand) => ({
+        name: operand.name(),
+        choices: operand.argChoices ?? [],
+      })),
+  };
 }
-complete -o default -F _execplane execplane`,
-  zsh: () => `#compdef execplane
-_execplane() {
-  if (( CURRENT == 2 )); then compadd -- ${names}; return; fi
-  (( CURRENT == 3 )) || { _files; return; }
-  case $words[2] in
-${withChildren.map(([name, children]) => `    ${name}) compadd -- ${children.join(' ')} ;;`).join('\n')}
-    *) _files ;;
-  esac
-}
-compdef _execplane execplane`,
-  fish: () =>
-    [
-      `complete -c execplane -f -n __fish_use_subcommand -a "${names}"`,
-      ...withChildren.map(
-        ([name, children]) =>
-          `complete -c execplane -f -n "__fish_seen_subcommand_from ${name}" -a "${children.join(' ')}"`,
-      ),
-    ].join('\n'),
-};

@@ -4,6 +4,7 @@ import { followEvents } from './follow-events.ts';
 import { addListOptions, type ListOptions, parseCount, printList } from './list.ts';
 import { writeOutput } from './output.ts';
 import { printFields, printJson, shellWords } from './print.ts';
+import { outageOn, StatusLine } from './status-line.ts';
 import { type Execution, type ExecutionEvent, executionPath, isEnd, type Page } from './wire.ts';
 
 const STATUSES = ['wake_in_progress', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'];
@@ -58,7 +59,9 @@ function logs(): Command {
     .option('--json', 'print every event as a line of JSON, with base64 chunks')
     .action(async (machine: string, id: string, flags: { follow?: true; json?: true }) => {
       const api = apiOf(flags);
-      const events = flags.follow ? followEvents(api, machine, id) : eventsSoFar(machine, id, flags);
+      const events = flags.follow
+        ? followEvents(api, machine, id, outageOn(new StatusLine()))
+        : eventsSoFar(machine, id, flags);
       for await (const event of events) {
         if (flags.json) await writeOutput('stdout', Buffer.from(`${JSON.stringify(event)}\n`));
         else if (event.type !== 'lifecycle') await writeOutput(event.type, Buffer.from(event.chunk ?? '', 'base64'));

@@ -12,45 +12,97 @@ const SILENCE_MS = 45_000;
 const OUTAGE_MS = 300_000;
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
+/** So many failures in a row are told; fewer are over in a moment. */
+const TOLD_FAILURES = 3;
+
+/** Told when the server has gone away, and when it is back. */
+export interface OutageListener {
+  away(reason: string): void;
+  back(): void;
+}
 
 /**
  * Every event of an execution from its first to its terminal one, once and in order, as they come; a broken stream is
  * taken up again after the last event. Throws ApiFailure, or CliError where the server stays away.
  */
-export async function* followEvents(api: Api, machineId: string, executionId: string): AsyncGenerator<ExecutionEvent> {
+export async function* followEvents(
+  api: Api,
+  machineId: string,
+  executionId: string,
+  outage?: OutageListener,
+): AsyncGenerator<ExecutionEvent> {
+  const absence = new Absence(outage);
   let last = 0;
-  let failures = 0;
-  let heardAt = performance.now();
   for (;;) {
     try {
-      for await (const event of openStream(api, machineId, executionId, last)) {
+      for await (const event of openStream(api, { machineId, executionId, last }, () => absence.over())) {
         if (event.sequence <= last) continue;
         last = event.sequence;
-        failures = 0;
+        absence.heard();
         yield event;
         if (event.type === 'lifecycle' && isEnd(event.status)) return;
-        heardAt = performance.now();
       }
     } catch (error) {
       if (error instanceof ApiFailure && !error.isTransient) throw error;
-      if (performance.now() - heardAt > OUTAGE_MS) throw lost(error, machineId, executionId);
+      if (absence.tooLong(error as Error)) throw lost(error, machineId, executionId);
     }
-    await delay(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** failures) * (0.5 + Math.random() / 2));
-    failures = Math.min(failures + 1, 10);
+    await absence.pause();
+  }
+}
+
+/** The server's absence, from the first failure to the next stream that opens. */
+class Absence {
+  readonly #outage: OutageListener | undefined;
+  #since: number | undefined;
+  /** Streams that broke since the last event came. */
+  #failures = 0;
+  #told = false;
+
+  constructor(outage: OutageListener | undefined) {
+    this.#outage = outage;
+  }
+
+  /** A stream has opened. However long it was silent then, its break begins a new absence. */
+  over(): void {
+    this.#since = undefined;
+    if (this.#told) this.#outage?.back();
+    this.#told = false;
+  }
+
+  /** An event has come. */
+  heard(): void {
+    this.#failures = 0;
+  }
+
+  /** Counts a failure; whether it is one too many. */
+  tooLong(error: Error): boolean {
+    const now = performance.now();
+    this.#since ??= now;
+    if (this.#failures + 1 >= TOLD_FAILURES && !this.#told) {
+      this.#told = true;
+      this.#outage?.away(error.message);
+    }
+    return now - this.#since > OUTAGE_MS;
+  }
+
+  /** Before the next try: longer each time, and of no fixed length. */
+  async pause(): Promise<void> {
+    await delay(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2));
+    this.#failures = Math.min(this.#failures + 1, 10);
   }
 }
 
 async function* openStream(
   api: Api,
-  machineId: string,
-  executionId: string,
-  last: number,
+  { machineId, executionId, last }: { machineId: string; executionId: string; last: number },
+  opened: () => void,
 ): AsyncGenerator<ExecutionEvent> {
   const response = await api.open('GET', `${executionPath(machineId, executionId)}/events`, {
     query: { encoding: 'base64' },
     headers: { accept: 'text/event-stream', ...(last > 0 ? { 'last-event-id': String(last) } : {}) },
     attempts: 1,
   });
+  opened();
   response.setEncoding('utf8');
   const stopWatching = endWhenSilent(response);
   const parser = new SseParser();

@@ -18,15 +18,22 @@ export function hasStdin(): boolean {
   }
 }
 
+/** Bytes that stdin has, where it is a file. */
+export function stdinSize(): number | undefined {
+  const stat = fstatSync(STDIN);
+  return stat.isFile() ? stat.size : undefined;
+}
+
 /**
  * Sends stdin on as it comes, then its end. Every piece says where it belongs, so that repeating it does no harm.
- * Ends by itself when the command reads no more; `signal` aborts when the command has ended.
+ * Ends by itself when the command reads no more; `signal` aborts when the command has ended. `onSent`: bytes sent in all.
  */
 export async function forwardStdin(
   api: Api,
   machineId: string,
   executionId: string,
   signal: AbortSignal,
+  onSent: (bytes: number) => void = () => {},
 ): Promise<void> {
   const path = `${executionPath(machineId, executionId)}/stdin`;
   let offset = 0;
@@ -37,6 +44,7 @@ export async function forwardStdin(
     for await (const chunk of input as AsyncIterable<Buffer>) {
       if (!(await send(api, path, chunk, { offset }, signal))) return;
       offset += chunk.length;
+      onSent(offset);
     }
     if (!signal.aborted) await send(api, path, new Uint8Array(), { offset, close: true }, signal);
   } finally {

@@ -83,7 +83,7 @@ export class Api {
         { method, headers, ...(call.signal ? { signal: call.signal } : {}) },
         body,
       );
-      return (response.statusCode ?? 0) < 300 ? response : await readFailure(response, this.url);
+      return (response.statusCode ?? 0) < 300 ? response : await readFailure(response, url);
     } catch (error) {
       return new UnreachableError(this.url, error as Error);
     }

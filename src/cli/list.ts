@@ -7,6 +7,7 @@ export interface ListOptions {
   limit?: number;
   all?: true;
   json?: true;
+  quiet?: true;
 }
 
 const MAX_PAGE = 500;
@@ -16,6 +17,7 @@ export function addListOptions(command: Command): Command {
   return command
     .option('--limit <n>', 'show so many at most (default 50)', parseCount)
     .option('--all', 'show all of them')
+    .option('-q, --quiet', 'print only the ids, one a line')
     .option('--json', 'print {"items": [...]} for programs');
 }
 
@@ -24,6 +26,7 @@ export async function printList<T>(
   api: Api,
   path: string,
   options: ListOptions,
+  /** The first column is the id. */
   shown: { columns: readonly Column<T>[]; none: string; query?: Record<string, string | undefined> },
 ): Promise<void> {
   const wanted = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? 50);
@@ -37,6 +40,10 @@ export async function printList<T>(
   } while (cursor !== undefined && items.length < wanted);
   if (options.json) {
     printJson({ items, ...(cursor === undefined ? {} : { next_cursor: cursor }) });
+    return;
+  }
+  if (options.quiet) {
+    process.stdout.write(items.map((item) => `${shown.columns[0]?.value(item)}\n`).join(''));
     return;
   }
   printTable(items, shown.columns, shown.none);

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
+import { ApiFailure } from './api-failure.ts';
 import { CliError } from './cli-error.ts';
 import { clientCommand } from './client-command.ts';
 import { loginFile, readClientConfig, readGivenUrl } from './config.ts';
@@ -19,7 +20,13 @@ export function loginCommand(): Command {
     const apiKey = flags['apiKey'] ?? (await ask('API key (not shown): ', 'hidden'));
     if (apiKey === '') throw new CliError('no key was given.', { exitCode: 2 });
     const config = readClientConfig({ ...flags, url, apiKey });
-    await new Api(config).json('GET', '/v1/machines', { query: { limit: 1 }, attempts: 1 });
+    await new Api(config).json('GET', '/v1/machines', { query: { limit: 1 }, attempts: 1 }).catch((cause: unknown) => {
+      if (!(cause instanceof ApiFailure) || cause.status !== 401) throw cause;
+      throw new CliError(`${config.url.origin} does not take this key; nothing was kept.`, {
+        cause,
+        hint: 'Make one with "execplane keys create NAME" where the server runs, or with a key that may.',
+      });
+    });
     const file = loginFile();
     keep(file, { url: config.url.href, api_key: apiKey });
     process.stdout.write(`The key works. Kept in ${file}.\n`);

@@ -4,14 +4,14 @@ import { CliError } from './cli-error.ts';
 import { hideSecretArguments } from './hide-secrets.ts';
 import { expectReadersToLeave, ReaderGoneError } from './output.ts';
 
-interface Entry {
+export interface CommandEntry {
   name: string;
   summary: string;
   load: () => Promise<() => Command | Promise<Command>>;
 }
 
 /** Every command, each in a file that is loaded only when it is the one asked for. */
-export const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
     summary: 'run a server, and an agent for this machine',
@@ -54,7 +54,10 @@ export const COMMANDS: readonly Entry[] = [
   {
     name: 'completion',
     summary: 'print a completion script for your shell',
-    load: async () => (await import('./completion.ts')).completionCommand,
+    load: async () => {
+      const { completionCommand } = await import('./completion.ts');
+      return () => completionCommand(COMMANDS);
+    },
   },
 ];
 
@@ -74,11 +77,13 @@ Every setting is an environment variable with a flag of the same name: EXECPLANE
 export async function run(args: readonly string[]): Promise<void> {
   hideSecretArguments(args);
   expectReadersToLeave();
+  // Only the command that is asked for is loaded, so that it has to tell of itself.
+  const asked = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
   try {
-    const program = await buildProgram(args[0]);
-    await program.parseAsync(args, { from: 'user' });
+    const program = await buildProgram(asked[0]);
+    await program.parseAsync(asked, { from: 'user' });
   } catch (error) {
-    process.exitCode = report(error);
+    process.exitCode = report(error, asked);
   }
 }
 
@@ -109,9 +114,14 @@ function packageVersion(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-function report(error: unknown): number {
-  // Commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+function report(error: unknown, args: readonly string[]): number {
+  if (error instanceof CommanderError) {
+    // Commander has said it already.
+    if (error.code === 'commander.unknownOption' && args[0] === 'exec' && !args.includes('--')) {
+      process.stderr.write('Options of the command itself go behind "--": execplane exec MACHINE -- ls -l\n');
+    }
+    return error.exitCode === 0 ? 0 : 2;
+  }
   if (error instanceof ReaderGoneError) return 0;
   if (!(error instanceof Error)) throw error;
   process.stderr.write(`execplane: ${error.message}\n`);

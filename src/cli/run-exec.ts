@@ -1,11 +1,13 @@
 import { CliError } from './cli-error.ts';
 import { EXECPLANE_FAILED, exitCodeOf, needsExplaining } from './exit-code.ts';
 import { followEvents } from './follow-events.ts';
-import { forwardStdin, hasStdin } from './forward-stdin.ts';
+import { forwardStdin, hasStdin, stdinSize } from './forward-stdin.ts';
 import type { Api } from './http.ts';
 import { Interruption } from './interruption.ts';
 import { ReaderGoneError, writeOutput } from './output.ts';
 import { printJson } from './print.ts';
+import { outageOn, StatusLine } from './status-line.ts';
+import { uploadProgress } from './upload-progress.ts';
 import { type Execution, type ExecutionEvent, executionPath, isEnd } from './wire.ts';
 
 /** The body of a create, as far as flags set it. */
@@ -57,14 +59,21 @@ async function untilEnd(
   cancel: () => Promise<unknown>,
 ): Promise<ExecutionEvent> {
   const ended = new AbortController();
+  const line = new StatusLine();
+  /** Called once, for an execution begins to run once. */
+  const forward = (): void => {
+    const sent = line.active ? uploadProgress(line, stdinSize()) : undefined;
+    const forwarded = forwardStdin(api, machineId, executionId, ended.signal, sent);
+    forwarded.then(() => line.clear()).catch(tellStdinFailure);
+  };
   try {
-    for await (const event of followEvents(api, machineId, executionId)) {
+    for await (const event of followEvents(api, machineId, executionId, outageOn(line))) {
       if (event.type !== 'lifecycle') {
-        if (!quiet) await writeOutput(event.type, Buffer.from(event.chunk ?? '', 'base64'));
+        if (!quiet) await passOn(line, event.type, Buffer.from(event.chunk ?? '', 'base64'));
       } else if (isEnd(event.status)) return event;
-      else if (event.status === 'running' && forwards) {
-        // It comes once in a log.
-        forwardStdin(api, machineId, executionId, ended.signal).catch(tellStdinFailure);
+      else if (event.status === 'running' && forwards) forward();
+      else if (event.status === 'wake_in_progress') {
+        line.say(`${machineId} is away: this waits for its agent (Ctrl-C cancels it)`);
       }
     }
   } catch (error) {
@@ -73,8 +82,15 @@ async function untilEnd(
     throw error;
   } finally {
     ended.abort();
+    line.clear();
   }
   throw new CliError('the event log ended without an end.');
+}
+
+async function passOn(line: StatusLine, stream: 'stdout' | 'stderr', bytes: Buffer): Promise<void> {
+  line.clear();
+  await writeOutput(stream, bytes);
+  line.wrote(process[stream], bytes);
 }
 
 function tellStdinFailure(error: Error): void {

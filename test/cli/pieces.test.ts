@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { COMPLETIONS } from '../../src/cli/completion.ts';
 import { parseDuration } from '../../src/cli/duration.ts';
 import { exitCodeOf } from '../../src/cli/exit-code.ts';
 import { listenFailure } from '../../src/cli/listen-failure.ts';
@@ -70,15 +69,6 @@ describe('the program', () => {
 
   beforeAll(async () => {
     commands = await Promise.all(COMMANDS.map(async ({ load }) => (await load())()));
-  });
-
-  test('completion knows every command and what follows it', () => {
-    const real = Object.fromEntries(
-      commands.map((command) => [command.name(), command.commands.map((child) => child.name())]),
-    );
-    const { completion: _shells, ...completions } = COMPLETIONS;
-    const { completion: _none, ...others } = real;
-    expect(completions).toEqual(others);
   });
 
   test('every command has help with an example', () => {

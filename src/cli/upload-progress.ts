@@ -1,0 +1,31 @@
+import type { StatusLine } from './status-line.ts';
+
+/** What is over sooner needs no telling. */
+const SHOWN_AFTER_MS = 1000;
+const EVERY_MS = 200;
+
+/** Shows how far an upload has come. `total`: bytes, where it is known; `now`: ms of a clock that only rises. */
+export function uploadProgress(
+  line: Pick<StatusLine, 'show'>,
+  total: number | undefined,
+  now: () => number = () => performance.now(),
+): (sent: number) => void {
+  const startedAt = now();
+  let shownAt = startedAt + SHOWN_AFTER_MS - EVERY_MS;
+  return (sent) => {
+    const at = now();
+    if (at - shownAt < EVERY_MS) return;
+    shownAt = at;
+    const rate = `${size((sent * 1000) / (at - startedAt))}/s`;
+    const known = total !== undefined && total >= sent;
+    const of = known ? ` of ${size(total)} (${Math.floor((sent / total) * 100)} %)` : '';
+    line.show(`stdin: ${size(sent)}${of}, ${rate}`);
+  };
+}
+
+/** `1.5 MiB`. */
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const unit = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** unit).toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`;
+}
