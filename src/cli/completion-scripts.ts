@@ -104,7 +104,8 @@ ${operands.join('\n')}
     *) _files ;;
   esac
 }
-(( $+functions[compdef] )) && compdef _execplane execplane`;
+if [[ $funcstack[1] == _execplane ]]; then _execplane "$@"
+elif (( $+functions[compdef] )); then compdef _execplane execplane; fi`;
 }
 
 function fish(specs: readonly CommandSpec[]): string {
