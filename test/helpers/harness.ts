@@ -158,7 +158,7 @@ export class AgentUnderTest {
 
   /** SIGINT: everything ends. */
   async stop(): Promise<void> {
-    await this.link.end('SIGINT');
+    await this.link.end('SIGINT', STOP_PATIENCE_MS);
     await until(
       () => `nothing of the agent is left\n${this.log}`,
       () => this.ownedPids().length === 0,
@@ -180,6 +180,9 @@ export class AgentUnderTest {
 function isRunner(pid: number): boolean {
   return processesWith('runner/main').includes(pid);
 }
+
+/** Above what a link gives its runner to end everything. */
+const STOP_PATIENCE_MS = 50_000;
 
 /** Worlds that are not disposed of yet: where a test was given up, its process takes them along as it exits. */
 const worlds = new Set<World>();
@@ -273,9 +276,9 @@ export class World {
   async dispose(): Promise<void> {
     const left: string[] = [];
     for (const agent of this.agents) {
-      await agent.link.end('SIGINT');
+      await agent.link.end('SIGINT', STOP_PATIENCE_MS);
       const gone = until('the agent is gone', () => agent.ownedPids().length === 0, 30_000);
-      await gone.catch(() => left.push(...agent.ownedPids().map((pid) => commandLine(pid))));
+      await gone.catch(() => left.push(...agent.ownedPids().map((pid) => commandLine(pid)), agent.log));
       for (const pid of agent.ownedPids()) process.kill(pid, 'SIGKILL');
     }
     if (this.#server !== undefined) {
