@@ -83,9 +83,10 @@ CREATE TABLE sealed_inputs (
   sealed BLOB NOT NULL
 ) STRICT;
 
--- The log, clustered by execution. `stream_offset`: bytes of that stream before this chunk.
+-- The log, clustered by execution. `stream_offset`: bytes of that stream before this chunk. No reference to executions: what a
+-- deleted execution leaves here is cleared bit by bit.
 CREATE TABLE events (
-  execution INTEGER NOT NULL REFERENCES executions,
+  execution INTEGER NOT NULL,
   sequence INTEGER NOT NULL,
   at INTEGER NOT NULL,
   type TEXT NOT NULL CHECK (type IN ('lifecycle', 'stdout', 'stderr')),
@@ -104,6 +105,11 @@ CREATE INDEX events_by_offset ON events (execution, type, stream_offset) WHERE s
 CREATE TABLE chunks (
   chunk INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
+) STRICT;
+
+-- Deleted executions that still have events. Keys of executions are never given out again.
+CREATE TABLE leftovers (
+  execution INTEGER PRIMARY KEY
 ) STRICT;
 
 CREATE TABLE idempotency (

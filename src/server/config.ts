@@ -47,6 +47,10 @@ const ServerConfigSchema = Type.Object({
     },
   ),
   retentionDays: Count('Days for which finished executions are kept; 0: for ever.', 30, { maximum: 36_500 }),
+  maxDatabaseBytes: Count(
+    'Size of the database, in bytes, above which the oldest finished executions go; 0: no limit.',
+    0,
+  ),
   maxCreatesPerSecond: Count('Executions that one API key may create each second; 0: no limit.', 0),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
   maxFrameBytes: Count('Largest message of an agent, in bytes.', 16_777_216, {

@@ -76,7 +76,7 @@ export async function startServer(
   }
   control.start();
   webhooks.wake();
-  const housekeeping = startHousekeeping({ store, logger, now: Date.now, retentionDays: config.retentionDays });
+  const housekeeping = startHousekeeping({ store, logger, now: Date.now, ...config });
   const url = urlOf(app, config);
   logger.info({ url, version }, 'listening');
   let stopped: Promise<void> | undefined;

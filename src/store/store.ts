@@ -198,8 +198,17 @@ export interface Store {
 
   // --- housekeeping --------------------------------------------------------------------------------------------------
 
-  /** Deletes up to `limit` finished executions completed before `before`, with their events; returns how many. */
+  /**
+   * Deletes up to `limit` finished executions completed before `before`, longest finished first, fewer where they are large;
+   * returns how many. They are gone for everybody at once; what they leave is for `clearDeleted`.
+   */
   deleteFinished(p: { before: number; limit: number }): Promise<number>;
+  /** Clears a small part of what deleted executions left (events, output); false: there was nothing. */
+  clearDeleted(): Promise<boolean>;
+  /** Bytes in use, and bytes that are free within what the database takes of its disk. */
+  size(): Promise<{ usedBytes: number; freeBytes: number }>;
+  /** Gives a small part of the free bytes back to the disk; false: there were none. */
+  shrink(): Promise<boolean>;
   /** Forgets expired Idempotency-Keys and spent join tokens; returns how many. */
   forgetExpired(p: { now: number; limit: number }): Promise<number>;
   /** Counts for metrics: executions by status that are not terminal, oldest waiting createdAt, machines by phase. */

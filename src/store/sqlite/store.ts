@@ -19,6 +19,7 @@ import { machineMethods } from './machines.ts';
 import { migrate } from './migrations.ts';
 import { takeOwnership } from './owner.ts';
 import { reportMethods } from './reports.ts';
+import { retentionMethods } from './retention.ts';
 import { createSecretSweep } from './secret-sweep.ts';
 import { type CommitStatistics, Writer } from './writer.ts';
 
@@ -88,6 +89,7 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     ...auditMethods(context),
     ...callbackMethods(context),
     ...housekeepingMethods(context),
+    ...retentionMethods(context),
     checkWritable: () => writer.write(() => void touch.run()),
     async close() {
       await writer.close();

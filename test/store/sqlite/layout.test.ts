@@ -81,7 +81,12 @@ describe('the layout', () => {
     }
     const remove = () => store.deleteFinished({ before: 1000, limit: 100 });
     expect([await remove(), await remove(), await remove(), await remove()]).toEqual([1, 1, 1, 0]);
-    expect(db.prepare('SELECT count(*) FROM chunks').pluck().get()).toBe(0);
+    const chunks = db.prepare<[], number>('SELECT count(*) FROM chunks').pluck();
+    const steps = [chunks.get() ?? 0];
+    while (await store.clearDeleted()) steps.push(chunks.get() ?? 0);
+    const most = Math.max(...steps.slice(1).map((left, index) => (steps[index] ?? 0) - left));
+    expect(most).toBeLessThanOrEqual(33);
+    expect(steps.at(-1)).toBe(0);
     expect(db.prepare('SELECT count(*) FROM events').pluck().get()).toBe(0);
     await store.close();
   }, 60_000);

@@ -1,0 +1,109 @@
+/**
+ * Keeping the database small. Deleting overwrites every page it frees (secure_delete), so each step is bounded by bytes as well as
+ * by rows: creates wait behind it in the queue of the writer, for a few ms each.
+ */
+import type { Store } from '../store.ts';
+import { type Context, read } from './context.ts';
+
+type Methods = Pick<Store, 'deleteFinished' | 'clearDeleted' | 'size' | 'shrink'>;
+
+/** Of the executions deleted in one step, requests and output together, at most (but for the first). */
+const DELETE_BYTES = 8 * 1024 * 1024;
+/** Of the log cleared in one step. */
+const CLEAR_ROWS = 500;
+const CLEAR_BYTES = 2 * 1024 * 1024;
+/** Moved within the file in one step, each with a look at what refers to it. */
+const SHRINK_PAGES = 256;
+
+interface Finished {
+  execution: number;
+  bytes: number;
+}
+
+interface Left {
+  sequence: number;
+  chunk: number | null;
+  bytes: number;
+}
+
+/** What retention does, in small steps. */
+export function retentionMethods({ db, write }: Context): Methods {
+  const finished = db.prepare<[number, number], Finished>(
+    `SELECT e.execution, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
+     FROM executions e CROSS JOIN requests r ON r.execution = e.execution
+     WHERE e.completed_at < ? ORDER BY e.completed_at LIMIT ?`,
+  );
+  const deletions = [
+    'INSERT INTO leftovers (execution) VALUES (?)',
+    'DELETE FROM callbacks WHERE execution = ?',
+    'DELETE FROM requests WHERE execution = ?',
+    'DELETE FROM executions WHERE execution = ?',
+  ].map((sql) => db.prepare(sql));
+  const leftover = db.prepare<[], number | null>('SELECT min(execution) FROM leftovers').pluck();
+  const log = db.prepare<[number], Left>(
+    `SELECT v.sequence, v.chunk, coalesce(octet_length(c.bytes), 0) AS bytes
+     FROM events v LEFT JOIN chunks c ON c.chunk = v.chunk WHERE v.execution = ? ORDER BY v.sequence LIMIT ${CLEAR_ROWS}`,
+  );
+  const clearEvents = db.prepare('DELETE FROM events WHERE execution = ? AND sequence <= ?');
+  const clearChunk = db.prepare('DELETE FROM chunks WHERE chunk = ?');
+  const cleared = db.prepare('DELETE FROM leftovers WHERE execution = ?');
+
+  function deleteFinished(before: number, limit: number): number {
+    let bytes = 0;
+    let deleted = 0;
+    for (const one of finished.all(before, limit)) {
+      bytes += one.bytes;
+      if (deleted > 0 && bytes > DELETE_BYTES) break;
+      for (const deletion of deletions) deletion.run(one.execution);
+      deleted += 1;
+    }
+    return deleted;
+  }
+
+  /** Clears what the budget allows of one execution's log, which is forgotten at its end. */
+  function clearLog(execution: number, budget: { rows: number; bytes: number }): void {
+    const left = log.all(execution);
+    let last = 0;
+    for (const event of left) {
+      if (budget.bytes <= 0) break;
+      if (event.chunk !== null) clearChunk.run(event.chunk);
+      budget.bytes -= event.bytes;
+      budget.rows -= 1;
+      last = event.sequence;
+    }
+    clearEvents.run(execution, last);
+    if (left.length < CLEAR_ROWS && last === (left.at(-1)?.sequence ?? 0)) cleared.run(execution);
+  }
+
+  /** Of as many executions as fit into one step. */
+  function clear(): boolean {
+    const budget = { rows: CLEAR_ROWS, bytes: CLEAR_BYTES };
+    let found = false;
+    while (budget.rows > 0 && budget.bytes > 0) {
+      const execution = leftover.get() ?? null;
+      if (execution === null) return found;
+      found = true;
+      clearLog(execution, budget);
+    }
+    return true;
+  }
+
+  const pages = (name: 'page_count' | 'freelist_count' | 'page_size') => db.pragma(name, { simple: true }) as number;
+
+  return {
+    deleteFinished: ({ before, limit }) => write(() => deleteFinished(before, limit)),
+    clearDeleted: () => write(clear, CLEAR_BYTES),
+    size: () =>
+      read(() => {
+        const free = pages('freelist_count');
+        return { usedBytes: (pages('page_count') - free) * pages('page_size'), freeBytes: free * pages('page_size') };
+      }),
+    shrink: () =>
+      write(() => {
+        if (pages('freelist_count') === 0) return false;
+        // One page a step of the statement: exec runs it to its end.
+        db.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES})`);
+        return true;
+      }, SHRINK_PAGES * pages('page_size')),
+  };
+}
