@@ -165,3 +165,9 @@ test('the dashboard shows nothing that is not there, and leaves out no family', 
     for (const { expr } of targets) expect(expr.split('(').length, `${title}: ${expr}`).toBe(expr.split(')').length);
   }
 });
+
+test('docs/operate.md explains every family', async () => {
+  await using server = await runningServer();
+  const page = readFileSync(join(import.meta.dirname, '../../docs/operate.md'), 'utf8');
+  expect([...(await scrape(server)).keys()].filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+});

@@ -1,0 +1,72 @@
+/** docs/api.md: its lines run from top to bottom, they print what the page says, and nothing of the API is left out. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { JsonSchema, OpenApiDocument } from '../../src/server/openapi.ts';
+import { baseEnv, World } from '../helpers/harness.ts';
+
+const MARK = '--- the next block ---';
+const page = readFileSync(join(import.meta.dirname, '../../docs/api.md'), 'utf8');
+/** Each block of lines, and what it prints where the page says so. */
+const blocks = Array.from(page.matchAll(/^```sh\n(.*?)^```\n(?:```\n(.*?)^```\n)?/gms), ([, lines = '', printed]) => ({
+  lines,
+  printed,
+}));
+
+let world: World;
+let outputs: string[];
+
+beforeAll(async () => {
+  world = await World.start({ agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+  // One shell for all: what a block sets, those behind it use.
+  const script = blocks.map(({ lines }) => `${lines}\necho '${MARK}'`).join('\n');
+  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const { stdout } = await promisify(execFile)('sh', ['-euc', script], { env, timeout: 120_000 });
+  outputs = stdout.split(`${MARK}\n`);
+});
+afterAll(() => world.dispose());
+
+test('every block runs', () => {
+  expect(blocks.length).toBeGreaterThan(20);
+  expect(outputs).toHaveLength(blocks.length + 1);
+});
+
+test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed }) => printed !== undefined))(
+  'prints what the page says: $lines',
+  ({ printed = '', index }) => {
+    // A blank line at the end is what curl was told to add.
+    const anything = printed
+      .trimEnd()
+      .split('…')
+      .map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+      .join('[^]*');
+    expect(outputs[index]?.trimEnd()).toMatch(new RegExp(`^${anything}$`));
+  },
+);
+
+test('every route, parameter and field that may be sent is on the page', async () => {
+  const document = await world.client.ask<OpenApiDocument>('GET', '/openapi.json');
+  const missing: string[] = [];
+  const look = (words: string): void => {
+    if (!page.includes(words)) missing.push(words);
+  };
+  for (const [path, methods] of Object.entries(document.paths)) {
+    // Between server and agents: docs/PROTOCOL.md.
+    if (path.startsWith('/agent/')) continue;
+    for (const [method, { parameters, requestBody }] of Object.entries(methods)) {
+      look(`\`${method.toUpperCase()} ${path}\``);
+      for (const parameter of parameters) if (parameter.in !== 'path') look(parameter.name);
+      const { schema } = requestBody?.content['application/json'] ?? {};
+      for (const field of fieldsOf(document, schema)) look(`\`${field}\``);
+    }
+  }
+  // A body of one field, which the line shows.
+  expect(missing).toEqual(['`signal`']);
+});
+
+function fieldsOf({ components }: OpenApiDocument, schema: JsonSchema | undefined): string[] {
+  const name = String(schema?.['$ref'] ?? '').replace('#/components/schemas/', '');
+  return Object.keys((components.schemas[name]?.['properties'] ?? {}) as object);
+}
