@@ -124,11 +124,16 @@ export interface Store {
     now: number;
     idempotency?: Idempotency;
   }): Promise<{ outcome: 'removed'; machine: Machine; ended: Execution[] } | { outcome: 'not_found' } | Replay>;
+  /**
+   * `lastDispatchNumber`: the highest that the instance has taken on. Where the machine's own is below it (the database was restored
+   * from a backup) it rises to that: what is below would never be started.
+   */
   machineConnected(p: {
     machineId: string;
     runnerInstance: string;
     bootId: string;
     facts: MachineFacts;
+    lastDispatchNumber?: number;
     now: number;
   }): Promise<{ outcome: 'applied'; machine: Machine } | { outcome: 'removed' }>;
   machineDisconnected(p: { machineId: string; now: number }): Promise<void>;

@@ -103,8 +103,9 @@ async function settle(deps: ArrivalDeps, session: AgentSession, hello: Hello, te
     return;
   }
   session.joined = true;
-  const { boot_id: bootId, facts } = hello;
-  const joined = await store.machineConnected({ machineId, runnerInstance, bootId, facts, now: now() });
+  const { boot_id: bootId, facts, last_dispatch_number: lastDispatchNumber } = hello;
+  const agent = { machineId, runnerInstance, bootId, facts, lastDispatchNumber };
+  const joined = await store.machineConnected({ ...agent, now: now() });
   if (joined.outcome === 'removed') {
     connection.close(CLOSE.removed, 'the machine was removed');
     return;

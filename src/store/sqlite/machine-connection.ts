@@ -20,9 +20,13 @@ export function forgetConnections(db: Database, now: number): void {
   }).immediate();
 }
 
+/** What an agent says counts up to here: nothing that it says may bring the machine's numbers near the end of safe integers. */
+const MAX_TAKEN_OVER = 2 ** 52;
+
 /** A new link of a machine that is connected already is no transition. */
 const CONNECT = `UPDATE machines SET vcpu = $vcpu, memory_mib = $memoryMib, storage_gib = $storageGib,
     runner_instance = $runnerInstance, boot_id = $bootId, away_since = NULL,
+    last_dispatch_number = max(last_dispatch_number, $lastNumber),
     revision = revision + (phase <> 'running'),
     last_transition_at = CASE phase WHEN 'running' THEN last_transition_at ELSE $now END,
     last_progress_at = $now, phase = 'running'
@@ -41,10 +45,11 @@ export function machineConnectionMethods({ db, write }: Context): Methods {
      WHERE machine_id = ? AND phase <> 'destroyed'`,
   );
   return {
-    machineConnected: ({ machineId, runnerInstance, bootId, facts: { vcpu, memory_mib, storage_gib }, now }) =>
+    machineConnected: ({ machineId, runnerInstance, bootId, facts, lastDispatchNumber = 0, now }) =>
       write(() => {
-        const reported = { vcpu, memoryMib: memory_mib, storageGib: storage_gib };
-        const row = connect.get({ machineId, runnerInstance, bootId, now, ...reported });
+        const reported = { vcpu: facts.vcpu, memoryMib: facts.memory_mib, storageGib: facts.storage_gib };
+        const lastNumber = Math.min(lastDispatchNumber, MAX_TAKEN_OVER);
+        const row = connect.get({ machineId, runnerInstance, bootId, now, lastNumber, ...reported });
         return row === undefined ? { outcome: 'removed' } : { outcome: 'applied', machine: toMachine(row) };
       }),
     machineDisconnected: ({ machineId, now }) => write(() => void disconnect.run({ machineId, now })),

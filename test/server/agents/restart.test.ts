@@ -29,6 +29,19 @@ test('a server that stops sends agents away with 1012 and answers who waits; its
   expect(await after.end(await after.get(created))).toMatchObject({ status: 'succeeded', stdout });
 });
 
+test('an agent that has taken on more than the server knows of (a restored database) gets new work all the same', async () => {
+  const plane = await TestPlane.start();
+  const credential = await plane.machine();
+  const agent = await ScriptedAgent.open(plane.url, credential);
+  agent.hello({
+    last_dispatch_number: 40,
+    held: [{ execution_id: 'since-the-backup', state: 'running', reported: 3 }],
+  });
+  expect((await agent.next('welcome')).forget).toEqual(['since-the-backup']);
+  const created = await plane.create();
+  expect(await agent.next('start')).toMatchObject({ execution_id: created.executionId, dispatch_number: 41 });
+});
+
 test('an agent that does not answer the close is not waited for', async () => {
   const plane = await TestPlane.start();
   const agent = await ScriptedAgent.join(plane.url, await plane.machine());

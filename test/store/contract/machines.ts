@@ -44,6 +44,27 @@ export function describeMachines(open: OpenStore): void {
       expect(await get()).toMatchObject({ phase: 'running', bootId: 'boot-2', lastTransitionAt: T0 + 9 });
     });
 
+    it('go on behind the highest number that their agent has taken on, where that is the higher one', async () => {
+      const { store } = bench();
+      expect((await bench().dispatched()).dispatchNumber).toBe(1);
+      const connectAt = (lastDispatchNumber: number) =>
+        store.machineConnected({
+          machineId: MACHINE,
+          runnerInstance: RUNNER,
+          bootId: 'boot',
+          facts: FACTS,
+          lastDispatchNumber,
+          now: T0,
+        });
+      await connectAt(40);
+      expect((await bench().dispatched()).dispatchNumber).toBe(41);
+      await connectAt(7);
+      expect((await bench().dispatched()).dispatchNumber).toBe(42);
+      // An agent that says anything at all leaves room for numbers to come.
+      await connectAt(Number.MAX_SAFE_INTEGER);
+      expect((await bench().dispatched()).dispatchNumber).toBeLessThan(2 ** 52 + 2);
+    });
+
     it('do not move when a link takes the place of another, or goes twice', async () => {
       const before = await get();
       await connect(MACHINE, T0 + 9, 'runner-2');
