@@ -47,6 +47,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./status.ts')).statusCommand,
   },
   {
+    name: 'backup',
+    summary: 'copy the data of a server on this host',
+    load: async () => (await import('./backup.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    summary: 'put such a copy back',
+    load: async () => (await import('./restore.ts')).restoreCommand,
+  },
+  {
     name: 'login',
     summary: 'keep a server and a key for this user',
     load: async () => (await import('./login.ts')).loginCommand,

@@ -22,6 +22,7 @@ import { loadServerKeys } from './seal.ts';
 import { packageVersion } from './version.ts';
 import { readWebhookSecret, Webhooks } from './webhooks.ts';
 
+export { type BackupReport, backUp, type RestoreReport, restore } from './backup.ts';
 export { ConfigError, readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
 
 /** After connections were cut, so much longer for writes under way, in ms. */

@@ -1,0 +1,156 @@
+/**
+ * A backup is one SQLite file: the database as of one moment, and the small files without which it cannot be read. It is taken while
+ * a server writes on, through SQLite's own online copy within one read transaction.
+ */
+import { closeSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import type { Database } from './database.ts';
+
+/** What is to be backed up, or restored, cannot be; the message says what to do. */
+export class BackupError extends Error {
+  override readonly name = 'BackupError';
+}
+
+/** A file that is kept beside the database. */
+export interface CompanionFile {
+  name: string;
+  content: Buffer;
+}
+
+/** Rows of each table. */
+export type RowCounts = Readonly<Record<string, number>>;
+
+const TABLES = `
+  CREATE TABLE backup (made_at INTEGER NOT NULL, version TEXT NOT NULL, counts TEXT NOT NULL) STRICT;
+  CREATE TABLE backup_files (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;`;
+/** Copied before the process looks at anything else again. */
+const PAGES_A_STEP = 4096;
+
+/**
+ * Copies the database `from` with `files` into the new file `to` (0600), and opens that again to see that it is whole. Throws
+ * BackupError where there is no database, where `to` exists, or where the copy is not what it should be.
+ */
+export async function backUpDatabase(p: {
+  from: string;
+  to: string;
+  files: readonly CompanionFile[];
+  /** ms since the epoch. */
+  now: number;
+  version: string;
+}): Promise<RowCounts> {
+  const partial = `${p.to}.${process.pid}.partial`;
+  const source = openExisting(p.from);
+  try {
+    // The first read takes the snapshot that counts and copy share, whatever is written meanwhile.
+    source.exec('BEGIN');
+    const counts = countRows(source);
+    closeSync(openSync(partial, 'wx', 0o600));
+    await source.backup(partial, { progress: () => PAGES_A_STEP });
+    addCompanions(partial, counts, p);
+    verify(partial, counts);
+    putInPlace(partial, p.to);
+    return counts;
+  } finally {
+    source.close();
+    rmSync(partial, { force: true });
+  }
+}
+
+/** Every table of the schema (none of SQLite's, none of a backup's) with how many rows it has. */
+export function countRows(db: Database): RowCounts {
+  const names = db
+    .prepare<[], string>(
+      `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*' AND name NOT GLOB 'backup*'`,
+    )
+    .pluck()
+    .all();
+  return Object.fromEntries(
+    names.map((name) => [name, db.prepare<[], number>(`SELECT count(*) FROM "${name}"`).pluck().get() ?? 0]),
+  );
+}
+
+/** Throws BackupError where the database at `path` is damaged or does not have these rows. */
+export function verify(path: string, counts: RowCounts): void {
+  const db = openExisting(path);
+  try {
+    const problem = problemOf(db) ?? missing(countRows(db), counts);
+    if (problem !== undefined) throw new BackupError(`${path} is damaged: ${problem}`);
+  } catch (cause) {
+    if (cause instanceof BackupError) throw cause;
+    throw new BackupError(`${path} is damaged: ${(cause as Error).message}`, { cause });
+  } finally {
+    db.close();
+  }
+}
+
+function problemOf(db: Database): string | undefined {
+  const problems = db.prepare<[], string>('PRAGMA integrity_check(3)').pluck().all().join('; ');
+  if (problems !== 'ok') return problems;
+  const loose = db.prepare('PRAGMA foreign_key_check').get();
+  return loose === undefined ? undefined : 'rows refer to rows that are not there';
+}
+
+function missing(found: RowCounts, counts: RowCounts): string | undefined {
+  const name = Object.keys({ ...counts, ...found }).find((table) => found[table] !== counts[table]);
+  return name === undefined ? undefined : `${name} has ${found[name]} rows, not ${counts[name]}`;
+}
+
+/** Opens a file that has to be a database, to read it. Throws BackupError. */
+export function openExisting(path: string): Database {
+  let db: Database | undefined;
+  try {
+    db = new Sqlite(path, { readonly: true, fileMustExist: true });
+    db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return db;
+  } catch (cause) {
+    db?.close();
+    throw new BackupError(`${path} cannot be read as a database: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** One file, without a log beside it. */
+function addCompanions(
+  path: string,
+  counts: RowCounts,
+  p: { files: readonly CompanionFile[]; now: number; version: string },
+): void {
+  const db = new Sqlite(path);
+  try {
+    db.pragma('journal_mode = DELETE');
+    db.transaction(() => {
+      db.exec(TABLES);
+      db.prepare('INSERT INTO backup (made_at, version, counts) VALUES (?, ?, ?)').run(
+        p.now,
+        p.version,
+        JSON.stringify(counts),
+      );
+      const add = db.prepare('INSERT INTO backup_files (name, content) VALUES (?, ?)');
+      for (const { name, content } of p.files) add.run(name, content);
+    })();
+  } finally {
+    db.close();
+  }
+}
+
+/** Under its name only when it is whole and on disk; never over something else. */
+function putInPlace(partial: string, to: string): void {
+  flush(partial);
+  try {
+    linkSync(partial, to);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new BackupError(`${to} exists already`, { cause });
+    throw cause;
+  }
+  flush(dirname(to));
+}
+
+/** Settles what was written to a file, or what was named in a directory, on the disk. */
+export function flush(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,86 @@
+/** From a backup to a database that a server may open. */
+import { chmodSync, copyFileSync } from 'node:fs';
+import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './backup.ts';
+import { type Database, openDatabase } from './database.ts';
+import { createEventLog } from './event-log.ts';
+import { ExecutionTable } from './execution-table.ts';
+import { migrate } from './migrations.ts';
+
+export interface Unpacked {
+  /** ms since the epoch. */
+  madeAt: number;
+  /** Of the program that made the backup. */
+  version: string;
+  files: CompanionFile[];
+  counts: RowCounts;
+  /** Executions that waited when the backup was made, and are ended now. */
+  abandoned: number;
+}
+
+const ABANDONED =
+  'It waited when the backup was made from which the database was restored; whether it has run since cannot be known.';
+
+/**
+ * Makes the database `to` (0600) of the backup `from`, and checks both. What waited for its start ends as agent_lost: it may have
+ * run after the backup was made, and nothing is ever run twice. Throws BackupError, SchemaTooNewError.
+ */
+export function unpackBackup({ from, to, now }: { from: string; to: string; now: number }): Unpacked {
+  const { madeAt, version, counts } = readLabel(from);
+  verify(from, JSON.parse(counts) as RowCounts);
+  copyFileSync(from, to);
+  chmodSync(to, 0o600);
+  const db = openDatabase(to);
+  let unpacked: Unpacked;
+  try {
+    const files = db.prepare<[], CompanionFile>('SELECT name, content FROM backup_files').all();
+    db.exec('DROP TABLE backup_files; DROP TABLE backup');
+    migrate(db, now);
+    const abandoned = abandonWaiting(db, now);
+    unpacked = { madeAt, version, files, abandoned, counts: countRows(db) };
+  } finally {
+    db.close();
+  }
+  verify(to, unpacked.counts);
+  return unpacked;
+}
+
+interface Label {
+  madeAt: number;
+  version: string;
+  /** JSON. */
+  counts: string;
+}
+
+function readLabel(from: string): Label {
+  const db = openExisting(from);
+  try {
+    const label = db.prepare<[], Label>('SELECT made_at AS madeAt, version, counts FROM backup').get();
+    if (label === undefined) throw new Error('it has no label');
+    return label;
+  } catch (cause) {
+    throw new BackupError(`${from} is not a backup made by "execplane backup"`, { cause });
+  } finally {
+    db.close();
+  }
+}
+
+/** By the same steps as if each had been handed to an agent that never came back. */
+function abandonWaiting(db: Database, now: number): number {
+  const table = new ExecutionTable(db, createEventLog(db), () => {});
+  const waiting = db
+    .prepare<[], string>('SELECT execution_id FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL')
+    .pluck();
+  return db
+    .transaction(() => {
+      const executionIds = waiting.all();
+      for (const executionId of executionIds) {
+        const record = table.find(executionId);
+        if (record === undefined) continue;
+        table.advance(record, { type: 'machine_connected' }, now);
+        table.dispatch(record, 'restored', now);
+        table.advance(record, { type: 'agent_lost', reason: ABANDONED }, now);
+      }
+      return executionIds.length;
+    })
+    .immediate();
+}
