@@ -2,6 +2,7 @@
 import type { AgentConfig } from './config.ts';
 
 export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
+export { examineAgent } from './doctor.ts';
 export { readCredential } from './link/credential.ts';
 export { stopAgent } from './link/stop.ts';
 

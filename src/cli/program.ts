@@ -57,6 +57,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./restore.ts')).restoreCommand,
   },
   {
+    name: 'doctor',
+    summary: 'what is wrong with the server or agent on this host',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
+  {
     name: 'login',
     summary: 'keep a server and a key for this user',
     load: async () => (await import('./login.ts')).loginCommand,

@@ -1,5 +1,6 @@
 /** The admin key: the operator's own, or one made at the first start and kept beside the database. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readOrCreateSecretFile } from './secret-file.ts';
 
@@ -14,6 +15,16 @@ export function resolveAdminKey(p: { configured: string | undefined; dataDir: st
   if (p.configured !== undefined) return { key: p.configured };
   const file = join(p.dataDir, 'admin.key');
   return { key: readOrCreateSecretFile(file, newApiKey), file };
+}
+
+/** The admin key as it is, where it can be had; makes none. */
+export function resolveKey({ apiKey, dataDir }: { apiKey?: string; dataDir: string }): string | undefined {
+  if (apiKey !== undefined) return apiKey;
+  try {
+    return readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** A fresh API key: 256 random bits. */

@@ -24,6 +24,7 @@ import { readWebhookSecret, Webhooks } from './webhooks.ts';
 
 export { type BackupReport, backUp, type RestoreReport, restore } from './backup.ts';
 export { ConfigError, readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
+export { examineServer } from './doctor.ts';
 
 /** After connections were cut, so much longer for writes under way, in ms. */
 const LAST_WRITES_MS = 5000;

@@ -18,6 +18,11 @@ const FILES = [
 /** Makes the data directory (0700) or checks it and what is in it. Throws ConfigError, with what to do. */
 export function preparePrivateDirectory(dataDir: string): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  refuseOpenDirectory(dataDir);
+}
+
+/** Throws ConfigError where others than the server's user may look into the data directory or what is in it. */
+export function refuseOpenDirectory(dataDir: string): void {
   refuseOpen('EXECPLANE_DATA_DIR', dataDir, { forbidden: OTHERS, close: '0700' });
   for (const name of FILES) {
     refuseOpen('EXECPLANE_DATA_DIR', join(dataDir, name), { forbidden: OTHERS, close: '0600' });

@@ -8,7 +8,7 @@ import { enrol } from './enrol.ts';
 import { machineFacts } from './facts.ts';
 import { readJoinToken } from './join-token.ts';
 import { keepLinked } from './keep-linked.ts';
-import { claimPidFile } from './pid-file.ts';
+import { claimPidFile, type PidFile } from './pid-file.ts';
 import { findOrStartRunner } from './runner-process.ts';
 import type { RunnerSocket } from './runner-socket.ts';
 import { runSession, type SessionEnd } from './session.ts';
@@ -29,6 +29,7 @@ export class Agent {
   #runner: RunnerSocket | undefined;
   #attaching: Promise<RunnerSocket> | undefined;
   #stopping: Promise<void> | undefined;
+  #pidFile: PidFile | undefined;
 
   constructor(config: AgentConfig, log: Logger, onConnected: (machineId: string) => void) {
     this.#config = config;
@@ -42,7 +43,7 @@ export class Agent {
     prepareDirectory(dir);
     // The runner comes first: it lets one link in, so that there is one link for what follows.
     await this.#attachedRunner();
-    const releasePidFile = claimPidFile(dir);
+    this.#pidFile = claimPidFile(dir);
     try {
       this.#credential = await this.#enrolled();
       await keepLinked({
@@ -58,7 +59,7 @@ export class Agent {
     } finally {
       await this.#stopping;
       this.#runner?.detach();
-      releasePidFile();
+      this.#pidFile.release();
     }
   }
 
@@ -105,11 +106,13 @@ export class Agent {
       },
       linked: () => {
         linked();
+        this.#pidFile?.setLinked(true);
         this.#onConnected(machineId);
       },
       rotate: (token) => this.#rotate(token),
       signal: this.#leaving.signal,
     });
+    this.#pidFile?.setLinked(false);
     // A runner that was told to stop is gone for good: no other one is to be started.
     return end.cause === 'runner_gone' && this.#stopping !== undefined ? { cause: 'aborted' } : end;
   }

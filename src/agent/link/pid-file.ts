@@ -1,28 +1,60 @@
-/** DIR/link.pid says which process is the link of a directory: a pid counts only together with its start time. */
+/**
+ * DIR/link.pid says which process is the link of a directory, and whether it has a connection: a pid counts only together with its
+ * start time.
+ */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readPrivateJson, writePrivateJson } from './private-file.ts';
+import { packageVersion } from './version.ts';
 
 const pidFile = (dir: string) => join(dir, 'link.pid');
 
-/** Writes this process down as the link of `dir`; returns what takes it back. */
-export function claimPidFile(dir: string): () => void {
-  writePrivateJson(pidFile(dir), { pid: process.pid, start_time: startTime(process.pid) ?? null });
-  return () => {
-    if (findLink(dir) === process.pid) rmSync(pidFile(dir), { force: true });
+/** A link that runs. */
+export interface LinkProcess {
+  pid: number;
+  version: string;
+  /** Whether the server has welcomed it, and the connection has not ended since. */
+  linked: boolean;
+}
+
+export interface PidFile {
+  /** Never throws: a full disk keeps no link from working. */
+  setLinked(linked: boolean): void;
+  release(): void;
+}
+
+/** Writes this process down as the link of `dir`, not connected yet. */
+export function claimPidFile(dir: string): PidFile {
+  const self = { pid: process.pid, start_time: startTime(process.pid) ?? null, version: packageVersion() };
+  let written = false;
+  writePrivateJson(pidFile(dir), { ...self, linked: written });
+  return {
+    setLinked(linked) {
+      if (linked === written) return;
+      try {
+        writePrivateJson(pidFile(dir), { ...self, linked });
+        written = linked;
+      } catch {
+        // Whoever looks sees what was true before.
+      }
+    },
+    release() {
+      if (findLink(dir)?.pid === process.pid) rmSync(pidFile(dir), { force: true });
+    },
   };
 }
 
-/** The pid of the link that runs on `dir`; undefined where none does. */
-export function findLink(dir: string): number | undefined {
-  let value: { pid?: unknown; start_time?: unknown } | undefined;
+/** The link that runs on `dir`; undefined where none does. */
+export function findLink(dir: string): LinkProcess | undefined {
+  let value: { pid?: unknown; start_time?: unknown; version?: unknown; linked?: unknown } | undefined;
   try {
     value = readPrivateJson(pidFile(dir)) as typeof value;
   } catch {
     return undefined;
   }
   if (typeof value?.pid !== 'number' || !isAlive(value.pid)) return undefined;
-  return (startTime(value.pid) ?? null) === value.start_time ? value.pid : undefined;
+  if ((startTime(value.pid) ?? null) !== value.start_time) return undefined;
+  return { pid: value.pid, version: String(value.version), linked: value.linked === true };
 }
 
 /** Whether there is a process of this pid. */

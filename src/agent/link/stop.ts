@@ -29,7 +29,7 @@ export type StopResult = 'stopped' | 'nothing_runs';
 
 /** Ends the agent of `dir`, link and runner, and settles when both are gone. Throws where the link does not leave. */
 export async function stopAgent(dir: string): Promise<StopResult> {
-  const link = findLink(dir);
+  const link = findLink(dir)?.pid;
   if (link !== undefined) {
     process.kill(link, 'SIGINT');
     if (!(await goneWithin(link, LINK_STOP_TIMEOUT_MS))) {

@@ -47,6 +47,17 @@ export function lockDirectory(directory: string): boolean {
   }
 }
 
+/** The pid of the runner that has `directory`; `undefined` where none has, or where that can't be seen. */
+export function findRunner(directory: string): number | undefined {
+  try {
+    const highest = Math.max(0, ...taken(directory));
+    const holder = JSON.parse(readFileSync(join(directory, `runner.pid.${highest}`), 'utf8')) as ProcessIdentity;
+    return isAlive(holder) ? holder.pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function taken(directory: string): number[] {
   return readdirSync(directory)
     .map((name) => NAME.exec(name)?.[1])

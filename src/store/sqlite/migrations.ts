@@ -18,7 +18,7 @@ interface Migration {
 /** Applies what is missing. Safe to run from several processes at once. Throws SchemaTooNewError. */
 export function migrate(db: Database, now: number): void {
   const migrations = readMigrations();
-  const latest = migrations.at(-1)?.version ?? 0;
+  const latest = latestSchema();
   db.exec(
     'CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT',
   );
@@ -40,7 +40,13 @@ function readMigrations(): Migration[] {
     .map((name) => ({ version: Number(name.slice(0, 4)), sql: readFileSync(new URL(name, MIGRATIONS), 'utf8') }));
 }
 
-function schemaVersion(db: Database): number {
+/** The schema of this build. */
+export function latestSchema(): number {
+  return readMigrations().at(-1)?.version ?? 0;
+}
+
+/** The schema that a database has; 0 where it has none. */
+export function schemaVersion(db: Database): number {
   return db.prepare<[], number>('SELECT coalesce(max(version), 0) FROM schema_migrations').pluck().get() ?? 0;
 }
 

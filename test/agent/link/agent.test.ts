@@ -202,10 +202,18 @@ describe('a link that is cut', () => {
 describe('leaving', () => {
   beforeEach(() => enrolledAs('dm-1'));
 
+  test('whether there is a connection can be seen from outside', async () => {
+    start();
+    const { link } = await connect();
+    await expect.poll(() => findLink(dir)?.linked).toBe(true);
+    link.ws.close(CLOSE.restart);
+    await expect.poll(() => findLink(dir)?.linked).toBe(false);
+  });
+
   test('detach closes the link and lets go of the runner, which is not stopped', async () => {
     start();
     const { link } = await connect();
-    expect(findLink(dir)).toBe(process.pid);
+    expect(findLink(dir)).toMatchObject({ pid: process.pid });
     agent.detach();
     await running;
     expect(await link.closed).toBe(1000);
@@ -248,10 +256,10 @@ describe('agent stop', () => {
   });
 
   test('a pid that another process has meanwhile is not taken for the link', () => {
-    const release = claimPidFile(dir);
+    const { release } = claimPidFile(dir);
     const file = join(dir, 'link.pid');
     const claimed = JSON.parse(readFileSync(file, 'utf8'));
-    expect(findLink(dir)).toBe(process.pid);
+    expect(findLink(dir)).toMatchObject({ pid: process.pid });
     writeFileSync(file, JSON.stringify({ ...claimed, start_time: '1' }));
     expect(findLink(dir)).toBeUndefined();
     release();

@@ -1,0 +1,28 @@
+/** `execplane doctor`, the agent's side: what it needs to work, each looked at from outside. Changes nothing. */
+import type { Finding } from '../core/finding.ts';
+import type { AgentConfig } from './config.ts';
+import { examineDirectory } from './doctor/directory.ts';
+import { examineProcesses } from './doctor/processes.ts';
+import { examineServer } from './doctor/server.ts';
+import { examineSpawner } from './doctor/spawner.ts';
+import { type Credential, readCredential } from './link/credential.ts';
+
+/** Looks at everything; `now` in ms since the epoch. Does not reject. */
+export async function examineAgent(config: AgentConfig, now: number): Promise<Finding[]> {
+  const directory = examineDirectory(config.dir);
+  return [
+    ...directory,
+    ...(await examineServer(config, credentialOf(config.dir), now)),
+    ...examineProcesses(config.dir),
+    await examineSpawner(),
+  ];
+}
+
+/** What is wrong with the file, the directory's part says. */
+function credentialOf(dir: string): Credential | undefined {
+  try {
+    return readCredential(dir);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,38 @@
+import { readdirSync } from 'node:fs';
+import { type Finding, fail, ok, warn } from '../../core/finding.ts';
+import { findLink } from '../link/pid-file.ts';
+import { cgroupOf } from '../runner/cgroup-place.ts';
+import { findRunner } from '../runner/runner-lock.ts';
+
+/** The two processes of an agent, and whether the runner can keep each command in a control group of its own. */
+export function examineProcesses(dir: string): Finding[] {
+  const link = findLink(dir);
+  const runner = findRunner(dir);
+  if (link === undefined) {
+    const said = `no link runs${runner === undefined ? '' : ', only the runner, and the commands that it owns'}`;
+    return [fail('link', said, 'Start the agent; its log says why it ended: journalctl -u execplane-agent')];
+  }
+  return [
+    link.linked
+      ? ok('link', `pid ${link.pid}, version ${link.version}, connected`)
+      : fail('link', `pid ${link.pid} is not connected`, 'Its log says why; it goes on trying by itself.'),
+    ...(runner === undefined
+      ? [fail('runner', 'none runs', 'Look into runner.log in the agent directory.')]
+      : [ok('runner', `pid ${runner}`), cgroups(runner)]),
+  ];
+}
+
+function cgroups(runner: number): Finding {
+  const place = cgroupOf(runner);
+  const cure =
+    'Give the agent its cgroup (Delegate=yes in a systemd unit); until then what escapes from a tree is searched for in /proc.';
+  if (place === undefined) return warn('cgroups', 'there is no cgroup v2 here', cure);
+  try {
+    const pool = readdirSync(place.directory).some((name) => name.startsWith(`execplane-${runner}-`));
+    return pool
+      ? ok('cgroups', 'each command has one of its own')
+      : warn('cgroups', `the runner may make none in ${place.path}`, cure);
+  } catch (error) {
+    return warn('cgroups', (error as Error).message, cure);
+  }
+}
