@@ -10,7 +10,8 @@ type Environment = Readonly<Partial<Record<string, string>>>;
 
 const DEFAULT_URL = 'http://127.0.0.1:7411';
 
-const CLIENT_SETTINGS: readonly SettingOption[] = [
+/** All settings of the commands that talk to a server, in the order in which they should be shown. */
+export const CLIENT_SETTINGS: readonly SettingOption[] = [
   setting('url', 'URL', `The server; after a login that one, else ${DEFAULT_URL}.`),
   setting('apiKey', 'API_KEY', 'The key; as a flag other users of this host can see it, the variable is safer.'),
   setting('dataDir', 'DATA_DIR', 'Where a server on this host keeps its admin key.', './data'),
