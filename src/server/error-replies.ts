@@ -19,8 +19,18 @@ export function errorHandler(logger: Logger) {
       logger.warn({ err: error, request_id: request.id, route: request.routeOptions.url }, 'store unavailable');
     }
     const { status, headers, body } = errorReply(refusal, request.id);
+    readToEnd(request, reply);
     reply.code(status).headers(headers).serializer(JSON.stringify).send(body);
   };
+}
+
+/**
+ * A body that nobody wants any more is read away, within the time that requests have. The framework would close the
+ * connection on it, and whoever is still sending sees a broken pipe instead of the answer (RFC 9112, section 9.6).
+ */
+function readToEnd(request: FastifyRequest, reply: FastifyReply): void {
+  reply.removeHeader('connection');
+  request.raw.resume();
 }
 
 /** The headers that tell a client whether and when to try again; `undefined`: a retry cannot help. */

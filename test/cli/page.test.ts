@@ -18,7 +18,7 @@ const rows = new Map(
 );
 const CLIENT_OPTIONS = ['--url', '--api-key', '--data-dir', '--ca-file', '--insecure'];
 /** Their settings are in the man page, which has a test of its own. */
-const BY_SETTINGS = new Set(['up', 'server', 'agent']);
+const BY_SETTINGS = new Set(['up', 'server', 'agent', 'doctor']);
 
 let specs: CommandSpec[];
 

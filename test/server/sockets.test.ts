@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
-import { edgeFixture } from './edge-fixture.ts';
+import { ADMIN_KEY, edgeFixture, MACHINE } from './edge-fixture.ts';
 
 const fixture = (name: string) => new URL(`./fixtures/${name}`, import.meta.url);
 
@@ -79,3 +79,36 @@ test.each([
   const audit = await edge.call('GET', '/v1/audit');
   expect(audit.body.items).toMatchObject([{ source }]);
 });
+
+test.each([
+  ['with its length told', 'Content-Length: 4000000\r\n', (body: string) => body],
+  [
+    'in chunks',
+    'Transfer-Encoding: chunked\r\n',
+    (body: string) => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+  ],
+])(
+  'a body that is too large, %s, is read to its end: cut off, its sender would not hear why',
+  async (_name, head, frame) => {
+    await using edge = await edgeFixture({ config: { maxBodyBytes: '1024' } });
+    const { port, hostname } = new URL(await edge.listen());
+    const socket = connect(Number(port), hostname);
+    let heard = '';
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      heard += text;
+      socket.emit('heard');
+    });
+    const hear = async (line: string): Promise<void> => {
+      while (!heard.includes(line)) await once(socket, 'heard');
+    };
+    const framed = frame('x'.repeat(4_000_000));
+    const key = `Authorization: Bearer ${ADMIN_KEY}\r\nContent-Type: application/json\r\n`;
+    socket.write(`POST /v1/machines/${MACHINE}/executions HTTP/1.1\r\nHost: x\r\n${key}${head}\r\n`);
+    socket.write(framed.slice(0, 2000));
+    await hear('HTTP/1.1 413');
+    socket.write(framed.slice(2000));
+    socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    await hear('HTTP/1.1 200');
+    await once(socket, 'close');
+  },
+);
