@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CliError } from './cli-error.ts';
-import { hideSecretArguments } from './hide-secrets.ts';
+import { environment } from './config.ts';
+import { hideSecrets } from './hide-secrets.ts';
 import { expectReadersToLeave, ReaderGoneError } from './output.ts';
 
 export interface CommandEntry {
@@ -90,7 +91,7 @@ Every setting is an environment variable with a flag of the same name: EXECPLANE
 
 /** Runs the CLI with these arguments; failures are told on stderr and in the exit code (2: wrong usage or setting). */
 export async function run(args: readonly string[]): Promise<void> {
-  hideSecretArguments(args);
+  hideSecrets(args, environment());
   expectReadersToLeave();
   // Only the command that is asked for is loaded, so that it has to tell of itself.
   const asked = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;

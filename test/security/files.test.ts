@@ -1,8 +1,12 @@
 /** Secrets on disk that others could read stop the start, with what to do; what we make ourselves is closed. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { readAgentConfig } from '../../src/agent/config.ts';
@@ -79,21 +83,36 @@ test('the socket of the runner, its journal and its lock are closed', async () =
   expect(open.map(({ name }) => name)).toEqual([]);
 });
 
-test.runIf(process.platform === 'linux')('a key or a token given as a flag leaves the process list', async () => {
-  const secret = `xpj_${'k'.repeat(43)}`;
-  const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
-  const env = { PATH: process.env['PATH'] ?? '', EXECPLANE_URL: 'http://127.0.0.1:9', EXECPLANE_LOG_LEVEL: 'warn' };
-  const args = [main, 'agent', '--agent-dir', agentDirectory(), '--join-token', secret];
-  const agent = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = new Promise((resolve) => agent.once('exit', resolve));
-  onTestFinished(async () => {
-    agent.kill('SIGINT');
-    await exited;
-  });
-  // The first line of its log: it has tried to reach the server.
-  await new Promise((resolve) => agent.stderr.once('data', resolve));
-  expect(readFileSync(`/proc/${agent.pid}/cmdline`, 'latin1')).not.toContain(secret);
-});
+test.runIf(process.platform === 'linux').each(['a flag', 'a variable'])(
+  'a token given as %s reaches the server, and is to be seen nowhere in /proc',
+  async (way) => {
+    const secret = `xpj_${'k'.repeat(43)}`;
+    const heard = Promise.withResolvers<string>();
+    const server = createServer((request) => void text(request).then(heard.resolve)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const given =
+      way === 'a flag'
+        ? { args: ['--join-token', secret], env: {} }
+        : { args: [], env: { EXECPLANE_JOIN_TOKEN: secret } };
+    const agent = spawn(process.execPath, [main, 'agent', '--agent-dir', agentDirectory(), ...given.args], {
+      env: { PATH: process.env['PATH'] ?? '', EXECPLANE_URL: url, ...given.env },
+      stdio: 'ignore',
+    });
+    const exited = once(agent, 'exit');
+    onTestFinished(async () => {
+      agent.kill('SIGINT');
+      await exited;
+      server.close();
+      server.closeAllConnections();
+    });
+    expect(await heard.promise).toContain(secret);
+    const shown = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${agent.pid}/${file}`, 'latin1'));
+    expect(shown.join('')).not.toContain(secret);
+    expect(shown.join('')).toContain(`EXECPLANE_URL=${url}`);
+  },
+);
 
 function mode(path: string): number {
   return statSync(path).mode & 0o777;
