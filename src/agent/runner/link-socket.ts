@@ -12,6 +12,8 @@ import {
 
 const SOCKET_NAME = 'runner.sock';
 const CHANNEL_VERSION = 1;
+/** What is on its way to a link that reads no more is given up after this. */
+const FAREWELL_MS = 500;
 /** A link that sends and never reads is cut off: what it is owed would grow without end. */
 const MOST_UNREAD_BYTES = 8 << 20;
 
@@ -83,12 +85,16 @@ export class LinkSocket {
     return !link.writableNeedDrain;
   }
 
-  /** Sends what is on its way, hangs up and stops listening. */
+  /** Sends what is on its way, hangs up and stops listening; bounded. */
   async close(): Promise<void> {
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
     for (const socket of this.#sockets) socket.end(() => socket.destroy());
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, FAREWELL_MS);
     await closed.promise;
+    clearTimeout(timer);
     if (this.#directoryFd !== undefined) closeSync(this.#directoryFd);
   }
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -5,6 +6,10 @@ import { processesWith, until } from '../../helpers/processes.ts';
 import { agentDirectory, attach, launchRunner, linkedRunner, MAIN, startRunner } from '../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const HELD = new URL('../../fixtures/held-runner.ts', import.meta.url).pathname;
+/** A runner that leaves is its own end: an exit could be held up. Before, it has put all in order, which the next one shows. */
+const LEFT = { code: null, signal: 'SIGKILL' };
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 
@@ -24,7 +29,7 @@ test('stop ends everything: no new work, ends reported and acknowledged, then it
   });
   expect((await link.ended('stubborn')).ended).toMatchObject({ error_code: 'agent_stopped', signal: 9 });
   await link.frame('stopped');
-  expect(await runner.exited).toEqual({ code: 0, signal: null });
+  expect(await runner.exited).toEqual(LEFT);
   expect(link.records.has('late')).toBe(false);
   expect(existsSync(join(directory, 'runner.sock'))).toBe(false);
   expect(readdirSync(join(directory, 'journal'))).toEqual([]);
@@ -35,7 +40,7 @@ test('SIGTERM to the runner is a stop, also without a link; the ends are there f
   link.start('a', ['/bin/sleep', '60']);
   await link.started('a');
   await link.close();
-  expect(await runner.end('SIGTERM')).toEqual({ code: 0, signal: null });
+  expect(await runner.end('SIGTERM')).toEqual(LEFT);
   await startRunner(directory);
   const next = await attach(directory);
   expect((await next.ended('a')).ended).toMatchObject({ error_code: 'agent_stopped', signal: 15 });
@@ -57,10 +62,46 @@ test('after a clean leave the next runner is the same instance and knows what ha
   expect(third.state?.runner_instance).not.toBe(instance);
 });
 
+test('no thread that is stuck keeps a runner that leaves: it would keep the directory from every other', async () => {
+  const directory = agentDirectory();
+  execFileSync('mkfifo', [join(directory, 'fifo')]);
+  const runner = await startRunner(directory, HELD);
+  const link = await attach(directory);
+  link.start('a', ['/bin/true'], { dispatch_number: 7 });
+  await link.ended('a');
+  const instance = link.state?.runner_instance;
+  link.send({ type: 'stop', grace_ms: 200 });
+  await link.frame('stopped');
+  expect(await runner.exited).toEqual(LEFT);
+  await startRunner(directory);
+  const next = await attach(directory);
+  expect(next.state).toMatchObject({ runner_instance: instance, last_dispatch_number: 7 });
+});
+
+test('neither a link that does not read nor a spawner that does not answer keeps it', async () => {
+  const { link, runner, directory } = await linkedRunner();
+  const instance = link.state?.runner_instance;
+  link.pauseReading();
+  link.start('flood', ['/usr/bin/head', '-c', '4000000', '/dev/zero']);
+  await until('the flood is in the journal', () => journalBytes(directory) > 4_000_000);
+  link.send({ type: 'unlinked' }); // no acknowledgement is waited for, and much is on its way
+  const spawner = spawnerOf(runner.pid);
+  process.kill(spawner, 'SIGSTOP');
+  try {
+    expect(await runner.end('SIGTERM')).toEqual(LEFT);
+  } finally {
+    process.kill(spawner, 'SIGCONT');
+  }
+  await startRunner(directory);
+  const next = await attach(directory);
+  expect(next.state?.runner_instance).toBe(instance);
+  expect((await next.ended('flood')).ended).toMatchObject({ status: 'succeeded', stdout_bytes: 4_000_000 });
+});
+
 test('without a link and without commands it leaves by itself', async () => {
   const directory = agentDirectory();
   const runner = await startRunner(directory, MAIN, ['--idle-ms', '100']);
-  expect(await runner.exited).toEqual({ code: 0, signal: null });
+  expect(await runner.exited).toEqual(LEFT);
 });
 
 test('it does not leave while a command runs', async () => {
@@ -70,7 +111,7 @@ test('it does not leave while a command runs', async () => {
   link.start('a', ['/bin/sleep', '1.2']);
   await link.started('a');
   await link.close();
-  expect(await runner.exited).toEqual({ code: 0, signal: null });
+  expect(await runner.exited).toEqual(LEFT);
   await startRunner(directory);
   const next = await attach(directory);
   expect((await next.ended('a')).ended.status).toBe('succeeded');
@@ -105,15 +146,24 @@ test.runIf(process.platform === 'linux')(
     const { link, runner } = await linkedRunner();
     link.start('sp-1', sh('setsid sleep 60 & echo ready; sleep 60'));
     await link.printed('sp-1', 'ready');
-    const spawner = processesWith('execplane-spawner').find((pid) => parentOf(pid) === runner.pid);
-    if (spawner === undefined) throw new Error('no native spawner');
-    process.kill(spawner, 'SIGKILL');
+    process.kill(spawnerOf(runner.pid), 'SIGKILL');
     const { ended, stdout } = await link.ended('sp-1');
     expect(ended).toMatchObject({ status: 'failed', error_code: 'agent_lost', stdout_bytes: stdout.length });
     expect(processesWith('EXECUTION_ID=sp-1')).toEqual([]);
     expect((await link.run('sp-2', ['/bin/true'])).ended.status).toBe('succeeded');
   },
 );
+
+function journalBytes(directory: string): number {
+  const journal = join(directory, 'journal');
+  return readdirSync(journal).reduce((sum, name) => sum + statSync(join(journal, name)).size, 0);
+}
+
+function spawnerOf(runnerPid: number): number {
+  const spawner = processesWith('execplane-spawner').find((pid) => parentOf(pid) === runnerPid);
+  if (spawner === undefined) throw new Error('no native spawner');
+  return spawner;
+}
 
 function parentOf(pid: number): number {
   return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);

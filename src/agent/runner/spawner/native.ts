@@ -20,6 +20,8 @@ import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage } from './spawner
 import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
+/** One that does not answer the goodbye by then does the same when its input ends. */
+const GOODBYE_WITHIN_MS = 500;
 const STAGES: readonly (SpawnStage | undefined)[] = [undefined, 'fork', 'identity', 'cwd', 'exec'];
 
 type Program = ChildProcessByStdio<Writable, Readable, Readable>;
@@ -136,10 +138,13 @@ class NativeSpawner implements Spawner {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    const left = once(this.#program.stdout, 'close');
+    const { stdout } = this.#program;
+    const left = once(stdout, 'close');
+    const timer = setTimeout(() => stdout.destroy(), GOODBYE_WITHIN_MS);
     this.#send(encodePlain('shutdown', 0));
     this.#flush();
-    if (!this.#program.stdout.closed) await left;
+    if (!stdout.closed) await left;
+    clearTimeout(timer);
     this.#dispose();
   }
 
