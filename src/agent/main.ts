@@ -5,6 +5,7 @@ export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
 export { examineAgent } from './doctor.ts';
 export { readCredential } from './link/credential.ts';
 export { stopAgent } from './link/stop.ts';
+export { upgradeAgent } from './upgrade/upgrade.ts';
 
 const STDERR = 2;
 

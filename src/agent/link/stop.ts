@@ -17,7 +17,7 @@ export async function stopRunner(runner: RunnerSocket, timeoutMs = STOP_TIMEOUT_
   if (!runner.closed) {
     const closed = new Promise<void>((resolve) => runner.once('close', () => resolve()));
     runner.send({ type: 'stop', grace_ms: STOP_GRACE_MS });
-    const timer = setTimeout(() => kill(runner.pid), timeoutMs);
+    const timer = setTimeout(() => kill(runner.pid, 'SIGKILL'), timeoutMs);
     await closed;
     clearTimeout(timer);
   }
@@ -42,6 +42,14 @@ export async function stopAgent(dir: string): Promise<StopResult> {
   return 'stopped';
 }
 
+/** Sends the signal, SIGKILL after `timeoutMs`, and settles when the process is gone. Does not reject. */
+export async function endProcess(pid: number, signal: NodeJS.Signals, timeoutMs: number): Promise<void> {
+  kill(pid, signal);
+  if (await goneWithin(pid, timeoutMs)) return;
+  kill(pid, 'SIGKILL');
+  await goneWithin(pid, GONE_TIMEOUT_MS);
+}
+
 async function goneWithin(pid: number, timeoutMs: number): Promise<boolean> {
   const until = performance.now() + timeoutMs;
   while (isAlive(pid)) {
@@ -51,9 +59,9 @@ async function goneWithin(pid: number, timeoutMs: number): Promise<boolean> {
   return true;
 }
 
-function kill(pid: number): void {
+function kill(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // It has just left by itself.
   }

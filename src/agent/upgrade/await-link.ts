@@ -1,0 +1,34 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { findLink } from '../link/pid-file.ts';
+
+const LOOK_AGAIN_MS = 50;
+/** Connected for as long as this: a link that falls over at its first frame has not come up. */
+const STEADY_MS = 3_000;
+
+export interface ExpectedLink {
+  /** State directory of the agent. */
+  dir: string;
+  version: string;
+  /** The link that does not count. */
+  notPid?: number;
+  withinMs: number;
+}
+
+/** Waits until the link of this version is connected to the server, and has stayed so; else says what there is instead. */
+export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLink): Promise<string | undefined> {
+  const until = performance.now() + withinMs;
+  let steady = { pid: 0, since: 0 };
+  for (;;) {
+    const found = findLink(dir);
+    const link = found?.pid === notPid ? undefined : found;
+    if (link?.linked !== true) steady = { pid: 0, since: 0 };
+    else if (link.version !== version) return `version ${link.version} came up instead`;
+    else if (steady.pid !== link.pid) steady = { pid: link.pid, since: performance.now() };
+    else if (performance.now() - steady.since >= STEADY_MS) return undefined;
+    if (performance.now() > until) {
+      const what = link === undefined ? 'does not come up' : 'is up and does not get a connection to the server';
+      return `version ${version} ${what} within ${Math.round(withinMs / 1000)} s`;
+    }
+    await delay(LOOK_AGAIN_MS);
+  }
+}

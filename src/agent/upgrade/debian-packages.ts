@@ -1,0 +1,71 @@
+/** An agent from the Debian packages: dpkg puts the others in their place, and the unit is restarted by them. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Change } from './change.ts';
+import { verifyChecksum } from './checksums.ts';
+import { repack } from './repack.ts';
+import { runTool } from './run-tool.ts';
+import { tryProgram } from './trial.ts';
+
+const PACKAGES = ['execplane', 'execplane-agent'];
+
+/** Whether the program under `root` was installed by dpkg. */
+export async function isPackaged(root: string): Promise<boolean> {
+  return runTool('dpkg-query', ['--search', join(root, 'package.json')]).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A change from the installed packages to those in the folder `to`, as `npm run package` makes it. Needs root. */
+export async function changePackages(to: string): Promise<Change> {
+  if (process.getuid?.() !== 0) throw new Error('packages are installed by root: run this as root');
+  await refuseWithServer();
+  const architecture = (await runTool('dpkg', ['--print-architecture'])).trim();
+  const files = PACKAGES.map((name) => packageIn(resolve(to), name, architecture));
+  for (const file of files) await verifyChecksum(file);
+  const folder = mkdtempSync(join(tmpdir(), 'execplane-upgrade-'));
+  const dispose = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const version = await tryPackage(files[0] ?? '', join(folder, 'trial'));
+    const installed: string[] = [];
+    for (const name of PACKAGES) installed.push(await repack(name, folder));
+    return { version, apply: () => install(files), revert: () => install(installed), dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+/** All of it is of one version, and an older server does not open the database of a newer one: there is no way back. */
+async function refuseWithServer(): Promise<void> {
+  const status = await runTool('dpkg-query', ['--status', 'execplane-server']).catch(() => '');
+  if (!status.includes('\nStatus: install ok installed\n')) return;
+  throw new Error(
+    'the server on this machine is of the same packages: upgrade all of them with dpkg, as docs/upgrade.md says',
+  );
+}
+
+function packageIn(folder: string, name: string, architecture: string): string {
+  const found = readdirSync(folder).filter(
+    (file) => file.startsWith(`${name}_`) && file.endsWith(`_${architecture}.deb`),
+  );
+  const [file] = found;
+  if (file === undefined || found.length > 1) {
+    throw new Error(`${folder} has to hold one package ${name}_VERSION_${architecture}.deb, and holds ${found.length}`);
+  }
+  return join(folder, file);
+}
+
+/** Unpacks the program of a package elsewhere, to see whether it runs on this machine. */
+async function tryPackage(file: string, folder: string): Promise<string> {
+  await runTool('dpkg-deb', ['--extract', file, folder]);
+  const version = await tryProgram(join(folder, 'usr/lib/execplane'));
+  rmSync(folder, { recursive: true });
+  return version;
+}
+
+async function install(files: readonly string[]): Promise<void> {
+  await runTool('dpkg', ['--install', '--force-confold', ...files]);
+}

@@ -1,0 +1,84 @@
+/** Links as processes of Linux: how one was started, which run a certain program, and starting one in its place. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findLink } from '../link/pid-file.ts';
+import { endProcess } from '../link/stop.ts';
+
+/** How a link was started. */
+export interface StartedAs {
+  /** What came behind `agent`. */
+  args: readonly string[];
+  env: Record<string, string>;
+  cwd: string;
+}
+
+const MAIN = '/dist/cli/main.js';
+const DETACH_TIMEOUT_MS = 10_000;
+/** Longer than RestartSec= of the unit. */
+const SUPERVISOR_PATIENCE_MS = 10_000;
+const LOOK_AGAIN_MS = 50;
+
+/** How the link `pid` was started, as /proc tells it. Throws where it does not tell. */
+export function startedAs(pid: number): StartedAs {
+  const command = fieldsOf(pid, 'cmdline');
+  const main = command.findIndex((arg) => arg.endsWith(MAIN));
+  if (main === -1) {
+    throw new Error(
+      `how the agent (pid ${pid}) was started cannot be seen: it hides arguments with a secret among them. Give it its join token in a file, and restart it.`,
+    );
+  }
+  return { args: command.slice(main + 2), env: environmentOf(pid), cwd: readlinkSync(`/proc/${pid}/cwd`) };
+}
+
+/** Without the secrets, which a link wipes there; it has a credential of its own by now. */
+function environmentOf(pid: number): Record<string, string> {
+  const entries = fieldsOf(pid, 'environ').map((entry): [string, string] => {
+    const at = entry.indexOf('=');
+    return [entry.slice(0, Math.max(at, 0)), entry.slice(at + 1)];
+  });
+  return Object.fromEntries(entries.filter(([name]) => name !== ''));
+}
+
+/** Ends every link that runs the program under `root`; whoever hangs is killed. */
+export async function endLinksOf(root: string): Promise<void> {
+  const main = join(root, MAIN);
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    const [, script, command, next] = fieldsOf(Number(name), 'cmdline');
+    if (script === undefined || resolve(script) !== main || command !== 'agent') continue;
+    if (next === undefined || next.startsWith('-')) await endProcess(Number(name), 'SIGTERM', DETACH_TIMEOUT_MS);
+  }
+}
+
+/** Waits for whoever keeps the agent running to start the program again; where nobody does, starts it as it was. */
+export async function startedAgain(dir: string, program: string, as: StartedAs): Promise<void> {
+  const until = performance.now() + SUPERVISOR_PATIENCE_MS;
+  while (performance.now() < until) {
+    if (findLink(dir) !== undefined) return;
+    await delay(LOOK_AGAIN_MS);
+  }
+  const { uid, gid } = statSync(dir);
+  const log = openSync(join(dir, 'link.log'), 'a', 0o600);
+  const child = spawn(program, ['agent', ...as.args], {
+    cwd: as.cwd,
+    env: as.env,
+    detached: true,
+    stdio: ['ignore', log, log],
+    // As the agent's user, where it is root who upgrades.
+    ...(process.getuid?.() === 0 ? { uid, gid } : {}),
+  });
+  // What became of it shows in the link that comes, or does not.
+  child.once('error', () => {});
+  child.unref();
+  closeSync(log);
+}
+
+function fieldsOf(pid: number, file: 'cmdline' | 'environ'): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return [];
+  }
+}

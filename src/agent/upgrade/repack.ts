@@ -1,0 +1,38 @@
+/** The way back of a Debian package: the installed one as a package again, since nobody kept the file that it came from. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runTool } from './run-tool.ts';
+
+/** What dpkg makes itself when it installs. */
+const NOT_CONTROL = new Set(['list', 'md5sums']);
+
+/** Builds a package in `folder` of what dpkg has installed as `name`; returns its path. */
+export async function repack(name: string, folder: string): Promise<string> {
+  const tree = join(folder, `${name}.tree`);
+  const control = join(tree, 'DEBIAN');
+  mkdirSync(control, { recursive: true, mode: 0o755 });
+  writeFileSync(join(control, 'control'), controlOf(await runTool('dpkg-query', ['--status', name])));
+  for (const part of lines(await runTool('dpkg-query', ['--control-list', name]))) {
+    if (NOT_CONTROL.has(part)) continue;
+    const text = await runTool('dpkg-query', ['--control-show', name, part]);
+    writeFileSync(join(control, part), text, { mode: part === 'conffiles' ? 0o644 : 0o755 });
+  }
+  const files = lines(await runTool('dpkg-query', ['--listfiles', name])).filter((path) => existsSync(path));
+  writeFileSync(join(folder, `${name}.files`), files.map((path) => `.${path === '/.' ? '' : path}\n`).join(''));
+  const archive = join(folder, `${name}.tar`);
+  const list = `--files-from=${join(folder, `${name}.files`)}`;
+  await runTool('tar', ['--create', '--no-recursion', list, '--file', archive, '--directory', '/']);
+  await runTool('tar', ['--extract', '--preserve-permissions', '--file', archive, '--directory', tree]);
+  const made = join(folder, `${name}.deb`);
+  await runTool('dpkg-deb', ['--build', '--root-owner-group', '-Znone', tree, made]);
+  return made;
+}
+
+/** The control file, without what dpkg adds to it once a package is installed. */
+export function controlOf(status: string): string {
+  return status.replace(/^(Status|Config-Version): .*\n/gm, '').replace(/^Conffiles:\n( .*\n)*/m, '');
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '');
+}

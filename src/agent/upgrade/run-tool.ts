@@ -1,0 +1,20 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+const MAX_OUTPUT_BYTES = 1 << 26;
+/** Unpacking 130 MB on a slow disk, and a service that is given its time to stop. */
+const PATIENCE_MS = 600_000;
+const SAID_LINES = 3;
+
+/** Runs a program of the system to its end; returns its stdout. Rejects with what it said, in a line. */
+export async function runTool(program: string, args: readonly string[], patienceMs = PATIENCE_MS): Promise<string> {
+  try {
+    const { stdout } = await execute(program, args, { maxBuffer: MAX_OUTPUT_BYTES, timeout: patienceMs });
+    return stdout;
+  } catch (cause) {
+    const { message, stderr } = cause as Error & { stderr?: string };
+    const said = (stderr ?? '').trim().split('\n').slice(-SAID_LINES).join(' ');
+    throw new Error(`${program} failed: ${said || message}`, { cause });
+  }
+}

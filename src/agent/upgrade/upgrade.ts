@@ -1,0 +1,98 @@
+/** `execplane agent upgrade`: another version in the place of the link, under running commands, or else the one before back. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findLink, type LinkProcess } from '../link/pid-file.ts';
+import { packageVersion } from '../link/version.ts';
+import { linkTrouble } from './await-link.ts';
+import type { Change } from './change.ts';
+import { changePackages, isPackaged } from './debian-packages.ts';
+import { changeLinkedProgram } from './linked-program.ts';
+
+export interface UpgradeOptions {
+  /** State directory of the agent. */
+  dir: string;
+  /** The version to come: a folder with Debian packages, a tarball, or a folder with the program. */
+  to: string;
+  /** How long the new link may take to be connected to the server, ms. */
+  withinMs: number;
+  /** Told what happens, a sentence at a time. */
+  say: (text: string) => void;
+}
+
+/** The program that this is, in source and in what is built from it. */
+const ROOT = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
+
+/** The version that worked is given its time, however impatient somebody was with the new one. */
+const WAY_BACK_MS = 60_000;
+
+/** Replaces the link and settles when the new one is connected. Rejects, with the old one back, where it is not in time. */
+export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): Promise<void> {
+  const before = presentLink(dir);
+  if (!existsSync(to)) throw new Error(`--to: ${to} does not exist`);
+  const request = { dir, to, before };
+  const change = (await isPackaged(ROOT)) ? await changePackages(to) : await changeLinkedProgram(ROOT, request);
+  let kept = false;
+  try {
+    say(`Version ${before.version} is connected; version ${change.version} takes its place.`);
+    const expected = { dir, version: change.version, notPid: before.pid, withinMs };
+    const trouble = await applied(change).then((failure) => failure ?? linkTrouble(expected));
+    if (trouble !== undefined) {
+      say(`${capitalised(trouble)}: version ${before.version} takes its place again.`);
+      return await goBack(change, { dir, version: before.version, withinMs, trouble });
+    }
+    kept = true;
+    say(`Version ${change.version} is connected. Commands have run on.`);
+  } finally {
+    change.dispose(kept);
+  }
+}
+
+/** Only a link that is connected can be followed by one of which it can be said that it works. */
+function presentLink(dir: string): LinkProcess {
+  const link = findLink(dir);
+  if (link === undefined) {
+    throw new Error(
+      `no agent runs on ${dir}: name its directory with --agent-dir (of the package: /var/lib/execplane-agent/state).`,
+    );
+  }
+  if (!link.linked) {
+    throw new Error(
+      `the agent of ${dir} has no connection to its server now, so nobody could tell whether another version gets one: "execplane doctor agent" says why.`,
+    );
+  }
+  if (link.version !== packageVersion()) {
+    throw new Error(
+      `the agent of ${dir} is of version ${link.version} and this program of ${packageVersion()}: call the one that the agent was started from.`,
+    );
+  }
+  return link;
+}
+
+async function applied(change: Change): Promise<string | undefined> {
+  try {
+    await change.apply();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+interface WayBack {
+  dir: string;
+  version: string;
+  withinMs: number;
+  /** Why it is taken. */
+  trouble: string;
+}
+
+async function goBack(change: Change, { dir, version, withinMs, trouble }: WayBack): Promise<never> {
+  await change.revert();
+  const still = await linkTrouble({ dir, version, withinMs: Math.max(withinMs, WAY_BACK_MS) });
+  if (still !== undefined) throw new Error(`${trouble}; put back, ${still}: look at the log of the agent.`);
+  throw new Error(`not upgraded: ${trouble}. Version ${version} is back and connected; commands have run on.`);
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

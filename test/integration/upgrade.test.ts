@@ -1,0 +1,194 @@
+/** `execplane agent upgrade` under a running command: to a version that works, and to ones that do not. */
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { stageProgram } from '../../scripts/package/program.ts';
+import { baseEnv, World } from '../helpers/harness.ts';
+import { processesWith, Started, until } from '../helpers/processes.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const PRESENT = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version as string;
+const NEXT = '99.0.0';
+
+const staged = mkdtempSync(join(tmpdir(), 'execplane-staged-'));
+let opt: string;
+let world: World;
+let agentDir: string;
+let agent: Started;
+/** Starts the agent again whenever it ends, as a service manager does. */
+let supervised: boolean;
+let log: string;
+
+beforeAll(() => stageProgram({ root: ROOT, to: staged, withNode: false }));
+afterAll(() => rmSync(staged, { recursive: true }));
+
+beforeEach(async () => {
+  opt = mkdtempSync(join(tmpdir(), 'execplane-opt-'));
+  program(PRESENT);
+  symlinkSync(`execplane-agent-${PRESENT}`, join(opt, 'execplane'));
+  world = await World.start({ machine: null });
+  agentDir = join(world.dir, 'agent');
+  log = '';
+  supervised = true;
+  start({ EXECPLANE_JOIN_TOKEN: await world.joinToken({ machine_id: 'dm-test' }) });
+  await connected();
+});
+
+afterEach(async () => {
+  supervised = false;
+  await call('stop');
+  await agent.exited;
+  const left = processesWith(agentDir);
+  await world.dispose();
+  rmSync(opt, { recursive: true });
+  expect(left).toEqual([]);
+});
+
+function start(more: Record<string, string> = {}): void {
+  const settings = { EXECPLANE_AGENT_DIR: agentDir, EXECPLANE_URL: world.server.url, ...more };
+  agent = new Started(join(opt, 'execplane/bin/execplane'), ['agent'], withNode(settings));
+  const { child } = agent;
+  child.once('exit', () => {
+    log += agent.stderr;
+    if (supervised) start();
+  });
+}
+
+/** The node of the PATH is the one that runs this. */
+function withNode(more: Record<string, string>): Record<string, string> {
+  const env = baseEnv(more);
+  return { ...env, PATH: `${join(process.execPath, '..')}:${env['PATH']}` };
+}
+
+async function connected(): Promise<void> {
+  await until(
+    () => `the agent is connected\n${log}${agent.stderr}`,
+    async () => {
+      const { json } = await world.client.get<{ status?: { phase: string } }>('/v1/machines/dm-test');
+      return json?.status?.phase === 'running';
+    },
+  );
+}
+
+/** `execplane agent …` of the version that is the present one. */
+async function call(...args: string[]) {
+  const called = new Started(
+    join(opt, 'execplane/bin/execplane'),
+    ['agent', ...args, '--agent-dir', agentDir],
+    withNode({}),
+  );
+  const exit = await called.end('SIGCONT', 120_000);
+  return { ...exit, stdout: called.stdout, stderr: called.stderr };
+}
+
+/** The program under another version; `main`: what its main module is, where it is a broken one. */
+function program(version: string, main?: string): string {
+  const folder = join(opt, `execplane-agent-${version}`);
+  mkdirSync(folder);
+  for (const part of ['bin', 'dist']) cpSync(join(staged, part), join(folder, part), { recursive: true });
+  for (const part of ['node_modules', 'native']) symlinkSync(join(staged, part), join(folder, part));
+  const manifest = JSON.parse(readFileSync(join(staged, 'package.json'), 'utf8'));
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }));
+  if (main !== undefined) writeFileSync(join(folder, 'dist/cli/main.js'), main);
+  return folder;
+}
+
+/** A command that counts until it is told to stop. */
+async function counting(): Promise<{ stop: () => Promise<{ stdout: string; expected: string }> }> {
+  const flag = join(world.dir, 'enough');
+  const script = `i=0; while [ ! -e "${flag}" ]; do i=$((i+1)); echo "$i"; sleep 0.005; done; echo "$i" > "${flag}.last"`;
+  const machine = world.client.machine('dm-test');
+  const execution = await machine.create({ command: ['sh', '-c', script] });
+  const id = execution.execution_id;
+  await until('it runs', async () => (await machine.read(id)).status === 'running');
+  return {
+    async stop() {
+      writeFileSync(flag, '');
+      await until('it has ended', async () => (await machine.read(id)).status === 'succeeded');
+      const last = Number(readFileSync(`${flag}.last`, 'utf8'));
+      const { stdout } = await machine.output(id);
+      return { stdout, expected: Array.from({ length: last }, (_, n) => `${n + 1}\n`).join('') };
+    },
+  };
+}
+
+const versionThatRuns = () =>
+  JSON.parse(readFileSync(join(agentDir, 'link.pid'), 'utf8')) as { version: string; linked: boolean };
+const present = () => readlinkSync(join(opt, 'execplane'));
+
+describe('to a version that works', () => {
+  test('from a tarball: it takes over, and the command that runs loses no byte', async () => {
+    const command = await counting();
+    const folder = program(NEXT);
+    const tarball = new Started('tar', ['-czf', 'next.tar.gz', `execplane-agent-${NEXT}`], withNode({}), opt);
+    await tarball.exited;
+    rmSync(folder, { recursive: true });
+    const { code, stdout, stderr } = await call('upgrade', '--to', join(opt, 'next.tar.gz'));
+    expect(stderr).toBe('');
+    expect(stdout).toContain(`Version ${NEXT} is connected. Commands have run on.`);
+    expect(code).toBe(0);
+    expect(present()).toBe(`execplane-agent-${NEXT}`);
+    expect(versionThatRuns()).toMatchObject({ version: NEXT, linked: true });
+    const { stdout: printed, expected } = await command.stop();
+    expect(printed).toBe(expected);
+  });
+
+  test('where nobody starts the agent again, the upgrade does, with the same settings', async () => {
+    supervised = false;
+    const { code, stderr } = await call('upgrade', '--to', program(NEXT));
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(versionThatRuns()).toMatchObject({ version: NEXT, linked: true });
+    expect(readFileSync(join(agentDir, 'link.log'), 'utf8')).toContain('"msg":"connected"');
+  });
+});
+
+/** Programs that tell their version and then fail. */
+const broken = {
+  'ends at once': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.exit(3);`,
+  'hangs before it is anything': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.on('SIGTERM', () => {}), setInterval(() => {}, 1000);`,
+};
+
+describe('to one that does not come up', () => {
+  test.each(Object.entries(broken))(
+    'it %s: the one before is back, and the command has lost no byte',
+    async (_, main) => {
+      const command = await counting();
+      const { code, stderr } = await call('upgrade', '--to', program(NEXT, main), '--within', '2s');
+      expect(stderr).toMatch(new RegExp(`not upgraded: .*Version ${PRESENT} is back and connected`));
+      expect(code).toBe(1);
+      expect(present()).toBe(`execplane-agent-${PRESENT}`);
+      expect(versionThatRuns()).toMatchObject({ version: PRESENT, linked: true });
+      const { stdout, expected } = await command.stop();
+      expect(stdout).toBe(expected);
+    },
+  );
+
+  test('it does not even say its version: nothing has been touched', async () => {
+    const { pid } = agent;
+    const { code, stderr } = await call('upgrade', '--to', program(NEXT, 'syntax error'));
+    expect(code).toBe(1);
+    expect(stderr).toContain('bin/execplane failed');
+    expect(agent.pid).toBe(pid);
+    expect(present()).toBe(`execplane-agent-${PRESENT}`);
+  });
+});
+
+test('without a connection there is nothing to compare with: nothing is done', async () => {
+  await world.server.stop();
+  await until('it has noticed', () => versionThatRuns().linked === false);
+  const { code, stderr } = await call('upgrade', '--to', opt);
+  expect(code).toBe(1);
+  expect(stderr).toContain('no connection to its server now');
+  await world.server.restart();
+});
