@@ -23,6 +23,7 @@ import { validatorCompiler } from './schemas/validation.ts';
 import type { ServerKeys } from './seal.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 import { watchSilentConnections } from './silent-connections.ts';
+import type { RequestTracing } from './tracing/requests.ts';
 
 export interface AppDeps {
   store: Store;
@@ -35,6 +36,8 @@ export interface AppDeps {
   version: string;
   /** Told by /metrics besides what the edge itself knows. */
   metrics?: readonly MetricSource[];
+  /** Absent: no traces. */
+  tracing?: RequestTracing | undefined;
   /** ms since the epoch. */
   now?: () => number;
 }
@@ -69,6 +72,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(answerError);
+  if (deps.tracing !== undefined) app.addHook('onRequest', deps.tracing.begin);
   app.addHook('onRequest', accessHook(edge));
   if (edge.logger.isLevelEnabled('debug')) app.addHook('onResponse', logRequest(edge.logger));
   rememberAddresses(app.server, config.tlsCert !== undefined);
@@ -99,6 +103,7 @@ function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now }),
     metrics,
+    tracing: deps.tracing,
   };
 }
 

@@ -2,6 +2,7 @@
  * What the HTTP routes ask of the control plane: the seam between the HTTP edge (app.ts, routes/) and what runs
  * executions (dispatch, agents, live). Built in agents/control-plane.ts.
  */
+import type { Context } from '@opentelemetry/api';
 import type { Execution, Idempotency, Machine, Replay } from '../store/store.ts';
 
 /** A create as the route has validated it. */
@@ -19,6 +20,8 @@ export interface CreateRequest {
   callbackUrl?: string;
   createdBy: string;
   idempotency?: Idempotency;
+  /** The span of the request, where it is traced. */
+  trace?: Context;
 }
 
 /** Told when something of an execution has been committed. `execution` is its state after it. */

@@ -13,6 +13,7 @@ import type { ReadIdempotency } from './idempotency.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { MetricSource } from './metrics/exposition.ts';
 import type { OpenRequests } from './open-requests.ts';
+import type { RequestTracing } from './tracing/requests.ts';
 
 export interface Edge {
   store: Store;
@@ -28,6 +29,8 @@ export interface Edge {
   openRequests: OpenRequests;
   /** What /metrics tells besides what the edge itself knows. */
   metrics: readonly MetricSource[];
+  /** Absent: no traces. */
+  tracing: RequestTracing | undefined;
 }
 
 /** Fastify with types derived from the TypeBox schemas of its routes. */

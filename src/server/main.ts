@@ -9,16 +9,14 @@ import { buildControlPlane } from './agents/control-plane.ts';
 import { buildApp } from './app.ts';
 import type { ServerConfig } from './config.ts';
 import type { App } from './edge.ts';
-import { observeAll } from './execution-observer.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { readCertificate } from './http-server.ts';
 import { createLogger } from './logging.ts';
-import { createCommitMetrics } from './metrics/commits.ts';
-import { createExecutionMetrics } from './metrics/executions.ts';
-import { linkMetrics } from './metrics/links.ts';
 import { preparePrivateDirectory } from './private-paths.ts';
 import { executionWire } from './schemas/wire.ts';
 import { loadServerKeys } from './seal.ts';
+import { startTelemetry } from './telemetry.ts';
+import { readTracingConfig, type TracingConfig } from './tracing/config.ts';
 import { packageVersion } from './version.ts';
 import { readWebhookSecret, Webhooks } from './webhooks.ts';
 
@@ -44,6 +42,7 @@ export interface RunningServer {
 export async function startServer(
   config: ServerConfig,
   logger: Logger = createLogger(config.logLevel),
+  tracing: TracingConfig | undefined = readTracingConfig(),
 ): Promise<RunningServer> {
   preparePrivateDirectory(config.dataDir);
   // Refused before anything is open that would have to be closed again.
@@ -51,22 +50,15 @@ export async function startServer(
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir);
   const version = packageVersion();
-  const commits = createCommitMetrics();
-  const executions = createExecutionMetrics(Date.now);
-  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit: commits.observe });
+  const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
+  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit });
   const webhooks = buildWebhooks(store, logger, config, version);
   const control = buildControlPlane(
-    {
-      store,
-      sealer: serverKeys.sealer,
-      logger,
-      callbackDue: () => webhooks.wake(),
-      observer: observeAll([executions]),
-    },
+    { store, sealer: serverKeys.sealer, logger, callbackDue: () => webhooks.wake(), observer },
     { ...config, queueLimit: config.maxQueue, requireAgentCertificate: config.agentCa !== undefined, version },
   );
-  const metrics = [executions.expose, linkMetrics(control), commits.expose];
-  const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version, metrics }, config);
+  const seen = { metrics: telemetry.metrics(control), tracing: telemetry.tracing };
+  const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version, ...seen }, config);
   app.server.on('upgrade', control.handleUpgrade);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {
@@ -87,6 +79,7 @@ export async function startServer(
     await housekeeping.stop();
     await webhooks.stop();
     await store.close();
+    await telemetry.close();
     logger.info('stopped');
   };
   return {

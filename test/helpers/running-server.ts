@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
+import type { TracingConfig } from '../../src/server/tracing/config.ts';
 import { Client } from './client.ts';
 
 export interface RunningTestServer extends AsyncDisposable {
@@ -22,12 +23,15 @@ export interface RunningTestServer extends AsyncDisposable {
 }
 
 /** `settings` as flags; port 0, a directory of its own. */
-export async function runningServer(settings: Record<string, string> = {}): Promise<RunningTestServer> {
+export async function runningServer(
+  settings: Record<string, string> = {},
+  tracing?: TracingConfig,
+): Promise<RunningTestServer> {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-server-'));
   const log: string[] = [];
   const config = readServerConfig({ dataDir: dir, port: '0', logLevel: 'debug', ...settings }, {});
   const logger = pino({ level: config.logLevel, base: null }, { write: (line: string) => void log.push(line) });
-  const server = await startServer(config, logger);
+  const server = await startServer(config, logger, tracing);
   const client = new Client(server.url, server.adminKey.key);
   const enrol = async (joinToken: string, machineId?: string) => {
     const credential = `xpa_${randomBytes(32).toString('base64url')}`;

@@ -48,7 +48,12 @@ function createRoute(app: App, edge: Edge): void {
       const asked = createRequestOf(request.body, { machineId, createdBy }, edge.config);
       const idempotency = edge.readIdempotency(request);
       const wait = prepareWait(edge, request, reply, request.query.wait_ms);
-      const made = await edge.control.create(idempotency === undefined ? asked : { ...asked, idempotency });
+      const trace = edge.tracing?.contextOf(request);
+      const made = await edge.control.create({
+        ...asked,
+        ...(idempotency === undefined ? {} : { idempotency }),
+        ...(trace === undefined ? {} : { trace }),
+      });
       switch (made.outcome) {
         case 'created': {
           const { executionId, command } = made.execution;

@@ -1,0 +1,68 @@
+/** The span of a request: below the caller's where it says one (`traceparent`), by the pattern of its route. */
+import {
+  type Context,
+  defaultTextMapGetter,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+export interface RequestTracing {
+  /** Where the spans of what this request sets off belong. */
+  contextOf(request: FastifyRequest): Context | undefined;
+  /** Fastify's onRequest hook, before those that answer. */
+  begin(request: FastifyRequest, reply: FastifyReply, done: () => void): void;
+  /** Ends the spans that are open: connections tell of their end only after their server has told of its own. */
+  endAll(): void;
+}
+
+export function traceRequests(tracer: Tracer): RequestTracing {
+  const propagator = new W3CTraceContextPropagator();
+  const contexts = new WeakMap<FastifyRequest, Context>();
+  const open = new Set<() => void>();
+  return {
+    contextOf: (request) => contexts.get(request),
+    begin(request, reply, done) {
+      const route = request.is404 ? undefined : request.routeOptions.url;
+      // Probes and scrapes would be most of what a quiet server has to tell.
+      if (route?.startsWith('/v1/')) {
+        const caller = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter);
+        const attributes = attributesOf(request, route);
+        const span = tracer.startSpan(`${request.method} ${route}`, { kind: SpanKind.SERVER, attributes }, caller);
+        contexts.set(request, trace.setSpan(caller, span));
+        // Not onResponse: a client that leaves in the middle of a stream ends it as well.
+        const over = (): void => {
+          if (open.delete(over)) end(span, reply);
+        };
+        open.add(over);
+        reply.raw.once('close', over);
+      }
+      done();
+    },
+    endAll() {
+      for (const over of open) over();
+    },
+  };
+}
+
+function attributesOf(request: FastifyRequest, route: string) {
+  const { machine_id: machineId, execution_id: executionId } = (request.params ?? {}) as Record<string, string>;
+  return {
+    'http.request.method': request.method,
+    'http.route': route,
+    'execplane.request_id': request.id,
+    ...(machineId === undefined ? {} : { 'execplane.machine_id': machineId }),
+    ...(executionId === undefined ? {} : { 'execplane.execution_id': executionId }),
+  };
+}
+
+function end(span: Span, { statusCode }: FastifyReply): void {
+  span.setAttribute('http.response.status_code', statusCode);
+  if (statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR, message: `HTTP ${statusCode}` });
+  span.end();
+}
