@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { PROTOCOL_VERSION } from '../../core/protocol.ts';
 import type { AgentConfig } from '../config.ts';
@@ -6,6 +7,7 @@ import { dial } from './dial.ts';
 import { prepareDirectory } from './directory.ts';
 import { enrol } from './enrol.ts';
 import { machineFacts } from './facts.ts';
+import { firstCredential } from './first-credential.ts';
 import { readJoinToken } from './join-token.ts';
 import { keepLinked } from './keep-linked.ts';
 import { claimPidFile, type PidFile } from './pid-file.ts';
@@ -37,7 +39,7 @@ export class Agent {
     this.#onConnected = onConnected;
   }
 
-  /** Runs until `detach` or `stop`. Rejects where the directory, the join token or the runner is not usable. */
+  /** Runs until `detach` or `stop`. Rejects where the directory or the runner is not usable, or there is no join token to begin with. */
   async run(): Promise<void> {
     const { dir } = this.#config;
     prepareDirectory(dir);
@@ -118,15 +120,18 @@ export class Agent {
   }
 
   async #enrolled(): Promise<Credential> {
-    const credential = readCredential(this.#config.dir);
-    if (credential !== undefined) return credential;
-    const token = readJoinToken(this.#config);
-    if (token === undefined) {
-      throw new Error(
-        `this machine is not enrolled yet: set EXECPLANE_JOIN_TOKEN to a token made by "execplane tokens create" (${this.#config.dir} has no credential).`,
-      );
-    }
-    return this.#enrol(token);
+    const { dir } = this.#config;
+    const pause = (ms: number) => delay(ms, undefined, { signal: this.#leaving.signal });
+    return (
+      readCredential(dir) ??
+      firstCredential({
+        readToken: () => readJoinToken(this.#config),
+        enrol: (token) => this.#enrol(token),
+        pause,
+        log: this.#log,
+        dir,
+      })
+    );
   }
 
   /** The server closes this connection once the new credential is in force; the next one comes with it. */

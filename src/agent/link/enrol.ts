@@ -18,8 +18,8 @@ export interface EnrolOptions {
   signal: AbortSignal;
 }
 
-/** The server does not take this token; trying again would not help. */
-class EnrolRefusedError extends Error {
+/** The server does not take this token: only a person can put that right. */
+export class EnrolRefusedError extends Error {
   override readonly name = 'EnrolRefusedError';
 }
 

@@ -109,10 +109,13 @@ describe('enrolling', () => {
     expect(server.enrolments[0]?.['credential']).toBe(credential);
   });
 
-  test('a token that is refused ends it, with the next step', async () => {
+  test('a token that is refused: it stays, and says what to do', async () => {
     server.enrolAnswers.push({ status: 401, body: { message: 'The join token is not valid.' } });
     start({ joinToken: 'xpj_bad' });
-    await expect(running).rejects.toThrow(/The join token is not valid.*execplane tokens create/);
+    await expect.poll(() => log.join('')).toMatch(/The join token is not valid.*execplane tokens create.*slowly/);
+    agent.detach();
+    await running;
+    expect(server.enrolments).toHaveLength(1);
   });
 
   test('no token and no credential', async () => {
