@@ -14,25 +14,38 @@ export const FAULTS = [
   'stop_server',
   'kill_link',
   'detach_link',
+  'kill_server_at_frame',
+  'kill_link_at_frame',
   'kill_runner',
+  'kill_runner_at_frame',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
+
+/** Killing runners costs what runs, so it is for a part of the seeds only. */
+const KILLS_RUNNERS = 0.4;
 
 export type Step =
   | { at: number; do: 'create'; count: number }
   /** `forMs`: how long it lasts, or how long the process stays away. `nth`: which frame from now on is hit. */
   | { at: number; do: Fault; forMs: number; nth: number };
 
-/** The steps of a run of about `durationMs`, in order. Killing runners is for one seed in four: it costs what runs. */
+/** The steps of a run of about `durationMs`, in order. */
 export function makePlan(random: Random, durationMs: number): Step[] {
-  const killsRunners = random.next() < 0.25;
-  const faults = FAULTS.filter((fault) => fault !== 'kill_runner' || killsRunners);
+  const killsRunners = random.next() < KILLS_RUNNERS;
+  const faults = FAULTS.filter((fault) => killsRunners || !fault.startsWith('kill_runner'));
   const steps: Step[] = [{ at: 0, do: 'create', count: random.between(2, 8) }];
   for (let at = random.between(20, 150); at < durationMs; at += random.between(20, 400)) {
     if (random.next() < 0.4) steps.push({ at, do: 'create', count: random.between(1, 10) });
     else steps.push({ at, do: random.pick(faults), forMs: random.between(0, 600), nth: random.between(0, 12) });
   }
-  return steps;
+  if (killsRunners) steps.push(killAmongCommands(random, steps));
+  return steps.sort((one, other) => one.at - other.at);
+}
+
+/** A runner dies while it has commands: a little after some were created. */
+function killAmongCommands(random: Random, steps: readonly Step[]): Step {
+  const { at } = random.pick(steps.filter((step) => step.do === 'create'));
+  return { at: at + random.between(20, 800), do: 'kill_runner', forMs: 0, nth: 0 };
 }
 
 /** A step as a line for a person. */

@@ -54,6 +54,7 @@ class ChaosRun {
     }
     await Promise.all(this.#away);
     this.#proxy.heal();
+    await Promise.all(this.#away); // from here on no frame kills anybody; who was killed by one meanwhile comes back
     await this.#everythingRuns();
     const created = await Promise.all(this.#created);
     await until('everything has ended', () => this.#allEnded(created), SETTLE_MS, 100);
@@ -122,7 +123,24 @@ class ChaosRun {
         return this.#everythingRuns();
       case 'kill_runner':
         return this.#killRunner();
+      case 'kill_server_at_frame':
+        return this.#atFrame(step.nth, { ...step, do: 'kill_server' });
+      case 'kill_link_at_frame':
+        return this.#atFrame(step.nth, { ...step, do: 'kill_link' });
+      case 'kill_runner_at_frame':
+        return this.#atFrame(step.nth, { ...step, do: 'kill_runner' });
     }
+  }
+
+  /** As the `nth` data frame passes, in whichever direction, `fault` happens. */
+  #atFrame(nth: number, fault: Exclude<Step, { do: 'create' }>): void {
+    let seen = 0;
+    this.#proxy.rule((frame) => {
+      if (!isData(frame)) return 'pass';
+      seen += 1;
+      if (seen === nth + 1) this.#away.push(kept(this.#fault(fault)));
+      return 'pass';
+    });
   }
 
   /** The `nth` data frame in this direction meets `verdict`; all others pass. */
