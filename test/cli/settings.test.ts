@@ -82,6 +82,6 @@ test('an older Node is told so, before anything else is loaded', async () => {
   const old = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.11.0'})`;
   const started = new Started(process.execPath, ['--import', old, MAIN, '--help'], baseEnv());
   const { code } = await started.exited;
-  expect(started.stderr).toContain('needs Node.js 22.15 or later; this is 20.11.0');
+  expect(started.stderr).toContain('needs Node.js 22.12 or later; this is 20.11.0');
   expect(code).toBe(2);
 });

@@ -10,12 +10,21 @@ export interface TracingConfig {
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
-/** Reads the OTEL_ variables; `undefined`: no traces. Throws ConfigError. */
-export function readTracingConfig(env: Environment = process.env): TracingConfig | undefined {
+/** What OpenTelemetry's SDK asks for; everything else runs on 22.12. */
+const OLDEST_NODE = [22, 15] as const;
+
+/** Reads the OTEL_ variables; `undefined`: no traces. `node`: the version that this runs on. Throws ConfigError. */
+export function readTracingConfig(
+  env: Environment = process.env,
+  node: string = process.versions.node,
+): TracingConfig | undefined {
   const own = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || undefined;
   const shared = env['OTEL_EXPORTER_OTLP_ENDPOINT'] || undefined;
   if (env['OTEL_SDK_DISABLED'] === 'true' || (own ?? shared) === undefined) return undefined;
   const name = own === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
+  if (isOlder(node)) {
+    throw new ConfigError(`${name}: traces need Node.js ${OLDEST_NODE.join('.')} or later; this is ${node}`);
+  }
   // The shared one is the root of all signals, the other one is used as it is.
   const url = URL.parse(own ?? `${shared?.replace(/\/$/, '')}/v1/traces`);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -29,6 +38,11 @@ export function readTracingConfig(env: Environment = process.env): TracingConfig
     },
     serviceName: env['OTEL_SERVICE_NAME'] || 'execplane',
   };
+}
+
+function isOlder(node: string): boolean {
+  const [major = 0, minor = 0] = node.split('.').map(Number);
+  return major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
 }
 
 /** `name=value,name=value`, values percent-encoded; what is wrong with them is told without them, for they hold keys. */

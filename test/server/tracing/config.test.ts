@@ -13,6 +13,16 @@ test('traces are off unless an endpoint is set', () => {
   expect(readTracingConfig({ ...on, ...own })?.url.href).toBe('https://example.com/x');
 });
 
+test('an older Node that is well for all the rest is told of, where traces are asked for', () => {
+  const on = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' };
+  expect(() => readTracingConfig(on, '22.14.0')).toThrow(
+    /OTEL_EXPORTER_OTLP_ENDPOINT: .*22\.15 or later; this is 22\.14\.0/,
+  );
+  expect(readTracingConfig({}, '22.14.0')).toBeUndefined();
+  expect(readTracingConfig(on, '22.15.0')).toBeDefined();
+  expect(readTracingConfig(on, '24.1.0')).toBeDefined();
+});
+
 test.each([
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318' },
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a', OTEL_EXPORTER_OTLP_HEADERS: 'hunter2' },
