@@ -37,6 +37,10 @@ test('the spawner is there, and what is for other platforms is not', () => {
   expect(files).toBe('');
 });
 
+test('what is read beside the code is there', () => {
+  for (const file of ['assets/docs/try.js', 'migrations/sqlite']) expect(existsSync(join(program, file))).toBe(true);
+});
+
 test('it says the version of package.json', () => {
   const version = execFileSync('sh', [join(program, 'bin/execplane'), '--version'], {
     encoding: 'utf8',

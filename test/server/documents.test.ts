@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -179,12 +180,36 @@ test('lists refer to their items by name', async () => {
   expect(items?.['items']).toStrictEqual({ $ref: '#/components/schemas/Execution' });
 });
 
-test('the page shows the document with nothing from elsewhere, and no script', async () => {
+test('the page shows the document with nothing from elsewhere, and runs no script but its own', async () => {
   await using edge = await edgeFixture();
   const answer = await edge.call('GET', '/docs', { key: undefined });
   const html = answer.raw.toString();
   expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
-  expect(answer.headers['content-security-policy']).toMatch(/^default-src 'none'; style-src 'sha256-/);
+  const [, style = '', script = ''] = /<style>(.*?)<\/style>.*<script>(.*?)<\/script>/s.exec(html) ?? [];
+  const hash = (inline: string) => `'sha256-${createHash('sha256').update(inline).digest('base64')}'`;
+  expect(answer.headers['content-security-policy']).toBe(
+    `default-src 'none'; style-src ${hash(style)}; script-src ${hash(script)}; connect-src 'self'; ` +
+      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  );
   expect(html).toContain('/v1/machines/{machine_id}/executions');
-  expect(html).not.toMatch(/<script|src=|https?:\/\/(?!example\.com)|\[object Object\]|undefined/);
+  expect(html).not.toMatch(/<script\s|\son\w+=|\sstyle=|src=|https?:\/\/(?!example\.com)|\[object Object\]/);
+  expect(html.replace(script, '')).not.toContain('undefined');
+});
+
+test('every operation can be tried: a field for each of its parameters, and a body with what it needs', async () => {
+  await using edge = await edgeFixture();
+  const html = (await edge.call('GET', '/docs', { key: undefined })).raw.toString();
+  const { paths } = await fetchDocument();
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { operationId, parameters, requestBody }] of Object.entries(methods)) {
+      const from = html.indexOf(`<details id="${operationId}">`);
+      const shown = html.slice(from, html.indexOf('</details>', from));
+      expect(shown).toContain(`<form data-method="${method.toUpperCase()}" data-path="${path}">`);
+      for (const { name, in: place } of parameters) expect(shown).toContain(`<input name="${name}" data-in="${place}"`);
+      for (const type of Object.keys(requestBody?.content ?? {})) {
+        expect(shown).toContain(`<textarea name="${type}" data-in="body"`);
+      }
+    }
+  }
+  expect(html).toContain('&quot;echo hello&quot;');
 });
