@@ -13,8 +13,12 @@ export interface Created {
   id: string;
 }
 
-/** Everything that is wrong with these executions; empty when all is well. */
-export async function faultsOf(machine: MachineClient, created: readonly Created[], starts: string): Promise<string[]> {
+/** Everything that is wrong with these executions; empty when all is well. `mayBeLost`: a runner was killed. */
+export async function faultsOf(
+  machine: MachineClient,
+  created: readonly Created[],
+  { starts, mayBeLost }: { starts: string; mayBeLost: boolean },
+): Promise<string[]> {
   const startedIds = existsSync(starts) ? readFileSync(starts, 'utf8').trimEnd().split('\n') : [];
   const counts = new Map<string, number>();
   for (const id of startedIds) counts.set(id, (counts.get(id) ?? 0) + 1);
@@ -23,7 +27,7 @@ export async function faultsOf(machine: MachineClient, created: readonly Created
     const execution = await machine.read(id);
     const events = await machine.events(id, { limit: 1000, encoding: 'base64' });
     const wrong = [
-      ...stateFaults(execution, task, counts.get(id) ?? 0),
+      ...stateFaults(execution, task, counts.get(id) ?? 0, mayBeLost),
       ...logFaults(execution, events),
       ...streamFaults(execution, events, 'stdout', task.stdout),
       ...streamFaults(execution, events, 'stderr', task.stderr),
@@ -38,14 +42,14 @@ export async function faultsOf(machine: MachineClient, created: readonly Created
   return faults;
 }
 
-function stateFaults(execution: WireExecution, task: Task, starts: number): string[] {
+function stateFaults(execution: WireExecution, task: Task, starts: number, mayBeLost: boolean): string[] {
   const end = execution.error_code ?? execution.status;
   const faults: string[] = [];
   if (!isTerminal(execution.status)) faults.push('has not ended');
   // A cancellation may come too late, a timeout not: it holds through everything but the death of the runner.
   const natural = task.cancelAfterMs === undefined ? [] : ['succeeded'];
-  if (![...task.ends, ...natural, 'agent_lost'].includes(end))
-    faults.push(`ended as ${end}: ${execution.error_message}`);
+  const lost = mayBeLost ? ['agent_lost'] : [];
+  if (![...task.ends, ...natural, ...lost].includes(end)) faults.push(`ended as ${end}: ${execution.error_message}`);
   if (starts > 1) faults.push(`was started ${starts} times`);
   if (starts !== 1 && (end === 'succeeded' || end === 'nonzero_exit'))
     faults.push(`was started ${starts} times, not once`);

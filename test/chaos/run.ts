@@ -35,6 +35,7 @@ class ChaosRun {
   readonly #created: Promise<Created>[] = [];
   readonly #away: Promise<void>[] = [];
   #reviving: Promise<void> | undefined;
+  #runnersKilled = 0;
 
   constructor(world: World, proxy: FaultyProxy, random: Random) {
     this.#world = world;
@@ -62,7 +63,7 @@ class ChaosRun {
   }
 
   faults(created: readonly Created[]): Promise<string[]> {
-    return faultsOf(this.#machine, created, this.#starts);
+    return faultsOf(this.#machine, created, { starts: this.#starts, mayBeLost: this.#runnersKilled > 0 });
   }
 
   #createMany(count: number): void {
@@ -156,6 +157,7 @@ class ChaosRun {
   #killRunner(): void {
     try {
       process.kill(this.#world.agent.runnerPid(), 'SIGKILL');
+      this.#runnersKilled += 1;
     } catch {
       // There is none just now: the last one was killed, or the link is away and so never started it.
     }

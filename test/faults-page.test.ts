@@ -1,0 +1,32 @@
+/** docs/faults.md names, for each fault, the tests that show what becomes of it; they have to be there. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const page = readFileSync(join(import.meta.dirname, '../docs/faults.md'), 'utf8');
+const lines = [...page.matchAll(/^\| (\d+) \| (.+) \| (.+) \| (.+) \|$/gm)].map(([, number, fault, , shown]) => ({
+  number: Number(number),
+  fault: fault ?? '',
+  proofs: [...(shown ?? '').matchAll(/`([\w/-]+)` "([^"]+)"/g)].map(([, file, title]) => ({
+    file,
+    title: title ?? '',
+  })),
+}));
+
+test('there is a line for each fault, in order', () => {
+  expect(lines.map(({ number }) => number)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+});
+
+test.each(lines)('$number: $fault', ({ proofs }) => {
+  expect(proofs.length).toBeGreaterThan(0);
+  for (const { file, title } of proofs) {
+    const path = join(import.meta.dirname, `${file}.test.ts`);
+    expect(existsSync(path), `${file}.test.ts`).toBe(true);
+    expect(titlesIn(path)).toContain(title);
+  }
+});
+
+/** The file with the quotes of its titles plain, so that one is found however it was quoted. */
+function titlesIn(path: string): string {
+  return readFileSync(path, 'utf8').replaceAll("\\'", "'");
+}
