@@ -62,6 +62,8 @@ export type ChannelMessage<F> =
 
 const FRAME = 1;
 const RECORDS = 2;
+/** Length of the rest and kind: what every message begins with. */
+const PREFIX_BYTES = 5;
 const HEADER_BYTES = 9;
 /** Above the largest start (16 MiB of body by default, more where the server allows it); guards against a broken peer. */
 const MAX_MESSAGE_BYTES = 1 << 30;
@@ -81,7 +83,7 @@ export function encodeChannelFrame(frame: LinkToRunner | RunnerToLink, attachmen
 
 /** The five bytes before `bytes` of records: u32 length of the rest, u8 kind. */
 export function recordsHeader(bytes: number): Buffer {
-  const header = Buffer.allocUnsafe(5);
+  const header = Buffer.allocUnsafe(PREFIX_BYTES);
   header.writeUInt32LE(bytes + 1, 0);
   header.writeUInt8(RECORDS, 4);
   return header;
@@ -89,39 +91,45 @@ export function recordsHeader(bytes: number): Buffer {
 
 /** Cuts what arrives on the socket into messages. Throws on what is no message: the peer is broken, close the socket. */
 export class ChannelDecoder<F extends LinkToRunner | RunnerToLink> {
-  #parts: Buffer[] = [];
-  #size = 0;
-  #needed = 5;
+  readonly #allocate: (bytes: number) => Buffer;
+  readonly #start = Buffer.alloc(PREFIX_BYTES);
+  #message: Buffer = this.#start;
+  #filled = 0;
 
-  /** The messages that `chunk` completes. */
+  /** `allocate` gives the memory of each message; whoever takes the message has it from then on. */
+  constructor(allocate: (bytes: number) => Buffer = Buffer.allocUnsafe) {
+    this.#allocate = allocate;
+  }
+
+  /** The messages that `chunk` completes; nothing of them is a view into it, so that it may be read into again. */
   push(chunk: Buffer): ChannelMessage<F>[] {
-    this.#parts.push(chunk);
-    this.#size += chunk.length;
-    if (this.#size < this.#needed) return [];
-    const bytes = this.#parts.length === 1 ? chunk : Buffer.concat(this.#parts);
     const messages: ChannelMessage<F>[] = [];
-    let offset = 0;
-    this.#needed = 5;
-    while (bytes.length - offset >= 5) {
-      const size = bytes.readUInt32LE(offset) + 4;
-      if (size < 5 || size > MAX_MESSAGE_BYTES) throw new Error(`a message of ${size} bytes on the runner socket`);
-      if (bytes.length - offset < size) {
-        this.#needed = size;
-        break;
+    for (let at = 0; at < chunk.length; ) {
+      const taken = chunk.copy(this.#message, this.#filled, at);
+      at += taken;
+      this.#filled += taken;
+      if (this.#filled < this.#message.length) break;
+      if (this.#message === this.#start) this.#begin();
+      else {
+        messages.push(decodeMessage<F>(this.#message));
+        this.#message = this.#start;
+        this.#filled = 0;
       }
-      messages.push(decodeMessage<F>(bytes.subarray(offset, offset + size)));
-      offset += size;
     }
-    const rest = bytes.subarray(offset);
-    this.#parts = rest.length === 0 ? [] : [rest];
-    this.#size = rest.length;
     return messages;
+  }
+
+  #begin(): void {
+    const size = this.#start.readUInt32LE(0) + 4;
+    if (size <= PREFIX_BYTES || size > MAX_MESSAGE_BYTES) throw new Error(`a message of ${size} bytes on the runner socket`);
+    this.#message = this.#allocate(size);
+    this.#start.copy(this.#message);
   }
 }
 
 function decodeMessage<F>(message: Buffer): ChannelMessage<F> {
   const kind = message.readUInt8(4);
-  if (kind === RECORDS) return { kind: 'records', bytes: message.subarray(5) };
+  if (kind === RECORDS) return { kind: 'records', bytes: message.subarray(PREFIX_BYTES) };
   if (kind !== FRAME || message.length < HEADER_BYTES) throw new Error('an unknown message on the runner socket');
   const end = HEADER_BYTES + message.readUInt32LE(5);
   return {

@@ -21,6 +21,13 @@ export interface AgentTls {
   key?: string;
 }
 
+/** What systemd gives a service with WatchdogSec= (sd_watchdog_enabled(3)), and the PATH to find its program in. */
+export interface Watchdog {
+  socket: string;
+  timeoutMs: number;
+  path: string;
+}
+
 export interface AgentConfig {
   /** Base URL of the server, http or https. */
   url: URL;
@@ -33,6 +40,8 @@ export interface AgentConfig {
   maxConcurrency: number;
   tls: AgentTls;
   logLevel: string;
+  /** Where systemd wants signs of life. */
+  watchdog?: Watchdog;
   /** What the runner gets as its environment: no setting with a secret in it. */
   runnerEnv: Record<string, string>;
 }
@@ -90,6 +99,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
     tls: readTls(source),
     runnerEnv: runnerEnvironment(env),
     ...readToken(source, env['CREDENTIALS_DIRECTORY']),
+    ...readWatchdog(env),
     ...(machineId === undefined ? {} : { machineId }),
   };
 }
@@ -173,6 +183,14 @@ function readToken(source: Source, credentials: string | undefined): Pick<AgentC
   if (joinToken !== undefined) return { joinToken: joinToken.trim() };
   const joinTokenFile = source.text('joinTokenFile') ?? (credentials ? resolve(credentials, 'join-token') : undefined);
   return joinTokenFile === undefined ? {} : { joinTokenFile };
+}
+
+/** Only where it is meant for this process, and not for one that this was started by. */
+function readWatchdog(env: Environment): Pick<AgentConfig, 'watchdog'> {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: timeout, WATCHDOG_PID: pid, PATH: path = '' } = env;
+  const timeoutMs = Number(timeout) / 1000;
+  if (!socket || !(timeoutMs > 0) || (pid !== undefined && Number(pid) !== process.pid)) return {};
+  return { watchdog: { socket, timeoutMs, path } };
 }
 
 const RUNNER_ENV = /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|EXECPLANE_LOG_LEVEL)$/;

@@ -21,18 +21,27 @@ export interface AgentConnectedMessage {
  */
 export async function runAgent(config: AgentConfig): Promise<void> {
   // Loaded here, for `agent stop` and `up` need nothing of it.
-  const [{ pino }, { Agent }] = await Promise.all([import('pino'), import('./link/agent.ts')]);
+  const [{ pino }, { Agent }, { Liveness }, { startWatchdog }] = await Promise.all([
+    import('pino'),
+    import('./link/agent.ts'),
+    import('./link/liveness.ts'),
+    import('./link/watchdog.ts'),
+  ]);
   const options = { name: 'agent', level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   const log = pino(options, pino.destination({ dest: STDERR, sync: true }));
-  const agent = new Agent(config, log, (machineId) => {
+  const liveness = new Liveness(() => performance.now());
+  const agent = new Agent(config, log, liveness, (machineId) => {
     if (process.connected) process.send?.({ type: 'connected', machineId } satisfies AgentConnectedMessage);
   });
   const detach = () => agent.detach();
   const stop = () => agent.stop();
+  const { watchdog } = config;
+  const stopWatchdog = watchdog && startWatchdog(watchdog, { isAlive: () => liveness.alive, log });
   process.on('SIGTERM', detach).on('SIGINT', stop).on('disconnect', detach);
   try {
     await agent.run();
   } finally {
+    stopWatchdog?.();
     process.off('SIGTERM', detach).off('SIGINT', stop).off('disconnect', detach);
     if (process.connected) process.disconnect();
   }

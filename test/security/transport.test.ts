@@ -75,7 +75,14 @@ test('where agents need a certificate, a stolen credential or token is worth not
     expect(status).toBe(200);
     const { token } = made as { token: string };
     const join = (tls: AgentTls) =>
-      enrol(token, { url: new URL(server.url), dir, log, tls, signal: new AbortController().signal });
+      enrol(token, {
+        url: new URL(server.url),
+        dir,
+        log,
+        tls,
+        expectWithin() {},
+        signal: new AbortController().signal,
+      });
     await expect(join({ ca })).rejects.toThrow('client certificate');
     await expect(join({ ca, ...foreign })).rejects.toThrow('client certificate');
     const { credential } = await join({ ca, ...own });

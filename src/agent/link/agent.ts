@@ -10,6 +10,7 @@ import { machineFacts } from './facts.ts';
 import { firstCredential } from './first-credential.ts';
 import { readJoinToken } from './join-token.ts';
 import { keepLinked } from './keep-linked.ts';
+import type { Liveness } from './liveness.ts';
 import { claimPidFile, type PidFile } from './pid-file.ts';
 import { findOrStartRunner } from './runner-process.ts';
 import type { RunnerSocket } from './runner-socket.ts';
@@ -17,11 +18,15 @@ import { runSession, type SessionEnd } from './session.ts';
 import { stopRunner } from './stop.ts';
 import { packageVersion } from './version.ts';
 
+/** Finding or starting the runner has a bound of its own, which is shorter. */
+const START_MS = 60_000;
+
 /** The link of one directory, from start to detach or stop. */
 export class Agent {
   readonly #config: AgentConfig;
   readonly #log: Logger;
   readonly #onConnected: (machineId: string) => void;
+  readonly #liveness: Liveness;
   /** Aborts when this process is to leave the server. */
   readonly #leaving = new AbortController();
   #credential: Credential | undefined;
@@ -33,15 +38,17 @@ export class Agent {
   #stopping: Promise<void> | undefined;
   #pidFile: PidFile | undefined;
 
-  constructor(config: AgentConfig, log: Logger, onConnected: (machineId: string) => void) {
+  constructor(config: AgentConfig, log: Logger, liveness: Liveness, onConnected: (machineId: string) => void) {
     this.#config = config;
     this.#log = log;
+    this.#liveness = liveness;
     this.#onConnected = onConnected;
   }
 
   /** Runs until `detach` or `stop`. Rejects where the directory or the runner is not usable, or there is no join token to begin with. */
   async run(): Promise<void> {
     const { dir } = this.#config;
+    this.#liveness.expectWithin(START_MS);
     prepareDirectory(dir);
     // The runner comes first: it lets one link in, so that there is one link for what follows.
     await this.#attachedRunner();
@@ -52,6 +59,7 @@ export class Agent {
         runner: () => this.#attachedRunner(),
         connect: (runner, linked) => this.#connect(runner, linked),
         renewCredential: () => this.#renewCredential(),
+        expectWithin: this.#expectWithin,
         random: Math.random,
         log: this.#log,
         signal: this.#leaving.signal,
@@ -78,6 +86,8 @@ export class Agent {
     this.#log.info('stopping: commands are ended');
     this.#stopping = this.#stopAll();
   }
+
+  readonly #expectWithin = (ms: number): void => this.#liveness.expectWithin(ms);
 
   async #stopAll(): Promise<void> {
     const runner = await this.#attaching?.catch(() => undefined);
@@ -112,6 +122,7 @@ export class Agent {
         this.#onConnected(machineId);
       },
       rotate: (token) => this.#rotate(token),
+      expectWithin: this.#expectWithin,
       signal: this.#leaving.signal,
     });
     this.#pidFile?.setLinked(false);
@@ -121,7 +132,10 @@ export class Agent {
 
   async #enrolled(): Promise<Credential> {
     const { dir } = this.#config;
-    const pause = (ms: number) => delay(ms, undefined, { signal: this.#leaving.signal });
+    const pause = (ms: number) => {
+      this.#liveness.expectWithin(ms + START_MS);
+      return delay(ms, undefined, { signal: this.#leaving.signal });
+    };
     return (
       readCredential(dir) ??
       firstCredential({
@@ -187,6 +201,7 @@ export class Agent {
       dir,
       tls,
       log: this.#log,
+      expectWithin: this.#expectWithin,
       signal: this.#leaving.signal,
       ...(machineId === undefined ? {} : { machineId }),
     });

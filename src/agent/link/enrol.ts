@@ -15,6 +15,8 @@ export interface EnrolOptions {
   machineId?: string;
   tls: AgentTls;
   log: Logger;
+  /** This goes round, and will again within `ms`. */
+  expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }
 
@@ -24,6 +26,8 @@ export class EnrolRefusedError extends Error {
 }
 
 const REQUEST_TIMEOUT_MS = 15_000;
+/** More than a request and the wait after it may take together. */
+const ROUND_MS = 60_000;
 const MAX_ANSWER_BYTES = 65_536;
 
 /**
@@ -38,6 +42,7 @@ export async function enrol(token: string, options: EnrolOptions): Promise<Crede
     ...(options.machineId === undefined ? {} : { machine_id: options.machineId }),
   };
   for (let failures = 0; ; failures += 1) {
+    options.expectWithin(ROUND_MS);
     const answer = await ask(body, options);
     if (typeof answer !== 'string') {
       if (failures === 0) options.log.warn({ server: options.url.origin, detail: answer.failure }, 'cannot enrol yet');

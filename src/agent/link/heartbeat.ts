@@ -3,17 +3,20 @@ import type { WebSocket } from 'ws';
 
 /**
  * Pings every `intervalMs` and calls `silent` once nothing at all has come in for two intervals; bytes of a long message
- * on its way count. While the link itself does not read (it is paused) silence says nothing. Returns what stops it.
+ * on its way count. While the link itself does not read (it is paused) silence says nothing. `beat` is called each time
+ * that this goes round. Returns what stops it.
  */
 export function startHeartbeat(
   ws: WebSocket,
   socket: Pick<Socket, 'bytesRead'>,
   intervalMs: number,
   silent: () => void,
+  beat: () => void,
 ): () => void {
   let seen = socket.bytesRead;
   let quietIntervals = 0;
   const timer = setInterval(() => {
+    beat();
     quietIntervals = socket.bytesRead === seen && !ws.isPaused ? quietIntervals + 1 : 0;
     seen = socket.bytesRead;
     if (quietIntervals >= 2) silent();

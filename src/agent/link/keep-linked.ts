@@ -12,6 +12,8 @@ export interface KeepLinkedOptions {
   connect: (runner: RunnerSocket, linked: () => void) => Promise<SessionEnd>;
   /** The credential was refused: whether there is another one now. */
   renewCredential: () => Promise<boolean>;
+  /** This goes round, and will again within `ms`; the connection says so for itself while it lasts. */
+  expectWithin: (ms: number) => void;
   /** For tests; between 0 and 1. */
   random: () => number;
   log: Logger;
@@ -20,6 +22,9 @@ export interface KeepLinkedOptions {
 
 /** A connection that lasted this long was a good one: the next failure begins a new series. */
 const SETTLED_MS = 5_000;
+
+/** Starting a runner, dialling and the welcome have bounds of their own, which together are shorter. */
+const ATTEMPT_MS = 120_000;
 
 /** What only a person can put right: waiting longer between attempts spares the server, and never ends them. */
 const REFUSED_STATUSES = new Set([401, 403, 426]);
@@ -34,17 +39,20 @@ export async function keepLinked(options: KeepLinkedOptions): Promise<void> {
   /** What was logged last, so that trouble which stays the same is told once. */
   let told = '';
   while (!signal.aborted) {
+    options.expectWithin(ATTEMPT_MS);
     const end = await attempt(options, () => {
       told = '';
     });
     if (end.cause === 'aborted') return;
     if (end.cause === 'closed' && end.linkedMs > SETTLED_MS) failures = 0;
+    options.expectWithin(ATTEMPT_MS);
     if (isCredentialRefused(end) && (await options.renewCredential())) continue;
     const trouble = describe(end);
     log[trouble === told ? 'debug' : 'warn'](end, trouble);
     told = trouble;
     const ms = delayAfter(end, failures, options.random());
     failures += 1;
+    options.expectWithin(ms + ATTEMPT_MS);
     await delay(ms, undefined, { signal }).catch(() => {});
   }
 }

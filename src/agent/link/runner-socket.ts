@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Capacity } from '../../core/protocol.ts';
 import { type Attach, ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../channel.ts';
+import { MessageBuffers } from './message-buffers.ts';
 import { withShortPath } from './socket-path.ts';
 
 /** The runner does not take this link: another one is attached, or it speaks another version. */
@@ -11,12 +12,15 @@ export class AttachRefusedError extends Error {
 
 interface RunnerSocketEvents {
   frame: [frame: RunnerToLink];
-  /** Whole records, to be passed on as they are. */
+  /** Whole records, to be passed on as they are; `giveBack` them then. */
   records: [bytes: Buffer];
   drain: [];
   /** Once; nothing comes after it. */
   close: [reason: string];
 }
+
+/** What is read at once from the socket. */
+const READ_BYTES = 128 * 1024;
 
 /** The link's end of the socket to a runner. */
 export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
@@ -27,12 +31,15 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
   capacity: Capacity | undefined;
   closed = false;
   readonly #socket: Socket;
-  readonly #decoder = new ChannelDecoder<RunnerToLink>();
+  readonly #buffers = new MessageBuffers();
+  readonly #decoder = new ChannelDecoder<RunnerToLink>((bytes) => this.#buffers.take(bytes));
 
-  constructor(socket: Socket) {
+  /** Connects to the socket at `path`; all that is read from it is read into one buffer. */
+  constructor(path: string) {
     super();
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    const socket = connect({ path, onread: { buffer, callback: (bytes) => this.#receive(buffer.subarray(0, bytes)) } });
     this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.emit('drain'));
     socket.on('error', (error) => this.#end(error.message));
     socket.on('close', () => this.#end('it closed the socket'));

@@ -29,6 +29,8 @@ export interface SessionOptions {
   linked: () => void;
   /** The server asks for a new credential, by this join token. */
   rotate: (joinToken: string) => void;
+  /** The connection is looked after, and will be again within `ms`. */
+  expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }
 
@@ -39,6 +41,8 @@ const CLOSE_TIMEOUT_MS = 1_000;
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const LOW_WATER_BYTES = 1024 * 1024;
 const NORMAL_CLOSURE = 1000;
+/** A machine that has much to do may be late. */
+const MISSED_BEATS = 4;
 /** A close frame holds 123 bytes of reason; reasons of ours are ASCII. */
 const MAX_REASON_CHARACTERS = 120;
 
@@ -130,9 +134,10 @@ class Session {
     this.#phase = 'linked';
     this.#linkedAt = performance.now();
     if (this.#runner.capacity?.accepting === false) this.#ws.send(encodeFrame(this.#runner.capacity));
-    this.#stopHeartbeat = startHeartbeat(this.#ws, this.#socket, heartbeat_ms, () =>
-      this.#terminate('silence for two heartbeats'),
-    );
+    const beat = () => this.#options.expectWithin(MISSED_BEATS * heartbeat_ms);
+    beat();
+    const silent = () => this.#terminate('silence for two heartbeats');
+    this.#stopHeartbeat = startHeartbeat(this.#ws, this.#socket, heartbeat_ms, silent, beat);
     this.#options.linked();
   }
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AgentConfig, readAgentConfig } from '../../../src/agent/config.ts';
 import { Agent } from '../../../src/agent/link/agent.ts';
 import { readCredential, tokenDigest, writeCredential } from '../../../src/agent/link/credential.ts';
+import { Liveness } from '../../../src/agent/link/liveness.ts';
 import { claimPidFile, findLink } from '../../../src/agent/link/pid-file.ts';
 import { stopAgent } from '../../../src/agent/link/stop.ts';
 import { CLOSE } from '../../../src/core/protocol.ts';
@@ -45,7 +46,7 @@ afterEach(async () => {
 function start(changes: Partial<AgentConfig> = {}): void {
   const config = { ...readAgentConfig({ url: server.url.href, agentDir: dir }, {}), ...changes };
   const logger = pino({}, { write: (line) => log.push(line) });
-  agent = new Agent(config, logger, (machineId) => connectedAs.push(machineId));
+  agent = new Agent(config, logger, new Liveness(() => 0), (machineId) => connectedAs.push(machineId));
   running = agent.run();
   running.catch(() => {});
 }

@@ -25,6 +25,8 @@ let server: ScriptedServer;
 let runner: ScriptedRunner;
 let attached: RunnerSocket;
 let leave: AbortController;
+/** By when the session said it would be heard of again, ms. */
+let expected: number[];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'execplane-session-'));
@@ -32,6 +34,7 @@ beforeEach(async () => {
   runner = await ScriptedRunner.listen(dir);
   attached = (await attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: 3 })) as RunnerSocket;
   leave = new AbortController();
+  expected = [];
 });
 
 afterEach(async () => {
@@ -55,6 +58,7 @@ function begin(url = server.url): { end: Promise<SessionEnd>; linked: Promise<vo
     },
     linked: linked.resolve,
     rotate: () => undefined,
+    expectWithin: (ms) => expected.push(ms),
     signal: leave.signal,
   });
   return { end, linked: linked.promise };
@@ -190,6 +194,12 @@ describe('the end', () => {
     link.socket.pause();
     expect(await end).toMatchObject({ cause: 'closed', code: CLOSE.timeout, detail: 'silence for two heartbeats' });
     await runner.nextOf('unlinked');
+  });
+
+  test('while it lasts it says again and again that it is looked after', async () => {
+    await beginLinked(100);
+    await expect.poll(() => expected.length, { timeout: 30_000 }).toBeGreaterThan(3);
+    expect(new Set(expected)).toEqual(new Set([400]));
   });
 
   test.each([

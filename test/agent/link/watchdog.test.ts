@@ -1,0 +1,123 @@
+/** Signs of life for systemd: as long as the loop goes round, and not a moment longer. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readAgentConfig } from '../../../src/agent/config.ts';
+import { keepLinked } from '../../../src/agent/link/keep-linked.ts';
+import { Liveness } from '../../../src/agent/link/liveness.ts';
+import type { RunnerSocket } from '../../../src/agent/link/runner-socket.ts';
+import { startWatchdog } from '../../../src/agent/link/watchdog.ts';
+
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-watchdog-'));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+describe('the watchdog', () => {
+  /** Writes down what it is called with, in place of systemd-notify. */
+  function notifier(): { program: string; heard: () => string[] } {
+    const said = join(dir, 'said');
+    const program = join(dir, 'notify');
+    writeFileSync(said, '');
+    writeFileSync(program, `#!/bin/sh\necho "$1 $NOTIFY_SOCKET" >> ${said}\n`, { mode: 0o755 });
+    return { program, heard: () => readFileSync(said, 'utf8').trim().split('\n') };
+  }
+
+  test('tells systemd again and again while the loop goes round, then no more', async () => {
+    const { program, heard } = notifier();
+    let alive = true;
+    const errors: unknown[] = [];
+    const log = { ...SILENT, error: (text: unknown) => errors.push(text) };
+    const stop = startWatchdog(
+      { socket: '/run/notify', timeoutMs: 60, path: process.env['PATH'] ?? '' },
+      { isAlive: () => alive, log, program },
+    );
+    await expect.poll(() => heard().length, { timeout: 30_000 }).toBeGreaterThan(3);
+    alive = false;
+    await expect.poll(() => errors.length, { timeout: 30_000 }).toBeGreaterThan(5);
+    const before = heard().length;
+    // One that was on its way may still arrive.
+    await expect.poll(() => errors.length, { timeout: 30_000 }).toBeGreaterThan(20);
+    expect(heard().length).toBeLessThanOrEqual(before + 1);
+    expect(new Set(heard())).toEqual(new Set(['WATCHDOG=1 /run/notify']));
+    stop();
+  });
+
+  test('says it once where systemd cannot be told', async () => {
+    const warnings: unknown[] = [];
+    const log = { ...SILENT, warn: (...said: unknown[]) => warnings.push(said[1]) };
+    let asked = 0;
+    const isAlive = () => ++asked > 0;
+    const watchdog = { socket: '/run/notify', timeoutMs: 30, path: '' };
+    const stop = startWatchdog(watchdog, { isAlive, log, program: join(dir, 'none') });
+    await expect.poll(() => asked, { timeout: 30_000 }).toBeGreaterThan(10);
+    expect(warnings).toEqual([expect.stringContaining('restart it again and again')]);
+    stop();
+  });
+});
+
+describe('where systemd wants signs of life', () => {
+  const given = { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '120000000', PATH: '/usr/bin' };
+  const read = (env: Record<string, string>) => readAgentConfig({}, env).watchdog;
+
+  test('of this process', () => {
+    const expected = { socket: '/run/systemd/notify', timeoutMs: 120_000, path: '/usr/bin' };
+    expect(read({ ...given, WATCHDOG_PID: String(process.pid) })).toEqual(expected);
+    expect(read(given)).toEqual(expected);
+  });
+
+  test('not of the one that started it, and not where there is none', () => {
+    expect(read({ ...given, WATCHDOG_PID: '1' })).toBeUndefined();
+    expect(read({ NOTIFY_SOCKET: '/run/systemd/notify' })).toBeUndefined();
+    expect(read({ WATCHDOG_USEC: '120000000' })).toBeUndefined();
+  });
+});
+
+describe('liveness', () => {
+  test('is over when what was expected does not come, and back when it does', () => {
+    let now = 0;
+    const liveness = new Liveness(() => now);
+    expect(liveness.alive).toBe(true);
+    liveness.expectWithin(1000);
+    now = 1000;
+    expect(liveness.alive).toBe(true);
+    now = 1001;
+    expect(liveness.alive).toBe(false);
+    liveness.expectWithin(1000);
+    expect(liveness.alive).toBe(true);
+  });
+
+  test('an attempt that never ends is overdue; one that ends is not, nor is the wait after it', async () => {
+    let now = 0;
+    const liveness = new Liveness(() => now);
+    const leaving = new AbortController();
+    const hanging = Promise.withResolvers<void>();
+    let attempts = 0;
+    const done = keepLinked({
+      runner: async () => ({ instance: 'r' }) as unknown as RunnerSocket,
+      connect: async () => {
+        attempts += 1;
+        if (attempts === 3) await hanging.promise;
+        return { cause: 'unreachable', detail: '' };
+      },
+      renewCredential: async () => false,
+      expectWithin: (ms) => liveness.expectWithin(ms),
+      random: () => 0,
+      log: SILENT as never,
+      signal: leaving.signal,
+    });
+    await expect.poll(() => attempts).toBe(3);
+    now = 60_000;
+    expect(liveness.alive).toBe(true);
+    now = 180_000;
+    expect(liveness.alive).toBe(false);
+    hanging.resolve();
+    await expect.poll(() => liveness.alive).toBe(true);
+    leaving.abort();
+    await done;
+  });
+});
