@@ -122,10 +122,13 @@ export class AgentUnderTest {
   readonly dir: string;
   readonly machineId: string;
   readonly settings: Settings;
+  main: string;
   link: Started;
   #earlierLog = '';
 
-  constructor(dir: string, machineId: string, settings: Settings) {
+  /** `main`: of which build it is. */
+  constructor(dir: string, machineId: string, settings: Settings, main = MAIN) {
+    this.main = main;
     this.dir = dir;
     this.machineId = machineId;
     this.settings = settings;
@@ -173,7 +176,8 @@ export class AgentUnderTest {
   }
 
   #spawn(): Started {
-    return new Started(process.execPath, [MAIN, 'agent'], baseEnv({ EXECPLANE_AGENT_DIR: this.dir, ...this.settings }));
+    const env = baseEnv({ EXECPLANE_AGENT_DIR: this.dir, ...this.settings });
+    return new Started(process.execPath, [this.main, 'agent'], env);
   }
 }
 

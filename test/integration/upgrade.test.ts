@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { stageProgram } from '../../scripts/package/program.ts';
+import { startCounting } from '../helpers/counting.ts';
 import { baseEnv, World } from '../helpers/harness.ts';
 import { processesWith, Started, until } from '../helpers/processes.ts';
 
@@ -103,25 +104,7 @@ function program(version: string, main?: string): string {
   return folder;
 }
 
-/** A command that counts until it is told to stop. */
-async function counting(): Promise<{ stop: () => Promise<{ stdout: string; expected: string }> }> {
-  const flag = join(world.dir, 'enough');
-  const script = `i=0; while [ ! -e "${flag}" ]; do i=$((i+1)); echo "$i"; sleep 0.005; done; echo "$i" > "${flag}.last"`;
-  const machine = world.client.machine('dm-test');
-  const execution = await machine.create({ command: ['sh', '-c', script] });
-  const id = execution.execution_id;
-  await until('it runs', async () => (await machine.read(id)).status === 'running');
-  return {
-    async stop() {
-      writeFileSync(flag, '');
-      await until('it has ended', async () => (await machine.read(id)).status === 'succeeded');
-      const last = Number(readFileSync(`${flag}.last`, 'utf8'));
-      const { stdout } = await machine.output(id);
-      return { stdout, expected: Array.from({ length: last }, (_, n) => `${n + 1}\n`).join('') };
-    },
-  };
-}
-
+const counting = () => startCounting(world.client.machine('dm-test'), world.dir);
 const versionThatRuns = () =>
   JSON.parse(readFileSync(join(agentDir, 'link.pid'), 'utf8')) as { version: string; linked: boolean };
 const present = () => readlinkSync(join(opt, 'execplane'));
@@ -139,8 +122,8 @@ describe('to a version that works', () => {
     expect(code).toBe(0);
     expect(present()).toBe(`execplane-agent-${NEXT}`);
     expect(versionThatRuns()).toMatchObject({ version: NEXT, linked: true });
-    const { stdout: printed, expected } = await command.stop();
-    expect(printed).toBe(expected);
+    const output = await command.stop();
+    expect(output.stdout).toBe(output.printed);
   });
 
   test('where nobody starts the agent again, the upgrade does, with the same settings', async () => {
@@ -169,8 +152,8 @@ describe('to one that does not come up', () => {
       expect(code).toBe(1);
       expect(present()).toBe(`execplane-agent-${PRESENT}`);
       expect(versionThatRuns()).toMatchObject({ version: PRESENT, linked: true });
-      const { stdout, expected } = await command.stop();
-      expect(stdout).toBe(expected);
+      const { stdout, printed } = await command.stop();
+      expect(stdout).toBe(printed);
     },
   );
 

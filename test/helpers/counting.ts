@@ -1,0 +1,29 @@
+/** A command that prints numbers for as long as a test wants: what it printed can be told to the byte. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineClient } from './client.ts';
+
+export interface Counting {
+  executionId: string;
+  /** Lets it end; settles with what the server has of its output, and what it has printed. */
+  stop: () => Promise<{ stdout: string; printed: string }>;
+}
+
+/** Starts it on the machine, with a file of its own in `dir`, and settles once it prints. */
+export async function startCounting(machine: MachineClient, dir: string): Promise<Counting> {
+  const flag = join(dir, `enough-${process.hrtime.bigint()}`);
+  const loop = `i=0; while [ ! -e "${flag}" ]; do i=$((i+1)); echo "$i"; sleep 0.005; done; echo "$i" > "${flag}.last"`;
+  const { execution_id: executionId } = await machine.create({ command: ['sh', '-c', loop] });
+  await machine.saying(executionId, '2\n');
+  return {
+    executionId,
+    async stop() {
+      writeFileSync(flag, '');
+      const { status } = await machine.ended(executionId);
+      if (status !== 'succeeded') throw new Error(`it ended as ${status}`);
+      const last = Number(readFileSync(`${flag}.last`, 'utf8'));
+      const { stdout } = await machine.output(executionId);
+      return { stdout, printed: Array.from({ length: last }, (_, n) => `${n + 1}\n`).join('') };
+    },
+  };
+}
