@@ -3,8 +3,10 @@ import type { Command } from 'commander';
 import { ApiFailure } from './api-failure.ts';
 import { apiOf, clientCommand, groupCommand } from './client-command.ts';
 import type { Api } from './http.ts';
+import { isOfThisHostOnly, joinCommand } from './join-command.ts';
 import { addListOptions, type ListOptions, printList } from './list.ts';
 import { printFields, printJson } from './print.ts';
+import { tokenLost } from './tokens.ts';
 import type { JoinToken, Machine } from './wire.ts';
 
 /** `execplane machines …`. */
@@ -15,14 +17,14 @@ export function machinesCommand(): Command {
 function create(): Command {
   return clientCommand(
     'create [MACHINE]',
-    'Make a join token with which a new machine enrols, and say how to start its agent.',
+    'Make a join token for a new machine, and print the line that makes it join.',
     '  execplane machines create dm-web-1\n  execplane machines create --json',
   )
-    .option('--json', 'print the join token as JSON')
+    .option('--json', 'print the join token as JSON, with the line as join_command')
     .action(async (machine: string | undefined, flags: { json?: true }) => {
       const api = apiOf(flags);
       const machineId = machine ?? `dm-${randomBytes(5).toString('hex')}`;
-      await printToken(api, machineId, flags.json === true, 'On the new machine:');
+      await printToken(api, machineId, flags.json === true, 'As root on that machine, beside the packages:');
     });
 }
 
@@ -84,7 +86,7 @@ function rotate(): Command {
         else process.stdout.write(`${asked.machine_id} gets a new credential now; the old one dies with it.\n`);
         return;
       }
-      const steps = 'On the machine, with its agent stopped and credential.json removed from its directory:';
+      const steps = 'As root on that machine, with its agent stopped and credential.json removed from its directory:';
       await printToken(api, machine, flags.json === true, steps);
     });
 }
@@ -101,11 +103,14 @@ async function rotateConnected(api: Api, machine: string): Promise<Machine | und
 
 async function printToken(api: Api, machineId: string, json: boolean, steps: string): Promise<void> {
   const made = await api.json<JoinToken>('POST', '/v1/join-tokens', { body: { machine_id: machineId } });
+  if (made.token === undefined) throw tokenLost(made);
+  const line = joinCommand(api.url, made.token);
   if (json) {
-    printJson(made);
+    printJson({ ...made, join_command: line });
     return;
   }
-  process.stdout.write(
-    `${machineId} can enrol until ${made.expires_at}, once. ${steps}\n\n  EXECPLANE_URL=${api.url.origin} EXECPLANE_JOIN_TOKEN=${made.token ?? '(lost on the way: make another)'} execplane agent\n`,
-  );
+  process.stdout.write(`${machineId} can join until ${made.expires_at}, once. ${steps}\n\n  ${line}\n`);
+  if (isOfThisHostOnly(api.url)) {
+    process.stderr.write(`${api.url.hostname} is this host: elsewhere, put the address of the server in its place.\n`);
+  }
 }

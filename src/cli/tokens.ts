@@ -31,17 +31,20 @@ function create(): Command {
     .action(async (flags: CreateFlags) => {
       const body = { machine_id: flags.machine, reusable: flags.reusable, expires_in_ms: flags.expiresIn };
       const made = await apiOf(flags).json<JoinToken>('POST', '/v1/join-tokens', { body });
-      if (made.token === undefined) {
-        throw new CliError('the token was made, but lost on its way here.', {
-          hint: `Take it back with "execplane tokens revoke ${made.join_token_id}" and make another.`,
-        });
-      }
+      if (made.token === undefined) throw tokenLost(made);
       if (flags.json) printJson(made);
       else {
         process.stderr.write(`${made.join_token_id}, valid until ${made.expires_at}; it is shown this once:\n`);
         process.stdout.write(`${made.token}\n`);
       }
     });
+}
+
+/** A repeated request is answered without the token, which is shown once. */
+export function tokenLost({ join_token_id: id }: JoinToken): CliError {
+  return new CliError('the token was made, but lost on its way here.', {
+    hint: `Take it back with "execplane tokens revoke ${id}" and make another.`,
+  });
 }
 
 function list(): Command {

@@ -27,13 +27,19 @@ async function json<T>(...args: string[]): Promise<T> {
 }
 
 test('machines: create, ls, show, rotate, rm', async () => {
-  const made = await json<{ machine_id: string; token: string }>('machines', 'create', 'dm-new');
+  const made = await json<{ machine_id: string; token: string; join_command: string }>('machines', 'create', 'dm-new');
   expect(made).toMatchObject({ machine_id: 'dm-new', token: expect.stringMatching(/^xpj_/) });
+  expect(made.join_command).toBe(`echo ${made.token} | sh install-agent.sh --url ${world.server.url}`);
+  const said = await cli(['machines', 'create', 'dm-other'], env);
+  expect(said.stdout).toMatch(
+    /^dm-other can join until .*\n\n {2}echo xpj_[\w-]{43} \| sh install-agent.sh --url \S+\n$/,
+  );
+  expect(said.stderr).toContain('put the address of the server in its place');
   expect(await ok('machines', 'ls')).toMatch(/^dm-test +running +agent_connected/m);
   const list = await json<{ items: { machine_id: string }[] }>('machines', 'ls');
   expect(list.items.map((machine) => machine.machine_id)).toContain('dm-new');
   expect(await ok('machines', 'show', 'dm-test')).toMatch(/^phase +running$/m);
-  expect(await ok('machines', 'rotate', 'dm-new')).toContain('EXECPLANE_JOIN_TOKEN=xpj_');
+  expect(await ok('machines', 'rotate', 'dm-new')).toMatch(/^ {2}echo xpj_[\w-]+ \| sh install-agent.sh/m);
   expect(await ok('machines', 'rotate', 'dm-test')).toContain('gets a new credential');
   expect(await ok('machines', 'rm', 'dm-new')).toBe('dm-new is removed.\n');
 });
