@@ -20,7 +20,8 @@ export function stageProgram({ root, to, withNode }: { root: string; to: string;
   writeFileSync(join(to, 'bin/execplane'), LAUNCHER, { mode: 0o755 });
   const { name, version, license, type, bin } = readManifest(root);
   writeFileSync(join(to, 'package.json'), `${JSON.stringify({ name, version, license, type, bin }, undefined, 2)}\n`);
-  for (const folder of ['dist', 'assets', 'migrations']) cpSync(join(root, folder), join(to, folder), { recursive: true });
+  for (const folder of ['dist', 'assets', 'migrations'])
+    cpSync(join(root, folder), join(to, folder), { recursive: true });
   cpSync(join(root, 'LICENSE'), join(to, 'LICENSE'));
   copySpawner(root, to);
   copyProductionModules(root, to);

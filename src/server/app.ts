@@ -18,6 +18,7 @@ import { createKeyRing } from './key-ring.ts';
 import type { MetricSource } from './metrics/exposition.ts';
 import { createOpenRequests } from './open-requests.ts';
 import { createRequestIds } from './request-ids.ts';
+import { requestLog } from './request-log.ts';
 import { registerRoutes } from './routes/routes.ts';
 import { validatorCompiler } from './schemas/validation.ts';
 import type { ServerKeys } from './seal.ts';
@@ -72,9 +73,9 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(answerError);
+  app.addHook('onRequest', requestLog(edge.logger, config.logRequests));
   if (deps.tracing !== undefined) app.addHook('onRequest', deps.tracing.begin);
   app.addHook('onRequest', accessHook(edge));
-  if (edge.logger.isLevelEnabled('debug')) app.addHook('onResponse', logRequest(edge.logger));
   rememberAddresses(app.server, config.tlsCert !== undefined);
   const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
   app.addHook('preClose', async () => {
@@ -104,22 +105,5 @@ function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now }),
     metrics,
     tracing: deps.tracing,
-  };
-}
-
-/** A line a request: the route's pattern and never the URL, no headers, no bodies. */
-function logRequest(logger: Logger) {
-  return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    logger.debug(
-      {
-        request_id: request.id,
-        method: request.method,
-        route: request.routeOptions.url,
-        status: reply.statusCode,
-        duration_ms: Math.round(reply.elapsedTime * 1000) / 1000,
-      },
-      'request',
-    );
-    done();
   };
 }

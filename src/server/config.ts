@@ -76,6 +76,10 @@ const ServerConfigSchema = Type.Object({
     default: 'info',
     description: 'Lines below this level are not logged.',
   }),
+  logRequests: Type.Enum(['none', 'writes', 'all'], {
+    default: 'writes',
+    description: 'Requests that get a line at info, with their duration: those that change something, or all.',
+  }),
 });
 export type ServerConfig = Static<typeof ServerConfigSchema>;
 

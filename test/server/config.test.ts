@@ -12,6 +12,7 @@ test('the defaults are those of the contract', () => {
     agentLostAfterMs: 900_000,
     retentionDays: 30,
     logLevel: 'info',
+    logRequests: 'writes',
   });
   expect(readServerConfig({}, {})).not.toHaveProperty('apiKey');
 });
@@ -40,6 +41,7 @@ test.each([
   ['EXECPLANE_MAX_BODY_BYTES', '1e6'],
   ['EXECPLANE_RETENTION_DAYS', 'never'],
   ['EXECPLANE_LOG_LEVEL', 'loud'],
+  ['EXECPLANE_LOG_REQUESTS', 'some'],
   ['EXECPLANE_TRUST_PROXY', 'yes'],
   ['EXECPLANE_TLS_CERT', 'cert.pem'],
 ])('%s=%s stops the start with a message that names it', (variable, value) => {

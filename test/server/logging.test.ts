@@ -1,16 +1,24 @@
 import { expect, test } from 'vitest';
 import { createLogger } from '../../src/server/logging.ts';
+import { runningServer } from '../helpers/running-server.ts';
 import { edgeFixture, MACHINE } from './edge-fixture.ts';
 
-test('requests are logged at debug, by the pattern of their route, with nothing of theirs', async () => {
-  await using edge = await edgeFixture({ config: { logLevel: 'debug' } });
+type Line = Record<string, unknown>;
+
+const requestsOf = (log: readonly string[]): Line[] =>
+  log.map((line) => JSON.parse(line) as Line).filter(({ msg }) => msg === 'request');
+
+test('a request that may change something is logged, by the pattern of its route, with nothing of its own', async () => {
+  await using edge = await edgeFixture();
   await edge.call('POST', `/v1/machines/${MACHINE}/executions?wait_ms=0&q=hunter2`, {
     body: { command: ['true'], env: { A: 'hunter2' } },
-    headers: { 'x-trace': 'hunter2', 'idempotency-key': 'hunter2' },
+    headers: { 'x-trace': 'hunter2', 'idempotency-key': 'hunter2', 'x-request-id': 'hunter2' },
   });
-  const lines = edge.log.map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(lines).toMatchObject([
+  const refused = await edge.call('DELETE', `/v1/machines/${MACHINE}`, { key: undefined });
+  expect(requestsOf(edge.log)).toStrictEqual([
     {
+      level: 30,
+      time: expect.any(Number),
       msg: 'request',
       method: 'POST',
       route: '/v1/machines/:machine_id/executions',
@@ -18,15 +26,49 @@ test('requests are logged at debug, by the pattern of their route, with nothing 
       duration_ms: expect.any(Number),
       request_id: expect.any(String),
     },
+    expect.objectContaining({
+      method: 'DELETE',
+      route: '/v1/machines/:machine_id',
+      status: 401,
+      request_id: refused.headers['x-request-id'],
+    }),
   ]);
   expect(edge.log.join('')).not.toContain('hunter2');
 });
 
-test('at info a request that goes well is not logged', async () => {
-  await using edge = await edgeFixture();
-  await edge.call('GET', '/v1/machines');
-  await edge.call('GET', '/v1/nothing');
-  expect(edge.log).toStrictEqual([]);
+const CALLS = [
+  ['GET', '/v1/machines'],
+  ['GET', '/healthz'],
+  ['GET', '/v1/nothing'],
+  ['POST', '/v1/nothing'],
+  ['POST', '/v1/join-tokens'],
+] as const;
+const WRITE = ['POST /v1/join-tokens'];
+const ALL = ['GET /v1/machines', 'GET /healthz', 'GET undefined', 'POST undefined', ...WRITE];
+
+test.each([
+  ['none', 'info', []],
+  ['writes', 'info', WRITE],
+  ['all', 'info', ALL],
+  ['none', 'debug', ALL],
+  ['all', 'warn', []],
+] as const)('requests logged with %s at %s: %j', async (logRequests, logLevel, expected) => {
+  await using edge = await edgeFixture({ config: { logRequests, logLevel } });
+  for (const [method, path] of CALLS) await edge.call(method, path);
+  expect(requestsOf(edge.log).map(({ method, route }) => `${method} ${route}`)).toStrictEqual(expected);
+});
+
+test('a stream whose reader leaves is logged with the time that it was open', async () => {
+  await using server = await runningServer({ logRequests: 'all', logLevel: 'info' });
+  await server.machine('dm-one');
+  const machine = server.client.machine('dm-one');
+  const { execution_id: id } = await machine.create({ command: ['true'] });
+  const reader = new AbortController();
+  const headers = { accept: 'text/event-stream' };
+  await server.client.open('GET', machine.at(id, '/events'), { headers, signal: reader.signal });
+  reader.abort();
+  const lineOf = () => requestsOf(server.log).find(({ route }) => String(route).endsWith('/events'));
+  await expect.poll(lineOf, { timeout: 20_000 }).toMatchObject({ status: 200, cut_off: true, level: 30 });
 });
 
 test('of an error only what is listed is logged, and its causes', () => {
