@@ -121,7 +121,8 @@ export class ChannelDecoder<F extends LinkToRunner | RunnerToLink> {
 
   #begin(): void {
     const size = this.#start.readUInt32LE(0) + 4;
-    if (size <= PREFIX_BYTES || size > MAX_MESSAGE_BYTES) throw new Error(`a message of ${size} bytes on the runner socket`);
+    if (size <= PREFIX_BYTES || size > MAX_MESSAGE_BYTES)
+      throw new Error(`a message of ${size} bytes on the runner socket`);
     this.#message = this.#allocate(size);
     this.#start.copy(this.#message);
   }

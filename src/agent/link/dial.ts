@@ -12,6 +12,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** The server is trusted and its largest frame is a setting of its own; this bounds a broken one. */
 const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
 
+const LOOPBACK: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
+
 /** Begins to dial the server's link endpoint. TCP_NODELAY is set by ws itself. */
 export function dial({ url, credential, tls }: DialOptions): WebSocket {
   const target = agentUrl(url, AGENT_PATHS.link);
@@ -21,8 +23,17 @@ export function dial({ url, credential, tls }: DialOptions): WebSocket {
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     maxPayload: MAX_MESSAGE_BYTES,
+    ...(needsMask(url) ? {} : { generateMask: (mask: Buffer) => mask.fill(0) }),
     ...tls,
   });
+}
+
+/**
+ * What a command prints is masked so that a proxy which does not know WebSocket cannot take it for HTTP (RFC 6455 §10.3). No
+ * proxy sees what goes through TLS or stays on the machine: with a mask of zeros ws saves both sides two passes over each byte.
+ */
+function needsMask({ protocol, hostname }: URL): boolean {
+  return protocol !== 'https:' && !LOOPBACK.includes(hostname);
 }
 
 /** The address of an agent path under a base URL that may itself have a path (behind a proxy). */

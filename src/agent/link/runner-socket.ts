@@ -34,21 +34,38 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
   readonly #buffers = new MessageBuffers();
   readonly #decoder = new ChannelDecoder<RunnerToLink>((bytes) => this.#buffers.take(bytes));
 
-  /** Connects to the socket at `path`; all that is read from it is read into one buffer. */
-  constructor(path: string) {
+  private constructor(path: string) {
     super();
+    // Whatever is read is read into this one buffer: the decoder copies.
     const buffer = Buffer.allocUnsafe(READ_BYTES);
-    const socket = connect({ path, onread: { buffer, callback: (bytes) => this.#receive(buffer.subarray(0, bytes)) } });
-    this.#socket = socket;
-    socket.on('drain', () => this.emit('drain'));
-    socket.on('error', (error) => this.#end(error.message));
-    socket.on('close', () => this.#end('it closed the socket'));
+    const callback = (bytes: number) => this.#receive(buffer.subarray(0, bytes));
+    this.#socket = connect({ path, onread: { buffer, callback } });
+    this.#socket.on('drain', () => this.emit('drain'));
+    this.#socket.on('error', (error) => this.#end(error.message));
+    this.#socket.on('close', () => this.#end('it closed the socket'));
+  }
+
+  /** Connects to the socket at `path`; undefined where nobody listens. */
+  static open(path: string): Promise<RunnerSocket | undefined> {
+    return new Promise((resolve, reject) => {
+      const runner = new RunnerSocket(path);
+      runner.#socket.once('connect', () => resolve(runner));
+      runner.#socket.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+        else reject(error);
+      });
+    });
   }
 
   /** False when the runner does not keep up: wait for `drain` before more. */
   send(frame: LinkToRunner, attachment?: Buffer): boolean {
     if (this.closed) return true;
     return this.#socket.write(encodeChannelFrame(frame, attachment));
+  }
+
+  /** The records of a message have been sent, or are not wanted: their memory is used again. */
+  giveBack(records: Buffer): void {
+    this.#buffers.giveBack(records);
   }
 
   pause(): void {
@@ -64,7 +81,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     this.#socket.destroySoon();
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(chunk: Buffer): boolean {
     try {
       for (const message of this.#decoder.push(chunk)) {
         if (message.kind === 'records') this.emit('records', message.bytes);
@@ -73,6 +90,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     } catch (error) {
       this.#socket.destroy(error as Error);
     }
+    return true;
   }
 
   #take(frame: RunnerToLink): void {
@@ -100,9 +118,8 @@ const ATTACH_TIMEOUT_MS = 10_000;
  * Throws AttachRefusedError where it does not want this link.
  */
 export async function attachToRunner(dir: string, attach: Attach): Promise<RunnerSocket | undefined> {
-  const socket = await withShortPath(dir, 'runner.sock', connectTo);
-  if (socket === undefined) return undefined;
-  const runner = new RunnerSocket(socket);
+  const runner = await withShortPath(dir, 'runner.sock', RunnerSocket.open);
+  if (runner === undefined) return undefined;
   return new Promise((resolve, reject) => {
     const leaving = () => {
       clearTimeout(timer);
@@ -124,20 +141,5 @@ export async function attachToRunner(dir: string, attach: Attach): Promise<Runne
       resolve(runner);
     });
     runner.send(attach);
-  });
-}
-
-function connectTo(path: string): Promise<Socket | undefined> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.off('error', failed);
-      resolve(socket);
-    });
-    const failed = (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
-      else reject(error);
-    };
-    socket.once('error', failed);
   });
 }

@@ -142,12 +142,16 @@ class Session {
   }
 
   readonly #records = (bytes: Buffer): void => {
-    if (this.#phase !== 'linked') return;
-    this.#ws.send(bytes, { binary: true }, this.#sent);
+    if (this.#phase !== 'linked') {
+      this.#runner.giveBack(bytes);
+      return;
+    }
+    this.#ws.send(bytes, { binary: true }, () => this.#sent(bytes));
     if (this.#ws.bufferedAmount > HIGH_WATER_BYTES) this.#runner.pause();
   };
 
-  readonly #sent = (): void => {
+  readonly #sent = (bytes: Buffer): void => {
+    this.#runner.giveBack(bytes);
     if (this.#phase === 'linked' && this.#ws.bufferedAmount <= LOW_WATER_BYTES) this.#runner.resume();
   };
 

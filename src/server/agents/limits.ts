@@ -7,10 +7,10 @@ export const AGENT_LIMITS = {
   /** Control frames and pings an agent may send unless the setting says otherwise; twice as many at once. */
   framesPerSecond: 1000,
   /** What the welcome grants: bytes of records sent and not acknowledged, in all and per execution. */
-  windowBytes: 4 * 1024 * 1024,
-  executionWindowBytes: 1024 * 1024,
+  windowBytes: 8 * 1024 * 1024,
+  executionWindowBytes: 4 * 1024 * 1024,
   /** Bytes of records that wait for the store before the socket is no longer read: per agent, and of all agents. */
-  unwrittenBytes: 1024 * 1024,
+  unwrittenBytes: 2 * 1024 * 1024,
   unwrittenBytesOfAll: 64 * 1024 * 1024,
   /** One appendReports takes at most this. */
   batchRecords: 1000,

@@ -138,6 +138,20 @@ describe('forwarding', () => {
     expect(attachment.toString()).toBe('bytes of stdin');
   });
 
+  test('messages that wait for the server keep their bytes, whatever comes behind them', async () => {
+    const { link } = await beginLinked();
+    const sizes = Array.from({ length: 240 }, (_, n) => 1000 + ((n * 7919) % 150_000));
+    // Stalled: all that the link takes is on its way at once. Then it flows: memory is used again and again.
+    link.socket.pause();
+    for (const [n, size] of sizes.entries()) runner.sendRecords(Buffer.alloc(size, n));
+    await new Promise(setImmediate);
+    link.socket.resume();
+    for (const [n, size] of sizes.entries()) {
+      const { data } = await link.next();
+      expect(data.equals(Buffer.alloc(size, n)), `message ${n}`).toBe(true);
+    }
+  });
+
   test('the server stalls: the runner is read no further, and loses nothing', async () => {
     const { link } = await beginLinked();
     link.socket.pause();
