@@ -1,8 +1,15 @@
-import { basename, relative } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
+import { DEFAULT_URL } from './config.ts';
 import { shellWords } from './print.ts';
 
+interface Running {
+  url: string;
+  machineId: string;
+  keyFile?: string;
+}
+
 /** What `up` prints once everything runs. `keyFile`: absent where EXECPLANE_API_KEY holds the key. */
-export function banner({ url, machineId, keyFile }: { url: string; machineId: string; keyFile?: string }): string {
+export function banner({ url, machineId, keyFile }: Running): string {
   const key = keyFile === undefined ? '$EXECPLANE_API_KEY' : `$(cat ${shellWords([keyFile])})`;
   const curl = [
     `curl -sS -w '\\n' "${url.replace(/\/$/, '')}/v1/machines/${machineId}/executions?wait_ms=10000"`,
@@ -23,13 +30,25 @@ Run a command on this machine:
 
 and see what it prints:
 
-  ${ownCommand()} exec ${machineId} -- uname -a
+  ${ownCommand()} exec ${machineId}${whereItIs({ url, keyFile })} -- uname -a
 
 `;
 }
 
-/** This command as it can be called from here. */
+/** What `exec` does not find by itself. */
+function whereItIs({ url, keyFile }: { url: string; keyFile: string | undefined }): string {
+  const dataDir = keyFile === undefined ? 'data' : relative('.', dirname(keyFile));
+  const options = [
+    ...(url.replace(/\/$/, '') === DEFAULT_URL ? [] : ['--url', url]),
+    ...(dataDir === 'data' ? [] : ['--data-dir', dataDir || '.']),
+  ];
+  return options.length === 0 ? '' : ` ${shellWords(options)}`;
+}
+
+/** This command as it can be called from here: in a clone by the Node that it brings, for that of the PATH may be too old. */
 function ownCommand(): string {
   const script = process.argv[1] ?? 'execplane';
-  return basename(script).startsWith('main.') ? `node ${shellWords([relative('.', script)])}` : basename(script);
+  if (!basename(script).startsWith('main.')) return basename(script);
+  const node = relative('.', process.execPath);
+  return shellWords([node.startsWith('..') ? 'node' : node, relative('.', script)]);
 }

@@ -8,7 +8,7 @@ import { addSettingOptions, type SettingOption } from './setting-options.ts';
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
-const DEFAULT_URL = 'http://127.0.0.1:7411';
+export const DEFAULT_URL = 'http://127.0.0.1:7411';
 
 /** All settings of the commands that talk to a server, in the order in which they should be shown. */
 export const CLIENT_SETTINGS: readonly SettingOption[] = [
