@@ -67,9 +67,12 @@ export class AgentConnection implements Beating {
     this.#frameCredit = p.framesPerSecond * FRAME_BURST_S;
     p.ws.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
     p.ws.on('ping', () => this.#spendCredit());
-    // A violation of the WebSocket protocol itself: ws has sent the fitting close code, `close` follows.
-    p.ws.on('error', () => undefined);
-    p.ws.on('close', (code, reason) => this.#end(code, reason.toString('utf8')));
+    // A violation of the WebSocket protocol itself: ws has sent the fitting close code; `close` follows, and knows nothing of it.
+    let violation = '';
+    p.ws.on('error', ({ message }) => {
+      violation = message;
+    });
+    p.ws.on('close', (code, reason) => this.#end(code, violation || reason.toString('utf8')));
   }
 
   get closed(): boolean {

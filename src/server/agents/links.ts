@@ -81,7 +81,12 @@ export class Links implements ConnectionEvents {
     this.#beats.delete(connection);
     const session = this.#sessions.get(connection);
     this.#sessions.delete(connection);
-    if (session === undefined) return;
+    if (session === undefined) {
+      // Who was refused as the second of its credential has its line already.
+      if (why.code !== CLOSE.duplicate)
+        this.#log(connection.machineId, why, 'agent disconnected without having joined');
+      return;
+    }
     const { machineId, ready } = session;
     ready?.lane.close();
     ready?.claims.close();
@@ -90,7 +95,11 @@ export class Links implements ConnectionEvents {
     if (!this.#deps.registry.release(session)) return;
     if (session.joined) this.#deps.disconnects.note(machineId);
     this.#deps.stdin.linkChanged(machineId);
-    this.#deps.log.info({ machineId, ...why }, 'agent disconnected');
+    this.#log(machineId, why, 'agent disconnected');
+  }
+
+  #log(machineId: string, why: { code: number; reason: string }, text: string): void {
+    this.#deps.log.info({ machineId, ...why }, text);
   }
 
   /** Sends all agents away, to come back to the server's successor; settles when their sockets are gone. */
