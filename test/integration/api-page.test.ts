@@ -1,11 +1,12 @@
 /** docs/api.md: its lines run from top to bottom, they print what the page says, and nothing of the API is left out. */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JsonSchema, OpenApiDocument } from '../../src/server/openapi.ts';
 import { baseEnv, World } from '../helpers/harness.ts';
+import { Started, until } from '../helpers/processes.ts';
 
 const MARK = '--- the next block ---';
 const page = readFileSync(join(import.meta.dirname, '../../docs/api.md'), 'utf8');
@@ -19,7 +20,10 @@ let world: World;
 let outputs: string[];
 
 beforeAll(async () => {
-  world = await World.start({ agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+  world = await World.start({
+    server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' },
+    agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+  });
   // One shell for all: what a block sets, those behind it use.
   const script = blocks.map(({ lines }) => `${lines}\necho '${MARK}'`).join('\n');
   const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
@@ -45,6 +49,28 @@ test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed 
     expect(outputs[index]?.trimEnd()).toMatch(new RegExp(`^${anything}$`));
   },
 );
+
+test('the receiver of callbacks takes what the server signs, and nothing else', async () => {
+  const [, program = ''] = /^```js\n(.*?)^```$/ms.exec(page) ?? [];
+  const secret = join(world.server.dataDir, 'webhook.secret');
+  const file = join(world.dir, 'receiver.mjs');
+  writeFileSync(file, program);
+  const receiver = new Started(process.execPath, [file, secret, '0'], baseEnv());
+  try {
+    await until('the receiver listens', () => receiver.stdout.includes('\n'));
+    const url = receiver.stdout.trim();
+    const forged = {
+      'webhook-id': 'a',
+      'webhook-timestamp': String(Date.now() / 1000),
+      'webhook-signature': 'v1,AAAA',
+    };
+    expect((await fetch(url, { method: 'POST', body: '{}', headers: forged })).status).toBe(401);
+    const { execution_id: id } = await world.machine.run({ command: ['true'], callback_url: url });
+    await until('the callback is taken', () => receiver.stdout.includes(`${id} succeeded`));
+  } finally {
+    await receiver.end('SIGTERM');
+  }
+});
 
 test('every route, parameter and field that may be sent is on the page', async () => {
   const document = await world.client.ask<OpenApiDocument>('GET', '/openapi.json');
