@@ -38,7 +38,7 @@ test('both are well', async () => {
   expect(code).toBe(0);
   const agent = items.filter(({ side }) => side === 'agent').map(({ check }) => check);
   expect(agent).toEqual([
-    ...['agent directory', 'credential', 'disk space', 'server', 'clock', 'door'],
+    ...['agent directory', 'credential', 'disk space', 'server', 'tls', 'clock', 'door'],
     ...['link', 'runner', 'cgroups', 'spawner'],
   ]);
   const { stdout } = await cli(['doctor', 'agent'], env);

@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { TLSSocket } from 'node:tls';
 import { type Finding, fail, ok, warn } from '../../core/finding.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Credential } from '../link/credential.ts';
@@ -8,6 +9,8 @@ import { agentUrl, dial } from '../link/dial.ts';
 const PATIENCE_MS = 10_000;
 /** The server corrects for it; certificates, logs and people do not. */
 const CLOCK_MS = 30_000;
+const DAY_MS = 86_400_000;
+const RENEW_DAYS = 14;
 
 type Target = Pick<AgentConfig, 'url' | 'tls'>;
 
@@ -23,9 +26,14 @@ export async function examineServer(
     response = await get(target);
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
+    if (CERTIFICATE_FAULT.test(code)) return [fail('tls', `${origin}: ${message}`, CONVINCE)];
     return [fail('server', `${origin} cannot be reached: ${message || code}`, cureOf(code))];
   }
-  const findings = [answer(origin, response.statusCode ?? 0), clock(Date.parse(response.headers.date ?? ''), now)];
+  const findings = [
+    answer(origin, response.statusCode ?? 0),
+    encryption(response, now),
+    clock(Date.parse(response.headers.date ?? ''), now),
+  ];
   if (credential !== undefined) findings.push(await letIn(target, credential));
   return findings;
 }
@@ -44,13 +52,13 @@ function get({ url, tls }: Target): Promise<IncomingMessage> {
   });
 }
 
+const CERTIFICATE_FAULT = /^(ERR_TLS|CERT|DEPTH|UNABLE|SELF|HOSTNAME)/;
+const CONVINCE = 'Set EXECPLANE_CA_FILE to the authority that signed the certificate, or use the name that it is for.';
+
 function cureOf(code: string): string {
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'Is EXECPLANE_URL right, and does DNS work here?';
   if (code === 'ECONNREFUSED')
     return 'Nothing listens there: is the server up, and EXECPLANE_URL its address and port?';
-  if (/^(ERR_TLS|CERT|DEPTH|UNABLE|SELF|HOSTNAME)/.test(code)) {
-    return 'The certificate does not convince: set EXECPLANE_CA_FILE to its authority, or use the name that it is for.';
-  }
   if (code === 'EPROTO' || code === 'ECONNRESET') return 'Does it speak https there (EXECPLANE_URL), or plain http?';
   return 'Look at firewalls and proxies between here and there.';
 }
@@ -59,6 +67,22 @@ function answer(origin: string, status: number): Finding {
   if (status === 200) return ok('server', `${origin} is ready`);
   if (status === 503) return warn('server', `${origin} is not ready (503)`, 'Look at the log of the server.');
   return fail('server', `${origin} answers HTTP ${status}`, 'Is that an Execplane server, and EXECPLANE_URL its base?');
+}
+
+/** What crosses the network: over https, with a certificate that convinced, by when it has to be another one. */
+function encryption({ socket }: IncomingMessage, now: number): Finding {
+  if (!(socket instanceof TLSSocket)) {
+    if (isLoopback(socket.remoteAddress ?? '')) return ok('tls', 'plain http, which does not leave this machine');
+    return warn('tls', 'plain http: whoever is on the way reads everything', 'Use https (docs/install.md).');
+  }
+  const { validTo = '' } = socket.getPeerX509Certificate() ?? {};
+  const days = Math.floor((Date.parse(validTo) - now) / DAY_MS);
+  const said = `${socket.getProtocol()}, with a certificate that is good for ${days} days`;
+  return days < RENEW_DAYS ? warn('tls', said, 'Renew it on the server.') : ok('tls', said);
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address);
 }
 
 function clock(theirs: number, now: number): Finding {

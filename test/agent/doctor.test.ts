@@ -1,0 +1,74 @@
+/** What doctor says of the way from an agent to its server. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type AgentConfig, readAgentConfig } from '../../src/agent/config.ts';
+import { examineAgent } from '../../src/agent/doctor.ts';
+import { runningServer } from '../helpers/running-server.ts';
+
+const FIXTURES = new URL('../server/fixtures/', import.meta.url).pathname;
+const CERTIFICATE = join(FIXTURES, 'test-only-cert.pem');
+const OTHER = join(FIXTURES, 'other-test-only-cert.pem');
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-agent-doctor-'));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+/** A server with the test certificate, and its address under the name that this is for. */
+async function secureServer() {
+  const tlsKey = join(dir, 'key.pem');
+  writeFileSync(tlsKey, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
+  return runningServer({ tlsCert: CERTIFICATE, tlsKey });
+}
+
+async function said(check: string, changes: Partial<AgentConfig>, now = Date.now()) {
+  const findings = await examineAgent({ ...readAgentConfig({ agentDir: dir }, {}), ...changes }, now);
+  return findings.find((finding) => finding.check === check);
+}
+
+const trusting = (file: string) => ({ ca: readFileSync(file, 'utf8') });
+
+test('a certificate that convinces, and one that is about to be over', async () => {
+  await using server = await secureServer();
+  const target = { url: new URL(server.url), tls: trusting(CERTIFICATE) };
+  expect(await said('tls', target)).toMatchObject({ state: 'ok', said: expect.stringMatching(/^TLSv1\.3.* days$/) });
+  expect(await said('server', target)).toMatchObject({ state: 'ok' });
+  expect(await said('tls', target, Date.parse('2999-01-01'))).toMatchObject({ state: 'warn' });
+});
+
+test('a certificate of an authority that is not trusted: said as what it is, with what to set', async () => {
+  await using server = await secureServer();
+  const target = { url: new URL(server.url), tls: trusting(OTHER) };
+  expect(await said('tls', target)).toMatchObject({
+    state: 'fail',
+    cure: expect.stringContaining('EXECPLANE_CA_FILE'),
+  });
+});
+
+test('plain http within the machine is well; nothing that listens is not', async () => {
+  await using server = await runningServer();
+  expect(await said('tls', { url: new URL(server.url) })).toMatchObject({ state: 'ok' });
+  expect(await said('server', { url: new URL('http://127.0.0.1:1') })).toMatchObject({
+    state: 'fail',
+    cure: expect.stringContaining('Nothing listens'),
+  });
+});
+
+test('https where plain http is spoken', async () => {
+  await using server = await runningServer();
+  const url = new URL(server.url.replace('http:', 'https:'));
+  expect(await said('server', { url })).toMatchObject({ state: 'fail', cure: expect.stringContaining('https') });
+});
+
+test('a clock that is off, and a machine that has not joined', async () => {
+  await using server = await runningServer();
+  const target = { url: new URL(server.url) };
+  expect(await said('clock', target, Date.now() - 3_600_000)).toMatchObject({ state: 'warn' });
+  expect(await said('credential', target)).toMatchObject({
+    state: 'fail',
+    cure: expect.stringContaining('join token'),
+  });
+});
