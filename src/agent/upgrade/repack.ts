@@ -1,5 +1,5 @@
 /** The way back of a Debian package: the installed one as a package again, since nobody kept the file that it came from. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from './run-tool.ts';
 
@@ -17,11 +17,17 @@ export async function repack(name: string, folder: string): Promise<string> {
     const text = await runTool('dpkg-query', ['--control-show', name, part]);
     writeFileSync(join(control, part), text, { mode: part === 'conffiles' ? 0o644 : 0o755 });
   }
-  const files = lines(await runTool('dpkg-query', ['--listfiles', name])).filter((path) => existsSync(path));
-  writeFileSync(join(folder, `${name}.files`), files.map((path) => `.${path === '/.' ? '' : path}\n`).join(''));
+  const listed = lines(await runTool('dpkg-query', ['--listfiles', name]));
+  const list = join(folder, `${name}.files`);
+  writeFileSync(
+    list,
+    listed
+      .filter(isFile)
+      .map((path) => `.${path}\n`)
+      .join(''),
+  );
   const archive = join(folder, `${name}.tar`);
-  const list = `--files-from=${join(folder, `${name}.files`)}`;
-  await runTool('tar', ['--create', '--no-recursion', list, '--file', archive, '--directory', '/']);
+  await runTool('tar', ['--create', '--file', archive, '--directory', '/', `--files-from=${list}`]);
   await runTool('tar', ['--extract', '--preserve-permissions', '--file', archive, '--directory', tree]);
   const made = join(folder, `${name}.deb`);
   await runTool('dpkg-deb', ['--build', '--root-owner-group', '-Znone', tree, made]);
@@ -31,6 +37,11 @@ export async function repack(name: string, folder: string): Promise<string> {
 /** The control file, without what dpkg adds to it once a package is installed. */
 export function controlOf(status: string): string {
   return status.replace(/^(Status|Config-Version): .*\n/gm, '').replace(/^Conffiles:\n( .*\n)*/m, '');
+}
+
+/** Folders are made again as they are needed: /lib, which is a link to another one, would not come out as it went in. */
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
 function lines(text: string): string[] {
