@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
-import { inParallel, percentile, seconds, TINY } from './rounds.ts';
+import { inParallel, percentile, say, seconds, TINY } from './rounds.ts';
 
 const AGENTS = TINY ? 20 : 5000;
 const DISPATCHES = TINY ? 40 : 5000;
@@ -20,6 +20,7 @@ let connected = 0;
 let noticed: () => void = () => undefined;
 
 try {
+  process.stdout.write(`\n${AGENTS} agents on one server\n`);
   const before = residentBytes();
   const token = await world.joinToken({ reusable: true });
   links = spawn(process.execPath, [LINKS, world.server.url, String(AGENTS)], {
@@ -28,20 +29,20 @@ try {
   });
   watch(links);
   const joined = await seconds(() => reached((n) => n === AGENTS));
-  await sleep(5000);
+  await sleep(TINY ? 100 : 5000);
   const perMachine = (residentBytes() - before) / AGENTS;
-  say('joined', { agents: AGENTS, seconds: joined, kb_a_machine: perMachine / 1000 });
+  say('agents', 'joined', { seconds: joined, server_kb_a_machine: perMachine / 1000 });
   const cpu = cpuSeconds();
   await sleep(IDLE_S * 1000);
-  say('idle, heartbeats only', { cpu_percent_of_a_core: ((cpuSeconds() - cpu) / IDLE_S) * 100 });
-  say('dispatch across all, 8 at a time', await dispatches());
+  say('agents', 'idle, heartbeats only', { cpu_percent_of_a_core: ((cpuSeconds() - cpu) / IDLE_S) * 100 });
+  say('agents', 'dispatch across all, 8 at a time', await dispatches());
   await world.server.kill();
   await reached((n) => n === 0);
   const storm = await seconds(async () => {
     await world.server.restart();
     await reached((n) => n === AGENTS);
   });
-  say('killed and started again, until all are back', { seconds: storm });
+  say('agents', 'killed and started again, until all are back', { seconds: storm });
 } finally {
   if (links !== undefined) {
     links.kill('SIGTERM');
@@ -94,10 +95,4 @@ function residentBytes(): number {
 function cpuSeconds(): number {
   const fields = readFileSync(`/proc/${world.server.process.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-function say(what: string, figures: Record<string, number>): void {
-  const rounded = Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(2))]));
-  process.stdout.write(`${what}: ${JSON.stringify(rounded)}\n`);
-  process.stdout.write(`${JSON.stringify({ bench: 'agents', what, ...rounded })}\n`);
 }

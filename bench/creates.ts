@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { World } from '../test/helpers/harness.ts';
 import { type Requests, requestsTo } from './requests.ts';
-import { inParallel, measure, percentile, print, ROUNDS, seconds, TINY } from './rounds.ts';
+import { inParallel, measure, percentile, print, say, seconds, TINY } from './rounds.ts';
 
 const TOTAL = TINY ? 50 : 2000;
 const WIDTH = 32;
@@ -25,22 +25,18 @@ let created = 0;
 let machine = '';
 
 try {
-  const figures = await measure(
-    [
-      { name: 'bare route, a commit a row', unit: '/s', run: () => rate(each.requests, () => '/rows', []) },
-      { name: 'bare route, group commit', unit: '/s', run: () => rate(group.requests, () => '/rows', []) },
-      {
-        name: 'create, agent away',
-        unit: '/s',
-        floor: 'bare route, a commit a row',
-        run: () => rate(api, path, latencies),
-      },
-    ],
-    ROUNDS,
-  );
-  print('creates (32 at a time)', figures);
-  const at = (p: number): string => percentile(latencies, p).toFixed(2);
-  process.stdout.write(`  create latency at 32 at a time: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms\n`);
+  const figures = await measure([
+    { name: 'bare route, a commit a row', unit: '/s', run: () => rate(each.requests, () => '/rows', []) },
+    { name: 'bare route, group commit', unit: '/s', run: () => rate(group.requests, () => '/rows', []) },
+    {
+      name: 'create, agent away',
+      unit: '/s',
+      floor: 'bare route, a commit a row',
+      run: () => rate(api, path, latencies),
+    },
+  ]);
+  print('creates', `creates with the agent away, ${WIDTH} at a time`, figures);
+  say('creates', 'create, agent away', { p50_ms: percentile(latencies, 0.5), p99_ms: percentile(latencies, 0.99) });
 } finally {
   await Promise.all([api.close(), each.stop(), group.stop()]);
   await world.dispose();

@@ -1,21 +1,29 @@
-/** (a) Executions a second of the whole thing, created, run and waited for, against a bare `child_process.spawn`. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+/** (a) Executions a second of the whole thing, created, run and waited for, against a bare `child_process.spawn`; and how long each takes. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';
+import { COMMAND, spawned } from './floors/spawn.ts';
 import { requestsTo } from './requests.ts';
-import { type Contender, measure, print, ROUNDS, TINY } from './rounds.ts';
+import { type Contender, measure, percentile, perSecond, print, say, TINY } from './rounds.ts';
 
 const WIDTHS = [1, 8, 32];
 /** How long each contender runs in each round, at each width. */
 const SLICE_MS = TINY ? 200 : 2000;
-const COMMAND = '/bin/true';
+/** Clients of the SDKs ask for the state again and again; the pause between is theirs to choose. */
+const POLL_MS = 10;
 
 const world = await World.start();
 const api = requestsTo(world.server.url, world.server.key, Math.max(...WIDTHS));
-const path = `${world.machine.path}?wait_ms=55000`;
+const times = new Map<string, number[]>();
 
 try {
-  print('executions of /bin/true, waited for', await measure(WIDTHS.flatMap(contendersAt), ROUNDS));
+  print(
+    'executions',
+    `executions of ${COMMAND}, from the request to the end`,
+    await measure(WIDTHS.flatMap(contendersAt)),
+  );
+  process.stdout.write('\n');
+  for (const [name, own] of times)
+    say('executions', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99) });
 } finally {
   await api.close();
   await world.dispose();
@@ -23,31 +31,28 @@ try {
 
 function contendersAt(width: number): Contender[] {
   const floor = `bare spawn, ${width} at a time`;
-  const rate = (task: () => Promise<void>) => perSecond(width, task);
+  const contender = (name: string, task: () => Promise<void>): Contender => {
+    const own: number[] = [];
+    times.set(name, own);
+    return { name, unit: '/s', ...(name !== floor && { floor }), run: () => perSecond(width, SLICE_MS, task, own) };
+  };
   return [
-    { name: floor, unit: '/s', run: () => rate(spawned) },
-    { name: `execution, ${width} at a time`, unit: '/s', floor, run: () => rate(executed) },
+    contender(floor, spawned),
+    contender(`waiting (wait_ms), ${width} at a time`, waited),
+    contender(`polling every ${POLL_MS} ms, ${width} at a time`, polled),
   ];
 }
 
-/** Runs `task` again and again, `width` at a time, for a slice of time; how many a second came to their end. */
-async function perSecond(width: number, task: () => Promise<void>): Promise<number> {
-  const from = performance.now();
-  let done = 0;
-  const lane = async () => {
-    for (; performance.now() - from < SLICE_MS; done += 1) await task();
-  };
-  await Promise.all(Array.from({ length: width }, lane));
-  return (done * 1000) / (performance.now() - from);
-}
-
-/** The least that anybody in Node can do: start it and see it end. */
-async function spawned(): Promise<void> {
-  const [code] = await once(spawn(COMMAND, { stdio: 'ignore' }), 'close');
-  if (code !== 0) throw new Error(`exited with ${code}`);
-}
-
-async function executed(): Promise<void> {
-  const { status, json } = await api.post(path, { command: [COMMAND] });
+async function waited(): Promise<void> {
+  const { status, json } = await api.post(`${world.machine.path}?wait_ms=55000`, { command: [COMMAND] });
   if (status !== 200 || json['status'] !== 'succeeded') throw new Error(`${status}: ${JSON.stringify(json)}`);
+}
+
+async function polled(): Promise<void> {
+  let { json } = await api.post(world.machine.path, { command: [COMMAND] });
+  while (json['status'] === 'queued' || json['status'] === 'running') {
+    await sleep(POLL_MS);
+    json = (await api.get(`${world.machine.path}/${json['execution_id']}`)).json;
+  }
+  if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
 }

@@ -1,7 +1,7 @@
 /** (d) Time to first byte over server-sent events: from the command's write to the reader, the machine otherwise busy. */
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
-import { percentile, TINY } from './rounds.ts';
+import { percentile, say, TINY } from './rounds.ts';
 
 const SAMPLES = TINY ? 5 : 300;
 const BUSY = TINY ? 1 : 8;
@@ -17,12 +17,12 @@ try {
   for (let sample = 0; sample < SAMPLES; sample += 1) delays.push(await firstByte());
   over = true;
   await load;
-  const at = (p: number): number => Number(percentile(delays, p).toFixed(2));
-  process.stdout.write(`\nfirst byte over server-sent events, ${BUSY} other commands at a time\n`);
-  process.stdout.write(`  write to reader: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ${SAMPLES} samples\n`);
-  process.stdout.write(
-    `${JSON.stringify({ bench: 'first-byte', p50_ms: at(0.5), p99_ms: at(0.99), samples: SAMPLES })}\n`,
-  );
+  process.stdout.write('\nfirst byte over server-sent events: from the write of the command to the reader\n');
+  say('first-byte', `${BUSY} other commands at a time`, {
+    p50_ms: percentile(delays, 0.5),
+    p99_ms: percentile(delays, 0.99),
+    samples: SAMPLES,
+  });
 } finally {
   over = true;
   await api.close();
@@ -36,9 +36,8 @@ async function busy(): Promise<void> {
 /** The command prints the time at which it writes; a reader on the same clock takes the difference. */
 async function firstByte(): Promise<number> {
   const { json } = await api.post(executions, { command: ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'] });
-  let arrived = 0;
   await api.firstMatch(`${executions}/${json['execution_id']}/events`, 'at=', { accept: 'text/event-stream' });
-  arrived = Date.now();
+  const arrived = performance.timeOrigin + performance.now();
   const output = await api.get(`${executions}/${json['execution_id']}?wait_ms=10000`);
   if (output.json['status'] !== 'succeeded') throw new Error(JSON.stringify(output.json));
   const { json: result } = await api.get(`${executions}/${json['execution_id']}/output`);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
-import { inParallel, TINY } from './rounds.ts';
+import { inParallel, say, TINY } from './rounds.ts';
 
 const FLOODS = TINY ? 2 : 8;
 const FLOOD_BYTES = TINY ? 1_000_000 : 500_000_000;
@@ -65,7 +65,6 @@ async function run(command: readonly string[]): Promise<void> {
 function report(moments: Record<string, Resident>): void {
   process.stdout.write('\nresident memory, MB\n');
   for (const [moment, { server, link, runner }] of Object.entries(moments)) {
-    process.stdout.write(`  ${moment.padEnd(40)} server ${server}  link ${link}  runner ${runner}\n`);
-    process.stdout.write(`${JSON.stringify({ bench: 'memory', moment, server, link, runner })}\n`);
+    say('memory', moment, { server_mb: server, link_mb: link, runner_mb: runner });
   }
 }

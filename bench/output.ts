@@ -3,46 +3,43 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
-import { measure, print, ROUNDS, seconds, TINY } from './rounds.ts';
+import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 
-const MEGABYTES = TINY ? 4 : Number(process.env['BENCH_MEGABYTES'] ?? 256);
+const SIZES_MB = TINY ? [4] : [256, 1074];
 const LINES = TINY ? 1000 : 100_000;
-const BYTES = MEGABYTES * 1_000_000;
-const FLOOD = ['head', '-c', String(BYTES), '/dev/zero'];
+const MOST_BYTES = Math.max(...SIZES_MB) * 1_000_000;
 /** One write(2) a line, as a program that flushes each line does. */
 const TINY_LINES = ['awk', `BEGIN { for (i = 1; i <= ${LINES}; i++) { print i; fflush() } }`];
 
 const world = await World.start({
-  server: { EXECPLANE_MAX_OUTPUT_BYTES: String(BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
+  server: { EXECPLANE_MAX_OUTPUT_BYTES: String(MOST_BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
   agent: { EXECPLANE_LOG_LEVEL: 'warn' },
 });
 const api = requestsTo(world.server.url, world.server.key, 2);
 const executions = `/v1/machines/${world.agent.machineId}/executions`;
 
 try {
-  const figures = await measure(
-    [
-      { name: 'bare pipe', unit: 'MB/s', run: async () => MEGABYTES / (await bare(FLOOD)) },
-      {
-        name: `${MEGABYTES} MB to its end, all stored`,
-        unit: 'MB/s',
-        floor: 'bare pipe',
-        run: async () => MEGABYTES / (await ran(FLOOD)),
-      },
-      { name: 'bare pipe, tiny lines', unit: '/s', run: async () => LINES / (await bare(TINY_LINES)) },
-      {
-        name: `${LINES} tiny lines`,
-        unit: '/s',
-        floor: 'bare pipe, tiny lines',
-        run: async () => LINES / (await ran(TINY_LINES)),
-      },
-    ],
-    ROUNDS,
-  );
-  print('output', figures);
+  const contenders = [
+    ...SIZES_MB.flatMap((megabytes) => against(`${megabytes} MB`, megabytes, 'MB/s', flood(megabytes))),
+    ...against(`${LINES} tiny lines`, LINES, '/s', TINY_LINES),
+  ];
+  print('output', 'output, to the end of the command with every byte stored', await measure(contenders));
 } finally {
   await api.close();
   await world.dispose();
+}
+
+function flood(megabytes: number): readonly string[] {
+  return ['head', '-c', String(megabytes * 1_000_000), '/dev/zero'];
+}
+
+/** The same command read through a bare pipe, and run. */
+function against(what: string, amount: number, unit: string, command: readonly string[]): Contender[] {
+  const floor = `bare pipe, ${what}`;
+  return [
+    { name: floor, unit, run: async () => amount / (await bare(command)) },
+    { name: `execution, ${what}`, unit, floor, run: async () => amount / (await ran(command)) },
+  ];
 }
 
 /** Seconds until a child's output has been read to its end and it is gone. */

@@ -20,10 +20,18 @@ export interface Figure {
   ratio?: { floor: string; median: number; min: number; max: number };
 }
 
-/** Runs all contenders `rounds` times, in turn, after one round to warm up; returns a figure for each. */
-export async function measure(contenders: readonly Contender[], rounds: number): Promise<Figure[]> {
+/** `--tiny`: each bench once and small, only to see that it works. */
+export const TINY: boolean = process.argv.includes('--tiny');
+/** `--rounds N`: 5 unless asked otherwise. */
+const ROUNDS = TINY ? 1 : Number(process.argv[process.argv.indexOf('--rounds') + 1] ?? Number.NaN) || 5;
+
+// What a bench has started goes with it (test/helpers/harness.ts), however it ends.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+/** Runs all contenders in turn, once to warm up and then for each round; returns a figure for each. */
+export async function measure(contenders: readonly Contender[]): Promise<Figure[]> {
   const values = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
-  for (let round = -1; round < rounds; round += 1) {
+  for (let round = TINY ? 0 : -1; round < ROUNDS; round += 1) {
     for (const { name, run } of contenders) {
       const value = await run();
       if (round >= 0) values.get(name)?.push(value);
@@ -38,29 +46,30 @@ export async function measure(contenders: readonly Contender[], rounds: number):
   });
 }
 
+/** Prints a table for people, then a JSON line a figure for programs. */
+export function print(bench: string, title: string, figures: readonly Figure[]): void {
+  const lines = [`\n${title}`];
+  for (const { name, unit, median, min, max, ratio } of figures) {
+    const own = `  ${name.padEnd(42)} ${show(median).padStart(8)} ${unit.padEnd(5)} ${`(${show(min)}-${show(max)})`.padEnd(16)}`;
+    const against = ratio && `  ${show(ratio.median)}x (${show(ratio.min)}-${show(ratio.max)}) of ${ratio.floor}`;
+    lines.push(`${own}${against ?? ''}`.trimEnd());
+  }
+  for (const figure of figures) lines.push(JSON.stringify({ bench, ...figure }, rounded));
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Prints one line for people and one for programs: figures that are no speed, each under its name with its unit. */
+export function say(bench: string, what: string, figures: Readonly<Record<string, number>>): void {
+  const words = Object.entries(figures).map(([name, value]) => `${name} ${show(value)}`);
+  process.stdout.write(`  ${what.padEnd(42)} ${words.join('  ')}\n`);
+  process.stdout.write(`${JSON.stringify({ bench, what, ...figures }, rounded)}\n`);
+}
+
 /** The value below which a share `p` (0 to 1) of `values` lies; NaN of nothing. */
 export function percentile(values: readonly number[], p: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))] ?? Number.NaN;
 }
-
-/** Prints a table for people, then a JSON line a figure for programs. */
-export function print(title: string, figures: readonly Figure[]): void {
-  const lines = [`\n${title}`];
-  for (const { name, unit, median, min, max, ratio } of figures) {
-    const against =
-      ratio === undefined ? '' : `  ${show(ratio.median)}x ${ratio.floor} (${show(ratio.min)}-${show(ratio.max)})`;
-    lines.push(
-      `  ${name.padEnd(44)} ${show(median).padStart(9)} ${unit.padEnd(6)} (${show(min)}-${show(max)})${against}`,
-    );
-  }
-  for (const figure of figures) lines.push(JSON.stringify({ bench: title, ...figure }));
-  process.stdout.write(`${lines.join('\n')}\n`);
-}
-
-/** `--tiny`: each bench once and small, only to see that it works. */
-export const TINY: boolean = process.argv.includes('--tiny');
-export const ROUNDS: number = TINY ? 1 : 5;
 
 /** Runs `task` for each of `total` numbers, `width` at a time. */
 export async function inParallel(total: number, width: number, task: (index: number) => Promise<void>): Promise<void> {
@@ -73,6 +82,27 @@ export async function inParallel(total: number, width: number, task: (index: num
     }
   };
   await Promise.all(Array.from({ length: width }, lane));
+}
+
+/** Runs `task` again and again, `width` at a time, for `ms`; how many a second came to their end. Each one's ms go into `times`. */
+export async function perSecond(
+  width: number,
+  ms: number,
+  task: () => Promise<void>,
+  times: number[] = [],
+): Promise<number> {
+  const from = performance.now();
+  let done = 0;
+  const lane = async () => {
+    for (let now = from; now - from < ms; done += 1) {
+      await task();
+      const ended = performance.now();
+      times.push(ended - now);
+      now = ended;
+    }
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+  return (done * 1000) / (performance.now() - from);
 }
 
 /** Seconds that `task` takes. */
@@ -88,4 +118,8 @@ function spread(values: readonly number[]): { median: number; min: number; max: 
 
 function show(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+function rounded(_name: string, value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(4)) : value;
 }

@@ -1,8 +1,9 @@
 /**
  * The runner alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and what
- * it holds in memory. `node bench/runner.ts [MAIN]`; MAIN is the runner to measure (default: the source).
+ * it holds in memory. The runner is the one in src/.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,12 +11,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../src/agent/channel.ts';
 import { decodeRecord, type RawRecord, REPORT_KIND } from '../src/core/report.ts';
+import { say, TINY } from './rounds.ts';
 
-const STARTS = 4000;
+const STARTS = TINY ? 40 : 2000;
 const AT_A_TIME = 32;
-const FLOOD_BYTES = 256 * 1024 * 1024;
+const FLOOD_BYTES = TINY ? 1 << 20 : 256 << 20;
 
-const main = process.argv[2] ?? new URL('../src/agent/runner/main.ts', import.meta.url).pathname;
+const main = new URL('../src/agent/runner/main.ts', import.meta.url).pathname;
 const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
 const runner = spawn(process.execPath, [main, '--dir', directory], { stdio: 'inherit' });
 while (!existsSync(join(directory, 'runner.sock'))) await sleep(10);
@@ -39,26 +41,27 @@ try {
   instance = state.runner_instance;
   const welcome = { protocol: 1, version: 'bench', heartbeat_ms: 1000, acks: [], forget: [] };
   send({ type: 'welcome', ...welcome, window_bytes: 8 << 20, execution_window_bytes: 2 << 20 });
-  print({ measure: 'at rest', ...memory() });
-  await starts(500); // warms up
+  process.stdout.write('\nthe runner alone\n');
+  say('runner', 'at rest', memory());
+  await starts(STARTS / 8); // warms up
   const before = cpuMs();
-  const perSecond = Math.round(await starts(STARTS));
+  const perSecond = await starts(STARTS);
   const cpuUs = Math.round(((cpuMs() - before) * 1000) / STARTS);
-  print({ measure: 'starts of /bin/true', at_a_time: AT_A_TIME, per_second: perSecond, runner_cpu_us: cpuUs });
-  print({ measure: 'after them', ...memory() });
+  say('runner', `starts of /bin/true, ${AT_A_TIME} at a time`, { per_second: perSecond, cpu_us_each: cpuUs });
+  say('runner', 'after them', memory());
   const beforeFlood = cpuMs();
-  const mbPerSecond = Math.round(await flood());
-  print({
-    measure: '256 MiB of output',
+  const mbPerSecond = await flood();
+  say('runner', `${FLOOD_BYTES >> 20} MiB of output`, {
     mb_per_second: mbPerSecond,
-    runner_cpu_ms: cpuMs() - beforeFlood,
+    cpu_ms: cpuMs() - beforeFlood,
     ...memory(),
   });
-  await sleep(3000);
-  print({ measure: 'at rest again', ...memory() });
+  await sleep(TINY ? 0 : 3000);
+  say('runner', 'at rest again', memory());
 } finally {
   runner.kill('SIGTERM');
   socket.destroy();
+  if (runner.exitCode === null) await once(runner, 'exit');
   rmSync(directory, { recursive: true, force: true });
 }
 
@@ -145,8 +148,4 @@ function memory(): { rss_mb: number; anonymous_mb: number } {
 function cpuMs(): number {
   const fields = readFileSync(`/proc/${runner.pid}/stat`, 'latin1').split(' ');
   return (Number(fields[13]) + Number(fields[14])) * 10;
-}
-
-function print(result: object): void {
-  process.stdout.write(`${JSON.stringify(result)}\n`);
 }

@@ -1,5 +1,5 @@
 /**
- * What the store alone can do, through its interface: `node bench/store.ts`. CPU time is shown beside wall-clock time, since it is
+ * What the store alone can do, through its interface. CPU time is shown beside wall-clock time, since it is
  * what holds when the machine is shared.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,10 +8,13 @@ import { join } from 'node:path';
 import { type RawRecord, REPORT_KIND } from '../src/core/report.ts';
 import { openSqliteStore } from '../src/store/sqlite/store.ts';
 import type { Store } from '../src/store/store.ts';
+import { inParallel, say, TINY } from './rounds.ts';
 
 const MACHINE = 'dm-bench';
 const RUNNER = 'runner-1';
 const PARALLEL = 32;
+/** Of what is done in earnest. */
+const PART = TINY ? 0.005 : 0.5;
 
 async function prepared(path: string): Promise<Store> {
   const store = openSqliteStore({ path });
@@ -56,7 +59,7 @@ const ENDED = Buffer.from(
   '{"status":"succeeded","exit_code":0,"stdout_bytes":6,"stderr_bytes":0,"stdout_truncated":false,"stderr_truncated":false}',
 );
 
-/** Runs `body` and prints how many `units` a second it made. */
+/** Runs `body` and prints how many `units` a second it made, and would make in a second of the processor to itself. */
 async function measure(name: string, units: number, unit: string, body: () => Promise<void>): Promise<void> {
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
@@ -64,34 +67,25 @@ async function measure(name: string, units: number, unit: string, body: () => Pr
   const seconds = (performance.now() - startedAt) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   const cpuSeconds = (user + system) / 1e6;
-  const rate = (time: number): string => Math.round(units / time).toLocaleString('en');
-  console.log(`${name}: ${rate(seconds)} ${unit}/s (${rate(cpuSeconds)} per CPU second)`);
+  say('store', name, { [`${unit}_a_second`]: units / seconds, a_cpu_second: units / cpuSeconds });
 }
 
-/** `lanes` loops at once, which share the commits, until `count` turns are done. */
-async function inParallel(lanes: number, count: number, turn: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < count) await turn(next++);
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-}
-
+process.stdout.write('\nthe store alone\n');
 const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
 try {
   const store = await prepared(join(directory, 'bench.db'));
-  await measure('create, durable, one at a time', 2000, 'executions', () =>
-    inParallel(1, 2000, (index) => create(store, `single-${index}`, true)),
+  await measure('create, durable, one at a time', 2000 * PART, 'executions', () =>
+    inParallel(2000 * PART, 1, (index) => create(store, `single-${index}`, true)),
   );
-  await measure('create + dispatch, then started + ended in one report', 30_000, 'executions', () =>
-    inParallel(PARALLEL, 30_000, async (index) => {
+  await measure('create, dispatch, one report to the end', 30_000 * PART, 'executions', () =>
+    inParallel(30_000 * PART, PARALLEL, async (index) => {
       const id = `short-${index}`;
       await create(store, id, true);
       await report(store, [record(id, 'started', 1, STARTED), record(id, 'ended', 2, ENDED)]);
     }),
   );
-  await measure('the same with 6 bytes of output, three reports', 20_000, 'executions', () =>
-    inParallel(PARALLEL, 20_000, async (index) => {
+  await measure('the same with output, three reports', 20_000 * PART, 'executions', () =>
+    inParallel(20_000 * PART, PARALLEL, async (index) => {
       const id = `output-${index}`;
       await create(store, id, true);
       await report(store, [record(id, 'started', 1, STARTED)]);
@@ -102,9 +96,9 @@ try {
   const chunk = Buffer.alloc(65_536, 'x');
   const lanes = 16;
   for (let lane = 0; lane < lanes; lane++) await create(store, `big-${lane}`, true);
-  const turns = 512;
+  const turns = TINY ? 16 : 512;
   await measure('output in 64 KiB chunks, 16 executions', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
-    inParallel(lanes, turns, async (index) => {
+    inParallel(turns, lanes, async (index) => {
       const id = `big-${index % lanes}`;
       const first = Math.floor(index / lanes) * 16;
       const records = Array.from({ length: 16 }, (_, offset) => record(id, 'stdout', first + offset + 1, chunk));
@@ -112,7 +106,7 @@ try {
     }),
   );
   await measure('reading it back', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
-    inParallel(1, turns * 4, async (index) => {
+    inParallel(turns * 4, 1, async (index) => {
       const offset = Math.floor(index / lanes) * 4 * chunk.length;
       await store.readStream({
         executionId: `big-${index % lanes}`,
@@ -122,12 +116,12 @@ try {
       });
     }),
   );
-  await measure('get', 50_000, 'reads', () =>
-    inParallel(1, 50_000, async (index) => {
-      await store.getExecution({ machineId: MACHINE, executionId: `short-${index % 30_000}` });
+  await measure('get', 50_000 * PART, 'reads', () =>
+    inParallel(50_000 * PART, 1, async (index) => {
+      await store.getExecution({ machineId: MACHINE, executionId: `short-${index % (30_000 * PART)}` });
     }),
   );
-  console.log(`resident: ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`);
+  say('store', 'afterwards', { resident_mb: process.memoryUsage.rss() / 1e6 });
   await store.close();
 } finally {
   rmSync(directory, { recursive: true });

@@ -1,0 +1,34 @@
+/** (g) Starts a second with a link of 300 MB more, against the usual one: who spawns must not be who holds the output of others. */
+import { fileURLToPath } from 'node:url';
+import { World } from '../test/helpers/harness.ts';
+import { COMMAND } from './floors/spawn.ts';
+import { type Requests, requestsTo } from './requests.ts';
+import { measure, perSecond, print, TINY } from './rounds.ts';
+
+const WIDTH = 32;
+const SLICE_MS = TINY ? 200 : 2000;
+const BALLAST = fileURLToPath(new URL('./floors/ballast.ts', import.meta.url));
+
+const world = await World.start({ machine: 'dm-usual' });
+const api: Requests = requestsTo(world.server.url, world.server.key, WIDTH);
+
+try {
+  // The link alone has it: a runner's environment is its own.
+  await world.join('dm-large', { NODE_OPTIONS: `--import ${BALLAST}` });
+  const figures = await measure([
+    { name: 'link as it is', unit: '/s', run: () => rate('dm-usual') },
+    { name: 'link with 300 MB more', unit: '/s', floor: 'link as it is', run: () => rate('dm-large') },
+  ]);
+  print('link-size', `executions of ${COMMAND}, ${WIDTH} at a time, by the size of the link`, figures);
+} finally {
+  await api.close();
+  await world.dispose();
+}
+
+function rate(machineId: string): Promise<number> {
+  const path = `/v1/machines/${machineId}/executions?wait_ms=55000`;
+  return perSecond(WIDTH, SLICE_MS, async () => {
+    const { json } = await api.post(path, { command: [COMMAND] });
+    if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
+  });
+}
