@@ -161,6 +161,7 @@ export interface AuditEntry {
   outcome: string;
 }
 
+/** A page may hold fewer than were asked for, where they are large, but at least one of those that there are. */
 export interface Page<T> {
   items: T[];
   /** Where the next page starts; absent on the last one. */

@@ -46,7 +46,7 @@ export const pageQuery = (fallback: number, maximum: number) => ({
     minimum: 1,
     maximum,
     default: fallback,
-    description: `Items a page; more than ${maximum} is read as ${maximum}.`,
+    description: `Items a page, or fewer where they are large; more than ${maximum} is read as ${maximum}.`,
     examples: [fallback],
   }),
   cursor: Type.Optional(

@@ -58,7 +58,7 @@ export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
     getApiKey: ({ apiKeyId }) => read(() => apiKeyOf(byId.get(apiKeyId))),
     findApiKey: ({ keyHash }) => read(() => apiKeyOf(byHash.get(keyHash))),
     listApiKeys: ({ limit, after = Number.MAX_SAFE_INTEGER }) =>
-      read(() => toPage(list.all(after, limit + 1), limit, (row) => row.api_key, toApiKey)),
+      read(() => toPage(list.iterate(after, limit + 1), limit, (row) => row.api_key, toApiKey)),
     revokeApiKey: ({ apiKeyId, now }) => write(() => apiKeyOf(revoke.get(now, apiKeyId))),
     touchApiKeys: ({ used }) =>
       write(() => {

@@ -20,16 +20,20 @@ export function auditMethods({ db, write }: Context): Pick<Store, 'appendAudit' 
     `INSERT INTO audit (at, actor, source, action, machine_id, resource, command, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const list = db.prepare<[number, number], Row>('SELECT * FROM audit WHERE audit < ? ORDER BY audit DESC LIMIT ?');
-  const ofMachine = db.prepare<[string, number, number], Row>(
-    'SELECT * FROM audit WHERE machine_id = ? AND audit < ? ORDER BY audit DESC LIMIT ?',
-  );
+  const ofMachine = db
+    .prepare<[string, number, number], number>(
+      'SELECT audit FROM audit WHERE machine_id = ? AND audit < ? ORDER BY audit DESC LIMIT ?',
+    )
+    .pluck();
+  const one = db.prepare<[number], Row>('SELECT * FROM audit WHERE audit = ?');
 
-  /** The newest of each machine, merged: no more than a page is read of any. */
-  function listSome(machineIds: readonly string[], after: number, count: number): Row[] {
-    return [...new Set(machineIds)]
-      .flatMap((machineId) => ofMachine.all(machineId, after, count))
-      .sort((a, b) => b.audit - a.audit)
-      .slice(0, count);
+  /** The newest of each machine, merged: no more than a page is looked at of any, and each is read when it is its turn. */
+  function* listSome(machineIds: readonly string[], after: number, count: number): Generator<Row> {
+    const numbers = [...new Set(machineIds)].flatMap((machineId) => ofMachine.all(machineId, after, count));
+    for (const number of numbers.sort((a, b) => b - a)) {
+      const row = one.get(number);
+      if (row !== undefined) yield row;
+    }
   }
 
   return {
@@ -48,7 +52,7 @@ export function auditMethods({ db, write }: Context): Pick<Store, 'appendAudit' 
       }),
     listAudit: ({ machineIds, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => {
-        const rows = machineIds === undefined ? list.all(after, limit + 1) : listSome(machineIds, after, limit + 1);
+        const rows = machineIds === undefined ? list.iterate(after, limit + 1) : listSome(machineIds, after, limit + 1);
         return toPage(rows, limit, (row) => row.audit, toEntry);
       }),
   };

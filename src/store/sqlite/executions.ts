@@ -79,8 +79,8 @@ export function executionMethods({ db, write, log, executions, idempotency }: Co
       read(() => {
         const rows =
           status === undefined
-            ? list.all(machineId, after, limit + 1)
-            : listByStatus.all(machineId, status, after, limit + 1);
+            ? list.iterate(machineId, after, limit + 1)
+            : listByStatus.iterate(machineId, status, after, limit + 1);
         return toPage(rows, limit, (row) => row.execution, toExecution);
       }),
     requestCancel: (p) => write(() => cancel(p)),

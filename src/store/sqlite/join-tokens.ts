@@ -47,7 +47,7 @@ export function joinTokenMethods({ db, write, idempotency }: Context): Methods {
         return row && toJoinToken(row);
       }),
     listJoinTokens: ({ now, limit, after = Number.MAX_SAFE_INTEGER }) =>
-      read(() => toPage(list.all({ now, after, limit: limit + 1 }), limit, (row) => row.join_token, toJoinToken)),
+      read(() => toPage(list.iterate({ now, after, limit: limit + 1 }), limit, (row) => row.join_token, toJoinToken)),
     revokeJoinToken: ({ joinTokenId, now }) =>
       write(() => {
         const row = revoke.get(now, joinTokenId);

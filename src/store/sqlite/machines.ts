@@ -36,7 +36,7 @@ export function machineMethods({ db, write }: Context): Methods {
     listMachines: ({ machineIds, limit, after = 0 }) =>
       read(() =>
         machineIds === undefined
-          ? toPage(list.all(after, limit + 1), limit, (row) => row.machine, toMachine)
+          ? toPage(list.iterate(after, limit + 1), limit, (row) => row.machine, toMachine)
           : listSome(machineIds, after, limit),
       ),
   };

@@ -88,11 +88,18 @@ export function retentionMethods({ db, write }: Context): Methods {
     return true;
   }
 
+  /** What a step wrote, at once: left to itself the log comes to 16 MiB, and whoever writes next waits for all of it. */
+  const moveLogToFile = () => void db.pragma('wal_checkpoint(PASSIVE)');
+
   const pages = (name: 'page_count' | 'freelist_count' | 'page_size') => db.pragma(name, { simple: true }) as number;
 
   return {
     deleteFinished: ({ before, limit }) => write(() => deleteFinished(before, limit)),
-    clearDeleted: () => write(clear, CLEAR_BYTES),
+    clearDeleted: async () => {
+      const found = await write(clear, CLEAR_BYTES);
+      if (found) moveLogToFile();
+      return found;
+    },
     size: () =>
       read(() => {
         const free = pages('freelist_count');

@@ -56,6 +56,30 @@ export function describePages(open: OpenStore): void {
       expect(page).not.toHaveProperty('next');
     });
 
+    it('ends a page early where its items are large, without losing one, and gives one that is larger than a page', async () => {
+      const { store } = bench();
+      const made = [];
+      for (const megabytes of [1, 9, 1, 1, 1, 1, 1]) {
+        const command = ['true', 'x'.repeat(megabytes * 1_048_576)];
+        made.push((await bench().create({ command })).executionId);
+        const entry = { at: T0, actor: 'admin', source: 's', action: 'a', machineId: MACHINE, outcome: 'o', command };
+        await store.appendAudit({ entry });
+      }
+      const sizes: number[] = [];
+      const listed = await follow(async (page) => {
+        const { items, ...more } = await store.listExecutions({ machineId: MACHINE, ...page });
+        sizes.push(items.length);
+        return { items, ...more };
+      }, 50);
+      expect(ids(listed)).toEqual(made.reverse());
+      expect(sizes).toEqual([4, 2, 1]);
+      for (const machineIds of [undefined, [MACHINE]]) {
+        const of = machineIds === undefined ? {} : { machineIds };
+        expect((await store.listAudit({ ...of, limit: 50 })).items).toHaveLength(4);
+        expect(await follow((page) => store.listAudit({ ...of, ...page }), 50)).toHaveLength(7);
+      }
+    });
+
     it('filters by status, every status', async () => {
       const { store } = bench();
       const running = await bench().dispatched();
