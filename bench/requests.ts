@@ -5,7 +5,7 @@ export interface Requests {
   post: (path: string, body: unknown) => Promise<{ status: number; json: Record<string, unknown> }>;
   get: (path: string) => Promise<{ status: number; json: Record<string, unknown> }>;
   /** Reads a body to its end and counts its bytes. */
-  drain: (path: string) => Promise<number>;
+  drain: (path: string, headers?: Record<string, string>) => Promise<number>;
   /** ms from the request to the first match of `mark` in the body; the stream is left then. */
   firstMatch: (path: string, mark: string, headers: Record<string, string>) => Promise<number>;
   close: () => Promise<void>;
@@ -23,8 +23,8 @@ export function requestsTo(origin: string, key: string, connections: number): Re
   return {
     post: (path, body) => ask('POST', path, JSON.stringify(body)),
     get: (path) => ask('GET', path),
-    drain: async (path) => {
-      const answer = await pool.request({ method: 'GET', path, headers: { authorization } });
+    drain: async (path, headers = {}) => {
+      const answer = await pool.request({ method: 'GET', path, headers: { authorization, ...headers } });
       let bytes = 0;
       for await (const chunk of answer.body as AsyncIterable<Buffer>) bytes += chunk.length;
       return bytes;

@@ -1,0 +1,55 @@
+/** Resident memory of the server while one output of 1 GiB is read, each way there is, by a client that keeps up. */
+import { readFileSync } from 'node:fs';
+import { World } from '../test/helpers/harness.ts';
+import { requestsTo } from './requests.ts';
+import { say, TINY } from './rounds.ts';
+
+const BYTES = TINY ? 4_194_304 : 1_073_741_824;
+/** Paths below the execution. */
+const WAYS = ['output/stdout', 'output?encoding=base64', 'events?encoding=base64'] as const;
+
+const world = await World.start({
+  server: { EXECPLANE_MAX_OUTPUT_BYTES: String(BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const api = requestsTo(world.server.url, world.server.key, 2);
+
+try {
+  const execution = `/v1/machines/${world.agent.machineId}/executions/${await flood()}`;
+  process.stdout.write(`\nresident memory of the server while ${BYTES} bytes are read, MB\n`);
+  for (const way of WAYS) {
+    // What the writing left behind is not what reading takes.
+    await world.server.stop();
+    await world.server.restart();
+    say('reading', way, await read(`${execution}/${way}`, way.startsWith('events') ? 'text/event-stream' : '*/*'));
+  }
+} finally {
+  await api.close();
+  await world.dispose();
+}
+
+/** The id of an execution with that much on stdout, which has ended. */
+async function flood(): Promise<string> {
+  const { execution_id: id } = await world.machine.create({ command: ['head', '-c', String(BYTES), '/dev/urandom'] });
+  const { stdout_bytes: kept } = await world.machine.ended(id);
+  if (kept !== BYTES) throw new Error(`${kept} bytes kept of ${BYTES}`);
+  return id;
+}
+
+async function read(path: string, accept: string): Promise<Record<string, number>> {
+  const rest = residentMegabytes();
+  let worst = rest;
+  const watch = setInterval(() => {
+    worst = Math.max(worst, residentMegabytes());
+  }, 50);
+  const from = performance.now();
+  const bytes = await api.drain(path, { accept });
+  clearInterval(watch);
+  if (bytes < BYTES) throw new Error(`${path}: ${bytes} bytes of ${BYTES}`);
+  return { at_rest_mb: rest, worst_mb: worst, mb_per_s: bytes / 1000 / (performance.now() - from) };
+}
+
+function residentMegabytes(): number {
+  const status = readFileSync(`/proc/${world.server.process.pid}/status`, 'utf8');
+  return Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000);
+}
