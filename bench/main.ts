@@ -11,8 +11,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 /** What benches share. */
 const SHARED = ['main', 'requests', 'rounds'];
 /** The figures of bench/README.md, (a) to (h); others follow. */
-const FIRST = ['executions', 'creates', 'output', 'first-byte', 'agents', 'growth', 'memory',
-  'reading', 'link-size', 'peers'];
+const FIRST = ['executions', 'creates', 'output', 'first-byte', 'agents', 'growth', 'memory', 'link-size', 'peers'];
 const BENCHES = [...new Set([...FIRST, ...files()])];
 
 const { positionals, values } = parseArgs({
