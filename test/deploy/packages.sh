@@ -1,6 +1,6 @@
 #!/bin/bash
 # Two machines with nothing but Debian 12 become a server and an agent by docs/install.md, word for word; then the agent is
-# upgraded, restarted and stopped under running commands, and all is removed again. Leaves nothing behind on this machine.
+# upgraded, restarted, hung and stopped under running commands, and all is removed again. Leaves nothing behind on this machine.
 # Needs root, debootstrap, systemd-container and openssl, and packages/ (npm run package).
 #
 #   bash test/deploy/packages.sh [ROOT]     ROOT: a file system to keep for the next run
@@ -91,6 +91,65 @@ until_status "$counting" succeeded
 check 'restart, upgrade and kill -9 of the agent and a restart of the server lose no line' \
   "$(cli executions output dm-web-1 "$counting")" "$(seq 200)"
 
+# packages_of VERSION [DIRECTORY_TO_BREAK]: the packages as if they were of another version, in a folder on the machine.
+packages_of() {
+  on "$machine" sh -euc '
+    mkdir "/root/$1"
+    for name in execplane execplane-agent; do
+      dpkg-deb --raw-extract /root/packages/${name}_*.deb "/root/$1/tree"
+      sed -i "s/^Version: .*/Version: $1-1/; s/execplane (= [^)]*)/execplane (= $1-1)/" "/root/$1/tree/DEBIAN/control"
+      if [ "$name" = execplane ]; then
+        sed -i "s/\"version\": \".*\"/\"version\": \"$1\"/" "/root/$1/tree/usr/lib/execplane/package.json"
+        [ -z "$2" ] || rm -r "/root/$1/tree/usr/lib/execplane/$2"
+      fi
+      dpkg-deb --build -Znone "/root/$1/tree" "/root/$1/${name}_$1-1_$(dpkg --print-architecture).deb" >/dev/null
+      rm -r "/root/$1/tree"
+    done' sh "$1" "${2:-}"
+}
+upgrade_to() { on "$machine" execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to "/root/$1" --within 60s; }
+installed() { on "$machine" sh -c 'execplane --version; dpkg-query --show --showformat "\${Version} \${Status}\n" execplane execplane-agent'; }
+packages_of 9.0.0
+# It tells its version, and has nothing to run an agent with.
+packages_of 9.1.0 dist/agent/link
+
+enough=/var/lib/execplane-agent/enough
+count_on="i=0; while [ ! -e $enough ]; do i=\$((i+1)); echo \$i; sleep 0.05; done; echo \$i >&2"
+# counted NAME ID: lets such a count end; every number has to be there.
+counted() {
+  on "$machine" touch "$enough"
+  until_status "$2" succeeded
+  on "$machine" rm "$enough"
+  check "$1" "$(cli executions output dm-web-1 "$2" --json | field .stdout)" "$(seq "$(cli executions output dm-web-1 "$2" --json | field .stderr)")"
+}
+
+counting=$(start sh -c "$count_on")
+until_status "$counting" running
+upgrade_to 9.0.0
+check 'agent upgrade: the other version is installed' "$(installed)" $'9.0.0\n9.0.0-1 install ok installed\n9.0.0-1 install ok installed'
+said=$(upgrade_to 9.1.0 2>&1) && { printf 'FAIL an agent that cannot work was kept\n'; exit 1; }
+printf '%s\n' "$said"
+check 'one that does not come up: the one before is installed again' "$(installed)" $'9.0.0\n9.0.0-1 install ok installed\n9.0.0-1 install ok installed'
+counted 'neither loses a line of the command that runs' "$counting"
+
+upgrade_to packages
+check 'an older version takes its place as well' "$(on "$machine" execplane --version)" "$(field .version <package.json)"
+
+main_pid() { on "$machine" systemctl show --property MainPID --value execplane-agent; }
+is_another() { [ "$(main_pid)" != "$1" ] && [ "$(main_pid)" != 0 ]; }
+on "$machine" sh -c 'mkdir -p /run/systemd/system/execplane-agent.service.d && printf "[Service]\nWatchdogSec=6s\n" >/run/systemd/system/execplane-agent.service.d/watchdog.conf
+  systemctl daemon-reload && systemctl restart execplane-agent'
+counting=$(start sh -c "$count_on")
+until_status "$counting" running
+link=$(main_pid)
+alive_at() { on "$machine" systemctl show --property WatchdogTimestampMonotonic --value execplane-agent; }
+told() { [ "$(alive_at)" != "$1" ]; }
+for _ in 1 2 3 4 5; do within 30 told "$(alive_at)"; done
+check 'the agent tells systemd that it lives' "$(main_pid)" "$link"
+on "$machine" kill -STOP "$link"
+within 60 is_another "$link"
+counted 'a link that hangs is replaced, and no line is lost' "$counting"
+on "$machine" sh -c 'rm -r /run/systemd/system/execplane-agent.service.d && systemctl daemon-reload && systemctl restart execplane-agent'
+
 sleeping=$(start sleep 600)
 until_status "$sleeping" running
 on "$machine" systemctl stop execplane-agent
@@ -107,11 +166,21 @@ check 'as root: it runs as root, in its home' "$(cli exec dm-web-1 -- sh -c 'id 
 follow 'the machine, as its own user again' "$machine"
 check 'and as its own user again' "$(cli exec dm-web-1 -- id -un)" execplane-agent
 
+on "$server" execplane doctor server --data-dir /var/lib/execplane --host 0.0.0.0 \
+  --tls-cert /etc/execplane/tls/cert.pem --tls-key /etc/execplane/tls/key.pem
+on "$machine" execplane doctor agent --agent-dir /var/lib/execplane-agent/state \
+  --url https://execplane.example.com:7411 --ca-file /etc/ssl/test-ca.pem
+printf 'ok   doctor finds both well\n'
+
 before=$(on "$machine" sh -c 'execplane --version')
 printf 'ok   version %s\n' "$before"
 on "$machine" sh -c 'man -P cat execplane >/dev/null && test -s /usr/share/bash-completion/completions/execplane'
 printf 'ok   man page and completion\n'
 
+follow 'the machine, to remove it' "$machine"
+line=$(cli machines create dm-web-2 --json | field .join_command)
+on "$machine" sh -c "cd /root/packages && $line --ca-file /etc/ssl/test-ca.pem"
+check 'the line that machines create prints makes another machine join' "$(cli exec dm-web-2 -- id -un)" execplane-agent
 follow 'the machine, to remove it' "$machine"
 follow 'the server, to remove it' "$server"
 for place in "$server" "$machine"; do
