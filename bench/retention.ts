@@ -1,0 +1,139 @@
+/**
+ * (h) What a create waits for while retention deletes a large database: the store, and housekeeping as the server runs it, in one
+ * process, so that a step holds up creates as it does there. `node bench/retention.ts`
+ */
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { REPORT_KIND } from '../src/core/report.ts';
+import { startHousekeeping } from '../src/server/housekeeping.ts';
+import { openSqliteStore } from '../src/store/sqlite/store.ts';
+import { inParallel, percentile, say, TINY } from './rounds.ts';
+
+const MACHINE = 'dm-bench';
+const RUNNER = 'runner-1';
+/** Finished executions with a line of output each, and some with a lot. */
+const SMALL = TINY ? 200 : 20_000;
+const LARGE = TINY ? 2 : 50;
+const CHUNK = Buffer.alloc(65_536, 'x');
+const CHUNKS = TINY ? 4 : 128;
+const DAY_MS = 86_400_000;
+const BETWEEN_CREATES_MS = 2;
+const BASELINE_CREATES = TINY ? 20 : 2000;
+const ENDED = Buffer.from('{"status":"succeeded","exit_code":0,"stdout_bytes":6,"stderr_bytes":0}');
+
+const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
+const path = join(directory, 'bench.db');
+const store = openSqliteStore({ path });
+let created = 0;
+/** All in ms. */
+const alone: number[] = [];
+const during: number[] = [];
+const steps: number[] = [];
+try {
+  const facts = { vcpu: 2, memory_mib: 4096, storage_gib: 10 };
+  await store.createMachine({ machineId: MACHINE, now: Date.now() });
+  await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now: Date.now() });
+  await fill();
+  const megabytes = Math.round(statSync(path).size / 1e6);
+  for (let count = 0; count < BASELINE_CREATES; count += 1) alone.push(await timedCreate());
+  const from = performance.now();
+  await createsDuringRetention();
+  tell('create, alone', alone);
+  tell('create, while retention deletes', during);
+  tell('CPU time of a step of retention', steps);
+  const left = Math.round(statSync(path).size / 1e6);
+  const seconds = (performance.now() - from) / 1000;
+  say('retention', `${SMALL + LARGE} finished executions`, { mb: megabytes, mb_afterwards: left, s: seconds });
+} finally {
+  await store.close();
+  rmSync(directory, { recursive: true });
+}
+
+async function fill(): Promise<void> {
+  await inParallel(SMALL, 32, async (index) => {
+    const id = `small-${index}`;
+    await create(id, RUNNER);
+    await report(id, [['stdout', Buffer.from('hello\n')]]);
+  });
+  const { usedBytes } = await store.size();
+  say('retention', 'database, for an execution with a line', { bytes: usedBytes / SMALL });
+  await inParallel(LARGE, 4, async (index) => {
+    const id = `large-${index}`;
+    await create(id, RUNNER);
+    await report(
+      id,
+      Array.from({ length: CHUNKS }, () => ['stdout', CHUNK] as const),
+    );
+  });
+}
+
+async function report(executionId: string, output: readonly (readonly ['stdout', Buffer])[]): Promise<void> {
+  const payloads = [['started', Buffer.from('{"pid":1}')], ...output, ['ended', ENDED]] as const;
+  const records = payloads.map(([kind, payload], index) => ({
+    kind: REPORT_KIND[kind],
+    executionId,
+    number: index + 1,
+    at: Date.now(),
+    payload,
+  }));
+  await store.appendReports({ machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() });
+}
+
+async function create(executionId: string, dispatchTo?: string): Promise<void> {
+  const now = Date.now();
+  const execution = {
+    executionId,
+    machineId: MACHINE,
+    command: ['/bin/echo', 'hello'],
+    envKeys: [],
+    stdinMode: 'none',
+    expiresAt: now + 3_600_000,
+    createdBy: 'admin',
+  } as const;
+  const dispatch = dispatchTo === undefined ? {} : { dispatchTo };
+  await store.createExecution({ execution, now, queueLimit: 10_000_000, ...dispatch });
+}
+
+/** One durable create, after a moment without any; ms from asking for it to its commit. */
+async function timedCreate(): Promise<number> {
+  await sleep(BETWEEN_CREATES_MS);
+  const from = performance.now();
+  created += 1;
+  await create(`new-${created}`);
+  return performance.now() - from;
+}
+
+/** Everything that is finished is past its age; creates go on until all of it is gone and the room given back. */
+async function createsDuringRetention(): Promise<void> {
+  const done = new AbortController();
+  const housekeeping = startHousekeeping({
+    store: {
+      ...store,
+      deleteFinished: (asked) => timedStep(() => store.deleteFinished(asked)),
+      clearDeleted: () => timedStep(() => store.clearDeleted()),
+      shrink: () => timedStep(() => store.shrink()),
+    },
+    logger: { info: () => done.abort(), warn: (...said: unknown[]) => process.stderr.write(`${said.join(' ')}\n`) },
+    now: () => Date.now() + 31 * DAY_MS,
+    retentionDays: 30,
+    maxDatabaseBytes: 0,
+  });
+  while (!done.signal.aborted) during.push(await timedCreate());
+  await housekeeping.stop();
+}
+
+/** CPU time says what a step costs by itself, also where others use the machine. A create that falls into it counts with it. */
+async function timedStep<T>(step: () => Promise<T>): Promise<T> {
+  const from = process.cpuUsage();
+  const result = await step();
+  const { user, system } = process.cpuUsage(from);
+  steps.push((user + system) / 1000);
+  return result;
+}
+
+function tell(what: string, times: readonly number[]): void {
+  const [p50, p99] = [percentile(times, 0.5), percentile(times, 0.99)];
+  say('retention', what, { p50_ms: p50, p99_ms: p99, worst_ms: Math.max(...times), count: times.length });
+}
