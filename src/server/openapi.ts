@@ -223,7 +223,8 @@ function errorResponses(route: RouteOptions, takesBody: boolean): Operation['res
   add(params !== undefined, 404);
   add(querystring !== undefined || takesBody || route.method === 'DELETE', 422);
   add(route.method !== 'GET' || route.url.endsWith('/output'), 409);
-  add(takesBody, 400, 413, 415);
+  // A body is judged also where none is asked for.
+  add(route.method !== 'GET', 400, 413, 415);
   const responses = [...statuses].map((status) => {
     const [description, name] = REFUSALS[status];
     const type = name === 'Problem' ? 'application/problem+json' : 'application/json';

@@ -6,6 +6,7 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
+import { checkConformance } from '../helpers/conformance.ts';
 import { type RunningTestServer, runningServer } from '../helpers/running-server.ts';
 import { ScriptedAgent } from '../helpers/scripted-agent.ts';
 import { Bystander } from './bystander.ts';
@@ -45,6 +46,17 @@ function expectLawful({ status, headers, body }: Reply, method: string): void {
     expect(error).toMatchObject({ type: 'about:blank', title: expect.any(String), status, detail: expect.any(String) });
   }
   expect(body).not.toMatch(/\n\s+at |\/src\/|node_modules/);
+}
+
+/** Nor is it anything else than what the OpenAPI document says. */
+function expectDocumented(
+  { status, headers, body }: Reply,
+  { method, path }: FuzzRequest,
+  { client }: RunningTestServer,
+) {
+  const header = (name: string) => headers[name]?.toString();
+  const answer = { method, path, status, header, ...(body === '' ? {} : { body: Buffer.from(body) }) };
+  return checkConformance(answer, async () => (await client.request('GET', '/openapi.json')).json);
 }
 
 /** The answer; of what streams, only its head. */
@@ -122,7 +134,13 @@ test('requests that are nearly right', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(requests(of), { minLength: AT_ONCE, maxLength: AT_ONCE }), async (batch) => {
         bystander.print();
-        await Promise.all(batch.map(async (one) => expectLawful(await send(server.url, connections, one), one.method)));
+        await Promise.all(
+          batch.map(async (one) => {
+            const reply = await send(server.url, connections, one);
+            expectLawful(reply, one.method);
+            await expectDocumented(reply, one, server);
+          }),
+        );
       }),
       { numRuns: STRUCTURED / AT_ONCE, seed: SEED, endOnFailure: true },
     );
