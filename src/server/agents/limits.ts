@@ -10,11 +10,11 @@ export const AGENT_LIMITS = {
   windowBytes: 8 * 1024 * 1024,
   executionWindowBytes: 4 * 1024 * 1024,
   /** Bytes of records that wait for the store before the socket is no longer read: per agent, and of all agents. */
-  unwrittenBytes: 2 * 1024 * 1024,
+  unwrittenBytes: 4 * 1024 * 1024,
   unwrittenBytesOfAll: 64 * 1024 * 1024,
   /** One appendReports takes at most this. */
   batchRecords: 1000,
-  batchBytes: 1024 * 1024,
+  batchBytes: 2 * 1024 * 1024,
   /** Unsent bytes above which no further start is sent, and below which sending goes on. */
   unsentHigh: 4 * 1024 * 1024,
   unsentLow: 1024 * 1024,

@@ -69,7 +69,7 @@ test('paths, version and limits', () => {
     messageBytes: 16 * mib,
     recordsBytes: mib,
     framesPerSecond: 1000,
-    unwrittenBytes: 2 * mib,
+    unwrittenBytes: 4 * mib,
     unwrittenBytesOfAll: 64 * mib,
     unsentHigh: 4 * mib,
     stdinInFlight: mib / 4,
