@@ -88,16 +88,13 @@ export function retentionMethods({ db, write }: Context): Methods {
     return true;
   }
 
-  /** What a step wrote, at once: left to itself the log comes to 16 MiB, and whoever writes next waits for all of it. */
-  const moveLogToFile = () => void db.pragma('wal_checkpoint(PASSIVE)');
-
   const pages = (name: 'page_count' | 'freelist_count' | 'page_size') => db.pragma(name, { simple: true }) as number;
 
   return {
     deleteFinished: ({ before, limit }) => write(() => deleteFinished(before, limit)),
     clearDeleted: async () => {
       const found = await write(clear, CLEAR_BYTES);
-      if (found) moveLogToFile();
+      if (found) moveLogToFile(db);
       return found;
     },
     size: () =>
@@ -113,4 +110,9 @@ export function retentionMethods({ db, write }: Context): Methods {
         return true;
       }, SHRINK_PAGES * pages('page_size')),
   };
+}
+
+/** What a step wrote, at once: left to itself the log comes to 16 MiB, and whoever writes next waits for all of it. */
+function moveLogToFile(db: Context['db']): void {
+  db.pragma('wal_checkpoint(PASSIVE)');
 }
