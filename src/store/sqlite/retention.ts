@@ -88,8 +88,6 @@ export function retentionMethods({ db, write }: Context): Methods {
     return true;
   }
 
-  const pages = (name: 'page_count' | 'freelist_count' | 'page_size') => db.pragma(name, { simple: true }) as number;
-
   return {
     deleteFinished: ({ before, limit }) => write(() => deleteFinished(before, limit)),
     clearDeleted: async () => {
@@ -97,22 +95,28 @@ export function retentionMethods({ db, write }: Context): Methods {
       if (found) moveLogToFile(db);
       return found;
     },
-    size: () =>
-      read(() => {
-        const free = pages('freelist_count');
-        return { usedBytes: (pages('page_count') - free) * pages('page_size'), freeBytes: free * pages('page_size') };
-      }),
+    size: () => read(() => sizeOf(db)),
     shrink: () =>
       write(() => {
-        if (pages('freelist_count') === 0) return false;
+        if (pages(db, 'freelist_count') === 0) return false;
         // One page a step of the statement: exec runs it to its end.
         db.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES})`);
         return true;
-      }, SHRINK_PAGES * pages('page_size')),
+      }, SHRINK_PAGES * pages(db, 'page_size')),
   };
 }
 
 /** What a step wrote, at once: left to itself the log comes to 16 MiB, and whoever writes next waits for all of it. */
 function moveLogToFile(db: Context['db']): void {
   db.pragma('wal_checkpoint(PASSIVE)');
+}
+
+function sizeOf(db: Context['db']): { usedBytes: number; freeBytes: number } {
+  const free = pages(db, 'freelist_count');
+  const pageBytes = pages(db, 'page_size');
+  return { usedBytes: (pages(db, 'page_count') - free) * pageBytes, freeBytes: free * pageBytes };
+}
+
+function pages(db: Context['db'], name: 'page_count' | 'freelist_count' | 'page_size'): number {
+  return db.pragma(name, { simple: true }) as number;
 }
