@@ -32,10 +32,13 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
 CMD ["execplane", "server"]
 
 FROM program AS agent
+COPY deploy/docker/agent-healthcheck.js /usr/lib/execplane/docker/
 ENV EXECPLANE_AGENT_DIR=/var/lib/execplane-agent
 USER execplane
 WORKDIR /home/execplane
 VOLUME /var/lib/execplane-agent
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "/usr/lib/execplane/docker/agent-healthcheck.js", "/var/lib/execplane-agent"]
 # SIGTERM would detach the agent and leave its commands to a successor; in a container there is none: end them.
 STOPSIGNAL SIGINT
 CMD ["execplane", "agent"]

@@ -52,6 +52,9 @@ execution=$(run dm-example '{"command": ["sh", "-c", "id -un; pwd; touch /x"]}')
 echo "$execution"
 check 'an execution runs in the example agent, which cannot write to its root' "$(field .error_code <<<"$execution")" nonzero_exit
 check 'it runs as an ordinary user in its home' "$(output dm-example "$(field .execution_id <<<"$execution")")" $'execplane\n/home/execplane'
+healthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]; }
+for _ in $(seq 120); do healthy xpdeploy_agent_1 && break; sleep 0.5; done
+check 'the agent is healthy' "$(docker inspect --format '{{.State.Health.Status}}' xpdeploy_agent_1)" healthy
 check 'the server is healthy' "$(docker inspect --format '{{.State.Health.Status}}' xpdeploy_server_1)" healthy
 token=$(compose exec -T agent cat /run/execplane-join/token)
 inspected=$(docker inspect xpdeploy_server_1 xpdeploy_join_1 xpdeploy_agent_1; docker history --no-trunc execplane-server)

@@ -1,0 +1,5 @@
+/** Healthcheck of an agent's container: exit code 0 while its link is connected, as it writes down in the directory given. */
+import { readFileSync } from 'node:fs';
+
+const { linked } = JSON.parse(readFileSync(`${process.argv[2]}/link.pid`, 'utf8'));
+process.exit(linked ? 0 : 1);
