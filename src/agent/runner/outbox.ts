@@ -3,7 +3,7 @@ import type { ExecutionLog } from './journal/execution-log.ts';
 /** What one execution may send before the next one has its turn. */
 const TURN_BYTES = 64 * 1024;
 /** The largest message of records: small enough that runner, link and server work on one each at the same time. */
-const MESSAGE_BYTES = 128 * 1024;
+const MESSAGE_BYTES = 96 * 1024;
 
 export interface OutboxOptions {
   /** The bytes of a report that is on disk. */
