@@ -113,6 +113,19 @@ describe('exit codes', () => {
     expect((await sleeper.exited).code).toBe(code);
     expect(isAlive(pid)).toBe(false);
   });
+
+  test('a second Ctrl-C leaves at once, and the command is cancelled all the same', async () => {
+    const stubborn = exec('--', 'sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 0.1; done');
+    await stubborn.printed(/^\d+\n/);
+    const pid = Number(stubborn.stdout);
+    // Those that come close behind each other are one.
+    const again = setInterval(() => stubborn.child.kill('SIGINT'), 100);
+    const { code } = await stubborn.exited;
+    clearInterval(again);
+    expect(code).toBe(130);
+    expect(isAlive(pid)).toBe(true);
+    await until('the command is gone', () => !isAlive(pid));
+  });
 });
 
 describe('the server goes away and comes back', () => {

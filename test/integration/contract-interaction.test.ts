@@ -167,38 +167,60 @@ function signatureOf(headers: IncomingHttpHeaders, body: string): string {
   return `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
 }
 
+/** Takes callbacks: refuses the first one, and settles `arrived` with the second. */
+class Receiver implements AsyncDisposable {
+  readonly received: { headers: IncomingHttpHeaders; body: string }[] = [];
+  readonly refused = Promise.withResolvers<void>();
+  readonly arrived = Promise.withResolvers<void>();
+  readonly #server = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    this.received.push({ headers: request.headers, body });
+    const isFirst = this.received.length === 1;
+    response.writeHead(isFirst ? 500 : 204).end((isFirst ? this.refused : this.arrived).resolve);
+  });
+
+  static async start(): Promise<Receiver> {
+    const receiver = new Receiver();
+    await new Promise<void>((resolve) => receiver.#server.listen(0, '127.0.0.1', resolve));
+    return receiver;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook?x=1`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
 describe('callback_url', () => {
   test('the terminal Execution is POSTed there, signed, and retried', async () => {
-    const received: { headers: IncomingHttpHeaders; body: string }[] = [];
-    const arrived = Promise.withResolvers<void>();
-    const receiver = createServer((request, response) => {
-      let body = '';
-      request.on('data', (chunk) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        received.push({ headers: request.headers, body });
-        response.statusCode = received.length === 1 ? 500 : 204;
-        response.end(() => received.length === 2 && arrived.resolve());
-      });
-    });
-    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
-    try {
-      const { port } = receiver.address() as AddressInfo;
-      const execution = await world.machine.run({
-        command: ['/bin/sh', '-c', 'exit 6'],
-        callback_url: `http://127.0.0.1:${port}/hook?x=1`,
-      });
-      await arrived.promise;
-      const [first, second] = received;
-      expect(first?.headers['webhook-id']).toBe(second?.headers['webhook-id']);
-      for (const { headers, body } of received) expect(headers['webhook-signature']).toBe(signatureOf(headers, body));
-      expect(Number(first?.headers['webhook-timestamp'])).toBeGreaterThan(1_700_000_000);
-      expect(JSON.parse(second?.body ?? '')).toEqual(expect.objectContaining({ ...execution }));
-    } finally {
-      receiver.closeAllConnections();
-      await new Promise((resolve) => receiver.close(resolve));
+    await using receiver = await Receiver.start();
+    const execution = await world.machine.run({ command: ['/bin/sh', '-c', 'exit 6'], callback_url: receiver.url });
+    await receiver.arrived.promise;
+    const [first, second] = receiver.received;
+    expect(first?.headers['webhook-id']).toBe(second?.headers['webhook-id']);
+    for (const { headers, body } of receiver.received) {
+      expect(headers['webhook-signature']).toBe(signatureOf(headers, body));
     }
+    expect(Number(first?.headers['webhook-timestamp'])).toBeGreaterThan(1_700_000_000);
+    expect(JSON.parse(second?.body ?? '')).toEqual(expect.objectContaining({ ...execution }));
+  });
+
+  test('what was not taken before a restart of the server is POSTed after it', async () => {
+    await using receiver = await Receiver.start();
+    const execution = await world.machine.run({ command: ['/bin/true'], callback_url: receiver.url });
+    await receiver.refused.promise;
+    await world.server.stop();
+    expect(receiver.received).toHaveLength(1);
+    await world.server.restart();
+    await receiver.arrived.promise;
+    const [first, second] = receiver.received;
+    expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
+    expect(JSON.parse(second?.body ?? '')).toMatchObject({ execution_id: execution.execution_id });
+    await world.connected();
   });
 
   test.each(['ftp://x/', 'not a url', 'javascript:alert(1)', '/path'])(
