@@ -21,7 +21,11 @@ What is secret is better not a flag, which every user of the host can see in the
 `;
 
 const SECTIONS: readonly (readonly [title: string, text: string, settings: readonly Setting[]])[] = [
-  ['Server', 'For `execplane server`, and for `execplane up`.', SERVER_SETTINGS],
+  [
+    'Server',
+    'For `execplane server`, and for `execplane up`. Traces have the variables of OpenTelemetry: [operate.md](operate.md#traces).',
+    SERVER_SETTINGS,
+  ],
   ['Agent', 'For `execplane agent`, and for `execplane up`.', AGENT_SETTINGS],
   [
     'Command line',

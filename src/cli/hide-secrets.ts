@@ -2,10 +2,15 @@ import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 
 /** Settings whose value is a secret. */
 const SECRET_FLAG = /^--(api-key|join-token)(=|$)/;
-const SECRET_VARIABLE = /^EXECPLANE_(API_KEY|JOIN_TOKEN)$/;
+const SECRET_VARIABLE = /^(EXECPLANE_(API_KEY|JOIN_TOKEN)|OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS)$/;
 /** Fields of /proc/PID/stat after the command's name: where its first environment lies (proc_pid_stat(5), 50 and 51). */
 const ENV_START = 47;
 const ENV_END = 48;
+
+/** The environment without them. */
+export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !SECRET_VARIABLE.test(name)));
+}
 
 /**
  * Secrets that were given as arguments or variables can be read in the process list and in /proc/PID/environ, also by commands

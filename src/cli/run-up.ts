@@ -5,6 +5,7 @@ import { ApiFailure } from './api-failure.ts';
 import { banner } from './banner.ts';
 import { CliError } from './cli-error.ts';
 import { environment, readClientConfig } from './config.ts';
+import { withoutSecrets } from './hide-secrets.ts';
 import { Api } from './http.ts';
 import { listenFailure } from './listen-failure.ts';
 import { SupervisedProcess } from './supervised-process.ts';
@@ -71,8 +72,7 @@ function startAgent(env: NodeJS.ProcessEnv, token: string | undefined, connected
 }
 
 function agentEnvironment(flags: Flags, url: string): NodeJS.ProcessEnv {
-  const { EXECPLANE_API_KEY: _key, EXECPLANE_JOIN_TOKEN: _token, ...rest } = environment();
-  const env: NodeJS.ProcessEnv = rest;
+  const env = withoutSecrets(environment());
   for (const { property, variable } of AGENT_SETTINGS) {
     const value = flags[property];
     if (value !== undefined) env[variable] = value;

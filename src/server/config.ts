@@ -78,7 +78,8 @@ const ServerConfigSchema = Type.Object({
   }),
   logRequests: Type.Enum(['none', 'writes', 'all'], {
     default: 'writes',
-    description: 'Requests that get a line at info, with their duration: those that change something, or all.',
+    description:
+      'Requests that get a line at info, with their duration: none, those that may change something, or all.',
   }),
 });
 export type ServerConfig = Static<typeof ServerConfigSchema>;

@@ -97,7 +97,7 @@ test('a data directory that was thrown away: the agent joins the new server as a
 
 test('with EXECPLANE_API_KEY the key is in no file, no line and no environment', async () => {
   const key = 'xpk_of-the-operator';
-  const started = await up({ EXECPLANE_API_KEY: key });
+  const started = await up({ EXECPLANE_API_KEY: key, OTEL_EXPORTER_OTLP_HEADERS: `authorization=${key}` });
   expect(started.curl).toContain('$EXECPLANE_API_KEY');
   expect(existsSync(join(dir, 'data/admin.key'))).toBe(false);
   const curl = spawnSync('sh', ['-c', started.curl], { encoding: 'utf8', env: baseEnv({ EXECPLANE_API_KEY: key }) });
