@@ -1,5 +1,5 @@
 /**
- * (h) What a create waits for while retention deletes a large database: the store, and housekeeping as the server runs it, in one
+ * What a create waits for while retention deletes a large database: the store, and housekeeping as the server runs it, in one
  * process, so that a step holds up creates as it does there. `node bench/retention.ts`
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
