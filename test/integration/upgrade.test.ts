@@ -142,7 +142,10 @@ const broken = {
   'hangs before it is anything': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.on('SIGTERM', () => {}), setInterval(() => {}, 1000);`,
 };
 
-describe('to one that does not come up', () => {
+/** It waits for a supervisor, for a link that hangs to leave, and for the one before. */
+const WAY_BACK_MS = 300_000;
+
+describe('to one that does not come up', { timeout: WAY_BACK_MS }, () => {
   test.each(Object.entries(broken))(
     'it %s: the one before is back, and the command has lost no byte',
     async (_, main) => {

@@ -44,12 +44,16 @@ function environmentOf(pid: number): Record<string, string> {
 /** Ends every link that runs the program under `root`; whoever hangs is killed. */
 export async function endLinksOf(root: string): Promise<void> {
   const main = join(root, MAIN);
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    const [, script, command, next] = fieldsOf(Number(name), 'cmdline');
-    if (script === undefined || resolve(script) !== main || command !== 'agent') continue;
-    if (next === undefined || next.startsWith('-')) await endProcess(Number(name), 'SIGTERM', DETACH_TIMEOUT_MS);
-  }
+  const links = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && pid !== process.pid && isLinkOf(main, fieldsOf(pid, 'cmdline')));
+  await Promise.all(links.map((pid) => endProcess(pid, 'SIGTERM', DETACH_TIMEOUT_MS)));
+}
+
+/** `node MAIN agent`, and whatever options: not `agent stop`, not the runner. */
+function isLinkOf(main: string, [, script, command, next]: readonly string[]): boolean {
+  if (script === undefined || resolve(script) !== main || command !== 'agent') return false;
+  return next === undefined || next.startsWith('-');
 }
 
 /** Waits for whoever keeps the agent running to start the program again; where nobody does, starts it as it was. */
