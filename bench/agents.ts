@@ -16,6 +16,7 @@ const LINKS = fileURLToPath(new URL('./floors/simulated-links.ts', import.meta.u
 
 const world = await World.start({ machine: null, server: { EXECPLANE_LOG_LEVEL: 'error' } });
 let links: ChildProcess | undefined;
+process.once('exit', () => links?.kill('SIGKILL'));
 let connected = 0;
 let noticed: () => void = () => undefined;
 

@@ -1,4 +1,6 @@
-/** (d) Time to first byte over server-sent events: from the command's write to the reader, the machine otherwise busy. */
+/** (d) Time to first byte over server-sent events: from the command's write to the reader, the machine otherwise busy; and through a bare pipe. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
 import { percentile, say, TINY } from './rounds.ts';
@@ -9,20 +11,28 @@ const BUSY = TINY ? 1 : 8;
 const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
 const api = requestsTo(world.server.url, world.server.key, BUSY + 4);
 const executions = `/v1/machines/${world.agent.machineId}/executions`;
+/** Prints the time at which it writes: a reader on the same clock takes the difference. */
+const COMMAND = ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'];
 const delays: number[] = [];
+const bareDelays: number[] = [];
 let over = false;
 
 try {
   const load = Promise.all(Array.from({ length: BUSY }, busy));
-  for (let sample = 0; sample < SAMPLES; sample += 1) delays.push(await firstByte());
+  for (let sample = 0; sample < SAMPLES; sample += 1) {
+    bareDelays.push(await bareFirstByte());
+    delays.push(await firstByte());
+  }
   over = true;
   await load;
   process.stdout.write('\nfirst byte over server-sent events: from the write of the command to the reader\n');
-  say('first-byte', `${BUSY} other commands at a time`, {
-    p50_ms: percentile(delays, 0.5),
-    p99_ms: percentile(delays, 0.99),
-    samples: SAMPLES,
-  });
+  const others = `${BUSY} others at a time`;
+  for (const [name, own] of [
+    [`bare pipe, ${others}`, bareDelays],
+    [`execution, ${others}`, delays],
+  ] as const) {
+    say('first-byte', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99), samples: SAMPLES });
+  }
 } finally {
   over = true;
   await api.close();
@@ -33,13 +43,25 @@ async function busy(): Promise<void> {
   while (!over) await api.post(`${executions}?wait_ms=10000`, { command: ['/bin/true'] });
 }
 
-/** The command prints the time at which it writes; a reader on the same clock takes the difference. */
 async function firstByte(): Promise<number> {
-  const { json } = await api.post(executions, { command: ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'] });
+  const { json } = await api.post(executions, { command: COMMAND });
   await api.firstMatch(`${executions}/${json['execution_id']}/events`, 'at=', { accept: 'text/event-stream' });
   const arrived = performance.timeOrigin + performance.now();
-  const output = await api.get(`${executions}/${json['execution_id']}?wait_ms=10000`);
-  if (output.json['status'] !== 'succeeded') throw new Error(JSON.stringify(output.json));
-  const { json: result } = await api.get(`${executions}/${json['execution_id']}/output`);
-  return arrived - Number(String(result['stdout']).trim().slice(3)) * 1000;
+  const ended = await api.get(`${executions}/${json['execution_id']}?wait_ms=10000`);
+  if (ended.json['status'] !== 'succeeded') throw new Error(JSON.stringify(ended.json));
+  const { json: output } = await api.get(`${executions}/${json['execution_id']}/output`);
+  return arrived - writtenAt(String(output['stdout']));
+}
+
+async function bareFirstByte(): Promise<number> {
+  const child = spawn(COMMAND[0] ?? '', COMMAND.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [bytes] = (await once(child.stdout, 'data')) as [Buffer];
+  const arrived = performance.timeOrigin + performance.now();
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return arrived - writtenAt(bytes.toString());
+}
+
+/** ms since the epoch. */
+function writtenAt(line: string): number {
+  return Number(line.trim().slice(3)) * 1000;
 }
