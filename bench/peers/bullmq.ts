@@ -23,6 +23,7 @@ interface BullMq {
     options: Connection,
   ) => {
     add(name: string, data: object): Promise<{ waitUntilFinished(events: Events): Promise<{ stdout: string }> }>;
+    setMaxListeners(most: number): void;
     close(): Promise<void>;
   };
   QueueEvents: new (name: string, options: Connection) => Events;
@@ -45,7 +46,7 @@ export async function bullmqPeer(concurrency: number): Promise<Peer> {
   const connection = { path, maxRetriesPerRequest: null };
   const queue = new Queue('commands', { connection });
   const events = new QueueEvents('commands', { connection });
-  events.setMaxListeners(concurrency * 4);
+  for (const waitedOn of [queue, events]) waitedOn.setMaxListeners(concurrency * 4);
   await events.waitUntilReady();
   return {
     name: 'BullMQ, one worker',

@@ -10,6 +10,7 @@ interface Client {
   on(event: 'ready' | 'error', listener: (error?: Error) => void): this;
   connect(options: { host: string; port: number; username: string }): void;
   exec(command: string, then: (error: Error | undefined, channel: Channel) => void): void;
+  setNoDelay(): void;
   end(): void;
 }
 type Channel = Readable & { stderr: Readable };
@@ -27,6 +28,7 @@ export async function sshPeer(): Promise<Peer> {
   });
   client.connect({ host: '127.0.0.1', port: Number(line.toString()), username: 'bench' });
   await ready;
+  client.setNoDelay();
   return {
     name: 'ssh2, one connection',
     run: (command) =>
