@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 /** What benches share. */
-const SHARED = ['main', 'requests', 'rounds'];
+const SHARED = ['main', 'requests', 'rounds', 'store-machine'];
 /** The figures of bench/README.md, (a) to (h); others follow. */
 const FIRST = ['executions', 'creates', 'output', 'first-byte', 'agents', 'growth', 'memory', 'link-size', 'peers'];
 const BENCHES = [...new Set([...FIRST, ...files()])];

@@ -8,11 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { REPORT_KIND } from '../src/core/report.ts';
 import { startHousekeeping } from '../src/server/housekeeping.ts';
-import { openSqliteStore } from '../src/store/sqlite/store.ts';
 import { inParallel, percentile, say, TINY } from './rounds.ts';
+import { createIn, MACHINE, storeWithMachine } from './store-machine.ts';
 
-const MACHINE = 'dm-bench';
-const RUNNER = 'runner-1';
 /** Finished executions with a line of output each, and some with a lot. */
 const SMALL = TINY ? 200 : 20_000;
 const LARGE = TINY ? 2 : 50;
@@ -25,16 +23,13 @@ const ENDED = Buffer.from('{"status":"succeeded","exit_code":0,"stdout_bytes":6,
 
 const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
 const path = join(directory, 'bench.db');
-const store = openSqliteStore({ path });
+const store = await storeWithMachine(path);
 let created = 0;
 /** All in ms. */
 const alone: number[] = [];
 const during: number[] = [];
 const steps: number[] = [];
 try {
-  const facts = { vcpu: 2, memory_mib: 4096, storage_gib: 10 };
-  await store.createMachine({ machineId: MACHINE, now: Date.now() });
-  await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now: Date.now() });
   await fill();
   const megabytes = Math.round(statSync(path).size / 1e6);
   for (let count = 0; count < BASELINE_CREATES; count += 1) alone.push(await timedCreate());
@@ -54,14 +49,14 @@ try {
 async function fill(): Promise<void> {
   await inParallel(SMALL, 32, async (index) => {
     const id = `small-${index}`;
-    await create(id, RUNNER);
+    await createIn(store, id, true);
     await report(id, [['stdout', Buffer.from('hello\n')]]);
   });
   const { usedBytes } = await store.size();
   say('retention', 'database, for an execution with a line', { bytes: usedBytes / SMALL });
   await inParallel(LARGE, 4, async (index) => {
     const id = `large-${index}`;
-    await create(id, RUNNER);
+    await createIn(store, id, true);
     await report(
       id,
       Array.from({ length: CHUNKS }, () => ['stdout', CHUNK] as const),
@@ -81,27 +76,12 @@ async function report(executionId: string, output: readonly (readonly ['stdout',
   await store.appendReports({ machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() });
 }
 
-async function create(executionId: string, dispatchTo?: string): Promise<void> {
-  const now = Date.now();
-  const execution = {
-    executionId,
-    machineId: MACHINE,
-    command: ['/bin/echo', 'hello'],
-    envKeys: [],
-    stdinMode: 'none',
-    expiresAt: now + 3_600_000,
-    createdBy: 'admin',
-  } as const;
-  const dispatch = dispatchTo === undefined ? {} : { dispatchTo };
-  await store.createExecution({ execution, now, queueLimit: 10_000_000, ...dispatch });
-}
-
 /** One durable create, after a moment without any; ms from asking for it to its commit. */
 async function timedCreate(): Promise<number> {
   await sleep(BETWEEN_CREATES_MS);
   const from = performance.now();
   created += 1;
-  await create(`new-${created}`);
+  await createIn(store, `new-${created}`, false);
   return performance.now() - from;
 }
 

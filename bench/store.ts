@@ -6,44 +6,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RawRecord, REPORT_KIND } from '../src/core/report.ts';
-import { openSqliteStore } from '../src/store/sqlite/store.ts';
 import type { Store } from '../src/store/store.ts';
 import { inParallel, say, TINY } from './rounds.ts';
+import { createIn, MACHINE, storeWithMachine } from './store-machine.ts';
 
-const MACHINE = 'dm-bench';
-const RUNNER = 'runner-1';
 const PARALLEL = 32;
 /** Of what is done in earnest. */
 const PART = TINY ? 0.005 : 0.5;
-
-async function prepared(path: string): Promise<Store> {
-  const store = openSqliteStore({ path });
-  const now = Date.now();
-  await store.createMachine({ machineId: MACHINE, now });
-  const facts = { vcpu: 2, memory_mib: 4096, storage_gib: 10 };
-  await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now });
-  return store;
-}
-
-async function create(store: Store, executionId: string, dispatch: boolean): Promise<void> {
-  const now = Date.now();
-  const execution = {
-    executionId,
-    machineId: MACHINE,
-    command: ['/bin/echo', 'hello'],
-    envKeys: [],
-    stdinMode: 'none',
-    expiresAt: now + 3_600_000,
-    createdBy: 'admin',
-  } as const;
-  const outcome = await store.createExecution({
-    execution,
-    now,
-    queueLimit: 10_000,
-    ...(dispatch ? { dispatchTo: RUNNER } : {}),
-  });
-  if (outcome.outcome !== 'created') throw new Error(outcome.outcome);
-}
 
 async function report(store: Store, records: RawRecord[]): Promise<void> {
   const results = await store.appendReports({ machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() });
@@ -73,21 +42,21 @@ async function measure(name: string, units: number, unit: string, body: () => Pr
 process.stdout.write('\nthe store alone\n');
 const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
 try {
-  const store = await prepared(join(directory, 'bench.db'));
+  const store = await storeWithMachine(join(directory, 'bench.db'));
   await measure('create, durable, one at a time', 2000 * PART, 'executions', () =>
-    inParallel(2000 * PART, 1, (index) => create(store, `single-${index}`, true)),
+    inParallel(2000 * PART, 1, (index) => createIn(store, `single-${index}`, true)),
   );
   await measure('create, dispatch, one report to the end', 30_000 * PART, 'executions', () =>
     inParallel(30_000 * PART, PARALLEL, async (index) => {
       const id = `short-${index}`;
-      await create(store, id, true);
+      await createIn(store, id, true);
       await report(store, [record(id, 'started', 1, STARTED), record(id, 'ended', 2, ENDED)]);
     }),
   );
   await measure('the same with output, three reports', 20_000 * PART, 'executions', () =>
     inParallel(20_000 * PART, PARALLEL, async (index) => {
       const id = `output-${index}`;
-      await create(store, id, true);
+      await createIn(store, id, true);
       await report(store, [record(id, 'started', 1, STARTED)]);
       await report(store, [record(id, 'stdout', 2, Buffer.from('hello\n'))]);
       await report(store, [record(id, 'ended', 3, ENDED)]);
@@ -95,7 +64,7 @@ try {
   );
   const chunk = Buffer.alloc(65_536, 'x');
   const lanes = 16;
-  for (let lane = 0; lane < lanes; lane++) await create(store, `big-${lane}`, true);
+  for (let lane = 0; lane < lanes; lane++) await createIn(store, `big-${lane}`, true);
   const turns = TINY ? 16 : 512;
   await measure('output in 64 KiB chunks, 16 executions', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
     inParallel(turns, lanes, async (index) => {

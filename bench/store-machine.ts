@@ -1,0 +1,37 @@
+/** For benchmarks of the store alone: a store with a machine that is connected, and executions for it. */
+import { openSqliteStore } from '../src/store/sqlite/store.ts';
+import type { Store } from '../src/store/store.ts';
+
+export const MACHINE = 'dm-bench';
+export const RUNNER = 'runner-1';
+
+/** A new database at `path`. */
+export async function storeWithMachine(path: string): Promise<Store> {
+  const store = openSqliteStore({ path });
+  const now = Date.now();
+  await store.createMachine({ machineId: MACHINE, now });
+  const facts = { vcpu: 2, memory_mib: 4096, storage_gib: 10 };
+  await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now });
+  return store;
+}
+
+/** One durable create; dispatched as well, or left waiting. Throws where it was not created. */
+export async function createIn(store: Store, executionId: string, dispatch: boolean): Promise<void> {
+  const now = Date.now();
+  const execution = {
+    executionId,
+    machineId: MACHINE,
+    command: ['/bin/echo', 'hello'],
+    envKeys: [],
+    stdinMode: 'none',
+    expiresAt: now + 3_600_000,
+    createdBy: 'admin',
+  } as const;
+  const outcome = await store.createExecution({
+    execution,
+    now,
+    queueLimit: 10_000_000,
+    ...(dispatch ? { dispatchTo: RUNNER } : {}),
+  });
+  if (outcome.outcome !== 'created') throw new Error(outcome.outcome);
+}
