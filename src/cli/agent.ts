@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { parseDuration } from './duration.ts';
 import { addSettingOptions } from './setting-options.ts';
 
@@ -54,11 +54,10 @@ export async function agentCommand(): Promise<Command> {
       '--to <PATH>',
       'the version to come: a folder with packages, a tarball, or a folder with the program',
     )
-    .option(
-      '--within <DURATION>',
-      'it has to be connected after so long, default 60s',
-      parseDuration,
-      DEFAULT_WITHIN_MS,
+    .addOption(
+      new Option('--within <DURATION>', 'it has to be connected after so long')
+        .default(DEFAULT_WITHIN_MS, '60s')
+        .argParser(parseDuration),
     )
     .option(...AGENT_DIR)
     .action(async ({ to, within }: { to: string; within: number }, upgrade: Command) => {
