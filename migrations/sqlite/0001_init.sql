@@ -83,10 +83,9 @@ CREATE TABLE sealed_inputs (
   sealed BLOB NOT NULL
 ) STRICT;
 
--- The log, clustered by execution. `stream_offset`: bytes of that stream before this chunk. No reference to executions: what a
--- deleted execution leaves here is cleared bit by bit.
+-- The log, clustered by execution. `stream_offset`: bytes of that stream before this chunk.
 CREATE TABLE events (
-  execution INTEGER NOT NULL,
+  execution INTEGER NOT NULL REFERENCES executions,
   sequence INTEGER NOT NULL,
   at INTEGER NOT NULL,
   type TEXT NOT NULL CHECK (type IN ('lifecycle', 'stdout', 'stderr')),
@@ -105,11 +104,6 @@ CREATE INDEX events_by_offset ON events (execution, type, stream_offset) WHERE s
 CREATE TABLE chunks (
   chunk INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
-) STRICT;
-
--- Deleted executions that still have events. Keys of executions are never given out again.
-CREATE TABLE leftovers (
-  execution INTEGER PRIMARY KEY
 ) STRICT;
 
 CREATE TABLE idempotency (

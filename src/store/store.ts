@@ -212,7 +212,7 @@ export interface Store {
   clearDeleted(): Promise<boolean>;
   /** Bytes in use, and bytes that are free within what the database takes of its disk. */
   size(): Promise<{ usedBytes: number; freeBytes: number }>;
-  /** Gives a small part of the free bytes back to the disk; false: there were none. */
+  /** Gives a small part of the free bytes back to the disk; false: there are none that can be given. */
   shrink(): Promise<boolean>;
   /** Forgets expired Idempotency-Keys and spent join tokens; returns how many. */
   forgetExpired(p: { now: number; limit: number }): Promise<number>;

@@ -18,7 +18,7 @@ interface Migration {
 /** Applies what is missing. Safe to run from several processes at once. Throws SchemaTooNewError. */
 export function migrate(db: Database, now: number): void {
   const migrations = readMigrations();
-  const latest = latestSchema();
+  const latest = latestSchema(migrations);
   db.exec(
     'CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT',
   );
@@ -41,8 +41,8 @@ function readMigrations(): Migration[] {
 }
 
 /** The schema of this build. */
-export function latestSchema(): number {
-  return readMigrations().at(-1)?.version ?? 0;
+export function latestSchema(migrations: readonly Migration[] = readMigrations()): number {
+  return migrations.at(-1)?.version ?? 0;
 }
 
 /** The schema that a database has; 0 where it has none. */

@@ -98,10 +98,10 @@ export function retentionMethods({ db, write }: Context): Methods {
     size: () => read(() => sizeOf(db)),
     shrink: () =>
       write(() => {
-        if (pages(db, 'freelist_count') === 0) return false;
-        // One page a step of the statement: exec runs it to its end.
+        const free = pages(db, 'freelist_count');
+        // One page a step of the statement: exec runs it to its end. Without effect on a file that was made before it could shrink.
         db.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES})`);
-        return true;
+        return pages(db, 'freelist_count') < free;
       }, SHRINK_PAGES * pages(db, 'page_size')),
   };
 }
