@@ -19,14 +19,14 @@ export async function backupCommand(): Promise<Command> {
     .option('--data-dir <value>', 'Where the server keeps its data. (EXECPLANE_DATA_DIR, default ./data)')
     .option('--json', 'print it as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(async (given: string | undefined, flags: { dataDir?: string; json?: true }) => {
-      const { dataDir } = readServerConfig(flags.dataDir === undefined ? {} : { dataDir: flags.dataDir });
+    .action(async (given: string | undefined, { json, ...settings }: { dataDir?: string; json?: true }) => {
+      const { dataDir } = readServerConfig(settings);
       const now = Date.now();
       const file = resolve(given ?? `execplane-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')}.backup`);
       const report = await backUp({ dataDir, to: file, now }).catch((cause: Error) => {
         throw new CliError(`there is no backup: ${cause.message}.`, { cause });
       });
-      if (flags.json) {
+      if (json) {
         printJson({ file, bytes: report.bytes, rows: report.counts, keys: report.keys });
         return;
       }

@@ -130,7 +130,8 @@ function readPrivate(file: string): string | undefined {
   }
 }
 
-function isLoopback({ hostname }: URL): boolean {
+/** Whether this address leads to this host and to no other. */
+export function isLoopback({ hostname }: URL): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }
 

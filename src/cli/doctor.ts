@@ -19,13 +19,7 @@ type Flags = Readonly<Record<string, string>>;
 const SIDES = ['server', 'agent'] as const;
 type Side = (typeof SIDES)[number];
 
-/** The shape of what server and agent find. */
-interface Finding {
-  check: string;
-  state: 'ok' | 'warn' | 'fail';
-  said: string;
-  cure?: string;
-}
+type Finding = Awaited<ReturnType<typeof import('../agent/main.ts')['examineAgent']>>[number];
 
 /** `execplane doctor`: one line a check; exit code 1 where one fails. */
 export async function doctorCommand(): Promise<Command> {

@@ -6,8 +6,3 @@ export function joinCommand(server: URL, token: string): string {
   const url = server.href.replace(/\/$/, '');
   return `echo ${token} | sh install-agent.sh --url ${/^[\w:/.[\]-]+$/.test(url) ? url : `'${url}'`}`;
 }
-
-/** Whether other machines can't reach this address. */
-export function isOfThisHostOnly({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
-}

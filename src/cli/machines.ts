@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { ApiFailure } from './api-failure.ts';
 import { apiOf, clientCommand, groupCommand } from './client-command.ts';
+import { isLoopback } from './config.ts';
 import type { Api } from './http.ts';
-import { isOfThisHostOnly, joinCommand } from './join-command.ts';
+import { joinCommand } from './join-command.ts';
 import { addListOptions, type ListOptions, printList } from './list.ts';
 import { printFields, printJson } from './print.ts';
 import { tokenLost } from './tokens.ts';
@@ -110,7 +111,7 @@ async function printToken(api: Api, machineId: string, json: boolean, steps: str
     return;
   }
   process.stdout.write(`${machineId} can join until ${made.expires_at}, once. ${steps}\n\n  ${line}\n`);
-  if (isOfThisHostOnly(api.url)) {
+  if (isLoopback(api.url)) {
     process.stderr.write(`${api.url.hostname} is this host: elsewhere, put the address of the server in its place.\n`);
   }
 }

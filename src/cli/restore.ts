@@ -20,22 +20,24 @@ export async function restoreCommand(): Promise<Command> {
     .option('--force', 'put aside what is there already')
     .option('--json', 'print it as JSON')
     .addHelpText('after', EXAMPLES)
-    .action((from: string, flags: { dataDir?: string; force?: true; json?: true }) => {
-      const { dataDir } = readServerConfig(flags.dataDir === undefined ? {} : { dataDir: flags.dataDir });
-      const report = restored({ dataDir, from, force: flags.force === true, now: Date.now() }, restore);
-      const { madeAt, version, counts, abandoned, replaced } = report;
-      const made = new Date(madeAt).toISOString();
-      if (flags.json) {
-        printJson({ data_dir: dataDir, made_at: made, version, rows: counts, abandoned, replaced });
-        return;
-      }
-      const { executions = 0, machines = 0 } = counts;
-      process.stdout.write(
-        `${dataDir} is as it was at ${made}, verified: ${executions} executions, ${machines} machines.\n`,
-      );
-      if (abandoned > 0) process.stdout.write(`${abandoned} executions that waited then are ended as agent_lost.\n`);
-      if (replaced !== undefined) process.stdout.write(`What was there before is in ${replaced}.\n`);
-    });
+    .action(
+      (from: string, { force = false, json, ...settings }: { dataDir?: string; force?: boolean; json?: true }) => {
+        const { dataDir } = readServerConfig(settings);
+        const report = restored({ dataDir, from, force, now: Date.now() }, restore);
+        const { madeAt, version, counts, abandoned, replaced } = report;
+        const made = new Date(madeAt).toISOString();
+        if (json) {
+          printJson({ data_dir: dataDir, made_at: made, version, rows: counts, abandoned, replaced });
+          return;
+        }
+        const { executions = 0, machines = 0 } = counts;
+        process.stdout.write(
+          `${dataDir} is as it was at ${made}, verified: ${executions} executions, ${machines} machines.\n`,
+        );
+        if (abandoned > 0) process.stdout.write(`${abandoned} executions that waited then are ended as agent_lost.\n`);
+        if (replaced !== undefined) process.stdout.write(`What was there before is in ${replaced}.\n`);
+      },
+    );
 }
 
 function restored<P, R>(p: P, restore: (p: P) => R): R {

@@ -13,18 +13,22 @@ export interface AdminKey {
 /** Resolves the admin key; a configured one alone is valid. */
 export function resolveAdminKey(p: { configured: string | undefined; dataDir: string }): AdminKey {
   if (p.configured !== undefined) return { key: p.configured };
-  const file = join(p.dataDir, 'admin.key');
+  const file = fileIn(p.dataDir);
   return { key: readOrCreateSecretFile(file, newApiKey), file };
 }
 
 /** The admin key as it is, where it can be had; makes none. */
-export function resolveKey({ apiKey, dataDir }: { apiKey?: string; dataDir: string }): string | undefined {
+export function presentAdminKey({ apiKey, dataDir }: { apiKey?: string; dataDir: string }): string | undefined {
   if (apiKey !== undefined) return apiKey;
   try {
-    return readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
+    return readFileSync(fileIn(dataDir), 'utf8').trim();
   } catch {
     return undefined;
   }
+}
+
+function fileIn(dataDir: string): string {
+  return join(dataDir, 'admin.key');
 }
 
 /** A fresh API key: 256 random bits. */

@@ -1,6 +1,6 @@
 /** `execplane doctor`, the server's side: what it needs to work, each looked at from outside. Changes nothing. */
 import type { Finding } from '../core/finding.ts';
-import { resolveKey } from './admin-key.ts';
+import { presentAdminKey } from './admin-key.ts';
 import type { ServerConfig } from './config.ts';
 import { examineData } from './doctor/data.ts';
 import { examineDirectory } from './doctor/directory.ts';
@@ -13,6 +13,6 @@ export async function examineServer(config: ServerConfig, now: number): Promise<
   return [
     ...directory,
     ...(usable ? examineData(config, now) : []),
-    ...(await examineListener(config, resolveKey(config), now)),
+    ...(await examineListener(config, presentAdminKey(config), now)),
   ];
 }

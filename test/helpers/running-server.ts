@@ -58,3 +58,14 @@ export async function runningServer(
     },
   };
 }
+
+/** Opens the stream of events of an execution that waits, on a new machine, and leaves it. */
+export async function leaveEvents({ client, machine }: RunningTestServer): Promise<void> {
+  await machine('dm-one');
+  const executions = client.machine('dm-one');
+  const { execution_id: id } = await executions.create({ command: ['/bin/true'] });
+  const reader = new AbortController();
+  const headers = { accept: 'text/event-stream' };
+  await client.open('GET', executions.at(id, '/events'), { headers, signal: reader.signal });
+  reader.abort();
+}

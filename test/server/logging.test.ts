@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createLogger } from '../../src/server/logging.ts';
-import { runningServer } from '../helpers/running-server.ts';
+import { leaveEvents, runningServer } from '../helpers/running-server.ts';
 import { edgeFixture, MACHINE } from './edge-fixture.ts';
 
 type Line = Record<string, unknown>;
@@ -60,13 +60,7 @@ test.each([
 
 test('a stream whose reader leaves is logged with the time that it was open', async () => {
   await using server = await runningServer({ logRequests: 'all', logLevel: 'info' });
-  await server.machine('dm-one');
-  const machine = server.client.machine('dm-one');
-  const { execution_id: id } = await machine.create({ command: ['true'] });
-  const reader = new AbortController();
-  const headers = { accept: 'text/event-stream' };
-  await server.client.open('GET', machine.at(id, '/events'), { headers, signal: reader.signal });
-  reader.abort();
+  await leaveEvents(server);
   const lineOf = () => requestsOf(server.log).find(({ route }) => String(route).endsWith('/events'));
   await expect.poll(lineOf, { timeout: 20_000 }).toMatchObject({ status: 200, cut_off: true, level: 30 });
 });

@@ -1,10 +1,11 @@
 /** Links as processes of Linux: how one was started, which run a certain program, and starting one in its place. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findLink } from '../link/pid-file.ts';
 import { endProcess } from '../link/stop.ts';
+import { processIds } from '../runner/process-table.ts';
 
 /** How a link was started. */
 export interface StartedAs {
@@ -44,10 +45,13 @@ function environmentOf(pid: number): Record<string, string> {
 /** Ends every link that runs the program under `root`; whoever hangs is killed. */
 export async function endLinksOf(root: string): Promise<void> {
   const main = join(root, MAIN);
-  const links = readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => pid > 0 && pid !== process.pid && isLinkOf(main, fieldsOf(pid, 'cmdline')));
-  await Promise.all(links.map((pid) => endProcess(pid, 'SIGTERM', DETACH_TIMEOUT_MS)));
+  const links = processIds().filter((pid) => pid !== process.pid && isLinkOf(main, fieldsOf(pid, 'cmdline')));
+  await Promise.all(links.map(detachLink));
+}
+
+/** Has a link leave its commands and end; one that hangs is killed. */
+export async function detachLink(pid: number): Promise<void> {
+  await endProcess(pid, 'SIGTERM', DETACH_TIMEOUT_MS);
 }
 
 /** `node MAIN agent`, and whatever options: not `agent stop`, not the runner. */

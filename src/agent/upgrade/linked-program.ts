@@ -1,14 +1,11 @@
 /** An agent from a tarball: a symbolic link beside its folder says which version is the present one. */
 import { existsSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { endProcess } from '../link/stop.ts';
 import type { Change, ChangeRequest } from './change.ts';
 import { verifyChecksum } from './checksums.ts';
-import { endLinksOf, startedAgain, startedAs } from './link-process.ts';
+import { detachLink, endLinksOf, startedAgain, startedAs } from './link-process.ts';
 import { runTool } from './run-tool.ts';
 import { tryProgram } from './trial.ts';
-
-const DETACH_TIMEOUT_MS = 10_000;
 
 /** A change from the program under `root` to the one at `to`: a tarball, or a folder that holds one unpacked. */
 export async function changeLinkedProgram(root: string, { dir, to, before }: ChangeRequest): Promise<Change> {
@@ -35,7 +32,7 @@ export async function changeLinkedProgram(root: string, { dir, to, before }: Cha
     version,
     async apply() {
       for (const path of links) point(path, next);
-      await endProcess(before.pid, 'SIGTERM', DETACH_TIMEOUT_MS);
+      await detachLink(before.pid);
       await restart();
     },
     async revert() {

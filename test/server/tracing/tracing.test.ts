@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Started } from '../../helpers/processes.ts';
+import { leaveEvents } from '../../helpers/running-server.ts';
 import { attributesOf, Collector } from './collector.ts';
 import { runFalse, traced } from './traced-server.ts';
 
@@ -70,13 +71,7 @@ test('a refused request is a span, and so is a stream whose reader leaves', asyn
   await using collector = await Collector.start();
   const server = await traced(collector.url);
   await server.client.with('wrong').request('GET', '/v1/machines');
-  await server.machine('dm-one');
-  const machine = server.client.machine('dm-one');
-  const { execution_id: id } = await machine.create({ command: ['/bin/true'] });
-  const reader = new AbortController();
-  const headers = { accept: 'text/event-stream' };
-  await server.client.open('GET', machine.at(id, '/events'), { headers, signal: reader.signal });
-  reader.abort();
+  await leaveEvents(server);
   await server[Symbol.asyncDispose]();
   expect(attributesOf(collector.named('GET /v1/machines'))['http.response.status_code']).toBe(401);
   expect(collector.named('GET /v1/machines/:machine_id/executions/:execution_id/events')).toBeDefined();
