@@ -11,8 +11,12 @@ export interface ProcessRow {
   startTime: string;
   /** A zombie: it has exited, all its threads included, and only its parent has not looked yet. */
   ended: boolean;
+  /** A thread of the kernel, which has no environment to read. */
+  kernel: boolean;
 }
 
+/** Of the flags in /proc/PID/stat (PF_KTHREAD of Linux). */
+const KERNEL_THREAD = 0x200000;
 const LINUX = process.platform === 'linux';
 let boot: string | undefined;
 
@@ -45,6 +49,7 @@ export function processRow(pid: number): ProcessRow | undefined {
     session: Number(session),
     startTime: String(fields[19]),
     ended: state === 'X' || (state === 'Z' && Number(fields[17]) <= 1),
+    kernel: (Number(fields[6]) & KERNEL_THREAD) !== 0,
   };
 }
 
@@ -67,6 +72,7 @@ function psRows(select: string[]): ProcessRow[] {
       session: Number(group),
       startTime,
       ended: state?.startsWith('Z') === true,
+      kernel: false,
     });
   }
   return rows;

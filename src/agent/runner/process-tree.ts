@@ -27,6 +27,8 @@ export interface Tree {
 
 /** A walk over the process table can miss what forks just then, so one look that finds nothing proves little. */
 const QUIET_LOOKS = 4;
+/** Looks that found nothing and missed something, one after the other, before it is put down to others that come and go. */
+const MOST_DOUBTFUL_LOOKS = 100;
 const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 100;
 
@@ -52,6 +54,7 @@ export function treeAlive(tree: Tree): boolean {
 export async function killProcessTree(tree: Tree): Promise<void> {
   const search = new TreeSearch(tree);
   let waitMs = FIRST_WAIT_MS;
+  let doubtful = 0;
   for (let quiet = 0; quiet < QUIET_LOOKS; ) {
     // All are stopped before any is killed, so that none forks behind our back or orphans what only it leads to.
     for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
@@ -59,8 +62,10 @@ export async function killProcessTree(tree: Tree): Promise<void> {
     }
     const members = search.take();
     for (const row of members) send(row, 'SIGKILL');
-    quiet = members.length === 0 ? quiet + 1 : 0;
-    waitMs = quiet > 0 ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    const nothing = members.length === 0;
+    doubtful = nothing && search.missed ? doubtful + 1 : 0;
+    quiet = nothing && (doubtful === 0 || doubtful > MOST_DOUBTFUL_LOOKS) ? quiet + 1 : 0;
+    waitMs = nothing ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
     await sleep(waitMs);
   }
 }
@@ -77,6 +82,9 @@ export async function killMarked(executionId: string, identity?: ProcessIdentity
  * who is a stranger, so that each look after the first reads about new processes only, and outruns what keeps forking.
  */
 class TreeSearch {
+  /** Whether the last look came too late, or too early, for a process that it saw first: it may be a member, or have left one. */
+  missed = false;
+  readonly #doubted = new Set<number>();
   readonly #tree: Tree;
   readonly #variable: string;
   readonly #strangers = new Set<number>([process.pid]);
@@ -114,10 +122,14 @@ class TreeSearch {
 
   #unknown(): ProcessRow[] {
     const rows: ProcessRow[] = [];
-    for (const pid of processIds()) {
+    this.missed = false;
+    // The newest first: what keeps forking does not live long.
+    for (const pid of processIds().reverse()) {
       if (this.#strangers.has(pid) || this.#members.has(pid)) continue;
       const row = processRow(pid);
-      if (row && !row.ended) rows.push(row);
+      if (row === undefined || row.ended) this.#doubt(pid);
+      else if (row.kernel) this.#strangers.add(pid);
+      else rows.push(row);
     }
     return rows;
   }
@@ -129,7 +141,15 @@ class TreeSearch {
     if (main && sessionIsOurs && (row.session === main.pid || row.group === main.pid)) return true;
     const marked = hasVariable(row.pid, this.#variable);
     if (marked === false) this.#strangers.add(row.pid);
+    if (marked === undefined) this.#doubt(row.pid);
     return marked === true;
+  }
+
+  /** Once for each: what nobody may read, or reaps, stays like that. */
+  #doubt(pid: number): void {
+    if (this.#doubted.has(pid)) return;
+    this.#doubted.add(pid);
+    this.missed = true;
   }
 
   /** A number stays the session's while the process exists that has led it, or somebody has lately seen that it did. */

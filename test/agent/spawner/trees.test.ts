@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCgroupPool } from '../../../src/agent/runner/spawner/cgroups.ts';
-import { isAlive, processesWith } from '../../helpers/processes.ts';
+import { isAlive, processesWith, Started } from '../../helpers/processes.ts';
 import { type Act, FIXTURES, KINDS, Stage } from './stage.ts';
 
 const pool = openCgroupPool();
@@ -65,6 +65,21 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     await stage.spawner.killTree(act.handle);
     await act.over.promise;
     expect(processesWith(`EXECUTION_ID=${act.executionId}`)).toEqual([]);
+  });
+
+  test('also on a busy machine, where every look at the process table comes late', async () => {
+    const busy = [1, 2].map(() => new Started(process.execPath, ['-e', 'for (;;);'], {}));
+    try {
+      for (let round = 0; round < 3; round++) {
+        const act = stage.start([`${FIXTURES}/fork-loop.sh`, mkdtempSync(join(stage.scratchDir, 'forks-'))]);
+        await act.when(() => act.out === 'ready\n');
+        await stage.spawner.killTree(act.handle);
+        await act.over.promise;
+        expect(processesWith(`EXECUTION_ID=${act.executionId}`)).toEqual([]);
+      }
+    } finally {
+      for (const one of busy) await one.end('SIGKILL');
+    }
   });
 
   test('what is left running after release is left alone', async () => {
