@@ -43,7 +43,10 @@ for (const file of report?.testResults ?? []) {
 const sound = report?.success === true && count.passed > 0;
 if (!sound && count.failed === 0) {
   count.failed = 1;
-  tell('the run as a whole', report === undefined ? 'no report was written' : 'an error outside of any test; see above');
+  tell(
+    'the run as a whole',
+    report === undefined ? 'no report was written' : 'an error outside of any test; see above',
+  );
 }
 
 console.log(`${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
