@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AgentUnderTest, World } from '../helpers/harness.ts';
-import { processesWith, until } from '../helpers/processes.ts';
+import { killAll, processesWith, until } from '../helpers/processes.ts';
 import { withScene } from './scene.ts';
 
 const LINES = Array.from({ length: 20_000 }, (_, n) => `${n + 1}\n`).join('');
@@ -54,9 +54,8 @@ test('14: all of the machine dies at once: agent_lost when the next agent comes,
   withScene({}, async (scene) => {
     const id = await scene.started('echo more; exec sleep 600');
     await scene.machine.saying(id, 'more');
-    const pids = [...scene.agent.ownedPids(), ...processesWith(`EXECUTION_ID=${id}`)];
-    for (const pid of new Set(pids)) process.kill(pid, 'SIGKILL');
-    await scene.agent.killLink();
+    killAll([scene.agent.link.pid, ...scene.agent.ownedPids(), ...processesWith(`EXECUTION_ID=${id}`)]);
+    await scene.agent.link.exited;
     scene.agent.restart();
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'agent_lost' });
     expect(await scene.stdoutOf(id)).toBe('ready\nmore\n');
@@ -220,7 +219,7 @@ test('36: 50 MB of stdin to a child that never reads, or closes early: no crash,
 test('40: a command that dies of SIGKILL from elsewhere: signaled 9; the agent lives', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('exec sleep 600');
-    for (const pid of processesWith(`EXECUTION_ID=${id}`)) process.kill(pid, 'SIGKILL');
+    killAll(processesWith(`EXECUTION_ID=${id}`));
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'signaled', signal: 9 });
     expect(await scene.machine.run({ command: ['/bin/true'] })).toMatchObject({ status: 'succeeded' });
   }));

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { baseEnv, cli, MAIN, type Settings } from '../helpers/harness.ts';
-import { commandLine, processesWith, until } from '../helpers/processes.ts';
+import { commandLine, killAll, processesWith, until } from '../helpers/processes.ts';
 
 const READY = /exec (dm-\S+) .*-- uname -a\n/;
 
@@ -19,7 +19,7 @@ beforeEach(() => {
 afterEach(() => {
   const left = processesWith(dir);
   const lines = left.map(commandLine);
-  for (const pid of left) process.kill(pid, 'SIGKILL');
+  killAll(left);
   rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   expect(lines).toEqual([]);
 });

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, type MachineClient } from './client.ts';
-import { commandLine, isAlive, processesWith, Started, until } from './processes.ts';
+import { commandLine, killAll, processesWith, Started, until } from './processes.ts';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -191,7 +191,7 @@ const STOP_PATIENCE_MS = 50_000;
 /** Worlds that are not disposed of yet: where a test was given up, its process takes them along as it exits. */
 const worlds = new Set<World>();
 process.once('exit', () => {
-  for (const { dir } of worlds) for (const pid of processesWith(dir)) process.kill(pid, 'SIGKILL');
+  for (const { dir } of worlds) killAll(processesWith(dir));
 });
 
 /** A server, its agents, and a directory that holds everything of theirs. */
@@ -283,16 +283,15 @@ export class World {
       await agent.link.end('SIGINT', STOP_PATIENCE_MS);
       const gone = until('the agent is gone', () => agent.ownedPids().length === 0, 30_000);
       await gone.catch(() => left.push(...agent.ownedPids().map((pid) => commandLine(pid)), agent.log));
-      for (const pid of agent.ownedPids()) process.kill(pid, 'SIGKILL');
+      killAll(agent.ownedPids());
     }
     if (this.#server !== undefined) {
       const exit = await this.#server.process.end('SIGTERM');
       if (exit.signal === 'SIGKILL' && existsSync(MAIN)) left.push('the server, which SIGTERM did not end');
     }
-    for (const pid of processesWith(this.dir).filter(isAlive)) {
-      left.push(commandLine(pid));
-      process.kill(pid, 'SIGKILL');
-    }
+    const strays = processesWith(this.dir);
+    left.push(...strays.map(commandLine));
+    killAll(strays);
     worlds.delete(this);
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
     if (left.length > 0) throw new Error(`left running: ${left.join('; ')}`);

@@ -96,6 +96,20 @@ function has(pid: number, file: 'cmdline' | 'environ', text: string): boolean {
   }
 }
 
+/** Ends these at once: all stand still before the first dies, so that none sees another go. One that has left is no error. */
+export function killAll(pids: Iterable<number>): void {
+  const all = new Set(pids);
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
+    for (const pid of all) {
+      try {
+        process.kill(pid, signal);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
+  }
+}
+
 /** What a person would call this process: its command line. */
 export function commandLine(pid: number): string {
   try {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Client } from '../helpers/client.ts';
 import { baseEnv, cli, freePort, MAIN, World } from '../helpers/harness.ts';
-import { processesWith, Started, until } from '../helpers/processes.ts';
+import { killAll, processesWith, Started, until } from '../helpers/processes.ts';
 
 describe('settings', () => {
   test.each([
@@ -173,7 +173,7 @@ describe('execplane up', () => {
     } finally {
       await up.end('SIGINT');
       await until('nothing is left', () => processesWith(dir).length === 0, 10_000).catch(() => {
-        for (const pid of processesWith(dir)) process.kill(pid, 'SIGKILL');
+        killAll(processesWith(dir));
         throw new Error('up left something running');
       });
       rmSync(dir, { recursive: true, force: true });
