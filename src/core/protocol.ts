@@ -3,7 +3,7 @@
  * docs/PROTOCOL.md is normative; this file is what both ends run. Output travels as records (report.ts).
  */
 import { type Static, Type } from 'typebox';
-import { Compile } from 'typebox/compile';
+import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads what no link needs
 
 /** The versions this build speaks: what both ends share, the highest of it, is used. */
 export const PROTOCOL_VERSION = { min: 1, max: 1 } as const;
@@ -247,14 +247,21 @@ interface FrameCheck {
   check: (value: unknown) => boolean;
 }
 
-/** One compiled check per frame type, so that a frame is held against its own schema and not against all of them. */
+/**
+ * One check per frame type, so that a frame is held against its own schema and not against all of them. It is compiled when
+ * the first of its type comes: each end reads one direction only.
+ */
 function byType(
   schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][],
 ): Map<string, FrameCheck> {
   return new Map(
     schemas.map((schema) => {
-      const compiled = Compile(schema);
-      return [schema.properties.type.const, { check: (value) => compiled.Check(value) }];
+      let compiled: { Check: (value: unknown) => boolean } | undefined;
+      const check = (value: unknown): boolean => {
+        compiled ??= Compile(schema);
+        return compiled.Check(value);
+      };
+      return [schema.properties.type.const, { check }];
     }),
   );
 }
