@@ -9,8 +9,12 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
+/** How long the output of a process may be held open by a child that it left behind, ms. */
+const LEFT_OPEN_MS = 1000;
+
 export class Started {
   readonly child: ChildProcess;
+  /** Settles when it has exited, and all that it printed has been read. */
   readonly exited: Promise<Exit>;
   #stdout = '';
   #stderr = '';
@@ -27,7 +31,12 @@ export class Started {
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
     });
-    this.exited = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }) as Exit);
+    this.exited = once(this.child, 'close').then(([code, signal]) => ({ code, signal }) as Exit);
+    this.child.once('exit', () => {
+      const streams = [this.child.stdout, this.child.stderr];
+      const timer = setTimeout(() => streams.map((stream) => stream?.destroy()), LEFT_OPEN_MS);
+      this.child.once('close', () => clearTimeout(timer));
+    });
   }
 
   get pid(): number {
