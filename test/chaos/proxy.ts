@@ -1,7 +1,7 @@
 /** Stands between agent and server, and does to their connections what networks do. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../helpers/harness.ts';
+import { freePort } from '../helpers/free-port.ts';
 import { FrameCutter } from './frames.ts';
 
 export type Direction = 'to_server' | 'to_agent';

@@ -4,33 +4,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, type MachineClient } from './client.ts';
+import { freePort } from './free-port.ts';
 import { commandLine, killAll, processesWith, Started, until } from './processes.ts';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 export type Settings = Record<string, string>;
-
-/**
- * A port that is free now, below those the kernel hands out by itself: so it stays free while a server is away. Test files
- * that run side by side take theirs from ranges of their own.
- */
-export async function freePort(): Promise<number> {
-  const range = Number(process.env['VITEST_POOL_ID'] ?? 0) % 8;
-  for (;;) {
-    const port = 20_000 + range * 1500 + (randomBytes(2).readUInt16LE() % 1500);
-    const taken = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(true));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(false)));
-    });
-    if (!taken) return port;
-  }
-}
 
 /** Runs the CLI to its end. */
 export async function cli(args: readonly string[], env: Settings = {}) {

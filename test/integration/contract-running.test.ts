@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Client } from '../helpers/client.ts';
-import { baseEnv, cli, freePort, MAIN, World } from '../helpers/harness.ts';
+import { freePort } from '../helpers/free-port.ts';
+import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
 import { killAll, processesWith, Started, until } from '../helpers/processes.ts';
 
 describe('settings', () => {

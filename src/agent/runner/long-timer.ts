@@ -2,18 +2,19 @@
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Calls `callback` after `delayMs` of monotonic time, however long that is. Returns the cancellation.
- * What is left is measured anew for each stretch, so that the stretches' delays do not add up.
+ * Calls `callback` after `delayMs` of monotonic time, however long that is, and never before. Returns the cancellation.
+ * What is left is measured anew after each stretch, so that the stretches' delays do not add up; after the last one too,
+ * since the platform counts in whole milliseconds and comes up to two of them early.
  */
 export function startLongTimer(delayMs: number, callback: () => void): () => void {
   const due = performance.now() + delayMs;
   let timer = arm();
   function arm(): NodeJS.Timeout {
-    const left = Math.max(0, due - performance.now());
-    return left > LONGEST_MS ? setTimeout(rearm, LONGEST_MS) : setTimeout(callback, left);
+    return setTimeout(fired, Math.min(due - performance.now(), LONGEST_MS));
   }
-  function rearm(): void {
-    timer = arm();
+  function fired(): void {
+    if (performance.now() < due) timer = arm();
+    else callback();
   }
   return () => clearTimeout(timer);
 }

@@ -1,0 +1,19 @@
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+
+/**
+ * A port that is free now, below those the kernel hands out by itself: so it stays free while a server is away. Test files
+ * that run side by side take theirs from ranges of their own.
+ */
+export async function freePort(): Promise<number> {
+  const range = Number(process.env['VITEST_POOL_ID'] ?? 0) % 8;
+  for (;;) {
+    const port = 20_000 + range * 1500 + (randomBytes(2).readUInt16LE() % 1500);
+    const taken = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once('error', () => resolve(true));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(false)));
+    });
+    if (!taken) return port;
+  }
+}
