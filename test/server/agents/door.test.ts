@@ -116,7 +116,7 @@ describe('one credential, one agent', () => {
   });
 
   test('a connected agent that gives no sign of life makes room for the one that wants in', async () => {
-    const plane = await TestPlane.start({ config: { heartbeatMs: 200 } });
+    const plane = await TestPlane.start({ config: { heartbeatMs: 1000 } });
     const credential = await plane.machine();
     const dead = await ScriptedAgent.join(plane.url, credential);
     // It neither reads nor answers, as behind a half-open connection.

@@ -23,7 +23,7 @@ test('an agent that stays away loses what it ran; back again it is told to forge
 });
 
 test('an agent that is back in time loses nothing', async () => {
-  const plane = await TestPlane.start({ config: { agentLostAfterMs: 1500 } });
+  const plane = await TestPlane.start({ config: { agentLostAfterMs: 3000 } });
   const credential = await plane.machine();
   const first = await ScriptedAgent.join(plane.url, credential);
   const created = await plane.create();
