@@ -10,7 +10,7 @@ export function startLongTimer(delayMs: number, callback: () => void): () => voi
   const due = performance.now() + delayMs;
   let timer = arm();
   function arm(): NodeJS.Timeout {
-    return setTimeout(fired, Math.min(due - performance.now(), LONGEST_MS));
+    return setTimeout(fired, Math.min(Math.max(0, due - performance.now()), LONGEST_MS));
   }
   function fired(): void {
     if (performance.now() < due) timer = arm();

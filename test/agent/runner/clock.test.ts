@@ -1,5 +1,5 @@
 /** The machine's clock jumps (fault 21): what the runner reports does not jump along, and timeouts count real time. */
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { startClock } from '../../../src/agent/runner/clock.ts';
 import { startLongTimer } from '../../../src/agent/runner/long-timer.ts';
 
@@ -26,4 +26,13 @@ test.each([HOUR_MS, -HOUR_MS])('by %d ms: a timeout comes neither early nor late
   const due = new Promise<number>((resolve) => startLongTimer(100, () => resolve(performance.now() - began)));
   jumpTo(Date.now() + jump);
   expect(await due).toBeGreaterThanOrEqual(100);
+});
+
+test('one of 0 ms, over as it begins, asks the platform for no negative time, of which it would warn', async () => {
+  const warned = vi.fn();
+  process.on('warning', warned);
+  onTestFinished(() => void process.off('warning', warned));
+  await new Promise<void>((resolve) => void startLongTimer(0, resolve));
+  await new Promise(setImmediate);
+  expect(warned).not.toHaveBeenCalled();
 });
