@@ -247,21 +247,14 @@ interface FrameCheck {
   check: (value: unknown) => boolean;
 }
 
-/**
- * One check per frame type, so that a frame is held against its own schema and not against all of them. It is compiled when
- * the first of its type comes: each end reads one direction only.
- */
+/** One compiled check per frame type, so that a frame is held against its own schema and not against all of them. */
 function byType(
   schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][],
 ): Map<string, FrameCheck> {
   return new Map(
     schemas.map((schema) => {
-      let compiled: { Check: (value: unknown) => boolean } | undefined;
-      const check = (value: unknown): boolean => {
-        compiled ??= Compile(schema);
-        return compiled.Check(value);
-      };
-      return [schema.properties.type.const, { check }];
+      const compiled = Compile(schema);
+      return [schema.properties.type.const, { check: (value) => compiled.Check(value) }];
     }),
   );
 }
