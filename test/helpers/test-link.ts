@@ -50,22 +50,27 @@ export class TestLink {
     return new TestLink(socket);
   }
 
-  /** Attaches, asks for the state and welcomes with the acks given (default: nothing is acknowledged). */
-  static async attach(
-    directory: string,
-    welcome: Partial<Welcome> | 'forget everything' = {},
-    maxConcurrency = 64,
-  ): Promise<TestLink> {
+  /** Opens the socket and attaches; comes again while the runner has yet to notice that the last link is gone. */
+  static async attached(directory: string, maxConcurrency = 64): Promise<TestLink> {
     const link = await TestLink.open(directory);
     link.send({ type: 'attach', channel: 1, max_concurrency: maxConcurrency });
     await link.until('an answer', () => link.frames.length > 0);
     if (link.frames[0]?.type === 'attach_refused') {
-      // The runner has yet to notice that the last link is gone.
       await link.close();
       await delay(20);
-      return TestLink.attach(directory, welcome, maxConcurrency);
+      return TestLink.attached(directory, maxConcurrency);
     }
     await link.frame('attached');
+    return link;
+  }
+
+  /** Attaches, asks for the state and welcomes with the acks given (default: nothing is acknowledged). */
+  static async attach(
+    directory: string,
+    welcome: Partial<Welcome> | 'forget everything' = {},
+    maxConcurrency?: number,
+  ): Promise<TestLink> {
+    const link = await TestLink.attached(directory, maxConcurrency);
     const { held } = await link.prepare();
     link.welcome(welcome === 'forget everything' ? { forget: held.map((one) => one.execution_id) } : welcome);
     return link;

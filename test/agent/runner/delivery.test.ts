@@ -60,9 +60,7 @@ test('what was not acknowledged comes again on the next link, byte for byte; wha
   const acked = records[Math.floor(records.length / 2)]?.number ?? 0;
   link.send({ type: 'ack', acks: [['a', 3]] });
   await link.close();
-  const next = await TestLink.open(directory);
-  next.send({ type: 'attach', channel: 1, max_concurrency: 64 });
-  await next.frame('attached');
+  const next = await TestLink.attached(directory);
   expect((await next.prepare()).held).toEqual([{ execution_id: 'a', state: 'ended', reported: records.length }]);
   next.welcome({ acks: [['a', acked]] });
   const again = await next.ended('a');

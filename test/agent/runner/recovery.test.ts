@@ -67,9 +67,7 @@ test('what was acknowledged before the death is not offered again', async () => 
   await link.prepare(); // the acknowledgements have arrived by then
   await runner.end('SIGKILL');
   await startRunner(directory);
-  const next = await TestLink.open(directory);
-  next.send({ type: 'attach', channel: 1, max_concurrency: 1 });
-  await next.frame('attached');
+  const next = await TestLink.attached(directory, 1);
   expect((await next.prepare()).held.map((held) => held.execution_id)).toEqual(['lives']);
   next.welcome({ acks: [['lives', 2]] });
   const { records } = await next.ended('lives');
