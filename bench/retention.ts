@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { REPORT_KIND } from '../src/core/report.ts';
-import { startHousekeeping } from '../src/server/housekeeping.ts';
+import { startHousekeeping } from '../src/server/operations/housekeeping.ts';
 import { inParallel, percentile, say, TINY } from './rounds.ts';
 import { createIn, MACHINE, storeWithMachine } from './store-machine.ts';
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { addClientOptions, readClientConfig } from './config.ts';
-import { Api } from './http.ts';
+import { Api } from './http/http.ts';
 
 type Flags = Record<string, string>;
 

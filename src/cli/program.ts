@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../node/version.ts';
 import { CliError } from './cli-error.ts';
 import { environment } from './config.ts';
 import { hideSecrets } from './hide-secrets.ts';
-import { expectReadersToLeave, ReaderGoneError } from './output.ts';
+import { expectReadersToLeave, ReaderGoneError } from './terminal/output.ts';
 
 export interface CommandEntry {
   name: string;
@@ -16,62 +16,70 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
     summary: 'run a server, and an agent for this machine',
-    load: async () => (await import('./up.ts')).upCommand,
+    load: async () => (await import('./commands/up.ts')).upCommand,
   },
-  { name: 'server', summary: 'run the control plane', load: async () => (await import('./server.ts')).serverCommand },
+  {
+    name: 'server',
+    summary: 'run the control plane',
+    load: async () => (await import('./commands/server.ts')).serverCommand,
+  },
   {
     name: 'agent',
     summary: 'run the agent of this machine',
-    load: async () => (await import('./agent.ts')).agentCommand,
+    load: async () => (await import('./commands/agent.ts')).agentCommand,
   },
-  { name: 'exec', summary: 'run a command on a machine', load: async () => (await import('./exec.ts')).execCommand },
+  {
+    name: 'exec',
+    summary: 'run a command on a machine',
+    load: async () => (await import('./commands/exec.ts')).execCommand,
+  },
   {
     name: 'machines',
     summary: 'add, list and remove machines',
-    load: async () => (await import('./machines.ts')).machinesCommand,
+    load: async () => (await import('./commands/machines.ts')).machinesCommand,
   },
   {
     name: 'executions',
     summary: 'look at what ran and what runs',
-    load: async () => (await import('./executions.ts')).executionsCommand,
+    load: async () => (await import('./commands/executions.ts')).executionsCommand,
   },
-  { name: 'keys', summary: 'API keys', load: async () => (await import('./keys.ts')).keysCommand },
+  { name: 'keys', summary: 'API keys', load: async () => (await import('./commands/keys.ts')).keysCommand },
   {
     name: 'tokens',
     summary: 'join tokens, with which agents enrol',
-    load: async () => (await import('./tokens.ts')).tokensCommand,
+    load: async () => (await import('./commands/tokens.ts')).tokensCommand,
   },
-  { name: 'audit', summary: 'who did what', load: async () => (await import('./audit.ts')).auditCommand },
+  { name: 'audit', summary: 'who did what', load: async () => (await import('./commands/audit.ts')).auditCommand },
   {
     name: 'status',
     summary: 'whether the server is well, and its machines',
-    load: async () => (await import('./status.ts')).statusCommand,
+    load: async () => (await import('./commands/status.ts')).statusCommand,
   },
   {
     name: 'backup',
     summary: 'copy the data of a server on this host',
-    load: async () => (await import('./backup.ts')).backupCommand,
+    load: async () => (await import('./commands/backup.ts')).backupCommand,
   },
   {
     name: 'restore',
     summary: 'put such a copy back',
-    load: async () => (await import('./restore.ts')).restoreCommand,
+    load: async () => (await import('./commands/restore.ts')).restoreCommand,
   },
   {
     name: 'doctor',
     summary: 'what is wrong with the server or agent on this host',
-    load: async () => (await import('./doctor.ts')).doctorCommand,
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
   },
   {
     name: 'login',
     summary: 'keep a server and a key for this user',
-    load: async () => (await import('./login.ts')).loginCommand,
+    load: async () => (await import('./commands/login.ts')).loginCommand,
   },
   {
     name: 'completion',
     summary: 'print a completion script for your shell',
     load: async () => {
-      const { completionCommand } = await import('./completion.ts');
+      const { completionCommand } = await import('./commands/completion.ts');
       return () => completionCommand(COMMANDS);
     },
   },
@@ -123,11 +131,6 @@ async function buildProgram(asked: string | undefined): Promise<Command> {
 function inheritSettings(parent: Command, command: Command): void {
   command.copyInheritedSettings(parent);
   for (const child of command.commands) inheritSettings(command, child);
-}
-
-function packageVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 function report(error: unknown, args: readonly string[]): number {

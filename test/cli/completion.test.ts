@@ -1,7 +1,7 @@
 /** Completion as a shell does it: the script in a real bash, with an `execplane` that answers at once. */
 import { execFileSync } from 'node:child_process';
 import { beforeAll, expect, test } from 'vitest';
-import { specsOf } from '../../src/cli/completion.ts';
+import { specsOf } from '../../src/cli/commands/completion.ts';
 import { type CommandSpec, SHELLS } from '../../src/cli/completion-scripts.ts';
 import { COMMAND_NAMES, COMMANDS } from '../../src/cli/program.ts';
 

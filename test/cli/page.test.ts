@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { specsOf } from '../../src/cli/completion.ts';
+import { specsOf } from '../../src/cli/commands/completion.ts';
 import type { CommandSpec } from '../../src/cli/completion-scripts.ts';
-import { exitCodeOf } from '../../src/cli/exit-code.ts';
+import { exitCodeOf } from '../../src/cli/exec/exit-code.ts';
 import { COMMANDS } from '../../src/cli/program.ts';
 import { FAILURE_CODES } from '../../src/core/execution.ts';
 

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseDuration } from '../../src/cli/duration.ts';
-import { exitCodeOf } from '../../src/cli/exit-code.ts';
-import { listenFailure } from '../../src/cli/listen-failure.ts';
-import { shellWords } from '../../src/cli/print.ts';
+import { parseDuration } from '../../src/cli/terminal/duration.ts';
+import { exitCodeOf } from '../../src/cli/exec/exit-code.ts';
+import { listenFailure } from '../../src/cli/up/listen-failure.ts';
+import { shellWords } from '../../src/cli/terminal/print.ts';
 import { COMMANDS } from '../../src/cli/program.ts';
-import { SseParser } from '../../src/cli/sse.ts';
+import { SseParser } from '../../src/cli/http/sse.ts';
 
 describe('durations', () => {
   test.each([

@@ -1,11 +1,11 @@
 /** What people at a terminal are told beside the output, and when nothing is. */
 import { PassThrough } from 'node:stream';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { UnreachableError } from '../../src/cli/api-failure.ts';
-import { followEvents } from '../../src/cli/follow-events.ts';
-import type { Api } from '../../src/cli/http.ts';
-import { StatusLine } from '../../src/cli/status-line.ts';
-import { size, uploadProgress } from '../../src/cli/upload-progress.ts';
+import { UnreachableError } from '../../src/cli/http/api-failure.ts';
+import { followEvents } from '../../src/cli/exec/follow-events.ts';
+import type { Api } from '../../src/cli/http/http.ts';
+import { StatusLine } from '../../src/cli/terminal/status-line.ts';
+import { size, uploadProgress } from '../../src/cli/terminal/upload-progress.ts';
 
 const REFUSED = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
 const ERASE = '\u001b[K';

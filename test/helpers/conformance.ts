@@ -2,7 +2,7 @@
 import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import type { JsonSchema, OpenApiDocument, Operation } from '../../src/server/openapi.ts';
+import type { JsonSchema, OpenApiDocument, Operation } from '../../src/server/http/documents/openapi.ts';
 
 export interface CheckedAnswer {
   method: string;

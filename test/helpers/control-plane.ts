@@ -12,10 +12,10 @@ import {
   buildControlPlane,
   type ControlPlaneConfig,
   type RunningControlPlane,
-} from '../../src/server/agents/control-plane.ts';
-import { hashSecret } from '../../src/server/agents/upgrade.ts';
-import type { CreateRequest } from '../../src/server/control.ts';
-import { serverKeysFrom } from '../../src/server/seal.ts';
+} from '../../src/server/control/control-plane.ts';
+import { hashSecret } from '../../src/server/control/agents/upgrade.ts';
+import type { CreateRequest } from '../../src/server/control/control.ts';
+import { serverKeysFrom } from '../../src/server/control/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../src/store/store.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
-import type { TracingConfig } from '../../src/server/tracing/config.ts';
+import type { TracingConfig } from '../../src/server/operations/tracing/config.ts';
 import { Client } from './client.ts';
 
 export interface RunningTestServer extends AsyncDisposable {

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JsonSchema, OpenApiDocument } from '../../src/server/openapi.ts';
+import type { JsonSchema, OpenApiDocument } from '../../src/server/http/documents/openapi.ts';
 import { baseEnv, World } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+import { edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
 
 interface Operation {
   method: 'GET' | 'POST' | 'DELETE';

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/store/sqlite/database.ts';
 import { until } from '../helpers/processes.ts';
-import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
 
 test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
   await using edge = await edgeFixture({ config: { trustProxy: 'true' } });

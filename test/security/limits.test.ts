@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';
 import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
-import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 

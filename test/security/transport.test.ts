@@ -11,7 +11,7 @@ import { dial } from '../../src/agent/link/dial.ts';
 import { enrol } from '../../src/agent/link/enrol.ts';
 import { readClientConfig } from '../../src/cli/config.ts';
 import { type RunningServer, readServerConfig, startServer } from '../../src/server/main.ts';
-import { edgeFixture, MACHINE } from '../server/edge-fixture.ts';
+import { edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
 
 const log = pino({ level: 'silent' });
 const ca = read('../server/fixtures/test-only-cert.pem');

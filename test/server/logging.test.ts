@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLogger } from '../../src/server/logging.ts';
 import { leaveEvents, runningServer } from '../helpers/running-server.ts';
-import { edgeFixture, MACHINE } from './edge-fixture.ts';
+import { edgeFixture, MACHINE } from './http/edge-fixture.ts';
 
 type Line = Record<string, unknown>;
 

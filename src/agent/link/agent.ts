@@ -16,7 +16,7 @@ import { findOrStartRunner } from './runner-process.ts';
 import type { RunnerSocket } from './runner-socket.ts';
 import { runSession, type SessionEnd } from './session.ts';
 import { stopRunner } from './stop.ts';
-import { packageVersion } from './version.ts';
+import { packageVersion } from '../../node/version.ts';
 
 /** Finding or starting the runner has a bound of its own, which is shorter. */
 const START_MS = 60_000;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findLink, type LinkProcess } from '../link/pid-file.ts';
-import { packageVersion } from '../link/version.ts';
+import { packageVersion } from '../../node/version.ts';
 import { linkTrouble } from './await-link.ts';
 import type { Change } from './change.ts';
 import { changePackages, isPackaged } from './debian-packages.ts';

@@ -1,7 +1,7 @@
 /** Retention beside creates: none of its steps holds one up, and the file and its log become small again. */
 import { statSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { startHousekeeping } from '../../../src/server/housekeeping.ts';
+import { startHousekeeping } from '../../../src/server/operations/housekeeping.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { until } from '../../helpers/processes.ts';

@@ -1,0 +1,165 @@
+/** Execution, its create request, its events and its output, as they travel. */
+import { type Static, Type } from 'typebox';
+import { FAILURE_CODES } from '../core/execution.ts';
+import { Bytes, ExecutionId, MAX_SPAN_MS, MachineId, NextCursor, Status, Time } from './fields.ts';
+import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+
+const strict = { additionalProperties: false } as const;
+
+export const ExecutionSchema = Type.Object(
+  {
+    execution_id: ExecutionId,
+    machine_id: MachineId,
+    status: Status,
+    command: Type.Array(Type.String(), { description: 'The argv as given.', examples: [['uname', '-a']] }),
+    created_at: Time('When it was created.'),
+    started_at: Type.Optional(Time('When the process was started.')),
+    completed_at: Type.Optional(Time('When it came to its end.')),
+    cwd: Type.Optional(Type.String({ description: 'The working directory as requested.', examples: ['/srv/app'] })),
+    env_keys: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Names of the environment variables given, sorted; values never come back.',
+        examples: [['API_TOKEN', 'STAGE']],
+      }),
+    ),
+    exit_code: Type.Optional(
+      Type.Integer({ description: 'When the process exited by itself: its code.', examples: [0] }),
+    ),
+    signal: Type.Optional(Type.Integer({ description: 'When a signal ended it: its number.', examples: [9] })),
+    error_code: Type.Optional(
+      Type.Enum([...FAILURE_CODES], {
+        description: 'Why it ended otherwise than well.',
+        examples: ['nonzero_exit'],
+      }),
+    ),
+    error_message: Type.Optional(
+      Type.String({ description: 'The same in words.', examples: ['The command exited with code 1.'] }),
+    ),
+    expires_at: Time('When it expires unless it has started by then.'),
+    retry_after_ms: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 60_000,
+        description: 'While wake_in_progress: when to ask again, in ms.',
+        examples: [1000],
+      }),
+    ),
+    stdout_bytes: Type.Optional(Bytes('Bytes written to stdout, including any not kept.')),
+    stderr_bytes: Type.Optional(Bytes('Bytes written to stderr, including any not kept.')),
+    stdout_truncated: Type.Optional(
+      Type.Boolean({ description: 'Some bytes of stdout were not kept.', examples: [false] }),
+    ),
+    stderr_truncated: Type.Optional(
+      Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
+    ),
+  },
+  { description: 'A command on a machine, and what became of it.' },
+);
+export type ExecutionWire = Static<typeof ExecutionSchema>;
+
+export const ExecutionListSchema = Type.Object(
+  { items: Type.Array(ExecutionSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of executions.' },
+);
+
+export const CreateExecutionSchema = Type.Object(
+  {
+    command: Type.Array(Type.String({ pattern: NO_NUL }), {
+      minItems: 1,
+      maxItems: 1_000_000,
+      description: 'The argv. No shell: the first element is looked up in PATH, nothing is split or expanded.',
+      examples: [['sh', '-c', 'echo hello']],
+    }),
+    stdin: Type.Optional(
+      Type.String({ description: 'Written to stdin, which is then closed.', examples: ['one line\n'] }),
+    ),
+    env: Type.Optional(
+      Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
+        additionalProperties: false,
+        description: 'Added over a clean base environment; sealed while it waits, wiped at the end.',
+        examples: [{ STAGE: 'test' }],
+      }),
+    ),
+    cwd: Type.Optional(
+      Type.String({
+        pattern: NO_NUL,
+        description: "Working directory; relative ones start at the agent user's home, which is the default.",
+        examples: ['/srv/app'],
+      }),
+    ),
+    timeout_ms: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'From process start; then the whole process tree is killed. 0: no limit.',
+        examples: [60_000],
+      }),
+    ),
+    stdin_encoding: Type.Optional(
+      Type.Enum(['utf8', 'base64'], { description: 'How `stdin` is written here.', examples: ['base64'] }),
+    ),
+    stdin_open: Type.Optional(
+      Type.Boolean({ description: 'Keep stdin open for POST …/stdin; not together with `stdin`.', examples: [true] }),
+    ),
+    start_within_ms: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_SPAN_MS,
+        description: 'Expires unless started within this time, in ms.',
+        examples: [300_000],
+      }),
+    ),
+    user: Type.Optional(
+      Type.String({
+        pattern: NOT_EMPTY_NO_NUL,
+        maxLength: 256,
+        description: 'Run as this user, where the agent may.',
+        examples: ['deploy'],
+      }),
+    ),
+    callback_url: Type.Optional(
+      Type.String({
+        pattern: '^https?://',
+        maxLength: 2048,
+        description: 'The finished Execution is POSTed there, signed as Standard Webhooks says.',
+        examples: ['https://example.com/hooks/execplane'],
+      }),
+    ),
+  },
+  { ...strict, description: 'What to run.' },
+);
+export type CreateExecution = Static<typeof CreateExecutionSchema>;
+
+export const ExecutionEventSchema = Type.Object(
+  {
+    sequence: Type.Integer({ minimum: 1, description: 'Rises by 1 from 1.', examples: [2] }),
+    type: Type.Enum(['lifecycle', 'stdout', 'stderr'], { description: 'What happened.', examples: ['stdout'] }),
+    at: Time("When the agent saw it, on the server's clock."),
+    chunk: Type.Optional(Type.String({ description: 'Output.', examples: ['hello\n'] })),
+    status: Type.Optional(Status),
+    exit_code: ExecutionSchema.properties.exit_code,
+    signal: ExecutionSchema.properties.signal,
+    error_code: ExecutionSchema.properties.error_code,
+    error_message: ExecutionSchema.properties.error_message,
+  },
+  { description: 'One entry of the log of an execution.' },
+);
+export type ExecutionEventWire = Static<typeof ExecutionEventSchema>;
+
+export const ExecutionEventListSchema = Type.Object(
+  { items: Type.Array(ExecutionEventSchema, { description: 'Oldest first.' }), next_cursor: NextCursor },
+  { description: 'A page of events; it has next_cursor while more exist or may still come.' },
+);
+
+export const ExecutionOutputSchema = Type.Object(
+  {
+    execution_id: ExecutionId,
+    stdout: Type.String({ description: 'What is kept of stdout.', examples: ['hello\n'] }),
+    stderr: Type.String({ description: 'What is kept of stderr.', examples: [''] }),
+    stdout_bytes: Bytes('Bytes written to stdout, including any not kept.'),
+    stderr_bytes: Bytes('Bytes written to stderr, including any not kept.'),
+    stdout_truncated: Type.Boolean({ description: 'Some bytes of stdout were not kept.', examples: [false] }),
+    stderr_truncated: Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
+  },
+  { description: 'All the output of a finished execution.' },
+);

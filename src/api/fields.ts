@@ -1,0 +1,81 @@
+/** Fields and parameters that several routes share. */
+import { Type } from 'typebox';
+import { EXECUTION_STATUSES } from '../core/execution.ts';
+
+const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
+const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
+/** Longest time span that a caller may ask for: ten years. */
+export const MAX_SPAN_MS = 315_360_000_000;
+
+export const SCOPES = ['executions:read', 'executions:write', 'machines:read', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export const MachineId = Type.String({
+  pattern: MACHINE_ID_PATTERN,
+  minLength: 4,
+  maxLength: 253,
+  description: 'The machine.',
+  examples: ['dm-build-1'],
+});
+
+export const ExecutionId = Type.String({
+  pattern: EXECUTION_ID_PATTERN,
+  minLength: 1,
+  maxLength: 253,
+  description: 'The execution.',
+  examples: ['exec-V1StGXR8Z5jdHi6B'],
+});
+
+export const Status = Type.Enum([...EXECUTION_STATUSES], {
+  description: 'Where the execution is on its way; the last four are ends.',
+  examples: ['succeeded'],
+});
+
+/** An instant, as every response writes it. */
+export const Time = (description: string) =>
+  Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] });
+
+export const Bytes = (description: string) => Type.Integer({ minimum: 0, description, examples: [2048] });
+
+export const MachineParams = Type.Object({ machine_id: MachineId });
+export const ExecutionParams = Type.Object({ machine_id: MachineId, execution_id: ExecutionId });
+
+/** `?limit=` and `?cursor=` of a list: more than `maximum` is clamped. */
+export const pageQuery = (fallback: number, maximum: number) => ({
+  limit: Type.Integer({
+    minimum: 1,
+    maximum,
+    default: fallback,
+    description: `Items a page, or fewer where they are large; more than ${maximum} is read as ${maximum}.`,
+    examples: [fallback],
+  }),
+  cursor: Type.Optional(
+    Type.String({ description: 'next_cursor of the page before.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
+  ),
+});
+export const ListQuery = Type.Object(pageQuery(50, 500));
+
+export const WaitMs = Type.Optional(
+  Type.Integer({
+    minimum: 0,
+    maximum: 55_000,
+    description: 'How long the answer may wait, in ms; more than 55000 is read as 55000.',
+    examples: [30_000],
+  }),
+);
+export const WaitQuery = Type.Object({ wait_ms: WaitMs });
+
+export const Encoding = Type.Optional(
+  Type.Enum(['utf8', 'base64'], {
+    description: 'base64: output byte for byte; utf8 (the default): bytes that are not UTF-8 read as U+FFFD.',
+    examples: ['base64'],
+  }),
+);
+
+export const Tail = Type.Optional(
+  Type.Integer({ minimum: 0, description: 'Only the last so many bytes of a stream.', examples: [4096] }),
+);
+
+export const NextCursor = Type.Optional(
+  Type.String({ description: 'Where the next page starts.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
+);

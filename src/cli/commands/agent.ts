@@ -1,0 +1,68 @@
+import { Command, Option } from 'commander';
+import { parseDuration } from '../terminal/duration.ts';
+import { addSettingOptions } from '../setting-options.ts';
+
+const AGENT_DIR = [
+  '--agent-dir <value>',
+  'State directory of the agent. (EXECPLANE_AGENT_DIR, default ./agent)',
+] as const;
+const EXAMPLES = `
+Examples:
+  EXECPLANE_URL=https://execplane.example.com EXECPLANE_JOIN_TOKEN=xpj_… execplane agent
+  execplane agent --join-token-file /run/secrets/join-token
+  execplane agent stop                          end it, and every command it runs
+  execplane agent upgrade --to PACKAGES         another version, under running commands
+
+SIGTERM detaches: commands run on, and the next agent on the same directory picks them up.
+SIGINT (Ctrl-C) ends everything, as "agent stop" does.`;
+
+const UPGRADE_EXAMPLES = `
+Examples:
+  execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to ./packages
+  execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to execplane-agent-0.2.0-linux-x64.tar.gz
+  execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to /opt/execplane-agent-0.2.0
+
+An agent from the Debian packages is upgraded from a folder with packages, one from a tarball from a tarball, or from
+a folder where it is unpacked. The link leaves, the new one finds the runner and its commands. Where the new one is not
+connected to the server in time, the version before is put back; the exit code is then 1.`;
+const DEFAULT_WITHIN_MS = 60_000;
+
+/** `execplane agent`, `execplane agent stop` and `execplane agent upgrade`. */
+export async function agentCommand(): Promise<Command> {
+  const { AGENT_SETTINGS, readAgentConfig, runAgent, stopAgent, upgradeAgent } = await import('../../agent/main.ts');
+  const command = addSettingOptions(new Command('agent'), AGENT_SETTINGS)
+    .description('Run the agent of this machine: it dials out to the server and runs the commands that come.')
+    .addHelpText('after', EXAMPLES)
+    .action((flags: Record<string, string>) => runAgent(readAgentConfig(flags)));
+  command
+    .command('stop')
+    .description('End the agent and every command it runs; returns when all are gone.')
+    .addHelpText('after', '\nExamples:\n  execplane agent stop --agent-dir /var/lib/execplane-agent')
+    .option(...AGENT_DIR)
+    .action(async (_flags, stop: Command) => {
+      const { dir } = readAgentConfig(stop.optsWithGlobals<Record<string, string>>());
+      const result = await stopAgent(dir);
+      process.stdout.write(result === 'stopped' ? `The agent of ${dir} has stopped.\n` : `No agent runs on ${dir}.\n`);
+    });
+  command
+    .command('upgrade')
+    .description(
+      'Put another version in the place of the agent, under running commands; back again where it does not work.',
+    )
+    .addHelpText('after', UPGRADE_EXAMPLES)
+    .requiredOption(
+      '--to <PATH>',
+      'the version to come: a folder with packages, a tarball, or a folder with the program',
+    )
+    .addOption(
+      new Option('--within <DURATION>', 'it has to be connected after so long')
+        .default(DEFAULT_WITHIN_MS, '60s')
+        .argParser(parseDuration),
+    )
+    .option(...AGENT_DIR)
+    .action(async ({ to, within }: { to: string; within: number }, upgrade: Command) => {
+      const { dir } = readAgentConfig(upgrade.optsWithGlobals<Record<string, string>>());
+      await upgradeAgent({ dir, to, withinMs: within, say: (text) => process.stdout.write(`${text}\n`) });
+    });
+  return command;
+}

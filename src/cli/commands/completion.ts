@@ -1,0 +1,47 @@
+import { Argument, Command } from 'commander';
+import { type CommandSpec, SHELLS } from '../completion-scripts.ts';
+
+interface Loadable {
+  name: string;
+  load: () => Promise<() => Command | Promise<Command>>;
+}
+
+const EXAMPLES = `
+Examples:
+  source <(execplane completion bash)
+  execplane completion zsh > "\${fpath[1]}/_execplane"
+  execplane completion fish > ~/.config/fish/completions/execplane.fish`;
+
+/** `execplane completion SHELL`: the script is made of the very commands that there are. */
+export function completionCommand(commands: readonly Loadable[]): Command {
+  return new Command('completion')
+    .description('Print a completion script for your shell: commands, options, machines and executions.')
+    .addArgument(new Argument('<SHELL>').choices(Object.keys(SHELLS)))
+    .addHelpText('after', EXAMPLES)
+    .action(async (shell: string) => {
+      process.stdout.write(`${SHELLS[shell]?.(await specsOf(commands)) ?? ''}\n`);
+    });
+}
+
+/** Every command, and every command below it, as completion sees them. */
+export async function specsOf(commands: readonly Loadable[]): Promise<CommandSpec[]> {
+  const loaded = await Promise.all(commands.map(async ({ load }) => (await load())()));
+  return loaded.flatMap((command) => [
+    specOf(command.name(), command),
+    ...command.commands.map((child) => specOf(`${command.name()} ${child.name()}`, child)),
+  ]);
+}
+
+function specOf(path: string, command: Command): CommandSpec {
+  return {
+    path,
+    children: command.commands.map((child) => child.name()),
+    options: [...command.options.map(({ long, short }) => long ?? short ?? ''), '--help'],
+    operands: command.registeredArguments
+      .filter(({ required }) => required)
+      .map((operand) => ({
+        name: operand.name(),
+        choices: operand.argChoices ?? [],
+      })),
+  };
+}

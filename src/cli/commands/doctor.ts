@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { styleText } from 'node:util';
+import { Argument, Command } from 'commander';
+import { CliError } from '../cli-error.ts';
+import { wantsColour } from '../config.ts';
+import { printJson } from '../terminal/print.ts';
+import { addSettingOptions } from '../setting-options.ts';
+
+const EXAMPLES = `
+Examples:
+  execplane doctor
+  execplane doctor server --data-dir /var/lib/execplane
+  execplane doctor agent --agent-dir /var/lib/execplane-agent/state --url https://execplane.example.com
+
+Run it as root, or as the user of the service, with the settings that the service has. Exit code 0: nothing fails.`;
+
+type Flags = Readonly<Record<string, string>>;
+const SIDES = ['server', 'agent'] as const;
+type Side = (typeof SIDES)[number];
+
+type Finding = Awaited<ReturnType<typeof import('../../agent/main.ts')['examineAgent']>>[number];
+
+/** `execplane doctor`: one line a check; exit code 1 where one fails. */
+export async function doctorCommand(): Promise<Command> {
+  const [server, agent] = await Promise.all([import('../../server/main.ts'), import('../../agent/main.ts')]);
+  const examine: Record<Side, (flags: Flags) => Promise<Finding[]>> = {
+    server: async (flags) => server.examineServer(server.readServerConfig(flags), Date.now()),
+    agent: async (flags) => agent.examineAgent(agent.readAgentConfig(flags), Date.now()),
+  };
+  const present: Record<Side, (flags: Flags) => boolean> = {
+    server: (flags) => existsSync(join(server.readServerConfig(flags).dataDir, 'execplane.db')),
+    agent: (flags) => existsSync(join(resolve(agent.readAgentConfig(flags).dir), 'credential.json')),
+  };
+  return addSettingOptions(new Command('doctor'), server.SERVER_SETTINGS, agent.AGENT_SETTINGS)
+    .description('Look at everything that the server or the agent on this host needs, and say what to do.')
+    .addArgument(new Argument('[SIDE]', 'default: what this host has').choices(SIDES))
+    .option('--json', 'print it as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (side: Side | undefined, flags: Flags & { json?: true }) => {
+      const { json, ...settings } = flags;
+      const sides = side === undefined ? SIDES.filter((one) => present[one](settings)) : [side];
+      if (sides.length === 0) throw nothingHere();
+      const findings: (Finding & { side: Side })[] = [];
+      for (const one of sides) {
+        for (const finding of await examine[one](settings)) findings.push({ side: one, ...finding });
+      }
+      if (json) printJson({ items: findings });
+      else for (const finding of findings) process.stdout.write(linesOf(finding));
+      if (findings.some(({ state }) => state === 'fail')) process.exitCode = 1;
+    });
+}
+
+function nothingHere(): CliError {
+  return new CliError('neither a server nor an agent has its data where it is looked for.', {
+    exitCode: 2,
+    hint: 'Say which one and where: "execplane doctor server --data-dir DIR", "execplane doctor agent --agent-dir DIR".',
+  });
+}
+
+const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+
+function linesOf({ side, check, state, said, cure }: Finding & { side: Side }): string {
+  const padded = state.padEnd(4);
+  const shown = wantsColour(process.stdout) ? styleText(COLOURS[state], padded) : padded;
+  return `${shown}  ${side} ${check}: ${said}.${cure === undefined ? '' : ` ${cure}`}\n`;
+}

@@ -1,0 +1,49 @@
+import { Command } from 'commander';
+import { CliError } from '../cli-error.ts';
+import { printJson } from '../terminal/print.ts';
+
+const EXAMPLES = `
+Examples:
+  execplane restore execplane-20260131T040000Z.backup
+  execplane restore --data-dir /var/lib/execplane --force /var/backups/execplane-today.backup
+
+The server has to be stopped. What it made after the backup is not known any more: commands that agents still run of it are
+ended, and what waited in the backup ends as agent_lost, since it may have run.`;
+
+/** `execplane restore`: on the host of the server, which must not run. */
+export async function restoreCommand(): Promise<Command> {
+  const { readServerConfig, restore } = await import('../../server/main.ts');
+  return new Command('restore')
+    .description('Put a backup where a server on this host will find it, and verify it.')
+    .argument('<FILE>', 'what "execplane backup" made')
+    .option('--data-dir <value>', 'Where the server keeps its data. (EXECPLANE_DATA_DIR, default ./data)')
+    .option('--force', 'put aside what is there already')
+    .option('--json', 'print it as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(
+      (from: string, { force = false, json, ...settings }: { dataDir?: string; force?: boolean; json?: true }) => {
+        const { dataDir } = readServerConfig(settings);
+        const report = restored({ dataDir, from, force, now: Date.now() }, restore);
+        const { madeAt, version, counts, abandoned, replaced } = report;
+        const made = new Date(madeAt).toISOString();
+        if (json) {
+          printJson({ data_dir: dataDir, made_at: made, version, rows: counts, abandoned, replaced });
+          return;
+        }
+        const { executions = 0, machines = 0 } = counts;
+        process.stdout.write(
+          `${dataDir} is as it was at ${made}, verified: ${executions} executions, ${machines} machines.\n`,
+        );
+        if (abandoned > 0) process.stdout.write(`${abandoned} executions that waited then are ended as agent_lost.\n`);
+        if (replaced !== undefined) process.stdout.write(`What was there before is in ${replaced}.\n`);
+      },
+    );
+}
+
+function restored<P, R>(p: P, restore: (p: P) => R): R {
+  try {
+    return restore(p);
+  } catch (cause) {
+    throw new CliError(`nothing was restored: ${(cause as Error).message}.`, { cause });
+  }
+}

@@ -1,0 +1,32 @@
+import type { ExecutionEvent } from '../http/wire.ts';
+
+/** Exit code of `exec` when it was Execplane that failed. */
+export const EXECPLANE_FAILED = 125;
+const TIMED_OUT = 124;
+
+type Ending = Pick<ExecutionEvent, 'status' | 'exit_code' | 'signal' | 'error_code'>;
+
+/** The exit code of `exec` for the end of its command: as shells and timeout(1) do it, 125 where Execplane failed. */
+export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: errorCode }: Ending): number {
+  if (status === 'succeeded') return 0;
+  switch (errorCode) {
+    case 'timeout':
+      return TIMED_OUT;
+    case 'command_not_found':
+      return 127;
+    case 'permission_denied':
+      return 126;
+    case 'nonzero_exit':
+      return exitCode ?? EXECPLANE_FAILED;
+    case 'signaled':
+    case 'cancelled':
+      return signal === undefined ? EXECPLANE_FAILED : 128 + signal;
+    default:
+      return EXECPLANE_FAILED;
+  }
+}
+
+/** Whether the command's own output does not tell people why it ended. */
+export function needsExplaining({ error_code: errorCode }: Ending): boolean {
+  return errorCode !== undefined && errorCode !== 'nonzero_exit';
+}

@@ -1,0 +1,54 @@
+import { basename, dirname, relative } from 'node:path';
+import { DEFAULT_URL } from '../config.ts';
+import { shellWords } from './print.ts';
+
+interface Running {
+  url: string;
+  machineId: string;
+  keyFile?: string;
+}
+
+/** What `up` prints once everything runs. `keyFile`: absent where EXECPLANE_API_KEY holds the key. */
+export function banner({ url, machineId, keyFile }: Running): string {
+  const key = keyFile === undefined ? '$EXECPLANE_API_KEY' : `$(cat ${shellWords([keyFile])})`;
+  const curl = [
+    `curl -sS -w '\\n' "${url.replace(/\/$/, '')}/v1/machines/${machineId}/executions?wait_ms=10000"`,
+    `-H "Authorization: Bearer ${key}"`,
+    `-H 'Content-Type: application/json'`,
+    `-d '{"command":["uname","-a"]}'`,
+  ].join(' ');
+  return `
+Execplane is running. Ctrl-C ends it.
+
+  URL      ${url}
+  API key  ${keyFile ?? 'in EXECPLANE_API_KEY'}
+  Machine  ${machineId}
+
+Run a command on this machine:
+
+  ${curl}
+
+and see what it prints:
+
+  ${ownCommand()} exec ${machineId}${whereItIs({ url, keyFile })} -- uname -a
+
+`;
+}
+
+/** What `exec` does not find by itself. */
+function whereItIs({ url, keyFile }: { url: string; keyFile: string | undefined }): string {
+  const dataDir = keyFile === undefined ? 'data' : relative('.', dirname(keyFile));
+  const options = [
+    ...(url.replace(/\/$/, '') === DEFAULT_URL ? [] : ['--url', url]),
+    ...(dataDir === 'data' ? [] : ['--data-dir', dataDir || '.']),
+  ];
+  return options.length === 0 ? '' : ` ${shellWords(options)}`;
+}
+
+/** This command as it can be called from here: in a clone by the Node that it brings, for that of the PATH may be too old. */
+function ownCommand(): string {
+  const script = process.argv[1] ?? 'execplane';
+  if (!basename(script).startsWith('main.')) return basename(script);
+  const node = relative('.', process.execPath);
+  return shellWords([node.startsWith('..') ? 'node' : node, relative('.', script)]);
+}

@@ -1,0 +1,57 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Api } from '../http/http.ts';
+import { type Column, printJson, printTable } from './print.ts';
+import type { Page } from '../http/wire.ts';
+
+export interface ListOptions {
+  limit?: number;
+  all?: true;
+  json?: true;
+  quiet?: true;
+}
+
+const MAX_PAGE = 500;
+
+/** Gives a command that lists something its options. */
+export function addListOptions(command: Command): Command {
+  return command
+    .option('--limit <n>', 'show so many at most (default 50)', parseCount)
+    .option('--all', 'show all of them')
+    .option('-q, --quiet', 'print only the ids, one a line')
+    .option('--json', 'print {"items": [...]} for programs');
+}
+
+/** Prints a list of the API, page after page as far as it is asked for. */
+export async function printList<T>(
+  api: Api,
+  path: string,
+  options: ListOptions,
+  /** The first column is the id. */
+  shown: { columns: readonly Column<T>[]; none: string; query?: Record<string, string | undefined> },
+): Promise<void> {
+  const wanted = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? 50);
+  const items: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { ...shown.query, limit: Math.min(MAX_PAGE, wanted - items.length), cursor };
+    const page = await api.json<Page<T>>('GET', path, { query });
+    items.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor !== undefined && items.length < wanted);
+  if (options.json) {
+    printJson({ items, ...(cursor === undefined ? {} : { next_cursor: cursor }) });
+    return;
+  }
+  if (options.quiet) {
+    process.stdout.write(items.map((item) => `${shown.columns[0]?.value(item)}\n`).join(''));
+    return;
+  }
+  printTable(items, shown.columns, shown.none);
+  if (cursor !== undefined) process.stderr.write(`There are more: --limit or --all shows them.\n`);
+}
+
+/** Reads a whole number from 1 on. Throws what commander reports. */
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 on.');
+  return Number(text);
+}

@@ -1,0 +1,116 @@
+import { resolve } from 'node:path';
+import { AGENT_SETTINGS, type AgentConnectedMessage, readAgentConfig, readCredential } from '../../agent/main.ts';
+import { readServerConfig, SERVER_SETTINGS, type ServerConfig, startServer } from '../../server/main.ts';
+import { ApiFailure } from '../http/api-failure.ts';
+import { banner } from '../terminal/banner.ts';
+import { CliError } from '../cli-error.ts';
+import { environment, readClientConfig } from '../config.ts';
+import { withoutSecrets } from '../hide-secrets.ts';
+import { Api } from '../http/http.ts';
+import { listenFailure } from './listen-failure.ts';
+import { SupervisedProcess } from './supervised-process.ts';
+import type { JoinToken } from '../http/wire.ts';
+
+export { AGENT_SETTINGS, SERVER_SETTINGS };
+
+type Flags = Readonly<Record<string, string>>;
+
+/** The agent has bounds of its own, which are shorter. */
+const AGENT_STOP_MS = 50_000;
+
+/** Runs server and agent until a signal, or until the agent is beyond help. Nothing is left behind. */
+export async function runUp(flags: Flags): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+  const config = readServerConfig(flags);
+  const { dir } = readAgentConfig({ ...flags, url: ownUrl(flags, config, config.port) });
+  const server = await startServer(config).catch((error: unknown) => Promise.reject(listenFailure(error, config)));
+  let agent: SupervisedProcess | undefined;
+  try {
+    const url = ownUrl(flags, config, Number(new URL(server.url).port));
+    const token = await tokenFor(dir, new Api(readClientConfig({ ...flags, url, apiKey: server.adminKey.key })));
+    const connected = Promise.withResolvers<string>();
+    agent = startAgent(agentEnvironment(flags, url), token, connected.resolve);
+    const over = Promise.race([agentEnds(agent, stop.signal), aborted(stop.signal)]);
+    const machineId = await Promise.race([connected.promise, over]);
+    if (machineId !== undefined) {
+      agent.settled();
+      const { file } = server.adminKey;
+      process.stdout.write(banner({ url, machineId, ...(file === undefined ? {} : { keyFile: resolve(file) }) }));
+      await over;
+    }
+  } finally {
+    if (stop.signal.aborted) say('stopping');
+    // The agent first: its last reports are still taken.
+    await agent?.stop('SIGINT', AGENT_STOP_MS);
+    await server.stop();
+  }
+}
+
+/** A join token, unless the credential of the agent's directory is that of a machine which this server knows. */
+async function tokenFor(dir: string, api: Api): Promise<string | undefined> {
+  const machineId = readCredential(dir)?.machineId;
+  if (machineId !== undefined) {
+    try {
+      await api.json('GET', `/v1/machines/${machineId}`);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ApiFailure) || error.status !== 404) throw error;
+    }
+  }
+  return (await api.json<JoinToken>('POST', '/v1/join-tokens', { body: {} })).token;
+}
+
+/** The agent gets its token by stdin and no key at all: commands can read the environment of their ancestors. */
+function startAgent(env: NodeJS.ProcessEnv, token: string | undefined, connected: (machineId: string) => void) {
+  const input = token === undefined ? {} : { input: token };
+  const onMessage = (message: unknown) => {
+    const { type, machineId } = message as AgentConnectedMessage;
+    if (type === 'connected') connected(machineId);
+  };
+  return new SupervisedProcess({ name: 'the agent', args: ['agent'], env, onMessage, ...input }, say);
+}
+
+function agentEnvironment(flags: Flags, url: string): NodeJS.ProcessEnv {
+  const env = withoutSecrets(environment());
+  for (const { property, variable } of AGENT_SETTINGS) {
+    const value = flags[property];
+    if (value !== undefined) env[variable] = value;
+  }
+  return { ...env, EXECPLANE_URL: url, EXECPLANE_JOIN_TOKEN_FILE: '-' };
+}
+
+/** Settles when somebody stopped the agent on purpose; throws where it is beyond help. */
+async function agentEnds(agent: SupervisedProcess, stopping: AbortSignal): Promise<undefined> {
+  const { code, signal } = await agent.done;
+  if (stopping.aborted) return;
+  if (code !== 0) {
+    throw new CliError(`the agent ended (${signal ?? `exit code ${code}`}): see what it logged.`, {
+      exitCode: code ?? 1,
+    });
+  }
+  say('the agent was stopped');
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}
+
+/** Where the agent and people find the server: EXECPLANE_URL where it is set, else the address that it listens on. */
+function ownUrl(flags: Flags, config: ServerConfig, port: number): string {
+  const given = flags['url'] ?? environment()['EXECPLANE_URL'];
+  return given ? given.replace(/\/$/, '') : localUrl(config, port);
+}
+
+/** The way to the server from this machine. */
+function localUrl({ host, tlsCert }: ServerConfig, port: number): string {
+  const local = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `${tlsCert === undefined ? 'http' : 'https'}://${local.includes(':') ? `[${local}]` : local}:${port}`;
+}
+
+function say(text: string): void {
+  process.stderr.write(`execplane: ${text}\n`);
+}

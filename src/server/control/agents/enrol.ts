@@ -1,0 +1,96 @@
+/** Enrolment: an agent trades its join token for a machine id; from then on its own credential is what it comes with. */
+import { customAlphabet } from 'nanoid';
+import type { Logger } from 'pino';
+import { ApiError } from '../../../core/errors.ts';
+import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../../core/protocol.ts';
+import type { Store } from '../../../store/store.ts';
+import { clientAddress } from '../../http/authentication/client-address.ts';
+import type { App } from '../../http/http-context.ts';
+import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
+import { FailureLimit } from './failure-limit.ts';
+import { hashSecret } from './upgrade.ts';
+
+const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+/** A request is a few hundred bytes. */
+const MAX_BODY_BYTES = 16 * 1024;
+const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);
+
+export interface EnrolDeps {
+  store: Pick<Store, 'enrol' | 'appendAudit'>;
+  log: Pick<Logger, 'info' | 'warn'>;
+  /** ms since the epoch. */
+  now: () => number;
+  /** The machine has another credential now: what is connected with the old one goes. */
+  credentialChanged: (machineId: string) => void;
+  requireCertificate: boolean;
+}
+
+/** Adds `POST /agent/v1/enrol`. A repeated request with the same token and credential gets the same answer. */
+export function enrolRoute(app: App, deps: EnrolDeps): void {
+  const limit = new FailureLimit({ most: 20, windowMs: 60_000, addresses: 10_000 });
+  app.post(
+    AGENT_PATHS.enrol,
+    {
+      // Anybody may send one: what is parsed of it must be little.
+      bodyLimit: MAX_BODY_BYTES,
+      config: { access: 'public', documented: { refusals: [401, 403, 429] } },
+      schema: {
+        summary: 'Enrol an agent',
+        operationId: 'enrolAgent',
+        tags: ['Agents'],
+        body: EnrolRequestSchema,
+        response: { 200: EnrolResponseSchema },
+      },
+    },
+    async (request) => {
+      if (deps.requireCertificate && !hasClientCertificate(request.raw.socket)) throw withoutCertificate();
+      const now = deps.now();
+      const source = clientAddress(request);
+      const retryAfterMs = limit.waitMs(source, now);
+      if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
+      const { join_token: token, credential, machine_id: requestedMachineId } = request.body;
+      if (requestedMachineId !== undefined && !isMachineId(requestedMachineId)) throw refusedId();
+      const enrolled = await deps.store.enrol({
+        tokenHash: hashSecret(token),
+        freshMachineId: `dm-${freshId()}`,
+        credentialHash: hashSecret(credential),
+        now,
+        ...(requestedMachineId !== undefined && { requestedMachineId }),
+      });
+      if (enrolled.outcome !== 'enrolled') {
+        limit.failed(source, now);
+        deps.log.warn({ source, outcome: enrolled.outcome }, 'enrolment refused');
+        throw enrolled.outcome === 'token_invalid' ? refusedToken() : refusedId();
+      }
+      const { machineId } = enrolled.machine;
+      if (enrolled.replacedCredential) deps.credentialChanged(machineId);
+      deps.log.info({ machineId, source, again: enrolled.replacedCredential }, 'machine enrolled');
+      await deps.store.appendAudit({
+        entry: {
+          at: now,
+          actor: `agent:${machineId}`,
+          source,
+          action: 'machine.enrol',
+          machineId,
+          resource: machineId,
+          outcome: 'enrolled',
+        },
+      });
+      return { machine_id: machineId };
+    },
+  );
+}
+
+function isMachineId(id: string): boolean {
+  return id.length >= 4 && id.length <= 253 && MACHINE_ID.test(id);
+}
+
+function refusedToken(): ApiError {
+  return new ApiError('AUTH_INVALID', {
+    message: 'The join token is not valid here: it is unknown, used, expired or revoked.',
+  });
+}
+
+function refusedId(): ApiError {
+  return new ApiError('INVALID_STATE', { message: 'This join token does not enrol a machine with this id.' });
+}

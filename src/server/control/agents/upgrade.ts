@@ -1,0 +1,101 @@
+/** The door for agents: an HTTP upgrade with a credential becomes a connection, or a plain HTTP refusal. */
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { ApiError } from '../../../core/errors.ts';
+import { AGENT_PATHS } from '../../../core/protocol.ts';
+import { type Machine, type Store, StoreUnavailableError } from '../../../store/store.ts';
+import { answerBare } from '../../http/replies/bare-answer.ts';
+import { notFound, Problem } from '../../http/replies/problem.ts';
+import { createRequestIds } from '../../http/requests/request-ids.ts';
+import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
+
+/** How long a closing link may take over its closing handshake, in ms. */
+const CLOSE_TIMEOUT_MS = 5000;
+const WEBSOCKET_OPTIONS = {
+  noServer: true,
+  clientTracking: false,
+  perMessageDeflate: false,
+  closeTimeout: CLOSE_TIMEOUT_MS,
+};
+const WRONG_CREDENTIAL = 'Agents come with the credential that they enrolled with.';
+const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
+
+export interface UpgradeDeps {
+  store: Pick<Store, 'findMachineByCredential'>;
+  log: Pick<Logger, 'info' | 'error'>;
+  /** Whether the server takes links now. */
+  open: () => boolean;
+  /** Largest message of an agent, bytes. */
+  maxFrameBytes: number;
+  requireCertificate: boolean;
+  connected: (link: { ws: WebSocket; socket: Socket; machine: Machine; credentialHash: Buffer }) => void;
+}
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** What to call for each `upgrade` event of the HTTP server. Never throws; refuses what is not an agent's. */
+export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
+  const server = new WebSocketServer({ ...WEBSOCKET_OPTIONS, maxPayload: deps.maxFrameBytes });
+  const nextRequestId = createRequestIds();
+  server.on('wsClientError', (_error, socket) => {
+    answerBare(
+      socket,
+      new Problem(400, 'The request is no WebSocket handshake as this server reads it.'),
+      nextRequestId(),
+    );
+  });
+  return (request, socket, head) => {
+    const hangUp = (): void => void socket.destroy();
+    socket.on('error', hangUp);
+    authenticate(deps, request).then(
+      (answer) => {
+        if (socket.destroyed) return;
+        if ('refusal' in answer) {
+          answerBare(socket, answer.refusal, nextRequestId());
+          return;
+        }
+        socket.off('error', hangUp);
+        server.handleUpgrade(request, socket, head, (ws) => {
+          deps.connected({ ws, socket: socket as Socket, machine: answer.machine, credentialHash: answer.hash });
+        });
+      },
+      (cause: unknown) => {
+        deps.log.error({ err: cause }, 'an agent could not be let in');
+        answerBare(socket, new Problem(500, 'The server failed to answer; the fault is ours.'), nextRequestId());
+      },
+    );
+  };
+}
+
+/** SHA-256 of a credential or token, as the store knows it. */
+export function hashSecret(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+type Answer = { machine: Machine; hash: Buffer } | { refusal: ApiError | Problem };
+
+async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promise<Answer> {
+  const path = request.url?.split('?', 1)[0];
+  if (path !== AGENT_PATHS.link) return { refusal: notFound() };
+  if (!deps.open()) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' }) };
+  if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
+    deps.log.info({ source: request.socket.remoteAddress }, 'an agent without a valid certificate was refused');
+    return { refusal: withoutCertificate() };
+  }
+  const credential = BEARER.exec(request.headers.authorization ?? '')?.[1];
+  if (credential === undefined) return { refusal: new ApiError('AUTH_REQUIRED', { message: WRONG_CREDENTIAL }) };
+  const hash = hashSecret(credential);
+  try {
+    const machine = await deps.store.findMachineByCredential({ credentialHash: hash });
+    if (machine !== undefined && machine.phase !== 'destroyed') return { machine, hash };
+  } catch (cause) {
+    if (cause instanceof StoreUnavailableError) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { cause }) };
+    throw cause;
+  }
+  deps.log.info({ source: request.socket.remoteAddress }, 'an agent with an unknown credential was refused');
+  return { refusal: new ApiError('AUTH_INVALID', { message: WRONG_CREDENTIAL }) };
+}

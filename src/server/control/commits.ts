@@ -1,0 +1,46 @@
+/** The commits of one execution as something to wait for: what is committed before the wait begins is not missed. */
+import type { Execution } from '../../store/store.ts';
+import type { ControlPlane } from './control.ts';
+
+export interface Commits {
+  /** The newest state seen; `undefined` before the first commit. */
+  latest(): Execution | undefined;
+  /** Settles at the next commit since the last call, after `ms`, or when `signal` aborts; true for a commit. */
+  next(ms: number, signal: AbortSignal): Promise<boolean>;
+  /** Stops watching. */
+  close(): void;
+}
+
+/** Begins to watch: call it before reading what the wait is about. */
+export function watchCommits(control: Pick<ControlPlane, 'subscribe'>, executionId: string): Commits {
+  let latest: Execution | undefined;
+  let fresh = false;
+  let wake: () => void = () => {};
+  const unsubscribe = control.subscribe(executionId, (execution) => {
+    latest = execution;
+    fresh = true;
+    wake();
+  });
+  return {
+    latest: () => latest,
+    close: unsubscribe,
+    async next(ms, signal) {
+      if (!fresh && !signal.aborted && ms > 0) {
+        await new Promise<void>((resolve) => {
+          const done = (): void => {
+            clearTimeout(timer);
+            signal.removeEventListener('abort', done);
+            wake = () => {};
+            resolve();
+          };
+          const timer = setTimeout(done, ms);
+          signal.addEventListener('abort', done, { once: true });
+          wake = done;
+        });
+      }
+      const committed = fresh;
+      fresh = false;
+      return committed;
+    },
+  };
+}

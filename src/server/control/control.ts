@@ -1,0 +1,81 @@
+/**
+ * What the HTTP routes ask of the control plane: the seam between the HTTP edge (app.ts, routes/) and what runs
+ * executions (dispatch, agents, live). Built in agents/control-plane.ts.
+ */
+import type { Context } from '@opentelemetry/api';
+import type { Execution, Idempotency, Machine, Replay } from '../../store/store.ts';
+
+/** A create as the route has validated it. */
+export interface CreateRequest {
+  machineId: string;
+  command: readonly string[];
+  stdin: { mode: 'none' } | { mode: 'fixed'; bytes: Buffer } | { mode: 'open' };
+  env: Readonly<Record<string, string>>;
+  cwd?: string;
+  user?: string;
+  /** Absent: no limit. */
+  timeoutMs?: number;
+  /** Absent: the server's setting. */
+  startWithinMs?: number;
+  callbackUrl?: string;
+  createdBy: string;
+  idempotency?: Idempotency;
+  /** The span of the request, where it is traced. */
+  trace?: Context;
+}
+
+/** Told when something of an execution has been committed. `execution` is its state after it. */
+export type Listener = (execution: Execution) => void;
+
+export interface ControlPlane {
+  create(
+    request: CreateRequest,
+  ): Promise<
+    | { outcome: 'created'; execution: Execution }
+    | { outcome: 'machine_not_found' | 'machine_removed' | 'queue_full' }
+    | Replay
+  >;
+  cancel(p: {
+    machineId: string;
+    executionId: string;
+    by: string;
+    idempotency?: Idempotency;
+  }): Promise<{ outcome: 'applied' | 'stale'; execution: Execution } | { outcome: 'not_found' } | Replay>;
+  /** `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
+  signal(p: { execution: Execution; signal: string }): 'sent' | 'stale' | 'not_running' | 'agent_away';
+  /**
+   * Hands a piece of live stdin on; settles when the runner has taken it over. `offset` is where the bytes belong (absent: at the
+   * end of what came before). `offset` in the answer: bytes of stdin taken over so far.
+   */
+  writeStdin(p: {
+    execution: Execution;
+    bytes: Buffer;
+    offset?: number;
+    close: boolean;
+    signal: AbortSignal;
+  }): Promise<
+    | { outcome: 'written'; offset: number; closed: boolean }
+    | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' }
+  >;
+  /** Calls `listener` after each commit that touches the execution; returns the unsubscription. In memory, bounded by its callers. */
+  subscribe(executionId: string, listener: Listener): () => void;
+  /** Settles with the execution when it is terminal, or as it is after `waitMs`, or when `signal` aborts. */
+  waitForEnd(p: { execution: Execution; waitMs: number; signal: AbortSignal }): Promise<Execution>;
+  /** Settles when there are events past `afterSequence`, the execution is terminal, `waitMs` are over or `signal` aborts. */
+  waitForEvents(p: {
+    execution: Execution;
+    afterSequence: number;
+    waitMs: number;
+    signal: AbortSignal;
+  }): Promise<Execution>;
+  removeMachine(p: {
+    machineId: string;
+    idempotency?: Idempotency;
+  }): Promise<{ outcome: 'removed'; machine: Machine } | { outcome: 'not_found' } | Replay>;
+  /** The credential of this machine was replaced or revoked: its link closes at once. */
+  credentialChanged(machineId: string): void;
+  /** Asks the agent of this machine to enrol again with this join token; false where it is not connected. */
+  rotateCredential(p: { machineId: string; joinToken: string }): boolean;
+  /** Whether its agent is connected here. */
+  isConnected(machineId: string): boolean;
+}

@@ -1,0 +1,103 @@
+/** Sealing of secrets at rest (AES-256-GCM) and keyed digests, with keys derived from one key file of the server. */
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { readOrCreateSecretFile } from '../operations/secret-file.ts';
+
+const VERSION = 1;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const HEADER_BYTES = 1 + NONCE_BYTES + TAG_BYTES;
+const KEY_BYTES = 32;
+const NOTHING = Buffer.alloc(0);
+
+/** What an execution needs and nobody else may read: wiped at its end. */
+export interface SecretInput {
+  env: Readonly<Record<string, string>>;
+  stdin: Buffer;
+}
+
+export interface Sealer {
+  /** Seals for one execution; `undefined` where there is nothing to hide. */
+  seal(executionId: string, input: SecretInput): Buffer | undefined;
+  /** Opens what `seal` made for the same execution; throws where it was changed, moved, or sealed under another key. */
+  open(executionId: string, sealed: Buffer | undefined): SecretInput;
+}
+
+/** A keyed digest (HMAC-SHA-256) of the parts, in order; where one part ends and the next begins counts. */
+export type Digest = (...parts: readonly (string | Buffer)[]) => Buffer;
+
+export interface ServerKeys {
+  sealer: Sealer;
+  /** For Idempotency-Keys: what is kept to compare reveals nothing of the body. */
+  requestDigest: Digest;
+  /** For cursors: only this server's are taken. */
+  cursorDigest: Digest;
+}
+
+/** Reads the key file of the data directory, or makes it (0600) at the first start. */
+export function loadServerKeys(dataDir: string): ServerKeys {
+  const encoded = readOrCreateSecretFile(join(dataDir, 'secret.key'), () =>
+    randomBytes(KEY_BYTES).toString('base64url'),
+  );
+  const master = Buffer.from(encoded, 'base64url');
+  if (master.length !== KEY_BYTES)
+    throw new Error('secret.key in the data directory is damaged: it does not hold 32 bytes');
+  return serverKeysFrom(master);
+}
+
+/** The keys for each purpose, derived from `master` (32 bytes). */
+export function serverKeysFrom(master: Buffer): ServerKeys {
+  return {
+    sealer: createSealer(derive(master, 'input')),
+    requestDigest: createDigest(derive(master, 'idempotency')),
+    cursorDigest: createDigest(derive(master, 'cursor')),
+  };
+}
+
+function derive(master: Buffer, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', master, NOTHING, `execplane ${purpose}`, KEY_BYTES));
+}
+
+/** Each execution has its own key, so that random nonces never come near their limit under any of them. */
+function createSealer(key: Buffer): Sealer {
+  const keyOf = (executionId: string): Buffer => createHmac('sha256', key).update(executionId).digest();
+  return {
+    seal(executionId, input) {
+      const env = Object.keys(input.env).length === 0 ? '' : JSON.stringify(input.env);
+      if (env === '' && input.stdin.length === 0) return undefined;
+      const nonce = randomBytes(NONCE_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', keyOf(executionId), nonce);
+      const plainHead = Buffer.alloc(4 + Buffer.byteLength(env));
+      plainHead.writeUInt32LE(plainHead.length - 4, 0);
+      plainHead.write(env, 4);
+      const body = [cipher.update(plainHead), cipher.update(input.stdin), cipher.final()];
+      return Buffer.concat([Buffer.of(VERSION), nonce, cipher.getAuthTag(), ...body]);
+    },
+    open(executionId, sealed) {
+      if (sealed === undefined) return { env: {}, stdin: NOTHING };
+      if (sealed.length < HEADER_BYTES || sealed[0] !== VERSION) throw new Error('sealed input of an unknown form');
+      const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
+      const decipher = createDecipheriv('aes-256-gcm', keyOf(executionId), nonce, { authTagLength: TAG_BYTES });
+      decipher.setAuthTag(sealed.subarray(1 + NONCE_BYTES, HEADER_BYTES));
+      const plain = Buffer.concat([decipher.update(sealed.subarray(HEADER_BYTES)), decipher.final()]);
+      const stdinAt = 4 + plain.readUInt32LE(0);
+      return { env: readEnv(plain.toString('utf8', 4, stdinAt)), stdin: plain.subarray(stdinAt) };
+    },
+  };
+}
+
+/** `__proto__` stays an ordinary name: JSON.parse makes own properties. */
+function readEnv(json: string): Record<string, string> {
+  return json === '' ? {} : (JSON.parse(json) as Record<string, string>);
+}
+
+function createDigest(key: Buffer): Digest {
+  return (...parts) => {
+    const hmac = createHmac('sha256', key);
+    for (const part of parts) {
+      hmac.update(`${typeof part === 'string' ? Buffer.byteLength(part) : part.length}:`);
+      hmac.update(part);
+    }
+    return hmac.digest();
+  };
+}

@@ -1,0 +1,136 @@
+/** One request that writes live stdin, from its turn to its answer. */
+import { type ExecutionStatus, isTerminal } from '../../core/execution.ts';
+import type { Execution } from '../../store/store.ts';
+import type { ControlPlane } from './control.ts';
+import type { Live } from './live.ts';
+import type { AgentConnection } from './agents/connection.ts';
+import { AGENT_LIMITS } from './agents/limits.ts';
+import type { AgentSession } from './agents/registry.ts';
+import type { StdinState, WriteOutcome } from './stdin.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+export class StdinWrite {
+  readonly #state: StdinState;
+  readonly #request: Parameters<ControlPlane['writeStdin']>[0];
+  readonly #session: () => AgentSession | undefined;
+  #execution: Execution;
+  /** Where the bytes belong, once that is known. */
+  #start: number | undefined;
+  /** The link that the pieces so far went over; another one gets them again. */
+  #link: AgentConnection | undefined;
+  #sent = 0;
+  #closeSent = false;
+  #begun = false;
+
+  constructor(p: {
+    state: StdinState;
+    request: Parameters<ControlPlane['writeStdin']>[0];
+    session: () => AgentSession | undefined;
+  }) {
+    this.#state = p.state;
+    this.#request = p.request;
+    this.#session = p.session;
+    this.#execution = p.request.execution;
+  }
+
+  /** Writes, step by step, until the runner has it all or it cannot get it. */
+  async run(live: Live): Promise<WriteOutcome> {
+    const { signal } = this.#request;
+    return new Promise((resolve, reject) => {
+      const step = (): void => {
+        const outcome = signal.aborted ? ({ outcome: 'agent_away' } as const) : this.#step();
+        if (outcome === undefined) return;
+        unsubscribe();
+        signal.removeEventListener('abort', step);
+        resolve(outcome);
+      };
+      const consider = (execution: Execution): void => {
+        if (execution.lastSequence < this.#execution.lastSequence) return;
+        const before = this.#execution.status;
+        this.#execution = execution;
+        if (matters(before, execution.status)) step();
+      };
+      const unsubscribe = live.subscribe(this.#execution.executionId, consider);
+      signal.addEventListener('abort', step);
+      this.#state.changed = step;
+      live.refresh(this.#execution).then(
+        (execution) => {
+          consider(execution);
+          step();
+        },
+        (cause: unknown) => {
+          unsubscribe();
+          signal.removeEventListener('abort', step);
+          reject(cause);
+        },
+      );
+    });
+  }
+
+  /** Does what can be done now; `undefined` while there is something to wait for. */
+  #step(): WriteOutcome | undefined {
+    const { status, dispatchedTo } = this.#execution;
+    const done = this.#taken();
+    if (done !== undefined) return done;
+    if (isTerminal(status) || this.#state.closed) return { outcome: 'not_open' };
+    if (dispatchedTo === undefined) return { outcome: 'not_running' };
+    const session = this.#session();
+    if (session?.ready === undefined) return this.#begun ? undefined : { outcome: 'agent_away' };
+    // Marked for its agent: it runs in a moment.
+    if (status !== 'running') return undefined;
+    this.#begun = true;
+    if (this.#link !== session.connection) this.#relink(session.connection);
+    const { taken } = this.#state;
+    if (taken === undefined) return undefined;
+    this.#start ??= this.#request.offset ?? taken;
+    if (this.#start > taken) return { outcome: 'bad_offset' };
+    this.#sendPieces(session.connection, this.#start, taken);
+    return this.#taken();
+  }
+
+  /** The answer, once the runner has everything of this request. */
+  #taken(): WriteOutcome | undefined {
+    const { taken, closed } = this.#state;
+    const start = this.#start ?? this.#request.offset;
+    if (taken === undefined || start === undefined || taken < start + this.#request.bytes.length) return undefined;
+    if (this.#request.close && !closed) return undefined;
+    // Nothing of nothing is no proof that stdin was open.
+    if (closed && this.#request.bytes.length === 0 && !this.#request.close) return undefined;
+    return { outcome: 'written', offset: taken, closed };
+  }
+
+  /** A new link: an empty piece asks what the runner has, unless that is known; what was on its way is sent again. */
+  #relink(connection: AgentConnection): void {
+    this.#link = connection;
+    this.#sent = this.#state.taken ?? 0;
+    this.#closeSent = false;
+    if (this.#state.taken === undefined) this.#send(connection, 0, NOTHING, false);
+  }
+
+  #sendPieces(connection: AgentConnection, start: number, taken: number): void {
+    const { bytes, close } = this.#request;
+    const end = start + bytes.length;
+    this.#sent = Math.max(this.#sent, taken, start);
+    while (this.#sent < end && this.#sent < taken + AGENT_LIMITS.stdinInFlight) {
+      const until = Math.min(end, this.#sent + AGENT_LIMITS.stdinPiece);
+      const last = close && until === end;
+      this.#send(connection, this.#sent, bytes.subarray(this.#sent - start, until - start), last);
+      this.#closeSent ||= last;
+      this.#sent = until;
+    }
+    if (close && !this.#closeSent && this.#sent >= end) {
+      this.#send(connection, end, NOTHING, true);
+      this.#closeSent = true;
+    }
+  }
+
+  #send(connection: AgentConnection, offset: number, bytes: Buffer, close: boolean): void {
+    connection.send({ type: 'stdin', execution_id: this.#state.executionId, offset, close }, bytes);
+  }
+}
+
+/** Whether a write has to look again; output that goes by does not matter to it. */
+function matters(before: ExecutionStatus, after: ExecutionStatus): boolean {
+  return before !== after;
+}

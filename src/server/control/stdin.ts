@@ -1,0 +1,90 @@
+/**
+ * Live stdin: requests on one execution take turns, pieces travel at their offset until the runner says that it has taken
+ * them over. A link that breaks meanwhile costs nothing: the pieces are sent again, and what is there already is skipped.
+ */
+import type { StdinAck } from '../../core/protocol.ts';
+import type { Execution } from '../../store/store.ts';
+import type { ControlPlane } from './control.ts';
+import type { Live } from './live.ts';
+import { AGENT_LIMITS } from './agents/limits.ts';
+import type { AgentRegistry } from './agents/registry.ts';
+import { StdinWrite } from './stdin-write.ts';
+
+type WriteRequest = Parameters<ControlPlane['writeStdin']>[0];
+export type WriteOutcome = Awaited<ReturnType<ControlPlane['writeStdin']>>;
+
+/** What is known of one execution's stdin; it lives as long as somebody writes to it, or its link. */
+export interface StdinState {
+  readonly executionId: string;
+  readonly machineId: string;
+  /** Bytes the runner has taken over; unknown until its first acknowledgement. */
+  taken: number | undefined;
+  closed: boolean;
+  /** Requests in line, the writing one first. */
+  line: (() => void)[];
+  /** Wakes the writing request: an acknowledgement, a new link, an end. */
+  changed: () => void;
+}
+
+export class StdinRelay {
+  readonly #registry: AgentRegistry;
+  readonly #live: Live;
+  readonly #states = new Map<string, StdinState>();
+
+  constructor(p: { registry: AgentRegistry; live: Live }) {
+    this.#registry = p.registry;
+    this.#live = p.live;
+  }
+
+  /** Executions that are being written to now. */
+  get writing(): number {
+    return this.#states.size;
+  }
+
+  /** As `ControlPlane.writeStdin`; `busy` where too many requests wait for their turn. */
+  async write(request: WriteRequest): Promise<WriteOutcome | { outcome: 'busy' }> {
+    const { execution, signal } = request;
+    if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
+    const state = this.#stateOf(execution);
+    if (state.line.length > AGENT_LIMITS.stdinLine) return { outcome: 'busy' };
+    await new Promise<void>((resolve) => {
+      state.line.push(resolve);
+      if (state.line.length === 1) resolve();
+    });
+    try {
+      if (signal.aborted) return { outcome: 'agent_away' };
+      const write = new StdinWrite({ state, request, session: () => this.#registry.get(execution.machineId) });
+      return await write.run(this.#live);
+    } finally {
+      state.line.shift();
+      state.changed = nothing;
+      const next = state.line[0];
+      if (next === undefined) this.#states.delete(execution.executionId);
+      else next();
+    }
+  }
+
+  /** The runner has taken over this much. */
+  acknowledged(machineId: string, ack: StdinAck): void {
+    const state = this.#states.get(ack.execution_id);
+    if (state === undefined || state.machineId !== machineId) return;
+    state.taken = Math.max(state.taken ?? 0, ack.offset);
+    state.closed ||= ack.closed;
+    state.changed();
+  }
+
+  /** The machine has a new link, or lost the one it had. */
+  linkChanged(machineId: string): void {
+    for (const state of this.#states.values()) if (state.machineId === machineId) state.changed();
+  }
+
+  #stateOf({ executionId, machineId }: Execution): StdinState {
+    const known = this.#states.get(executionId);
+    if (known !== undefined) return known;
+    const state: StdinState = { executionId, machineId, taken: undefined, closed: false, line: [], changed: nothing };
+    this.#states.set(executionId, state);
+    return state;
+  }
+}
+
+function nothing(): void {}

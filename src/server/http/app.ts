@@ -1,0 +1,109 @@
+/** The HTTP edge: all its behaviour, so that tests get exactly what runs. */
+import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import type { Logger } from 'pino';
+import type { Store } from '../../store/store.ts';
+import { accessHook } from './authentication/access-hook.ts';
+import { createAuditTrail } from './authentication/audit-trail.ts';
+import { useJsonBodies } from './requests/body-parsers.ts';
+import { rememberAddresses } from './authentication/client-address.ts';
+import { answerClientError } from './replies/client-errors.ts';
+import type { ServerConfig } from '../config.ts';
+import type { ControlPlane } from '../control/control.ts';
+import { createCursors } from './requests/cursor.ts';
+import type { App, Edge } from './http-context.ts';
+import { errorHandler } from './replies/error-replies.ts';
+import { createHttpServer } from './http-server.ts';
+import { idempotencyReader } from './requests/idempotency.ts';
+import { createKeyRing } from './authentication/key-ring.ts';
+import type { MetricSource } from '../operations/metrics/exposition.ts';
+import { createOpenRequests } from './requests/open-requests.ts';
+import { createRequestIds } from './requests/request-ids.ts';
+import { requestLog } from './requests/request-log.ts';
+import { registerRoutes } from './routes/routes.ts';
+import { validatorCompiler } from './requests/validation.ts';
+import type { ServerKeys } from '../control/seal.ts';
+import { SECURITY_HEADERS } from './replies/security-headers.ts';
+import { watchSilentConnections } from './replies/silent-connections.ts';
+import type { RequestTracing } from '../operations/tracing/requests.ts';
+
+export interface AppDeps {
+  store: Store;
+  control: ControlPlane;
+  logger: Logger;
+  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest'>;
+  /** Has every scope, and is not in the store. */
+  adminKey: string;
+  /** Of this server, for its documents. */
+  version: string;
+  /** Told by /metrics besides what the edge itself knows. */
+  metrics?: readonly MetricSource[];
+  /** Absent: no traces. */
+  tracing?: RequestTracing | undefined;
+  /** ms since the epoch. */
+  now?: () => number;
+}
+
+/** Longest path parameter: an id of 253 characters, and room for one that is to be refused as malformed. */
+const MAX_PARAM_CHARS = 512;
+
+/** Builds the app; it owns its timers and its server, and `close()` disposes of them. Store and control plane are the caller's. */
+export function buildApp(deps: AppDeps, config: ServerConfig): App {
+  const edge = buildEdge(deps, config);
+  const nextRequestId = createRequestIds();
+  const answerError = errorHandler(edge.logger);
+  const app: App = Fastify({
+    serverFactory: (handler) => createHttpServer(config, handler),
+    // The framework's own remarks (where it listens, who hung up) are ours to make, or not.
+    loggerInstance: edge.logger.child({}, { level: 'warn' }),
+    childLoggerFactory: (logger) => logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    trustProxy: config.trustProxy,
+    bodyLimit: config.maxBodyBytes,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    genReqId: nextRequestId,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    frameworkErrors: (error, request: FastifyRequest, reply: FastifyReply) => {
+      reply.header('x-request-id', request.id).headers(SECURITY_HEADERS);
+      answerError(error, request, reply);
+    },
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, nextRequestId),
+  });
+  useJsonBodies(app, config.maxJsonDepth);
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.setErrorHandler(answerError);
+  app.addHook('onRequest', requestLog(edge.logger, config.logRequests));
+  if (deps.tracing !== undefined) app.addHook('onRequest', deps.tracing.begin);
+  app.addHook('onRequest', accessHook(edge));
+  rememberAddresses(app.server, config.tlsCert !== undefined);
+  const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
+  app.addHook('preClose', async () => {
+    edge.openRequests.endAll();
+    silent.closeAll();
+  });
+  app.addHook('onClose', async () => {
+    await edge.audit.flush();
+    await edge.keys.close();
+  });
+  registerRoutes(app, edge, deps.version);
+  return app;
+}
+
+function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
+  const { store, control, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
+  return {
+    store,
+    control,
+    config,
+    logger,
+    now,
+    keys: createKeyRing({ store, adminKey, now, logger }),
+    cursors: createCursors(serverKeys.cursorDigest),
+    readIdempotency: idempotencyReader(serverKeys.requestDigest, now),
+    audit: createAuditTrail({ store, now, logger }),
+    openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now }),
+    metrics,
+    tracing: deps.tracing,
+  };
+}

@@ -1,0 +1,69 @@
+/** Who asks and whether they may: decided from the headers alone, before anything of the request is looked at. */
+import type { FastifyRequest } from 'fastify';
+import { ApiError } from '../../../core/errors.ts';
+import type { KeyRing, Principal } from './key-ring.ts';
+import type { Scope } from '../../../api/fields.ts';
+
+/** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have. */
+export type Access = 'public' | 'any_key' | Scope;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set on every route that is not public. */
+    principal: Principal;
+  }
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+}
+
+const BEARER = /^Bearer +(\S+) *$/i;
+
+/** The key of a request; `undefined` for none. Throws AUTH_INVALID for two different ones. */
+function presentedKey(headers: FastifyRequest['headers']): string | undefined {
+  const bearer = headers.authorization === undefined ? undefined : BEARER.exec(headers.authorization)?.[1];
+  const header = headers['x-api-key'];
+  const named = typeof header === 'string' && header !== '' ? header : undefined;
+  if (bearer !== undefined && named !== undefined && bearer !== named) {
+    throw new ApiError('AUTH_INVALID', { message: 'Authorization and x-api-key hold different keys.' });
+  }
+  return bearer ?? named;
+}
+
+/** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID; a promise only where the store must be asked. */
+export function authenticate(keys: KeyRing, request: FastifyRequest): void | Promise<void> {
+  const key = presentedKey(request.headers);
+  if (key === undefined) throw new ApiError('AUTH_REQUIRED');
+  const found = keys.find(key);
+  if (found instanceof Promise) return found.then((principal) => accept(request, principal));
+  return accept(request, found);
+}
+
+/** Throws AUTH_SCOPE_FORBIDDEN unless the principal has the scope, and the machine that the path names. */
+export function authorise(request: FastifyRequest, access: Access): void {
+  const { principal } = request;
+  if (access !== 'any_key' && access !== 'public' && !principal.scopes.has(access)) {
+    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: `The API key lacks the scope ${access}.` });
+  }
+  const { machine_id: machineId } = request.params as { machine_id?: string };
+  if (machineId !== undefined) assertMachine(principal, machineId);
+}
+
+/** Throws AUTH_SCOPE_FORBIDDEN where the key is limited to other machines. */
+export function assertMachine(principal: Principal, machineId: string): void {
+  if (principal.machineIds !== undefined && !principal.machineIds.includes(machineId)) {
+    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key does not allow this machine.' });
+  }
+}
+
+/** Keys and tokens reach every machine, so a key limited to some has no say in them. */
+export function assertAllMachines(principal: Principal): void {
+  if (principal.machineIds !== undefined) {
+    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key is limited to some machines.' });
+  }
+}
+
+function accept(request: FastifyRequest, principal: Principal | undefined): void {
+  if (principal === undefined) throw new ApiError('AUTH_INVALID');
+  request.principal = principal;
+}

@@ -1,0 +1,113 @@
+/** Whose key it is: the admin key, or one of the store's, remembered for a moment so that a request costs no read. */
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { ApiKey, Store } from '../../../store/store.ts';
+import type { Scope } from '../../../api/fields.ts';
+
+/** How long a found key is believed without asking again; another server may have revoked it. */
+const REMEMBERED_MS = 5000;
+const MAX_REMEMBERED = 1000;
+const TOUCH_EVERY_MS = 10_000;
+
+/** Who asks, and what they may do. */
+export interface Principal {
+  apiKeyId: string;
+  /** With all that they imply. */
+  scopes: ReadonlySet<Scope>;
+  /** The only machines it may touch; absent: all. */
+  machineIds?: readonly string[];
+  /** ms since the epoch. */
+  expiresAt?: number;
+}
+
+export interface KeyRing {
+  /** The principal of a key; `undefined` where it is unknown, expired or revoked. At once where it is remembered. */
+  find(key: string): Principal | undefined | Promise<Principal | undefined>;
+  /** Forgets a key at once: it was revoked. */
+  forget(apiKeyId: string): void;
+  /** Stops the timer and writes what is left of the times of use. */
+  close(): Promise<void>;
+}
+
+export interface KeyRingDeps {
+  store: Pick<Store, 'findApiKey' | 'touchApiKeys'>;
+  adminKey: string;
+  now: () => number;
+  logger: Pick<Logger, 'warn'>;
+}
+
+/** SHA-256 of a secret, as the store keeps it. */
+export function secretHash(secret: string): Buffer {
+  return hash('sha256', secret, 'buffer');
+}
+
+export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): KeyRing {
+  const adminHash = secretHash(adminKey);
+  const admin: Principal = { apiKeyId: 'admin', scopes: scopesOf(['admin']) };
+  const remembered = new Map<string, { principal: Principal; until: number }>();
+  let used = new Map<string, number>();
+  let forgets = 0;
+
+  const use = (principal: Principal): Principal | undefined => {
+    const at = now();
+    if (principal.expiresAt !== undefined && at >= principal.expiresAt) return undefined;
+    used.set(principal.apiKeyId, at);
+    return principal;
+  };
+  const ask = async (keyHash: Buffer, name: string): Promise<Principal | undefined> => {
+    const forgetsBefore = forgets;
+    const apiKey = await store.findApiKey({ keyHash });
+    // What was read while a key was being revoked may be that key as it was before.
+    if (forgets !== forgetsBefore) return ask(keyHash, name);
+    if (apiKey === undefined) return undefined;
+    const principal = principalOf(apiKey);
+    if (remembered.size >= MAX_REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
+    remembered.set(name, { principal, until: now() + REMEMBERED_MS });
+    return use(principal);
+  };
+  const touch = async (): Promise<void> => {
+    if (used.size === 0) return;
+    const batch = used;
+    used = new Map();
+    await store.touchApiKeys({ used: batch }).catch((err: unknown) => {
+      logger.warn({ err }, 'times of use of API keys were not written');
+    });
+  };
+  const timer = setInterval(() => void touch(), TOUCH_EVERY_MS).unref();
+
+  return {
+    find(key) {
+      const keyHash = secretHash(key);
+      if (timingSafeEqual(keyHash, adminHash)) return admin;
+      const name = keyHash.toString('latin1');
+      const known = remembered.get(name);
+      if (known !== undefined && now() < known.until) return use(known.principal);
+      remembered.delete(name);
+      return ask(keyHash, name);
+    },
+    forget(apiKeyId) {
+      forgets += 1;
+      for (const [name, { principal }] of remembered) if (principal.apiKeyId === apiKeyId) remembered.delete(name);
+    },
+    async close() {
+      clearInterval(timer);
+      await touch();
+    },
+  };
+}
+
+function principalOf(apiKey: ApiKey): Principal {
+  return {
+    apiKeyId: apiKey.apiKeyId,
+    scopes: scopesOf(apiKey.scopes as readonly Scope[]),
+    ...(apiKey.machineIds === undefined ? {} : { machineIds: apiKey.machineIds }),
+    ...(apiKey.expiresAt === undefined ? {} : { expiresAt: apiKey.expiresAt }),
+  };
+}
+
+function scopesOf(granted: readonly Scope[]): ReadonlySet<Scope> {
+  const scopes = new Set<Scope>(granted);
+  if (scopes.has('admin')) scopes.add('machines:read').add('executions:write');
+  if (scopes.has('executions:write')) scopes.add('executions:read');
+  return scopes;
+}

@@ -1,0 +1,46 @@
+/** Pieces of HTML; everything that is not markup of ours is escaped here. */
+import type { JsonSchema } from './openapi.ts';
+
+export function escapeHtml(raw: string): string {
+  return raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
+
+/** A text that may not be there. */
+export function text(value: unknown): string {
+  return value === undefined ? '' : escapeHtml(String(value));
+}
+
+export function code(raw: string): string {
+  return `<code>${escapeHtml(raw)}</code>`;
+}
+
+/** `cells` are HTML. */
+export function row(cells: readonly string[]): string {
+  return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+}
+
+/** The type of a schema, with a link to it where it has a name. */
+export function renderType(schema: JsonSchema): string {
+  const {
+    $ref: reference,
+    type,
+    enum: values,
+    items,
+  } = schema as {
+    $ref?: string;
+    type?: string;
+    enum?: readonly string[];
+    items?: JsonSchema;
+  };
+  if (reference !== undefined) {
+    const name = nameOf(reference);
+    return `<a href="#${escapeHtml(name)}">${escapeHtml(name)}</a>`;
+  }
+  if (values !== undefined) return values.map((value) => code(String(value))).join(' ');
+  return items === undefined ? escapeHtml(type ?? 'any') : `array of ${renderType(items)}`;
+}
+
+/** `Execution` of `#/components/schemas/Execution`. */
+export function nameOf(reference: string): string {
+  return reference.slice(reference.lastIndexOf('/') + 1);
+}

@@ -1,0 +1,257 @@
+/** The OpenAPI 3.1 document, made of the very schemas that the routes run on. */
+import type { RouteOptions } from 'fastify';
+import type { TSchema } from 'typebox';
+import type { Access } from '../authentication/auth.ts';
+import type { App } from '../http-context.ts';
+import { COMPONENTS, type ComponentName } from '../../../api/components.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Media types of body and answer where they are not JSON. */
+    consumes?: string;
+    produces?: string;
+    /** What the schema of a route does not say, for the document. */
+    documented?: {
+      headers?: readonly Parameter[];
+      /** Another media type of the 200, asked for with Accept. */
+      alsoProduces?: Content;
+      /** Refusals besides those of every route of its kind. */
+      refusals?: readonly RefusalStatus[];
+      /** Statuses besides 200 and refusals. */
+      statuses?: Operation['responses'];
+    };
+  }
+  interface FastifySchema {
+    summary?: string;
+    operationId?: string;
+    tags?: readonly string[];
+    /** Left out of the document. */
+    hide?: boolean;
+  }
+}
+
+export interface Operation {
+  operationId: string;
+  summary: string;
+  tags: readonly string[];
+  security?: readonly Record<string, readonly string[]>[];
+  parameters: readonly Parameter[];
+  requestBody?: { required: boolean; content: Content };
+  responses: Record<string, Answer>;
+}
+interface Answer {
+  description: string;
+  headers?: Record<string, JsonSchema>;
+  content?: Content;
+}
+interface Parameter {
+  name: string;
+  in: 'path' | 'query' | 'header';
+  required: boolean;
+  description?: string;
+  schema: JsonSchema;
+}
+export type JsonSchema = Readonly<Record<string, unknown>>;
+type Content = Record<string, { schema: JsonSchema }>;
+
+export interface OpenApiDocument {
+  openapi: '3.1.0';
+  info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
+  servers: readonly { url: string }[];
+  security: readonly Record<string, readonly string[]>[];
+  paths: Record<string, Record<string, Operation>>;
+  components: { securitySchemes: JsonSchema; headers: JsonSchema; schemas: Record<string, JsonSchema> };
+}
+
+/** Remembers the routes registered from now on; call it before them. */
+export function collectRoutes(app: App): readonly RouteOptions[] {
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => {
+    if (route.method !== 'HEAD' && route.schema !== undefined && route.schema.hide !== true) routes.push(route);
+  });
+  return routes;
+}
+
+/** The document for these routes. */
+export function openApiDocument(routes: readonly RouteOptions[], version: string): OpenApiDocument {
+  const paths: OpenApiDocument['paths'] = {};
+  for (const route of routes) {
+    const path = route.url.replace(/:(\w+)/g, '{$1}');
+    paths[path] = { ...paths[path], [String(route.method).toLowerCase()]: operation(route) };
+  }
+  const schemas = Object.entries(COMPONENTS).map(([name, schema]) => [name, inline(schema)]);
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Execplane',
+      version,
+      description: 'Run commands on your machines over HTTP, with results you can trust.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    security: [{ bearer: [] }, { apiKey: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+      },
+      headers: HEADERS,
+      schemas: Object.fromEntries(schemas) as Record<string, JsonSchema>,
+    },
+  };
+}
+
+function operation(route: RouteOptions): Operation {
+  const { schema = {}, config = {} } = route;
+  const { body, response } = schema as { body?: TSchema; response?: Record<string, TSchema> };
+  const answer = response?.['200'];
+  const consumes = config.consumes ?? 'application/json';
+  const takesBody = body !== undefined || config.consumes !== undefined;
+  const { alsoProduces = {}, statuses = {} } = config.documented ?? {};
+  return {
+    operationId: schema.operationId ?? '',
+    summary: schema.summary ?? '',
+    tags: schema.tags ?? [],
+    ...(config.access === 'public' ? { security: [] } : {}),
+    parameters: parametersOf(route),
+    ...(takesBody ? { requestBody: { required: true, content: { [consumes]: { schema: bodySchema(body) } } } } : {}),
+    responses: {
+      200: {
+        description: String((answer as JsonSchema | undefined)?.['description'] ?? 'The answer.'),
+        headers: ANSWER_HEADERS,
+        content: { [config.produces ?? 'application/json']: { schema: bodySchema(answer) }, ...alsoProduces },
+      },
+      ...statuses,
+      ...errorResponses(route, takesBody),
+    },
+  };
+}
+
+/** A body without a schema is octets, or text. */
+function bodySchema(schema: TSchema | undefined): JsonSchema {
+  return schema === undefined ? { type: 'string', description: 'The bytes as they are.' } : refer(schema);
+}
+
+function parametersOf(route: RouteOptions): Parameter[] {
+  const { params, querystring } = (route.schema ?? {}) as { params?: TSchema; querystring?: TSchema };
+  const headers = route.config?.documented?.headers ?? [];
+  const parameters = [...fieldsOf(params, 'path'), ...fieldsOf(querystring, 'query'), ...headers];
+  const access: Access = route.config?.access ?? 'any_key';
+  if (access !== 'public' && (route.method === 'POST' || route.method === 'DELETE')) {
+    parameters.push({
+      name: 'Idempotency-Key',
+      in: 'header',
+      required: false,
+      description: 'The same key with the same request within 24 h does nothing twice.',
+      schema: { type: 'string', pattern: '^[!-~]{1,255}$', examples: ['5f0c1d9e-retry-safe'] },
+    });
+  }
+  return parameters;
+}
+
+function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Parameter[] {
+  const { properties = {} } = (schema ?? {}) as { properties?: Record<string, JsonSchema> };
+  return Object.entries(properties).map(([name, field]) => {
+    const { description, ...rest } = inline(field);
+    return {
+      name,
+      in: place,
+      required: place === 'path',
+      ...(description === undefined ? {} : { description: String(description) }),
+      schema: rest,
+    };
+  });
+}
+
+const HEADERS = {
+  RequestId: header('Names this request, in the log of the server as well.', {
+    type: 'string',
+    examples: ['req-8Kd2xq-1f'],
+  }),
+  IdempotencyReplayed: header('true where the same Idempotency-Key came before: nothing was done again.', {
+    type: 'string',
+    examples: ['true'],
+  }),
+  ShouldRetry: header('Whether the same request may succeed later.', { type: 'string', enum: ['true', 'false'] }),
+  RetryAfterMs: header('When to try again, in ms.', { type: 'integer', minimum: 1, maximum: 60_000, examples: [1000] }),
+  RetryAfter: header('The same in seconds, rounded up.', { type: 'integer', minimum: 1, maximum: 60, examples: [1] }),
+};
+const ANSWER_HEADERS = {
+  'x-request-id': headerReference('RequestId'),
+  'idempotency-replayed': headerReference('IdempotencyReplayed'),
+};
+const REFUSAL_HEADERS = {
+  'x-request-id': headerReference('RequestId'),
+  'x-should-retry': headerReference('ShouldRetry'),
+  'retry-after-ms': headerReference('RetryAfterMs'),
+  'retry-after': headerReference('RetryAfter'),
+};
+
+function header(description: string, schema: JsonSchema): JsonSchema {
+  return { description, schema };
+}
+
+function headerReference(name: keyof typeof HEADERS): JsonSchema {
+  return { $ref: `#/components/headers/${name}` };
+}
+
+const REFUSALS = {
+  400: ['The body is not JSON.', 'Problem'],
+  401: ['No key, or one that is not valid here.', 'Error'],
+  403: ['The key does not allow this.', 'Error'],
+  404: ['There is no such thing.', 'Problem'],
+  409: ['The request does not fit the present state.', 'Error'],
+  413: ['The body is too large.', 'Problem'],
+  416: ['The stream has no such bytes.', 'Problem'],
+  415: ['The body has the wrong media type.', 'Problem'],
+  422: ['A field fails its schema.', 'Problem'],
+  429: ['Too many requests.', 'Error'],
+  500: ['A fault of the server.', 'Problem'],
+  503: ['The store cannot be written now.', 'Error'],
+} as const satisfies Record<number, readonly [string, ComponentName]>;
+
+type RefusalStatus = keyof typeof REFUSALS;
+
+function errorResponses(route: RouteOptions, takesBody: boolean): Operation['responses'] {
+  const { params, querystring } = route.schema ?? {};
+  const statuses = new Set<RefusalStatus>([500, 503, ...(route.config?.documented?.refusals ?? [])]);
+  const add = (condition: boolean, ...some: RefusalStatus[]): void => {
+    if (condition) for (const status of some) statuses.add(status);
+  };
+  add(route.config?.access !== 'public', 401, 403, 429);
+  add(params !== undefined, 404);
+  add(querystring !== undefined || takesBody || route.method === 'DELETE', 422);
+  add(route.method !== 'GET' || route.url.endsWith('/output'), 409);
+  // A body is judged also where none is asked for.
+  add(route.method !== 'GET', 400, 413, 415);
+  const responses = [...statuses].map((status) => {
+    const [description, name] = REFUSALS[status];
+    const type = name === 'Problem' ? 'application/problem+json' : 'application/json';
+    const headers = REFUSAL_HEADERS;
+    return [
+      status,
+      { description, headers, content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } },
+    ];
+  });
+  return Object.fromEntries(responses) as Operation['responses'];
+}
+
+const NAMES: ReadonlyMap<unknown, string> = new Map(
+  Object.entries(COMPONENTS).map(([name, schema]) => [schema as unknown, name]),
+);
+
+/** A reference where the schema has a name, else the schema itself. */
+function refer(schema: unknown): JsonSchema {
+  const name = NAMES.get(schema);
+  return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
+}
+
+function inline(schema: unknown): JsonSchema {
+  return Object.fromEntries(Object.entries(schema as object).map(([key, value]) => [key, referInside(value)]));
+}
+
+function referInside(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(referInside);
+  return typeof value === 'object' && value !== null ? refer(value) : value;
+}

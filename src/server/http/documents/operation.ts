@@ -1,0 +1,59 @@
+/** An operation on the page: what it takes and answers, and a form to try it with, which assets/docs/try.js sends. */
+import type { JsonSchema, OpenApiDocument, Operation } from './openapi.ts';
+import { code, escapeHtml, nameOf, renderType, row, text } from './html.ts';
+
+type Schemas = OpenApiDocument['components']['schemas'];
+
+export function renderOperation(path: string, method: string, operation: Operation, schemas: Schemas): string {
+  const verb = escapeHtml(method.toUpperCase());
+  const fields = [...operation.parameters.map(renderParameter), ...renderAccept(operation)];
+  const bodies = Object.entries(operation.requestBody?.content ?? {}).map(([type, { schema }]) =>
+    renderBody(type, schema, schemas),
+  );
+  return `<details id="${escapeHtml(operation.operationId)}"><summary><b>${verb}</b> ${code(path)}<br>${escapeHtml(operation.summary)}</summary>
+<form data-method="${verb}" data-path="${escapeHtml(path)}"><table>${fields.join('')}</table>${bodies.join('')}
+<p><button name="send">Send</button> <button name="stop" type="button" disabled>Stop</button></p><pre></pre></form>
+<h4>Answers</h4><table>${renderAnswers(operation).join('')}</table></details>`;
+}
+
+function renderParameter({ name, in: place, required, description, schema }: Operation['parameters'][number]): string {
+  const [example] = (schema['examples'] ?? []) as readonly unknown[];
+  const hint = example === undefined ? '' : ` placeholder="${escapeHtml(String(example))}"`;
+  const input = `<input ${names(name, place)}${hint}${required ? ' required' : ''} autocomplete="off" spellcheck="false">`;
+  return row([code(name), escapeHtml(place), renderType(schema), text(description), input]);
+}
+
+/** Where there is a choice of what to get. */
+function renderAccept({ responses }: Operation): string[] {
+  const types = Object.keys(responses['200']?.content ?? {});
+  if (types.length < 2) return [];
+  const options = types.map((type) => `<option>${escapeHtml(type)}</option>`);
+  return [row([code('Accept'), 'header', '', '', `<select ${names('Accept', 'header')}>${options.join('')}</select>`])];
+}
+
+function renderBody(type: string, schema: JsonSchema, schemas: Schemas): string {
+  const example = type === 'application/json' ? JSON.stringify(exampleOf(schema, schemas), undefined, 2) : '';
+  const field = `<textarea ${names(type, 'body')} rows="8" spellcheck="false">${escapeHtml(example)}</textarea>`;
+  return `<p>Body: ${code(type)} ${renderType(schema)}</p>${field}`;
+}
+
+function names(name: string, place: string): string {
+  return `name="${escapeHtml(name)}" data-in="${place}" aria-label="${escapeHtml(name)}"`;
+}
+
+/** What has to be there, as its examples have it. */
+function exampleOf(schema: JsonSchema, schemas: Schemas): unknown {
+  const { $ref: reference } = schema as { $ref?: string };
+  const { required = [], properties = {} } = (reference === undefined ? schema : schemas[nameOf(reference)]) as {
+    required?: readonly string[];
+    properties?: Record<string, { examples?: readonly unknown[] }>;
+  };
+  return Object.fromEntries(required.map((name) => [name, properties[name]?.examples?.[0]]));
+}
+
+function renderAnswers({ responses }: Operation): string[] {
+  return Object.entries(responses).map(([status, { description, content }]) => {
+    const [first] = Object.values(content ?? {});
+    return row([code(status), text(description), first ? renderType(first.schema) : '']);
+  });
+}

@@ -1,0 +1,37 @@
+/** What the routes work with: built once in app.ts, handed to each of them. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance, RawServerDefault } from 'fastify';
+import type { Logger } from 'pino';
+import type { Store } from '../../store/store.ts';
+import type { AuditTrail } from './authentication/audit-trail.ts';
+import type { ServerConfig } from '../config.ts';
+import type { ControlPlane } from '../control/control.ts';
+import type { Cursors } from './requests/cursor.ts';
+import type { ReadIdempotency } from './requests/idempotency.ts';
+import type { KeyRing } from './authentication/key-ring.ts';
+import type { MetricSource } from '../operations/metrics/exposition.ts';
+import type { OpenRequests } from './requests/open-requests.ts';
+import type { RequestTracing } from '../operations/tracing/requests.ts';
+
+export interface Edge {
+  store: Store;
+  control: ControlPlane;
+  config: ServerConfig;
+  logger: Logger;
+  /** ms since the epoch. */
+  now: () => number;
+  keys: KeyRing;
+  cursors: Cursors;
+  readIdempotency: ReadIdempotency;
+  audit: AuditTrail;
+  openRequests: OpenRequests;
+  /** What /metrics tells besides what the edge itself knows. */
+  metrics: readonly MetricSource[];
+  /** Absent: no traces. */
+  tracing: RequestTracing | undefined;
+}
+
+/** Fastify with types derived from the TypeBox schemas of its routes. */
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, Logger, TypeBoxTypeProvider>;

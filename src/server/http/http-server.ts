@@ -1,0 +1,59 @@
+/** The socket side of HTTP: limits and timeouts against clients that are slow, silent or never stop. */
+import { constants } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createSecureServer, type ServerOptions as SecureOptions } from 'node:https';
+import { ConfigError, type ServerConfig } from '../config.ts';
+import { refuseOpenKey } from '../operations/private-paths.ts';
+
+/** Longer than the minute for which proxies keep idle connections, so that they never use one that is just closing. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** A plain server, or one that speaks TLS where a certificate is configured. */
+export function createHttpServer(config: ServerConfig, handler: RequestListener): Server {
+  const options: ServerOptions = {
+    noDelay: true,
+    keepAlive: true,
+    maxHeaderSize: config.maxHeaderBytes,
+    headersTimeout: config.headersTimeoutMs,
+    requestTimeout: config.requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: Math.min(5000, config.headersTimeoutMs),
+    // Some clients offer HTTP/2 with every plain request; they get the ordinary answer, not an agent's door.
+    shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+  };
+  const certificate = readCertificate(config);
+  if (certificate === undefined) return createServer(options, handler);
+  const secure: SecureOptions = { ...options, ...certificate, minVersion: 'TLSv1.2' };
+  return createSecureServer(config.agentCa === undefined ? secure : { ...secure, ...ASK_FOR_CERTIFICATE }, handler);
+}
+
+/**
+ * API clients need none, so that a handshake without one, or with a foreign one, goes on, and agents are refused where they
+ * ask (agents/client-certificate.ts). No session outlives a reload of the authority: each connection proves itself anew.
+ */
+const ASK_FOR_CERTIFICATE: SecureOptions = {
+  requestCert: true,
+  rejectUnauthorized: false,
+  secureOptions: constants.SSL_OP_NO_TICKET,
+};
+
+/** Certificate, key and the authority of agents; `undefined` where none is configured. Throws ConfigError for what cannot be read. */
+export function readCertificate(config: ServerConfig): { cert: Buffer; key: Buffer; ca?: Buffer } | undefined {
+  const { tlsCert, tlsKey, agentCa } = config;
+  if (tlsCert === undefined || tlsKey === undefined) return undefined;
+  refuseOpenKey(tlsKey);
+  return {
+    cert: readPem('EXECPLANE_TLS_CERT', tlsCert),
+    key: readPem('EXECPLANE_TLS_KEY', tlsKey),
+    ...(agentCa === undefined ? {} : { ca: readPem('EXECPLANE_AGENT_CA', agentCa) }),
+  };
+}
+
+function readPem(setting: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new ConfigError(`${setting}: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,132 @@
+/** From the domain to what travels: camelCase to snake_case, ms to RFC 3339, and nothing but the contract's fields. */
+import { isTerminal } from '../../../core/execution.ts';
+import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
+import type { ApiKeyWire, JoinTokenWire } from '../../../api/admin.ts';
+import type { AuditEntryWire } from '../../../api/audit.ts';
+import type { ExecutionEventWire, ExecutionWire } from '../../../api/execution.ts';
+import type { MachineWire } from '../../../api/machine.ts';
+
+/** While its machine is away, a client need not ask more often than this, in ms. */
+const WAKE_RETRY_AFTER_MS = 1000;
+
+/** RFC 3339 in UTC with milliseconds, from ms since the epoch. */
+function time(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+export function executionWire(execution: Execution): ExecutionWire {
+  const wire: ExecutionWire = {
+    execution_id: execution.executionId,
+    machine_id: execution.machineId,
+    status: execution.status,
+    command: execution.command as string[],
+    created_at: time(execution.createdAt),
+    expires_at: time(execution.expiresAt),
+  };
+  if (execution.startedAt !== undefined) wire.started_at = time(execution.startedAt);
+  if (execution.completedAt !== undefined) wire.completed_at = time(execution.completedAt);
+  if (execution.cwd !== undefined) wire.cwd = execution.cwd;
+  if (execution.envKeys.length > 0) wire.env_keys = execution.envKeys as string[];
+  if (execution.status === 'wake_in_progress') wire.retry_after_ms = WAKE_RETRY_AFTER_MS;
+  if (isTerminal(execution.status)) addEnd(wire, execution);
+  if (hasRun(execution)) {
+    wire.stdout_bytes = execution.stdout.bytes;
+    wire.stderr_bytes = execution.stderr.bytes;
+    wire.stdout_truncated = execution.stdout.truncated;
+    wire.stderr_truncated = execution.stderr.truncated;
+  }
+  return wire;
+}
+
+/** `chunk` is the text or the base64 of an output event. */
+export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): ExecutionEventWire {
+  const at = time(event.at);
+  if (event.type !== 'lifecycle') {
+    return { sequence: event.sequence, type: event.type, at, chunk: event.chunk.toString(encoding) };
+  }
+  const wire: ExecutionEventWire = { sequence: event.sequence, type: event.type, at, status: event.status };
+  addEnd(wire, event);
+  return wire;
+}
+
+export function machineWire(machine: Machine): MachineWire {
+  return { ...machineDetailWire(machine), created_at: time(machine.createdAt) };
+}
+
+/** A single machine is answered without `created_at`. */
+export function machineDetailWire(machine: Machine): Omit<MachineWire, 'created_at'> {
+  return {
+    machine_id: machine.machineId,
+    vcpu: machine.facts.vcpu,
+    memory_mib: machine.facts.memory_mib,
+    storage_gib: machine.facts.storage_gib,
+    autosleep_seconds: 0,
+    desired_state: machine.phase === 'destroyed' ? 'destroyed' : 'running',
+    status: {
+      phase: machine.phase,
+      reason: PHASE_REASONS[machine.phase],
+      retryable: machine.phase !== 'destroyed',
+      revision: String(machine.revision),
+      last_transition_at: time(machine.lastTransitionAt),
+      last_progress_at: time(machine.lastProgressAt),
+    },
+  };
+}
+
+const PHASE_REASONS = {
+  placement_pending: 'never_joined',
+  running: 'agent_connected',
+  sleeping: 'agent_away',
+  destroyed: 'removed',
+} as const satisfies Record<Machine['phase'], string>;
+
+export function apiKeyWire(apiKey: ApiKey): ApiKeyWire {
+  return {
+    api_key_id: apiKey.apiKeyId,
+    name: apiKey.name,
+    scopes: apiKey.scopes as ApiKeyWire['scopes'],
+    ...(apiKey.machineIds === undefined ? {} : { machine_ids: apiKey.machineIds as string[] }),
+    created_at: time(apiKey.createdAt),
+    ...(apiKey.expiresAt === undefined ? {} : { expires_at: time(apiKey.expiresAt) }),
+    ...(apiKey.lastUsedAt === undefined ? {} : { last_used_at: time(apiKey.lastUsedAt) }),
+  };
+}
+
+export function joinTokenWire(token: JoinToken): JoinTokenWire {
+  return {
+    join_token_id: token.joinTokenId,
+    ...(token.machineId === undefined ? {} : { machine_id: token.machineId }),
+    reusable: token.reusable,
+    created_at: time(token.createdAt),
+    expires_at: time(token.expiresAt),
+  };
+}
+
+export function auditEntryWire(entry: AuditEntry): AuditEntryWire {
+  return {
+    audit_id: String(entry.auditId),
+    at: time(entry.at),
+    actor: entry.actor,
+    source: entry.source,
+    action: entry.action,
+    ...(entry.machineId === undefined ? {} : { machine_id: entry.machineId }),
+    ...(entry.resource === undefined ? {} : { resource: entry.resource }),
+    ...(entry.command === undefined ? {} : { command: entry.command as string[] }),
+    outcome: entry.outcome,
+  };
+}
+
+/** Counts are told from `running` on; what never started has none, whatever its end. */
+function hasRun(execution: Execution): boolean {
+  return execution.status === 'running' || execution.startedAt !== undefined;
+}
+
+function addEnd(
+  wire: ExecutionWire | ExecutionEventWire,
+  end: Pick<Execution, 'exitCode' | 'signal' | 'errorCode' | 'errorMessage'>,
+): void {
+  if (end.exitCode !== undefined) wire.exit_code = end.exitCode;
+  if (end.signal !== undefined) wire.signal = end.signal;
+  if (end.errorCode !== undefined) wire.error_code = end.errorCode;
+  if (end.errorMessage !== undefined) wire.error_message = end.errorMessage;
+}

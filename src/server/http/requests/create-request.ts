@@ -1,0 +1,76 @@
+/** From a validated body to what the control plane is asked; here stand the rules that a schema cannot say. */
+import type { ServerConfig } from '../../config.ts';
+import type { CreateRequest } from '../../control/control.ts';
+import { type FieldError, invalid } from '../replies/problem.ts';
+import type { CreateExecution } from '../../../api/execution.ts';
+
+type Stdin = CreateRequest['stdin'];
+
+/** What a request may ask for, whatever the machine would take. */
+export type CreateLimits = Pick<ServerConfig, 'maxArgs' | 'maxArgsBytes' | 'maxEnv' | 'maxEnvBytes'>;
+
+/** Throws a 422 for what the schema lets through and no machine could run. */
+export function createRequestOf(
+  body: CreateExecution,
+  p: Pick<CreateRequest, 'machineId' | 'createdBy'>,
+  limits: CreateLimits,
+): CreateRequest {
+  const errors: FieldError[] = [];
+  if (body.command[0] === '') errors.push({ location: 'body.command[0]', message: 'must not be empty', value: '' });
+  refuseTooMuch(body, limits, errors);
+  if (body.callback_url !== undefined && !isPlainUrl(body.callback_url)) {
+    errors.push({ location: 'body.callback_url', message: 'must be an http or https URL without credentials' });
+  }
+  const stdin = stdinOf(body, errors);
+  if (errors.length > 0) throw invalid(errors);
+  return {
+    machineId: p.machineId,
+    createdBy: p.createdBy,
+    command: body.command,
+    stdin,
+    env: body.env ?? {},
+    // An empty working directory is an unset variable of the caller's: the default, as with `docker exec --workdir ''`.
+    ...(body.cwd === undefined || body.cwd === '' ? {} : { cwd: body.cwd }),
+    ...(body.user === undefined ? {} : { user: body.user }),
+    ...(body.timeout_ms === undefined || body.timeout_ms === 0 ? {} : { timeoutMs: body.timeout_ms }),
+    ...(body.start_within_ms === undefined ? {} : { startWithinMs: body.start_within_ms }),
+    ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
+  };
+}
+
+/** Counted as execve(2) does: each text with the NUL behind it. */
+function refuseTooMuch({ command, env = {} }: CreateExecution, limits: CreateLimits, errors: FieldError[]): void {
+  const refuse = (location: string, unit: string, most: number): void => {
+    errors.push({ location, message: `must not have more than ${most} ${unit}` });
+  };
+  const variables = Object.entries(env);
+  if (command.length > limits.maxArgs) refuse('body.command', 'elements', limits.maxArgs);
+  if (bytesOf(command) > limits.maxArgsBytes) refuse('body.command', 'bytes', limits.maxArgsBytes);
+  if (variables.length > limits.maxEnv) refuse('body.env', 'variables', limits.maxEnv);
+  if (bytesOf(variables.flat()) > limits.maxEnvBytes) refuse('body.env', 'bytes', limits.maxEnvBytes);
+}
+
+function bytesOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0);
+}
+
+function stdinOf(body: CreateExecution, errors: FieldError[]): Stdin {
+  if (body.stdin_open === true) {
+    if (body.stdin !== undefined) errors.push({ location: 'body.stdin', message: 'must be absent with stdin_open' });
+    return { mode: 'open' };
+  }
+  if (body.stdin === undefined) return { mode: 'none' };
+  if (body.stdin_encoding !== 'base64') return { mode: 'fixed', bytes: Buffer.from(body.stdin, 'utf8') };
+  if (!isBase64(body.stdin)) errors.push({ location: 'body.stdin', message: 'must be base64' });
+  return { mode: 'fixed', bytes: Buffer.from(body.stdin, 'base64') };
+}
+
+/** RFC 4648 §4 with its padding; Buffer.from would skip over anything else. */
+function isBase64(text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+}
+
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && url.hostname !== '' && url.username === '' && url.password === '';
+}

@@ -1,0 +1,40 @@
+/** Cursors: where a page starts, bound to one list of one server, so that a foreign or altered one is refused. */
+import { timingSafeEqual } from 'node:crypto';
+import { invalid } from '../replies/problem.ts';
+import type { Digest } from '../../control/seal.ts';
+
+const MAC_BYTES = 8;
+const CURSOR_BYTES = 8 + MAC_BYTES;
+
+export interface Cursors {
+  /** `list` names the list and what it is limited to; `position` is the store's. */
+  encode(list: string, position: number): string;
+  /** The position; `undefined` for no cursor. Throws a 422 for one that `encode` did not make for this list. */
+  decode(list: string, cursor: string | undefined): number | undefined;
+}
+
+export function createCursors(digest: Digest): Cursors {
+  const encode = (list: string, position: number): string => {
+    const bytes = Buffer.alloc(CURSOR_BYTES);
+    bytes.writeDoubleBE(position, 0);
+    digest(list, bytes.subarray(0, 8)).copy(bytes, 8, 0, MAC_BYTES);
+    return bytes.toString('base64url');
+  };
+  return {
+    encode,
+    decode: (list, cursor) => {
+      if (cursor === undefined) return undefined;
+      const bytes = Buffer.from(cursor, 'base64url');
+      if (bytes.length === CURSOR_BYTES) {
+        const position = bytes.readDoubleBE(0);
+        // Compared as text: other spellings of the same bytes are not cursors of ours.
+        const made = Buffer.from(encode(list, position));
+        const given = Buffer.from(cursor);
+        if (made.length === given.length && timingSafeEqual(made, given)) return position;
+      }
+      throw invalid([
+        { location: 'query.cursor', message: 'is not a cursor of this list', value: cursor.slice(0, 64) },
+      ]);
+    },
+  };
+}

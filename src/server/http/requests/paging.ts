@@ -1,0 +1,23 @@
+/** Lists: from `?limit=&cursor=` to the store's page, and back to `{items, next_cursor}`. */
+import type { Page, PageRequest } from '../../../store/store.ts';
+import type { Cursors } from './cursor.ts';
+
+/** `list` names the list and what it is limited to: a cursor of another one is refused (422). */
+export function pageRequest(
+  cursors: Cursors,
+  list: string,
+  query: { limit: number; cursor?: string | undefined },
+): PageRequest {
+  const after = cursors.decode(list, query.cursor);
+  return after === undefined ? { limit: query.limit } : { limit: query.limit, after };
+}
+
+export function pageWire<T, W>(
+  cursors: Cursors,
+  list: string,
+  page: Page<T>,
+  wire: (item: T) => W,
+): { items: W[]; next_cursor?: string } {
+  const items = page.items.map(wire);
+  return page.next === undefined ? { items } : { items, next_cursor: cursors.encode(list, page.next) };
+}

@@ -1,0 +1,30 @@
+/** The log of requests: how long each took and how it went, by the pattern of its route; no URL, no headers, no bodies. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { ServerConfig } from '../../config.ts';
+
+/** Fastify's onRequest hook, before those that answer. What `which` does not name is logged at debug. */
+export function requestLog(logger: Logger, which: ServerConfig['logRequests']) {
+  return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    const level = isNamed(request, which) ? 'info' : 'debug';
+    // Not onResponse: a client that leaves in the middle of its answer ends it as well.
+    if (logger.isLevelEnabled(level)) reply.raw.once('close', () => logger[level](entry(request, reply), 'request'));
+    done();
+  };
+}
+
+function isNamed({ method, is404 }: FastifyRequest, which: ServerConfig['logRequests']): boolean {
+  if (which === 'writes') return !is404 && method !== 'GET' && method !== 'HEAD';
+  return which === 'all';
+}
+
+function entry(request: FastifyRequest, reply: FastifyReply) {
+  return {
+    request_id: request.id,
+    method: request.method,
+    ...(request.is404 ? {} : { route: request.routeOptions.url }),
+    status: reply.statusCode,
+    duration_ms: Math.round(reply.elapsedTime * 1000) / 1000,
+    ...(reply.raw.writableEnded ? {} : { cut_off: true }),
+  };
+}

@@ -1,0 +1,18 @@
+/** Validation without coercion: a body is taken exactly as sent or refused; only query parameters are read from text. */
+import type { FastifySchemaCompiler } from 'fastify';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { invalid, notFound } from '../replies/problem.ts';
+import { fieldErrors } from '../replies/field-errors.ts';
+import { queryReader } from './query.ts';
+
+/** What Fastify calls once a route and part of the request, at start. */
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  if (httpPart === 'querystring') return queryReader(schema);
+  const compiled = Compile(schema);
+  if (httpPart === 'params') {
+    return (value: unknown) => (compiled.Check(value) ? { value } : { error: notFound('The id is malformed.') });
+  }
+  return (value: unknown) =>
+    compiled.Check(value) ? { value } : { error: invalid(fieldErrors(compiled.Errors(value), value)) };
+};

@@ -1,0 +1,121 @@
+/** Make, list and revoke API keys. */
+import { nanoid } from 'nanoid';
+import type { ApiKey } from '../../../store/store.ts';
+import { newApiKey } from '../authentication/admin-key.ts';
+import { assertAllMachines } from '../authentication/auth.ts';
+import type { App, Edge } from '../http-context.ts';
+import { actAgain, replayedResource } from '../requests/idempotency.ts';
+import { secretHash } from '../authentication/key-ring.ts';
+import { notFound } from '../replies/problem.ts';
+import {
+  ApiKeyListSchema,
+  ApiKeyParams,
+  ApiKeySchema,
+  CreateApiKeySchema,
+  CreatedApiKeySchema,
+} from '../../../api/admin.ts';
+import { ListQuery } from '../../../api/fields.ts';
+import { apiKeyWire } from '../replies/wire.ts';
+import { pageRequest, pageWire } from '../requests/paging.ts';
+
+const LIST = 'api-keys';
+
+export function apiKeyRoutes(app: App, edge: Edge): void {
+  createRoute(app, edge);
+  listRoute(app, edge);
+  revokeRoute(app, edge);
+}
+
+function createRoute(app: App, edge: Edge): void {
+  app.post(
+    '/v1/api-keys',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'Make an API key',
+        operationId: 'createApiKey',
+        tags: ['Administration'],
+        body: CreateApiKeySchema,
+        response: { 200: CreatedApiKeySchema },
+      },
+    },
+    async (request, reply) => {
+      assertAllMachines(request.principal);
+      const { name, scopes, machine_ids: machineIds, expires_in_ms: lifeMs } = request.body;
+      const idempotency = edge.readIdempotency(request);
+      const now = edge.now();
+      const apiKey: ApiKey = {
+        apiKeyId: `key-${nanoid(16)}`,
+        name,
+        scopes,
+        ...(machineIds === undefined ? {} : { machineIds }),
+        createdAt: now,
+        ...(lifeMs === undefined ? {} : { expiresAt: now + lifeMs }),
+      };
+      const key = newApiKey();
+      const p = { apiKey, keyHash: secretHash(key), now };
+      const made = await edge.store.createApiKey(idempotency === undefined ? p : { ...p, idempotency });
+      if (made.outcome !== 'created') return findApiKey(edge, replayedResource(made, reply));
+      await edge.audit.write(request, { action: 'api_key.create', resource: apiKey.apiKeyId, outcome: 'created' });
+      return { ...apiKeyWire(apiKey), key };
+    },
+  );
+}
+
+function listRoute(app: App, edge: Edge): void {
+  app.get(
+    '/v1/api-keys',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'List API keys, newest first',
+        operationId: 'listApiKeys',
+        tags: ['Administration'],
+        querystring: ListQuery,
+        response: { 200: ApiKeyListSchema },
+      },
+    },
+    async (request) => {
+      assertAllMachines(request.principal);
+      const asked = pageRequest(edge.cursors, LIST, request.query);
+      return pageWire(edge.cursors, LIST, await edge.store.listApiKeys(asked), apiKeyWire);
+    },
+  );
+}
+
+function revokeRoute(app: App, edge: Edge): void {
+  app.delete(
+    '/v1/api-keys/:api_key_id',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'Revoke an API key; what it holds open is closed at once',
+        operationId: 'revokeApiKey',
+        tags: ['Administration'],
+        params: ApiKeyParams,
+        response: { 200: ApiKeySchema },
+      },
+    },
+    async (request, reply) => {
+      assertAllMachines(request.principal);
+      const apiKeyId = request.params.api_key_id;
+      const now = edge.now();
+      const once = { idempotency: edge.readIdempotency(request), resource: apiKeyId, reply, now };
+      return actAgain(edge.store, once, async (replayed) => {
+        const apiKey = await edge.store.revokeApiKey({ apiKeyId, now });
+        if (apiKey === undefined && replayed) return findApiKey(edge, apiKeyId);
+        if (apiKey === undefined) throw notFound('There is no such API key.');
+        edge.keys.forget(apiKeyId);
+        edge.openRequests.endKey(apiKeyId);
+        await edge.audit.write(request, { action: 'api_key.revoke', resource: apiKeyId, outcome: 'revoked' });
+        return apiKeyWire(apiKey);
+      });
+    },
+  );
+}
+
+async function findApiKey(edge: Edge, apiKeyId: string) {
+  const apiKey = await edge.store.getApiKey({ apiKeyId });
+  if (apiKey === undefined) throw notFound('There is no such API key.');
+  return apiKeyWire(apiKey);
+}

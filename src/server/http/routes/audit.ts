@@ -1,0 +1,30 @@
+/** Read the audit trail. */
+import type { App, Edge } from '../http-context.ts';
+import { AuditListSchema } from '../../../api/audit.ts';
+import { ListQuery } from '../../../api/fields.ts';
+import { auditEntryWire } from '../replies/wire.ts';
+import { pageRequest, pageWire } from '../requests/paging.ts';
+
+export function auditRoutes(app: App, edge: Edge): void {
+  app.get(
+    '/v1/audit',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'Read the audit trail, newest first',
+        operationId: 'listAudit',
+        tags: ['Administration'],
+        querystring: ListQuery,
+        response: { 200: AuditListSchema },
+      },
+    },
+    async (request) => {
+      const { machineIds } = request.principal;
+      const asked = pageRequest(edge.cursors, 'audit', request.query);
+      // Whoever asks sees what was done before they asked.
+      await edge.audit.flush();
+      const page = await edge.store.listAudit({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
+      return pageWire(edge.cursors, 'audit', page, auditEntryWire);
+    },
+  );
+}

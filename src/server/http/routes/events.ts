@@ -1,0 +1,136 @@
+/** The event log: in pages, in pages that wait, and as server-sent events. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { isTerminal } from '../../../core/execution.ts';
+import type { Execution, ExecutionEvent } from '../../../store/store.ts';
+import { watchCommits } from '../../control/commits.ts';
+import type { App, Edge } from '../http-context.ts';
+import { assertKeyStillValid } from '../requests/open-requests.ts';
+import { invalid } from '../replies/problem.ts';
+import { ExecutionEventListSchema } from '../../../api/execution.ts';
+import { Encoding, ExecutionParams, pageQuery, WaitMs } from '../../../api/fields.ts';
+import { eventWire } from '../replies/wire.ts';
+import { streamReply } from '../streams/stream-reply.ts';
+import { eventStream, isEnd } from '../streams/event-stream.ts';
+import { findExecution } from '../requests/lookup.ts';
+
+/** A page ends early once its chunks pass this, so that 1000 events of 64 KiB never stand in memory. */
+const PAGE_BYTES = 1_048_576;
+
+const EventsQuery = Type.Object({ ...pageQuery(100, 1000), wait_ms: WaitMs, encoding: Encoding });
+type EventsQuery = Static<typeof EventsQuery>;
+
+const DOCUMENTED = {
+  headers: [
+    {
+      name: 'Last-Event-ID',
+      in: 'header',
+      required: false,
+      description: 'With Accept: text/event-stream: the sequence behind which the stream resumes.',
+      schema: { type: 'string', pattern: '^[0-9]{1,15}$', examples: ['7'] },
+    },
+  ],
+  alsoProduces: {
+    'text/event-stream': {
+      schema: {
+        type: 'string',
+        description:
+          'Server-sent events: id is the sequence, event the type, data an ExecutionEvent. Ends behind the terminal one.',
+      },
+    },
+  },
+} as const;
+
+export function eventRoutes(app: App, edge: Edge): void {
+  app.get(
+    '/v1/machines/:machine_id/executions/:execution_id/events',
+    {
+      config: { access: 'executions:read', documented: DOCUMENTED },
+      schema: {
+        summary: 'Read the event log, oldest first; with Accept: text/event-stream, follow it',
+        operationId: 'listExecutionEvents',
+        tags: ['Executions'],
+        params: ExecutionParams,
+        querystring: EventsQuery,
+        response: { 200: ExecutionEventListSchema },
+      },
+    },
+    async (request, reply) => {
+      const list = eventList(request.params.execution_id);
+      const after = edge.cursors.decode(list, request.query.cursor) ?? 0;
+      if (request.headers.accept?.includes('text/event-stream') === true) {
+        await answerStream(edge, request, reply, { after, encoding: request.query.encoding ?? 'utf8' });
+        return reply;
+      }
+      return page(edge, request, reply, { after, query: request.query });
+    },
+  );
+}
+
+function eventList(executionId: string): string {
+  return `events ${executionId}`;
+}
+
+async function page(
+  edge: Edge,
+  request: FastifyRequest<{ Params: Static<typeof ExecutionParams> }>,
+  reply: FastifyReply,
+  { after, query }: { after: number; query: EventsQuery },
+) {
+  const { wait_ms: waitMs = 0, limit, encoding = 'utf8' } = query;
+  const signal = waitMs > 0 ? edge.openRequests.open(request, reply) : undefined;
+  const executionId = request.params.execution_id;
+  // Watched before it is read: what is committed in between ends the wait.
+  const commits = signal === undefined ? undefined : watchCommits(edge.control, executionId);
+  try {
+    const read = () => edge.store.listEvents({ executionId, afterSequence: after, limit, maxBytes: PAGE_BYTES });
+    let execution = await findExecution(edge, request.params);
+    let events = await read();
+    const until = edge.now() + waitMs;
+    while (signal !== undefined && commits !== undefined && events.length === 0 && !isTerminal(execution.status)) {
+      const committed = await commits.next(until - edge.now(), signal);
+      assertKeyStillValid(signal);
+      execution = commits.latest() ?? execution;
+      if (committed) events = await read();
+      else break;
+    }
+    return pageOf(edge, execution, { after, events, encoding });
+  } finally {
+    commits?.close();
+  }
+}
+
+function pageOf(
+  edge: Edge,
+  execution: Execution,
+  p: { after: number; events: readonly ExecutionEvent[]; encoding: 'utf8' | 'base64' },
+) {
+  const items = p.events.map((event) => eventWire(event, p.encoding));
+  const last = p.events.at(-1);
+  const position = last?.sequence ?? p.after;
+  const complete =
+    last === undefined ? isTerminal(execution.status) && position >= execution.lastSequence : isEnd(last);
+  return complete ? { items } : { items, next_cursor: edge.cursors.encode(eventList(execution.executionId), position) };
+}
+
+async function answerStream(
+  edge: Edge,
+  request: FastifyRequest<{ Params: Static<typeof ExecutionParams> }>,
+  reply: FastifyReply,
+  p: { after: number; encoding: 'utf8' | 'base64' },
+): Promise<void> {
+  const after = lastEventId(request) ?? p.after;
+  const execution = await findExecution(edge, request.params);
+  const signal = edge.openRequests.open(request, reply);
+  reply.type('text/event-stream').header('x-accel-buffering', 'no');
+  const chunks = eventStream(edge, { execution, after, encoding: p.encoding, signal });
+  await streamReply(reply, { chunks, signal, logger: edge.logger });
+}
+
+/** A client that comes back says the last sequence it has seen; it knows better than the cursor it began with. */
+function lastEventId(request: FastifyRequest): number | undefined {
+  const given = request.headers['last-event-id'];
+  if (given === undefined || given === '') return undefined;
+  if (typeof given === 'string' && /^[0-9]{1,15}$/.test(given)) return Number(given);
+  throw invalid([{ location: 'header.last-event-id', message: 'must be the sequence of an event' }]);
+}

@@ -1,0 +1,174 @@
+/** Create, list, get and cancel executions. */
+import { Type } from 'typebox';
+import { ApiError } from '../../../core/errors.ts';
+import type { App, Edge } from '../http-context.ts';
+import { replayedResource } from '../requests/idempotency.ts';
+import { notFound } from '../replies/problem.ts';
+import { createRateLimiter } from '../authentication/rate-limit.ts';
+import { CreateExecutionSchema, ExecutionListSchema, ExecutionSchema } from '../../../api/execution.ts';
+import { ExecutionParams, ListQuery, MachineParams, Status, WaitQuery } from '../../../api/fields.ts';
+import { executionWire } from '../replies/wire.ts';
+import { createRequestOf } from '../requests/create-request.ts';
+import { findExecution, findMachine } from '../requests/lookup.ts';
+import { pageRequest, pageWire } from '../requests/paging.ts';
+import { prepareWait } from '../requests/waiting.ts';
+
+const COLLECTION = '/v1/machines/:machine_id/executions';
+const ONE = `${COLLECTION}/:execution_id`;
+const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status: Type.Optional(Status) });
+
+export function executionRoutes(app: App, edge: Edge): void {
+  createRoute(app, edge);
+  listRoute(app, edge);
+  getRoute(app, edge);
+  cancelRoute(app, edge);
+}
+
+function createRoute(app: App, edge: Edge): void {
+  const limiter = createRateLimiter({ perSecond: edge.config.maxCreatesPerSecond, now: edge.now });
+  app.post(
+    COLLECTION,
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Run a command',
+        operationId: 'createExecution',
+        tags: ['Executions'],
+        params: MachineParams,
+        querystring: WaitQuery,
+        body: CreateExecutionSchema,
+        response: { 200: ExecutionSchema },
+      },
+    },
+    async (request, reply) => {
+      const retryAfterMs = limiter.take(request.principal.apiKeyId);
+      if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
+      const machineId = request.params.machine_id;
+      const createdBy = request.principal.apiKeyId;
+      const asked = createRequestOf(request.body, { machineId, createdBy }, edge.config);
+      const idempotency = edge.readIdempotency(request);
+      const wait = prepareWait(edge, request, reply, request.query.wait_ms);
+      const trace = edge.tracing?.contextOf(request);
+      const made = await edge.control.create({
+        ...asked,
+        ...(idempotency === undefined ? {} : { idempotency }),
+        ...(trace === undefined ? {} : { trace }),
+      });
+      switch (made.outcome) {
+        case 'created': {
+          const { executionId, command } = made.execution;
+          const details = { machineId, resource: executionId, command, outcome: 'created' };
+          edge.audit.note(request, { action: 'execution.create', ...details });
+          return executionWire(await wait.forEnd(made.execution));
+        }
+        case 'machine_not_found':
+          throw notFound('There is no such machine.');
+        case 'machine_removed':
+          throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
+        case 'queue_full':
+          throw new ApiError('RATE_LIMITED', { message: 'The queue of the machine is full.' });
+        default: {
+          const executionId = replayedResource(made, reply);
+          const execution = await findExecution(edge, { machine_id: machineId, execution_id: executionId });
+          return executionWire(await wait.forEnd(execution));
+        }
+      }
+    },
+  );
+}
+
+function listRoute(app: App, edge: Edge): void {
+  app.get(
+    COLLECTION,
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'List executions, newest first',
+        operationId: 'listExecutions',
+        tags: ['Executions'],
+        params: MachineParams,
+        querystring: ExecutionListQuery,
+        response: { 200: ExecutionListSchema },
+      },
+    },
+    async (request) => {
+      const machineId = request.params.machine_id;
+      const { status } = request.query;
+      const list = `executions ${machineId} ${status ?? ''}`;
+      const asked = pageRequest(edge.cursors, list, request.query);
+      await findMachine(edge, machineId);
+      const page = await edge.store.listExecutions({
+        machineId,
+        ...asked,
+        ...(status === undefined ? {} : { status }),
+      });
+      return pageWire(edge.cursors, list, page, executionWire);
+    },
+  );
+}
+
+function getRoute(app: App, edge: Edge): void {
+  app.get(
+    ONE,
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'Get an execution',
+        operationId: 'getExecution',
+        tags: ['Executions'],
+        params: ExecutionParams,
+        querystring: WaitQuery,
+        response: { 200: ExecutionSchema },
+      },
+    },
+    async (request, reply) => {
+      const wait = prepareWait(edge, request, reply, request.query.wait_ms);
+      return executionWire(await wait.forEnd(await findExecution(edge, request.params)));
+    },
+  );
+}
+
+function cancelRoute(app: App, edge: Edge): void {
+  app.delete(
+    ONE,
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Cancel an execution',
+        operationId: 'cancelExecution',
+        tags: ['Executions'],
+        params: ExecutionParams,
+        querystring: WaitQuery,
+        response: { 200: ExecutionSchema },
+      },
+    },
+    async (request, reply) => {
+      const { machine_id: machineId, execution_id: executionId } = request.params;
+      const idempotency = edge.readIdempotency(request);
+      const wait = prepareWait(edge, request, reply, request.query.wait_ms);
+      const by = request.principal.apiKeyId;
+      const cancelled = await edge.control.cancel({
+        machineId,
+        executionId,
+        by,
+        ...(idempotency === undefined ? {} : { idempotency }),
+      });
+      switch (cancelled.outcome) {
+        case 'applied':
+        case 'stale':
+          edge.audit.note(request, {
+            action: 'execution.cancel',
+            machineId,
+            resource: executionId,
+            outcome: cancelled.outcome,
+          });
+          return executionWire(await wait.forEnd(cancelled.execution));
+        case 'not_found':
+          throw notFound('There is no such execution on this machine.');
+        default:
+          replayedResource(cancelled, reply);
+          return executionWire(await wait.forEnd(await findExecution(edge, request.params)));
+      }
+    },
+  );
+}

@@ -1,0 +1,58 @@
+/** Liveness and readiness, without a key. */
+import { Type } from 'typebox';
+import { ApiError } from '../../../core/errors.ts';
+import type { App, Edge } from '../http-context.ts';
+
+/** How long an answer about the store is good for, in ms: anybody may ask, and asking writes. */
+const READY_FOR_MS = 1000;
+
+const HealthSchema = Type.Object(
+  { status: Type.Literal('ok', { description: 'Always ok, or there is no such answer.', examples: ['ok'] }) },
+  { description: 'The server is well.' },
+);
+
+export function healthRoutes(app: App, edge: Edge): void {
+  const config = { access: 'public' } as const;
+  const response = { 200: HealthSchema };
+  app.get(
+    '/healthz',
+    {
+      config,
+      schema: { summary: 'Whether the process lives', operationId: 'getHealth', tags: ['Health'], response },
+    },
+    async () => ({ status: 'ok' as const }),
+  );
+  const checkReady = readiness(edge);
+  app.get(
+    '/readyz',
+    {
+      config,
+      schema: { summary: 'Whether requests can be served', operationId: 'getReadiness', tags: ['Health'], response },
+    },
+    async () => {
+      await checkReady();
+      return { status: 'ok' as const };
+    },
+  );
+  app.addHook('preClose', async () => checkReady.stop());
+}
+
+/** One check at a time, shared by all who ask within a second. */
+function readiness(edge: Edge): (() => Promise<void>) & { stop: () => void } {
+  let checked: Promise<void> | undefined;
+  let goodUntil = 0;
+  let stopping = false;
+  const check = (): Promise<void> => {
+    if (stopping) throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' });
+    if (checked === undefined || edge.now() >= goodUntil) {
+      goodUntil = edge.now() + READY_FOR_MS;
+      checked = edge.store.checkWritable();
+    }
+    return checked;
+  };
+  return Object.assign(check, {
+    stop: () => {
+      stopping = true;
+    },
+  });
+}

@@ -1,0 +1,139 @@
+/** Make, list and revoke join tokens: what an agent enrols with. */
+import { nanoid } from 'nanoid';
+import { ApiError } from '../../../core/errors.ts';
+import type { JoinToken } from '../../../store/store.ts';
+import { newJoinToken } from '../authentication/admin-key.ts';
+import { assertAllMachines, assertMachine } from '../authentication/auth.ts';
+import type { App, Edge } from '../http-context.ts';
+import { actAgain, replayedResource } from '../requests/idempotency.ts';
+import { secretHash } from '../authentication/key-ring.ts';
+import { notFound } from '../replies/problem.ts';
+import {
+  CreatedJoinTokenSchema,
+  CreateJoinTokenSchema,
+  JoinTokenListSchema,
+  JoinTokenParams,
+  JoinTokenSchema,
+} from '../../../api/admin.ts';
+import { ListQuery } from '../../../api/fields.ts';
+import { joinTokenWire } from '../replies/wire.ts';
+import { pageRequest, pageWire } from '../requests/paging.ts';
+
+const LIST = 'join-tokens';
+const DEFAULT_LIFE_MS = 60 * 60 * 1000;
+
+export function joinTokenRoutes(app: App, edge: Edge): void {
+  createRoute(app, edge);
+  listRoute(app, edge);
+  revokeRoute(app, edge);
+}
+
+function createRoute(app: App, edge: Edge): void {
+  app.post(
+    '/v1/join-tokens',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'Make a join token; with a machine id that is new, name that machine',
+        operationId: 'createJoinToken',
+        tags: ['Administration'],
+        body: CreateJoinTokenSchema,
+        response: { 200: CreatedJoinTokenSchema },
+      },
+    },
+    async (request, reply) => {
+      const { machine_id: machineId, reusable = false, expires_in_ms: lifeMs = DEFAULT_LIFE_MS } = request.body;
+      if (machineId === undefined) assertAllMachines(request.principal);
+      else assertMachine(request.principal, machineId);
+      const idempotency = edge.readIdempotency(request);
+      if (machineId !== undefined) await nameMachine(edge, machineId);
+      const now = edge.now();
+      const token: JoinToken = {
+        joinTokenId: `join-${nanoid(16)}`,
+        ...(machineId === undefined ? {} : { machineId }),
+        reusable,
+        createdAt: now,
+        expiresAt: now + lifeMs,
+      };
+      const secret = newJoinToken();
+      const p = { token, tokenHash: secretHash(secret), now };
+      const made = await edge.store.createJoinToken(idempotency === undefined ? p : { ...p, idempotency });
+      if (made.outcome !== 'created') return findJoinToken(edge, replayedResource(made, reply));
+      await edge.audit.write(request, {
+        action: 'join_token.create',
+        ...(machineId === undefined ? {} : { machineId }),
+        resource: token.joinTokenId,
+        outcome: 'created',
+      });
+      return { ...joinTokenWire(token), token: secret };
+    },
+  );
+}
+
+/** A machine exists from the moment it is named, so that work can wait for it before it first joins. */
+async function nameMachine(edge: Edge, machineId: string): Promise<void> {
+  const machine = await edge.store.getMachine({ machineId });
+  if (machine === undefined) await edge.store.createMachine({ machineId, now: edge.now() });
+  else if (machine.phase === 'destroyed') throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
+}
+
+function listRoute(app: App, edge: Edge): void {
+  app.get(
+    '/v1/join-tokens',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'List join tokens that can still be used, newest first',
+        operationId: 'listJoinTokens',
+        tags: ['Administration'],
+        querystring: ListQuery,
+        response: { 200: JoinTokenListSchema },
+      },
+    },
+    async (request) => {
+      assertAllMachines(request.principal);
+      const asked = pageRequest(edge.cursors, LIST, request.query);
+      return pageWire(
+        edge.cursors,
+        LIST,
+        await edge.store.listJoinTokens({ now: edge.now(), ...asked }),
+        joinTokenWire,
+      );
+    },
+  );
+}
+
+function revokeRoute(app: App, edge: Edge): void {
+  app.delete(
+    '/v1/join-tokens/:join_token_id',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'Revoke a join token',
+        operationId: 'revokeJoinToken',
+        tags: ['Administration'],
+        params: JoinTokenParams,
+        response: { 200: JoinTokenSchema },
+      },
+    },
+    async (request, reply) => {
+      assertAllMachines(request.principal);
+      const joinTokenId = request.params.join_token_id;
+      const now = edge.now();
+      const once = { idempotency: edge.readIdempotency(request), resource: joinTokenId, reply, now };
+      return actAgain(edge.store, once, async (replayed) => {
+        const token = await edge.store.revokeJoinToken({ joinTokenId, now });
+        if (token === undefined && replayed) return findJoinToken(edge, joinTokenId);
+        if (token === undefined) throw notFound('There is no such join token.');
+        await edge.audit.write(request, { action: 'join_token.revoke', resource: joinTokenId, outcome: 'revoked' });
+        return joinTokenWire(token);
+      });
+    },
+  );
+}
+
+async function findJoinToken(edge: Edge, joinTokenId: string) {
+  const token = await edge.store.getJoinToken({ joinTokenId });
+  if (token === undefined) throw notFound('There is no such join token.');
+  return joinTokenWire(token);
+}

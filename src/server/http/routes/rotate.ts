@@ -1,0 +1,73 @@
+/** Give the agent of a machine a new credential, while it runs. */
+import { nanoid } from 'nanoid';
+import { ApiError } from '../../../core/errors.ts';
+import { newJoinToken } from '../authentication/admin-key.ts';
+import type { App, Edge } from '../http-context.ts';
+import { actOnce } from '../requests/idempotency.ts';
+import { secretHash } from '../authentication/key-ring.ts';
+import { MachineParams } from '../../../api/fields.ts';
+import { MachineDetailSchema } from '../../../api/machine.ts';
+import { machineDetailWire } from '../replies/wire.ts';
+import { findMachine } from '../requests/lookup.ts';
+
+/** How long the agent has for the exchange. */
+const TOKEN_LIFE_MS = 10 * 60 * 1000;
+
+export function rotateRoute(app: App, edge: Edge): void {
+  app.post(
+    '/v1/machines/:machine_id/rotate',
+    {
+      config: { access: 'admin' },
+      schema: {
+        summary: 'Give the connected agent a new credential; the old one dies as soon as it has it',
+        operationId: 'rotateMachineCredential',
+        tags: ['Machines'],
+        params: MachineParams,
+        response: { 200: MachineDetailSchema },
+      },
+    },
+    async (request, reply) => {
+      const machineId = request.params.machine_id;
+      const machine = await findMachine(edge, machineId);
+      const once = { idempotency: edge.readIdempotency(request), resource: machineId, reply, now: edge.now() };
+      await actOnce(edge.store, once, async () => {
+        if (machine.phase === 'destroyed') throw invalidState('The machine is destroyed.', 'destroyed');
+        await askAgent(edge, machineId);
+        await edge.audit.write(request, {
+          action: 'machine.rotate',
+          machineId,
+          resource: machineId,
+          outcome: 'asked',
+        });
+      });
+      return machineDetailWire(machine);
+    },
+  );
+}
+
+/** The agent enrols afresh with a token that is bound to its machine, so that the server never knows the credential itself. */
+async function askAgent(edge: Edge, machineId: string): Promise<void> {
+  if (!edge.control.isConnected(machineId)) throw away();
+  const now = edge.now();
+  const joinTokenId = `join-${nanoid(16)}`;
+  const joinToken = newJoinToken();
+  await edge.store.createJoinToken({
+    token: { joinTokenId, machineId, reusable: false, createdAt: now, expiresAt: now + TOKEN_LIFE_MS },
+    tokenHash: secretHash(joinToken),
+    now,
+  });
+  if (edge.control.rotateCredential({ machineId, joinToken })) return;
+  await edge.store.revokeJoinToken({ joinTokenId, now });
+  throw away();
+}
+
+function away(): ApiError {
+  return invalidState(
+    'The agent is away: enrol it again with a join token that is bound to the machine.',
+    'agent_away',
+  );
+}
+
+function invalidState(message: string, reason: string): ApiError {
+  return new ApiError('INVALID_STATE', { message, details: { reason } });
+}

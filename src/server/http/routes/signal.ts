@@ -1,0 +1,50 @@
+/** Send a signal to the process group of a running execution. */
+import { ApiError } from '../../../core/errors.ts';
+import type { App, Edge } from '../http-context.ts';
+import { actOnce } from '../requests/idempotency.ts';
+import { ExecutionSchema } from '../../../api/execution.ts';
+import { ExecutionParams } from '../../../api/fields.ts';
+import { SendSignalSchema } from '../../../api/signal.ts';
+import { executionWire } from '../replies/wire.ts';
+import { findExecution } from '../requests/lookup.ts';
+
+const REFUSALS = {
+  not_running: 'The execution has not started yet.',
+  agent_away: 'The agent of the machine is away: nothing was sent.',
+} as const;
+
+export function signalRoutes(app: App, edge: Edge): void {
+  app.post(
+    '/v1/machines/:machine_id/executions/:execution_id/signal',
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Send a signal to the process group; after the end a no-op',
+        operationId: 'signalExecution',
+        tags: ['Executions'],
+        params: ExecutionParams,
+        body: SendSignalSchema,
+        response: { 200: ExecutionSchema },
+      },
+    },
+    async (request, reply) => {
+      const execution = await findExecution(edge, request.params);
+      const idempotency = edge.readIdempotency(request);
+      const { executionId, machineId } = execution;
+      const { signal } = request.body;
+      await actOnce(edge.store, { idempotency, resource: executionId, reply, now: edge.now() }, async () => {
+        const outcome = edge.control.signal({ execution, signal });
+        if (outcome === 'not_running' || outcome === 'agent_away') {
+          throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
+        }
+        edge.audit.note(request, {
+          action: 'execution.signal',
+          machineId,
+          resource: executionId,
+          outcome: `${signal} ${outcome}`,
+        });
+      });
+      return executionWire(execution);
+    },
+  );
+}

@@ -1,0 +1,59 @@
+/** Feed the stdin of an execution that was created with `stdin_open`. */
+import { ApiError } from '../../../core/errors.ts';
+import { useOctetBodies } from '../requests/body-parsers.ts';
+import type { App, Edge } from '../http-context.ts';
+import { actOnce } from '../requests/idempotency.ts';
+import { assertKeyStillValid } from '../requests/open-requests.ts';
+import { ExecutionParams } from '../../../api/fields.ts';
+import { StdinQuery, StdinResultSchema } from '../../../api/stdin.ts';
+import { findExecution } from '../requests/lookup.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+const REFUSALS = {
+  not_open: 'The stdin of this execution is not open.',
+  not_running: 'The execution has not started yet.',
+  agent_away: 'The agent of the machine is away: nothing was written.',
+  bad_offset: 'The offset is past the bytes that were written so far.',
+} as const;
+
+export function stdinRoutes(app: App, edge: Edge): void {
+  app.register((scope: App, _options, registered) => {
+    useOctetBodies(scope);
+    scope.post(
+      '/v1/machines/:machine_id/executions/:execution_id/stdin',
+      {
+        config: { access: 'executions:write', consumes: 'application/octet-stream' },
+        schema: {
+          summary: 'Write to stdin; a retry at the same offset writes nothing twice',
+          operationId: 'writeExecutionStdin',
+          tags: ['Executions'],
+          params: ExecutionParams,
+          querystring: StdinQuery,
+          response: { 200: StdinResultSchema },
+        },
+      },
+      async (request, reply) => {
+        const execution = await findExecution(edge, request.params);
+        const { executionId } = execution;
+        const idempotency = edge.readIdempotency(request);
+        const { offset, close = false } = request.query;
+        const bytes = Buffer.isBuffer(request.body) ? request.body : NOTHING;
+        const signal = edge.openRequests.open(request, reply);
+        const once = { idempotency, resource: executionId, reply, now: edge.now() };
+        const written = await actOnce(edge.store, once, async () => {
+          const p = { execution, bytes, close, signal, ...(offset === undefined ? {} : { offset }) };
+          const result = await edge.control.writeStdin(p);
+          assertKeyStillValid(signal);
+          if (result.outcome === 'written') return result;
+          const reason = result.outcome;
+          throw new ApiError('INVALID_STATE', { message: REFUSALS[reason], details: { reason } });
+        });
+        return written === undefined
+          ? { execution_id: executionId }
+          : { execution_id: executionId, offset: written.offset, closed: written.closed };
+      },
+    );
+    registered();
+  });
+}

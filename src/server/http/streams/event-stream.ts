@@ -1,0 +1,63 @@
+/** Server-sent events of one execution, read from the store in small pages as the client takes them. */
+import { isTerminal } from '../../../core/execution.ts';
+import type { Execution, ExecutionEvent } from '../../../store/store.ts';
+import { watchCommits } from '../../control/commits.ts';
+import type { Edge } from '../http-context.ts';
+import { eventWire } from '../replies/wire.ts';
+
+/** A comment after so much silence keeps proxies from closing the connection. */
+const KEEP_ALIVE_MS = 15_000;
+const COMMENT = ':\n\n';
+/** What one reader may hold in memory: a page of the store, once as events and once as text. */
+const PAGE_EVENTS = 256;
+const PAGE_BYTES = 131_072;
+
+/** Events past sequence `after`, until the terminal one or until `signal` aborts. */
+export async function* eventStream(
+  edge: Pick<Edge, 'store' | 'control'>,
+  p: { execution: Execution; after: number; encoding: 'utf8' | 'base64'; signal: AbortSignal },
+): AsyncGenerator<string> {
+  const { executionId } = p.execution;
+  let { after } = p;
+  const commits = watchCommits(edge.control, executionId);
+  try {
+    // The first bytes tell the client that it is connected, even where nothing has happened yet.
+    yield COMMENT;
+    let silentSince = performance.now();
+    while (!p.signal.aborted) {
+      const events = await edge.store.listEvents({
+        executionId,
+        afterSequence: after,
+        limit: PAGE_EVENTS,
+        maxBytes: PAGE_BYTES,
+      });
+      const last = events.at(-1);
+      if (last !== undefined) {
+        after = last.sequence;
+        yield events.map((event) => frame(event, p.encoding)).join('');
+        if (isEnd(last)) return;
+        silentSince = performance.now();
+        continue;
+      }
+      // Resumed behind the end: there is nothing left to come.
+      if (isTerminal(p.execution.status)) return;
+      const silence = performance.now() - silentSince;
+      if (!(await commits.next(KEEP_ALIVE_MS - silence, p.signal)) && !p.signal.aborted) {
+        yield COMMENT;
+        silentSince = performance.now();
+      }
+    }
+  } finally {
+    commits.close();
+  }
+}
+
+/** Whether nothing comes after this event. */
+export function isEnd(event: ExecutionEvent): boolean {
+  return event.type === 'lifecycle' && isTerminal(event.status);
+}
+
+/** JSON has no raw line breaks, so that one data line holds it. */
+function frame(event: ExecutionEvent, encoding: 'utf8' | 'base64'): string {
+  return `id: ${event.sequence}\nevent: ${event.type}\ndata: ${JSON.stringify(eventWire(event, encoding))}\n\n`;
+}

@@ -1,0 +1,88 @@
+/** The kept bytes of a stream, piece by piece, and their text. Nothing here holds more than a piece. */
+import { isUtf8 } from 'node:buffer';
+import type { Store } from '../../../store/store.ts';
+
+const PIECE_BYTES = 262_144;
+/** A UTF-8 character has at most 4 bytes. */
+const MAX_CHARACTER_BYTES = 4;
+
+interface StreamName {
+  executionId: string;
+  stream: 'stdout' | 'stderr';
+}
+
+/** The bytes from `start` (0-based) to before `end`; fewer where no more are kept. */
+export async function* readKept(
+  store: Pick<Store, 'readStream'>,
+  { executionId, stream, start, end }: StreamName & { start: number; end: number },
+): AsyncGenerator<Buffer> {
+  let offset = start;
+  while (offset < end) {
+    const bytes = await store.readStream({
+      executionId,
+      stream,
+      offset,
+      maxBytes: Math.min(PIECE_BYTES, end - offset),
+    });
+    if (bytes.length === 0) return;
+    offset += bytes.length;
+    yield bytes;
+  }
+}
+
+/** The inside of a JSON string: UTF-8, decoded over the borders of pieces, what is not UTF-8 as U+FFFD. */
+export async function* utf8Text(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  for await (const piece of pieces) yield escaped(decoder.decode(piece, { stream: true }));
+  yield escaped(decoder.decode());
+}
+
+/** Base64 of all the pieces together. */
+export async function* base64Text(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let rest = Buffer.alloc(0);
+  for await (const piece of pieces) {
+    const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    const whole = bytes.length - (bytes.length % 3);
+    yield bytes.toString('base64', 0, whole);
+    rest = Buffer.from(bytes.subarray(whole));
+  }
+  yield rest.toString('base64');
+}
+
+/** All pieces at once; for few and small ones. */
+export async function gather<T>(pieces: AsyncIterable<T>): Promise<T[]> {
+  const gathered: T[] = [];
+  for await (const piece of pieces) gathered.push(piece);
+  return gathered;
+}
+
+/** `offset`, or where the next character starts when it points into one. */
+export async function wholeCharacterFrom(
+  store: Pick<Store, 'readStream'>,
+  { executionId, stream, offset }: StreamName & { offset: number },
+): Promise<number> {
+  const from = Math.max(0, offset - MAX_CHARACTER_BYTES + 1);
+  const pieces = readKept(store, { executionId, stream, start: from, end: offset + MAX_CHARACTER_BYTES });
+  const around = Buffer.concat(await gather(pieces));
+  for (let lead = offset - 1; lead >= from; lead -= 1) {
+    const byte = around[lead - from] ?? 0;
+    if ((byte & 0xc0) === 0x80) continue;
+    const end = lead + characterBytes(byte);
+    return end > offset && isWhole(around.subarray(lead - from, end - from)) ? end : offset;
+  }
+  return offset;
+}
+
+function characterBytes(lead: number): number {
+  if (lead >= 0xf0) return 4;
+  if (lead >= 0xe0) return 3;
+  return lead >= 0xc0 ? 2 : 1;
+}
+
+function isWhole(bytes: Buffer): boolean {
+  return isUtf8(bytes);
+}
+
+function escaped(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}

@@ -1,0 +1,106 @@
+/** Backup and restore of a data directory: the database, and the keys without which it cannot be read. */
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { BackupError, backUpDatabase, flush, type RowCounts } from '../../store/sqlite/backup.ts';
+import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/owner.ts';
+import { type Unpacked, unpackBackup } from '../../store/sqlite/restore.ts';
+import { packageVersion } from '../../node/version.ts';
+
+const DATABASE = 'execplane.db';
+const KEYS = ['secret.key', 'admin.key', 'webhook.secret'];
+/** Everything that a restore puts there, or that belongs to what was there. */
+const OURS = [DATABASE, `${DATABASE}-wal`, `${DATABASE}-shm`, ...KEYS];
+
+export interface BackupReport {
+  bytes: number;
+  counts: RowCounts;
+  /** Names of the key files in it. */
+  keys: string[];
+}
+
+/** Backs up `dataDir` into the new file `to`, while its server runs or not. Throws BackupError. */
+export async function backUp(p: { dataDir: string; to: string; now: number }): Promise<BackupReport> {
+  const files = KEYS.filter((name) => existsSync(join(p.dataDir, name))).map((name) => ({
+    name,
+    content: readFileSync(join(p.dataDir, name)),
+  }));
+  const from = join(p.dataDir, DATABASE);
+  const counts = await backUpDatabase({ from, to: p.to, files, now: p.now, version: packageVersion() });
+  return { bytes: statSync(p.to).size, counts, keys: files.map(({ name }) => name) };
+}
+
+export interface RestoreReport extends Omit<Unpacked, 'files'> {
+  /** Where what was there before is now. */
+  replaced?: string;
+}
+
+/**
+ * Puts the backup `from` into `dataDir`. All of it is unpacked and verified aside before anything is touched; what was there is kept
+ * beside it, and is refused to be replaced unless `force`. Throws BackupError, also where a server runs on the directory.
+ */
+export function restore(p: { dataDir: string; from: string; force: boolean; now: number }): RestoreReport {
+  const owner = own(p.dataDir);
+  try {
+    const present = OURS.filter((name) => existsSync(join(p.dataDir, name)));
+    if (present.length > 0 && !p.force) {
+      throw new BackupError(`${p.dataDir} holds data already (${present.join(', ')}): --force puts it aside`);
+    }
+    const aside = mkdtempSync(join(p.dataDir, 'restoring-'));
+    try {
+      const { files, ...report } = unpackBackup({ from: p.from, to: join(aside, DATABASE), now: p.now });
+      for (const { name, content } of files) writeKey(join(aside, name), content);
+      const replaced = putAside(p.dataDir, present, p.now);
+      for (const name of readdirSync(aside)) renameSync(join(aside, name), join(p.dataDir, name));
+      flush(p.dataDir);
+      return { ...report, ...(replaced === undefined ? {} : { replaced }) };
+    } finally {
+      rmSync(aside, { recursive: true });
+    }
+  } finally {
+    owner.close();
+    giveToOwner(p.dataDir);
+  }
+}
+
+/** The lock of the server, so that none starts meanwhile. */
+function own(dataDir: string): { close(): void } {
+  try {
+    return takeOwnership(join(dataDir, DATABASE), 0);
+  } catch (error) {
+    if (!(error instanceof DatabaseInUseError)) throw error;
+    throw new BackupError(`a server runs on ${dataDir}: stop it first`, { cause: error });
+  }
+}
+
+function writeKey(path: string, content: Buffer): void {
+  writeFileSync(path, content, { mode: 0o600, flag: 'wx' });
+  flush(path);
+}
+
+/** Moves what is there into a folder of its own; that folder, where there was anything. */
+function putAside(dataDir: string, present: readonly string[], now: number): string | undefined {
+  if (present.length === 0) return undefined;
+  const folder = join(dataDir, `replaced-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}`);
+  mkdirSync(folder, { mode: 0o700 });
+  for (const name of present) renameSync(join(dataDir, name), join(folder, name));
+  return folder;
+}
+
+/** What root puts there has to be readable by the user whose directory it is. */
+function giveToOwner(dataDir: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dataDir);
+  const names = [...OURS, `${DATABASE}.lock`, ...readdirSync(dataDir).filter((name) => name.startsWith('replaced-'))];
+  for (const name of names) if (existsSync(join(dataDir, name))) chownSync(join(dataDir, name), uid, gid);
+}

@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Finding, fail, ok, warn } from '../../../core/finding.ts';
+import { type Examination, examineDatabase } from '../../../store/sqlite/examine.ts';
+
+/** How far the newest entry may lie ahead of the clock, ms. */
+const AHEAD_MS = 60_000;
+
+/** The database: whole, of a schema that this build knows, not over its size, and not newer than the clock. */
+export function examineData(
+  { dataDir, maxDatabaseBytes }: { dataDir: string; maxDatabaseBytes: number },
+  now: number,
+): Finding[] {
+  const path = join(dataDir, 'execplane.db');
+  if (!existsSync(path))
+    return [warn('database', 'there is none yet', 'Start the server once: it makes the database.')];
+  let found: Examination;
+  try {
+    found = examineDatabase(path);
+  } catch (error) {
+    return [fail('integrity', (error as Error).message, 'Restore a backup: execplane restore --force FILE')];
+  }
+  return [integrity(found), schema(found), size(found, maxDatabaseBytes), clock(found, now)];
+}
+
+function integrity({ problems }: Examination): Finding {
+  if (problems.length === 0) return ok('integrity', 'SQLite finds no fault');
+  return fail('integrity', problems.join('; '), 'Stop the server and restore a backup: execplane restore --force FILE');
+}
+
+function schema({ schema: found, knownSchema }: Examination): Finding {
+  if (found === knownSchema) return ok('schema', `version ${found}`);
+  const said = `version ${found}; this build knows ${knownSchema}`;
+  return found > knownSchema
+    ? fail('schema', said, 'Install the newer version that made it, or restore a backup of before.')
+    : warn('schema', said, 'Start the server: it brings the database up to date.');
+}
+
+function size({ bytes }: Examination, limit: number): Finding {
+  const said = `${bytes} bytes${limit === 0 ? ', no limit' : ` of ${limit}`}`;
+  if (limit === 0 || bytes <= limit * 1.1) return ok('database size', said);
+  return warn(
+    'database size',
+    said,
+    'The server deletes the oldest; where this stays, the rest alone is more: raise it.',
+  );
+}
+
+function clock({ lastActionAt = 0 }: Examination, now: number): Finding {
+  const ahead = lastActionAt - now;
+  if (ahead <= AHEAD_MS) return ok('clock', new Date(now).toISOString());
+  const said = `${new Date(now).toISOString()} is ${Math.round(ahead / 1000)} s before the last entry of the audit trail`;
+  return fail('clock', said, 'Set the clock, and have it kept by NTP (timedatectl set-ntp true).');
+}

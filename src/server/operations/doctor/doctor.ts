@@ -1,0 +1,18 @@
+/** `execplane doctor`, the server's side: what it needs to work, each looked at from outside. Changes nothing. */
+import type { Finding } from '../../../core/finding.ts';
+import { presentAdminKey } from '../../http/authentication/admin-key.ts';
+import type { ServerConfig } from '../../config.ts';
+import { examineData } from './data.ts';
+import { examineDirectory } from './directory.ts';
+import { examineListener } from './listener.ts';
+
+/** Looks at everything; `now` in ms since the epoch. Does not reject. */
+export async function examineServer(config: ServerConfig, now: number): Promise<Finding[]> {
+  const directory = examineDirectory(config.dataDir);
+  const usable = directory.every(({ check, state }) => check !== 'data directory' || state !== 'fail');
+  return [
+    ...directory,
+    ...(usable ? examineData(config, now) : []),
+    ...(await examineListener(config, presentAdminKey(config), now)),
+  ];
+}

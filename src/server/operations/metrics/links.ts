@@ -1,0 +1,15 @@
+/** How many agents, and how many executions that somebody follows. */
+import type { RunningControlPlane } from '../../control/control-plane.ts';
+import { family, type MetricSource } from './exposition.ts';
+
+export function linkMetrics(control: Pick<RunningControlPlane, 'counts'>): MetricSource {
+  return () => {
+    const { links, subscribed } = control.counts();
+    return (
+      family('execplane_links', 'gauge', 'Links of agents, ready or not.', [['', links]]) +
+      family('execplane_followed_executions', 'gauge', 'Executions that somebody follows or waits for.', [
+        ['', subscribed],
+      ])
+    );
+  };
+}

@@ -1,0 +1,42 @@
+/** What is seen of the server from outside: metrics always, traces where they have somewhere to go. */
+import type { Logger } from 'pino';
+import type { RunningControlPlane } from '../control/control-plane.ts';
+import { type ExecutionObserver, observeAll } from '../control/execution-observer.ts';
+import { type CommitMetrics, createCommitMetrics } from './metrics/commits.ts';
+import { createExecutionMetrics } from './metrics/executions.ts';
+import type { MetricSource } from './metrics/exposition.ts';
+import { linkMetrics } from './metrics/links.ts';
+import type { TracingConfig } from './tracing/config.ts';
+import type { RequestTracing } from './tracing/requests.ts';
+
+export interface Telemetry {
+  observer: ExecutionObserver;
+  onCommit: CommitMetrics['observe'];
+  metrics(control: Pick<RunningControlPlane, 'counts'>): MetricSource[];
+  /** Absent: no traces. */
+  tracing?: RequestTracing;
+  /** Sends what is left of the traces. */
+  close(): Promise<void>;
+}
+
+/** `now`: ms since the epoch. Without a collector the code of traces is not even loaded. */
+export async function startTelemetry(p: {
+  tracing: TracingConfig | undefined;
+  log: Pick<Logger, 'info' | 'warn'>;
+  now: () => number;
+  version: string;
+}): Promise<Telemetry> {
+  const commits = createCommitMetrics();
+  const executions = createExecutionMetrics(p.now);
+  const metrics: Telemetry['metrics'] = (control) => [executions.expose, linkMetrics(control), commits.expose];
+  const common = { onCommit: commits.observe, metrics };
+  if (p.tracing === undefined) return { ...common, observer: observeAll([executions]), close: async () => {} };
+  const { startTracing } = await import('./tracing/tracing.ts');
+  const tracing = startTracing(p.tracing, p);
+  return {
+    ...common,
+    observer: observeAll([executions, tracing.executions]),
+    tracing: tracing.requests,
+    close: tracing.close,
+  };
+}

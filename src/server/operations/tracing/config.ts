@@ -1,0 +1,71 @@
+/** Where traces go, in the variables that all of OpenTelemetry shares; nowhere unless an endpoint is set. */
+import { ConfigError } from '../../config.ts';
+
+export interface TracingConfig {
+  /** Where spans are POSTed. */
+  url: URL;
+  headers: Record<string, string>;
+  serviceName: string;
+}
+
+type Environment = Readonly<Partial<Record<string, string>>>;
+
+/** What OpenTelemetry's SDK asks for; everything else runs on 22.12. */
+const OLDEST_NODE = [22, 15] as const;
+
+/** Reads the OTEL_ variables; `undefined`: no traces. `node`: the version that this runs on. Throws ConfigError. */
+export function readTracingConfig(
+  env: Environment = process.env,
+  node: string = process.versions.node,
+): TracingConfig | undefined {
+  const own = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || undefined;
+  const shared = env['OTEL_EXPORTER_OTLP_ENDPOINT'] || undefined;
+  if (env['OTEL_SDK_DISABLED'] === 'true' || (own ?? shared) === undefined) return undefined;
+  const name = own === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
+  if (isOlder(node)) {
+    throw new ConfigError(`${name}: traces need Node.js ${OLDEST_NODE.join('.')} or later; this is ${node}`);
+  }
+  // The shared one is the root of all signals, the other one is used as it is.
+  const url = URL.parse(own ?? `${shared?.replace(/\/$/, '')}/v1/traces`);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new ConfigError(`${name}: must be an http or https URL such as http://127.0.0.1:4318`);
+  }
+  return {
+    url,
+    headers: {
+      ...readHeaders('OTEL_EXPORTER_OTLP_HEADERS', env),
+      ...readHeaders('OTEL_EXPORTER_OTLP_TRACES_HEADERS', env),
+    },
+    serviceName: env['OTEL_SERVICE_NAME'] || 'execplane',
+  };
+}
+
+function isOlder(node: string): boolean {
+  const [major = 0, minor = 0] = node.split('.').map(Number);
+  return major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
+}
+
+/** `name=value,name=value`, values percent-encoded; what is wrong with them is told without them, for they hold keys. */
+function readHeaders(variable: string, env: Environment): Record<string, string> {
+  const pairs = (env[variable] ?? '').split(',').filter((pair) => pair.trim() !== '');
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, name = '', encoded = ''] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+      const value = decoded(encoded);
+      if (name === '' || value === undefined) {
+        throw new ConfigError(`${variable}: must read as name=value,name=value`);
+      }
+      return [name, value];
+    }),
+  );
+}
+
+/** `undefined`: not percent-encoded, or no value of a header. */
+function decoded(text: string): string | undefined {
+  try {
+    const value = decodeURIComponent(text);
+    return /^[\t -~]*$/.test(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,71 @@
+/** The spans of an execution: the whole of it below the request that created it, and its commit, dispatch and run in it. */
+import { type Context, type Span, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
+import { isTerminal } from '../../../core/execution.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { ExecutionObserver } from '../../control/execution-observer.ts';
+
+/** Executions that are followed at once; the oldest give way, and leave no more spans. */
+const MOST = 10_000;
+
+interface Followed {
+  span: Span;
+  context: Context;
+  /** ms since the epoch. */
+  committedAt: number;
+  dispatched: boolean;
+}
+
+/** `now`: ms since the epoch. Only what this process has created is followed. */
+export function traceExecutions(tracer: Tracer, now: () => number): ExecutionObserver {
+  const followed = new Map<string, Followed>();
+
+  const part = ({ context }: Followed, name: string, execution: Execution, from: number, to: number): void => {
+    const span = tracer.startSpan(name, { startTime: new Date(from), attributes: identity(execution) }, context);
+    span.end(new Date(to));
+  };
+
+  return {
+    created(execution, { trace: request }) {
+      if (request === undefined) return;
+      const options = { startTime: new Date(execution.createdAt), attributes: identity(execution) };
+      const span = tracer.startSpan('execution', options, request);
+      if (!span.isRecording()) return;
+      const of = { span, context: trace.setSpan(request, span), committedAt: now(), dispatched: false };
+      followed.set(execution.executionId, of);
+      part(of, 'commit', execution, execution.createdAt, of.committedAt);
+      if (followed.size > MOST) followed.delete(followed.keys().next().value ?? '');
+    },
+    dispatched(execution) {
+      const of = followed.get(execution.executionId);
+      if (of === undefined || of.dispatched) return;
+      of.dispatched = true;
+      part(of, 'dispatch', execution, of.committedAt, now());
+    },
+    committed(execution) {
+      if (!isTerminal(execution.status)) return;
+      const of = followed.get(execution.executionId);
+      if (of === undefined) return;
+      followed.delete(execution.executionId);
+      const at = now();
+      const { startedAt, completedAt = at, errorCode } = execution;
+      if (startedAt !== undefined) part(of, 'run', execution, startedAt, completedAt);
+      of.span.setAttributes(ending(execution));
+      if (errorCode !== undefined) of.span.setStatus({ code: SpanStatusCode.ERROR, message: errorCode });
+      of.span.end(new Date(at));
+    },
+  };
+}
+
+/** No argv: it may be long, and is nobody's business but the caller's. */
+function identity({ executionId, machineId }: Execution) {
+  return { 'execplane.execution_id': executionId, 'execplane.machine_id': machineId };
+}
+
+function ending({ status, exitCode, signal, errorCode }: Execution) {
+  return {
+    'execplane.status': status,
+    ...(exitCode === undefined ? {} : { 'process.exit.code': exitCode }),
+    ...(signal === undefined ? {} : { 'execplane.signal': signal }),
+    ...(errorCode === undefined ? {} : { 'error.type': errorCode }),
+  };
+}

@@ -1,0 +1,136 @@
+/** Callbacks: the terminal Execution is posted to its callback_url, signed, until it is taken or a day has passed. */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Execution, Store } from '../../../store/store.ts';
+import { readOrCreateSecretFile } from '../secret-file.ts';
+import { deliver } from './deliver.ts';
+import { freshSecret, signedHeaders } from './signature.ts';
+
+const AT_ONCE = 16;
+/** A claimed callback comes up again after this, should we die; longer than an attempt takes. */
+const LEASE_MS = 60_000;
+const FIRST_RETRY_MS = 5000;
+const LONGEST_RETRY_MS = 2 * 3_600_000;
+const GIVE_UP_MS = 24 * 3_600_000;
+const STORE_RETRY_MS = 5000;
+/** A sleep is at most this long, so that a clock that was set is noticed. */
+const LONGEST_SLEEP_MS = 60_000;
+
+export interface WebhookDeps {
+  store: Pick<Store, 'claimCallbacks' | 'finishCallback' | 'retryCallback' | 'nextCallback'>;
+  log: Pick<Logger, 'info' | 'warn'>;
+  /** ms since the epoch. */
+  now: () => number;
+  /** `whsec_…`. */
+  secret: string;
+  /** The Execution as it travels. */
+  wire: (execution: Execution) => unknown;
+  userAgent: string;
+  allowPrivate: boolean;
+}
+
+type Callback = Awaited<ReturnType<Store['claimCallbacks']>>[number];
+
+/** The signing secret of the data directory (`webhook.secret`, 0600), made at the first start. */
+export function readWebhookSecret(dataDir: string): string {
+  return readOrCreateSecretFile(join(dataDir, 'webhook.secret'), freshSecret);
+}
+
+/** ms between an attempt (1 is the first) and the next; `random` from 0 to 1 spreads them. */
+export function retryDelayMs(attempt: number, random: number): number {
+  return Math.min(FIRST_RETRY_MS * 4 ** Math.min(attempt - 1, 10), LONGEST_RETRY_MS) * (0.75 + random / 2);
+}
+
+export class Webhooks {
+  readonly #deps: WebhookDeps;
+  readonly #stopping = new AbortController();
+  readonly #active = new Set<Promise<void>>();
+  #claiming: Promise<void> | undefined;
+  #wakened = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: WebhookDeps) {
+    this.#deps = deps;
+  }
+
+  /** There may be something to deliver; also what begins the deliveries at the start of the server. */
+  wake(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#wakened = true;
+    clearTimeout(this.#timer);
+    this.#claiming ??= this.#claim().finally(() => {
+      this.#claiming = undefined;
+      if (this.#wakened && this.#active.size < AT_ONCE) this.wake();
+    });
+  }
+
+  /** Breaks off what is under way (it is tried again after the next start); settles when nothing is. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    await this.#claiming;
+    await Promise.all(this.#active);
+  }
+
+  /** Takes as many as may be under way at once, and sleeps until the next one is due. */
+  async #claim(): Promise<void> {
+    const { store, log, now } = this.#deps;
+    const limit = AT_ONCE - this.#active.size;
+    if (limit <= 0) return;
+    this.#wakened = false;
+    try {
+      const at = now();
+      const callbacks = await store.claimCallbacks({ now: at, retryAt: at + LEASE_MS, limit });
+      for (const callback of callbacks) this.#begin(callback);
+      if (callbacks.length === limit) this.#wakened = true;
+      else this.#sleepUntil((await store.nextCallback()) ?? Number.POSITIVE_INFINITY);
+    } catch (cause) {
+      log.warn({ err: cause }, 'callbacks wait: the store cannot be used');
+      this.#sleepUntil(now() + STORE_RETRY_MS);
+    }
+  }
+
+  #begin(callback: Callback): void {
+    const attempt = this.#attempt(callback).finally(() => {
+      this.#active.delete(attempt);
+      if (this.#wakened) this.wake();
+    });
+    this.#active.add(attempt);
+  }
+
+  async #attempt(callback: Callback): Promise<void> {
+    const { store, log, now, secret, wire, userAgent, allowPrivate } = this.#deps;
+    const { callbackId, attempt, url, execution } = callback;
+    const body = JSON.stringify(wire(execution));
+    const headers = signedHeaders(secret, { id: execution.executionId, at: now(), body });
+    const { signal } = this.#stopping;
+    const result = await deliver({ url, body, headers: { ...headers, 'user-agent': userAgent }, allowPrivate, signal });
+    if (signal.aborted) return;
+    const over = result.outcome !== 'failed' || now() - callback.createdAt >= GIVE_UP_MS;
+    if (result.outcome !== 'delivered') {
+      const { executionId } = execution;
+      log.warn({ executionId, attempt, ...result, given_up: over }, 'a callback was not taken');
+    }
+    try {
+      if (over) await store.finishCallback({ callbackId });
+      else await this.#retry(callback);
+    } catch (cause) {
+      // It comes up again by itself when its lease is over.
+      log.warn({ err: cause }, 'what became of a callback could not be written');
+    }
+  }
+
+  async #retry({ callbackId, attempt }: Callback): Promise<void> {
+    const at = Math.round(this.#deps.now() + retryDelayMs(attempt, Math.random()));
+    await this.#deps.store.retryCallback({ callbackId, at });
+    this.wake();
+  }
+
+  #sleepUntil(due: number): void {
+    clearTimeout(this.#timer);
+    if (this.#stopping.signal.aborted || due === Number.POSITIVE_INFINITY) return;
+    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), LONGEST_SLEEP_MS);
+    this.#timer = setTimeout(() => this.wake(), sleepMs);
+    this.#timer.unref();
+  }
+}

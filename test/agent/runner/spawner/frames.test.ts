@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { type EventFrame, encodeSpawn, encodeStdin, FrameReader } from '../../../../src/agent/runner/spawner/frames.ts';
+
+const request = {
+  handle: 7,
+  executionId: 'e',
+  argv: ['a', ''],
+  env: { A: 'b' },
+  cwd: '/',
+  stdin: 'none',
+  keepBytes: 2 ** 40,
+} as const;
+
+test('a spawn command is laid out as the protocol says', () => {
+  const bytes = encodeSpawn({ ...request, stdin: 'pipe', identity: { uid: 1, gid: 2, groups: [3, 4] } }, '/cg');
+  const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer);
+  const payload = Buffer.concat([
+    Buffer.from([0, 0, 0, 0, 0, 1, 0, 0]),
+    Buffer.from([3]),
+    ...[1, 2, 2, 3, 4].map(u32),
+    Buffer.from('/\0/cg\0'),
+    u32(2),
+    Buffer.from('a\0\0'),
+    u32(1),
+    Buffer.from('A=b\0'),
+  ]);
+  expect(bytes).toEqual(Buffer.concat([u32(5 + payload.length), Buffer.from([1]), u32(7), payload]));
+});
+
+test.each([
+  ['an argument', { argv: ['a\0b'] }],
+  ['a variable', { env: { A: '\0' } }],
+  ['the directory', { cwd: '/\0' }],
+])('NUL in %s is refused', (_, change) => {
+  expect(encodeSpawn({ ...request, ...change }, '')).toBeUndefined();
+});
+
+test('frames come out whole wherever the stream is cut', () => {
+  const stream = Buffer.concat(
+    ['', 'x', 'some bytes', 'y'.repeat(300)].flatMap((text, i) => encodeStdin(i, Buffer.from(text), false)),
+  );
+  for (const size of [1, 2, 8, 9, 10, 13, stream.length]) {
+    const frames: EventFrame[] = [];
+    const reader = new FrameReader();
+    for (let at = 0; at < stream.length; at += size)
+      reader.push(stream.subarray(at, at + size), (frame) => frames.push(frame));
+    expect(frames.map((frame) => [frame.handle, frame.payload.toString()])).toEqual([
+      [0, ''],
+      [1, 'x'],
+      [2, 'some bytes'],
+      [3, 'y'.repeat(300)],
+    ]);
+  }
+});

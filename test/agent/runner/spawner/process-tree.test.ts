@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { isAlive, killMarked, processIdentity } from '../../../../src/agent/runner/process-tree.ts';
+
+const sleeper = (env: Record<string, string>) => {
+  const child = spawn('sleep', ['600'], { env: { PATH: '/usr/bin:/bin', ...env }, stdio: 'ignore', detached: true });
+  return { child, pid: child.pid ?? 0, exited: once(child, 'exit') };
+};
+
+test('a process is itself only with its start time and boot', async () => {
+  const { child, pid, exited } = sleeper({});
+  const identity = processIdentity(pid);
+  if (!identity) throw new Error('no identity');
+  expect(isAlive(identity)).toBe(true);
+  expect(isAlive({ ...identity, startTime: '1' })).toBe(false);
+  expect(isAlive({ ...identity, bootId: 'another' })).toBe(false);
+  child.kill('SIGKILL');
+  await exited;
+  expect(isAlive(identity)).toBe(false);
+  expect(processIdentity(pid)).toBeUndefined();
+});
+
+test('killMarked ends who carries the marker, and the main process by its identity', async () => {
+  const marked = sleeper({ EXECUTION_ID: `marked-${process.pid}` });
+  const main = sleeper({});
+  await killMarked(`marked-${process.pid}`, processIdentity(main.pid));
+  expect(await Promise.all([marked.exited, main.exited])).toEqual([
+    [null, 'SIGKILL'],
+    [null, 'SIGKILL'],
+  ]);
+});
+
+test('killMarked spares a stranger that has got the number of the main process', async () => {
+  const stranger = sleeper({ EXECUTION_ID: `other-${process.pid}` });
+  const identity = processIdentity(stranger.pid);
+  if (!identity) throw new Error('no identity');
+  await killMarked(`mine-${process.pid}`, { ...identity, startTime: '1' });
+  await killMarked(`mine-${process.pid}`, { ...identity, bootId: 'another' });
+  expect(isAlive(identity)).toBe(true);
+  stranger.child.kill('SIGKILL');
+  await stranger.exited;
+});

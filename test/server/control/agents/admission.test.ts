@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { Admission } from '../../../../src/server/control/agents/admission.ts';
+
+test('so many at a time, the others in the order in which they came, and no more than fit the line', async () => {
+  const admission = new Admission(2, 2);
+  const doors = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
+  const entered: number[] = [];
+  const outcomes = doors.map((door, index) =>
+    admission.run(async () => {
+      entered.push(index);
+      await door.promise;
+    }),
+  );
+  expect(await outcomes[4]).toBe('refused');
+  expect(entered).toEqual([0, 1]);
+  doors[1]?.resolve();
+  await outcomes[1];
+  expect(entered).toEqual([0, 1, 2]);
+  for (const door of doors) door.resolve();
+  expect(await Promise.all(outcomes)).toEqual(['done', 'done', 'done', 'done', 'refused']);
+});
+
+test('work that fails makes room all the same', async () => {
+  const admission = new Admission(1, 1);
+  const failing = admission.run(() => Promise.reject(new Error('no')));
+  const next = admission.run(async () => undefined);
+  await expect(failing).rejects.toThrow('no');
+  expect(await next).toBe('done');
+});

@@ -1,0 +1,203 @@
+import { pino } from 'pino';
+import { describe, expect, test } from 'vitest';
+import { CLOSE } from '../../../../src/core/protocol.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { HELLO, ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+const NO_CLOSE_FRAME = 1006;
+const UNKNOWN = `xpa_${'A'.repeat(43)}`;
+
+describe('at the upgrade', () => {
+  test('an unknown or malformed credential is answered with 401, whenever it comes (fault 18)', async () => {
+    const plane = await TestPlane.start();
+    for (const credential of [UNKNOWN, 'nonsense', '']) {
+      await expect(ScriptedAgent.open(plane.url, credential)).rejects.toMatchObject({ status: 401 });
+    }
+  });
+
+  test('another path is answered with 404', async () => {
+    const plane = await TestPlane.start();
+    await expect(ScriptedAgent.open(`${plane.url}/elsewhere`, UNKNOWN)).rejects.toMatchObject({ status: 404 });
+  });
+});
+
+describe('hello', () => {
+  test('of a version that is not spoken here closes with 4406 (fault 20)', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    agent.hello({ protocol: { min: 2, max: 3 } });
+    expect(await agent.closed).toMatchObject({ code: CLOSE.version });
+  });
+
+  test('of a newer agent that still speaks ours is answered with ours; fields we do not know do no harm', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    agent.ws.send(JSON.stringify({ ...HELLO, protocol: { min: 1, max: 7 }, colour: 'blue' }));
+    expect(await agent.next('welcome')).toMatchObject({ protocol: 1, heartbeat_ms: 15_000 });
+  });
+
+  test('that does not come closes with 4408', async () => {
+    const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    expect(await agent.closed).toMatchObject({ code: CLOSE.timeout });
+  });
+
+  test.each([
+    ['not JSON', '{'],
+    ['no frame', '{"type":"nonsense"}'],
+    ['a frame of the server', '{"type":"ack","acks":[]}'],
+    ['malformed', '{"type":"hello","protocol":1}'],
+    ['deeply nested', `{"type":"hello","held":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
+    ['something else first', '{"type":"capacity","accepting":true}'],
+  ])('that is %s closes with 4400; the server stays healthy (fault 45)', async (_what, text) => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const agent = await ScriptedAgent.open(plane.url, credential);
+    agent.ws.send(text);
+    expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame });
+    await ScriptedAgent.join(plane.url, credential);
+  });
+
+  test('twice, or records before the welcome, closes with 4400', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const twice = await ScriptedAgent.join(plane.url, credential);
+    twice.hello();
+    expect(await twice.closed).toMatchObject({ code: CLOSE.badFrame });
+    const early = await ScriptedAgent.open(plane.url, credential);
+    early.report(early.started('ex-1'));
+    expect(await early.closed).toMatchObject({ code: CLOSE.badFrame });
+  });
+});
+
+describe('what the WebSocket itself refuses', () => {
+  test('a message over the limit closes with 1009', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    agent.ws.send(Buffer.alloc(17 * 1024 * 1024));
+    expect(await agent.closed).toMatchObject({ code: CLOSE.tooLarge });
+  });
+
+  test('a flood of frames closes with 4429, one of pings ends the link', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const chatty = await ScriptedAgent.join(plane.url, credential);
+    for (let sent = 0; sent < 5000; sent += 1) chatty.send({ type: 'capacity', accepting: true });
+    expect(await chatty.closed).toMatchObject({ code: CLOSE.tooManyFrames });
+    const pinging = await ScriptedAgent.join(plane.url, credential);
+    for (let sent = 0; sent < 5000; sent += 1) pinging.ws.ping();
+    // More pings in one turn than answers may wait are cut by the WebSocket layer itself, without a close frame.
+    expect([CLOSE.tooManyFrames, NO_CLOSE_FRAME]).toContain((await pinging.closed).code);
+  });
+
+  test('a frame in many fragments is one frame', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    const text = JSON.stringify({ ...HELLO, clock_ms: Date.now() });
+    for (const character of text) agent.ws.send(character, { fin: false });
+    agent.ws.send('', { fin: true });
+    await agent.next('welcome');
+  });
+});
+
+describe('one credential, one agent', () => {
+  test('a second instance is refused with 4409 and a line in the log; the first stays (fault 19)', async () => {
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+    const plane = await TestPlane.start({ logger });
+    const credential = await plane.machine();
+    const first = await ScriptedAgent.join(plane.url, credential);
+    const clone = await ScriptedAgent.open(plane.url, credential);
+    clone.hello({ runner_instance: 'clone' });
+    expect(await clone.closed).toMatchObject({ code: CLOSE.duplicate });
+    expect(lines.join('')).toContain('second agent refused');
+    await plane.create();
+    await first.runNext();
+  });
+
+  test('a connected agent that gives no sign of life makes room for the one that wants in', async () => {
+    const plane = await TestPlane.start({ config: { heartbeatMs: 1000 } });
+    const credential = await plane.machine();
+    const dead = await ScriptedAgent.join(plane.url, credential);
+    // It neither reads nor answers, as behind a half-open connection.
+    dead.ws.pause();
+    const refused = await ScriptedAgent.open(plane.url, credential);
+    refused.hello({ runner_instance: 'after-reboot' });
+    expect(await refused.closed).toMatchObject({ code: CLOSE.duplicate });
+    await expect.poll(() => plane.control.isConnected('dm-one'), { timeout: 10_000, interval: 10 }).toBe(false);
+    await ScriptedAgent.join(plane.url, credential, { runner_instance: 'after-reboot' });
+    await dead.cut();
+  });
+
+  test('the same instance takes over from its old link, which closes with 4411', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const first = await ScriptedAgent.join(plane.url, credential);
+    const before = await plane.store.getMachine({ machineId: 'dm-one' });
+    const second = await ScriptedAgent.join(plane.url, credential);
+    expect(await first.closed).toMatchObject({ code: CLOSE.replaced });
+    await plane.create();
+    await second.runNext();
+    // For the machine that is no transition.
+    const after = await plane.store.getMachine({ machineId: 'dm-one' });
+    expect(after).toMatchObject({ phase: 'running', revision: before?.revision });
+  });
+});
+
+describe('heartbeats', () => {
+  test('silence for two of them ends the link: the machine is away (fault 7)', async () => {
+    const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
+    const agent = await ScriptedAgent.join(plane.url, await plane.machine());
+    agent.ws.pause();
+    await expect.poll(() => plane.control.isConnected('dm-one'), { timeout: 10_000, interval: 10 }).toBe(false);
+    await expect
+      .poll(async () => (await plane.store.getMachine({ machineId: 'dm-one' }))?.phase, { timeout: 10_000 })
+      .toBe('sleeping');
+    await agent.cut();
+  });
+
+  test('an agent that only answers pings stays', async () => {
+    const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
+    const agent = await ScriptedAgent.join(plane.url, await plane.machine());
+    let pings = 0;
+    await new Promise<void>((resolve) => {
+      agent.ws.on('ping', () => ++pings === 5 && resolve());
+    });
+    expect(plane.control.isConnected('dm-one')).toBe(true);
+  });
+});
+
+describe('a credential that dies while its agent is connected', () => {
+  test('closes with 4401, and nothing is dispatched any more (fault 43)', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const agent = await ScriptedAgent.join(plane.url, credential);
+    await plane.store.replaceCredential({ machineId: 'dm-one', credentialHash: undefined, now: Date.now() });
+    plane.control.credentialChanged('dm-one');
+    expect(plane.control.isConnected('dm-one')).toBe(false);
+    await plane.create();
+    expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
+    expect(agent.received.some((frame) => frame.type === 'start')).toBe(false);
+    await expect(ScriptedAgent.open(plane.url, credential)).rejects.toMatchObject({ status: 401 });
+  });
+
+  test('between the upgrade and the hello, is noticed at the hello', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    await plane.store.replaceCredential({ machineId: 'dm-one', credentialHash: undefined, now: Date.now() });
+    plane.control.credentialChanged('dm-one');
+    agent.hello();
+    expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
+  });
+
+  test('with its machine: what runs is forgotten first, then the link closes with 4410', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.join(plane.url, await plane.machine());
+    const running = await plane.create();
+    await agent.next('start');
+    expect(await plane.control.removeMachine({ machineId: 'dm-one' })).toMatchObject({ outcome: 'removed' });
+    expect((await agent.next('forget')).execution_ids).toEqual([running.executionId]);
+    expect(await agent.closed).toMatchObject({ code: CLOSE.removed });
+    expect(await plane.get(running)).toMatchObject({ status: 'failed', errorCode: 'machine_removed' });
+  });
+});

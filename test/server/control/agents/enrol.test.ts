@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto';
+import Fastify from 'fastify';
+import { pino } from 'pino';
+import { expect, onTestFinished, test } from 'vitest';
+import { AGENT_PATHS, CLOSE } from '../../../../src/core/protocol.ts';
+import { enrolRoute } from '../../../../src/server/control/agents/enrol.ts';
+import { hashSecret } from '../../../../src/server/control/agents/upgrade.ts';
+import type { App } from '../../../../src/server/http/http-context.ts';
+import { errorHandler } from '../../../../src/server/http/replies/error-replies.ts';
+import { validatorCompiler } from '../../../../src/server/http/requests/validation.ts';
+import type { JoinToken } from '../../../../src/store/store.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+const credential = () => `xpa_${randomBytes(32).toString('base64url')}`;
+
+async function door() {
+  const plane = await TestPlane.start();
+  const app = Fastify() as unknown as App;
+  const silent = pino({ level: 'silent' });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setErrorHandler(errorHandler(silent));
+  enrolRoute(app, {
+    requireCertificate: false,
+    store: plane.store,
+    log: silent,
+    now: Date.now,
+    credentialChanged: (machineId) => plane.control.credentialChanged(machineId),
+  });
+  onTestFinished(() => app.close());
+  const enrol = (body: object) => app.inject({ method: 'POST', url: AGENT_PATHS.enrol, payload: body });
+  const token = async (parts: Partial<JoinToken> = {}): Promise<string> => {
+    const secret = `xpj_${randomBytes(16).toString('base64url')}`;
+    const now = Date.now();
+    await plane.store.createJoinToken({
+      token: { joinTokenId: secret.slice(4, 14), reusable: false, createdAt: now, expiresAt: now + 60_000, ...parts },
+      tokenHash: hashSecret(secret),
+      now,
+    });
+    return secret;
+  };
+  return { plane, enrol, token };
+}
+
+test('a token makes a machine, once; the same request again gets the same answer', async () => {
+  const { plane, enrol, token } = await door();
+  const body = { join_token: await token(), credential: credential() };
+  const first = await enrol(body);
+  expect(first.statusCode).toBe(200);
+  expect(first.json()).toEqual({ machine_id: expect.stringMatching(/^dm-[a-z0-9]{16}$/) });
+  expect((await enrol(body)).json()).toEqual(first.json());
+  const again = await enrol({ ...body, credential: credential() });
+  expect([again.statusCode, again.json().error_code]).toEqual([401, 'AUTH_INVALID']);
+  await ScriptedAgent.join(plane.url, body.credential);
+});
+
+test('of many that use it at once exactly one succeeds (fault 42)', async () => {
+  const { enrol, token } = await door();
+  const join_token = await token();
+  const answers = await Promise.all(Array.from({ length: 10 }, () => enrol({ join_token, credential: credential() })));
+  expect(answers.filter((answer) => answer.statusCode === 200)).toHaveLength(1);
+});
+
+test('one that has expired, or asks for a machine that is there, is refused', async () => {
+  const { plane, enrol, token } = await door();
+  const late = await enrol({ join_token: await token({ expiresAt: Date.now() - 1 }), credential: credential() });
+  expect(late.statusCode).toBe(401);
+  await plane.machine('dm-there');
+  const taken = await enrol({ join_token: await token(), credential: credential(), machine_id: 'dm-there' });
+  expect([taken.statusCode, taken.json().error_code]).toEqual([409, 'INVALID_STATE']);
+  const odd = await enrol({ join_token: await token(), credential: credential(), machine_id: 'Not An Id' });
+  expect(odd.statusCode).toBe(409);
+});
+
+test('one bound to a machine enrols it afresh: what is connected with the old credential goes at once', async () => {
+  const { plane, enrol, token } = await door();
+  const old = await plane.machine();
+  const agent = await ScriptedAgent.join(plane.url, old);
+  const fresh = credential();
+  const answer = await enrol({ join_token: await token({ machineId: 'dm-one' }), credential: fresh });
+  expect(answer.json()).toEqual({ machine_id: 'dm-one' });
+  expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
+  await expect(ScriptedAgent.open(plane.url, old)).rejects.toMatchObject({ status: 401 });
+  await ScriptedAgent.join(plane.url, fresh, { runner_instance: 'another' });
+});
+
+test('who fails too often is told to wait', async () => {
+  const { enrol } = await door();
+  const guess = () => enrol({ join_token: 'xpj_guess', credential: credential() });
+  for (let tried = 0; tried < 20; tried += 1) expect((await guess()).statusCode).toBe(401);
+  const limited = await guess();
+  expect([limited.statusCode, limited.json().error_code]).toEqual([429, 'RATE_LIMITED']);
+});

@@ -1,0 +1,122 @@
+import { expect, test } from 'vitest';
+import { CLOSE } from '../../../../src/core/protocol.ts';
+import { type Store, StoreUnavailableError } from '../../../../src/store/store.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+async function running() {
+  const plane = await TestPlane.start();
+  const credential = await plane.machine();
+  const agent = await ScriptedAgent.join(plane.url, credential);
+  const execution = await plane.create();
+  await agent.next('start');
+  return { plane, credential, agent, execution, id: execution.executionId };
+}
+
+test('a missing report closes with 4400, and what came before the gap is kept', async () => {
+  const { plane, agent, execution, id } = await running();
+  agent.report(agent.started(id), agent.record('stdout', id, Buffer.from('x'), 3));
+  expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame });
+  expect(await plane.get(execution)).toMatchObject({ status: 'running', reported: 1 });
+});
+
+test('a gap that the agent cannot fill ends the execution, so that the others on the machine go on', async () => {
+  const { plane, credential, agent, execution, id } = await running();
+  const late = agent.record('stdout', id, Buffer.from('x'), 7);
+  agent.report(late);
+  await agent.closed;
+  const held = [{ execution_id: id, state: 'running' as const, reported: 7 }];
+  const again = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
+  again.report(late);
+  expect(await plane.end(execution)).toMatchObject({ status: 'failed', errorCode: 'agent_lost' });
+  await again.closed;
+  const back = await ScriptedAgent.open(plane.url, credential);
+  back.hello({ last_dispatch_number: 1, held });
+  expect((await back.next('welcome')).forget).toEqual([id]);
+});
+
+test('a report on another machine’s execution closes with 4403 and changes nothing (fault 44)', async () => {
+  const { plane, agent } = await running();
+  const foreign = await plane.create({ machineId: await named(plane, 'dm-two') });
+  agent.report(agent.started(foreign.executionId));
+  expect(await agent.closed).toMatchObject({ code: CLOSE.foreignExecution });
+  expect(await plane.get(foreign)).toMatchObject({ status: 'wake_in_progress', reported: 0 });
+});
+
+test('reports after the end are acknowledged, dropped, and to be forgotten (fault 15)', async () => {
+  const { plane, agent, execution, id } = await running();
+  await plane.store.declareLost({ executionIds: [id], reason: 'away', now: Date.now() });
+  agent.report(agent.started(id), agent.ended(id));
+  expect((await agent.next('ack')).acks).toEqual([[id, 2]]);
+  expect((await agent.next('forget')).execution_ids).toEqual([id]);
+  expect(await plane.get(execution)).toMatchObject({ status: 'failed', errorCode: 'agent_lost' });
+});
+
+test.each([
+  ['a corrupt record', () => Buffer.alloc(64, 7)],
+  ['half a record', (agent: ScriptedAgent, id: string) => agent.started(id).subarray(0, 20)],
+  ['nothing', () => Buffer.alloc(0)],
+  ['a record of the journal’s own', (agent: ScriptedAgent, id: string) => journalRecord(agent, id)],
+])('%s closes with 4400', async (_what, bytes) => {
+  const { plane, agent, execution, id } = await running();
+  agent.report(bytes(agent, id));
+  expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame });
+  expect(await plane.get(execution)).toMatchObject({ reported: 0 });
+});
+
+test('records of more than 1 MiB close with 1009', async () => {
+  const { agent, id } = await running();
+  const piece = Buffer.alloc(65_536);
+  agent.report(agent.started(id), ...Array.from({ length: 16 }, () => agent.record('stdout', id, piece)));
+  expect(await agent.closed).toMatchObject({ code: CLOSE.tooLarge });
+});
+
+test('while the store cannot be written nothing is acknowledged and little is read; then all of it is', async () => {
+  let broken = false;
+  let refusedOnce: () => void = () => {};
+  const refused = new Promise<void>((resolve) => {
+    refusedOnce = resolve;
+  });
+  let appended = 0;
+  const wrap = (store: Store): Store => ({
+    ...store,
+    appendReports: (batch) => {
+      if (!broken) {
+        appended += batch.records.reduce((sum, record) => sum + record.payload.length, 0);
+        return store.appendReports(batch);
+      }
+      refusedOnce();
+      return Promise.reject(new StoreUnavailableError('disk full'));
+    },
+  });
+  const plane = await TestPlane.start({ wrap });
+  const agent = await ScriptedAgent.join(plane.url, await plane.machine());
+  const execution = await plane.create();
+  const { execution_id: id } = await agent.next('start');
+  broken = true;
+  agent.report(agent.started(id));
+  await refused;
+  const piece = Buffer.alloc(60_000, 'x');
+  for (let sent = 0; sent < 266; sent += 1) agent.report(agent.record('stdout', id, piece));
+  agent.report(agent.ended(id, { stdout_bytes: 15_960_000 }));
+  // 16 MB were sent; far less than that fits between the sockets, so that most of it is still here.
+  expect(agent.ws.bufferedAmount).toBeGreaterThan(1_000_000);
+  expect(agent.received.some((frame) => frame.type === 'ack')).toBe(false);
+  broken = false;
+  expect(await plane.end(execution)).toMatchObject({ status: 'succeeded', stdout: { bytes: 15_960_000 } });
+  expect(appended).toBeGreaterThanOrEqual(15_960_000);
+  await agent.until((received) =>
+    received.some((frame) => frame.type === 'ack' && frame.acks.some(([one, number]) => one === id && number === 268)),
+  );
+}, 60_000);
+
+function journalRecord(agent: ScriptedAgent, id: string): Buffer {
+  const record = agent.record('started', id, { pid: 1 });
+  record.writeUInt8(64, 8);
+  return record;
+}
+
+async function named(plane: TestPlane, machineId: string): Promise<string> {
+  await plane.machine(machineId);
+  return machineId;
+}

@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest';
+import type { ControlPlane } from '../../../../src/server/control/control.ts';
+import type { Execution } from '../../../../src/store/store.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+type Write = Partial<Parameters<ControlPlane['writeStdin']>[0]> & { text?: string };
+
+async function running() {
+  const plane = await TestPlane.start();
+  const credential = await plane.machine();
+  const agent = await ScriptedAgent.join(plane.url, credential);
+  const created = await plane.create({ stdin: { mode: 'open' } });
+  await agent.next('start');
+  agent.report(agent.started(created.executionId));
+  await agent.next('ack');
+  const execution = await plane.get(created);
+  const write = ({ text = '', ...rest }: Write = {}) =>
+    plane.control.writeStdin({
+      execution,
+      bytes: Buffer.from(text),
+      close: false,
+      signal: new AbortController().signal,
+      ...rest,
+    });
+  return { plane, credential, agent, execution, write };
+}
+
+/** Plays the runner's part: takes over what fits, says how far it is. */
+class Stdin {
+  bytes = Buffer.alloc(0);
+  closed = false;
+  readonly #id: string;
+
+  constructor(execution: Execution) {
+    this.#id = execution.executionId;
+  }
+
+  async take(agent: ScriptedAgent): Promise<void> {
+    const piece = await agent.next('stdin');
+    const end = piece.offset + piece.attachment.length;
+    if (piece.offset <= this.bytes.length && end > this.bytes.length) {
+      this.bytes = Buffer.concat([this.bytes, piece.attachment.subarray(this.bytes.length - piece.offset)]);
+    }
+    this.closed ||= piece.close && end === this.bytes.length;
+    agent.send({ type: 'stdin_ack', execution_id: this.#id, offset: this.bytes.length, closed: this.closed });
+  }
+}
+
+test('pieces arrive in order, at their offset; the answer waits for the runner', async () => {
+  const { agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const first = write({ text: 'ab' });
+  const second = write({ text: 'cd', close: true });
+  for (let frames = 0; frames < 3; frames += 1) await stdin.take(agent);
+  expect(await first).toEqual({ outcome: 'written', offset: 2, closed: false });
+  expect(await second).toEqual({ outcome: 'written', offset: 4, closed: true });
+  expect(stdin.bytes.toString()).toBe('abcd');
+});
+
+test('a retry at the same offset writes nothing twice; one past the end is refused', async () => {
+  const { agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const first = write({ text: 'ab', offset: 0 });
+  await stdin.take(agent);
+  await stdin.take(agent);
+  expect(await first).toMatchObject({ outcome: 'written', offset: 2 });
+  const again = write({ text: 'abc', offset: 0 });
+  await stdin.take(agent);
+  await stdin.take(agent);
+  expect(await again).toMatchObject({ outcome: 'written', offset: 3 });
+  expect(stdin.bytes.toString()).toBe('abc');
+  const far = write({ text: 'x', offset: 9 });
+  await stdin.take(agent);
+  expect(await far).toEqual({ outcome: 'bad_offset' });
+});
+
+test('at most 256 KiB are on their way', async () => {
+  const { agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const bytes = Buffer.alloc(1_000_000, 'x');
+  const writing = write({ bytes });
+  await stdin.take(agent);
+  for (let taken = 0; taken < 4; taken += 1) await agent.next('stdin');
+  agent.ws.ping();
+  await new Promise((resolve) => agent.ws.once('pong', resolve));
+  expect(agent.received.filter((frame) => frame.type === 'stdin')).toHaveLength(5);
+  agent.send({ type: 'stdin_ack', execution_id: execution.executionId, offset: 262_144, closed: false });
+  stdin.bytes = bytes.subarray(0, 262_144);
+  while (stdin.bytes.length < bytes.length) await stdin.take(agent);
+  expect(await writing).toMatchObject({ outcome: 'written', offset: 1_000_000 });
+});
+
+test('a link that breaks meanwhile costs nothing: what was on its way is sent again', async () => {
+  const { plane, credential, agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const writing = write({ text: 'hello', close: true });
+  await stdin.take(agent);
+  await agent.next('stdin');
+  await agent.cut();
+  const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
+  const back = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
+  await stdin.take(back);
+  expect(await writing).toEqual({ outcome: 'written', offset: 5, closed: true });
+  expect(stdin.bytes.toString()).toBe('hello');
+});
+
+test('refusals: not open, not running, agent away, and an end that comes first', async () => {
+  const { plane, agent, execution, write } = await running();
+  const writing = write({ text: 'late' });
+  agent.report(agent.ended(execution.executionId));
+  expect(await writing).toEqual({ outcome: 'not_open' });
+  expect(await write({ text: 'x' })).toEqual({ outcome: 'not_open' });
+  expect(await write({ execution: await plane.create() })).toEqual({ outcome: 'not_open' });
+
+  const orphan = await plane.create({ stdin: { mode: 'open' } });
+  const start = await agent.next('start').then(() => agent.next('start'));
+  agent.report(agent.started(start.execution_id));
+  await plane.until(orphan, (latest) => latest.status === 'running');
+  await agent.cut();
+  await expect.poll(() => plane.control.isConnected('dm-one'), { timeout: 10_000 }).toBe(false);
+  expect(await write({ execution: await plane.get(orphan), text: 'x' })).toEqual({ outcome: 'agent_away' });
+  const waiting = await plane.create({ stdin: { mode: 'open' } });
+  expect(await write({ execution: waiting, text: 'x' })).toEqual({ outcome: 'not_running' });
+});
+
+test('a request whose client is gone ends, and the next one has its turn', async () => {
+  const { agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const gone = new AbortController();
+  const first = write({ text: 'never', signal: gone.signal });
+  const second = write({ text: 'ab', offset: 0 });
+  gone.abort();
+  expect(await first).toEqual({ outcome: 'agent_away' });
+  await stdin.take(agent);
+  while (stdin.bytes.length < 2) await stdin.take(agent);
+  expect(await second).toMatchObject({ outcome: 'written', offset: 2 });
+});

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+describe('what waits', () => {
+  test('for an agent that is away goes out when it connects, oldest first, as many as there are slots', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const created = [];
+    for (let made = 0; made < 5; made += 1) created.push(await plane.create());
+    expect(created.every((one) => one.status === 'wake_in_progress')).toBe(true);
+    const agent = await ScriptedAgent.join(plane.url, credential, { max_concurrency: 2 });
+    const order: string[] = [];
+    for (let taken = 0; taken < 2; taken += 1) order.push((await agent.next('start')).execution_id);
+    for (const execution of created.slice(2)) expect(await plane.get(execution)).not.toHaveProperty('dispatchedTo');
+    for (let ended = 0; ended < 5; ended += 1) {
+      agent.report(agent.started(order[ended] ?? ''), agent.ended(order[ended] ?? ''));
+      if (order.length < 5) order.push((await agent.next('start')).execution_id);
+    }
+    expect(order).toEqual(created.map((one) => one.executionId));
+    for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
+  });
+
+  test('more than a batch of it all goes out, each once, by rising dispatch numbers', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const created = await Promise.all(Array.from({ length: 700 }, () => plane.create()));
+    const agent = await ScriptedAgent.join(plane.url, credential, { max_concurrency: 20 });
+    const numbers: number[] = [];
+    for (const _ of created) numbers.push((await agent.runNext()).dispatch_number);
+    expect(numbers).toEqual(created.map((_, index) => index + 1));
+    for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
+  }, 60_000);
+
+  test('never more runs than there are slots, however many are created at once', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.join(plane.url, await plane.machine(), { max_concurrency: 3 });
+    const created = await Promise.all(Array.from({ length: 30 }, () => plane.create()));
+    let running = 0;
+    let most = 0;
+    for (let done = 0; done < created.length; done += 1) {
+      const start = await agent.next('start');
+      running = agent.received.filter((frame) => frame.type === 'start').length - done;
+      most = Math.max(most, running);
+      agent.report(agent.started(start.execution_id), agent.ended(start.execution_id));
+    }
+    expect(most).toBeLessThanOrEqual(3);
+    for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
+  });
+
+  test('is not sent to an agent that takes no new work, until it does again', async () => {
+    const plane = await TestPlane.start();
+    const agent = await ScriptedAgent.open(plane.url, await plane.machine());
+    agent.hello();
+    agent.send({ type: 'capacity', accepting: false, reason: 'disk_full' });
+    await agent.next('welcome');
+    const execution = await plane.create();
+    agent.ws.ping();
+    await new Promise((resolve) => agent.ws.once('pong', resolve));
+    expect(await plane.get(execution)).not.toHaveProperty('dispatchedTo');
+    agent.send({ type: 'capacity', accepting: true });
+    await agent.runNext();
+    expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
+  });
+
+  test('is cancelled at once, and never sent', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const { machineId, executionId } = await plane.create();
+    const cancelled = await plane.control.cancel({ machineId, executionId, by: 'admin' });
+    expect(cancelled).toMatchObject({ outcome: 'applied', execution: { status: 'cancelled' } });
+    const agent = await ScriptedAgent.join(plane.url, credential);
+    const next = await plane.create();
+    expect(await agent.next('start')).toMatchObject({ execution_id: next.executionId });
+  });
+
+  test('expires at its time, and a late agent never starts it (fault 30)', async () => {
+    const plane = await TestPlane.start();
+    const credential = await plane.machine();
+    const later = await plane.create({ startWithinMs: 60_000 });
+    const execution = await plane.create({ startWithinMs: 30 });
+    expect(await plane.end(execution)).toMatchObject({ status: 'expired', errorCode: 'expired' });
+    const agent = await ScriptedAgent.join(plane.url, credential);
+    expect(await agent.next('start')).toMatchObject({ execution_id: later.executionId });
+  });
+});

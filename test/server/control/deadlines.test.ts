@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type DeadlineDeps, Deadlines } from '../../../src/server/control/deadlines.ts';
+import { type Execution, StoreUnavailableError } from '../../../src/store/store.ts';
+import { storedExecution } from '../../helpers/stored-execution.ts';
+
+const LOST_AFTER_MS = 60_000;
+
+beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));
+afterEach(() => void vi.useRealTimers());
+
+/** Deadlines over a store that holds expiry times and abandoned executions. */
+function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['store']>; connected?: string[] } = {}) {
+  const expiries = [...(p.expiries ?? [])];
+  const published: Execution[] = [];
+  const lost: string[] = [];
+  let abandoned: Execution[] = [];
+  const deadlines = new Deadlines({
+    store: {
+      nextExpiry: async () => (expiries.length === 0 ? undefined : Math.min(...expiries)),
+      expireDue: async ({ now, limit }) => {
+        const due = expiries.filter((at) => at <= now).slice(0, limit);
+        for (const at of due) expiries.splice(expiries.indexOf(at), 1);
+        return due.map((at) => storedExecution({ executionId: `e${at}`, status: 'expired' }));
+      },
+      listAbandoned: async ({ awaySince }) => abandoned.filter((one) => one.createdAt <= awaySince),
+      declareLost: async ({ executionIds }) => {
+        lost.push(...executionIds);
+        abandoned = abandoned.filter((one) => !executionIds.includes(one.executionId));
+        return executionIds.map((executionId) => storedExecution({ executionId, status: 'failed' }));
+      },
+      ...p.store,
+    },
+    log: { warn: () => undefined },
+    now: Date.now,
+    agentLostAfterMs: LOST_AFTER_MS,
+    publish: (execution) => published.push(execution),
+    isConnected: (machineId) => p.connected?.includes(machineId) ?? false,
+  });
+  return {
+    deadlines,
+    expiries,
+    published,
+    lost,
+    abandon: (...executions: Execution[]) => {
+      abandoned = executions;
+    },
+  };
+}
+
+test('what is due at the start expires, the rest at its time, not before', async () => {
+  const { deadlines, published } = deadlinesOver({ expiries: [900_000, 1_005_000] });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(published.map((one) => one.executionId)).toEqual(['e900000']);
+  await vi.advanceTimersByTimeAsync(4_990);
+  expect(published).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(published).toHaveLength(2);
+  await deadlines.stop();
+});
+
+test('something with an earlier time wakes it; one past 2^31 ms does not come early', async () => {
+  const far = 1_000_000 + 3_000_000_000;
+  const { deadlines, expiries, published } = deadlinesOver({ expiries: [far] });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(10);
+  expiries.push(1_002_000);
+  deadlines.waitsUntil(1_002_000);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(published.map((one) => one.executionId)).toEqual(['e1002000']);
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(published).toHaveLength(1);
+  await deadlines.stop();
+});
+
+test('a clock that was set forward is noticed within a minute (fault 21)', async () => {
+  const { deadlines, published } = deadlinesOver({ expiries: [1_000_000 + 3_600_000] });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(10);
+  vi.setSystemTime(1_000_000 + 4_000_000);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(published).toHaveLength(1);
+  await deadlines.stop();
+});
+
+test('a store that cannot be written is asked again', async () => {
+  let broken = true;
+  const { deadlines, published } = deadlinesOver({
+    store: {
+      expireDue: async () => {
+        if (broken) throw new StoreUnavailableError('disk full');
+        return [storedExecution({ status: 'expired' })];
+      },
+    },
+  });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(published).toHaveLength(0);
+  broken = false;
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(published).toHaveLength(1);
+  await deadlines.stop();
+});
+
+test('lost: what is away for longer than the limit, counted from the later of its departure and our start', async () => {
+  const { deadlines, lost, abandon } = deadlinesOver();
+  deadlines.start();
+  abandon(storedExecution({ executionId: 'before', createdAt: 1 }));
+  await vi.advanceTimersByTimeAsync(LOST_AFTER_MS - 10);
+  expect(lost).toEqual([]);
+  await vi.advanceTimersByTimeAsync(5_010);
+  expect(lost).toEqual(['before']);
+  abandon(storedExecution({ executionId: 'after', createdAt: Date.now() }));
+  await vi.advanceTimersByTimeAsync(LOST_AFTER_MS - 5_000);
+  expect(lost).toEqual(['before']);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(lost).toEqual(['before', 'after']);
+  await deadlines.stop();
+});
+
+test('an agent that is just coming back decides for itself', async () => {
+  const { deadlines, lost, abandon } = deadlinesOver({ connected: ['dm-one'] });
+  deadlines.start();
+  abandon(storedExecution({ createdAt: 1 }));
+  await vi.advanceTimersByTimeAsync(LOST_AFTER_MS + 10_000);
+  expect(lost).toEqual([]);
+  await deadlines.stop();
+});
+
+test('stopped, it leaves no timer', async () => {
+  const { deadlines } = deadlinesOver({ expiries: [2_000_000] });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(10);
+  await deadlines.stop();
+  deadlines.waitsUntil(1_000_500);
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { Live } from '../../../src/server/control/live.ts';
+import type { Execution } from '../../../src/store/store.ts';
+import { storedExecution } from '../../helpers/stored-execution.ts';
+
+const QUEUED = storedExecution();
+const RUNNING = storedExecution({ status: 'running', lastSequence: 2 });
+const ENDED = storedExecution({ status: 'succeeded', lastSequence: 3 });
+
+/** A Live over a store that holds one execution and counts its reads. */
+function liveOver(stored: Execution | undefined) {
+  const reads: number[] = [];
+  const live = new Live({
+    getExecution: async () => {
+      reads.push(reads.length + 1);
+      return stored;
+    },
+  });
+  return { live, reads };
+}
+
+function wait(live: Live, execution: Execution, p: { waitMs?: number; signal?: AbortSignal } = {}) {
+  const { waitMs = 10_000, signal = new AbortController().signal } = p;
+  return live.waitForEnd({ execution, waitMs, signal });
+}
+
+describe('waitForEnd', () => {
+  test('answers at once what is over already', async () => {
+    const { live, reads } = liveOver(ENDED);
+    expect(await wait(live, ENDED)).toBe(ENDED);
+    expect(reads).toEqual([]);
+  });
+
+  test('answers what ended between the caller’s read and the wait', async () => {
+    const { live } = liveOver(ENDED);
+    expect(await wait(live, RUNNING)).toBe(ENDED);
+  });
+
+  test('answers at the commit that ends it, and needs no read behind a publication', async () => {
+    const { live, reads } = liveOver(undefined);
+    live.publish(QUEUED);
+    const waiting = wait(live, QUEUED);
+    live.publish(RUNNING);
+    live.publish(ENDED);
+    expect(await waiting).toBe(ENDED);
+    expect(reads).toEqual([]);
+  });
+
+  test('does not take an older read for the newer state', async () => {
+    const store = Promise.withResolvers<Execution | undefined>();
+    const live = new Live({ getExecution: () => store.promise });
+    const waiting = wait(live, QUEUED, { waitMs: 50 });
+    live.publish(RUNNING);
+    store.resolve(QUEUED);
+    expect(await waiting).toBe(RUNNING);
+  });
+
+  test('answers the state then when the time is over, or nobody waits any more', async () => {
+    const { live } = liveOver(RUNNING);
+    expect(await wait(live, RUNNING, { waitMs: 5 })).toBe(RUNNING);
+    const gone = new AbortController();
+    const waiting = wait(live, RUNNING, { signal: gone.signal });
+    gone.abort();
+    expect(await waiting).toBe(RUNNING);
+    expect(await wait(live, RUNNING, { signal: gone.signal })).toBe(RUNNING);
+    expect(await wait(live, RUNNING, { waitMs: 0 })).toBe(RUNNING);
+  });
+
+  test('rejects when the store cannot be read, and leaves nothing behind', async () => {
+    const live = new Live({ getExecution: () => Promise.reject(new Error('no')) });
+    await expect(wait(live, RUNNING)).rejects.toThrow('no');
+    expect(live.subscribed).toBe(0);
+  });
+
+  test('leaves no subscription behind, however it ends', async () => {
+    const { live } = liveOver(RUNNING);
+    const gone = new AbortController();
+    const waits = [wait(live, RUNNING, { waitMs: 1 }), wait(live, RUNNING, { signal: gone.signal })];
+    const other = wait(live, RUNNING);
+    expect(live.subscribed).toBe(1);
+    gone.abort();
+    await Promise.all(waits);
+    live.publish(ENDED);
+    await other;
+    expect(live.subscribed).toBe(0);
+  });
+
+  test('is answered when the server stops, and from then on at once', async () => {
+    const { live } = liveOver(RUNNING);
+    const waiting = wait(live, RUNNING);
+    live.close();
+    expect(await waiting).toBe(RUNNING);
+    expect(await wait(live, RUNNING)).toBe(RUNNING);
+  });
+});
+
+describe('waitForEvents', () => {
+  const signal = new AbortController().signal;
+
+  test('answers when there is an event past the cursor', async () => {
+    const { live } = liveOver(RUNNING);
+    const request = { execution: RUNNING, waitMs: 10_000, signal };
+    expect(await live.waitForEvents({ ...request, afterSequence: 1 })).toBe(RUNNING);
+    const waiting = live.waitForEvents({ ...request, afterSequence: 2 });
+    const next = storedExecution({ status: 'running', lastSequence: 3 });
+    live.publish(next);
+    expect(await waiting).toBe(next);
+  });
+
+  test('answers when no event will come any more', async () => {
+    const { live } = liveOver(ENDED);
+    expect(await live.waitForEvents({ execution: ENDED, waitMs: 10_000, signal, afterSequence: 3 })).toBe(ENDED);
+  });
+});
+
+describe('subscribe', () => {
+  test('tells each listener of each commit until it unsubscribes; one may leave while it is told', () => {
+    const { live } = liveOver(RUNNING);
+    const seen: string[] = [];
+    const leave = live.subscribe('ex-1', () => {
+      seen.push('first');
+      leave();
+      leave();
+    });
+    live.subscribe('ex-1', () => seen.push('second'));
+    live.publish(RUNNING);
+    live.publish(RUNNING);
+    expect(seen).toEqual(['first', 'second', 'second']);
+  });
+
+  test('one that came anew is not taken away by an unsubscription of the past', () => {
+    const { live } = liveOver(RUNNING);
+    const seen: string[] = [];
+    const leave = live.subscribe('ex-1', () => seen.push('old'));
+    leave();
+    live.subscribe('ex-1', () => seen.push('new'));
+    leave();
+    live.publish(RUNNING);
+    expect(seen).toEqual(['new']);
+  });
+});

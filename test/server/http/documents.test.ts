@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { expect, test } from 'vitest';
+import { API_ERRORS } from '../../../src/core/errors.ts';
+import type { JsonSchema, OpenApiDocument } from '../../../src/server/http/documents/openapi.ts';
+import { Conformance } from '../../helpers/conformance.ts';
+import { edgeFixture } from './edge-fixture.ts';
+
+async function fetchDocument(): Promise<OpenApiDocument> {
+  await using edge = await edgeFixture();
+  const answer = await edge.call('GET', '/openapi.json', { key: undefined });
+  expect(answer.status).toBe(200);
+  return answer.body as unknown as OpenApiDocument;
+}
+
+function propertiesOf(schema: JsonSchema | undefined): Record<string, JsonSchema> {
+  return (schema?.['properties'] ?? {}) as Record<string, JsonSchema>;
+}
+
+test('the document names every route of the contract', async () => {
+  const { openapi, paths } = await fetchDocument();
+  expect(openapi).toBe('3.1.0');
+  const one = '/v1/machines/{machine_id}/executions/{execution_id}';
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(operations.sort()).toStrictEqual(
+    [
+      'POST /v1/machines/{machine_id}/executions',
+      'GET /v1/machines/{machine_id}/executions',
+      `GET ${one}`,
+      `DELETE ${one}`,
+      `GET ${one}/events`,
+      `GET ${one}/output`,
+      `GET ${one}/output/stdout`,
+      `GET ${one}/output/stderr`,
+      `POST ${one}/signal`,
+      `POST ${one}/stdin`,
+      'GET /v1/machines',
+      'GET /v1/machines/{machine_id}',
+      'DELETE /v1/machines/{machine_id}',
+      'POST /v1/machines/{machine_id}/rotate',
+      'POST /v1/api-keys',
+      'GET /v1/api-keys',
+      'DELETE /v1/api-keys/{api_key_id}',
+      'POST /v1/join-tokens',
+      'GET /v1/join-tokens',
+      'DELETE /v1/join-tokens/{join_token_id}',
+      'GET /v1/audit',
+      'GET /healthz',
+      'GET /readyz',
+      'GET /metrics',
+      'POST /agent/v1/enrol',
+    ].sort(),
+  );
+});
+
+/** Objects, and lists of objects, are shown by the examples of their fields. */
+function needsExample(field: JsonSchema, items: JsonSchema | undefined): boolean {
+  const ofObjects = items !== undefined && ('$ref' in items || 'properties' in items);
+  return field['examples'] === undefined && field['properties'] === undefined && !ofObjects;
+}
+
+test('every field of every schema has a description and an example', async () => {
+  const { components, paths } = await fetchDocument();
+  const bare: string[] = [];
+  const walk = (schema: JsonSchema, path: string): void => {
+    for (const [name, field] of Object.entries(propertiesOf(schema))) {
+      if ('$ref' in field) continue;
+      const items = field['items'] as JsonSchema | undefined;
+      if (field['description'] === undefined) bare.push(`${path}.${name}: description`);
+      if (needsExample(field, items)) bare.push(`${path}.${name}: example`);
+      walk(field, `${path}.${name}`);
+      if (items !== undefined) walk(items, `${path}.${name}[]`);
+    }
+  };
+  const inline = Object.values(paths).flatMap((methods) =>
+    Object.values(methods).flatMap(({ operationId, requestBody, responses }) =>
+      [requestBody, ...Object.values(responses)].flatMap((part) =>
+        Object.values(part?.content ?? {}).flatMap(({ schema }) => ('$ref' in schema ? [] : [[operationId, schema]])),
+      ),
+    ),
+  ) as [string, JsonSchema][];
+  expect(inline.map(([name]) => name)).toContain('enrolAgent');
+  for (const [name, schema] of [...Object.entries(components.schemas), ...inline]) {
+    if (schema['description'] === undefined) bare.push(name);
+    walk(schema, name);
+  }
+  expect(bare).toStrictEqual([]);
+});
+
+test('every parameter has a description and an example', async () => {
+  const { paths } = await fetchDocument();
+  const bare = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.values(methods).flatMap(({ parameters }) =>
+      parameters
+        .filter(({ description, schema }) => description === undefined || schema['examples'] === undefined)
+        .map(({ name }) => `${path} ${name}`),
+    ),
+  );
+  expect(bare).toStrictEqual([]);
+});
+
+test('a public validator finds nothing wrong with it', async () => {
+  const validator = new Validator();
+  const document = await fetchDocument();
+  expect(await validator.validate(document as unknown as Record<string, unknown>)).toStrictEqual({ valid: true });
+  expect(validator.version).toBe('3.1');
+  const broken = { ...document, paths: { '/x': { get: { responses: { 200: {} } } } } };
+  expect((await validator.validate(broken)).valid).toBe(false);
+});
+
+test('every example fits its own schema', async () => {
+  const document = await fetchDocument();
+  const ajv = new Ajv2020({ strict: false });
+  addFormats.default(ajv);
+  ajv.addSchema(document, 'openapi');
+  const unfit: string[] = [];
+  const walk = (value: unknown, pointer: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const { examples } = value as { examples?: unknown };
+    if (Array.isArray(examples)) {
+      const validate = ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` });
+      for (const example of examples) if (!validate(example)) unfit.push(`${pointer}: ${JSON.stringify(example)}`);
+    }
+    for (const [key, inner] of Object.entries(value)) {
+      walk(inner, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+    }
+  };
+  walk(document, '');
+  expect(unfit).toStrictEqual([]);
+});
+
+test('an answer that the document does not describe fails the test that got it', async () => {
+  const conformance = new Conformance(await fetchDocument());
+  const headers: Record<string, string> = { 'x-request-id': 'r', 'content-type': 'application/json' };
+  const check = (path: string, status: number, body: unknown, more: Record<string, string> = {}) =>
+    conformance.check({
+      method: 'GET',
+      path,
+      status,
+      header: (name) => ({ ...headers, ...more })[name],
+      body: Buffer.from(JSON.stringify(body)),
+    });
+  const error = { error_code: 'AUTH_INVALID', message: 'm', retryable: false };
+  const refusal = { 'x-should-retry': 'false' };
+  const machine = { items: [] };
+  expect(() => check('/v1/machines', 200, machine)).not.toThrow();
+  expect(() => check('/v1/machines?limit=1', 401, error, refusal)).not.toThrow();
+  expect(() => check('/v1/machines', 200, { items: [], extra: 1 })).toThrow(/additional/);
+  expect(() => check('/v1/machines', 200, { items: [{}] })).toThrow(/machine_id/);
+  expect(() => check('/v1/machines', 200, machine, { 'content-type': 'text/html' })).toThrow(/text\/html/);
+  expect(() => check('/v1/machines', 200, machine, { 'x-request-id': '' })).toThrow(/x-request-id/);
+  expect(() => check('/v1/machines', 201, machine)).toThrow(/no 201/);
+  expect(() => check('/v1/nowhere', 200, machine)).toThrow(/not in the document/);
+  expect(() => check('/v1/machines', 401, { ...error, error_code: 'NEW' }, refusal)).toThrow(/error_code/);
+  expect(() => check('/v1/machines', 401, error)).toThrow(/x-should-retry/);
+});
+
+test('every reference leads somewhere, operations are named once, and errors are those of the registry', async () => {
+  const document = await fetchDocument();
+  const names = new Set(Object.keys(document.components.schemas));
+  for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    expect(names).toContain(name);
+  }
+  for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/headers\/(\w+)"/g)) {
+    expect(Object.keys(document.components.headers)).toContain(name);
+  }
+  const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map((o) => o.operationId));
+  expect(new Set(ids).size).toBe(ids.length);
+  const { error_code: codes } = propertiesOf(document.components.schemas['Error']);
+  expect(codes?.['enum']).toStrictEqual(Object.keys(API_ERRORS));
+});
+
+test('lists refer to their items by name', async () => {
+  const { components } = await fetchDocument();
+  const { items } = propertiesOf(components.schemas['ExecutionList']);
+  expect(items?.['items']).toStrictEqual({ $ref: '#/components/schemas/Execution' });
+});
+
+test('the page shows the document with nothing from elsewhere, and runs no script but its own', async () => {
+  await using edge = await edgeFixture();
+  const answer = await edge.call('GET', '/docs', { key: undefined });
+  const html = answer.raw.toString();
+  expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
+  const [, style = '', script = ''] = /<style>(.*?)<\/style>.*<script>(.*?)<\/script>/s.exec(html) ?? [];
+  const hash = (inline: string) => `'sha256-${createHash('sha256').update(inline).digest('base64')}'`;
+  expect(answer.headers['content-security-policy']).toBe(
+    `default-src 'none'; style-src ${hash(style)}; script-src ${hash(script)}; connect-src 'self'; ` +
+      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  );
+  expect(html).toContain('/v1/machines/{machine_id}/executions');
+  expect(html).not.toMatch(/<script\s|\son\w+=|\sstyle=|src=|https?:\/\/(?!example\.com)|\[object Object\]/);
+  expect(html.replace(script, '')).not.toContain('undefined');
+});
+
+test('every operation can be tried: a field for each of its parameters, and a body with what it needs', async () => {
+  await using edge = await edgeFixture();
+  const html = (await edge.call('GET', '/docs', { key: undefined })).raw.toString();
+  const { paths } = await fetchDocument();
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { operationId, parameters, requestBody }] of Object.entries(methods)) {
+      const from = html.indexOf(`<details id="${operationId}">`);
+      const shown = html.slice(from, html.indexOf('</details>', from));
+      expect(shown).toContain(`<form data-method="${method.toUpperCase()}" data-path="${path}">`);
+      for (const { name, in: place } of parameters) expect(shown).toContain(`<input name="${name}" data-in="${place}"`);
+      for (const type of Object.keys(requestBody?.content ?? {})) {
+        expect(shown).toContain(`<textarea name="${type}" data-in="body"`);
+      }
+    }
+  }
+  expect(html).toContain('&quot;echo hello&quot;');
+});

@@ -1,0 +1,248 @@
+/** The app over a real store, with a control plane that runs nothing: tests play the agent by handing in reports. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nanoid } from 'nanoid';
+import { type Logger, pino } from 'pino';
+import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
+import { type AppDeps, buildApp } from '../../../src/server/http/app.ts';
+import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
+import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
+import type { App } from '../../../src/server/http/http-context.ts';
+import { Live } from '../../../src/server/control/live.ts';
+import { serverKeysFrom } from '../../../src/server/control/seal.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import type { Execution, Store } from '../../../src/store/store.ts';
+import { checkConformance } from '../../helpers/conformance.ts';
+
+export const ADMIN_KEY = 'xpk_the-admin-key-of-these-tests';
+export const MACHINE = 'dm-one';
+const RUNNER = 'runner-1';
+const keys = serverKeysFrom(Buffer.alloc(32, 7));
+
+export interface EdgeFixture extends AsyncDisposable {
+  app: App;
+  store: Store;
+  control: ControlPlane;
+  config: ServerConfig;
+  /** What the control plane was asked to create, as the routes read it. */
+  created: CreateRequest[];
+  log: string[];
+  /** `GET /path` and the like with the admin key; the body is parsed. */
+  call(method: Method, path: string, options?: CallOptions): Promise<Answer>;
+  create(body?: Record<string, unknown>): Promise<string>;
+  /** Reports of the agent, committed and published. */
+  report(executionId: string, ...reports: Report[]): Promise<void>;
+  start(executionId: string): Promise<void>;
+  finish(executionId: string, end?: Partial<EndedPayload>): Promise<void>;
+  /** Listens on a free port; the URL. */
+  listen(): Promise<string>;
+}
+
+type Method = 'GET' | 'POST' | 'DELETE' | 'PUT' | 'HEAD' | 'OPTIONS' | 'PATCH';
+type Report = { kind: ReportKind; payload?: Buffer | string | object };
+interface CallOptions {
+  body?: unknown;
+  headers?: Record<string, string>;
+  key?: string | undefined;
+}
+interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | number | undefined>;
+  body: AnswerBody;
+  raw: Buffer;
+}
+
+/** Fields that tests look into by name; everything else through matchers. */
+export interface AnswerBody {
+  [field: string]: unknown;
+  execution_id: string;
+  items: AnswerBody[];
+  next_cursor?: string;
+  errors: { location: string; message: string; value?: unknown }[];
+}
+
+export interface FixtureOptions {
+  config?: Record<string, string>;
+  store?: (store: Store) => Store;
+  now?: () => number;
+}
+
+/** A machine `dm-one` that is connected. */
+export async function edgeFixture(options: FixtureOptions = {}): Promise<EdgeFixture> {
+  const dir = mkdtempSync(join(tmpdir(), 'execplane-edge-'));
+  const store = openSqliteStore({ path: join(dir, 'test.db') });
+  const live = new Live(store);
+  const created: CreateRequest[] = [];
+  const control = storeOnlyControl(store, live, created);
+  const log: string[] = [];
+  const config = readServerConfig({ dataDir: dir, ...options.config }, {});
+  const logger = testLogger(config, log);
+  const deps = {
+    store: options.store?.(store) ?? store,
+    control,
+    logger,
+    serverKeys: keys,
+    adminKey: ADMIN_KEY,
+    version: '0.0.0',
+  };
+  const app = buildApp(options.now === undefined ? deps : { ...deps, now: options.now }, config);
+  await app.ready();
+  await connect(store, MACHINE);
+  const numbers = new Map<string, number>();
+
+  const fixture: EdgeFixture = {
+    app,
+    store,
+    control,
+    config,
+    created,
+    log,
+    call: (method, path, call) => callApp(app, () => documentOf(deps, config), method, path, call),
+    async create(body = { command: ['true'] }) {
+      const answer = await fixture.call('POST', `/v1/machines/${MACHINE}/executions`, { body });
+      if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));
+      return answer.body.execution_id;
+    },
+    async report(executionId, ...reports) {
+      const records = reports.map(({ kind, payload = '' }) => {
+        const number = (numbers.get(executionId) ?? 0) + 1;
+        numbers.set(executionId, number);
+        return { kind: REPORT_KIND[kind], executionId, number, at: Date.now(), payload: bytesOf(payload) };
+      });
+      const batch = { machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() };
+      for (const result of await store.appendReports(batch)) if (result.execution) live.publish(result.execution);
+    },
+    start: (executionId) => fixture.report(executionId, { kind: 'started', payload: { pid: 1 } }),
+    finish: (executionId, end = {}) => fixture.report(executionId, { kind: 'ended', payload: { ...ENDED, ...end } }),
+    listen: () => app.listen({ port: 0, host: '127.0.0.1' }),
+    async [Symbol.asyncDispose]() {
+      await app.close();
+      live.close();
+      await store.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  return fixture;
+}
+
+const ENDED: EndedPayload = {
+  status: 'succeeded',
+  exit_code: 0,
+  stdout_bytes: 0,
+  stderr_bytes: 0,
+  stdout_truncated: false,
+  stderr_truncated: false,
+};
+
+/** Makes a machine, connected as `runner-1`. */
+export async function connect(store: Store, machineId: string): Promise<void> {
+  const now = Date.now();
+  await store.createMachine({ machineId, now });
+  const facts = { vcpu: 2, memory_mib: 1024, storage_gib: 10 };
+  await store.machineConnected({ machineId, runnerInstance: RUNNER, bootId: 'boot', facts, now });
+}
+
+function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): ControlPlane {
+  const publish = (execution: Execution): void => live.publish(execution);
+  return {
+    async create(request) {
+      created.push(request);
+      const { machineId, command, env, stdin, createdBy, cwd, idempotency } = request;
+      const now = Date.now();
+      return store.createExecution({
+        execution: {
+          executionId: `exec-${nanoid(12)}x`,
+          machineId,
+          command,
+          envKeys: Object.keys(env).sort(),
+          stdinMode: stdin.mode,
+          createdBy,
+          expiresAt: now + 60_000,
+          ...(cwd === undefined ? {} : { cwd }),
+        },
+        now,
+        queueLimit: 100,
+        dispatchTo: RUNNER,
+        ...(idempotency === undefined ? {} : { idempotency }),
+      });
+    },
+    async cancel(p) {
+      const outcome = await store.requestCancel({ ...p, now: Date.now() });
+      if ('execution' in outcome) publish(outcome.execution);
+      return outcome;
+    },
+    signal: ({ execution }) => (execution.status === 'running' ? 'sent' : 'not_running'),
+    async writeStdin({ bytes, offset = 0, close, execution }) {
+      if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
+      return { outcome: 'written', offset: offset + bytes.length, closed: close };
+    },
+    subscribe: (executionId, listener) => live.subscribe(executionId, listener),
+    waitForEnd: (p) => live.waitForEnd(p),
+    waitForEvents: (p) => live.waitForEvents(p),
+    async removeMachine(p) {
+      const outcome = await store.removeMachine({ ...p, now: Date.now() });
+      return outcome.outcome === 'removed' ? { outcome: 'removed', machine: outcome.machine } : outcome;
+    },
+    credentialChanged: () => {},
+    rotateCredential: () => true,
+    isConnected: () => true,
+  };
+}
+
+const NO_JSON: AnswerBody = { execution_id: '', items: [], errors: [] };
+
+/** From an app of its own: what tests see of the other is only what they ask for. */
+async function documentOf(deps: AppDeps, config: ServerConfig): Promise<unknown> {
+  const app = buildApp({ ...deps, logger: pino({ level: 'silent' }) }, config);
+  const { body } = await app.inject('/openapi.json');
+  await app.close();
+  return JSON.parse(body);
+}
+
+async function callApp(
+  app: App,
+  document: () => Promise<unknown>,
+  method: Method,
+  path: string,
+  options: CallOptions = {},
+): Promise<Answer> {
+  const { body } = options;
+  const json = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
+  const key = 'key' in options ? options.key : ADMIN_KEY;
+  const response = await app.inject({
+    method,
+    url: path,
+    headers: {
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...options.headers,
+    },
+    ...(body === undefined ? {} : { payload: json ? JSON.stringify(body) : (body as string | Buffer) }),
+  });
+  const answer = {
+    method,
+    path,
+    status: response.statusCode,
+    header: (name: string) => headerText(response.headers[name]),
+    body: response.rawPayload,
+  };
+  await checkConformance(answer, document);
+  const type = String(response.headers['content-type'] ?? '');
+  const parsed: AnswerBody =
+    type.includes('json') && response.rawPayload.length > 0 ? response.json<AnswerBody>() : NO_JSON;
+  return { status: response.statusCode, headers: response.headers, body: parsed, raw: response.rawPayload };
+}
+
+function headerText(value: string | string[] | number | undefined): string | undefined {
+  return value === undefined ? undefined : String(value);
+}
+
+function bytesOf(payload: Buffer | string | object): Buffer {
+  if (Buffer.isBuffer(payload)) return payload;
+  return Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload));
+}
+
+function testLogger(config: ServerConfig, lines: string[]): Logger {
+  return pino({ level: config.logLevel, base: null }, { write: (line: string) => void lines.push(line) });
+}

@@ -1,0 +1,139 @@
+/** Backup and restore of a data directory, beside a server that writes and where something is in the way. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { backUp, restore } from '../../../src/server/operations/backup.ts';
+import { BackupError } from '../../../src/store/sqlite/backup.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { connectMachine, createExecution, end } from '../../store/sqlite/place.ts';
+
+let dir: string;
+let dataDir: string;
+let to: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-backup-'));
+  dataDir = join(dir, 'data');
+  to = join(dir, 'a.backup');
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+/** A data directory with a server's store open on it, and its keys. */
+function running(): Store {
+  const store = openSqliteStore({ path: join(dataDir, 'execplane.db') });
+  writeFileSync(join(dataDir, 'secret.key'), 'sealing\n', { mode: 0o600 });
+  writeFileSync(join(dataDir, 'admin.key'), 'xpk_admin\n', { mode: 0o600 });
+  return store;
+}
+
+const list = async (store: Store) => (await store.listExecutions({ machineId: 'dm-one', limit: 500 })).items;
+
+test('is one moment of a server that writes all the while, and comes back as that', async () => {
+  const store = running();
+  await connectMachine(store);
+  for (let n = 0; n < 50; n++) {
+    await createExecution(store, `before-${n}`);
+    await end(store, `before-${n}`);
+  }
+  const before = await list(store);
+  const copied = backUp({ dataDir, to, now: 77 });
+  let made = 0;
+  let copying = true;
+  const done = copied.finally(() => {
+    copying = false;
+  });
+  while (copying) await createExecution(store, `during-${made++}`);
+  const report = await done;
+  await store.close();
+  expect(made).toBeGreaterThan(0);
+  expect(report).toMatchObject({ counts: { executions: 50, events: 100, machines: 1 }, bytes: statSync(to).size });
+  expect(statSync(to).mode & 0o777).toBe(0o600);
+
+  const elsewhere = join(dir, 'elsewhere');
+  expect(restore({ dataDir: elsewhere, from: to, force: false, now: 99 })).toMatchObject({
+    madeAt: 77,
+    abandoned: 0,
+    counts: report.counts,
+  });
+  for (const name of ['execplane.db', 'secret.key', 'admin.key']) {
+    expect(statSync(join(elsewhere, name)).mode & 0o777).toBe(0o600);
+  }
+  expect(readFileSync(join(elsewhere, 'secret.key'), 'utf8')).toBe('sealing\n');
+  const restored = openSqliteStore({ path: join(elsewhere, 'execplane.db') });
+  expect(await list(restored)).toEqual(before);
+  await restored.close();
+});
+
+test('what waited in it is ended, not run: it may have run since', async () => {
+  const store = running();
+  await connectMachine(store);
+  await createExecution(store, 'handed-out');
+  await createExecution(store, 'queued', { dispatch: false, sealedInput: Buffer.from('sealed') });
+  await store.machineDisconnected({ machineId: 'dm-one', now: 5 });
+  await createExecution(store, 'waking', { dispatch: false });
+  await backUp({ dataDir, to, now: 77 });
+  await store.close();
+  expect(restore({ dataDir, from: to, force: true, now: 99 })).toMatchObject({ abandoned: 2 });
+  const restored = openSqliteStore({ path: join(dataDir, 'execplane.db') });
+  const states = (await list(restored)).map(({ executionId, status, errorCode }) => [executionId, status, errorCode]);
+  expect(states).toEqual([
+    ['waking', 'failed', 'agent_lost'],
+    ['queued', 'failed', 'agent_lost'],
+    ['handed-out', 'queued', undefined],
+  ]);
+  expect(readFileSync(join(dataDir, 'execplane.db')).includes('sealed\0')).toBe(false);
+  await restored.close();
+});
+
+test('a restore keeps what was there, and touches it only when it is told to', async () => {
+  const store = running();
+  await connectMachine(store);
+  await backUp({ dataDir, to, now: 1 });
+  await createExecution(store, 'later');
+  expect(() => restore({ dataDir, from: to, force: true, now: 2 })).toThrow(/a server runs on/);
+  await store.close();
+  expect(() => restore({ dataDir, from: to, force: false, now: 2 })).toThrow(/--force/);
+  const { replaced = '' } = restore({ dataDir, from: to, force: true, now: 2 });
+  const old = openSqliteStore({ path: join(replaced, 'execplane.db') });
+  expect(await list(old)).toHaveLength(1);
+  await old.close();
+  expect(readFileSync(join(replaced, 'secret.key'), 'utf8')).toBe('sealing\n');
+  const restored = openSqliteStore({ path: join(dataDir, 'execplane.db') });
+  expect(await list(restored)).toEqual([]);
+  await restored.close();
+});
+
+test('never over another file, never of nothing, and nothing is left of an attempt', async () => {
+  await expect(backUp({ dataDir, to, now: 1 })).rejects.toThrow(BackupError);
+  const store = running();
+  writeFileSync(to, 'precious');
+  await expect(backUp({ dataDir, to, now: 1 })).rejects.toThrow(/exists already/);
+  expect(readFileSync(to, 'utf8')).toBe('precious');
+  await store.close();
+  expect(existsSync(`${to}.${process.pid}.partial`)).toBe(false);
+});
+
+test('what is no backup, or a damaged one, is refused before anything is touched', async () => {
+  const store = running();
+  await connectMachine(store);
+  for (let n = 0; n < 200; n++) await createExecution(store, `e${n}`);
+  await backUp({ dataDir, to, now: 1 });
+  await store.close();
+  const attempt = () => restore({ dataDir, from: to, force: true, now: 2 });
+  const whole = readFileSync(to);
+  writeFileSync(to, Buffer.from(whole).fill(0x5a, whole.length / 2, whole.length / 2 + 8192));
+  expect(attempt).toThrow(BackupError);
+  writeFileSync(to, whole);
+  truncateSync(to, whole.length - 8192);
+  expect(attempt).toThrow(BackupError);
+  writeFileSync(to, 'not a database, but long enough to look for a header'.repeat(99));
+  expect(attempt).toThrow(/cannot be read as a database/);
+  expect(() => restore({ dataDir, from: join(dataDir, 'execplane.db'), force: true, now: 2 })).toThrow(
+    /not a backup made by/,
+  );
+  const untouched = openSqliteStore({ path: join(dataDir, 'execplane.db') });
+  expect(await list(untouched)).toHaveLength(200);
+  await untouched.close();
+});

@@ -1,0 +1,121 @@
+/** What doctor says of a server that is well, and of each way in which one is not. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { judgeSpace } from '../../../src/core/finding.ts';
+import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
+import { examineServer } from '../../../src/server/operations/doctor/doctor.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import { runningServer } from '../../helpers/running-server.ts';
+import { connectMachine, createExecution } from '../../store/sqlite/place.ts';
+
+const FIXTURES = new URL('../fixtures/', import.meta.url).pathname;
+const AT = Date.parse('2026-06-01T00:00:00Z');
+let dir: string;
+let config: ServerConfig;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-doctor-'));
+  config = readServerConfig({ dataDir: dir, port: '1', apiKey: 'xpk_key' }, {});
+  const store = openSqliteStore({ path: join(dir, 'execplane.db') });
+  await connectMachine(store);
+  for (let n = 0; n < 20; n++) await createExecution(store, `e${n}`);
+  const entry = { at: AT, actor: 'admin', source: '::1', action: 'test', outcome: 'ok' };
+  await store.appendAudit({ entry });
+  await store.close();
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** What is said of one thing, with the present configuration changed a little. */
+async function said(check: string, changes: Partial<ServerConfig> = {}, now = AT) {
+  const findings = await examineServer({ ...config, ...changes }, now);
+  return findings.find((finding) => finding.check === check);
+}
+
+test.each(['http', 'https'])('a server that is well (%s): all is', async (scheme) => {
+  const tls = { tlsCert: join(FIXTURES, 'test-only-cert.pem'), tlsKey: join(dir, 'key.pem') };
+  writeFileSync(tls.tlsKey, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
+  const settings = scheme === 'https' ? tls : {};
+  await using server = await runningServer(settings);
+  const { port } = new URL(server.url);
+  const running = readServerConfig({ dataDir: server.dir, port, ...settings }, {});
+  const findings = await examineServer(running, Date.now());
+  expect(findings.filter(({ state, check }) => state !== 'ok' && check !== 'disk space')).toEqual([]);
+  expect(findings.map(({ check }) => check)).toEqual([
+    ...['data directory', 'modes', 'owner', 'writable', 'disk space'],
+    ...['integrity', 'schema', 'database size', 'clock'],
+    ...(scheme === 'https' ? ['certificate'] : []),
+    ...['port', 'key'],
+  ]);
+});
+
+test('no directory', async () => {
+  expect(await said('data directory', { dataDir: join(dir, 'none') })).toMatchObject({
+    state: 'fail',
+    cure: expect.stringContaining('EXECPLANE_DATA_DIR'),
+  });
+});
+
+test('a directory or a key that others can read', async () => {
+  chmodSync(dir, 0o755);
+  expect(await said('modes')).toMatchObject({ state: 'fail', cure: `Close it with "chmod 0700 ${dir}".` });
+  chmodSync(dir, 0o700);
+  writeFileSync(join(dir, 'secret.key'), '', { mode: 0o644 });
+  expect(await said('modes')).toMatchObject({ state: 'fail', cure: expect.stringContaining('chmod 0600') });
+});
+
+test('a damaged database', async () => {
+  const path = join(dir, 'execplane.db');
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.fill(0x5a, 8192 * 3, 8192 * 9));
+  expect(await said('integrity')).toMatchObject({ state: 'fail', cure: expect.stringContaining('execplane restore') });
+  writeFileSync(path, 'no database at all');
+  expect(await said('integrity')).toMatchObject({ state: 'fail' });
+});
+
+test('no database yet, a newer one, an older one', async () => {
+  const db = new Sqlite(join(dir, 'execplane.db'));
+  db.exec('INSERT INTO schema_migrations VALUES (9999, 0)');
+  expect(await said('schema')).toMatchObject({ state: 'fail', said: expect.stringContaining('9999') });
+  db.exec('DELETE FROM schema_migrations WHERE version > 1');
+  expect(await said('schema')).toMatchObject({ state: 'warn', said: expect.stringContaining('version 1;') });
+  db.close();
+  rmSync(join(dir, 'execplane.db'));
+  expect(await said('database')).toMatchObject({ state: 'warn' });
+});
+
+test('over its size, behind its own entries', async () => {
+  expect(await said('database size', { maxDatabaseBytes: 8192 })).toMatchObject({ state: 'warn' });
+  expect(await said('clock', {}, AT - 3_600_000)).toMatchObject({
+    state: 'fail',
+    said: expect.stringContaining('3600 s before'),
+  });
+});
+
+test('nothing listens; a key that is not the one; a certificate that is over or another', async () => {
+  expect(await said('port')).toMatchObject({ state: 'fail', said: expect.stringContaining('ECONNREFUSED') });
+  await using server = await runningServer();
+  const port = Number(new URL(server.url).port);
+  expect(await said('key', { port })).toMatchObject({ state: 'fail', said: expect.stringContaining('401') });
+  const tlsCert = join(FIXTURES, 'test-only-cert.pem');
+  expect(await said('certificate', { tlsCert }, Date.parse('2999-01-01'))).toMatchObject({ state: 'fail' });
+  expect(await said('certificate', { tlsCert: join(dir, 'none.pem') })).toMatchObject({ state: 'fail' });
+  const key = join(dir, 'key.pem');
+  writeFileSync(key, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
+  await using secure = await runningServer({ tlsCert, tlsKey: key });
+  const other = { port: Number(new URL(secure.url).port), tlsCert: join(FIXTURES, 'other-test-only-cert.pem') };
+  expect(await said('port', other)).toMatchObject({
+    state: 'fail',
+    said: expect.stringContaining('another certificate'),
+  });
+});
+
+test.each([
+  [50, 'fail'],
+  [500, 'warn'],
+  [5000, 'ok'],
+])('%d MiB of room: %s', (mib, state) => {
+  expect(judgeSpace(mib * 1024 ** 2, 'Make room.')).toMatchObject({ state });
+});

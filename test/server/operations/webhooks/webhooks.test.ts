@@ -1,0 +1,205 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { executionWire } from '../../../../src/server/http/replies/wire.ts';
+import { deliver } from '../../../../src/server/operations/webhooks/deliver.ts';
+import { isPublicAddress } from '../../../../src/server/operations/webhooks/public-address.ts';
+import { freshSecret, signedHeaders } from '../../../../src/server/operations/webhooks/signature.ts';
+import { readWebhookSecret, retryDelayMs, Webhooks } from '../../../../src/server/operations/webhooks/webhooks.ts';
+import { TestPlane, temporaryDirectory } from '../../../helpers/control-plane.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+const DAY_MS = 86_400_000;
+
+interface Post {
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+/** Someone who takes callbacks, answering with these statuses in turn, and then with 200. */
+class Receiver {
+  readonly posts: Post[] = [];
+  readonly #server: Server;
+  #arrived: () => void = () => {};
+
+  private constructor(statuses: number[]) {
+    this.#server = createServer((request, response) => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      request.on('end', () => {
+        this.posts.push({ headers: request.headers, body });
+        response.writeHead(statuses.shift() ?? 200, { location: 'http://127.0.0.1:1/' }).end('thanks');
+        this.#arrived();
+      });
+    });
+  }
+
+  static async start(...statuses: number[]): Promise<Receiver> {
+    const receiver = new Receiver(statuses);
+    receiver.#server.listen(0, '127.0.0.1');
+    await once(receiver.#server, 'listening');
+    onTestFinished(() => void receiver.#server.close());
+    return receiver;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
+  }
+
+  async count(posts: number): Promise<void> {
+    while (this.posts.length < posts) {
+      await new Promise<void>((resolve) => {
+        this.#arrived = resolve;
+      });
+    }
+  }
+}
+
+/** A plane whose executions call back, on a clock that can be put forward. */
+async function calling(allowPrivate = true) {
+  let webhooks: Webhooks | undefined;
+  const plane = await TestPlane.start({ callbackDue: () => webhooks?.wake() });
+  const clock = { ahead: 0 };
+  const secret = freshSecret();
+  const warnings: object[] = [];
+  webhooks = new Webhooks({
+    store: plane.store,
+    log: { info: () => undefined, warn: (line: object) => void warnings.push(line) },
+    now: () => Date.now() + clock.ahead,
+    secret,
+    wire: executionWire,
+    userAgent: 'execplane/test',
+    allowPrivate,
+  });
+  const started = webhooks;
+  onTestFinished(() => started.stop());
+  const agent = await ScriptedAgent.join(plane.url, await plane.machine());
+  const finish = async (callbackUrl: string) => {
+    const execution = await plane.create({ callbackUrl });
+    await agent.runNext();
+    return plane.end(execution);
+  };
+  return { plane, webhooks, clock, secret, warnings, finish };
+}
+
+test('the terminal Execution is posted once, signed', async () => {
+  const receiver = await Receiver.start();
+  const { plane, secret, finish } = await calling();
+  const ended = await finish(receiver.url);
+  await receiver.count(1);
+  const { headers, body } = receiver.posts[0] ?? expect.fail('nothing came');
+  expect(JSON.parse(body)).toEqual(JSON.parse(JSON.stringify(executionWire(ended))));
+  expect(headers).toMatchObject({ 'content-type': 'application/json', 'webhook-id': ended.executionId });
+  const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
+  const signed = `${ended.executionId}.${headers['webhook-timestamp']}.${body}`;
+  expect(headers['webhook-signature']).toBe(`v1,${createHmac('sha256', key).update(signed).digest('base64')}`);
+  await expect.poll(() => plane.store.nextCallback(), { timeout: 10_000 }).toBeUndefined();
+});
+
+test('what is not taken is tried again later, with the same id; a redirect is not followed', async () => {
+  const receiver = await Receiver.start(500, 302);
+  const { plane, webhooks, clock, finish } = await calling();
+  await finish(receiver.url);
+  for (let attempt = 1; attempt < 3; attempt += 1) {
+    await receiver.count(attempt);
+    // Put off, but for no longer than it should be.
+    await expect
+      .poll(async () => ((await plane.store.nextCallback()) ?? 0) - Date.now() - clock.ahead, { timeout: 10_000 })
+      .toBeLessThan(retryDelayMs(attempt, 1) + 1);
+    clock.ahead += 100_000;
+    webhooks.wake();
+  }
+  await receiver.count(3);
+  expect(new Set(receiver.posts.map((post) => post.headers['webhook-id'])).size).toBe(1);
+  await expect.poll(() => plane.store.nextCallback(), { timeout: 10_000 }).toBeUndefined();
+});
+
+test('after a day, or where the receiver says that it is gone, it is given up', async () => {
+  const receiver = await Receiver.start(410, 503, 503);
+  const { plane, webhooks, clock, warnings, finish } = await calling();
+  await finish(receiver.url);
+  await expect.poll(() => plane.store.nextCallback(), { timeout: 10_000 }).toBeUndefined();
+  await finish(receiver.url);
+  await receiver.count(2);
+  await expect.poll(() => warnings.length, { timeout: 10_000 }).toBe(2);
+  clock.ahead += DAY_MS;
+  webhooks.wake();
+  await receiver.count(3);
+  await expect.poll(() => plane.store.nextCallback(), { timeout: 10_000 }).toBeUndefined();
+  expect(warnings).toMatchObject([{ given_up: true }, { given_up: false }, { given_up: true }]);
+});
+
+test('more at once than may be under way are all delivered', async () => {
+  const receiver = await Receiver.start();
+  const { finish } = await calling();
+  await Promise.all(Array.from({ length: 40 }, () => finish(receiver.url)));
+  await receiver.count(40);
+  expect(new Set(receiver.posts.map((post) => post.headers['webhook-id'])).size).toBe(40);
+});
+
+test('an address that is not public is never connected to, written out or behind a name', async () => {
+  const receiver = await Receiver.start();
+  const byName = receiver.url.replace('127.0.0.1', 'localhost');
+  const { signal } = new AbortController();
+  for (const url of [receiver.url, byName, receiver.url.replace('127.0.0.1', '[::ffff:127.0.0.1]')]) {
+    const result = await deliver({ url, headers: {}, body: '{}', allowPrivate: false, signal });
+    expect(result).toEqual({ outcome: 'failed', reason: 'the address is not a public one' });
+  }
+  expect(receiver.posts).toEqual([]);
+});
+
+describe('public addresses', () => {
+  test.each(['1.1.1.1', '93.184.215.14', '172.32.0.1', '2606:4700:4700::1111', '2a00:1450::1'])('%s', (address) => {
+    expect(isPublicAddress(address)).toBe(true);
+  });
+  test.each([
+    '0.0.0.0',
+    '10.1.2.3',
+    '100.64.0.1',
+    '127.0.0.53',
+    '169.254.169.254',
+    '172.31.255.255',
+    '192.168.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    '::7f00:1',
+    '::ffff:10.0.0.1',
+    '64:ff9b::a00:1',
+    '2002:7f00:1::',
+    'fd00::1',
+    'fe80::1',
+    'fe80::1%eth0',
+    'ff02::1',
+    'localhost',
+  ])('not %s', (address) => {
+    expect(isPublicAddress(address)).toBe(false);
+  });
+});
+
+test('the signature is the one of the specification’s example', () => {
+  // From the test vectors of the Standard Webhooks reference libraries.
+  const headers = signedHeaders('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', {
+    id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+    at: 1_614_265_330_000,
+    body: '{"test": 2432232314}',
+  });
+  expect(headers['webhook-signature']).toBe('v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=');
+});
+
+test('the secret is made once and stays', () => {
+  const directory = temporaryDirectory();
+  const secret = readWebhookSecret(directory);
+  expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+  expect(readWebhookSecret(directory)).toBe(secret);
+});
+
+test('retries come ever more slowly', () => {
+  const delays = Array.from({ length: 8 }, (_, index) => retryDelayMs(index + 1, 0.5));
+  expect(delays).toEqual([5000, 20_000, 80_000, 320_000, 1_280_000, 5_120_000, 7_200_000, 7_200_000]);
+});
