@@ -9,7 +9,12 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../src/agent/channel.ts';
+import {
+  ChannelDecoder,
+  encodeChannelFrame,
+  type LinkToRunner,
+  type RunnerToLink,
+} from '../src/agent/runner-socket/messages.ts';
 import { decodeRecord, type RawRecord, REPORT_KIND } from '../src/core/report.ts';
 import { say, TINY } from './rounds.ts';
 

@@ -2,9 +2,9 @@
 import type { AgentConfig } from './config.ts';
 
 export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
-export { examineAgent } from './doctor.ts';
-export { readCredential } from './link/credential.ts';
-export { stopAgent } from './link/stop.ts';
+export { examineAgent } from './doctor/doctor.ts';
+export { readCredential } from './link/enrolment/credential.ts';
+export { stopAgent } from './processes/stop.ts';
 export { upgradeAgent } from './upgrade/upgrade.ts';
 
 const STDERR = 2;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type AgentConfig, readAgentConfig } from '../../src/agent/config.ts';
-import { examineAgent } from '../../src/agent/doctor.ts';
+import { examineAgent } from '../../src/agent/doctor/doctor.ts';
 import { runningServer } from '../helpers/running-server.ts';
 
 const FIXTURES = new URL('../server/fixtures/', import.meta.url).pathname;

@@ -2,7 +2,12 @@
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../../src/agent/channel.ts';
+import {
+  ChannelDecoder,
+  encodeChannelFrame,
+  type LinkToRunner,
+  type RunnerToLink,
+} from '../../src/agent/runner-socket/messages.ts';
 import type { Start, Welcome } from '../../src/core/protocol.ts';
 import { decodeRecord, type EndedPayload, type RawRecord, REPORT_KIND } from '../../src/core/report.ts';
 

@@ -1,6 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { type Finding, fail, judgeSpace, ok } from '../../core/finding.ts';
-import { readCredential } from '../link/credential.ts';
+import { readCredential } from '../link/enrolment/credential.ts';
 
 const OTHERS = 0o077;
 

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { type Finding, fail, ok, warn } from '../../core/finding.ts';
-import { findLink } from '../link/pid-file.ts';
+import { findLink } from '../processes/link-pid-file.ts';
 import { cgroupOf } from '../runner/cgroup-place.ts';
 import { findRunner } from '../runner/runner-lock.ts';
 

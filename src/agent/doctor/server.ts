@@ -3,8 +3,8 @@ import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { type Finding, fail, ok, warn } from '../../core/finding.ts';
 import type { AgentConfig } from '../config.ts';
-import type { Credential } from '../link/credential.ts';
-import { agentUrl, dial } from '../link/dial.ts';
+import type { Credential } from '../link/enrolment/credential.ts';
+import { agentUrl, dial } from '../link/connection/dial.ts';
 
 const PATIENCE_MS = 10_000;
 /** The server corrects for it; certificates, logs and people do not. */

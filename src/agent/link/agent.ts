@@ -2,20 +2,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { PROTOCOL_VERSION } from '../../core/protocol.ts';
 import type { AgentConfig } from '../config.ts';
-import { type Credential, leftEnrolment, readCredential, tokenDigest, writeCredential } from './credential.ts';
-import { dial } from './dial.ts';
-import { prepareDirectory } from './directory.ts';
-import { enrol } from './enrol.ts';
+import {
+  type Credential,
+  leftEnrolment,
+  readCredential,
+  tokenDigest,
+  writeCredential,
+} from './enrolment/credential.ts';
+import { dial } from './connection/dial.ts';
+import { prepareDirectory } from '../processes/state-directory.ts';
+import { enrol } from './enrolment/enrol.ts';
 import { machineFacts } from './facts.ts';
-import { firstCredential } from './first-credential.ts';
-import { readJoinToken } from './join-token.ts';
-import { keepLinked } from './keep-linked.ts';
+import { firstCredential } from './enrolment/first-credential.ts';
+import { readJoinToken } from './enrolment/join-token.ts';
+import { keepLinked } from './connection/connection-loop.ts';
 import type { Liveness } from './liveness.ts';
-import { claimPidFile, type PidFile } from './pid-file.ts';
-import { findOrStartRunner } from './runner-process.ts';
-import type { RunnerSocket } from './runner-socket.ts';
-import { runSession, type SessionEnd } from './session.ts';
-import { stopRunner } from './stop.ts';
+import { claimPidFile, type PidFile } from '../processes/link-pid-file.ts';
+import { findOrStartRunner } from '../processes/runner-process.ts';
+import type { RunnerSocket } from '../runner-socket/runner-socket.ts';
+import { runSession, type SessionEnd } from './connection/session.ts';
+import { stopRunner } from '../processes/stop.ts';
 import { packageVersion } from '../../node/version.ts';
 
 /** Finding or starting the runner has a bound of its own, which is shorter. */

@@ -8,7 +8,7 @@ import {
   type LinkToRunner,
   type RunnerToLink,
   recordsHeader,
-} from '../channel.ts';
+} from '../runner-socket/messages.ts';
 
 const SOCKET_NAME = 'runner.sock';
 const CHANNEL_VERSION = 1;

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killExecutionCgroup } from './cgroup-place.ts';
-import { bootId, hasVariable, type ProcessRow, processIds, processRow } from './process-table.ts';
+import { bootId, hasVariable, type ProcessRow, processIds, processRow } from '../../node/process-table.ts';
 
 /** One process, for certain: numbers are used again, also over a reboot. */
 export interface ProcessIdentity {

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Held } from '../../core/protocol.ts';
-import type { Attach, LinkToRunner, RunnerToLink } from '../channel.ts';
+import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/messages.ts';
 import { type Clock, startClock } from './clock.ts';
 import { Executions } from './executions/executions.ts';
 import type { HostUser } from './executions/host-user.ts';
@@ -12,7 +12,7 @@ import { JournalWriter, type WriterState } from './journal/writer.ts';
 import { LinkSocket } from './link-socket.ts';
 import { Outbox } from './outbox.ts';
 import type { Policy } from './policy/policy.ts';
-import { bootId } from './process-table.ts';
+import { bootId } from '../../node/process-table.ts';
 import { processIdentity } from './process-tree.ts';
 import { recover } from './recovery.ts';
 import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from './server-frames.ts';

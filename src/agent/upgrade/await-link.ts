@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { findLink } from '../link/pid-file.ts';
+import { findLink } from '../processes/link-pid-file.ts';
 
 const LOOK_AGAIN_MS = 50;
 /** Connected for as long as this: a link that falls over at its first frame has not come up. */

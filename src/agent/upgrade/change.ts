@@ -1,4 +1,4 @@
-import type { LinkProcess } from '../link/pid-file.ts';
+import type { LinkProcess } from '../processes/link-pid-file.ts';
 
 /** What is asked for, and where. */
 export interface ChangeRequest {

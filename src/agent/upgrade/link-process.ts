@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findLink } from '../link/pid-file.ts';
-import { endProcess } from '../link/stop.ts';
-import { processIds } from '../runner/process-table.ts';
+import { findLink } from '../processes/link-pid-file.ts';
+import { endProcess } from '../processes/stop.ts';
+import { processIds } from '../../node/process-table.ts';
 
 /** How a link was started. */
 export interface StartedAs {

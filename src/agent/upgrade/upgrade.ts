@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findLink, type LinkProcess } from '../link/pid-file.ts';
+import { findLink, type LinkProcess } from '../processes/link-pid-file.ts';
 import { packageVersion } from '../../node/version.ts';
 import { linkTrouble } from './await-link.ts';
 import type { Change } from './change.ts';

@@ -1,7 +1,7 @@
 /** A join token that the server does not take: the agent waits for a person, and never ends by it. */
 import { expect, test } from 'vitest';
-import { EnrolRefusedError } from '../../../src/agent/link/enrol.ts';
-import { type FirstCredentialOptions, firstCredential } from '../../../src/agent/link/first-credential.ts';
+import { EnrolRefusedError } from '../../../src/agent/link/enrolment/enrol.ts';
+import { type FirstCredentialOptions, firstCredential } from '../../../src/agent/link/enrolment/first-credential.ts';
 
 const CREDENTIAL = { machineId: 'dm-1', credential: 'xpa_1', enrolledWith: '' };
 /** What the settings give, one after the other; the last one from then on. An error is thrown. */

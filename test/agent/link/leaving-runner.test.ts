@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { attachToRunner } from '../../../src/agent/link/runner-socket.ts';
+import { attachToRunner } from '../../../src/agent/runner-socket/runner-socket.ts';
 
 test('a runner that leaves while a link attaches counts as gone: the link starts another instead of giving up', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-leaving-'));

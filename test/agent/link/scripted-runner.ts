@@ -8,7 +8,7 @@ import {
   type LinkToRunner,
   type RunnerToLink,
   recordsHeader,
-} from '../../../src/agent/channel.ts';
+} from '../../../src/agent/runner-socket/messages.ts';
 
 export const INSTANCE = 'runner-under-test';
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { backoffDelay } from '../../../src/agent/link/backoff.ts';
+import { backoffDelay } from '../../../src/agent/link/connection/backoff.ts';
 import { cpuShare } from '../../../src/agent/link/facts.ts';
-import { delayAfter } from '../../../src/agent/link/keep-linked.ts';
-import type { SessionEnd } from '../../../src/agent/link/session.ts';
+import { delayAfter } from '../../../src/agent/link/connection/connection-loop.ts';
+import type { SessionEnd } from '../../../src/agent/link/connection/session.ts';
 import { CLOSE } from '../../../src/core/protocol.ts';
 
 const closed = (code: number, linkedMs = 0): SessionEnd => ({ cause: 'closed', code, detail: '', linkedMs });

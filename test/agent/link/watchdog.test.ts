@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../../src/agent/config.ts';
-import { keepLinked } from '../../../src/agent/link/keep-linked.ts';
+import { keepLinked } from '../../../src/agent/link/connection/connection-loop.ts';
 import { Liveness } from '../../../src/agent/link/liveness.ts';
-import type { RunnerSocket } from '../../../src/agent/link/runner-socket.ts';
+import type { RunnerSocket } from '../../../src/agent/runner-socket/runner-socket.ts';
 import { startWatchdog } from '../../../src/agent/link/watchdog.ts';
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };

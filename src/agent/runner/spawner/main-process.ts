@@ -1,5 +1,5 @@
 /** What the process table says of a command's main process between its exit and the report of it. */
-import { processRow } from '../process-table.ts';
+import { processRow } from '../../../node/process-table.ts';
 
 /** Whether the process, which nobody else reaps than our spawner, has exited by now. */
 export function mainHasEnded(pid: number): boolean {

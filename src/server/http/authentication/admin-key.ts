@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readOrCreateSecretFile } from '../../operations/secret-file.ts';
+import { readOrCreateSecretFile } from '../../../node/secret-file.ts';
 
 export interface AdminKey {
   key: string;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Execution, Store } from '../../../store/store.ts';
-import { readOrCreateSecretFile } from '../secret-file.ts';
+import { readOrCreateSecretFile } from '../../../node/secret-file.ts';
 import { deliver } from './deliver.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ProcessRow, processIds, processRow } from '../../../../src/agent/runner/process-table.ts';
+import { type ProcessRow, processIds, processRow } from '../../../../src/node/process-table.ts';
 import { openCgroupPool } from '../../../../src/agent/runner/spawner/cgroups.ts';
 import { isAlive, Started, until } from '../../../helpers/processes.ts';
 import { FIXTURES, KINDS, Stage } from './stage.ts';

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import { AttachRefusedError, attachToRunner, type RunnerSocket } from './runner-socket.ts';
+import { AttachRefusedError, attachToRunner, type RunnerSocket } from '../runner-socket/runner-socket.ts';
 
 export interface RunnerOptions {
   dir: string;

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { CLOSE } from '../../core/protocol.ts';
+import { CLOSE } from '../../../core/protocol.ts';
 import { backoffDelay, refusedDelay, restartDelay } from './backoff.ts';
-import { AttachRefusedError, type RunnerSocket } from './runner-socket.ts';
+import { AttachRefusedError, type RunnerSocket } from '../../runner-socket/runner-socket.ts';
 import type { SessionEnd } from './session.ts';
 
 export interface KeepLinkedOptions {

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { readPrivateJson, writePrivateJson } from './private-file.ts';
+import { readPrivateJson, writePrivateJson } from '../../../node/private-file.ts';
 
 export interface Credential {
   machineId: string;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Capacity } from '../../core/protocol.ts';
-import { type Attach, ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from '../channel.ts';
+import { type Attach, ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from './messages.ts';
 import { MessageBuffers } from './message-buffers.ts';
 import { withShortPath } from './socket-path.ts';
 

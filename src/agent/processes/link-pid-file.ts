@@ -4,7 +4,7 @@
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { readPrivateJson, writePrivateJson } from './private-file.ts';
+import { readPrivateJson, writePrivateJson } from '../../node/private-file.ts';
 import { packageVersion } from '../../node/version.ts';
 
 const pidFile = (dir: string) => join(dir, 'link.pid');

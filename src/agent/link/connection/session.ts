@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { CLOSE, encodeFrame, type Hello, parseServerFrame, type ServerFrame } from '../../core/protocol.ts';
-import type { RunnerToLink, State } from '../channel.ts';
+import { CLOSE, encodeFrame, type Hello, parseServerFrame, type ServerFrame } from '../../../core/protocol.ts';
+import type { RunnerToLink, State } from '../../runner-socket/messages.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { readRefusal } from './refusal.ts';
-import type { RunnerSocket } from './runner-socket.ts';
+import type { RunnerSocket } from '../../runner-socket/runner-socket.ts';
 
 /** Why a connection to the server is over. */
 export type SessionEnd =

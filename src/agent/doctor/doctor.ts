@@ -1,11 +1,11 @@
 /** `execplane doctor`, the agent's side: what it needs to work, each looked at from outside. Changes nothing. */
-import type { Finding } from '../core/finding.ts';
-import type { AgentConfig } from './config.ts';
-import { examineDirectory } from './doctor/directory.ts';
-import { examineProcesses } from './doctor/processes.ts';
-import { examineServer } from './doctor/server.ts';
-import { examineSpawner } from './doctor/spawner.ts';
-import { type Credential, readCredential } from './link/credential.ts';
+import type { Finding } from '../../core/finding.ts';
+import type { AgentConfig } from '../config.ts';
+import { examineDirectory } from './directory.ts';
+import { examineProcesses } from './processes.ts';
+import { examineServer } from './server.ts';
+import { examineSpawner } from './spawner.ts';
+import { type Credential, readCredential } from '../link/enrolment/credential.ts';
 
 /** Looks at everything; `now` in ms since the epoch. Does not reject. */
 export async function examineAgent(config: AgentConfig, now: number): Promise<Finding[]> {

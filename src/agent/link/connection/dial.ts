@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
-import { AGENT_PATHS } from '../../core/protocol.ts';
-import type { AgentTls } from '../config.ts';
+import { AGENT_PATHS } from '../../../core/protocol.ts';
+import type { AgentTls } from '../../config.ts';
 
 export interface DialOptions {
   url: URL;

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { refusedDelay } from './backoff.ts';
+import { refusedDelay } from '../connection/backoff.ts';
 import type { Credential } from './credential.ts';
 import { EnrolRefusedError } from './enrol.ts';
 

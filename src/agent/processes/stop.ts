@@ -1,8 +1,8 @@
 /** Ending an agent and everything it runs: what SIGINT does in its process, and `execplane agent stop` from another one. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { findLink, isAlive } from './pid-file.ts';
+import { findLink, isAlive } from './link-pid-file.ts';
 import { attachPatiently } from './runner-process.ts';
-import type { RunnerSocket } from './runner-socket.ts';
+import type { RunnerSocket } from '../runner-socket/runner-socket.ts';
 
 /** Between SIGTERM and SIGKILL of the commands. */
 const STOP_GRACE_MS = 5_000;

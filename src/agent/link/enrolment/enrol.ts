@@ -2,12 +2,12 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { AGENT_PATHS, type EnrolRequest } from '../../core/protocol.ts';
-import type { AgentTls } from '../config.ts';
-import { backoffDelay } from './backoff.ts';
+import { AGENT_PATHS, type EnrolRequest } from '../../../core/protocol.ts';
+import type { AgentTls } from '../../config.ts';
+import { backoffDelay } from '../connection/backoff.ts';
 import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
-import { agentUrl } from './dial.ts';
-import { readRefusal, readText } from './refusal.ts';
+import { agentUrl } from '../connection/dial.ts';
+import { readRefusal, readText } from '../connection/refusal.ts';
 
 export interface EnrolOptions {
   url: URL;

@@ -2,7 +2,7 @@
  * The socket between link and runner (Unix socket `runner.sock` in the agent's directory): framing and local frames.
  * Frames of the server (core/protocol.ts) pass through it unchanged; docs/PROTOCOL.md, "Runner socket".
  */
-import type { AgentFrame, Held, ServerFrame } from '../core/protocol.ts';
+import type { AgentFrame, Held, ServerFrame } from '../../core/protocol.ts';
 
 /** link → runner, first: who is there, and the agent's settings. */
 export interface Attach {
