@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
+import { httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 interface Operation {
   method: 'GET' | 'POST' | 'DELETE';
@@ -11,11 +11,11 @@ interface Operation {
   open: boolean;
 }
 
-type Edge = Awaited<ReturnType<typeof edgeFixture>>;
+type Http = Awaited<ReturnType<typeof httpFixture>>;
 
 /** Every documented operation, with its path filled in. */
-async function operations(edge: Edge, machineId: string): Promise<Operation[]> {
-  const { body } = await edge.call('GET', '/openapi.json', { key: undefined });
+async function operations(http: Http, machineId: string): Promise<Operation[]> {
+  const { body } = await http.call('GET', '/openapi.json', { key: undefined });
   const paths = body['paths'] as Record<string, Record<string, { security?: unknown[] }>>;
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
@@ -26,14 +26,14 @@ async function operations(edge: Edge, machineId: string): Promise<Operation[]> {
   );
 }
 
-async function keyFor(edge: Edge, scopes: string[], machineIds?: string[]): Promise<string> {
+async function keyFor(http: Http, scopes: string[], machineIds?: string[]): Promise<string> {
   const body = { name: 'k', scopes, ...(machineIds === undefined ? {} : { machine_ids: machineIds }) };
-  return (await edge.call('POST', '/v1/api-keys', { body })).body['key'] as string;
+  return (await http.call('POST', '/v1/api-keys', { body })).body['key'] as string;
 }
 
 test('no route is open but the documented ones: not without a key, not with a guessed one', async () => {
-  await using edge = await edgeFixture();
-  const all = await operations(edge, MACHINE);
+  await using http = await httpFixture();
+  const all = await operations(http, MACHINE);
   expect(all.filter(({ open }) => open).map(({ path }) => path)).toStrictEqual([
     '/healthz',
     '/readyz',
@@ -42,53 +42,53 @@ test('no route is open but the documented ones: not without a key, not with a gu
   for (const { method, path, open } of all) {
     if (open) continue;
     for (const key of [undefined, 'xpk_guessed', `${'x'.repeat(43)}`]) {
-      expect((await edge.call(method, path, { key })).status, `${method} ${path}`).toBe(401);
+      expect((await http.call(method, path, { key })).status, `${method} ${path}`).toBe(401);
     }
   }
 });
 
 test('a stolen key that only reads changes nothing, whatever route it is tried on', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
-  await edge.start(executionId);
-  const key = await keyFor(edge, ['executions:read', 'machines:read']);
-  const writes = (await operations(edge, MACHINE)).filter(({ method, open }) => method !== 'GET' && !open);
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  await http.start(executionId);
+  const key = await keyFor(http, ['executions:read', 'machines:read']);
+  const writes = (await operations(http, MACHINE)).filter(({ method, open }) => method !== 'GET' && !open);
   expect(writes.length).toBeGreaterThan(8);
   for (const { method, path } of writes) {
     const body = method === 'POST' ? {} : undefined;
-    expect((await edge.call(method, path.replace('x1', executionId), { key, body })).status, path).toBe(403);
+    expect((await http.call(method, path.replace('x1', executionId), { key, body })).status, path).toBe(403);
   }
-  expect((await edge.call('GET', '/v1/audit', { key })).status).toBe(403);
-  const execution = await edge.store.getExecution({ machineId: MACHINE, executionId });
+  expect((await http.call('GET', '/v1/audit', { key })).status).toBe(403);
+  const execution = await http.store.getExecution({ machineId: MACHINE, executionId });
   expect(execution).toMatchObject({ status: 'running' });
   expect(execution).not.toHaveProperty('cancelRequestedAt');
 });
 
 test('a stolen key of one machine, even an admin one, reaches no other and makes itself no larger one', async () => {
-  await using edge = await edgeFixture();
-  await edge.create();
-  const key = await keyFor(edge, ['admin'], ['dm-other']);
-  for (const { method, path } of (await operations(edge, MACHINE)).filter(({ path }) => path.includes(MACHINE))) {
+  await using http = await httpFixture();
+  await http.create();
+  const key = await keyFor(http, ['admin'], ['dm-other']);
+  for (const { method, path } of (await operations(http, MACHINE)).filter(({ path }) => path.includes(MACHINE))) {
     const body = method === 'POST' ? { command: ['id'] } : undefined;
-    expect((await edge.call(method, path, { key, body })).status, `${method} ${path}`).toBe(403);
+    expect((await http.call(method, path, { key, body })).status, `${method} ${path}`).toBe(403);
   }
   const larger = { name: 'larger', scopes: ['admin'] };
-  expect((await edge.call('POST', '/v1/api-keys', { key, body: larger })).status).toBe(403);
-  expect((await edge.call('POST', '/v1/join-tokens', { key, body: {} })).status).toBe(403);
-  expect((await edge.call('GET', '/v1/machines', { key })).body.items).toStrictEqual([]);
-  expect((await edge.call('GET', '/v1/audit', { key })).body.items).toStrictEqual([]);
+  expect((await http.call('POST', '/v1/api-keys', { key, body: larger })).status).toBe(403);
+  expect((await http.call('POST', '/v1/join-tokens', { key, body: {} })).status).toBe(403);
+  expect((await http.call('GET', '/v1/machines', { key })).body.items).toStrictEqual([]);
+  expect((await http.call('GET', '/v1/audit', { key })).body.items).toStrictEqual([]);
 });
 
 test('who created and who cancelled an execution is kept with it', async () => {
-  await using edge = await edgeFixture();
-  const creator = await keyFor(edge, ['executions:write']);
-  const canceller = await keyFor(edge, ['executions:write']);
+  await using http = await httpFixture();
+  const creator = await keyFor(http, ['executions:write']);
+  const canceller = await keyFor(http, ['executions:write']);
   const at = `/v1/machines/${MACHINE}/executions`;
-  const made = await edge.call('POST', at, { key: creator, body: { command: ['true'] } });
-  await edge.call('DELETE', `${at}/${made.body.execution_id}`, { key: canceller });
-  const audit = (await edge.call('GET', '/v1/audit')).body.items;
+  const made = await http.call('POST', at, { key: creator, body: { command: ['true'] } });
+  await http.call('DELETE', `${at}/${made.body.execution_id}`, { key: canceller });
+  const audit = (await http.call('GET', '/v1/audit')).body.items;
   const by = (action: string) => audit.find((entry) => entry['action'] === action)?.['actor'];
-  const execution = await edge.store.getExecution({ machineId: MACHINE, executionId: made.body.execution_id });
+  const execution = await http.store.getExecution({ machineId: MACHINE, executionId: made.body.execution_id });
   expect(execution?.createdBy).toBe(by('execution.create'));
   expect(execution?.createdBy).toMatch(/^key-/);
   expect(execution?.cancelledBy).toBe(by('execution.cancel'));
@@ -96,9 +96,9 @@ test('who created and who cancelled an execution is kept with it', async () => {
 });
 
 test('a stolen database file holds no key that works', async () => {
-  await using edge = await edgeFixture();
-  const key = await keyFor(edge, ['admin']);
-  const { dataDir } = edge.config;
+  await using http = await httpFixture();
+  const key = await keyFor(http, ['admin']);
+  const { dataDir } = http.config;
   const files = readdirSync(dataDir).map((name) => readFileSync(join(dataDir, name)));
   expect(files.some((bytes) => bytes.includes(key) || bytes.includes(key.slice('xpk_'.length)))).toBe(false);
   expect(files.some((bytes) => bytes.includes('"name":"k"') || bytes.includes('key-'))).toBe(true);

@@ -4,14 +4,14 @@ import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/store/sqlite/database.ts';
 import { until } from '../helpers/processes.ts';
-import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
+import { ADMIN_KEY, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
-  await using edge = await edgeFixture({ config: { trustProxy: 'true' } });
+  await using http = await httpFixture({ config: { trustProxy: 'true' } });
   const body = { command: ['deploy', '--now'], env: { TOKEN: 'env-secret' }, stdin: 'stdin-secret' };
   const headers = { 'x-forwarded-for': '203.0.113.9' };
-  const made = await edge.call('POST', `/v1/machines/${MACHINE}/executions`, { body, headers });
-  const trail = await edge.call('GET', '/v1/audit');
+  const made = await http.call('POST', `/v1/machines/${MACHINE}/executions`, { body, headers });
+  const trail = await http.call('GET', '/v1/audit');
   expect(trail.body.items[0]).toEqual({
     audit_id: expect.anything(),
     at: expect.any(String),
@@ -27,14 +27,14 @@ test('who, from where, what, on which machine, the argv, the outcome; neither en
 });
 
 test('who hangs up before the answer is in the trail all the same', async () => {
-  await using edge = await edgeFixture();
-  const { hostname, port } = new URL(await edge.listen());
-  const accepted = once(edge.app.server, 'connection') as Promise<[Socket]>;
+  await using http = await httpFixture();
+  const { hostname, port } = new URL(await http.listen());
+  const accepted = once(http.app.server, 'connection') as Promise<[Socket]>;
   const client = connect(Number(port), hostname);
   const [server] = await accepted;
   const gone = new Promise((resolve) => server.once('close', resolve));
-  const create = edge.control.create.bind(edge.control);
-  edge.control.create = async (request) => {
+  const create = http.control.create.bind(http.control);
+  http.control.create = async (request) => {
     client.resetAndDestroy();
     await gone;
     return create(request);
@@ -44,24 +44,24 @@ test('who hangs up before the answer is in the trail all the same', async () => 
   client.on('error', () => undefined);
   client.write(`POST /v1/machines/${MACHINE}/executions HTTP/1.1\r\n${headers}\r\n\r\n${body}`);
   await until('it is in the audit trail', async () => {
-    const [entry] = (await edge.call('GET', '/v1/audit')).body.items;
+    const [entry] = (await http.call('GET', '/v1/audit')).body.items;
     return entry?.['source'] === '127.0.0.1' && entry['action'] === 'execution.create';
   });
 });
 
 test('no route and no statement changes what was written down', async () => {
-  await using edge = await edgeFixture();
-  await edge.create();
-  await edge.call('GET', '/v1/audit');
+  await using http = await httpFixture();
+  await http.create();
+  await http.call('GET', '/v1/audit');
   for (const method of ['DELETE', 'POST', 'PUT', 'PATCH'] as const) {
-    expect((await edge.call(method, '/v1/audit')).status).toBe(404);
+    expect((await http.call(method, '/v1/audit')).status).toBe(404);
   }
-  const db = openDatabase(`${edge.config.dataDir}/test.db`);
+  const db = openDatabase(`${http.config.dataDir}/test.db`);
   try {
     expect(() => db.exec("UPDATE audit SET actor = 'nobody'")).toThrow('append-only');
     expect(() => db.exec('DELETE FROM audit')).toThrow('append-only');
   } finally {
     db.close();
   }
-  expect((await edge.call('GET', '/v1/audit')).body.items).toMatchObject([{ actor: 'admin' }]);
+  expect((await http.call('GET', '/v1/audit')).body.items).toMatchObject([{ actor: 'admin' }]);
 });

@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';
 import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
-import { ADMIN_KEY, edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
+import { ADMIN_KEY, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
@@ -43,32 +43,32 @@ test.each<[string, Record<string, string>, unknown, unknown, number]>([
     422,
   ],
 ])('%s', async (_name, config, within, past, status) => {
-  await using edge = await edgeFixture({ config });
-  expect((await edge.call('POST', EXECUTIONS, { body: within })).status).toBe(200);
-  const refused = await edge.call('POST', EXECUTIONS, { body: past });
+  await using http = await httpFixture({ config });
+  expect((await http.call('POST', EXECUTIONS, { body: within })).status).toBe(200);
+  const refused = await http.call('POST', EXECUTIONS, { body: past });
   expect(refused.status).toBe(status);
   expect(JSON.stringify(refused.body)).not.toContain('cdefg');
-  expect(edge.created).toHaveLength(1);
+  expect(http.created).toHaveLength(1);
 });
 
 test('nesting of a body, also where no schema looks at it', async () => {
-  await using edge = await edgeFixture({ config: { maxJsonDepth: '5' } });
+  await using http = await httpFixture({ config: { maxJsonDepth: '5' } });
   const headers = { 'content-type': 'application/json', 'idempotency-key': 'k' };
   const path = `${EXECUTIONS}/none`;
-  expect((await edge.call('DELETE', path, { body: nested(5), headers })).status).toBe(404);
-  expect((await edge.call('DELETE', path, { body: nested(6), headers })).status).toBe(400);
-  expect((await edge.call('POST', EXECUTIONS, { body: nested(5) })).status).toBe(422);
-  expect((await edge.call('POST', EXECUTIONS, { body: nested(6) })).status).toBe(400);
+  expect((await http.call('DELETE', path, { body: nested(5), headers })).status).toBe(404);
+  expect((await http.call('DELETE', path, { body: nested(6), headers })).status).toBe(400);
+  expect((await http.call('POST', EXECUTIONS, { body: nested(5) })).status).toBe(422);
+  expect((await http.call('POST', EXECUTIONS, { body: nested(6) })).status).toBe(400);
   const brackets = { command: ['true'], stdin: '[{"\\'.repeat(20) };
-  expect((await edge.call('POST', EXECUTIONS, { body: brackets })).status).toBe(200);
+  expect((await http.call('POST', EXECUTIONS, { body: brackets })).status).toBe(200);
 });
 
 test('a body of nothing but brackets is refused before it is parsed, which would hold up everybody', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const parse = vi.spyOn(JSON, 'parse');
   const body = '['.repeat(8_000_000) + ']'.repeat(8_000_000);
   const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
-  const answer = await edge.app.inject({ method: 'POST', url: EXECUTIONS, headers, payload: body });
+  const answer = await http.app.inject({ method: 'POST', url: EXECUTIONS, headers, payload: body });
   expect(answer.statusCode).toBe(400);
   expect(parse).not.toHaveBeenCalled();
 });
@@ -85,10 +85,10 @@ test('what anybody may send without a key is little', async () => {
 
 test('creates a second of one key are limited where a limit is set, for that key alone', async () => {
   let now = Date.now();
-  await using edge = await edgeFixture({ config: { maxCreatesPerSecond: '2' }, now: () => now });
+  await using http = await httpFixture({ config: { maxCreatesPerSecond: '2' }, now: () => now });
   const create = (key?: string) =>
-    edge.call('POST', EXECUTIONS, { body: { command: ['true'] }, ...(key === undefined ? {} : { key }) });
-  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'k', scopes: ['executions:write'] } });
+    http.call('POST', EXECUTIONS, { body: { command: ['true'] }, ...(key === undefined ? {} : { key }) });
+  const made = await http.call('POST', '/v1/api-keys', { body: { name: 'k', scopes: ['executions:write'] } });
   expect([(await create()).status, (await create()).status]).toEqual([200, 200]);
   const refused = await create();
   expect(refused).toMatchObject({ status: 429, body: { error_code: 'RATE_LIMITED', retryable: true } });
@@ -99,13 +99,13 @@ test('creates a second of one key are limited where a limit is set, for that key
 });
 
 test('streams and waits that one key holds open', async () => {
-  await using edge = await edgeFixture({ config: { maxStreamsPerKey: '1' } });
-  const executionId = await edge.create();
-  const wait = () => edge.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=55000`);
+  await using http = await httpFixture({ config: { maxStreamsPerKey: '1' } });
+  const executionId = await http.create();
+  const wait = () => http.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=55000`);
   const first = wait();
   expect((await wait()).status).toBe(429);
-  await edge.start(executionId);
-  await edge.finish(executionId);
+  await http.start(executionId);
+  await http.finish(executionId);
   expect((await first).status).toBe(200);
   expect((await wait()).status).toBe(200);
 });

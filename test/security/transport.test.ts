@@ -11,7 +11,7 @@ import { dial } from '../../src/agent/link/connection/dial.ts';
 import { enrol } from '../../src/agent/link/enrolment/enrol.ts';
 import { readClientConfig } from '../../src/cli/config.ts';
 import { type RunningServer, readServerConfig, startServer } from '../../src/server/main.ts';
-import { edgeFixture, MACHINE } from '../server/http/edge-fixture.ts';
+import { httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 const log = pino({ level: 'silent' });
 const ca = read('../server/fixtures/test-only-cert.pem');
@@ -132,9 +132,9 @@ test.each<['GET' | 'POST' | 'OPTIONS', string, number]>([
   ['GET', '/nowhere', 404],
   ['GET', '/%', 404],
 ])('%s %s: browsers keep, frame and share nothing of the answer', async (method, path, status) => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const origin = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
-  const answer = await edge.call(method, path, { headers: origin, ...(method === 'POST' ? { body: {} } : {}) });
+  const answer = await http.call(method, path, { headers: origin, ...(method === 'POST' ? { body: {} } : {}) });
   expect(answer.status).toBe(status);
   expect(answer.headers).toMatchObject({
     'cache-control': 'no-store',
@@ -148,8 +148,8 @@ test.each<['GET' | 'POST' | 'OPTIONS', string, number]>([
 });
 
 test('the page of the documentation runs its own script alone, known by its hash, and is framed by nobody', async () => {
-  await using edge = await edgeFixture();
-  const { headers } = await edge.call('GET', '/docs', { key: undefined });
+  await using http = await httpFixture();
+  const { headers } = await http.call('GET', '/docs', { key: undefined });
   expect(headers['content-security-policy']).toContain("default-src 'none'");
   expect(headers['content-security-policy']).toMatch(/script-src 'sha256-[\w+/]{43}='(;|$)/);
   expect(headers['content-security-policy']).not.toMatch(/unsafe|https?:|\*/);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLogger } from '../../src/server/logging.ts';
 import { leaveEvents, runningServer } from '../helpers/running-server.ts';
-import { edgeFixture, MACHINE } from './http/edge-fixture.ts';
+import { httpFixture, MACHINE } from './http/http-fixture.ts';
 
 type Line = Record<string, unknown>;
 
@@ -9,13 +9,13 @@ const requestsOf = (log: readonly string[]): Line[] =>
   log.map((line) => JSON.parse(line) as Line).filter(({ msg }) => msg === 'request');
 
 test('a request that may change something is logged, by the pattern of its route, with nothing of its own', async () => {
-  await using edge = await edgeFixture();
-  await edge.call('POST', `/v1/machines/${MACHINE}/executions?wait_ms=0&q=hunter2`, {
+  await using http = await httpFixture();
+  await http.call('POST', `/v1/machines/${MACHINE}/executions?wait_ms=0&q=hunter2`, {
     body: { command: ['true'], env: { A: 'hunter2' } },
     headers: { 'x-trace': 'hunter2', 'idempotency-key': 'hunter2', 'x-request-id': 'hunter2' },
   });
-  const refused = await edge.call('DELETE', `/v1/machines/${MACHINE}`, { key: undefined });
-  expect(requestsOf(edge.log)).toStrictEqual([
+  const refused = await http.call('DELETE', `/v1/machines/${MACHINE}`, { key: undefined });
+  expect(requestsOf(http.log)).toStrictEqual([
     {
       level: 30,
       time: expect.any(Number),
@@ -33,7 +33,7 @@ test('a request that may change something is logged, by the pattern of its route
       request_id: refused.headers['x-request-id'],
     }),
   ]);
-  expect(edge.log.join('')).not.toContain('hunter2');
+  expect(http.log.join('')).not.toContain('hunter2');
 });
 
 const CALLS = [
@@ -53,9 +53,9 @@ test.each([
   ['none', 'debug', ALL],
   ['all', 'warn', []],
 ] as const)('requests logged with %s at %s: %j', async (logRequests, logLevel, expected) => {
-  await using edge = await edgeFixture({ config: { logRequests, logLevel } });
-  for (const [method, path] of CALLS) await edge.call(method, path);
-  expect(requestsOf(edge.log).map(({ method, route }) => `${method} ${route}`)).toStrictEqual(expected);
+  await using http = await httpFixture({ config: { logRequests, logLevel } });
+  for (const [method, path] of CALLS) await http.call(method, path);
+  expect(requestsOf(http.log).map(({ method, route }) => `${method} ${route}`)).toStrictEqual(expected);
 });
 
 test('a stream whose reader leaves is logged with the time that it was open', async () => {

@@ -1,5 +1,5 @@
 /**
- * What the HTTP routes ask of the control plane: the seam between the HTTP edge (app.ts, routes/) and what runs
+ * What the HTTP routes ask of the control plane: the seam between src/server/http and what runs
  * executions (dispatch, agents, live). Built in agents/control-plane.ts.
  */
 import type { Context } from '@opentelemetry/api';

@@ -1,4 +1,4 @@
-/** The HTTP edge: all its behaviour, so that tests get exactly what runs. */
+/** The HTTP application, apart from the process: tests get exactly what runs. */
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
@@ -10,7 +10,7 @@ import { answerClientError } from './replies/client-errors.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
 import { createCursors } from './requests/cursor.ts';
-import type { App, Edge } from './http-context.ts';
+import type { App, HttpContext } from './http-context.ts';
 import { errorHandler } from './replies/error-replies.ts';
 import { createHttpServer } from './http-server.ts';
 import { idempotencyReader } from './requests/idempotency.ts';
@@ -35,7 +35,7 @@ export interface AppDeps {
   adminKey: string;
   /** Of this server, for its documents. */
   version: string;
-  /** Told by /metrics besides what the edge itself knows. */
+  /** Metrics of other parts of the server, shown by /metrics. */
   metrics?: readonly MetricSource[];
   /** Absent: no traces. */
   tracing?: RequestTracing | undefined;
@@ -48,13 +48,13 @@ const MAX_PARAM_CHARS = 512;
 
 /** Builds the app; it owns its timers and its server, and `close()` disposes of them. Store and control plane are the caller's. */
 export function buildApp(deps: AppDeps, config: ServerConfig): App {
-  const edge = buildEdge(deps, config);
+  const context = buildHttpContext(deps, config);
   const nextRequestId = createRequestIds();
-  const answerError = errorHandler(edge.logger);
+  const answerError = errorHandler(context.logger);
   const app: App = Fastify({
     serverFactory: (handler) => createHttpServer(config, handler),
     // The framework's own remarks (where it listens, who hung up) are ours to make, or not.
-    loggerInstance: edge.logger.child({}, { level: 'warn' }),
+    loggerInstance: context.logger.child({}, { level: 'warn' }),
     childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy,
@@ -73,24 +73,24 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(answerError);
-  app.addHook('onRequest', requestLog(edge.logger, config.logRequests));
+  app.addHook('onRequest', requestLog(context.logger, config.logRequests));
   if (deps.tracing !== undefined) app.addHook('onRequest', deps.tracing.begin);
-  app.addHook('onRequest', accessHook(edge));
+  app.addHook('onRequest', accessHook(context));
   rememberAddresses(app.server, config.tlsCert !== undefined);
   const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
   app.addHook('preClose', async () => {
-    edge.openRequests.endAll();
+    context.openRequests.endAll();
     silent.closeAll();
   });
   app.addHook('onClose', async () => {
-    await edge.audit.flush();
-    await edge.keys.close();
+    await context.audit.flush();
+    await context.keys.close();
   });
-  registerRoutes(app, edge, deps.version);
+  registerRoutes(app, context, deps.version);
   return app;
 }
 
-function buildEdge(deps: AppDeps, config: ServerConfig): Edge {
+function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
   const { store, control, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
   return {
     store,

@@ -1,5 +1,4 @@
-/** What the routes work with: built once in app.ts, handed to each of them. */
-
+/** HttpContext: what the routes work with. Built once in app.ts and handed to each of them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, RawServerDefault } from 'fastify';
@@ -15,7 +14,7 @@ import type { MetricSource } from '../operations/metrics/exposition.ts';
 import type { OpenRequests } from './requests/open-requests.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';
 
-export interface Edge {
+export interface HttpContext {
   store: Store;
   control: ControlPlane;
   config: ServerConfig;
@@ -27,7 +26,7 @@ export interface Edge {
   readIdempotency: ReadIdempotency;
   audit: AuditTrail;
   openRequests: OpenRequests;
-  /** What /metrics tells besides what the edge itself knows. */
+  /** Metrics of other parts of the server, shown by /metrics. */
   metrics: readonly MetricSource[];
   /** Absent: no traces. */
   tracing: RequestTracing | undefined;

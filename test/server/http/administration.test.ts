@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { edgeFixture, MACHINE } from './edge-fixture.ts';
+import { httpFixture, MACHINE } from './http-fixture.ts';
 
 test('an API key is shown once, then listed without its secret until it is revoked', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = { name: 'ci', scopes: ['executions:write'], machine_ids: [MACHINE], expires_in_ms: 60_000 };
-  const made = await edge.call('POST', '/v1/api-keys', { body });
+  const made = await http.call('POST', '/v1/api-keys', { body });
   expect(made.body).toStrictEqual({
     api_key_id: expect.stringMatching(/^key-/),
     name: 'ci',
@@ -15,13 +15,13 @@ test('an API key is shown once, then listed without its secret until it is revok
     key: expect.stringMatching(/^xpk_[\w-]{43}$/),
   });
   const { key, ...rest } = made.body;
-  const list = await edge.call('GET', '/v1/api-keys');
+  const list = await http.call('GET', '/v1/api-keys');
   expect(list.body.items).toStrictEqual([rest]);
   expect(JSON.stringify(list.body)).not.toContain(key);
   const path = `/v1/api-keys/${made.body['api_key_id']}`;
-  expect((await edge.call('DELETE', path)).body).toStrictEqual(rest);
-  expect((await edge.call('DELETE', path)).status).toBe(404);
-  expect((await edge.call('GET', '/v1/api-keys')).body.items).toStrictEqual([]);
+  expect((await http.call('DELETE', path)).body).toStrictEqual(rest);
+  expect((await http.call('DELETE', path)).status).toBe(404);
+  expect((await http.call('GET', '/v1/api-keys')).body.items).toStrictEqual([]);
 });
 
 test.each([
@@ -35,15 +35,15 @@ test.each([
   [{ name: 'x', scopes: ['admin'], expires_in_ms: 0 }, 'body.expires_in_ms'],
   [{ name: 'x', scopes: ['admin'], key: 'mine' }, 'body.key'],
 ])('the API key %j is a 422', async (body, location) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', '/v1/api-keys', { body });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', '/v1/api-keys', { body });
   expect(answer.status).toBe(422);
   expect(answer.body.errors.map((error) => error.location)).toContain(location);
 });
 
 test('a join token is single-use and lives an hour unless asked otherwise', async () => {
-  await using edge = await edgeFixture({ now: () => Date.parse('2026-01-01T00:00:00Z') });
-  const made = await edge.call('POST', '/v1/join-tokens', { body: {} });
+  await using http = await httpFixture({ now: () => Date.parse('2026-01-01T00:00:00Z') });
+  const made = await http.call('POST', '/v1/join-tokens', { body: {} });
   expect(made.body).toStrictEqual({
     join_token_id: expect.stringMatching(/^join-/),
     reusable: false,
@@ -52,30 +52,30 @@ test('a join token is single-use and lives an hour unless asked otherwise', asyn
     token: expect.stringMatching(/^xpj_[\w-]{43}$/),
   });
   const { token: _secret, ...rest } = made.body;
-  expect((await edge.call('GET', '/v1/join-tokens')).body.items).toStrictEqual([rest]);
+  expect((await http.call('GET', '/v1/join-tokens')).body.items).toStrictEqual([rest]);
   const path = `/v1/join-tokens/${made.body['join_token_id']}`;
-  expect((await edge.call('DELETE', path)).body).toStrictEqual(rest);
-  expect((await edge.call('GET', '/v1/join-tokens')).body.items).toStrictEqual([]);
+  expect((await http.call('DELETE', path)).body).toStrictEqual(rest);
+  expect((await http.call('GET', '/v1/join-tokens')).body.items).toStrictEqual([]);
 });
 
 test('a join token for a new machine names it, so that work can wait there', async () => {
-  await using edge = await edgeFixture();
-  await edge.call('POST', '/v1/join-tokens', { body: { machine_id: 'dm-new' } });
-  const machine = await edge.call('GET', '/v1/machines/dm-new');
+  await using http = await httpFixture();
+  await http.call('POST', '/v1/join-tokens', { body: { machine_id: 'dm-new' } });
+  const machine = await http.call('GET', '/v1/machines/dm-new');
   expect(machine.body['status']).toMatchObject({ phase: 'placement_pending', reason: 'never_joined' });
   expect(machine.body).toMatchObject({ vcpu: 0, memory_mib: 0, storage_gib: 0 });
-  const create = await edge.call('POST', '/v1/machines/dm-new/executions', { body: { command: ['true'] } });
+  const create = await http.call('POST', '/v1/machines/dm-new/executions', { body: { command: ['true'] } });
   expect(create.body).toMatchObject({ status: 'wake_in_progress' });
-  await edge.call('DELETE', '/v1/machines/dm-new');
-  const again = await edge.call('POST', '/v1/join-tokens', { body: { machine_id: 'dm-new' } });
+  await http.call('DELETE', '/v1/machines/dm-new');
+  const again = await http.call('POST', '/v1/join-tokens', { body: { machine_id: 'dm-new' } });
   expect([again.status, again.body['error_code']]).toStrictEqual([409, 'INVALID_STATE']);
 });
 
 test('a join token used twice, at the same time, or late, lets exactly one in', async () => {
-  await using edge = await edgeFixture();
-  const made = await edge.call('POST', '/v1/join-tokens', { body: {} });
+  await using http = await httpFixture();
+  const made = await http.call('POST', '/v1/join-tokens', { body: {} });
   const enrol = (n: number, token: unknown = made.body['token']) =>
-    edge.call('POST', '/agent/v1/enrol', {
+    http.call('POST', '/agent/v1/enrol', {
       key: undefined,
       body: { join_token: token, credential: `xpa_${String(n).repeat(43)}` },
     });
@@ -83,36 +83,36 @@ test('a join token used twice, at the same time, or late, lets exactly one in', 
   expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
   expect(answers.filter((answer) => answer.status === 401)).toHaveLength(4);
   expect((await enrol(6)).status).toBe(401);
-  const late = await edge.call('POST', '/v1/join-tokens', { body: { expires_in_ms: 1 } });
+  const late = await http.call('POST', '/v1/join-tokens', { body: { expires_in_ms: 1 } });
   await expect.poll(() => Date.now() > Date.parse(String(late.body['expires_at']))).toBe(true);
   expect((await enrol(7, late.body['token'])).status).toBe(401);
 });
 
 test('an enrolment that is refused repeats neither token nor credential', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = { join_token: 'xpj_secret'.repeat(50), credential: 'xpa_secret' };
-  const answer = await edge.call('POST', '/agent/v1/enrol', { key: undefined, body });
+  const answer = await http.call('POST', '/agent/v1/enrol', { key: undefined, body });
   expect(answer.status).toBe(422);
   expect(answer.raw.toString()).not.toContain('secret');
 });
 
 test('the audit trail says who did what, newest first, and holds no secrets', async () => {
-  await using edge = await edgeFixture();
-  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'ci', scopes: ['executions:write'] } });
+  await using http = await httpFixture();
+  const made = await http.call('POST', '/v1/api-keys', { body: { name: 'ci', scopes: ['executions:write'] } });
   const key = String(made.body['key']);
   const path = `/v1/machines/${MACHINE}/executions`;
-  const create = await edge.call('POST', path, {
+  const create = await http.call('POST', path, {
     key,
     body: { command: ['a'], env: { A: 'hunter2' }, stdin: 'hunter2' },
   });
   const executionId = create.body.execution_id;
-  await edge.start(executionId);
-  await edge.call('POST', `${path}/${executionId}/signal`, { body: { signal: 'SIGHUP' } });
-  await edge.call('DELETE', `${path}/${executionId}`);
-  await edge.call('POST', '/v1/join-tokens', { body: {} });
-  await edge.call('DELETE', `/v1/machines/${MACHINE}`);
-  await edge.call('DELETE', `/v1/api-keys/${made.body['api_key_id']}`);
-  const audit = await edge.call('GET', '/v1/audit');
+  await http.start(executionId);
+  await http.call('POST', `${path}/${executionId}/signal`, { body: { signal: 'SIGHUP' } });
+  await http.call('DELETE', `${path}/${executionId}`);
+  await http.call('POST', '/v1/join-tokens', { body: {} });
+  await http.call('DELETE', `/v1/machines/${MACHINE}`);
+  await http.call('DELETE', `/v1/api-keys/${made.body['api_key_id']}`);
+  const audit = await http.call('GET', '/v1/audit');
   const actions = audit.body.items.map((entry) => entry['action']);
   expect([...actions].sort()).toStrictEqual(
     [

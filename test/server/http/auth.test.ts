@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
-import { ADMIN_KEY, connect, type EdgeFixture, edgeFixture, MACHINE } from './edge-fixture.ts';
+import { ADMIN_KEY, connect, type HttpFixture, httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
-async function newKey(edge: EdgeFixture, body: Record<string, unknown>) {
-  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'test', ...body } });
+async function newKey(http: HttpFixture, body: Record<string, unknown>) {
+  const made = await http.call('POST', '/v1/api-keys', { body: { name: 'test', ...body } });
   expect(made.status).toBe(200);
   return { key: String(made.body['key']), id: String(made.body['api_key_id']) };
 }
 
 test('no key, and a key that is not ours, are told apart', async () => {
-  await using edge = await edgeFixture();
-  const none = await edge.call('GET', '/v1/machines', { key: undefined });
+  await using http = await httpFixture();
+  const none = await http.call('GET', '/v1/machines', { key: undefined });
   expect(none.status).toBe(401);
   expect(none.body).toStrictEqual({ error_code: 'AUTH_REQUIRED', message: expect.any(String), retryable: false });
   expect(none.headers).toMatchObject({
@@ -20,7 +20,7 @@ test('no key, and a key that is not ours, are told apart', async () => {
     'www-authenticate': 'Bearer',
     'x-request-id': expect.stringMatching(/^req-/),
   });
-  const wrong = await edge.call('GET', '/v1/machines', { key: 'xpk_nope' });
+  const wrong = await http.call('GET', '/v1/machines', { key: 'xpk_nope' });
   expect([wrong.status, wrong.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
 });
 
@@ -33,20 +33,20 @@ test.each([
   ['another scheme', { authorization: 'Basic eDp5' }, 401],
   ['an organisation, ignored', { 'x-api-key': ADMIN_KEY, 'x-dedalus-org-id': 'org' }, 200],
 ])('a key in %s', async (_name, headers: Record<string, string>, status) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('GET', '/v1/machines', { key: undefined, headers });
+  await using http = await httpFixture();
+  const answer = await http.call('GET', '/v1/machines', { key: undefined, headers });
   expect(answer.status).toBe(status);
 });
 
 test('a key in the query string is no key', async () => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('GET', `/v1/machines?api_key=${ADMIN_KEY}&x-api-key=${ADMIN_KEY}`, { key: undefined });
+  await using http = await httpFixture();
+  const answer = await http.call('GET', `/v1/machines?api_key=${ADMIN_KEY}&x-api-key=${ADMIN_KEY}`, { key: undefined });
   expect(answer.status).toBe(401);
 });
 
 test('each scope opens its own doors and no others', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
+  await using http = await httpFixture();
+  const executionId = await http.create();
   const one = `${EXECUTIONS}/${executionId}`;
   const doors = [
     ['GET', EXECUTIONS, 'executions:read'],
@@ -76,9 +76,9 @@ test('each scope opens its own doors and no others', async () => {
     admin: ['admin', 'executions:write', 'executions:read', 'machines:read'],
   };
   for (const [scope, allowed] of Object.entries(implied)) {
-    const { key } = await newKey(edge, { scopes: [scope] });
+    const { key } = await newKey(http, { scopes: [scope] });
     for (const [method, path, needed] of doors) {
-      const answer = await edge.call(method, path, { key });
+      const answer = await http.call(method, path, { key });
       const expected = allowed.includes(needed) ? 'in' : 'AUTH_SCOPE_FORBIDDEN';
       const got = answer.status === 403 ? answer.body['error_code'] : 'in';
       expect([scope, method, path, got]).toStrictEqual([scope, method, path, expected]);
@@ -87,27 +87,27 @@ test('each scope opens its own doors and no others', async () => {
 });
 
 test('a limited key is refused other machines before it can learn whether they exist', async () => {
-  await using edge = await edgeFixture();
-  await connect(edge.store, 'dm-two');
-  const { key } = await newKey(edge, { scopes: ['admin'], machine_ids: [MACHINE] });
-  const statusOf = async (path: string) => (await edge.call('GET', path, { key })).status;
+  await using http = await httpFixture();
+  await connect(http.store, 'dm-two');
+  const { key } = await newKey(http, { scopes: ['admin'], machine_ids: [MACHINE] });
+  const statusOf = async (path: string) => (await http.call('GET', path, { key })).status;
   expect(await statusOf(EXECUTIONS)).toBe(200);
   expect(await statusOf('/v1/machines/dm-two')).toBe(403);
   expect(await statusOf('/v1/machines/dm-absent/executions')).toBe(403);
   expect(await statusOf('/v1/api-keys')).toBe(403);
-  const list = await edge.call('GET', '/v1/machines', { key });
+  const list = await http.call('GET', '/v1/machines', { key });
   expect(list.body.items.map((machine) => machine['machine_id'])).toStrictEqual([MACHINE]);
-  const token = await edge.call('POST', '/v1/join-tokens', { key, body: {} });
+  const token = await http.call('POST', '/v1/join-tokens', { key, body: {} });
   expect(token.status).toBe(403);
 });
 
 test('a revoked key is refused at once, also where it was remembered', async () => {
-  await using edge = await edgeFixture();
-  const { key, id } = await newKey(edge, { scopes: ['machines:read'] });
-  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(200);
-  const revoked = await edge.call('DELETE', `/v1/api-keys/${id}`);
+  await using http = await httpFixture();
+  const { key, id } = await newKey(http, { scopes: ['machines:read'] });
+  expect((await http.call('GET', '/v1/machines', { key })).status).toBe(200);
+  const revoked = await http.call('DELETE', `/v1/api-keys/${id}`);
   expect(revoked.body).toMatchObject({ api_key_id: id, name: 'test' });
-  const after = await edge.call('GET', '/v1/machines', { key });
+  const after = await http.call('GET', '/v1/machines', { key });
   expect([after.status, after.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
 });
 
@@ -117,7 +117,7 @@ test('a key revoked while it is being looked up is not remembered', async () => 
   const reached = new Promise<void>((resolve) => (lookedUp = resolve));
   const release = new Promise<void>((resolve) => (revoked = resolve));
   let slow = true;
-  await using edge = await edgeFixture({
+  await using http = await httpFixture({
     store: (store) => ({
       ...store,
       async findApiKey(p) {
@@ -131,37 +131,37 @@ test('a key revoked while it is being looked up is not remembered', async () => 
       },
     }),
   });
-  const { key, id } = await newKey(edge, { scopes: ['machines:read'] });
-  const pending = edge.call('GET', '/v1/machines', { key });
+  const { key, id } = await newKey(http, { scopes: ['machines:read'] });
+  const pending = http.call('GET', '/v1/machines', { key });
   await reached;
-  await edge.call('DELETE', `/v1/api-keys/${id}`);
+  await http.call('DELETE', `/v1/api-keys/${id}`);
   revoked();
   expect((await pending).status).toBe(401);
-  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(401);
+  expect((await http.call('GET', '/v1/machines', { key })).status).toBe(401);
 });
 
 test('an expired key is refused, also where it was remembered', async () => {
   let now = Date.now();
-  await using edge = await edgeFixture({ now: () => now });
-  const { key } = await newKey(edge, { scopes: ['machines:read'], expires_in_ms: 1000 });
-  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(200);
+  await using http = await httpFixture({ now: () => now });
+  const { key } = await newKey(http, { scopes: ['machines:read'], expires_in_ms: 1000 });
+  expect((await http.call('GET', '/v1/machines', { key })).status).toBe(200);
   now += 1000;
-  expect((await edge.call('GET', '/v1/machines', { key })).status).toBe(401);
+  expect((await http.call('GET', '/v1/machines', { key })).status).toBe(401);
 });
 
 test('the time of use of a key is written when the app closes', async () => {
-  await using edge = await edgeFixture();
-  const { key, id } = await newKey(edge, { scopes: ['machines:read'] });
-  await edge.call('GET', '/v1/machines', { key });
-  await edge.app.close();
-  const apiKey = await edge.store.getApiKey({ apiKeyId: id });
+  await using http = await httpFixture();
+  const { key, id } = await newKey(http, { scopes: ['machines:read'] });
+  await http.call('GET', '/v1/machines', { key });
+  await http.app.close();
+  const apiKey = await http.store.getApiKey({ apiKeyId: id });
   expect(apiKey?.lastUsedAt).toBeGreaterThan(0);
 });
 
 test('refused administration is in the audit trail, without the key', async () => {
-  await using edge = await edgeFixture();
-  await edge.call('GET', '/v1/api-keys', { key: 'xpk_intruder' });
-  const audit = await edge.call('GET', '/v1/audit');
+  await using http = await httpFixture();
+  await http.call('GET', '/v1/api-keys', { key: 'xpk_intruder' });
+  const audit = await http.call('GET', '/v1/audit');
   expect(audit.body.items).toMatchObject([
     { action: 'auth.refuse', actor: 'anonymous', resource: 'GET /v1/api-keys', outcome: 'AUTH_INVALID' },
   ]);

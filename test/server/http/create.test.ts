@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { edgeFixture, MACHINE } from './edge-fixture.ts';
+import { httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
 test('a create answers the execution with the fields of the contract and no others', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = { command: ['env', ''], env: { B: '2', A: '1' }, cwd: '/tmp', stdin: 'in', timeout_ms: 3_000_000_000 };
-  const { status, body: execution } = await edge.call('POST', EXECUTIONS, { body });
+  const { status, body: execution } = await http.call('POST', EXECUTIONS, { body });
   expect(status).toBe(200);
   expect(execution).toStrictEqual({
     execution_id: expect.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/),
@@ -18,7 +18,7 @@ test('a create answers the execution with the fields of the contract and no othe
     env_keys: ['A', 'B'],
     expires_at: expect.stringMatching(/Z$/),
   });
-  expect(edge.created).toMatchObject([
+  expect(http.created).toMatchObject([
     { createdBy: 'admin', timeoutMs: 3_000_000_000, stdin: { mode: 'fixed', bytes: Buffer.from('in') } },
   ]);
 });
@@ -56,97 +56,97 @@ test.each([
   ['a callback with credentials', { command: ['a'], callback_url: 'http://u:p@h/' }, 'body.callback_url'],
   ['no time to start', { command: ['a'], start_within_ms: 0 }, 'body.start_within_ms'],
 ])('%s is a 422 that names the field', async (_name, body, location) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', EXECUTIONS, { body });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', EXECUTIONS, { body });
   expect(answer.status).toBe(422);
   expect(answer.headers['content-type']).toBe('application/problem+json');
   expect(answer.body.errors.map((error) => error.location)).toContain(location);
-  expect(edge.created).toStrictEqual([]);
+  expect(http.created).toStrictEqual([]);
 });
 
 test('a refusal repeats plain values, but nothing of env and stdin', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = { command: ['a', 7], env: { A: 'hunter2\0', 'B=': 'hunter2' }, stdin: ['hunter2'], password: 'hunter2' };
-  const answer = await edge.call('POST', EXECUTIONS, { body });
+  const answer = await http.call('POST', EXECUTIONS, { body });
   expect(answer.body.errors).toContainEqual({ location: 'body.command[1]', message: 'must be string', value: 7 });
   expect(answer.raw.toString()).not.toContain('hunter2');
 });
 
 test('a body that does not parse is not quoted', async () => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', EXECUTIONS, { body: '{"env":{"A":"hunter2"' });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', EXECUTIONS, { body: '{"env":{"A":"hunter2"' });
   expect(answer.raw.toString()).not.toContain('hunter2');
 });
 
 test('__proto__ and constructor are ordinary names of the environment', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = '{"command":["env"],"env":{"__proto__":"x","constructor":"y","a\\nb":"z"}}';
-  const answer = await edge.call('POST', EXECUTIONS, { body });
+  const answer = await http.call('POST', EXECUTIONS, { body });
   expect(answer.body['env_keys']).toStrictEqual(['__proto__', 'a\nb', 'constructor']);
-  expect(Object.entries(edge.created[0]?.env ?? {})).toContainEqual(['__proto__', 'x']);
+  expect(Object.entries(http.created[0]?.env ?? {})).toContainEqual(['__proto__', 'x']);
 });
 
 test('of a key given twice the last counts', async () => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', EXECUTIONS, { body: '{"command":["a"],"command":["b"]}' });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', EXECUTIONS, { body: '{"command":["a"],"command":["b"]}' });
   expect(answer.body['command']).toStrictEqual(['b']);
 });
 
 test('text reaches the machine unchanged: pairs of surrogates, base64, an empty cwd as none, 0 as no limit', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = { command: ['😀\ufffd'], stdin: 'AAEC/w==', stdin_encoding: 'base64', cwd: '', timeout_ms: 0 };
-  expect((await edge.call('POST', EXECUTIONS, { body })).status).toBe(200);
-  expect(edge.created[0]).toMatchObject({
+  expect((await http.call('POST', EXECUTIONS, { body })).status).toBe(200);
+  expect(http.created[0]).toMatchObject({
     command: ['😀\ufffd'],
     stdin: { mode: 'fixed', bytes: Buffer.from([0, 1, 2, 255]) },
   });
-  expect(edge.created[0]).not.toHaveProperty('cwd');
-  expect(edge.created[0]).not.toHaveProperty('timeoutMs');
+  expect(http.created[0]).not.toHaveProperty('cwd');
+  expect(http.created[0]).not.toHaveProperty('timeoutMs');
 });
 
 test('a removed machine takes nothing more (409), a full queue says when to come back (429)', async () => {
-  await using edge = await edgeFixture();
-  edge.control.create = async () => ({ outcome: 'queue_full' });
-  const full = await edge.call('POST', EXECUTIONS, { body: { command: ['a'] } });
+  await using http = await httpFixture();
+  http.control.create = async () => ({ outcome: 'queue_full' });
+  const full = await http.call('POST', EXECUTIONS, { body: { command: ['a'] } });
   expect([full.status, full.body['error_code'], full.body['retryable']]).toStrictEqual([429, 'RATE_LIMITED', true]);
   expect(full.headers).toMatchObject({ 'x-should-retry': 'true', 'retry-after-ms': '1000', 'retry-after': '1' });
-  edge.control.create = async () => ({ outcome: 'machine_removed' });
-  const removed = await edge.call('POST', EXECUTIONS, { body: { command: ['a'] } });
+  http.control.create = async () => ({ outcome: 'machine_removed' });
+  const removed = await http.call('POST', EXECUTIONS, { body: { command: ['a'] } });
   expect([removed.status, removed.body['error_code']]).toStrictEqual([409, 'INVALID_STATE']);
 });
 
 test('creates of one key are limited where a limit is set', async () => {
-  await using edge = await edgeFixture({ config: { maxCreatesPerSecond: '2' }, now: () => 1_800_000_000_000 });
+  await using http = await httpFixture({ config: { maxCreatesPerSecond: '2' }, now: () => 1_800_000_000_000 });
   const statuses = [];
   for (let i = 0; i < 4; i += 1) {
-    statuses.push((await edge.call('POST', EXECUTIONS, { body: { command: ['a'] } })).status);
+    statuses.push((await http.call('POST', EXECUTIONS, { body: { command: ['a'] } })).status);
   }
   expect(statuses).toStrictEqual([200, 200, 429, 429]);
 });
 
 test('with wait_ms the answer comes with the end', async () => {
-  await using edge = await edgeFixture();
-  const pending = edge.call('POST', `${EXECUTIONS}?wait_ms=30000`, { body: { command: ['true'] } });
-  await expect.poll(() => edge.created.length).toBe(1);
-  const list = await edge.call('GET', EXECUTIONS);
+  await using http = await httpFixture();
+  const pending = http.call('POST', `${EXECUTIONS}?wait_ms=30000`, { body: { command: ['true'] } });
+  await expect.poll(() => http.created.length).toBe(1);
+  const list = await http.call('GET', EXECUTIONS);
   const executionId = String(list.body.items[0]?.execution_id);
-  const alsoPending = edge.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=999999`);
-  await edge.start(executionId);
-  await edge.finish(executionId, { status: 'failed', exit_code: 3, error_code: 'nonzero_exit', error_message: 'm' });
+  const alsoPending = http.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=999999`);
+  await http.start(executionId);
+  await http.finish(executionId, { status: 'failed', exit_code: 3, error_code: 'nonzero_exit', error_message: 'm' });
   const ended = (await pending).body;
   expect(ended).toMatchObject({ status: 'failed', exit_code: 3, error_code: 'nonzero_exit', stdout_bytes: 0 });
   expect((await alsoPending).body).toStrictEqual(ended);
 });
 
 test('with wait_ms over, the state of that moment is the answer', async () => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', `${EXECUTIONS}?wait_ms=1`, { body: { command: ['true'] } });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=1`, { body: { command: ['true'] } });
   expect(answer.body['status']).toBe('queued');
 });
 
 test.each(['abc', '-1', '1.5', '', '0x10', '1&wait_ms=2'])('wait_ms=%s is a 422', async (value) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', `${EXECUTIONS}?wait_ms=${value}`, { body: { command: ['true'] } });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=${value}`, { body: { command: ['true'] } });
   expect(answer.body.errors).toMatchObject([{ location: 'query.wait_ms' }]);
-  expect(edge.created).toStrictEqual([]);
+  expect(http.created).toStrictEqual([]);
 });

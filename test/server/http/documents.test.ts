@@ -6,11 +6,11 @@ import { expect, test } from 'vitest';
 import { API_ERRORS } from '../../../src/core/errors.ts';
 import type { JsonSchema, OpenApiDocument } from '../../../src/server/http/documents/openapi.ts';
 import { Conformance } from '../../helpers/conformance.ts';
-import { edgeFixture } from './edge-fixture.ts';
+import { httpFixture } from './http-fixture.ts';
 
 async function fetchDocument(): Promise<OpenApiDocument> {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('GET', '/openapi.json', { key: undefined });
+  await using http = await httpFixture();
+  const answer = await http.call('GET', '/openapi.json', { key: undefined });
   expect(answer.status).toBe(200);
   return answer.body as unknown as OpenApiDocument;
 }
@@ -181,8 +181,8 @@ test('lists refer to their items by name', async () => {
 });
 
 test('the page shows the document with nothing from elsewhere, and runs no script but its own', async () => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('GET', '/docs', { key: undefined });
+  await using http = await httpFixture();
+  const answer = await http.call('GET', '/docs', { key: undefined });
   const html = answer.raw.toString();
   expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
   const [, style = '', script = ''] = /<style>(.*?)<\/style>.*<script>(.*?)<\/script>/s.exec(html) ?? [];
@@ -197,8 +197,8 @@ test('the page shows the document with nothing from elsewhere, and runs no scrip
 });
 
 test('every operation can be tried: a field for each of its parameters, and a body with what it needs', async () => {
-  await using edge = await edgeFixture();
-  const html = (await edge.call('GET', '/docs', { key: undefined })).raw.toString();
+  await using http = await httpFixture();
+  const html = (await http.call('GET', '/docs', { key: undefined })).raw.toString();
   const { paths } = await fetchDocument();
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, { operationId, parameters, requestBody }] of Object.entries(methods)) {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { StoreUnavailableError } from '../../../src/store/store.ts';
-import { edgeFixture, MACHINE } from './edge-fixture.ts';
+import { httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
@@ -25,8 +25,8 @@ test.each([
   ['GET', `${EXECUTIONS}/unknown/artifacts`],
   ['DELETE', `${EXECUTIONS}/unknown`],
 ] as const)('%s %s is a 404 problem', async (method, path) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call(method, path);
+  await using http = await httpFixture();
+  const answer = await http.call(method, path);
   expect(answer.status).toBe(404);
   expect(answer.headers['content-type']).toBe('application/problem+json');
   expect(answer.headers['x-should-retry']).toBe('false');
@@ -42,8 +42,8 @@ test.each([
 });
 
 test('a wrong method is a 404 whatever its body is', async () => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('PUT', EXECUTIONS, { body: '<x/>', headers: { 'content-type': 'text/xml' } });
+  await using http = await httpFixture();
+  const answer = await http.call('PUT', EXECUTIONS, { body: '<x/>', headers: { 'content-type': 'text/xml' } });
   expect(answer.status).toBe(404);
 });
 
@@ -57,15 +57,15 @@ test.each([
   ['a list', '[]', 'application/json', 422],
   ['17 MB', `{"command":["${'x'.repeat(17_000_000)}"]}`, 'application/json', 413],
 ])('a body that is %s', async (_name, body: string | Buffer, type, status) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('POST', EXECUTIONS, { body, headers: { 'content-type': type } });
+  await using http = await httpFixture();
+  const answer = await http.call('POST', EXECUTIONS, { body, headers: { 'content-type': type } });
   expect(answer.status).toBe(status);
   if (status !== 200) expect(answer.body).toMatchObject({ type: 'about:blank', status });
 });
 
 test('a body of 17 MB without a length is cut off as well', async () => {
-  await using edge = await edgeFixture();
-  const url = await edge.listen();
+  await using http = await httpFixture();
+  const url = await http.listen();
   const piece = new Uint8Array(1_000_000).fill(0x20);
   let sent = 0;
   const body = new ReadableStream({
@@ -81,20 +81,20 @@ test('a body of 17 MB without a length is cut off as well', async () => {
 });
 
 test('a fault of ours says nothing of the inside, may be retried, and is logged once with its request id', async () => {
-  await using edge = await edgeFixture({
+  await using http = await httpFixture({
     store: (store) => ({ ...store, getMachine: () => Promise.reject(new Error('secret path /var/lib/x')) }),
   });
-  const answer = await edge.call('GET', `/v1/machines/${MACHINE}`);
+  const answer = await http.call('GET', `/v1/machines/${MACHINE}`);
   expect(answer.status).toBe(500);
   expect(answer.raw.toString()).not.toContain('secret');
   expect(answer.headers).toMatchObject({ 'x-should-retry': 'true', 'retry-after-ms': '1000', 'retry-after': '1' });
-  const logged = edge.log.filter((line) => line.includes('request failed'));
+  const logged = http.log.filter((line) => line.includes('request failed'));
   expect(logged).toHaveLength(1);
   expect(logged[0]).toContain(String(answer.headers['x-request-id']));
 });
 
 test('a store that cannot be written is a 503 that may be retried', async () => {
-  await using edge = await edgeFixture({
+  await using http = await httpFixture({
     store: (store) => ({
       ...store,
       getMachine: () => Promise.reject(new StoreUnavailableError('disk full')),
@@ -102,7 +102,7 @@ test('a store that cannot be written is a 503 that may be retried', async () => 
     }),
   });
   for (const path of [`/v1/machines/${MACHINE}`, '/readyz']) {
-    const answer = await edge.call('GET', path);
+    const answer = await http.call('GET', path);
     expect(answer.status).toBe(503);
     expect(answer.headers['content-type']).toBe('application/json');
     expect(answer.headers['retry-after-ms']).toBe('1000');
@@ -113,30 +113,30 @@ test('a store that cannot be written is a 503 that may be retried', async () => 
       retry_after_ms: 1000,
     });
   }
-  expect((await edge.call('GET', '/healthz')).status).toBe(200);
+  expect((await http.call('GET', '/healthz')).status).toBe(200);
 });
 
 test('every answer has a request id of its own', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const ids = new Set<unknown>();
   for (const path of ['/healthz', '/v1/machines', '/v1/nothing', '/openapi.json', '/v1/machines/%zz']) {
-    ids.add((await edge.call('GET', path)).headers['x-request-id']);
+    ids.add((await http.call('GET', path)).headers['x-request-id']);
   }
   ids.delete(undefined);
   expect(ids.size).toBe(5);
 });
 
 test('HEAD answers as GET does, without the body', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
-  await edge.start(executionId);
-  await edge.report(executionId, { kind: 'stdout', payload: 'hello' });
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  await http.start(executionId);
+  await http.report(executionId, { kind: 'stdout', payload: 'hello' });
   for (const path of ['/v1/machines', `${EXECUTIONS}/${executionId}`, `${EXECUTIONS}/${executionId}/output/stdout`]) {
-    const got = await edge.call('GET', path);
-    const head = await edge.call('HEAD', path);
+    const got = await http.call('GET', path);
+    const head = await http.call('HEAD', path);
     expect([head.status, head.raw.length]).toStrictEqual([200, 0]);
     expect(head.headers['content-length']).toBe(String(got.raw.length));
   }
-  const followed = await edge.call('HEAD', `${EXECUTIONS}/${executionId}/output/stdout?follow=true`);
+  const followed = await http.call('HEAD', `${EXECUTIONS}/${executionId}/output/stdout?follow=true`);
   expect([followed.status, followed.raw.length]).toStrictEqual([200, 0]);
 });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { eventStream } from '../../../src/server/http/streams/event-stream.ts';
-import { ADMIN_KEY, type EdgeFixture, edgeFixture, MACHINE } from './edge-fixture.ts';
+import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
@@ -40,18 +40,18 @@ async function rest(frames: AsyncGenerator<Frame>): Promise<Frame[]> {
   return all;
 }
 
-async function finished(edge: EdgeFixture): Promise<string> {
-  const executionId = await edge.create();
-  await edge.start(executionId);
-  await edge.report(executionId, { kind: 'stdout', payload: 'a\nb' });
-  await edge.finish(executionId, { stdout_bytes: 3 });
+async function finished(http: HttpFixture): Promise<string> {
+  const executionId = await http.create();
+  await http.start(executionId);
+  await http.report(executionId, { kind: 'stdout', payload: 'a\nb' });
+  await http.finish(executionId, { stdout_bytes: 3 });
   return executionId;
 }
 
 test('events come as they happen, and the stream closes after the terminal one', async () => {
-  await using edge = await edgeFixture();
-  const url = await edge.listen();
-  const executionId = await edge.create();
+  await using http = await httpFixture();
+  const url = await http.listen();
+  const executionId = await http.create();
   const { response, frames } = await openStream(url, `${EXECUTIONS}/${executionId}/events`);
   expect(Object.fromEntries(response.headers)).toMatchObject({
     'content-type': 'text/event-stream',
@@ -60,22 +60,22 @@ test('events come as they happen, and the stream closes after the terminal one',
     'x-request-id': expect.stringMatching(/^req-/),
   });
   expect((await frames.next()).value).toMatchObject({ id: '1', event: 'lifecycle', data: { status: 'queued' } });
-  await edge.start(executionId);
+  await http.start(executionId);
   expect((await frames.next()).value).toMatchObject({ id: '2', event: 'lifecycle', data: { status: 'running' } });
-  await edge.report(executionId, { kind: 'stdout', payload: 'a\nb' });
+  await http.report(executionId, { kind: 'stdout', payload: 'a\nb' });
   expect((await frames.next()).value).toMatchObject({ id: '3', event: 'stdout', data: { sequence: 3, chunk: 'a\nb' } });
-  await edge.finish(executionId);
+  await http.finish(executionId);
   expect(await rest(frames)).toMatchObject([{ id: '4', data: { status: 'succeeded', exit_code: 0 } }]);
 });
 
 test('a stream resumes behind Last-Event-ID, or the cursor, or both', async () => {
-  await using edge = await edgeFixture();
-  const url = await edge.listen();
-  const executionId = await finished(edge);
+  await using http = await httpFixture();
+  const url = await http.listen();
+  const executionId = await finished(http);
   const path = `${EXECUTIONS}/${executionId}/events`;
   const ids = async (query: string, headers?: Record<string, string>) =>
     (await rest((await openStream(url, `${path}${query}`, headers)).frames)).map((frame) => frame.id);
-  const { next_cursor: cursor } = (await edge.call('GET', `${path}?limit=2`)).body;
+  const { next_cursor: cursor } = (await http.call('GET', `${path}?limit=2`)).body;
   expect(await ids('')).toStrictEqual(['1', '2', '3', '4']);
   expect(await ids('', { 'last-event-id': '3' })).toStrictEqual(['4']);
   expect(await ids(`?cursor=${cursor}`)).toStrictEqual(['3', '4']);
@@ -86,12 +86,12 @@ test('a stream resumes behind Last-Event-ID, or the cursor, or both', async () =
 });
 
 test('a comment is sent after 15 s of silence', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
-  const execution = await edge.store.getExecution({ machineId: MACHINE, executionId });
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  const execution = await http.store.getExecution({ machineId: MACHINE, executionId });
   if (execution === undefined) throw new Error('not there');
   const { signal } = new AbortController();
-  const chunks = eventStream(edge, { execution, after: 1, encoding: 'utf8', signal });
+  const chunks = eventStream(http, { execution, after: 1, encoding: 'utf8', signal });
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   try {
     expect((await chunks.next()).value).toBe(':\n\n');
@@ -108,10 +108,10 @@ test('a comment is sent after 15 s of silence', async () => {
 });
 
 test('a revoked key loses its streams and waits at once', async () => {
-  await using edge = await edgeFixture();
-  const url = await edge.listen();
-  const executionId = await edge.create();
-  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'x', scopes: ['executions:read'] } });
+  await using http = await httpFixture();
+  const url = await http.listen();
+  const executionId = await http.create();
+  const made = await http.call('POST', '/v1/api-keys', { body: { name: 'x', scopes: ['executions:read'] } });
   const key = String(made.body['key']);
   const path = `${EXECUTIONS}/${executionId}`;
   const stream = await openStream(url, `${path}/events`, { 'x-api-key': key });
@@ -119,14 +119,14 @@ test('a revoked key loses its streams and waits at once', async () => {
   const follow = await fetch(`${url}${path}/output/stdout?follow=true`, { headers: { 'x-api-key': key } });
   const waiting = fetch(`${url}${path}?wait_ms=50000`, { headers: { 'x-api-key': key } });
   const polling = fetch(
-    `${url}${path}/events?wait_ms=50000&cursor=${(await edge.call('GET', `${path}/events`)).body.next_cursor}`,
+    `${url}${path}/events?wait_ms=50000&cursor=${(await http.call('GET', `${path}/events`)).body.next_cursor}`,
     {
       headers: { 'x-api-key': key },
     },
   );
-  const connections = () => new Promise<number>((resolve) => edge.app.server.getConnections((_e, n) => resolve(n)));
+  const connections = () => new Promise<number>((resolve) => http.app.server.getConnections((_e, n) => resolve(n)));
   await expect.poll(connections).toBe(4);
-  await edge.call('DELETE', `/v1/api-keys/${made.body['api_key_id']}`);
+  await http.call('DELETE', `/v1/api-keys/${made.body['api_key_id']}`);
   await expect(rest(stream.frames)).rejects.toThrow();
   await expect(follow.arrayBuffer()).rejects.toThrow();
   expect((await waiting).status).toBe(401);
@@ -134,32 +134,32 @@ test('a revoked key loses its streams and waits at once', async () => {
 });
 
 test('streams of one key are limited', async () => {
-  await using edge = await edgeFixture({ config: { maxStreamsPerKey: '1' } });
-  const url = await edge.listen();
-  const executionId = await edge.create();
+  await using http = await httpFixture({ config: { maxStreamsPerKey: '1' } });
+  const url = await http.listen();
+  const executionId = await http.create();
   const first = await openStream(url, `${EXECUTIONS}/${executionId}/events`);
   await first.frames.next();
   const second = await openStream(url, `${EXECUTIONS}/${executionId}/events`);
   expect(second.response.status).toBe(429);
-  const create = await edge.call('POST', `${EXECUTIONS}?wait_ms=1`, { body: { command: ['a'] } });
+  const create = await http.call('POST', `${EXECUTIONS}?wait_ms=1`, { body: { command: ['a'] } });
   expect(create.status).toBe(429);
-  expect(edge.created).toHaveLength(1);
+  expect(http.created).toHaveLength(1);
   await first.frames.return(undefined);
-  await expect.poll(async () => (await edge.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=1`)).status).toBe(200);
+  await expect.poll(async () => (await http.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=1`)).status).toBe(200);
 });
 
 test('a reader that stops reading stops only itself', async () => {
-  await using edge = await edgeFixture();
-  const url = await edge.listen();
-  const executionId = await edge.create();
-  await edge.start(executionId);
+  await using http = await httpFixture();
+  const url = await http.listen();
+  const executionId = await http.create();
+  await http.start(executionId);
   const payload = Buffer.alloc(65_536, 0x61);
   for (let i = 0; i < 20; i += 1) {
-    await edge.report(executionId, ...Array.from({ length: 16 }, () => ({ kind: 'stdout' as const, payload })));
+    await http.report(executionId, ...Array.from({ length: 16 }, () => ({ kind: 'stdout' as const, payload })));
   }
   const pages: number[] = [];
-  const { listEvents } = edge.store;
-  edge.store.listEvents = (p) => {
+  const { listEvents } = http.store;
+  http.store.listEvents = (p) => {
     pages.push(p.afterSequence);
     return listEvents(p);
   };
@@ -183,7 +183,7 @@ test('a reader that stops reading stops only itself', async () => {
     .toBe(true);
   expect(pages.at(-1)).toBeLessThan(320);
   const other = await openStream(url, `${EXECUTIONS}/${executionId}/events`, { 'last-event-id': '322' });
-  await edge.finish(executionId);
+  await http.finish(executionId);
   expect(await rest(other.frames)).toMatchObject([{ event: 'lifecycle' }]);
   stuck.destroy();
   await once(stuck, 'close');

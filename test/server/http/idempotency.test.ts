@@ -1,37 +1,37 @@
 import { expect, test } from 'vitest';
 import type { Store } from '../../../src/store/store.ts';
-import { type EdgeFixture, edgeFixture, MACHINE } from './edge-fixture.ts';
+import { type HttpFixture, httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
-function post(edge: EdgeFixture, key: string, body: unknown, path = EXECUTIONS) {
-  return edge.call('POST', path, { body, headers: { 'idempotency-key': key } });
+function post(http: HttpFixture, key: string, body: unknown, path = EXECUTIONS) {
+  return http.call('POST', path, { body, headers: { 'idempotency-key': key } });
 }
 
 test('the same key a hundred times at once is one execution', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const answers = await Promise.all(
-    Array.from({ length: 100 }, () => post(edge, 'once', { command: ['true'], env: { A: '1' } })),
+    Array.from({ length: 100 }, () => post(http, 'once', { command: ['true'], env: { A: '1' } })),
   );
   expect(new Set(answers.map((answer) => answer.body.execution_id)).size).toBe(1);
   expect(answers.filter((answer) => answer.headers['idempotency-replayed'] === 'true')).toHaveLength(99);
-  expect((await edge.call('GET', EXECUTIONS)).body.items).toHaveLength(1);
+  expect((await http.call('GET', EXECUTIONS)).body.items).toHaveLength(1);
 });
 
 test('order of keys, spacing and the query string do not matter; another body, path or method does', async () => {
-  await using edge = await edgeFixture();
-  const first = await post(edge, 'k', '{"command":["a"],"env":{"A":"1","B":"2"},"timeout_ms":1}');
+  await using http = await httpFixture();
+  const first = await post(http, 'k', '{"command":["a"],"env":{"A":"1","B":"2"},"timeout_ms":1}');
   const same = await post(
-    edge,
+    http,
     'k',
     '{ "timeout_ms": 1.0, "env":{"B":"2","A":"\\u0031"}, "command":["a"] }',
     `${EXECUTIONS}?wait_ms=0`,
   );
   expect(same.body.execution_id).toBe(first.body.execution_id);
   const others = [
-    await post(edge, 'k', { command: ['a'], env: { A: '1', B: '3' }, timeout_ms: 1 }),
-    await post(edge, 'k', { command: ['a'], env: { A: '1', B: '2' } }),
-    await edge.call('DELETE', `${EXECUTIONS}/${first.body.execution_id}`, { headers: { 'idempotency-key': 'k' } }),
+    await post(http, 'k', { command: ['a'], env: { A: '1', B: '3' }, timeout_ms: 1 }),
+    await post(http, 'k', { command: ['a'], env: { A: '1', B: '2' } }),
+    await http.call('DELETE', `${EXECUTIONS}/${first.body.execution_id}`, { headers: { 'idempotency-key': 'k' } }),
   ];
   for (const other of others) {
     expect([other.status, other.body['error_code']]).toStrictEqual([409, 'IDEMPOTENCY_KEY_REUSED']);
@@ -40,19 +40,19 @@ test('order of keys, spacing and the query string do not matter; another body, p
 });
 
 test('a replay answers the present state', async () => {
-  await using edge = await edgeFixture();
-  const first = await post(edge, 'k', { command: ['a'] });
-  await edge.start(first.body.execution_id);
-  await edge.finish(first.body.execution_id);
-  const again = await post(edge, 'k', { command: ['a'] });
+  await using http = await httpFixture();
+  const first = await post(http, 'k', { command: ['a'] });
+  await http.start(first.body.execution_id);
+  await http.finish(first.body.execution_id);
+  const again = await post(http, 'k', { command: ['a'] });
   expect(again.body).toMatchObject({ execution_id: first.body.execution_id, status: 'succeeded', exit_code: 0 });
 });
 
 test('keys of different API keys have nothing to do with each other', async () => {
-  await using edge = await edgeFixture();
-  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'b', scopes: ['executions:write'] } });
-  const first = await post(edge, 'k', { command: ['a'] });
-  const other = await edge.call('POST', EXECUTIONS, {
+  await using http = await httpFixture();
+  const made = await http.call('POST', '/v1/api-keys', { body: { name: 'b', scopes: ['executions:write'] } });
+  const first = await post(http, 'k', { command: ['a'] });
+  const other = await http.call('POST', EXECUTIONS, {
     body: { command: ['b'] },
     key: String(made.body['key']),
     headers: { 'idempotency-key': 'k' },
@@ -62,27 +62,27 @@ test('keys of different API keys have nothing to do with each other', async () =
 });
 
 test('a request that was refused binds nothing', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
+  await using http = await httpFixture();
+  const executionId = await http.create();
   const signal = `${EXECUTIONS}/${executionId}/signal`;
-  expect((await post(edge, 'k', { command: [] })).status).toBe(422);
-  const absent = await post(edge, 'k', { command: ['a'] }, '/v1/machines/dm-absent/executions');
+  expect((await post(http, 'k', { command: [] })).status).toBe(422);
+  const absent = await post(http, 'k', { command: ['a'] }, '/v1/machines/dm-absent/executions');
   expect(absent.status).toBe(404);
-  expect((await post(edge, 'k', { signal: 'SIGHUP' }, signal)).status).toBe(409);
-  expect((await post(edge, 'k', { command: ['a'] })).headers['idempotency-replayed']).toBeUndefined();
+  expect((await post(http, 'k', { signal: 'SIGHUP' }, signal)).status).toBe(409);
+  expect((await post(http, 'k', { command: ['a'] })).headers['idempotency-replayed']).toBeUndefined();
 });
 
 test('a signal is sent once a key', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
-  await edge.start(executionId);
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  await http.start(executionId);
   const sent: string[] = [];
-  edge.control.signal = ({ signal }) => {
+  http.control.signal = ({ signal }) => {
     sent.push(signal);
     return 'sent';
   };
   for (const replayed of [undefined, 'true', 'true']) {
-    const answer = await post(edge, 'k', { signal: 'SIGHUP' }, `${EXECUTIONS}/${executionId}/signal`);
+    const answer = await post(http, 'k', { signal: 'SIGHUP' }, `${EXECUTIONS}/${executionId}/signal`);
     expect(answer.body).toMatchObject({ execution_id: executionId, status: 'running' });
     expect(answer.headers['idempotency-replayed']).toBe(replayed);
   }
@@ -90,15 +90,15 @@ test('a signal is sent once a key', async () => {
 });
 
 test('replays of administration answer without the secret; revoking again answers the same', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = { name: 'ci', scopes: ['executions:read'] };
-  const key = await post(edge, 'a', body, '/v1/api-keys');
-  const keyAgain = await post(edge, 'a', body, '/v1/api-keys');
+  const key = await post(http, 'a', body, '/v1/api-keys');
+  const keyAgain = await post(http, 'a', body, '/v1/api-keys');
   const { key: secret, ...rest } = key.body;
   expect(secret).toMatch(/^xpk_/);
   expect(keyAgain.body).toStrictEqual(rest);
-  const token = await post(edge, 'b', {}, '/v1/join-tokens');
-  const tokenAgain = await post(edge, 'b', {}, '/v1/join-tokens');
+  const token = await post(http, 'b', {}, '/v1/join-tokens');
+  const tokenAgain = await post(http, 'b', {}, '/v1/join-tokens');
   const { token: tokenSecret, ...tokenRest } = token.body;
   expect(tokenSecret).toMatch(/^xpj_/);
   expect(tokenAgain.body).toStrictEqual(tokenRest);
@@ -108,8 +108,8 @@ test('replays of administration answer without the secret; revoking again answer
     `/v1/machines/${MACHINE}`,
   ]) {
     const headers = { 'idempotency-key': `d${path}`, 'content-type': 'application/json' };
-    const first = await edge.call('DELETE', path, { headers });
-    const again = await edge.call('DELETE', path, { headers });
+    const first = await http.call('DELETE', path, { headers });
+    const again = await http.call('DELETE', path, { headers });
     expect([first.status, again.status]).toStrictEqual([200, 200]);
     expect(again.body).toStrictEqual(first.body);
     expect(again.headers['idempotency-replayed']).toBe('true');
@@ -130,43 +130,43 @@ test.each([
       const revoke = real[method] as (p: object) => Promise<unknown>;
       return { ...real, [method]: (p: object) => (alive ? revoke(p) : dying()) };
     };
-    await using edge = await edgeFixture({ store });
-    const made = await edge.call('POST', path, { body });
+    await using http = await httpFixture({ store });
+    const made = await http.call('POST', path, { body });
     const headers = { 'idempotency-key': 'revoke' };
-    void edge.call('DELETE', `${path}/${made.body[id]}`, { headers });
+    void http.call('DELETE', `${path}/${made.body[id]}`, { headers });
     await died.promise;
     alive = true;
-    const retried = await edge.call('DELETE', `${path}/${made.body[id]}`, { headers });
+    const retried = await http.call('DELETE', `${path}/${made.body[id]}`, { headers });
     expect(retried.body).toMatchObject({ [id]: made.body[id] });
     expect(retried.headers['idempotency-replayed']).toBe('true');
-    expect((await edge.call('GET', path)).body.items).toStrictEqual([]);
-    const audit = await edge.call('GET', '/v1/audit');
+    expect((await http.call('GET', path)).body.items).toStrictEqual([]);
+    const audit = await http.call('GET', '/v1/audit');
     expect(audit.body.items[0]).toMatchObject({ resource: made.body[id], outcome: 'revoked' });
   },
 );
 
 test.each(['', ' ', 'a b', 'é', 'x'.repeat(256)])('the key %j is malformed', async (key) => {
-  await using edge = await edgeFixture();
-  const answer = await post(edge, key, { command: ['a'] });
+  await using http = await httpFixture();
+  const answer = await post(http, key, { command: ['a'] });
   expect(answer.status).toBe(422);
   expect(answer.body.errors).toMatchObject([{ location: 'header.idempotency-key' }]);
 });
 
 test('the body of a DELETE nested 10,000 deep is refused', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const body = `${'['.repeat(10_000)}${']'.repeat(10_000)}`;
-  const executionId = await edge.create();
+  const executionId = await http.create();
   const headers = { 'idempotency-key': 'deep' };
-  const answer = await edge.call('DELETE', `${EXECUTIONS}/${executionId}`, { body, headers });
+  const answer = await http.call('DELETE', `${EXECUTIONS}/${executionId}`, { body, headers });
   expect(answer.status).toBe(400);
 });
 
 test('DELETE takes a content type without a body', async () => {
-  await using edge = await edgeFixture();
-  await edge.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
-  const executionId = await edge.create();
+  await using http = await httpFixture();
+  await http.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
+  const executionId = await http.create();
   for (const type of ['application/json', 'text/plain']) {
-    const answer = await edge.call('DELETE', `${EXECUTIONS}/${executionId}`, { headers: { 'content-type': type } });
+    const answer = await http.call('DELETE', `${EXECUTIONS}/${executionId}`, { headers: { 'content-type': type } });
     expect(answer.body).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
   }
 });

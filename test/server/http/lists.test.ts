@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { type AnswerBody, connect, type EdgeFixture, edgeFixture, MACHINE } from './edge-fixture.ts';
+import { type AnswerBody, connect, type HttpFixture, httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
-async function pages(edge: EdgeFixture, path: string, between: () => Promise<unknown> = async () => {}) {
+async function pages(http: HttpFixture, path: string, between: () => Promise<unknown> = async () => {}) {
   const ids: unknown[] = [];
   const join = path.includes('?') ? '&' : '?';
   for (let cursor = ''; ; ) {
-    const { status, body } = await edge.call('GET', `${path}${cursor && `${join}cursor=${cursor}`}`);
+    const { status, body } = await http.call('GET', `${path}${cursor && `${join}cursor=${cursor}`}`);
     expect(status).toBe(200);
     if (cursor !== '') expect(body.items).not.toStrictEqual([]);
     ids.push(...body.items.map((item) => item.execution_id ?? item['machine_id']));
@@ -18,60 +18,60 @@ async function pages(edge: EdgeFixture, path: string, between: () => Promise<unk
 }
 
 test('executions come newest first, each once, while others are created', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const ids: string[] = [];
-  for (let i = 0; i < 7; i += 1) ids.unshift(await edge.create());
-  expect(await pages(edge, `${EXECUTIONS}?limit=2`, () => edge.create())).toStrictEqual(ids);
+  for (let i = 0; i < 7; i += 1) ids.unshift(await http.create());
+  expect(await pages(http, `${EXECUTIONS}?limit=2`, () => http.create())).toStrictEqual(ids);
 });
 
 test('the last page has no cursor, also where it is full', async () => {
-  await using edge = await edgeFixture();
-  await edge.create();
-  await edge.create();
-  const full = await edge.call('GET', `${EXECUTIONS}?limit=2`);
+  await using http = await httpFixture();
+  await http.create();
+  await http.create();
+  const full = await http.call('GET', `${EXECUTIONS}?limit=2`);
   expect(full.body.items).toHaveLength(2);
   expect(full.body).not.toHaveProperty('next_cursor');
 });
 
 test('?status= filters', async () => {
-  await using edge = await edgeFixture();
-  const waiting = await edge.create();
-  const ended = await edge.create();
-  await edge.start(ended);
-  await edge.finish(ended);
-  expect(await pages(edge, `${EXECUTIONS}?status=queued`)).toStrictEqual([waiting]);
-  expect(await pages(edge, `${EXECUTIONS}?status=succeeded`)).toStrictEqual([ended]);
-  const wrong = await edge.call('GET', `${EXECUTIONS}?status=done`);
+  await using http = await httpFixture();
+  const waiting = await http.create();
+  const ended = await http.create();
+  await http.start(ended);
+  await http.finish(ended);
+  expect(await pages(http, `${EXECUTIONS}?status=queued`)).toStrictEqual([waiting]);
+  expect(await pages(http, `${EXECUTIONS}?status=succeeded`)).toStrictEqual([ended]);
+  const wrong = await http.call('GET', `${EXECUTIONS}?status=done`);
   expect(wrong.body.errors).toMatchObject([{ location: 'query.status', value: 'done' }]);
 });
 
 test.each(['0', '-1', 'x', '1.0', '1e1', ' 1', '+1', ''])('limit=%s is a 422', async (limit) => {
-  await using edge = await edgeFixture();
-  const answer = await edge.call('GET', `${EXECUTIONS}?limit=${encodeURIComponent(limit)}`);
+  await using http = await httpFixture();
+  const answer = await http.call('GET', `${EXECUTIONS}?limit=${encodeURIComponent(limit)}`);
   expect([answer.status, answer.body.errors[0]?.location]).toStrictEqual([422, 'query.limit']);
 });
 
 test('a limit above the maximum is clamped, unknown parameters are ignored', async () => {
-  await using edge = await edgeFixture();
+  await using http = await httpFixture();
   const asked: number[] = [];
-  const { listExecutions } = edge.store;
-  edge.store.listExecutions = (p) => {
+  const { listExecutions } = http.store;
+  http.store.listExecutions = (p) => {
     asked.push(p.limit);
     return listExecutions(p);
   };
-  await edge.call('GET', EXECUTIONS);
-  await edge.call('GET', `${EXECUTIONS}?limit=501&foo=bar&limits=x`);
-  await edge.call('GET', `${EXECUTIONS}?limit=${'9'.repeat(400)}`);
+  await http.call('GET', EXECUTIONS);
+  await http.call('GET', `${EXECUTIONS}?limit=501&foo=bar&limits=x`);
+  await http.call('GET', `${EXECUTIONS}?limit=${'9'.repeat(400)}`);
   expect(asked).toStrictEqual([50, 500, 500]);
 });
 
 test('a malformed cursor, and one of another list, are 422', async () => {
-  await using edge = await edgeFixture();
-  await connect(edge.store, 'dm-two');
-  await edge.create();
-  await edge.create();
-  const { next_cursor: cursor = '' } = (await edge.call('GET', `${EXECUTIONS}?limit=1`)).body;
-  const executionId = await edge.create();
+  await using http = await httpFixture();
+  await connect(http.store, 'dm-two');
+  await http.create();
+  await http.create();
+  const { next_cursor: cursor = '' } = (await http.call('GET', `${EXECUTIONS}?limit=1`)).body;
+  const executionId = await http.create();
   const flipped = `${cursor[0] === 'A' ? 'B' : 'A'}${cursor.slice(1)}`;
   for (const path of [
     `${EXECUTIONS}?cursor=`,
@@ -88,20 +88,20 @@ test('a malformed cursor, and one of another list, are 422', async () => {
     `/v1/audit?cursor=${cursor}`,
     `${EXECUTIONS}/${executionId}/events?cursor=${cursor}`,
   ]) {
-    const answer = await edge.call('GET', path);
+    const answer = await http.call('GET', path);
     expect([path, answer.status, answer.body.errors?.[0]?.location]).toStrictEqual([path, 422, 'query.cursor']);
   }
-  expect((await edge.call('GET', `${EXECUTIONS}?cursor=${cursor}`)).status).toBe(200);
+  expect((await http.call('GET', `${EXECUTIONS}?cursor=${cursor}`)).status).toBe(200);
 });
 
 test('machines come oldest first, with and without created_at', async () => {
-  await using edge = await edgeFixture();
-  await connect(edge.store, 'dm-two');
-  expect(await pages(edge, '/v1/machines?limit=1')).toStrictEqual([MACHINE, 'dm-two']);
-  const list = await edge.call('GET', '/v1/machines?limit=1');
+  await using http = await httpFixture();
+  await connect(http.store, 'dm-two');
+  expect(await pages(http, '/v1/machines?limit=1')).toStrictEqual([MACHINE, 'dm-two']);
+  const list = await http.call('GET', '/v1/machines?limit=1');
   const { created_at: createdAt, ...detail } = list.body.items[0] as AnswerBody;
   expect(createdAt).toMatch(/Z$/);
-  const one = await edge.call('GET', `/v1/machines/${MACHINE}`);
+  const one = await http.call('GET', `/v1/machines/${MACHINE}`);
   expect(one.body).toStrictEqual(detail);
   expect(one.body).toMatchObject({
     machine_id: MACHINE,
@@ -115,27 +115,27 @@ test('machines come oldest first, with and without created_at', async () => {
 });
 
 test('a removed machine is destroyed, for good, and in no list', async () => {
-  await using edge = await edgeFixture();
-  const removed = await edge.call('DELETE', `/v1/machines/${MACHINE}`);
+  await using http = await httpFixture();
+  const removed = await http.call('DELETE', `/v1/machines/${MACHINE}`);
   expect(removed.body).toMatchObject({
     desired_state: 'destroyed',
     status: { phase: 'destroyed', reason: 'removed', retryable: false },
   });
   const after = [
-    await edge.call('GET', `/v1/machines/${MACHINE}`),
-    await edge.call('DELETE', `/v1/machines/${MACHINE}`),
+    await http.call('GET', `/v1/machines/${MACHINE}`),
+    await http.call('DELETE', `/v1/machines/${MACHINE}`),
   ];
   for (const answer of after) expect(answer.body).toStrictEqual(removed.body);
-  expect((await edge.call('GET', '/v1/machines')).body.items).toStrictEqual([]);
-  const create = await edge.call('POST', EXECUTIONS, { body: { command: ['true'] } });
+  expect((await http.call('GET', '/v1/machines')).body.items).toStrictEqual([]);
+  const create = await http.call('POST', EXECUTIONS, { body: { command: ['true'] } });
   expect([create.status, create.body['error_code']]).toStrictEqual([409, 'INVALID_STATE']);
 });
 
 test('an execution waits for a machine that is away, and says when to ask again', async () => {
-  await using edge = await edgeFixture();
-  await edge.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
-  const { body } = await edge.call('POST', EXECUTIONS, { body: { command: ['true'] } });
+  await using http = await httpFixture();
+  await http.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
+  const { body } = await http.call('POST', EXECUTIONS, { body: { command: ['true'] } });
   expect(body).toMatchObject({ status: 'wake_in_progress', retry_after_ms: 1000 });
-  const machine = await edge.call('GET', `/v1/machines/${MACHINE}`);
+  const machine = await http.call('GET', `/v1/machines/${MACHINE}`);
   expect(machine.body['status']).toMatchObject({ phase: 'sleeping', reason: 'agent_away' });
 });

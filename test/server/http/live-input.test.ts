@@ -1,23 +1,23 @@
 import { expect, test } from 'vitest';
-import { edgeFixture, MACHINE } from './edge-fixture.ts';
+import { httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 const octets = { 'content-type': 'application/octet-stream' };
 
 test('octets reach an open stdin exactly, with their offset', async () => {
-  await using edge = await edgeFixture();
-  const made = await edge.call('POST', EXECUTIONS, { body: { command: ['cat'], stdin_open: true } });
+  await using http = await httpFixture();
+  const made = await http.call('POST', EXECUTIONS, { body: { command: ['cat'], stdin_open: true } });
   const path = `${EXECUTIONS}/${made.body.execution_id}/stdin`;
   const pieces: unknown[] = [];
-  const { writeStdin } = edge.control;
-  edge.control.writeStdin = (p) => {
+  const { writeStdin } = http.control;
+  http.control.writeStdin = (p) => {
     pieces.push([p.bytes, p.offset, p.close]);
     return writeStdin(p);
   };
   const bytes = Buffer.from([0, 0xff, 0x0a]);
-  const written = await edge.call('POST', `${path}?offset=5`, { body: bytes, headers: octets });
+  const written = await http.call('POST', `${path}?offset=5`, { body: bytes, headers: octets });
   expect(written.body).toStrictEqual({ execution_id: made.body.execution_id, offset: 8, closed: false });
-  const closed = await edge.call('POST', `${path}?offset=8&close=true`);
+  const closed = await http.call('POST', `${path}?offset=8&close=true`);
   expect(closed.body).toMatchObject({ offset: 8, closed: true });
   expect(pieces).toStrictEqual([
     [bytes, 5, false],
@@ -26,9 +26,9 @@ test('octets reach an open stdin exactly, with their offset', async () => {
 });
 
 test('stdin that is not open is a 409 that says why', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
-  const answer = await edge.call('POST', `${EXECUTIONS}/${executionId}/stdin`, {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  const answer = await http.call('POST', `${EXECUTIONS}/${executionId}/stdin`, {
     body: Buffer.from('x'),
     headers: octets,
   });
@@ -42,9 +42,9 @@ test.each([
   ['an offset past counting', `?offset=${'9'.repeat(20)}`, octets, 422],
   ['a close that is no boolean', '?close=1', octets, 422],
 ])('stdin with %s is refused', async (_name, query, headers, status) => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
-  const answer = await edge.call('POST', `${EXECUTIONS}/${executionId}/stdin${query}`, {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  const answer = await http.call('POST', `${EXECUTIONS}/${executionId}/stdin${query}`, {
     body: Buffer.from('x'),
     headers,
   });
@@ -52,17 +52,17 @@ test.each([
 });
 
 test('a signal is sent by name, and after the end it is a no-op', async () => {
-  await using edge = await edgeFixture();
-  const executionId = await edge.create();
+  await using http = await httpFixture();
+  const executionId = await http.create();
   const path = `${EXECUTIONS}/${executionId}/signal`;
-  const early = await edge.call('POST', path, { body: { signal: 'SIGHUP' } });
+  const early = await http.call('POST', path, { body: { signal: 'SIGHUP' } });
   expect(early.body).toMatchObject({ error_code: 'INVALID_STATE', details: { reason: 'not_running' } });
-  await edge.start(executionId);
-  const sent = await edge.call('POST', path, { body: { signal: 'SIGHUP' } });
+  await http.start(executionId);
+  const sent = await http.call('POST', path, { body: { signal: 'SIGHUP' } });
   expect(sent.body).toMatchObject({ execution_id: executionId, status: 'running' });
-  await edge.finish(executionId);
-  edge.control.signal = () => 'stale';
-  expect((await edge.call('POST', path, { body: { signal: 'SIGTERM' } })).body).toMatchObject({ status: 'succeeded' });
-  const unknown = await edge.call('POST', path, { body: { signal: 'SIGNOPE' } });
+  await http.finish(executionId);
+  http.control.signal = () => 'stale';
+  expect((await http.call('POST', path, { body: { signal: 'SIGTERM' } })).body).toMatchObject({ status: 'succeeded' });
+  const unknown = await http.call('POST', path, { body: { signal: 'SIGNOPE' } });
   expect(unknown.body.errors).toMatchObject([{ location: 'body.signal', value: 'SIGNOPE' }]);
 });

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type RunningTestServer, runningServer } from '../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../helpers/scripted-agent.ts';
 import { SseSocket } from '../../helpers/sse-socket.ts';
-import { ADMIN_KEY, edgeFixture, MACHINE } from './edge-fixture.ts';
+import { ADMIN_KEY, httpFixture, MACHINE } from './http-fixture.ts';
 
 const MANY = 1000;
 const CHUNKS = 10;
@@ -87,12 +87,12 @@ test(
   async () => {
     const chunkBytes = 65_536;
     const chunks = 256;
-    await using edge = await edgeFixture();
-    const url = await edge.listen();
+    await using http = await httpFixture();
+    const url = await http.listen();
     const sockets = new Set<Socket>();
-    edge.app.server.on('connection', (socket: Socket) => void sockets.add(socket));
-    const executionId = await edge.create();
-    await edge.start(executionId);
+    http.app.server.on('connection', (socket: Socket) => void sockets.add(socket));
+    const executionId = await http.create();
+    await http.start(executionId);
     const path = `/v1/machines/${MACHINE}/executions/${executionId}/events`;
     const open = (): SseSocket => {
       const socket = new SseSocket(url, path, ADMIN_KEY);
@@ -106,10 +106,10 @@ test(
     const quick = open();
     const payload = Buffer.alloc(chunkBytes, 0x61);
     for (let sent = 0; sent < chunks; sent += 16) {
-      await edge.report(executionId, ...Array.from({ length: 16 }, () => ({ kind: 'stdout' as const, payload })));
+      await http.report(executionId, ...Array.from({ length: 16 }, () => ({ kind: 'stdout' as const, payload })));
       await quick.until(2 + sent + 16);
     }
-    await edge.finish(executionId);
+    await http.finish(executionId);
     await quick.ended;
 
     // What is past the kernel's buffers stands here: a page of the store and no more, where the log is 16 MiB long.

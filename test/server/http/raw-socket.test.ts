@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { edgeFixture } from './edge-fixture.ts';
+import { httpFixture } from './http-fixture.ts';
 
 async function exchange(url: string, text: string): Promise<string> {
   const { hostname, port } = new URL(url);
@@ -19,8 +19,8 @@ test.each([
   ['headers that are too large', `GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
   ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
 ])('%s is answered in the shape of every error', async (_name, text, status) => {
-  await using edge = await edgeFixture();
-  const answer = await exchange(await edge.listen(), text);
+  await using http = await httpFixture();
+  const answer = await exchange(await http.listen(), text);
   const [head = '', body = ''] = answer.split('\r\n\r\n');
   expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(head).toContain('content-type: application/problem+json');

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { readServerConfig } from '../../../src/server/config.ts';
 import { startServer } from '../../../src/server/main.ts';
-import { ADMIN_KEY, edgeFixture, MACHINE } from './edge-fixture.ts';
+import { ADMIN_KEY, httpFixture, MACHINE } from './http-fixture.ts';
 
 const fixture = (name: string) => new URL(`../fixtures/${name}`, import.meta.url);
 
@@ -52,18 +52,18 @@ test('with a certificate the server speaks HTTPS, and takes a new one without a 
 });
 
 test('a connection that says nothing does not hold up the end', async () => {
-  await using edge = await edgeFixture();
-  const { port, hostname } = new URL(await edge.listen());
+  await using http = await httpFixture();
+  const { port, hostname } = new URL(await http.listen());
   const socket = connect(Number(port), hostname);
-  await once(edge.app.server, 'connection');
+  await once(http.app.server, 'connection');
   const closed = once(socket, 'close');
-  await edge.app.close();
+  await http.app.close();
   await closed;
 });
 
 test('slow clients have limits, idle ones are kept longer than proxies keep them', async () => {
-  await using edge = await edgeFixture();
-  const { server } = edge.app;
+  await using http = await httpFixture();
+  const { server } = http.app;
   expect(server.headersTimeout).toBe(15_000);
   expect(server.requestTimeout).toBe(300_000);
   expect(server.keepAliveTimeout).toBeGreaterThan(60_000);
@@ -73,10 +73,10 @@ test.each([
   ['true', '203.0.113.9'],
   ['false', '127.0.0.1'],
 ])('with trustProxy %s the audit trail says %s', async (trustProxy, source) => {
-  await using edge = await edgeFixture({ config: { trustProxy } });
+  await using http = await httpFixture({ config: { trustProxy } });
   const headers = { 'x-forwarded-for': '203.0.113.9' };
-  await edge.call('POST', '/v1/join-tokens', { body: {}, headers });
-  const audit = await edge.call('GET', '/v1/audit');
+  await http.call('POST', '/v1/join-tokens', { body: {}, headers });
+  const audit = await http.call('GET', '/v1/audit');
   expect(audit.body.items).toMatchObject([{ source }]);
 });
 
@@ -90,8 +90,8 @@ test.each([
 ])(
   'a body that is too large, %s, is read to its end: cut off, its sender would not hear why',
   async (_name, head, frame) => {
-    await using edge = await edgeFixture({ config: { maxBodyBytes: '1024' } });
-    const { port, hostname } = new URL(await edge.listen());
+    await using http = await httpFixture({ config: { maxBodyBytes: '1024' } });
+    const { port, hostname } = new URL(await http.listen());
     const socket = connect(Number(port), hostname);
     let heard = '';
     socket.setEncoding('utf8').on('data', (text: string) => {

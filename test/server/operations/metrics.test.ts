@@ -7,7 +7,7 @@ import { type MetricFamily, parseMetrics } from '../../helpers/prometheus-text.t
 import { type RunningTestServer, runningServer } from '../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../helpers/scripted-agent.ts';
 import { storedExecution } from '../../helpers/stored-execution.ts';
-import { edgeFixture, MACHINE } from '../http/edge-fixture.ts';
+import { httpFixture, MACHINE } from '../http/http-fixture.ts';
 
 const ZERO = { bytes: 0, truncated: false };
 
@@ -33,12 +33,12 @@ async function agentOf(server: RunningTestServer, machineId: string): Promise<Sc
 }
 
 test('metrics count by the pattern of the route, whatever clients ask for', async () => {
-  await using edge = await edgeFixture();
-  await edge.create();
-  await edge.create();
-  await edge.call('GET', '/v1/machines/dm-other');
-  await edge.call('GET', '/v1/hunter2"}');
-  const answer = await edge.call('GET', '/metrics');
+  await using http = await httpFixture();
+  await http.create();
+  await http.create();
+  await http.call('GET', '/v1/machines/dm-other');
+  await http.call('GET', '/v1/hunter2"}');
+  const answer = await http.call('GET', '/metrics');
   expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
   const text = answer.raw.toString();
   const families = parseMetrics(text);
@@ -54,10 +54,10 @@ test('metrics count by the pattern of the route, whatever clients ask for', asyn
 });
 
 test('metrics need a key, any key', async () => {
-  await using edge = await edgeFixture();
-  const made = await edge.call('POST', '/v1/api-keys', { body: { name: 'm', scopes: ['machines:read'] } });
-  expect((await edge.call('GET', '/metrics', { key: undefined })).status).toBe(401);
-  expect((await edge.call('GET', '/metrics', { key: String(made.body['key']) })).status).toBe(200);
+  await using http = await httpFixture();
+  const made = await http.call('POST', '/v1/api-keys', { body: { name: 'm', scopes: ['machines:read'] } });
+  expect((await http.call('GET', '/metrics', { key: undefined })).status).toBe(401);
+  expect((await http.call('GET', '/metrics', { key: String(made.body['key']) })).status).toBe(200);
 });
 
 test('a server tells how executions wait, go out, print and end, what it commits and what goes over its sockets', async () => {

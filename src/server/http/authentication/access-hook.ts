@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import { type Access, authenticate, authorise } from './auth.ts';
-import type { Edge } from '../http-context.ts';
+import type { HttpContext } from '../http-context.ts';
 import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from './rate-limit.ts';
 import { SECURITY_HEADERS } from '../replies/security-headers.ts';
@@ -13,12 +13,12 @@ const AUDITED_REFUSALS_PER_SECOND = 10;
 type Done = (error?: Error) => void;
 
 /** Fastify's onRequest hook: 401 and 403 come before anything is read, parsed or looked up. */
-export function accessHook(edge: Edge) {
-  const refusals = createRateLimiter({ perSecond: AUDITED_REFUSALS_PER_SECOND, now: edge.now });
+export function accessHook(context: HttpContext) {
+  const refusals = createRateLimiter({ perSecond: AUDITED_REFUSALS_PER_SECOND, now: context.now });
 
   const refused = (error: unknown, request: FastifyRequest, access: Access, done: Done): void => {
     if (access === 'admin' && error instanceof ApiError && refusals.take('') === 0) {
-      edge.audit.note(request, { action: 'auth.refuse', resource: routeName(request), outcome: error.code });
+      context.audit.note(request, { action: 'auth.refuse', resource: routeName(request), outcome: error.code });
     }
     done(error as Error);
   };
@@ -36,7 +36,7 @@ export function accessHook(edge: Edge) {
       authorise(request, access);
     };
     try {
-      const pending = authenticate(edge.keys, request);
+      const pending = authenticate(context.keys, request);
       if (pending !== undefined) {
         pending.then(admit).then(
           () => done(),

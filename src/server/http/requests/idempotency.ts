@@ -1,4 +1,4 @@
-/** Idempotency-Key: what is kept of a request so that a retry is recognised and anything else is refused (contract §5.7). */
+/** Idempotency-Key: recognises the retry of a request and refuses the key for any other request (contract §5.8). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { Idempotency, Replay, Store } from '../../../store/store.ts';
@@ -9,7 +9,7 @@ import type { Digest } from '../../control/seal.ts';
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEY_PATTERN = /^[!-~]{1,255}$/;
 
-/** Makes the Idempotency of a request; `undefined` where the client sent no key. */
+/** Reads the Idempotency of a request; `undefined` if the client sent no key. */
 export type ReadIdempotency = (request: FastifyRequest) => Idempotency | undefined;
 
 export function idempotencyReader(digest: Digest, now: () => number): ReadIdempotency {
@@ -34,36 +34,33 @@ export function idempotencyReader(digest: Digest, now: () => number): ReadIdempo
   };
 }
 
-/** The id that the first request made or touched; marks the answer as a replay, or throws where the key was another's. */
+/** The id that the first request made or touched; marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED. */
 export function replayedResource(replay: Replay, reply: FastifyReply): string {
   if (replay.outcome === 'key_reused') throw new ApiError('IDEMPOTENCY_KEY_REUSED');
   reply.header('idempotency-replayed', 'true');
   return replay.resource;
 }
 
-/** The key of a request, what it touches, and the answer to be marked where it is a replay. */
-interface Once {
+/** The key of a request, what the request touches, and the reply to mark as a replay. */
+interface KeyedRequest {
   idempotency: Idempotency | undefined;
   resource: string;
   reply: FastifyReply;
   now: number;
 }
-type Keys = Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>;
+type IdempotencyStore = Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>;
 
 /**
- * Runs `act` once a key, for what the store does not bind in a transaction of its own. A replay runs nothing and answers
- * `undefined`; when `act` refuses (throws), the key is free again.
+ * Runs `act` under the request's Idempotency-Key, for actions that the store does not bind in their own transaction.
+ * `act` is told whether this is a replay: an action that may be repeated safely is repeated, because a server that died
+ * between the binding of the key and the action has not done it. When `act` throws, the key is free again.
  */
-export function actOnce<T>(store: Keys, once: Once, act: () => Promise<T>): Promise<T | undefined> {
-  return actAgain(store, once, async (replayed) => (replayed ? undefined : act()));
-}
-
-/**
- * Runs `act` for replays too, for what may be done again: a server that died between binding the key and acting must not
- * answer afterwards for what it never did. `act` is told whether this is a replay.
- */
-export async function actAgain<T>(store: Keys, once: Once, act: (replayed: boolean) => Promise<T>): Promise<T> {
-  const { idempotency, resource, reply, now } = once;
+export async function withIdempotencyKey<T>(
+  store: IdempotencyStore,
+  keyed: KeyedRequest,
+  act: (replayed: boolean) => Promise<T>,
+): Promise<T> {
+  const { idempotency, resource, reply, now } = keyed;
   if (idempotency === undefined) return act(false);
   const bound = await store.bindIdempotency({ idempotency, resource, now });
   if (bound.outcome !== 'bound') {

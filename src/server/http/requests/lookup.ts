@@ -1,13 +1,13 @@
 /** The resources that a path names, or a 404. */
 import type { Execution, Machine } from '../../../store/store.ts';
-import type { Edge } from '../http-context.ts';
+import type { HttpContext } from '../http-context.ts';
 import { notFound } from '../replies/problem.ts';
 
 export async function findExecution(
-  edge: Edge,
+  context: HttpContext,
   params: { machine_id: string; execution_id: string },
 ): Promise<Execution> {
-  const execution = await edge.store.getExecution({
+  const execution = await context.store.getExecution({
     machineId: params.machine_id,
     executionId: params.execution_id,
   });
@@ -16,8 +16,8 @@ export async function findExecution(
 }
 
 /** Also a removed one. */
-export async function findMachine(edge: Edge, machineId: string): Promise<Machine> {
-  const machine = await edge.store.getMachine({ machineId });
+export async function findMachine(context: HttpContext, machineId: string): Promise<Machine> {
+  const machine = await context.store.getMachine({ machineId });
   if (machine === undefined) throw notFound('There is no such machine.');
   return machine;
 }

@@ -3,8 +3,8 @@ import { nanoid } from 'nanoid';
 import type { ApiKey } from '../../../store/store.ts';
 import { newApiKey } from '../authentication/admin-key.ts';
 import { assertAllMachines } from '../authentication/auth.ts';
-import type { App, Edge } from '../http-context.ts';
-import { actAgain, replayedResource } from '../requests/idempotency.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { withIdempotencyKey, replayedResource } from '../requests/idempotency.ts';
 import { secretHash } from '../authentication/key-ring.ts';
 import { notFound } from '../replies/problem.ts';
 import {
@@ -20,13 +20,13 @@ import { pageRequest, pageWire } from '../requests/paging.ts';
 
 const LIST = 'api-keys';
 
-export function apiKeyRoutes(app: App, edge: Edge): void {
-  createRoute(app, edge);
-  listRoute(app, edge);
-  revokeRoute(app, edge);
+export function apiKeyRoutes(app: App, context: HttpContext): void {
+  createRoute(app, context);
+  listRoute(app, context);
+  revokeRoute(app, context);
 }
 
-function createRoute(app: App, edge: Edge): void {
+function createRoute(app: App, context: HttpContext): void {
   app.post(
     '/v1/api-keys',
     {
@@ -42,8 +42,8 @@ function createRoute(app: App, edge: Edge): void {
     async (request, reply) => {
       assertAllMachines(request.principal);
       const { name, scopes, machine_ids: machineIds, expires_in_ms: lifeMs } = request.body;
-      const idempotency = edge.readIdempotency(request);
-      const now = edge.now();
+      const idempotency = context.readIdempotency(request);
+      const now = context.now();
       const apiKey: ApiKey = {
         apiKeyId: `key-${nanoid(16)}`,
         name,
@@ -54,15 +54,15 @@ function createRoute(app: App, edge: Edge): void {
       };
       const key = newApiKey();
       const p = { apiKey, keyHash: secretHash(key), now };
-      const made = await edge.store.createApiKey(idempotency === undefined ? p : { ...p, idempotency });
-      if (made.outcome !== 'created') return findApiKey(edge, replayedResource(made, reply));
-      await edge.audit.write(request, { action: 'api_key.create', resource: apiKey.apiKeyId, outcome: 'created' });
+      const made = await context.store.createApiKey(idempotency === undefined ? p : { ...p, idempotency });
+      if (made.outcome !== 'created') return findApiKey(context, replayedResource(made, reply));
+      await context.audit.write(request, { action: 'api_key.create', resource: apiKey.apiKeyId, outcome: 'created' });
       return { ...apiKeyWire(apiKey), key };
     },
   );
 }
 
-function listRoute(app: App, edge: Edge): void {
+function listRoute(app: App, context: HttpContext): void {
   app.get(
     '/v1/api-keys',
     {
@@ -77,13 +77,13 @@ function listRoute(app: App, edge: Edge): void {
     },
     async (request) => {
       assertAllMachines(request.principal);
-      const asked = pageRequest(edge.cursors, LIST, request.query);
-      return pageWire(edge.cursors, LIST, await edge.store.listApiKeys(asked), apiKeyWire);
+      const asked = pageRequest(context.cursors, LIST, request.query);
+      return pageWire(context.cursors, LIST, await context.store.listApiKeys(asked), apiKeyWire);
     },
   );
 }
 
-function revokeRoute(app: App, edge: Edge): void {
+function revokeRoute(app: App, context: HttpContext): void {
   app.delete(
     '/v1/api-keys/:api_key_id',
     {
@@ -99,23 +99,23 @@ function revokeRoute(app: App, edge: Edge): void {
     async (request, reply) => {
       assertAllMachines(request.principal);
       const apiKeyId = request.params.api_key_id;
-      const now = edge.now();
-      const once = { idempotency: edge.readIdempotency(request), resource: apiKeyId, reply, now };
-      return actAgain(edge.store, once, async (replayed) => {
-        const apiKey = await edge.store.revokeApiKey({ apiKeyId, now });
-        if (apiKey === undefined && replayed) return findApiKey(edge, apiKeyId);
+      const now = context.now();
+      const keyed = { idempotency: context.readIdempotency(request), resource: apiKeyId, reply, now };
+      return withIdempotencyKey(context.store, keyed, async (replayed) => {
+        const apiKey = await context.store.revokeApiKey({ apiKeyId, now });
+        if (apiKey === undefined && replayed) return findApiKey(context, apiKeyId);
         if (apiKey === undefined) throw notFound('There is no such API key.');
-        edge.keys.forget(apiKeyId);
-        edge.openRequests.endKey(apiKeyId);
-        await edge.audit.write(request, { action: 'api_key.revoke', resource: apiKeyId, outcome: 'revoked' });
+        context.keys.forget(apiKeyId);
+        context.openRequests.endKey(apiKeyId);
+        await context.audit.write(request, { action: 'api_key.revoke', resource: apiKeyId, outcome: 'revoked' });
         return apiKeyWire(apiKey);
       });
     },
   );
 }
 
-async function findApiKey(edge: Edge, apiKeyId: string) {
-  const apiKey = await edge.store.getApiKey({ apiKeyId });
+async function findApiKey(context: HttpContext, apiKeyId: string) {
+  const apiKey = await context.store.getApiKey({ apiKeyId });
   if (apiKey === undefined) throw notFound('There is no such API key.');
   return apiKeyWire(apiKey);
 }

@@ -1,11 +1,11 @@
 /** Read the audit trail. */
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { AuditListSchema } from '../../../api/audit.ts';
 import { ListQuery } from '../../../api/fields.ts';
 import { auditEntryWire } from '../replies/wire.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 
-export function auditRoutes(app: App, edge: Edge): void {
+export function auditRoutes(app: App, context: HttpContext): void {
   app.get(
     '/v1/audit',
     {
@@ -20,11 +20,11 @@ export function auditRoutes(app: App, edge: Edge): void {
     },
     async (request) => {
       const { machineIds } = request.principal;
-      const asked = pageRequest(edge.cursors, 'audit', request.query);
+      const asked = pageRequest(context.cursors, 'audit', request.query);
       // Whoever asks sees what was done before they asked.
-      await edge.audit.flush();
-      const page = await edge.store.listAudit({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
-      return pageWire(edge.cursors, 'audit', page, auditEntryWire);
+      await context.audit.flush();
+      const page = await context.store.listAudit({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
+      return pageWire(context.cursors, 'audit', page, auditEntryWire);
     },
   );
 }

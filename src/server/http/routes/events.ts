@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, ExecutionEvent } from '../../../store/store.ts';
 import { watchCommits } from '../../control/commits.ts';
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { assertKeyStillValid } from '../requests/open-requests.ts';
 import { invalid } from '../replies/problem.ts';
 import { ExecutionEventListSchema } from '../../../api/execution.ts';
@@ -41,7 +41,7 @@ const DOCUMENTED = {
   },
 } as const;
 
-export function eventRoutes(app: App, edge: Edge): void {
+export function eventRoutes(app: App, context: HttpContext): void {
   app.get(
     '/v1/machines/:machine_id/executions/:execution_id/events',
     {
@@ -57,12 +57,12 @@ export function eventRoutes(app: App, edge: Edge): void {
     },
     async (request, reply) => {
       const list = eventList(request.params.execution_id);
-      const after = edge.cursors.decode(list, request.query.cursor) ?? 0;
+      const after = context.cursors.decode(list, request.query.cursor) ?? 0;
       if (request.headers.accept?.includes('text/event-stream') === true) {
-        await answerStream(edge, request, reply, { after, encoding: request.query.encoding ?? 'utf8' });
+        await answerStream(context, request, reply, { after, encoding: request.query.encoding ?? 'utf8' });
         return reply;
       }
-      return page(edge, request, reply, { after, query: request.query });
+      return page(context, request, reply, { after, query: request.query });
     },
   );
 }
@@ -72,36 +72,36 @@ function eventList(executionId: string): string {
 }
 
 async function page(
-  edge: Edge,
+  context: HttpContext,
   request: FastifyRequest<{ Params: Static<typeof ExecutionParams> }>,
   reply: FastifyReply,
   { after, query }: { after: number; query: EventsQuery },
 ) {
   const { wait_ms: waitMs = 0, limit, encoding = 'utf8' } = query;
-  const signal = waitMs > 0 ? edge.openRequests.open(request, reply) : undefined;
+  const signal = waitMs > 0 ? context.openRequests.open(request, reply) : undefined;
   const executionId = request.params.execution_id;
   // Watched before it is read: what is committed in between ends the wait.
-  const commits = signal === undefined ? undefined : watchCommits(edge.control, executionId);
+  const commits = signal === undefined ? undefined : watchCommits(context.control, executionId);
   try {
-    const read = () => edge.store.listEvents({ executionId, afterSequence: after, limit, maxBytes: PAGE_BYTES });
-    let execution = await findExecution(edge, request.params);
+    const read = () => context.store.listEvents({ executionId, afterSequence: after, limit, maxBytes: PAGE_BYTES });
+    let execution = await findExecution(context, request.params);
     let events = await read();
-    const until = edge.now() + waitMs;
+    const until = context.now() + waitMs;
     while (signal !== undefined && commits !== undefined && events.length === 0 && !isTerminal(execution.status)) {
-      const committed = await commits.next(until - edge.now(), signal);
+      const committed = await commits.next(until - context.now(), signal);
       assertKeyStillValid(signal);
       execution = commits.latest() ?? execution;
       if (committed) events = await read();
       else break;
     }
-    return pageOf(edge, execution, { after, events, encoding });
+    return pageOf(context, execution, { after, events, encoding });
   } finally {
     commits?.close();
   }
 }
 
 function pageOf(
-  edge: Edge,
+  context: HttpContext,
   execution: Execution,
   p: { after: number; events: readonly ExecutionEvent[]; encoding: 'utf8' | 'base64' },
 ) {
@@ -110,21 +110,23 @@ function pageOf(
   const position = last?.sequence ?? p.after;
   const complete =
     last === undefined ? isTerminal(execution.status) && position >= execution.lastSequence : isEnd(last);
-  return complete ? { items } : { items, next_cursor: edge.cursors.encode(eventList(execution.executionId), position) };
+  return complete
+    ? { items }
+    : { items, next_cursor: context.cursors.encode(eventList(execution.executionId), position) };
 }
 
 async function answerStream(
-  edge: Edge,
+  context: HttpContext,
   request: FastifyRequest<{ Params: Static<typeof ExecutionParams> }>,
   reply: FastifyReply,
   p: { after: number; encoding: 'utf8' | 'base64' },
 ): Promise<void> {
   const after = lastEventId(request) ?? p.after;
-  const execution = await findExecution(edge, request.params);
-  const signal = edge.openRequests.open(request, reply);
+  const execution = await findExecution(context, request.params);
+  const signal = context.openRequests.open(request, reply);
   reply.type('text/event-stream').header('x-accel-buffering', 'no');
-  const chunks = eventStream(edge, { execution, after, encoding: p.encoding, signal });
-  await streamReply(reply, { chunks, signal, logger: edge.logger });
+  const chunks = eventStream(context, { execution, after, encoding: p.encoding, signal });
+  await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
 /** A client that comes back says the last sequence it has seen; it knows better than the cursor it began with. */

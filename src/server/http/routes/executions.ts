@@ -1,7 +1,7 @@
 /** Create, list, get and cancel executions. */
 import { Type } from 'typebox';
 import { ApiError } from '../../../core/errors.ts';
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { replayedResource } from '../requests/idempotency.ts';
 import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from '../authentication/rate-limit.ts';
@@ -17,15 +17,15 @@ const COLLECTION = '/v1/machines/:machine_id/executions';
 const ONE = `${COLLECTION}/:execution_id`;
 const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status: Type.Optional(Status) });
 
-export function executionRoutes(app: App, edge: Edge): void {
-  createRoute(app, edge);
-  listRoute(app, edge);
-  getRoute(app, edge);
-  cancelRoute(app, edge);
+export function executionRoutes(app: App, context: HttpContext): void {
+  createRoute(app, context);
+  listRoute(app, context);
+  getRoute(app, context);
+  cancelRoute(app, context);
 }
 
-function createRoute(app: App, edge: Edge): void {
-  const limiter = createRateLimiter({ perSecond: edge.config.maxCreatesPerSecond, now: edge.now });
+function createRoute(app: App, context: HttpContext): void {
+  const limiter = createRateLimiter({ perSecond: context.config.maxCreatesPerSecond, now: context.now });
   app.post(
     COLLECTION,
     {
@@ -45,11 +45,11 @@ function createRoute(app: App, edge: Edge): void {
       if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
       const machineId = request.params.machine_id;
       const createdBy = request.principal.apiKeyId;
-      const asked = createRequestOf(request.body, { machineId, createdBy }, edge.config);
-      const idempotency = edge.readIdempotency(request);
-      const wait = prepareWait(edge, request, reply, request.query.wait_ms);
-      const trace = edge.tracing?.contextOf(request);
-      const made = await edge.control.create({
+      const asked = createRequestOf(request.body, { machineId, createdBy }, context.config);
+      const idempotency = context.readIdempotency(request);
+      const wait = prepareWait(context, request, reply, request.query.wait_ms);
+      const trace = context.tracing?.contextOf(request);
+      const made = await context.control.create({
         ...asked,
         ...(idempotency === undefined ? {} : { idempotency }),
         ...(trace === undefined ? {} : { trace }),
@@ -58,7 +58,7 @@ function createRoute(app: App, edge: Edge): void {
         case 'created': {
           const { executionId, command } = made.execution;
           const details = { machineId, resource: executionId, command, outcome: 'created' };
-          edge.audit.note(request, { action: 'execution.create', ...details });
+          context.audit.note(request, { action: 'execution.create', ...details });
           return executionWire(await wait.forEnd(made.execution));
         }
         case 'machine_not_found':
@@ -69,7 +69,7 @@ function createRoute(app: App, edge: Edge): void {
           throw new ApiError('RATE_LIMITED', { message: 'The queue of the machine is full.' });
         default: {
           const executionId = replayedResource(made, reply);
-          const execution = await findExecution(edge, { machine_id: machineId, execution_id: executionId });
+          const execution = await findExecution(context, { machine_id: machineId, execution_id: executionId });
           return executionWire(await wait.forEnd(execution));
         }
       }
@@ -77,7 +77,7 @@ function createRoute(app: App, edge: Edge): void {
   );
 }
 
-function listRoute(app: App, edge: Edge): void {
+function listRoute(app: App, context: HttpContext): void {
   app.get(
     COLLECTION,
     {
@@ -95,19 +95,19 @@ function listRoute(app: App, edge: Edge): void {
       const machineId = request.params.machine_id;
       const { status } = request.query;
       const list = `executions ${machineId} ${status ?? ''}`;
-      const asked = pageRequest(edge.cursors, list, request.query);
-      await findMachine(edge, machineId);
-      const page = await edge.store.listExecutions({
+      const asked = pageRequest(context.cursors, list, request.query);
+      await findMachine(context, machineId);
+      const page = await context.store.listExecutions({
         machineId,
         ...asked,
         ...(status === undefined ? {} : { status }),
       });
-      return pageWire(edge.cursors, list, page, executionWire);
+      return pageWire(context.cursors, list, page, executionWire);
     },
   );
 }
 
-function getRoute(app: App, edge: Edge): void {
+function getRoute(app: App, context: HttpContext): void {
   app.get(
     ONE,
     {
@@ -122,13 +122,13 @@ function getRoute(app: App, edge: Edge): void {
       },
     },
     async (request, reply) => {
-      const wait = prepareWait(edge, request, reply, request.query.wait_ms);
-      return executionWire(await wait.forEnd(await findExecution(edge, request.params)));
+      const wait = prepareWait(context, request, reply, request.query.wait_ms);
+      return executionWire(await wait.forEnd(await findExecution(context, request.params)));
     },
   );
 }
 
-function cancelRoute(app: App, edge: Edge): void {
+function cancelRoute(app: App, context: HttpContext): void {
   app.delete(
     ONE,
     {
@@ -144,10 +144,10 @@ function cancelRoute(app: App, edge: Edge): void {
     },
     async (request, reply) => {
       const { machine_id: machineId, execution_id: executionId } = request.params;
-      const idempotency = edge.readIdempotency(request);
-      const wait = prepareWait(edge, request, reply, request.query.wait_ms);
+      const idempotency = context.readIdempotency(request);
+      const wait = prepareWait(context, request, reply, request.query.wait_ms);
       const by = request.principal.apiKeyId;
-      const cancelled = await edge.control.cancel({
+      const cancelled = await context.control.cancel({
         machineId,
         executionId,
         by,
@@ -156,7 +156,7 @@ function cancelRoute(app: App, edge: Edge): void {
       switch (cancelled.outcome) {
         case 'applied':
         case 'stale':
-          edge.audit.note(request, {
+          context.audit.note(request, {
             action: 'execution.cancel',
             machineId,
             resource: executionId,
@@ -167,7 +167,7 @@ function cancelRoute(app: App, edge: Edge): void {
           throw notFound('There is no such execution on this machine.');
         default:
           replayedResource(cancelled, reply);
-          return executionWire(await wait.forEnd(await findExecution(edge, request.params)));
+          return executionWire(await wait.forEnd(await findExecution(context, request.params)));
       }
     },
   );

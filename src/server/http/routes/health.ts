@@ -1,7 +1,7 @@
 /** Liveness and readiness, without a key. */
 import { Type } from 'typebox';
 import { ApiError } from '../../../core/errors.ts';
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 
 /** How long an answer about the store is good for, in ms: anybody may ask, and asking writes. */
 const READY_FOR_MS = 1000;
@@ -11,7 +11,7 @@ const HealthSchema = Type.Object(
   { description: 'The server is well.' },
 );
 
-export function healthRoutes(app: App, edge: Edge): void {
+export function healthRoutes(app: App, context: HttpContext): void {
   const config = { access: 'public' } as const;
   const response = { 200: HealthSchema };
   app.get(
@@ -22,7 +22,7 @@ export function healthRoutes(app: App, edge: Edge): void {
     },
     async () => ({ status: 'ok' as const }),
   );
-  const checkReady = readiness(edge);
+  const checkReady = readiness(context);
   app.get(
     '/readyz',
     {
@@ -38,15 +38,15 @@ export function healthRoutes(app: App, edge: Edge): void {
 }
 
 /** One check at a time, shared by all who ask within a second. */
-function readiness(edge: Edge): (() => Promise<void>) & { stop: () => void } {
+function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => void } {
   let checked: Promise<void> | undefined;
   let goodUntil = 0;
   let stopping = false;
   const check = (): Promise<void> => {
     if (stopping) throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' });
-    if (checked === undefined || edge.now() >= goodUntil) {
-      goodUntil = edge.now() + READY_FOR_MS;
-      checked = edge.store.checkWritable();
+    if (checked === undefined || context.now() >= goodUntil) {
+      goodUntil = context.now() + READY_FOR_MS;
+      checked = context.store.checkWritable();
     }
     return checked;
   };

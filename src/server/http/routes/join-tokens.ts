@@ -4,8 +4,8 @@ import { ApiError } from '../../../core/errors.ts';
 import type { JoinToken } from '../../../store/store.ts';
 import { newJoinToken } from '../authentication/admin-key.ts';
 import { assertAllMachines, assertMachine } from '../authentication/auth.ts';
-import type { App, Edge } from '../http-context.ts';
-import { actAgain, replayedResource } from '../requests/idempotency.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { withIdempotencyKey, replayedResource } from '../requests/idempotency.ts';
 import { secretHash } from '../authentication/key-ring.ts';
 import { notFound } from '../replies/problem.ts';
 import {
@@ -22,13 +22,13 @@ import { pageRequest, pageWire } from '../requests/paging.ts';
 const LIST = 'join-tokens';
 const DEFAULT_LIFE_MS = 60 * 60 * 1000;
 
-export function joinTokenRoutes(app: App, edge: Edge): void {
-  createRoute(app, edge);
-  listRoute(app, edge);
-  revokeRoute(app, edge);
+export function joinTokenRoutes(app: App, context: HttpContext): void {
+  createRoute(app, context);
+  listRoute(app, context);
+  revokeRoute(app, context);
 }
 
-function createRoute(app: App, edge: Edge): void {
+function createRoute(app: App, context: HttpContext): void {
   app.post(
     '/v1/join-tokens',
     {
@@ -45,9 +45,9 @@ function createRoute(app: App, edge: Edge): void {
       const { machine_id: machineId, reusable = false, expires_in_ms: lifeMs = DEFAULT_LIFE_MS } = request.body;
       if (machineId === undefined) assertAllMachines(request.principal);
       else assertMachine(request.principal, machineId);
-      const idempotency = edge.readIdempotency(request);
-      if (machineId !== undefined) await nameMachine(edge, machineId);
-      const now = edge.now();
+      const idempotency = context.readIdempotency(request);
+      if (machineId !== undefined) await nameMachine(context, machineId);
+      const now = context.now();
       const token: JoinToken = {
         joinTokenId: `join-${nanoid(16)}`,
         ...(machineId === undefined ? {} : { machineId }),
@@ -57,9 +57,9 @@ function createRoute(app: App, edge: Edge): void {
       };
       const secret = newJoinToken();
       const p = { token, tokenHash: secretHash(secret), now };
-      const made = await edge.store.createJoinToken(idempotency === undefined ? p : { ...p, idempotency });
-      if (made.outcome !== 'created') return findJoinToken(edge, replayedResource(made, reply));
-      await edge.audit.write(request, {
+      const made = await context.store.createJoinToken(idempotency === undefined ? p : { ...p, idempotency });
+      if (made.outcome !== 'created') return findJoinToken(context, replayedResource(made, reply));
+      await context.audit.write(request, {
         action: 'join_token.create',
         ...(machineId === undefined ? {} : { machineId }),
         resource: token.joinTokenId,
@@ -71,13 +71,13 @@ function createRoute(app: App, edge: Edge): void {
 }
 
 /** A machine exists from the moment it is named, so that work can wait for it before it first joins. */
-async function nameMachine(edge: Edge, machineId: string): Promise<void> {
-  const machine = await edge.store.getMachine({ machineId });
-  if (machine === undefined) await edge.store.createMachine({ machineId, now: edge.now() });
+async function nameMachine(context: HttpContext, machineId: string): Promise<void> {
+  const machine = await context.store.getMachine({ machineId });
+  if (machine === undefined) await context.store.createMachine({ machineId, now: context.now() });
   else if (machine.phase === 'destroyed') throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
 }
 
-function listRoute(app: App, edge: Edge): void {
+function listRoute(app: App, context: HttpContext): void {
   app.get(
     '/v1/join-tokens',
     {
@@ -92,18 +92,18 @@ function listRoute(app: App, edge: Edge): void {
     },
     async (request) => {
       assertAllMachines(request.principal);
-      const asked = pageRequest(edge.cursors, LIST, request.query);
+      const asked = pageRequest(context.cursors, LIST, request.query);
       return pageWire(
-        edge.cursors,
+        context.cursors,
         LIST,
-        await edge.store.listJoinTokens({ now: edge.now(), ...asked }),
+        await context.store.listJoinTokens({ now: context.now(), ...asked }),
         joinTokenWire,
       );
     },
   );
 }
 
-function revokeRoute(app: App, edge: Edge): void {
+function revokeRoute(app: App, context: HttpContext): void {
   app.delete(
     '/v1/join-tokens/:join_token_id',
     {
@@ -119,21 +119,21 @@ function revokeRoute(app: App, edge: Edge): void {
     async (request, reply) => {
       assertAllMachines(request.principal);
       const joinTokenId = request.params.join_token_id;
-      const now = edge.now();
-      const once = { idempotency: edge.readIdempotency(request), resource: joinTokenId, reply, now };
-      return actAgain(edge.store, once, async (replayed) => {
-        const token = await edge.store.revokeJoinToken({ joinTokenId, now });
-        if (token === undefined && replayed) return findJoinToken(edge, joinTokenId);
+      const now = context.now();
+      const keyed = { idempotency: context.readIdempotency(request), resource: joinTokenId, reply, now };
+      return withIdempotencyKey(context.store, keyed, async (replayed) => {
+        const token = await context.store.revokeJoinToken({ joinTokenId, now });
+        if (token === undefined && replayed) return findJoinToken(context, joinTokenId);
         if (token === undefined) throw notFound('There is no such join token.');
-        await edge.audit.write(request, { action: 'join_token.revoke', resource: joinTokenId, outcome: 'revoked' });
+        await context.audit.write(request, { action: 'join_token.revoke', resource: joinTokenId, outcome: 'revoked' });
         return joinTokenWire(token);
       });
     },
   );
 }
 
-async function findJoinToken(edge: Edge, joinTokenId: string) {
-  const token = await edge.store.getJoinToken({ joinTokenId });
+async function findJoinToken(context: HttpContext, joinTokenId: string) {
+  const token = await context.store.getJoinToken({ joinTokenId });
   if (token === undefined) throw notFound('There is no such join token.');
   return joinTokenWire(token);
 }

@@ -1,5 +1,5 @@
 /** List, get and remove machines. */
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { replayedResource } from '../requests/idempotency.ts';
 import { notFound } from '../replies/problem.ts';
 import { ListQuery, MachineParams } from '../../../api/fields.ts';
@@ -11,7 +11,7 @@ import { rotateRoute } from './rotate.ts';
 
 const LIST = 'machines';
 
-export function machineRoutes(app: App, edge: Edge): void {
+export function machineRoutes(app: App, context: HttpContext): void {
   app.get(
     '/v1/machines',
     {
@@ -26,9 +26,9 @@ export function machineRoutes(app: App, edge: Edge): void {
     },
     async (request) => {
       const { machineIds } = request.principal;
-      const asked = pageRequest(edge.cursors, LIST, request.query);
-      const page = await edge.store.listMachines({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
-      return pageWire(edge.cursors, LIST, page, machineWire);
+      const asked = pageRequest(context.cursors, LIST, request.query);
+      const page = await context.store.listMachines({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
+      return pageWire(context.cursors, LIST, page, machineWire);
     },
   );
   app.get(
@@ -43,13 +43,13 @@ export function machineRoutes(app: App, edge: Edge): void {
         response: { 200: MachineDetailSchema },
       },
     },
-    async (request) => machineDetailWire(await findMachine(edge, request.params.machine_id)),
+    async (request) => machineDetailWire(await findMachine(context, request.params.machine_id)),
   );
-  removeRoute(app, edge);
-  rotateRoute(app, edge);
+  removeRoute(app, context);
+  rotateRoute(app, context);
 }
 
-function removeRoute(app: App, edge: Edge): void {
+function removeRoute(app: App, context: HttpContext): void {
   app.delete(
     '/v1/machines/:machine_id',
     {
@@ -64,14 +64,14 @@ function removeRoute(app: App, edge: Edge): void {
     },
     async (request, reply) => {
       const machineId = request.params.machine_id;
-      const idempotency = edge.readIdempotency(request);
-      const removed = await edge.control.removeMachine({
+      const idempotency = context.readIdempotency(request);
+      const removed = await context.control.removeMachine({
         machineId,
         ...(idempotency === undefined ? {} : { idempotency }),
       });
       switch (removed.outcome) {
         case 'removed':
-          await edge.audit.write(request, {
+          await context.audit.write(request, {
             action: 'machine.remove',
             machineId,
             resource: machineId,
@@ -80,13 +80,13 @@ function removeRoute(app: App, edge: Edge): void {
           return machineDetailWire(removed.machine);
         case 'not_found': {
           // Removing what is removed already changes nothing, and is no error.
-          const machine = await findMachine(edge, machineId);
+          const machine = await findMachine(context, machineId);
           if (machine.phase !== 'destroyed') throw notFound('There is no such machine.');
           return machineDetailWire(machine);
         }
         default:
           replayedResource(removed, reply);
-          return machineDetailWire(await findMachine(edge, machineId));
+          return machineDetailWire(await findMachine(context, machineId));
       }
     },
   );

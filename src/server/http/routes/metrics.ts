@@ -1,7 +1,7 @@
 /** Metrics in the text format of Prometheus, with any key. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { EXECUTION_STATUSES, isTerminal } from '../../../core/execution.ts';
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { family } from '../../operations/metrics/exposition.ts';
 import { createRequestMetrics } from '../../operations/metrics/requests.ts';
 import { countTraffic } from '../../operations/metrics/traffic.ts';
@@ -10,10 +10,10 @@ const PHASES = ['placement_pending', 'running', 'sleeping'] as const;
 const NANOSECONDS = 1e9;
 const SAMPLE_MS = 20;
 
-export function metricsRoutes(app: App, edge: Edge): void {
+export function metricsRoutes(app: App, context: HttpContext): void {
   const requests = createRequestMetrics();
-  const traffic = countTraffic(app.server, edge.config.tlsCert !== undefined);
-  const sources = [...edge.metrics, traffic, requests.expose];
+  const traffic = countTraffic(app.server, context.config.tlsCert !== undefined);
+  const sources = [...context.metrics, traffic, requests.expose];
   const delay = monitorEventLoopDelay({ resolution: SAMPLE_MS });
   delay.enable();
   app.addHook('onResponse', requests.observe);
@@ -25,20 +25,20 @@ export function metricsRoutes(app: App, edge: Edge): void {
       schema: { summary: 'Metrics for Prometheus', operationId: 'getMetrics', tags: ['Health'] },
     },
     async (_request, reply) => {
-      const stored = await storeMetrics(edge);
+      const stored = await storeMetrics(context);
       // A sample is the time between two ticks: the tick itself is no delay.
       const lag = delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NANOSECONDS - SAMPLE_MS / 1000);
       delay.reset();
-      const process = processMetrics(lag, edge.openRequests.count());
+      const process = processMetrics(lag, context.openRequests.count());
       const text = [stored, process, ...sources.map((expose) => expose())].join('');
       return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text);
     },
   );
 }
 
-async function storeMetrics(edge: Edge): Promise<string> {
-  const { executions, machines, oldestWaitingAt } = await edge.store.statistics();
-  const waited = oldestWaitingAt === undefined ? 0 : Math.max(0, edge.now() - oldestWaitingAt) / 1000;
+async function storeMetrics(context: HttpContext): Promise<string> {
+  const { executions, machines, oldestWaitingAt } = await context.store.statistics();
+  const waited = oldestWaitingAt === undefined ? 0 : Math.max(0, context.now() - oldestWaitingAt) / 1000;
   const open = EXECUTION_STATUSES.filter((status) => !isTerminal(status));
   return [
     family(

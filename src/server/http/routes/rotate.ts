@@ -2,8 +2,8 @@
 import { nanoid } from 'nanoid';
 import { ApiError } from '../../../core/errors.ts';
 import { newJoinToken } from '../authentication/admin-key.ts';
-import type { App, Edge } from '../http-context.ts';
-import { actOnce } from '../requests/idempotency.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { withIdempotencyKey } from '../requests/idempotency.ts';
 import { secretHash } from '../authentication/key-ring.ts';
 import { MachineParams } from '../../../api/fields.ts';
 import { MachineDetailSchema } from '../../../api/machine.ts';
@@ -13,7 +13,7 @@ import { findMachine } from '../requests/lookup.ts';
 /** How long the agent has for the exchange. */
 const TOKEN_LIFE_MS = 10 * 60 * 1000;
 
-export function rotateRoute(app: App, edge: Edge): void {
+export function rotateRoute(app: App, context: HttpContext): void {
   app.post(
     '/v1/machines/:machine_id/rotate',
     {
@@ -28,12 +28,13 @@ export function rotateRoute(app: App, edge: Edge): void {
     },
     async (request, reply) => {
       const machineId = request.params.machine_id;
-      const machine = await findMachine(edge, machineId);
-      const once = { idempotency: edge.readIdempotency(request), resource: machineId, reply, now: edge.now() };
-      await actOnce(edge.store, once, async () => {
+      const machine = await findMachine(context, machineId);
+      const keyed = { idempotency: context.readIdempotency(request), resource: machineId, reply, now: context.now() };
+      await withIdempotencyKey(context.store, keyed, async (replayed) => {
+        if (replayed) return;
         if (machine.phase === 'destroyed') throw invalidState('The machine is destroyed.', 'destroyed');
-        await askAgent(edge, machineId);
-        await edge.audit.write(request, {
+        await askAgent(context, machineId);
+        await context.audit.write(request, {
           action: 'machine.rotate',
           machineId,
           resource: machineId,
@@ -46,18 +47,18 @@ export function rotateRoute(app: App, edge: Edge): void {
 }
 
 /** The agent enrols afresh with a token that is bound to its machine, so that the server never knows the credential itself. */
-async function askAgent(edge: Edge, machineId: string): Promise<void> {
-  if (!edge.control.isConnected(machineId)) throw away();
-  const now = edge.now();
+async function askAgent(context: HttpContext, machineId: string): Promise<void> {
+  if (!context.control.isConnected(machineId)) throw away();
+  const now = context.now();
   const joinTokenId = `join-${nanoid(16)}`;
   const joinToken = newJoinToken();
-  await edge.store.createJoinToken({
+  await context.store.createJoinToken({
     token: { joinTokenId, machineId, reusable: false, createdAt: now, expiresAt: now + TOKEN_LIFE_MS },
     tokenHash: secretHash(joinToken),
     now,
   });
-  if (edge.control.rotateCredential({ machineId, joinToken })) return;
-  await edge.store.revokeJoinToken({ joinTokenId, now });
+  if (context.control.rotateCredential({ machineId, joinToken })) return;
+  await context.store.revokeJoinToken({ joinTokenId, now });
   throw away();
 }
 

@@ -1,7 +1,7 @@
 /** All routes, a file a resource. */
 
 import { enrolRoute } from '../../control/agents/enrol.ts';
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { collectRoutes } from '../documents/openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
@@ -13,30 +13,30 @@ import { joinTokenRoutes } from './join-tokens.ts';
 import { machineRoutes } from './machines.ts';
 import { metricsRoutes } from './metrics.ts';
 import { outputRoutes } from './output.ts';
-import { rawOutputRoutes } from '../streams/raw-output.ts';
+import { rawOutputRoutes } from './raw-output.ts';
 import { signalRoutes } from './signal.ts';
 import { stdinRoutes } from './stdin.ts';
 
-export function registerRoutes(app: App, edge: Edge, version: string): void {
+export function registerRoutes(app: App, context: HttpContext, version: string): void {
   const routes = collectRoutes(app);
-  metricsRoutes(app, edge);
-  executionRoutes(app, edge);
-  eventRoutes(app, edge);
-  outputRoutes(app, edge);
-  rawOutputRoutes(app, edge);
-  signalRoutes(app, edge);
-  stdinRoutes(app, edge);
-  machineRoutes(app, edge);
-  joinTokenRoutes(app, edge);
-  apiKeyRoutes(app, edge);
-  auditRoutes(app, edge);
-  healthRoutes(app, edge);
+  metricsRoutes(app, context);
+  executionRoutes(app, context);
+  eventRoutes(app, context);
+  outputRoutes(app, context);
+  rawOutputRoutes(app, context);
+  signalRoutes(app, context);
+  stdinRoutes(app, context);
+  machineRoutes(app, context);
+  joinTokenRoutes(app, context);
+  apiKeyRoutes(app, context);
+  auditRoutes(app, context);
+  healthRoutes(app, context);
   enrolRoute(app, {
-    requireCertificate: edge.config.agentCa !== undefined,
-    store: edge.store,
-    log: edge.logger,
-    now: edge.now,
-    credentialChanged: (machineId) => edge.control.credentialChanged(machineId),
+    requireCertificate: context.config.agentCa !== undefined,
+    store: context.store,
+    log: context.logger,
+    now: context.now,
+    credentialChanged: (machineId) => context.control.credentialChanged(machineId),
   });
   documentRoutes(app, { routes, version });
 }

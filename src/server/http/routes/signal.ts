@@ -1,7 +1,7 @@
 /** Send a signal to the process group of a running execution. */
 import { ApiError } from '../../../core/errors.ts';
-import type { App, Edge } from '../http-context.ts';
-import { actOnce } from '../requests/idempotency.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { withIdempotencyKey } from '../requests/idempotency.ts';
 import { ExecutionSchema } from '../../../api/execution.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
 import { SendSignalSchema } from '../../../api/signal.ts';
@@ -13,7 +13,7 @@ const REFUSALS = {
   agent_away: 'The agent of the machine is away: nothing was sent.',
 } as const;
 
-export function signalRoutes(app: App, edge: Edge): void {
+export function signalRoutes(app: App, context: HttpContext): void {
   app.post(
     '/v1/machines/:machine_id/executions/:execution_id/signal',
     {
@@ -28,22 +28,27 @@ export function signalRoutes(app: App, edge: Edge): void {
       },
     },
     async (request, reply) => {
-      const execution = await findExecution(edge, request.params);
-      const idempotency = edge.readIdempotency(request);
+      const execution = await findExecution(context, request.params);
+      const idempotency = context.readIdempotency(request);
       const { executionId, machineId } = execution;
       const { signal } = request.body;
-      await actOnce(edge.store, { idempotency, resource: executionId, reply, now: edge.now() }, async () => {
-        const outcome = edge.control.signal({ execution, signal });
-        if (outcome === 'not_running' || outcome === 'agent_away') {
-          throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
-        }
-        edge.audit.note(request, {
-          action: 'execution.signal',
-          machineId,
-          resource: executionId,
-          outcome: `${signal} ${outcome}`,
-        });
-      });
+      await withIdempotencyKey(
+        context.store,
+        { idempotency, resource: executionId, reply, now: context.now() },
+        async (replayed) => {
+          if (replayed) return;
+          const outcome = context.control.signal({ execution, signal });
+          if (outcome === 'not_running' || outcome === 'agent_away') {
+            throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
+          }
+          context.audit.note(request, {
+            action: 'execution.signal',
+            machineId,
+            resource: executionId,
+            outcome: `${signal} ${outcome}`,
+          });
+        },
+      );
       return executionWire(execution);
     },
   );

@@ -1,8 +1,8 @@
 /** Feed the stdin of an execution that was created with `stdin_open`. */
 import { ApiError } from '../../../core/errors.ts';
 import { useOctetBodies } from '../requests/body-parsers.ts';
-import type { App, Edge } from '../http-context.ts';
-import { actOnce } from '../requests/idempotency.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { withIdempotencyKey } from '../requests/idempotency.ts';
 import { assertKeyStillValid } from '../requests/open-requests.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
 import { StdinQuery, StdinResultSchema } from '../../../api/stdin.ts';
@@ -17,7 +17,7 @@ const REFUSALS = {
   bad_offset: 'The offset is past the bytes that were written so far.',
 } as const;
 
-export function stdinRoutes(app: App, edge: Edge): void {
+export function stdinRoutes(app: App, context: HttpContext): void {
   app.register((scope: App, _options, registered) => {
     useOctetBodies(scope);
     scope.post(
@@ -34,16 +34,17 @@ export function stdinRoutes(app: App, edge: Edge): void {
         },
       },
       async (request, reply) => {
-        const execution = await findExecution(edge, request.params);
+        const execution = await findExecution(context, request.params);
         const { executionId } = execution;
-        const idempotency = edge.readIdempotency(request);
+        const idempotency = context.readIdempotency(request);
         const { offset, close = false } = request.query;
         const bytes = Buffer.isBuffer(request.body) ? request.body : NOTHING;
-        const signal = edge.openRequests.open(request, reply);
-        const once = { idempotency, resource: executionId, reply, now: edge.now() };
-        const written = await actOnce(edge.store, once, async () => {
+        const signal = context.openRequests.open(request, reply);
+        const keyed = { idempotency, resource: executionId, reply, now: context.now() };
+        const written = await withIdempotencyKey(context.store, keyed, async (replayed) => {
+          if (replayed) return undefined;
           const p = { execution, bytes, close, signal, ...(offset === undefined ? {} : { offset }) };
-          const result = await edge.control.writeStdin(p);
+          const result = await context.control.writeStdin(p);
           assertKeyStillValid(signal);
           if (result.outcome === 'written') return result;
           const reason = result.outcome;

@@ -2,7 +2,7 @@
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, ExecutionEvent } from '../../../store/store.ts';
 import { watchCommits } from '../../control/commits.ts';
-import type { Edge } from '../http-context.ts';
+import type { HttpContext } from '../http-context.ts';
 import { eventWire } from '../replies/wire.ts';
 
 /** A comment after so much silence keeps proxies from closing the connection. */
@@ -14,18 +14,18 @@ const PAGE_BYTES = 131_072;
 
 /** Events past sequence `after`, until the terminal one or until `signal` aborts. */
 export async function* eventStream(
-  edge: Pick<Edge, 'store' | 'control'>,
+  context: Pick<HttpContext, 'store' | 'control'>,
   p: { execution: Execution; after: number; encoding: 'utf8' | 'base64'; signal: AbortSignal },
 ): AsyncGenerator<string> {
   const { executionId } = p.execution;
   let { after } = p;
-  const commits = watchCommits(edge.control, executionId);
+  const commits = watchCommits(context.control, executionId);
   try {
     // The first bytes tell the client that it is connected, even where nothing has happened yet.
     yield COMMENT;
     let silentSince = performance.now();
     while (!p.signal.aborted) {
-      const events = await edge.store.listEvents({
+      const events = await context.store.listEvents({
         executionId,
         afterSequence: after,
         limit: PAGE_EVENTS,

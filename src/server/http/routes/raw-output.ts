@@ -4,13 +4,13 @@ import { type Static, Type } from 'typebox';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import { type Commits, watchCommits } from '../../control/commits.ts';
-import type { App, Edge } from '../http-context.ts';
+import type { App, HttpContext } from '../http-context.ts';
 import { invalid, Problem } from '../replies/problem.ts';
 import { ExecutionParams, Tail } from '../../../api/fields.ts';
-import { streamReply } from './stream-reply.ts';
-import { readRange } from './byte-range.ts';
+import { streamReply } from '../streams/stream-reply.ts';
+import { readRange } from '../streams/byte-range.ts';
 import { findExecution } from '../requests/lookup.ts';
-import { readKept } from './stream-bytes.ts';
+import { readKept } from '../streams/stream-bytes.ts';
 
 const PIECE_BYTES = 262_144;
 /** A reader that follows looks again after so much silence, whatever it was told. */
@@ -54,7 +54,7 @@ const DOCUMENTED = {
   },
 } as const;
 
-export function rawOutputRoutes(app: App, edge: Edge): void {
+export function rawOutputRoutes(app: App, context: HttpContext): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     app.get(
       `/v1/machines/:machine_id/executions/:execution_id/output/${stream}`,
@@ -72,10 +72,10 @@ export function rawOutputRoutes(app: App, edge: Edge): void {
         if (request.query.tail !== undefined && request.headers.range !== undefined) {
           throw invalid([{ location: 'query.tail', message: 'must be absent with Range' }]);
         }
-        const execution = await findExecution(edge, request.params);
+        const execution = await findExecution(context, request.params);
         reply.type('application/octet-stream').header('cache-control', 'private, no-cache');
-        if (request.query.follow === true) await follow(edge, request, reply, { execution, stream });
-        else await answerKept(edge, request, reply, { execution, stream });
+        if (request.query.follow === true) await follow(context, request, reply, { execution, stream });
+        else await answerKept(context, request, reply, { execution, stream });
         return reply;
       },
     );
@@ -84,13 +84,13 @@ export function rawOutputRoutes(app: App, edge: Edge): void {
 
 /** What is kept now. Bytes never change once they are kept, so that ranges of a running command hold as well. */
 async function answerKept(
-  edge: Edge,
+  context: HttpContext,
   request: RawRequest,
   reply: FastifyReply,
   p: { execution: Execution; stream: Stream },
 ): Promise<void> {
   const { executionId, status } = p.execution;
-  const kept = await edge.store.keptBytes({ executionId, stream: p.stream });
+  const kept = await context.store.keptBytes({ executionId, stream: p.stream });
   const etag = isTerminal(status) ? `"${executionId}-${p.stream}-${kept}"` : undefined;
   reply.header('accept-ranges', 'bytes');
   if (etag !== undefined) reply.header('etag', etag);
@@ -107,27 +107,27 @@ async function answerKept(
   const { start, end } = range === 'whole' ? { start: Math.max(0, kept - tail), end: kept } : range;
   if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${kept}`);
   reply.header('content-length', end - start);
-  const signal = edge.openRequests.open(request, reply);
-  const chunks = readKept(edge.store, { executionId, stream: p.stream, start, end });
-  await streamReply(reply, { chunks, signal, logger: edge.logger });
+  const signal = context.openRequests.open(request, reply);
+  const chunks = readKept(context.store, { executionId, stream: p.stream, start, end });
+  await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
 async function follow(
-  edge: Edge,
+  context: HttpContext,
   request: RawRequest,
   reply: FastifyReply,
   p: { execution: Execution; stream: Stream },
 ): Promise<void> {
   const { executionId } = p.execution;
-  const signal = edge.openRequests.open(request, reply);
+  const signal = context.openRequests.open(request, reply);
   const { tail } = request.query;
-  const kept = tail === undefined ? 0 : await edge.store.keptBytes({ executionId, stream: p.stream });
+  const kept = tail === undefined ? 0 : await context.store.keptBytes({ executionId, stream: p.stream });
   const start = tail === undefined ? 0 : Math.max(0, kept - tail);
   reply.header('x-accel-buffering', 'no');
-  const commits = watchCommits(edge.control, executionId);
+  const commits = watchCommits(context.control, executionId);
   try {
-    const chunks = followed(edge, { ...p, start, commits, signal });
-    await streamReply(reply, { chunks, signal, logger: edge.logger });
+    const chunks = followed(context, { ...p, start, commits, signal });
+    await streamReply(reply, { chunks, signal, logger: context.logger });
   } finally {
     commits.close();
   }
@@ -135,23 +135,23 @@ async function follow(
 
 /** The state is looked at before the bytes: after an end that was seen, one more look finds all there is. */
 async function* followed(
-  edge: Edge,
+  context: HttpContext,
   p: { execution: Execution; stream: Stream; start: number; commits: Commits; signal: AbortSignal },
 ): AsyncGenerator<Buffer> {
   const { executionId, machineId } = p.execution;
   let offset = p.start;
-  let latest = await edge.store.getExecution({ machineId, executionId });
+  let latest = await context.store.getExecution({ machineId, executionId });
   while (!p.signal.aborted) {
     const ended = latest === undefined || isTerminal(latest.status);
     for (;;) {
-      const bytes = await edge.store.readStream({ executionId, stream: p.stream, offset, maxBytes: PIECE_BYTES });
+      const bytes = await context.store.readStream({ executionId, stream: p.stream, offset, maxBytes: PIECE_BYTES });
       if (bytes.length === 0) break;
       offset += bytes.length;
       yield bytes;
     }
     if (ended) return;
     const committed = await p.commits.next(LOOK_AGAIN_MS, p.signal);
-    latest = committed ? p.commits.latest() : await edge.store.getExecution({ machineId, executionId });
+    latest = committed ? p.commits.latest() : await context.store.getExecution({ machineId, executionId });
   }
 }
 

@@ -20,7 +20,7 @@ export const MACHINE = 'dm-one';
 const RUNNER = 'runner-1';
 const keys = serverKeysFrom(Buffer.alloc(32, 7));
 
-export interface EdgeFixture extends AsyncDisposable {
+export interface HttpFixture extends AsyncDisposable {
   app: App;
   store: Store;
   control: ControlPlane;
@@ -69,8 +69,8 @@ export interface FixtureOptions {
 }
 
 /** A machine `dm-one` that is connected. */
-export async function edgeFixture(options: FixtureOptions = {}): Promise<EdgeFixture> {
-  const dir = mkdtempSync(join(tmpdir(), 'execplane-edge-'));
+export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFixture> {
+  const dir = mkdtempSync(join(tmpdir(), 'execplane-http-'));
   const store = openSqliteStore({ path: join(dir, 'test.db') });
   const live = new Live(store);
   const created: CreateRequest[] = [];
@@ -91,7 +91,7 @@ export async function edgeFixture(options: FixtureOptions = {}): Promise<EdgeFix
   await connect(store, MACHINE);
   const numbers = new Map<string, number>();
 
-  const fixture: EdgeFixture = {
+  const fixture: HttpFixture = {
     app,
     store,
     control,
