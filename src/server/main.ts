@@ -14,7 +14,7 @@ import { readCertificate } from './http/http-server.ts';
 import { createLogger } from './logging.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { executionWire } from './http/replies/wire.ts';
-import { loadServerKeys } from './control/seal.ts';
+import { loadServerKeys } from './seal.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingConfig, type TracingConfig } from './operations/tracing/config.ts';
 import { packageVersion } from '../node/version.ts';

@@ -13,9 +13,9 @@ import {
   type ControlPlaneConfig,
   type RunningControlPlane,
 } from '../../src/server/control/control-plane.ts';
-import { hashSecret } from '../../src/server/control/agents/upgrade.ts';
+import { hashSecret } from '../../src/server/http/agents/authentication.ts';
 import type { CreateRequest } from '../../src/server/control/control.ts';
-import { serverKeysFrom } from '../../src/server/control/seal.ts';
+import { serverKeysFrom } from '../../src/server/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../src/store/store.ts';
 

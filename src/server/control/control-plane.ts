@@ -7,19 +7,19 @@ import { Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import { type ExecutionObserver, observeAll } from './execution-observer.ts';
 import { Live } from './live.ts';
-import type { Sealer } from './seal.ts';
-import { Admission } from './agents/admission.ts';
-import { type ArrivalDeps, receiveHello } from './agents/arrival.ts';
+import type { Sealer } from '../seal.ts';
+import { Admission } from './agents/concurrency-limiter.ts';
+import { type ArrivalDeps, receiveHello } from './agents/handshake.ts';
 import { Disconnects } from './agents/disconnects.ts';
 import { equip } from './agents/equip.ts';
 import { Gaps } from './agents/gaps.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
 import { Links } from './agents/links.ts';
-import { AgentRegistry } from './agents/registry.ts';
-import { ReportBudget } from './agents/reports.ts';
+import { AgentRegistry } from './agents/sessions.ts';
+import { ReportBudget } from './agents/report-intake.ts';
 import { answerRequests } from './requests.ts';
 import { StdinRelay } from './stdin.ts';
-import { createUpgradeHandler, type UpgradeHandler } from './agents/upgrade.ts';
+import { createUpgradeHandler, type UpgradeHandler } from '../http/agents/authentication.ts';
 
 export interface ControlPlaneConfig {
   /** How long an execution may wait for its start by default, ms. */

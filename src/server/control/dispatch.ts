@@ -2,13 +2,13 @@
 import { customAlphabet } from 'nanoid';
 import type { Logger } from 'pino';
 import type { CreateOutcome, Dispatch, Execution, NewExecution, Store } from '../../store/store.ts';
-import { Claims } from './agents/claims.ts';
-import type { Departure, Lane } from './agents/lane.ts';
-import type { AgentRegistry, AgentSession } from './agents/registry.ts';
+import { Claims } from './agents/queue-claimer.ts';
+import type { Departure, Lane } from './agents/start-queue.ts';
+import type { AgentRegistry, AgentSession } from './agents/sessions.ts';
 import { type StartSettings, sendStart } from './agents/start.ts';
 import type { CreateRequest } from './control.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
-import type { Sealer, SecretInput } from './seal.ts';
+import type { Sealer, SecretInput } from '../seal.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
 const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);

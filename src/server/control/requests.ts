@@ -6,7 +6,7 @@ import type { Execution, Store } from '../../store/store.ts';
 import type { ControlPlane } from './control.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Live } from './live.ts';
-import type { AgentRegistry } from './agents/registry.ts';
+import type { AgentRegistry } from './agents/sessions.ts';
 import type { StdinRelay } from './stdin.ts';
 
 export interface RequestParts {

@@ -5,7 +5,7 @@ import type { ControlPlane } from './control.ts';
 import type { Live } from './live.ts';
 import type { AgentConnection } from './agents/connection.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
-import type { AgentSession } from './agents/registry.ts';
+import type { AgentSession } from './agents/sessions.ts';
 import type { StdinState, WriteOutcome } from './stdin.ts';
 
 const NOTHING = Buffer.alloc(0);

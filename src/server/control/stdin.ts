@@ -7,7 +7,7 @@ import type { Execution } from '../../store/store.ts';
 import type { ControlPlane } from './control.ts';
 import type { Live } from './live.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
-import type { AgentRegistry } from './agents/registry.ts';
+import type { AgentRegistry } from './agents/sessions.ts';
 import { StdinWrite } from './stdin-write.ts';
 
 type WriteRequest = Parameters<ControlPlane['writeStdin']>[0];

@@ -21,7 +21,7 @@ import { createRequestIds } from './requests/request-ids.ts';
 import { requestLog } from './requests/request-log.ts';
 import { registerRoutes } from './routes/routes.ts';
 import { validatorCompiler } from './requests/validation.ts';
-import type { ServerKeys } from '../control/seal.ts';
+import type { ServerKeys } from '../seal.ts';
 import { SECURITY_HEADERS } from './replies/security-headers.ts';
 import { watchSilentConnections } from './replies/silent-connections.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';

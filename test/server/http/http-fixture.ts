@@ -10,7 +10,7 @@ import { readServerConfig, type ServerConfig } from '../../../src/server/config.
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
 import type { App } from '../../../src/server/http/http-context.ts';
 import { Live } from '../../../src/server/control/live.ts';
-import { serverKeysFrom } from '../../../src/server/control/seal.ts';
+import { serverKeysFrom } from '../../../src/server/seal.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../../src/store/store.ts';
 import { checkConformance } from '../../helpers/conformance.ts';

@@ -9,7 +9,7 @@ import {
   parseAgentFrame,
   type ServerFrame,
 } from '../../../core/protocol.ts';
-import { nestsDeeperThan } from '../../http/requests/json-depth.ts';
+import { nestsDeeperThan } from '../../../core/json-depth.ts';
 import type { Beating } from './heartbeat.ts';
 import { AGENT_LIMITS } from './limits.ts';
 

@@ -1,6 +1,6 @@
 /** Writes down that an agent is away: as soon as the store can be written, unless it is back by then. */
 import type { Store } from '../../../store/store.ts';
-import type { AgentRegistry } from './registry.ts';
+import type { AgentRegistry } from './sessions.ts';
 
 const RETRY_MS = 1000;
 

@@ -6,9 +6,9 @@ import type { Execution, ReportResult, Store } from '../../../store/store.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { Acks } from './acks.ts';
 import type { Gaps } from './gaps.ts';
-import { Lane } from './lane.ts';
-import type { AgentSession, ReadyParts } from './registry.ts';
-import { type ReportBudget, ReportIntake } from './reports.ts';
+import { Lane } from './start-queue.ts';
+import type { AgentSession, ReadyParts } from './sessions.ts';
+import { type ReportBudget, ReportIntake } from './report-intake.ts';
 
 export interface EquipDeps {
   store: Pick<Store, 'appendReports'>;

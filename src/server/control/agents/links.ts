@@ -6,7 +6,7 @@ import { type AgentFrame, CLOSE, type Hello } from '../../../core/protocol.ts';
 import { AgentConnection, type ConnectionEvents } from './connection.ts';
 import type { Disconnects } from './disconnects.ts';
 import { HeartbeatWheel } from './heartbeat.ts';
-import type { AgentRegistry, AgentSession } from './registry.ts';
+import type { AgentRegistry, AgentSession } from './sessions.ts';
 import type { StdinRelay } from '../stdin.ts';
 
 /** How long a stopping server waits for agents to answer its close, in ms. */

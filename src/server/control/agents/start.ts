@@ -1,8 +1,8 @@
 /** The `start` frame of a dispatched execution, and the cancel that may have to follow it. */
 import type { Start } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
-import type { SecretInput } from '../seal.ts';
-import type { AgentSession } from './registry.ts';
+import type { SecretInput } from '../../seal.ts';
+import type { AgentSession } from './sessions.ts';
 
 export interface StartSettings {
   /** Bytes of each stream to keep. */

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../http-context.ts';
-import { nestsDeeperThan } from './json-depth.ts';
+import { nestsDeeperThan } from '../../../core/json-depth.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
 

@@ -1,7 +1,7 @@
 /** Cursors: where a page starts, bound to one list of one server, so that a foreign or altered one is refused. */
 import { timingSafeEqual } from 'node:crypto';
 import { invalid } from '../replies/problem.ts';
-import type { Digest } from '../../control/seal.ts';
+import type { Digest } from '../../seal.ts';
 
 const MAC_BYTES = 8;
 const CURSOR_BYTES = 8 + MAC_BYTES;

@@ -4,7 +4,7 @@ import { ApiError } from '../../../core/errors.ts';
 import type { Idempotency, Replay, Store } from '../../../store/store.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { invalid } from '../replies/problem.ts';
-import type { Digest } from '../../control/seal.ts';
+import type { Digest } from '../../seal.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEY_PATTERN = /^[!-~]{1,255}$/;

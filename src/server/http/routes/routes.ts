@@ -1,6 +1,6 @@
 /** All routes, a file a resource. */
 
-import { enrolRoute } from '../../control/agents/enrol.ts';
+import { enrolRoute } from '../agents/enrol.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { collectRoutes } from '../documents/openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';

@@ -1,7 +1,7 @@
 /** Sealing of secrets at rest (AES-256-GCM) and keyed digests, with keys derived from one key file of the server. */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { readOrCreateSecretFile } from '../../node/secret-file.ts';
+import { readOrCreateSecretFile } from '../node/secret-file.ts';
 
 const VERSION = 1;
 const NONCE_BYTES = 12;

@@ -1,9 +1,9 @@
 /** Which machine's agent is connected here: one link a machine, and what is being written for it. */
 import type { Acks } from './acks.ts';
-import type { Claims } from './claims.ts';
+import type { Claims } from './queue-claimer.ts';
 import type { AgentConnection } from './connection.ts';
-import type { Lane } from './lane.ts';
-import type { ReportIntake } from './reports.ts';
+import type { Lane } from './start-queue.ts';
+import type { ReportIntake } from './report-intake.ts';
 
 export interface ReadyParts {
   readonly lane: Lane;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Admission } from '../../../../src/server/control/agents/admission.ts';
+import { Admission } from '../../../../src/server/control/agents/concurrency-limiter.ts';
 
 test('so many at a time, the others in the order in which they came, and no more than fit the line', async () => {
   const admission = new Admission(2, 2);

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { resolveAdminKey } from '../../../src/server/http/authentication/admin-key.ts';
-import { loadServerKeys, serverKeysFrom } from '../../../src/server/control/seal.ts';
+import { resolveAdminKey } from '../../src/server/http/authentication/admin-key.ts';
+import { loadServerKeys, serverKeysFrom } from '../../src/server/seal.ts';
 
 const keys = serverKeysFrom(Buffer.alloc(32, 1));
 const { sealer } = keys;

@@ -8,9 +8,9 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from '../../../core/errors.ts';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
 import { type Machine, type Store, StoreUnavailableError } from '../../../store/store.ts';
-import { answerBare } from '../../http/replies/bare-answer.ts';
-import { notFound, Problem } from '../../http/replies/problem.ts';
-import { createRequestIds } from '../../http/requests/request-ids.ts';
+import { answerBare } from '../replies/bare-answer.ts';
+import { notFound, Problem } from '../replies/problem.ts';
+import { createRequestIds } from '../requests/request-ids.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 
 /** How long a closing link may take over its closing handshake, in ms. */

@@ -1,6 +1,6 @@
 /** What waits in the store for one machine is claimed as slots become free: oldest first, in bounded batches. */
 import type { Dispatch } from '../../../store/store.ts';
-import type { Departure, Lane } from './lane.ts';
+import type { Departure, Lane } from './start-queue.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
 /** Above this average size of inputs they are claimed one by one, so that few of them are in memory. */

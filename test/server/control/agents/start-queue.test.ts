@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Lane } from '../../../../src/server/control/agents/lane.ts';
+import { Lane } from '../../../../src/server/control/agents/start-queue.ts';
 import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 

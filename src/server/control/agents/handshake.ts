@@ -3,13 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CLOSE, type Hello, PROTOCOL_VERSION } from '../../../core/protocol.ts';
 import { type Dispatch, type Execution, type Store, StoreUnavailableError } from '../../../store/store.ts';
-import type { Admission } from './admission.ts';
+import type { Admission } from './concurrency-limiter.ts';
 import type { AgentConnection } from './connection.ts';
 import type { Arrived } from './equip.ts';
-import type { Departure } from './lane.ts';
+import type { Departure } from './start-queue.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import { type Reconciliation, reconcile } from './reconcile.ts';
-import type { AgentRegistry, AgentSession, ReadyParts } from './registry.ts';
+import type { AgentRegistry, AgentSession, ReadyParts } from './sessions.ts';
 
 export interface ArrivalDeps {
   store: Store;

@@ -4,11 +4,11 @@ import type { Logger } from 'pino';
 import { ApiError } from '../../../core/errors.ts';
 import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../../core/protocol.ts';
 import type { Store } from '../../../store/store.ts';
-import { clientAddress } from '../../http/authentication/client-address.ts';
-import type { App } from '../../http/http-context.ts';
+import { clientAddress } from '../authentication/client-address.ts';
+import type { App } from '../http-context.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 import { FailureLimit } from './failure-limit.ts';
-import { hashSecret } from './upgrade.ts';
+import { hashSecret } from './authentication.ts';
 
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 /** A request is a few hundred bytes. */
