@@ -17,7 +17,7 @@ export type TerminalStatus = 'succeeded' | 'failed' | 'cancelled' | 'expired';
 export const FAILURE_CODES = [
   'nonzero_exit',
   'signaled',
-  'timeout',
+  'execution_timed_out',
   'command_not_found',
   'permission_denied',
   'cwd_not_found',
@@ -29,7 +29,7 @@ export const FAILURE_CODES = [
   'agent_stopped',
   'machine_removed',
   'cancelled',
-  'expired',
+  'start_timed_out',
 ] as const;
 export type FailureCode = (typeof FAILURE_CODES)[number];
 
@@ -128,7 +128,7 @@ const CANCELLED: Outcome = {
 };
 const EXPIRED: Outcome = {
   status: 'expired',
-  errorCode: 'expired',
+  errorCode: 'start_timed_out',
   errorMessage: 'The execution was not started by its expires_at.',
 };
 const REMOVED_WAITING: Outcome = {

@@ -32,7 +32,8 @@ export interface EndedPayload {
   status: 'succeeded' | 'failed' | 'cancelled';
   exit_code?: number;
   signal?: number;
-  error_code?: FailureCode;
+  /** `timeout`: the command was killed because its `timeout_ms` ran out; the server ends it as `execution_timed_out`. */
+  error_code?: FailureCode | 'timeout';
   error_message?: string;
   stdout_bytes: number;
   stderr_bytes: number;

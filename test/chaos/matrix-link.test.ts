@@ -191,7 +191,11 @@ test('29: the deadline passes while the link is down: the agent enforces it by i
     await scene.world.server.kill();
     await until('the agent kills it', () => processesWith(`EXECUTION_ID=${id}`).length === 0);
     await scene.world.server.restart();
-    expect(await scene.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'timeout', signal: 9 });
+    expect(await scene.machine.ended(id)).toMatchObject({
+      status: 'expired',
+      error_code: 'execution_timed_out',
+      signal: 9,
+    });
   }));
 
 test('25: cancel while the agent is away: applied when it returns; what was queued never starts', () =>

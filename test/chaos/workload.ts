@@ -46,7 +46,10 @@ const MAKERS: Record<string, Maker> = {
     return task('stdin', 'cat', { stdout: stdin, stdin });
   },
   timeout: (random) => {
-    const made = task('timeout', 'seq 1 50; sleep 600 & exec sleep 600', { stdout: lines(1, 50), ends: ['timeout'] });
+    const made = task('timeout', 'seq 1 50; sleep 600 & exec sleep 600', {
+      stdout: lines(1, 50),
+      ends: ['execution_timed_out'],
+    });
     return { ...made, body: { ...made.body, timeout_ms: random.between(300, 1500) } };
   },
   cancelled: (random) => ({

@@ -48,7 +48,7 @@ describe('timeout_ms', () => {
       { timeout_ms: 1500 },
     );
     const execution = await world.machine.ended(id);
-    expect(execution).toMatchObject({ status: 'failed', error_code: 'timeout', signal: 9 });
+    expect(execution).toMatchObject({ status: 'expired', error_code: 'execution_timed_out', signal: 9 });
     expect(pids.length).toBe(3);
     await expectGone(pids);
     const ran = Date.parse(execution.completed_at ?? '') - Date.parse(execution.started_at ?? '');
@@ -204,7 +204,7 @@ describe('where it waits', () => {
     await world.joinToken({ machine_id: 'dm-absent' });
     const absent = world.client.machine('dm-absent');
     const execution = await absent.run({ command: ['/bin/true'], start_within_ms: 300 });
-    expect(execution).toMatchObject({ status: 'expired', error_code: 'expired' });
+    expect(execution).toMatchObject({ status: 'expired', error_code: 'start_timed_out' });
     expect(Date.parse(execution.completed_at ?? '')).toBeGreaterThanOrEqual(Date.parse(execution.expires_at));
     const log = await absent.events(execution.execution_id);
     expect(log.map(({ status }) => status)).toEqual(['wake_in_progress', 'expired']);

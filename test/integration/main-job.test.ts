@@ -64,7 +64,7 @@ describe('each way to end is told apart', () => {
       ['succeeded', undefined, 0, undefined],
       ['failed', 'nonzero_exit', 1, undefined],
       ['failed', 'signaled', undefined, 9],
-      ['failed', 'timeout', undefined, 9],
+      ['expired', 'execution_timed_out', undefined, 9],
       ['cancelled', 'cancelled', undefined, 15],
       ['failed', 'command_not_found', 127, undefined],
     ]);

@@ -42,7 +42,9 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
   test('cancels, keeps the timeout, and says what was not found', async () => {
     const sleeping = await machine.create({ command: ['sleep', '600'] });
     expect(await machine.cancel(sleeping.execution_id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
-    expect(await machine.run({ command: ['sleep', '600'], timeout_ms: 50 })).toMatchObject({ error_code: 'timeout' });
+    expect(await machine.run({ command: ['sleep', '600'], timeout_ms: 50 })).toMatchObject({
+      error_code: 'execution_timed_out',
+    });
     expect(await machine.run({ command: ['/no/such'] })).toMatchObject({ error_code: 'command_not_found' });
   });
 

@@ -10,7 +10,7 @@ type Ending = Pick<ExecutionEvent, 'status' | 'exit_code' | 'signal' | 'error_co
 export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: errorCode }: Ending): number {
   if (status === 'succeeded') return 0;
   switch (errorCode) {
-    case 'timeout':
+    case 'execution_timed_out':
       return TIMED_OUT;
     case 'command_not_found':
       return 127;

@@ -1,7 +1,7 @@
 /** What agents report: written once and in order, as events and as steps of the executions. */
 import { isTerminal } from '../../core/execution.ts';
 import { MAX_CHUNK_BYTES, type RawRecord } from '../../core/report.ts';
-import { meaningOf, type Produced } from '../report-meaning.ts';
+import { meaningOf, type Produced } from '../../core/decisions/report-meaning.ts';
 import type { Execution, ReportBatch, ReportResult, Store } from '../store.ts';
 import type { Context } from './context.ts';
 import type { EventLog, Stream } from './event-log.ts';

@@ -153,7 +153,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await store.expireDue({ now: T0 + 9, limit: 5 })).toEqual([]);
       expect(ids(await store.expireDue({ now: T0 + 20, limit: 1 }))).toEqual([sooner.executionId]);
       expect(await store.expireDue({ now: T0 + 20, limit: 5 })).toMatchObject([
-        { executionId: later.executionId, status: 'expired', errorCode: 'expired', completedAt: T0 + 20 },
+        { executionId: later.executionId, status: 'expired', errorCode: 'start_timed_out', completedAt: T0 + 20 },
       ]);
       expect(await store.nextExpiry()).toBe(T0 + 99);
     });

@@ -200,7 +200,7 @@ export function describeReports(open: OpenStore): void {
       ],
       [
         { status: 'failed', signal: 9, error_code: 'timeout', error_message: 'Too long.' },
-        { status: 'failed', signal: 9, errorCode: 'timeout', errorMessage: 'Too long.' },
+        { status: 'expired', signal: 9, errorCode: 'execution_timed_out', errorMessage: 'Too long.' },
       ],
       [
         { status: 'failed', signal: 9, error_code: 'from_the_future' },

@@ -27,7 +27,7 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
     ...(exit.exitCode !== undefined && { exit_code: exit.exitCode }),
     ...(exit.signal !== undefined && { signal: exit.signal }),
   };
-  const failed = (error_code: FailureCode, error_message: string): Ending => ({
+  const failed = (error_code: NonNullable<Ending['error_code']>, error_message: string): Ending => ({
     status: 'failed',
     ...how,
     error_code,

@@ -79,7 +79,7 @@ describe('what waits', () => {
     const credential = await plane.machine();
     const later = await plane.create({ startWithinMs: 60_000 });
     const execution = await plane.create({ startWithinMs: 30 });
-    expect(await plane.end(execution)).toMatchObject({ status: 'expired', errorCode: 'expired' });
+    expect(await plane.end(execution)).toMatchObject({ status: 'expired', errorCode: 'start_timed_out' });
     const agent = await ScriptedAgent.join(plane.url, credential);
     expect(await agent.next('start')).toMatchObject({ execution_id: later.executionId });
   });

@@ -1,6 +1,6 @@
-/** What a report says, whatever the database: its kind and payload, read with the suspicion that another program's bytes deserve. */
-import { FAILURE_CODES, type FailureCode, type Outcome } from '../core/execution.ts';
-import { type RawRecord, REPORT_KIND } from '../core/report.ts';
+/** What a report says: its kind and payload, read as what they are, the bytes of another program. */
+import { FAILURE_CODES, type FailureCode, type Outcome } from '../execution.ts';
+import { type RawRecord, REPORT_KIND } from '../report.ts';
 
 /** Bytes produced, and whether the agent knows that some were not kept. */
 export interface Produced {
@@ -67,6 +67,7 @@ function outcomeOf(fields: Fields): Outcome {
         errorMessage: text(fields['error_message']) ?? 'The execution was cancelled.',
       };
     case 'failed':
+      if (fields['error_code'] === TIMED_OUT) return timedOut(ending, text(fields['error_message']));
       return {
         status: 'failed',
         ...ending,
@@ -80,6 +81,14 @@ function outcomeOf(fields: Fields): Outcome {
         errorMessage: "The agent's report of the end could not be read.",
       };
   }
+}
+
+/** What an agent calls a command that it killed because its `timeout_ms` ran out. */
+const TIMED_OUT = 'timeout';
+
+function timedOut(ending: Pick<Outcome, 'exitCode' | 'signal'>, message: string | undefined): Outcome {
+  const errorMessage = message ?? 'The command ran longer than its timeout_ms and was killed.';
+  return { status: 'expired', ...ending, errorCode: 'execution_timed_out', errorMessage };
 }
 
 /** For a failure whose code this build does not know (a newer agent), or that came without one. */
