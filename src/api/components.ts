@@ -12,15 +12,10 @@ import {
 } from './admin.ts';
 import { AuditEntrySchema, AuditListSchema } from './audit.ts';
 import { ErrorSchema, ProblemSchema } from './errors.ts';
-import {
-  CreateExecutionSchema,
-  ExecutionEventListSchema,
-  ExecutionEventSchema,
-  ExecutionListSchema,
-  ExecutionOutputSchema,
-  ExecutionSchema,
-} from './execution.ts';
+import { ExecutionEventListSchema, ExecutionEventSchema } from './event.ts';
+import { CreateExecutionSchema, ExecutionListSchema, ExecutionSchema } from './execution.ts';
 import { MachineDetailSchema, MachineListSchema, MachineSchema } from './machine.ts';
+import { ExecutionOutputSchema } from './output.ts';
 import { SendSignalSchema } from './signal.ts';
 import { StdinResultSchema } from './stdin.ts';
 

@@ -1,7 +1,20 @@
-/** Execution, its create request, its events and its output, as they travel. */
+/** An execution, and the request that creates it, as they travel. */
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution.ts';
-import { Bytes, ExecutionId, MAX_SPAN_MS, MachineId, NextCursor, Status, Time } from './fields.ts';
+import {
+  Bytes,
+  Encoding,
+  ExecutionId,
+  ListQuery,
+  MAX_SPAN_MS,
+  MachineId,
+  NextCursor,
+  Status,
+  Tail,
+  Time,
+  WaitMs,
+} from './fields.ts';
+import { ExecutionOutputSchema } from './output.ts';
 import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -52,8 +65,9 @@ export const ExecutionSchema = Type.Object(
     stderr_truncated: Type.Optional(
       Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
     ),
+    output: Type.Optional(ExecutionOutputSchema),
   },
-  { description: 'A command on a machine, and what became of it.' },
+  { description: 'A command on a machine, and its result. `output` only with `include=output`, after the end.' },
 );
 export type ExecutionWire = Static<typeof ExecutionSchema>;
 
@@ -130,36 +144,21 @@ export const CreateExecutionSchema = Type.Object(
 );
 export type CreateExecution = Static<typeof CreateExecutionSchema>;
 
-export const ExecutionEventSchema = Type.Object(
-  {
-    sequence: Type.Integer({ minimum: 1, description: 'Rises by 1 from 1.', examples: [2] }),
-    type: Type.Enum(['lifecycle', 'stdout', 'stderr'], { description: 'What happened.', examples: ['stdout'] }),
-    at: Time("When the agent saw it, on the server's clock."),
-    chunk: Type.Optional(Type.String({ description: 'Output.', examples: ['hello\n'] })),
-    status: Type.Optional(Status),
-    exit_code: ExecutionSchema.properties.exit_code,
-    signal: ExecutionSchema.properties.signal,
-    error_code: ExecutionSchema.properties.error_code,
-    error_message: ExecutionSchema.properties.error_message,
-  },
-  { description: 'One entry of the log of an execution.' },
-);
-export type ExecutionEventWire = Static<typeof ExecutionEventSchema>;
+/** What an Execution holds only if the request asks for it. */
+const INCLUDABLE = ['output'] as const;
 
-export const ExecutionEventListSchema = Type.Object(
-  { items: Type.Array(ExecutionEventSchema, { description: 'Oldest first.' }), next_cursor: NextCursor },
-  { description: 'A page of events; it has next_cursor while more exist or may still come.' },
-);
+/** Query parameters of the requests that answer one Execution: create, get, cancel. */
+export const ExecutionQuery = Type.Object({
+  wait_ms: WaitMs,
+  include: Type.Optional(
+    Type.Array(Type.Enum([...INCLUDABLE]), {
+      description: 'Comma-separated. `output`: the answer holds the output of an execution that has ended.',
+      examples: [['output']],
+    }),
+  ),
+  encoding: Encoding,
+  tail: Tail,
+});
+export type ExecutionQuery = Static<typeof ExecutionQuery>;
 
-export const ExecutionOutputSchema = Type.Object(
-  {
-    execution_id: ExecutionId,
-    stdout: Type.String({ description: 'What is kept of stdout.', examples: ['hello\n'] }),
-    stderr: Type.String({ description: 'What is kept of stderr.', examples: [''] }),
-    stdout_bytes: Bytes('Bytes written to stdout, including any not kept.'),
-    stderr_bytes: Bytes('Bytes written to stderr, including any not kept.'),
-    stdout_truncated: Type.Boolean({ description: 'Some bytes of stdout were not kept.', examples: [false] }),
-    stderr_truncated: Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
-  },
-  { description: 'All the output of a finished execution.' },
-);
+export const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status: Type.Optional(Status) });

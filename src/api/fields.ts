@@ -63,7 +63,6 @@ export const WaitMs = Type.Optional(
     examples: [30_000],
   }),
 );
-export const WaitQuery = Type.Object({ wait_ms: WaitMs });
 
 export const Encoding = Type.Optional(
   Type.Enum(['utf8', 'base64'], {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { httpFixture, MACHINE } from './http-fixture.ts';
+import { type AnswerBody, httpFixture, MACHINE } from './http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
@@ -149,4 +149,43 @@ test.each(['abc', '-1', '1.5', '', '0x10', '1&wait_ms=2'])('wait_ms=%s is a 422'
   const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=${value}`, { body: { command: ['true'] } });
   expect(answer.body.errors).toMatchObject([{ location: 'query.wait_ms' }]);
   expect(http.created).toStrictEqual([]);
+});
+
+test('with include=output one request runs a command and brings what it printed', async () => {
+  await using http = await httpFixture();
+  const pending = http.call('POST', `${EXECUTIONS}?wait_ms=30000&include=output`, { body: { command: ['true'] } });
+  await expect.poll(() => http.created.length).toBe(1);
+  const list = await http.call('GET', EXECUTIONS);
+  const executionId = String(list.body.items[0]?.execution_id);
+  await http.start(executionId);
+  await http.report(executionId, { kind: 'stdout', payload: 'aé\n' }, { kind: 'stderr', payload: Buffer.from([0xff]) });
+  await http.finish(executionId, { stdout_bytes: 4, stderr_bytes: 1 });
+  const one = `${EXECUTIONS}/${executionId}`;
+  const { output, ...ended } = (await pending).body as AnswerBody & { output: unknown };
+  expect(ended).toStrictEqual((await http.call('GET', one)).body);
+  expect(output).toStrictEqual((await http.call('GET', `${one}/output`)).body);
+  expect(output).toMatchObject({ stdout: 'aé\n', stderr: '\ufffd', stdout_bytes: 4 });
+  const cut = await http.call('GET', `${one}?include=output&tail=1`);
+  expect(cut.body['output']).toMatchObject({ stdout: '\n', stderr: '\ufffd' });
+  const cancelled = await http.call('DELETE', `${one}?include=output&encoding=base64`);
+  expect(cancelled.body['output']).toMatchObject({ stdout: 'YcOpCg==', stderr: '/w==' });
+});
+
+test('a large output comes with its execution as well, exactly', async () => {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  await http.start(executionId);
+  const chunk = 'é'.repeat(32_768);
+  for (let i = 0; i < 8; i += 1) await http.report(executionId, { kind: 'stdout', payload: chunk });
+  await http.finish(executionId, { stdout_bytes: 8 * 65_536 });
+  const answer = await http.call('GET', `${EXECUTIONS}/${executionId}?include=output`);
+  expect(answer.body['output']).toMatchObject({ stdout: chunk.repeat(8), stdout_bytes: 8 * 65_536 });
+});
+
+test('before the end there is no output in the answer, and an unknown thing to include is a 422', async () => {
+  await using http = await httpFixture();
+  const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=1&include=output`, { body: { command: ['true'] } });
+  expect(answer.body).not.toHaveProperty('output');
+  const unknown = await http.call('GET', `${EXECUTIONS}/${answer.body.execution_id}?include=output,secrets`);
+  expect(unknown.body.errors).toMatchObject([{ location: 'query.include', message: 'must be one of output' }]);
 });

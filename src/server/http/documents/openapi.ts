@@ -49,6 +49,7 @@ interface Parameter {
   in: 'path' | 'query' | 'header';
   required: boolean;
   description?: string;
+  explode?: boolean;
   schema: JsonSchema;
 }
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -159,6 +160,8 @@ function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Paramet
       in: place,
       required: place === 'path',
       ...(description === undefined ? {} : { description: String(description) }),
+      // A list is one parameter, comma-separated.
+      ...(rest['type'] === 'array' ? { explode: false } : {}),
       schema: rest,
     };
   });
@@ -237,13 +240,14 @@ function errorResponses(route: RouteOptions, takesBody: boolean): Operation['res
   return Object.fromEntries(responses) as Operation['responses'];
 }
 
+/** By its properties: an optional field is a copy of its schema that shares them. */
 const NAMES: ReadonlyMap<unknown, string> = new Map(
-  Object.entries(COMPONENTS).map(([name, schema]) => [schema as unknown, name]),
+  Object.entries(COMPONENTS).map(([name, schema]) => [schema.properties, name]),
 );
 
 /** A reference where the schema has a name, else the schema itself. */
 function refer(schema: unknown): JsonSchema {
-  const name = NAMES.get(schema);
+  const name = NAMES.get((schema as { properties?: unknown }).properties);
   return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
 }
 

@@ -3,7 +3,8 @@ import { isTerminal } from '../../../core/execution.ts';
 import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
 import type { ApiKeyWire, JoinTokenWire } from '../../../api/admin.ts';
 import type { AuditEntryWire } from '../../../api/audit.ts';
-import type { ExecutionEventWire, ExecutionWire } from '../../../api/execution.ts';
+import type { ExecutionEventWire } from '../../../api/event.ts';
+import type { ExecutionWire } from '../../../api/execution.ts';
 import type { MachineWire } from '../../../api/machine.ts';
 
 /** While its machine is away, a client need not ask more often than this, in ms. */

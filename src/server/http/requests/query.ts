@@ -1,4 +1,4 @@
-/** Query parameters, read from their text: integers are digits, more than the maximum is clamped, unknown ones ignored. */
+/** Reads query parameters from text: integers above their maximum are clamped, lists are comma-separated, unknown names ignored. */
 import type { TSchema } from 'typebox';
 import { type FieldError, invalid } from '../replies/problem.ts';
 
@@ -8,8 +8,9 @@ interface Parameter extends TSchema {
   maximum?: number;
   default?: unknown;
   enum?: readonly string[];
+  items?: Parameter;
 }
-type Reading = { value: string | number | boolean } | { message: string };
+type Reading = { value: string | number | boolean | string[] } | { message: string };
 type Query = Readonly<Record<string, string | string[] | undefined>>;
 
 /** A validator of the form that Fastify calls: the query as read, or a 422. */
@@ -26,12 +27,24 @@ export function queryReader(schema: TSchema): (query: unknown) => { value: unkno
         if (parameter.default !== undefined) value[name] = parameter.default;
         continue;
       }
-      const reading = Array.isArray(raw) ? { message: 'must be given once' } : read(parameter, raw);
+      const reading = readGiven(parameter, raw);
       if ('value' in reading) value[name] = reading.value;
       else errors.push({ location: `query.${name}`, message: reading.message, value: String(raw).slice(0, 256) });
     }
     return errors.length === 0 ? { value } : { error: invalid(errors) };
   };
+}
+
+/** A list may also be given as several parameters of the same name. */
+function readGiven(parameter: Parameter, raw: string | string[]): Reading {
+  if (parameter.type === 'array') return readList(parameter.items ?? {}, [raw].flat().join(','));
+  return Array.isArray(raw) ? { message: 'must be given once' } : read(parameter, raw);
+}
+
+function readList(items: Parameter, raw: string): Reading {
+  const values = [...new Set(raw.split(',').filter((value) => value !== ''))];
+  const unknown = values.map((value) => read(items, value)).find((reading) => 'message' in reading);
+  return unknown ?? { value: values };
 }
 
 function read(parameter: Parameter, raw: string): Reading {

@@ -1,21 +1,25 @@
 /** Create, list, get and cancel executions. */
-import { Type } from 'typebox';
 import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { replayedResource } from '../requests/idempotency.ts';
 import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from '../authentication/rate-limit.ts';
-import { CreateExecutionSchema, ExecutionListSchema, ExecutionSchema } from '../../../api/execution.ts';
-import { ExecutionParams, ListQuery, MachineParams, Status, WaitQuery } from '../../../api/fields.ts';
+import {
+  CreateExecutionSchema,
+  ExecutionListQuery,
+  ExecutionListSchema,
+  ExecutionQuery,
+  ExecutionSchema,
+} from '../../../api/execution.ts';
+import { ExecutionParams, MachineParams } from '../../../api/fields.ts';
+import { prepareExecutionReply } from '../replies/execution-reply.ts';
 import { executionWire } from '../replies/wire.ts';
 import { createRequestOf } from '../requests/create-request.ts';
 import { findExecution, findMachine } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
-import { prepareWait } from '../requests/waiting.ts';
 
 const COLLECTION = '/v1/machines/:machine_id/executions';
 const ONE = `${COLLECTION}/:execution_id`;
-const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status: Type.Optional(Status) });
 
 export function executionRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
@@ -35,7 +39,7 @@ function createRoute(app: App, context: HttpContext): void {
         operationId: 'createExecution',
         tags: ['Executions'],
         params: MachineParams,
-        querystring: WaitQuery,
+        querystring: ExecutionQuery,
         body: CreateExecutionSchema,
         response: { 200: ExecutionSchema },
       },
@@ -47,7 +51,7 @@ function createRoute(app: App, context: HttpContext): void {
       const createdBy = request.principal.apiKeyId;
       const asked = createRequestOf(request.body, { machineId, createdBy }, context.config);
       const idempotency = context.readIdempotency(request);
-      const wait = prepareWait(context, request, reply, request.query.wait_ms);
+      const send = prepareExecutionReply(context, request, reply, request.query);
       const trace = context.tracing?.contextOf(request);
       const made = await context.control.create({
         ...asked,
@@ -59,7 +63,7 @@ function createRoute(app: App, context: HttpContext): void {
           const { executionId, command } = made.execution;
           const details = { machineId, resource: executionId, command, outcome: 'created' };
           context.audit.note(request, { action: 'execution.create', ...details });
-          return executionWire(await wait.forEnd(made.execution));
+          return send(made.execution);
         }
         case 'machine_not_found':
           throw notFound('There is no such machine.');
@@ -70,7 +74,7 @@ function createRoute(app: App, context: HttpContext): void {
         default: {
           const executionId = replayedResource(made, reply);
           const execution = await findExecution(context, { machine_id: machineId, execution_id: executionId });
-          return executionWire(await wait.forEnd(execution));
+          return send(execution);
         }
       }
     },
@@ -117,13 +121,13 @@ function getRoute(app: App, context: HttpContext): void {
         operationId: 'getExecution',
         tags: ['Executions'],
         params: ExecutionParams,
-        querystring: WaitQuery,
+        querystring: ExecutionQuery,
         response: { 200: ExecutionSchema },
       },
     },
     async (request, reply) => {
-      const wait = prepareWait(context, request, reply, request.query.wait_ms);
-      return executionWire(await wait.forEnd(await findExecution(context, request.params)));
+      const send = prepareExecutionReply(context, request, reply, request.query);
+      return send(await findExecution(context, request.params));
     },
   );
 }
@@ -138,14 +142,14 @@ function cancelRoute(app: App, context: HttpContext): void {
         operationId: 'cancelExecution',
         tags: ['Executions'],
         params: ExecutionParams,
-        querystring: WaitQuery,
+        querystring: ExecutionQuery,
         response: { 200: ExecutionSchema },
       },
     },
     async (request, reply) => {
       const { machine_id: machineId, execution_id: executionId } = request.params;
       const idempotency = context.readIdempotency(request);
-      const wait = prepareWait(context, request, reply, request.query.wait_ms);
+      const send = prepareExecutionReply(context, request, reply, request.query);
       const by = request.principal.apiKeyId;
       const cancelled = await context.control.cancel({
         machineId,
@@ -162,12 +166,12 @@ function cancelRoute(app: App, context: HttpContext): void {
             resource: executionId,
             outcome: cancelled.outcome,
           });
-          return executionWire(await wait.forEnd(cancelled.execution));
+          return send(cancelled.execution);
         case 'not_found':
           throw notFound('There is no such execution on this machine.');
         default:
           replayedResource(cancelled, reply);
-          return executionWire(await wait.forEnd(await findExecution(context, request.params)));
+          return send(await findExecution(context, request.params));
       }
     },
   );

@@ -1,12 +1,13 @@
 /** One stream of an execution as its bytes: whole, a range, the tail, or as they come. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Static, Type } from 'typebox';
+import type { Static } from 'typebox';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import { type Commits, watchCommits } from '../../control/commits.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { invalid, Problem } from '../replies/problem.ts';
-import { ExecutionParams, Tail } from '../../../api/fields.ts';
+import { ExecutionParams } from '../../../api/fields.ts';
+import { RawOutputQuery } from '../../../api/output.ts';
 import { streamReply } from '../streams/stream-reply.ts';
 import { readRange } from '../streams/byte-range.ts';
 import { findExecution } from '../requests/lookup.ts';
@@ -16,13 +17,10 @@ const PIECE_BYTES = 262_144;
 /** A reader that follows looks again after so much silence, whatever it was told. */
 const LOOK_AGAIN_MS = 30_000;
 
-const RawQuery = Type.Object({
-  tail: Tail,
-  follow: Type.Optional(
-    Type.Boolean({ description: 'Stay until the end, and send bytes as they come.', examples: [true] }),
-  ),
-});
-type RawRequest = FastifyRequest<{ Params: Static<typeof ExecutionParams>; Querystring: Static<typeof RawQuery> }>;
+type RawRequest = FastifyRequest<{
+  Params: Static<typeof ExecutionParams>;
+  Querystring: Static<typeof RawOutputQuery>;
+}>;
 type Stream = 'stdout' | 'stderr';
 
 const DOCUMENTED = {
@@ -65,7 +63,7 @@ export function rawOutputRoutes(app: App, context: HttpContext): void {
           operationId: `getExecution${stream === 'stdout' ? 'Stdout' : 'Stderr'}`,
           tags: ['Executions'],
           params: ExecutionParams,
-          querystring: RawQuery,
+          querystring: RawOutputQuery,
         },
       },
       async (request, reply) => {

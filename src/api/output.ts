@@ -1,0 +1,27 @@
+/** The output of an execution, as it travels. */
+import { type Static, Type } from 'typebox';
+import { Bytes, Encoding, ExecutionId, Tail } from './fields.ts';
+
+export const ExecutionOutputSchema = Type.Object(
+  {
+    execution_id: ExecutionId,
+    stdout: Type.String({ description: 'What is kept of stdout.', examples: ['hello\n'] }),
+    stderr: Type.String({ description: 'What is kept of stderr.', examples: [''] }),
+    stdout_bytes: Bytes('Bytes written to stdout, including any not kept.'),
+    stderr_bytes: Bytes('Bytes written to stderr, including any not kept.'),
+    stdout_truncated: Type.Boolean({ description: 'Some bytes of stdout were not kept.', examples: [false] }),
+    stderr_truncated: Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
+  },
+  { description: 'All the output of a finished execution.' },
+);
+
+export const OutputQuery = Type.Object({ encoding: Encoding, tail: Tail });
+export type OutputQuery = Static<typeof OutputQuery>;
+
+export const RawOutputQuery = Type.Object({
+  tail: Tail,
+  follow: Type.Optional(
+    Type.Boolean({ description: 'Send bytes as they come, until the execution ends.', examples: [true] }),
+  ),
+});
+export type RawOutputQuery = Static<typeof RawOutputQuery>;

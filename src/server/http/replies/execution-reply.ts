@@ -1,0 +1,47 @@
+/** Answers one Execution: after its end with `?wait_ms=`, and together with its output with `?include=output`. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ExecutionQuery, ExecutionWire } from '../../../api/execution.ts';
+import { isTerminal } from '../../../core/execution.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { HttpContext } from '../http-context.ts';
+import { assertKeyStillValid } from '../requests/open-requests.ts';
+import { replyJsonText } from '../streams/json-reply.ts';
+import { outputBytes, outputJson } from '../streams/output-json.ts';
+import { executionWire } from './wire.ts';
+
+/** Sends the answer of one request. */
+export type SendExecution = (execution: Execution) => Promise<ExecutionWire | FastifyReply>;
+
+/** To be called before anything is done: a request that may not wait is refused here (429) and leaves nothing behind. */
+export function prepareExecutionReply(
+  context: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  query: ExecutionQuery,
+): SendExecution {
+  const { wait_ms: waitMs = 0, include = [] } = query;
+  const signal = waitMs > 0 ? context.openRequests.open(request, reply) : undefined;
+
+  const afterWait = async (execution: Execution): Promise<Execution> => {
+    if (signal === undefined || isTerminal(execution.status)) return execution;
+    const latest = await context.control.waitForEnd({ execution, waitMs, signal });
+    assertKeyStillValid(signal);
+    return latest;
+  };
+  return async (created) => {
+    const execution = await afterWait(created);
+    if (!include.includes('output') || !isTerminal(execution.status)) return executionWire(execution);
+    const chunks = withOutput(execution, outputJson(context.store, execution, query));
+    return replyJsonText(context, request, reply, {
+      chunks,
+      outputBytes: await outputBytes(context.store, execution),
+      signal,
+    });
+  };
+}
+
+async function* withOutput(execution: Execution, output: AsyncIterable<string>): AsyncGenerator<string> {
+  yield `${JSON.stringify(executionWire(execution)).slice(0, -1)},"output":`;
+  yield* output;
+  yield '}';
+}
