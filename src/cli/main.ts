@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /** The `execplane` command. Nothing is imported before the runtime is known to be new enough for it. */
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 12)) {
+// Older ones answer an HTTP/2 upgrade offer with 404, and some crash with the database driver. 23 is out of support.
+const isSupported = major === 22 ? minor >= 21 : major === 24 ? minor >= 9 : major > 24;
+if (!isSupported) {
   process.stderr.write(
-    `execplane needs Node.js 22.12 or later; this is ${process.versions.node} (${process.execPath}).\n`,
+    `execplane needs Node.js 22.21 or later of 22, or 24.9 or later; this is ${process.versions.node} (${process.execPath}).\n`,
   );
   process.exit(2);
 }

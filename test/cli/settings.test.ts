@@ -78,10 +78,19 @@ test.each(['up', 'server'])('%s says which port is in use', async (command) => {
   taken.close();
 });
 
-test('an older Node is told so, before anything else is loaded', async () => {
-  const old = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.11.0'})`;
-  const started = new Started(process.execPath, ['--import', old, MAIN, '--help'], baseEnv());
+test.each([
+  ['20.11.0', 2],
+  ['22.20.0', 2],
+  ['22.21.0', 0],
+  ['23.11.0', 2],
+  ['24.8.0', 2],
+  ['24.9.0', 0],
+  ['25.0.0', 0],
+])('on Node %s the exit code is %i, before anything else is loaded', async (version, expected) => {
+  const other = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'${version}'})`;
+  const started = new Started(process.execPath, ['--import', other, MAIN, '--help'], baseEnv());
   const { code } = await started.exited;
-  expect(started.stderr).toContain('needs Node.js 22.12 or later; this is 20.11.0');
-  expect(code).toBe(2);
+  expect(code).toBe(expected);
+  const sentence = `execplane needs Node.js 22.21 or later of 22, or 24.9 or later; this is ${version}`;
+  expect(started.stderr).toBe(expected === 0 ? '' : `${sentence} (${process.execPath}).\n`);
 });
