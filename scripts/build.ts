@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildConsole } from './build-console.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -13,12 +14,18 @@ try {
   execFileSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], {
     stdio: 'inherit',
   });
+  await buildConsole({ root, to: join(next, 'console') });
   chmodSync(join(next, 'cli/main.js'), 0o755);
   if (existsSync(dist)) renameSync(dist, join(work, 'before'));
   renameSync(next, dist);
-} catch {
+} catch (error) {
   // The compiler has said what is wrong.
+  if (!isFailedProcess(error)) console.error(error);
   process.exitCode = 1;
 } finally {
   rmSync(work, { recursive: true, force: true });
+}
+
+function isFailedProcess(error: unknown): boolean {
+  return error instanceof Error && 'status' in error;
 }

@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   server: ['core', 'api', 'node', 'store'],
   agent: ['core', 'node'],
   cli: ['node'],
+  console: ['core', 'api', 'client'],
 };
 /** The CLI speaks HTTP, save that it starts the other two. */
 const CLI_MAY_START = new Set(['src/server/main.ts', 'src/agent/main.ts']);
@@ -116,7 +117,7 @@ describe('names', () => {
 
 function filesUnder(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
     .filter((file) => !file.includes('/node_modules/'))
     .sort();

@@ -32,6 +32,8 @@ export interface ServerKeys {
   requestDigest: Digest;
   /** For cursors: only this server's are taken. */
   cursorDigest: Digest;
+  /** Seals the sessions of the console: 32 bytes. */
+  sessionKey: Buffer;
 }
 
 /** Reads the key file of the data directory, or makes it (0600) at the first start. */
@@ -51,6 +53,7 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     sealer: createSealer(derive(master, 'input')),
     requestDigest: createDigest(derive(master, 'idempotency')),
     cursorDigest: createDigest(derive(master, 'cursor')),
+    sessionKey: derive(master, 'console session'),
   };
 }
 

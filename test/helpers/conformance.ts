@@ -75,9 +75,9 @@ export class Conformance {
     return this.#anyRefusal(status);
   }
 
-  /** The document does not describe itself, nor the page that shows it. */
+  /** The document does not describe itself, nor the page that shows it, nor what only the console asks for. */
   #undocumented(path: string): string | { response: Operation['responses'][string]; pointer: string } {
-    const itself = path === '/openapi.json' || path === '/docs';
+    const itself = path === '/openapi.json' || path === '/docs' || path === '/' || path.startsWith('/console/');
     return itself ? { response: { description: '' }, pointer: '' } : 'not in the document';
   }
 

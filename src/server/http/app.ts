@@ -5,6 +5,7 @@ import type { Store } from '../../store/store.ts';
 import { accessHook } from './authentication/access-hook.ts';
 import { createAuditTrail } from './authentication/audit-trail.ts';
 import { useJsonBodies } from './requests/body-parsers.ts';
+import { createConsoleSessions } from './authentication/console-session.ts';
 import { rememberAddresses } from './authentication/client-address.ts';
 import { answerClientError } from './replies/client-errors.ts';
 import type { ServerConfig } from '../config.ts';
@@ -30,7 +31,7 @@ export interface AppDeps {
   store: Store;
   control: ControlPlane;
   logger: Logger;
-  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest'>;
+  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'sessionKey'>;
   /** Has every scope, and is not in the store. */
   adminKey: string;
   /** Of this server, for its documents. */
@@ -99,6 +100,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     logger,
     now,
     keys: createKeyRing({ store, adminKey, now, logger }),
+    consoleSessions: createConsoleSessions({ sealKey: serverKeys.sessionKey, now }),
     cursors: createCursors(serverKeys.cursorDigest),
     readIdempotency: idempotencyReader(serverKeys.requestDigest, now),
     audit: createAuditTrail({ store, now, logger }),

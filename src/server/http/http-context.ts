@@ -5,6 +5,7 @@ import type { FastifyInstance, RawServerDefault } from 'fastify';
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
 import type { AuditTrail } from './authentication/audit-trail.ts';
+import type { ConsoleSessions } from './authentication/console-session.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
 import type { Cursors } from './requests/cursor.ts';
@@ -22,6 +23,7 @@ export interface HttpContext {
   /** ms since the epoch. */
   now: () => number;
   keys: KeyRing;
+  consoleSessions: ConsoleSessions;
   cursors: Cursors;
   readIdempotency: ReadIdempotency;
   audit: AuditTrail;

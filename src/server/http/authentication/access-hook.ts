@@ -36,7 +36,7 @@ export function accessHook(context: HttpContext) {
       authorise(request, access);
     };
     try {
-      const pending = authenticate(context.keys, request);
+      const pending = authenticate(context, request);
       if (pending !== undefined) {
         pending.then(admit).then(
           () => done(),

@@ -1,7 +1,9 @@
 /** Who asks and whether they may: decided from the headers alone, before anything of the request is looked at. */
 import type { FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
-import type { KeyRing, Principal } from './key-ring.ts';
+import type { HttpContext } from '../http-context.ts';
+import { type ConsoleSession, isFromConsole } from './console-session.ts';
+import type { Principal } from './key-ring.ts';
 import type { Scope } from '../../../api/fields.ts';
 
 /** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have. */
@@ -11,6 +13,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set on every route that is not public. */
     principal: Principal;
+    /** Set where the request came with a session of the console in place of a key. */
+    consoleSession?: ConsoleSession;
   }
   interface FastifyContextConfig {
     access?: Access;
@@ -31,10 +35,14 @@ function presentedKey(headers: FastifyRequest['headers']): string | undefined {
 }
 
 /** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID; a promise only where the store must be asked. */
-export function authenticate(keys: KeyRing, request: FastifyRequest): void | Promise<void> {
+export function authenticate(
+  { keys, consoleSessions }: Pick<HttpContext, 'keys' | 'consoleSessions'>,
+  request: FastifyRequest,
+): void | Promise<void> {
   const key = presentedKey(request.headers);
-  if (key === undefined) throw new ApiError('AUTH_REQUIRED');
-  const found = keys.find(key);
+  const session = key === undefined ? consoleSessions.read(request) : undefined;
+  if (session !== undefined) takeSession(request, session);
+  const found = session === undefined ? findKey(keys, key) : keys.findHash(session.keyHash);
   if (found instanceof Promise) return found.then((principal) => accept(request, principal));
   return accept(request, found);
 }
@@ -61,6 +69,19 @@ export function assertAllMachines(principal: Principal): void {
   if (principal.machineIds !== undefined) {
     throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key is limited to some machines.' });
   }
+}
+
+function findKey(keys: HttpContext['keys'], key: string | undefined) {
+  if (key === undefined) throw new ApiError('AUTH_REQUIRED');
+  return keys.find(key);
+}
+
+/** A browser sends its cookie with whatever page makes it ask. */
+function takeSession(request: FastifyRequest, session: ConsoleSession): void {
+  if (!isFromConsole(request)) {
+    throw new ApiError('AUTH_REQUIRED', { message: 'A session is taken only from the pages of the console.' });
+  }
+  request.consoleSession = session;
 }
 
 function accept(request: FastifyRequest, principal: Principal | undefined): void {

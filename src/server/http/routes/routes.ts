@@ -5,6 +5,8 @@ import type { App, HttpContext } from '../http-context.ts';
 import { collectRoutes } from '../documents/openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
+import { consoleRoutes } from './console.ts';
+import { consoleSessionRoutes } from './console-session.ts';
 import { documentRoutes } from './documents.ts';
 import { eventRoutes } from './events.ts';
 import { executionRoutes } from './executions.ts';
@@ -38,5 +40,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
     now: context.now,
     credentialChanged: (machineId) => context.control.credentialChanged(machineId),
   });
+  consoleSessionRoutes(app, context, version);
+  consoleRoutes(app);
   documentRoutes(app, { routes, version });
 }

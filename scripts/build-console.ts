@@ -1,0 +1,36 @@
+/** Builds the console with Vite, and leaves each of its files compressed beside the plain one, as the server sends it. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { build } from 'vite';
+
+const COMPRESSED = new Set(['.css', '.html', '.js', '.svg']);
+/** Near the best, at a tenth of its time. */
+const BROTLI_QUALITY = 9;
+
+/** `root`: of the project; `to`: a folder that is made. */
+export async function buildConsole({ root, to }: { root: string; to: string }): Promise<void> {
+  await build({
+    root: join(root, 'src/console'),
+    base: '/console/',
+    configFile: false,
+    logLevel: 'warn',
+    build: {
+      outDir: to,
+      emptyOutDir: true,
+      target: 'es2024',
+      modulePreload: { polyfill: false },
+      license: { fileName: 'licenses.md' },
+    },
+  });
+  for (const entry of readdirSync(to, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() && COMPRESSED.has(extname(entry.name))) compress(join(entry.parentPath, entry.name));
+  }
+}
+
+function compress(path: string): void {
+  const plain = readFileSync(path);
+  const params = { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY };
+  writeFileSync(`${path}.br`, brotliCompressSync(plain, { params }));
+  writeFileSync(`${path}.gz`, gzipSync(plain));
+}

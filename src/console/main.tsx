@@ -1,0 +1,6 @@
+/** The console: starts the page. */
+import { createRoot } from 'react-dom/client';
+
+const root = document.getElementById('root');
+if (root === null) throw new Error('index.html has no #root');
+createRoot(root).render(<p>Execplane</p>);

@@ -1,0 +1,55 @@
+/** The console as Vite built it (`npm run build`): read once, served from memory, compressed as the browser takes it. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { extname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BUILT = fileURLToPath(new URL('../../../../dist/console/', import.meta.url));
+
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.md': 'text/markdown; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/** Best first; the build leaves each file in these forms beside the plain one. */
+const CODINGS = [
+  { name: 'br', suffix: '.br' },
+  { name: 'gzip', suffix: '.gz' },
+] as const;
+
+export interface ConsoleFile {
+  mediaType: string;
+  plain: Buffer;
+  /** Content coding → the file in it. */
+  coded: ReadonlyMap<string, Buffer>;
+}
+
+/** The files by path (`index.html`, `assets/index-B3f….js`); none where the console was not built. */
+export function readConsoleFiles(): ReadonlyMap<string, ConsoleFile> {
+  const files = new Map<string, ConsoleFile>();
+  if (!existsSync(BUILT)) return files;
+  for (const entry of readdirSync(BUILT, { recursive: true, withFileTypes: true })) {
+    const mediaType = MEDIA_TYPES[extname(entry.name)];
+    if (!entry.isFile() || mediaType === undefined) continue;
+    const path = join(entry.parentPath, entry.name);
+    const coded = CODINGS.filter(({ suffix }) => existsSync(path + suffix)).map(
+      ({ name, suffix }) => [name, readFileSync(path + suffix)] as const,
+    );
+    files.set(relative(BUILT, path), { mediaType, plain: readFileSync(path), coded: new Map(coded) });
+  }
+  return files;
+}
+
+/** The best coding of a file that an Accept-Encoding header takes; `undefined`: as it is. */
+export function codingFor(file: ConsoleFile, acceptEncoding: string | undefined): string | undefined {
+  const taken = new Set(
+    (acceptEncoding ?? '')
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => !/;\s*q=0(\.0*)?$/.test(part))
+      .map((part) => part.split(';')[0]),
+  );
+  return [...file.coded.keys()].find((coding) => taken.has(coding));
+}

@@ -1,0 +1,62 @@
+/** Sign in to the console with an API key, see who is signed in, sign out. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiError } from '../../../core/errors.ts';
+import { type ConsoleSession as ConsoleSessionWire, ConsoleSessionSchema, SignInSchema } from '../../../api/console.ts';
+import { type ConsoleSession, isFromConsole } from '../authentication/console-session.ts';
+import { type Principal, secretHash } from '../authentication/key-ring.ts';
+import type { App, HttpContext } from '../http-context.ts';
+
+const PATH = '/console/session';
+
+export function consoleSessionRoutes(app: App, context: HttpContext, version: string): void {
+  const { consoleSessions } = context;
+  const schema = { hide: true, response: { 200: ConsoleSessionSchema } };
+  const answer = async (principal: Principal, session: ConsoleSession): Promise<ConsoleSessionWire> => {
+    const key = await context.store.getApiKey({ apiKeyId: principal.apiKeyId });
+    const { machineIds, expiresAt = session.expiresAt } = principal;
+    return {
+      api_key_id: principal.apiKeyId,
+      ...(key === undefined ? {} : { name: key.name }),
+      scopes: [...principal.scopes],
+      ...(machineIds === undefined ? {} : { machine_ids: [...machineIds] }),
+      expires_at: new Date(Math.min(expiresAt, session.expiresAt)).toISOString(),
+      version,
+    };
+  };
+  const give = (request: FastifyRequest, reply: FastifyReply, session: ConsoleSession | undefined): void => {
+    reply.header('set-cookie', consoleSessions.cookie(request, session));
+  };
+
+  app.post(
+    PATH,
+    { config: { access: 'public' }, schema: { ...schema, body: SignInSchema } },
+    async (request, reply) => {
+      if (!isFromConsole(request))
+        throw new ApiError('AUTH_REQUIRED', { message: 'Sign in on the page of the console.' });
+      const keyHash = secretHash(request.body.key);
+      const principal = await context.keys.findHash(keyHash);
+      if (principal === undefined) throw new ApiError('AUTH_INVALID');
+      request.principal = principal;
+      await context.audit.write(request, { action: 'console.sign_in', outcome: 'signed_in' });
+      const session = consoleSessions.begin(keyHash);
+      give(request, reply, session);
+      return answer(principal, session);
+    },
+  );
+
+  app.get(PATH, { config: { access: 'any_key' }, schema }, async (request, reply) => {
+    const session = request.consoleSession;
+    if (session === undefined) throw new ApiError('AUTH_REQUIRED', { message: 'There is no session.' });
+    const renewed = consoleSessions.renew(session);
+    if (renewed !== undefined) give(request, reply, renewed);
+    return answer(request.principal, renewed ?? session);
+  });
+
+  // Also for a session that has ended: whoever leaves a shared browser must be able to.
+  app.delete(PATH, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
+    if (!isFromConsole(request))
+      throw new ApiError('AUTH_REQUIRED', { message: 'Sign out on the page of the console.' });
+    give(request, reply, undefined);
+    return reply.code(204).send();
+  });
+}
