@@ -52,7 +52,7 @@ async function fill(): Promise<void> {
     await createIn(store, id, true);
     await report(id, [['stdout', Buffer.from('hello\n')]]);
   });
-  const { usedBytes } = await store.size();
+  const usedBytes = await store.usedBytes();
   say('retention', 'database, for an execution with a line', { bytes: usedBytes / SMALL });
   await inParallel(LARGE, 4, async (index) => {
     const id = `large-${index}`;
@@ -92,8 +92,7 @@ async function createsDuringRetention(): Promise<void> {
     store: {
       ...store,
       deleteFinished: (asked) => timedStep(() => store.deleteFinished(asked)),
-      clearDeleted: () => timedStep(() => store.clearDeleted()),
-      shrink: () => timedStep(() => store.shrink()),
+      maintain: (asked) => timedStep(() => store.maintain(asked)),
     },
     logger: { info: () => done.abort(), warn: (...said: unknown[]) => process.stderr.write(`${said.join(' ')}\n`) },
     now: () => Date.now() + 31 * DAY_MS,

@@ -31,7 +31,8 @@ export async function createIn(store: Store, executionId: string, dispatch: bool
     execution,
     now,
     queueLimit: 10_000_000,
-    ...(dispatch ? { dispatchTo: RUNNER } : {}),
+    // The first connection of the machine.
+    ...(dispatch ? { dispatchTo: { runnerInstance: RUNNER, epoch: 1 } } : {}),
   });
   if (outcome.outcome !== 'created') throw new Error(outcome.outcome);
 }

@@ -61,6 +61,45 @@ export interface ExecutionState extends Partial<Omit<Outcome, 'status'>> {
   dispatchedTo?: string;
 }
 
+/** What was asked for. */
+export interface NewExecution {
+  executionId: string;
+  machineId: string;
+  command: readonly string[];
+  cwd?: string;
+  /** Names only, sorted; empty when there was no env. */
+  envKeys: readonly string[];
+  user?: string;
+  timeoutMs?: number;
+  stdinMode: 'none' | 'fixed' | 'open';
+  callbackUrl?: string;
+  /** env and stdin, sealed; wiped at the end of the execution. */
+  sealedInput?: Buffer;
+  expiresAt: number;
+  /** API key id, or `admin`. */
+  createdBy: string;
+}
+
+/** An execution as it is known to everybody. */
+export interface Execution extends ExecutionState, Omit<NewExecution, 'sealedInput'> {
+  stdout: StreamCount;
+  stderr: StreamCount;
+  /** Public events so far; the next one gets this plus 1. */
+  lastSequence: number;
+  /** The number of the last report applied: what the agent may forget. */
+  reported: number;
+  /** Rises per machine with every dispatch; set together with `dispatchedTo`. */
+  dispatchNumber?: number;
+  /** API key id, or `admin`. */
+  cancelledBy?: string;
+}
+
+/** A public event of the log. `chunk` is bytes as the process wrote them. */
+export type ExecutionEvent = { sequence: number; at: number } & (
+  | { type: 'stdout' | 'stderr'; chunk: Buffer }
+  | ({ type: 'lifecycle'; status: ExecutionStatus } & Partial<Omit<Outcome, 'status'>>)
+);
+
 export type ExecutionInput =
   | { type: 'machine_connected' }
   | { type: 'dispatched'; runnerInstance: string }

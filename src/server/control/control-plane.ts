@@ -74,11 +74,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const observer = deps.observer ?? observeAll([]);
   const publish = publisher(live, registry, observer, deps.callbackDue);
   const parts = { store, registry, log, now, publish };
-  const deadlines = new Deadlines({
-    ...parts,
-    agentLostAfterMs: config.agentLostAfterMs,
-    isConnected: (machineId) => registry.get(machineId) !== undefined,
-  });
+  const deadlines = new Deadlines({ ...parts, agentLostAfterMs: config.agentLostAfterMs });
   const dispatcher = new Dispatcher({
     ...parts,
     observer,
@@ -88,6 +84,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   });
   const stdin = new StdinRelay({ registry, live });
   const reports = { budget: new ReportBudget(), gaps: new Gaps() };
+  const disconnects = new Disconnects({ store, registry, now });
   const arrivals: ArrivalDeps = {
     ...parts,
     admission: new Admission(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
@@ -96,9 +93,9 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     graceMs,
     equip: (session, arrived) => equip({ ...parts, ...reports, dispatcher }, session, arrived),
     departure: (session, dispatch) => dispatcher.departure(session, dispatch),
+    away: (machineId, epoch) => disconnects.note(machineId, epoch),
     ready: (session) => stdin.linkChanged(session.machineId),
   };
-  const disconnects = new Disconnects({ store, registry, now });
   const links = new Links({
     registry,
     disconnects,

@@ -3,7 +3,15 @@
  * executions (dispatch, agents, live). Built in agents/control-plane.ts.
  */
 import type { Context } from '@opentelemetry/api';
-import type { Execution, Idempotency, Machine, Replay } from '../../store/store.ts';
+import type {
+  ActorRevoked,
+  CancelOutcome,
+  CreateOutcome,
+  Execution,
+  Idempotency,
+  Machine,
+  Replay,
+} from '../../store/store.ts';
 
 /** A create as the route has validated it. */
 export interface CreateRequest {
@@ -28,19 +36,8 @@ export interface CreateRequest {
 export type Listener = (execution: Execution) => void;
 
 export interface ControlPlane {
-  create(
-    request: CreateRequest,
-  ): Promise<
-    | { outcome: 'created'; execution: Execution }
-    | { outcome: 'machine_not_found' | 'machine_removed' | 'queue_full' }
-    | Replay
-  >;
-  cancel(p: {
-    machineId: string;
-    executionId: string;
-    by: string;
-    idempotency?: Idempotency;
-  }): Promise<{ outcome: 'applied' | 'stale'; execution: Execution } | { outcome: 'not_found' } | Replay>;
+  create(request: CreateRequest): Promise<CreateOutcome>;
+  cancel(p: { machineId: string; executionId: string; by: string; idempotency?: Idempotency }): Promise<CancelOutcome>;
   /** `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
   signal(p: { execution: Execution; signal: string }): 'sent' | 'stale' | 'not_running' | 'agent_away';
   /**
@@ -71,7 +68,7 @@ export interface ControlPlane {
   removeMachine(p: {
     machineId: string;
     idempotency?: Idempotency;
-  }): Promise<{ outcome: 'removed'; machine: Machine } | { outcome: 'not_found' } | Replay>;
+  }): Promise<{ outcome: 'removed'; machine: Machine } | { outcome: 'not_found' } | Replay | ActorRevoked>;
   /** The credential of this machine was replaced or revoked: its link closes at once. */
   credentialChanged(machineId: string): void;
   /** Asks the agent of this machine to enrol again with this join token; false where it is not connected. */

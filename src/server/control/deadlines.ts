@@ -12,13 +12,12 @@ const LONGEST_SWEEP_MS = 5000;
 const LOST = 'The agent was away for longer than the server waits; whether and how the command ended is not known.';
 
 export interface DeadlineDeps {
-  store: Pick<Store, 'nextExpiry' | 'expireDue' | 'listAbandoned' | 'declareLost'>;
+  store: Pick<Store, 'nextExpiry' | 'expireDue' | 'markAbandonedLost'>;
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;
   agentLostAfterMs: number;
   publish: (execution: Execution) => void;
-  isConnected: (machineId: string) => boolean;
 }
 
 export class Deadlines {
@@ -93,17 +92,12 @@ export class Deadlines {
 
   /** One query by index, whatever the number of machines. Counts from the disconnect, or from our start if that is later. */
   async #sweep(): Promise<void> {
-    const { store, now, agentLostAfterMs, publish, isConnected } = this.#deps;
+    const { store, now, agentLostAfterMs, publish } = this.#deps;
     const awaySince = now() - agentLostAfterMs;
     if (awaySince < this.#startedAt) return;
-    const lose = async (limit: number): Promise<Execution[]> => {
-      const abandoned = await store.listAbandoned({ awaySince, limit });
-      // An agent that is just coming back decides for itself what it still has.
-      const executionIds = abandoned.filter((one) => !isConnected(one.machineId)).map((one) => one.executionId);
-      return executionIds.length === 0 ? [] : store.declareLost({ executionIds, reason: LOST, now: now() });
-    };
+    const markLost = (limit: number) => store.markAbandonedLost({ awaySince, reason: LOST, now: now(), limit });
     try {
-      await inBatches(lose, publish);
+      await inBatches(markLost, publish);
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'looking for lost agents failed; it is tried again');
     }

@@ -49,7 +49,8 @@ export class Dispatcher {
     const reservation = lane.reserve(1, input.stdin.length + (execution.sealedInput?.length ?? 0));
     const departures: Departure[] = [];
     try {
-      const write = store.createExecution({ ...common, dispatchTo: session.runnerInstance });
+      const { runnerInstance, epoch = 0 } = session;
+      const write = store.createExecution({ ...common, dispatchTo: { runnerInstance, epoch } });
       const outcome = await registry.track(machineId, write);
       if (outcome.outcome === 'created' && outcome.execution.dispatchedTo !== undefined) {
         departures.push(this.#departure(session, outcome.execution, () => input));
@@ -65,12 +66,15 @@ export class Dispatcher {
   /** What claims from the store for this session. */
   claims(session: AgentSession, lane: Lane): Claims {
     const { store, registry, log } = this.#deps;
-    const { machineId, runnerInstance } = session;
+    const { machineId } = session;
     return new Claims({
       lane,
       accepting: () => session.accepting,
-      claim: (limit) =>
-        registry.track(machineId, store.claimQueued({ machineId, runnerInstance, limit, now: this.#deps.now() })),
+      claim: async (limit) => {
+        const write = store.claimQueued({ machineId, epoch: session.epoch ?? 0, limit, now: this.#deps.now() });
+        const claimed = await registry.track(machineId, write);
+        return claimed.outcome === 'applied' ? claimed.dispatches : [];
+      },
       departure: (dispatch) => this.departure(session, dispatch),
       failed: (cause) => log.warn({ machineId, err: cause }, 'claiming failed; it is tried again'),
     });
@@ -82,13 +86,14 @@ export class Dispatcher {
   }
 
   /** Ends what was marked for an agent and can never be sent, or followed, any more. */
-  async lose(execution: Execution, reason: string): Promise<void> {
+  async lose(session: AgentSession, execution: Execution, reason: string): Promise<void> {
     const { store, log, now, publish } = this.#deps;
     const { executionId, machineId } = execution;
     log.error({ machineId, executionId, reason }, 'an execution is given up');
     try {
-      const ended = await store.declareLost({ executionIds: [executionId], reason, now: now() });
-      ended.forEach(publish);
+      const { epoch = 0 } = session;
+      const lost = await store.markLost({ machineId, epoch, executionIds: [executionId], reason, now: now() });
+      if (lost.outcome === 'applied') lost.ended.forEach(publish);
     } catch (cause) {
       // It stays marked: the next hello of the machine decides again.
       log.error({ machineId, executionId, err: cause }, 'its end could not be written');
@@ -103,7 +108,11 @@ export class Dispatcher {
         try {
           input = open();
         } catch {
-          void this.lose(execution, 'The server cannot read the env and stdin that it sealed for this execution.');
+          void this.lose(
+            session,
+            execution,
+            'The server cannot read the env and stdin that it sealed for this execution.',
+          );
           return;
         }
         sendStart(session, execution, input, this.#deps.settings);

@@ -10,11 +10,8 @@ const STEP = 50;
 /** Between two steps of a round, so that what came in meanwhile goes first. */
 const PAUSE_MS = 20;
 
-/** Free bytes of the database that are left for what comes next; more than that goes back to the disk. */
-const SPARE_BYTES = 32 * 1024 * 1024;
-
 export interface HousekeepingDeps {
-  store: Pick<Store, 'deleteFinished' | 'clearDeleted' | 'forgetExpired' | 'size' | 'shrink'>;
+  store: Pick<Store, 'deleteFinished' | 'forgetExpired' | 'maintain' | 'usedBytes'>;
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
@@ -61,11 +58,11 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
   };
   const duties: Step[] = [
     () => (deps.retentionDays === 0 ? nothing() : deleteBefore(now() - deps.retentionDays * DAY_MS)),
-    () => store.clearDeleted(),
     async () => (await store.forgetExpired({ now: now(), limit: STEP })) > 0,
     // Cleared before the next look at the size: else all would be deleted before any of it counts.
-    async () => (await store.clearDeleted()) || ((await isTooLarge(deps)) && deleteBefore(Number.MAX_SAFE_INTEGER)),
-    async () => (await hasTooMuchRoom(deps)) && store.shrink(),
+    async () =>
+      (await store.maintain({ maxBytes: deps.maxDatabaseBytes })) ||
+      ((await isTooLarge(deps)) && deleteBefore(Number.MAX_SAFE_INTEGER)),
   ];
   for (const step of duties) {
     while (!signal.aborted && (await step())) await pause(PAUSE_MS, signal);
@@ -81,12 +78,7 @@ async function nothing(): Promise<boolean> {
 }
 
 async function isTooLarge({ store, maxDatabaseBytes }: HousekeepingDeps): Promise<boolean> {
-  return maxDatabaseBytes > 0 && (await store.size()).usedBytes > maxDatabaseBytes;
-}
-
-async function hasTooMuchRoom({ store, maxDatabaseBytes }: HousekeepingDeps): Promise<boolean> {
-  const { usedBytes, freeBytes } = await store.size();
-  return freeBytes > SPARE_BYTES || (maxDatabaseBytes > 0 && freeBytes > 0 && usedBytes + freeBytes > maxDatabaseBytes);
+  return maxDatabaseBytes > 0 && (await store.usedBytes()) > maxDatabaseBytes;
 }
 
 /** Settles after `ms`, or at once when `signal` aborts. */

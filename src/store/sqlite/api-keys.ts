@@ -59,7 +59,11 @@ export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
     findApiKey: ({ keyHash }) => read(() => apiKeyOf(byHash.get(keyHash))),
     listApiKeys: ({ limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => toPage(list.iterate(after, limit + 1), limit, (row) => row.api_key, toApiKey)),
-    revokeApiKey: ({ apiKeyId, now }) => write(() => apiKeyOf(revoke.get(now, apiKeyId))),
+    revokeApiKey: ({ apiKeyId, now }) =>
+      write(() => {
+        const row = revoke.get(now, apiKeyId);
+        return row === undefined ? { outcome: 'not_found' } : { outcome: 'revoked', apiKey: toApiKey(row) };
+      }),
     touchApiKeys: ({ used }) =>
       write(() => {
         for (const [apiKeyId, at] of used) touch.run({ apiKeyId, at });

@@ -12,6 +12,7 @@ interface MachineRow {
   machine: number;
   phase: string;
   runner_instance: string | null;
+  epoch: number;
   waiting: number;
 }
 
@@ -21,7 +22,7 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
 /** The caller's side of the store. */
 export function executionMethods({ db, write, log, executions, idempotency }: Context): Methods {
   const machine = db.prepare<[string], MachineRow>(
-    'SELECT machine, phase, runner_instance, waiting FROM machines WHERE machine_id = ?',
+    'SELECT machine, phase, runner_instance, epoch, waiting FROM machines WHERE machine_id = ?',
   );
   const machineKey = '(SELECT machine FROM machines WHERE machine_id = ?)';
   const list = db.prepare<[string, number, number], ExecutionRow>(
@@ -43,12 +44,11 @@ export function executionMethods({ db, write, log, executions, idempotency }: Co
     if (target === undefined) return { outcome: 'machine_not_found' };
     if (target.phase === 'destroyed') return { outcome: 'machine_removed' };
     const connected = target.phase === 'running';
-    // The instance is compared: a mark for one that has gone meanwhile would have to end as agent_lost.
-    const atOnce =
-      connected && target.waiting === 0 && dispatchTo !== undefined && dispatchTo === target.runner_instance;
+    // Compared here: a mark for a connection that has gone meanwhile would have to end as agent_lost.
+    const atOnce = connected && target.waiting === 0 && dispatchTo?.epoch === target.epoch;
     if (!atOnce && target.waiting >= p.queueLimit) return { outcome: 'queue_full' };
     const record = executions.insert(p.execution, target.machine, connected ? 'queued' : 'wake_in_progress', now);
-    if (atOnce) executions.dispatch(record, dispatchTo, now);
+    if (atOnce && dispatchTo !== undefined) executions.dispatch(record, dispatchTo.runnerInstance, now);
     idempotency.bind(p.idempotency, p.execution.executionId);
     return { outcome: 'created', execution: record.execution };
   }

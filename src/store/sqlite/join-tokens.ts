@@ -51,7 +51,7 @@ export function joinTokenMethods({ db, write, idempotency }: Context): Methods {
     revokeJoinToken: ({ joinTokenId, now }) =>
       write(() => {
         const row = revoke.get(now, joinTokenId);
-        return row && toJoinToken(row);
+        return row === undefined ? { outcome: 'not_found' } : { outcome: 'revoked', token: toJoinToken(row) };
       }),
   };
 }

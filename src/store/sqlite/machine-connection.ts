@@ -15,7 +15,9 @@ type Methods = Pick<
  */
 export function forgetConnections(db: Database, now: number): void {
   db.transaction(() => {
-    db.prepare(`UPDATE machines SET phase = 'sleeping', ${MOVED} WHERE phase = 'running'`).run({ now });
+    db.prepare(`UPDATE machines SET phase = 'sleeping', epoch = epoch + 1, ${MOVED} WHERE phase = 'running'`).run({
+      now,
+    });
     db.prepare("UPDATE machines SET away_since = ? WHERE phase = 'sleeping'").run(now);
   }).immediate();
 }
@@ -25,7 +27,7 @@ const MAX_TAKEN_OVER = 2 ** 52;
 
 /** A new link of a machine that is connected already is no transition. */
 const CONNECT = `UPDATE machines SET vcpu = $vcpu, memory_mib = $memoryMib, storage_gib = $storageGib,
-    runner_instance = $runnerInstance, boot_id = $bootId, away_since = NULL,
+    runner_instance = $runnerInstance, boot_id = $bootId, away_since = NULL, epoch = epoch + 1,
     last_dispatch_number = max(last_dispatch_number, $lastNumber),
     revision = revision + (phase <> 'running'),
     last_transition_at = CASE phase WHEN 'running' THEN last_transition_at ELSE $now END,
@@ -37,7 +39,7 @@ export function machineConnectionMethods({ db, write }: Context): Methods {
   const connect = db.prepare<[Record<string, unknown>], MachineRow>(CONNECT);
   const disconnect = db.prepare(
     `UPDATE machines SET phase = 'sleeping', away_since = $now, ${MOVED}
-     WHERE machine_id = $machineId AND phase = 'running'`,
+     WHERE machine_id = $machineId AND phase = 'running' AND epoch = $epoch`,
   );
   const byCredential = db.prepare<[Buffer], MachineRow>('SELECT * FROM machines WHERE credential_hash = ?');
   const setCredential = db.prepare(
@@ -50,9 +52,12 @@ export function machineConnectionMethods({ db, write }: Context): Methods {
         const reported = { vcpu: facts.vcpu, memoryMib: facts.memory_mib, storageGib: facts.storage_gib };
         const lastNumber = Math.min(lastDispatchNumber, MAX_TAKEN_OVER);
         const row = connect.get({ machineId, runnerInstance, bootId, now, lastNumber, ...reported });
-        return row === undefined ? { outcome: 'removed' } : { outcome: 'applied', machine: toMachine(row) };
+        return row === undefined
+          ? { outcome: 'removed' }
+          : { outcome: 'applied', machine: toMachine(row), epoch: row.epoch };
       }),
-    machineDisconnected: ({ machineId, now }) => write(() => void disconnect.run({ machineId, now })),
+    machineDisconnected: ({ machineId, epoch, now }) =>
+      write(() => (disconnect.run({ machineId, epoch, now }).changes === 1 ? 'applied' : 'stale')),
     findMachineByCredential: ({ credentialHash }) => read(() => machineOf(byCredential.get(credentialHash))),
     replaceCredential: ({ machineId, credentialHash }) =>
       write(() => (setCredential.run(credentialHash ?? null, machineId).changes === 1 ? 'applied' : 'not_found')),

@@ -8,7 +8,7 @@ import { type MachineRow, MOVED, toMachine } from './machine-row.ts';
 export function machineRemovalMethods({ db, write, executions, idempotency }: Context): Pick<Store, 'removeMachine'> {
   const find = db.prepare<[string], MachineRow>("SELECT * FROM machines WHERE machine_id = ? AND phase <> 'destroyed'");
   const destroy = db.prepare<[{ machine: number; now: number }], MachineRow>(
-    `UPDATE machines SET phase = 'destroyed', credential_hash = NULL, away_since = NULL, ${MOVED}
+    `UPDATE machines SET phase = 'destroyed', credential_hash = NULL, away_since = NULL, epoch = epoch + 1, ${MOVED}
      WHERE machine = $machine RETURNING *`,
   );
   const revokeTokens = db.prepare(

@@ -17,6 +17,7 @@ export interface MachineRow {
   credential_hash: Buffer | null;
   enrolled_with: number | null;
   credential_replaced: number;
+  epoch: number;
 }
 
 /** To be set, with a `$now`, whenever `phase` changes. */

@@ -5,13 +5,15 @@
 import type { Store } from '../store.ts';
 import { type Context, read } from './context.ts';
 
-type Methods = Pick<Store, 'deleteFinished' | 'clearDeleted' | 'size' | 'shrink'>;
+type Methods = Pick<Store, 'deleteFinished' | 'maintain' | 'usedBytes'>;
 
 /** Of the executions deleted in one step, requests and output together, at most (but for the first). */
 const DELETE_BYTES = 8 * 1024 * 1024;
 /** Of the log cleared in one step. */
 const CLEAR_ROWS = 500;
 const CLEAR_BYTES = 2 * 1024 * 1024;
+/** Free bytes of the file that are left for what comes next; more than that goes back to the disk. */
+const SPARE_BYTES = 32 * 1024 * 1024;
 /** Moved within the file in one step, each with a look at what refers to it. */
 const SHRINK_PAGES = 256;
 
@@ -75,6 +77,16 @@ export function retentionMethods({ db, write }: Context): Methods {
     if (left.length < CLEAR_ROWS && last === (left.at(-1)?.sequence ?? 0)) cleared.run(execution);
   }
 
+  /** Gives a small part of the free pages back to the disk; false: there are none that can be given. */
+  function shrink(): Promise<boolean> {
+    return write(() => {
+      const free = pages(db, 'freelist_count');
+      // One page a step of the statement: exec runs it to its end. Without effect on a file that was made before it could shrink.
+      db.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES})`);
+      return pages(db, 'freelist_count') < free;
+    }, SHRINK_PAGES * pages(db, 'page_size'));
+  }
+
   /** Of as many executions as fit into one step. */
   function clear(): boolean {
     const budget = { rows: CLEAR_ROWS, bytes: CLEAR_BYTES };
@@ -90,20 +102,20 @@ export function retentionMethods({ db, write }: Context): Methods {
 
   return {
     deleteFinished: ({ before, limit }) => write(() => deleteFinished(before, limit)),
-    clearDeleted: async () => {
-      const found = await write(clear, CLEAR_BYTES);
-      if (found) moveLogToFile(db);
-      return found;
+    maintain: async ({ maxBytes }) => {
+      if (await write(clear, CLEAR_BYTES)) {
+        moveLogToFile(db);
+        return true;
+      }
+      return (await read(() => hasTooMuchRoom(db, maxBytes))) && shrink();
     },
-    size: () => read(() => sizeOf(db)),
-    shrink: () =>
-      write(() => {
-        const free = pages(db, 'freelist_count');
-        // One page a step of the statement: exec runs it to its end. Without effect on a file that was made before it could shrink.
-        db.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES})`);
-        return pages(db, 'freelist_count') < free;
-      }, SHRINK_PAGES * pages(db, 'page_size')),
+    usedBytes: () => read(() => sizeOf(db).usedBytes),
   };
+}
+
+function hasTooMuchRoom(db: Context['db'], maxBytes: number): boolean {
+  const { usedBytes, freeBytes } = sizeOf(db);
+  return freeBytes > SPARE_BYTES || (maxBytes > 0 && freeBytes > 0 && usedBytes + freeBytes > maxBytes);
 }
 
 /** What a step wrote, at once: left to itself the log comes to 16 MiB, and whoever writes next waits for all of it. */

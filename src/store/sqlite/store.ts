@@ -5,6 +5,7 @@ import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './context.ts';
 import { type Database, openDatabase } from './database.ts';
+import { deadlineMethods } from './deadlines.ts';
 import { dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
 import { createEventLog } from './event-log.ts';
@@ -79,6 +80,7 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     ...executionMethods(context),
     ...idempotencyMethods(context),
     ...dispatchMethods(context),
+    ...deadlineMethods(context),
     ...reportMethods(context),
     ...machineMethods(context),
     ...machineConnectionMethods(context),

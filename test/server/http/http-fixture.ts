@@ -163,7 +163,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
         },
         now,
         queueLimit: 100,
-        dispatchTo: RUNNER,
+        dispatchTo: { runnerInstance: RUNNER, epoch: 1 },
         ...(idempotency === undefined ? {} : { idempotency }),
       });
     },

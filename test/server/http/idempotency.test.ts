@@ -163,7 +163,7 @@ test('the body of a DELETE nested 10,000 deep is refused', async () => {
 
 test('DELETE takes a content type without a body', async () => {
   await using http = await httpFixture();
-  await http.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
+  await http.store.machineDisconnected({ machineId: MACHINE, epoch: 1, now: Date.now() });
   const executionId = await http.create();
   for (const type of ['application/json', 'text/plain']) {
     const answer = await http.call('DELETE', `${EXECUTIONS}/${executionId}`, { headers: { 'content-type': type } });

@@ -133,7 +133,7 @@ test('a removed machine is destroyed, for good, and in no list', async () => {
 
 test('an execution waits for a machine that is away, and says when to ask again', async () => {
   await using http = await httpFixture();
-  await http.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
+  await http.store.machineDisconnected({ machineId: MACHINE, epoch: 1, now: Date.now() });
   const { body } = await http.call('POST', EXECUTIONS, { body: { command: ['true'] } });
   expect(body).toMatchObject({ status: 'wake_in_progress', retry_after_ms: 1000 });
   const machine = await http.call('GET', `/v1/machines/${MACHINE}`);

@@ -22,7 +22,7 @@ test('before the end output is a 409 that may be retried', async () => {
 test('all seven fields come after every kind of end, also of what never started', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
-  await http.store.machineDisconnected({ machineId: MACHINE, now: Date.now() });
+  await http.store.machineDisconnected({ machineId: MACHINE, epoch: 1, now: Date.now() });
   const waiting = (await http.call('POST', EXECUTIONS, { body: { command: ['a'] } })).body.execution_id;
   await http.call('DELETE', `${EXECUTIONS}/${waiting}`);
   const answer = await http.call('GET', `${EXECUTIONS}/${waiting}/output`);

@@ -71,7 +71,7 @@ test('what waited in it is ended, not run: it may have run since', async () => {
   await connectMachine(store);
   await createExecution(store, 'handed-out');
   await createExecution(store, 'queued', { dispatch: false, sealedInput: Buffer.from('sealed') });
-  await store.machineDisconnected({ machineId: 'dm-one', now: 5 });
+  await store.machineDisconnected({ machineId: 'dm-one', epoch: 1, now: 5 });
   await createExecution(store, 'waking', { dispatch: false });
   await backUp({ dataDir, to, now: 77 });
   await store.close();

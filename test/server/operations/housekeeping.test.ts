@@ -7,10 +7,9 @@ const DAY_MS = 86_400_000;
 /** A store with nothing to do. */
 const idle = {
   deleteFinished: async () => 0,
-  clearDeleted: async () => false,
   forgetExpired: async () => 0,
-  size: async () => ({ usedBytes: 0, freeBytes: 0 }),
-  shrink: async () => false,
+  maintain: async () => false,
+  usedBytes: async () => 0,
 };
 const KEEP = { retentionDays: 0, maxDatabaseBytes: 0 };
 
@@ -56,12 +55,12 @@ test('keeps finished executions for ever at 0 days, and still forgets expired ke
   expect(deleteFinished).not.toHaveBeenCalled();
 });
 
-test('above its size the oldest go until it fits, and the room goes back to the disk', async () => {
+test('above its size the oldest go until it fits, each cleared before the next look', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const done: string[] = [];
-  const size = { usedBytes: 250, freeBytes: 0 };
+  let usedBytes = 250;
   let uncleared = 0;
-  const settled = Promise.withResolvers<void>();
+  const fits = Promise.withResolvers<void>();
   const housekeeping = startHousekeeping({
     store: {
       ...idle,
@@ -70,20 +69,17 @@ test('above its size the oldest go until it fits, and the room goes back to the 
         uncleared += 1;
         return 1;
       },
-      clearDeleted: async () => {
+      maintain: async ({ maxBytes }) => {
+        expect(maxBytes).toBe(150);
         if (uncleared === 0) return false;
         uncleared -= 1;
-        done.push('clear');
-        size.usedBytes -= 60;
-        size.freeBytes += 60;
+        done.push('maintain');
+        usedBytes -= 60;
         return true;
       },
-      size: async () => size,
-      shrink: async () => {
-        done.push('shrink');
-        size.freeBytes -= 60;
-        if (size.usedBytes + size.freeBytes <= 150) settled.resolve();
-        return true;
+      usedBytes: async () => {
+        if (usedBytes <= 150) fits.resolve();
+        return usedBytes;
       },
     },
     logger,
@@ -91,11 +87,11 @@ test('above its size the oldest go until it fits, and the room goes back to the 
     ...KEEP,
     maxDatabaseBytes: 150,
   });
-  const over = settled.promise.then(() => true);
+  const over = fits.promise.then(() => true);
   while (!(await Promise.race([over, turn(false)]))) await vi.advanceTimersByTimeAsync(20);
   await housekeeping.stop();
   vi.useRealTimers();
-  expect(done).toEqual(['delete before ever', 'clear', 'delete before ever', 'clear', 'shrink', 'shrink']);
+  expect(done).toEqual(['delete before ever', 'maintain', 'delete before ever', 'maintain']);
 });
 
 test('a failing store stops nothing: the next round tries again', async () => {

@@ -27,8 +27,8 @@ export function describeAdministration(open: OpenStore): void {
       const first = await create('first');
       const gone = await create('gone');
       const last = await create('last');
-      expect(await store.revokeApiKey({ apiKeyId: 'gone', now: T0 })).toEqual(gone);
-      expect(await store.revokeApiKey({ apiKeyId: 'gone', now: T0 })).toBeUndefined();
+      expect(await store.revokeApiKey({ apiKeyId: 'gone', now: T0 })).toEqual({ outcome: 'revoked', apiKey: gone });
+      expect(await store.revokeApiKey({ apiKeyId: 'gone', now: T0 })).toEqual({ outcome: 'not_found' });
       expect(await store.findApiKey({ keyHash: hash('gone') })).toBeUndefined();
       const page = await store.listApiKeys({ limit: 1 });
       expect(page.items).toEqual([last]);

@@ -1,15 +1,18 @@
 /** The agent's side but for reports: claiming, waking, expiring, losing. */
 import { describe, expect, it } from 'vitest';
 import type { Execution } from '../../../src/store/store.ts';
-import { FACTS, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
+import { MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
 
 const ids = (executions: readonly Execution[]) => executions.map(({ executionId }) => executionId);
 
 export function describeDispatch(open: OpenStore): void {
   describe('claimQueued', () => {
     const bench = useStore(open);
-    const claim = (limit: number, runnerInstance = RUNNER, now = T0 + 1) =>
-      bench().store.claimQueued({ machineId: MACHINE, runnerInstance, limit, now });
+    const claim = async (limit: number) => {
+      const claimed = await bench().store.claimQueued({ ...bench().ofConnection(T0 + 1), limit });
+      if (claimed.outcome === 'stale') throw new Error('stale');
+      return claimed.dispatches;
+    };
 
     it('takes the oldest first, with their sealed input, under rising numbers', async () => {
       const first = await bench().create({ sealedInput: Buffer.from('sealed') });
@@ -29,17 +32,22 @@ export function describeDispatch(open: OpenStore): void {
       await bench().connect('dm-two');
       await bench().create({ machineId: 'dm-two' });
       await bench().create({ expiresAt: T0 + 1 });
-      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      await bench().disconnect();
       await bench().create();
       await bench().connect();
       expect(await claim(5)).toEqual([]);
     });
 
-    it('gives nothing to an instance that is not the connected one', async () => {
+    it('gives nothing to a connection that is not the present one, even of the same instance', async () => {
       await bench().create();
-      expect(await claim(5, 'runner-0')).toEqual([]);
-      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 });
-      expect(await claim(5)).toEqual([]);
+      const before = bench().ofConnection(T0 + 1);
+      await bench().connect();
+      expect(await bench().store.claimQueued({ ...before, limit: 5 })).toEqual({ outcome: 'stale' });
+      await bench().disconnect();
+      const gone = bench().ofConnection(T0 + 1);
+      expect(await bench().store.claimQueued({ ...gone, limit: 5 })).toEqual({ outcome: 'stale' });
+      await bench().connect();
+      expect(await claim(5)).toHaveLength(1);
     });
 
     it('gives each to one of many claims at once', async () => {
@@ -70,9 +78,12 @@ export function describeDispatch(open: OpenStore): void {
     });
   });
 
-  describe('settleUndelivered', () => {
+  describe('endUndelivered', () => {
     const bench = useStore(open);
-    const settle = (executionIds: string[], now = T0 + 10) => bench().store.settleUndelivered({ executionIds, now });
+    const end = async (executionIds: string[]) => {
+      const settled = await bench().store.endUndelivered({ ...bench().ofConnection(T0 + 10), executionIds });
+      return settled.outcome === 'applied' ? settled.ended : settled.outcome;
+    };
 
     it('ends what was cancelled or expired meanwhile, and leaves the rest', async () => {
       const cancelled = await bench().dispatched();
@@ -83,17 +94,22 @@ export function describeDispatch(open: OpenStore): void {
       const by = { machineId: MACHINE, by: 'admin', now: T0 };
       await bench().store.requestCancel({ ...by, executionId: cancelled.executionId });
       await bench().store.requestCancel({ ...by, executionId: running.executionId });
-      const settled = await settle([...ids([cancelled, expired, waiting, running]), 'none']);
-      expect(settled).toMatchObject([
+      const ended = await end([...ids([cancelled, expired, waiting, running]), 'none']);
+      expect(ended).toMatchObject([
         { executionId: cancelled.executionId, status: 'cancelled' },
         { executionId: expired.executionId, status: 'expired' },
       ]);
       expect(await bench().get(waiting.executionId)).toEqual(waiting);
-      expect(await settle(ids([cancelled, expired]))).toEqual([]);
+      expect(await end(ids([cancelled, expired]))).toEqual([]);
+      const stale = bench().ofConnection(T0 + 10);
+      await bench().connect();
+      expect(await bench().store.endUndelivered({ ...stale, executionIds: ids([waiting]) })).toEqual({
+        outcome: 'stale',
+      });
     });
   });
 
-  describe('declareLost', () => {
+  describe('markLost', () => {
     const bench = useStore(open);
 
     it('ends what is with an agent, once', async () => {
@@ -101,12 +117,13 @@ export function describeDispatch(open: OpenStore): void {
       const running = await bench().dispatched();
       const waiting = await bench().create();
       await bench().report([record(running.executionId, 1, 'started')]);
-      const lose = () =>
-        bench().store.declareLost({
-          executionIds: [...ids([queued, running, waiting]), 'none'],
-          reason: 'The machine rebooted.',
-          now: T0 + 20,
-        });
+      const executionIds = [...ids([queued, running, waiting]), 'none'];
+      const lose = async () => {
+        const asked = { executionIds, reason: 'The machine rebooted.' };
+        const marked = await bench().store.markLost({ ...bench().ofConnection(T0 + 20), ...asked });
+        if (marked.outcome === 'stale') throw new Error('stale');
+        return marked.ended;
+      };
       const lost = await lose();
       expect(ids(lost)).toEqual(ids([queued, running]));
       expect(lost[1]).toMatchObject({
@@ -118,17 +135,29 @@ export function describeDispatch(open: OpenStore): void {
       expect(await lose()).toEqual([]);
       expect(await bench().get(waiting.executionId)).toEqual(waiting);
     });
+
+    it('does nothing for a connection whose machine has another one', async () => {
+      const { executionId } = await bench().dispatched();
+      const stale = bench().ofConnection(T0 + 20);
+      await bench().connect();
+      const asked = { executionIds: [executionId], reason: 'gone' };
+      expect(await bench().store.markLost({ ...stale, ...asked })).toEqual({ outcome: 'stale' });
+      expect(await bench().get(executionId)).toMatchObject({ status: 'queued' });
+    });
   });
 
   describe('wakeWaiting', () => {
     const bench = useStore(open);
 
     it('moves the oldest on, in parts, each with its event', async () => {
-      const { store } = bench();
-      await store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      await bench().disconnect();
       const made = [await bench().create(), await bench().create(), await bench().create()];
       await bench().connect();
-      const wake = (limit: number) => store.wakeWaiting({ machineId: MACHINE, limit, now: T0 + 3 });
+      const wake = async (limit: number) => {
+        const part = await bench().store.wakeWaiting({ ...bench().ofConnection(T0 + 3), limit });
+        if (part.outcome === 'stale') throw new Error('stale');
+        return part.woken;
+      };
       expect(ids(await wake(2))).toEqual(ids(made.slice(0, 2)));
       expect(await wake(2)).toMatchObject([{ executionId: made[2]?.executionId, status: 'queued' }]);
       expect(await wake(2)).toEqual([]);
@@ -159,25 +188,38 @@ export function describeDispatch(open: OpenStore): void {
     });
   });
 
-  describe('listAbandoned', () => {
+  describe('markAbandonedLost', () => {
     const bench = useStore(open);
+    const mark = async (awaySince: number, limit = 9) =>
+      ids(await bench().store.markAbandonedLost({ awaySince, reason: 'away', now: T0 + 99, limit }));
 
-    it('lists what is with agents that have been away for long', async () => {
-      const { store } = bench();
+    it('ends what is with agents that have been away for long', async () => {
       await bench().connect('dm-two', 'runner-2');
-      const here = await bench().dispatched();
+      const here = [await bench().dispatched(), await bench().dispatched()];
       const there = await bench().dispatched({ machineId: 'dm-two', dispatchTo: 'runner-2' });
-      await bench().create();
-      await store.machineDisconnected({ machineId: MACHINE, now: T0 + 10 });
-      await store.machineDisconnected({ machineId: 'dm-two', now: T0 + 20 });
-      const abandoned = async (awaySince: number, limit = 9) => ids(await store.listAbandoned({ awaySince, limit }));
-      expect(await abandoned(T0 + 9)).toEqual([]);
-      expect(await abandoned(T0 + 10)).toEqual([here.executionId]);
-      expect(await abandoned(T0 + 20)).toEqual(ids([here, there]));
-      expect(await abandoned(T0 + 20, 1)).toHaveLength(1);
-      const back = { machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts: FACTS, now: T0 + 30 };
-      await store.machineConnected(back);
-      expect(await abandoned(T0 + 99)).toEqual([there.executionId]);
+      const waiting = await bench().create();
+      await bench().disconnect(MACHINE, T0 + 10);
+      await bench().disconnect('dm-two', T0 + 20);
+      expect(await mark(T0 + 9)).toEqual([]);
+      expect(await mark(T0 + 10, 1)).toEqual(ids(here.slice(0, 1)));
+      expect(await mark(T0 + 10)).toEqual(ids(here.slice(1)));
+      expect(await mark(T0 + 10)).toEqual([]);
+      expect(await mark(T0 + 20)).toEqual([there.executionId]);
+      expect(await bench().get(here[0]?.executionId ?? '')).toMatchObject({
+        status: 'failed',
+        errorCode: 'agent_lost',
+        errorMessage: 'away',
+        completedAt: T0 + 99,
+      });
+      expect(await bench().get(waiting.executionId)).toEqual(waiting);
+    });
+
+    it('leaves a machine that came back', async () => {
+      const { executionId } = await bench().dispatched();
+      await bench().disconnect(MACHINE, T0 + 10);
+      await bench().connect(MACHINE, RUNNER, T0 + 30);
+      expect(await mark(T0 + 99)).toEqual([]);
+      expect(await bench().get(executionId)).toMatchObject({ status: 'queued' });
     });
   });
 }

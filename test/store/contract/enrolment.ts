@@ -125,9 +125,10 @@ export function describeEnrolment(open: OpenStore): void {
       const reusable = await issue('reusable', { reusable: true, machineId: MACHINE });
       await enrol('used', 'c');
       expect(await store.revokeJoinToken({ joinTokenId: 'revoked', now: T0 })).toMatchObject({
-        joinTokenId: 'revoked',
+        outcome: 'revoked',
+        token: { joinTokenId: 'revoked' },
       });
-      expect(await store.revokeJoinToken({ joinTokenId: 'revoked', now: T0 })).toBeUndefined();
+      expect(await store.revokeJoinToken({ joinTokenId: 'revoked', now: T0 })).toEqual({ outcome: 'not_found' });
       const page = await store.listJoinTokens({ now: T0 + 5, limit: 1 });
       expect(page.items).toEqual([reusable]);
       expect(await store.listJoinTokens({ now: T0 + 5, limit: 1, after: page.next ?? 0 })).toEqual({ items: [first] });

@@ -51,7 +51,7 @@ export function describeExecutions(open: OpenStore): void {
     });
 
     it('begins as wake_in_progress where the machine is away', async () => {
-      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      await bench().disconnect();
       const created = await bench().create({ dispatchTo: RUNNER });
       expect(created).toMatchObject({ status: 'wake_in_progress' });
       expect(created).not.toHaveProperty('dispatchedTo');
@@ -71,8 +71,10 @@ export function describeExecutions(open: OpenStore): void {
       expect(await bench().create({ dispatchTo: RUNNER })).not.toHaveProperty('dispatchedTo');
     });
 
-    it('does not dispatch to an instance that has gone', async () => {
-      expect(await bench().create({ dispatchTo: 'runner-0' })).not.toHaveProperty('dispatchedTo');
+    it('does not dispatch to a connection that has gone, even of the same instance', async () => {
+      const epoch = bench().epoch();
+      await bench().connect();
+      expect(await bench().create({ dispatchTo: RUNNER, epoch })).not.toHaveProperty('dispatchedTo');
     });
 
     it('refuses machines that do not exist or were removed', async () => {
@@ -149,9 +151,10 @@ export function describeExecutions(open: OpenStore): void {
         { sequence: 1, status: 'queued' },
         { sequence: 2, at: T0 + 5, status: 'cancelled', errorCode: 'cancelled' },
       ]);
-      expect(
-        await bench().store.claimQueued({ machineId: MACHINE, runnerInstance: RUNNER, limit: 9, now: T0 }),
-      ).toEqual([]);
+      expect(await bench().store.claimQueued({ ...bench().ofConnection(T0), limit: 9 })).toEqual({
+        outcome: 'applied',
+        dispatches: [],
+      });
     });
 
     it('only marks what was handed to an agent, once', async () => {

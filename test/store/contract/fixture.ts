@@ -12,12 +12,13 @@ export const FACTS = { vcpu: 2, memory_mib: 1024, storage_gib: 10 };
 /** Times in the suite are small numbers: no clock is read. */
 export const T0 = 1_000_000;
 
-type Asked = Partial<NewExecution> & { now?: number; dispatchTo?: string; queueLimit?: number };
+type Asked = Partial<NewExecution> & { now?: number; dispatchTo?: string; epoch?: number; queueLimit?: number };
 
 /** A store with one machine, and short ways to do what tests do all the time. */
 export class Bench {
   readonly store: Store;
   private made = 0;
+  private readonly epochs = new Map<string, number>();
 
   constructor(store: Store) {
     this.store = store;
@@ -26,17 +27,40 @@ export class Bench {
   /** Makes a machine and connects it. */
   async connect(machineId = MACHINE, runnerInstance = RUNNER, now = T0): Promise<void> {
     await this.store.createMachine({ machineId, now });
-    await this.store.machineConnected({ machineId, runnerInstance, bootId: 'boot', facts: FACTS, now });
+    const connected = await this.store.machineConnected({
+      machineId,
+      runnerInstance,
+      bootId: 'boot',
+      facts: FACTS,
+      now,
+    });
+    if (connected.outcome === 'applied') this.epochs.set(machineId, connected.epoch);
+  }
+
+  /** Of the connection that `connect` made last. */
+  epoch(machineId = MACHINE): number {
+    return this.epochs.get(machineId) ?? 0;
+  }
+
+  /** Ends that connection. */
+  disconnect(machineId = MACHINE, now = T0) {
+    return this.store.machineDisconnected({ machineId, epoch: this.epoch(machineId), now });
+  }
+
+  /** What a fenced use case of that connection has to say. */
+  ofConnection(now: number, machineId = MACHINE) {
+    return { machineId, epoch: this.epoch(machineId), now };
   }
 
   /** What a create asks for; every call another id. */
   request(asked: Asked = {}) {
     this.made += 1;
-    const { now = T0, dispatchTo, queueLimit = 10_000, ...execution } = asked;
+    const { now = T0, dispatchTo: runnerInstance, epoch, queueLimit = 10_000, ...execution } = asked;
+    const { machineId = MACHINE } = asked;
     return {
       execution: {
         executionId: `exec-${this.made}`,
-        machineId: MACHINE,
+        machineId,
         command: ['echo', 'hi'],
         envKeys: [],
         stdinMode: 'none' as const,
@@ -46,7 +70,9 @@ export class Bench {
       },
       now,
       queueLimit,
-      ...(dispatchTo === undefined ? {} : { dispatchTo }),
+      ...(runnerInstance === undefined
+        ? {}
+        : { dispatchTo: { runnerInstance, epoch: epoch ?? this.epoch(machineId) } }),
     };
   }
 

@@ -131,6 +131,7 @@ class History {
     const { machineId } = this;
     const { store } = this.bench;
     const { executionId } = command;
+    const ofConnection = this.bench.ofConnection(now, machineId);
     switch (what) {
       case 'next':
         await this.deliver(command, command.reports.slice(command.sent, command.sent + length), now);
@@ -143,11 +144,11 @@ class History {
       case 'expire':
         return void (await store.expireDue({ now, limit: 10 }));
       case 'lost':
-        return void (await store.declareLost({ executionIds: [executionId], reason: 'test', now }));
+        return void (await store.markLost({ ...ofConnection, executionIds: [executionId], reason: 'test' }));
       case 'claim':
-        return void (await store.claimQueued({ machineId, runnerInstance: RUNNER, limit: 1, now }));
+        return void (await store.claimQueued({ ...ofConnection, limit: 1 }));
       default:
-        return void (await store.settleUndelivered({ executionIds: [executionId], now }));
+        return void (await store.endUndelivered({ ...ofConnection, executionIds: [executionId] }));
     }
   }
 

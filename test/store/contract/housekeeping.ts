@@ -8,7 +8,7 @@ export function describeHousekeeping(open: OpenStore): void {
 
     it('leaves nothing behind of what it deleted, and says when there is no more to clear', async () => {
       const { store } = bench();
-      expect(await store.clearDeleted()).toBe(false);
+      expect(await store.maintain({ maxBytes: 0 })).toBe(false);
       const { executionId } = await bench().dispatched();
       const chunks = Array.from({ length: 1200 }, (_, n) => record(executionId, n + 1, 'stdout', `${n}\n`));
       await bench().report([...chunks, record(executionId, chunks.length + 1, 'ended', ended())]);
@@ -16,9 +16,7 @@ export function describeHousekeeping(open: OpenStore): void {
       await bench().report([record(kept.executionId, 1, 'stdout', 'kept')]);
       expect(await store.deleteFinished({ before: T0 + 99, limit: 9 })).toBe(1);
       expect(await bench().events(executionId)).toEqual([]);
-      let steps = 0;
-      while (await store.clearDeleted()) steps += 1;
-      expect(steps).toBeGreaterThan(1);
+      while (await store.maintain({ maxBytes: 0 }));
       expect((await bench().events(kept.executionId)).map(({ sequence }) => sequence)).toEqual([1, 2]);
     });
 
@@ -50,27 +48,20 @@ export function describeHousekeeping(open: OpenStore): void {
     });
   });
 
-  describe('size and shrink', () => {
+  describe('maintain', () => {
     const bench = useStore(open);
 
-    it('frees what is deleted and gives it back step by step', async () => {
+    it('gives up the room of what is deleted, step by step', async () => {
       const { store } = bench();
       const { executionId } = await bench().dispatched();
       const chunks = Array.from({ length: 200 }, (_, n) => record(executionId, n + 1, 'stdout', Buffer.alloc(65_536)));
       await bench().report([...chunks, record(executionId, chunks.length + 1, 'ended', ended())]);
-      const full = await store.size();
-      expect(full.usedBytes).toBeGreaterThan(200 * 65_536);
+      const full = await store.usedBytes();
+      expect(full).toBeGreaterThan(0);
       await store.deleteFinished({ before: T0 + 99, limit: 9 });
-      while (await store.clearDeleted());
-      const emptied = await store.size();
-      expect(emptied.usedBytes).toBeLessThan(1024 * 1024);
-      expect(emptied.usedBytes + emptied.freeBytes).toBe(full.usedBytes + full.freeBytes);
-      let steps = 0;
-      while (await store.shrink()) steps += 1;
-      expect(steps).toBeGreaterThan(1);
-      const shrunk = await store.size();
-      expect(shrunk.freeBytes).toBe(0);
-      expect(shrunk.usedBytes).toBeLessThanOrEqual(emptied.usedBytes);
+      while (await store.maintain({ maxBytes: 1 }));
+      expect(await store.maintain({ maxBytes: 1 })).toBe(false);
+      expect(await store.usedBytes()).toBeLessThanOrEqual(full);
     });
   });
 

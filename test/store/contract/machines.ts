@@ -35,48 +35,52 @@ export function describeMachines(open: OpenStore): void {
     it('connect and disconnect, each a transition', async () => {
       const before = await get();
       expect(before).toMatchObject({ phase: 'running', facts: FACTS, runnerInstance: RUNNER, bootId: 'boot' });
-      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 + 5 });
+      expect(await bench().disconnect(MACHINE, T0 + 5)).toBe('applied');
       const away = await get();
       expect(away).toMatchObject({ phase: 'sleeping', lastTransitionAt: T0 + 5, runnerInstance: RUNNER });
       expect(away.revision).toBeGreaterThan(before.revision);
       const back = await connect(MACHINE, T0 + 9);
-      expect(back).toEqual({ outcome: 'applied', machine: await get() });
+      expect(back).toEqual({ outcome: 'applied', machine: await get(), epoch: bench().epoch() + 1 });
       expect(await get()).toMatchObject({ phase: 'running', bootId: 'boot-2', lastTransitionAt: T0 + 9 });
     });
 
     it('go on behind the highest number that their agent has taken on, where that is the higher one', async () => {
       const { store } = bench();
       expect((await bench().dispatched()).dispatchNumber).toBe(1);
-      const connectAt = (lastDispatchNumber: number) =>
-        store.machineConnected({
-          machineId: MACHINE,
-          runnerInstance: RUNNER,
-          bootId: 'boot',
-          facts: FACTS,
-          lastDispatchNumber,
-          now: T0,
-        });
-      await connectAt(40);
-      expect((await bench().dispatched()).dispatchNumber).toBe(41);
-      await connectAt(7);
-      expect((await bench().dispatched()).dispatchNumber).toBe(42);
+      const connectAt = async (lastDispatchNumber: number) => {
+        const agent = { machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts: FACTS, lastDispatchNumber };
+        const connected = await store.machineConnected({ ...agent, now: T0 });
+        return connected.outcome === 'applied' ? connected.epoch : 0;
+      };
+      expect((await bench().dispatched({ epoch: await connectAt(40) })).dispatchNumber).toBe(41);
+      expect((await bench().dispatched({ epoch: await connectAt(7) })).dispatchNumber).toBe(42);
       // An agent that says anything at all leaves room for numbers to come.
-      await connectAt(Number.MAX_SAFE_INTEGER);
-      expect((await bench().dispatched()).dispatchNumber).toBeLessThan(2 ** 52 + 2);
+      const last = await bench().dispatched({ epoch: await connectAt(Number.MAX_SAFE_INTEGER) });
+      expect(last.dispatchNumber).toBeLessThan(2 ** 52 + 2);
+    });
+
+    it('stay connected when a connection ends that another has replaced', async () => {
+      const before = bench().epoch();
+      await bench().connect();
+      expect(bench().epoch()).toBeGreaterThan(before);
+      const connected = await get();
+      const gone = { machineId: MACHINE, epoch: before, now: T0 + 5 };
+      expect(await bench().store.machineDisconnected(gone)).toBe('stale');
+      expect(await get()).toEqual(connected);
     });
 
     it('do not move when a link takes the place of another, or goes twice', async () => {
       const before = await get();
-      await connect(MACHINE, T0 + 9, 'runner-2');
+      await bench().connect(MACHINE, 'runner-2', T0 + 9);
       expect(await get()).toMatchObject({
         revision: before.revision,
         lastTransitionAt: before.lastTransitionAt,
         runnerInstance: 'runner-2',
         lastProgressAt: T0 + 9,
       });
-      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 + 10 });
+      expect(await bench().disconnect(MACHINE, T0 + 10)).toBe('applied');
       const away = await get();
-      await bench().store.machineDisconnected({ machineId: MACHINE, now: T0 + 11 });
+      expect(await bench().disconnect(MACHINE, T0 + 11)).toBe('stale');
       expect(await get()).toEqual(away);
     });
 

@@ -95,7 +95,7 @@ export function describePages(open: OpenStore): void {
       ]);
       await store.requestCancel({ machineId: MACHINE, executionId: cancelled.executionId, by: 'admin', now: T0 });
       await store.expireDue({ now: T0 + 2, limit: 10 });
-      await store.machineDisconnected({ machineId: MACHINE, now: T0 });
+      await bench().disconnect();
       const away = await bench().create();
       const expected = {
         running,

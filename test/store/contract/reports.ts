@@ -115,7 +115,7 @@ export function describeReports(open: OpenStore): void {
 
     it('drops what comes for an execution that was declared lost', async () => {
       const { executionId } = await bench().dispatched();
-      await bench().store.declareLost({ executionIds: [executionId], reason: 'away', now: T0 + 5 });
+      await bench().store.markLost({ ...bench().ofConnection(T0 + 5), executionIds: [executionId], reason: 'away' });
       expect(await bench().report([record(executionId, 1, 'started')])).toMatchObject({
         outcome: 'terminal',
         reported: 1,

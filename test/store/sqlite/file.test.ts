@@ -47,7 +47,7 @@ describe('the database file', () => {
     await Promise.all(processes.map((child) => once(child.stdout, 'data')));
     for (const child of processes) child.stdin.end();
     expect(await Promise.all(ends)).toEqual(Array.from(processes, () => '0 '));
-    expect(inspect('SELECT version FROM schema_migrations')).toEqual([1, 2, 3]);
+    expect(inspect('SELECT version FROM schema_migrations')).toEqual([1, 2, 3, 4]);
   }, 60_000);
 
   it('is made by another just before its own turn', () => {
@@ -68,7 +68,7 @@ describe('the database file', () => {
     expect(overtaken).toBe(true);
     late.close();
     early.close();
-    expect(inspect('SELECT version FROM schema_migrations')).toEqual([1, 2, 3]);
+    expect(inspect('SELECT version FROM schema_migrations')).toEqual([1, 2, 3, 4]);
   });
 
   it('has one server, until that one closes it', async () => {
@@ -102,12 +102,14 @@ describe('the database file', () => {
     expect(await second.getExecution({ machineId: 'dm-one', executionId: 'a' })).toMatchObject({
       dispatchedTo: 'runner',
     });
-    await second.machineDisconnected({ machineId: 'dm-one', now: 600 });
+    // What the connection of before the restart still tries is not its to do.
+    expect(await second.machineDisconnected({ machineId: 'dm-one', epoch: 1, now: 600 })).toBe('stale');
     await second.close();
     // However long the server was down, the agent could not come back: it is away from now on.
     const third = openSqliteStore({ path: path(), now: 900 });
-    expect(await third.listAbandoned({ awaySince: 899, limit: 9 })).toEqual([]);
-    expect(await third.listAbandoned({ awaySince: 900, limit: 9 })).toMatchObject([{ executionId: 'a' }]);
+    const lost = (awaySince: number) => third.markAbandonedLost({ awaySince, reason: 'away', now: 950, limit: 9 });
+    expect(await lost(899)).toEqual([]);
+    expect(await lost(900)).toMatchObject([{ executionId: 'a' }]);
     await third.close();
   });
 

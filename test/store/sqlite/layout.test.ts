@@ -46,13 +46,14 @@ describe('the layout', () => {
        GROUP BY m.machine HAVING waiting <> counted`,
     );
     let made = 0;
-    const action = fc.constantFrom(...Object.keys(actions(store, () => '')));
+    const connection = { epoch: 1 };
+    const action = fc.constantFrom(...Object.keys(actions(store, connection, () => '')));
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(action, fc.nat()), { maxLength: 40 }), async (steps) => {
         for (const [name, choice] of steps) {
           made += name.startsWith('create') ? 1 : 0;
           const pick = () => (name.startsWith('create') ? `e${made}` : `e${choice % (made + 1)}`);
-          await actions(store, pick)[name]?.();
+          await actions(store, connection, pick)[name]?.();
           expect(drift.all()).toEqual([]);
         }
       }),
@@ -83,7 +84,7 @@ describe('the layout', () => {
     expect([await remove(), await remove(), await remove(), await remove()]).toEqual([1, 1, 1, 0]);
     const chunks = db.prepare<[], number>('SELECT count(*) FROM chunks').pluck();
     const steps = [chunks.get() ?? 0];
-    while (await store.clearDeleted()) steps.push(chunks.get() ?? 0);
+    while (await store.maintain({ maxBytes: 0 })) steps.push(chunks.get() ?? 0);
     const most = Math.max(...steps.slice(1).map((left, index) => (steps[index] ?? 0) - left));
     expect(most).toBeLessThanOrEqual(33);
     expect(steps.at(-1)).toBe(0);
@@ -93,20 +94,28 @@ describe('the layout', () => {
 });
 
 /** All that moves an execution into or out of waiting. */
-function actions(store: Store, pick: () => string): Record<string, () => Promise<unknown>> {
+function actions(
+  store: Store,
+  connection: { epoch: number },
+  pick: () => string,
+): Record<string, () => Promise<unknown>> {
   const machineId = 'dm-one';
   const facts = { vcpu: 1, memory_mib: 1, storage_gib: 1 };
   return {
     create: () => createExecution(store, pick(), { dispatch: false }),
-    createDispatched: () => createExecution(store, pick()),
-    claim: () => store.claimQueued({ machineId, runnerInstance: 'runner', limit: 2, now: 2 }),
+    createDispatched: () => createExecution(store, pick(), connection),
+    claim: () => store.claimQueued({ machineId, epoch: connection.epoch, limit: 2, now: 2 }),
     cancel: () => store.requestCancel({ machineId, executionId: pick(), by: 'admin', now: 2 }),
     end: () => end(store, pick()),
-    lose: () => store.declareLost({ executionIds: [pick()], reason: 'test', now: 2 }),
+    lose: () => store.markLost({ machineId, epoch: connection.epoch, executionIds: [pick()], reason: 'test', now: 2 }),
     expire: () => store.expireDue({ now: 1000, limit: 2 }),
-    leave: () => store.machineDisconnected({ machineId, now: 2 }),
-    return: () => store.machineConnected({ machineId, runnerInstance: 'runner', bootId: 'b', facts, now: 2 }),
-    wake: () => store.wakeWaiting({ machineId, limit: 2, now: 2 }),
+    leave: () => store.machineDisconnected({ machineId, epoch: connection.epoch, now: 2 }),
+    return: async () => {
+      const agent = { runnerInstance: 'runner', bootId: 'b', facts };
+      const connected = await store.machineConnected({ machineId, ...agent, now: 2 });
+      if (connected.outcome === 'applied') connection.epoch = connected.epoch;
+    },
+    wake: () => store.wakeWaiting({ machineId, epoch: connection.epoch, limit: 2, now: 2 }),
     forget: () => store.deleteFinished({ before: 5, limit: 1 }),
   };
 }

@@ -37,13 +37,12 @@ describe('a database of schema 2', () => {
     const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
     expect(await log()).toMatchObject([{ status: 'queued' }, { type: 'stdout' }, { status: 'succeeded' }]);
     expect(await store.deleteFinished({ before: 9, limit: 9 })).toBe(1);
-    while (await store.clearDeleted());
+    // Made before the file was one that can shrink: it has an end.
+    while (await store.maintain({ maxBytes: 1 }));
     expect(await log()).toEqual([]);
-    expect((await store.size()).freeBytes).toBeGreaterThanOrEqual(65_536);
-    // Made before the file was one that can shrink.
-    expect(await store.shrink()).toBe(false);
     await store.close();
     const db = new Sqlite(path(), { readonly: true });
+    expect(db.pragma('freelist_count', { simple: true })).toBeGreaterThanOrEqual(65_536 / 8192);
     expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
     expect(db.pragma('foreign_key_check')).toEqual([]);
     for (const table of ['events', 'chunks', 'leftovers']) {

@@ -25,11 +25,11 @@ export async function connectMachine(store: Store, machineId = 'dm-one'): Promis
   await store.machineConnected({ machineId, runnerInstance: 'runner', bootId: 'boot', facts, now: 1 });
 }
 
-/** Creates one on `dm-one`, dispatched unless told otherwise. */
+/** Creates one on `dm-one`, dispatched to its first connection unless told otherwise. */
 export function createExecution(
   store: Store,
   executionId: string,
-  { sealedInput, dispatch = true }: { sealedInput?: Buffer; dispatch?: boolean } = {},
+  { sealedInput, dispatch = true, epoch = 1 }: { sealedInput?: Buffer; dispatch?: boolean; epoch?: number } = {},
 ) {
   return store.createExecution({
     execution: {
@@ -44,7 +44,7 @@ export function createExecution(
     },
     now: 1,
     queueLimit: 1_000_000,
-    ...(dispatch ? { dispatchTo: 'runner' } : {}),
+    ...(dispatch ? { dispatchTo: { runnerInstance: 'runner', epoch } } : {}),
   });
 }
 

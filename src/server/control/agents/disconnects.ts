@@ -1,4 +1,4 @@
-/** Writes down that an agent is away: as soon as the store can be written, unless it is back by then. */
+/** Writes down that an agent is away: as soon as the store can be written. If it is back by then, its epoch is another one. */
 import type { Store } from '../../../store/store.ts';
 import type { AgentRegistry } from './sessions.ts';
 
@@ -8,7 +8,7 @@ export class Disconnects {
   readonly #store: Pick<Store, 'machineDisconnected'>;
   readonly #registry: AgentRegistry;
   readonly #now: () => number;
-  readonly #failed = new Set<string>();
+  readonly #failed = new Map<string, number>();
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -19,9 +19,9 @@ export class Disconnects {
   }
 
   /** The machine's link is gone, and none has taken its place. */
-  note(machineId: string): void {
-    const write = this.#store.machineDisconnected({ machineId, now: this.#now() });
-    this.#registry.track(machineId, write).catch(() => this.#retryLater(machineId));
+  note(machineId: string, epoch: number): void {
+    const write = this.#store.machineDisconnected({ machineId, epoch, now: this.#now() });
+    this.#registry.track(machineId, write).catch(() => this.#retryLater(machineId, epoch));
   }
 
   close(): void {
@@ -29,14 +29,14 @@ export class Disconnects {
     clearTimeout(this.#retry);
   }
 
-  #retryLater(machineId: string): void {
+  #retryLater(machineId: string, epoch: number): void {
     if (this.#closed) return;
-    this.#failed.add(machineId);
+    this.#failed.set(machineId, epoch);
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
-      const away = [...this.#failed].filter((id) => this.#registry.get(id) === undefined);
+      const failed = [...this.#failed];
       this.#failed.clear();
-      for (const id of away) this.note(id);
+      for (const [id, ofConnection] of failed) this.note(id, ofConnection);
     }, RETRY_MS);
   }
 }

@@ -35,7 +35,7 @@ export function equip(deps: EquipDeps, session: AgentSession, arrived: Arrived):
     inFlight: arrived.held.map(({ executionId }) => executionId),
     lastNumber: arrived.hello.last_dispatch_number,
     unsentBytes: () => connection.unsentBytes,
-    outOfOrder: (execution) => void deps.dispatcher.lose(execution, OUT_OF_ORDER),
+    outOfOrder: (execution) => void deps.dispatcher.lose(session, execution, OUT_OF_ORDER),
   });
   const acks = new Acks({ send: (frame) => connection.send(frame), unsentBytes: () => connection.unsentBytes });
   const ready: ReadyParts = {
@@ -100,6 +100,6 @@ function refuse(deps: EquipDeps, session: AgentSession, { executionId, outcome, 
     connection.close(CLOSE.foreignExecution, `${executionId} is not of this machine`);
     return;
   }
-  if (execution !== undefined && deps.gaps.again(executionId)) void deps.dispatcher.lose(execution, GAP);
+  if (execution !== undefined && deps.gaps.again(executionId)) void deps.dispatcher.lose(session, execution, GAP);
   connection.close(CLOSE.badFrame, `a report of ${executionId} is missing`);
 }

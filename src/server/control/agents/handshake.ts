@@ -26,6 +26,8 @@ export interface ArrivalDeps {
   equip: (session: AgentSession, arrived: Arrived) => ReadyParts;
   /** A start that goes out with what was sealed for it. */
   departure: (session: AgentSession, dispatch: Dispatch) => Departure;
+  /** A connection that has closed again was written down as the machine's. */
+  away: (machineId: string, epoch: number) => void;
   /** The session is ready: who waits for the machine's agent goes on. */
   ready: (session: AgentSession) => void;
 }
@@ -44,7 +46,6 @@ export function receiveHello(deps: ArrivalDeps, connection: AgentConnection, hel
     machineId,
     runnerInstance,
     connection,
-    joined: false,
     accepting: true,
     cancels: new Set<string>(),
   };
@@ -102,12 +103,17 @@ async function settle(deps: ArrivalDeps, session: AgentSession, hello: Hello, te
     connection.close(CLOSE.revoked, 'the credential is not valid any more');
     return;
   }
-  session.joined = true;
   const { boot_id: bootId, facts, last_dispatch_number: lastDispatchNumber } = hello;
   const agent = { machineId, runnerInstance, bootId, facts, lastDispatchNumber };
   const joined = await store.machineConnected({ ...agent, now: now() });
   if (joined.outcome === 'removed') {
     connection.close(CLOSE.removed, 'the machine was removed');
+    return;
+  }
+  const { epoch } = joined;
+  session.epoch = epoch;
+  if (connection.closed) {
+    deps.away(machineId, epoch);
     return;
   }
   // An instance that was never here has been sent nothing: no inputs are needed.
@@ -117,8 +123,8 @@ async function settle(deps: ArrivalDeps, session: AgentSession, hello: Hello, te
     hello,
     dispatched.map(({ execution }) => execution),
   );
-  await declareLost(deps, plan);
-  const ended = await settleUndelivered(deps, plan);
+  await markLost(deps, { machineId, epoch }, plan);
+  const ended = await endUndelivered(deps, { machineId, epoch }, plan);
   if (connection.closed) return;
   const undelivered = new Set(plan.undelivered);
   const departures = dispatched
@@ -127,20 +133,27 @@ async function settle(deps: ArrivalDeps, session: AgentSession, hello: Hello, te
   begin(deps, session, { hello, terms, plan, departures });
 }
 
-async function declareLost(deps: ArrivalDeps, plan: Reconciliation): Promise<void> {
+/** The connection that the handshake is about. */
+interface Arriving {
+  machineId: string;
+  epoch: number;
+}
+
+async function markLost(deps: ArrivalDeps, arriving: Arriving, plan: Reconciliation): Promise<void> {
   const byReason = Map.groupBy(plan.lost, ({ reason }) => reason);
   for (const [reason, lost] of byReason) {
     const executionIds = lost.map(({ execution }) => execution.executionId);
-    const ended = await deps.store.declareLost({ executionIds, reason, now: deps.now() });
-    ended.forEach(deps.publish);
+    const marked = await deps.store.markLost({ ...arriving, executionIds, reason, now: deps.now() });
+    if (marked.outcome === 'applied') marked.ended.forEach(deps.publish);
   }
 }
 
 /** Those that were cancelled or expired meanwhile end now, unsent; returns their ids. */
-async function settleUndelivered(deps: ArrivalDeps, plan: Reconciliation): Promise<Set<string>> {
+async function endUndelivered(deps: ArrivalDeps, arriving: Arriving, plan: Reconciliation): Promise<Set<string>> {
   if (plan.undelivered.length === 0) return new Set();
   const executionIds = plan.undelivered.map(({ executionId }) => executionId);
-  const ended = await deps.store.settleUndelivered({ executionIds, now: deps.now() });
+  const settled = await deps.store.endUndelivered({ ...arriving, executionIds, now: deps.now() });
+  const ended = settled.outcome === 'applied' ? settled.ended : [];
   ended.forEach(deps.publish);
   return new Set(ended.map(({ executionId }) => executionId));
 }
@@ -183,8 +196,10 @@ function begin(
 /** What waited for the machine becomes `queued`, a batch a turn; then it is claimed. */
 async function wake(deps: ArrivalDeps, session: AgentSession): Promise<void> {
   const limit = AGENT_LIMITS.wakeBatch;
-  while (!session.connection.closed) {
-    const woken = await deps.store.wakeWaiting({ machineId: session.machineId, limit, now: deps.now() });
+  const { machineId, epoch } = session;
+  while (!session.connection.closed && epoch !== undefined) {
+    const part = await deps.store.wakeWaiting({ machineId, epoch, limit, now: deps.now() });
+    const woken = part.outcome === 'applied' ? part.woken : [];
     woken.forEach(deps.publish);
     if (woken.length < limit) break;
     await nextTurn();

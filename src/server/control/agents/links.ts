@@ -93,7 +93,7 @@ export class Links implements ConnectionEvents {
     ready?.reports.close();
     // A session that was replaced says nothing of the machine: it has another link.
     if (!this.#deps.registry.release(session)) return;
-    if (session.joined) this.#deps.disconnects.note(machineId);
+    if (session.epoch !== undefined) this.#deps.disconnects.note(machineId, session.epoch);
     this.#deps.stdin.linkChanged(machineId);
     this.#log(machineId, why, 'agent disconnected');
   }

@@ -17,8 +17,8 @@ export interface AgentSession {
   readonly machineId: string;
   readonly runnerInstance: string;
   readonly connection: AgentConnection;
-  /** Whether the store was told that the machine is connected. */
-  joined: boolean;
+  /** Of its connection, from the moment on when the store has it as the machine's. */
+  epoch?: number;
   /** From the welcome on. */
   ready?: ReadyParts;
   /** Whether it takes new work, as it said last. */

@@ -1,7 +1,7 @@
 /** Idempotency-Key: recognises the retry of a request and refuses the key for any other request (contract §5.8). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
-import type { Idempotency, Replay, Store } from '../../../store/store.ts';
+import type { ActorRevoked, Idempotency, Replay, Store } from '../../../store/store.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { invalid } from '../replies/problem.ts';
 import type { Digest } from '../../seal.ts';
@@ -34,8 +34,9 @@ export function idempotencyReader(digest: Digest, now: () => number): ReadIdempo
   };
 }
 
-/** The id that the first request made or touched; marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED. */
-export function replayedResource(replay: Replay, reply: FastifyReply): string {
+/** The id that the first request made or touched; marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED, AUTH_INVALID. */
+export function replayedResource(replay: Replay | ActorRevoked, reply: FastifyReply): string {
+  if (replay.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
   if (replay.outcome === 'key_reused') throw new ApiError('IDEMPOTENCY_KEY_REUSED');
   reply.header('idempotency-replayed', 'true');
   return replay.resource;

@@ -102,7 +102,8 @@ function revokeRoute(app: App, context: HttpContext): void {
       const now = context.now();
       const keyed = { idempotency: context.readIdempotency(request), resource: apiKeyId, reply, now };
       return withIdempotencyKey(context.store, keyed, async (replayed) => {
-        const apiKey = await context.store.revokeApiKey({ apiKeyId, now });
+        const revoked = await context.store.revokeApiKey({ apiKeyId, now });
+        const apiKey = revoked.outcome === 'revoked' ? revoked.apiKey : undefined;
         if (apiKey === undefined && replayed) return findApiKey(context, apiKeyId);
         if (apiKey === undefined) throw notFound('There is no such API key.');
         context.keys.forget(apiKeyId);

@@ -122,7 +122,8 @@ function revokeRoute(app: App, context: HttpContext): void {
       const now = context.now();
       const keyed = { idempotency: context.readIdempotency(request), resource: joinTokenId, reply, now };
       return withIdempotencyKey(context.store, keyed, async (replayed) => {
-        const token = await context.store.revokeJoinToken({ joinTokenId, now });
+        const revoked = await context.store.revokeJoinToken({ joinTokenId, now });
+        const token = revoked.outcome === 'revoked' ? revoked.token : undefined;
         if (token === undefined && replayed) return findJoinToken(context, joinTokenId);
         if (token === undefined) throw notFound('There is no such join token.');
         await context.audit.write(request, { action: 'join_token.revoke', resource: joinTokenId, outcome: 'revoked' });

@@ -71,7 +71,7 @@ test('a cancel that commits while its agent is reconciled reaches it behind the 
   await agent.next('start');
   await agent.next('start');
   await agent.cut();
-  const gate = gates.hold('settleUndelivered');
+  const gate = gates.hold('endUndelivered');
   const second = await ScriptedAgent.open(plane.url, credential);
   const held = [{ execution_id: running.executionId, state: 'running' as const, reported: 0 }];
   second.hello({ last_dispatch_number: 2, held });

@@ -45,7 +45,7 @@ test('a report on another machine’s execution closes with 4403 and changes not
 
 test('reports after the end are acknowledged, dropped, and to be forgotten (fault 15)', async () => {
   const { plane, agent, execution, id } = await running();
-  await plane.store.declareLost({ executionIds: [id], reason: 'away', now: Date.now() });
+  await plane.store.markLost({ machineId: 'dm-one', epoch: 1, executionIds: [id], reason: 'away', now: Date.now() });
   agent.report(agent.started(id), agent.ended(id));
   expect((await agent.next('ack')).acks).toEqual([[id, 2]]);
   expect((await agent.next('forget')).execution_ids).toEqual([id]);

@@ -1,0 +1,44 @@
+/** Join tokens, and what they let in. */
+import type { ActorRevoked, Actor, OnBehalf, Replay } from './idempotency.ts';
+import type { Machine } from './machines.ts';
+import type { Page, PageRequest } from './pages.ts';
+
+export interface JoinToken {
+  joinTokenId: string;
+  machineId?: string;
+  reusable: boolean;
+  createdAt: number;
+  expiresAt: number;
+}
+
+export type EnrolOutcome =
+  | { outcome: 'enrolled'; machine: Machine; replacedCredential: boolean }
+  /** Unknown, used, expired or revoked token. */
+  | { outcome: 'token_invalid' }
+  /** The id exists (or existed) and the token is not bound to it, or is bound to another. */
+  | { outcome: 'machine_refused' };
+
+export interface EnrolmentStore {
+  createJoinToken(
+    p: { token: JoinToken; tokenHash: Buffer; now: number } & OnBehalf,
+  ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;
+  getJoinToken(p: { joinTokenId: string }): Promise<JoinToken | undefined>;
+  /** Those that can still be used, newest first. */
+  listJoinTokens(p: { now: number } & PageRequest): Promise<Page<JoinToken>>;
+  revokeJoinToken(p: {
+    joinTokenId: string;
+    now: number;
+    actor?: Actor;
+  }): Promise<{ outcome: 'revoked'; token: JoinToken } | { outcome: 'not_found' } | ActorRevoked>;
+  /**
+   * Uses a token: a machine gets its credential. Repeating it with the same token and credential gives the same answer, so a
+   * lost reply does no harm. `requestedMachineId`: as the agent asked; `freshMachineId`: made by the caller for a token without one.
+   */
+  enrol(p: {
+    tokenHash: Buffer;
+    requestedMachineId?: string;
+    freshMachineId: string;
+    credentialHash: Buffer;
+    now: number;
+  }): Promise<EnrolOutcome>;
+}

@@ -1,0 +1,61 @@
+/** Executions, the caller's side. */
+import type { Execution, ExecutionEvent, ExecutionStatus, NewExecution } from '../../core/execution.ts';
+import type { Connection } from './dispatch.ts';
+import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
+import type { Page, PageRequest } from './pages.ts';
+
+export type { Execution, ExecutionEvent, NewExecution } from '../../core/execution.ts';
+
+export type CreateOutcome =
+  | { outcome: 'created'; execution: Execution }
+  | { outcome: 'machine_not_found' | 'machine_removed' | 'queue_full' }
+  | Replay
+  | ActorRevoked;
+
+export type CancelOutcome =
+  /** `applied`: cancelled at once, or marked for its agent (`execution.dispatchedTo` is set); `stale`: nothing to do any more. */
+  { outcome: 'applied' | 'stale'; execution: Execution } | { outcome: 'not_found' } | Replay | ActorRevoked;
+
+export interface ExecutionStore {
+  /**
+   * Creates it with its first event: `queued` if the machine is connected (phase running), else `wake_in_progress`.
+   * With `dispatchTo` (the machine's connection, a slot reserved) it is marked as dispatched in the same transaction. It is created
+   * without the mark if older ones wait, or if that connection is no longer the machine's.
+   */
+  createExecution(
+    p: {
+      execution: NewExecution;
+      now: number;
+      /** The most that may wait undispatched for one machine, else `queue_full`: how many, and bytes of what was asked for. */
+      queueLimit: number;
+      queueBytes?: number;
+      dispatchTo?: Connection;
+    } & OnBehalf,
+  ): Promise<CreateOutcome>;
+  getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;
+  /** Newest first. */
+  listExecutions(p: { machineId: string; status?: ExecutionStatus } & PageRequest): Promise<Page<Execution>>;
+  requestCancel(
+    p: { machineId: string; executionId: string; by: string; now: number } & OnBehalf,
+  ): Promise<CancelOutcome>;
+}
+
+/** What executions have printed and been through. */
+export interface EventStore {
+  /** Oldest first, past `afterSequence`; stops early once the chunks together pass `maxBytes` (always at least one event). */
+  listEvents(p: {
+    executionId: string;
+    afterSequence: number;
+    limit: number;
+    maxBytes: number;
+  }): Promise<ExecutionEvent[]>;
+  /** Bytes of a stream from `offset` (0-based) on, at most `maxBytes` and at least one byte unless the kept bytes end there. */
+  readStream(p: {
+    executionId: string;
+    stream: 'stdout' | 'stderr';
+    offset: number;
+    maxBytes: number;
+  }): Promise<Buffer>;
+  /** How many bytes of a stream are kept so far. */
+  keptBytes(p: { executionId: string; stream: 'stdout' | 'stderr' }): Promise<number>;
+}

@@ -1,0 +1,30 @@
+/** API keys: kept as hashes. */
+import type { Actor, ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
+import type { Page, PageRequest } from './pages.ts';
+
+export interface ApiKey {
+  apiKeyId: string;
+  name: string;
+  scopes: readonly string[];
+  machineIds?: readonly string[];
+  createdAt: number;
+  expiresAt?: number;
+  lastUsedAt?: number;
+}
+
+export interface KeyStore {
+  createApiKey(
+    p: { apiKey: ApiKey; keyHash: Buffer; now: number } & OnBehalf,
+  ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;
+  /** Also a revoked one. */
+  getApiKey(p: { apiKeyId: string }): Promise<ApiKey | undefined>;
+  /** SHA-256 of a key → the key, unless revoked; expiry is the caller's to judge. */
+  findApiKey(p: { keyHash: Buffer }): Promise<ApiKey | undefined>;
+  listApiKeys(p: PageRequest): Promise<Page<ApiKey>>;
+  revokeApiKey(p: {
+    apiKeyId: string;
+    now: number;
+    actor?: Actor;
+  }): Promise<{ outcome: 'revoked'; apiKey: ApiKey } | { outcome: 'not_found' } | ActorRevoked>;
+  touchApiKeys(p: { used: ReadonlyMap<string, number> }): Promise<void>;
+}

@@ -1,0 +1,63 @@
+/** Machines: made, found, connected, removed. */
+import type { Execution } from '../../core/execution.ts';
+import type { MachineFacts } from '../../core/protocol.ts';
+import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
+import type { Page, PageRequest } from './pages.ts';
+
+export interface Machine {
+  machineId: string;
+  createdAt: number;
+  facts: MachineFacts;
+  phase: 'placement_pending' | 'running' | 'sleeping' | 'destroyed';
+  /** Changes with every transition. */
+  revision: number;
+  lastTransitionAt: number;
+  lastProgressAt: number;
+  /** The runner instance seen last. */
+  runnerInstance?: string;
+  bootId?: string;
+}
+
+export interface MachineStore {
+  createMachine(p: {
+    machineId: string;
+    now: number;
+  }): Promise<{ outcome: 'created'; machine: Machine } | { outcome: 'exists' }>;
+  /** Also a removed one (phase destroyed). */
+  getMachine(p: { machineId: string }): Promise<Machine | undefined>;
+  /** Removed ones are left out. Oldest first. `machineIds` limits it to those. */
+  listMachines(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<Machine>>;
+  /** Removes it for good: ends what runs or waits there, drops its credential, ends its connection; its id stays taken. */
+  removeMachine(
+    p: { machineId: string; now: number } & OnBehalf,
+  ): Promise<
+    { outcome: 'removed'; machine: Machine; ended: Execution[] } | { outcome: 'not_found' } | Replay | ActorRevoked
+  >;
+}
+
+/** The connections of machines, and the credentials that they need for one. */
+export interface ConnectionStore {
+  /**
+   * Makes a new connection the machine's, under the next epoch: whatever an earlier one still tries is stale. `lastDispatchNumber`:
+   * the highest that the instance has taken on. If the machine's own is below it (the database was restored from a backup) it rises
+   * to that, because the agent would never start what is below.
+   */
+  machineConnected(p: {
+    machineId: string;
+    runnerInstance: string;
+    bootId: string;
+    facts: MachineFacts;
+    lastDispatchNumber?: number;
+    now: number;
+  }): Promise<{ outcome: 'applied'; machine: Machine; epoch: number } | { outcome: 'removed' }>;
+  /** The machine is away, if this was its connection; `stale` if another has taken its place, or it was away already. */
+  machineDisconnected(p: { machineId: string; epoch: number; now: number }): Promise<'applied' | 'stale'>;
+  /** SHA-256 of an agent's credential → its machine. */
+  findMachineByCredential(p: { credentialHash: Buffer }): Promise<Machine | undefined>;
+  /** The old credential dies; `not_found` also for a removed machine. */
+  replaceCredential(p: {
+    machineId: string;
+    credentialHash: Buffer | undefined;
+    now: number;
+  }): Promise<'applied' | 'not_found'>;
+}
