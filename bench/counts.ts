@@ -1,0 +1,82 @@
+/**
+ * Counts per execution that no noise of the machine changes: flushes, bytes and pages of the write-ahead log, and the system calls
+ * of server, link, runner and spawner (without those of the commands).
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { World } from '../test/helpers/harness.ts';
+import { type Counts, canCount, counted } from './counting/system-calls.ts';
+import { requestsTo } from './requests.ts';
+import { inParallel, say, TINY } from './rounds.ts';
+
+const EXECUTIONS = TINY ? 50 : 400;
+const WARM_UP = 20;
+/** Until what follows an answer (acknowledgements, audit) is done, ms. */
+const SETTLE_MS = 500;
+
+if (!canCount()) {
+  process.stdout.write('\ncounts: not measured, strace is not installed\n');
+  process.exit(0);
+}
+const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+const api = requestsTo(world.server.url, world.server.key, 32);
+const executions = `/v1/machines/${world.agent.machineId}/executions`;
+
+try {
+  process.stdout.write('\ncounts for each execution of /bin/true\n');
+  await inParallel(WARM_UP, 1, run);
+  const processes = {
+    server: world.server.process.pid,
+    link: world.agent.link.pid,
+    runner: world.agent.runnerPid(),
+    spawner: spawnerPid(),
+  };
+  for (const width of [1, 32]) {
+    for (const [name, pid] of Object.entries(processes)) {
+      if (pid === undefined) continue;
+      const counts = await counted(pid, name !== 'spawner', async () => {
+        await inParallel(EXECUTIONS, width, run);
+        await sleep(SETTLE_MS);
+      });
+      report(`${name}, ${width} at a time`, counts, name === 'server');
+    }
+  }
+  await world.agent.detach();
+  await world.away();
+  const counts = await counted(processes.server, true, () => inParallel(EXECUTIONS, 1, create));
+  report('server, a create alone', counts, true);
+} finally {
+  await api.close();
+  world.agent.restart();
+  await world.connected();
+  await world.dispose();
+}
+
+function report(what: string, counts: Counts, hasLog: boolean): void {
+  const each = (value: number): number => value / EXECUTIONS;
+  say('counts', what, {
+    system_calls: each(counts.systemCalls),
+    ...(hasLog && {
+      flushes: each(counts.flushes),
+      log_kb: each(counts.logBytes) / 1000,
+      log_pages: each(counts.logPages),
+    }),
+  });
+}
+
+/** The runner's only child from its start on; undefined if it spawns by itself. */
+function spawnerPid(): number | undefined {
+  const runner = world.agent.runnerPid();
+  const [child] = readFileSync(`/proc/${runner}/task/${runner}/children`, 'utf8').split(' ');
+  return child === undefined || child === '' ? undefined : Number(child);
+}
+
+async function run(): Promise<void> {
+  const { status, json } = await api.post(`${executions}?wait_ms=55000`, { command: ['/bin/true'] });
+  if (status !== 200 || json['status'] !== 'succeeded') throw new Error(`${status}: ${JSON.stringify(json)}`);
+}
+
+async function create(): Promise<void> {
+  const { status } = await api.post(executions, { command: ['/bin/true'] });
+  if (status !== 200) throw new Error(String(status));
+}
