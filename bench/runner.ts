@@ -9,12 +9,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  ChannelDecoder,
-  encodeChannelFrame,
-  type LinkToRunner,
-  type RunnerToLink,
-} from '../src/agent/runner-socket/messages.ts';
+import type { LinkToRunner, RunnerToLink } from '../src/agent/runner-socket/frames.ts';
+import { encodeSocketFrame, FROM_RUNNER, MessageDecoder } from '../src/agent/runner-socket/messages.ts';
 import { decodeRecord, type RawRecord, REPORT_KIND } from '../src/core/report.ts';
 import { say, TINY } from './rounds.ts';
 
@@ -29,7 +25,7 @@ while (!existsSync(join(directory, 'runner.sock'))) await sleep(10);
 await sleep(100);
 
 const socket = connect(join(directory, 'runner.sock'));
-const decoder = new ChannelDecoder<RunnerToLink>();
+const decoder = new MessageDecoder(FROM_RUNNER);
 let onFrame: (frame: RunnerToLink) => void = () => {};
 let onRecord: (record: RawRecord) => void = () => {};
 let instance = '';
@@ -71,7 +67,7 @@ try {
 }
 
 function send(frame: LinkToRunner): void {
-  socket.write(encodeChannelFrame(frame));
+  socket.write(encodeSocketFrame(frame));
 }
 
 function ask(type: 'state', ...frames: LinkToRunner[]): Promise<Extract<RunnerToLink, { type: 'state' }>> {

@@ -1,7 +1,9 @@
 /** The agent's settings: one table, and the only place of the agent that reads the environment. */
-import { readFileSync, statSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { ConfigError } from '../node/config-error.ts';
+import { isLoopback } from '../node/loopback.ts';
+import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
 
 /** A setting as the CLI and the documentation show it: `agentDir` is EXECPLANE_AGENT_DIR and --agent-dir. */
 export interface AgentSetting {
@@ -46,17 +48,9 @@ export interface AgentConfig {
   runnerEnv: Record<string, string>;
 }
 
-/** A setting that cannot be used; the message names it. The process exits with code 2. */
-class AgentConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly exitCode = 2;
-}
-
 type Environment = Readonly<Partial<Record<string, string>>>;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-/** Keys of certificates are often read through a group, and never written to by it. */
-const OTHERS_THAN_READING_GROUP = 0o037;
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 const TABLE = {
@@ -85,7 +79,7 @@ export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map
   }),
 );
 
-/** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws AgentConfigError. */
+/** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws ConfigError. */
 export function readAgentConfig(flags: Environment = {}, env: Environment = process.env): AgentConfig {
   const source = new Source(flags, env);
   const machineId = source.checked('machineId', isMachineId, 'must look like dm-web-1: lower case, digits, dashes');
@@ -125,10 +119,10 @@ class Source {
     return value;
   }
 
-  wrong(property: Property, message: string, cause?: unknown): AgentConfigError {
+  wrong(property: Property, message: string, cause?: unknown): ConfigError {
     const setting = settingOf(property);
     const name = this.#flags[property] === undefined ? setting.variable : setting.flag;
-    return new AgentConfigError(`${name}: ${message}`, { cause });
+    return new ConfigError(`${name}: ${message}`, { cause });
   }
 }
 
@@ -168,9 +162,7 @@ function readPem(source: Source, property: 'caFile' | 'tlsCert' | 'tlsKey'): str
   const file = source.text(property);
   if (file === undefined) return undefined;
   try {
-    if (property === 'tlsKey' && (statSync(file).mode & OTHERS_THAN_READING_GROUP) !== 0) {
-      throw new Error(`${file} is open to other users: close it with "chmod 0600 ${file}"`);
-    }
+    if (property === 'tlsKey') refuseOpenFile(file, OTHERS_THAN_READING_GROUP);
     return readFileSync(file, 'utf8');
   } catch (cause) {
     throw source.wrong(property, (cause as Error).message, cause);
@@ -213,11 +205,6 @@ function isConcurrency(text: string): boolean {
 
 function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-}
-
-function isLoopback(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '');
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 function words(property: string): string[] {

@@ -37,6 +37,8 @@ export const CLOSE = {
 const ExecutionId = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$', maxLength: 253 });
 const Instance = Type.String({ minLength: 1, maxLength: 64 });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** What the kernel takes in argv, env and paths. */
+const TextWithoutNul = Type.String({ pattern: '^[^\\u0000]*$' });
 const strict = { additionalProperties: false } as const;
 /** Frames may gain fields in a later minor version; unknown ones are ignored. */
 const open = {} as const;
@@ -61,7 +63,7 @@ const MachineFactsSchema = Type.Object(
 export type MachineFacts = Static<typeof MachineFactsSchema>;
 
 /** agent → server, the first frame of a connection. */
-const HelloSchema = Type.Object(
+export const HelloSchema = Type.Object(
   {
     type: Type.Literal('hello'),
     protocol: Type.Object({ min: Type.Integer({ minimum: 1 }), max: Type.Integer({ minimum: 1 }) }, open),
@@ -129,10 +131,10 @@ const StartSchema = Type.Object(
     runner_instance: Instance,
     /** Rises per machine with every dispatch. */
     dispatch_number: Type.Integer({ minimum: 1 }),
-    command: Type.Array(Type.String(), { minItems: 1 }),
-    env: Type.Optional(Type.Record(Type.String(), Type.String())),
-    cwd: Type.Optional(Type.String()),
-    user: Type.Optional(Type.String()),
+    command: Type.Array(TextWithoutNul, { minItems: 1 }),
+    env: Type.Optional(Type.Record(Type.String({ pattern: '^[^=\\u0000]+$' }), TextWithoutNul, strict)),
+    cwd: Type.Optional(TextWithoutNul),
+    user: Type.Optional(TextWithoutNul),
     /** ms from process start; absent: no limit. */
     timeout_ms: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     /** Bytes of each stream to keep. */
@@ -204,6 +206,7 @@ export const EnrolResponseSchema = Type.Object(
   { machine_id: Type.String({ description: 'The machine that it is from now on.', examples: ['dm-build-1'] }) },
   { ...open, description: 'The agent has joined.' },
 );
+export type EnrolResponse = Static<typeof EnrolResponseSchema>;
 
 /** Where agents enrol (HTTP POST) and where they connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
 export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;

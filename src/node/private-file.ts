@@ -1,48 +1,41 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+/** Files with secrets in them: written with mode 0600, and refused if other users may read them. */
+import { readFileSync, statSync } from 'node:fs';
+import { type Guard, parseJson } from '../core/json.ts';
+import { replaceFile } from './atomic-file.ts';
+import { ConfigError } from './config-error.ts';
+import { errorCode } from './error-code.ts';
 
-/** Writes JSON to a file of mode 0600, whole or not at all: what was there stays until the new content is on disk. */
+/** Mode bits of everybody but the owner. */
+export const OTHER_USERS = 0o077;
+/** The same, but a group may read: private keys of certificates are often shared through one (`ssl-cert`). */
+export const OTHERS_THAN_READING_GROUP = 0o037;
+
+/** Writes JSON to a file of mode 0600, whole or not at all. */
 export function writePrivateJson(path: string, value: unknown): void {
-  const next = `${path}.${process.pid}.new`;
-  rmSync(next, { force: true });
-  const file = openSync(next, 'wx', 0o600);
-  try {
-    writeSync(file, `${JSON.stringify(value, null, 2)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(next, path);
-  const directory = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  replaceFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** The parsed content, or undefined where there is no such file. Throws where it cannot be read, others can read it, or it is no JSON. */
-export function readPrivateJson(path: string): unknown {
+/** The parsed content of a private file; undefined if there is none. Throws ConfigError if others may read it, or it is damaged. */
+export function readPrivateJson<T>(path: string, guard: Guard<T>): T | undefined {
   let text: string;
   try {
-    refuseOpen(path);
+    refuseOpenFile(path);
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`${path} is damaged: it is not JSON.`, { cause });
-  }
+  const value = parseJson(text);
+  if (guard(value)) return value;
+  throw new ConfigError(
+    `${path} is damaged: ${value === undefined ? 'it is not JSON' : 'fields are missing or malformed'}. Restore it from a backup, or remove it.`,
+  );
 }
 
-/** A secret that others could read was theirs to take: it is not to be trusted any more without a look. */
-function refuseOpen(path: string): void {
-  const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) === 0) return;
-  throw new Error(
-    `${path} is open to other users (mode ${mode.toString(8).padStart(4, '0')}): close it with "chmod 0600 ${path}".`,
-  );
+/** Throws ConfigError if a mode bit of `forbidden` is set on `path`. A secret that others could read may be known to them. */
+export function refuseOpenFile(path: string, forbidden = OTHER_USERS, closed = '0600'): void {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  if (process.platform === 'win32' || (mode & forbidden) === 0) return;
+  const shown = (mode & 0o777).toString(8).padStart(4, '0');
+  throw new ConfigError(`${path} is open to other users (mode ${shown}): close it with "chmod ${closed} ${path}".`);
 }

@@ -1,6 +1,6 @@
 /** The process table: from /proc on Linux, from ps(1) elsewhere. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 
 export interface ProcessRow {
   pid: number;
@@ -51,6 +51,20 @@ export function processRow(pid: number): ProcessRow | undefined {
     ended: state === 'X' || (state === 'Z' && Number(fields[17]) <= 1),
     kernel: (Number(fields[6]) & KERNEL_THREAD) !== 0,
   };
+}
+
+/** The uid that a process runs as (Linux); undefined if it cannot be seen. */
+export function processOwner(pid: number): number | undefined {
+  return LINUX ? statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid : undefined;
+}
+
+/** The path of the program that a process runs (Linux); undefined if it cannot be seen. */
+export function processProgram(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether the process was started with this variable (`NAME=value`); `undefined` where its environment can't be seen now. */

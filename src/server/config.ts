@@ -1,6 +1,7 @@
 /** The server's settings: one table, from which the environment, the CLI's flags and the documentation are derived. */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
+import { ConfigError } from '../node/config-error.ts';
 
 const Count = (description: string, fallback: number, range: { minimum?: number; maximum?: number } = {}) =>
   Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, ...range, default: fallback, description });
@@ -91,12 +92,6 @@ export interface Setting {
   flag: string;
   default: string | undefined;
   description: string;
-}
-
-/** A setting that cannot be used; the message names it. The process exits with code 2. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly exitCode = 2;
 }
 
 type Described = TSchema & { default?: unknown; description?: string; type?: string };

@@ -21,7 +21,7 @@ import { packageVersion } from '../node/version.ts';
 import { readWebhookSecret, Webhooks } from './operations/webhooks/webhooks.ts';
 
 export { type BackupReport, backUp, type RestoreReport, restore } from './operations/backup.ts';
-export { ConfigError, readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
+export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
 export { examineServer } from './operations/doctor/doctor.ts';
 
 /** After connections were cut, so much longer for writes under way, in ms. */

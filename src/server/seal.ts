@@ -1,7 +1,7 @@
 /** Sealing of secrets at rest (AES-256-GCM) and keyed digests, with keys derived from one key file of the server. */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { readOrCreateSecretFile } from '../node/secret-file.ts';
+import { readOrCreateKeyFile } from '../node/key-file.ts';
 
 const VERSION = 1;
 const NONCE_BYTES = 12;
@@ -38,13 +38,12 @@ export interface ServerKeys {
 
 /** Reads the key file of the data directory, or makes it (0600) at the first start. */
 export function loadServerKeys(dataDir: string): ServerKeys {
-  const encoded = readOrCreateSecretFile(join(dataDir, 'secret.key'), () =>
-    randomBytes(KEY_BYTES).toString('base64url'),
-  );
-  const master = Buffer.from(encoded, 'base64url');
-  if (master.length !== KEY_BYTES)
-    throw new Error('secret.key in the data directory is damaged: it does not hold 32 bytes');
-  return serverKeysFrom(master);
+  const encoded = readOrCreateKeyFile(join(dataDir, 'secret.key'), {
+    make: () => randomBytes(KEY_BYTES).toString('base64url'),
+    pattern: /^[A-Za-z0-9_-]{43}$/,
+    expected: `${KEY_BYTES} bytes in base64url`,
+  });
+  return serverKeysFrom(Buffer.from(encoded, 'base64url'));
 }
 
 /** The keys for each purpose, derived from `master` (32 bytes). */

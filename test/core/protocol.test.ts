@@ -43,6 +43,10 @@ const agentFrames: fc.Arbitrary<AgentFrame> = fc.oneof(
   fc.record({ type: fc.constant('stdin_ack' as const), execution_id: id, offset: count, closed: fc.boolean() }),
 );
 
+/** What execve(2) takes. */
+const text = fc.string({ unit: 'binary' }).filter((value) => !value.includes('\0'));
+const envName = fc.string({ minLength: 1 }).filter((name) => !/[=\0]/.test(name));
+
 const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
   fc.record({
     type: fc.constant('welcome' as const),
@@ -60,10 +64,10 @@ const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
       execution_id: id,
       runner_instance: fc.string({ minLength: 1, maxLength: 64 }),
       dispatch_number: fc.integer({ min: 1 }),
-      command: fc.array(fc.string({ unit: 'binary' }), { minLength: 1 }),
-      env: fc.dictionary(fc.string({ minLength: 1 }), fc.string()),
-      cwd: fc.string(),
-      user: fc.string(),
+      command: fc.array(text, { minLength: 1 }),
+      env: fc.dictionary(envName, text),
+      cwd: text,
+      user: text,
       timeout_ms: fc.double({ min: 1, max: 1e12, noNaN: true }),
       max_output_bytes: count,
       stdin: fc.constantFrom('none' as const, 'fixed' as const, 'open' as const),

@@ -2,12 +2,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  ChannelDecoder,
-  encodeChannelFrame,
-  type LinkToRunner,
-  type RunnerToLink,
-} from '../../src/agent/runner-socket/messages.ts';
+import type { LinkToRunner, RunnerToLink } from '../../src/agent/runner-socket/frames.ts';
+import { encodeSocketFrame, FROM_RUNNER, MessageDecoder } from '../../src/agent/runner-socket/messages.ts';
 import type { Start, Welcome } from '../../src/core/protocol.ts';
 import { decodeRecord, type EndedPayload, type RawRecord, REPORT_KIND } from '../../src/core/report.ts';
 
@@ -32,7 +28,7 @@ export class TestLink {
   state: State | undefined;
   closed = false;
   readonly #socket: Socket;
-  readonly #decoder = new ChannelDecoder<RunnerToLink>();
+  readonly #decoder = new MessageDecoder(FROM_RUNNER);
   #waiters: (() => void)[] = [];
 
   private constructor(socket: Socket) {
@@ -82,7 +78,7 @@ export class TestLink {
   }
 
   send(frame: LinkToRunner, attachment?: Buffer): void {
-    this.#socket.write(encodeChannelFrame(frame, attachment));
+    this.#socket.write(encodeSocketFrame(frame, attachment));
   }
 
   async prepare(): Promise<State> {

@@ -11,7 +11,8 @@ import { pino } from 'pino';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { readAgentConfig } from '../../src/agent/config.ts';
 import { prepareDirectory } from '../../src/agent/processes/state-directory.ts';
-import { readPrivateJson, writePrivateJson } from '../../src/node/private-file.ts';
+import { readCredential } from '../../src/agent/link/enrolment/credential.ts';
+import { writePrivateJson } from '../../src/node/private-file.ts';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
 import { agentDirectory, linkedRunner } from '../helpers/runner-process.ts';
@@ -71,7 +72,7 @@ test('an agent starts neither in an open directory nor with an open credential',
   writePrivateJson(file, {});
   expect(mode(file)).toBe(0o600);
   chmodSync(file, 0o604);
-  expect(() => readPrivateJson(file)).toThrow(/mode 0604.*chmod 0600/);
+  expect(() => readCredential(dir)).toThrow(/mode 0604.*chmod 0600/);
 });
 
 test('the socket of the runner, its journal and its lock are closed', async () => {

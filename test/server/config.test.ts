@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readServerConfig, SERVER_SETTINGS } from '../../src/server/config.ts';
+import { ConfigError } from '../../src/node/config-error.ts';
+import { readServerConfig, SERVER_SETTINGS } from '../../src/server/config.ts';
 
 test('the defaults are those of the contract', () => {
   expect(readServerConfig({}, {})).toMatchObject({

@@ -2,6 +2,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { type Finding, fail, ok, warn } from '../../core/finding.ts';
+import { isLoopback } from '../../node/loopback.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Credential } from '../link/enrolment/credential.ts';
 import { agentUrl, dial } from '../link/connection/dial.ts';
@@ -79,10 +80,6 @@ function encryption({ socket }: IncomingMessage, now: number): Finding {
   const days = Math.floor((Date.parse(validTo) - now) / DAY_MS);
   const said = `${socket.getProtocol()}, with a certificate that is good for ${days} days`;
   return days < RENEW_DAYS ? warn('tls', said, 'Renew it on the server.') : ok('tls', said);
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\./.test(address);
 }
 
 function clock(theirs: number, now: number): Finding {

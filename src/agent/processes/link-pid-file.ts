@@ -1,11 +1,11 @@
-/**
- * DIR/link.pid says which process is the link of a directory, and whether it has a connection: a pid counts only together with its
- * start time.
- */
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+/** DIR/link.pid: which process is the link of a directory, and whether it is connected. A pid counts only with its start time. */
+import { rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { readPrivateJson, writePrivateJson } from '../../node/private-file.ts';
+import { processOwner, processProgram, processRow } from '../../node/process-table.ts';
 import { packageVersion } from '../../node/version.ts';
+import { isLinkPid } from '../schemas/checks.ts';
+import type { LinkPid } from '../schemas/files.ts';
 
 const pidFile = (dir: string) => join(dir, 'link.pid');
 
@@ -25,14 +25,15 @@ export interface PidFile {
 
 /** Writes this process down as the link of `dir`, not connected yet. */
 export function claimPidFile(dir: string): PidFile {
-  const self = { pid: process.pid, start_time: startTime(process.pid) ?? null, version: packageVersion() };
+  const self = { pid: process.pid, start_time: startTimeOf(process.pid) ?? '', version: packageVersion() };
   let written = false;
-  writePrivateJson(pidFile(dir), { ...self, linked: written });
+  const write = (linked: boolean) => writePrivateJson(pidFile(dir), { ...self, linked } satisfies LinkPid);
+  write(written);
   return {
     setLinked(linked) {
       if (linked === written) return;
       try {
-        writePrivateJson(pidFile(dir), { ...self, linked });
+        write(linked);
         written = linked;
       } catch {
         // Whoever looks sees what was true before.
@@ -44,37 +45,33 @@ export function claimPidFile(dir: string): PidFile {
   };
 }
 
-/** The link that runs on `dir`; undefined where none does. */
+/** The link that runs on `dir`; undefined if none does. */
 export function findLink(dir: string): LinkProcess | undefined {
-  let value: { pid?: unknown; start_time?: unknown; version?: unknown; linked?: unknown } | undefined;
+  let found: LinkPid | undefined;
   try {
-    value = readPrivateJson(pidFile(dir)) as typeof value;
+    found = readPrivateJson(pidFile(dir), isLinkPid);
   } catch {
     return undefined;
   }
-  if (typeof value?.pid !== 'number' || !isAlive(value.pid)) return undefined;
-  if ((startTime(value.pid) ?? null) !== value.start_time) return undefined;
-  return { pid: value.pid, version: String(value.version), linked: value.linked === true };
+  if (found === undefined || startTimeOf(found.pid) !== found.start_time) return undefined;
+  if (!isOfOwner(found.pid, dir) || !runsNode(found.pid)) return undefined;
+  return { pid: found.pid, version: found.version, linked: found.linked };
 }
 
-/** Whether there is a process of this pid. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+/** A pid in a file of the agent's user must not be a process of anybody else. */
+function isOfOwner(pid: number, dir: string): boolean {
+  const owner = processOwner(pid);
+  return owner === undefined || owner === statSync(dir).uid;
 }
 
-/** Field 22 of proc_pid_stat(5), clock ticks after boot; undefined where there is no /proc, or no such live process. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name in field 2 may hold spaces and parentheses: fields are counted from the last one.
-    const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return state === 'Z' || state === 'X' ? undefined : rest[18];
-  } catch {
-    return undefined;
-  }
+/** A package that was replaced shows its old program as `(deleted)`. */
+function runsNode(pid: number): boolean {
+  const program = processProgram(pid);
+  return program === undefined || basename(program.replace(/ \(deleted\)$/, '')) === basename(process.execPath);
+}
+
+/** The start time of a process that has not ended. */
+function startTimeOf(pid: number): string | undefined {
+  const row = processRow(pid);
+  return row?.ended === false ? row.startTime : undefined;
 }

@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
+import { findRunner } from '../runner/runner-lock.ts';
 import { AttachRefusedError, attachToRunner, type RunnerSocket } from '../runner-socket/runner-socket.ts';
 
 export interface RunnerOptions {
@@ -16,12 +17,18 @@ export interface RunnerOptions {
   entry?: string;
 }
 
+type AttachOptions = Pick<RunnerOptions, 'dir' | 'maxConcurrency'>;
+
 /** Beside this folder, in source and in what is built from it. */
 const RUNNER_ENTRY = fileURLToPath(new URL(`../runner/main${extname(import.meta.url)}`, import.meta.url));
 const START_TIMEOUT_MS = 20_000;
-const LOOK_AGAIN_MS = 15;
+const POLL_INTERVAL_MS = 15;
+/** A runner that is leaving has left by then, and one that starts listens. */
+const LISTEN_TIMEOUT_MS = 3_000;
+/** What has a runner listen anew if its socket is gone. */
+const LISTEN_ANEW = 'SIGHUP';
 /** A link that was killed a moment ago may still be attached in the runner's eyes. */
-const REFUSED_PATIENCE_MS = 2_000;
+const REFUSED_TIMEOUT_MS = 2_000;
 const MAX_LOG_BYTES = 1024 * 1024;
 
 /** Attaches to the runner of the directory, starting one where none is. Throws AttachRefusedError, or what went wrong. */
@@ -37,18 +44,40 @@ export async function findOrStartRunner(options: RunnerOptions): Promise<RunnerS
 }
 
 /** Attaches to the runner of the directory; undefined where none runs. Throws AttachRefusedError where another link has it. */
-export async function attachPatiently(
-  options: Pick<RunnerOptions, 'dir' | 'maxConcurrency'>,
-): Promise<RunnerSocket | undefined> {
-  const until = performance.now() + REFUSED_PATIENCE_MS;
+export async function attachPatiently(options: AttachOptions): Promise<RunnerSocket | undefined> {
+  const until = performance.now() + REFUSED_TIMEOUT_MS;
   for (;;) {
     try {
-      return await attach(options);
+      return (await attach(options)) ?? (await attachAfterAlarm(options));
     } catch (error) {
       if (!(error instanceof AttachRefusedError)) throw error;
       if (performance.now() > until) throw new AttachRefusedError(refusal(options.dir, error), { cause: error });
     }
     await delay(100);
+  }
+}
+
+/**
+ * If a runner runs whose socket is gone (a cleaner of temporary files removes sockets too), it is told to listen anew.
+ * Undefined if no runner runs.
+ */
+async function attachAfterAlarm(options: AttachOptions): Promise<RunnerSocket | undefined> {
+  const until = performance.now() + LISTEN_TIMEOUT_MS;
+  for (;;) {
+    const pid = findRunner(options.dir);
+    if (pid === undefined || performance.now() > until) return undefined;
+    signalRunner(pid);
+    await delay(POLL_INTERVAL_MS);
+    const runner = await attach(options);
+    if (runner !== undefined) return runner;
+  }
+}
+
+function signalRunner(pid: number): void {
+  try {
+    process.kill(pid, LISTEN_ANEW);
+  } catch {
+    // It has just left.
   }
 }
 
@@ -72,7 +101,7 @@ async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
   while (performance.now() < until && !exit.failed) {
     const runner = await attachPatiently(options);
     if (runner !== undefined) return runner;
-    await delay(LOOK_AGAIN_MS);
+    await delay(POLL_INTERVAL_MS);
   }
   throw new Error(
     `the runner did not start (${exit.reason ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); see ${logFile}`,
@@ -93,10 +122,7 @@ function exitOf(child: ChildProcess): { failed: boolean; reason?: string } {
   return exit;
 }
 
-function attach({
-  dir,
-  maxConcurrency,
-}: Pick<RunnerOptions, 'dir' | 'maxConcurrency'>): Promise<RunnerSocket | undefined> {
+function attach({ dir, maxConcurrency }: AttachOptions): Promise<RunnerSocket | undefined> {
   return attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: maxConcurrency });
 }
 

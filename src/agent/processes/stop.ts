@@ -1,8 +1,11 @@
 /** Ending an agent and everything it runs: what SIGINT does in its process, and `execplane agent stop` from another one. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { findLink, isAlive } from './link-pid-file.ts';
-import { attachPatiently } from './runner-process.ts';
+import { isAlive, type ProcessIdentity, processIdentity } from '../../node/process-identity.ts';
+import { findRunner } from '../runner/runner-lock.ts';
 import type { RunnerSocket } from '../runner-socket/runner-socket.ts';
+import { becomeOwnerOf } from './directory-owner.ts';
+import { findLink } from './link-pid-file.ts';
+import { attachPatiently } from './runner-process.ts';
 
 /** Between SIGTERM and SIGKILL of the commands. */
 const STOP_GRACE_MS = 5_000;
@@ -10,58 +13,75 @@ const STOP_GRACE_MS = 5_000;
 const STOP_TIMEOUT_MS = 30_000;
 const LINK_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS + 10_000;
 const GONE_TIMEOUT_MS = 5_000;
-const LOOK_AGAIN_MS = 20;
+const POLL_INTERVAL_MS = 20;
 
 /** Tells the runner to end all it runs, and waits until its process is gone. Does not reject. */
 export async function stopRunner(runner: RunnerSocket, timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
+  const process = processIdentity(runner.pid);
   if (!runner.closed) {
     const closed = new Promise<void>((resolve) => runner.once('close', () => resolve()));
     runner.send({ type: 'stop', grace_ms: STOP_GRACE_MS });
-    const timer = setTimeout(() => kill(runner.pid, 'SIGKILL'), timeoutMs);
+    const timer = setTimeout(() => kill(process, 'SIGKILL'), timeoutMs);
     await closed;
     clearTimeout(timer);
   }
-  await goneWithin(runner.pid, GONE_TIMEOUT_MS);
+  await goneWithin(process, GONE_TIMEOUT_MS);
 }
 
 /** What `execplane agent stop` found to do. */
 export type StopResult = 'stopped' | 'nothing_runs';
 
-/** Ends the agent of `dir`, link and runner, and settles when both are gone. Throws where the link does not leave. */
+/**
+ * Ends the agent of `dir`, link and runner, and settles when both are gone. Throws if one of them does not leave. If this
+ * process is root it becomes the owner of the directory, whose files it could not trust otherwise.
+ */
 export async function stopAgent(dir: string): Promise<StopResult> {
+  becomeOwnerOf(dir);
   const link = findLink(dir)?.pid;
   if (link !== undefined) {
-    process.kill(link, 'SIGINT');
-    if (!(await goneWithin(link, LINK_STOP_TIMEOUT_MS))) {
+    const process = processIdentity(link);
+    kill(process, 'SIGINT');
+    if (!(await goneWithin(process, LINK_STOP_TIMEOUT_MS))) {
       throw new Error(`the agent (pid ${link}) does not stop: look at its log, or end it with "kill -9 ${link}".`);
     }
   }
   const runner = await attachPatiently({ dir, maxConcurrency: 1 });
-  if (runner === undefined) return link === undefined ? 'nothing_runs' : 'stopped';
-  await stopRunner(runner);
-  return 'stopped';
+  if (runner !== undefined) {
+    await stopRunner(runner);
+    return 'stopped';
+  }
+  const silent = findRunner(dir);
+  if (silent !== undefined) {
+    throw new Error(
+      `the runner (pid ${silent}) does not answer on its socket, so its commands cannot be ended in order: end it and them with "kill -9 ${silent}".`,
+    );
+  }
+  return link === undefined ? 'nothing_runs' : 'stopped';
 }
 
 /** Sends the signal, SIGKILL after `timeoutMs`, and settles when the process is gone. Does not reject. */
 export async function endProcess(pid: number, signal: NodeJS.Signals, timeoutMs: number): Promise<void> {
-  kill(pid, signal);
-  if (await goneWithin(pid, timeoutMs)) return;
-  kill(pid, 'SIGKILL');
-  await goneWithin(pid, GONE_TIMEOUT_MS);
+  const process = processIdentity(pid);
+  kill(process, signal);
+  if (await goneWithin(process, timeoutMs)) return;
+  kill(process, 'SIGKILL');
+  await goneWithin(process, GONE_TIMEOUT_MS);
 }
 
-async function goneWithin(pid: number, timeoutMs: number): Promise<boolean> {
+async function goneWithin(process: ProcessIdentity | undefined, timeoutMs: number): Promise<boolean> {
   const until = performance.now() + timeoutMs;
-  while (isAlive(pid)) {
+  while (process !== undefined && isAlive(process)) {
     if (performance.now() > until) return false;
-    await delay(LOOK_AGAIN_MS);
+    await delay(POLL_INTERVAL_MS);
   }
   return true;
 }
 
-function kill(pid: number, signal: NodeJS.Signals): void {
+/** Signals this very process, if it is still there. */
+function kill(target: ProcessIdentity | undefined, signal: NodeJS.Signals): void {
+  if (target === undefined || !isAlive(target)) return;
   try {
-    process.kill(pid, signal);
+    process.kill(target.pid, signal);
   } catch {
     // It has just left by itself.
   }

@@ -1,64 +1,37 @@
 /**
- * The socket between link and runner (Unix socket `runner.sock` in the agent's directory): framing and local frames.
- * Frames of the server (core/protocol.ts) pass through it unchanged; docs/PROTOCOL.md, "Runner socket".
+ * Messages on the socket between link and runner (Unix socket `runner.sock` in the agent's directory): how they are framed,
+ * written and read. Frames of the server (core/protocol.ts) pass through unchanged; docs/PROTOCOL.md, "Runner socket".
  */
-import type { AgentFrame, Held, ServerFrame } from '../../core/protocol.ts';
-
-/** link → runner, first: who is there, and the agent's settings. */
-export interface Attach {
-  type: 'attach';
-  /** The runner refuses a link of another version of this socket's protocol. */
-  channel: 1;
-  max_concurrency: number;
-}
-/** link → runner: the WebSocket is open: send your `state`, and no records until `welcome`. */
-interface Prepare {
-  type: 'prepare';
-}
-/** link → runner: the WebSocket is gone: keep everything in the journal. */
-interface Unlinked {
-  type: 'unlinked';
-}
-/** link → runner: end everything (SIGTERM, grace, SIGKILL), report it, leave. */
-interface Stop {
-  type: 'stop';
-  grace_ms: number;
-}
-/** Credentials are the link's affair: the runner, whose memory commands may get at, has none. */
-type ForRunner = Exclude<ServerFrame, { type: 'rotate' }>;
-export type LinkToRunner = Attach | Prepare | Unlinked | Stop | ForRunner;
-
-/** runner → link, the answer to `attach`. */
-interface Attached {
-  type: 'attached';
-  runner_instance: string;
-  pid: number;
-}
-/** runner → link, instead of `attached`: another link is attached, or the channel versions differ; then it closes. */
-interface AttachRefused {
-  type: 'attach_refused';
-  reason: string;
-}
-/** runner → link, the answer to `prepare`: what the link's hello says. */
-export interface State {
-  type: 'state';
-  runner_instance: string;
-  boot_id: string;
-  last_dispatch_number: number;
-  clock_ms: number;
-  held: Held[];
-}
-/** runner → link: all has ended and been acknowledged (or nobody listened): the runner leaves now. */
-interface Stopped {
-  type: 'stopped';
-}
-export type RunnerToLink = Attached | AttachRefused | State | Stopped | Exclude<AgentFrame, { type: 'hello' }>;
+import { parseJson } from '../../core/json.ts';
+import { LINK_TO_RUNNER, RUNNER_TO_LINK } from '../schemas/checks.ts';
+import type { LinkToRunner, RunnerToLink } from './frames.ts';
 
 /** What one message on the socket holds. */
-export type ChannelMessage<F> =
+export type SocketMessage<F> =
   | { kind: 'frame'; frame: F; attachment: Buffer }
   /** Whole records, one behind the other (core/report.ts). */
   | { kind: 'records'; bytes: Buffer };
+
+/** Who a decoder listens to: what its frames look like, and whether it sends records. */
+interface Peer<F extends LinkToRunner | RunnerToLink> {
+  name: string;
+  sendsRecords: boolean;
+  isFrame: (value: unknown) => value is F;
+}
+
+/** What a runner hears from a link. */
+export const FROM_LINK: Peer<LinkToRunner> = {
+  name: 'the link',
+  sendsRecords: false,
+  isFrame: (value): value is LinkToRunner => isOneOf(LINK_TO_RUNNER, value),
+};
+
+/** What a link hears from a runner. */
+export const FROM_RUNNER: Peer<RunnerToLink> = {
+  name: 'the runner',
+  sendsRecords: true,
+  isFrame: (value): value is RunnerToLink => isOneOf(RUNNER_TO_LINK, value),
+};
 
 const FRAME = 1;
 const RECORDS = 2;
@@ -69,7 +42,7 @@ const HEADER_BYTES = 9;
 const MAX_MESSAGE_BYTES = 1 << 30;
 
 /** Writes a frame: u32 length of the rest, u8 kind, u32 length of the JSON, the JSON, the attached bytes. */
-export function encodeChannelFrame(frame: LinkToRunner | RunnerToLink, attachment?: Buffer): Buffer {
+export function encodeSocketFrame(frame: LinkToRunner | RunnerToLink, attachment?: Buffer): Buffer {
   const json = Buffer.from(JSON.stringify(frame));
   const attached = attachment?.length ?? 0;
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + json.length + attached);
@@ -89,21 +62,23 @@ export function recordsHeader(bytes: number): Buffer {
   return header;
 }
 
-/** Cuts what arrives on the socket into messages. Throws on what is no message: the peer is broken, close the socket. */
-export class ChannelDecoder<F extends LinkToRunner | RunnerToLink> {
+/** Cuts what arrives on the socket into messages. Throws on anything else: the peer is broken, close the socket. */
+export class MessageDecoder<F extends LinkToRunner | RunnerToLink> {
+  readonly #peer: Peer<F>;
   readonly #allocate: (bytes: number) => Buffer;
   readonly #start = Buffer.alloc(PREFIX_BYTES);
   #message: Buffer = this.#start;
   #filled = 0;
 
   /** `allocate` gives the memory of each message; whoever takes the message has it from then on. */
-  constructor(allocate: (bytes: number) => Buffer = Buffer.allocUnsafe) {
+  constructor(peer: Peer<F>, allocate: (bytes: number) => Buffer = Buffer.allocUnsafe) {
+    this.#peer = peer;
     this.#allocate = allocate;
   }
 
-  /** The messages that `chunk` completes; nothing of them is a view into it, so that it may be read into again. */
-  push(chunk: Buffer): ChannelMessage<F>[] {
-    const messages: ChannelMessage<F>[] = [];
+  /** The messages that `chunk` completes. None of them is a view into it, so that it may be read into again. */
+  push(chunk: Buffer): SocketMessage<F>[] {
+    const messages: SocketMessage<F>[] = [];
     for (let at = 0; at < chunk.length; ) {
       const taken = chunk.copy(this.#message, this.#filled, at);
       at += taken;
@@ -111,7 +86,7 @@ export class ChannelDecoder<F extends LinkToRunner | RunnerToLink> {
       if (this.#filled < this.#message.length) break;
       if (this.#message === this.#start) this.#begin();
       else {
-        messages.push(decodeMessage<F>(this.#message));
+        messages.push(decodeMessage(this.#message, this.#peer));
         this.#message = this.#start;
         this.#filled = 0;
       }
@@ -121,21 +96,26 @@ export class ChannelDecoder<F extends LinkToRunner | RunnerToLink> {
 
   #begin(): void {
     const size = this.#start.readUInt32LE(0) + 4;
-    if (size <= PREFIX_BYTES || size > MAX_MESSAGE_BYTES)
-      throw new Error(`a message of ${size} bytes on the runner socket`);
+    if (size <= PREFIX_BYTES || size > MAX_MESSAGE_BYTES) {
+      throw new Error(`a message of ${size} bytes from ${this.#peer.name}`);
+    }
     this.#message = this.#allocate(size);
     this.#start.copy(this.#message);
   }
 }
 
-function decodeMessage<F>(message: Buffer): ChannelMessage<F> {
+function decodeMessage<F extends LinkToRunner | RunnerToLink>(message: Buffer, peer: Peer<F>): SocketMessage<F> {
   const kind = message.readUInt8(4);
-  if (kind === RECORDS) return { kind: 'records', bytes: message.subarray(PREFIX_BYTES) };
-  if (kind !== FRAME || message.length < HEADER_BYTES) throw new Error('an unknown message on the runner socket');
+  if (kind === RECORDS && peer.sendsRecords) return { kind: 'records', bytes: message.subarray(PREFIX_BYTES) };
+  if (kind !== FRAME || message.length < HEADER_BYTES) throw new Error(`an unknown message from ${peer.name}`);
   const end = HEADER_BYTES + message.readUInt32LE(5);
-  return {
-    kind: 'frame',
-    frame: JSON.parse(message.toString('utf8', HEADER_BYTES, end)) as F,
-    attachment: message.subarray(end),
-  };
+  if (end > message.length) throw new Error(`a frame longer than its message from ${peer.name}`);
+  const frame = parseJson(message.toString('utf8', HEADER_BYTES, end));
+  if (!peer.isFrame(frame)) throw new Error(`an unknown or malformed frame from ${peer.name}`);
+  return { kind: 'frame', frame, attachment: message.subarray(end) };
+}
+
+function isOneOf(checks: ReadonlyMap<string, (value: unknown) => boolean>, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') return false;
+  return checks.get(value.type)?.(value) === true;
 }

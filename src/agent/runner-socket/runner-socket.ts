@@ -1,8 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Capacity } from '../../core/protocol.ts';
-import { type Attach, ChannelDecoder, encodeChannelFrame, type LinkToRunner, type RunnerToLink } from './messages.ts';
+import { errorCode } from '../../node/error-code.ts';
+import type { Attach, LinkToRunner, RunnerToLink } from './frames.ts';
 import { MessageBuffers } from './message-buffers.ts';
+import { encodeSocketFrame, FROM_RUNNER, MessageDecoder } from './messages.ts';
 import { withShortPath } from './socket-path.ts';
 
 /** The runner does not take this link: another one is attached, or it speaks another version. */
@@ -32,7 +34,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
   closed = false;
   readonly #socket: Socket;
   readonly #buffers = new MessageBuffers();
-  readonly #decoder = new ChannelDecoder<RunnerToLink>((bytes) => this.#buffers.take(bytes));
+  readonly #decoder = new MessageDecoder(FROM_RUNNER, (bytes) => this.#buffers.take(bytes));
 
   private constructor(path: string) {
     super();
@@ -50,8 +52,8 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     return new Promise((resolve, reject) => {
       const runner = new RunnerSocket(path);
       runner.#socket.once('connect', () => resolve(runner));
-      runner.#socket.once('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+      runner.#socket.once('error', (error) => {
+        if (['ENOENT', 'ECONNREFUSED'].includes(errorCode(error) ?? '')) resolve(undefined);
         else reject(error);
       });
     });
@@ -60,7 +62,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
   /** False when the runner does not keep up: wait for `drain` before more. */
   send(frame: LinkToRunner, attachment?: Buffer): boolean {
     if (this.closed) return true;
-    return this.#socket.write(encodeChannelFrame(frame, attachment));
+    return this.#socket.write(encodeSocketFrame(frame, attachment));
   }
 
   /** The records of a message have been sent, or are not wanted: their memory is used again. */

@@ -1,6 +1,9 @@
 import { readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nanoid } from 'nanoid';
+import { parseJson } from '../../core/json.ts';
+import { isInstanceFile } from '../schemas/checks.ts';
+import type { InstanceFile } from '../schemas/files.ts';
 
 /** What one runner leaves for the next when it leaves cleanly, so that starts on their way to it can be sent again. */
 export interface Instance {
@@ -42,14 +45,6 @@ export function leaveInstance(directory: string, bootId: string, instance: Insta
   }
 }
 
-interface InstanceFile {
-  runner_instance: string;
-  last_dispatch_number: number;
-  boot_id: string;
-  /** Of the directory it was written in: a copy of that directory is another instance. */
-  directory: string;
-}
-
 function identityOf(directory: string): string {
   const { dev, ino } = statSync(directory, { bigint: true });
   return `${dev}:${ino}`;
@@ -63,16 +58,6 @@ function take(path: string): InstanceFile | undefined {
   } catch {
     return undefined;
   }
-  try {
-    const left = JSON.parse(text) as Partial<InstanceFile>;
-    const { runner_instance, last_dispatch_number, boot_id, directory } = left;
-    if (typeof runner_instance !== 'string' || typeof boot_id !== 'string' || typeof directory !== 'string') {
-      return undefined;
-    }
-    return Number.isSafeInteger(last_dispatch_number) && last_dispatch_number !== undefined
-      ? { runner_instance, last_dispatch_number, boot_id, directory }
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  const left = parseJson(text);
+  return isInstanceFile(left) ? left : undefined;
 }

@@ -1,14 +1,8 @@
-import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import {
-  type Attach,
-  ChannelDecoder,
-  encodeChannelFrame,
-  type LinkToRunner,
-  type RunnerToLink,
-  recordsHeader,
-} from '../runner-socket/messages.ts';
+import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/frames.ts';
+import { encodeSocketFrame, FROM_LINK, MessageDecoder, recordsHeader } from '../runner-socket/messages.ts';
 
 const SOCKET_NAME = 'runner.sock';
 const CHANNEL_VERSION = 1;
@@ -34,7 +28,10 @@ export interface LinkHandlers {
 export class LinkSocket {
   readonly #handlers: LinkHandlers;
   readonly #directory: string;
-  readonly #server: Server;
+  #server: Server;
+  /** Device and inode of the socket that this listens on. */
+  #listening: string | undefined;
+  #closing = false;
   readonly #sockets = new Set<Socket>();
   #directoryFd: number | undefined;
   #link: Socket | undefined;
@@ -45,13 +42,17 @@ export class LinkSocket {
     this.#server = createServer((socket) => this.#connected(socket));
   }
 
+  get #file(): string {
+    return join(this.#directory, SOCKET_NAME);
+  }
+
   get attached(): boolean {
     return this.#link !== undefined;
   }
 
   /** Listens; what stands there is of a runner that is gone. */
   async listen(): Promise<void> {
-    rmSync(join(this.#directory, SOCKET_NAME), { force: true });
+    rmSync(this.#file, { force: true });
     const umask = process.umask(0o177);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     try {
@@ -60,7 +61,19 @@ export class LinkSocket {
       process.umask(umask);
     }
     await promise;
-    chmodSync(join(this.#directory, SOCKET_NAME), 0o600);
+    chmodSync(this.#file, 0o600);
+    this.#listening = identityOf(this.#file);
+  }
+
+  /** Listens on a new socket if the one of before is not there any more. A link that is attached stays. */
+  async listenAnew(): Promise<void> {
+    if (this.#closing || this.#listening === undefined || identityOf(this.#file) === this.#listening) return;
+    this.#listening = undefined;
+    const before = this.#server;
+    this.#server = createServer((socket) => this.#connected(socket));
+    // It stops listening at once, and is done when the links of before are gone.
+    before.close();
+    await this.listen();
   }
 
   /** Ends the link; it comes again. */
@@ -69,7 +82,7 @@ export class LinkSocket {
   }
 
   send(frame: RunnerToLink): void {
-    if (this.#link !== undefined) send(this.#link, encodeChannelFrame(frame));
+    if (this.#link !== undefined) send(this.#link, encodeSocketFrame(frame));
   }
 
   /** Sends whole records as one message; false when the socket is full, until `drained`. */
@@ -87,6 +100,7 @@ export class LinkSocket {
 
   /** Sends what is on its way, hangs up and stops listening; bounded. */
   async close(): Promise<void> {
+    this.#closing = true;
     const closed = Promise.withResolvers<void>();
     this.#server.close(() => closed.resolve());
     for (const socket of this.#sockets) socket.end(() => socket.destroy());
@@ -101,12 +115,12 @@ export class LinkSocket {
   /** An address holds 107 bytes at most; by the directory's descriptor it is short however long the real path is. */
   #path(): string {
     if (process.platform !== 'linux') return join(this.#directory, SOCKET_NAME);
-    this.#directoryFd = openSync(this.#directory, 'r');
+    this.#directoryFd ??= openSync(this.#directory, 'r');
     return `/proc/self/fd/${this.#directoryFd}/${SOCKET_NAME}`;
   }
 
   #connected(socket: Socket): void {
-    const decoder = new ChannelDecoder<LinkToRunner>();
+    const decoder = new MessageDecoder(FROM_LINK);
     this.#sockets.add(socket);
     socket.on('error', () => {}); // `close` follows
     socket.on('drain', () => this.#handlers.drained());
@@ -130,21 +144,27 @@ export class LinkSocket {
   #received(socket: Socket, frame: LinkToRunner, attachment: Buffer): void {
     if (frame.type === 'attach') this.#attach(socket, frame);
     else if (socket === this.#link) this.#handlers.frame(frame, attachment);
+    else throw new Error(`${frame.type} before attach`);
   }
 
   #attach(socket: Socket, attach: Attach): void {
-    if (socket === this.#link) return;
+    if (socket === this.#link) throw new Error('a second attach');
     const reason =
       attach.channel !== CHANNEL_VERSION
         ? `this runner speaks version ${CHANNEL_VERSION} of the channel`
         : 'another link is attached';
     if (this.#link !== undefined || attach.channel !== CHANNEL_VERSION) {
-      socket.end(encodeChannelFrame({ type: 'attach_refused', reason }));
+      socket.end(encodeSocketFrame({ type: 'attach_refused', reason }));
       return;
     }
     this.#link = socket;
-    send(socket, encodeChannelFrame(this.#handlers.attached(attach)));
+    send(socket, encodeSocketFrame(this.#handlers.attached(attach)));
   }
+}
+
+function identityOf(file: string): string | undefined {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats && `${stats.dev}:${stats.ino}`;
 }
 
 function send(socket: Socket, bytes: Buffer): boolean {

@@ -15,18 +15,19 @@ const config = readConfig(process.argv.slice(2));
 const directory = resolve(config.directory);
 mkdirSync(directory, { recursive: true, mode: 0o700 });
 
+let runner: Runner | undefined;
+// Before the lock, by which links find this process: without a handler the signal would end it.
+process.on('SIGHUP', () => void runner?.listenAnew());
+
 if (await lockWithin(directory, LEAVING_MS)) {
-  const runner = new Runner({
+  runner = new Runner({
     ...config,
     directory,
     policy: new PolicyFile(join(directory, 'policy.json')),
     startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
   });
-  const stop = (): void => runner.stop(STOP_GRACE_MS);
-  process
-    .on('SIGTERM', stop)
-    .on('SIGINT', stop)
-    .on('SIGHUP', () => {});
+  const stop = (): void => runner?.stop(STOP_GRACE_MS);
+  process.on('SIGTERM', stop).on('SIGINT', stop);
   await runner.start();
   await runner.left;
   leave();

@@ -5,15 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killExecutionCgroup } from './cgroup-place.ts';
+import type { ProcessIdentity } from '../../node/process-identity.ts';
 import { bootId, hasVariable, type ProcessRow, processIds, processRow } from '../../node/process-table.ts';
-
-/** One process, for certain: numbers are used again, also over a reboot. */
-export interface ProcessIdentity {
-  pid: number;
-  /** As the process table gives it (Linux: clock ticks since boot). */
-  startTime: string;
-  bootId: string;
-}
 
 /** What belongs to an execution. */
 export interface Tree {
@@ -31,19 +24,6 @@ const QUIET_LOOKS = 4;
 const MOST_DOUBTFUL_LOOKS = 100;
 const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 100;
-
-/** The identity of a running process (or zombie); `undefined` when there is none of this number. */
-export function processIdentity(pid: number): ProcessIdentity | undefined {
-  const row = processRow(pid);
-  return row && { pid, startTime: row.startTime, bootId: bootId() };
-}
-
-/** Whether this very process, and no stranger with its number, exists and has not ended. */
-export function isAlive(identity: ProcessIdentity): boolean {
-  if (identity.bootId !== bootId()) return false;
-  const row = processRow(identity.pid);
-  return row !== undefined && row.startTime === identity.startTime && !row.ended;
-}
 
 /** Whether anything of the tree is alive. */
 export function treeAlive(tree: Tree): boolean {

@@ -2,7 +2,10 @@ import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nanoid } from 'nanoid';
-import { isAlive, type ProcessIdentity, processIdentity } from './process-tree.ts';
+import { parseJson } from '../../core/json.ts';
+import { errorCode } from '../../node/error-code.ts';
+import { isAlive, type ProcessIdentity, processIdentity } from '../../node/process-identity.ts';
+import { isProcessIdentity } from '../schemas/checks.ts';
 
 const NAME = /^runner\.pid\.(\d+)$/;
 
@@ -51,8 +54,8 @@ export function lockDirectory(directory: string): boolean {
 export function findRunner(directory: string): number | undefined {
   try {
     const highest = Math.max(0, ...taken(directory));
-    const holder = JSON.parse(readFileSync(join(directory, `runner.pid.${highest}`), 'utf8')) as ProcessIdentity;
-    return isAlive(holder) ? holder.pid : undefined;
+    const holder = readHolder(join(directory, `runner.pid.${highest}`));
+    return holder !== undefined && isAlive(holder) ? holder.pid : undefined;
   } catch {
     return undefined;
   }
@@ -71,15 +74,21 @@ function create(draft: string, path: string): boolean {
     linkSync(draft, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
 
 function holderAlive(path: string): boolean {
   try {
-    return isAlive(JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity);
+    const holder = readHolder(path);
+    return holder !== undefined && isAlive(holder);
   } catch {
     return false;
   }
+}
+
+function readHolder(path: string): ProcessIdentity | undefined {
+  const value = parseJson(readFileSync(path, 'utf8'));
+  return isProcessIdentity(value) ? value : undefined;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Held } from '../../core/protocol.ts';
-import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/messages.ts';
+import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/frames.ts';
 import { type Clock, startClock } from './clock.ts';
 import { Executions } from './executions/executions.ts';
 import type { HostUser } from './executions/host-user.ts';
@@ -13,7 +13,7 @@ import { LinkSocket } from './link-socket.ts';
 import { Outbox } from './outbox.ts';
 import type { Policy } from './policy/policy.ts';
 import { bootId } from '../../node/process-table.ts';
-import { processIdentity } from './process-tree.ts';
+import { processIdentity } from '../../node/process-identity.ts';
 import { recover } from './recovery.ts';
 import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from './server-frames.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
@@ -113,6 +113,11 @@ export class Runner {
       this.#recovering = false;
       this.#writer.schedule();
     });
+  }
+
+  /** Makes the socket for links again if somebody has removed it. */
+  async listenAnew(): Promise<void> {
+    await this.#socket.listenAnew();
   }
 
   /** Ends everything: no new work, SIGTERM, SIGKILL after `graceMs`; leaves when all ends are reported. */

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { asOwnerOf } from '../processes/directory-owner.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 
-const LOOK_AGAIN_MS = 50;
+const POLL_INTERVAL_MS = 50;
 /** Connected for as long as this: a link that falls over at its first frame has not come up. */
 const STEADY_MS = 3_000;
 
@@ -19,7 +20,7 @@ export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLi
   const until = performance.now() + withinMs;
   let steady = { pid: 0, since: 0 };
   for (;;) {
-    const found = findLink(dir);
+    const found = asOwnerOf(dir, () => findLink(dir));
     const link = found?.pid === notPid ? undefined : found;
     if (link?.linked !== true) steady = { pid: 0, since: 0 };
     else if (link.version !== version) return `version ${link.version} came up instead`;
@@ -29,6 +30,6 @@ export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLi
       const what = link === undefined ? 'does not come up' : 'is up and does not get a connection to the server';
       return `version ${version} ${what} within ${Math.round(withinMs / 1000)} s`;
     }
-    await delay(LOOK_AGAIN_MS);
+    await delay(POLL_INTERVAL_MS);
   }
 }

@@ -1,8 +1,9 @@
 /** Links as processes of Linux: how one was started, which run a certain program, and starting one in its place. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { asOwnerOf } from '../processes/directory-owner.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 import { endProcess } from '../processes/stop.ts';
 import { processIds } from '../../node/process-table.ts';
@@ -18,8 +19,8 @@ export interface StartedAs {
 const MAIN = '/dist/cli/main.js';
 const DETACH_TIMEOUT_MS = 10_000;
 /** Longer than RestartSec= of the unit. */
-const SUPERVISOR_PATIENCE_MS = 10_000;
-const LOOK_AGAIN_MS = 50;
+const SUPERVISOR_TIMEOUT_MS = 10_000;
+const POLL_INTERVAL_MS = 50;
 
 /** How the link `pid` was started, as /proc tells it. Throws where it does not tell. */
 export function startedAs(pid: number): StartedAs {
@@ -62,13 +63,15 @@ function isLinkOf(main: string, [, script, command, next]: readonly string[]): b
 
 /** Waits for whoever keeps the agent running to start the program again; where nobody does, starts it as it was. */
 export async function startedAgain(dir: string, program: string, as: StartedAs): Promise<void> {
-  const until = performance.now() + SUPERVISOR_PATIENCE_MS;
+  const until = performance.now() + SUPERVISOR_TIMEOUT_MS;
   while (performance.now() < until) {
-    if (findLink(dir) !== undefined) return;
-    await delay(LOOK_AGAIN_MS);
+    if (asOwnerOf(dir, () => findLink(dir)) !== undefined) return;
+    await delay(POLL_INTERVAL_MS);
   }
   const { uid, gid } = statSync(dir);
-  const log = openSync(join(dir, 'link.log'), 'a', 0o600);
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+  const flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+  const log = asOwnerOf(dir, () => openSync(join(dir, 'link.log'), flags, 0o600));
   const child = spawn(program, ['agent', ...as.args], {
     cwd: as.cwd,
     env: as.env,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { asOwnerOf } from '../processes/directory-owner.ts';
 import { findLink, type LinkProcess } from '../processes/link-pid-file.ts';
 import { packageVersion } from '../../node/version.ts';
 import { linkTrouble } from './await-link.ts';
@@ -50,7 +51,7 @@ export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): 
 
 /** Only a link that is connected can be followed by one of which it can be said that it works. */
 function presentLink(dir: string): LinkProcess {
-  const link = findLink(dir);
+  const link = asOwnerOf(dir, () => findLink(dir));
   if (link === undefined) {
     throw new Error(
       `no agent runs on ${dir}: name its directory with --agent-dir (of the package: /var/lib/execplane-agent/state).`,

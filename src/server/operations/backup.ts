@@ -12,7 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { BackupError, backUpDatabase, flush, type RowCounts } from '../../store/sqlite/backup.ts';
+import { flush } from '../../node/atomic-file.ts';
+import { BackupError, backUpDatabase, type RowCounts } from '../../store/sqlite/backup.ts';
 import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/owner.ts';
 import { type Unpacked, unpackBackup } from '../../store/sqlite/restore.ts';
 import { packageVersion } from '../../node/version.ts';

@@ -2,9 +2,11 @@
  * A backup is one SQLite file: the database as of one moment, and the small files without which it cannot be read. It is taken while
  * a server writes on, through SQLite's own online copy within one read transaction.
  */
-import { closeSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { closeSync, linkSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
+import { flush } from '../../node/atomic-file.ts';
+import { errorCode } from '../../node/error-code.ts';
 import type { Database } from './database.ts';
 
 /** What is to be backed up, or restored, cannot be; the message says what to do. */
@@ -139,18 +141,8 @@ function putInPlace(partial: string, to: string): void {
   try {
     linkSync(partial, to);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new BackupError(`${to} exists already`, { cause });
+    if (errorCode(cause) === 'EEXIST') throw new BackupError(`${to} exists already`, { cause });
     throw cause;
   }
   flush(dirname(to));
-}
-
-/** Settles what was written to a file, or what was named in a directory, on the disk. */
-export function flush(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }

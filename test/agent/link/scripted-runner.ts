@@ -2,11 +2,11 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { LinkToRunner, RunnerToLink } from '../../../src/agent/runner-socket/frames.ts';
 import {
-  ChannelDecoder,
-  encodeChannelFrame,
-  type LinkToRunner,
-  type RunnerToLink,
+  encodeSocketFrame,
+  FROM_LINK,
+  MessageDecoder,
   recordsHeader,
 } from '../../../src/agent/runner-socket/messages.ts';
 
@@ -36,7 +36,7 @@ export class ScriptedRunner {
   }
 
   send(frame: RunnerToLink): void {
-    this.#link?.write(encodeChannelFrame(frame));
+    this.#link?.write(encodeSocketFrame(frame));
   }
 
   /** False when the link does not take more. */
@@ -91,7 +91,7 @@ export class ScriptedRunner {
   }
 
   #accept(socket: Socket): void {
-    const decoder = new ChannelDecoder<LinkToRunner>();
+    const decoder = new MessageDecoder(FROM_LINK);
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
       for (const message of decoder.push(chunk)) {
@@ -100,7 +100,7 @@ export class ScriptedRunner {
         if (frame.type === 'attach') {
           this.attaches += 1;
           this.#link = socket;
-          socket.write(encodeChannelFrame(this.answer));
+          socket.write(encodeSocketFrame(this.answer));
         }
         this.#received.push({ frame, attachment });
         this.#arrivals.emit('frame');

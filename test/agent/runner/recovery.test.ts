@@ -2,7 +2,7 @@ import { appendFileSync, readdirSync, readFileSync, statSync, truncateSync, writ
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { encodeNote } from '../../../src/agent/runner/journal/notes.ts';
-import { processIdentity } from '../../../src/agent/runner/process-tree.ts';
+import { processIdentity } from '../../../src/node/process-identity.ts';
 import { encodeRecord } from '../../../src/core/report.ts';
 import { isAlive, processesWith } from '../../helpers/processes.ts';
 import { agentDirectory, attach, linkedRunner, startRunner } from '../../helpers/runner-process.ts';

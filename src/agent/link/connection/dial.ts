@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
+import { isLoopback } from '../../../node/loopback.ts';
 import type { AgentTls } from '../../config.ts';
 
 export interface DialOptions {
@@ -11,8 +12,6 @@ export interface DialOptions {
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** The server is trusted and its largest frame is a setting of its own; this bounds a broken one. */
 const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
-
-const LOOPBACK: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
 
 /** Begins to dial the server's link endpoint. TCP_NODELAY is set by ws itself. */
 export function dial({ url, credential, tls }: DialOptions): WebSocket {
@@ -33,7 +32,7 @@ export function dial({ url, credential, tls }: DialOptions): WebSocket {
  * proxy sees what goes through TLS or stays on the machine: with a mask of zeros ws saves both sides two passes over each byte.
  */
 function needsMask({ protocol, hostname }: URL): boolean {
-  return protocol !== 'https:' && !LOOPBACK.includes(hostname);
+  return protocol !== 'https:' && !isLoopback(hostname);
 }
 
 /** The address of an agent path under a base URL that may itself have a path (behind a proxy). */

@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { parseJson } from '../../../core/json.ts';
+import { isErrorBody } from '../../schemas/checks.ts';
 
 const MAX_BODY_BYTES = 4096;
 
@@ -26,10 +28,7 @@ export async function readText(response: IncomingMessage, maxBytes: number): Pro
 
 /** The message of an error of the server's, else the beginning of what a proxy in between answered. */
 function refusalText(body: string): string {
-  try {
-    const value = JSON.parse(body) as { message?: unknown; detail?: unknown };
-    return String(value.message ?? value.detail ?? '');
-  } catch {
-    return body.replace(/\s+/g, ' ').trim().slice(0, 200);
-  }
+  const value = parseJson(body);
+  if (!isErrorBody(value)) return body.replace(/\s+/g, ' ').trim().slice(0, 200);
+  return value.message ?? value.detail ?? '';
 }

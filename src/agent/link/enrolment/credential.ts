@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readPrivateJson, writePrivateJson } from '../../../node/private-file.ts';
+import { isCredentialFile, isEnrolmentFile } from '../../schemas/checks.ts';
+import type { CredentialFile, EnrolmentFile } from '../../schemas/files.ts';
 
 export interface Credential {
   machineId: string;
@@ -25,32 +27,24 @@ export function tokenDigest(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** The credential of this directory, if it has one. Throws where the file is damaged. */
+/** The credential of this directory, if it has one. Throws ConfigError if the file is damaged or open to other users. */
 export function readCredential(dir: string): Credential | undefined {
-  const value = readPrivateJson(credentialFile(dir)) as Record<string, unknown> | undefined;
-  if (value === undefined) return undefined;
-  const { machine_id: machineId, credential, enrolled_with: enrolledWith } = value;
-  if (typeof machineId !== 'string' || typeof credential !== 'string') {
-    throw new Error(`${credentialFile(dir)} is damaged: remove it and enrol again with a join token for this machine.`);
-  }
-  return { machineId, credential, enrolledWith: typeof enrolledWith === 'string' ? enrolledWith : '' };
+  const file = readPrivateJson(credentialFile(dir), isCredentialFile);
+  return file && { machineId: file.machine_id, credential: file.credential, enrolledWith: file.enrolled_with ?? '' };
 }
 
 /** Keeps an accepted credential; the pending one is done with. */
 export function writeCredential(dir: string, accepted: Credential): void {
-  writePrivateJson(credentialFile(dir), {
-    machine_id: accepted.machineId,
-    credential: accepted.credential,
-    enrolled_with: accepted.enrolledWith,
-  });
+  const { machineId, credential, enrolledWith } = accepted;
+  const file: CredentialFile = { machine_id: machineId, credential, enrolled_with: enrolledWith };
+  writePrivateJson(credentialFile(dir), file);
   rmSync(enrolmentFile(dir), { force: true });
 }
 
 /** An enrolment that was asked for and never confirmed to us, whatever its token was. */
 export function leftEnrolment(dir: string): Enrolment | undefined {
-  const left = readPrivateJson(enrolmentFile(dir)) as Record<string, unknown> | undefined;
-  const { credential, enrolled_with: enrolledWith } = left ?? {};
-  return typeof credential === 'string' && typeof enrolledWith === 'string' ? { credential, enrolledWith } : undefined;
+  const left = readPrivateJson(enrolmentFile(dir), isEnrolmentFile);
+  return left && { credential: left.credential, enrolledWith: left.enrolled_with };
 }
 
 /** The pending enrolment with this token: the one that an earlier start left, or a fresh one, on disk either way. */
@@ -59,6 +53,6 @@ export function pendingEnrolment(dir: string, token: string): Enrolment {
   const left = leftEnrolment(dir);
   if (left?.enrolledWith === enrolledWith) return left;
   const credential = `xpa_${randomBytes(32).toString('base64url')}`;
-  writePrivateJson(enrolmentFile(dir), { credential, enrolled_with: enrolledWith });
+  writePrivateJson(enrolmentFile(dir), { credential, enrolled_with: enrolledWith } satisfies EnrolmentFile);
   return { credential, enrolledWith };
 }

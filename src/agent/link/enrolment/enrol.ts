@@ -2,8 +2,10 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { parseJson } from '../../../core/json.ts';
 import { AGENT_PATHS, type EnrolRequest } from '../../../core/protocol.ts';
 import type { AgentTls } from '../../config.ts';
+import { isEnrolResponse } from '../../schemas/checks.ts';
 import { backoffDelay } from '../connection/backoff.ts';
 import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
 import { agentUrl } from '../connection/dial.ts';
@@ -79,12 +81,8 @@ async function ask(body: EnrolRequest, options: EnrolOptions): Promise<string | 
 }
 
 function readMachineId(text: string): string | undefined {
-  try {
-    const { machine_id: machineId } = JSON.parse(text) as { machine_id?: unknown };
-    return typeof machineId === 'string' ? machineId : undefined;
-  } catch {
-    return undefined;
-  }
+  const answer = parseJson(text);
+  return isEnrolResponse(answer) ? answer.machine_id : undefined;
 }
 
 function post(body: EnrolRequest, { url, tls, signal }: EnrolOptions): Promise<IncomingMessage> {

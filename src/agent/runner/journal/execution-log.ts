@@ -1,7 +1,9 @@
-import type { ProgressPayload } from '../../../core/report.ts';
+import { parseJson } from '../../../core/json.ts';
 import { REPORT_KIND } from '../../../core/report.ts';
-import type { ProcessIdentity } from '../process-tree.ts';
-import { emptyTally, type LiveNote, type Tally } from './notes.ts';
+import type { ProcessIdentity } from '../../../node/process-identity.ts';
+import { isProgressPayload } from '../../schemas/checks.ts';
+import type { LiveNote, Tally } from '../../schemas/files.ts';
+import { emptyTally } from './notes.ts';
 import { ReportIndex } from './report-index.ts';
 
 /** What the journal knows of one execution, from the intent until nothing of it is needed any more. */
@@ -59,7 +61,8 @@ function tallied(tally: Tally, reported: number, kind: number, payload: Buffer):
     next.stderr_kept += payload.length;
     next.stderr_bytes = Math.max(next.stderr_bytes, next.stderr_kept);
   } else if (kind === REPORT_KIND.progress) {
-    const progress = JSON.parse(payload.toString()) as ProgressPayload;
+    const progress = parseJson(payload.toString());
+    if (!isProgressPayload(progress)) return next;
     next.stdout_bytes = Math.max(next.stdout_bytes, progress.stdout_bytes);
     next.stderr_bytes = Math.max(next.stderr_bytes, progress.stderr_bytes);
   }

@@ -3,7 +3,7 @@
  * leave the machine, and hold neither env nor stdin.
  */
 import { encodeRecord } from '../../../core/report.ts';
-import type { ProcessIdentity } from '../process-tree.ts';
+import type { Tally } from '../../schemas/files.ts';
 
 export const NOTE_KIND = {
   /** Intent: written before anything is spawned. */
@@ -18,26 +18,6 @@ export const NOTE_KIND = {
   settled: 68,
 } as const;
 export type NoteKind = keyof typeof NOTE_KIND;
-
-export interface AcceptedNote {
-  dispatch_number: number;
-}
-
-/** What has been produced and reported so far. */
-export interface Tally {
-  /** The highest report number. */
-  reported: number;
-  /** Bytes of output in reports. */
-  stdout_kept: number;
-  stderr_kept: number;
-  /** Bytes produced as far as is known, kept or not. */
-  stdout_bytes: number;
-  stderr_bytes: number;
-}
-
-export interface LiveNote extends AcceptedNote, Tally {
-  process?: ProcessIdentity;
-}
 
 /** A tally of nothing. */
 export function emptyTally(): Tally {

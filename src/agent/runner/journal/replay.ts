@@ -1,7 +1,9 @@
 import { decodeRecord, MAX_RECORD_BYTES, type RawRecord } from '../../../core/report.ts';
-import type { ProcessIdentity } from '../process-tree.ts';
+import { type Guard, parseJson } from '../../../core/json.ts';
+import { isAcceptedNote, isLiveNote, isProcessIdentity } from '../../schemas/checks.ts';
+import type { LiveNote } from '../../schemas/files.ts';
 import { ExecutionLog } from './execution-log.ts';
-import { type AcceptedNote, type LiveNote, NOTE_KIND } from './notes.ts';
+import { NOTE_KIND } from './notes.ts';
 import type { Segment } from './segment.ts';
 
 const BLOCK_BYTES = 8 * MAX_RECORD_BYTES;
@@ -70,14 +72,15 @@ function replayNote(state: ReplayState, record: RawRecord): void {
     return;
   }
   if (record.kind === NOTE_KIND.accepted) {
-    const log = new ExecutionLog(id, note<AcceptedNote>(record).dispatch_number);
+    const log = new ExecutionLog(id, note(record, isAcceptedNote)?.dispatch_number ?? 0);
     log.accepted = true;
     state.logs.set(id, log);
   } else if (record.kind === NOTE_KIND.live) {
-    replayLive(state, id, note<LiveNote>(record));
+    const live = note(record, isLiveNote);
+    if (live !== undefined) replayLive(state, id, live);
   } else if (record.kind === NOTE_KIND.spawned) {
     const log = state.logs.get(id);
-    if (log !== undefined) log.process = note<ProcessIdentity>(record);
+    if (log !== undefined) log.process = note(record, isProcessIdentity);
   } else if (record.kind === NOTE_KIND.settled) {
     const log = state.logs.get(id);
     if (log !== undefined) log.settled = true;
@@ -96,6 +99,7 @@ function replayLive(state: ReplayState, id: string, live: LiveNote): void {
   log.reported = tally.reported;
 }
 
-function note<N>(record: RawRecord): N {
-  return JSON.parse(record.payload.toString()) as N;
+function note<N>(record: RawRecord, guard: Guard<N>): N | undefined {
+  const value = parseJson(record.payload.toString());
+  return guard(value) ? value : undefined;
 }

@@ -5,7 +5,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupOf } from '../cgroup-place.ts';
-import { isAlive, processIdentity } from '../process-tree.ts';
+import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 
 /** Empty directories kept for later. */
 const MAX_IDLE = 256;

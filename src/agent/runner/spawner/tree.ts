@@ -1,6 +1,7 @@
 /** The process tree of one command of ours: killed and looked at by its cgroup, else by the process table. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { killProcessTree, type ProcessIdentity, processIdentity, type Tree, treeAlive } from '../process-tree.ts';
+import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
+import { killProcessTree, type Tree, treeAlive } from '../process-tree.ts';
 import type { Cgroup, CgroupPool } from './cgroups.ts';
 
 const FIRST_WAIT_MS = 1;

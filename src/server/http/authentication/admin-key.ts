@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readOrCreateSecretFile } from '../../../node/secret-file.ts';
+import { readOrCreateKeyFile } from '../../../node/key-file.ts';
 
 export interface AdminKey {
   key: string;
@@ -10,11 +10,18 @@ export interface AdminKey {
   file?: string;
 }
 
+/** Short keys can be guessed. A key that the server makes has 47 characters. */
+const ADMIN_KEY_FORMAT = {
+  make: newApiKey,
+  pattern: /^[!-~]{16,}$/,
+  expected: 'a key of at least 16 printable characters',
+};
+
 /** Resolves the admin key; a configured one alone is valid. */
 export function resolveAdminKey(p: { configured: string | undefined; dataDir: string }): AdminKey {
   if (p.configured !== undefined) return { key: p.configured };
   const file = fileIn(p.dataDir);
-  return { key: readOrCreateSecretFile(file, newApiKey), file };
+  return { key: readOrCreateKeyFile(file, ADMIN_KEY_FORMAT), file };
 }
 
 /** The admin key as it is, where it can be had; makes none. */

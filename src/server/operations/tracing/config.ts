@@ -1,5 +1,5 @@
 /** Where traces go, in the variables that all of OpenTelemetry shares; nowhere unless an endpoint is set. */
-import { ConfigError } from '../../config.ts';
+import { ConfigError } from '../../../node/config-error.ts';
 
 export interface TracingConfig {
   /** Where spans are POSTed. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Execution, Store } from '../../../store/store.ts';
-import { readOrCreateSecretFile } from '../../../node/secret-file.ts';
+import { readOrCreateKeyFile } from '../../../node/key-file.ts';
 import { deliver } from './deliver.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
 
@@ -33,7 +33,11 @@ type Callback = Awaited<ReturnType<Store['claimCallbacks']>>[number];
 
 /** The signing secret of the data directory (`webhook.secret`, 0600), made at the first start. */
 export function readWebhookSecret(dataDir: string): string {
-  return readOrCreateSecretFile(join(dataDir, 'webhook.secret'), freshSecret);
+  return readOrCreateKeyFile(join(dataDir, 'webhook.secret'), {
+    make: freshSecret,
+    pattern: /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/,
+    expected: 'whsec_ and at least 24 bytes in base64',
+  });
 }
 
 /** ms between an attempt (1 is the first) and the next; `random` from 0 to 1 spreads them. */

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { isAlive, killMarked, processIdentity } from '../../../../src/agent/runner/process-tree.ts';
+import { killMarked } from '../../../../src/agent/runner/process-tree.ts';
+import { isAlive, processIdentity } from '../../../../src/node/process-identity.ts';
 
 const sleeper = (env: Record<string, string>) => {
   const child = spawn('sleep', ['600'], { env: { PATH: '/usr/bin:/bin', ...env }, stdio: 'ignore', detached: true });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigError } from '../../../../src/server/config.ts';
+import { ConfigError } from '../../../../src/node/config-error.ts';
 import { readTracingConfig } from '../../../../src/server/operations/tracing/config.ts';
 
 test('traces are off unless an endpoint is set', () => {

@@ -1,0 +1,71 @@
+/**
+ * The checks of the agent as source text. TypeBox compiles a schema to JavaScript when a program starts; here that text is
+ * written to a file instead, since loading the library would more than double the memory of a runner (44 MB without it, 69
+ * with it).
+ */
+import type { TSchema } from 'typebox';
+import { Build } from 'typebox/schema';
+import { EnrolResponseSchema } from '../../src/core/protocol.ts';
+import { LINK_TO_RUNNER_SCHEMAS, RUNNER_TO_LINK_SCHEMAS } from '../../src/agent/runner-socket/frames.ts';
+import { ErrorBodySchema } from '../../src/agent/schemas/answers.ts';
+import * as files from '../../src/agent/schemas/files.ts';
+
+const HEAD = `// Made by "npm run checks" from the schemas; not to be edited.
+// @ts-nocheck
+import type { Guard } from '../../core/json.ts';
+import type { EnrolResponse } from '../../core/protocol.ts';
+import type { ProgressPayload } from '../../core/report.ts';
+import type { ProcessIdentity } from '../../node/process-identity.ts';
+import type { ErrorBody } from './answers.ts';
+import type { AcceptedNote, CredentialFile, EnrolmentFile, InstanceFile, LinkPid, LiveNote } from './files.ts';
+
+const text = { CodePointCount: (value) => [...value].length };
+`;
+
+const GUARDS: Record<string, TSchema> = {
+  EnrolResponse: EnrolResponseSchema,
+  ErrorBody: ErrorBodySchema,
+  LinkPid: files.LinkPidSchema,
+  CredentialFile: files.CredentialFileSchema,
+  EnrolmentFile: files.EnrolmentFileSchema,
+  InstanceFile: files.InstanceFileSchema,
+  ProcessIdentity: files.ProcessIdentitySchema,
+  AcceptedNote: files.AcceptedNoteSchema,
+  LiveNote: files.LiveNoteSchema,
+  ProgressPayload: files.ProgressPayloadSchema,
+};
+
+type FrameSchema = TSchema & { properties: { type: { const: string } } };
+
+/** The text of src/agent/schemas/checks.ts. */
+export function checksSource(): string {
+  const guards = Object.entries(GUARDS).map(
+    ([name, schema]) => `export const is${name}: Guard<${name}> = ${compiled(schema)};\n`,
+  );
+  return [
+    HEAD,
+    ...guards,
+    frameChecks('LINK_TO_RUNNER', LINK_TO_RUNNER_SCHEMAS),
+    frameChecks('RUNNER_TO_LINK', RUNNER_TO_LINK_SCHEMAS),
+  ].join('\n');
+}
+
+/** A check for each frame type, so that a frame is held against its own schema and not against all of them. */
+function frameChecks(name: string, schemas: readonly FrameSchema[]): string {
+  const entries = schemas.map((schema) => `  ['${schema.properties.type.const}', ${compiled(schema)}],\n`);
+  return `export const ${name}: ReadonlyMap<string, (value: unknown) => boolean> = new Map([\n${entries.join('')}]);\n`;
+}
+
+function compiled(schema: TSchema): string {
+  const build = Build(schema);
+  const { variables } = build.External();
+  const inlined = build
+    .Functions()
+    .join('; ')
+    .replace(/External\[(\d+)\]/g, (_, index) => String(variables[Number(index)]))
+    .replaceAll('Guard.CodePointCount', 'text.CodePointCount');
+  if (build.UseUnevaluated() || /\b(External|Guard|Hashing|CheckContext)\b/.test(inlined)) {
+    throw new Error(`a schema needs more of TypeBox than is written out here: ${JSON.stringify(schema)}`);
+  }
+  return `(value) => { ${inlined}; return ${build.Entry()}; }`;
+}

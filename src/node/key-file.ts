@@ -1,0 +1,45 @@
+/** Keys that a program makes for itself at its first start and keeps in a file of its own. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { createFile } from './atomic-file.ts';
+import { ConfigError } from './config-error.ts';
+import { errorCode } from './error-code.ts';
+
+export interface KeyFileFormat {
+  /** Makes a new key. */
+  make: () => string;
+  /** What a key looks like. A file with anything else is refused: an empty one would sign, or let in, anybody. */
+  pattern: RegExp;
+  /** The same in words, for the error. */
+  expected: string;
+}
+
+/** The key in `path`. A missing file is made with mode 0600 and flushed to disk. Throws ConfigError if the file holds no key. */
+export function readOrCreateKeyFile(path: string, { make, pattern, expected }: KeyFileFormat): string {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const key = readIfPresent(path) ?? createKey(path, make());
+  if (pattern.test(key)) return key;
+  throw new ConfigError(
+    `${path} is damaged: it must hold ${expected}. Restore it from a backup, or remove it to have a new key made.`,
+  );
+}
+
+function readIfPresent(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw new ConfigError(`${path} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** If another process makes the file at the same time, the first one's key counts. */
+function createKey(path: string, key: string): string {
+  try {
+    createFile(path, `${key}\n`);
+    return key;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    return readIfPresent(path) ?? '';
+  }
+}

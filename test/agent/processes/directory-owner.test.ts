@@ -1,0 +1,86 @@
+/** Root trusts nothing that the agent's user put into the state directory. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { asOwnerOf } from '../../../src/agent/processes/directory-owner.ts';
+import { findLink } from '../../../src/agent/processes/link-pid-file.ts';
+import { processRow } from '../../../src/node/process-table.ts';
+
+const NOBODY = 65_534;
+const MAIN = new URL('../../../src/cli/main.ts', import.meta.url).pathname;
+const root = process.getuid?.() === 0 && process.platform === 'linux';
+
+let base: string;
+let dir: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'execplane-owner-'));
+  chmodSync(base, 0o755);
+  dir = join(base, 'state');
+  mkdirSync(dir, { mode: 0o700 });
+  if (root) chownSync(dir, NOBODY, NOBODY);
+});
+
+afterEach(() => rmSync(base, { recursive: true }));
+
+/** Writes a pid file as the agent's user can. */
+function plant(pid: number): void {
+  const file = join(dir, 'link.pid');
+  const content = { pid, start_time: processRow(pid)?.startTime, version: '0', linked: true };
+  writeFileSync(file, JSON.stringify(content), { mode: 0o600 });
+  if (root) chownSync(file, NOBODY, NOBODY);
+}
+
+test.runIf(root)('a pid of a process of another user does not count, and "agent stop" signals nobody', async () => {
+  const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log()'], { stdio: 'pipe' });
+  await once(victim.stdout, 'data');
+  plant(victim.pid ?? 0);
+  expect(findLink(dir)).toBeUndefined();
+  const stop = spawn(process.execPath, [MAIN, 'agent', 'stop', '--agent-dir', dir], { stdio: 'pipe' });
+  const [code] = await once(stop, 'exit');
+  expect(code).toBe(0);
+  expect(victim.exitCode).toBeNull();
+  expect(processRow(victim.pid ?? 0)?.ended).toBe(false);
+  victim.kill('SIGKILL');
+  await once(victim, 'exit');
+});
+
+test.runIf(root)('what root does there it does as the owner: a planted link leads to nothing of root', () => {
+  const target = join(base, 'of-root');
+  mkdirSync(target, { mode: 0o700 });
+  symlinkSync(join(target, 'written'), join(dir, 'link.log'));
+  expect(() => asOwnerOf(dir, () => writeFileSync(join(dir, 'link.log'), 'x'))).toThrow('EACCES');
+  expect(existsSync(join(target, 'written'))).toBe(false);
+  expect(process.geteuid?.()).toBe(0);
+  asOwnerOf(dir, () => writeFileSync(join(dir, 'own'), 'x'));
+  expect(readFileSync(join(dir, 'own'), 'utf8')).toBe('x');
+});
+
+test.runIf(root)('a directory that is reached over a link is refused', () => {
+  symlinkSync(dir, join(base, 'link'));
+  expect(() => asOwnerOf(join(base, 'link'), () => {})).toThrow('symbolic link');
+  mkdirSync(join(dir, 'sub'));
+  expect(() => asOwnerOf(join(base, 'link', 'sub'), () => {})).toThrow(`name the directory as ${join(dir, 'sub')}`);
+});
+
+test('a pid whose program is another one does not count', async () => {
+  const other = spawn('sleep', ['600'], root ? { uid: NOBODY, gid: NOBODY } : {});
+  await once(other, 'spawn');
+  plant(other.pid ?? 0);
+  expect(findLink(dir)).toBeUndefined();
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+});

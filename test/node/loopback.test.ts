@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { isLoopback } from '../../src/node/loopback.ts';
+
+test.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.255.0.9', '::1', '[::1]', '::ffff:127.0.0.1'])('%s', (host) => {
+  expect(isLoopback(host)).toBe(true);
+});
+
+test.each(['', '127', '127.evil.example', '1270.0.0.1', '128.0.0.1', '::2', 'localhost.example', '::ffff:10.0.0.1'])(
+  'not %s',
+  (host) => {
+    expect(isLoopback(host)).toBe(false);
+  },
+);
