@@ -116,6 +116,15 @@ describe('size', () => {
 });
 
 describe('names', () => {
+  test('the keys of log lines are those of src/node/log-keys.ts, but for err', () => {
+    const calls = /\blog(?:ger)?\.(?:trace|debug|info|warn|error|fatal)\(\s*\{([^{}]*)\}/g;
+    const own = /(?:^|,)(?!\s*(?:err\b|\.\.\.|\[LOG_KEY\.|$))/;
+    const wrong = sources.filter((file) =>
+      [...withoutComments(read(file)).matchAll(calls)].some(([, keys = '']) => own.test(keys.trim())),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   test('no grab-bag of a file', () => {
     expect(
       sources.filter((file) => /(^|\/)(utils?|helpers?|managers?|types|common|misc)(\/|\.ts$)/.test(file)),

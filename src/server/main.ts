@@ -19,6 +19,7 @@ import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingConfig, type TracingConfig } from './operations/tracing/config.ts';
 import { packageVersion } from '../node/version.ts';
 import { readWebhookSecret, Webhooks } from './operations/webhooks/webhooks.ts';
+import { LOG_KEY } from '../node/log-keys.ts';
 
 export { type BackupReport, backUp, type RestoreReport, restore } from './operations/backup.ts';
 export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
@@ -72,7 +73,7 @@ export async function startServer(
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: Date.now, ...config });
   const url = urlOf(app, config);
-  logger.info({ url, version }, 'listening');
+  logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     await stopListening();
@@ -100,7 +101,7 @@ export async function runServer(config: ServerConfig): Promise<void> {
   const reload = (): void => server.reloadCertificate();
   if (config.tlsCert !== undefined) process.on('SIGHUP', reload);
   const signal = await firstSignal();
-  server.logger.info({ signal }, 'stopping');
+  server.logger.info({ [LOG_KEY.signal]: signal }, 'stopping');
   const atOnce = (): never => process.exit(1);
   process.once('SIGTERM', atOnce).once('SIGINT', atOnce);
   const overdue = setTimeout(atOnce, config.shutdownMs + LAST_WRITES_MS).unref();

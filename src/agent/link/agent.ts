@@ -15,7 +15,7 @@ import { enrol } from './enrolment/enrol.ts';
 import { machineFacts } from './facts.ts';
 import { firstCredential } from './enrolment/first-credential.ts';
 import { readJoinToken } from './enrolment/join-token.ts';
-import { keepLinked } from './connection/connection-loop.ts';
+import { ConnectionLoop } from './connection/connection-loop.ts';
 import type { Liveness } from './liveness.ts';
 import { claimPidFile, type PidFile } from '../processes/link-pid-file.ts';
 import { findOrStartRunner } from '../processes/runner-process.ts';
@@ -61,7 +61,7 @@ export class Agent {
     this.#pidFile = claimPidFile(dir);
     try {
       this.#credential = await this.#enrolled();
-      await keepLinked({
+      await new ConnectionLoop({
         runner: () => this.#attachedRunner(),
         connect: (runner, linked) => this.#connect(runner, linked),
         renewCredential: () => this.#renewCredential(),
@@ -69,7 +69,7 @@ export class Agent {
         random: Math.random,
         log: this.#log,
         signal: this.#leaving.signal,
-      });
+      }).run();
     } catch (error) {
       if (!this.#leaving.signal.aborted) throw error;
     } finally {

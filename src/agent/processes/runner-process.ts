@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { findRunner } from '../runner/runner-lock.ts';
 import { AttachRefusedError, attachToRunner, type RunnerSocket } from '../runner-socket/runner-socket.ts';
+import { LOG_KEY } from '../../node/log-keys.ts';
 
 export interface RunnerOptions {
   dir: string;
@@ -35,11 +36,14 @@ const MAX_LOG_BYTES = 1024 * 1024;
 export async function findOrStartRunner(options: RunnerOptions): Promise<RunnerSocket> {
   const found = await attachPatiently(options);
   if (found !== undefined) {
-    options.log.info({ runner_instance: found.instance, runner_pid: found.pid }, 'found the runner');
+    options.log.info({ [LOG_KEY.runnerInstance]: found.instance, [LOG_KEY.runnerPid]: found.pid }, 'found the runner');
     return found;
   }
   const started = await startRunner(options);
-  options.log.info({ runner_instance: started.instance, runner_pid: started.pid }, 'started a runner');
+  options.log.info(
+    { [LOG_KEY.runnerInstance]: started.instance, [LOG_KEY.runnerPid]: started.pid },
+    'started a runner',
+  );
   return started;
 }
 

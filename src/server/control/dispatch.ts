@@ -9,6 +9,7 @@ import { type StartSettings, sendStart } from './agents/start.ts';
 import type { CreateRequest } from './control.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
 import type { Sealer, SecretInput } from '../seal.ts';
+import { LOG_KEY } from '../../node/log-keys.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
 const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
@@ -76,7 +77,7 @@ export class Dispatcher {
         return claimed.outcome === 'applied' ? claimed.dispatches : [];
       },
       departure: (dispatch) => this.departure(session, dispatch),
-      failed: (cause) => log.warn({ machineId, err: cause }, 'claiming failed; it is tried again'),
+      failed: (cause) => log.warn({ [LOG_KEY.machineId]: machineId, err: cause }, 'claiming failed; it is tried again'),
     });
   }
 
@@ -89,14 +90,20 @@ export class Dispatcher {
   async lose(session: AgentSession, execution: Execution, reason: string): Promise<void> {
     const { store, log, now, publish } = this.#deps;
     const { executionId, machineId } = execution;
-    log.error({ machineId, executionId, reason }, 'an execution is given up');
+    log.error(
+      { [LOG_KEY.machineId]: machineId, [LOG_KEY.executionId]: executionId, [LOG_KEY.reason]: reason },
+      'an execution is given up',
+    );
     try {
       const { epoch = 0 } = session;
       const lost = await store.markLost({ machineId, epoch, executionIds: [executionId], reason, now: now() });
       if (lost.outcome === 'applied') lost.ended.forEach(publish);
     } catch (cause) {
       // It stays marked: the next hello of the machine decides again.
-      log.error({ machineId, executionId, err: cause }, 'its end could not be written');
+      log.error(
+        { [LOG_KEY.machineId]: machineId, [LOG_KEY.executionId]: executionId, err: cause },
+        'its end could not be written',
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 /** Keeps the database from growing for ever: by age, by size, and what has expired; room that is free goes back to the disk. */
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
+import { LOG_KEY } from '../../node/log-keys.ts';
 
 /** Between two rounds when nothing was left to delete. */
 const ROUND_MS = 60_000;
@@ -67,7 +68,8 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
   for (const step of duties) {
     while (!signal.aborted && (await step())) await pause(PAUSE_MS, signal);
   }
-  if (deleted > 0) deps.logger.info({ executions: deleted }, 'deleted finished executions past their retention');
+  if (deleted > 0)
+    deps.logger.info({ [LOG_KEY.executions]: deleted }, 'deleted finished executions past their retention');
   if (!signal.aborted && (await isTooLarge(deps))) {
     deps.logger.warn('the database is larger than EXECPLANE_MAX_DATABASE_BYTES, with no finished execution in it');
   }

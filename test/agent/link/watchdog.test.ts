@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../../src/agent/config.ts';
-import { keepLinked } from '../../../src/agent/link/connection/connection-loop.ts';
+import { ConnectionLoop } from '../../../src/agent/link/connection/connection-loop.ts';
 import { Liveness } from '../../../src/agent/link/liveness.ts';
 import type { RunnerSocket } from '../../../src/agent/runner-socket/runner-socket.ts';
 import { startWatchdog } from '../../../src/agent/link/watchdog.ts';
@@ -97,7 +97,7 @@ describe('liveness', () => {
     const leaving = new AbortController();
     const hanging = Promise.withResolvers<void>();
     let attempts = 0;
-    const done = keepLinked({
+    const done = new ConnectionLoop({
       runner: async () => ({ instance: 'r' }) as unknown as RunnerSocket,
       connect: async () => {
         attempts += 1;
@@ -109,7 +109,7 @@ describe('liveness', () => {
       random: () => 0,
       log: SILENT as never,
       signal: leaving.signal,
-    });
+    }).run();
     await expect.poll(() => attempts).toBe(3);
     now = 60_000;
     expect(liveness.alive).toBe(true);

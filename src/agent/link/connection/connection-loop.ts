@@ -1,18 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CLOSE } from '../../../core/protocol.ts';
-import { backoffDelay, refusedDelay, restartDelay } from './backoff.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 import { AttachRefusedError, type RunnerSocket } from '../../runner-socket/runner-socket.ts';
+import { backoffDelay, refusedDelay, restartDelay } from './backoff.ts';
 import type { SessionEnd } from './session.ts';
 
-export interface KeepLinkedOptions {
+export interface ConnectionLoopOptions {
   /** Finds or starts the runner; called again when it is gone. */
   runner: () => Promise<RunnerSocket>;
   /** One connection, from dialling to its end. */
   connect: (runner: RunnerSocket, linked: () => void) => Promise<SessionEnd>;
   /** The credential was refused: whether there is another one now. */
   renewCredential: () => Promise<boolean>;
-  /** This goes round, and will again within `ms`; the connection says so for itself while it lasts. */
+  /** The loop goes round, and will again within `ms`; the connection says so for itself while it lasts. */
   expectWithin: (ms: number) => void;
   /** For tests; between 0 and 1. */
   random: () => number;
@@ -21,7 +22,7 @@ export interface KeepLinkedOptions {
 }
 
 /** A connection that lasted this long was a good one: the next failure begins a new series. */
-const SETTLED_MS = 5_000;
+const STABLE_MS = 5_000;
 
 /** Starting a runner, dialling and the welcome have bounds of their own, which together are shorter. */
 const ATTEMPT_MS = 120_000;
@@ -32,43 +33,61 @@ const REFUSED_CODES = new Set<number>([CLOSE.revoked, CLOSE.version, CLOSE.dupli
 /** Refusals of the credential itself. */
 const CREDENTIAL_REFUSED = new Set<number>([401, CLOSE.revoked, CLOSE.removed]);
 
-/** Keeps a connection to the server up, for ever, until `signal` aborts. Rejects only where another link has the runner. */
-export async function keepLinked(options: KeepLinkedOptions): Promise<void> {
-  const { log, signal } = options;
-  let failures = 0;
-  /** What was logged last, so that trouble which stays the same is told once. */
-  let told = '';
-  while (!signal.aborted) {
-    options.expectWithin(ATTEMPT_MS);
-    const end = await attempt(options, () => {
-      told = '';
+/** Keeps a connection to the server up until its signal aborts. */
+export class ConnectionLoop {
+  readonly #options: ConnectionLoopOptions;
+  #failures = 0;
+  /** What was logged last: trouble that stays the same is logged once. */
+  #logged = '';
+
+  constructor(options: ConnectionLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until the signal aborts. Rejects only if another link has the runner. */
+  async run(): Promise<void> {
+    const { expectWithin, signal } = this.#options;
+    while (!signal.aborted) {
+      expectWithin(ATTEMPT_MS);
+      const end = await this.#attempt();
+      if (end.cause === 'aborted') return;
+      await this.#recover(end);
+    }
+  }
+
+  async #attempt(): Promise<SessionEnd> {
+    const { runner: attached, connect, log } = this.#options;
+    let runner: RunnerSocket;
+    try {
+      runner = await attached();
+    } catch (error) {
+      if (error instanceof AttachRefusedError) throw error;
+      return { cause: 'no_runner', detail: (error as Error).message };
+    }
+    return connect(runner, () => {
+      log.info({ [LOG_KEY.runnerInstance]: runner.instance }, 'connected');
+      this.#logged = '';
     });
-    if (end.cause === 'aborted') return;
-    if (end.cause === 'closed' && end.linkedMs > SETTLED_MS) failures = 0;
-    options.expectWithin(ATTEMPT_MS);
-    if (isCredentialRefused(end) && (await options.renewCredential())) continue;
-    const trouble = describe(end);
-    log[trouble === told ? 'debug' : 'warn'](end, trouble);
-    told = trouble;
-    const ms = delayAfter(end, failures, options.random());
-    failures += 1;
-    options.expectWithin(ms + ATTEMPT_MS);
+  }
+
+  /** Waits as the end of the connection calls for; a new credential is tried at once. */
+  async #recover(end: SessionEnd): Promise<void> {
+    const { expectWithin, renewCredential, random, signal } = this.#options;
+    if (end.cause === 'closed' && end.linkedMs > STABLE_MS) this.#failures = 0;
+    expectWithin(ATTEMPT_MS);
+    if (isCredentialRefused(end) && (await renewCredential())) return;
+    this.#logOnce(end);
+    const ms = delayAfter(end, this.#failures, random());
+    this.#failures += 1;
+    expectWithin(ms + ATTEMPT_MS);
     await delay(ms, undefined, { signal }).catch(() => {});
   }
-}
 
-async function attempt({ runner: attached, connect, log }: KeepLinkedOptions, linked: () => void): Promise<SessionEnd> {
-  let runner: RunnerSocket;
-  try {
-    runner = await attached();
-  } catch (error) {
-    if (error instanceof AttachRefusedError) throw error;
-    return { cause: 'no_runner', detail: (error as Error).message };
+  #logOnce(end: SessionEnd): void {
+    const trouble = describe(end);
+    this.#options.log[trouble === this.#logged ? 'debug' : 'warn'](loggedEnd(end), trouble);
+    this.#logged = trouble;
   }
-  return connect(runner, () => {
-    log.info({ runner_instance: runner.instance }, 'connected');
-    linked();
-  });
 }
 
 /** ms to wait after a connection that ended so. */
@@ -83,14 +102,24 @@ function isCredentialRefused(end: SessionEnd): boolean {
   return CREDENTIAL_REFUSED.has(end.cause === 'refused' ? end.status : end.cause === 'closed' ? end.code : 0);
 }
 
+function loggedEnd(end: SessionEnd): Record<string, unknown> {
+  return {
+    [LOG_KEY.causeOfEnd]: end.cause,
+    ...('detail' in end && { [LOG_KEY.detail]: end.detail }),
+    ...('status' in end && { [LOG_KEY.status]: end.status }),
+    ...('code' in end && { [LOG_KEY.code]: end.code }),
+    ...('linkedMs' in end && { [LOG_KEY.linkedMs]: Math.round(end.linkedMs) }),
+  };
+}
+
 function describe(end: SessionEnd): string {
   switch (end.cause) {
     case 'unreachable':
       return 'the server cannot be reached; trying again';
     case 'refused':
-      return refusals[end.status] ?? `the server answered with HTTP ${end.status}; trying again`;
+      return REFUSALS[end.status] ?? `the server answered with HTTP ${end.status}; trying again`;
     case 'closed':
-      return refusals[end.code] ?? `the connection ended (${end.code}); coming back`;
+      return REFUSALS[end.code] ?? `the connection ended (${end.code}); coming back`;
     case 'no_runner':
       return 'no runner can be started; trying again';
     case 'runner_gone':
@@ -102,13 +131,15 @@ function describe(end: SessionEnd): string {
 
 const REVOKED =
   'the server does not accept the credential of this agent (revoked, or its machine was removed): give it a new join token; trying again slowly';
-const refusals: Record<number, string> = {
+const NO_COMMON_VERSION =
+  'server and agent have no protocol version in common: upgrade the older one; trying again slowly';
+const REFUSALS: Readonly<Record<number, string>> = {
   401: REVOKED,
   403: 'the server does not let this agent in; trying again slowly',
-  426: 'server and agent have no protocol version in common: upgrade the older one; trying again slowly',
+  426: NO_COMMON_VERSION,
   [CLOSE.revoked]: REVOKED,
   [CLOSE.removed]: REVOKED,
-  [CLOSE.version]: 'server and agent have no protocol version in common: upgrade the older one; trying again slowly',
+  [CLOSE.version]: NO_COMMON_VERSION,
   [CLOSE.duplicate]:
     'another agent is connected with the credential of this one (a copied directory?): each machine needs its own; trying again slowly',
   [CLOSE.restart]: 'the server restarts; coming back',

@@ -10,6 +10,7 @@ import { backoffDelay } from '../connection/backoff.ts';
 import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
 import { agentUrl } from '../connection/dial.ts';
 import { readRefusal, readText } from '../connection/refusal.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 export interface EnrolOptions {
   url: URL;
@@ -47,13 +48,17 @@ export async function enrol(token: string, options: EnrolOptions): Promise<Crede
     options.expectWithin(ROUND_MS);
     const answer = await ask(body, options);
     if (typeof answer !== 'string') {
-      if (failures === 0) options.log.warn({ server: options.url.origin, detail: answer.failure }, 'cannot enrol yet');
+      if (failures === 0)
+        options.log.warn(
+          { [LOG_KEY.server]: options.url.origin, [LOG_KEY.detail]: answer.failure },
+          'cannot enrol yet',
+        );
       await delay(backoffDelay(failures, Math.random()), undefined, { signal: options.signal });
       continue;
     }
     const accepted = { machineId: answer, ...pending };
     writeCredential(options.dir, accepted);
-    options.log.info({ machine_id: answer }, 'enrolled');
+    options.log.info({ [LOG_KEY.machineId]: answer }, 'enrolled');
     return accepted;
   }
 }

@@ -9,6 +9,7 @@ import type { Gaps } from './gaps.ts';
 import { Lane } from './start-queue.ts';
 import type { AgentSession, ReadyParts } from './sessions.ts';
 import { type ReportBudget, ReportIntake } from './report-intake.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 export interface EquipDeps {
   store: Pick<Store, 'appendReports'>;
@@ -64,9 +65,10 @@ function intake(
     pause: () => connection.pause(),
     resume: () => connection.resume(),
     malformed: (reason) => connection.close(CLOSE.badFrame, reason),
-    unavailable: (cause) => deps.log.warn({ machineId, err: cause }, 'reports wait: the store cannot be written'),
+    unavailable: (cause) =>
+      deps.log.warn({ [LOG_KEY.machineId]: machineId, err: cause }, 'reports wait: the store cannot be written'),
     failed: (cause) => {
-      deps.log.error({ machineId, err: cause }, 'reports could not be written');
+      deps.log.error({ [LOG_KEY.machineId]: machineId, err: cause }, 'reports could not be written');
       connection.close(CLOSE.restart, 'the reports could not be written');
     },
   });
@@ -95,7 +97,10 @@ function committed(
 /** The agent comes back and sends what is missing, or forgets what is not its own. */
 function refuse(deps: EquipDeps, session: AgentSession, { executionId, outcome, execution }: ReportResult): void {
   const { connection, machineId } = session;
-  deps.log.warn({ machineId, executionId, outcome }, 'reports refused');
+  deps.log.warn(
+    { [LOG_KEY.machineId]: machineId, [LOG_KEY.executionId]: executionId, [LOG_KEY.outcome]: outcome },
+    'reports refused',
+  );
   if (outcome === 'foreign') {
     connection.close(CLOSE.foreignExecution, `${executionId} is not of this machine`);
     return;

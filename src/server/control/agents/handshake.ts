@@ -10,6 +10,7 @@ import type { Departure } from './start-queue.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import { type Reconciliation, reconcile } from './reconcile.ts';
 import type { AgentRegistry, AgentSession, ReadyParts } from './sessions.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 export interface ArrivalDeps {
   store: Store;
@@ -51,7 +52,14 @@ export function receiveHello(deps: ArrivalDeps, connection: AgentConnection, hel
   };
   const claim = deps.registry.claim(session);
   if (claim.outcome === 'refused') {
-    deps.log.warn({ machineId, runnerInstance, connected: claim.holder.runnerInstance }, 'second agent refused');
+    deps.log.warn(
+      {
+        [LOG_KEY.machineId]: machineId,
+        [LOG_KEY.runnerInstance]: runnerInstance,
+        [LOG_KEY.connected]: claim.holder.runnerInstance,
+      },
+      'second agent refused',
+    );
     claim.holder.connection.probe(Math.min(deps.heartbeatMs, PROBE_MS));
     connection.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
     return undefined;
@@ -87,8 +95,9 @@ async function admit(deps: ArrivalDeps, session: AgentSession, hello: Hello, ter
     });
     if (outcome === 'refused') connection.close(CLOSE.restart, 'too many agents arrive at once');
   } catch (cause) {
-    if (cause instanceof StoreUnavailableError) deps.log.warn({ machineId, err: cause }, 'agent sent away');
-    else deps.log.error({ machineId, err: cause }, 'reconciling failed');
+    if (cause instanceof StoreUnavailableError)
+      deps.log.warn({ [LOG_KEY.machineId]: machineId, err: cause }, 'agent sent away');
+    else deps.log.error({ [LOG_KEY.machineId]: machineId, err: cause }, 'reconciling failed');
     connection.close(CLOSE.restart, 'the store cannot be used now');
   }
 }
@@ -187,7 +196,13 @@ function begin(
     connection.send({ type: 'cancel', execution_id: executionId, grace_ms: deps.graceMs });
   }
   deps.log.info(
-    { machineId, runnerInstance, version: p.hello.version, held: p.plan.held.length, resent: p.departures.length },
+    {
+      [LOG_KEY.machineId]: machineId,
+      [LOG_KEY.runnerInstance]: runnerInstance,
+      [LOG_KEY.version]: p.hello.version,
+      [LOG_KEY.held]: p.plan.held.length,
+      [LOG_KEY.resent]: p.departures.length,
+    },
     'agent connected',
   );
   deps.ready(session);

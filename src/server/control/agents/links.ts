@@ -8,6 +8,7 @@ import type { Disconnects } from './disconnects.ts';
 import { HeartbeatWheel } from './heartbeat.ts';
 import type { AgentRegistry, AgentSession } from './sessions.ts';
 import type { StdinRelay } from '../stdin.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /** How long a stopping server waits for agents to answer its close, in ms. */
 const GOODBYE_MS = 2000;
@@ -99,7 +100,7 @@ export class Links implements ConnectionEvents {
   }
 
   #log(machineId: string, why: { code: number; reason: string }, text: string): void {
-    this.#deps.log.info({ machineId, ...why }, text);
+    this.#deps.log.info({ [LOG_KEY.machineId]: machineId, ...why }, text);
   }
 
   /** Sends all agents away, to come back to the server's successor; settles when their sockets are gone. */

@@ -12,6 +12,7 @@ import { answerBare } from '../replies/bare-answer.ts';
 import { notFound, Problem } from '../replies/problem.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /** How long a closing link may take over its closing handshake, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
@@ -83,7 +84,10 @@ async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promis
   if (path !== AGENT_PATHS.link) return { refusal: notFound() };
   if (!deps.open()) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' }) };
   if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
-    deps.log.info({ source: request.socket.remoteAddress }, 'an agent without a valid certificate was refused');
+    deps.log.info(
+      { [LOG_KEY.source]: request.socket.remoteAddress },
+      'an agent without a valid certificate was refused',
+    );
     return { refusal: withoutCertificate() };
   }
   const credential = BEARER.exec(request.headers.authorization ?? '')?.[1];
@@ -96,6 +100,6 @@ async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promis
     if (cause instanceof StoreUnavailableError) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { cause }) };
     throw cause;
   }
-  deps.log.info({ source: request.socket.remoteAddress }, 'an agent with an unknown credential was refused');
+  deps.log.info({ [LOG_KEY.source]: request.socket.remoteAddress }, 'an agent with an unknown credential was refused');
   return { refusal: new ApiError('AUTH_INVALID', { message: WRONG_CREDENTIAL }) };
 }

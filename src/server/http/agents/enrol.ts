@@ -9,6 +9,7 @@ import type { App } from '../http-context.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { hashSecret } from './authentication.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 /** A request is a few hundred bytes. */
@@ -59,12 +60,15 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       });
       if (enrolled.outcome !== 'enrolled') {
         limit.failed(source, now);
-        deps.log.warn({ source, outcome: enrolled.outcome }, 'enrolment refused');
+        deps.log.warn({ [LOG_KEY.source]: source, [LOG_KEY.outcome]: enrolled.outcome }, 'enrolment refused');
         throw enrolled.outcome === 'token_invalid' ? refusedToken() : refusedId();
       }
       const { machineId } = enrolled.machine;
       if (enrolled.replacedCredential) deps.credentialChanged(machineId);
-      deps.log.info({ machineId, source, again: enrolled.replacedCredential }, 'machine enrolled');
+      deps.log.info(
+        { [LOG_KEY.machineId]: machineId, [LOG_KEY.source]: source, [LOG_KEY.again]: enrolled.replacedCredential },
+        'machine enrolled',
+      );
       await deps.store.appendAudit({
         entry: {
           at: now,

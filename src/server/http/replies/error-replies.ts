@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { API_ERRORS, ApiError } from '../../../core/errors.ts';
 import { StoreUnavailableError } from '../../../store/store.ts';
 import { isRetryableStatus, Problem, problemBody } from './problem.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const DEFAULT_RETRY_AFTER_MS = 1000;
 const MAX_RETRY_AFTER_MS = 60_000;
@@ -14,9 +15,15 @@ export function errorHandler(logger: Logger) {
     // Whoever hangs up in the middle of a body hears nothing of this; it is no fault of ours, and no error in the log.
     const refusal = request.raw.readableAborted ? new Problem(400, 'The request broke off.') : refusalOf(error);
     if (refusal instanceof Problem && refusal.status >= 500) {
-      logger.error({ err: error, request_id: request.id, route: request.routeOptions.url }, 'request failed');
+      logger.error(
+        { err: error, [LOG_KEY.requestId]: request.id, [LOG_KEY.route]: request.routeOptions.url },
+        'request failed',
+      );
     } else if (error instanceof StoreUnavailableError) {
-      logger.warn({ err: error, request_id: request.id, route: request.routeOptions.url }, 'store unavailable');
+      logger.warn(
+        { err: error, [LOG_KEY.requestId]: request.id, [LOG_KEY.route]: request.routeOptions.url },
+        'store unavailable',
+      );
     }
     const { status, headers, body } = errorReply(refusal, request.id);
     readToEnd(request, reply);

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /**
  * Answers with `chunks` as they come; settles when the answer is over. Cut short (`signal`, an error) the connection is
@@ -27,7 +28,8 @@ export async function streamReply(
     if (p.signal.aborted) response.destroy();
     else response.end();
   } catch (error) {
-    if (!p.signal.aborted) p.logger.error({ err: error, request_id: reply.request.id }, 'a stream was cut short');
+    if (!p.signal.aborted)
+      p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'a stream was cut short');
     response.destroy();
   }
 }

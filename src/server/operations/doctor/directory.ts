@@ -32,7 +32,7 @@ function modes(dataDir: string): Finding {
     return ok('modes', 'nothing is open to other users');
   } catch (error) {
     const [what = '', cure = ''] = (error as Error).message.split(/: (?=close it)/);
-    return fail('modes', what.replace(/^EXECPLANE_DATA_DIR: /, ''), `${cure.charAt(0).toUpperCase()}${cure.slice(1)}.`);
+    return fail('modes', what.replace(/^EXECPLANE_DATA_DIR: /, ''), `${cure.charAt(0).toUpperCase()}${cure.slice(1)}`);
   }
 }
 

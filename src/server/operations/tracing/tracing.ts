@@ -8,6 +8,7 @@ import { collectorLog } from './collector-log.ts';
 import type { TracingConfig } from './config.ts';
 import { traceExecutions } from './executions.ts';
 import { type RequestTracing, traceRequests } from './requests.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const INTERVAL_MS = 2000;
 /** What waits beyond this is dropped. */
@@ -42,7 +43,7 @@ export function startTracing(
     spanProcessors: [batches],
   });
   const tracer = provider.getTracer('execplane', deps.version);
-  deps.log.info({ collector: url.origin }, 'traces go to their collector');
+  deps.log.info({ [LOG_KEY.collector]: url.origin }, 'traces go to their collector');
   const requests = traceRequests(tracer);
   return {
     requests,

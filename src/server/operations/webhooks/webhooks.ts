@@ -5,6 +5,7 @@ import type { Execution, Store } from '../../../store/store.ts';
 import { readOrCreateKeyFile } from '../../../node/key-file.ts';
 import { deliver } from './deliver.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const AT_ONCE = 16;
 /** A claimed callback comes up again after this, should we die; longer than an attempt takes. */
@@ -113,7 +114,10 @@ export class Webhooks {
     const over = result.outcome !== 'failed' || now() - callback.createdAt >= GIVE_UP_MS;
     if (result.outcome !== 'delivered') {
       const { executionId } = execution;
-      log.warn({ executionId, attempt, ...result, given_up: over }, 'a callback was not taken');
+      log.warn(
+        { [LOG_KEY.executionId]: executionId, [LOG_KEY.attempt]: attempt, ...result, [LOG_KEY.givenUp]: over },
+        'a callback was not taken',
+      );
     }
     try {
       if (over) await store.finishCallback({ callbackId });
