@@ -1,5 +1,6 @@
 /** Machine, as it travels. */
 import { type Static, Type } from 'typebox';
+import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
 import { MachineId, NextCursor, Time } from './fields.ts';
 
 const detail = {
@@ -11,27 +12,17 @@ const detail = {
     description: 'Always 0: machines here do not sleep by themselves.',
     examples: [0],
   }),
-  desired_state: Type.Enum(['running', 'sleeping', 'destroyed'], {
-    description: 'What it is meant to be: running until it is removed.',
+  desired_state: Type.Enum([...DESIRED_STATES], {
+    description: 'What it is meant to be.',
     examples: ['running'],
   }),
   status: Type.Object(
     {
-      phase: Type.Enum(
-        [
-          'accepted',
-          'placement_pending',
-          'starting',
-          'running',
-          'stopping',
-          'sleeping',
-          'destroying',
-          'destroyed',
-          'failed',
-        ],
-        { description: 'running: its agent is connected; sleeping: it is away.', examples: ['running'] },
-      ),
-      reason: Type.Enum(['never_joined', 'agent_connected', 'agent_away', 'removed'], {
+      phase: Type.Enum([...MACHINE_PHASES], {
+        description: 'running: its agent is connected; sleeping: it is away, or was put to sleep.',
+        examples: ['running'],
+      }),
+      reason: Type.Enum([...MACHINE_REASONS], {
         description: 'Why it is in this phase.',
         examples: ['agent_connected'],
       }),

@@ -1,22 +1,11 @@
 /** Machines: made, found, connected, removed. */
 import type { Execution } from '../../core/execution.ts';
+import type { Machine } from '../../core/machine.ts';
 import type { MachineFacts } from '../../core/protocol.ts';
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
-export interface Machine {
-  machineId: string;
-  createdAt: number;
-  facts: MachineFacts;
-  phase: 'placement_pending' | 'running' | 'sleeping' | 'destroyed';
-  /** Changes with every transition. */
-  revision: number;
-  lastTransitionAt: number;
-  lastProgressAt: number;
-  /** The runner instance seen last. */
-  runnerInstance?: string;
-  bootId?: string;
-}
+export type { Machine };
 
 export interface MachineStore {
   createMachine(p: {
@@ -49,7 +38,12 @@ export interface ConnectionStore {
     facts: MachineFacts;
     lastDispatchNumber?: number;
     now: number;
-  }): Promise<{ outcome: 'applied'; machine: Machine; epoch: number } | { outcome: 'removed' }>;
+  }): Promise<
+    | { outcome: 'applied'; machine: Machine; epoch: number }
+    | { outcome: 'removed' }
+    /** It is being put to sleep: its agent may come back later. */
+    | { outcome: 'stopping' }
+  >;
   /** The machine is away, if this was its connection; `stale` if another has taken its place, or it was away already. */
   machineDisconnected(p: { machineId: string; epoch: number; now: number }): Promise<'applied' | 'stale'>;
   /** SHA-256 of an agent's credential → its machine. */

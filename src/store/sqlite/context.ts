@@ -3,6 +3,7 @@ import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
 import type { ExecutionTable } from './execution-table.ts';
 import type { IdempotencyTable } from './idempotency.ts';
+import type { MachineTable } from './machine-table.ts';
 import { asStoreError } from './unavailable.ts';
 import type { Writer } from './writer.ts';
 
@@ -11,6 +12,7 @@ export interface Context {
   write: Writer['write'];
   log: EventLog;
   executions: ExecutionTable;
+  machines: MachineTable;
   idempotency: IdempotencyTable;
 }
 

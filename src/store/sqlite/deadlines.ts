@@ -14,7 +14,7 @@ export function deadlineMethods({ db, write, executions }: Context): DeadlineSto
     .pluck();
   const abandoned = db.prepare<[number, number], ExecutionRow>(
     `SELECT ${EXECUTION_COLUMNS} FROM machines m CROSS JOIN executions e ON e.machine = m.machine CROSS JOIN requests r ON r.execution = e.execution
-     WHERE m.phase = 'sleeping' AND m.away_since <= ? AND ${DISPATCHED} LIMIT ?`,
+     WHERE m.away_since <= ? AND ${DISPATCHED} LIMIT ?`,
   );
   return {
     expireDue: ({ now, limit }) => write(() => advanceAll(executions, due.all(now, limit), { type: 'expired' }, now)),

@@ -2,15 +2,11 @@
 import type { Execution, Store } from '../store.ts';
 import type { Context } from './context.ts';
 import { type ExecutionRow, SELECT_EXECUTION, toRecord } from './execution-row.ts';
-import { type MachineRow, MOVED, toMachine } from './machine-row.ts';
 
 /** The end of machines. */
-export function machineRemovalMethods({ db, write, executions, idempotency }: Context): Pick<Store, 'removeMachine'> {
-  const find = db.prepare<[string], MachineRow>("SELECT * FROM machines WHERE machine_id = ? AND phase <> 'destroyed'");
-  const destroy = db.prepare<[{ machine: number; now: number }], MachineRow>(
-    `UPDATE machines SET phase = 'destroyed', credential_hash = NULL, away_since = NULL, epoch = epoch + 1, ${MOVED}
-     WHERE machine = $machine RETURNING *`,
-  );
+export function machineRemovalMethods(context: Context): Pick<Store, 'removeMachine'> {
+  const { db, write, executions, machines, idempotency } = context;
+  const dropCredential = db.prepare('UPDATE machines SET credential_hash = NULL WHERE machine = ?');
   const revokeTokens = db.prepare(
     'UPDATE join_tokens SET revoked_at = $now WHERE machine_id = $machineId AND revoked_at IS NULL',
   );
@@ -31,13 +27,15 @@ export function machineRemovalMethods({ db, write, executions, idempotency }: Co
     const { machineId, now } = p;
     const replay = idempotency.replay(p.idempotency, now);
     if (replay !== undefined) return replay;
-    const present = find.get(machineId);
-    if (present === undefined) return { outcome: 'not_found' };
-    const ended = endAll(present.machine, now);
+    const record = machines.find(machineId);
+    if (record === undefined) return { outcome: 'not_found' };
+    const step = machines.advance(record, { type: 'desired', state: 'destroyed' }, now);
+    if (!step.ok) return { outcome: 'not_found' };
+    const ended = endAll(record.key, now);
     revokeTokens.run({ machineId, now });
-    const destroyed = destroy.get({ machine: present.machine, now });
+    dropCredential.run(record.key);
     idempotency.bind(p.idempotency, machineId);
-    return { outcome: 'removed', machine: toMachine(destroyed ?? present), ended };
+    return { outcome: 'removed', machine: step.next, ended };
   }
 
   return { removeMachine: (p) => write(() => remove(p)) };

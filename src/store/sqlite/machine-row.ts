@@ -1,4 +1,5 @@
 /** A machine between its row and the domain. */
+import type { Operation } from '../../core/operation.ts';
 import type { Machine } from '../store.ts';
 
 export interface MachineRow {
@@ -8,37 +9,88 @@ export interface MachineRow {
   vcpu: number;
   memory_mib: number;
   storage_gib: number;
+  autosleep_seconds: number;
+  desired_state: string;
   phase: string;
+  reason: string;
   revision: number;
   last_transition_at: number;
   last_progress_at: number;
+  agent: string;
+  epoch: number;
+  away_since: number | null;
   runner_instance: string | null;
   boot_id: string | null;
+  provider: string | null;
+  provider_ref: string | null;
+  attributes: string | null;
+  provider_state: string;
+  last_operation: number;
+  last_error: string | null;
+  failed_for_good: number;
+  resizing: number;
+  sleep_reason: string | null;
+  expected_at: number | null;
   credential_hash: Buffer | null;
   enrolled_with: number | null;
   credential_replaced: number;
-  epoch: number;
 }
 
-/** To be set, with a `$now`, whenever `phase` changes. */
-export const MOVED = 'revision = revision + 1, last_transition_at = $now, last_progress_at = $now';
+/** The machine's row in machine_operations; all NULL where it has none. */
+interface OperationRow {
+  operation_number: number | null;
+  operation_name: string | null;
+  operation_attempt: number | null;
+  operation_running: number | null;
+  operation_due_at: number | null;
+}
 
-/** The machine that a row stands for. */
-export function toMachine(row: MachineRow): Machine {
-  return {
+export type MachineWithOperation = MachineRow & OperationRow;
+
+/** To be followed by a WHERE (and more) that names its columns with `m.`. */
+export const SELECT_MACHINE = `SELECT m.*, o.number AS operation_number, o.name AS operation_name,
+  o.attempt AS operation_attempt, o.running AS operation_running, o.due_at AS operation_due_at
+  FROM machines m LEFT JOIN machine_operations o ON o.machine = m.machine`;
+
+/** The machine that a row stands for. What is NULL is absent. */
+export function toMachine(row: MachineWithOperation): Machine {
+  const machine: Machine = {
     machineId: row.machine_id,
     createdAt: row.created_at,
     facts: { vcpu: row.vcpu, memory_mib: row.memory_mib, storage_gib: row.storage_gib },
+    autosleepSeconds: row.autosleep_seconds,
+    desiredState: row.desired_state as Machine['desiredState'],
     phase: row.phase as Machine['phase'],
+    reason: row.reason as Machine['reason'],
     revision: row.revision,
     lastTransitionAt: row.last_transition_at,
     lastProgressAt: row.last_progress_at,
-    ...(row.runner_instance === null ? {} : { runnerInstance: row.runner_instance }),
-    ...(row.boot_id === null ? {} : { bootId: row.boot_id }),
+    agent: row.agent as Machine['agent'],
+    epoch: row.epoch,
+    providerState: row.provider_state as Machine['providerState'],
+    lastOperation: row.last_operation,
+    failedForGood: row.failed_for_good === 1,
+    resizing: row.resizing === 1,
   };
+  if (row.away_since !== null) machine.awaySince = row.away_since;
+  if (row.runner_instance !== null) machine.runnerInstance = row.runner_instance;
+  if (row.boot_id !== null) machine.bootId = row.boot_id;
+  if (row.provider !== null) machine.provider = row.provider;
+  if (row.provider_ref !== null) machine.providerRef = row.provider_ref;
+  if (row.attributes !== null) machine.attributes = JSON.parse(row.attributes) as Record<string, string>;
+  if (row.last_error !== null) machine.lastError = row.last_error;
+  if (row.sleep_reason === 'autosleep') machine.sleepReason = row.sleep_reason;
+  if (row.expected_at !== null) machine.expectedAt = row.expected_at;
+  if (row.operation_number !== null) machine.operation = operationOf(row, row.operation_number);
+  return machine;
 }
 
-/** As `toMachine`, of a row that may be missing. */
-export function machineOf(row: MachineRow | undefined): Machine | undefined {
-  return row && toMachine(row);
+function operationOf(row: OperationRow, number: number): NonNullable<Machine['operation']> {
+  return {
+    number,
+    name: row.operation_name as Operation,
+    attempt: row.operation_attempt ?? 0,
+    running: row.operation_running === 1,
+    dueAt: row.operation_due_at ?? 0,
+  };
 }

@@ -1,19 +1,16 @@
 /** Machines: made, found, listed. What happens to them is in machine-connection.ts, enrolment.ts and machine-removal.ts. */
 import type { Machine, Page, Store } from '../store.ts';
 import { type Context, read, toPage } from './context.ts';
-import { type MachineRow, machineOf, toMachine } from './machine-row.ts';
+import { newMachine } from '../../core/machine.ts';
+import { type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
 
 type Methods = Pick<Store, 'createMachine' | 'getMachine' | 'listMachines'>;
 
 /** Machines at rest. */
-export function machineMethods({ db, write }: Context): Methods {
-  const find = db.prepare<[string], MachineRow>('SELECT * FROM machines WHERE machine_id = ?');
-  const list = db.prepare<[number, number], MachineRow>(
-    "SELECT * FROM machines WHERE machine > ? AND phase <> 'destroyed' ORDER BY machine LIMIT ?",
-  );
-  const insert = db.prepare<[{ machineId: string; now: number }], MachineRow>(
-    `INSERT INTO machines (machine_id, created_at, phase, last_transition_at, last_progress_at)
-     VALUES ($machineId, $now, 'placement_pending', $now, $now) ON CONFLICT DO NOTHING RETURNING *`,
+export function machineMethods({ db, write, machines }: Context): Methods {
+  const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.machine_id = ?`);
+  const list = db.prepare<[number, number], MachineWithOperation>(
+    `${SELECT_MACHINE} WHERE m.machine > ? AND m.phase <> 'destroyed' ORDER BY m.machine LIMIT ?`,
   );
 
   /** As many as an API key is limited to: few. */
@@ -29,10 +26,14 @@ export function machineMethods({ db, write }: Context): Methods {
   return {
     createMachine: (p) =>
       write(() => {
-        const row = insert.get(p);
-        return row === undefined ? { outcome: 'exists' } : { outcome: 'created', machine: toMachine(row) };
+        const record = machines.insert(newMachine(p));
+        return record === undefined ? { outcome: 'exists' } : { outcome: 'created', machine: record.machine };
       }),
-    getMachine: ({ machineId }) => read(() => machineOf(find.get(machineId))),
+    getMachine: ({ machineId }) =>
+      read(() => {
+        const row = find.get(machineId);
+        return row && toMachine(row);
+      }),
     listMachines: ({ machineIds, limit, after = 0 }) =>
       read(() =>
         machineIds === undefined

@@ -16,6 +16,7 @@ import { createIdempotencyTable, idempotencyMethods } from './idempotency.ts';
 import { joinTokenMethods } from './join-tokens.ts';
 import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
 import { machineRemovalMethods } from './machine-removal.ts';
+import { MachineTable } from './machine-table.ts';
 import { machineMethods } from './machines.ts';
 import { migrate } from './migrations.ts';
 import { takeOwnership } from './owner.ts';
@@ -73,6 +74,7 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     write: (work, bytes) => writer.write(work, bytes),
     log,
     executions: new ExecutionTable(db, log, sweep.wiped),
+    machines: new MachineTable(db),
     idempotency: createIdempotencyTable(db),
   };
   const touch = db.prepare('UPDATE writable SET touched = touched + 1');

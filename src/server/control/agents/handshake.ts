@@ -119,6 +119,10 @@ async function settle(deps: ArrivalDeps, session: AgentSession, hello: Hello, te
     connection.close(CLOSE.removed, 'the machine was removed');
     return;
   }
+  if (joined.outcome === 'stopping') {
+    connection.close(CLOSE.restart, 'the machine is being put to sleep');
+    return;
+  }
   const { epoch } = joined;
   session.epoch = epoch;
   if (connection.closed) {

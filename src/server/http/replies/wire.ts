@@ -1,5 +1,6 @@
 /** From the domain to what travels: camelCase to snake_case, ms to RFC 3339, and nothing but the contract's fields. */
 import { isTerminal } from '../../../core/execution.ts';
+import { isRetryable } from '../../../core/machine.ts';
 import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
 import type { ApiKeyWire, JoinTokenWire } from '../../../api/admin.ts';
 import type { AuditEntryWire } from '../../../api/audit.ts';
@@ -61,25 +62,19 @@ export function machineDetailWire(machine: Machine): Omit<MachineWire, 'created_
     vcpu: machine.facts.vcpu,
     memory_mib: machine.facts.memory_mib,
     storage_gib: machine.facts.storage_gib,
-    autosleep_seconds: 0,
-    desired_state: machine.phase === 'destroyed' ? 'destroyed' : 'running',
+    autosleep_seconds: machine.autosleepSeconds,
+    desired_state: machine.desiredState,
     status: {
       phase: machine.phase,
-      reason: PHASE_REASONS[machine.phase],
-      retryable: machine.phase !== 'destroyed',
+      reason: machine.reason,
+      retryable: isRetryable(machine),
       revision: String(machine.revision),
       last_transition_at: time(machine.lastTransitionAt),
       last_progress_at: time(machine.lastProgressAt),
+      ...(machine.lastError === undefined ? {} : { last_error: machine.lastError }),
     },
   };
 }
-
-const PHASE_REASONS = {
-  placement_pending: 'never_joined',
-  running: 'agent_connected',
-  sleeping: 'agent_away',
-  destroyed: 'removed',
-} as const satisfies Record<Machine['phase'], string>;
 
 export function apiKeyWire(apiKey: ApiKey): ApiKeyWire {
   return {

@@ -1,4 +1,5 @@
 /** Metrics in the text format of Prometheus, with any key. */
+import { MACHINE_PHASES } from '../../../core/machine.ts';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { EXECUTION_STATUSES, isTerminal } from '../../../core/execution.ts';
 import type { App, HttpContext } from '../http-context.ts';
@@ -6,7 +7,7 @@ import { family } from '../../operations/metrics/exposition.ts';
 import { createRequestMetrics } from '../../operations/metrics/requests.ts';
 import { countTraffic } from '../../operations/metrics/traffic.ts';
 
-const PHASES = ['placement_pending', 'running', 'sleeping'] as const;
+const PHASES = MACHINE_PHASES.filter((phase) => phase !== 'destroyed');
 const NANOSECONDS = 1e9;
 const SAMPLE_MS = 20;
 

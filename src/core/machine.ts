@@ -1,0 +1,280 @@
+/** A machine's life: its phases, and the one function through which they change. The rules themselves are in lifecycle.ts. */
+import { atWork, ruleOf } from './lifecycle.ts';
+import {
+  type Changes,
+  concerns,
+  nextOperation,
+  type OperationEvent,
+  operationChanges,
+  type PendingOperation,
+  type ProviderState,
+} from './operation.ts';
+import type { MachineFacts } from './protocol.ts';
+
+export const MACHINE_PHASES = [
+  'accepted',
+  'placement_pending',
+  'starting',
+  'running',
+  'stopping',
+  'sleeping',
+  'destroying',
+  'destroyed',
+  'failed',
+] as const;
+export type Phase = (typeof MACHINE_PHASES)[number];
+
+export const MACHINE_REASONS = [
+  'never_joined',
+  'agent_connected',
+  'agent_away',
+  'create_requested',
+  'waiting_for_agent',
+  'wake_requested',
+  'sleep_requested',
+  'autosleep',
+  'slept',
+  'provider_failed',
+  'removed',
+] as const;
+export type Reason = (typeof MACHINE_REASONS)[number];
+
+export const DESIRED_STATES = ['running', 'sleeping', 'destroyed'] as const;
+export type DesiredState = (typeof DESIRED_STATES)[number];
+
+/** The part of a machine that `transitionMachine` reads and writes; times are ms since the epoch, on the server's clock. */
+export interface MachineState {
+  /** Absent: nobody but its owner can start and stop it. */
+  provider?: string;
+  desiredState: DesiredState;
+  phase: Phase;
+  reason: Reason;
+  /** Changes with every transition, and with every change of its settings. */
+  revision: number;
+  lastTransitionAt: number;
+  lastProgressAt: number;
+  agent: 'never_joined' | 'connected' | 'away';
+  /** Rises with each connection of its agent: whatever an earlier one still tries is stale. */
+  epoch: number;
+  /** When its agent was last connected, or could have been; absent while it is, and before it first joined. */
+  awaySince?: number;
+  providerState: ProviderState;
+  operation?: PendingOperation;
+  /** The number of its latest operation. */
+  lastOperation: number;
+  /** What went wrong last; absent once an operation succeeded. */
+  lastError?: string;
+  /** The provider said that trying again does not help. */
+  failedForGood: boolean;
+  /** Its size was changed here and not yet at the provider. */
+  resizing: boolean;
+  /** When one that is created or woken should be there. */
+  expectedAt?: number;
+  /** Why it is put to sleep, where nobody asked for it. */
+  sleepReason?: 'autosleep';
+}
+
+/** A machine. */
+export interface Machine extends MachineState {
+  machineId: string;
+  createdAt: number;
+  /** Its size: as asked for where it has a provider, else as its agent reported. */
+  facts: MachineFacts;
+  /** Idle for so long it is put to sleep; 0: never. */
+  autosleepSeconds: number;
+  /** What the provider calls it. */
+  providerRef?: string;
+  /** What its create passed on to the provider. */
+  attributes?: Readonly<Record<string, string>>;
+  /** The runner instance seen last. */
+  runnerInstance?: string;
+  bootId?: string;
+}
+
+export type MachineEvent =
+  /** An agent turned a join token into the machine's credential. */
+  | { type: 'enrolled' }
+  | { type: 'agent_connected' }
+  /** `epoch`: of the connection that ended; absent: there is none any more, whichever it was. */
+  | { type: 'agent_disconnected'; epoch?: number }
+  | { type: 'desired'; state: DesiredState; sleepReason?: 'autosleep' }
+  /** Its settings changed; `resize`: those that its provider has to know. */
+  | { type: 'changed'; resize: boolean }
+  /** What its provider may still have of it is left behind. */
+  | { type: 'forgotten' }
+  | OperationEvent;
+
+type MachineRefusal =
+  /** It is removed, or is being removed. */
+  | 'destroyed'
+  /** It is already what was asked for. */
+  | 'unchanged'
+  /** It is being put to sleep: its agent has to wait. */
+  | 'stopping'
+  /** Nobody can do that to it. */
+  | 'no_provider'
+  /** The operation is another one by now, or the event repeats what has happened. */
+  | 'stale';
+
+export type MachineTransition<S extends MachineState> = { ok: true; next: S } | { ok: false; refusal: MachineRefusal };
+
+/** A machine that is new at `now`; without a provider it waits for an agent that joins by itself. */
+export function newMachine(p: {
+  machineId: string;
+  now: number;
+  facts?: MachineFacts;
+  autosleepSeconds?: number;
+  provider?: string;
+  attributes?: Readonly<Record<string, string>>;
+}): Machine {
+  const { machineId, now, provider, attributes } = p;
+  const start: Machine = {
+    machineId,
+    createdAt: now,
+    facts: p.facts ?? { vcpu: 0, memory_mib: 0, storage_gib: 0 },
+    autosleepSeconds: p.autosleepSeconds ?? 0,
+    ...(provider === undefined ? {} : { provider }),
+    ...(attributes === undefined ? {} : { attributes }),
+    desiredState: 'running',
+    phase: 'accepted',
+    reason: 'create_requested',
+    revision: 1,
+    lastTransitionAt: now,
+    lastProgressAt: now,
+    agent: 'never_joined',
+    epoch: 0,
+    providerState: 'absent',
+    lastOperation: 0,
+    failedForGood: false,
+    resizing: false,
+  };
+  return { ...settled(start, {}, now), revision: 1 };
+}
+
+/**
+ * The next state of a machine after `event`, at `now` (ms since the epoch); pure and total. A refusal means that the event
+ * changes nothing. The phase, its reason and the next operation follow from the rules in lifecycle.ts.
+ */
+export function transitionMachine<S extends MachineState>(
+  state: S,
+  event: MachineEvent,
+  now: number,
+): MachineTransition<S> {
+  const refusal = refusalOf(state, event);
+  if (refusal !== undefined) return { ok: false, refusal };
+  return { ok: true, next: settled(state, applied(state, event, now), now, event) };
+}
+
+/** Whether nothing more than deleting can happen to it. */
+export function isRemoved({ desiredState }: Pick<MachineState, 'desiredState'>): boolean {
+  return desiredState === 'destroyed';
+}
+
+/** Whether trying again, or waiting, can bring it to where it is wanted. */
+export function isRetryable({ phase, failedForGood }: Pick<MachineState, 'phase' | 'failedForGood'>): boolean {
+  return phase !== 'destroyed' && !failedForGood;
+}
+
+function refusalOf(state: MachineState, event: MachineEvent): MachineRefusal | undefined {
+  if (state.phase === 'destroyed')
+    return event.type === 'desired' && event.state === 'destroyed' ? 'unchanged' : 'destroyed';
+  switch (event.type) {
+    case 'enrolled':
+    case 'changed':
+      return isRemoved(state) ? 'destroyed' : undefined;
+    case 'agent_connected':
+      if (isRemoved(state)) return 'destroyed';
+      return state.phase === 'stopping' || atWork(state, 'sleep') ? 'stopping' : undefined;
+    case 'agent_disconnected':
+      return state.agent === 'connected' && (event.epoch ?? state.epoch) === state.epoch ? undefined : 'stale';
+    case 'desired':
+      return refusedDesire(state, event.state);
+    case 'forgotten':
+      return undefined;
+    default:
+      return concerns(event, state.operation) ? undefined : 'stale';
+  }
+}
+
+/** What failed for good is tried again when somebody asks for it again. */
+function refusedDesire(state: MachineState, desired: DesiredState): MachineRefusal | undefined {
+  if (isRemoved(state) && desired !== 'destroyed') return 'destroyed';
+  if (state.desiredState === desired) return state.failedForGood ? undefined : 'unchanged';
+  return state.provider === undefined && desired === 'sleeping' ? 'no_provider' : undefined;
+}
+
+/** What the event itself changes; `undefined` clears a field. */
+function applied(state: MachineState, event: MachineEvent, now: number): Changes {
+  switch (event.type) {
+    case 'enrolled':
+      return {};
+    case 'agent_connected':
+      return {
+        agent: 'connected',
+        epoch: state.epoch + 1,
+        awaySince: undefined,
+        providerState: 'running',
+        // Somebody started it without us: the agent is believed.
+        desiredState: 'running',
+        failedForGood: false,
+        lastError: undefined,
+        expectedAt: undefined,
+      };
+    case 'agent_disconnected':
+      return {
+        agent: 'away',
+        awaySince: now,
+        epoch: event.epoch === undefined ? state.epoch + 1 : state.epoch,
+      };
+    case 'desired':
+      return {
+        desiredState: event.state,
+        sleepReason: event.sleepReason,
+        failedForGood: false,
+        ...(event.state === 'destroyed' ? afterRemoval(state) : {}),
+      };
+    case 'changed':
+      return { resizing: state.resizing || (event.resize && state.provider !== undefined), failedForGood: false };
+    case 'forgotten':
+      return {
+        desiredState: 'destroyed',
+        providerState: 'absent',
+        operation: undefined,
+        failedForGood: false,
+        ...afterRemoval(state),
+      };
+    default:
+      return operationChanges(state, event, now);
+  }
+}
+
+/** The credential of a removed machine is dead: its agent is gone for good, and is not waited for. */
+function afterRemoval(state: MachineState): Changes {
+  const agent = state.agent === 'connected' ? 'away' : state.agent;
+  return { agent, epoch: state.epoch + 1, awaySince: undefined };
+}
+
+/** Puts the phase, its reason and the next operation to what the rules say of `after`. */
+function settled<S extends MachineState>(before: S, changes: Changes, now: number, event?: MachineEvent): S {
+  const after = present({ ...before, ...changes }) as S;
+  const { phase, reason, operation: wanted } = ruleOf(after);
+  const operation = nextOperation(after, wanted, now);
+  const moved = phase !== before.phase || reason !== before.reason;
+  const changed = event?.type === 'changed' || after.desiredState !== before.desiredState;
+  return present({
+    ...after,
+    phase,
+    reason,
+    operation,
+    lastOperation: operation?.number ?? after.lastOperation,
+    revision: before.revision + Number(moved || changed),
+    lastTransitionAt: moved ? now : before.lastTransitionAt,
+    lastProgressAt: now,
+    sleepReason: after.desiredState === 'sleeping' ? after.sleepReason : undefined,
+  }) as S;
+}
+
+/** The same without fields that are undefined. */
+function present(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined));
+}

@@ -1,0 +1,114 @@
+/** Where machines are loaded and saved, inside a write: the one place through which a phase reaches the database. */
+import { type MachineEvent, type MachineTransition, transitionMachine } from '../../core/machine.ts';
+import type { Machine } from '../store.ts';
+import type { Database } from './database.ts';
+import { type MachineRow, type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
+
+/** A machine with what only the store knows of it. */
+export interface MachineRecord {
+  /** Its key in every table. */
+  key: number;
+  machine: Machine;
+  row: Pick<MachineRow, 'credential_hash' | 'enrolled_with' | 'credential_replaced'>;
+}
+
+const INSERT = `INSERT INTO machines (machine_id, created_at, last_transition_at, last_progress_at)
+  VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING machine`;
+const UPDATE = `UPDATE machines SET vcpu = ?, memory_mib = ?, storage_gib = ?, autosleep_seconds = ?, desired_state = ?,
+  phase = ?, reason = ?, revision = ?, last_transition_at = ?, last_progress_at = ?, agent = ?, epoch = ?, away_since = ?,
+  runner_instance = ?, boot_id = ?, provider = ?, provider_ref = ?, attributes = ?, provider_state = ?, last_operation = ?,
+  last_error = ?, failed_for_good = ?, resizing = ?, sleep_reason = ?, expected_at = ? WHERE machine = ?`;
+const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine, number, name, attempt, running, due_at)
+  VALUES (?, ?, ?, ?, ?, ?)`;
+
+/** The statements of the table, made once. */
+function prepare(db: Database) {
+  return {
+    find: db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.machine_id = ?`),
+    insert: db.prepare<unknown[], number>(INSERT).pluck(),
+    update: db.prepare(UPDATE),
+    saveOperation: db.prepare(SAVE_OPERATION),
+    dropOperation: db.prepare('DELETE FROM machine_operations WHERE machine = ?'),
+  };
+}
+
+/** To be used inside a write. */
+export class MachineTable {
+  private readonly statements: ReturnType<typeof prepare>;
+
+  constructor(db: Database) {
+    this.statements = prepare(db);
+  }
+
+  /** Also a removed one. */
+  find(machineId: string): MachineRecord | undefined {
+    const row = this.statements.find.get(machineId);
+    return row && recordOf(row);
+  }
+
+  /** Writes a new one; `undefined` where the id is taken. */
+  insert(machine: Machine): MachineRecord | undefined {
+    const { machineId, createdAt, lastTransitionAt, lastProgressAt } = machine;
+    const key = this.statements.insert.get(machineId, createdAt, lastTransitionAt, lastProgressAt);
+    if (key === undefined) return undefined;
+    const record = { key, machine, row: { credential_hash: null, enrolled_with: null, credential_replaced: 0 } };
+    this.save(record);
+    return record;
+  }
+
+  /** Puts `event` to `transitionMachine`, with `changes` to the rest of the machine, and writes what follows. */
+  advance(
+    record: MachineRecord,
+    event: MachineEvent,
+    now: number,
+    changes: Partial<Machine> = {},
+  ): MachineTransition<Machine> {
+    const step = transitionMachine({ ...record.machine, ...changes }, event, now);
+    if (!step.ok) return step;
+    record.machine = step.next;
+    this.save(record);
+    return step;
+  }
+
+  private save({ key, machine }: MachineRecord): void {
+    const { facts, operation } = machine;
+    this.statements.update.run(
+      facts.vcpu,
+      facts.memory_mib,
+      facts.storage_gib,
+      machine.autosleepSeconds,
+      machine.desiredState,
+      machine.phase,
+      machine.reason,
+      machine.revision,
+      machine.lastTransitionAt,
+      machine.lastProgressAt,
+      machine.agent,
+      machine.epoch,
+      machine.awaySince ?? null,
+      machine.runnerInstance ?? null,
+      machine.bootId ?? null,
+      machine.provider ?? null,
+      machine.providerRef ?? null,
+      machine.attributes === undefined ? null : JSON.stringify(machine.attributes),
+      machine.providerState,
+      machine.lastOperation,
+      machine.lastError ?? null,
+      Number(machine.failedForGood),
+      Number(machine.resizing),
+      machine.sleepReason ?? null,
+      machine.expectedAt ?? null,
+      key,
+    );
+    if (operation === undefined) this.statements.dropOperation.run(key);
+    else {
+      const { number, name, attempt, running, dueAt } = operation;
+      this.statements.saveOperation.run(key, number, name, attempt, Number(running), dueAt);
+    }
+  }
+}
+
+/** The record that a row stands for. */
+export function recordOf(row: MachineWithOperation): MachineRecord {
+  return { key: row.machine, machine: toMachine(row), row };
+}
