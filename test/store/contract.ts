@@ -1,5 +1,6 @@
 /** The contract of every Store: a database that passes this suite can stand behind the server. */
 import { describe } from 'vitest';
+import { describeActors } from './contract/actors.ts';
 import { describeAdministration } from './contract/administration.ts';
 import { describeCallbacks } from './contract/callbacks.ts';
 import { describeDispatch } from './contract/dispatch.ts';
@@ -9,6 +10,7 @@ import type { OpenStore } from './contract/fixture.ts';
 import { describeHistories } from './contract/histories.ts';
 import { describeHousekeeping } from './contract/housekeeping.ts';
 import { describeIdempotency } from './contract/idempotency.ts';
+import { describeLimits } from './contract/limits.ts';
 import { describeMachines } from './contract/machines.ts';
 import { describePages } from './contract/pages.ts';
 import { describeReports } from './contract/reports.ts';
@@ -21,10 +23,12 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeIdempotency(open);
     describeDispatch(open);
     describeReports(open);
+    describeLimits(open);
     describeHistories(open);
     describeMachines(open);
     describeEnrolment(open);
     describeAdministration(open);
+    describeActors(open);
     describeCallbacks(open);
     describeHousekeeping(open);
   });

@@ -1,11 +1,7 @@
 /** API keys: hashes, scopes, when last used. */
-import type { ApiKey, Store } from '../store.ts';
+import { refusalOf } from '../transactions/executions.ts';
+import type { ApiKey, KeyStore } from '../store.ts';
 import { type Context, read, toPage } from './context.ts';
-
-type Methods = Pick<
-  Store,
-  'createApiKey' | 'getApiKey' | 'findApiKey' | 'listApiKeys' | 'revokeApiKey' | 'touchApiKeys'
->;
 
 interface Row {
   api_key: number;
@@ -19,7 +15,7 @@ interface Row {
 }
 
 /** The keys of callers. A revoked key stays readable by its id and is in no list. */
-export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
+export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
   const insert = db.prepare(
     `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -36,9 +32,10 @@ export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
     'UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), $at) WHERE api_key_id = $apiKeyId',
   );
 
-  function create({ apiKey, keyHash, now, idempotency: key }: Parameters<Store['createApiKey']>[0]) {
-    const replay = idempotency.replay(key, now);
-    if (replay !== undefined) return replay;
+  function create(p: Parameters<KeyStore['createApiKey']>[0]) {
+    const refusal = refusalOf(tx, p);
+    if (refusal !== undefined) return refusal;
+    const { apiKey, keyHash } = p;
     insert.run(
       apiKey.apiKeyId,
       keyHash,
@@ -49,7 +46,7 @@ export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
       apiKey.expiresAt ?? null,
       apiKey.lastUsedAt ?? null,
     );
-    idempotency.bind(key, apiKey.apiKeyId);
+    tx.bind(p.idempotency, apiKey.apiKeyId);
     return { outcome: 'created' } as const;
   }
 
@@ -59,8 +56,9 @@ export function apiKeyMethods({ db, write, idempotency }: Context): Methods {
     findApiKey: ({ keyHash }) => read(() => apiKeyOf(byHash.get(keyHash))),
     listApiKeys: ({ limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => toPage(list.iterate(after, limit + 1), limit, (row) => row.api_key, toApiKey)),
-    revokeApiKey: ({ apiKeyId, now }) =>
+    revokeApiKey: ({ apiKeyId, now, actor }) =>
       write(() => {
+        if (!tx.mayAct(actor, now)) return { outcome: 'actor_revoked' };
         const row = revoke.get(now, apiKeyId);
         return row === undefined ? { outcome: 'not_found' } : { outcome: 'revoked', apiKey: toApiKey(row) };
       }),

@@ -1,5 +1,6 @@
 /** The audit log: appended to, read newest first. */
-import type { AuditEntry, Store } from '../store.ts';
+import { boundedCommand } from '../audit-command.ts';
+import type { AuditEntry, AuditStore } from '../store.ts';
 import { type Context, read, toPage } from './context.ts';
 
 interface Row {
@@ -11,13 +12,15 @@ interface Row {
   machine_id: string | null;
   resource: string | null;
   command: string | null;
+  command_digest: string | null;
   outcome: string;
 }
 
 /** Who did what. */
-export function auditMethods({ db, write }: Context): Pick<Store, 'appendAudit' | 'listAudit'> {
+export function auditMethods({ db, write }: Context): AuditStore {
   const insert = db.prepare(
-    `INSERT INTO audit (at, actor, source, action, machine_id, resource, command, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO audit (at, actor, source, action, machine_id, resource, command, command_digest, outcome)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const list = db.prepare<[number, number], Row>('SELECT * FROM audit WHERE audit < ? ORDER BY audit DESC LIMIT ?');
   const ofMachine = db
@@ -39,6 +42,7 @@ export function auditMethods({ db, write }: Context): Pick<Store, 'appendAudit' 
   return {
     appendAudit: ({ entry }) =>
       write(() => {
+        const argv = entry.command && boundedCommand(entry.command);
         insert.run(
           entry.at,
           entry.actor,
@@ -46,7 +50,8 @@ export function auditMethods({ db, write }: Context): Pick<Store, 'appendAudit' 
           entry.action,
           entry.machineId ?? null,
           entry.resource ?? null,
-          entry.command === undefined ? null : JSON.stringify(entry.command),
+          argv === undefined ? null : JSON.stringify(argv.command),
+          argv?.digest ?? null,
           entry.outcome,
         );
       }),
@@ -68,6 +73,7 @@ function toEntry(row: Row): AuditEntry {
     ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
     ...(row.resource === null ? {} : { resource: row.resource }),
     ...(row.command === null ? {} : { command: JSON.parse(row.command) as string[] }),
+    ...(row.command_digest === null ? {} : { commandDigest: row.command_digest }),
     outcome: row.outcome,
   };
 }

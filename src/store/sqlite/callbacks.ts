@@ -1,9 +1,7 @@
-/** The outbox of callbacks: a row is written in the transaction that ends its execution (execution-table.ts). */
-import type { Store } from '../store.ts';
+/** The outbox of callbacks: a row is written in the transaction that ends its execution (transaction.ts). */
+import type { CallbackStore } from '../store.ts';
 import { type Context, read } from './context.ts';
 import { EXECUTION_COLUMNS, type ExecutionRow, toExecution } from './execution-row.ts';
-
-type Methods = Pick<Store, 'claimCallbacks' | 'finishCallback' | 'retryCallback' | 'nextCallback'>;
 
 interface Row extends ExecutionRow {
   callback: number;
@@ -12,7 +10,7 @@ interface Row extends ExecutionRow {
 }
 
 /** Callbacks to deliver. `attempt` counts from 1. */
-export function callbackMethods({ db, write }: Context): Methods {
+export function callbackMethods({ db, write }: Context): CallbackStore {
   const due = db.prepare<[number, number], Row>(
     `SELECT ${EXECUTION_COLUMNS}, o.callback, o.attempt, o.created_at AS outbox_created_at
      FROM callbacks o CROSS JOIN executions e ON e.execution = o.execution

@@ -1,9 +1,8 @@
 /** What the parts of the store share: the database, its one writer, and the tables that more than one of them touches. */
 import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
-import type { ExecutionTable } from './execution-table.ts';
-import type { IdempotencyTable } from './idempotency.ts';
 import type { MachineTable } from './machine-table.ts';
+import type { SqliteTransaction } from './transaction.ts';
 import { asStoreError } from './unavailable.ts';
 import type { Writer } from './writer.ts';
 
@@ -11,9 +10,9 @@ export interface Context {
   db: Database;
   write: Writer['write'];
   log: EventLog;
-  executions: ExecutionTable;
+  /** For use inside a write. */
+  tx: SqliteTransaction;
   machines: MachineTable;
-  idempotency: IdempotencyTable;
 }
 
 /**

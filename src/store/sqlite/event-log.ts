@@ -1,15 +1,12 @@
 /** The events of executions: appended inside a write, read from the clustered log. */
 import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
-import type { Execution, ExecutionEvent } from '../store.ts';
+import type { LogEntry, Stream } from '../../core/decisions/execution-draft.ts';
+import type { ExecutionEvent } from '../store.ts';
 import type { Database } from './database.ts';
 
-export type Stream = 'stdout' | 'stderr';
-
 export interface EventLog {
-  /** The lifecycle event of the status that `execution` has, under its `lastSequence`. */
-  appendLifecycle(key: number, execution: Execution, at: number): void;
-  /** `offset`: bytes of the stream before this chunk. */
-  appendChunk(p: { key: number; sequence: number; at: number; stream: Stream; offset: number; chunk: Buffer }): void;
+  /** Events of the execution `key`, in order. */
+  append(key: number, entries: readonly LogEntry[]): void;
   list(p: { executionId: string; afterSequence: number; limit: number; maxBytes: number }): ExecutionEvent[];
   readStream(p: { executionId: string; stream: Stream; offset: number; maxBytes: number }): Buffer;
 }
@@ -59,22 +56,17 @@ export function createEventLog(db: Database): EventLog {
     read: db.prepare<[number, Stream, number], ChunkRow>(READ),
   };
   return {
-    appendLifecycle(key, execution, at) {
-      const { lastSequence, status, exitCode, signal, errorCode, errorMessage } = execution;
-      statements.lifecycle.run(
-        key,
-        lastSequence,
-        at,
-        status,
-        exitCode ?? null,
-        signal ?? null,
-        errorCode ?? null,
-        errorMessage ?? null,
-      );
-    },
-    appendChunk({ key, sequence, at, stream, offset, chunk }) {
-      const stored = statements.chunk.run(chunk);
-      statements.output.run(key, sequence, at, stream, offset, Number(stored.lastInsertRowid));
+    append(key, entries) {
+      for (const entry of entries) {
+        if (entry.type === 'lifecycle') {
+          const { sequence, at, status, exitCode = null, signal = null, errorCode = null, errorMessage = null } = entry;
+          statements.lifecycle.run(key, sequence, at, status, exitCode, signal, errorCode, errorMessage);
+        } else {
+          const stored = statements.chunk.run(entry.chunk);
+          const { sequence, at, type, offset } = entry;
+          statements.output.run(key, sequence, at, type, offset, Number(stored.lastInsertRowid));
+        }
+      }
     },
     list({ executionId, afterSequence, limit, maxBytes }) {
       const events: ExecutionEvent[] = [];

@@ -1,5 +1,6 @@
 /** An execution between its rows and the domain. */
 import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
+import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { Execution } from '../store.ts';
 import type { Database } from './database.ts';
 
@@ -13,6 +14,7 @@ interface RequestRow {
   stdin_mode: string;
   callback_url: string | null;
   created_by: string;
+  queued_bytes: number;
 }
 
 /** The narrow row that changes. */
@@ -48,19 +50,9 @@ interface StateRow {
 /** Both, joined. */
 export type ExecutionRow = StateRow & RequestRow;
 
-/** An execution with what only the store knows of it. */
-export interface ExecutionRecord {
-  /** Its key in every table. */
-  key: number;
-  machineKey: number;
-  execution: Execution;
-  kept: { stdout: number; stderr: number };
-  lastEventAt: number;
-}
-
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
-  r.callback_url, r.created_by`;
+  r.callback_url, r.created_by, r.queued_bytes`;
 /** To be followed by a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
   CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution`;
@@ -99,6 +91,7 @@ function record(row: StateRow, asked: RequestRow): ExecutionRecord {
     execution: execution(row, asked),
     kept: { stdout: row.stdout_kept, stderr: row.stderr_kept },
     lastEventAt: row.last_event_at,
+    queuedBytes: asked.queued_bytes,
   };
 }
 

@@ -1,8 +1,9 @@
 /** Join tokens: what lets a new agent in. Their use is in enrolment.ts. */
-import type { JoinToken, Store } from '../store.ts';
+import { refusalOf } from '../transactions/executions.ts';
+import type { EnrolmentStore, JoinToken } from '../store.ts';
 import { type Context, read, toPage } from './context.ts';
 
-type Methods = Pick<Store, 'createJoinToken' | 'getJoinToken' | 'listJoinTokens' | 'revokeJoinToken'>;
+type Methods = Pick<EnrolmentStore, 'createJoinToken' | 'getJoinToken' | 'listJoinTokens' | 'revokeJoinToken'>;
 
 export interface JoinTokenRow {
   join_token: number;
@@ -19,7 +20,7 @@ export interface JoinTokenRow {
 const USABLE = 'revoked_at IS NULL AND expires_at > $now AND (reusable = 1 OR used_at IS NULL)';
 
 /** The administration of join tokens. */
-export function joinTokenMethods({ db, write, idempotency }: Context): Methods {
+export function joinTokenMethods({ db, write, tx }: Context): Methods {
   const insert = db.prepare(
     `INSERT INTO join_tokens (join_token_id, token_hash, machine_id, reusable, created_at, expires_at)
      VALUES (?, ?, ?, ?, ?, ?)`,
@@ -32,13 +33,14 @@ export function joinTokenMethods({ db, write, idempotency }: Context): Methods {
     'UPDATE join_tokens SET revoked_at = ? WHERE join_token_id = ? AND revoked_at IS NULL RETURNING *',
   );
   return {
-    createJoinToken: ({ token, tokenHash, now, idempotency: key }) =>
+    createJoinToken: (p) =>
       write(() => {
-        const replay = idempotency.replay(key, now);
-        if (replay !== undefined) return replay;
+        const refusal = refusalOf(tx, p);
+        if (refusal !== undefined) return refusal;
+        const { token, tokenHash } = p;
         const { joinTokenId, machineId, reusable, createdAt, expiresAt } = token;
         insert.run(joinTokenId, tokenHash, machineId ?? null, reusable ? 1 : 0, createdAt, expiresAt);
-        idempotency.bind(key, joinTokenId);
+        tx.bind(p.idempotency, joinTokenId);
         return { outcome: 'created' };
       }),
     getJoinToken: ({ joinTokenId }) =>
@@ -48,8 +50,9 @@ export function joinTokenMethods({ db, write, idempotency }: Context): Methods {
       }),
     listJoinTokens: ({ now, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => toPage(list.iterate({ now, after, limit: limit + 1 }), limit, (row) => row.join_token, toJoinToken)),
-    revokeJoinToken: ({ joinTokenId, now }) =>
+    revokeJoinToken: ({ joinTokenId, now, actor }) =>
       write(() => {
+        if (!tx.mayAct(actor, now)) return { outcome: 'actor_revoked' };
         const row = revoke.get(now, joinTokenId);
         return row === undefined ? { outcome: 'not_found' } : { outcome: 'revoked', token: toJoinToken(row) };
       }),

@@ -28,9 +28,7 @@ export function migrate(db: Database, now: number): void {
       `the database has schema ${found}, this build knows up to ${latest}: run the newer version of execplane that made it`,
     );
   }
-  for (const migration of migrations) {
-    if (migration.version > found) apply(db, migration, now);
-  }
+  for (const migration of migrations) apply(db, migration, now);
 }
 
 function readMigrations(): Migration[] {
@@ -50,8 +48,13 @@ export function schemaVersion(db: Database): number {
   return db.prepare<[], number>('SELECT coalesce(max(version), 0) FROM schema_migrations').pluck().get() ?? 0;
 }
 
-/** The version row comes first: of two racing processes one waits here for the other, and then finds it done. */
+/**
+ * Applies it unless that is done. The version row comes first: of two racing processes one waits here for the other, and then
+ * finds it done.
+ */
 function apply(db: Database, migration: Migration, now: number): void {
+  const done = db.prepare('SELECT 1 FROM schema_migrations WHERE version = ?');
+  if (done.get(migration.version) !== undefined) return;
   const claim = db.prepare('INSERT OR IGNORE INTO schema_migrations (version, applied_at) VALUES (?, ?)');
   db.transaction(() => {
     if (claim.run(migration.version, now).changes === 1) db.exec(migration.sql);

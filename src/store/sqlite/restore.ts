@@ -2,8 +2,9 @@
 import { chmodSync, copyFileSync } from 'node:fs';
 import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './backup.ts';
 import { type Database, openDatabase } from './database.ts';
+import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { createEventLog } from './event-log.ts';
-import { ExecutionTable } from './execution-table.ts';
+import { SqliteTransaction } from './transaction.ts';
 import { migrate } from './migrations.ts';
 
 export interface Unpacked {
@@ -16,9 +17,6 @@ export interface Unpacked {
   /** Executions that waited when the backup was made, and are ended now. */
   abandoned: number;
 }
-
-const ABANDONED =
-  'It waited when the backup was made from which the database was restored; whether it has run since cannot be known.';
 
 /**
  * Makes the database `to` (0600) of the backup `from`, and checks both. What waited for its start ends as agent_lost: it may have
@@ -35,7 +33,7 @@ export function unpackBackup({ from, to, now }: { from: string; to: string; now:
     const files = db.prepare<[], CompanionFile>('SELECT name, content FROM backup_files').all();
     db.exec('DROP TABLE backup_files; DROP TABLE backup');
     migrate(db, now);
-    const abandoned = abandonWaiting(db, now);
+    const abandoned = abandonAll(db, now);
     unpacked = { madeAt, version, files, abandoned, counts: countRows(db) };
   } finally {
     db.close();
@@ -64,23 +62,17 @@ function readLabel(from: string): Label {
   }
 }
 
-/** By the same steps as if each had been handed to an agent that never came back. */
-function abandonWaiting(db: Database, now: number): number {
-  const table = new ExecutionTable(db, createEventLog(db), () => {});
+/** Everything that waits; returns how many. */
+function abandonAll(db: Database, now: number): number {
+  const tx = new SqliteTransaction(db, createEventLog(db), () => {});
   const waiting = db
     .prepare<[], string>('SELECT execution_id FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL')
     .pluck();
   return db
     .transaction(() => {
-      const executionIds = waiting.all();
-      for (const executionId of executionIds) {
-        const record = table.find(executionId);
-        if (record === undefined) continue;
-        table.advance(record, { type: 'machine_connected' }, now);
-        table.dispatch(record, 'restored', now);
-        table.advance(record, { type: 'agent_lost', reason: ABANDONED }, now);
-      }
-      return executionIds.length;
+      const records = waiting.all().flatMap((executionId) => tx.execution(executionId) ?? []);
+      for (const record of records) tx.save(abandonWaiting(record, now));
+      return records.length;
     })
     .immediate();
 }

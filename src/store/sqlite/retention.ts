@@ -36,19 +36,19 @@ export function retentionMethods({ db, write }: Context): Methods {
      WHERE e.completed_at < ? ORDER BY e.completed_at LIMIT ?`,
   );
   const deletions = [
-    'INSERT INTO leftovers (execution) VALUES (?)',
+    'INSERT INTO pending_purge (execution) VALUES (?)',
     'DELETE FROM callbacks WHERE execution = ?',
     'DELETE FROM requests WHERE execution = ?',
     'DELETE FROM executions WHERE execution = ?',
   ].map((sql) => db.prepare(sql));
-  const leftover = db.prepare<[], number | null>('SELECT min(execution) FROM leftovers').pluck();
+  const pending = db.prepare<[], number | null>('SELECT min(execution) FROM pending_purge').pluck();
   const log = db.prepare<[number], Left>(
     `SELECT v.sequence, v.chunk, coalesce(octet_length(c.bytes), 0) AS bytes
      FROM events v LEFT JOIN chunks c ON c.chunk = v.chunk WHERE v.execution = ? ORDER BY v.sequence LIMIT ${CLEAR_ROWS}`,
   );
   const clearEvents = db.prepare('DELETE FROM events WHERE execution = ? AND sequence <= ?');
   const clearChunk = db.prepare('DELETE FROM chunks WHERE chunk = ?');
-  const cleared = db.prepare('DELETE FROM leftovers WHERE execution = ?');
+  const cleared = db.prepare('DELETE FROM pending_purge WHERE execution = ?');
 
   function deleteFinished(before: number, limit: number): number {
     let bytes = 0;
@@ -92,7 +92,7 @@ export function retentionMethods({ db, write }: Context): Methods {
     const budget = { rows: CLEAR_ROWS, bytes: CLEAR_BYTES };
     let found = false;
     while (budget.rows > 0 && budget.bytes > 0) {
-      const execution = leftover.get() ?? null;
+      const execution = pending.get() ?? null;
       if (execution === null) return found;
       found = true;
       clearLog(execution, budget);

@@ -5,24 +5,21 @@ import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './context.ts';
 import { type Database, openDatabase } from './database.ts';
-import { deadlineMethods } from './deadlines.ts';
-import { dispatchMethods } from './dispatch.ts';
+import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
 import { createEventLog } from './event-log.ts';
-import { ExecutionTable } from './execution-table.ts';
 import { executionMethods } from './executions.ts';
-import { housekeepingMethods } from './housekeeping.ts';
-import { createIdempotencyTable, idempotencyMethods } from './idempotency.ts';
 import { joinTokenMethods } from './join-tokens.ts';
 import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
 import { machineRemovalMethods } from './machine-removal.ts';
 import { MachineTable } from './machine-table.ts';
 import { machineMethods } from './machines.ts';
+import { maintenanceMethods } from './maintenance.ts';
 import { migrate } from './migrations.ts';
 import { takeOwnership } from './owner.ts';
-import { reportMethods } from './reports.ts';
 import { retentionMethods } from './retention.ts';
 import { createSecretSweep } from './secret-sweep.ts';
+import { SqliteTransaction } from './transaction.ts';
 import { type CommitStatistics, Writer } from './writer.ts';
 
 export interface SqliteStoreOptions {
@@ -73,17 +70,13 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     db,
     write: (work, bytes) => writer.write(work, bytes),
     log,
-    executions: new ExecutionTable(db, log, sweep.wiped),
+    tx: new SqliteTransaction(db, log, sweep.wiped),
     machines: new MachineTable(db),
-    idempotency: createIdempotencyTable(db),
   };
-  const touch = db.prepare('UPDATE writable SET touched = touched + 1');
   return {
     ...executionMethods(context),
-    ...idempotencyMethods(context),
     ...dispatchMethods(context),
     ...deadlineMethods(context),
-    ...reportMethods(context),
     ...machineMethods(context),
     ...machineConnectionMethods(context),
     ...machineRemovalMethods(context),
@@ -92,9 +85,8 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     ...apiKeyMethods(context),
     ...auditMethods(context),
     ...callbackMethods(context),
-    ...housekeepingMethods(context),
+    ...maintenanceMethods(context),
     ...retentionMethods(context),
-    checkWritable: () => writer.write(() => void touch.run()),
     async close() {
       await writer.close();
       sweep.close();

@@ -1,7 +1,14 @@
 /** What every part of the contract suite starts from. */
 import { afterEach, beforeEach, expect } from 'vitest';
 import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
-import type { Execution, ExecutionEvent, NewExecution, ReportResult, Store } from '../../../src/store/store.ts';
+import type {
+  Execution,
+  ExecutionEvent,
+  NewExecution,
+  ReportBatch,
+  ReportResult,
+  Store,
+} from '../../../src/store/store.ts';
 
 /** Opens an empty store; `close` of what it gave is the suite's to call. */
 export type OpenStore = () => Store | Promise<Store>;
@@ -101,9 +108,9 @@ export class Bench {
   }
 
   /** Appends records of one batch; returns the result of the first execution in it. */
-  async report(records: RawRecord[], p: { machineId?: string; now?: number; clockOffsetMs?: number } = {}) {
-    const { machineId = MACHINE, now = T0 + 10, clockOffsetMs = 0 } = p;
-    const results = await this.store.appendReports({ machineId, records, clockOffsetMs, now });
+  async report(records: RawRecord[], p: Partial<Omit<ReportBatch, 'records'>> = {}) {
+    const { machineId = MACHINE, now = T0 + 10, clockOffsetMs = 0, ...caps } = p;
+    const results = await this.store.appendReports({ machineId, records, clockOffsetMs, now, ...caps });
     const first = results[0];
     if (first === undefined) throw new Error('no result');
     return first satisfies ReportResult;

@@ -17,7 +17,7 @@ const SCANS = [
   // The removal of a machine.
   /^SCAN join_tokens$/,
   // One row, or few.
-  /^SCAN (writable|schema_migrations)$/,
+  /^SCAN (write_probe|schema_migrations)$/,
 ];
 
 describe('the layout', () => {

@@ -45,9 +45,46 @@ describe('a database of schema 2', () => {
     expect(db.pragma('freelist_count', { simple: true })).toBeGreaterThanOrEqual(65_536 / 8192);
     expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
     expect(db.pragma('foreign_key_check')).toEqual([]);
-    for (const table of ['events', 'chunks', 'leftovers']) {
+    for (const table of ['events', 'chunks', 'pending_purge']) {
       expect(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), table).toBe(0);
     }
     db.close();
+  });
+});
+
+describe('a database of schema 3', () => {
+  const path = useDatabasePath();
+
+  it('has the codes of today for what ran out of time, and goes on with what waits', async () => {
+    makeDatabase(path(), 3);
+    const db = new Sqlite(path());
+    db.exec(`
+      UPDATE executions SET status = 'failed', error_code = 'timeout' WHERE execution = 1;
+      UPDATE events SET status = 'failed', error_code = 'timeout' WHERE sequence = 3;
+      INSERT INTO executions (execution_id, machine, status, created_at, expires_at, completed_at, error_code, last_sequence, last_event_at)
+        VALUES ('late', 1, 'expired', 1, 9, 9, 'expired', 2, 9);
+      INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) VALUES (2, '["true"]', '', 'none', 'admin');
+      INSERT INTO executions (execution_id, machine, status, created_at, expires_at, last_sequence, last_event_at)
+        VALUES ('waits', 1, 'wake_in_progress', 1, 9999, 1, 1);
+      INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) VALUES (3, '["true"]', '', 'none', 'admin');
+      UPDATE machines SET waiting = 1;`);
+    db.close();
+    const store = openSqliteStore({ path: path(), now: 20 });
+    const get = (executionId: string) => store.getExecution({ machineId: 'dm-one', executionId });
+    expect(await get('a')).toMatchObject({ status: 'expired', errorCode: 'execution_timed_out' });
+    expect(await get('late')).toMatchObject({ status: 'expired', errorCode: 'start_timed_out' });
+    const log = await store.listEvents({ executionId: 'a', afterSequence: 2, limit: 9, maxBytes: 99 });
+    expect(log).toMatchObject([{ status: 'expired', errorCode: 'execution_timed_out' }]);
+    const facts = { vcpu: 1, memory_mib: 1, storage_gib: 1 };
+    const agent = { machineId: 'dm-one', runnerInstance: 'r', bootId: 'b', facts, now: 30 };
+    const connected = await store.machineConnected(agent);
+    const epoch = connected.outcome === 'applied' ? connected.epoch : 0;
+    expect(await store.wakeWaiting({ machineId: 'dm-one', epoch, limit: 9, now: 31 })).toMatchObject({
+      woken: [{ executionId: 'waits' }],
+    });
+    expect(await store.claimQueued({ machineId: 'dm-one', epoch, limit: 9, now: 32 })).toMatchObject({
+      dispatches: [{ execution: { executionId: 'waits', dispatchNumber: 1 } }],
+    });
+    await store.close();
   });
 });

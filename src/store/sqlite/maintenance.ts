@@ -1,17 +1,17 @@
 /** Expiry of what only serves retries, and counts for metrics. */
 import type { ExecutionStatus } from '../../core/execution.ts';
-import type { Machine, Store } from '../store.ts';
+import type { Machine, MaintenanceStore } from '../store.ts';
 import { type Context, read } from './context.ts';
 
-type Methods = Pick<Store, 'forgetExpired' | 'statistics'>;
+type Methods = Pick<MaintenanceStore, 'checkWritable' | 'forgetExpired' | 'statistics'>;
 
 interface Count<Key> {
   key: Key;
   count: number;
 }
 
-/** What the server does on a timer. */
-export function housekeepingMethods({ db, write }: Context): Methods {
+/** What the server does on a timer, but for retention (retention.ts). */
+export function maintenanceMethods({ db, write }: Context): Methods {
   const forget = [
     `DELETE FROM idempotency WHERE (api_key_id, key) IN
        (SELECT api_key_id, key FROM idempotency WHERE expires_at <= ? LIMIT ?)`,
@@ -29,7 +29,9 @@ export function housekeepingMethods({ db, write }: Context): Methods {
     'SELECT phase AS key, count(*) AS count FROM machines GROUP BY phase',
   );
 
+  const probe = db.prepare('UPDATE write_probe SET touched = touched + 1');
   return {
+    checkWritable: () => write(() => void probe.run()),
     forgetExpired: ({ now, limit }) =>
       write(() =>
         forget.reduce((done, statement) => done + (done < limit ? statement.run(now, limit - done).changes : 0), 0),

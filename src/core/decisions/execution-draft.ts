@@ -1,0 +1,135 @@
+/** What a use case makes of one execution: its next record, the events that its log gains, what follows for its machine. */
+import {
+  type Execution,
+  type ExecutionEvent,
+  type ExecutionInput,
+  isTerminal,
+  type StreamCount,
+  transition,
+} from '../execution.ts';
+
+export type Stream = 'stdout' | 'stderr';
+
+/** An execution with what only the store knows of it. */
+export interface ExecutionRecord {
+  /** Its key, and its machine's, in every table. */
+  readonly key: number;
+  readonly machineKey: number;
+  readonly execution: Execution;
+  /** Bytes of its streams in the log. */
+  readonly kept: Readonly<Record<Stream, number>>;
+  readonly lastEventAt: number;
+  /** Bytes that it counts for while it waits. */
+  readonly queuedBytes: number;
+}
+
+/** An event of the log; `offset`: bytes of the stream before its chunk. */
+export type LogEntry =
+  | Extract<ExecutionEvent, { type: 'lifecycle' }>
+  | (Extract<ExecutionEvent, { type: Stream }> & { offset: number });
+
+/** What is to be written of an execution. */
+export interface ExecutionChange {
+  readonly after: ExecutionRecord;
+  readonly entries: readonly LogEntry[];
+  /** It waits from now on (1), no longer (-1), or as before (0): for the counts of its machine. */
+  readonly waiting: number;
+  /** It has ended: its input is to be wiped, its callback to be made. */
+  readonly ended: boolean;
+}
+
+/** Gathers the steps of one transaction. Whoever holds it alone may change it. */
+export class ExecutionDraft {
+  readonly #before: ExecutionRecord;
+  readonly #entries: LogEntry[] = [];
+  readonly #kept: Record<Stream, number>;
+  #execution: Execution;
+  #lastEventAt: number;
+
+  constructor(before: ExecutionRecord) {
+    this.#before = before;
+    this.#execution = { ...before.execution };
+    this.#kept = { ...before.kept };
+    this.#lastEventAt = before.lastEventAt;
+  }
+
+  get execution(): Execution {
+    return this.#execution;
+  }
+
+  get lastEventAt(): number {
+    return this.#lastEventAt;
+  }
+
+  kept(stream: Stream): number {
+    return this.#kept[stream];
+  }
+
+  /** Puts `input` to `transition`; false if it was refused. `eventAt`: the time of the event, if there is one. */
+  apply(input: ExecutionInput, now: number, eventAt = now): boolean {
+    const step = transition(this.#execution, input, now);
+    if (!step.ok) return false;
+    this.#execution = step.next;
+    if (step.changed) this.#logStatus(eventAt);
+    return true;
+  }
+
+  /** Appends a chunk of output, counted as produced. */
+  appendChunk(stream: Stream, chunk: Buffer, at: number): void {
+    this.#lastEventAt = at;
+    this.#execution.lastSequence += 1;
+    const offset = this.#kept[stream];
+    this.#entries.push({ sequence: this.#execution.lastSequence, at, type: stream, chunk, offset });
+    this.#kept[stream] = offset + chunk.length;
+    const { bytes, truncated } = this.#execution[stream];
+    this.#execution[stream] = { bytes: Math.max(bytes, this.#kept[stream]), truncated };
+  }
+
+  /** Sets what is not part of a status. */
+  set(fields: Partial<Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy'> & Record<Stream, StreamCount>>) {
+    Object.assign(this.#execution, fields);
+  }
+
+  change(): ExecutionChange {
+    const before = this.#before.execution;
+    const execution = this.#execution;
+    return {
+      after: { ...this.#before, execution, kept: this.#kept, lastEventAt: this.#lastEventAt },
+      entries: this.#entries,
+      waiting: Number(waits(execution)) - Number(waits(before)),
+      ended: isTerminal(execution.status) && !isTerminal(before.status),
+    };
+  }
+
+  #logStatus(eventAt: number): void {
+    this.#lastEventAt = Math.max(this.#lastEventAt, eventAt);
+    this.#execution.lastSequence += 1;
+    this.#entries.push(statusEntry(this.#execution, this.#lastEventAt));
+  }
+}
+
+/** The event of the status that an execution has, under its `lastSequence`. */
+export function statusEntry(execution: Execution, at: number): LogEntry {
+  const { lastSequence: sequence, status, exitCode, signal, errorCode, errorMessage } = execution;
+  return {
+    sequence,
+    at,
+    type: 'lifecycle',
+    status,
+    ...(exitCode !== undefined && { exitCode }),
+    ...(signal !== undefined && { signal }),
+    ...(errorCode !== undefined && { errorCode }),
+    ...(errorMessage !== undefined && { errorMessage }),
+  };
+}
+
+/** Whether it counts against the limits of its machine's queue. */
+export function waits({ dispatchedTo, status }: Execution): boolean {
+  return dispatchedTo === undefined && !isTerminal(status);
+}
+
+/** What one input makes of an execution; undefined if it is refused. */
+export function advance(record: ExecutionRecord, input: ExecutionInput, now: number): ExecutionChange | undefined {
+  const draft = new ExecutionDraft(record);
+  return draft.apply(input, now) ? draft.change() : undefined;
+}

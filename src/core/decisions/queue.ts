@@ -1,0 +1,123 @@
+/** The queue of a machine: whether a new execution is let in and goes straight out, and under which number one goes out. */
+import type { Execution, NewExecution } from '../execution.ts';
+import {
+  type ExecutionChange,
+  ExecutionDraft,
+  type ExecutionRecord,
+  type LogEntry,
+  statusEntry,
+} from './execution-draft.ts';
+
+/** The part of a machine that counts for its queue. */
+export interface MachineQueue {
+  readonly key: number;
+  readonly connected: boolean;
+  readonly removed: boolean;
+  /** Rises with each connection. */
+  readonly epoch: number;
+  readonly runnerInstance?: string;
+  /** Executions that are neither dispatched nor ended, and bytes of what was asked for with them. */
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  readonly lastDispatchNumber: number;
+}
+
+export interface QueueLimits {
+  executions: number;
+  /** No limit if undefined. */
+  bytes: number | undefined;
+}
+
+/** A new execution: what is to be written of it. Its key is the store's to give. */
+export interface NewRecord extends Omit<ExecutionRecord, 'key'> {
+  readonly entry: LogEntry;
+}
+
+type Admission =
+  | { outcome: 'machine_not_found' | 'machine_removed' | 'queue_full' }
+  | { outcome: 'created'; record: NewRecord; queue: MachineQueue };
+
+/** Bytes that wait with it: argv, names, cwd, and its sealed input. */
+export function queuedBytesOf({ command, envKeys, cwd = '', sealedInput }: NewExecution): number {
+  const text = [...command, ...envKeys, cwd].reduce((sum, part) => sum + Buffer.byteLength(part) + 1, 0);
+  return text + (sealedInput?.length ?? 0);
+}
+
+/**
+ * Decides on a create. With `dispatchTo` (an epoch) it goes straight out: if that is the machine's connection still, and nothing older
+ * waits. Compared here, because a mark for a connection that has gone meanwhile would have to end as agent_lost.
+ */
+export function admit(p: {
+  queue: MachineQueue | undefined;
+  asked: NewExecution;
+  limits: QueueLimits;
+  dispatchTo: { runnerInstance: string; epoch: number } | undefined;
+  now: number;
+}): Admission {
+  const { queue, asked, limits, dispatchTo, now } = p;
+  if (queue === undefined) return { outcome: 'machine_not_found' };
+  if (queue.removed) return { outcome: 'machine_removed' };
+  const queuedBytes = queuedBytesOf(asked);
+  const atOnce = queue.connected && queue.waiting === 0 && dispatchTo?.epoch === queue.epoch;
+  if (!atOnce && isFull(queue, queuedBytes, limits)) return { outcome: 'queue_full' };
+  const record = newRecord(asked, { queue, queuedBytes, now });
+  if (!atOnce) {
+    const { waiting, waitingBytes } = queue;
+    const longer = { ...queue, waiting: waiting + 1, waitingBytes: waitingBytes + queuedBytes };
+    return { outcome: 'created', record, queue: longer };
+  }
+  const dispatchNumber = queue.lastDispatchNumber + 1;
+  const execution = { ...record.execution, dispatchedTo: dispatchTo.runnerInstance, dispatchNumber };
+  return {
+    outcome: 'created',
+    record: { ...record, execution },
+    queue: { ...queue, lastDispatchNumber: dispatchNumber },
+  };
+}
+
+/** Marks a waiting one as dispatched under the machine's next number; undefined if it may not be. */
+export function dispatch(record: ExecutionRecord, queue: MachineQueue, now: number): ExecutionChange | undefined {
+  const { runnerInstance, lastDispatchNumber } = queue;
+  if (runnerInstance === undefined) return undefined;
+  const draft = new ExecutionDraft(record);
+  if (!draft.apply({ type: 'dispatched', runnerInstance }, now)) return undefined;
+  draft.set({ dispatchNumber: lastDispatchNumber + 1 });
+  return draft.change();
+}
+
+/** The queue after a change to one of its machine's executions. */
+export function queueAfter(queue: MachineQueue, { after, waiting }: ExecutionChange): MachineQueue {
+  return {
+    ...queue,
+    waiting: queue.waiting + waiting,
+    waitingBytes: queue.waitingBytes + waiting * after.queuedBytes,
+    lastDispatchNumber: Math.max(queue.lastDispatchNumber, after.execution.dispatchNumber ?? 0),
+  };
+}
+
+/** One that is larger than the limit by itself is let into an empty queue: a body has its own limit. */
+function isFull(queue: MachineQueue, bytes: number, limits: QueueLimits): boolean {
+  if (queue.waiting >= limits.executions) return true;
+  return limits.bytes !== undefined && queue.waiting > 0 && queue.waitingBytes + bytes > limits.bytes;
+}
+
+function newRecord(asked: NewExecution, p: { queue: MachineQueue; queuedBytes: number; now: number }): NewRecord {
+  const { sealedInput: _, ...request } = asked;
+  const execution: Execution = {
+    ...request,
+    status: p.queue.connected ? 'queued' : 'wake_in_progress',
+    createdAt: p.now,
+    stdout: { bytes: 0, truncated: false },
+    stderr: { bytes: 0, truncated: false },
+    lastSequence: 1,
+    reported: 0,
+  };
+  return {
+    machineKey: p.queue.key,
+    execution,
+    kept: { stdout: 0, stderr: 0 },
+    lastEventAt: p.now,
+    queuedBytes: p.queuedBytes,
+    entry: statusEntry(execution, p.now),
+  };
+}

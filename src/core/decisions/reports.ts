@@ -1,0 +1,137 @@
+/** What the reports of an agent make of one execution: taken once, in order, within the caps, whatever the agent sends. */
+import { type Execution, isTerminal } from '../execution.ts';
+import { MAX_CHUNK_BYTES, type RawRecord } from '../report.ts';
+import { type ExecutionChange, ExecutionDraft, type ExecutionRecord, type Stream } from './execution-draft.ts';
+import { meaningOf, type Produced } from './report-meaning.ts';
+
+/** Events of one execution, at most: what comes after them is counted and not kept. */
+const MAX_EVENTS = 1_000_000;
+
+/** Clocks of a batch, the server's and how far the agent's is behind it in ms; and the bytes kept of each stream. */
+export interface ReportTerms {
+  now: number;
+  clockOffsetMs: number;
+  maxOutputBytes: number;
+  maxEvents?: number;
+}
+
+interface Taken {
+  outcome: 'applied' | 'duplicate' | 'terminal' | 'gap' | 'foreign';
+  /** All reports up to here are stored, or will never be wanted. */
+  reported: number;
+  /** To be written; absent if nothing was new. */
+  change?: ExecutionChange;
+}
+
+/** Decides on the reports that came for one execution, if it is known. */
+export function takeReports(
+  record: ExecutionRecord | undefined,
+  p: { machineId: string; reports: readonly RawRecord[]; terms: ReportTerms },
+): Taken {
+  if (record === undefined || !concerns(p.machineId, record.execution)) return { outcome: 'foreign', reported: 0 };
+  const { status, reported: known } = record.execution;
+  const highest = p.reports.reduce((number, report) => Math.max(number, report.number), known);
+  if (isTerminal(status)) return { outcome: 'terminal', reported: highest };
+  const draft = new ExecutionDraft(record);
+  const complete = takeInOrder(draft, p.reports, p.terms);
+  if (isTerminal(draft.execution.status)) draft.set({ reported: highest });
+  const { reported } = draft.execution;
+  if (reported === known) return { outcome: complete ? 'duplicate' : 'gap', reported };
+  return { outcome: complete ? 'applied' : 'gap', reported, change: draft.change() };
+}
+
+/** False when a number was missing: nothing from there on was taken. What follows the end is not wanted, hence no gap. */
+function takeInOrder(draft: ExecutionDraft, reports: readonly RawRecord[], terms: ReportTerms): boolean {
+  for (const report of reports) {
+    const { status, reported } = draft.execution;
+    if (isTerminal(status)) return true;
+    if (report.number <= reported) continue;
+    if (report.number > reported + 1) return false;
+    takeOne(draft, report, terms);
+    draft.set({ reported: report.number });
+  }
+  return true;
+}
+
+function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): void {
+  const at = eventTime(draft.lastEventAt, report.at, terms);
+  const meaning = meaningOf(report);
+  switch (meaning.type) {
+    case 'started':
+      draft.apply({ type: 'started' }, terms.now, at);
+      return;
+    case 'output':
+      takeOutput(draft, meaning.stream, report.payload, { at, terms });
+      return;
+    case 'progress':
+      count(draft, 'stdout', meaning.stdout, MAX_CHUNK_BYTES);
+      count(draft, 'stderr', meaning.stderr, MAX_CHUNK_BYTES);
+      return;
+    case 'ended':
+      count(draft, 'stdout', meaning.stdout, 0);
+      count(draft, 'stderr', meaning.stderr, 0);
+      draft.apply({ type: 'ended', outcome: meaning.outcome }, terms.now, at);
+      return;
+    case 'ignored':
+      return;
+  }
+}
+
+/** Keeps of a chunk what the caps allow. An agent of ours keeps to them by itself and reports what it did not keep. */
+function takeOutput(
+  draft: ExecutionDraft,
+  stream: Stream,
+  chunk: Buffer,
+  { at, terms }: { at: number; terms: ReportTerms },
+): void {
+  if (chunk.length === 0) return;
+  const { bytes, truncated } = draft.execution[stream];
+  const kept = keepable(draft, stream, chunk, terms);
+  if (kept.length > 0) draft.appendChunk(stream, kept, at);
+  if (kept.length === chunk.length) return;
+  const produced = (truncated ? bytes : draft.kept(stream)) + chunk.length - kept.length;
+  draft.set({ [stream]: { bytes: Math.max(bytes, produced), truncated: true } });
+}
+
+/** Of a stream that was cut within its last character nothing more is kept: what is kept is its beginning. */
+function keepable(draft: ExecutionDraft, stream: Stream, chunk: Buffer, terms: ReportTerms): Buffer {
+  const { maxOutputBytes, maxEvents = MAX_EVENTS } = terms;
+  // One event is left for the end.
+  const full = draft.execution.lastSequence >= maxEvents - 1;
+  const room = full ? 0 : Math.max(0, maxOutputBytes - draft.kept(stream));
+  if (room < LONGEST_CHARACTER && draft.execution[stream].truncated) return chunk.subarray(0, 0);
+  return chunk.length <= room ? chunk : chunk.subarray(0, characterEnd(chunk, room));
+}
+
+/** Bytes of the longest character in UTF-8. */
+const LONGEST_CHARACTER = 4;
+
+/** The end of the last whole character within the first `length` bytes; `length` itself if they are no UTF-8. */
+function characterEnd(chunk: Buffer, length: number): number {
+  for (let end = length; end >= 0 && end > length - LONGEST_CHARACTER; end -= 1) {
+    if (((chunk[end] ?? 0) & 0xc0) !== 0x80) return end;
+  }
+  return length;
+}
+
+/** What is not dispatched and alive cannot have been reported on, whoever says so. */
+function concerns(machineId: string, execution: Execution): boolean {
+  return execution.machineId === machineId && (execution.dispatchedTo !== undefined || isTerminal(execution.status));
+}
+
+/**
+ * Raises a stream's count. Bytes of which no chunk is here were not kept, but for up to `underWay` that the agent may still hold
+ * back (it reports progress before it has sent the last of the other stream).
+ */
+function count(draft: ExecutionDraft, stream: Stream, produced: Produced, underWay: number): void {
+  const before = draft.execution[stream];
+  const bytes = Math.max(before.bytes, produced.bytes);
+  const missing = bytes - draft.kept(stream);
+  draft.set({ [stream]: { bytes, truncated: before.truncated || produced.truncated || missing > underWay } });
+}
+
+/** When the agent saw it, by the server's clock: never before the event before, never in the future. */
+function eventTime(lastEventAt: number, reportedAt: number, { now, clockOffsetMs }: ReportTerms): number {
+  const at = Math.floor(reportedAt + clockOffsetMs);
+  return Math.max(lastEventAt, Number.isFinite(at) ? Math.min(at, now) : now);
+}

@@ -1,0 +1,25 @@
+/** Who may write, and what is a repeat of what was written before. */
+
+/** An Idempotency-Key as it is stored. */
+export interface BoundKey {
+  digest: Buffer;
+  resource: string;
+  expiresAt: number;
+}
+
+/** What a request with a key that is bound is answered; undefined if the key is free, or has expired. */
+export function replayOf(
+  bound: BoundKey | undefined,
+  asked: { digest: Buffer },
+  now: number,
+): { outcome: 'replayed'; resource: string } | { outcome: 'key_reused' } | undefined {
+  if (bound === undefined || bound.expiresAt <= now) return undefined;
+  return bound.digest.equals(asked.digest)
+    ? { outcome: 'replayed', resource: bound.resource }
+    : { outcome: 'key_reused' };
+}
+
+/** Whether an API key may act still. */
+export function mayAct(key: { revokedAt?: number; expiresAt?: number } | undefined, now: number): boolean {
+  return key !== undefined && key.revokedAt === undefined && (key.expiresAt === undefined || key.expiresAt > now);
+}

@@ -1,0 +1,20 @@
+/** What the audit trail keeps of an argv: its beginning, and a digest by which the whole can be recognised. */
+import { createHash } from 'node:crypto';
+
+/** Characters of an argv that are kept. */
+const MAX_CHARACTERS = 4096;
+/** Arguments of it, however short. */
+const MAX_ARGUMENTS = 256;
+
+/** The first arguments as they are, as long as they fit; the one that does not is cut. `digest`: SHA-256, hex, of the whole as JSON. */
+export function boundedCommand(argv: readonly string[]): { command: readonly string[]; digest: string } {
+  const digest = createHash('sha256').update(JSON.stringify(argv)).digest('hex');
+  const command: string[] = [];
+  let room = MAX_CHARACTERS;
+  for (const argument of argv.slice(0, MAX_ARGUMENTS)) {
+    if (room <= 0) break;
+    command.push(argument.slice(0, room));
+    room -= argument.length;
+  }
+  return { command, digest };
+}

@@ -1,0 +1,226 @@
+/** What a use case reads and writes within a write of the one writer: at once, by prepared statements. */
+import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/execution-draft.ts';
+import { type MachineQueue, type NewRecord, queueAfter } from '../../core/decisions/queue.ts';
+import { type BoundKey, mayAct, replayOf } from '../../core/decisions/retries.ts';
+import type { NewExecution } from '../../core/execution.ts';
+import type { Actor, Idempotency, Replay } from '../store.ts';
+import type { Transaction } from '../transactions/transaction.ts';
+import type { Database } from './database.ts';
+import type { EventLog } from './event-log.ts';
+import { type ExecutionRow, prepareFind, SELECT_EXECUTION, toRecord } from './execution-row.ts';
+
+interface QueueRow {
+  machine: number;
+  phase: string;
+  desired_state: string;
+  epoch: number;
+  runner_instance: string | null;
+  waiting: number;
+  waiting_bytes: number;
+  last_dispatch_number: number;
+}
+
+const QUEUE_COLUMNS =
+  'machine, phase, desired_state, epoch, runner_instance, waiting, waiting_bytes, last_dispatch_number';
+const INSERT = `INSERT INTO executions (execution_id, machine, status, created_at, expires_at, dispatched_to, dispatch_number,
+  last_sequence, last_event_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+const INSERT_REQUEST = `INSERT INTO requests (execution, command, cwd, env_keys, user, timeout_ms, stdin_mode, callback_url,
+  created_by, queued_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+const UPDATE = `UPDATE executions SET status = ?, started_at = ?, completed_at = ?, cancel_requested_at = ?, cancelled_by = ?,
+  dispatched_to = ?, dispatch_number = ?, exit_code = ?, signal = ?, error_code = ?, error_message = ?, stdout_bytes = ?,
+  stdout_kept = ?, stdout_truncated = ?, stderr_bytes = ?, stderr_kept = ?, stderr_truncated = ?, last_sequence = ?,
+  last_event_at = ?, reported = ? WHERE execution = ?`;
+const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
+
+/** The statements, made once. */
+function prepare(db: Database) {
+  return {
+    find: prepareFind(db),
+    insert: db.prepare(INSERT),
+    insertRequest: db.prepare(INSERT_REQUEST),
+    update: db.prepare(UPDATE),
+    queue: db.prepare<[string], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine_id = ?`),
+    queueByKey: db.prepare<[number], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine = ?`),
+    saveQueue: db.prepare(
+      'UPDATE machines SET waiting = ?, waiting_bytes = ?, last_dispatch_number = ? WHERE machine = ?',
+    ),
+    claimable: db.prepare<[string, number, number], ExecutionRow>(
+      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'queued' AND e.dispatched_to IS NULL AND e.completed_at IS NULL
+       AND e.expires_at > ? ORDER BY e.execution LIMIT ?`,
+    ),
+    waking: db.prepare<[string, number], ExecutionRow>(
+      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'wake_in_progress' ORDER BY e.execution LIMIT ?`,
+    ),
+    seal: db.prepare('INSERT INTO sealed_inputs (execution, sealed) VALUES (?, ?)'),
+    sealed: db.prepare<[number], Buffer>('SELECT sealed FROM sealed_inputs WHERE execution = ?').pluck(),
+    wipe: db.prepare('DELETE FROM sealed_inputs WHERE execution = ?'),
+    callBack: db.prepare('INSERT INTO callbacks (execution, created_at, due_at) VALUES (?, ?, ?)'),
+    apiKey: db.prepare<[string], { revoked_at: number | null; expires_at: number | null }>(
+      'SELECT revoked_at, expires_at FROM api_keys WHERE api_key_id = ?',
+    ),
+    boundKey: db.prepare<[string, string], BoundKey>(
+      'SELECT digest, resource, expires_at AS expiresAt FROM idempotency WHERE api_key_id = ? AND key = ?',
+    ),
+    bind: db.prepare(
+      'INSERT OR REPLACE INTO idempotency (api_key_id, key, digest, resource, expires_at) VALUES (?, ?, ?, ?, ?)',
+    ),
+    release: db.prepare('DELETE FROM idempotency WHERE api_key_id = ? AND key = ?'),
+  };
+}
+
+/** To be used inside a write. */
+export class SqliteTransaction implements Transaction {
+  readonly #statements: ReturnType<typeof prepare>;
+  readonly #log: EventLog;
+  readonly #onWiped: () => void;
+
+  /** `onWiped` is told when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
+  constructor(db: Database, log: EventLog, onWiped: () => void) {
+    this.#statements = prepare(db);
+    this.#log = log;
+    this.#onWiped = onWiped;
+  }
+
+  mayAct(actor: Actor | undefined, now: number): boolean {
+    if (actor === undefined) return true;
+    const row = this.#statements.apiKey.get(actor.apiKeyId);
+    return mayAct(
+      row && {
+        ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
+        ...(row.expires_at !== null && { expiresAt: row.expires_at }),
+      },
+      now,
+    );
+  }
+
+  replay(idempotency: Idempotency | undefined, now: number): Replay | undefined {
+    if (idempotency === undefined) return undefined;
+    const { apiKeyId, key } = idempotency;
+    return replayOf(this.#statements.boundKey.get(apiKeyId, key), idempotency, now);
+  }
+
+  bind(idempotency: Idempotency | undefined, resource: string): void {
+    if (idempotency === undefined) return;
+    const { apiKeyId, key, digest, expiresAt } = idempotency;
+    this.#statements.bind.run(apiKeyId, key, digest, resource, expiresAt);
+  }
+
+  release(apiKeyId: string, key: string): void {
+    this.#statements.release.run(apiKeyId, key);
+  }
+
+  queue(machineId: string): MachineQueue | undefined {
+    const row = this.#statements.queue.get(machineId);
+    return row && toQueue(row);
+  }
+
+  execution(executionId: string): ExecutionRecord | undefined {
+    return this.#statements.find(executionId);
+  }
+
+  sealedInput({ key }: ExecutionRecord): Buffer | undefined {
+    return this.#statements.sealed.get(key);
+  }
+
+  claimable(p: { machineId: string; now: number; limit: number }): ExecutionRecord[] {
+    return this.#statements.claimable.all(p.machineId, p.now, p.limit).map(toRecord);
+  }
+
+  waking(p: { machineId: string; limit: number }): ExecutionRecord[] {
+    return this.#statements.waking.all(p.machineId, p.limit).map(toRecord);
+  }
+
+  insert(record: NewRecord, asked: NewExecution, queue: MachineQueue): void {
+    const { execution, machineKey, lastEventAt, entry, queuedBytes } = record;
+    const { status, createdAt, expiresAt, dispatchedTo = null, dispatchNumber = null, lastSequence } = execution;
+    const { lastInsertRowid } = this.#statements.insert.run(
+      asked.executionId,
+      machineKey,
+      status,
+      createdAt,
+      expiresAt,
+      dispatchedTo,
+      dispatchNumber,
+      lastSequence,
+      lastEventAt,
+    );
+    const key = Number(lastInsertRowid);
+    this.#insertRequest(key, asked, queuedBytes);
+    if (asked.sealedInput !== undefined) this.#statements.seal.run(key, asked.sealedInput);
+    this.#log.append(key, [entry]);
+    this.#saveQueue(queue);
+  }
+
+  save(change: ExecutionChange): void {
+    const { after, entries, waiting, ended } = change;
+    this.#update(after);
+    this.#log.append(after.key, entries);
+    if (waiting !== 0) {
+      const row = this.#statements.queueByKey.get(after.machineKey);
+      if (row === undefined) throw new Error(`no machine has the key ${after.machineKey}`);
+      this.#saveQueue(queueAfter(toQueue(row), change));
+    }
+    if (!ended) return;
+    const { completedAt = 0, callbackUrl } = after.execution;
+    if (this.#statements.wipe.run(after.key).changes > 0) this.#onWiped();
+    if (callbackUrl !== undefined) this.#statements.callBack.run(after.key, completedAt, completedAt);
+  }
+
+  #saveQueue({ key, waiting, waitingBytes, lastDispatchNumber }: MachineQueue): void {
+    this.#statements.saveQueue.run(waiting, waitingBytes, lastDispatchNumber, key);
+  }
+
+  #insertRequest(key: number, asked: NewExecution, queuedBytes: number): void {
+    this.#statements.insertRequest.run(
+      key,
+      JSON.stringify(asked.command),
+      asked.cwd ?? null,
+      asked.envKeys.length === 0 ? '' : JSON.stringify(asked.envKeys),
+      asked.user ?? null,
+      asked.timeoutMs ?? null,
+      asked.stdinMode,
+      asked.callbackUrl ?? null,
+      asked.createdBy,
+      queuedBytes,
+    );
+  }
+
+  #update({ key, execution, kept, lastEventAt }: ExecutionRecord): void {
+    this.#statements.update.run(
+      execution.status,
+      execution.startedAt ?? null,
+      execution.completedAt ?? null,
+      execution.cancelRequestedAt ?? null,
+      execution.cancelledBy ?? null,
+      execution.dispatchedTo ?? null,
+      execution.dispatchNumber ?? null,
+      execution.exitCode ?? null,
+      execution.signal ?? null,
+      execution.errorCode ?? null,
+      execution.errorMessage ?? null,
+      execution.stdout.bytes,
+      kept.stdout,
+      execution.stdout.truncated ? 1 : 0,
+      execution.stderr.bytes,
+      kept.stderr,
+      execution.stderr.truncated ? 1 : 0,
+      execution.lastSequence,
+      lastEventAt,
+      execution.reported,
+      key,
+    );
+  }
+}
+
+function toQueue(row: QueueRow): MachineQueue {
+  return {
+    key: row.machine,
+    connected: row.phase === 'running',
+    removed: row.desired_state === 'destroyed',
+    epoch: row.epoch,
+    ...(row.runner_instance !== null && { runnerInstance: row.runner_instance }),
+    waiting: row.waiting,
+    waitingBytes: row.waiting_bytes,
+    lastDispatchNumber: row.last_dispatch_number,
+  };
+}

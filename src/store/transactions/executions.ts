@@ -1,0 +1,52 @@
+/** The caller's side: create, cancel, bind a key. */
+import { ExecutionDraft } from '../../core/decisions/execution-draft.ts';
+import { admit } from '../../core/decisions/queue.ts';
+import type { CancelOutcome, CreateOutcome, ExecutionStore } from '../roles/executions.ts';
+import type { ActorRevoked, IdempotencyStore, OnBehalf, Replay } from '../roles/idempotency.ts';
+import type { Transaction } from './transaction.ts';
+
+const REVOKED: ActorRevoked = { outcome: 'actor_revoked' };
+
+/** Why a write is not to be done (again): its actor's key is revoked, or it was done under this Idempotency-Key. */
+export function refusalOf(tx: Transaction, p: OnBehalf & { now: number }): Replay | ActorRevoked | undefined {
+  return tx.mayAct(p.actor, p.now) ? tx.replay(p.idempotency, p.now) : REVOKED;
+}
+
+export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['createExecution']>[0]): CreateOutcome {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  const admission = admit({
+    queue: tx.queue(p.execution.machineId),
+    asked: p.execution,
+    limits: { executions: p.queueLimit, bytes: p.queueBytes },
+    dispatchTo: p.dispatchTo,
+    now: p.now,
+  });
+  if (admission.outcome !== 'created') return admission;
+  tx.insert(admission.record, p.execution, admission.queue);
+  tx.bind(p.idempotency, p.execution.executionId);
+  return { outcome: 'created', execution: admission.record.execution };
+}
+
+export function requestCancel(tx: Transaction, p: Parameters<ExecutionStore['requestCancel']>[0]): CancelOutcome {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  const record = tx.execution(p.executionId);
+  if (record?.execution.machineId !== p.machineId) return { outcome: 'not_found' };
+  tx.bind(p.idempotency, p.executionId);
+  const draft = new ExecutionDraft(record);
+  if (!draft.apply({ type: 'cancel_requested' }, p.now)) return { outcome: 'stale', execution: record.execution };
+  draft.set({ cancelledBy: p.by });
+  tx.save(draft.change());
+  return { outcome: 'applied', execution: draft.execution };
+}
+
+export function bindIdempotency(
+  tx: Transaction,
+  p: Parameters<IdempotencyStore['bindIdempotency']>[0],
+): Awaited<ReturnType<IdempotencyStore['bindIdempotency']>> {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  tx.bind(p.idempotency, p.resource);
+  return { outcome: 'bound' };
+}

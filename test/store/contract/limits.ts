@@ -1,0 +1,92 @@
+/** What is enforced where it is stored: output caps, the queue's bytes, what the audit trail keeps, and who may write. */
+import { describe, expect, it } from 'vitest';
+import { ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
+
+export function describeLimits(open: OpenStore): void {
+  describe('output caps', () => {
+    const bench = useStore(open);
+    const read = async (executionId: string, stream: 'stdout' | 'stderr' = 'stdout') =>
+      (await bench().store.readStream({ executionId, stream, offset: 0, maxBytes: 1000 })).toString();
+
+    it('hold for each stream, whatever the agent sends and says', async () => {
+      const { executionId } = await bench().dispatched();
+      const chunks = ['12345', '6789', 'abcd', 'ef'].map((text, index) =>
+        record(executionId, index + 1, 'stdout', text),
+      );
+      const end = record(executionId, 6, 'ended', ended());
+      await bench().report([...chunks, record(executionId, 5, 'stderr', 'err'), end], { maxOutputBytes: 10 });
+      expect(await read(executionId)).toBe('123456789a');
+      expect(await read(executionId, 'stderr')).toBe('err');
+      expect(await bench().store.keptBytes({ executionId, stream: 'stdout' })).toBe(10);
+      expect(await bench().get(executionId)).toMatchObject({
+        stdout: { bytes: 15, truncated: true },
+        stderr: { bytes: 3, truncated: false },
+        reported: 6,
+        status: 'succeeded',
+      });
+      const events = await bench().events(executionId);
+      expect(events.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6]);
+      expect(events.map(({ type }) => type)).toEqual([
+        'lifecycle',
+        'stdout',
+        'stdout',
+        'stdout',
+        'stderr',
+        'lifecycle',
+      ]);
+    });
+
+    it('split no character, and nothing is kept behind one that did not fit', async () => {
+      const { executionId } = await bench().dispatched();
+      const texts = ['aé', 'bü', 'cd'].map((text, index) => record(executionId, index + 1, 'stdout', text));
+      await bench().report(texts, { maxOutputBytes: 5 });
+      expect(await read(executionId)).toBe('aéb');
+      expect(await bench().get(executionId)).toMatchObject({ stdout: { bytes: 8, truncated: true } });
+    });
+  });
+
+  describe('the bytes of a queue', () => {
+    const bench = useStore(open);
+    const create = async (bytes: number, queueBytes = 1000) => {
+      const request = bench().request({ sealedInput: Buffer.alloc(bytes) });
+      return { ...request, outcome: (await bench().store.createExecution({ ...request, queueBytes })).outcome };
+    };
+
+    it('are bounded for each machine, and free again when one is claimed, cancelled or ends', async () => {
+      const first = await create(400);
+      const second = await create(400);
+      expect((await create(400)).outcome).toBe('queue_full');
+      const cancel = { machineId: MACHINE, executionId: second.execution.executionId, by: 'admin', now: T0 };
+      await bench().store.requestCancel(cancel);
+      expect((await create(400)).outcome).toBe('created');
+      expect((await create(400)).outcome).toBe('queue_full');
+      await bench().store.claimQueued({ ...bench().ofConnection(T0), limit: 9 });
+      expect((await create(900)).outcome).toBe('created');
+      expect(first.outcome).toBe('created');
+    });
+
+    it('count argv as well, and let one in that is larger by itself', async () => {
+      const command = ['echo', 'x'.repeat(2000)];
+      const request = () => ({ ...bench().request({ command }), queueBytes: 1000 });
+      expect(await bench().store.createExecution(request())).toMatchObject({ outcome: 'created' });
+      expect(await bench().store.createExecution(request())).toEqual({ outcome: 'queue_full' });
+    });
+  });
+
+  describe('the audit trail', () => {
+    const bench = useStore(open);
+
+    it('keeps the beginning of a long argv, and its digest', async () => {
+      const { store } = bench();
+      const entry = { at: T0, actor: 'admin', source: '::1', action: 'execution.create', outcome: 'created' };
+      const command = ['sh', '-c', 'x'.repeat(100_000), 'tail'];
+      await store.appendAudit({ entry: { ...entry, command } });
+      await store.appendAudit({ entry: { ...entry, command: [...command, 'other'] } });
+      const [other, long] = (await store.listAudit({ limit: 9 })).items;
+      expect(long?.command?.slice(0, 2)).toEqual(['sh', '-c']);
+      expect(JSON.stringify(long?.command).length).toBeLessThan(5000);
+      expect(long?.commandDigest).toMatch(/^[0-9a-f]{64}$/);
+      expect(other?.commandDigest).not.toBe(long?.commandDigest);
+    });
+  });
+}
