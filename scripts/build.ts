@@ -11,9 +11,10 @@ const work = mkdtempSync(join(root, 'node_modules/.execplane-build-'));
 try {
   const next = join(work, 'next');
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  execFileSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], {
-    stdio: 'inherit',
-  });
+  // The second one makes the declarations of the client library, against the types of a browser alone.
+  for (const project of ['tsconfig.build.json', 'tsconfig.client.json']) {
+    execFileSync(process.execPath, [compiler, '-p', join(root, project), '--outDir', next], { stdio: 'inherit' });
+  }
   await buildConsole({ root, to: join(next, 'console') });
   chmodSync(join(next, 'cli/main.js'), 0o755);
   if (existsSync(dist)) renameSync(dist, join(work, 'before'));

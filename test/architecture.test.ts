@@ -26,7 +26,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   store: ['core', 'node'],
   server: ['core', 'api', 'node', 'store'],
   agent: ['core', 'node'],
-  cli: ['node'],
+  client: ['core', 'api'],
+  cli: ['node', 'api', 'client'],
   console: ['core', 'api', 'client'],
 };
 /** The CLI speaks HTTP, save that it starts the other two. */
@@ -79,6 +80,19 @@ describe('core is a leaf', () => {
       /\b(Date\.now|new Date\(\)|Math\.random|crypto\.|process\.|performance\.|setTimeout|setInterval|fetch\()/;
     const wrong = sources.filter((file) => folderOf(file) === 'core' && globals.test(withoutComments(read(file))));
     expect(wrong).toEqual([]);
+  });
+});
+
+describe('the client library runs anywhere', () => {
+  const loaded = reachable('src/client/main.ts');
+
+  test('it loads our own code alone: no built-in module of Node, no package', () => {
+    const foreign = imports.filter(({ from, to, typeOnly }) => !typeOnly && loaded.has(from) && !to.startsWith('src/'));
+    expect(foreign.map(said)).toEqual([]);
+  });
+
+  test('of the schemas it takes the types only: they would bring their validator along', () => {
+    expect([...loaded].filter((file) => folderOf(file) === 'api')).toEqual([]);
   });
 });
 

@@ -43,6 +43,7 @@ export const CreateApiKeySchema = Type.Object(
   { name: Name, scopes: Scopes, machine_ids: MachineIds, expires_in_ms: ExpiresInMs },
   { ...strict, description: 'A key to make.' },
 );
+export type CreateApiKey = Static<typeof CreateApiKeySchema>;
 
 const apiKey = {
   api_key_id: ApiKeyId,
@@ -64,6 +65,7 @@ export const CreatedApiKeySchema = Type.Object(
   },
   { description: 'A new API key.' },
 );
+export type CreatedApiKeyWire = Static<typeof CreatedApiKeySchema>;
 export const ApiKeyListSchema = Type.Object(
   { items: Type.Array(ApiKeySchema, { description: 'Newest first.' }), next_cursor: NextCursor },
   { description: 'A page of API keys.' },
@@ -77,6 +79,7 @@ export const CreateJoinTokenSchema = Type.Object(
   },
   { ...strict, description: 'A join token to make.' },
 );
+export type CreateJoinToken = Static<typeof CreateJoinTokenSchema>;
 
 const joinToken = {
   join_token_id: JoinTokenId,
@@ -96,6 +99,7 @@ export const CreatedJoinTokenSchema = Type.Object(
   },
   { description: 'A new join token.' },
 );
+export type CreatedJoinTokenWire = Static<typeof CreatedJoinTokenSchema>;
 export const JoinTokenListSchema = Type.Object(
   { items: Type.Array(JoinTokenSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
   { description: 'A page of join tokens that can still be used.' },

@@ -1,6 +1,6 @@
 /** An execution, and the request that creates it, as they travel. */
 import { type Static, Type } from 'typebox';
-import { FAILURE_CODES } from '../core/execution.ts';
+import { FAILURE_CODES } from '../core/execution-status.ts';
 import {
   Bytes,
   Encoding,

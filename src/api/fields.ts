@@ -1,6 +1,6 @@
 /** Fields and parameters that several routes share. */
 import { Type } from 'typebox';
-import { EXECUTION_STATUSES } from '../core/execution.ts';
+import { EXECUTION_STATUSES } from '../core/execution-status.ts';
 
 const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
 const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';

@@ -14,6 +14,7 @@ export const ExecutionOutputSchema = Type.Object(
   },
   { description: 'All the output of a finished execution.' },
 );
+export type ExecutionOutputWire = Static<typeof ExecutionOutputSchema>;
 
 export const OutputQuery = Type.Object({ encoding: Encoding, tail: Tail });
 export type OutputQuery = Static<typeof OutputQuery>;

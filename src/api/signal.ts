@@ -1,5 +1,5 @@
 /** The request to send a signal, as it travels. */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 
 /** What Linux knows by name and a caller may want to send. */
 const SIGNALS = [
@@ -39,3 +39,4 @@ export const SendSignalSchema = Type.Object(
   { signal: Type.Enum([...SIGNALS], { description: 'The name of the signal.', examples: ['SIGHUP'] }) },
   { additionalProperties: false, description: 'What to send.' },
 );
+export type SendSignal = Static<typeof SendSignalSchema>;

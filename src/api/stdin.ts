@@ -1,5 +1,5 @@
 /** Live stdin, as it travels. */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { ExecutionId } from './fields.ts';
 
 export const StdinQuery = Type.Object({
@@ -23,3 +23,4 @@ export const StdinResultSchema = Type.Object(
   },
   { description: 'How far stdin has come.' },
 );
+export type StdinResultWire = Static<typeof StdinResultSchema>;

@@ -1,37 +1,7 @@
 /** The domain: what an execution is, and the one function through which its status changes. */
+import { type ExecutionStatus, type FailureCode, isTerminal, type TerminalStatus } from './execution-status.ts';
 
-/** Statuses in the order in which an execution can pass through them; the last four are ends. */
-export const EXECUTION_STATUSES = [
-  'wake_in_progress',
-  'queued',
-  'running',
-  'succeeded',
-  'failed',
-  'cancelled',
-  'expired',
-] as const;
-export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number];
-export type TerminalStatus = 'succeeded' | 'failed' | 'cancelled' | 'expired';
-
-/** Why a command ended otherwise than well (contract §2): the `error_code` of an Execution. */
-export const FAILURE_CODES = [
-  'nonzero_exit',
-  'signaled',
-  'execution_timed_out',
-  'command_not_found',
-  'permission_denied',
-  'cwd_not_found',
-  'argument_list_too_long',
-  'spawn_failed',
-  'policy_denied',
-  'agent_lost',
-  'user_not_found',
-  'agent_stopped',
-  'machine_removed',
-  'cancelled',
-  'start_timed_out',
-] as const;
-export type FailureCode = (typeof FAILURE_CODES)[number];
+export * from './execution-status.ts';
 
 /** Bytes the process produced on one stream, and whether some of them were not kept. */
 export interface StreamCount {
@@ -120,11 +90,6 @@ type Refusal =
 export type Transition<S extends ExecutionState> =
   /** `changed`: the status is another one, so the log gets a lifecycle event. */
   { ok: true; next: S; changed: boolean } | { ok: false; refusal: Refusal };
-
-/** Whether `status` is an end. */
-export function isTerminal(status: ExecutionStatus): status is TerminalStatus {
-  return status === 'succeeded' || status === 'failed' || status === 'cancelled' || status === 'expired';
-}
 
 /**
  * The next state of an execution after `input`, at `now` (ms since the epoch); pure and total.

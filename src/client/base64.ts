@@ -1,0 +1,17 @@
+/** Base64 without Node's Buffer. */
+
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at += 1) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
+
+const PIECE = 0x8000;
+
+export function encodeBase64(bytes: Uint8Array): string {
+  let binary = '';
+  // Passed as arguments, too many at once overflow the stack.
+  for (let at = 0; at < bytes.length; at += PIECE) binary += String.fromCharCode(...bytes.subarray(at, at + PIECE));
+  return btoa(binary);
+}

@@ -1,0 +1,152 @@
+/** What the client throws. A command that fails is data; these mean that Execplane, or the way to it, failed. */
+import type { ApiErrorCode } from '../core/errors.ts';
+
+/** Base of every error of this library, save for those of `AbortSignal`. */
+export class ExecplaneError extends Error {
+  override readonly name: string = 'ExecplaneError';
+}
+
+/** A field of a request that the server refused. */
+export interface FieldError {
+  /** Such as `body.command[1]`. */
+  location: string;
+  message: string;
+}
+
+/** The two shapes of an error body, as far as they are read here (docs/api.md, "Errors"). */
+interface ErrorBody {
+  error_code?: string;
+  message?: string;
+  detail?: string;
+  retryable?: boolean;
+  retry_after_ms?: number;
+  details?: Record<string, string>;
+  errors?: FieldError[];
+}
+
+/** The server answered, and refused. */
+export class RefusedError extends ExecplaneError {
+  override readonly name = 'RefusedError';
+  /** HTTP status. */
+  readonly status: number;
+  /** A registered code such as `INVALID_STATE`; absent for 404, 422 and the like. */
+  readonly code: ApiErrorCode | undefined;
+  /** Whether the same request may succeed later. */
+  readonly retryable: boolean;
+  /** When to try again, in ms, if the server says so. */
+  readonly retryAfterMs: number | undefined;
+  /** More for a program to look at, such as `reason`. */
+  readonly details: Readonly<Record<string, string>>;
+  /** The fields that the server refused (422). */
+  readonly fields: readonly FieldError[];
+  /** The path that was asked for. */
+  readonly path: string;
+  /** Names the request in the log of the server. */
+  readonly requestId: string | undefined;
+
+  constructor(response: Pick<Response, 'status' | 'headers'>, body: ErrorBody, path: string) {
+    const fields = body.errors ?? [];
+    const lines = fields.map(({ location, message }) => `\n  ${location}: ${message}`).join('');
+    super(`${body.message ?? body.detail ?? `HTTP ${response.status}`}${lines}`);
+    const { status, headers } = response;
+    this.status = status;
+    this.code = body.error_code as ApiErrorCode | undefined;
+    this.retryable = shouldRetry(headers) ?? body.retryable ?? (status >= 500 || status === 429 || status === 408);
+    this.retryAfterMs = body.retry_after_ms ?? retryAfter(headers);
+    this.details = body.details ?? {};
+    this.fields = fields;
+    this.path = path;
+    this.requestId = headers.get('x-request-id') ?? undefined;
+  }
+}
+
+/** The server did not answer, or its answer broke off. */
+export class UnreachableError extends ExecplaneError {
+  override readonly name = 'UnreachableError';
+  /** The server that was asked. */
+  readonly origin: string;
+
+  constructor(origin: string, { cause }: { cause: unknown }) {
+    super(`${origin} cannot be reached: ${innermostMessage(cause)}`, { cause });
+    this.origin = origin;
+  }
+}
+
+/** Something answered that is not the API: a redirect, a page of a proxy, another server. */
+export class UnexpectedAnswerError extends ExecplaneError {
+  override readonly name = 'UnexpectedAnswerError';
+  readonly status: number;
+  /** Where a redirect points. */
+  readonly location: string | undefined;
+
+  constructor(response: Pick<Response, 'status' | 'headers'>, { origin, cause }: { origin: string; cause?: unknown }) {
+    const { status, headers } = response;
+    const location = headers.get('location') ?? undefined;
+    const type = headers.get('content-type') ?? 'no content type';
+    const what = location === undefined ? `HTTP ${status} with ${type}` : `a redirect (${status}) to ${location}`;
+    super(`${origin} does not answer as Execplane does: it answers ${what}`, { cause });
+    this.status = status;
+    this.location = location;
+  }
+
+  /** Gateways answer like this while the server behind them restarts. */
+  get retryable(): boolean {
+    return this.status >= 500 || this.status === 429 || this.status === 408;
+  }
+}
+
+/** The server kept less of the output than the command wrote. */
+export class OutputTruncatedError extends ExecplaneError {
+  override readonly name = 'OutputTruncatedError';
+
+  constructor(stream: 'stdout' | 'stderr', kept: number, written: number) {
+    super(`${stream} is not complete: the server kept ${kept} of ${written} bytes`);
+  }
+}
+
+/** Reads a refusal. A body that was cut still has its status. */
+export async function readRefusal(
+  response: Response,
+  origin: string,
+  path: string,
+): Promise<RefusedError | UnexpectedAnswerError> {
+  const text = await response.text().catch(() => '');
+  const body = parseObject(text);
+  const foreign = response.status < 400 || (body === undefined && response.headers.has('content-type'));
+  if (foreign) return new UnexpectedAnswerError(response, { origin });
+  return new RefusedError(response, body ?? {}, path);
+}
+
+/** Whether the same request may work in a moment. */
+export function isRetryable(error: unknown): boolean {
+  if (error instanceof RefusedError || error instanceof UnexpectedAnswerError) return error.retryable;
+  return error instanceof UnreachableError;
+}
+
+function parseObject(text: string): ErrorBody | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function shouldRetry(headers: Headers): boolean | undefined {
+  const said = headers.get('x-should-retry');
+  return said === null ? undefined : said === 'true';
+}
+
+function retryAfter(headers: Headers): number | undefined {
+  const seconds = Number(headers.get('retry-after') ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
+}
+
+/** `fetch` says only "fetch failed"; the reason is in its cause. */
+function innermostMessage(error: unknown): string {
+  let message = String(error);
+  for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {
+    message = inner.message || ('code' in inner ? String(inner.code) : message);
+  }
+  return message;
+}

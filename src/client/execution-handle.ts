@@ -1,0 +1,103 @@
+/** One execution: its log, its streams, its end. */
+import type { ExecutionWire } from '../api/execution.ts';
+import type { ExecutionOutputWire } from '../api/output.ts';
+import type { SendSignal } from '../api/signal.ts';
+import { isTerminal } from '../core/execution-status.ts';
+import { type ExecutionEvent, type FollowOptions, followEvents } from './follow-events.ts';
+import { outputStream } from './output-stream.ts';
+import { type ExecutionResult, resultOf } from './result.ts';
+import { stdinStream } from './stdin-stream.ts';
+import type { Transport } from './transport.ts';
+
+/** The most that the server waits before it answers. */
+export const MAX_WAIT_MS = 55_000;
+
+interface WaitOptions {
+  /** How long the server may wait for the end before it answers, in ms; 55 000 at most. */
+  waitMs?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Iterate over it for its events from the first to the terminal one. Everything here survives broken connections. */
+export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
+  readonly machineId: string;
+  readonly executionId: string;
+  readonly #transport: Transport;
+  readonly #path: string;
+  #stdin: WritableStream<Uint8Array> | undefined;
+  #stdout: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #stderr: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #result: Promise<ExecutionResult> | undefined;
+
+  constructor(transport: Transport, machineId: string, executionId: string) {
+    this.#transport = transport;
+    this.machineId = machineId;
+    this.executionId = executionId;
+    this.#path = `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<ExecutionEvent> {
+    return this.events();
+  }
+
+  /** Its events, as they come. */
+  events(options: FollowOptions = {}): AsyncGenerator<ExecutionEvent> {
+    return followEvents(this.#transport, this.#path, options);
+  }
+
+  /** What it writes to stdout, byte for byte, from the first byte on. Errors if the server did not keep all of it. */
+  get stdout(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    this.#stdout ??= outputStream(this.#transport, this.#path, 'stdout');
+    return this.#stdout;
+  }
+
+  /** The same for stderr. */
+  get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    this.#stderr ??= outputStream(this.#transport, this.#path, 'stderr');
+    return this.#stderr;
+  }
+
+  /** Its stdin, if it was started with an open one. Close it to let the command read end-of-file. */
+  get stdin(): WritableStream<Uint8Array> {
+    this.#stdin ??= stdinStream(this.#transport, this.#path);
+    return this.#stdin;
+  }
+
+  /** Settles with its end, however long that takes. */
+  get result(): Promise<ExecutionResult> {
+    this.#result ??= this.waitForEnd().then(resultOf);
+    return this.#result;
+  }
+
+  /** The execution as it is, or as it is when it has ended or `waitMs` are over. */
+  get({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
+    return this.#transport.json('GET', this.#path, { query: { wait_ms: waitMs }, signal });
+  }
+
+  /** The execution once it has ended. */
+  async waitForEnd({ signal }: Pick<WaitOptions, 'signal'> = {}): Promise<ExecutionWire> {
+    for (;;) {
+      const execution = await this.get({ waitMs: MAX_WAIT_MS, signal });
+      if (isTerminal(execution.status)) return execution;
+    }
+  }
+
+  /** All that is kept of its output; only after its end. `tail`: the last so many bytes of each stream. */
+  output({ tail, signal }: { tail?: number; signal?: AbortSignal } = {}): Promise<ExecutionOutputWire> {
+    return this.#transport.json('GET', `${this.#path}/output`, { query: { tail }, signal });
+  }
+
+  /** Cancels it: SIGTERM, after a grace SIGKILL to all of its processes. After the end this does nothing. */
+  cancel({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
+    return this.#transport.json('DELETE', this.#path, { query: { wait_ms: waitMs }, signal });
+  }
+
+  /** Sends a signal such as `SIGHUP` to its process group. After the end this does nothing. */
+  signal(name: SendSignal['signal']): Promise<ExecutionWire> {
+    return this.#transport.json('POST', `${this.#path}/signal`, { body: { signal: name } });
+  }
+}
+
+export function executionsPath(machineId: string): string {
+  return `/v1/machines/${encodeURIComponent(machineId)}/executions`;
+}

@@ -1,0 +1,133 @@
+/** The event log of an execution, followed to its end over any number of broken connections. */
+import type { ExecutionEventWire } from '../api/event.ts';
+import { isTerminal } from '../core/execution-status.ts';
+import { backoffMs, pause } from './backoff.ts';
+import { decodeBase64 } from './base64.ts';
+import { isRetryable, UnreachableError } from './errors.ts';
+import { readChunks } from './read-chunks.ts';
+import { ServerSentEventParser } from './server-sent-events.ts';
+import type { Transport } from './transport.ts';
+
+/** One entry of the log of an execution. */
+export type ExecutionEvent = Omit<ExecutionEventWire, 'chunk'> & {
+  /** Output, byte for byte. */
+  chunk?: Uint8Array<ArrayBuffer>;
+};
+
+/** Told when the server has gone away, and when it is back. */
+export interface OutageListener {
+  away(reason: Error): void;
+  back(): void;
+}
+
+export interface FollowOptions {
+  /** Sequence of the last event that is known already. */
+  after?: number;
+  signal?: AbortSignal;
+  outage?: OutageListener;
+}
+
+/** The server says something every 15 s; a stream that is silent for longer than this is dead. */
+const SILENCE_MS = 45_000;
+/** How long the server may be away in one go before following is given up. */
+const OUTAGE_MS = 300_000;
+const RECONNECT = { firstMs: 100, maxMs: 5000 };
+/** Fewer failures in a row are over in a moment: nobody is told. */
+const TOLD_FAILURES = 3;
+
+/** Every event after `after` up to the terminal one, once and in order, as they come. Throws ExecplaneError. */
+export async function* followEvents(
+  transport: Transport,
+  path: string,
+  options: FollowOptions = {},
+): AsyncGenerator<ExecutionEvent> {
+  const absence = new Absence(options.outage);
+  let last = options.after ?? 0;
+  for (;;) {
+    try {
+      for await (const event of openStream(transport, path, last, options.signal, () => absence.over())) {
+        if (event.sequence <= last) continue;
+        last = event.sequence;
+        absence.heard();
+        yield event;
+        if (event.type === 'lifecycle' && event.status !== undefined && isTerminal(event.status)) return;
+      }
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!isRetryable(error) || absence.isTooLong(error)) throw error;
+    }
+    await absence.pause(options.signal);
+  }
+}
+
+/** The server's absence, from the first failure to the next stream that opens. */
+class Absence {
+  readonly #outage: OutageListener | undefined;
+  #since: number | undefined;
+  /** Streams that broke since the last event came. */
+  #failures = 0;
+  #told = false;
+
+  constructor(outage: OutageListener | undefined) {
+    this.#outage = outage;
+  }
+
+  /** A stream has opened. However long it was silent then, its break begins a new absence. */
+  over(): void {
+    this.#since = undefined;
+    if (this.#told) this.#outage?.back();
+    this.#told = false;
+  }
+
+  /** An event has come. */
+  heard(): void {
+    this.#failures = 0;
+  }
+
+  /** Counts a failure; whether it is one too many. */
+  isTooLong(error: unknown): boolean {
+    const now = performance.now();
+    this.#since ??= now;
+    if (this.#failures + 1 >= TOLD_FAILURES && !this.#told && error instanceof Error) {
+      this.#told = true;
+      this.#outage?.away(error);
+    }
+    return now - this.#since > OUTAGE_MS;
+  }
+
+  /** Before the next try. */
+  async pause(signal: AbortSignal | undefined): Promise<void> {
+    await pause(backoffMs(this.#failures, RECONNECT), signal);
+    this.#failures += 1;
+  }
+}
+
+async function* openStream(
+  transport: Transport,
+  path: string,
+  last: number,
+  signal: AbortSignal | undefined,
+  opened: () => void,
+): AsyncGenerator<ExecutionEvent> {
+  const response = await transport.open('GET', `${path}/events`, {
+    query: { encoding: 'base64' },
+    headers: { accept: 'text/event-stream', ...(last > 0 ? { 'last-event-id': String(last) } : {}) },
+    attempts: 1,
+    signal,
+  });
+  opened();
+  const parser = new ServerSentEventParser();
+  const decoder = new TextDecoder();
+  try {
+    for await (const bytes of readChunks(response, SILENCE_MS)) {
+      for (const data of parser.push(decoder.decode(bytes, { stream: true }))) yield fromWire(JSON.parse(data));
+    }
+  } catch (cause) {
+    throw new UnreachableError(transport.origin, { cause });
+  }
+}
+
+/** `chunk` of `event` is base64. */
+export function fromWire({ chunk, ...event }: ExecutionEventWire): ExecutionEvent {
+  return chunk === undefined ? event : { ...event, chunk: decodeBase64(chunk) };
+}

@@ -1,0 +1,125 @@
+/** One machine: the commands that run there. */
+import type { CreateExecution, ExecutionWire } from '../api/execution.ts';
+import type { ExecutionOutputWire } from '../api/output.ts';
+import type { MachineWire } from '../api/machine.ts';
+import { isTerminal } from '../core/execution-status.ts';
+import { encodeBase64 } from './base64.ts';
+import { ExecutionHandle, executionsPath, MAX_WAIT_MS } from './execution-handle.ts';
+import { List, type PageOptions } from './pages.ts';
+import { type RunResult, resultOf } from './result.ts';
+import type { Transport } from './transport.ts';
+
+interface CommandOptions {
+  /** Added over the clean environment of the machine's agent. */
+  env?: Readonly<Record<string, string>>;
+  /** Working directory; the home of the user unless set. */
+  cwd?: string;
+  /** The command is killed after so long. */
+  timeoutMs?: number;
+  /** It expires unless it has started within this time. */
+  startWithinMs?: number;
+  /** Runs as this user, if the machine allows it. */
+  user?: string;
+}
+
+export interface RunOptions extends CommandOptions {
+  /** What the command reads on stdin; nothing unless set. */
+  stdin?: string | Uint8Array;
+  /** Cancels the command when it aborts; `run` then rejects with the reason. */
+  signal?: AbortSignal;
+}
+
+export interface StartOptions extends CommandOptions {
+  /** `open` (the default): the handle's `stdin` feeds it. Else what it reads, or `none`. */
+  stdin?: 'open' | 'none' | { text: string } | { bytes: Uint8Array };
+}
+
+export interface ListExecutionsOptions extends PageOptions {
+  status?: ExecutionWire['status'];
+}
+
+type Ended = ExecutionWire & { output?: ExecutionOutputWire };
+
+export class MachineClient {
+  readonly machineId: string;
+  readonly #transport: Transport;
+
+  constructor(transport: Transport, machineId: string) {
+    this.#transport = transport;
+    this.machineId = machineId;
+  }
+
+  /** Runs a command to its end. A command that fails is a result; an Execplane that fails is an ExecplaneError. */
+  async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    const { stdin, signal, ...rest } = options;
+    signal?.throwIfAborted();
+    const input = stdin === undefined ? {} : stdinOf(typeof stdin === 'string' ? { text: stdin } : { bytes: stdin });
+    const body = { ...bodyOf(command, rest), ...input };
+    // An abort must find an id to cancel, so that the create is then not the request that waits.
+    const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
+    let execution = await this.#create<Ended>(body, { wait_ms: waitMs, include: 'output' });
+    const handle = this.execution(execution.execution_id);
+    while (!isTerminal(execution.status)) execution = await this.#wait(handle, signal);
+    const output = execution.output ?? (await handle.output());
+    return {
+      ...resultOf(execution),
+      stdout: output.stdout,
+      stderr: output.stderr,
+      stdoutTruncated: output.stdout_truncated,
+      stderrTruncated: output.stderr_truncated,
+    };
+  }
+
+  /** Starts a command, and returns at once with a handle on it. */
+  async start(command: readonly string[], { stdin = 'open', ...rest }: StartOptions = {}): Promise<ExecutionHandle> {
+    const execution = await this.#create<ExecutionWire>({ ...bodyOf(command, rest), ...stdinOf(stdin) });
+    return this.execution(execution.execution_id);
+  }
+
+  /** A handle on an execution that exists. */
+  execution(executionId: string): ExecutionHandle {
+    return new ExecutionHandle(this.#transport, this.machineId, executionId);
+  }
+
+  /** Its executions, newest first. */
+  executions({ status, ...page }: ListExecutionsOptions = {}): List<ExecutionWire> {
+    return new List(this.#transport, executionsPath(this.machineId), page, { status });
+  }
+
+  /** What is known of the machine. */
+  get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineWire> {
+    return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, { signal });
+  }
+
+  #create<T>(body: CreateExecution, query: Record<string, string | number> = {}): Promise<T> {
+    return this.#transport.json('POST', executionsPath(this.machineId), { body, query });
+  }
+
+  async #wait(handle: ExecutionHandle, signal: AbortSignal | undefined): Promise<Ended> {
+    try {
+      return await handle.get({ waitMs: MAX_WAIT_MS, signal });
+    } catch (error) {
+      if (signal?.aborted) await handle.cancel();
+      throw error;
+    }
+  }
+}
+
+function bodyOf(command: readonly string[], options: CommandOptions): CreateExecution {
+  const { env, cwd, timeoutMs, startWithinMs, user } = options;
+  return {
+    command: [...command],
+    ...(env === undefined ? {} : { env: { ...env } }),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+    ...(startWithinMs === undefined ? {} : { start_within_ms: startWithinMs }),
+    ...(user === undefined ? {} : { user }),
+  };
+}
+
+function stdinOf(stdin: NonNullable<StartOptions['stdin']>): Partial<CreateExecution> {
+  if (stdin === 'open') return { stdin_open: true };
+  if (stdin === 'none') return {};
+  if ('text' in stdin) return { stdin: stdin.text };
+  return { stdin: encodeBase64(stdin.bytes), stdin_encoding: 'base64' };
+}

@@ -1,0 +1,58 @@
+/** `execplane/client`: the API for programs. It needs `fetch` and nothing else, so that it runs in browsers too. */
+import { MachineClient } from './machine-client.ts';
+import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
+import { Transport, type TransportOptions } from './transport.ts';
+
+export type {
+  ApiKeyWire as ApiKey,
+  CreatedApiKeyWire as CreatedApiKey,
+  CreatedJoinTokenWire as CreatedJoinToken,
+  JoinTokenWire as JoinToken,
+} from '../api/admin.ts';
+export type { AuditEntryWire as AuditEntry } from '../api/audit.ts';
+export type { ExecutionWire as Execution } from '../api/execution.ts';
+export type { MachineWire as Machine } from '../api/machine.ts';
+export type { ExecutionOutputWire as ExecutionOutput } from '../api/output.ts';
+export {
+  ExecplaneError,
+  type FieldError,
+  OutputTruncatedError,
+  RefusedError,
+  UnexpectedAnswerError,
+  UnreachableError,
+} from './errors.ts';
+export { ExecutionHandle } from './execution-handle.ts';
+export type { ExecutionEvent, FollowOptions, OutageListener } from './follow-events.ts';
+export { MachineClient, type ListExecutionsOptions, type RunOptions, type StartOptions } from './machine-client.ts';
+export { List, type Page, type PageOptions } from './pages.ts';
+export { Audit, JoinTokens, Keys, Machines } from './resources.ts';
+export type { ExecutionResult, RunResult } from './result.ts';
+export { StdinClosedError } from './stdin-stream.ts';
+export type { TransportOptions as ClientOptions } from './transport.ts';
+
+/** A client of one server. */
+export class Execplane {
+  readonly machines: Machines;
+  readonly keys: Keys;
+  readonly joinTokens: JoinTokens;
+  readonly audit: Audit;
+  readonly #transport: Transport;
+
+  constructor(options: TransportOptions) {
+    this.#transport = new Transport(options);
+    this.machines = new Machines(this.#transport);
+    this.keys = new Keys(this.#transport);
+    this.joinTokens = new JoinTokens(this.#transport);
+    this.audit = new Audit(this.#transport);
+  }
+
+  /** The commands of one machine. No request is sent for this. */
+  machine(machineId: string): MachineClient {
+    return new MachineClient(this.#transport, machineId);
+  }
+
+  /** Settles if the server is ready. Throws ExecplaneError at once if it is not. */
+  async ready({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#transport.json('GET', '/readyz', { signal, attempts: 1 });
+  }
+}

@@ -1,0 +1,26 @@
+import { ExecplaneError } from './errors.ts';
+
+/**
+ * The body of a response, piece by piece. Throws if it breaks off, or if nothing comes for `silenceMs` while it is read:
+ * the time that the caller takes for a piece does not count.
+ */
+export async function* readChunks(response: Response, silenceMs: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      const { done, value } = await beforeSilence(reader.read(), silenceMs);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+function beforeSilence<T>(next: Promise<T>, silenceMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ExecplaneError(`nothing came for ${silenceMs} ms`)), silenceMs);
+    next.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,85 @@
+/** The rest of the API: objects are those of the API, under their own field names. */
+import type {
+  ApiKeyWire,
+  CreateApiKey,
+  CreatedApiKeyWire,
+  CreatedJoinTokenWire,
+  CreateJoinToken,
+  JoinTokenWire,
+} from '../api/admin.ts';
+import type { AuditEntryWire } from '../api/audit.ts';
+import type { MachineWire } from '../api/machine.ts';
+import { List, type PageOptions } from './pages.ts';
+import type { Transport } from './transport.ts';
+
+abstract class Resource {
+  protected readonly transport: Transport;
+
+  constructor(transport: Transport) {
+    this.transport = transport;
+  }
+}
+
+/** `/v1/machines`. */
+export class Machines extends Resource {
+  list(options: PageOptions = {}): List<MachineWire> {
+    return new List(this.transport, '/v1/machines', options);
+  }
+
+  get(machineId: string): Promise<MachineWire> {
+    return this.transport.json('GET', machinePath(machineId));
+  }
+
+  /** Removes it for good, and ends what runs there. */
+  remove(machineId: string): Promise<MachineWire> {
+    return this.transport.json('DELETE', machinePath(machineId));
+  }
+
+  /** Gives its agent a new credential. Refused with the reason `agent_away` if the agent is not connected. */
+  rotate(machineId: string): Promise<MachineWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/rotate`);
+  }
+}
+
+/** `/v1/api-keys`. */
+export class Keys extends Resource {
+  /** The answer holds the key itself, this once. */
+  create(body: CreateApiKey): Promise<CreatedApiKeyWire> {
+    return this.transport.json('POST', '/v1/api-keys', { body });
+  }
+
+  list(options: PageOptions = {}): List<ApiKeyWire> {
+    return new List(this.transport, '/v1/api-keys', options);
+  }
+
+  revoke(apiKeyId: string): Promise<ApiKeyWire> {
+    return this.transport.json('DELETE', `/v1/api-keys/${encodeURIComponent(apiKeyId)}`);
+  }
+}
+
+/** `/v1/join-tokens`: with one, an agent enrols a machine. */
+export class JoinTokens extends Resource {
+  /** The answer holds the token itself, this once. */
+  create(body: CreateJoinToken = {}): Promise<CreatedJoinTokenWire> {
+    return this.transport.json('POST', '/v1/join-tokens', { body });
+  }
+
+  list(options: PageOptions = {}): List<JoinTokenWire> {
+    return new List(this.transport, '/v1/join-tokens', options);
+  }
+
+  revoke(joinTokenId: string): Promise<JoinTokenWire> {
+    return this.transport.json('DELETE', `/v1/join-tokens/${encodeURIComponent(joinTokenId)}`);
+  }
+}
+
+/** `/v1/audit`: who did what, newest first. */
+export class Audit extends Resource {
+  list(options: PageOptions = {}): List<AuditEntryWire> {
+    return new List(this.transport, '/v1/audit', options);
+  }
+}
+
+function machinePath(machineId: string): string {
+  return `/v1/machines/${encodeURIComponent(machineId)}`;
+}

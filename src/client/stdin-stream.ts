@@ -1,0 +1,74 @@
+/** The stdin of an execution as a stream. */
+import type { StdinResultWire } from '../api/stdin.ts';
+import { backoffMs, pause } from './backoff.ts';
+import { ExecplaneError, isRetryable, RefusedError } from './errors.ts';
+import type { Transport } from './transport.ts';
+
+/** The command ended, or closed its stdin: nothing reads any more. */
+export class StdinClosedError extends ExecplaneError {
+  override readonly name = 'StdinClosedError';
+}
+
+const NOT_READ = 'the command does not read its stdin any more';
+const RETRY = { firstMs: 50, maxMs: 2000 };
+/** Larger chunks are sent in several requests. */
+const PIECE_BYTES = 1_048_576;
+
+/**
+ * What is written goes to the command; closing it ends its stdin. Every piece says where it belongs, so that a repeated one
+ * is written once. While the command waits to start, or its machine or the server is away, a piece waits here.
+ * Errors with StdinClosedError once nothing reads any more.
+ */
+export function stdinStream(transport: Transport, path: string): WritableStream<Uint8Array> {
+  const abort = new AbortController();
+  let offset = 0;
+  return new WritableStream<Uint8Array>({
+    async write(chunk) {
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+        const piece = chunk.subarray(at, at + PIECE_BYTES);
+        await sendPiece(transport, path, { bytes: piece, offset }, abort.signal);
+        offset += piece.length;
+      }
+    },
+    async close() {
+      const end = { bytes: new Uint8Array(), offset, close: true };
+      await sendPiece(transport, path, end, abort.signal).catch((error: unknown) => {
+        // It is closed: that is all that was asked for.
+        if (!(error instanceof StdinClosedError)) throw error;
+      });
+    },
+    abort(reason) {
+      abort.abort(reason);
+    },
+  });
+}
+
+async function sendPiece(
+  transport: Transport,
+  path: string,
+  { bytes, ...query }: { bytes: Uint8Array; offset: number; close?: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const body = new Uint8Array(bytes);
+  for (let failures = 0; ; failures += 1) {
+    try {
+      const { closed } = await transport.json<StdinResultWire>('POST', `${path}/stdin`, { query, bytes: body, signal });
+      if (closed === true && query.close !== true) throw new StdinClosedError(NOT_READ);
+      return;
+    } catch (cause) {
+      signal.throwIfAborted();
+      if (isNotOpen(cause)) throw new StdinClosedError(NOT_READ, { cause });
+      if (!isWorthWaiting(cause)) throw cause;
+    }
+    await pause(backoffMs(failures, RETRY), signal);
+  }
+}
+
+function isNotOpen(error: unknown): boolean {
+  return error instanceof RefusedError && error.code === 'INVALID_STATE' && error.details['reason'] === 'not_open';
+}
+
+/** The command has yet to start, its agent is away, or the server is. */
+function isWorthWaiting(error: unknown): boolean {
+  return isRetryable(error) || (error instanceof RefusedError && error.code === 'INVALID_STATE');
+}

@@ -1,0 +1,138 @@
+/** HTTP requests to one server: headers, retries, timeouts and errors. */
+import { backoffMs, pause } from './backoff.ts';
+import {
+  ExecplaneError,
+  isRetryable,
+  RefusedError,
+  readRefusal,
+  UnexpectedAnswerError,
+  UnreachableError,
+} from './errors.ts';
+
+/** Where requests go and how they prove themselves. */
+export interface TransportOptions {
+  /** Address of the server, such as `https://execplane.example.com`; a path before `/v1` is kept. */
+  url: string | URL;
+  /** Sent as `Authorization: Bearer`; without one, the cookies of the page count. */
+  apiKey?: string;
+  /** Takes the place of the platform's `fetch`. */
+  fetch?: typeof fetch;
+  /** Sent with every request. */
+  headers?: Readonly<Record<string, string>>;
+  /** How often a request is tried in all; 5 unless set. */
+  attempts?: number;
+}
+
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** One request. */
+export interface Call {
+  query?: Query;
+  headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as they are. Repeating them must be harmless: no Idempotency-Key goes with them. */
+  bytes?: Uint8Array<ArrayBuffer>;
+  signal?: AbortSignal | undefined;
+  /** How often it is tried in all. */
+  attempts?: number;
+}
+
+/** A server that waits for the end of something answers within a minute. */
+const ANSWER_TIMEOUT_MS = 70_000;
+const DEFAULT_ATTEMPTS = 5;
+const RETRY = { firstMs: 250, maxMs: 10_000 };
+
+export class Transport {
+  /** Address of the server, without a slash at the end. */
+  readonly base: string;
+  readonly origin: string;
+  readonly #options: TransportOptions;
+
+  constructor(options: TransportOptions) {
+    const url = new URL(options.url);
+    this.origin = url.origin;
+    this.base = `${url.origin}${url.pathname.replace(/\/$/, '')}`;
+    this.#options = options;
+  }
+
+  /** Returns the JSON of the answer. An answer that breaks off is asked for again. Throws ExecplaneError. */
+  json<T>(method: string, path: string, call: Call = {}): Promise<T> {
+    return this.#retry(method, path, call, async (response) => {
+      const text = await response.text();
+      try {
+        return JSON.parse(text) as T;
+      } catch (cause) {
+        throw new UnexpectedAnswerError(response, { origin: this.origin, cause });
+      }
+    });
+  }
+
+  /** Returns a good response as soon as its headers are there; its body is the caller's to read. Throws ExecplaneError. */
+  open(method: string, path: string, call: Call = {}): Promise<Response> {
+    return this.#retry(method, path, call, (response) => response);
+  }
+
+  async #retry<T>(method: string, path: string, call: Call, read: (response: Response) => T | Promise<T>): Promise<T> {
+    const request = this.#request(method, call);
+    const attempts = call.attempts ?? this.#options.attempts ?? DEFAULT_ATTEMPTS;
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await this.#attempt(path, call, request, read);
+      } catch (error) {
+        call.signal?.throwIfAborted();
+        if (!isRetryable(error) || failures + 1 >= attempts) throw error;
+        const asked = error instanceof RefusedError ? error.retryAfterMs : undefined;
+        await pause(Math.min(asked ?? backoffMs(failures, RETRY), RETRY.maxMs), call.signal);
+      }
+    }
+  }
+
+  /** The same for every attempt, the Idempotency-Key above all. */
+  #request(method: string, call: Call): RequestInit {
+    const headers: Record<string, string> = { accept: 'application/json', ...this.#options.headers, ...call.headers };
+    if (this.#options.apiKey !== undefined) headers['authorization'] = `Bearer ${this.#options.apiKey}`;
+    const body = call.bytes ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
+    if (body !== undefined) {
+      headers['content-type'] ??= call.bytes === undefined ? 'application/json' : 'application/octet-stream';
+    }
+    if (method !== 'GET' && call.bytes === undefined) headers['idempotency-key'] = randomKey();
+    // A redirect would take the key to another server, and turn a POST into a GET.
+    return { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) };
+  }
+
+  async #attempt<T>(
+    path: string,
+    call: Call,
+    request: RequestInit,
+    read: (response: Response) => T | Promise<T>,
+  ): Promise<T> {
+    const timeout = new AbortController();
+    const signal = call.signal === undefined ? timeout.signal : AbortSignal.any([call.signal, timeout.signal]);
+    const timer = setTimeout(() => timeout.abort(new ExecplaneError('no answer in time')), ANSWER_TIMEOUT_MS);
+    const send = this.#options.fetch ?? fetch;
+    try {
+      const response = await send(this.#url(path, call.query), { ...request, signal });
+      if (response.ok) return await read(response);
+      throw await readRefusal(response, this.origin, path);
+    } catch (cause) {
+      if (cause instanceof ExecplaneError && cause !== timeout.signal.reason) throw cause;
+      throw new UnreachableError(this.origin, { cause });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #url(path: string, query: Query = {}): string {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) search.set(name, String(value));
+    }
+    return `${this.base}${path}${search.size === 0 ? '' : `?${search}`}`;
+  }
+}
+
+/** 128 random bits. `crypto.randomUUID` is missing on pages that came by plain http. */
+function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

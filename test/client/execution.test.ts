@@ -1,0 +1,121 @@
+/** Commands through the client: a real server, a real agent. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Execplane, type MachineClient, RefusedError, StdinClosedError } from '../../src/client/main.ts';
+import { World } from '../helpers/harness.ts';
+
+let world: World;
+let machine: MachineClient;
+
+beforeAll(async () => {
+  world = await World.start();
+  machine = new Execplane({ url: world.server.url, apiKey: world.server.key }).machine('dm-test');
+}, 60_000);
+afterAll(() => world.dispose(), 60_000);
+
+async function bytesOf(stream: ReadableStream<Uint8Array>): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(stream));
+}
+
+describe('run', () => {
+  test('output, exit code, environment, directory, stdin', async () => {
+    const result = await machine.run(['sh', '-c', 'cat; echo "$A $PWD"; echo err >&2; exit 3'], {
+      env: { A: '1' },
+      cwd: '/usr',
+      stdin: 'in\n',
+    });
+    expect(result).toEqual({
+      executionId: expect.stringMatching(/^ex/),
+      machineId: 'dm-test',
+      status: 'failed',
+      exitCode: 3,
+      errorCode: 'nonzero_exit',
+      errorMessage: expect.any(String),
+      stdout: 'in\n1 /usr\n',
+      stderr: 'err\n',
+      stdoutTruncated: false,
+      stderrTruncated: false,
+    });
+  });
+
+  test('binary stdin', async () => {
+    const { stdout } = await machine.run(['od', '-An', '-tx1'], { stdin: new Uint8Array([0, 255, 10]) });
+    expect(stdout.trim()).toBe('00 ff 0a');
+  });
+
+  test('a signal and a timeout are results', async () => {
+    expect(await machine.run(['sh', '-c', 'kill -9 $$'])).toMatchObject({ status: 'failed', signal: 9 });
+    expect(await machine.run(['sleep', '60'], { timeoutMs: 50 })).toMatchObject({ signal: 9 });
+  });
+
+  test('an abort cancels the command', async () => {
+    const abort = new AbortController();
+    const run = machine.run(['sh', '-c', 'echo up; exec sleep 300'], { signal: abort.signal });
+    const list = async () => (await machine.executions({ status: 'running' })).items;
+    let [running] = await list();
+    while (running === undefined) [running] = await list();
+    abort.abort(new Error('enough'));
+    await expect(run).rejects.toThrow('enough');
+    const ended = await machine.execution(running.execution_id).waitForEnd();
+    expect(ended.status).toBe('cancelled');
+  });
+
+  test('a refusal is thrown', async () => {
+    await expect(machine.run([''])).rejects.toBeInstanceOf(RefusedError);
+  });
+});
+
+describe('start', () => {
+  test('stdin, stdout and stderr are streams, byte for byte, both ways at once', async () => {
+    const bytes = randomBytes(3_000_000);
+    const handle = await machine.start(['sh', '-c', 'tee /dev/stderr']);
+    const writer = handle.stdin.getWriter();
+    const written = writer.write(bytes).then(() => writer.close());
+    const [stdout, stderr] = await Promise.all([bytesOf(handle.stdout), bytesOf(handle.stderr), written]);
+    expect(stdout.equals(bytes)).toBe(true);
+    expect(stderr.equals(bytes)).toBe(true);
+    expect(await handle.result).toMatchObject({ status: 'succeeded', exitCode: 0 });
+  });
+
+  test('its events, from the first to the last', async () => {
+    const handle = await machine.start(['echo', 'hello'], { stdin: 'none' });
+    const events = await Array.fromAsync(handle);
+    expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, at) => at + 1));
+    const chunks = events.flatMap(({ chunk }) => (chunk === undefined ? [] : [chunk]));
+    expect(Buffer.concat(chunks).toString()).toBe('hello\n');
+    expect(events.at(-1)).toMatchObject({ type: 'lifecycle', status: 'succeeded' });
+  });
+
+  test('signal and cancel', async () => {
+    const trap = await machine.start(['sh', '-c', 'trap "exit 7" USR1; echo ready; while :; do sleep 0.1; done']);
+    await trap.stdout.getReader().read();
+    await trap.signal('SIGUSR1');
+    expect(await trap.result).toMatchObject({ exitCode: 7 });
+    const sleeper = await machine.start(['sleep', '300']);
+    await sleeper.cancel();
+    expect(await sleeper.result).toMatchObject({ status: 'cancelled' });
+  });
+
+  test('writing to a command that has ended is an error of its own', async () => {
+    const handle = await machine.start(['true']);
+    await handle.result;
+    await expect(handle.stdin.getWriter().write(new Uint8Array(1))).rejects.toBeInstanceOf(StdinClosedError);
+  });
+
+  test('the server is killed and comes back: the streams go on, nothing is lost or repeated', async () => {
+    const handle = await machine.start(['sh', '-c', 'echo before; read line; echo "after $line"']);
+    const reader = handle.stdout.getReader();
+    const first = await reader.read();
+    expect(Buffer.from(first.value ?? []).toString()).toBe('before\n');
+    await world.server.kill();
+    const writer = handle.stdin.getWriter();
+    const written = writer.write(Buffer.from('the restart\n'));
+    await world.server.restart();
+    await world.connected();
+    await written;
+    let text = '';
+    for (let next = await reader.read(); !next.done; next = await reader.read()) text += Buffer.from(next.value);
+    expect(text).toBe('after the restart\n');
+    expect(await handle.result).toMatchObject({ exitCode: 0 });
+  }, 60_000);
+});
