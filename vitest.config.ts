@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const shared = { pool: 'forks' as const, setupFiles: ['test/helpers/leaks.ts'], restoreMocks: true };
 
 export default defineConfig({
+  // As Node runs it: `using` needs no helpers.
+  oxc: { target: 'esnext' },
   test: {
     maxWorkers: 2,
     reporters: ['default'],

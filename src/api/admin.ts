@@ -25,6 +25,7 @@ const Name = Type.String({
 });
 const Scopes = Type.Array(Type.Enum([...SCOPES]), {
   minItems: 1,
+  maxItems: SCOPES.length,
   uniqueItems: true,
   description: 'What it allows: admin implies every other, executions:write implies executions:read.',
   examples: [['executions:write']],

@@ -18,6 +18,9 @@ const ServerConfigSchema = Type.Object({
   ),
   maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
   maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
+  maxBodiesBytes: Count('Bytes of request bodies held at once; one API key may hold half of them.', 268_435_456, {
+    minimum: 1024,
+  }),
   maxHeaderBytes: Count('Largest request head, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
   maxJsonDepth: Count('How deep arrays and objects of a body may nest.', 32, { minimum: 2, maximum: 1000 }),
   maxArgs: Count('Elements of a command.', 262_144, { minimum: 1, maximum: 1_000_000 }),

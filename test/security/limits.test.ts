@@ -1,6 +1,6 @@
 /** Every limit of the door, on both sides of its edge; what lies past it costs nobody else anything. */
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';
@@ -182,3 +182,62 @@ test('frames a second, twice as many at once', async () => {
   for (let sent = 0; sent < 60; sent += 1) agent.send({ type: 'capacity', accepting: true });
   expect((await agent.closed).code).toBe(CLOSE.tooManyFrames);
 });
+
+test('bytes of bodies under way: of one key, and of all', async () => {
+  await using http = await httpFixture({ config: { maxBodyBytes: '1024', maxBodiesBytes: '3000' } });
+  const url = await http.listen();
+  const key = async () => {
+    const made = await http.call('POST', '/v1/api-keys', { body: { name: 'k', scopes: ['executions:write'] } });
+    return String(made.body['key']);
+  };
+  const keys = [await key(), await key(), await key()] as const;
+  const open: UnfinishedBody[] = [];
+  const begin = (at: 0 | 1 | 2) => {
+    const body = new UnfinishedBody(url, keys[at]);
+    open.push(body);
+    return body;
+  };
+  await begin(0).taken();
+  await begin(0).refused(429);
+  await begin(1).taken();
+  await begin(2).taken();
+  await begin(1).refused(429);
+  const small = await http.call('POST', EXECUTIONS, { body: { command: ['true'] } });
+  expect(small).toMatchObject({ status: 503, body: { error_code: 'DEPENDENCY_UNAVAILABLE', retryable: true } });
+  open[0]?.hangUp();
+  await expect
+    .poll(async () => (await http.call('POST', EXECUTIONS, { body: { command: ['true'] } })).status)
+    .toBe(200);
+  for (const body of open) body.hangUp();
+});
+
+/** A create of 1,024 bytes of which 1,000 have been sent. */
+class UnfinishedBody {
+  readonly #socket: Socket;
+  #heard = '';
+
+  constructor(url: string, key: string) {
+    const { hostname, port } = new URL(url);
+    this.#socket = connect(Number(port), hostname);
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#heard += chunk.toString();
+    });
+    this.#socket.write(
+      `POST ${EXECUTIONS} HTTP/1.1\r\nHost: x\r\nx-api-key: ${key}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: 1024\r\nExpect: 100-continue\r\n\r\n${'x'.repeat(1000)}`,
+    );
+  }
+
+  /** The server has its head, and in the same read its bytes. */
+  async taken(): Promise<void> {
+    await expect.poll(() => this.#heard).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+  }
+
+  async refused(status: number): Promise<void> {
+    await expect.poll(() => this.#heard).toContain(`\r\n\r\nHTTP/1.1 ${status} `);
+  }
+
+  hangUp(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,9 +1,11 @@
 /** The HTTP application, apart from the process: tests get exactly what runs. */
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import type { JsonBounds } from '../../core/json-depth.ts';
 import type { Store } from '../../store/store.ts';
-import { accessHook } from './authentication/access-hook.ts';
+import { accessAfterBody, accessHook } from './authentication/access-hook.ts';
 import { createAuditTrail } from './authentication/audit-trail.ts';
+import { createBodyBudget } from './requests/body-budget.ts';
 import { useJsonBodies } from './requests/body-parsers.ts';
 import { createConsoleSessions } from './authentication/console-session.ts';
 import { rememberAddresses } from './authentication/client-address.ts';
@@ -70,13 +72,16 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
     },
     clientErrorHandler: (error, socket) => answerClientError(error, socket, nextRequestId),
   });
-  useJsonBodies(app, config.maxJsonDepth);
+  useJsonBodies(app, jsonBounds(config));
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(answerError);
   app.addHook('onRequest', requestLog(context.logger, config.logRequests));
   if (deps.tracing !== undefined) app.addHook('onRequest', deps.tracing.begin);
   app.addHook('onRequest', accessHook(context));
+  const bodies = createBodyBudget({ total: config.maxBodiesBytes, maxBodyBytes: config.maxBodyBytes });
+  app.addHook('preParsing', bodies.hook);
+  app.addHook('preValidation', accessAfterBody(context));
   rememberAddresses(app.server, config.tlsCert !== undefined);
   const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
   app.addHook('preClose', async () => {
@@ -91,20 +96,27 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   return app;
 }
 
+/** Room for the largest create, and for one that is somewhat too large and is told which field is. */
+function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds {
+  const members = 2 * maxEnv + 1000;
+  return { depth: maxJsonDepth, members, values: maxArgs + members };
+}
+
 function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
   const { store, control, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
+  const keys = createKeyRing({ store, adminKey, now, logger });
   return {
     store,
     control,
     config,
     logger,
     now,
-    keys: createKeyRing({ store, adminKey, now, logger }),
+    keys,
     consoleSessions: createConsoleSessions({ sealKey: serverKeys.sessionKey, now }),
     cursors: createCursors(serverKeys.cursorDigest),
     readIdempotency: idempotencyReader(serverKeys.requestDigest, now),
     audit: createAuditTrail({ store, now, logger }),
-    openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now }),
+    openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now, isValid: keys.isValid }),
     metrics,
     tracing: deps.tracing,
   };

@@ -14,6 +14,8 @@ const KEEP_ALIVE_MS = 75_000;
 export function createHttpServer(config: ServerConfig, handler: RequestListener): Server {
   const options: ServerOptions = {
     noDelay: true,
+    // A request without Host is answered by the app, in the shape of every error; Node's own answer is empty.
+    requireHostHeader: false,
     keepAlive: true,
     maxHeaderSize: config.maxHeaderBytes,
     headersTimeout: config.headersTimeoutMs,
@@ -24,9 +26,15 @@ export function createHttpServer(config: ServerConfig, handler: RequestListener)
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
   };
   const certificate = readCertificate(config);
-  if (certificate === undefined) return createServer(options, handler);
+  if (certificate === undefined) return withAllRequests(createServer(options, handler), handler);
   const secure: SecureOptions = { ...options, ...certificate, minVersion: 'TLSv1.2' };
-  return createSecureServer(config.agentCa === undefined ? secure : { ...secure, ...ASK_FOR_CERTIFICATE }, handler);
+  const agentTls = config.agentCa === undefined ? {} : ASK_FOR_CERTIFICATE;
+  return withAllRequests(createSecureServer({ ...secure, ...agentTls }, handler), handler);
+}
+
+/** Hands the app also requests with an unknown `Expect`, which Node would answer with an empty 417. */
+function withAllRequests<S extends Server>(server: S, handler: RequestListener): S {
+  return server.on('checkExpectation', handler);
 }
 
 /**

@@ -140,3 +140,20 @@ test('HEAD answers as GET does, without the body', async () => {
   const followed = await http.call('HEAD', `${EXECUTIONS}/${executionId}/output/stdout?follow=true`);
   expect([followed.status, followed.raw.length]).toStrictEqual([200, 0]);
 });
+
+test('a byte order mark before the JSON is skipped', async () => {
+  await using http = await httpFixture();
+  const body = Buffer.from('\ufeff{"command":["true"]}');
+  expect((await http.call('POST', EXECUTIONS, { body })).status).toBe(200);
+  expect((await http.call('POST', EXECUTIONS, { body: Buffer.from('\ufeff\ufeff{}') })).status).toBe(400);
+});
+
+test.each(['gzip', 'br', 'x-unknown'])('a body with Content-Encoding %s is a 415', async (coding) => {
+  await using http = await httpFixture();
+  const headers = { 'content-encoding': coding };
+  const refused = await http.call('POST', EXECUTIONS, { body: { command: ['true'] }, headers });
+  expect(refused.status).toBe(415);
+  expect(refused.headers['accept-encoding']).toBe('identity');
+  const plain = { 'content-encoding': 'identity' };
+  expect((await http.call('POST', EXECUTIONS, { body: { command: ['true'] }, headers: plain })).status).toBe(200);
+});

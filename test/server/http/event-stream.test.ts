@@ -27,8 +27,8 @@ async function* framesOf(response: Response): AsyncGenerator<Frame> {
     for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
       const block = text.slice(0, end);
       text = text.slice(end + 2);
-      if (block.startsWith(':')) continue;
-      const fields = Object.fromEntries(block.split('\n').map((line) => line.split(/: (.*)/, 2)));
+      const lines = block.split('\n').filter((line) => !line.startsWith(':'));
+      const fields = Object.fromEntries(lines.map((line) => line.split(/: (.*)/, 2)));
       yield { id: fields['id'], event: fields['event'], data: JSON.parse(fields['data']) };
     }
   }
@@ -54,7 +54,7 @@ test('events come as they happen, and the stream closes after the terminal one',
   const executionId = await http.create();
   const { response, frames } = await openStream(url, `${EXECUTIONS}/${executionId}/events`);
   expect(Object.fromEntries(response.headers)).toMatchObject({
-    'content-type': 'text/event-stream',
+    'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
     'x-request-id': expect.stringMatching(/^req-/),
@@ -80,7 +80,8 @@ test('a stream resumes behind Last-Event-ID, or the cursor, or both', async () =
   expect(await ids('', { 'last-event-id': '3' })).toStrictEqual(['4']);
   expect(await ids(`?cursor=${cursor}`)).toStrictEqual(['3', '4']);
   expect(await ids(`?cursor=${cursor}`, { 'last-event-id': '3' })).toStrictEqual(['4']);
-  expect(await ids('', { 'last-event-id': '4' })).toStrictEqual([]);
+  const complete = await openStream(url, path, { 'last-event-id': '4' });
+  expect([complete.response.status, await rest(complete.frames)]).toStrictEqual([204, []]);
   const wrong = await openStream(url, path, { 'last-event-id': 'x' });
   expect(wrong.response.status).toBe(422);
 });
@@ -94,13 +95,13 @@ test('a comment is sent after 15 s of silence', async () => {
   const chunks = eventStream(http, { execution, after: 1, encoding: 'utf8', signal });
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   try {
-    expect((await chunks.next()).value).toBe(':\n\n');
+    expect((await chunks.next()).value).toBe(':\n');
     const next = chunks.next();
     await vi.advanceTimersByTimeAsync(14_999);
     const quiet = await Promise.race([next, Promise.resolve('quiet')]);
     expect(quiet).toBe('quiet');
     await vi.advanceTimersByTimeAsync(1);
-    expect((await next).value).toBe(':\n\n');
+    expect((await next).value).toBe(':\n');
   } finally {
     vi.useRealTimers();
     await chunks.return(undefined);

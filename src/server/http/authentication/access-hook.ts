@@ -1,8 +1,10 @@
-/** The first thing that happens to a request: its id is told, then whether it may come in. */
+/** Names each request and decides whether it may act: at its head, and again when its body is complete. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import { type Access, authenticate, authorise } from './auth.ts';
 import type { HttpContext } from '../http-context.ts';
+import type { Principal } from './key-ring.ts';
+import { assertHead, assertNoContentCoding } from '../requests/request-head.ts';
 import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from './rate-limit.ts';
 import { SECURITY_HEADERS } from '../replies/security-headers.ts';
@@ -27,6 +29,12 @@ export function accessHook(context: HttpContext) {
     reply.header('x-request-id', request.id);
     reply.headers(SECURITY_HEADERS);
     const access = accessOf(request);
+    try {
+      assertHead(request);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
     if (access === 'public') {
       done(request.is404 ? notFound() : undefined);
       return;
@@ -34,6 +42,7 @@ export function accessHook(context: HttpContext) {
     const admit = (): void => {
       if (request.is404) throw notFound();
       authorise(request, access);
+      assertNoContentCoding(request);
     };
     try {
       const pending = authenticate(context, request);
@@ -50,6 +59,26 @@ export function accessHook(context: HttpContext) {
       return;
     }
     done();
+  };
+}
+
+/**
+ * Fastify's preValidation hook: asks once more when the body is complete. A body may take minutes, and its key may be
+ * revoked or expire meanwhile.
+ */
+export function accessAfterBody({ keys }: Pick<HttpContext, 'keys'>) {
+  return (request: FastifyRequest, _reply: FastifyReply, done: Done): void => {
+    const { principal, body } = request as { principal?: Principal; body: unknown };
+    if (principal === undefined || body === undefined) {
+      done();
+      return;
+    }
+    const judge = (found: Principal | undefined): void => {
+      done(found === undefined ? new ApiError('AUTH_INVALID') : undefined);
+    };
+    const found = keys.findHash(principal.keyHash);
+    if (found instanceof Promise) found.then(judge, done);
+    else judge(found);
   };
 }
 

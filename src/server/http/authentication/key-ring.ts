@@ -1,10 +1,10 @@
-/** Whose key it is: the admin key, or one of the store's, remembered for a moment so that a request costs no read. */
+/** Finds the principal of an API key: the admin key, or one of the store's, remembered so that most requests cost no read. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ApiKey, Store } from '../../../store/store.ts';
 import type { Scope } from '../../../api/fields.ts';
 
-/** How long a found key is believed without asking again; another server may have revoked it. */
+/** How long a found key is valid without a read of the store; another server may have revoked it. */
 const REMEMBERED_MS = 2000;
 const MAX_REMEMBERED = 1000;
 const TOUCH_EVERY_MS = 10_000;
@@ -12,6 +12,8 @@ const TOUCH_EVERY_MS = 10_000;
 /** Who asks, and what they may do. */
 export interface Principal {
   apiKeyId: string;
+  /** SHA-256 of the key. */
+  keyHash: Buffer;
   /** With all that they imply. */
   scopes: ReadonlySet<Scope>;
   /** The only machines it may touch; absent: all. */
@@ -25,6 +27,8 @@ export interface KeyRing {
   find(key: string): Principal | undefined | Promise<Principal | undefined>;
   /** The same by the SHA-256 of the key. */
   findHash(keyHash: Buffer): Principal | undefined | Promise<Principal | undefined>;
+  /** Whether the principal's key is valid now, by the store. */
+  isValid(principal: Principal): Promise<boolean>;
   /** Forgets a key at once: it was revoked. */
   forget(apiKeyId: string): void;
   /** Stops the timer and writes what is left of the times of use. */
@@ -45,7 +49,7 @@ export function secretHash(secret: string): Buffer {
 
 export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): KeyRing {
   const adminHash = secretHash(adminKey);
-  const admin: Principal = { apiKeyId: 'admin', scopes: scopesOf(['admin']) };
+  const admin: Principal = { apiKeyId: 'admin', keyHash: adminHash, scopes: scopesOf(['admin']) };
   const remembered = new Map<string, { principal: Principal; until: number }>();
   let used = new Map<string, number>();
   let forgets = 0;
@@ -62,7 +66,7 @@ export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): Ke
     // What was read while a key was being revoked may be that key as it was before.
     if (forgets !== forgetsBefore) return ask(keyHash, name);
     if (apiKey === undefined) return undefined;
-    const principal = principalOf(apiKey);
+    const principal = principalOf(apiKey, keyHash);
     if (remembered.size >= MAX_REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
     remembered.set(name, { principal, until: now() + REMEMBERED_MS });
     return use(principal);
@@ -89,6 +93,11 @@ export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): Ke
       remembered.delete(name);
       return ask(keyHash, name);
     },
+    async isValid(principal) {
+      if (principal === admin) return true;
+      if (principal.expiresAt !== undefined && now() >= principal.expiresAt) return false;
+      return (await store.findApiKey({ keyHash: principal.keyHash })) !== undefined;
+    },
     forget(apiKeyId) {
       forgets += 1;
       for (const [name, { principal }] of remembered) if (principal.apiKeyId === apiKeyId) remembered.delete(name);
@@ -100,9 +109,10 @@ export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): Ke
   };
 }
 
-function principalOf(apiKey: ApiKey): Principal {
+function principalOf(apiKey: ApiKey, keyHash: Buffer): Principal {
   return {
     apiKeyId: apiKey.apiKeyId,
+    keyHash,
     scopes: scopesOf(apiKey.scopes as readonly Scope[]),
     ...(apiKey.machineIds === undefined ? {} : { machineIds: apiKey.machineIds }),
     ...(apiKey.expiresAt === undefined ? {} : { expiresAt: apiKey.expiresAt }),

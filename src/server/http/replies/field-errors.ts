@@ -1,67 +1,104 @@
-/** From the validator's errors to the `errors` of a 422: where, what, and the value unless it could be a secret. */
+/** The `errors` of a 422: which fields fail their schema, why, and their value unless it could be a secret. */
+import type { TSchema } from 'typebox';
+import { Compile, type Validator } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
-import type { FieldError } from './problem.ts';
 import { patternMessage } from '../../../api/patterns.ts';
+import type { FieldError } from './problem.ts';
 
 const MAX_ERRORS = 100;
 const MAX_VALUE_CHARS = 256;
+const MAX_LOCATION_CHARS = 1024;
 
-/** One entry a location, in the order found, at most a hundred. `body` is what was validated. */
-export function fieldErrors(errors: readonly TLocalizedValidationError[], body: unknown): FieldError[] {
-  const byLocation = new Map<string, FieldError>();
-  for (const error of errors) {
-    for (const found of readError(error, body)) {
-      if (byLocation.size >= MAX_ERRORS) return [...byLocation.values()];
-      if (!byLocation.has(found.location)) byLocation.set(found.location, found);
-    }
-  }
-  return [...byLocation.values()];
+type Path = readonly (string | number)[];
+
+interface ObjectSchema extends TSchema {
+  type?: string;
+  properties?: Readonly<Record<string, TSchema>>;
+  patternProperties?: Readonly<Record<string, TSchema>>;
+  required?: readonly string[];
+  additionalProperties?: boolean;
+}
+interface ArraySchema extends TSchema {
+  items: TSchema;
+  maxItems?: number;
 }
 
-/** `body.command[1]`: `path` is object keys and array indices from the body's root, `body` tells which is which. */
-export function locationOf(path: readonly string[], body: unknown): string {
+/**
+ * The first hundred fields of `body` that fail `schema`. The walk ends there: a validator that lists every failure of a large
+ * body takes minutes.
+ */
+export function fieldErrors(schema: TSchema, body: unknown): FieldError[] {
+  const errors: FieldError[] = [];
+  visit(schema, body, [], errors);
+  return errors;
+}
+
+/** `body.command[1]`: names of members, and indices of elements. */
+export function locationOf(path: Path): string {
   let location = 'body';
-  let parent = body;
   for (const key of path) {
-    location += Array.isArray(parent) ? `[${key}]` : `.${key}`;
-    parent = childOf(parent, key);
+    location += typeof key === 'number' ? `[${key}]` : `.${key}`;
+    if (location.length > MAX_LOCATION_CHARS) return `${location.slice(0, MAX_LOCATION_CHARS)}…`.toWellFormed();
   }
   return location;
 }
 
-function readError(error: TLocalizedValidationError, body: unknown): FieldError[] {
-  const path = error.instancePath
-    .split('/')
-    .slice(1)
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
-  switch (error.keyword) {
-    case 'additionalProperties':
-      // Each of them has an error of its own.
-      return [];
-    case 'required':
-      return error.params.requiredProperties.map((name) => ({
-        location: locationOf([...path, name], body),
-        message: 'is required',
-      }));
-    case 'boolean':
-      return [{ location: locationOf(path, body), message: unknownField(path) }];
-    case 'pattern':
-      return [fieldError(path, body, patternMessage(String(error.params.pattern)))];
-    case 'enum':
-      return [fieldError(path, body, `must be one of ${error.params.allowedValues.join(', ')}`)];
-    default:
-      return [fieldError(path, body, error.message)];
+function visit(schema: TSchema, value: unknown, path: Path, errors: FieldError[]): void {
+  if (errors.length >= MAX_ERRORS) return;
+  if (isObjectSchema(schema) && isObject(value)) visitMembers(schema, value, path, errors);
+  else if (isArraySchema(schema) && Array.isArray(value)) visitElements(schema, value, path, errors);
+  else visitWhole(schema, value, path, errors);
+}
+
+function visitMembers(schema: ObjectSchema, value: Record<string, unknown>, path: Path, errors: FieldError[]): void {
+  for (const name of schema.required ?? []) {
+    if (!Object.hasOwn(value, name)) errors.push({ location: locationOf([...path, name]), message: 'is required' });
+  }
+  const { properties = {}, additionalProperties } = schema;
+  const [record] = Object.entries(schema.patternProperties ?? {});
+  const pattern = record === undefined ? undefined : new RegExp(record[0], 'u');
+  for (const name in value) {
+    if (errors.length >= MAX_ERRORS) return;
+    const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    const member = known ?? (pattern?.test(name) === true ? record?.[1] : undefined);
+    const at = [...path, name];
+    if (member !== undefined) visit(member, value[name], at, errors);
+    else if (additionalProperties === false) errors.push({ location: locationOf(at), message: unknownField(at) });
   }
 }
 
-function unknownField(path: readonly string[]): string {
+function visitElements(schema: ArraySchema, value: readonly unknown[], path: Path, errors: FieldError[]): void {
+  if (value.length > (schema.maxItems ?? Number.POSITIVE_INFINITY)) {
+    errors.push(fieldError(path, value, `must not have more than ${schema.maxItems} items`));
+    return;
+  }
+  const elements = validatorOf(schema.items);
+  for (const [index, element] of value.entries()) {
+    if (errors.length >= MAX_ERRORS) return;
+    if (!elements.Check(element)) visit(schema.items, element, [...path, index], errors);
+  }
+  if (errors.length === 0) visitWhole(schema, value, path, errors);
+}
+
+/** The first failure of a value as a whole; it is a scalar, of the wrong type, or an array with too few or repeated elements. */
+function visitWhole(schema: TSchema, value: unknown, path: Path, errors: FieldError[]): void {
+  const [error] = validatorOf(schema).Errors(value);
+  if (error !== undefined) errors.push(fieldError(path, value, messageOf(error)));
+}
+
+function messageOf(error: TLocalizedValidationError): string {
+  if (error.keyword === 'pattern') return patternMessage(String(error.params.pattern));
+  if (error.keyword === 'enum') return `must be one of ${error.params.allowedValues.join(', ')}`;
+  return error.message;
+}
+
+function unknownField(path: Path): string {
   if (path[0] !== 'env') return 'is not a field of this request';
   return path[1] === 'EXECUTION_ID' ? 'is set by the server' : 'a name must not be empty nor hold = or NUL';
 }
 
-function fieldError(path: readonly string[], body: unknown, message: string): FieldError {
-  const value = path.reduce(childOf, body);
-  const error: FieldError = { location: locationOf(path, body), message };
+function fieldError(path: Path, value: unknown, message: string): FieldError {
+  const error: FieldError = { location: locationOf(path), message };
   if (isSecret(path)) return error;
   if (typeof value === 'string') return { ...error, value: value.slice(0, MAX_VALUE_CHARS).toWellFormed() };
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return { ...error, value };
@@ -69,15 +106,32 @@ function fieldError(path: readonly string[], body: unknown, message: string): Fi
 }
 
 /** Fields whose value must not come back, not even in part. */
-const SECRETS: ReadonlySet<string | undefined> = new Set(['env', 'stdin', 'join_token', 'credential']);
+const SECRETS: ReadonlySet<unknown> = new Set(['env', 'stdin', 'join_token', 'credential']);
 
-/** At the root, what was sent instead of an object may be anything. */
-function isSecret(path: readonly string[]): boolean {
+/** A value at the root, sent instead of an object, may be anything. */
+function isSecret(path: Path): boolean {
   return path.length === 0 || SECRETS.has(path[0]);
 }
 
-function childOf(parent: unknown, key: string): unknown {
-  return typeof parent === 'object' && parent !== null && Object.hasOwn(parent, key)
-    ? (parent as Record<string, unknown>)[key]
-    : undefined;
+/** Compiled on the first failure of each schema. */
+const validators = new WeakMap<TSchema, Validator>();
+
+function validatorOf(schema: TSchema): Validator {
+  const known = validators.get(schema);
+  if (known !== undefined) return known;
+  const made = Compile(schema);
+  validators.set(schema, made);
+  return made;
+}
+
+function isObjectSchema(schema: TSchema): schema is ObjectSchema {
+  return (schema as { type?: string }).type === 'object';
+}
+
+function isArraySchema(schema: TSchema): schema is ArraySchema {
+  return (schema as { type?: string }).type === 'array';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

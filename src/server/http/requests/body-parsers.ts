@@ -2,18 +2,21 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../http-context.ts';
-import { nestsDeeperThan } from '../../../core/json-depth.ts';
+import { exceededBound, type JsonBounds } from '../../../core/json-depth.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
+
+/** As many as a 422 tells. */
+const MAX_ERRORS = 100;
 
 type Done = (error: Error | null, body?: unknown) => void;
 
 /** Replaces the framework's parsers. An empty body is no body, whatever media type it claims (clients say so on DELETE). */
-export function useJsonBodies(app: App, maxDepth: number): void {
+export function useJsonBodies(app: App, bounds: JsonBounds): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) => {
     try {
-      done(null, body.length === 0 ? undefined : parseJson(body, maxDepth));
+      done(null, body.length === 0 ? undefined : parseJson(body, bounds));
     } catch (error) {
       done(error as Error);
     }
@@ -41,10 +44,18 @@ function isEmpty(request: FastifyRequest): boolean {
   return coding === undefined && (length === undefined || length === '0');
 }
 
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
+
 /** The parser's own message is never passed on: it quotes the body, and bodies hold secrets. */
-function parseJson(body: Buffer, maxDepth: number): unknown {
+function parseJson(sent: Buffer, bounds: JsonBounds): unknown {
+  const marked = sent.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
+  const body = marked ? sent.subarray(BYTE_ORDER_MARK.length) : sent;
   if (!isUtf8(body)) throw new Problem(400, 'The body is not UTF-8.');
-  if (nestsDeeperThan(maxDepth, body)) throw new Problem(400, 'The body is nested too deep.');
+  const exceeded = exceededBound(bounds, body);
+  if (exceeded === 'depth') throw new Problem(400, 'The body is nested too deep.');
+  if (exceeded !== undefined) {
+    throw invalid([{ location: 'body', message: `must not have more than ${bounds[exceeded]} ${exceeded} in all` }]);
+  }
   const text = body.toString('utf8');
   const parsed = tryParse(text);
   if (parsed === undefined) throw new Problem(400, 'The body is not JSON.');
@@ -64,21 +75,24 @@ function tryParse(text: string): { value: unknown } | undefined {
 /** A lone surrogate has no UTF-8 form: a command would silently get another argument than the one asked for. */
 function refuseLoneSurrogates(body: unknown): void {
   const errors: FieldError[] = [];
-  const pending: { value: unknown; path: string[] }[] = [{ value: body, path: [] }];
-  for (let entry = pending.pop(); entry !== undefined; entry = pending.pop()) {
-    const { value, path } = entry;
-    if (typeof value === 'string' && !value.isWellFormed()) {
-      errors.push({ location: locationOf(path, body).toWellFormed(), message: 'must not hold a lone surrogate' });
-    }
-    if (typeof value !== 'object' || value === null) continue;
-    for (const [key, child] of Object.entries(value)) {
-      if (!key.isWellFormed()) {
-        const location = locationOf([...path, key], body).toWellFormed();
-        errors.push({ location, message: 'the name must not hold a lone surrogate' });
-      }
-      // Deeper than any request goes: the schema will refuse it.
-      if (path.length < 8) pending.push({ value: child, path: [...path, key] });
-    }
+  collectLoneSurrogates(body, [], errors);
+  if (errors.length > 0) throw invalid(errors);
+}
+
+function collectLoneSurrogates(value: unknown, path: readonly (string | number)[], errors: FieldError[]): void {
+  if (typeof value === 'string') {
+    if (value.isWellFormed()) return;
+    errors.push({ location: locationOf(path).toWellFormed(), message: 'must not hold a lone surrogate' });
   }
-  if (errors.length > 0) throw invalid(errors.slice(0, 100));
+  if (typeof value !== 'object' || value === null) return;
+  const isArray = Array.isArray(value);
+  for (const [key, child] of Object.entries(value)) {
+    if (errors.length >= MAX_ERRORS) return;
+    if (!key.isWellFormed()) {
+      const location = locationOf([...path, key]).toWellFormed();
+      errors.push({ location, message: 'the name must not hold a lone surrogate' });
+    }
+    const isFine = typeof child === 'string' ? child.isWellFormed() : typeof child !== 'object';
+    if (!isFine) collectLoneSurrogates(child, [...path, isArray ? Number(key) : key], errors);
+  }
 }

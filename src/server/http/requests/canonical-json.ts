@@ -4,6 +4,7 @@
 export function canonicalJson(value: unknown): string {
   if (value === undefined) return '';
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item)).join()}]`;
   const fields = value as Record<string, unknown>;
   const members = Object.keys(fields)

@@ -1,10 +1,13 @@
-/** Requests that stay open (streams, waits): counted by key, and ended at once when the key or the server goes away. */
+/** Requests that stay open (streams, waits): counted for each key, and ended when the key dies or the server stops. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
+import type { Principal } from '../authentication/key-ring.ts';
 
 /** Why an open request was ended: the `reason` of its signal. */
 type EndReason = 'client_gone' | 'key_invalid' | 'stopping';
 
+/** How often the keys of open requests are looked up: another server may have revoked them. */
+const RECHECK_INTERVAL_MS = 2000;
 /** The longest that setTimeout counts, in ms. */
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -19,8 +22,18 @@ export interface OpenRequests {
   count(): number;
 }
 
-export function createOpenRequests(p: { maxPerKey: number; now: () => number }): OpenRequests {
-  const byKey = new Map<string, Set<AbortController>>();
+interface OpenOfKey {
+  principal: Principal;
+  controllers: Set<AbortController>;
+}
+
+/** `isValid` asks the store about a key; while it cannot answer, requests stay open. */
+export function createOpenRequests(p: {
+  maxPerKey: number;
+  now: () => number;
+  isValid: (principal: Principal) => Promise<boolean>;
+}): OpenRequests {
+  const byKey = new Map<string, OpenOfKey>();
   let stopping = false;
 
   const end = (controllers: Iterable<AbortController>, reason: EndReason): void => {
@@ -28,19 +41,28 @@ export function createOpenRequests(p: { maxPerKey: number; now: () => number }):
   };
   const forget = (apiKeyId: string, controller: AbortController): void => {
     const open = byKey.get(apiKeyId);
-    open?.delete(controller);
-    if (open?.size === 0) byKey.delete(apiKeyId);
+    open?.controllers.delete(controller);
+    if (open?.controllers.size === 0) byKey.delete(apiKeyId);
   };
+  const recheck = async ({ principal, controllers }: OpenOfKey): Promise<void> => {
+    const valid = await p.isValid(principal).catch(() => true);
+    if (!valid) end(controllers, 'key_invalid');
+  };
+  const timer = setInterval(() => {
+    for (const open of byKey.values()) void recheck(open);
+  }, RECHECK_INTERVAL_MS).unref();
 
   return {
     open(request, reply) {
-      const { apiKeyId, expiresAt } = request.principal;
-      const open = byKey.get(apiKeyId) ?? new Set();
-      if (open.size >= p.maxPerKey) {
+      const { principal } = request;
+      const { apiKeyId, expiresAt } = principal;
+      const open = byKey.get(apiKeyId) ?? { principal, controllers: new Set() };
+      if (open.controllers.size >= p.maxPerKey) {
         throw new ApiError('RATE_LIMITED', { message: 'The API key holds too many streams and waits open.' });
       }
       const controller = new AbortController();
-      byKey.set(apiKeyId, open.add(controller));
+      open.controllers.add(controller);
+      byKey.set(apiKeyId, open);
       const expiry =
         expiresAt === undefined
           ? undefined
@@ -53,16 +75,17 @@ export function createOpenRequests(p: { maxPerKey: number; now: () => number }):
       if (stopping) controller.abort('stopping');
       return controller.signal;
     },
-    endKey: (apiKeyId) => end(byKey.get(apiKeyId) ?? [], 'key_invalid'),
+    endKey: (apiKeyId) => end(byKey.get(apiKeyId)?.controllers ?? [], 'key_invalid'),
     endAll() {
       stopping = true;
-      for (const controllers of byKey.values()) end(controllers, 'stopping');
+      clearInterval(timer);
+      for (const { controllers } of byKey.values()) end(controllers, 'stopping');
     },
-    count: () => [...byKey.values()].reduce((sum, controllers) => sum + controllers.size, 0),
+    count: () => [...byKey.values()].reduce((sum, { controllers }) => sum + controllers.size, 0),
   };
 }
 
-/** After a wait: throws AUTH_INVALID where the key was revoked, or expired, meanwhile. */
+/** Throws AUTH_INVALID if the key was revoked or expired while the request waited. */
 export function assertKeyStillValid(signal: AbortSignal): void {
   if (signal.reason === ('key_invalid' satisfies EndReason)) throw new ApiError('AUTH_INVALID');
 }

@@ -13,6 +13,5 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   if (httpPart === 'params') {
     return (value: unknown) => (compiled.Check(value) ? { value } : { error: notFound('The id is malformed.') });
   }
-  return (value: unknown) =>
-    compiled.Check(value) ? { value } : { error: invalid(fieldErrors(compiled.Errors(value), value)) };
+  return (value: unknown) => (compiled.Check(value) ? { value } : { error: invalid(fieldErrors(schema, value)) });
 };

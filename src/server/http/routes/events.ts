@@ -36,6 +36,9 @@ const DOCUMENTED = {
       },
     },
   },
+  statuses: {
+    204: { description: 'With Accept: text/event-stream: the log is complete, and nothing is left to send.' },
+  },
 } as const;
 
 export function eventRoutes(app: App, context: HttpContext): void {
@@ -120,8 +123,13 @@ async function answerStream(
 ): Promise<void> {
   const after = lastEventId(request) ?? p.after;
   const execution = await findExecution(context, request.params);
+  if (isTerminal(execution.status) && after >= execution.lastSequence) {
+    // An EventSource comes back after every end of a stream, but not after a 204.
+    await reply.code(204).send();
+    return;
+  }
   const signal = context.openRequests.open(request, reply);
-  reply.type('text/event-stream').header('x-accel-buffering', 'no');
+  reply.type('text/event-stream; charset=utf-8').header('x-accel-buffering', 'no');
   const chunks = eventStream(context, { execution, after, encoding: p.encoding, signal });
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }

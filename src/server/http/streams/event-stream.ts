@@ -5,9 +5,10 @@ import { watchCommits } from '../../control/commits.ts';
 import type { HttpContext } from '../http-context.ts';
 import { eventWire } from '../replies/wire.ts';
 
-/** A comment after so much silence keeps proxies from closing the connection. */
+/** After so much silence a comment keeps proxies from closing the connection. */
 const KEEP_ALIVE_MS = 15_000;
-const COMMENT = ':\n\n';
+/** One line break: an empty line would be an empty event for some decoders. */
+const COMMENT = ':\n';
 /** What one reader may hold in memory: a page of the store, once as events and once as text. */
 const PAGE_EVENTS = 256;
 const PAGE_BYTES = 131_072;

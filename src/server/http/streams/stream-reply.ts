@@ -1,12 +1,13 @@
-/** Streams: written as fast as the socket drains and no faster, so that a slow reader costs nobody but itself. */
+/** Streams: written no faster than the socket drains, so that a slow reader costs only itself. */
 import type { ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /**
- * Answers with `chunks` as they come; settles when the answer is over. Cut short (`signal`, an error) the connection is
- * closed rather than the answer ended, so that nobody takes a part for the whole. Whatever is thrown is logged here.
+ * Answers with `chunks` as they come; settles when the answer is over. If it is cut short (`signal`, an error) the connection
+ * is reset, so that nobody takes a part for the whole. Errors are logged here.
  */
 export async function streamReply(
   reply: FastifyReply,
@@ -25,13 +26,20 @@ export async function streamReply(
       if (p.signal.aborted) break;
       if (!response.write(chunk)) await drained(response, p.signal);
     }
-    if (p.signal.aborted) response.destroy();
+    if (p.signal.aborted) reset(response);
     else response.end();
   } catch (error) {
-    if (!p.signal.aborted)
-      p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'a stream was cut short');
-    response.destroy();
+    if (!p.signal.aborted) p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'stream cut short');
+    reset(response);
   }
+}
+
+/** An HTTP/1.0 reader takes a closed connection for the end of the body: only a reset tells it otherwise. */
+function reset(response: ServerResponse): void {
+  const { socket } = response;
+  // TLS has an end of its own, which a destroyed connection does not send.
+  if (socket === null || socket instanceof TLSSocket) response.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Settles when more may be written, or nothing needs to be any more. */

@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { exceededBound, nestsDeeperThan } from '../../src/core/json-depth.ts';
+
+interface Size {
+  depth: number;
+  members: number;
+  values: number;
+}
+
+/** Depth, members, and members and elements of a value, counted in the parsed value. */
+function sizeOf(value: unknown): Size {
+  if (typeof value !== 'object' || value === null) return { depth: 0, members: 0, values: 0 };
+  const children = Object.values(value);
+  const inner = children.map(sizeOf);
+  const sum = (of: 'members' | 'values') => inner.reduce((total, size) => total + size[of], 0);
+  return {
+    depth: 1 + Math.max(0, ...inner.map(({ depth }) => depth)),
+    members: sum('members') + (Array.isArray(value) ? 0 : children.length),
+    values: sum('values') + children.length,
+  };
+}
+
+const tricky = fc.string({ unit: fc.constantFrom('"', '\\', '[', '{', ',', ':', 'a', 'é'), maxLength: 200 });
+
+test('the bounds of any JSON text are those of its value, whatever its strings hold', () => {
+  const unlimited = { depth: 1000, members: 1000, values: 1_000_000 };
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.jsonValue(), fc.dictionary(tricky, tricky), tricky)), (value) => {
+      const json = Buffer.from(JSON.stringify(value));
+      const { depth, members } = sizeOf(value);
+      expect(exceededBound({ ...unlimited, depth, members }, json)).toBe(undefined);
+      expect(nestsDeeperThan(depth - 1, json)).toBe(true);
+      if (members > 0) expect(exceededBound({ ...unlimited, members: members - 1 }, json)).toBe('members');
+    }),
+  );
+});
+
+test('elements are counted with the members, an exact bound for one array', () => {
+  const bounds = { depth: 2, members: 2, values: 5 };
+  expect(exceededBound(bounds, Buffer.from('[1,[2,3],4]'))).toBe(undefined);
+  expect(exceededBound(bounds, Buffer.from('[1,2,3,4,5]'))).toBe(undefined);
+  expect(exceededBound(bounds, Buffer.from('[1,2,3,4,5,6]'))).toBe('values');
+});
+
+test('thousands of escaped quotes hide no bracket behind them', () => {
+  const text = '\\"'.repeat(5000);
+  expect(nestsDeeperThan(1, Buffer.from(`["${text}[[["]`))).toBe(false);
+  expect(nestsDeeperThan(1, Buffer.from(`["${text}",[]]`))).toBe(true);
+});

@@ -1,0 +1,111 @@
+/** Bodies made to hold up the event loop: none costs much more than the parsing of a body that is right and as large. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { expect, test } from 'vitest';
+import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
+
+const MIB = 1024 * 1024;
+const BYTES = 16 * MIB - 64;
+const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
+
+/** `part` again and again within 16 MiB, numbered where it holds `#`. */
+function filled(before: string, part: (index: number) => string, after: string): Buffer {
+  const parts: string[] = [];
+  for (let bytes = before.length + after.length, index = 0; ; index += 1) {
+    const next = part(index);
+    bytes += next.length + 1;
+    if (bytes > BYTES) return Buffer.from(`${before}${parts.join(',')}${after}`);
+    parts.push(next);
+  }
+}
+
+/** Elements and members of a create that are as many as may be, all of them right. */
+const RIGHT = Buffer.from(
+  JSON.stringify({ command: Array.from({ length: 262_144 }, () => 'a'.repeat(20)), stdin: 'x'.repeat(9 * MIB) }),
+);
+
+const HOSTILE: readonly (readonly [string, string, () => Buffer, number])[] = [
+  ['unknown fields', EXECUTIONS, () => filled('{"command":["a"],', (i) => `"k${i}":1`, '}'), 422],
+  ['as many unknown fields as are parsed', EXECUTIONS, () => Buffer.from(`{${numbered(20_000)}}`), 422],
+  ['numbers in command', EXECUTIONS, () => filled('{"command":[', () => '1', ']}'), 422],
+  [
+    'as many numbers in command as are parsed',
+    EXECUTIONS,
+    () => Buffer.from(`{"command":[${'1,'.repeat(270_000)}1]}`),
+    422,
+  ],
+  ['empty objects in command', EXECUTIONS, () => Buffer.from(`{"command":[${'{},'.repeat(270_000)}{}]}`), 422],
+  ['wrong values in env', EXECUTIONS, () => Buffer.from(`{"command":["a"],"env":{${numbered(20_000)}}}`), 422],
+  ['one name of 16 MiB', EXECUTIONS, () => Buffer.from(`{"${'k'.repeat(BYTES - 10)}":1}`), 422],
+  ['lone surrogates', EXECUTIONS, () => Buffer.from(`{"command":[${'"\\ud800",'.repeat(260_000)}"a"]}`), 422],
+  ['escaped quotes', EXECUTIONS, () => Buffer.from(`{"command":[""],"stdin":"${'\\"'.repeat(BYTES / 2 - 32)}"}`), 422],
+  ['spaces', EXECUTIONS, () => Buffer.from(`{"command":[""]${' '.repeat(BYTES - 20)}}`), 422],
+  [
+    'a number of 16 MiB',
+    EXECUTIONS,
+    () => Buffer.from(`{"command":["a"],"timeout_ms":${'1'.repeat(BYTES - 40)}}`),
+    422,
+  ],
+  ['brackets', EXECUTIONS, () => Buffer.from('['.repeat(BYTES)), 400],
+  ['scopes', '/v1/api-keys', () => Buffer.from(`{"name":"a","scopes":[${'"admin",'.repeat(260_000)}"admin"]}`), 422],
+  [
+    'machine ids',
+    '/v1/api-keys',
+    () => filled('{"name":"a","scopes":["admin"],"machine_ids":[', () => '"dm-a"', ']}'),
+    422,
+  ],
+];
+
+function numbered(count: number): string {
+  return Array.from({ length: count }, (_, index) => `"k${index}":1`).join();
+}
+
+/** Settles when the histogram has counted more delays: it counts none before its second tick, and a stall at its end. */
+async function ticked(delay: ReturnType<typeof monitorEventLoopDelay>): Promise<void> {
+  const before = delay.count;
+  while (delay.count < before + 2) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+/** The longest that the event loop stood still while `path` was sent `payload`, in ms, and the status. */
+async function stallOf(http: HttpFixture, path: string, payload: Buffer) {
+  const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await ticked(delay);
+  const answer = await http.app.inject({ method: 'POST', url: path, headers, payload });
+  await ticked(delay);
+  delay.disable();
+  return { status: answer.statusCode, bytes: answer.rawPayload.length, ms: delay.max / 1e6 };
+}
+
+/** The time that the parser alone takes for the largest body that is right: the measure on this machine, now. */
+function parsing(): number {
+  const before = performance.now();
+  JSON.parse(RIGHT.toString());
+  return performance.now() - before;
+}
+
+test('no body stops the server for much longer than the parsing of a right one of that size', async () => {
+  await using http = await httpFixture();
+  // Once for the compilers.
+  expect((await stallOf(http, EXECUTIONS, RIGHT)).status).toBe(200);
+  for (const [name, path, body, status] of HOSTILE) {
+    const payload = body();
+    const ratios: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const measure = parsing();
+      const stall = await stallOf(http, path, payload);
+      expect(stall.status, name).toBe(status);
+      expect(stall.bytes, name).toBeLessThan(256 * 1024);
+      ratios.push(stall.ms / measure);
+    }
+    expect(Math.min(...ratios), `${name}: ${ratios}`).toBeLessThan(4);
+  }
+});
+
+test('a 422 tells at most a hundred fields', async () => {
+  await using http = await httpFixture();
+  const body = `{"command":[${'1,'.repeat(500)}1],${numbered(500)}}`;
+  const refused = await http.call('POST', EXECUTIONS, { body });
+  expect(refused.body.errors).toHaveLength(100);
+  expect(refused.body.errors[99]?.location).toBe('body.command[99]');
+});
