@@ -57,7 +57,7 @@ const ServerConfigSchema = Type.Object({
   ),
   maxCreatesPerSecond: Count('Executions that one API key may create each second; 0: no limit.', 0),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
-  maxFrameBytes: Count('Largest message of an agent, in bytes.', 16_777_216, {
+  maxFrameBytes: Count('Largest hello of an agent, in bytes.', 4_194_304, {
     minimum: 1_048_576,
     maximum: 268_435_456,
   }),

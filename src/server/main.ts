@@ -6,6 +6,7 @@ import { openSqliteStore } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
 import { type AdminKey, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { buildControlPlane } from './control/control-plane.ts';
+import { createUpgradeHandler } from './http/agents/authentication.ts';
 import { buildApp } from './http/app.ts';
 import type { ServerConfig } from './config.ts';
 import type { App } from './http/http-context.ts';
@@ -56,11 +57,18 @@ export async function startServer(
   const webhooks = buildWebhooks(store, logger, config, version);
   const control = buildControlPlane(
     { store, sealer: serverKeys.sealer, logger, callbackDue: () => webhooks.wake(), observer },
-    { ...config, queueLimit: config.maxQueue, requireAgentCertificate: config.agentCa !== undefined, version },
+    { ...config, queueLimit: config.maxQueue, version },
   );
   const seen = { metrics: telemetry.metrics(control), tracing: telemetry.tracing };
   const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version, ...seen }, config);
-  app.server.on('upgrade', control.handleUpgrade);
+  app.server.on(
+    'upgrade',
+    createUpgradeHandler({
+      ...{ store, control, log: logger },
+      maxFrameBytes: config.maxFrameBytes,
+      requireCertificate: config.agentCa !== undefined,
+    }),
+  );
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {
     await app.listen({ host: config.host, port: config.port });

@@ -13,7 +13,8 @@ import {
   type ControlPlaneConfig,
   type RunningControlPlane,
 } from '../../src/server/control/control-plane.ts';
-import { hashSecret } from '../../src/server/http/agents/authentication.ts';
+import { createUpgradeHandler, hashSecret } from '../../src/server/http/agents/authentication.ts';
+import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
 import type { CreateRequest } from '../../src/server/control/control.ts';
 import { serverKeysFrom } from '../../src/server/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
@@ -64,7 +65,8 @@ export class TestPlane {
     const deps = { store, sealer: KEYS.sealer, logger, ...(callbackDue !== undefined && { callbackDue }) };
     const control = buildControlPlane(deps, { ...CONFIG, ...options.config });
     const server = createServer();
-    server.on('upgrade', control.handleUpgrade);
+    const guard = { store, log: logger, control, maxFrameBytes: AGENT_LIMITS.helloBytes, requireCertificate: false };
+    server.on('upgrade', createUpgradeHandler(guard));
     control.start();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -89,6 +91,11 @@ export class TestPlane {
     await this.store.createMachine({ machineId, now: Date.now() });
     await this.store.replaceCredential({ machineId, credentialHash: hashSecret(credential), now: Date.now() });
     return credential;
+  }
+
+  /** Whether the machine's agent is connected, as the store has it. */
+  async connected(machineId: string): Promise<boolean> {
+    return (await this.store.getMachine({ machineId }))?.phase === 'running';
   }
 
   /** Creates an execution and expects it to be taken. */

@@ -1,25 +1,22 @@
-/** The control plane, put together: what the HTTP routes ask for (control.ts), and the door for agents. */
+/** The control plane, put together: what the HTTP routes ask for (control.ts), and the agents that were let in. */
 import type { Logger } from 'pino';
+import { ApiError } from '../../core/errors.ts';
 import { isTerminal } from '../../core/execution.ts';
-import type { Execution, Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
+import type { Sealer } from '../seal.ts';
+import { ConcurrencyLimiter } from './agents/concurrency-limiter.ts';
+import { AGENT_LIMITS } from './agents/limits.ts';
+import { ReportBudget, ReportGaps } from './agents/report-intake.ts';
+import type { AdmittedAgent } from './agents/session-deps.ts';
+import { AgentSessions } from './agents/sessions.ts';
 import type { ControlPlane } from './control.ts';
 import { Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import { type ExecutionObserver, observeAll } from './execution-observer.ts';
-import { Live } from './live.ts';
-import type { Sealer } from '../seal.ts';
-import { Admission } from './agents/concurrency-limiter.ts';
-import { type ArrivalDeps, receiveHello } from './agents/handshake.ts';
-import { Disconnects } from './agents/disconnects.ts';
-import { equip } from './agents/equip.ts';
-import { Gaps } from './agents/gaps.ts';
-import { AGENT_LIMITS } from './agents/limits.ts';
-import { Links } from './agents/links.ts';
-import { AgentRegistry } from './agents/sessions.ts';
-import { ReportBudget } from './agents/report-intake.ts';
-import { answerRequests } from './requests.ts';
+import { type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
+import { type Listener, Live } from './live/live.ts';
+import { LocalCommands, type MachineCommands } from './machine-commands.ts';
 import { StdinRelay } from './stdin.ts';
-import { createUpgradeHandler, type UpgradeHandler } from '../http/agents/authentication.ts';
 
 export interface ControlPlaneConfig {
   /** How long an execution may wait for its start by default, ms. */
@@ -33,11 +30,8 @@ export interface ControlPlaneConfig {
   /** Executions that may wait for one machine. */
   queueLimit?: number;
   heartbeatMs?: number;
-  /** Largest message of an agent, bytes, and its control frames a second. */
-  maxFrameBytes?: number;
+  /** Control frames of an agent a second. */
   maxFramesPerSecond?: number;
-  /** Agents have to show a client certificate, which the TLS of the server has checked. */
-  requireAgentCertificate?: boolean;
   /** Of this server, told to agents. */
   version: string;
 }
@@ -54,100 +48,162 @@ export interface ControlPlaneDeps {
 }
 
 export interface RunningControlPlane extends ControlPlane {
-  /** For each `upgrade` event of the HTTP server. */
-  handleUpgrade: UpgradeHandler;
+  /** Whether agents are let in now. */
+  readonly open: boolean;
+  /** An agent has shown its credential: its session begins. */
+  admit(agent: AdmittedAgent): void;
   /** Agents are let in, deadlines run. */
   start(): void;
   /** Sends agents away, answers who waits, and settles when all writes are done; the store is the caller's. */
   stop(): Promise<void>;
-  /** For metrics: links of agents, ready or not, and executions that somebody listens to. */
+  /** For metrics: connections of agents, ready or not, and executions that somebody listens to. */
   counts(): { links: number; subscribed: number };
 }
 
 /** Builds it; `start` sets it going, `stop` disposes of all it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
-  const { store, now = Date.now } = deps;
+  const { store, sealer, now = Date.now } = deps;
   const log = deps.logger;
-  const { heartbeatMs = 15_000, queueLimit = 10_000, cancelGraceMs: graceMs, maxOutputBytes, queueTtlMs } = config;
-  const registry = new AgentRegistry();
-  const live = new Live(store);
   const observer = deps.observer ?? observeAll([]);
-  const publish = publisher(live, registry, observer, deps.callbackDue);
-  const parts = { store, registry, log, now, publish };
-  const deadlines = new Deadlines({ ...parts, agentLostAfterMs: config.agentLostAfterMs });
+  const live = new Live(store);
+  const commits = new CommitNotifier();
+  const stdin: StdinRelay = new StdinRelay({ live, session: (machineId) => sessions.ready(machineId) });
+  const sessions = new AgentSessions({
+    ...{ store, sealer, commits, stdin, observer, log, now },
+    handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
+    reportBudget: new ReportBudget(),
+    reportGaps: new ReportGaps(),
+    settings: {
+      version: config.version,
+      heartbeatMs: config.heartbeatMs ?? 15_000,
+      framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
+      maxOutputBytes: config.maxOutputBytes,
+      graceMs: config.cancelGraceMs,
+    },
+  });
+  const machines = new LocalCommands(sessions);
+  const deadlines = new Deadlines({ store, log, now, commits, agentLostAfterMs: config.agentLostAfterMs });
   const dispatcher = new Dispatcher({
-    ...parts,
-    observer,
-    sealer: deps.sealer,
-    settings: { maxOutputBytes, graceMs, queueTtlMs, queueLimit },
+    ...{ store, sessions, machines, sealer, now, commits, observer },
+    settings: { queueTtlMs: config.queueTtlMs, queueLimit: config.queueLimit ?? 10_000 },
     waitsUntil: (expiresAt) => deadlines.waitsUntil(expiresAt),
   });
-  const stdin = new StdinRelay({ registry, live });
-  const reports = { budget: new ReportBudget(), gaps: new Gaps() };
-  const disconnects = new Disconnects({ store, registry, now });
-  const arrivals: ArrivalDeps = {
-    ...parts,
-    admission: new Admission(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
-    version: config.version,
-    heartbeatMs,
-    graceMs,
-    equip: (session, arrived) => equip({ ...parts, ...reports, dispatcher }, session, arrived),
-    departure: (session, dispatch) => dispatcher.departure(session, dispatch),
-    away: (machineId, epoch) => disconnects.note(machineId, epoch),
-    ready: (session) => stdin.linkChanged(session.machineId),
-  };
-  const links = new Links({
-    registry,
-    disconnects,
-    stdin,
-    log,
-    heartbeatMs,
-    framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
-    receiveHello: (connection, hello) => receiveHello(arrivals, connection, hello),
-  });
-  let open = false;
+  commits.add(observer);
+  commits.add(live);
+  commits.add(sessions);
+  const { callbackDue } = deps;
+  if (callbackDue !== undefined) commits.add(callbackListener(callbackDue));
+  return new LocalControlPlane({ store, now, commits, live, machines, dispatcher, stdin, sessions, deadlines });
+}
+
+/** Calls `due` when an execution that has a callback ends. */
+function callbackListener(due: () => void): CommitListener {
   return {
-    ...answerRequests({ ...parts, live, dispatcher, stdin, graceMs }),
-    handleUpgrade: createUpgradeHandler({
-      store,
-      log,
-      open: () => open,
-      maxFrameBytes: config.maxFrameBytes ?? AGENT_LIMITS.messageBytes,
-      requireCertificate: config.requireAgentCertificate ?? false,
-      connected: ({ machine: { machineId }, ...link }) => links.connected({ machineId, ...link }),
-    }),
-    start() {
-      open = true;
-      deadlines.start();
+    committed: ({ status, callbackUrl }) => {
+      if (callbackUrl !== undefined && isTerminal(status)) due();
     },
-    async stop() {
-      open = false;
-      live.close();
-      await deadlines.stop();
-      await links.stop();
-      await registry.allSettled();
-      disconnects.close();
-    },
-    counts: () => ({ links: links.size, subscribed: live.subscribed }),
   };
 }
 
-/** Tells of a commit; what ended otherwise than by its own reports is forgotten by its agent, and its slot is free. */
-function publisher(
-  live: Live,
-  registry: AgentRegistry,
-  observer: ExecutionObserver,
-  callbackDue: (() => void) | undefined,
-) {
-  return (execution: Execution): void => {
-    observer.committed(execution);
-    live.publish(execution);
-    if (!isTerminal(execution.status)) return;
-    const ready = registry.get(execution.machineId)?.ready;
-    if (ready?.lane.finished(execution.executionId)) {
-      ready.acks.forget([execution.executionId]);
-      ready.claims.pump();
+interface Parts {
+  store: Store;
+  now: () => number;
+  commits: CommitListener;
+  live: Live;
+  machines: MachineCommands;
+  dispatcher: Dispatcher;
+  stdin: StdinRelay;
+  sessions: AgentSessions;
+  deadlines: Deadlines;
+}
+
+type Ask<Name extends keyof ControlPlane> = Parameters<ControlPlane[Name]>[0];
+
+class LocalControlPlane implements RunningControlPlane {
+  readonly #parts: Parts;
+  #open = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  admit(agent: AdmittedAgent): void {
+    this.#parts.sessions.admit(agent);
+  }
+
+  start(): void {
+    this.#open = true;
+    this.#parts.deadlines.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#open = false;
+    this.#parts.live.close();
+    await this.#parts.deadlines.stop();
+    await this.#parts.sessions.stop();
+  }
+
+  counts(): { links: number; subscribed: number } {
+    return { links: this.#parts.sessions.size, subscribed: this.#parts.live.subscribed };
+  }
+
+  create(request: Ask<'create'>): ReturnType<ControlPlane['create']> {
+    return this.#parts.dispatcher.create(request);
+  }
+
+  async cancel(p: Ask<'cancel'>): ReturnType<ControlPlane['cancel']> {
+    const { store, commits, machines, now } = this.#parts;
+    const cancelled = await store.requestCancel({ ...p, now: now() });
+    if (cancelled.outcome === 'applied') {
+      commits.committed(cancelled.execution);
+      machines.cancelled(cancelled.execution);
     }
-    if (execution.callbackUrl !== undefined) callbackDue?.();
-  };
+    return cancelled;
+  }
+
+  async signal({ execution, signal }: Ask<'signal'>): ReturnType<ControlPlane['signal']> {
+    const { machineId, executionId, status } = execution;
+    if (isTerminal(status)) return 'stale';
+    if (status !== 'running') return 'not_running';
+    return this.#parts.machines.signal({ machineId, executionId, signal });
+  }
+
+  async writeStdin(p: Ask<'writeStdin'>): ReturnType<ControlPlane['writeStdin']> {
+    const written = await this.#parts.stdin.write(p);
+    if (written.outcome !== 'busy') return written;
+    throw new ApiError('RATE_LIMITED', { message: 'Too many requests write to this stdin at once.' });
+  }
+
+  subscribe(executionId: string, listener: Listener): () => void {
+    return this.#parts.live.subscribe(executionId, listener);
+  }
+
+  waitForEnd(p: Ask<'waitForEnd'>): ReturnType<ControlPlane['waitForEnd']> {
+    return this.#parts.live.waitForEnd(p);
+  }
+
+  waitForEvents(p: Ask<'waitForEvents'>): ReturnType<ControlPlane['waitForEvents']> {
+    return this.#parts.live.waitForEvents(p);
+  }
+
+  async removeMachine(p: Ask<'removeMachine'>): ReturnType<ControlPlane['removeMachine']> {
+    const { store, commits, machines, now } = this.#parts;
+    const removed = await store.removeMachine({ ...p, now: now() });
+    if (removed.outcome !== 'removed') return removed;
+    await machines.machineRemoved(p.machineId);
+    for (const execution of removed.ended) commits.committed(execution);
+    return { outcome: 'removed', machine: removed.machine };
+  }
+
+  credentialChanged(machineId: string): Promise<void> {
+    return this.#parts.machines.credentialChanged(machineId);
+  }
+
+  rotateCredential(p: Ask<'rotateCredential'>): ReturnType<ControlPlane['rotateCredential']> {
+    return this.#parts.machines.rotateCredential(p);
+  }
 }

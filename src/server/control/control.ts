@@ -1,6 +1,6 @@
 /**
  * What the HTTP routes ask of the control plane: the seam between src/server/http and what runs
- * executions (dispatch, agents, live). Built in agents/control-plane.ts.
+ * executions (dispatch, agents, live). Built in control-plane.ts.
  */
 import type { Context } from '@opentelemetry/api';
 import type {
@@ -12,6 +12,7 @@ import type {
   Machine,
   Replay,
 } from '../../store/store.ts';
+import type { Listener } from './live/live.ts';
 
 /** A create as the route has validated it. */
 export interface CreateRequest {
@@ -32,14 +33,11 @@ export interface CreateRequest {
   trace?: Context;
 }
 
-/** Told when something of an execution has been committed. `execution` is its state after it. */
-export type Listener = (execution: Execution) => void;
-
 export interface ControlPlane {
   create(request: CreateRequest): Promise<CreateOutcome>;
   cancel(p: { machineId: string; executionId: string; by: string; idempotency?: Idempotency }): Promise<CancelOutcome>;
   /** `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
-  signal(p: { execution: Execution; signal: string }): 'sent' | 'stale' | 'not_running' | 'agent_away';
+  signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
   /**
    * Hands a piece of live stdin on; settles when the runner has taken it over. `offset` is where the bytes belong (absent: at the
    * end of what came before). `offset` in the answer: bytes of stdin taken over so far.
@@ -69,10 +67,8 @@ export interface ControlPlane {
     machineId: string;
     idempotency?: Idempotency;
   }): Promise<{ outcome: 'removed'; machine: Machine } | { outcome: 'not_found' } | Replay | ActorRevoked>;
-  /** The credential of this machine was replaced or revoked: its link closes at once. */
-  credentialChanged(machineId: string): void;
-  /** Asks the agent of this machine to enrol again with this join token; false where it is not connected. */
-  rotateCredential(p: { machineId: string; joinToken: string }): boolean;
-  /** Whether its agent is connected here. */
-  isConnected(machineId: string): boolean;
+  /** The credential of this machine was replaced or revoked: its connection closes at once. */
+  credentialChanged(machineId: string): Promise<void>;
+  /** Asks the agent of this machine to enrol again with this join token. */
+  rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;
 }

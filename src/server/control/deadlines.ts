@@ -1,44 +1,43 @@
 /** Deadlines: what waits past its expires_at expires; what runs on a machine that is away for too long is lost. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Execution, Store } from '../../store/store.ts';
+import type { DeadlineStore, Execution } from '../../store/store.ts';
+import type { CommitListener } from './live/commit-notifier.ts';
 
 const BATCH = 500;
 const RETRY_MS = 1000;
-/** A sleep is at most this long, so that a clock that was set is noticed (and no timer passes 2^31). */
-const LONGEST_SLEEP_MS = 60_000;
-const SHORTEST_SWEEP_MS = 50;
-const LONGEST_SWEEP_MS = 5000;
+/** The store is asked at least so often what expires next: another server may have created it, and a clock may have been set. */
+const POLL_INTERVAL_MS = 5000;
+const MIN_SWEEP_INTERVAL_MS = 50;
 const LOST = 'The agent was away for longer than the server waits; whether and how the command ended is not known.';
 
 export interface DeadlineDeps {
-  store: Pick<Store, 'nextExpiry' | 'expireDue' | 'markAbandonedLost'>;
+  store: DeadlineStore;
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;
   agentLostAfterMs: number;
-  publish: (execution: Execution) => void;
+  commits: CommitListener;
 }
 
 export class Deadlines {
   readonly #deps: DeadlineDeps;
-  readonly #sweepEveryMs: number;
-  #startedAt = 0;
+  readonly #sweepIntervalMs: number;
   /** When the next one expires, as far as is known. */
   #due = Number.POSITIVE_INFINITY;
   #expiryTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
-  #working = new Set<Promise<void>>();
+  readonly #working = new Set<Promise<void>>();
   #stopped = false;
 
   constructor(deps: DeadlineDeps) {
     this.#deps = deps;
-    this.#sweepEveryMs = Math.min(LONGEST_SWEEP_MS, Math.max(SHORTEST_SWEEP_MS, deps.agentLostAfterMs / 10));
+    const tenth = deps.agentLostAfterMs / 10;
+    this.#sweepIntervalMs = Math.min(POLL_INTERVAL_MS, Math.max(MIN_SWEEP_INTERVAL_MS, tenth));
   }
 
   start(): void {
-    this.#startedAt = this.#deps.now();
-    this.#wakeAt(this.#startedAt);
+    this.#wakeAt(this.#deps.now());
     this.#sweepLater();
   }
 
@@ -58,46 +57,43 @@ export class Deadlines {
   #wakeAt(due: number): void {
     this.#due = due;
     clearTimeout(this.#expiryTimer);
-    if (this.#stopped || due === Number.POSITIVE_INFINITY) return;
-    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), LONGEST_SLEEP_MS);
-    this.#expiryTimer = setTimeout(() => {
-      if (this.#deps.now() < this.#due) this.#wakeAt(this.#due);
-      else this.#work(this.#expire());
-    }, sleepMs);
+    if (this.#stopped) return;
+    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), POLL_INTERVAL_MS);
+    this.#expiryTimer = setTimeout(() => this.#work(this.#expire()), sleepMs);
     this.#expiryTimer.unref();
   }
 
   async #expire(): Promise<void> {
-    // Whatever is created from here on with an earlier time wakes us by itself.
+    const { store, commits, log, now } = this.#deps;
+    const reached = now() >= this.#due;
+    // Whatever is created here from now on with an earlier time wakes us by itself.
     this.#due = Number.POSITIVE_INFINITY;
-    let retryAt = Number.POSITIVE_INFINITY;
+    let next = Number.POSITIVE_INFINITY;
     try {
-      await inBatches((limit) => this.#deps.store.expireDue({ now: this.#deps.now(), limit }), this.#deps.publish);
-      retryAt = (await this.#deps.store.nextExpiry()) ?? Number.POSITIVE_INFINITY;
+      if (reached) await inBatches((limit) => store.expireDue({ now: now(), limit }), commits);
+      next = (await store.nextExpiry()) ?? Number.POSITIVE_INFINITY;
     } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'expiring failed; it is tried again');
-      retryAt = this.#deps.now() + RETRY_MS;
+      log.warn({ err: cause }, 'expiring failed; it is tried again');
+      next = now() + RETRY_MS;
     }
-    if (retryAt < this.#due) this.#wakeAt(retryAt);
+    this.#wakeAt(Math.min(next, this.#due));
   }
 
   #sweepLater(): void {
     if (this.#stopped) return;
     this.#sweepTimer = setTimeout(
       () => this.#work(this.#sweep().finally(() => this.#sweepLater())),
-      this.#sweepEveryMs,
+      this.#sweepIntervalMs,
     );
     this.#sweepTimer.unref();
   }
 
-  /** One query by index, whatever the number of machines. Counts from the disconnect, or from our start if that is later. */
+  /** One query by index, whatever the number of machines. The store counts from when agents could last come back. */
   async #sweep(): Promise<void> {
-    const { store, now, agentLostAfterMs, publish } = this.#deps;
+    const { store, now, agentLostAfterMs, commits } = this.#deps;
     const awaySince = now() - agentLostAfterMs;
-    if (awaySince < this.#startedAt) return;
-    const markLost = (limit: number) => store.markAbandonedLost({ awaySince, reason: LOST, now: now(), limit });
     try {
-      await inBatches(markLost, publish);
+      await inBatches((limit) => store.markAbandonedLost({ awaySince, reason: LOST, now: now(), limit }), commits);
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'looking for lost agents failed; it is tried again');
     }
@@ -110,13 +106,10 @@ export class Deadlines {
 }
 
 /** Ends what is due, a batch a turn, and tells of it. */
-async function inBatches(
-  end: (limit: number) => Promise<Execution[]>,
-  publish: (execution: Execution) => void,
-): Promise<void> {
+async function inBatches(end: (limit: number) => Promise<Execution[]>, commits: CommitListener): Promise<void> {
   for (;;) {
     const ended = await end(BATCH);
-    ended.forEach(publish);
+    for (const execution of ended) commits.committed(execution);
     if (ended.length < BATCH) return;
     await nextTurn();
   }

@@ -1,29 +1,28 @@
 /** Dispatch: an execution goes to its machine's agent, marked and committed before its start is sent, or it waits. */
 import { customAlphabet } from 'nanoid';
-import type { Logger } from 'pino';
-import type { CreateOutcome, Dispatch, Execution, NewExecution, Store } from '../../store/store.ts';
-import { Claims } from './agents/queue-claimer.ts';
-import type { Departure, Lane } from './agents/start-queue.ts';
-import type { AgentRegistry, AgentSession } from './agents/sessions.ts';
-import { type StartSettings, sendStart } from './agents/start.ts';
+import type { CreateOutcome, NewExecution, Store } from '../../store/store.ts';
+import type { Sealer, SecretInput } from '../seal.ts';
+import type { AgentSessions } from './agents/sessions.ts';
+import type { PendingStart } from './agents/start-queue.ts';
 import type { CreateRequest } from './control.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
-import type { Sealer, SecretInput } from '../seal.ts';
-import { LOG_KEY } from '../../node/log-keys.ts';
+import type { CommitListener } from './live/commit-notifier.ts';
+import type { MachineCommands } from './machine-commands.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
 const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 const NOTHING = Buffer.alloc(0);
 
 export interface DispatchDeps {
-  store: Store;
-  registry: AgentRegistry;
-  sealer: Sealer;
-  log: Pick<Logger, 'warn' | 'error'>;
+  store: Pick<Store, 'createExecution'>;
+  sessions: AgentSessions;
+  machines: Pick<MachineCommands, 'waiting'>;
+  sealer: Pick<Sealer, 'seal'>;
+  /** ms since the epoch. */
   now: () => number;
-  settings: StartSettings & { queueTtlMs: number; queueLimit: number };
-  publish: (execution: Execution) => void;
-  observer: ExecutionObserver;
+  settings: { queueTtlMs: number; queueLimit: number };
+  commits: CommitListener;
+  observer: Pick<ExecutionObserver, 'created'>;
   /** Something waits that expires at this time (ms since the epoch). */
   waitsUntil: (expiresAt: number) => void;
 }
@@ -37,105 +36,38 @@ export class Dispatcher {
 
   /** Commits a new execution; straight to the agent in the same transaction where it has a free slot and nothing waits. */
   async create(request: CreateRequest): Promise<CreateOutcome> {
-    const { store, registry, settings } = this.#deps;
+    const { store, sessions, settings } = this.#deps;
     const { machineId } = request;
     const now = this.#deps.now();
     const input = inputOf(request);
     const execution = this.#newExecution(request, input, now);
     const common = { execution, now, queueLimit: settings.queueLimit, ...pick(request, 'idempotency') };
-    const session = registry.get(machineId);
-    if (session?.ready?.claims.clear !== true) return this.#created(await store.createExecution(common), request);
-
-    const { lane } = session.ready;
-    const reservation = lane.reserve(1, input.stdin.length + (execution.sealedInput?.length ?? 0));
-    const departures: Departure[] = [];
+    const session = sessions.get(machineId);
+    const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
+    if (session === undefined || reservation === undefined) {
+      return this.#created(await store.createExecution(common), request);
+    }
+    const starts: PendingStart[] = [];
     try {
-      const { runnerInstance, epoch = 0 } = session;
-      const write = store.createExecution({ ...common, dispatchTo: { runnerInstance, epoch } });
-      const outcome = await registry.track(machineId, write);
+      const { runnerInstance, epoch } = session;
+      const outcome = await store.createExecution({ ...common, dispatchTo: { runnerInstance, epoch } });
       if (outcome.outcome === 'created' && outcome.execution.dispatchedTo !== undefined) {
-        departures.push(this.#departure(session, outcome.execution, () => input));
+        starts.push({ execution: outcome.execution, openInput: () => input });
       }
       return this.#created(outcome, request);
     } finally {
-      lane.settle(reservation, departures);
-      // What could not go out with this slot, another may.
-      session.ready.claims.pump();
+      session.commit(reservation, starts);
     }
-  }
-
-  /** What claims from the store for this session. */
-  claims(session: AgentSession, lane: Lane): Claims {
-    const { store, registry, log } = this.#deps;
-    const { machineId } = session;
-    return new Claims({
-      lane,
-      accepting: () => session.accepting,
-      claim: async (limit) => {
-        const write = store.claimQueued({ machineId, epoch: session.epoch ?? 0, limit, now: this.#deps.now() });
-        const claimed = await registry.track(machineId, write);
-        return claimed.outcome === 'applied' ? claimed.dispatches : [];
-      },
-      departure: (dispatch) => this.departure(session, dispatch),
-      failed: (cause) => log.warn({ [LOG_KEY.machineId]: machineId, err: cause }, 'claiming failed; it is tried again'),
-    });
-  }
-
-  /** A start that goes out with what was sealed for it. */
-  departure(session: AgentSession, { execution, sealedInput }: Dispatch): Departure {
-    return this.#departure(session, execution, () => this.#deps.sealer.open(execution.executionId, sealedInput));
-  }
-
-  /** Ends what was marked for an agent and can never be sent, or followed, any more. */
-  async lose(session: AgentSession, execution: Execution, reason: string): Promise<void> {
-    const { store, log, now, publish } = this.#deps;
-    const { executionId, machineId } = execution;
-    log.error(
-      { [LOG_KEY.machineId]: machineId, [LOG_KEY.executionId]: executionId, [LOG_KEY.reason]: reason },
-      'an execution is given up',
-    );
-    try {
-      const { epoch = 0 } = session;
-      const lost = await store.markLost({ machineId, epoch, executionIds: [executionId], reason, now: now() });
-      if (lost.outcome === 'applied') lost.ended.forEach(publish);
-    } catch (cause) {
-      // It stays marked: the next hello of the machine decides again.
-      log.error(
-        { [LOG_KEY.machineId]: machineId, [LOG_KEY.executionId]: executionId, err: cause },
-        'its end could not be written',
-      );
-    }
-  }
-
-  #departure(session: AgentSession, execution: Execution, open: () => SecretInput): Departure {
-    return {
-      execution,
-      send: () => {
-        let input: SecretInput;
-        try {
-          input = open();
-        } catch {
-          void this.lose(
-            session,
-            execution,
-            'The server cannot read the env and stdin that it sealed for this execution.',
-          );
-          return;
-        }
-        sendStart(session, execution, input, this.#deps.settings);
-        this.#deps.observer.dispatched(execution);
-      },
-    };
   }
 
   #created(outcome: CreateOutcome, request: CreateRequest): CreateOutcome {
     if (outcome.outcome !== 'created') return outcome;
     const { execution } = outcome;
     this.#deps.observer.created(execution, request);
-    this.#deps.publish(execution);
+    this.#deps.commits.committed(execution);
     if (execution.dispatchedTo === undefined) {
       this.#deps.waitsUntil(execution.expiresAt);
-      this.#deps.registry.get(execution.machineId)?.ready?.claims.noteWaiting();
+      this.#deps.machines.waiting(execution.machineId);
     }
     return outcome;
   }

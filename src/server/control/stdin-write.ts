@@ -2,10 +2,9 @@
 import { type ExecutionStatus, isTerminal } from '../../core/execution.ts';
 import type { Execution } from '../../store/store.ts';
 import type { ControlPlane } from './control.ts';
-import type { Live } from './live.ts';
-import type { AgentConnection } from './agents/connection.ts';
+import type { Live } from './live/live.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
-import type { AgentSession } from './agents/sessions.ts';
+import type { AgentSession } from './agents/session.ts';
 import type { StdinState, WriteOutcome } from './stdin.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -17,8 +16,8 @@ export class StdinWrite {
   #execution: Execution;
   /** Where the bytes belong, once that is known. */
   #start: number | undefined;
-  /** The link that the pieces so far went over; another one gets them again. */
-  #link: AgentConnection | undefined;
+  /** The session that the pieces so far went to; another one gets them again. */
+  #sentTo: AgentSession | undefined;
   #sent = 0;
   #closeSent = false;
   #begun = false;
@@ -76,16 +75,16 @@ export class StdinWrite {
     if (isTerminal(status) || this.#state.closed) return { outcome: 'not_open' };
     if (dispatchedTo === undefined) return { outcome: 'not_running' };
     const session = this.#session();
-    if (session?.ready === undefined) return this.#begun ? undefined : { outcome: 'agent_away' };
+    if (session === undefined) return this.#begun ? undefined : { outcome: 'agent_away' };
     // Marked for its agent: it runs in a moment.
     if (status !== 'running') return undefined;
     this.#begun = true;
-    if (this.#link !== session.connection) this.#relink(session.connection);
+    if (this.#sentTo !== session) this.#begin(session);
     const { taken } = this.#state;
     if (taken === undefined) return undefined;
     this.#start ??= this.#request.offset ?? taken;
     if (this.#start > taken) return { outcome: 'bad_offset' };
-    this.#sendPieces(session.connection, this.#start, taken);
+    this.#sendPieces(session, this.#start, taken);
     return this.#taken();
   }
 
@@ -100,33 +99,33 @@ export class StdinWrite {
     return { outcome: 'written', offset: taken, closed };
   }
 
-  /** A new link: an empty piece asks what the runner has, unless that is known; what was on its way is sent again. */
-  #relink(connection: AgentConnection): void {
-    this.#link = connection;
+  /** A new session: an empty piece asks what the runner has, unless that is known; what was on its way is sent again. */
+  #begin(session: AgentSession): void {
+    this.#sentTo = session;
     this.#sent = this.#state.taken ?? 0;
     this.#closeSent = false;
-    if (this.#state.taken === undefined) this.#send(connection, 0, NOTHING, false);
+    if (this.#state.taken === undefined) this.#send(session, 0, NOTHING, false);
   }
 
-  #sendPieces(connection: AgentConnection, start: number, taken: number): void {
+  #sendPieces(session: AgentSession, start: number, taken: number): void {
     const { bytes, close } = this.#request;
     const end = start + bytes.length;
     this.#sent = Math.max(this.#sent, taken, start);
     while (this.#sent < end && this.#sent < taken + AGENT_LIMITS.stdinInFlight) {
       const until = Math.min(end, this.#sent + AGENT_LIMITS.stdinPiece);
       const last = close && until === end;
-      this.#send(connection, this.#sent, bytes.subarray(this.#sent - start, until - start), last);
+      this.#send(session, this.#sent, bytes.subarray(this.#sent - start, until - start), last);
       this.#closeSent ||= last;
       this.#sent = until;
     }
     if (close && !this.#closeSent && this.#sent >= end) {
-      this.#send(connection, end, NOTHING, true);
+      this.#send(session, end, NOTHING, true);
       this.#closeSent = true;
     }
   }
 
-  #send(connection: AgentConnection, offset: number, bytes: Buffer, close: boolean): void {
-    connection.send({ type: 'stdin', execution_id: this.#state.executionId, offset, close }, bytes);
+  #send(session: AgentSession, offset: number, bytes: Buffer, close: boolean): void {
+    session.sendStdin({ execution_id: this.#state.executionId, offset, close }, bytes);
   }
 }
 

@@ -5,9 +5,10 @@
 import type { StdinAck } from '../../core/protocol.ts';
 import type { Execution } from '../../store/store.ts';
 import type { ControlPlane } from './control.ts';
-import type { Live } from './live.ts';
+import type { Live } from './live/live.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
-import type { AgentRegistry } from './agents/sessions.ts';
+import type { AgentSession } from './agents/session.ts';
+import type { StdinListener } from './agents/session-deps.ts';
 import { StdinWrite } from './stdin-write.ts';
 
 type WriteRequest = Parameters<ControlPlane['writeStdin']>[0];
@@ -26,13 +27,14 @@ export interface StdinState {
   changed: () => void;
 }
 
-export class StdinRelay {
-  readonly #registry: AgentRegistry;
+export class StdinRelay implements StdinListener {
+  readonly #session: (machineId: string) => AgentSession | undefined;
   readonly #live: Live;
   readonly #states = new Map<string, StdinState>();
 
-  constructor(p: { registry: AgentRegistry; live: Live }) {
-    this.#registry = p.registry;
+  /** `session`: of a machine, where it is ready. */
+  constructor(p: { session: (machineId: string) => AgentSession | undefined; live: Live }) {
+    this.#session = p.session;
     this.#live = p.live;
   }
 
@@ -53,7 +55,7 @@ export class StdinRelay {
     });
     try {
       if (signal.aborted) return { outcome: 'agent_away' };
-      const write = new StdinWrite({ state, request, session: () => this.#registry.get(execution.machineId) });
+      const write = new StdinWrite({ state, request, session: () => this.#session(execution.machineId) });
       return await write.run(this.#live);
     } finally {
       state.line.shift();
@@ -73,8 +75,8 @@ export class StdinRelay {
     state.changed();
   }
 
-  /** The machine has a new link, or lost the one it had. */
-  linkChanged(machineId: string): void {
+  /** The machine has another session, or none any more. */
+  sessionChanged(machineId: string): void {
     for (const state of this.#states.values()) if (state.machineId === machineId) state.changed();
   }
 

@@ -9,7 +9,7 @@ import { type AppDeps, buildApp } from '../../../src/server/http/app.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
 import type { App } from '../../../src/server/http/http-context.ts';
-import { Live } from '../../../src/server/control/live.ts';
+import { Live } from '../../../src/server/control/live/live.ts';
 import { serverKeysFrom } from '../../../src/server/seal.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../../src/store/store.ts';
@@ -111,7 +111,7 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
         return { kind: REPORT_KIND[kind], executionId, number, at: Date.now(), payload: bytesOf(payload) };
       });
       const batch = { machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() };
-      for (const result of await store.appendReports(batch)) if (result.execution) live.publish(result.execution);
+      for (const result of await store.appendReports(batch)) if (result.execution) live.committed(result.execution);
     },
     start: (executionId) => fixture.report(executionId, { kind: 'started', payload: { pid: 1 } }),
     finish: (executionId, end = {}) => fixture.report(executionId, { kind: 'ended', payload: { ...ENDED, ...end } }),
@@ -144,7 +144,7 @@ export async function connect(store: Store, machineId: string): Promise<void> {
 }
 
 function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): ControlPlane {
-  const publish = (execution: Execution): void => live.publish(execution);
+  const publish = (execution: Execution): void => live.committed(execution);
   return {
     async create(request) {
       created.push(request);
@@ -172,7 +172,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       if ('execution' in outcome) publish(outcome.execution);
       return outcome;
     },
-    signal: ({ execution }) => (execution.status === 'running' ? 'sent' : 'not_running'),
+    signal: async ({ execution }) => (execution.status === 'running' ? 'sent' : 'not_running'),
     async writeStdin({ bytes, offset = 0, close, execution }) {
       if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
       return { outcome: 'written', offset: offset + bytes.length, closed: close };
@@ -184,9 +184,8 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       const outcome = await store.removeMachine({ ...p, now: Date.now() });
       return outcome.outcome === 'removed' ? { outcome: 'removed', machine: outcome.machine } : outcome;
     },
-    credentialChanged: () => {},
-    rotateCredential: () => true,
-    isConnected: () => true,
+    credentialChanged: async () => {},
+    rotateCredential: async () => 'sent',
   };
 }
 

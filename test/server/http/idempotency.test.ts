@@ -77,7 +77,7 @@ test('a signal is sent once a key', async () => {
   const executionId = await http.create();
   await http.start(executionId);
   const sent: string[] = [];
-  http.control.signal = ({ signal }) => {
+  http.control.signal = async ({ signal }) => {
     sent.push(signal);
     return 'sent';
   };

@@ -61,7 +61,7 @@ test('a signal is sent by name, and after the end it is a no-op', async () => {
   const sent = await http.call('POST', path, { body: { signal: 'SIGHUP' } });
   expect(sent.body).toMatchObject({ execution_id: executionId, status: 'running' });
   await http.finish(executionId);
-  http.control.signal = () => 'stale';
+  http.control.signal = async () => 'stale';
   expect((await http.call('POST', path, { body: { signal: 'SIGTERM' } })).body).toMatchObject({ status: 'succeeded' });
   const unknown = await http.call('POST', path, { body: { signal: 'SIGNOPE' } });
   expect(unknown.body.errors).toMatchObject([{ location: 'body.signal', value: 'SIGNOPE' }]);

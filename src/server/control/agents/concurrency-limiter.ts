@@ -1,5 +1,5 @@
-/** Admission: so many arrivals are worked on at a time, the others wait in a bounded line (fault matrix, line 17). */
-export class Admission {
+/** So much work at a time; the rest waits in a bounded line (fault matrix, line 17). */
+export class ConcurrencyLimiter {
   readonly #limit: number;
   readonly #lineLimit: number;
   readonly #line: (() => void)[] = [];

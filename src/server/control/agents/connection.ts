@@ -1,82 +1,71 @@
-/** One WebSocket of one agent: framing, legality of what comes, close codes, heartbeats. What frames mean is not known here. */
+/** One WebSocket of one agent: framing, bounds, heartbeats. Which frame is legal when, and what it means, is the session's. */
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { nestsDeeperThan } from '../../../core/json-depth.ts';
 import {
   type AgentFrame,
   CLOSE,
   encodeFrame,
   encodeFrameWith,
-  type Hello,
   parseAgentFrame,
   type ServerFrame,
 } from '../../../core/protocol.ts';
-import { nestsDeeperThan } from '../../../core/json-depth.ts';
-import type { Beating } from './heartbeat.ts';
+import { FrameCredit } from './frame-credit.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
-export interface ConnectionEvents {
-  hello(connection: AgentConnection, hello: Hello): void;
-  frame(connection: AgentConnection, frame: Exclude<AgentFrame, Hello>): void;
-  records(connection: AgentConnection, bytes: Buffer): void;
+/** What a connection tells its session. */
+export interface ConnectionListener {
+  /** Whether the next frame has to be a hello, which may be large. */
+  readonly expectsHello: boolean;
+  frame(frame: AgentFrame): void;
+  records(bytes: Buffer): void;
   /** What was to be sent has shrunk to a little. */
-  drained(connection: AgentConnection): void;
+  drained(): void;
   /** Nothing more is sent or taken; comes exactly once. */
-  closed(connection: AgentConnection, why: { code: number; reason: string }): void;
+  closed(why: { code: number; reason: string }): void;
 }
 
-/** How the bytes that the socket has read and still holds are counted; `net.Socket` has both. */
-export interface ByteCount {
-  readonly bytesRead: number;
+export interface ConnectionOptions {
+  ws: WebSocket;
+  /** The socket below, whose bytes are the signs of life. */
+  socket: Pick<Socket, 'bytesRead'>;
+  framesPerSecond: number;
+  listener: ConnectionListener;
 }
 
 /** Frames nest three deep; later versions may add to them. */
 const MAX_DEPTH = 32;
+/** Silence for so many heartbeats ends a connection. */
+const MAX_SILENT_BEATS = 2;
 
-/** The credit for frames holds so many seconds' worth. */
-const FRAME_BURST_S = 2;
-
-export class AgentConnection implements Beating {
-  readonly machineId: string;
-  /** SHA-256 of the credential it came with. */
-  readonly credentialHash: Buffer;
+export class AgentConnection {
   readonly #ws: WebSocket;
-  readonly #socket: ByteCount;
-  readonly #events: ConnectionEvents;
-  #phase: 'new' | 'greeted' | 'open' | 'closed' = 'new';
+  readonly #socket: Pick<Socket, 'bytesRead'>;
+  readonly #listener: ConnectionListener;
+  readonly #credit: FrameCredit;
+  #closed = false;
   #bytesSeen = 0;
   #silentBeats = 0;
-  #beats = 0;
-  readonly #framesPerSecond: number;
-  #frameCredit: number;
-  #creditAt = 0;
   #probe: NodeJS.Timeout | undefined;
 
-  constructor(p: {
-    ws: WebSocket;
-    socket: ByteCount;
-    machineId: string;
-    credentialHash: Buffer;
-    framesPerSecond: number;
-    events: ConnectionEvents;
-  }) {
-    this.machineId = p.machineId;
-    this.credentialHash = p.credentialHash;
-    this.#ws = p.ws;
-    this.#socket = p.socket;
-    this.#events = p.events;
-    this.#framesPerSecond = p.framesPerSecond;
-    this.#frameCredit = p.framesPerSecond * FRAME_BURST_S;
-    p.ws.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
-    p.ws.on('ping', () => this.#spendCredit());
+  constructor({ ws, socket, framesPerSecond, listener }: ConnectionOptions) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.#listener = listener;
+    this.#credit = new FrameCredit({ framesPerSecond });
+    ws.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
+    ws.on('ping', (data) => this.#ping(data.length));
+    ws.on('pong', (data) => this.#spend(data.length));
     // A violation of the WebSocket protocol itself: ws has sent the fitting close code; `close` follows, and knows nothing of it.
     let violation = '';
-    p.ws.on('error', ({ message }) => {
+    ws.on('error', ({ message }) => {
       violation = message;
     });
-    p.ws.on('close', (code, reason) => this.#end(code, violation || reason.toString('utf8')));
+    ws.on('close', (code, reason) => this.#end(code, violation || reason.toString('utf8')));
   }
 
   get closed(): boolean {
-    return this.#phase === 'closed';
+    return this.#closed;
   }
 
   /** Bytes handed to `send` that the socket has not taken over yet. */
@@ -84,14 +73,9 @@ export class AgentConnection implements Beating {
     return this.#ws.bufferedAmount;
   }
 
-  /** After the welcome records may come. */
-  open(): void {
-    if (this.#phase === 'greeted') this.#phase = 'open';
-  }
-
   /** Sends a frame; with an attachment as a binary message. Nothing happens once closed. */
   send(frame: ServerFrame, attachment?: Buffer): void {
-    if (this.closed) return;
+    if (this.#closed) return;
     const message = attachment === undefined ? encodeFrame(frame) : encodeFrameWith(frame, attachment);
     if (this.#ws.bufferedAmount + message.length <= AGENT_LIMITS.unsentLow) this.#ws.send(message);
     else this.#ws.send(message, this.#written);
@@ -108,7 +92,7 @@ export class AgentConnection implements Beating {
 
   /** Ends it: what was sent before still goes out, what still comes in is dropped. */
   close(code: number, reason: string): void {
-    if (this.closed) return;
+    if (this.#closed) return;
     this.#ws.resume();
     this.#ws.close(code, shortened(reason));
     this.#end(code, reason);
@@ -120,22 +104,20 @@ export class AgentConnection implements Beating {
     this.#end(CLOSE.timeout, reason);
   }
 
-  /** Once an interval: silence for two of them is the end, and so is a hello that has not come in a whole one. */
+  /** Asks for a sign of life, once an interval; silence for two of them is the end. */
   beat(): void {
-    this.#beats += 1;
     const { bytesRead } = this.#socket;
     // While we do not read, silence says nothing.
     const silent = bytesRead === this.#bytesSeen && !this.#ws.isPaused;
     this.#silentBeats = silent ? this.#silentBeats + 1 : 0;
     this.#bytesSeen = bytesRead;
-    if (this.#silentBeats >= 2) this.terminate('silent for two heartbeats');
-    else if (this.#phase === 'new' && this.#beats > 1) this.close(CLOSE.timeout, 'no hello in time');
+    if (this.#silentBeats >= MAX_SILENT_BEATS) this.terminate('silent for two heartbeats');
     else this.#ws.ping();
   }
 
   /** Asks for a sign of life and ends it where none comes within `ms`: somebody else wants its place. */
   probe(ms: number): void {
-    if (this.closed || this.#probe !== undefined) return;
+    if (this.#closed || this.#probe !== undefined) return;
     const { bytesRead } = this.#socket;
     this.#ws.ping();
     this.#probe = setTimeout(() => {
@@ -145,58 +127,53 @@ export class AgentConnection implements Beating {
   }
 
   readonly #written = (): void => {
-    if (!this.closed && this.#ws.bufferedAmount <= AGENT_LIMITS.unsentLow) this.#events.drained(this);
+    if (!this.#closed && this.#ws.bufferedAmount <= AGENT_LIMITS.unsentLow) this.#listener.drained();
   };
 
   #message(data: Buffer, isBinary: boolean): void {
-    if (this.closed) return;
+    if (this.#closed) return;
     if (isBinary) this.#records(data);
-    else if (this.#spendCredit()) this.#frame(data);
+    else if (this.#spend(this.#listener.expectsHello ? 0 : data.length)) this.#frame(data);
   }
 
   #frame(data: Buffer): void {
+    // How large a hello may be is the WebSocket's own limit.
+    if (data.length > AGENT_LIMITS.frameBytes && !this.#listener.expectsHello) {
+      this.close(CLOSE.tooLarge, 'a control frame of more than 64 KiB');
+      return;
+    }
     if (nestsDeeperThan(MAX_DEPTH, data)) {
       this.close(CLOSE.badFrame, 'nested too deep');
       return;
     }
     const parsed = parseAgentFrame(data.toString('utf8'));
-    if (!parsed.ok) {
-      this.close(CLOSE.badFrame, parsed.reason);
-      return;
-    }
-    const { frame } = parsed;
-    const first = this.#phase === 'new';
-    if (frame.type !== 'hello') {
-      if (first) this.close(CLOSE.badFrame, `${frame.type} before hello`);
-      else this.#events.frame(this, frame);
-    } else if (first) {
-      this.#phase = 'greeted';
-      this.#events.hello(this, frame);
-    } else this.close(CLOSE.badFrame, 'a second hello');
+    if (parsed.ok) this.#listener.frame(parsed.frame);
+    else this.close(CLOSE.badFrame, parsed.reason);
   }
 
   #records(bytes: Buffer): void {
-    if (this.#phase !== 'open') this.close(CLOSE.badFrame, 'records before welcome');
-    else if (bytes.length > AGENT_LIMITS.recordsBytes) this.close(CLOSE.tooLarge, 'records of more than 1 MiB');
-    else this.#events.records(this, bytes);
+    if (bytes.length > AGENT_LIMITS.recordsBytes) this.close(CLOSE.tooLarge, 'records of more than 1 MiB');
+    else this.#listener.records(bytes);
   }
 
-  /** Control frames and pings are paid from a credit that refills; records are bounded by flow control instead. */
-  #spendCredit(): boolean {
-    const now = performance.now();
-    const refill = ((now - this.#creditAt) / 1000) * this.#framesPerSecond;
-    this.#frameCredit = Math.min(this.#framesPerSecond * FRAME_BURST_S, this.#frameCredit + refill) - 1;
-    this.#creditAt = now;
-    if (this.#frameCredit >= 0) return true;
+  /** The answer to a ping waits in memory until the agent reads: one that pings and never reads is dropped. */
+  #ping(bytes: number): void {
+    if (this.#spend(bytes) && this.#ws.bufferedAmount > AGENT_LIMITS.unreadBytes) this.terminate('does not read');
+  }
+
+  /** Control frames, pings and pongs are paid from a credit that refills; records are bounded by flow control instead. */
+  #spend(bytes: number): boolean {
+    if (this.#closed) return false;
+    if (this.#credit.spend(bytes, performance.now())) return true;
     this.close(CLOSE.tooManyFrames, 'too many frames');
     return false;
   }
 
   #end(code: number, reason: string): void {
-    if (this.closed) return;
-    this.#phase = 'closed';
+    if (this.#closed) return;
+    this.#closed = true;
     clearTimeout(this.#probe);
-    this.#events.closed(this, { code, reason });
+    this.#listener.closed({ code, reason });
   }
 }
 

@@ -1,7 +1,11 @@
 /** What one agent, and all of them together, may take of the server (docs/PROTOCOL.md, "Limits and windows"). */
 export const AGENT_LIMITS = {
-  /** Largest message unless the server's setting says otherwise: a hello with 100,000 held executions of ordinary id length. */
-  messageBytes: 16 * 1024 * 1024,
+  /** Largest message unless the server's setting says otherwise: a hello with 50,000 held executions of ordinary id length. */
+  helloBytes: 4 * 1024 * 1024,
+  /** Largest control frame behind the hello. */
+  frameBytes: 64 * 1024,
+  /** Bytes of control frames, pings and pongs an agent may send, sustained. */
+  frameBytesPerSecond: 256 * 1024,
   /** Largest message of records. */
   recordsBytes: 1024 * 1024,
   /** Control frames and pings an agent may send unless the setting says otherwise; twice as many at once. */
@@ -18,6 +22,10 @@ export const AGENT_LIMITS = {
   /** Unsent bytes above which no further start is sent, and below which sending goes on. */
   unsentHigh: 4 * 1024 * 1024,
   unsentLow: 1024 * 1024,
+  /** Unsent bytes above which an agent that goes on sending without reading is dropped. */
+  unreadBytes: 32 * 1024 * 1024,
+  /** Executions that may be on one machine at a time, whatever its agent would take: so many fit into its hello. */
+  slots: 16_384,
   /** Executions claimed, or woken, in one transaction. */
   claimBatch: 32,
   wakeBatch: 500,

@@ -1,19 +1,24 @@
-/** What waits in the store for one machine is claimed as slots become free: oldest first, in bounded batches. */
+/** Takes waiting executions of one machine from the store as slots become free: oldest first, in bounded batches. */
 import type { Dispatch } from '../../../store/store.ts';
-import type { Departure, Lane } from './start-queue.ts';
 import { AGENT_LIMITS } from './limits.ts';
+import type { PendingStart, StartQueue } from './start-queue.ts';
 
 /** Above this average size of inputs they are claimed one by one, so that few of them are in memory. */
 const LARGE_INPUT_BYTES = 256 * 1024;
 const RETRY_MS = 500;
 
-export class Claims {
-  readonly #lane: Lane;
-  readonly #accepting: () => boolean;
-  readonly #claim: (limit: number) => Promise<Dispatch[]>;
-  readonly #departure: (dispatch: Dispatch) => Departure;
-  readonly #failed: (cause: unknown) => void;
-  #opened = false;
+export interface QueueClaimerOptions {
+  starts: StartQueue;
+  /** Marks up to `limit` waiting executions for this session's agent. */
+  claim: (limit: number) => Promise<Dispatch[]>;
+  toStart: (dispatch: Dispatch) => PendingStart;
+  /** The store could not be asked; it is asked again. */
+  claimFailed: (cause: unknown) => void;
+}
+
+export class QueueClaimer {
+  readonly #options: QueueClaimerOptions;
+  #open = false;
   #claiming = false;
   /** Whether something may wait in the store. */
   #backlog = true;
@@ -22,76 +27,65 @@ export class Claims {
   #batch: number = AGENT_LIMITS.claimBatch;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(p: {
-    lane: Lane;
-    /** Whether the agent takes new work. */
-    accepting: () => boolean;
-    claim: (limit: number) => Promise<Dispatch[]>;
-    departure: (dispatch: Dispatch) => Departure;
-    /** The store could not be asked; it is asked again. */
-    failed: (cause: unknown) => void;
-  }) {
-    this.#lane = p.lane;
-    this.#accepting = p.accepting;
-    this.#claim = p.claim;
-    this.#departure = p.departure;
-    this.#failed = p.failed;
+  constructor(options: QueueClaimerOptions) {
+    this.#options = options;
   }
 
-  /** Whether a new execution may go straight out: nothing older waits, and there is room. */
-  get clear(): boolean {
-    return this.#opened && !this.#backlog && this.#accepting() && this.#lane.free > 0;
+  /** Whether nothing waits that is older than a new execution. */
+  get upToDate(): boolean {
+    return this.#open && !this.#backlog;
   }
 
   /** From now on claims are made. */
   open(): void {
-    this.#opened = true;
-    this.pump();
+    this.#open = true;
+    this.claimMore();
   }
 
-  /** An execution was committed that waits. */
+  /** Something waits in the store for this machine. */
   noteWaiting(): void {
     this.#noted += 1;
     this.#backlog = true;
-    this.pump();
+    this.claimMore();
   }
 
   /** Claims as much as there is room for; call it whenever there may be more room. */
-  pump(): void {
-    if (!this.#opened || this.#claiming || !this.#backlog || this.#retry !== undefined || !this.#accepting()) return;
-    const limit = Math.min(this.#lane.free, this.#batch);
+  claimMore(): void {
+    if (!this.#open || this.#claiming || !this.#backlog || this.#retry !== undefined) return;
+    const limit = Math.min(this.#options.starts.free, this.#batch);
     if (limit > 0) void this.#claimOnce(limit);
   }
 
   close(): void {
-    this.#opened = false;
+    this.#open = false;
     clearTimeout(this.#retry);
   }
 
   async #claimOnce(limit: number): Promise<void> {
+    const { starts, claim, toStart, claimFailed } = this.#options;
     this.#claiming = true;
     const noted = this.#noted;
-    const reservation = this.#lane.reserve(limit, 0);
+    const reservation = starts.reserve(limit, 0);
     let dispatches: Dispatch[] = [];
     try {
-      dispatches = await this.#claim(limit);
+      dispatches = await claim(limit);
       if (dispatches.length < limit && noted === this.#noted) this.#backlog = false;
       this.#batch = batchAfter(dispatches);
     } catch (cause) {
       this.#retryLater();
-      this.#failed(cause);
+      claimFailed(cause);
     } finally {
       this.#claiming = false;
-      this.#lane.settle(reservation, dispatches.map(this.#departure));
+      starts.commit(reservation, dispatches.map(toStart));
     }
-    this.pump();
+    this.claimMore();
   }
 
   #retryLater(): void {
-    if (!this.#opened) return;
+    if (!this.#open) return;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      this.pump();
+      this.claimMore();
     }, RETRY_MS);
   }
 }

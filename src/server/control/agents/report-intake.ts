@@ -1,14 +1,22 @@
 /**
- * The reports of one link on their way to disk: what arrives in a turn, or while the last batch is written, is one batch.
- * The socket is not read while too much waits, whatever holds it up; nothing is acknowledged before it is written.
+ * The reports of one session: to disk, to those who wait, and acknowledged. What arrives in a turn, or while the last batch is
+ * written, is one batch. The socket is not read while too much waits, whatever holds it up.
  */
-import type { RawRecord } from '../../../core/report.ts';
-import { type ReportResult, StoreUnavailableError } from '../../../store/store.ts';
+import { isTerminal } from '../../../core/execution.ts';
+import { CLOSE } from '../../../core/protocol.ts';
+import { decodeRecord, type RawRecord } from '../../../core/report.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
+import { type Execution, type ReportResult, StoreUnavailableError } from '../../../store/store.ts';
+import type { AgentConnection } from './connection.ts';
 import { AGENT_LIMITS } from './limits.ts';
-import { takeRecords } from './records.ts';
+import type { SessionDeps } from './session-deps.ts';
 
+/** Kinds from here on are the journal's own and never leave the machine; those below that we do not know are a newer agent's. */
+const FIRST_LOCAL_KIND = 64;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5000;
+const MAX_GAPS = 10_000;
+const GAP = 'Reports of it are missing on the server and on its agent (was the database restored from a backup?).';
 
 /** Bytes of reports of all agents that wait for the store. */
 export class ReportBudget {
@@ -19,23 +27,44 @@ export class ReportBudget {
   }
 }
 
-export interface ReportIntakeOptions {
-  budget: ReportBudget;
-  append(records: readonly RawRecord[]): Promise<ReportResult[]>;
-  /** The batch is on disk. */
-  committed(results: readonly ReportResult[]): void;
-  pause(): void;
-  resume(): void;
-  /** The agent sent what is no report. */
-  malformed(reason: string): void;
-  /** The store cannot be written; comes once until it can be again. */
-  unavailable(cause: StoreUnavailableError): void;
-  /** A fault of ours: this batch cannot be written. */
-  failed(cause: unknown): void;
+/** Executions whose reports had a gap: an agent that comes back fills it, unless it has dropped what the store lacks. */
+export class ReportGaps {
+  readonly #seen = new Set<string>();
+
+  /** Notes a gap; true for the second one of an execution: it will never be filled. */
+  again(executionId: string): boolean {
+    if (this.#seen.delete(executionId)) return true;
+    this.#seen.add(executionId);
+    const [oldest] = this.#seen;
+    if (this.#seen.size > MAX_GAPS && oldest !== undefined) this.#seen.delete(oldest);
+    return false;
+  }
+
+  /** Its reports go on: there is no gap any more. */
+  filled(executionId: string): void {
+    this.#seen.delete(executionId);
+  }
 }
 
+/** The session that the reports come through. */
+export interface ReportingSession {
+  readonly machineId: string;
+  log(level: 'warn' | 'error', fields: object, text: string): void;
+  freeSlot(executionId: string): boolean;
+  /** There may be more room for starts. */
+  claimMore(): void;
+  markLost(execution: Execution, reason: string): void;
+}
+
+export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGaps' | 'commits' | 'now'>;
+
 export class ReportIntake {
-  readonly #options: ReportIntakeOptions;
+  readonly #deps: IntakeDeps;
+  /** Is not read while too much waits; is closed where it brings what is no report, or what cannot be written. */
+  readonly #connection: AgentConnection;
+  readonly #session: ReportingSession;
+  /** Server clock minus agent clock, ms. */
+  #clockOffsetMs = 0;
   #waiting: RawRecord[] = [];
   /** Of what waits and what is being written. */
   #bytes = 0;
@@ -44,20 +73,30 @@ export class ReportIntake {
   #paused = false;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
+  /** On disk, or over for the server, and not yet told to the agent. */
+  #acks = new Map<string, number>();
+  #forget = new Set<string>();
 
-  constructor(options: ReportIntakeOptions) {
-    this.#options = options;
+  constructor(deps: IntakeDeps, connection: AgentConnection, session: ReportingSession) {
+    this.#deps = deps;
+    this.#connection = connection;
+    this.#session = session;
+  }
+
+  /** `clockMs`: the agent's clock, ms since the epoch, by which its reports are dated. */
+  agentClockIs(clockMs: number): void {
+    this.#clockOffsetMs = this.#deps.now() - clockMs;
   }
 
   /** Takes a message of records. */
   push(message: Buffer): void {
     if (this.#closed) return;
-    const taken = takeRecords(message);
-    if (!taken.ok) {
-      this.#options.malformed(taken.reason);
+    const decoded = decodeRecords(message);
+    if (!decoded.ok) {
+      this.#connection.close(CLOSE.badFrame, decoded.reason);
       return;
     }
-    for (const record of taken.records) this.#waiting.push(record);
+    for (const record of decoded.records) this.#waiting.push(record);
     this.#account(message.length);
     if (this.#writing || this.#scheduled) return;
     this.#scheduled = true;
@@ -73,8 +112,23 @@ export class ReportIntake {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#waiting = [];
-    this.#options.budget.bytes -= this.#bytes;
+    this.#deps.reportBudget.bytes -= this.#bytes;
     this.#bytes = 0;
+  }
+
+  /** These are over for the server, whatever the agent still has of them. */
+  forget(executionIds: readonly string[]): void {
+    for (const executionId of executionIds) this.#forget.add(executionId);
+    this.flush();
+  }
+
+  /** Acknowledges what has gathered, unless much is unsent already: then it waits, at most a number for each execution. */
+  flush(): void {
+    if (this.#connection.unsentBytes > AGENT_LIMITS.unsentLow) return;
+    if (this.#acks.size > 0) this.#connection.send({ type: 'ack', acks: [...this.#acks] });
+    if (this.#forget.size > 0) this.#connection.send({ type: 'forget', execution_ids: [...this.#forget] });
+    this.#acks = new Map();
+    this.#forget = new Set();
   }
 
   async #write(): Promise<void> {
@@ -82,33 +136,37 @@ export class ReportIntake {
     this.#writing = true;
     while (!this.#closed && this.#waiting.length > 0) {
       const batch = firstOf(this.#waiting);
-      const results = await this.#append(batch.records, RETRY_FIRST_MS);
+      const results = await this.#append(batch.records);
       if (results === undefined || this.#closed) break;
       this.#waiting.splice(0, batch.records.length);
       this.#account(this.#waiting.length === 0 ? -this.#bytes : -Math.min(batch.bytes, this.#bytes));
-      this.#options.committed(results);
+      this.#written(results);
     }
     this.#writing = false;
   }
 
-  /** Tries until it is written or the link is closed; `undefined` then, and after a fault. */
-  async #append(records: readonly RawRecord[], retryMs: number): Promise<readonly ReportResult[] | undefined> {
-    for (let waitMs = retryMs; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MOST_MS)) {
+  /** Tries until it is written or the session is closed; `undefined` then, and after a fault. */
+  async #append(records: readonly RawRecord[]): Promise<readonly ReportResult[] | undefined> {
+    for (let waitMs = RETRY_FIRST_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MOST_MS)) {
       try {
-        return await this.#options.append(records);
+        const { machineId } = this.#session;
+        const batch = { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: this.#deps.now() };
+        return await this.#deps.store.appendReports(batch);
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
-          this.#options.failed(cause);
+          this.#session.log('error', { err: cause }, 'reports could not be written');
+          this.#connection.close(CLOSE.restart, 'the reports could not be written');
           return undefined;
         }
-        if (waitMs === retryMs) this.#options.unavailable(cause);
+        if (waitMs === RETRY_FIRST_MS)
+          this.#session.log('warn', { err: cause }, 'reports wait: the store cannot be written');
       }
       await this.#pauseBefore(waitMs);
     }
     return undefined;
   }
 
-  /** A link that closes leaves this unsettled, with nothing behind it. */
+  /** A session that closes leaves this pending, with nothing behind it. */
   #pauseBefore(waitMs: number): Promise<void> {
     if (this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
@@ -116,19 +174,67 @@ export class ReportIntake {
     });
   }
 
+  /** A batch is on disk: whoever waits is told first, then the agent may forget; a freed slot is filled. */
+  #written(results: readonly ReportResult[]): void {
+    for (const { executionId, outcome, reported, execution } of results) {
+      if (execution === undefined) continue;
+      if (isTerminal(execution.status)) this.#session.freeSlot(executionId);
+      if (outcome === 'applied') {
+        this.#deps.reportGaps.filled(executionId);
+        this.#deps.commits.committed(execution);
+      }
+      this.#acks.set(executionId, reported);
+      // What had ended before for the server.
+      if (outcome === 'terminal') this.#forget.add(executionId);
+    }
+    this.flush();
+    this.#session.claimMore();
+    const refused = results.find(({ outcome }) => outcome === 'foreign' || outcome === 'gap');
+    if (refused !== undefined) this.#refuse(refused);
+  }
+
+  /** The agent comes back and sends what is missing, or forgets what is not its own. */
+  #refuse({ executionId, outcome, execution }: ReportResult): void {
+    this.#session.log('warn', { [LOG_KEY.executionId]: executionId, [LOG_KEY.outcome]: outcome }, 'reports refused');
+    if (outcome === 'foreign') {
+      this.#connection.close(CLOSE.foreignExecution, `${executionId} is not of this machine`);
+      return;
+    }
+    if (execution !== undefined && this.#deps.reportGaps.again(executionId)) this.#session.markLost(execution, GAP);
+    this.#connection.close(CLOSE.badFrame, `a report of ${executionId} is missing`);
+  }
+
   #account(bytes: number): void {
     this.#bytes += bytes;
-    this.#options.budget.bytes += bytes;
-    const limit = this.#options.budget.spent ? 0 : AGENT_LIMITS.unwrittenBytes;
+    this.#deps.reportBudget.bytes += bytes;
+    const limit = this.#deps.reportBudget.spent ? 0 : AGENT_LIMITS.unwrittenBytes;
     this.#setPaused(this.#bytes > (this.#paused ? limit / 2 : limit));
   }
 
   #setPaused(paused: boolean): void {
     if (paused === this.#paused || this.#closed) return;
     this.#paused = paused;
-    if (paused) this.#options.pause();
-    else this.#options.resume();
+    if (paused) this.#connection.pause();
+    else this.#connection.resume();
   }
+}
+
+type Decoded = { ok: true; records: RawRecord[] } | { ok: false; reason: string };
+
+/** The records of a message; their payloads are views into it. A message with anything else in it is refused as a whole. */
+function decodeRecords(message: Buffer): Decoded {
+  const records: RawRecord[] = [];
+  for (let offset = 0; offset < message.length; ) {
+    const decoded = decodeRecord(message, offset);
+    if (!decoded.ok) return { ok: false, reason: `a record that is ${decoded.reason}` };
+    const { kind, number } = decoded.record;
+    if (kind < 1 || kind >= FIRST_LOCAL_KIND || number < 1) {
+      return { ok: false, reason: `a record of kind ${kind} under number ${number}` };
+    }
+    records.push(decoded.record);
+    offset += decoded.bytes;
+  }
+  return records.length > 0 ? { ok: true, records } : { ok: false, reason: 'an empty message' };
 }
 
 /** As many of the first records as one transaction takes; at least one. `bytes`: of their payloads. */

@@ -1,89 +1,144 @@
-/** Which machine's agent is connected here: one link a machine, and what is being written for it. */
-import type { Acks } from './acks.ts';
-import type { Claims } from './queue-claimer.ts';
-import type { AgentConnection } from './connection.ts';
-import type { Lane } from './start-queue.ts';
-import type { ReportIntake } from './report-intake.ts';
+/** The agent sessions of this server: one a machine, and commands addressed by machine. */
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import { isTerminal } from '../../../core/execution.ts';
+import { CLOSE } from '../../../core/protocol.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { CommitListener } from '../live/commit-notifier.ts';
+import { HeartbeatWheel } from './heartbeat.ts';
+import { AgentSession } from './session.ts';
+import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 
-export interface ReadyParts {
-  readonly lane: Lane;
-  readonly claims: Claims;
-  readonly reports: ReportIntake;
-  readonly acks: Acks;
-}
+/** How long a stopping server waits for agents to answer its close, in ms. */
+const STOP_TIMEOUT_MS = 2000;
+const DISCONNECT_RETRY_MS = 1000;
 
-/** An agent from its hello to its close. */
-export interface AgentSession {
-  readonly machineId: string;
-  readonly runnerInstance: string;
-  readonly connection: AgentConnection;
-  /** Of its connection, from the moment on when the store has it as the machine's. */
-  epoch?: number;
-  /** From the welcome on. */
-  ready?: ReadyParts;
-  /** Whether it takes new work, as it said last. */
-  accepting: boolean;
-  /** Cancels for executions whose start has not gone out yet: told right behind it. */
-  readonly cancels: Set<string>;
-}
+export class AgentSessions implements CommitListener {
+  readonly #deps: SessionDeps;
+  readonly #log: Pick<Logger, 'info' | 'warn'>;
+  readonly #wheel: HeartbeatWheel;
+  /** All whose socket is open, whether the agent has said hello or not; each with what ends its heartbeats. */
+  readonly #open = new Map<AgentSession, { ws: WebSocket; stopBeating: () => void; gone: Promise<void> }>();
+  /** Those that said hello and hold their machine's place. */
+  readonly #ofMachine = new Map<string, AgentSession>();
+  /** Disconnects that are being written, and machines (with the epoch that ended) of those that could not be yet. */
+  readonly #writing = new Set<Promise<void>>();
+  readonly #unwritten = new Map<string, number>();
+  #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
 
-export type Claim =
-  | { outcome: 'first' }
-  /** The same runner instance came back: it takes over, and this is the link to close. */
-  | { outcome: 'taken_over'; from: AgentSession }
-  /** Another runner instance is connected: it stays. */
-  | { outcome: 'refused'; holder: AgentSession };
+  constructor(deps: SessionDeps) {
+    this.#deps = deps;
+    this.#log = deps.log;
+    this.#wheel = new HeartbeatWheel(deps.settings.heartbeatMs);
+  }
 
-export class AgentRegistry {
-  readonly #sessions = new Map<string, AgentSession>();
-  readonly #writes = new Map<string, Set<Promise<unknown>>>();
-
+  /** Connections of agents, ready or not. */
   get size(): number {
-    return this.#sessions.size;
+    return this.#open.size;
   }
 
-  /** The connected session of the machine, ready or not. */
+  /** The machine's session, ready or not. */
   get(machineId: string): AgentSession | undefined {
-    return this.#sessions.get(machineId);
+    return this.#ofMachine.get(machineId);
   }
 
-  all(): AgentSession[] {
-    return [...this.#sessions.values()];
+  /** The machine's session where commands may be sent to its agent. */
+  ready(machineId: string): AgentSession | undefined {
+    const session = this.#ofMachine.get(machineId);
+    return session?.phase === 'ready' ? session : undefined;
   }
 
-  /** Makes it the machine's session, unless another instance is. */
-  claim(session: AgentSession): Claim {
-    const holder = this.#sessions.get(session.machineId);
-    if (holder !== undefined && holder.runnerInstance !== session.runnerInstance) return { outcome: 'refused', holder };
-    this.#sessions.set(session.machineId, session);
-    return holder === undefined ? { outcome: 'first' } : { outcome: 'taken_over', from: holder };
+  /** An agent was let in: its session begins. */
+  admit(agent: AdmittedAgent): void {
+    const session = new AgentSession(this.#deps, this, agent);
+    const gone = new Promise<void>((resolve) => {
+      agent.ws.once('close', () => {
+        this.#open.delete(session);
+        resolve();
+      });
+    });
+    this.#open.set(session, { ws: agent.ws, stopBeating: this.#wheel.add(session), gone });
   }
 
-  /** Whether it was the machine's session: then the machine is away now. */
-  release(session: AgentSession): boolean {
-    if (this.#sessions.get(session.machineId) !== session) return false;
-    return this.#sessions.delete(session.machineId);
+  /** Makes it the machine's session, in place of one of the same runner instance. Closes it where another instance is there. */
+  takePlace(session: AgentSession): boolean {
+    const { machineId, runnerInstance } = session;
+    const holder = this.#ofMachine.get(machineId);
+    if (holder !== undefined && holder.runnerInstance !== runnerInstance) {
+      this.#log.warn(
+        {
+          [LOG_KEY.machineId]: machineId,
+          [LOG_KEY.runnerInstance]: runnerInstance,
+          [LOG_KEY.connected]: holder.runnerInstance,
+        },
+        'second agent refused',
+      );
+      holder.probe();
+      session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
+      return false;
+    }
+    this.#ofMachine.set(machineId, session);
+    holder?.close(CLOSE.replaced, 'this instance has a new connection');
+    return true;
   }
 
-  /** Counts `write` among what the next session of the machine has to wait for. */
-  track<T>(machineId: string, write: Promise<T>): Promise<T> {
-    const writes = this.#writes.get(machineId) ?? new Set();
-    this.#writes.set(machineId, writes.add(write));
-    const done = (): void => {
-      writes.delete(write);
-      if (writes.size === 0 && this.#writes.get(machineId) === writes) this.#writes.delete(machineId);
-    };
-    write.then(done, done);
-    return write;
+  /** A session is over. One that was replaced says nothing of the machine: it has another. */
+  closed(session: AgentSession, why: { code: number; reason: string }): void {
+    const { machineId } = session;
+    this.#open.get(session)?.stopBeating();
+    if (this.#ofMachine.get(machineId) !== session) {
+      // One that was refused as the second of its credential has its line already.
+      const told = why.code === CLOSE.duplicate || why.code === CLOSE.replaced;
+      if (!told) this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected without having joined');
+      return;
+    }
+    this.#ofMachine.delete(machineId);
+    if (session.epoch > 0) this.writeDisconnect(session);
+    this.#deps.stdin.sessionChanged(machineId);
+    this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected');
   }
 
-  /** Settles when all writes tracked so far have: what sessions before had in hand is then in the store. */
-  async settled(machineId: string): Promise<void> {
-    await Promise.allSettled(this.#writes.get(machineId) ?? []);
+  /** An execution that has ended frees its slot. */
+  committed({ machineId, executionId, status }: Execution): void {
+    if (isTerminal(status)) this.#ofMachine.get(machineId)?.executionEnded(executionId);
   }
 
-  /** The same for all machines. */
-  async allSettled(): Promise<void> {
-    await Promise.allSettled([...this.#writes.values()].flatMap((writes) => [...writes]));
+  /** Sends all agents away, to come back to the server's successor; settles when their sockets are gone and their departures written. */
+  async stop(): Promise<void> {
+    this.#wheel.stop();
+    const open = [...this.#open];
+    for (const [session] of open) session.close(CLOSE.restart, 'the server stops');
+    const timer = setTimeout(() => {
+      for (const [, { ws }] of open) ws.terminate();
+    }, STOP_TIMEOUT_MS);
+    await Promise.all(open.map(([, { gone }]) => gone));
+    clearTimeout(timer);
+    await Promise.all(this.#writing);
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+  }
+
+  /** Writes down that the agent is away, as soon as the store can be written. If it is back by then, its epoch is another one. */
+  writeDisconnect({ machineId, epoch }: Pick<AgentSession, 'machineId' | 'epoch'>): void {
+    const { store, now } = this.#deps;
+    const write = store.machineDisconnected({ machineId, epoch, now: now() }).then(
+      () => undefined,
+      () => {
+        if (this.#stopped) return;
+        this.#unwritten.set(machineId, epoch);
+        this.#retry ??= setTimeout(() => this.#writeAgain(), DISCONNECT_RETRY_MS);
+      },
+    );
+    this.#writing.add(write);
+    void write.then(() => this.#writing.delete(write));
+  }
+
+  #writeAgain(): void {
+    this.#retry = undefined;
+    const unwritten = [...this.#unwritten];
+    this.#unwritten.clear();
+    for (const [machineId, epoch] of unwritten) this.writeDisconnect({ machineId, epoch });
   }
 }

@@ -1,61 +1,68 @@
 /**
- * The lane of one ready link: its free slots, and the order in which starts leave. A runner's `last_dispatch_number`
- * proves what has arrived only because numbers never fall on a lane: a start waits for those marked before it.
+ * The starts of one agent session: its free slots, and the order in which starts leave. A runner's `last_dispatch_number`
+ * proves what has arrived only because numbers never fall on a connection: a start waits for those marked before it.
  */
 import type { Execution } from '../../../store/store.ts';
+import type { SecretInput } from '../../seal.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
-/** A marked execution on its way out; `send` puts its start on the wire. */
-export interface Departure {
+/** An execution that is marked for the agent, on its way out. */
+export interface PendingStart {
   execution: Execution;
-  send: () => void;
+  /** Opens what the command gets. Throws where it cannot be read. */
+  openInput: () => SecretInput;
 }
 
 /** Room for executions that a transaction under way may mark. */
-export interface Reservation {
+export interface StartReservation {
   readonly slots: number;
   readonly bytes: number;
   /** Set once the transaction is over. */
-  departures: readonly Departure[] | undefined;
+  starts: readonly PendingStart[] | undefined;
 }
 
-export class Lane {
-  readonly #maxConcurrency: number;
-  readonly #unsentBytes: () => number;
+export interface StartQueueOptions {
+  unsentBytes: () => number;
+  send: (start: PendingStart) => void;
+  /** Its number is below one already sent: it must never leave. */
+  refuse: (execution: Execution) => void;
+}
+
+export class StartQueue {
+  readonly #options: StartQueueOptions;
   /** Dispatched to this machine and not terminal. */
-  readonly #inFlight: Set<string>;
+  readonly #inFlight = new Set<string>();
   /** In the order in which they were handed to the store. */
-  readonly #reservations: Reservation[] = [];
-  readonly #outOfOrder: (execution: Execution) => void;
+  readonly #reservations: StartReservation[] = [];
+  #slots = 0;
+  #accepting = true;
   #reservedSlots = 0;
   #reservedBytes = 0;
-  #lastNumber: number;
-  #closed = false;
+  #lastNumber = 0;
+  #open = false;
 
-  constructor(p: {
-    maxConcurrency: number;
-    inFlight: Iterable<string>;
-    /** The highest number this runner instance has been sent. */
-    lastNumber: number;
-    unsentBytes: () => number;
-    /** A number below one already sent: it must never leave. */
-    outOfOrder: (execution: Execution) => void;
-  }) {
-    this.#maxConcurrency = p.maxConcurrency;
-    this.#inFlight = new Set(p.inFlight);
-    this.#lastNumber = p.lastNumber;
-    this.#unsentBytes = p.unsentBytes;
-    this.#outOfOrder = p.outOfOrder;
+  constructor(options: StartQueueOptions) {
+    this.#options = options;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  /** From now on starts leave. `lastNumber`: the highest that this runner instance has been sent. */
+  open(p: { maxConcurrency: number; inFlight: Iterable<string>; lastNumber: number }): void {
+    this.#slots = Math.min(p.maxConcurrency, AGENT_LIMITS.slots);
+    for (const executionId of p.inFlight) this.#inFlight.add(executionId);
+    this.#lastNumber = p.lastNumber;
+    this.#open = true;
+  }
+
+  /** Whether the agent takes new work, as it said last. */
+  set accepting(accepting: boolean) {
+    this.#accepting = accepting;
   }
 
   /** How many more may be marked for this machine now; 0 while too much waits to be sent. */
   get free(): number {
-    if (this.#closed || this.#unsentBytes() + this.#reservedBytes > AGENT_LIMITS.unsentHigh) return 0;
-    return Math.max(0, this.#maxConcurrency - this.#inFlight.size - this.#reservedSlots);
+    if (!this.#open || !this.#accepting) return 0;
+    if (this.#options.unsentBytes() + this.#reservedBytes > AGENT_LIMITS.unsentHigh) return 0;
+    return Math.max(0, this.#slots - this.#inFlight.size - this.#reservedSlots);
   }
 
   /** Whether its start has gone out, or it was found running, and its end is not known. */
@@ -64,8 +71,8 @@ export class Lane {
   }
 
   /** Takes `slots` slots, for starts of about `bytes` bytes, right before the transaction is handed to the store. */
-  reserve(slots: number, bytes: number): Reservation {
-    const reservation: Reservation = { slots, bytes, departures: undefined };
+  reserve(slots: number, bytes: number): StartReservation {
+    const reservation: StartReservation = { slots, bytes, starts: undefined };
     this.#reservations.push(reservation);
     this.#reservedSlots += slots;
     this.#reservedBytes += bytes;
@@ -73,13 +80,13 @@ export class Lane {
   }
 
   /** The transaction is over and marked these: they leave as soon as all reserved before have. */
-  settle(reservation: Reservation, departures: readonly Departure[]): void {
-    reservation.departures = departures;
-    while (this.#reservations[0]?.departures !== undefined) {
-      const first = this.#reservations.shift() as Reservation;
+  commit(reservation: StartReservation, starts: readonly PendingStart[]): void {
+    reservation.starts = starts;
+    for (let first = this.#reservations[0]; first?.starts !== undefined; first = this.#reservations[0]) {
+      this.#reservations.shift();
       this.#reservedSlots -= first.slots;
       this.#reservedBytes -= first.bytes;
-      for (const departure of first.departures ?? []) this.#depart(departure);
+      for (const start of first.starts) this.#leave(start);
     }
   }
 
@@ -93,20 +100,20 @@ export class Lane {
     return [...this.#inFlight];
   }
 
-  /** The link is gone: nothing leaves any more; the next link of the instance is sent what did not arrive. */
+  /** The connection is gone: nothing leaves any more; the next one of the instance is sent what did not arrive. */
   close(): void {
-    this.#closed = true;
+    this.#open = false;
   }
 
-  #depart({ execution, send }: Departure): void {
-    if (this.#closed) return;
-    const number = execution.dispatchNumber ?? 0;
-    if (number <= this.#lastNumber) {
-      this.#outOfOrder(execution);
+  #leave(start: PendingStart): void {
+    if (!this.#open) return;
+    const { executionId, dispatchNumber = 0 } = start.execution;
+    if (dispatchNumber <= this.#lastNumber) {
+      this.#options.refuse(start.execution);
       return;
     }
-    this.#lastNumber = number;
-    this.#inFlight.add(execution.executionId);
-    send();
+    this.#lastNumber = dispatchNumber;
+    this.#inFlight.add(executionId);
+    this.#options.send(start);
   }
 }

@@ -1,13 +1,14 @@
-/** The door for agents: an HTTP upgrade with a credential becomes a connection, or a plain HTTP refusal. */
+/** Agent authentication: an HTTP upgrade with a credential becomes a WebSocket, or a plain HTTP refusal. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
 import { ApiError } from '../../../core/errors.ts';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
-import { type Machine, type Store, StoreUnavailableError } from '../../../store/store.ts';
+import { type Store, StoreUnavailableError } from '../../../store/store.ts';
+import type { RunningControlPlane } from '../../control/control-plane.ts';
 import { answerBare } from '../replies/bare-answer.ts';
 import { notFound, Problem } from '../replies/problem.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
@@ -28,12 +29,11 @@ const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 export interface UpgradeDeps {
   store: Pick<Store, 'findMachineByCredential'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** Whether the server takes links now. */
-  open: () => boolean;
+  /** Takes the agents that have shown their credential, while it is open. */
+  control: Pick<RunningControlPlane, 'open' | 'admit'>;
   /** Largest message of an agent, bytes. */
   maxFrameBytes: number;
   requireCertificate: boolean;
-  connected: (link: { ws: WebSocket; socket: Socket; machine: Machine; credentialHash: Buffer }) => void;
 }
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -61,7 +61,8 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
         }
         socket.off('error', hangUp);
         server.handleUpgrade(request, socket, head, (ws) => {
-          deps.connected({ ws, socket: socket as Socket, machine: answer.machine, credentialHash: answer.hash });
+          const { machineId, credentialHash } = answer;
+          deps.control.admit({ ws, socket: socket as Socket, machineId, credentialHash });
         });
       },
       (cause: unknown) => {
@@ -77,12 +78,13 @@ export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-type Answer = { machine: Machine; hash: Buffer } | { refusal: ApiError | Problem };
+type Answer = { machineId: string; credentialHash: Buffer } | { refusal: ApiError | Problem };
 
 async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promise<Answer> {
   const path = request.url?.split('?', 1)[0];
   if (path !== AGENT_PATHS.link) return { refusal: notFound() };
-  if (!deps.open()) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' }) };
+  if (!deps.control.open)
+    return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' }) };
   if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
     deps.log.info(
       { [LOG_KEY.source]: request.socket.remoteAddress },
@@ -95,7 +97,9 @@ async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promis
   const hash = hashSecret(credential);
   try {
     const machine = await deps.store.findMachineByCredential({ credentialHash: hash });
-    if (machine !== undefined && machine.phase !== 'destroyed') return { machine, hash };
+    if (machine !== undefined && machine.phase !== 'destroyed') {
+      return { machineId: machine.machineId, credentialHash: hash };
+    }
   } catch (cause) {
     if (cause instanceof StoreUnavailableError) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { cause }) };
     throw cause;

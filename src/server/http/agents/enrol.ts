@@ -22,7 +22,7 @@ export interface EnrolDeps {
   /** ms since the epoch. */
   now: () => number;
   /** The machine has another credential now: what is connected with the old one goes. */
-  credentialChanged: (machineId: string) => void;
+  credentialChanged: (machineId: string) => Promise<void>;
   requireCertificate: boolean;
 }
 
@@ -64,7 +64,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         throw enrolled.outcome === 'token_invalid' ? refusedToken() : refusedId();
       }
       const { machineId } = enrolled.machine;
-      if (enrolled.replacedCredential) deps.credentialChanged(machineId);
+      if (enrolled.replacedCredential) await deps.credentialChanged(machineId);
       deps.log.info(
         { [LOG_KEY.machineId]: machineId, [LOG_KEY.source]: source, [LOG_KEY.again]: enrolled.replacedCredential },
         'machine enrolled',

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, ExecutionEvent } from '../../../store/store.ts';
-import { watchCommits } from '../../control/commits.ts';
+import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { assertKeyStillValid } from '../requests/open-requests.ts';
 import { invalid } from '../replies/problem.ts';

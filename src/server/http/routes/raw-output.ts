@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
-import { type Commits, watchCommits } from '../../control/commits.ts';
+import { type Commits, watchCommits } from '../../control/live/watch-commits.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { invalid, Problem } from '../replies/problem.ts';
 import { ExecutionParams } from '../../../api/fields.ts';

@@ -1,5 +1,6 @@
 /** Give the agent of a machine a new credential, while it runs. */
 import { nanoid } from 'nanoid';
+import type { Machine } from '../../../store/store.ts';
 import { ApiError } from '../../../core/errors.ts';
 import { newJoinToken } from '../authentication/admin-key.ts';
 import type { App, HttpContext } from '../http-context.ts';
@@ -33,7 +34,7 @@ export function rotateRoute(app: App, context: HttpContext): void {
       await withIdempotencyKey(context.store, keyed, async (replayed) => {
         if (replayed) return;
         if (machine.phase === 'destroyed') throw invalidState('The machine is destroyed.', 'destroyed');
-        await askAgent(context, machineId);
+        await askAgent(context, machine);
         await context.audit.write(request, {
           action: 'machine.rotate',
           machineId,
@@ -47,8 +48,8 @@ export function rotateRoute(app: App, context: HttpContext): void {
 }
 
 /** The agent enrols afresh with a token that is bound to its machine, so that the server never knows the credential itself. */
-async function askAgent(context: HttpContext, machineId: string): Promise<void> {
-  if (!context.control.isConnected(machineId)) throw away();
+async function askAgent(context: HttpContext, { machineId, phase }: Machine): Promise<void> {
+  if (phase !== 'running') throw away();
   const now = context.now();
   const joinTokenId = `join-${nanoid(16)}`;
   const joinToken = newJoinToken();
@@ -57,7 +58,7 @@ async function askAgent(context: HttpContext, machineId: string): Promise<void> 
     tokenHash: secretHash(joinToken),
     now,
   });
-  if (context.control.rotateCredential({ machineId, joinToken })) return;
+  if ((await context.control.rotateCredential({ machineId, joinToken })) === 'sent') return;
   await context.store.revokeJoinToken({ joinTokenId, now });
   throw away();
 }

@@ -37,7 +37,7 @@ export function signalRoutes(app: App, context: HttpContext): void {
         { idempotency, resource: executionId, reply, now: context.now() },
         async (replayed) => {
           if (replayed) return;
-          const outcome = context.control.signal({ execution, signal });
+          const outcome = await context.control.signal({ execution, signal });
           if (outcome === 'not_running' || outcome === 'agent_away') {
             throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
           }

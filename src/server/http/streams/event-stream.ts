@@ -1,7 +1,7 @@
 /** Server-sent events of one execution, read from the store in small pages as the client takes them. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, ExecutionEvent } from '../../../store/store.ts';
-import { watchCommits } from '../../control/commits.ts';
+import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 import { eventWire } from '../replies/wire.ts';
 

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { Admission } from '../../../../src/server/control/agents/concurrency-limiter.ts';
+import { ConcurrencyLimiter } from '../../../../src/server/control/agents/concurrency-limiter.ts';
 
 test('so many at a time, the others in the order in which they came, and no more than fit the line', async () => {
-  const admission = new Admission(2, 2);
+  const limiter = new ConcurrencyLimiter(2, 2);
   const doors = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
   const entered: number[] = [];
   const outcomes = doors.map((door, index) =>
-    admission.run(async () => {
+    limiter.run(async () => {
       entered.push(index);
       await door.promise;
     }),
@@ -21,9 +21,9 @@ test('so many at a time, the others in the order in which they came, and no more
 });
 
 test('work that fails makes room all the same', async () => {
-  const admission = new Admission(1, 1);
-  const failing = admission.run(() => Promise.reject(new Error('no')));
-  const next = admission.run(async () => undefined);
+  const limiter = new ConcurrencyLimiter(1, 1);
+  const failing = limiter.run(() => Promise.reject(new Error('no')));
+  const next = limiter.run(async () => undefined);
   await expect(failing).rejects.toThrow('no');
   expect(await next).toBe('done');
 });

@@ -1,89 +1,87 @@
 import { describe, expect, test } from 'vitest';
-import { Lane } from '../../../../src/server/control/agents/start-queue.ts';
+import { type PendingStart, StartQueue } from '../../../../src/server/control/agents/start-queue.ts';
 import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
-function lane(p: { maxConcurrency?: number; inFlight?: string[]; lastNumber?: number } = {}) {
+function startQueue(p: { maxConcurrency?: number; inFlight?: string[]; lastNumber?: number } = {}) {
   const sent: number[] = [];
   const refused: number[] = [];
   const unsent = { bytes: 0 };
-  const built = new Lane({
-    maxConcurrency: 4,
-    inFlight: [],
-    lastNumber: 0,
-    ...p,
+  const starts = new StartQueue({
     unsentBytes: () => unsent.bytes,
-    outOfOrder: (execution) => refused.push(execution.dispatchNumber ?? 0),
+    send: ({ execution }) => sent.push(execution.dispatchNumber ?? 0),
+    refuse: (execution) => refused.push(execution.dispatchNumber ?? 0),
   });
-  const departure = (dispatchNumber: number) => ({
+  starts.open({ maxConcurrency: 4, inFlight: [], lastNumber: 0, ...p });
+  const start = (dispatchNumber: number): PendingStart => ({
     execution: storedExecution({ executionId: `e${dispatchNumber}`, dispatchNumber }),
-    send: () => sent.push(dispatchNumber),
+    openInput: () => ({ env: {}, stdin: Buffer.alloc(0) }),
   });
-  return { lane: built, sent, refused, unsent, departure };
+  return { starts, sent, refused, unsent, start };
 }
 
 describe('order', () => {
   test('a start waits for those whose transaction was handed in before', () => {
-    const { lane: one, sent, departure } = lane();
-    const reservations = [one.reserve(1, 0), one.reserve(2, 0), one.reserve(1, 0)] as const;
-    one.settle(reservations[2], [departure(4)]);
-    one.settle(reservations[1], [departure(2), departure(3)]);
+    const { starts, sent, start } = startQueue();
+    const reservations = [starts.reserve(1, 0), starts.reserve(2, 0), starts.reserve(1, 0)] as const;
+    starts.commit(reservations[2], [start(4)]);
+    starts.commit(reservations[1], [start(2), start(3)]);
     expect(sent).toEqual([]);
-    one.settle(reservations[0], [departure(1)]);
+    starts.commit(reservations[0], [start(1)]);
     expect(sent).toEqual([1, 2, 3, 4]);
   });
 
   test('a transaction that marked nothing holds up nobody', () => {
-    const { lane: one, sent, departure } = lane();
-    const [first, second] = [one.reserve(1, 0), one.reserve(1, 0)];
-    one.settle(second, [departure(1)]);
-    one.settle(first, []);
+    const { starts, sent, start } = startQueue();
+    const [first, second] = [starts.reserve(1, 0), starts.reserve(1, 0)];
+    starts.commit(second, [start(1)]);
+    starts.commit(first, []);
     expect(sent).toEqual([1]);
   });
 
   test('a number that is not above those before never leaves', () => {
-    const { lane: one, sent, refused, departure } = lane({ lastNumber: 7 });
-    one.settle(one.reserve(3, 0), [departure(7), departure(9), departure(8)]);
+    const { starts, sent, refused, start } = startQueue({ lastNumber: 7 });
+    starts.commit(starts.reserve(3, 0), [start(7), start(9), start(8)]);
     expect(sent).toEqual([9]);
     expect(refused).toEqual([7, 8]);
   });
 
   test('nothing leaves once it is closed', () => {
-    const { lane: one, sent, departure } = lane();
-    const reservation = one.reserve(1, 0);
-    one.close();
-    one.settle(reservation, [departure(1)]);
+    const { starts, sent, start } = startQueue();
+    const reservation = starts.reserve(1, 0);
+    starts.close();
+    starts.commit(reservation, [start(1)]);
     expect(sent).toEqual([]);
-    expect(one.free).toBe(0);
+    expect(starts.free).toBe(0);
   });
 });
 
 describe('slots', () => {
   test('are taken by what runs and what is being marked, and free again at the end', () => {
-    const { lane: one, departure } = lane({ maxConcurrency: 3, inFlight: ['old'] });
-    expect(one.free).toBe(2);
-    const reservation = one.reserve(2, 0);
-    expect(one.free).toBe(0);
-    one.settle(reservation, [departure(1)]);
-    expect(one.free).toBe(1);
-    expect(one.finished('e1')).toBe(true);
-    expect(one.finished('e1')).toBe(false);
-    expect(one.finished('old')).toBe(true);
-    expect(one.free).toBe(3);
+    const { starts, start } = startQueue({ maxConcurrency: 3, inFlight: ['old'] });
+    expect(starts.free).toBe(2);
+    const reservation = starts.reserve(2, 0);
+    expect(starts.free).toBe(0);
+    starts.commit(reservation, [start(1)]);
+    expect(starts.free).toBe(1);
+    expect(starts.finished('e1')).toBe(true);
+    expect(starts.finished('e1')).toBe(false);
+    expect(starts.finished('old')).toBe(true);
+    expect(starts.free).toBe(3);
   });
 
   test('are none for a machine that holds more than it may', () => {
-    expect(lane({ maxConcurrency: 1, inFlight: ['a', 'b'] }).lane.free).toBe(0);
+    expect(startQueue({ maxConcurrency: 1, inFlight: ['a', 'b'] }).starts.free).toBe(0);
   });
 
   test('are none while too much waits to be sent, or is about to', () => {
-    const { lane: one, unsent } = lane();
+    const { starts, unsent } = startQueue();
     unsent.bytes = AGENT_LIMITS.unsentHigh + 1;
-    expect(one.free).toBe(0);
+    expect(starts.free).toBe(0);
     unsent.bytes = 0;
-    const reservation = one.reserve(1, AGENT_LIMITS.unsentHigh + 1);
-    expect(one.free).toBe(0);
-    one.settle(reservation, []);
-    expect(one.free).toBe(4);
+    const reservation = starts.reserve(1, AGENT_LIMITS.unsentHigh + 1);
+    expect(starts.free).toBe(0);
+    starts.commit(reservation, []);
+    expect(starts.free).toBe(4);
   });
 });

@@ -118,7 +118,7 @@ test('refusals: not open, not running, agent away, and an end that comes first',
   agent.report(agent.started(start.execution_id));
   await plane.until(orphan, (latest) => latest.status === 'running');
   await agent.cut();
-  await expect.poll(() => plane.control.isConnected('dm-one'), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => plane.connected('dm-one'), { timeout: 10_000 }).toBe(false);
   expect(await write({ execution: await plane.get(orphan), text: 'x' })).toEqual({ outcome: 'agent_away' });
   const waiting = await plane.create({ stdin: { mode: 'open' } });
   expect(await write({ execution: waiting, text: 'x' })).toEqual({ outcome: 'not_running' });

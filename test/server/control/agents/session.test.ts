@@ -124,7 +124,7 @@ describe('one credential, one agent', () => {
     const refused = await ScriptedAgent.open(plane.url, credential);
     refused.hello({ runner_instance: 'after-reboot' });
     expect(await refused.closed).toMatchObject({ code: CLOSE.duplicate });
-    await expect.poll(() => plane.control.isConnected('dm-one'), { timeout: 10_000, interval: 10 }).toBe(false);
+    await expect.poll(() => plane.connected('dm-one'), { timeout: 10_000, interval: 10 }).toBe(false);
     await ScriptedAgent.join(plane.url, credential, { runner_instance: 'after-reboot' });
     await dead.cut();
   });
@@ -149,7 +149,7 @@ describe('heartbeats', () => {
     const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
     const agent = await ScriptedAgent.join(plane.url, await plane.machine());
     agent.ws.pause();
-    await expect.poll(() => plane.control.isConnected('dm-one'), { timeout: 10_000, interval: 10 }).toBe(false);
+    await expect.poll(() => plane.connected('dm-one'), { timeout: 10_000, interval: 10 }).toBe(false);
     await expect
       .poll(async () => (await plane.store.getMachine({ machineId: 'dm-one' }))?.phase, { timeout: 10_000 })
       .toBe('sleeping');
@@ -163,7 +163,7 @@ describe('heartbeats', () => {
     await new Promise<void>((resolve) => {
       agent.ws.on('ping', () => ++pings === 5 && resolve());
     });
-    expect(plane.control.isConnected('dm-one')).toBe(true);
+    expect(await plane.connected('dm-one')).toBe(true);
   });
 });
 
@@ -173,8 +173,8 @@ describe('a credential that dies while its agent is connected', () => {
     const credential = await plane.machine();
     const agent = await ScriptedAgent.join(plane.url, credential);
     await plane.store.replaceCredential({ machineId: 'dm-one', credentialHash: undefined, now: Date.now() });
-    plane.control.credentialChanged('dm-one');
-    expect(plane.control.isConnected('dm-one')).toBe(false);
+    await plane.control.credentialChanged('dm-one');
+    await expect.poll(() => plane.connected('dm-one')).toBe(false);
     await plane.create();
     expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
     expect(agent.received.some((frame) => frame.type === 'start')).toBe(false);
@@ -185,7 +185,7 @@ describe('a credential that dies while its agent is connected', () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     await plane.store.replaceCredential({ machineId: 'dm-one', credentialHash: undefined, now: Date.now() });
-    plane.control.credentialChanged('dm-one');
+    await plane.control.credentialChanged('dm-one');
     agent.hello();
     expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
   });

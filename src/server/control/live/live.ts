@@ -1,10 +1,10 @@
-/** Live notification: whoever waits for an execution hears of each commit that touches it. No polling, O(1) a commit. */
-import { isTerminal } from '../../core/execution.ts';
-import type { Execution, Store } from '../../store/store.ts';
-import type { Listener } from './control.ts';
+/** Live notification: whoever waits for an execution hears of each commit that touches it. O(1) a commit. */
+import { isTerminal } from '../../../core/execution.ts';
+import type { Execution, Store } from '../../../store/store.ts';
+import type { CommitListener } from './commit-notifier.ts';
 
-/** Executions whose latest published state is remembered, so that a wait right behind a create needs no read. */
-const REMEMBERED = 8192;
+/** Told when something of an execution has been committed. `execution` is its state after it. */
+export type Listener = (execution: Execution) => void;
 
 export interface WaitRequest {
   /** As the caller read it. */
@@ -13,11 +13,9 @@ export interface WaitRequest {
   signal: AbortSignal;
 }
 
-export class Live {
+export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** Execution id → its `lastSequence` when it was last published here; the oldest fall out. */
-  readonly #published = new Map<string, number>();
   readonly #waits = new Set<() => void>();
   #closed = false;
 
@@ -25,9 +23,8 @@ export class Live {
     this.#store = store;
   }
 
-  /** Tells everybody who listens to the execution; call it after the commit, with the state after it. */
-  publish(execution: Execution): void {
-    this.#remember(execution);
+  /** Tells everybody who listens to the execution. */
+  committed(execution: Execution): void {
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
     for (const listener of [...listeners]) listener(execution);
@@ -49,9 +46,9 @@ export class Live {
     return this.#listeners.size;
   }
 
-  /** The execution as committed now; reads the store only where something may have happened since `known` was read. */
+  /** The execution as committed now: another server may have committed since `known` was read, so the store is asked. */
   async refresh(known: Execution): Promise<Execution> {
-    if (isTerminal(known.status) || this.#published.get(known.executionId) === known.lastSequence) return known;
+    if (isTerminal(known.status)) return known;
     const { machineId, executionId } = known;
     return later(known, (await this.#store.getExecution({ machineId, executionId })) ?? known);
   }
@@ -75,7 +72,7 @@ export class Live {
     for (const finish of [...this.#waits]) finish();
   }
 
-  /** Subscribes first and looks afterwards, so that a commit in between is not missed. */
+  /** Subscribes first and reads afterwards, so that a commit in between is not missed. */
   #wait({ execution, waitMs, signal }: WaitRequest, done: (execution: Execution) => boolean): Promise<Execution> {
     if (done(execution) || waitMs <= 0 || signal.aborted || this.#closed) return Promise.resolve(execution);
     return new Promise((resolve, reject) => {
@@ -103,16 +100,6 @@ export class Live {
         reject(cause);
       });
     });
-  }
-
-  #remember(execution: Execution): void {
-    this.#published.delete(execution.executionId);
-    this.#published.set(execution.executionId, execution.lastSequence);
-    if (this.#published.size <= REMEMBERED) return;
-    for (const oldest of this.#published.keys()) {
-      this.#published.delete(oldest);
-      return;
-    }
   }
 }
 

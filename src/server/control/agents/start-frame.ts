@@ -1,8 +1,7 @@
-/** The `start` frame of a dispatched execution, and the cancel that may have to follow it. */
+/** The `start` frame of a dispatched execution. */
 import type { Start } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
-import type { AgentSession } from './sessions.ts';
 
 export interface StartSettings {
   /** Bytes of each stream to keep. */
@@ -11,25 +10,13 @@ export interface StartSettings {
   graceMs: number;
 }
 
-/** Sends the start, and behind it a cancel where somebody asked for one before it could go out. */
-export function sendStart(
-  session: AgentSession,
+/** `runnerInstance`: the only one that may run it. */
+export function startFrame(
+  runnerInstance: string,
   execution: Execution,
   input: SecretInput,
   settings: StartSettings,
-): void {
-  const { executionId } = execution;
-  const fixed = execution.stdinMode === 'fixed' && input.stdin.length > 0;
-  session.connection.send(
-    startFrame(session.runnerInstance, execution, input, settings),
-    fixed ? input.stdin : undefined,
-  );
-  if (session.cancels.delete(executionId)) {
-    session.connection.send({ type: 'cancel', execution_id: executionId, grace_ms: settings.graceMs });
-  }
-}
-
-function startFrame(runnerInstance: string, execution: Execution, input: SecretInput, settings: StartSettings): Start {
+): Start {
   const { cwd, user, timeoutMs } = execution;
   return {
     type: 'start',

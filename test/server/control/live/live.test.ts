@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { Live } from '../../../src/server/control/live.ts';
-import type { Execution } from '../../../src/store/store.ts';
-import { storedExecution } from '../../helpers/stored-execution.ts';
+import { Live } from '../../../../src/server/control/live/live.ts';
+import type { Execution } from '../../../../src/store/store.ts';
+import { storedExecution } from '../../../helpers/stored-execution.ts';
 
 const QUEUED = storedExecution();
 const RUNNING = storedExecution({ status: 'running', lastSequence: 2 });
@@ -36,21 +36,27 @@ describe('waitForEnd', () => {
     expect(await wait(live, RUNNING)).toBe(ENDED);
   });
 
-  test('answers at the commit that ends it, and needs no read behind a publication', async () => {
+  test('answers at the commit that ends it, whatever the one read finds', async () => {
     const { live, reads } = liveOver(undefined);
-    live.publish(QUEUED);
+    live.committed(QUEUED);
     const waiting = wait(live, QUEUED);
-    live.publish(RUNNING);
-    live.publish(ENDED);
+    live.committed(RUNNING);
+    live.committed(ENDED);
     expect(await waiting).toBe(ENDED);
-    expect(reads).toEqual([]);
+    expect(reads).toEqual([1]);
+  });
+
+  test('answers what another server committed before the wait began, though a commit was heard of here', async () => {
+    const { live } = liveOver(ENDED);
+    live.committed(RUNNING);
+    expect(await wait(live, RUNNING)).toBe(ENDED);
   });
 
   test('does not take an older read for the newer state', async () => {
     const store = Promise.withResolvers<Execution | undefined>();
     const live = new Live({ getExecution: () => store.promise });
     const waiting = wait(live, QUEUED, { waitMs: 50 });
-    live.publish(RUNNING);
+    live.committed(RUNNING);
     store.resolve(QUEUED);
     expect(await waiting).toBe(RUNNING);
   });
@@ -80,7 +86,7 @@ describe('waitForEnd', () => {
     expect(live.subscribed).toBe(1);
     gone.abort();
     await Promise.all(waits);
-    live.publish(ENDED);
+    live.committed(ENDED);
     await other;
     expect(live.subscribed).toBe(0);
   });
@@ -103,7 +109,7 @@ describe('waitForEvents', () => {
     expect(await live.waitForEvents({ ...request, afterSequence: 1 })).toBe(RUNNING);
     const waiting = live.waitForEvents({ ...request, afterSequence: 2 });
     const next = storedExecution({ status: 'running', lastSequence: 3 });
-    live.publish(next);
+    live.committed(next);
     expect(await waiting).toBe(next);
   });
 
@@ -123,8 +129,8 @@ describe('subscribe', () => {
       leave();
     });
     live.subscribe('ex-1', () => seen.push('second'));
-    live.publish(RUNNING);
-    live.publish(RUNNING);
+    live.committed(RUNNING);
+    live.committed(RUNNING);
     expect(seen).toEqual(['first', 'second', 'second']);
   });
 
@@ -135,7 +141,7 @@ describe('subscribe', () => {
     leave();
     live.subscribe('ex-1', () => seen.push('new'));
     leave();
-    live.publish(RUNNING);
+    live.committed(RUNNING);
     expect(seen).toEqual(['new']);
   });
 });

@@ -1,6 +1,6 @@
 /** The commits of one execution as something to wait for: what is committed before the wait begins is not missed. */
-import type { Execution } from '../../store/store.ts';
-import type { ControlPlane } from './control.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { Live } from './live.ts';
 
 export interface Commits {
   /** The newest state seen; `undefined` before the first commit. */
@@ -12,11 +12,11 @@ export interface Commits {
 }
 
 /** Begins to watch: call it before reading what the wait is about. */
-export function watchCommits(control: Pick<ControlPlane, 'subscribe'>, executionId: string): Commits {
+export function watchCommits(live: Pick<Live, 'subscribe'>, executionId: string): Commits {
   let latest: Execution | undefined;
   let fresh = false;
   let wake: () => void = () => {};
-  const unsubscribe = control.subscribe(executionId, (execution) => {
+  const unsubscribe = live.subscribe(executionId, (execution) => {
     latest = execution;
     fresh = true;
     wake();

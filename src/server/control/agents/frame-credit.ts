@@ -1,0 +1,30 @@
+/** What one agent may send of control frames: a number and a size, each refilled with time. */
+import { AGENT_LIMITS } from './limits.ts';
+
+/** The credit holds so many seconds' worth. */
+const BURST_S = 2;
+
+export class FrameCredit {
+  readonly #framesPerSecond: number;
+  #frames: number;
+  #bytes: number = AGENT_LIMITS.frameBytesPerSecond * BURST_S;
+  #at = 0;
+
+  constructor(p: { framesPerSecond: number }) {
+    this.#framesPerSecond = p.framesPerSecond;
+    this.#frames = p.framesPerSecond * BURST_S;
+  }
+
+  /** Pays for one frame of `bytes` bytes; false where the credit does not cover it. `now`: ms of a monotonic clock. */
+  spend(bytes: number, now: number): boolean {
+    const seconds = (now - this.#at) / 1000;
+    this.#at = now;
+    this.#frames = refilled(this.#frames, this.#framesPerSecond, seconds) - 1;
+    this.#bytes = refilled(this.#bytes, AGENT_LIMITS.frameBytesPerSecond, seconds) - bytes;
+    return this.#frames >= 0 && this.#bytes >= 0;
+  }
+}
+
+function refilled(credit: number, perSecond: number, seconds: number): number {
+  return Math.min(perSecond * BURST_S, credit + perSecond * seconds);
+}

@@ -1,0 +1,45 @@
+/** What an agent session works with; built once in control-plane.ts, the same for all sessions. */
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import type { StdinAck } from '../../../core/protocol.ts';
+import type { Execution, Store } from '../../../store/store.ts';
+import type { Sealer } from '../../seal.ts';
+import type { CommitListener } from '../live/commit-notifier.ts';
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
+import type { ReportBudget, ReportGaps } from './report-intake.ts';
+import type { StartSettings } from './start-frame.ts';
+
+/** Told of what concerns live stdin. */
+export interface StdinListener {
+  /** The runner has taken over this much. */
+  acknowledged(machineId: string, ack: StdinAck): void;
+  /** The machine has another session, or none any more. */
+  sessionChanged(machineId: string): void;
+}
+
+export interface SessionDeps {
+  store: Store;
+  sealer: Pick<Sealer, 'open'>;
+  /** Bounds how many hellos are worked on at a time. */
+  handshakes: ConcurrencyLimiter;
+  reportBudget: ReportBudget;
+  reportGaps: ReportGaps;
+  commits: CommitListener;
+  stdin: StdinListener;
+  /** Told when a start has been handed to the connection. */
+  observer: { dispatched(execution: Execution): void };
+  log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** ms since the epoch. */
+  now: () => number;
+  settings: StartSettings & { version: string; heartbeatMs: number; framesPerSecond: number };
+}
+
+/** An agent that was let in at the upgrade. */
+export interface AdmittedAgent {
+  ws: WebSocket;
+  socket: Pick<Socket, 'bytesRead'>;
+  machineId: string;
+  /** SHA-256 of the credential it came with. */
+  credentialHash: Buffer;
+}

@@ -1,0 +1,16 @@
+/** The phases of an agent session, and the order in which it goes through them. */
+
+export type SessionPhase = 'awaiting_hello' | 'joining' | 'ready' | 'closed';
+
+const PHASES_BEFORE: Record<SessionPhase, readonly SessionPhase[]> = {
+  awaiting_hello: [],
+  joining: ['awaiting_hello'],
+  ready: ['joining'],
+  closed: ['awaiting_hello', 'joining', 'ready'],
+};
+
+/** `next`, where a session may enter it from `current`; throws otherwise, for then the session is at fault. */
+export function nextPhase(current: SessionPhase, next: SessionPhase): SessionPhase {
+  if (PHASES_BEFORE[next].includes(current)) return next;
+  throw new Error(`an agent session cannot go from ${current} to ${next}`);
+}

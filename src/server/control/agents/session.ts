@@ -1,0 +1,297 @@
+/** One agent's connection, from the upgrade to its close: what the agent may say when, what it is sent, and its slots. */
+import { type AgentFrame, CLOSE, type Hello, type Stdin } from '../../../core/protocol.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
+import type { Dispatch, Execution } from '../../../store/store.ts';
+import { AgentConnection, type ConnectionListener } from './connection.ts';
+import { handshake, markLost } from './handshake.ts';
+import { AGENT_LIMITS } from './limits.ts';
+import { QueueClaimer } from './queue-claimer.ts';
+import type { Reconciliation } from './reconcile.ts';
+import { ReportIntake, type ReportingSession } from './report-intake.ts';
+import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
+import { nextPhase, type SessionPhase } from './session-phase.ts';
+import type { AgentSessions } from './sessions.ts';
+import { startFrame } from './start-frame.ts';
+import { type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
+
+const OUT_OF_ORDER = 'A later execution went out before it: sending it now could start it twice.';
+const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
+/** How long the connected agent has to give a sign of life when another one wants in. */
+const PROBE_MS = 5000;
+
+export class AgentSession implements ConnectionListener, ReportingSession {
+  readonly machineId: string;
+  /** SHA-256 of the credential that the agent came with. */
+  readonly credentialHash: Buffer;
+  readonly #deps: SessionDeps;
+  readonly #sessions: AgentSessions;
+  readonly #connection: AgentConnection;
+  readonly #starts: StartQueue;
+  readonly #claimer: QueueClaimer;
+  readonly #reports: ReportIntake;
+  /** Cancels for executions whose start has not gone out yet: told right behind it. */
+  readonly #cancels = new Set<string>();
+  #phase: SessionPhase = 'awaiting_hello';
+  #beats = 0;
+  #runnerInstance = '';
+  #epoch = 0;
+
+  constructor(deps: SessionDeps, sessions: AgentSessions, agent: AdmittedAgent) {
+    this.machineId = agent.machineId;
+    this.credentialHash = agent.credentialHash;
+    this.#deps = deps;
+    this.#sessions = sessions;
+    const { framesPerSecond } = deps.settings;
+    this.#connection = new AgentConnection({ ...agent, framesPerSecond, listener: this });
+    this.#starts = new StartQueue({
+      unsentBytes: () => this.#connection.unsentBytes,
+      send: (start) => this.#start(start),
+      refuse: (execution) => this.markLost(execution, OUT_OF_ORDER),
+    });
+    this.#claimer = new QueueClaimer({
+      starts: this.#starts,
+      claim: (limit) => this.#claim(limit),
+      toStart: (dispatch) => this.#pendingStart(dispatch),
+      claimFailed: (cause) => this.log('warn', { err: cause }, 'claiming failed; it is tried again'),
+    });
+    this.#reports = new ReportIntake(deps, this.#connection, this);
+  }
+
+  get phase(): SessionPhase {
+    return this.#phase;
+  }
+
+  /** As its hello said; empty before it. */
+  get runnerInstance(): string {
+    return this.#runnerInstance;
+  }
+
+  /** Of this connection of the machine; 0 until the store has it. What an earlier one still tries is stale there. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  // --- commands to the agent ---------------------------------------------------------------------------------------
+
+  /** Room for an execution that is about to be created; undefined where it has to wait its turn. */
+  reserve(bytes: number): StartReservation | undefined {
+    return this.#claimer.upToDate && this.#starts.free > 0 ? this.#starts.reserve(1, bytes) : undefined;
+  }
+
+  /** The create is over: what it marked leaves in its turn. What could not go out with this slot, another may. */
+  commit(reservation: StartReservation, starts: readonly PendingStart[]): void {
+    this.#starts.commit(reservation, starts);
+    this.#claimer.claimMore();
+  }
+
+  /** There may be more room for starts. */
+  claimMore(): void {
+    this.#claimer.claimMore();
+  }
+
+  /** Something waits in the store for this machine. */
+  noteWaiting(): void {
+    this.#claimer.noteWaiting();
+  }
+
+  /** Has the agent end it: now, or right behind its start where that has not gone out yet. Repeats are harmless. */
+  cancel(executionId: string): void {
+    if (!this.#starts.has(executionId)) {
+      this.#cancels.add(executionId);
+      return;
+    }
+    this.#cancels.delete(executionId);
+    this.#connection.send({ type: 'cancel', execution_id: executionId, grace_ms: this.#deps.settings.graceMs });
+  }
+
+  signal(executionId: string, signal: string): void {
+    this.#connection.send({ type: 'signal', execution_id: executionId, signal });
+  }
+
+  /** A piece of live stdin. */
+  sendStdin(piece: Omit<Stdin, 'type'>, bytes: Buffer): void {
+    this.#connection.send({ type: 'stdin', ...piece }, bytes);
+  }
+
+  /** Asks the agent to enrol again with this token. */
+  rotateCredential(joinToken: string): void {
+    this.#connection.send({ type: 'rotate', join_token: joinToken });
+  }
+
+  /** An execution of the machine has ended. Where that was not by the agent's own report, the agent is to forget it. */
+  executionEnded(executionId: string): void {
+    if (!this.freeSlot(executionId)) return;
+    this.#reports.forget([executionId]);
+    this.#claimer.claimMore();
+  }
+
+  /** The machine is gone for good: what runs there is to be killed. */
+  machineRemoved(): void {
+    const running = this.#starts.inFlight();
+    if (running.length > 0) this.#connection.send({ type: 'forget', execution_ids: running });
+    this.close(CLOSE.removed, 'the machine was removed');
+  }
+
+  close(code: number, reason: string): void {
+    this.#connection.close(code, reason);
+  }
+
+  /** Another instance wants in: ends this session where its agent gives no sign of life. */
+  probe(): void {
+    this.#connection.probe(Math.min(this.#deps.settings.heartbeatMs, PROBE_MS));
+  }
+
+  /** Once a heartbeat interval; a hello has a whole one to come. */
+  beat(): void {
+    this.#beats += 1;
+    if (this.#phase === 'awaiting_hello' && this.#beats > 1) this.close(CLOSE.timeout, 'no hello in time');
+    else this.#connection.beat();
+  }
+
+  // --- the handshake (handshake.ts) --------------------------------------------------------------------------------
+
+  /** The agent has said who it is, and holds the machine's place. */
+  join(): void {
+    this.#enter('joining');
+  }
+
+  /** The store has this connection as the machine's, under this epoch. */
+  connectedAs(epoch: number): void {
+    this.#epoch = epoch;
+    if (this.#phase === 'closed') this.#sessions.writeDisconnect(this);
+  }
+
+  /** Welcome, then what did not arrive, in order, then the cancels; no new start can come before these. */
+  welcome(p: { protocol: number; hello: Hello; plan: Reconciliation; resend: readonly Dispatch[] }): void {
+    const { hello, plan, resend } = p;
+    const { version, heartbeatMs } = this.#deps.settings;
+    this.#enter('ready');
+    this.#connection.send({
+      type: 'welcome',
+      protocol: p.protocol,
+      version,
+      heartbeat_ms: heartbeatMs,
+      window_bytes: AGENT_LIMITS.windowBytes,
+      execution_window_bytes: AGENT_LIMITS.executionWindowBytes,
+      acks: plan.acks,
+      forget: plan.forget,
+    });
+    const inFlight = plan.held.map(({ executionId }) => executionId);
+    const { max_concurrency: maxConcurrency, last_dispatch_number: lastNumber } = hello;
+    this.#starts.open({ maxConcurrency, inFlight, lastNumber });
+    const starts = resend.map((dispatch) => this.#pendingStart(dispatch));
+    this.#starts.commit(this.#starts.reserve(starts.length, 0), starts);
+    for (const executionId of new Set([...plan.cancel, ...this.#cancels])) this.cancel(executionId);
+    const { runnerInstance } = this;
+    const told = {
+      [LOG_KEY.runnerInstance]: runnerInstance,
+      [LOG_KEY.version]: hello.version,
+      [LOG_KEY.held]: plan.held.length,
+      [LOG_KEY.resent]: resend.length,
+    };
+    this.log('info', told, 'agent connected');
+    this.#deps.stdin.sessionChanged(this.machineId);
+  }
+
+  /** What waited for the machine's agent is queued: from now on it is claimed. */
+  startClaiming(): void {
+    this.#claimer.open();
+  }
+
+  // --- what the connection tells -----------------------------------------------------------------------------------
+
+  get expectsHello(): boolean {
+    return this.#phase === 'awaiting_hello';
+  }
+
+  frame(frame: AgentFrame): void {
+    if (frame.type === 'hello') {
+      if (!this.expectsHello) {
+        this.close(CLOSE.badFrame, 'a second hello');
+        return;
+      }
+      this.#runnerInstance = frame.runner_instance;
+      this.#reports.agentClockIs(frame.clock_ms);
+      void handshake(this.#deps, this.#sessions, this, frame);
+    } else if (this.expectsHello) {
+      this.close(CLOSE.badFrame, `${frame.type} before hello`);
+    } else if (frame.type === 'capacity') {
+      this.#starts.accepting = frame.accepting;
+      this.#claimer.claimMore();
+    } else {
+      this.#deps.stdin.acknowledged(this.machineId, frame);
+    }
+  }
+
+  records(bytes: Buffer): void {
+    if (this.#phase === 'ready') this.#reports.push(bytes);
+    else this.close(CLOSE.badFrame, 'records before welcome');
+  }
+
+  drained(): void {
+    this.#reports.flush();
+    this.#claimer.claimMore();
+  }
+
+  closed(why: { code: number; reason: string }): void {
+    this.#enter('closed');
+    this.#starts.close();
+    this.#claimer.close();
+    this.#reports.close();
+    this.#sessions.closed(this, why);
+  }
+
+  // --- inside ------------------------------------------------------------------------------------------------------
+
+  log(level: 'info' | 'warn' | 'error', fields: object, text: string): void {
+    this.#deps.log[level]({ [LOG_KEY.machineId]: this.machineId, ...fields }, text);
+  }
+
+  /** The one place where the phase changes. */
+  #enter(next: SessionPhase): void {
+    this.#phase = nextPhase(this.#phase, next);
+  }
+
+  /** The one place where a slot is freed: the end is on disk. False where the execution had none. */
+  freeSlot(executionId: string): boolean {
+    this.#cancels.delete(executionId);
+    return this.#starts.finished(executionId);
+  }
+
+  async #claim(limit: number): Promise<Dispatch[]> {
+    const { machineId, epoch } = this;
+    const claimed = await this.#deps.store.claimQueued({ machineId, epoch, limit, now: this.#deps.now() });
+    if (claimed.outcome === 'applied') return claimed.dispatches;
+    this.close(CLOSE.restart, 'this is no longer the connection of the machine');
+    return [];
+  }
+
+  #pendingStart({ execution, sealedInput }: Dispatch): PendingStart {
+    return { execution, openInput: () => this.#deps.sealer.open(execution.executionId, sealedInput) };
+  }
+
+  /** Hands a start to the connection, and behind it a cancel where somebody asked for one before it could go out. */
+  #start({ execution, openInput }: PendingStart): void {
+    let input: ReturnType<typeof openInput>;
+    try {
+      input = openInput();
+    } catch {
+      this.markLost(execution, UNREADABLE);
+      return;
+    }
+    const attachment = execution.stdinMode === 'fixed' && input.stdin.length > 0 ? input.stdin : undefined;
+    this.#connection.send(startFrame(this.runnerInstance, execution, input, this.#deps.settings), attachment);
+    this.#deps.observer.dispatched(execution);
+    if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
+  }
+
+  /** Ends what was marked for the agent and can never be sent, or followed, any more. */
+  markLost(execution: Execution, reason: string): void {
+    const { executionId } = execution;
+    this.log('error', { [LOG_KEY.executionId]: executionId, [LOG_KEY.reason]: reason }, 'an execution is given up');
+    markLost(this.#deps, this, [execution], reason).catch((cause: unknown) => {
+      // It stays marked: the next hello of the machine decides again.
+      this.log('error', { [LOG_KEY.executionId]: executionId, err: cause }, 'its end could not be written');
+    });
+  }
+}

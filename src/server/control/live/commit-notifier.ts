@@ -1,0 +1,20 @@
+/** The port between commits and those who hear of them: nothing that commits knows who listens, on this server or another. */
+import type { Execution } from '../../../store/store.ts';
+
+/** Told of each commit of this server on an execution, with the state after it. Must not throw. */
+export interface CommitListener {
+  committed(execution: Execution): void;
+}
+
+export class CommitNotifier implements CommitListener {
+  readonly #listeners: CommitListener[] = [];
+
+  /** Listeners are told in the order in which they were added. */
+  add(listener: CommitListener): void {
+    this.#listeners.push(listener);
+  }
+
+  committed(execution: Execution): void {
+    for (const listener of this.#listeners) listener.committed(execution);
+  }
+}

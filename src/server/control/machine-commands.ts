@@ -1,0 +1,55 @@
+/** Commands to the agent of a machine, addressed by machine: who sends one does not know which server holds the connection. */
+import { isTerminal } from '../../core/execution.ts';
+import { CLOSE } from '../../core/protocol.ts';
+import type { Execution } from '../../store/store.ts';
+import type { AgentSessions } from './agents/sessions.ts';
+
+export interface MachineCommands {
+  /** Something waits in the store for this machine. */
+  waiting(machineId: string): void;
+  /** A cancel of what its agent has was committed. It is state as well: an agent that is away is told when it comes back. */
+  cancelled(execution: Execution): void;
+  signal(p: { machineId: string; executionId: string; signal: string }): Promise<'sent' | 'agent_away'>;
+  /** Asks the agent to enrol again with this join token. */
+  rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;
+  /** The credential of the machine was replaced or revoked: its connection closes. */
+  credentialChanged(machineId: string): Promise<void>;
+  machineRemoved(machineId: string): Promise<void>;
+}
+
+/** For the agents that are connected to this server. */
+export class LocalCommands implements MachineCommands {
+  readonly #sessions: AgentSessions;
+
+  constructor(sessions: AgentSessions) {
+    this.#sessions = sessions;
+  }
+
+  waiting(machineId: string): void {
+    this.#sessions.get(machineId)?.noteWaiting();
+  }
+
+  cancelled({ machineId, executionId, status }: Execution): void {
+    if (!isTerminal(status)) this.#sessions.get(machineId)?.cancel(executionId);
+  }
+
+  async signal(p: { machineId: string; executionId: string; signal: string }): Promise<'sent' | 'agent_away'> {
+    const session = this.#sessions.ready(p.machineId);
+    session?.signal(p.executionId, p.signal);
+    return session === undefined ? 'agent_away' : 'sent';
+  }
+
+  async rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'> {
+    const session = this.#sessions.ready(p.machineId);
+    session?.rotateCredential(p.joinToken);
+    return session === undefined ? 'agent_away' : 'sent';
+  }
+
+  async credentialChanged(machineId: string): Promise<void> {
+    this.#sessions.get(machineId)?.close(CLOSE.revoked, 'the credential is not valid any more');
+  }
+
+  async machineRemoved(machineId: string): Promise<void> {
+    this.#sessions.get(machineId)?.machineRemoved();
+  }
+}
