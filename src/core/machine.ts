@@ -9,7 +9,7 @@ import {
   type PendingOperation,
   type ProviderState,
 } from './operation.ts';
-import type { MachineFacts } from './protocol.ts';
+import type { MachineFacts } from './machine-facts.ts';
 
 export const MACHINE_PHASES = [
   'accepted',

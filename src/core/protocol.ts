@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads what no link needs
+import { MachineFactsSchema } from './machine-facts.ts';
 
 /** The versions this build speaks: what both ends share, the highest of it, is used. */
 export const PROTOCOL_VERSION = { min: 1, max: 1 } as const;
@@ -55,12 +56,6 @@ const HeldSchema = Type.Object(
   open,
 );
 export type Held = Static<typeof HeldSchema>;
-
-const MachineFactsSchema = Type.Object(
-  { vcpu: Type.Number({ minimum: 0 }), memory_mib: Count, storage_gib: Count },
-  open,
-);
-export type MachineFacts = Static<typeof MachineFactsSchema>;
 
 /** agent → server, the first frame of a connection. */
 export const HelloSchema = Type.Object(

@@ -1,7 +1,7 @@
 /** What the agent tells of its machine: what it may use, so a limit of its cgroup counts. */
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
-import type { MachineFacts } from '../../core/protocol.ts';
+import type { MachineFacts } from '../../core/machine-facts.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;

@@ -1,7 +1,7 @@
 /** Machines: made, found, connected, removed. */
 import type { Execution } from '../../core/execution.ts';
 import type { Machine } from '../../core/machine.ts';
-import type { MachineFacts } from '../../core/protocol.ts';
+import type { MachineFacts } from '../../core/machine-facts.ts';
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
