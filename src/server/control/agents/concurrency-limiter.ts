@@ -11,8 +11,8 @@ export class ConcurrencyLimiter {
     this.#lineLimit = lineLimit;
   }
 
-  /** Runs `work` when its turn comes; `refused` where the line is full. */
-  async run(work: () => Promise<void>): Promise<'done' | 'refused'> {
+  /** Runs `work` when its turn comes, and settles as it does; `refused` where the line is full. */
+  async run<T>(work: () => Promise<T>): Promise<T | 'refused'> {
     if (this.#inside >= this.#limit) {
       if (this.#line.length >= this.#lineLimit) return 'refused';
       await new Promise<void>((resolve) => this.#line.push(resolve));
@@ -20,12 +20,11 @@ export class ConcurrencyLimiter {
       this.#inside += 1;
     }
     try {
-      await work();
+      return await work();
     } finally {
       const next = this.#line.shift();
       if (next === undefined) this.#inside -= 1;
       else next();
     }
-    return 'done';
   }
 }

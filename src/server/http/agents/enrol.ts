@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { ApiError } from '../../../core/errors.ts';
 import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../../core/protocol.ts';
 import type { Store } from '../../../store/store.ts';
+import { ConcurrencyLimiter } from '../../control/agents/concurrency-limiter.ts';
 import { clientAddress } from '../authentication/client-address.ts';
 import type { App } from '../http-context.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
@@ -14,6 +15,7 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 /** A request is a few hundred bytes. */
 const MAX_BODY_BYTES = 16 * 1024;
+const REQUEST_FIELDS = Object.keys(EnrolRequestSchema.properties).length;
 const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);
 
 export interface EnrolDeps {
@@ -29,6 +31,7 @@ export interface EnrolDeps {
 /** Adds `POST /agent/v1/enrol`. A repeated request with the same token and credential gets the same answer. */
 export function enrolRoute(app: App, deps: EnrolDeps): void {
   const limit = new FailureLimit({ most: 20, windowMs: 60_000, addresses: 10_000 });
+  const overLimit = new ConcurrencyLimiter(1, 100);
   app.post(
     AGENT_PATHS.enrol,
     {
@@ -42,27 +45,38 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         body: EnrolRequestSchema,
         response: { 200: EnrolResponseSchema },
       },
+      // A request that is malformed counts as well, and is answered at no cost once the limit is passed.
+      preValidation: async (request) => {
+        const [source, now] = [clientAddress(request), deps.now()];
+        limit.enter(source, now);
+        const retryAfterMs = limit.waitMs(source, now);
+        if (retryAfterMs > 0 && !mayBeGood(request.body)) throw new ApiError('RATE_LIMITED', { retryAfterMs });
+      },
     },
     async (request) => {
       if (deps.requireCertificate && !hasClientCertificate(request.raw.socket)) throw withoutCertificate();
       const now = deps.now();
       const source = clientAddress(request);
       const retryAfterMs = limit.waitMs(source, now);
-      if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
       const { join_token: token, credential, machine_id: requestedMachineId } = request.body;
       if (requestedMachineId !== undefined && !isMachineId(requestedMachineId)) throw refusedId();
-      const enrolled = await deps.store.enrol({
-        tokenHash: hashSecret(token),
-        freshMachineId: `dm-${freshId()}`,
-        credentialHash: hashSecret(credential),
-        now,
-        ...(requestedMachineId !== undefined && { requestedMachineId }),
-      });
+      const enrol = () =>
+        deps.store.enrol({
+          tokenHash: hashSecret(token),
+          freshMachineId: `dm-${freshId()}`,
+          credentialHash: hashSecret(credential),
+          now,
+          ...(requestedMachineId !== undefined && { requestedMachineId }),
+        });
+      // A good token always passes, but past the limit one is looked at after the other.
+      const enrolled = retryAfterMs === 0 ? await enrol() : await overLimit.run(enrol);
+      if (enrolled === 'refused') throw new ApiError('RATE_LIMITED', { retryAfterMs });
       if (enrolled.outcome !== 'enrolled') {
-        limit.failed(source, now);
+        if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
         deps.log.warn({ [LOG_KEY.source]: source, [LOG_KEY.outcome]: enrolled.outcome }, 'enrolment refused');
         throw enrolled.outcome === 'token_invalid' ? refusedToken() : refusedId();
       }
+      limit.succeeded(source);
       const { machineId } = enrolled.machine;
       if (enrolled.replacedCredential) await deps.credentialChanged(machineId);
       deps.log.info(
@@ -83,6 +97,12 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       return { machine_id: machineId };
     },
   );
+}
+
+/** Whether a body has the parts of a request that may succeed: all that is worth a look once the limit is passed. */
+function mayBeGood(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false;
+  return 'join_token' in body && 'credential' in body && Object.keys(body).length <= REQUEST_FIELDS;
 }
 
 function isMachineId(id: string): boolean {

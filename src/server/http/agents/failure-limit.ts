@@ -3,7 +3,7 @@ export class FailureLimit {
   readonly #most: number;
   readonly #windowMs: number;
   readonly #addresses: number;
-  readonly #failures = new Map<string, { count: number; until: number }>();
+  readonly #attempts = new Map<string, { count: number; until: number }>();
 
   /** `most` failures per address in `windowMs`; of `addresses` addresses at most (the oldest is forgotten first). */
   constructor(p: { most: number; windowMs: number; addresses: number }) {
@@ -12,25 +12,29 @@ export class FailureLimit {
     this.#addresses = p.addresses;
   }
 
-  /** ms until the address may try again; 0 when it may now. `now` in ms. */
-  waitMs(address: string, now: number): number {
-    const known = this.#failures.get(address);
-    if (known === undefined || known.count < this.#most) return 0;
-    return Math.max(0, known.until - now);
-  }
-
-  failed(address: string, now: number): void {
-    const known = this.#failures.get(address);
+  /** Counts an attempt as failed, before anything is awaited for it: many at once are counted like one after another. `now` in ms. */
+  enter(address: string, now: number): void {
+    const known = this.#attempts.get(address);
     if (known !== undefined && known.until > now) {
       known.count += 1;
       return;
     }
-    this.#failures.delete(address);
-    this.#failures.set(address, { count: 1, until: now + this.#windowMs });
-    if (this.#failures.size <= this.#addresses) return;
-    for (const oldest of this.#failures.keys()) {
-      this.#failures.delete(oldest);
-      return;
-    }
+    this.#attempts.delete(address);
+    this.#attempts.set(address, { count: 1, until: now + this.#windowMs });
+    const [oldest] = this.#attempts.keys();
+    if (this.#attempts.size > this.#addresses && oldest !== undefined) this.#attempts.delete(oldest);
+  }
+
+  /** The attempt has succeeded after all. */
+  succeeded(address: string): void {
+    const known = this.#attempts.get(address);
+    if (known !== undefined) known.count -= 1;
+  }
+
+  /** ms until the address may fail again; 0 where the attempts that it has entered are within its limit. */
+  waitMs(address: string, now: number): number {
+    const known = this.#attempts.get(address);
+    if (known === undefined || known.count <= this.#most) return 0;
+    return Math.max(0, known.until - now);
   }
 }

@@ -5,7 +5,8 @@ import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isPublicAddress } from './public-address.ts';
 
-const ATTEMPT_MS = 15_000;
+/** The longest that an attempt takes. */
+export const MAX_ATTEMPT_MS = 15_000;
 
 export interface Delivery {
   url: string;
@@ -56,7 +57,7 @@ function post(url: URL, delivery: Delivery): Promise<number> {
       'content-length': Buffer.byteLength(delivery.body),
     },
     lookup: lookupAllowed(delivery.allowPrivate),
-    signal: AbortSignal.any([delivery.signal, AbortSignal.timeout(ATTEMPT_MS)]),
+    signal: AbortSignal.any([delivery.signal, AbortSignal.timeout(MAX_ATTEMPT_MS)]),
   };
   return new Promise((settle, reject) => {
     const request = send(url, options, (response) => {

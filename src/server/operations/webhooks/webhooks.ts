@@ -1,24 +1,26 @@
 /** Callbacks: the terminal Execution is posted to its callback_url, signed, until it is taken or a day has passed. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { Execution, Store } from '../../../store/store.ts';
+import type { Callback, CallbackStore, Execution } from '../../../store/store.ts';
 import { readOrCreateKeyFile } from '../../../node/key-file.ts';
-import { deliver } from './deliver.ts';
+import { deliver, MAX_ATTEMPT_MS } from './deliver.ts';
+import { type Deliverable, DeliveryQueue } from './delivery-queue.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
-const AT_ONCE = 16;
-/** A claimed callback comes up again after this, should we die; longer than an attempt takes. */
+/** Claimed in one transaction. */
+const CLAIM_BATCH = 256;
+/** A claimed callback comes up again after this, should we die or have no room for it; longer than an attempt takes. */
 const LEASE_MS = 60_000;
 const FIRST_RETRY_MS = 5000;
-const LONGEST_RETRY_MS = 2 * 3_600_000;
+const MAX_RETRY_MS = 2 * 3_600_000;
 const GIVE_UP_MS = 24 * 3_600_000;
 const STORE_RETRY_MS = 5000;
 /** A sleep is at most this long, so that a clock that was set is noticed. */
-const LONGEST_SLEEP_MS = 60_000;
+const MAX_SLEEP_MS = 60_000;
 
 export interface WebhookDeps {
-  store: Pick<Store, 'claimCallbacks' | 'finishCallback' | 'retryCallback' | 'nextCallback'>;
+  store: CallbackStore;
   log: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
@@ -30,7 +32,12 @@ export interface WebhookDeps {
   allowPrivate: boolean;
 }
 
-type Callback = Awaited<ReturnType<Store['claimCallbacks']>>[number];
+type Claimed = Callback & Deliverable;
+
+function claimed(callback: Callback, at: number): Claimed {
+  const host = URL.parse(callback.url)?.host ?? '';
+  return { ...callback, host, createdBy: callback.execution.createdBy, beginBy: at + LEASE_MS - MAX_ATTEMPT_MS };
+}
 
 /** The signing secret of the data directory (`webhook.secret`, 0600), made at the first start. */
 export function readWebhookSecret(dataDir: string): string {
@@ -43,14 +50,16 @@ export function readWebhookSecret(dataDir: string): string {
 
 /** ms between an attempt (1 is the first) and the next; `random` from 0 to 1 spreads them. */
 export function retryDelayMs(attempt: number, random: number): number {
-  return Math.min(FIRST_RETRY_MS * 4 ** Math.min(attempt - 1, 10), LONGEST_RETRY_MS) * (0.75 + random / 2);
+  return Math.min(FIRST_RETRY_MS * 4 ** Math.min(attempt - 1, 10), MAX_RETRY_MS) * (0.75 + random / 2);
 }
 
 export class Webhooks {
   readonly #deps: WebhookDeps;
   readonly #stopping = new AbortController();
   readonly #active = new Set<Promise<void>>();
+  readonly #queue = new DeliveryQueue<Claimed>();
   #claiming: Promise<void> | undefined;
+  /** Whether something may be due that the claim under way does not see. */
   #wakened = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -65,7 +74,7 @@ export class Webhooks {
     clearTimeout(this.#timer);
     this.#claiming ??= this.#claim().finally(() => {
       this.#claiming = undefined;
-      if (this.#wakened && this.#active.size < AT_ONCE) this.wake();
+      if (this.#wakened) this.wake();
     });
   }
 
@@ -77,17 +86,16 @@ export class Webhooks {
     await Promise.all(this.#active);
   }
 
-  /** Takes as many as may be under way at once, and sleeps until the next one is due. */
+  /** Claims a part of what is due, whoever it is for, and sleeps until the next one is. */
   async #claim(): Promise<void> {
     const { store, log, now } = this.#deps;
-    const limit = AT_ONCE - this.#active.size;
-    if (limit <= 0) return;
     this.#wakened = false;
     try {
       const at = now();
-      const callbacks = await store.claimCallbacks({ now: at, retryAt: at + LEASE_MS, limit });
-      for (const callback of callbacks) this.#begin(callback);
-      if (callbacks.length === limit) this.#wakened = true;
+      const callbacks = await store.claimCallbacks({ now: at, retryAt: at + LEASE_MS, limit: CLAIM_BATCH });
+      for (const callback of callbacks) this.#queue.push(claimed(callback, at));
+      this.#beginMore();
+      if (callbacks.length === CLAIM_BATCH) this.#wakened = true;
       else this.#sleepUntil((await store.nextCallback()) ?? Number.POSITIVE_INFINITY);
     } catch (cause) {
       log.warn({ err: cause }, 'callbacks wait: the store cannot be used');
@@ -95,12 +103,17 @@ export class Webhooks {
     }
   }
 
-  #begin(callback: Callback): void {
-    const attempt = this.#attempt(callback).finally(() => {
-      this.#active.delete(attempt);
-      if (this.#wakened) this.wake();
-    });
-    this.#active.add(attempt);
+  #beginMore(): void {
+    if (this.#stopping.signal.aborted) return;
+    for (let next = this.#queue.take(this.#deps.now()); next !== undefined; next = this.#queue.take(this.#deps.now())) {
+      const callback = next;
+      const attempt = this.#attempt(callback).finally(() => {
+        this.#active.delete(attempt);
+        this.#queue.done(callback);
+        this.#beginMore();
+      });
+      this.#active.add(attempt);
+    }
   }
 
   async #attempt(callback: Callback): Promise<void> {
@@ -137,7 +150,7 @@ export class Webhooks {
   #sleepUntil(due: number): void {
     clearTimeout(this.#timer);
     if (this.#stopping.signal.aborted || due === Number.POSITIVE_INFINITY) return;
-    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), LONGEST_SLEEP_MS);
+    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), MAX_SLEEP_MS);
     this.#timer = setTimeout(() => this.wake(), sleepMs);
     this.#timer.unref();
   }

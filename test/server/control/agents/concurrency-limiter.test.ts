@@ -9,6 +9,7 @@ test('so many at a time, the others in the order in which they came, and no more
     limiter.run(async () => {
       entered.push(index);
       await door.promise;
+      return 'done';
     }),
   );
   expect(await outcomes[4]).toBe('refused');
@@ -23,7 +24,7 @@ test('so many at a time, the others in the order in which they came, and no more
 test('work that fails makes room all the same', async () => {
   const limiter = new ConcurrencyLimiter(1, 1);
   const failing = limiter.run(() => Promise.reject(new Error('no')));
-  const next = limiter.run(async () => undefined);
+  const next = limiter.run(async () => 'done');
   await expect(failing).rejects.toThrow('no');
   expect(await next).toBe('done');
 });

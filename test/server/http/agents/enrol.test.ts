@@ -91,3 +91,30 @@ test('who fails too often is told to wait', async () => {
   const limited = await guess();
   expect([limited.statusCode, limited.json().error_code]).toEqual([429, 'RATE_LIMITED']);
 });
+
+test('many that fail at once are counted like one after another, and a good token passes all the same (S14)', async () => {
+  const { enrol, token } = await door();
+  const guess = () => enrol({ join_token: 'xpj_guess', credential: credential() });
+  const answers = await Promise.all(Array.from({ length: 90 }, guess));
+  const count = (status: number) => answers.filter((answer) => answer.statusCode === status).length;
+  expect([count(401), count(429)]).toEqual([20, 70]);
+  const good = await enrol({ join_token: await token(), credential: credential() });
+  expect(good.statusCode).toBe(200);
+});
+
+test('a malformed request counts as a failure, and past the limit is not even validated', async () => {
+  const { enrol } = await door();
+  const malformed = () => enrol({ join_token: 7, unknown: true });
+  for (let tried = 0; tried < 20; tried += 1) expect((await malformed()).statusCode).toBe(422);
+  expect((await malformed()).statusCode).toBe(429);
+  expect((await enrol({ join_token: 'xpj_guess', credential: credential() })).statusCode).toBe(429);
+});
+
+test('what succeeds leaves the limit as it was', async () => {
+  const { enrol, token } = await door();
+  const reusable = await token({ reusable: true });
+  for (let agent = 0; agent < 25; agent += 1) {
+    expect((await enrol({ join_token: reusable, credential: credential() })).statusCode).toBe(200);
+  }
+  expect((await enrol({ join_token: 'xpj_guess', credential: credential() })).statusCode).toBe(401);
+});

@@ -59,6 +59,36 @@ class Receiver {
   }
 }
 
+/** Someone who takes connections and never answers. */
+class HangingReceiver {
+  /** Connections that are open now. */
+  open = 0;
+  readonly url: string;
+
+  private constructor(server: Server) {
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+    server.on('connection', (socket) => {
+      this.open += 1;
+      socket
+        .on('error', () => {})
+        .on('close', () => {
+          this.open -= 1;
+        });
+    });
+  }
+
+  static async start(): Promise<HangingReceiver> {
+    const server = createServer(() => {});
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return new HangingReceiver(server);
+  }
+}
+
 /** A plane whose executions call back, on a clock that can be put forward. */
 async function calling(allowPrivate = true) {
   let webhooks: Webhooks | undefined;
@@ -78,8 +108,8 @@ async function calling(allowPrivate = true) {
   const started = webhooks;
   onTestFinished(() => started.stop());
   const agent = await ScriptedAgent.join(plane.url, await plane.machine());
-  const finish = async (callbackUrl: string) => {
-    const execution = await plane.create({ callbackUrl });
+  const finish = async (callbackUrl: string, createdBy = 'admin') => {
+    const execution = await plane.create({ callbackUrl, createdBy });
     await agent.runNext();
     return plane.end(execution);
   };
@@ -139,6 +169,21 @@ test('more at once than may be under way are all delivered', async () => {
   await Promise.all(Array.from({ length: 40 }, () => finish(receiver.url)));
   await receiver.count(40);
   expect(new Set(receiver.posts.map((post) => post.headers['webhook-id'])).size).toBe(40);
+});
+
+test('a receiver that hangs delays no other: another key has its callback within 5 s (S11)', async () => {
+  const hanging = await HangingReceiver.start();
+  const healthy = await Receiver.start();
+  const { webhooks, finish } = await calling();
+  await Promise.all(Array.from({ length: 64 }, () => finish(hanging.url, 'key-noisy')));
+  await expect.poll(() => hanging.open, { timeout: 10_000 }).toBeGreaterThan(0);
+  const begun = performance.now();
+  await finish(healthy.url, 'key-quiet');
+  await healthy.count(1);
+  expect(performance.now() - begun).toBeLessThan(5000);
+  // The host has its share of the slots, and no more.
+  expect(hanging.open).toBeLessThanOrEqual(8);
+  await webhooks.stop();
 });
 
 test('an address that is not public is never connected to, written out or behind a name', async () => {
