@@ -21,7 +21,7 @@ export interface AuditEntry {
 }
 
 export interface AuditStore {
-  /** Keeps of `command` what fits, and its digest. */
-  appendAudit(p: { entry: Omit<AuditEntry, 'auditId' | 'commandDigest'> }): Promise<void>;
+  /** Keeps of `command` what fits, and its digest. `withinMs`: how long it may wait for another write to share a commit with. */
+  appendAudit(p: { entry: Omit<AuditEntry, 'auditId' | 'commandDigest'>; withinMs?: number }): Promise<void>;
   listAudit(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<AuditEntry>>;
 }

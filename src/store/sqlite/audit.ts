@@ -39,22 +39,23 @@ export function auditMethods({ db, write }: Context): AuditStore {
     }
   }
 
+  const append = (entry: Parameters<AuditStore['appendAudit']>[0]['entry']): void => {
+    const argv = entry.command && boundedCommand(entry.command);
+    insert.run(
+      entry.at,
+      entry.actor,
+      entry.source,
+      entry.action,
+      entry.machineId ?? null,
+      entry.resource ?? null,
+      argv === undefined ? null : JSON.stringify(argv.command),
+      argv?.digest ?? null,
+      entry.outcome,
+    );
+  };
+
   return {
-    appendAudit: ({ entry }) =>
-      write(() => {
-        const argv = entry.command && boundedCommand(entry.command);
-        insert.run(
-          entry.at,
-          entry.actor,
-          entry.source,
-          entry.action,
-          entry.machineId ?? null,
-          entry.resource ?? null,
-          argv === undefined ? null : JSON.stringify(argv.command),
-          argv?.digest ?? null,
-          entry.outcome,
-        );
-      }),
+    appendAudit: ({ entry, withinMs }) => write(() => append(entry), 0, withinMs),
     listAudit: ({ machineIds, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => {
         const rows = machineIds === undefined ? list.iterate(after, limit + 1) : listSome(machineIds, after, limit + 1);

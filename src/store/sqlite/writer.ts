@@ -41,6 +41,9 @@ export class Writer {
   private readonly statements: Record<'begin' | 'commit' | 'rollback', Statement<[]>>;
   private readonly hooks: WriterHooks;
   private queue: Waiting[] = [];
+  /** Writes that may wait for a transaction that others make anyway. */
+  private deferred: Waiting[] = [];
+  private deferral: NodeJS.Timeout | undefined;
   private scheduled = false;
   private closed = false;
   private drained: (() => void) | undefined;
@@ -56,14 +59,21 @@ export class Writer {
   }
 
   /**
-   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: how much it writes, where that is much.
+   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: how much it writes, where that is much. `withinMs`: how
+   * long it may wait for another write to share its transaction and flush with.
    * Rejects with what `work` throws (nothing of it was written), or with StoreUnavailableError.
    */
-  write<T>(work: Work<T>, bytes = 0): Promise<T> {
+  write<T>(work: Work<T>, bytes = 0, withinMs = 0): Promise<T> {
     if (this.closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
-    if (this.queue.length >= QUEUE_WRITES) return Promise.reject(new StoreUnavailableError('too many writes wait'));
+    if (this.queue.length + this.deferred.length >= QUEUE_WRITES)
+      return Promise.reject(new StoreUnavailableError('too many writes wait'));
     return new Promise<T>((resolve, reject) => {
-      this.queue.push({ work, bytes, resolve: resolve as (value: unknown) => void, reject });
+      const waiting = { work, bytes, resolve: resolve as (value: unknown) => void, reject };
+      if (withinMs > 0) {
+        this.defer(waiting, withinMs);
+        return;
+      }
+      this.queue.push(waiting);
       this.schedule();
     });
   }
@@ -71,6 +81,7 @@ export class Writer {
   /** Settles when all that was handed in has settled; later writes are refused. */
   close(): Promise<void> {
     this.closed = true;
+    if (this.deferred.length > 0) this.schedule();
     if (!this.scheduled) return Promise.resolve();
     return new Promise((resolve) => {
       this.drained = resolve;
@@ -83,8 +94,17 @@ export class Writer {
     setImmediate(() => this.flush());
   }
 
+  private defer(waiting: Waiting, withinMs: number): void {
+    this.deferred.push(waiting);
+    if (this.deferred.length >= BATCH_WRITES) this.schedule();
+    else this.deferral ??= setTimeout(() => this.schedule(), withinMs).unref();
+  }
+
   private flush(): void {
     this.scheduled = false;
+    clearTimeout(this.deferral);
+    this.deferral = undefined;
+    this.queue.push(...this.deferred.splice(0));
     this.runTogether(this.takeBatch());
     if (this.queue.length > 0) {
       this.schedule();

@@ -37,6 +37,22 @@ describe('Writer', () => {
     });
   });
 
+  it('lets a write that may wait share the next transaction, and makes one for it when none comes', async () => {
+    const shared = writer.write(insert(1), 0, 60_000);
+    await writer.write(insert(2));
+    await shared;
+    expect(commits.map(({ writes }) => writes)).toEqual([2]);
+    await writer.write(insert(3), 0, 1);
+    expect(values()).toEqual([1, 2, 3]);
+  });
+
+  it('writes on closing what may still wait', async () => {
+    const waits = writer.write(insert(1), 0, 60_000);
+    await writer.close();
+    await waits;
+    expect(values()).toEqual([1]);
+  });
+
   it('fails only the one at fault, and keeps nothing of it', async () => {
     const wrong = writer.write(() => {
       insert(2)();

@@ -1,13 +1,11 @@
-/** The audit trail: who did what. Entries about executions are written in batches, off the path of the answer. */
+/** The audit trail: who did what. Entries about executions are written off the path of the answer, with a commit made anyway. */
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { AuditEntry, Store } from '../../../store/store.ts';
 import { clientAddress } from './client-address.ts';
 
-/** How long an entry may wait for company, in ms. */
-const GATHER_MS = 100;
-/** So many are written at once, without waiting for more. */
-const BATCH = 256;
+/** How long an entry may wait for another write to share a commit with, ms. */
+const SHARE_WITHIN_MS = 100;
 
 type Entry = Omit<AuditEntry, 'auditId'>;
 type AuditDetails = Pick<Entry, 'action' | 'machineId' | 'resource' | 'command' | 'outcome'>;
@@ -26,9 +24,7 @@ export function createAuditTrail(p: {
   now: () => number;
   logger: Pick<Logger, 'error'>;
 }): AuditTrail {
-  let gathered: Entry[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<void> = Promise.resolve();
+  const writing = new Set<Promise<void>>();
 
   const entryOf = (request: FastifyRequest, details: AuditDetails): Entry => ({
     at: p.now(),
@@ -36,28 +32,18 @@ export function createAuditTrail(p: {
     source: clientAddress(request),
     ...details,
   });
-  const flush = (): Promise<void> => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (gathered.length === 0) return writing;
-    const batch = gathered;
-    gathered = [];
-    writing = Promise.all([writing, writeAll(batch)]).then(() => undefined);
-    return writing;
-  };
-  const writeAll = async (batch: readonly Entry[]): Promise<void> => {
-    const results = await Promise.allSettled(batch.map((entry) => p.store.appendAudit({ entry })));
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) p.logger.error({ err: failed.reason }, 'audit entries were lost');
-  };
 
   return {
     note(request, details) {
-      gathered.push(entryOf(request, details));
-      if (gathered.length >= BATCH) void flush();
-      else timer ??= setTimeout(() => void flush(), GATHER_MS).unref();
+      const written = p.store
+        .appendAudit({ entry: entryOf(request, details), withinMs: SHARE_WITHIN_MS })
+        .catch((error: unknown) => p.logger.error({ err: error }, 'an audit entry was lost'))
+        .finally(() => writing.delete(written));
+      writing.add(written);
     },
     write: (request, details) => p.store.appendAudit({ entry: entryOf(request, details) }),
-    flush,
+    async flush() {
+      await Promise.all(writing);
+    },
   };
 }
