@@ -5,18 +5,20 @@
  */
 import type { TSchema } from 'typebox';
 import { Build } from 'typebox/schema';
-import { EnrolResponseSchema } from '../../src/core/protocol.ts';
+import { EnrolResponseSchema } from '../../src/core/enrolment.ts';
 import { LINK_TO_RUNNER_SCHEMAS, RUNNER_TO_LINK_SCHEMAS } from '../../src/agent/runner-socket/frames.ts';
 import { ErrorBodySchema } from '../../src/agent/schemas/answers.ts';
+import { CollectorNoteSchema, CollectorTaskSchema } from '../../src/agent/schemas/collector.ts';
 import * as files from '../../src/agent/schemas/files.ts';
 
 const HEAD = `// Made by "npm run checks" from the schemas; not to be edited.
 // @ts-nocheck
 import type { Guard } from '../../core/json.ts';
-import type { EnrolResponse } from '../../core/protocol.ts';
+import type { EnrolResponse } from '../../core/enrolment.ts';
 import type { ProgressPayload } from '../../core/report.ts';
 import type { ProcessIdentity } from '../../node/process-identity.ts';
 import type { ErrorBody } from './answers.ts';
+import type { CollectorNote, CollectorTask } from './collector.ts';
 import type { AcceptedNote, CredentialFile, EnrolmentFile, InstanceFile, LinkPid, LiveNote } from './files.ts';
 
 const text = { CodePointCount: (value) => [...value].length };
@@ -25,6 +27,8 @@ const text = { CodePointCount: (value) => [...value].length };
 const GUARDS: Record<string, TSchema> = {
   EnrolResponse: EnrolResponseSchema,
   ErrorBody: ErrorBodySchema,
+  CollectorTask: CollectorTaskSchema,
+  CollectorNote: CollectorNoteSchema,
   LinkPid: files.LinkPidSchema,
   CredentialFile: files.CredentialFileSchema,
   EnrolmentFile: files.EnrolmentFileSchema,

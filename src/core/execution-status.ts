@@ -27,6 +27,7 @@ export const FAILURE_CODES = [
   'agent_lost',
   'user_not_found',
   'agent_stopped',
+  'artifact_missing',
   'machine_removed',
   'cancelled',
   'start_timed_out',

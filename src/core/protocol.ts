@@ -3,6 +3,7 @@
  * docs/PROTOCOL.md is normative; this file is what both ends run. Output travels as records (report.ts).
  */
 import { type Static, Type } from 'typebox';
+import { MAX_ARTIFACTS } from './artifact.ts';
 import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads what no link needs
 import { MachineFactsSchema } from './machine-facts.ts';
 
@@ -117,6 +118,29 @@ const WelcomeSchema = Type.Object(
 );
 export type Welcome = Static<typeof WelcomeSchema>;
 
+/** The drop folder is always collected, `declared` under cwd besides. */
+const StartArtifactsSchema = Type.Object(
+  {
+    declared: Type.Array(
+      Type.Object(
+        {
+          path: TextWithoutNul,
+          name: Type.Optional(TextWithoutNul),
+          if_missing: Type.Optional(Type.Union([Type.Literal('ignore'), Type.Literal('fail')])),
+        },
+        open,
+      ),
+      { maxItems: MAX_ARTIFACTS },
+    ),
+    /** Of each file. */
+    max_bytes: Count,
+    /** From the exit on. */
+    timeout_ms: Count,
+  },
+  open,
+);
+export type StartArtifacts = Static<typeof StartArtifactsSchema>;
+
 /** server → agent: run this. The bytes attached to the frame are its stdin. */
 const StartSchema = Type.Object(
   {
@@ -137,6 +161,8 @@ const StartSchema = Type.Object(
     /** stdin: none (end-of-file), fixed (the attached bytes), open (fed by stdin frames). */
     stdin: Type.Union([Type.Literal('none'), Type.Literal('fixed'), Type.Literal('open')]),
     grace_ms: Count,
+    /** What to collect at the end; absent: nothing, and the command has no drop folder. */
+    artifacts: Type.Optional(StartArtifactsSchema),
   },
   open,
 );
@@ -180,28 +206,6 @@ export const ServerFrameSchema = Type.Union([
   RotateSchema,
 ]);
 export type ServerFrame = Static<typeof ServerFrameSchema>;
-
-/** POST /agent/v1/enrol, by an agent that holds a join token. The agent makes its credential, so that a retry is safe. */
-export const EnrolRequestSchema = Type.Object(
-  {
-    join_token: Type.String({ maxLength: 256, description: 'What lets it in.', examples: ['xpj_…'] }),
-    machine_id: Type.Optional(
-      Type.String({ maxLength: 253, description: 'The id it would like to have.', examples: ['dm-build-1'] }),
-    ),
-    credential: Type.String({
-      pattern: '^xpa_[A-Za-z0-9_-]{43}$',
-      description: 'What it will come with from now on: 256 random bits, base64url, behind the prefix.',
-      examples: [`xpa_${'A'.repeat(43)}`],
-    }),
-  },
-  { ...strict, description: 'An agent that wants to join.' },
-);
-export type EnrolRequest = Static<typeof EnrolRequestSchema>;
-export const EnrolResponseSchema = Type.Object(
-  { machine_id: Type.String({ description: 'The machine that it is from now on.', examples: ['dm-build-1'] }) },
-  { ...open, description: 'The agent has joined.' },
-);
-export type EnrolResponse = Static<typeof EnrolResponseSchema>;
 
 /** Where agents enrol (HTTP POST) and where they connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
 export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;

@@ -6,7 +6,16 @@ import { crc32 } from 'node:zlib';
 import type { FailureCode } from './execution.ts';
 
 /** Kinds of record that travel to the server. Kinds from 64 on are the journal's own and never leave the machine. */
-export const REPORT_KIND = { started: 1, stdout: 2, stderr: 3, ended: 4, progress: 5 } as const;
+export const REPORT_KIND = {
+  started: 1,
+  stdout: 2,
+  stderr: 3,
+  ended: 4,
+  progress: 5,
+  artifact: 6,
+  artifact_data: 7,
+  artifact_end: 8,
+} as const;
 export type ReportKind = keyof typeof REPORT_KIND;
 
 /** Bytes of a record before its execution id. */
@@ -45,6 +54,18 @@ export interface EndedPayload {
 export interface ProgressPayload {
   stdout_bytes: number;
   stderr_bytes: number;
+}
+
+/** The payload of `artifact` (JSON): the file whose bytes are the `artifact_data` reports up to its `artifact_end`. */
+export interface ArtifactPayload {
+  name: string;
+}
+
+/** The payload of `artifact_end` (JSON): the checksum (hexadecimal) of a whole file, or why it is not whole, or was not begun. */
+export interface ArtifactEndPayload {
+  name: string;
+  sha256?: string;
+  reason?: string;
 }
 
 /** Writes one record into a fresh buffer. Throws RangeError where a part does not fit its field. */

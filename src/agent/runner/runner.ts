@@ -53,6 +53,7 @@ export class Runner {
   readonly #spawners: SpawnerSupply;
   readonly #parts: RunnerParts;
   readonly #leave = Promise.withResolvers<void>();
+  #waitingForRoom: (() => void)[] = [];
   #recovering = true;
   #stopping = false;
   #leaving = false;
@@ -143,6 +144,7 @@ export class Runner {
           const identity = processIdentity(pid);
           if (identity !== undefined) this.#journal.spawned(log, identity);
         },
+        room: () => this.#room(),
         stdinMoved: (execution) => sendStdinAck(this.#parts, execution),
       },
       () => {
@@ -150,6 +152,12 @@ export class Runner {
         if (this.#writer.state.failing) this.#considerLeaving();
       },
     );
+  }
+
+  /** Artifacts leave half of the journal to what must not wait: output, and the ends of executions. */
+  #room(): Promise<void> {
+    this.#writer.schedule();
+    return new Promise((resolve) => this.#waitingForRoom.push(resolve));
   }
 
   #attached(attach: Attach): RunnerToLink {
@@ -195,6 +203,7 @@ export class Runner {
     if (this.#leaving) return;
     this.#executions.admit();
     this.#outbox.pump();
+    if (!this.#journal.halfFull) for (const proceed of this.#waitingForRoom.splice(0)) proceed();
     this.#considerLeaving();
   }
 

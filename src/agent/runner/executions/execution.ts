@@ -1,11 +1,21 @@
 import type { Held, Start } from '../../../core/protocol.ts';
 import type { EndedPayload, ReportKind } from '../../../core/report.ts';
+import { Artifacts } from '../artifacts/artifacts.ts';
+import { ARTIFACTS_VARIABLE } from '../artifacts/drop-folder.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
 import { startLongTimer } from '../long-timer.ts';
 import type { Spawner, SpawnerEvents, SpawnStage } from '../spawner/spawner.ts';
 import { findExecutable } from './executable.ts';
 import type { Launch, Prepared } from './launch.ts';
-import { type Cause, type Ending, exitEnding, failure, spawnEnding, unstartedEnding } from './outcome.ts';
+import {
+  type Cause,
+  type Ending,
+  exitEnding,
+  failure,
+  missingArtifact,
+  spawnEnding,
+  unstartedEnding,
+} from './outcome.ts';
 import { Output, type StreamName } from './output.ts';
 import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
 import { Termination } from './termination.ts';
@@ -14,6 +24,8 @@ import { Termination } from './termination.ts';
 export interface ExecutionHost {
   prepare(start: Start): Prepared;
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void;
+  /** Settles when the journal takes more of what can wait. */
+  room(): Promise<void>;
   /** It runs under this pid. */
   spawned(log: ExecutionLog, pid: number): void;
   /** The live stdin may have moved. */
@@ -31,6 +43,7 @@ interface Run {
   launch: Launch;
   output: Output;
   termination: Termination;
+  artifacts: Artifacts | undefined;
   cancelTimeout: () => void;
 }
 
@@ -78,8 +91,11 @@ export class Execution {
     const { launch } = prepared;
     const output = new Output(launch.capBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
     const termination = new Termination(spawner, handle);
-    this.#run = { spawner, handle, launch, output, termination, cancelTimeout: () => {} };
-    spawner.spawn({ ...launch.request, handle });
+    const artifacts = start.artifacts && new Artifacts(start.artifacts, launch.owner);
+    this.#run = { spawner, handle, launch, output, termination, artifacts, cancelTimeout: () => {} };
+    const folder = artifacts?.folder;
+    const env = folder === undefined ? launch.request.env : { ...launch.request.env, [ARTIFACTS_VARIABLE]: folder };
+    spawner.spawn({ ...launch.request, env, handle });
   }
 
   started(pid: number): void {
@@ -98,6 +114,7 @@ export class Execution {
   failed(stage: SpawnStage, errno: string): void {
     const request = this.#run?.launch.request;
     if (request === undefined || this.#run === undefined) return;
+    this.#run.artifacts?.discard();
     const command = request.argv[0] ?? '';
     const exists = findExecutable(command, request.env['PATH'] ?? '', request.cwd) !== undefined;
     this.#finish(spawnEnding(stage, errno, { command, cwd: request.cwd, user: this.#run.launch.user, exists }));
@@ -133,19 +150,26 @@ export class Execution {
     run.output.finish();
     run.cancelTimeout();
     if (run.termination.cause !== undefined) await run.termination.gone();
-    this.#finish(exitEnding(exit, run.termination.cause));
+    const ending = exitEnding(exit, run.termination.cause);
+    const missing = await run.artifacts?.collect(run.launch.request.cwd, {
+      report: (kind, payload) => this.#host.report(this.log, kind, payload),
+      room: () => this.#host.room(),
+    });
+    this.#finish(missing === undefined ? ending : missingArtifact(ending, missing));
   }
 
   /** Ends it: at once where it waits, else by SIGTERM and, after `graceMs`, SIGKILL. Repeats only make it faster. */
   end(cause: Cause, graceMs: number): void {
-    if (this.#run === undefined) this.#finish(unstartedEnding(cause));
+    if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution was ended');
+    else if (this.#run === undefined) this.#finish(unstartedEnding(cause));
     else if (this.#state === 'running') this.#run.termination.ask(cause, graceMs);
     else this.#wanted ??= { cause, graceMs };
   }
 
   /** Nobody wants to hear of it any more; `log` is settled. What runs is killed. */
   forget(): void {
-    if (this.#run === undefined) this.#finish(unstartedEnding('forgotten'));
+    if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('nobody wants it');
+    else if (this.#run === undefined) this.#finish(unstartedEnding('forgotten'));
     else if (this.#state === 'running') this.#run.termination.kill('forgotten');
     else this.#wanted = { cause: 'forgotten', graceMs: 0 };
   }
@@ -158,6 +182,7 @@ export class Execution {
   /** Lets the command wait in its writes, or go on. */
   pause(paused: boolean): void {
     if (this.#run === undefined || this.#state !== 'running' || this.#run.termination.killed) return;
+    if (this.#run.artifacts?.collecting) return;
     if (paused) this.#run.spawner.pause(this.#run.handle);
     else this.#run.spawner.resume(this.#run.handle);
   }
@@ -165,6 +190,7 @@ export class Execution {
   /** Its fate can't be known any more; nothing of it is left. */
   lost(reason: string): void {
     this.#run?.output.finish();
+    this.#run?.artifacts?.stop('the execution was lost');
     this.#finish(failure('agent_lost', reason));
   }
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Start } from '../../../core/protocol.ts';
+import type { ArtifactOwner } from '../artifacts/artifacts.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { SpawnRequest } from '../spawner/spawner.ts';
 import { findExecutable } from './executable.ts';
@@ -13,6 +14,8 @@ const CHARACTER_REST_BYTES = 3;
 export interface Launch {
   request: Omit<SpawnRequest, 'handle'>;
   user: string;
+  /** Whose files are collected at the end. */
+  owner: ArtifactOwner;
   /** Bytes of each stream to report. */
   capBytes: number;
   /** ms from process start; absent: no limit. */
@@ -47,7 +50,11 @@ export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Pre
     keepBytes: capBytes + CHARACTER_REST_BYTES,
     ...(user.uid !== host.uid && { identity: { uid: user.uid, gid: user.gid, groups: findGroups(user) } }),
   };
-  return { ok: true, launch: { request, user: user.name, capBytes, ...(timeoutMs !== Infinity && { timeoutMs }) } };
+  const owner = { uid: user.uid, gid: user.gid, isAgent: user.uid === host.uid };
+  return {
+    ok: true,
+    launch: { request, user: user.name, owner, capBytes, ...(timeoutMs !== Infinity && { timeoutMs }) },
+  };
 }
 
 function chooseUser(wanted: string | undefined, host: HostUser): User | Ending {

@@ -44,6 +44,12 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
   return failed('signaled', `The command was ended by ${signalName(exit.signal)}.`);
 }
 
+/** The same end, but a success is a failure: a file that the request asked for is not there. */
+export function missingArtifact(ending: Ending, path: string): Ending {
+  if (ending.status !== 'succeeded') return ending;
+  return { ...ending, status: 'failed', error_code: 'artifact_missing', error_message: `No file matches ${path}.` };
+}
+
 /** The end of what was cancelled, or stopped, before anything was started. */
 export function unstartedEnding(cause: Cause): Ending {
   if (cause === 'stopped') return failure('agent_stopped', STOPPED);

@@ -68,6 +68,11 @@ export class Journal {
     return this.#full;
   }
 
+  /** Over half of the quota. */
+  get halfFull(): boolean {
+    return this.#bytes > this.#options.quotaBytes / 2;
+  }
+
   /** Takes on an execution; `log.accepted` is set once that is on disk. */
   accept(executionId: string, dispatchNumber: number): ExecutionLog {
     const log = new ExecutionLog(executionId, dispatchNumber);

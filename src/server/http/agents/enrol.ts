@@ -2,7 +2,8 @@
 import { customAlphabet } from 'nanoid';
 import type { Logger } from 'pino';
 import { ApiError } from '../../../core/errors.ts';
-import { AGENT_PATHS, EnrolRequestSchema, EnrolResponseSchema } from '../../../core/protocol.ts';
+import { EnrolRequestSchema, EnrolResponseSchema } from '../../../core/enrolment.ts';
+import { AGENT_PATHS } from '../../../core/protocol.ts';
 import type { Store } from '../../../store/store.ts';
 import { ConcurrencyLimiter } from '../../control/agents/concurrency-limiter.ts';
 import { clientAddress } from '../authentication/client-address.ts';

@@ -1,0 +1,57 @@
+/** The artifacts of one execution: its drop folder while it runs, and what is collected at its end. */
+import { rm } from 'node:fs/promises';
+import type { StartArtifacts } from '../../../core/protocol.ts';
+import { Collection, type CollectionHost, type CollectionPlan } from './collection.ts';
+import { makeDropFolder, removeEmptyDropFolder } from './drop-folder.ts';
+
+export interface ArtifactOwner {
+  uid: number;
+  gid: number;
+  /** Whether that is the user of the agent. */
+  isAgent: boolean;
+}
+
+export class Artifacts {
+  /** Absent if the disk did not take one. */
+  readonly folder: string | undefined;
+  readonly #wanted: StartArtifacts;
+  readonly #owner: ArtifactOwner;
+  #collection: Collection | undefined;
+
+  constructor(wanted: StartArtifacts, owner: ArtifactOwner) {
+    this.#wanted = wanted;
+    this.#owner = owner;
+    this.folder = makeDropFolder(owner);
+  }
+
+  /** Whether it is being collected. */
+  get collecting(): boolean {
+    return this.#collection !== undefined;
+  }
+
+  /** Collects what is there; settles with the declared path that must match a file and does not. Does not reject. */
+  async collect(cwd: string, host: CollectionHost): Promise<string | undefined> {
+    const { folder } = this;
+    const isEmpty = folder === undefined || removeEmptyDropFolder(folder);
+    if (isEmpty && this.#wanted.declared.length === 0) return undefined;
+    const { isAgent, ...identity } = this.#owner;
+    const plan: CollectionPlan = { cwd, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
+    this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
+    const missing = await this.#collection.run();
+    this.#collection = undefined;
+    // The collector removes the folder; if it was ended before, only one of the agent's own user: root would be led elsewhere.
+    if (!isEmpty && isAgent) await rm(folder, { recursive: true, force: true }).catch(() => {});
+    const required = this.#wanted.declared.filter((one) => one.if_missing === 'fail').map(({ path }) => path);
+    return required.find((path) => missing.includes(path));
+  }
+
+  /** Ends the collecting, if it is under way. */
+  stop(reason: string): void {
+    this.#collection?.stop(reason);
+  }
+
+  /** The command never ran. */
+  discard(): void {
+    if (this.folder !== undefined) removeEmptyDropFolder(this.folder);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The collector: a process of its own that reads what a command has left and writes it to its stdout. It runs as the command's
+ * user, so that it can read nothing which the command could not. Its task is JSON on stdin.
+ */
+import { closeSync, fstatSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { isArtifactPattern } from '../../../core/artifact.ts';
+import { parseJson } from '../../../core/json.ts';
+import { isCollectorTask } from '../../schemas/checks.ts';
+import type { CollectorTask } from '../../schemas/collector.ts';
+import { encodeMessage, MAX_PAYLOAD_BYTES } from './collector-messages.ts';
+import { FileWalk, type Found } from './file-walk.ts';
+
+const STDIN = 0;
+const STDOUT = 1;
+
+type Send = (kind: Parameters<typeof encodeMessage>[0], payload?: object) => void;
+
+function send(kind: Parameters<typeof encodeMessage>[0], payload: object = {}): void {
+  writeAll(encodeMessage(kind, Buffer.from(JSON.stringify(payload))));
+}
+
+function writeAll(bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(STDOUT, bytes, at);
+}
+
+class Collector {
+  readonly #task: CollectorTask;
+  readonly #send: Send;
+  readonly #names = new Set<string>();
+  readonly #buffer = Buffer.allocUnsafe(MAX_PAYLOAD_BYTES);
+
+  constructor(task: CollectorTask, sendMessage: Send) {
+    this.#task = task;
+    this.#send = sendMessage;
+  }
+
+  run(): void {
+    const { folder, cwd, declared } = this.#task;
+    if (folder !== undefined) this.#take(new FileWalk().all(folder), (path) => path);
+    for (const { path, name } of declared) {
+      if (!isArtifactPattern(path)) {
+        this.#skip(path, 'it is not a pattern of paths under the working directory');
+        continue;
+      }
+      const several = /[*?]/.test(path);
+      const fixed = several ? path.slice(0, path.search(/[^/]*[*?]/)) : '';
+      const nameOf = (found: string) => {
+        if (name === undefined) return found;
+        return several ? `${name}/${found.slice(fixed.replace(/^(\.\/)+/, '').length)}` : name;
+      };
+      const files = this.#take(new FileWalk().matching(cwd, path), nameOf);
+      if (files === 0) this.#send('missing', { path });
+    }
+    this.#send('done');
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+
+  /** Returns how many files there were, taken or not. */
+  #take(found: Generator<Found>, nameOf: (path: string) => string): number {
+    let files = 0;
+    try {
+      for (const one of found) {
+        const name = nameOf(one.path);
+        if ('reason' in one) this.#skip(name, one.reason);
+        else {
+          files += 1;
+          if (this.#names.has(name)) continue;
+          if (this.#names.size === this.#task.maxFiles) {
+            this.#skip(name, `only the first ${this.#task.maxFiles} files are kept`);
+            break;
+          }
+          this.#names.add(name);
+          this.#copy(name, one.open);
+        }
+      }
+    } catch (error) {
+      this.#skip('', (error as Error).message);
+    }
+    return files;
+  }
+
+  #copy(name: string, open: () => number): void {
+    let descriptor: number;
+    try {
+      descriptor = open();
+    } catch (error) {
+      this.#skip(name, (error as Error).message);
+      return;
+    }
+    try {
+      const stats = fstatSync(descriptor);
+      if (!stats.isFile()) this.#skip(name, 'it is not a regular file');
+      else if (stats.size > this.#task.maxBytes) this.#skip(name, `it is larger than ${this.#task.maxBytes} bytes`);
+      else this.#read(name, descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  #read(name: string, descriptor: number): void {
+    this.#send('begin', { name });
+    let left = this.#task.maxBytes;
+    for (;;) {
+      const bytes = readSync(descriptor, this.#buffer);
+      if (bytes === 0) break;
+      left -= bytes;
+      if (left < 0) {
+        this.#skip(name, `it is larger than ${this.#task.maxBytes} bytes`);
+        return;
+      }
+      writeAll(encodeMessage('data', this.#buffer.subarray(0, bytes)));
+    }
+    this.#send('end');
+  }
+
+  #skip(name: string, reason: string): void {
+    this.#send('skipped', { name, reason });
+  }
+}
+
+const task = parseJson(readFileSync(STDIN, 'utf8'));
+if (!isCollectorTask(task)) throw new TypeError('not a task for a collector');
+new Collector(task, send).run();

@@ -1,0 +1,117 @@
+/**
+ * Walks folders that belong to a command, which may change them at the same time. Each step goes through an open descriptor and
+ * follows no symbolic link, so that nothing outside of the folder is ever opened.
+ */
+import { closeSync, constants, lstatSync, opendirSync, openSync, type Stats } from 'node:fs';
+import { isArtifactName } from '../../../core/artifact.ts';
+import { matchesPath } from '../policy/glob.ts';
+
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+/** Names that are looked at in all; a folder with more is not walked to its end. */
+const MAX_ENTRIES = 10_000;
+const MAX_DEPTH = 64;
+
+/** A regular file, or why something in the folder is none of ours. `open` is to be called at once. */
+export type Found = { path: string; open: () => number } | { path: string; reason: string };
+
+export class FileWalk {
+  #entries = 0;
+
+  /** All files below `folder`, by name. */
+  *all(folder: string): Generator<Found> {
+    yield* this.#inFolder(folder, () => true);
+  }
+
+  /** The files below `cwd` that a pattern matches. */
+  *matching(cwd: string, pattern: string): Generator<Found> {
+    const wanted = pattern.replace(/\/$/, '').replace(/^(\.\/)+/, '');
+    const segments = wanted.split('/');
+    const isWanted = (path: string) => matchesPath(wanted, path) || matchesPath(`${wanted}/**`, path);
+    const leadsOn = (path: string) => mayLeadTo(segments, path.split('/')) || isWanted(path);
+    for (const found of this.#inFolder(cwd, leadsOn)) if (isWanted(found.path)) yield found;
+  }
+
+  *#inFolder(folder: string, enters: (path: string) => boolean): Generator<Found> {
+    const descriptor = openSync(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      yield* this.#walk(descriptor, '', enters, 0);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  *#walk(directory: number, prefix: string, enters: (path: string) => boolean, depth: number): Generator<Found> {
+    for (const name of this.#names(directory)) {
+      const path = `${prefix}${textOf(name)}`;
+      const at = Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]);
+      const stats = lstatSync(at, { throwIfNoEntry: false });
+      const reason = stats && reasonAgainst(stats, path, name);
+      if (stats === undefined) continue;
+      if (reason !== undefined) yield { path, reason };
+      else if (!stats.isDirectory()) yield { path, open: () => openSync(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK) };
+      else if (depth === MAX_DEPTH) yield { path, reason: `it is nested more than ${MAX_DEPTH} deep` };
+      else if (enters(path)) yield* this.#below(at, path, enters, depth);
+    }
+    if (this.#entries === MAX_ENTRIES && depth === 0) {
+      yield { path: prefix, reason: `there are more than ${MAX_ENTRIES} entries` };
+    }
+  }
+
+  *#below(at: Buffer, path: string, enters: (path: string) => boolean, depth: number): Generator<Found> {
+    let descriptor: number;
+    try {
+      descriptor = openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    } catch (error) {
+      yield { path, reason: (error as Error).message };
+      return;
+    }
+    try {
+      yield* this.#walk(descriptor, `${path}/`, enters, depth + 1);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  /** The names in a directory, sorted; as bytes, since they need not be UTF-8. */
+  #names(directory: number): Buffer[] {
+    const names: Buffer[] = [];
+    // The types know only text here, but names come as the encoding says.
+    const entries = opendirSync(`/proc/self/fd/${directory}`, { encoding: 'buffer' as BufferEncoding });
+    try {
+      while (this.#entries < MAX_ENTRIES) {
+        const entry = entries.readSync();
+        if (entry === null) break;
+        this.#entries += 1;
+        names.push(Buffer.from(entry.name));
+      }
+    } finally {
+      entries.closeSync();
+    }
+    return names.sort(Buffer.compare);
+  }
+}
+
+/** Whether a directory may hold, at some depth, what a pattern of these segments matches. */
+function mayLeadTo(pattern: readonly string[], directory: readonly string[]): boolean {
+  for (const [depth, segment] of directory.entries()) {
+    const wanted = pattern[depth];
+    if (wanted === undefined) return false;
+    if (wanted.includes('**')) return true;
+    if (!matchesPath(wanted, segment)) return false;
+  }
+  return true;
+}
+
+function reasonAgainst(stats: Stats, path: string, name: Buffer): string | undefined {
+  if (!Buffer.from(name.toString('utf8')).equals(name)) return 'its name is not UTF-8';
+  if (!isArtifactName(path)) return 'its name is too long';
+  if (stats.isDirectory()) return undefined;
+  if (stats.isSymbolicLink()) return 'it is a symbolic link';
+  if (!stats.isFile()) return 'it is not a regular file';
+  if (stats.nlink > 1 && stats.uid !== process.getuid?.()) return 'it is a hard link to a file of another user';
+  return undefined;
+}
+
+function textOf(name: Buffer): string {
+  return name.toString('utf8');
+}

@@ -1,0 +1,24 @@
+/** Enrolment: how an agent with a join token becomes a machine (docs/PROTOCOL.md, "Enrolment"). */
+import { type Static, Type } from 'typebox';
+
+/** POST /agent/v1/enrol, by an agent that holds a join token. The agent makes its credential, so that a retry is safe. */
+export const EnrolRequestSchema = Type.Object(
+  {
+    join_token: Type.String({ maxLength: 256, description: 'What lets it in.', examples: ['xpj_…'] }),
+    machine_id: Type.Optional(
+      Type.String({ maxLength: 253, description: 'The id it would like to have.', examples: ['dm-build-1'] }),
+    ),
+    credential: Type.String({
+      pattern: '^xpa_[A-Za-z0-9_-]{43}$',
+      description: 'What it will come with from now on: 256 random bits, base64url, behind the prefix.',
+      examples: [`xpa_${'A'.repeat(43)}`],
+    }),
+  },
+  { additionalProperties: false, description: 'An agent that wants to join.' },
+);
+export type EnrolRequest = Static<typeof EnrolRequestSchema>;
+export const EnrolResponseSchema = Type.Object(
+  { machine_id: Type.String({ description: 'The machine that it is from now on.', examples: ['dm-build-1'] }) },
+  { description: 'The agent has joined.' },
+);
+export type EnrolResponse = Static<typeof EnrolResponseSchema>;

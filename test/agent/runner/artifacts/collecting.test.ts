@@ -1,0 +1,209 @@
+/** What a command leaves is collected at its end: from its drop folder, and by declared patterns; hostile folders too. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { StartArtifacts } from '../../../../src/core/protocol.ts';
+import { type ArtifactEndPayload, REPORT_KIND } from '../../../../src/core/report.ts';
+import { sharedRunner } from '../../../helpers/runner-process.ts';
+import type { Reported, TestLink } from '../../../helpers/test-link.ts';
+
+const WANTED: StartArtifacts = { declared: [], max_bytes: 1 << 20, timeout_ms: 60_000 };
+const runner = sharedRunner();
+
+let cwd: string;
+let link: TestLink;
+let runs = 0;
+
+beforeEach(async () => {
+  ({ link } = await runner());
+  cwd = mkdtempSync(join(tmpdir(), 'execplane-cwd-'));
+  chmodSync(cwd, 0o755);
+});
+
+afterEach(() => rmSync(cwd, { recursive: true, force: true }));
+
+interface Collected {
+  files: Record<string, string>;
+  skipped: Record<string, string>;
+}
+
+/** The artifacts among the reports; each checksum is held against the bytes. */
+function collectedBy({ records }: Reported): Collected {
+  const collected: Collected = { files: {}, skipped: {} };
+  let pieces: Buffer[] = [];
+  for (const { kind, payload } of records) {
+    if (kind === REPORT_KIND.artifact) pieces = [];
+    if (kind === REPORT_KIND.artifact_data) pieces.push(payload);
+    if (kind !== REPORT_KIND.artifact_end) continue;
+    const end = JSON.parse(payload.toString()) as ArtifactEndPayload;
+    const bytes = Buffer.concat(pieces);
+    if (end.sha256 === undefined) collected.skipped[end.name] = end.reason ?? '';
+    else expect(end.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+    if (end.sha256 !== undefined) collected.files[end.name] = bytes.toString('latin1');
+  }
+  return collected;
+}
+
+async function run(script: string, wanted: Partial<StartArtifacts> = {}, more: object = {}) {
+  const command = ['sh', '-c', script];
+  const reported = await link.run(`run-${++runs}`, command, { cwd, artifacts: { ...WANTED, ...wanted }, ...more });
+  const folder = reported.stdout.toString().split('\n')[0] ?? '';
+  return { ...collectedBy(reported), ended: reported.ended, folder, records: reported.records };
+}
+
+describe('the drop folder', () => {
+  test("is fresh, empty and the command's own; what it holds is collected before the end, and it is removed", async () => {
+    const script =
+      'echo $ARTIFACTS_DIR; ls -A $ARTIFACTS_DIR; mkdir -p $ARTIFACTS_DIR/a/b; printf 1 > $ARTIFACTS_DIR/x.txt; printf 22 > $ARTIFACTS_DIR/a/b/y';
+    const { files, skipped, folder, ended, records } = await run(script);
+    expect(files).toEqual({ 'a/b/y': '22', 'x.txt': '1' });
+    expect(skipped).toEqual({});
+    expect(ended.status).toBe('succeeded');
+    expect(records.at(-1)?.kind).toBe(REPORT_KIND.ended);
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  test('is removed if nothing is in it, and nothing is told', async () => {
+    const { records, folder } = await run('echo $ARTIFACTS_DIR');
+    expect(records.map(({ kind }) => kind)).toEqual([REPORT_KIND.started, REPORT_KIND.stdout, REPORT_KIND.ended]);
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  test('is not there for a start that does not ask for artifacts', async () => {
+    const { stdout } = await link.run(`run-${++runs}`, ['sh', '-c', 'echo "<$ARTIFACTS_DIR>"'], { cwd });
+    expect(stdout.toString()).toBe('<>\n');
+  });
+
+  test.each([
+    ['a failure', 'exit 3', {}, { status: 'failed', exit_code: 3 }],
+    ['a timeout', 'exec sleep 60', { timeout_ms: 300 }, { status: 'failed', signal: 9 }],
+  ])('is collected after %s', async (_name, last, more, end) => {
+    const { files, ended } = await run(`echo log > $ARTIFACTS_DIR/log; ${last}`, {}, more);
+    expect(files).toEqual({ log: 'log\n' });
+    expect(ended).toMatchObject(end);
+  });
+});
+
+describe('declared paths', () => {
+  test('match under the working directory, and are named by their paths or as asked', async () => {
+    const declared = [
+      { path: 'dist/*.tgz' },
+      { path: 'logs/**', name: 'all-logs' },
+      { path: './report.xml', name: 'junit/report.xml' },
+      { path: 'plain' },
+      { path: 'nothing/*' },
+    ];
+    const script =
+      'mkdir -p dist/sub logs/a/b plain; printf 1 > dist/x.tgz; printf 2 > dist/y.txt; printf 3 > dist/sub/z.tgz; printf 4 > logs/l; printf 5 > logs/a/b/m; printf 6 > report.xml; printf 7 > plain/f';
+    const { files, ended } = await run(script, { declared });
+    expect(files).toEqual({
+      'dist/x.tgz': '1',
+      'all-logs/l': '4',
+      'all-logs/a/b/m': '5',
+      'junit/report.xml': '6',
+      'plain/f': '7',
+    });
+    expect(ended.status).toBe('succeeded');
+  });
+
+  test('if_missing: fail turns a success into artifact_missing, and leaves every other end as it is', async () => {
+    const declared = [{ path: 'dist/*', if_missing: 'fail' as const }];
+    const missing = await run('true', { declared });
+    expect(missing.ended).toMatchObject({ status: 'failed', exit_code: 0, error_code: 'artifact_missing' });
+    expect(missing.ended.error_message).toContain('dist/*');
+    expect((await run('exit 2', { declared })).ended).toMatchObject({ error_code: 'nonzero_exit', exit_code: 2 });
+    expect((await run('mkdir dist; echo > dist/x', { declared })).ended.status).toBe('succeeded');
+  });
+
+  test('lead nowhere over a symbolic link', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'execplane-outside-'));
+    writeFileSync(join(outside, 'secret'), 'secret');
+    symlinkSync(outside, join(cwd, 'out'));
+    mkdirSync(join(cwd, 'in'));
+    symlinkSync(join(outside, 'secret'), join(cwd, 'in', 'secret'));
+    const paths = [
+      'out/secret',
+      '**',
+      'in/*',
+      `../${basename(outside)}/secret`,
+      `${outside}/secret`,
+      'in/../out/secret',
+    ];
+    const { files } = await run('true', { declared: paths.map((path) => ({ path })) });
+    expect(files).toEqual({});
+    rmSync(outside, { recursive: true });
+  });
+});
+
+describe('hostile folders', () => {
+  test('links, devices, FIFOs, sockets and names that are not UTF-8 are not taken, and told', async () => {
+    const script = [
+      'cd $ARTIFACTS_DIR',
+      'ln -s /etc/passwd link; ln -s /etc dir; ln -s . loop; mkfifo fifo',
+      'printf ok > good; printf x > "$(printf "bad\\377")"',
+      process.getuid?.() === 0 ? 'mknod null c 1 3' : 'true',
+    ].join('; ');
+    const { files, skipped } = await run(script);
+    expect(files).toEqual({ good: 'ok' });
+    expect(skipped).toMatchObject({
+      link: 'it is a symbolic link',
+      dir: 'it is a symbolic link',
+      loop: 'it is a symbolic link',
+      fifo: 'it is not a regular file',
+      'bad\ufffd': 'its name is not UTF-8',
+    });
+    if (process.getuid?.() === 0) expect(skipped['null']).toBe('it is not a regular file');
+  });
+
+  test('a file that is too large is not taken, however it is told; one that grows is cut off, not kept', async () => {
+    const script =
+      'cd $ARTIFACTS_DIR; truncate -s 2M large; truncate -s 1T sparse; head -c 1048576 /dev/zero > just; printf 1 > small';
+    const { files, skipped } = await run(script);
+    expect(Object.keys(files).sort()).toEqual(['just', 'small']);
+    expect(files['just']?.length).toBe(1 << 20);
+    expect(Object.keys(skipped).sort()).toEqual(['large', 'sparse']);
+  });
+
+  test('of 100,000 files the first hundred are taken, in bounded time and with few words', async () => {
+    const script = 'cd $ARTIFACTS_DIR; seq -w 100000 | xargs touch';
+    const { files, skipped, ended } = await run(script);
+    expect(Object.keys(files)).toHaveLength(100);
+    expect(Object.keys(skipped).length).toBeLessThanOrEqual(20);
+    expect(ended.status).toBe('succeeded');
+  });
+
+  test('a folder that is nested without end is not walked to its end', async () => {
+    const script = 'cd $ARTIFACTS_DIR; for i in $(seq 200); do mkdir d; cd d; done; echo deep > file';
+    const { files, skipped } = await run(script);
+    expect(files).toEqual({});
+    expect(Object.values(skipped)).toEqual(['it is nested more than 64 deep']);
+  });
+
+  test.runIf(process.getuid?.() === 0)(
+    "the collector is the command's user: what that user may not read stays out",
+    async () => {
+      const script = 'echo ok > $ARTIFACTS_DIR/own; ln /etc/shadow $ARTIFACTS_DIR/shadow 2>/dev/null; id -u';
+      const secret = join(cwd, 'secret');
+      writeFileSync(secret, 'secret', { mode: 0o600 });
+      writeFileSync(join(cwd, 'open'), 'open', { mode: 0o644 });
+      const { files, skipped } = await run(script, { declared: [{ path: '*' }] }, { user: 'nobody' });
+      expect(files).toEqual({ own: 'ok\n', open: 'open' });
+      expect(skipped['secret']).toContain('EACCES');
+    },
+  );
+});
+
+test('collecting that takes too long is ended, and told; the command keeps its end', async () => {
+  const script = 'cd $ARTIFACTS_DIR; head -c 1048576 /dev/zero > a';
+  const { skipped, ended } = await run(script, { timeout_ms: 1 });
+  expect(Object.values(skipped)).toEqual(['collecting took longer than 1 ms']);
+  expect(ended).toMatchObject({ status: 'succeeded', exit_code: 0 });
+});
+
+test('a drop folder that was collected is gone from the temporary directory', async () => {
+  const { folder } = await run('echo $ARTIFACTS_DIR; echo > $ARTIFACTS_DIR/x');
+  expect(execFileSync('ls', [tmpdir()]).toString()).not.toContain(folder.split('/').at(-1));
+});
