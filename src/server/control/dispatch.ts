@@ -11,6 +11,8 @@ import type { MachineCommands } from './machine-commands.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
 const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
+/** Bytes of argv, env and stdin that may wait for one machine. */
+const MAX_QUEUE_BYTES = 256 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export interface DispatchDeps {
@@ -41,7 +43,8 @@ export class Dispatcher {
     const now = this.#deps.now();
     const input = inputOf(request);
     const execution = this.#newExecution(request, input, now);
-    const common = { execution, now, queueLimit: settings.queueLimit, ...pick(request, 'idempotency') };
+    const limits = { queueLimit: settings.queueLimit, queueBytes: MAX_QUEUE_BYTES };
+    const common = { execution, now, ...limits, ...pick(request, 'idempotency') };
     const session = sessions.get(machineId);
     const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
     if (session === undefined || reservation === undefined) {

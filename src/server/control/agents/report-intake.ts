@@ -56,7 +56,7 @@ export interface ReportingSession {
   markLost(execution: Execution, reason: string): void;
 }
 
-export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGaps' | 'commits' | 'now'>;
+export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGaps' | 'commits' | 'now' | 'settings'>;
 
 export class ReportIntake {
   readonly #deps: IntakeDeps;
@@ -150,8 +150,9 @@ export class ReportIntake {
     for (let waitMs = RETRY_FIRST_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MOST_MS)) {
       try {
         const { machineId } = this.#session;
-        const batch = { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: this.#deps.now() };
-        return await this.#deps.store.appendReports(batch);
+        const { store, now, settings } = this.#deps;
+        const batch = { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: now() };
+        return await store.appendReports({ ...batch, maxOutputBytes: settings.maxOutputBytes });
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
           this.#session.log('error', { err: cause }, 'reports could not be written');

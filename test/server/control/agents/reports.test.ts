@@ -120,3 +120,16 @@ async function named(plane: TestPlane, machineId: string): Promise<string> {
   await plane.machine(machineId);
   return machineId;
 }
+
+test('an agent that sends more output than it was told to keep does not have it kept (finding S5)', async () => {
+  const plane = await TestPlane.start({ config: { maxOutputBytes: 100 } });
+  const agent = await ScriptedAgent.join(plane.url, await plane.machine());
+  const execution = await plane.create();
+  const { executionId } = execution;
+  expect(await agent.next('start')).toMatchObject({ max_output_bytes: 100 });
+  agent.report(agent.started(executionId));
+  for (let n = 0; n < 5; n += 1) agent.report(agent.stdout(executionId, 'x'.repeat(60)));
+  agent.report(agent.ended(executionId));
+  expect(await plane.end(execution)).toMatchObject({ status: 'succeeded', stdout: { bytes: 300, truncated: true } });
+  expect(await plane.store.keptBytes({ executionId, stream: 'stdout' })).toBe(100);
+});
