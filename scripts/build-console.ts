@@ -21,6 +21,7 @@ export async function buildConsole({ root, to }: { root: string; to: string }): 
       target: 'es2024',
       modulePreload: { polyfill: false },
       license: { fileName: 'licenses.md' },
+      rolldownOptions: { onLog: (level, log, tell) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && tell(level, log) },
     },
   });
   for (const entry of readdirSync(to, { recursive: true, withFileTypes: true })) {

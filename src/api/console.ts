@@ -2,9 +2,6 @@
 import { type Static, Type } from 'typebox';
 import { MachineId, SCOPES, Time } from './fields.ts';
 
-/** Sent by the console with what may change something: no page of another origin can add it without being asked first. */
-export const CONSOLE_HEADER = 'x-execplane-console';
-
 export const SignInSchema = Type.Object(
   { key: Type.String({ minLength: 1, maxLength: 4096, description: 'An API key.', examples: ['xpk_…'] }) },
   { additionalProperties: false, description: 'What a session is made of.' },

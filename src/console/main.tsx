@@ -1,6 +1,27 @@
-/** The console: starts the page. */
+/** The console in the browser: starts the page. */
+import { QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { createRoot } from 'react-dom/client';
+import { RefusedError } from '../client/errors.ts';
+import { App } from './app.tsx';
+import { sessionQuery } from './data/session.ts';
+
+const queryClient = new QueryClient({
+  queryCache: new QueryCache({
+    // The key was revoked, or the session is over: back to the page where one signs in.
+    onError: (error) => {
+      if (error instanceof RefusedError && error.status === 401) {
+        queryClient.setQueryData(sessionQuery.queryKey, null);
+      }
+    },
+  }),
+  // The client itself tries again where that can help.
+  defaultOptions: { queries: { retry: false }, mutations: { retry: false } },
+});
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
-createRoot(root).render(<p>Execplane</p>);
+createRoot(root).render(
+  <QueryClientProvider client={queryClient}>
+    <App />
+  </QueryClientProvider>,
+);

@@ -4,7 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { CONSOLE_HEADER } from '../../../api/console.ts';
+import { CONSOLE_HEADER } from '../../../api/console-header.ts';
 
 /** A session that is not used ends after this time. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;

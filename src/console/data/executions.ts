@@ -1,0 +1,28 @@
+/** Executions. */
+import { queryOptions } from '@tanstack/react-query';
+import type { ExecutionWire } from '../../api/execution.ts';
+import { isTerminal } from '../../core/execution.ts';
+import { transport } from './client.ts';
+import { machinePath } from './machines.ts';
+
+const LIVE_MS = 1000;
+
+export type Execution = ExecutionWire;
+
+export function executionsPath(machineId: string): string {
+  return `${machinePath(machineId)}/executions`;
+}
+
+export function executionPath(machineId: string, executionId: string): string {
+  return `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
+}
+
+/** Looked at again until it has ended. */
+export function executionQuery(machineId: string, executionId: string) {
+  return queryOptions({
+    queryKey: ['execution', machineId, executionId],
+    queryFn: ({ signal }): Promise<Execution> =>
+      transport.json('GET', executionPath(machineId, executionId), { signal }),
+    refetchInterval: ({ state }) => (state.data !== undefined && isTerminal(state.data.status) ? false : LIVE_MS),
+  });
+}

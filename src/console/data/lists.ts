@@ -1,0 +1,24 @@
+/** Lists of the API as the pages show them: page after page, looked at again every few seconds while somebody watches. */
+import { type InfiniteData, infiniteQueryOptions } from '@tanstack/react-query';
+import type { Page } from '../../client/pages.ts';
+import type { Query } from '../../client/transport.ts';
+import { transport } from './client.ts';
+
+const PAGE_ITEMS = 50;
+export const LIVE_MS = 3000;
+
+/** `path` of the API, newest first, `PAGE_ITEMS` at a time. Only while few pages are open is the list live. */
+export function listQuery<T>(path: string, query: Query = {}) {
+  return infiniteQueryOptions({
+    queryKey: ['list', path, query],
+    queryFn: ({ pageParam, signal }): Promise<Page<T>> =>
+      transport.json('GET', path, { query: { limit: PAGE_ITEMS, ...query, cursor: pageParam }, signal }),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last: Page<T>) => last.next_cursor,
+    refetchInterval: ({ state }) => ((state.data?.pages.length ?? 0) <= 2 ? LIVE_MS : false),
+  });
+}
+
+export function itemsOf<T>(data: InfiniteData<Page<T>> | undefined): T[] {
+  return data?.pages.flatMap((page) => page.items) ?? [];
+}

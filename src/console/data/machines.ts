@@ -1,0 +1,41 @@
+/** Machines. The list is read whole, so that it can be searched as one types. */
+import { queryOptions } from '@tanstack/react-query';
+import type { MachineWire } from '../../api/machine.ts';
+import type { Page } from '../../client/pages.ts';
+import { transport } from './client.ts';
+import { LIVE_MS } from './lists.ts';
+
+const PAGE_ITEMS = 500;
+/** A list of thousands is read again less often. */
+const MS_PER_MACHINE = 10;
+
+/** As the API has it; `created_at` only from the list. */
+export type Machine = Omit<MachineWire, 'created_at'> & { created_at?: string };
+
+export const machinesQuery = queryOptions({
+  queryKey: ['machines'],
+  queryFn: async ({ signal }): Promise<Machine[]> => {
+    const machines: Machine[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = { limit: PAGE_ITEMS, cursor };
+      const page: Page<Machine> = await transport.json('GET', '/v1/machines', { query, signal });
+      machines.push(...page.items);
+      cursor = page.next_cursor;
+    } while (cursor !== undefined);
+    return machines;
+  },
+  refetchInterval: ({ state }) => Math.max(LIVE_MS, (state.data?.length ?? 0) * MS_PER_MACHINE),
+});
+
+export function machineQuery(machineId: string) {
+  return queryOptions({
+    queryKey: ['machines', machineId],
+    queryFn: ({ signal }): Promise<Machine> => transport.json('GET', machinePath(machineId), { signal }),
+    refetchInterval: LIVE_MS,
+  });
+}
+
+export function machinePath(machineId: string): string {
+  return `/v1/machines/${encodeURIComponent(machineId)}`;
+}

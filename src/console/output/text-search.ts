@@ -1,0 +1,37 @@
+/** Finds the lines that hold a text, a slice of time at a time, so that millions of lines hold up nothing. */
+import type { OutputLog, Stream } from './output-log.ts';
+
+const LINES_A_LOOK = 2000;
+
+export class TextSearch {
+  /** Lines that match, in order. */
+  readonly lines: number[] = [];
+  readonly #needle: string;
+  readonly #only: Stream | undefined;
+  #searched = 0;
+
+  /** Letters match in either case. */
+  constructor(needle: string, only?: Stream) {
+    this.#needle = needle.toLowerCase();
+    this.#only = only;
+  }
+
+  /** Looks on for about `budgetMs`; whether there is more to look at. The last line may still grow: it is looked at again. */
+  advance(log: OutputLog, budgetMs: number, now: () => number): boolean {
+    const until = now() + budgetMs;
+    if (this.#searched >= log.length && log.length > 0) this.#searched = log.length - 1;
+    while (this.#searched < log.length) {
+      const to = Math.min(this.#searched + LINES_A_LOOK, log.length);
+      for (let line = this.#searched; line < to; line += 1) this.#look(log, line);
+      this.#searched = to;
+      if (now() > until) return this.#searched < log.length;
+    }
+    return false;
+  }
+
+  #look(log: OutputLog, line: number): void {
+    if (this.#only !== undefined && log.stream(line) !== this.#only) return;
+    if (this.lines.at(-1) === line) return;
+    if (log.plainText(line).toLowerCase().includes(this.#needle)) this.lines.push(line);
+  }
+}

@@ -1,0 +1,92 @@
+/** The log of an execution, followed live through restarts of the server: its output as lines, its states as a timeline. */
+import { useEffect, useState } from 'react';
+import type { ExecutionEventWire } from '../../api/event.ts';
+import { followEvents } from '../../client/follow-events.ts';
+import { transport } from '../data/client.ts';
+import { executionPath } from '../data/executions.ts';
+import { OutputLog } from './output-log.ts';
+
+/** What a page keeps of an output; more is read by range. */
+export const MAX_FOLLOWED_BYTES = 48 * 1024 * 1024;
+
+export interface FollowedEvents {
+  log: OutputLog;
+  version: number;
+  lifecycle: readonly ExecutionEventWire[];
+  /** The server is away: since it was told so. */
+  away: boolean;
+  /** More output than a page keeps. */
+  full: boolean;
+  error: unknown;
+  ended: boolean;
+}
+
+/** Collects between two frames: a flood of events is one change. */
+class Collector {
+  log = new OutputLog();
+  lifecycle: ExecutionEventWire[] = [];
+  away = false;
+  full = false;
+  ended = false;
+  error: unknown;
+  #frame = 0;
+  readonly #publish: (state: FollowedEvents) => void;
+
+  constructor(publish: (state: FollowedEvents) => void) {
+    this.#publish = publish;
+  }
+
+  async follow(path: string, signal: AbortSignal): Promise<void> {
+    const outage = { away: () => this.set({ away: true }), back: () => this.set({ away: false }) };
+    try {
+      for await (const { chunk, ...event } of followEvents(transport, path, { signal, outage })) {
+        if (event.type === 'lifecycle') this.lifecycle = [...this.lifecycle, event];
+        else if (this.log.bytes >= MAX_FOLLOWED_BYTES) this.full = true;
+        else if (chunk !== undefined) this.log.append(event.type, chunk);
+        this.#schedule();
+      }
+      this.log.end();
+      this.set({ ended: true });
+    } catch (error) {
+      if (!signal.aborted) this.set({ error });
+    }
+  }
+
+  set(change: Partial<Pick<FollowedEvents, 'away' | 'ended' | 'error'>>): void {
+    Object.assign(this, change);
+    this.#schedule();
+  }
+
+  stop(): void {
+    clearTimeout(this.#frame);
+  }
+
+  /** Not requestAnimationFrame: a page in the background must not fall behind without bound. */
+  #schedule(): void {
+    if (this.#frame !== 0) return;
+    this.#frame = window.setTimeout(() => {
+      this.#frame = 0;
+      this.#publish(this.state());
+    }, 30);
+  }
+
+  state(): FollowedEvents {
+    const { log, lifecycle, away, full, error, ended } = this;
+    return { log, version: log.version, lifecycle, away, full, error, ended };
+  }
+}
+
+export function useEvents(machineId: string, executionId: string): FollowedEvents {
+  const [state, setState] = useState<FollowedEvents>(() => new Collector(() => {}).state());
+  useEffect(() => {
+    const collector = new Collector(setState);
+    setState(collector.state());
+    const abort = new AbortController();
+    void collector.follow(executionPath(machineId, executionId), abort.signal);
+    return () => {
+      abort.abort();
+      collector.stop();
+    };
+  }, [machineId, executionId]);
+  return state;
+}

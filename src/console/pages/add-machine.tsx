@@ -1,0 +1,173 @@
+/** Add a machine: a line to paste there, and whether it has worked. */
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'wouter';
+import type { JoinTokenWire } from '../../api/admin.ts';
+import type { AuditEntryWire } from '../../api/audit.ts';
+import type { Page } from '../../client/pages.ts';
+import { transport } from '../data/client.ts';
+import { machinesQuery } from '../data/machines.ts';
+import { useNow } from '../parts/age.tsx';
+import { CodeBlock } from '../parts/code-block.tsx';
+import { quoted } from '../parts/command.ts';
+import { durationText } from '../parts/duration.ts';
+import { Field } from '../parts/field.tsx';
+import { ErrorNotice, Notice } from '../parts/notice.tsx';
+import { type Joining, joiningState } from './joining.ts';
+
+const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+const LOOK_AGAIN_MS = 1500;
+
+type Token = JoinTokenWire & { token?: string };
+
+export function AddMachinePage() {
+  const [name, setName] = useState('');
+  const creating = useMutation({
+    mutationFn: (machineId: string): Promise<Token> =>
+      transport.json('POST', '/v1/join-tokens', { body: machineId === '' ? {} : { machine_id: machineId } }),
+  });
+  const wrong = name !== '' && !MACHINE_ID.test(name);
+  return (
+    <>
+      <div className="page-head">
+        <h1>Add a machine</h1>
+      </div>
+      <form
+        className="panel form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          creating.mutate(name);
+        }}
+      >
+        <div className="body stack">
+          <Field
+            label="Name"
+            hint="Begins with dm-. Leave it empty, and the server gives it one."
+            wrong={wrong ? 'dm- and then small letters, digits and dashes, as in dm-build-1' : undefined}
+          >
+            {(id, describedBy) => (
+              <input
+                id={id}
+                aria-describedby={describedBy}
+                placeholder="dm-build-1"
+                autoComplete="off"
+                spellCheck={false}
+                value={name}
+                disabled={creating.isSuccess}
+                onChange={({ target }) => setName(target.value.trim())}
+              />
+            )}
+          </Field>
+          {creating.error !== null && <ErrorNotice error={creating.error} />}
+          <div className="row">
+            {creating.isSuccess ? (
+              <button type="button" className="button" onClick={() => creating.reset()}>
+                Add another one
+              </button>
+            ) : (
+              <button type="submit" className="button primary" disabled={wrong || creating.isPending}>
+                Make a join token
+              </button>
+            )}
+          </div>
+        </div>
+      </form>
+      {creating.data !== undefined && <Join token={creating.data} />}
+    </>
+  );
+}
+
+function Join({ token }: { token: Token }) {
+  const url = location.origin;
+  const line = `echo ${token.token ?? ''} | sh install-agent.sh --url ${quoted(url)}`;
+  const byHand = `EXECPLANE_URL=${quoted(url)} EXECPLANE_JOIN_TOKEN=${token.token ?? ''} execplane agent`;
+  return (
+    <>
+      <section className="panel form" aria-label="On the machine">
+        <header>
+          <h2>On the machine</h2>
+        </header>
+        <div className="body stack">
+          <p>In a root shell, beside the packages of this release (Debian and its kin):</p>
+          <CodeBlock text={line} label="Line that installs the agent" />
+          <p>Or, where Execplane is installed already, the agent of the user that one is:</p>
+          <CodeBlock text={byHand} label="Line that starts an agent" />
+          <p className="soft small">The token works once, and for an hour. It is not shown again.</p>
+        </div>
+      </section>
+      <JoinProgress token={token} />
+    </>
+  );
+}
+
+function JoinProgress({ token }: { token: Token }) {
+  const { joining, waitedMs } = useJoining(token);
+  switch (joining.state) {
+    case 'joined':
+      return (
+        <Notice tone="good" title={`${joining.machineId} has joined`}>
+          <div className="row">
+            <Link href={`/run?machine=${joining.machineId}`} className="button primary">
+              Run a command
+            </Link>
+            <Link href={`/machines/${joining.machineId}`} className="button">
+              See the machine
+            </Link>
+          </div>
+        </Notice>
+      );
+    case 'expired':
+      return (
+        <Notice tone="bad" title="The token has expired">
+          <p>Nobody has used it. Make another one with “Add another one”.</p>
+        </Notice>
+      );
+    case 'enrolled':
+      return (
+        <Notice tone="warn" title={`${joining.machineId} has enrolled, and is not connected yet`}>
+          <p>
+            This takes a moment. If it stays like this, something between it and the server lets no WebSocket through: a
+            proxy must pass on Upgrade. There, <code>execplane agent doctor</code> says what it sees.
+          </p>
+        </Notice>
+      );
+    case 'waiting':
+      return (
+        <Notice tone="busy" title={`Waiting for the machine (${durationText(waitedMs)})`}>
+          {joining.long && (
+            <p>
+              Nobody has asked with this token yet. There, <code>curl {location.origin}/readyz</code> must answer ok; if
+              it does not, this address cannot be reached from that machine: see its name, port, certificate and
+              firewall.
+            </p>
+          )}
+        </Notice>
+      );
+  }
+}
+
+function useJoining(token: Token): { joining: Joining; waitedMs: number } {
+  const now = useNow();
+  const tokens = useQuery({
+    queryKey: ['joining', token.join_token_id],
+    queryFn: ({ signal }): Promise<Page<JoinTokenWire>> => transport.json('GET', '/v1/join-tokens', { signal }),
+    refetchInterval: LOOK_AGAIN_MS,
+  });
+  const machines = useQuery({ ...machinesQuery, refetchInterval: LOOK_AGAIN_MS });
+  const audit = useQuery({
+    queryKey: ['joining-audit', token.join_token_id],
+    queryFn: ({ signal }): Promise<Page<AuditEntryWire>> =>
+      transport.json('GET', '/v1/audit', { query: { limit: 50 }, signal }),
+    refetchInterval: LOOK_AGAIN_MS,
+  });
+  const waitedMs = Math.max(0, now - Date.parse(token.created_at));
+  const joining = joiningState({
+    token,
+    usable: tokens.data?.items,
+    machines: machines.data ?? [],
+    audit: audit.data?.items ?? [],
+    waitedMs,
+    now,
+  });
+  return { joining, waitedMs };
+}

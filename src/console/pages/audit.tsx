@@ -1,0 +1,123 @@
+/** The audit trail: who did what, when, from where. */
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { useRef } from 'react';
+import { Link, useSearchParams } from 'wouter';
+import type { AuditEntryWire } from '../../api/audit.ts';
+import { itemsOf, listQuery } from '../data/lists.ts';
+import { Age } from '../parts/age.tsx';
+import { commandText } from '../parts/command.ts';
+import { Empty, Loading } from '../parts/empty.tsx';
+import { ListFooter } from '../parts/list-footer.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+import { useFocusOnSlash } from '../shell/shortcuts.ts';
+
+/** In words; what is not here is shown as the API has it. */
+const ACTIONS: Readonly<Record<string, string>> = {
+  'api_key.create': 'Key made',
+  'api_key.revoke': 'Key revoked',
+  'auth.refuse': 'Refused',
+  'console.sign_in': 'Signed in',
+  'execution.cancel': 'Cancelled',
+  'execution.create': 'Command run',
+  'execution.signal': 'Signal sent',
+  'join_token.create': 'Token made',
+  'join_token.revoke': 'Token revoked',
+  'machine.enrol': 'Machine joined',
+  'machine.remove': 'Machine removed',
+  'machine.rotate': 'Credential rotated',
+};
+
+export function AuditPage() {
+  const [parameters, setParameters] = useSearchParams();
+  const searched = parameters.get('q') ?? '';
+  const audit = useInfiniteQuery(listQuery<AuditEntryWire>('/v1/audit'));
+  const field = useRef<HTMLInputElement>(null);
+  useFocusOnSlash(field);
+  const entries = itemsOf(audit.data).filter((entry) => textOf(entry).includes(searched.toLowerCase()));
+  return (
+    <>
+      <div className="page-head">
+        <h1>Audit</h1>
+      </div>
+      {audit.error !== null && <ErrorNotice error={audit.error} />}
+      <section className="panel" aria-label="Audit trail">
+        <header>
+          <input
+            ref={field}
+            type="search"
+            className="search"
+            placeholder="Search what is loaded"
+            aria-label="Search the audit trail"
+            value={searched}
+            onChange={({ target }) => setParameters(target.value === '' ? {} : { q: target.value }, { replace: true })}
+          />
+        </header>
+        {audit.isPending && <Loading />}
+        {audit.isSuccess && entries.length === 0 && (
+          <Empty title="No entry matches">Older ones are loaded with the button below, where there are any.</Empty>
+        )}
+        {entries.length > 0 && <AuditTable entries={entries} />}
+        <ListFooter {...audit} />
+      </section>
+    </>
+  );
+}
+
+function AuditTable({ entries }: { entries: readonly AuditEntryWire[] }) {
+  return (
+    <table className="table" aria-label="Audit trail">
+      <thead>
+        <tr>
+          <th scope="col" className="col-age">
+            When
+          </th>
+          <th scope="col">What</th>
+          <th scope="col">Who</th>
+          <th scope="col" className="optional">
+            Of what
+          </th>
+          <th scope="col" className="col-short optional">
+            Outcome
+          </th>
+          <th scope="col" className="col-age optional">
+            From
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {entries.map((entry) => (
+          <tr key={entry.audit_id}>
+            <td>
+              <Age at={entry.at} />
+            </td>
+            <td title={entry.action}>{ACTIONS[entry.action] ?? entry.action}</td>
+            <td title={entry.actor}>{entry.actor}</td>
+            <td className="optional">
+              <Subject entry={entry} />
+            </td>
+            <td className="optional" title={entry.outcome}>
+              {entry.outcome}
+            </td>
+            <td className="optional">{entry.source}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Subject({ entry: { machine_id: machineId, resource, command, action } }: { entry: AuditEntryWire }) {
+  if (machineId === undefined) return resource;
+  if (resource !== undefined && action.startsWith('execution.')) {
+    return (
+      <Link href={`/machines/${machineId}/executions/${resource}`} className="mono">
+        {command === undefined ? resource : commandText(command)}
+      </Link>
+    );
+  }
+  return <Link href={`/machines/${machineId}`}>{machineId}</Link>;
+}
+
+function textOf({ at: _, ...rest }: AuditEntryWire): string {
+  return `${ACTIONS[rest.action] ?? ''} ${JSON.stringify(rest)}`.toLowerCase();
+}

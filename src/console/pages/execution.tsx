@@ -1,0 +1,202 @@
+/** One execution: what it is, how it went, what it printed. */
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useEffect, useState } from 'react';
+import { Link } from 'wouter';
+import { isTerminal } from '../../core/execution.ts';
+import { transport } from '../data/client.ts';
+import { type Execution, executionPath, executionQuery } from '../data/executions.ts';
+import { useMay } from '../data/session.ts';
+import { MAX_FOLLOWED_BYTES, useEvents } from '../output/use-events.ts';
+import { OutputPanel } from '../output/output-panel.tsx';
+import { RangePanel } from '../output/range-panel.tsx';
+import { commandText } from '../parts/command.ts';
+import { Unavailable } from '../parts/empty.tsx';
+import { ExecutionFacts } from '../parts/execution-facts.tsx';
+import { ErrorNotice, Notice } from '../parts/notice.tsx';
+import { ExecutionStatus } from '../parts/status.tsx';
+import { Timeline } from '../parts/timeline.tsx';
+import type { PathParameters } from '../routes.tsx';
+import { runAgainPath } from '../run/request.ts';
+import { StdinPanel } from '../run/stdin-panel.tsx';
+
+export function ExecutionPage({ machineId, executionId }: PathParameters) {
+  const execution = useQuery(executionQuery(machineId, executionId));
+  if (execution.data === undefined) {
+    return <Unavailable title={executionId} error={execution.error} />;
+  }
+  return <ExecutionView key={executionId} execution={execution.data} />;
+}
+
+function ExecutionView({ execution }: { execution: Execution }) {
+  const { machine_id: machineId, execution_id: executionId, status, error_message: reason } = execution;
+  const mayWrite = useMay('executions:write');
+  return (
+    <>
+      <div className="page-head">
+        <div className="stack-tight">
+          <div className="row">
+            <ExecutionStatus status={status} />
+            <span className="soft small">
+              on <Link href={`/machines/${machineId}`}>{machineId}</Link>
+            </span>
+          </div>
+          <h1 className="mono">{commandText(execution.command)}</h1>
+        </div>
+        <Actions execution={execution} />
+      </div>
+      {reason !== undefined && status !== 'cancelled' && (
+        <Notice tone={status === 'failed' ? 'bad' : 'warn'} title={reason}>
+          <Remedy execution={execution} />
+        </Notice>
+      )}
+      <ExecutionFacts execution={execution} />
+      {isLarge(execution) ? (
+        <RangePanel machineId={machineId} executionId={executionId} />
+      ) : (
+        <Followed execution={execution} />
+      )}
+      {mayWrite && status === 'running' && <StdinPanel path={executionPath(machineId, executionId)} />}
+    </>
+  );
+}
+
+/** The log live, and the timeline that is in it. */
+function Followed({ execution }: { execution: Execution }) {
+  const { machine_id: machineId, execution_id: executionId } = execution;
+  const events = useEvents(machineId, executionId);
+  const queryClient = useQueryClient();
+  // The log knows of the end before the next look at the execution.
+  useEffect(() => {
+    if (events.ended) void queryClient.invalidateQueries({ queryKey: ['execution', machineId, executionId] });
+  }, [events.ended, queryClient, machineId, executionId]);
+  return (
+    <>
+      {events.away && (
+        <Notice tone="warn" title="The server is away">
+          <p>
+            The command runs on, and nothing it prints is lost. What is missing here comes as soon as the server is
+            back.
+          </p>
+        </Notice>
+      )}
+      {events.error !== undefined && <ErrorNotice error={events.error} />}
+      {events.full && (
+        <Notice tone="warn" title="More output than a page can hold">
+          <p>
+            The rest is not shown as it comes. After the end all of it can be read here, part by part, or downloaded.
+          </p>
+        </Notice>
+      )}
+      <OutputPanel
+        log={events.log}
+        version={events.version}
+        live={!isTerminal(execution.status)}
+        numbered
+        chooseStream
+        empty={events.ended ? 'It printed nothing.' : 'Nothing printed yet.'}
+        note={truncationNote(execution)}
+      />
+      <Timeline events={events.lifecycle} />
+    </>
+  );
+}
+
+function Actions({ execution }: { execution: Execution }) {
+  const { machine_id: machineId, execution_id: executionId, status } = execution;
+  const path = executionPath(machineId, executionId);
+  const mayWrite = useMay('executions:write');
+  const queryClient = useQueryClient();
+  const onSuccess = () => queryClient.invalidateQueries({ queryKey: ['execution', machineId, executionId] });
+  const cancelling = useMutation({ mutationFn: () => transport.json('DELETE', path), onSuccess });
+  const signalling = useMutation({
+    mutationFn: (signal: string) => transport.json('POST', `${path}/signal`, { body: { signal } }),
+    onSuccess,
+  });
+  const over = isTerminal(status);
+  const error = cancelling.error ?? signalling.error;
+  return (
+    <div className="row">
+      {(['stdout', 'stderr'] as const).map((stream) =>
+        (execution[`${stream}_bytes`] ?? 0) > 0 ? (
+          <a key={stream} className="button" href={`${path}/output/${stream}`} download={`${executionId}.${stream}`}>
+            Save {stream}
+          </a>
+        ) : null,
+      )}
+      {mayWrite && status === 'running' && <SignalChoice onSend={(signal) => signalling.mutate(signal)} />}
+      {mayWrite && !over && (
+        <button
+          type="button"
+          className="button danger"
+          disabled={cancelling.isPending || cancelling.isSuccess}
+          onClick={() => cancelling.mutate()}
+        >
+          {cancelling.isSuccess ? 'Cancelling …' : 'Cancel'}
+        </button>
+      )}
+      {mayWrite && (
+        <Link href={runAgainPath(execution)} className="button primary">
+          Run again
+        </Link>
+      )}
+      {error !== null && <ErrorNotice error={error} />}
+    </div>
+  );
+}
+
+/** Those that people send; the API takes any that Linux knows. */
+const SIGNALS = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGTERM',
+  'SIGKILL',
+  'SIGSTOP',
+  'SIGCONT',
+] as const;
+
+function SignalChoice({ onSend }: { onSend: (signal: string) => void }) {
+  const [chosen, setChosen] = useState('');
+  return (
+    <select
+      aria-label="Send a signal"
+      className="signal"
+      value={chosen}
+      onChange={({ target: { value } }) => {
+        if (value !== '') onSend(value);
+        setChosen('');
+      }}
+    >
+      <option value="">Signal …</option>
+      {SIGNALS.map((signal) => (
+        <option key={signal}>{signal}</option>
+      ))}
+    </select>
+  );
+}
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  command_not_found: 'The program is looked up in the PATH that the command sees; no shell runs unless it is named.',
+  permission_denied: 'The file is not executable for the user that the command ran as.',
+  cwd_not_found: 'The working directory is missing on that machine, or is no directory.',
+  agent_lost: 'The machine rebooted, or its agent was away too long: whether the command finished cannot be known.',
+  policy_denied: 'The policy file of the machine decides what may run there (docs/policy.md).',
+  start_timed_out: 'Its machine was away, or busy, until it expired. See whether the machine is online.',
+  execution_timed_out: 'It ran into its timeout, and all of its processes were killed.',
+};
+
+function Remedy({ execution: { error_code: code } }: { execution: Execution }) {
+  const text = code === undefined ? undefined : REMEDIES[code];
+  return text === undefined ? null : <p>{text}</p>;
+}
+
+function isLarge({ status, stdout_bytes: stdout = 0, stderr_bytes: stderr = 0 }: Execution): boolean {
+  return isTerminal(status) && stdout + stderr > MAX_FOLLOWED_BYTES;
+}
+
+function truncationNote(execution: Execution): string | undefined {
+  const cut = (['stdout', 'stderr'] as const).filter((stream) => execution[`${stream}_truncated`] === true);
+  return cut.length === 0 ? undefined : `The end of ${cut.join(' and ')} was not kept: more than the server's limit.`;
+}

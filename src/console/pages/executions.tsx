@@ -1,0 +1,110 @@
+/** Executions on all machines, with filters that are part of the address. */
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { Link, useSearchParams } from 'wouter';
+import type { Execution } from '../data/executions.ts';
+import { itemsOf, listQuery } from '../data/lists.ts';
+import { useMay } from '../data/session.ts';
+import { Empty, Loading } from '../parts/empty.tsx';
+import { ExecutionTable } from '../parts/execution-table.tsx';
+import { ListFooter } from '../parts/list-footer.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+import { EXECUTION_STATUSES } from '../parts/status.tsx';
+
+const SPANS = [
+  ['1h', 'Last hour', 3_600_000],
+  ['1d', 'Last day', 86_400_000],
+  ['7d', 'Last week', 604_800_000],
+] as const;
+/** The start of a span moves once a minute, so that the list stays one query. */
+const MINUTE_MS = 60_000;
+
+export function ExecutionsPage() {
+  const [parameters, setParameters] = useSearchParams();
+  const status = parameters.get('status') ?? '';
+  const span = parameters.get('since') ?? '';
+  const label = parameters.get('label') ?? '';
+  const list = useInfiniteQuery(listQuery<Execution>('/v1/executions', filters({ status, span, label })));
+  const executions = itemsOf(list.data);
+  const filtered = status !== '' || span !== '' || label !== '';
+  const set = (name: string, value: string) => {
+    const next = new URLSearchParams(parameters);
+    if (value === '') next.delete(name);
+    else next.set(name, value);
+    setParameters(next, { replace: true });
+  };
+  return (
+    <>
+      <div className="page-head">
+        <h1>Executions</h1>
+        <RunLink />
+      </div>
+      {list.error !== null && <ErrorNotice error={list.error} />}
+      <section className="panel" aria-label="Executions">
+        <header>
+          <div className="row">
+            <select
+              aria-label="State"
+              className="search"
+              value={status}
+              onChange={({ target }) => set('status', target.value)}
+            >
+              <option value="">Any state</option>
+              {EXECUTION_STATUSES.map((option) => (
+                <option key={option.status} value={option.status}>
+                  {option.text}
+                </option>
+              ))}
+            </select>
+            <select
+              aria-label="Created"
+              className="search"
+              value={span}
+              onChange={({ target }) => set('since', target.value)}
+            >
+              <option value="">Any time</option>
+              {SPANS.map(([value, text]) => (
+                <option key={value} value={value}>
+                  {text}
+                </option>
+              ))}
+            </select>
+            {filtered && (
+              <button type="button" className="button quiet" onClick={() => setParameters({}, { replace: true })}>
+                Clear
+              </button>
+            )}
+          </div>
+        </header>
+        {list.isPending && <Loading />}
+        {list.isSuccess && executions.length === 0 && (
+          <Empty title={filtered ? 'No execution matches' : 'Nothing has run yet'} action={!filtered && <RunLink />}>
+            {filtered
+              ? 'Choose another state or a longer time.'
+              : 'Each command that runs on a machine is listed here, with its output and its result.'}
+          </Empty>
+        )}
+        {executions.length > 0 && <ExecutionTable executions={executions} withMachine />}
+        <ListFooter {...list} />
+      </section>
+    </>
+  );
+}
+
+function RunLink() {
+  if (!useMay('executions:write')) return null;
+  return (
+    <Link href="/run" className="button primary">
+      Run a command
+    </Link>
+  );
+}
+
+function filters({ status, span, label }: { status: string; span: string; label: string }) {
+  const spanMs = SPANS.find(([value]) => value === span)?.[2];
+  const since = spanMs === undefined ? undefined : Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS - spanMs;
+  return {
+    ...(status === '' ? {} : { status }),
+    ...(label === '' ? {} : { label }),
+    ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
+  };
+}

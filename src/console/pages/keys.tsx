@@ -1,0 +1,138 @@
+/** API keys: who may do what, until when. */
+import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { ApiKeyWire } from '../../api/admin.ts';
+import { transport } from '../data/client.ts';
+import { itemsOf, listQuery } from '../data/lists.ts';
+import { useReachesAll } from '../data/session.ts';
+import { Age } from '../parts/age.tsx';
+import { Confirm } from '../parts/confirm.tsx';
+import { Empty, Loading } from '../parts/empty.tsx';
+import { ListFooter } from '../parts/list-footer.tsx';
+import { ErrorNotice, Notice } from '../parts/notice.tsx';
+import { Secret } from '../parts/secret.tsx';
+import { NewKeyDialog } from './new-key.tsx';
+
+const PATH = '/v1/api-keys';
+
+export function KeysPage() {
+  const reachesAll = useReachesAll();
+  const keys = useInfiniteQuery({ ...listQuery<ApiKeyWire>(PATH), enabled: reachesAll });
+  const [making, setMaking] = useState(false);
+  const [made, setMade] = useState<string>();
+  const [revoking, setRevoking] = useState<ApiKeyWire>();
+  const items = itemsOf(keys.data);
+  if (!reachesAll) return <LimitedNotice />;
+  return (
+    <>
+      <div className="page-head">
+        <h1>API keys</h1>
+        <button type="button" className="button primary" onClick={() => setMaking(true)}>
+          Make a key
+        </button>
+      </div>
+      {keys.error !== null && <ErrorNotice error={keys.error} />}
+      <section className="panel" aria-label="API keys">
+        {keys.isPending && <Loading />}
+        {keys.isSuccess && items.length === 0 && (
+          <Empty title="No key but the admin key">
+            Make one for each program and person, with no more scopes than it needs: then one can be revoked without the
+            others.
+          </Empty>
+        )}
+        {items.length > 0 && <KeyTable keys={items} onRevoke={setRevoking} />}
+        <ListFooter {...keys} />
+      </section>
+      {making && (
+        <NewKeyDialog
+          onClose={() => setMaking(false)}
+          onMade={(key) => {
+            setMaking(false);
+            setMade(key);
+          }}
+        />
+      )}
+      {made !== undefined && <Secret title="The new API key" secret={made} onClose={() => setMade(undefined)} />}
+      {revoking !== undefined && <Revoke apiKey={revoking} onClose={() => setRevoking(undefined)} />}
+    </>
+  );
+}
+
+export function LimitedNotice() {
+  return (
+    <Notice tone="warn" title="This key is limited to some machines">
+      <p>Keys and tokens reach every machine, so that only a key without that limit may see and change them.</p>
+    </Notice>
+  );
+}
+
+function KeyTable({ keys, onRevoke }: { keys: readonly ApiKeyWire[]; onRevoke: (key: ApiKeyWire) => void }) {
+  return (
+    <table className="table" aria-label="API keys">
+      <thead>
+        <tr>
+          <th scope="col">Name</th>
+          <th scope="col">May do</th>
+          <th scope="col" className="optional">
+            Machines
+          </th>
+          <th scope="col" className="col-age optional">
+            Last used
+          </th>
+          <th scope="col" className="col-age optional">
+            Expires
+          </th>
+          <th scope="col" className="col-action">
+            <span className="visually-hidden">Action</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {keys.map((key) => (
+          <tr key={key.api_key_id}>
+            <td title={key.api_key_id}>{key.name}</td>
+            <td title={key.scopes.join(', ')}>{key.scopes.join(', ')}</td>
+            <td className="optional" title={key.machine_ids?.join(', ')}>
+              {key.machine_ids?.join(', ') ?? 'all'}
+            </td>
+            <td className="optional">{key.last_used_at === undefined ? 'never' : <Age at={key.last_used_at} />}</td>
+            <td className="optional">{key.expires_at === undefined ? 'never' : <Age at={key.expires_at} />}</td>
+            <td className="col-action">
+              <button
+                type="button"
+                className="button danger small"
+                aria-label={`Revoke ${key.name}`}
+                onClick={() => onRevoke(key)}
+              >
+                Revoke
+              </button>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Revoke({ apiKey, onClose }: { apiKey: ApiKeyWire; onClose: () => void }) {
+  const queryClient = useQueryClient();
+  const revoking = useMutation({
+    mutationFn: () => transport.json('DELETE', `${PATH}/${apiKey.api_key_id}`),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey: ['list', PATH] });
+      onClose();
+    },
+  });
+  return (
+    <Confirm
+      title={`Revoke “${apiKey.name}”?`}
+      action="Revoke"
+      busy={revoking.isPending}
+      error={revoking.error}
+      onConfirm={() => revoking.mutate()}
+      onClose={onClose}
+    >
+      It does nothing more from this moment: its streams end, and its sessions here do. This cannot be undone.
+    </Confirm>
+  );
+}

@@ -1,0 +1,177 @@
+/** One machine: what is known of it, what ran there, and what can be done to it. */
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link, useLocation } from 'wouter';
+import { transport } from '../data/client.ts';
+import { type Execution, executionsPath } from '../data/executions.ts';
+import { itemsOf, listQuery } from '../data/lists.ts';
+import { type Machine, machinePath, machineQuery } from '../data/machines.ts';
+import { useMay } from '../data/session.ts';
+import { Age } from '../parts/age.tsx';
+import { Confirm } from '../parts/confirm.tsx';
+import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
+import { ExecutionTable } from '../parts/execution-table.tsx';
+import { ListFooter } from '../parts/list-footer.tsx';
+import { ErrorNotice, Notice } from '../parts/notice.tsx';
+import { MachineStatus } from '../parts/status.tsx';
+import type { PathParameters } from '../routes.tsx';
+
+export function MachinePage({ machineId }: PathParameters) {
+  const machine = useQuery(machineQuery(machineId));
+  if (machine.data === undefined) {
+    return <Unavailable title={machineId} error={machine.error} />;
+  }
+  return (
+    <>
+      <div className="page-head">
+        <div className="row">
+          <h1>{machineId}</h1>
+          <MachineStatus machine={machine.data} />
+        </div>
+        {machine.data.status.phase !== 'destroyed' && <Actions machine={machine.data} />}
+      </div>
+      <WhatIsWrong machine={machine.data} />
+      <Facts machine={machine.data} />
+      <Executions machineId={machineId} />
+    </>
+  );
+}
+
+function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
+  if (status.reason === 'never_joined') {
+    return (
+      <Notice tone="warn" title="No agent has joined as this machine yet">
+        <p>
+          Commands for it wait until one does. A join token for it is made with “Add a machine”, under the same name.
+        </p>
+      </Notice>
+    );
+  }
+  if (status.reason !== 'agent_away') return null;
+  return (
+    <Notice tone="warn" title="Its agent is not connected">
+      <p>
+        Commands that run there run on, and new ones wait. See there: <code>systemctl status execplane-agent</code>, or
+        run <code>execplane agent doctor</code>, which says what is wrong.
+      </p>
+      {status.last_error !== undefined && <p>Last error: {status.last_error}</p>}
+    </Notice>
+  );
+}
+
+function Facts({ machine }: { machine: Machine }) {
+  const { status, vcpu, memory_mib: memory, storage_gib: storage } = machine;
+  const facts = [
+    ['Processors', vcpu > 0 ? String(vcpu) : 'not known yet'],
+    ['Memory', memory > 0 ? `${(memory / 1024).toFixed(1)} GiB` : 'not known yet'],
+    ['Storage', storage > 0 ? `${storage} GiB` : 'not known yet'],
+    ['State since', <Age key="since" at={status.last_transition_at} />],
+    ['Last heard of', <Age key="heard" at={status.last_progress_at} />],
+  ] as const;
+  return (
+    <section className="panel" aria-label="Facts">
+      <dl className="facts body">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+function Executions({ machineId }: { machineId: string }) {
+  const mayRead = useMay('executions:read');
+  const list = useInfiniteQuery({ ...listQuery<Execution>(executionsPath(machineId)), enabled: mayRead });
+  const executions = itemsOf(list.data);
+  if (!mayRead) return null;
+  return (
+    <section className="panel" aria-label="Executions">
+      <header>
+        <h2>Executions</h2>
+      </header>
+      {list.isPending && <Loading />}
+      {list.error !== null && <ErrorNotice error={list.error} />}
+      {list.isSuccess && executions.length === 0 && <Empty title="Nothing has run here yet" />}
+      {executions.length > 0 && <ExecutionTable executions={executions} withMachine={false} />}
+      <ListFooter {...list} />
+    </section>
+  );
+}
+
+function Actions({ machine }: { machine: Machine }) {
+  const [asked, setAsked] = useState<'rotate' | 'remove'>();
+  const mayRun = useMay('executions:write');
+  const isAdmin = useMay('admin');
+  const { machine_id: machineId } = machine;
+  const close = () => setAsked(undefined);
+  return (
+    <div className="row">
+      {isAdmin && machine.status.phase === 'running' && (
+        <button type="button" className="button" onClick={() => setAsked('rotate')}>
+          Rotate credential
+        </button>
+      )}
+      {isAdmin && (
+        <button type="button" className="button danger" onClick={() => setAsked('remove')}>
+          Remove
+        </button>
+      )}
+      {mayRun && (
+        <Link href={`/run?machine=${machineId}`} className="button primary">
+          Run a command
+        </Link>
+      )}
+      {asked === 'rotate' && <Rotate machineId={machineId} onClose={close} />}
+      {asked === 'remove' && <Remove machineId={machineId} onClose={close} />}
+    </div>
+  );
+}
+
+function Rotate({ machineId, onClose }: { machineId: string; onClose: () => void }) {
+  const rotating = useMutation({
+    mutationFn: () => transport.json('POST', `${machinePath(machineId)}/rotate`),
+    onSuccess: onClose,
+  });
+  return (
+    <Confirm
+      title="Give the agent a new credential?"
+      action="Rotate"
+      busy={rotating.isPending}
+      error={rotating.error}
+      onConfirm={() => rotating.mutate()}
+      onClose={onClose}
+    >
+      The old one dies as soon as the agent has the new one. Commands run on.
+    </Confirm>
+  );
+}
+
+function Remove({ machineId, onClose }: { machineId: string; onClose: () => void }) {
+  const queryClient = useQueryClient();
+  const [, navigate] = useLocation();
+  const removing = useMutation({
+    mutationFn: () => transport.json('DELETE', machinePath(machineId)),
+    onSuccess: async () => {
+      onClose();
+      await queryClient.invalidateQueries({ queryKey: ['machines'] });
+      navigate('/machines');
+    },
+  });
+  return (
+    <Confirm
+      title="Remove this machine for good?"
+      action="Remove"
+      typed={machineId}
+      busy={removing.isPending}
+      error={removing.error}
+      onConfirm={() => removing.mutate()}
+      onClose={onClose}
+    >
+      What runs there is ended, what waits is cancelled, and its agent is refused from now on. The name can never be
+      used again; its executions stay until their retention is over.
+    </Confirm>
+  );
+}

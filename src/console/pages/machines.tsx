@@ -1,0 +1,146 @@
+/** All machines: searched as one types, however many there are. */
+import { useQuery } from '@tanstack/react-query';
+import { useMemo, useRef } from 'react';
+import { Link, useSearchParams } from 'wouter';
+import { type Machine, machinesQuery } from '../data/machines.ts';
+import { useMay } from '../data/session.ts';
+import { Age } from '../parts/age.tsx';
+import { Empty, Loading } from '../parts/empty.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+import { MachineStatus, machineStatusText } from '../parts/status.tsx';
+import { VirtualTable } from '../parts/virtual-table.tsx';
+import { useFocusOnSlash } from '../shell/shortcuts.ts';
+import { useRowKeys } from '../shell/use-row-keys.ts';
+
+export function MachinesPage() {
+  const machines = useQuery(machinesQuery);
+  const mayAdd = useMay('admin');
+  const [parameters, setParameters] = useSearchParams();
+  const searched = parameters.get('q') ?? '';
+  const field = useRef<HTMLInputElement>(null);
+  useFocusOnSlash(field);
+  const shown = useMemo(() => found(machines.data ?? [], searched), [machines.data, searched]);
+  const chosen = useRowKeys(useMemo(() => shown.map(pathOf), [shown]));
+  return (
+    <>
+      <div className="page-head">
+        <h1>Machines</h1>
+        {mayAdd && (
+          <Link href="/machines/add" className="button primary">
+            Add a machine
+          </Link>
+        )}
+      </div>
+      {machines.error !== null && <ErrorNotice error={machines.error} />}
+      <section className="panel" aria-label="Machines">
+        <header>
+          <input
+            ref={field}
+            type="search"
+            className="search"
+            placeholder="Search by name or state"
+            aria-label="Search machines"
+            value={searched}
+            onChange={({ target }) => setParameters(target.value === '' ? {} : { q: target.value }, { replace: true })}
+          />
+          <span className="soft small" role="status">
+            {counted(shown.length, machines.data?.length)}
+          </span>
+        </header>
+        {machines.isPending && <Loading />}
+        {machines.data?.length === 0 && (
+          <Empty
+            title="No machine yet"
+            action={
+              mayAdd && (
+                <Link href="/machines/add" className="button">
+                  Add a machine
+                </Link>
+              )
+            }
+          >
+            A machine is here once an agent has joined from it. It dials out to this server, so that it needs no open
+            port.
+          </Empty>
+        )}
+        {machines.data !== undefined && machines.data.length > 0 && shown.length === 0 && (
+          <Empty title="No machine matches">Its name and its state are searched for “{searched}”.</Empty>
+        )}
+        {shown.length > 0 && <MachineTable machines={shown} chosen={chosen} />}
+      </section>
+    </>
+  );
+}
+
+function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chosen: number }) {
+  return (
+    <VirtualTable
+      label="Machines"
+      columns={5}
+      count={machines.length}
+      chosen={chosen}
+      head={
+        <tr>
+          <th scope="col">Machine</th>
+          <th scope="col" className="col-status">
+            State
+          </th>
+          <th scope="col" className="col-age">
+            Last seen
+          </th>
+          <th scope="col" className="col-age optional">
+            Processors
+          </th>
+          <th scope="col" className="col-age optional">
+            Memory
+          </th>
+        </tr>
+      }
+      row={(index) => {
+        const machine = machines[index];
+        if (machine === undefined) return null;
+        return (
+          <tr key={machine.machine_id} className={index === chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
+            <td>
+              <Link href={pathOf(machine)}>{machine.machine_id}</Link>
+            </td>
+            <td>
+              <MachineStatus machine={machine} />
+            </td>
+            <td>
+              <LastSeen machine={machine} />
+            </td>
+            <td className="optional">{machine.vcpu || ''}</td>
+            <td className="optional">
+              {machine.memory_mib > 0 ? `${(machine.memory_mib / 1024).toFixed(1)} GiB` : ''}
+            </td>
+          </tr>
+        );
+      }}
+    />
+  );
+}
+
+function LastSeen({ machine: { status } }: { machine: Machine }) {
+  if (status.reason === 'never_joined') return 'never';
+  return status.phase === 'running' ? 'now' : <Age at={status.last_progress_at} />;
+}
+
+function pathOf({ machine_id: id }: Machine): string {
+  return `/machines/${id}`;
+}
+
+/** Every word must be in the name or the state. */
+function found(machines: readonly Machine[], searched: string): readonly Machine[] {
+  const words = searched.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return machines;
+  return machines.filter((machine) => {
+    const text = `${machine.machine_id} ${machineStatusText(machine)}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+}
+
+function counted(shown: number, all: number | undefined): string {
+  if (all === undefined) return '';
+  return shown === all ? `${all.toLocaleString()} in all` : `${shown.toLocaleString()} of ${all.toLocaleString()}`;
+}

@@ -1,0 +1,136 @@
+/** The form of a new API key. */
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { ApiKeyWire } from '../../api/admin.ts';
+import type { Scope } from '../../api/fields.ts';
+import { transport } from '../data/client.ts';
+import { Dialog } from '../parts/dialog.tsx';
+import { parseDuration } from '../parts/duration.ts';
+import { Field } from '../parts/field.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+
+const PATH = '/v1/api-keys';
+const SCOPES: readonly (readonly [Scope, meaning: string])[] = [
+  ['executions:read', 'see executions and their output'],
+  ['executions:write', 'run commands, cancel and signal them'],
+  ['machines:read', 'see machines'],
+  ['admin', 'everything, keys and tokens too'],
+];
+
+interface KeyForm {
+  name: string;
+  scopes: readonly Scope[];
+  machines: string;
+  expires: string;
+}
+
+export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade: (key: string) => void }) {
+  const [form, setForm] = useState<KeyForm>({ name: '', scopes: ['executions:write'], machines: '', expires: '' });
+  const queryClient = useQueryClient();
+  const making = useMutation({
+    mutationFn: (): Promise<ApiKeyWire & { key?: string }> => transport.json('POST', PATH, { body: bodyOf(form) }),
+    onSuccess: async ({ key = '' }) => {
+      await queryClient.invalidateQueries({ queryKey: ['list', PATH] });
+      onMade(key);
+    },
+  });
+  const wrongExpiry = form.expires.trim() !== '' && parseDuration(form.expires) === undefined;
+  return (
+    <Dialog title="Make an API key" onClose={onClose}>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          making.mutate();
+        }}
+      >
+        <h2>Make an API key</h2>
+        <Field label="Name" hint="For people: what it is for.">
+          {(id, describedBy) => (
+            <input
+              id={id}
+              aria-describedby={describedBy}
+              autoComplete="off"
+              value={form.name}
+              onChange={({ target }) => setForm({ ...form, name: target.value })}
+            />
+          )}
+        </Field>
+        <ScopeFields scopes={form.scopes} onChange={(scopes) => setForm({ ...form, scopes })} />
+        <Field label="Machines" hint="Names with spaces between them. Empty: all.">
+          {(id, describedBy) => (
+            <input
+              id={id}
+              aria-describedby={describedBy}
+              autoComplete="off"
+              spellCheck={false}
+              value={form.machines}
+              onChange={({ target }) => setForm({ ...form, machines: target.value })}
+            />
+          )}
+        </Field>
+        <Field
+          label="Expires"
+          hint="After 12h or 90d. Empty: never."
+          wrong={wrongExpiry ? 'As in 12h or 90d.' : undefined}
+        >
+          {(id, describedBy) => (
+            <input
+              id={id}
+              aria-describedby={describedBy}
+              autoComplete="off"
+              value={form.expires}
+              onChange={({ target }) => setForm({ ...form, expires: target.value })}
+            />
+          )}
+        </Field>
+        {making.error !== null && <ErrorNotice error={making.error} />}
+        <div className="row end">
+          <button type="button" className="button" onClick={onClose}>
+            Leave it
+          </button>
+          <button
+            type="submit"
+            className="button primary"
+            disabled={form.name.trim() === '' || form.scopes.length === 0 || wrongExpiry || making.isPending}
+          >
+            Make the key
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function ScopeFields({ scopes, onChange }: { scopes: readonly Scope[]; onChange: (scopes: Scope[]) => void }) {
+  return (
+    <fieldset>
+      <legend>May do</legend>
+      {SCOPES.map(([scope, meaning]) => (
+        <label key={scope} className="choice">
+          <input
+            type="checkbox"
+            checked={scopes.includes(scope)}
+            onChange={({ target: { checked } }) =>
+              onChange(checked ? [...scopes, scope] : scopes.filter((other) => other !== scope))
+            }
+          />
+          <span>
+            <code>{scope}</code> <span className="soft">{meaning}</span>
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function bodyOf({ name, scopes, machines, expires }: KeyForm) {
+  const machineIds = machines.split(/[\s,]+/).filter(Boolean);
+  const expiresInMs = expires.trim() === '' ? undefined : parseDuration(expires);
+  return {
+    name: name.trim(),
+    scopes,
+    ...(machineIds.length === 0 ? {} : { machine_ids: machineIds }),
+    ...(expiresInMs === undefined ? {} : { expires_in_ms: expiresInMs }),
+  };
+}

@@ -1,0 +1,50 @@
+/** Spans of time and sizes, in words; and read from what people type. */
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const;
+
+/** `1 m 20 s` of a span in ms: the two largest units; below ten seconds with a decimal. */
+export function durationText(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  const [first, ...rest] = UNITS.filter(([, unit]) => ms >= unit);
+  if (first === undefined) return '0 s';
+  const [name, unit] = first;
+  const left = ms % unit;
+  const [next] = rest;
+  const more = next === undefined ? 0 : Math.floor(left / next[1]);
+  return `${Math.floor(ms / unit)} ${name}${more > 0 && next !== undefined ? ` ${more} ${next[0]}` : ''}`;
+}
+
+/** `3 m ago` for how long something is over, in ms; `in 3 m` for what is to come. */
+export function ageText(ms: number): string {
+  const span = Math.abs(ms);
+  if (span < 2000) return 'now';
+  const [name, unit] = UNITS.find(([, size]) => span >= size) ?? UNITS[3];
+  const text = `${Math.floor(span / unit)} ${name}`;
+  return ms < 0 ? `in ${text}` : `${text} ago`;
+}
+
+/** Milliseconds of `90`, `90s`, `5m`, `1h30m`, `250ms`; `undefined` where it is no span of time. */
+export function parseDuration(text: string): number | undefined {
+  const trimmed = text.trim();
+  if (/^\d+$/.test(trimmed)) return Number(trimmed) * 1000;
+  if (!/^(\d+(ms|[dhms])\s*)+$/.test(trimmed)) return undefined;
+  let sum = 0;
+  for (const [, count, name] of trimmed.matchAll(/(\d+)(ms|[dhms])/g)) {
+    const unit = name === 'ms' ? 1 : (UNITS.find(([known]) => known === name)?.[1] ?? 0);
+    sum += Number(count) * unit;
+  }
+  return sum;
+}
+
+/** `4.2 MiB` of bytes. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`;
+}

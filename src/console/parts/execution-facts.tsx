@@ -1,0 +1,49 @@
+/** What is known of an execution, in short. */
+import type { Execution } from '../data/executions.ts';
+import { Age } from './age.tsx';
+import { CopyButton } from './code-block.tsx';
+import { bytesText } from './duration.ts';
+import { Took } from './execution-table.tsx';
+
+export function ExecutionFacts({ execution }: { execution: Execution }) {
+  const { execution_id: id, exit_code: exitCode, signal, cwd, env_keys: names } = execution;
+  const printed = (execution.stdout_bytes ?? 0) + (execution.stderr_bytes ?? 0);
+  const facts = [
+    ['Created', <Age key="created" at={execution.created_at} />],
+    ['Took', <Took key="took" execution={execution} />],
+    ['Exit code', exitCode === undefined ? undefined : String(exitCode)],
+    ['Ended by signal', signal === undefined ? undefined : String(signal)],
+    ['Printed', execution.stdout_bytes === undefined ? undefined : bytesText(printed)],
+    [
+      'Waits until',
+      execution.started_at === undefined && execution.completed_at === undefined ? (
+        <Age key="expires" at={execution.expires_at} />
+      ) : undefined,
+    ],
+    ['Working directory', cwd === undefined ? undefined : <code key="cwd">{cwd}</code>],
+    ['Environment', names === undefined ? undefined : <code key="env">{names.join(', ')}</code>],
+  ] as const;
+  return (
+    <section className="panel" aria-label="Facts">
+      <dl className="facts body">
+        {facts.map(([name, value]) =>
+          value === undefined ? null : (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+        )}
+      </dl>
+      <details className="body">
+        <summary>Argv and id</summary>
+        <div>
+          <code>{JSON.stringify(execution.command)}</code>
+        </div>
+        <div className="row">
+          <code>{id}</code> <CopyButton text={id} label="Copy the id" />
+        </div>
+      </details>
+    </section>
+  );
+}

@@ -1,0 +1,90 @@
+/** Executions in a table, newest first. */
+import { Link } from 'wouter';
+import type { Execution } from '../data/executions.ts';
+import { useRowKeys } from '../shell/use-row-keys.ts';
+import { Age, useNow } from './age.tsx';
+import { commandText } from './command.ts';
+import { durationText } from './duration.ts';
+import { ExecutionStatus } from './status.tsx';
+
+interface ExecutionTableProps {
+  executions: readonly Execution[];
+  /** Shows on which machine each is. */
+  withMachine: boolean;
+}
+
+export function ExecutionTable({ executions, withMachine }: ExecutionTableProps) {
+  const chosen = useRowKeys(executions.map(pathOf));
+  return (
+    <table className="table" aria-label="Executions">
+      <thead>
+        <tr>
+          <th scope="col" className="col-status">
+            State
+          </th>
+          <th scope="col">Command</th>
+          {withMachine && (
+            <th scope="col" className="col-machine optional">
+              Machine
+            </th>
+          )}
+          <th scope="col" className="col-result optional">
+            Result
+          </th>
+          <th scope="col" className="col-short optional">
+            Took
+          </th>
+          <th scope="col" className="col-age">
+            Created
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {executions.map((execution, index) => (
+          <tr key={execution.execution_id} className={index === chosen ? 'chosen' : ''}>
+            <td>
+              <ExecutionStatus status={execution.status} />
+            </td>
+            <td>
+              <Link href={pathOf(execution)} className="mono">
+                {commandText(execution.command)}
+              </Link>
+            </td>
+            {withMachine && (
+              <td className="optional">
+                <Link href={`/machines/${execution.machine_id}`}>{execution.machine_id}</Link>
+              </td>
+            )}
+            <td className="optional" title={execution.error_message}>
+              {resultText(execution)}
+            </td>
+            <td className="optional">
+              <Took execution={execution} />
+            </td>
+            <td>
+              <Age at={execution.created_at} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** From its start to its end, or until now. */
+export function Took({ execution: { started_at: started, completed_at: completed } }: { execution: Execution }) {
+  const now = useNow();
+  if (started === undefined) return '–';
+  return durationText((completed === undefined ? now : Date.parse(completed)) - Date.parse(started));
+}
+
+/** In a word or two; the whole of it is in the message. */
+function resultText({ exit_code: exitCode, signal, error_code: code }: Execution): string {
+  if (code !== undefined && code !== 'nonzero_exit' && code !== 'signaled') return code.replaceAll('_', ' ');
+  if (signal !== undefined) return `signal ${signal}`;
+  return exitCode === undefined ? '' : `exit ${exitCode}`;
+}
+
+function pathOf({ machine_id: machineId, execution_id: executionId }: Execution): string {
+  return `/machines/${machineId}/executions/${executionId}`;
+}

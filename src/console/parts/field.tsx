@@ -1,0 +1,46 @@
+/** A field of a form with its label, a hint, and what is wrong with it. */
+import { type ReactNode, useId } from 'react';
+
+interface FieldProps {
+  label: string;
+  hint?: ReactNode;
+  wrong?: string | undefined;
+  children: (id: string, describedBy: string | undefined) => ReactNode;
+}
+
+export function Field({ label, hint, wrong, children }: FieldProps) {
+  const id = useId();
+  const described = wrong !== undefined || hint !== undefined ? `${id}-hint` : undefined;
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      {children(id, described)}
+      {described !== undefined && (
+        <div id={described} className={wrong === undefined ? 'hint' : 'wrong'}>
+          {wrong ?? hint}
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface SegmentsProps<T extends string> {
+  label: string;
+  value: T;
+  options: readonly (readonly [value: T, text: string])[];
+  onChange: (value: T) => void;
+}
+
+/** One of a few. */
+export function Segments<T extends string>({ label, value, options, onChange }: SegmentsProps<T>) {
+  return (
+    <fieldset className="segments">
+      <legend className="visually-hidden">{label}</legend>
+      {options.map(([option, text]) => (
+        <button key={option} type="button" aria-pressed={option === value} onClick={() => onChange(option)}>
+          {text}
+        </button>
+      ))}
+    </fieldset>
+  );
+}

@@ -1,0 +1,17 @@
+/** Under a list: the older ones. */
+interface ListFooterProps {
+  hasNextPage: boolean;
+  isFetchingNextPage: boolean;
+  fetchNextPage: () => Promise<unknown>;
+}
+
+export function ListFooter({ hasNextPage, isFetchingNextPage, fetchNextPage }: ListFooterProps) {
+  if (!hasNextPage) return undefined;
+  return (
+    <footer>
+      <button type="button" className="button quiet" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+        {isFetchingNextPage ? 'Loading …' : 'Show older ones'}
+      </button>
+    </footer>
+  );
+}

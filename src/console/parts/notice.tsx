@@ -1,0 +1,56 @@
+/** What went wrong, in words that help. */
+import type { ReactNode } from 'react';
+import { RefusedError, UnreachableError } from '../../client/errors.ts';
+
+/** An error of a request: what it means and what can be done about it. */
+export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
+  const { title, detail } = explained(error);
+  return (
+    <Notice tone="bad" title={title}>
+      <p>{detail}</p>
+      {onRetry !== undefined && (
+        <div className="row">
+          <button type="button" className="button small" onClick={onRetry}>
+            Try again
+          </button>
+        </div>
+      )}
+    </Notice>
+  );
+}
+
+export function Notice(props: { tone: 'bad' | 'warn' | 'good' | 'busy'; title: string; children?: ReactNode }) {
+  return (
+    <div className={`notice tone-${props.tone}`} role={props.tone === 'bad' ? 'alert' : 'status'}>
+      <strong>{props.title}</strong>
+      {props.children}
+    </div>
+  );
+}
+
+function explained(error: unknown): { title: string; detail: string } {
+  if (error instanceof UnreachableError) {
+    return {
+      title: 'The server cannot be reached',
+      detail:
+        'Commands run on meanwhile. This page asks again by itself; see whether the server runs and the network is there.',
+    };
+  }
+  if (!(error instanceof RefusedError)) return { title: 'That did not work', detail: String(error) };
+  const request = error.requestId === undefined ? '' : ` (request ${error.requestId})`;
+  switch (error.status) {
+    case 403:
+      return { title: 'This key may not do that', detail: error.message };
+    case 404:
+      return {
+        title: 'Not found',
+        detail: `${error.message} It may have been removed, or its time of retention is over.`,
+      };
+    case 422:
+      return { title: 'Something in the form is not right', detail: error.message };
+    case 503:
+      return { title: 'The server cannot write now', detail: `${error.message} Its disk may be full.${request}` };
+    default:
+      return { title: 'The server refused', detail: `${error.message}${error.status >= 500 ? request : ''}` };
+  }
+}

@@ -1,0 +1,64 @@
+/** Statuses in words, with a colour and a shape, so that no one has to tell colours apart. */
+import type { Machine } from '../data/machines.ts';
+import type { Execution } from '../data/executions.ts';
+
+type Tone = 'good' | 'bad' | 'busy' | 'warn' | 'idle' | 'wake';
+interface Look {
+  text: string;
+  tone: Tone;
+  shape?: 'hollow' | 'square';
+}
+
+const EXECUTION: Record<Execution['status'], Look> = {
+  wake_in_progress: { text: 'Waiting for machine', tone: 'wake', shape: 'hollow' },
+  queued: { text: 'Queued', tone: 'idle', shape: 'hollow' },
+  running: { text: 'Running', tone: 'busy' },
+  succeeded: { text: 'Succeeded', tone: 'good' },
+  failed: { text: 'Failed', tone: 'bad', shape: 'square' },
+  cancelled: { text: 'Cancelled', tone: 'idle', shape: 'square' },
+  expired: { text: 'Expired', tone: 'warn', shape: 'square' },
+};
+
+const PHASE: Record<Machine['status']['phase'], Look> = {
+  accepted: { text: 'Requested', tone: 'wake', shape: 'hollow' },
+  placement_pending: { text: 'Being made', tone: 'wake', shape: 'hollow' },
+  starting: { text: 'Starting', tone: 'wake', shape: 'hollow' },
+  running: { text: 'Online', tone: 'good' },
+  stopping: { text: 'Going to sleep', tone: 'wake', shape: 'hollow' },
+  sleeping: { text: 'Asleep', tone: 'idle', shape: 'hollow' },
+  destroying: { text: 'Being removed', tone: 'warn', shape: 'hollow' },
+  destroyed: { text: 'Removed', tone: 'idle', shape: 'square' },
+  failed: { text: 'Failed', tone: 'bad', shape: 'square' },
+};
+
+/** A reason that says more than its phase. */
+const REASON: Readonly<Record<string, Look>> = {
+  agent_away: { text: 'Offline', tone: 'warn', shape: 'square' },
+  never_joined: { text: 'Not joined yet', tone: 'idle', shape: 'hollow' },
+};
+
+export const EXECUTION_STATUSES = Object.entries(EXECUTION).map(([status, { text }]) => ({ status, text }));
+
+export function executionStatusText(status: Execution['status']): string {
+  return EXECUTION[status].text;
+}
+
+export function ExecutionStatus({ status }: { status: Execution['status'] }) {
+  return <Badge look={EXECUTION[status]} />;
+}
+
+export function machineStatusText({ status }: Pick<Machine, 'status'>): string {
+  return lookOf(status).text;
+}
+
+export function MachineStatus({ machine }: { machine: Pick<Machine, 'status'> }) {
+  return <Badge look={lookOf(machine.status)} />;
+}
+
+function lookOf({ phase, reason }: Machine['status']): Look {
+  return REASON[reason] ?? PHASE[phase];
+}
+
+function Badge({ look }: { look: Look }) {
+  return <span className={`status tone-${look.tone} ${look.shape ?? ''}`}>{look.text}</span>;
+}

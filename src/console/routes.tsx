@@ -1,0 +1,30 @@
+/** Which page is at which path. The server answers with the console at the same ones (src/server/http/routes/console.ts). */
+import type { ComponentType } from 'react';
+import { AddMachinePage } from './pages/add-machine.tsx';
+import { AuditPage } from './pages/audit.tsx';
+import { ExecutionPage } from './pages/execution.tsx';
+import { ExecutionsPage } from './pages/executions.tsx';
+import { KeysPage } from './pages/keys.tsx';
+import { MachinePage } from './pages/machine.tsx';
+import { MachinesPage } from './pages/machines.tsx';
+import { OverviewPage } from './pages/overview.tsx';
+import { RunPage } from './pages/run.tsx';
+import { TokensPage } from './pages/tokens.tsx';
+
+export interface PathParameters {
+  machineId: string;
+  executionId: string;
+}
+
+export const ROUTES = [
+  { path: '/', page: OverviewPage },
+  { path: '/machines', page: MachinesPage },
+  { path: '/machines/add', page: AddMachinePage },
+  { path: '/machines/:machineId', page: MachinePage },
+  { path: '/machines/:machineId/executions/:executionId', page: ExecutionPage },
+  { path: '/executions', page: ExecutionsPage },
+  { path: '/run', page: RunPage },
+  { path: '/keys', page: KeysPage },
+  { path: '/tokens', page: TokensPage },
+  { path: '/audit', page: AuditPage },
+] as readonly { path: string; page: ComponentType<PathParameters> }[];

@@ -1,0 +1,104 @@
+/** What the form of a command says, as the request that it becomes. */
+import type { CreateExecution } from '../../api/execution.ts';
+import { shellCommand, shellLine } from '../parts/command.ts';
+import { parseDuration } from '../parts/duration.ts';
+
+export interface RunForm {
+  machineId: string;
+  /** A line for a shell, or a program and its arguments, one a line. */
+  mode: 'shell' | 'argv';
+  line: string;
+  argv: string;
+  env: readonly { name: string; value: string }[];
+  stdin: string;
+  stdinOpen: boolean;
+  cwd: string;
+  user: string;
+  /** As `30s`; empty: no limit. */
+  timeout: string;
+}
+
+export const EMPTY_FORM: RunForm = {
+  machineId: '',
+  mode: 'shell',
+  line: '',
+  argv: '',
+  env: [],
+  stdin: '',
+  stdinOpen: false,
+  cwd: '',
+  user: '',
+  timeout: '',
+};
+
+/** The argv that will run. */
+export function commandOf({ mode, line, argv }: Pick<RunForm, 'mode' | 'line' | 'argv'>): string[] {
+  if (mode === 'shell') return line.trim() === '' ? [] : shellCommand(line);
+  return argv.split('\n').filter((argument, index, all) => argument !== '' || index < all.length - 1);
+}
+
+export function requestOf(form: RunForm): CreateExecution {
+  const env = form.env.filter(({ name }) => name !== '').map(({ name, value }) => [name, value] as const);
+  const timeoutMs = form.timeout.trim() === '' ? undefined : parseDuration(form.timeout);
+  return {
+    command: commandOf(form),
+    ...(env.length === 0 ? {} : { env: Object.fromEntries(env) }),
+    ...(form.cwd === '' ? {} : { cwd: form.cwd }),
+    ...(form.user === '' ? {} : { user: form.user }),
+    ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+    ...stdinOf(form),
+  };
+}
+
+function stdinOf({ stdin, stdinOpen }: RunForm): Partial<CreateExecution> {
+  if (stdinOpen) return { stdin_open: true };
+  return stdin === '' ? {} : { stdin };
+}
+
+/** What is wrong with the form, by field; nothing where it can be sent. */
+export function faultsOf(form: RunForm): Partial<Record<keyof RunForm, string>> {
+  return {
+    ...(form.machineId === '' ? { machineId: 'Choose a machine.' } : {}),
+    ...(commandOf(form).length === 0 ? { [form.mode === 'shell' ? 'line' : 'argv']: 'Type a command.' } : {}),
+    ...(form.timeout.trim() !== '' && parseDuration(form.timeout) === undefined
+      ? { timeout: 'A number of seconds, or as in 90s, 5m, 1h30m.' }
+      : {}),
+  };
+}
+
+/** The address of the form as an execution was run: values of its environment and its stdin come back from nowhere. */
+export function runAgainPath(execution: {
+  machine_id: string;
+  command: readonly string[];
+  cwd?: string;
+  env_keys?: readonly string[];
+}): string {
+  const parameters = new URLSearchParams({ machine: execution.machine_id, command: JSON.stringify(execution.command) });
+  if (execution.cwd !== undefined) parameters.set('cwd', execution.cwd);
+  for (const name of execution.env_keys ?? []) parameters.append('env', name);
+  return `/run?${parameters}`;
+}
+
+/** The form that an address begins with. */
+export function formFrom(parameters: URLSearchParams): RunForm {
+  const argv = parseArgv(parameters.get('command'));
+  const line = shellLine(argv);
+  return {
+    ...EMPTY_FORM,
+    machineId: parameters.get('machine') ?? '',
+    ...(line === undefined && argv.length > 0 ? { mode: 'argv', argv: argv.join('\n') } : { line: line ?? '' }),
+    cwd: parameters.get('cwd') ?? '',
+    env: parameters.getAll('env').map((name) => ({ name, value: '' })),
+  };
+}
+
+/** Anybody can write an address. */
+function parseArgv(json: string | null): string[] {
+  if (json === null) return [];
+  try {
+    const value: unknown = JSON.parse(json);
+    return Array.isArray(value) && value.every((part) => typeof part === 'string') ? value : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,25 @@
+/** Light, dark, or as the system has it. Read by public/theme.js before the first paint. */
+import { useState } from 'react';
+
+export type Theme = 'system' | 'light' | 'dark';
+const KEY = 'execplane-theme';
+
+export function useTheme(): [Theme, (theme: Theme) => void] {
+  const [theme, setTheme] = useState(readTheme);
+  const choose = (next: Theme) => {
+    if (next === 'system') {
+      localStorage.removeItem(KEY);
+      delete document.documentElement.dataset['theme'];
+    } else {
+      localStorage.setItem(KEY, next);
+      document.documentElement.dataset['theme'] = next;
+    }
+    setTheme(next);
+  };
+  return [theme, choose];
+}
+
+function readTheme(): Theme {
+  const kept = localStorage.getItem(KEY);
+  return kept === 'light' || kept === 'dark' ? kept : 'system';
+}

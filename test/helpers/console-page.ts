@@ -1,0 +1,60 @@
+/** The console in a real browser, Debian's Chromium, and what it complained of. */
+import { existsSync } from 'node:fs';
+import axe from 'axe-core';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+export const CHROMIUM = '/usr/bin/chromium';
+export const hasChromium = existsSync(CHROMIUM);
+
+/** WCAG 2.2, levels A and AA. */
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+/** The browser says so of every answer that is a refusal, asked for or not. */
+const REFUSAL =
+  /Failed to load resource: the server responded with a status of (401|403|404|409)|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)/;
+
+export const PHONE = { width: 390, height: 844 };
+export const WIDE = { width: 1280, height: 800 };
+
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+}
+
+export interface OpenConsole extends AsyncDisposable {
+  page: Page;
+  /** Errors and warnings of the browser, breaches of the Content-Security-Policy among them; refusals of the API are none. */
+  complaints: string[];
+}
+
+/** The console at `path`, signed in with `key` where one is given. */
+export async function openConsole(
+  browser: Browser,
+  p: { url: string; path?: string; key?: string } & Pick<BrowserContextOptions, 'viewport' | 'colorScheme'>,
+): Promise<OpenConsole> {
+  const { url, path = '/', key, ...look } = p;
+  const context = await browser.newContext({ viewport: WIDE, ...look });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => {
+    const text = message.text();
+    if (['error', 'warning'].includes(message.type()) && !REFUSAL.test(text)) complaints.push(text);
+  });
+  await page.goto(url + path);
+  if (key !== undefined) await signIn(page, key);
+  return { page, complaints, [Symbol.asyncDispose]: () => context.close() };
+}
+
+export async function signIn(page: Page, key: string): Promise<void> {
+  await page.getByLabel('API key').fill(key);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.locator('main#main').waitFor();
+}
+
+/** What axe finds wrong, as `rule: element`; `rules`: all that a page is held to unless given. */
+export async function accessibilityFaults(page: Page, rules: readonly string[] = RULES): Promise<string[]> {
+  if ((await page.evaluate('typeof axe')) === 'undefined') await page.evaluate(axe.source);
+  const run = `axe.run(document, { runOnly: ${JSON.stringify(rules)} }).then(({ violations }) =>
+    violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => id + ': ' + target + ' ' + failureSummary)))`;
+  return page.evaluate(run);
+}

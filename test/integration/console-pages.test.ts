@@ -1,0 +1,149 @@
+/** Every page of the console as a person finds it: in both themes and two sizes, held to WCAG AA by axe. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  accessibilityFaults,
+  CHROMIUM,
+  hasChromium,
+  launchChromium,
+  openConsole,
+  PHONE,
+  signIn,
+  WIDE,
+} from '../helpers/console-page.ts';
+import { type RunningTestServer, runningServer } from '../helpers/running-server.ts';
+
+let browser: Browser;
+let server: RunningTestServer;
+let waiting: string;
+
+beforeAll(async () => {
+  if (!hasChromium) return;
+  [browser, server] = await Promise.all([launchChromium(), runningServer()]);
+  await server.machine('dm-one');
+  ({ execution_id: waiting } = await server.client.machine('dm-one').create({
+    command: ['/bin/sh', '-c', 'echo one'],
+    env: { STAGE: 'test' },
+  }));
+  await server.client.ask('POST', '/v1/api-keys', { body: { name: 'ci', scopes: ['executions:write'] } });
+  await server.client.ask('POST', '/v1/join-tokens', { body: { machine_id: 'dm-two' } });
+});
+
+beforeEach(({ skip }) => {
+  skip(!hasChromium, `not run: there is no ${CHROMIUM}`);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.[Symbol.asyncDispose]();
+});
+
+/** What shows that a page is there. */
+const PAGES = () =>
+  [
+    ['/', 'Overview'],
+    ['/machines', 'Machines'],
+    ['/machines/dm-one', 'dm-one'],
+    ['/machines/add', 'Add a machine'],
+    [`/machines/dm-one/executions/${waiting}`, 'echo one'],
+    ['/executions', 'Executions'],
+    ['/run?machine=dm-one&command=["true"]&env=STAGE', 'Run a command'],
+    ['/keys', 'API keys'],
+    ['/tokens', 'Join tokens'],
+    ['/audit', 'Audit'],
+  ] as const;
+
+/** Colours depend on the theme, and where things stand on the size: the rest of a page does not. */
+const OTHER_LOOKS = [
+  ['dark', WIDE],
+  ['dark', PHONE],
+  ['light', PHONE],
+] as const;
+
+async function faultsInEveryLook(page: Page): Promise<string[]> {
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize(WIDE);
+  const faults = await accessibilityFaults(page);
+  for (const [colorScheme, size] of OTHER_LOOKS) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize(size);
+    const found = await accessibilityFaults(page, ['color-contrast', 'target-size', 'scrollable-region-focusable']);
+    faults.push(...found.map((fault) => `${colorScheme}, ${size.width}: ${fault}`));
+    const overflows = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+    if (overflows === true) faults.push(`${size.width}: wider than the screen`);
+  }
+  return faults;
+}
+
+test('every page, light and dark, on a wide screen and a phone', async () => {
+  await using opened = await openConsole(browser, { url: server.url });
+  const { page, complaints } = opened;
+  await page.getByRole('heading', { name: 'Sign in to Execplane' }).waitFor();
+  const faults = await faultsInEveryLook(page);
+  await signIn(page, server.client.key ?? '');
+  for (const [path, heading] of PAGES()) {
+    await page.goto(server.url + path);
+    await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
+    await page.locator('.loading').waitFor({ state: 'detached' });
+    faults.push(...(await faultsInEveryLook(page)).map((fault) => `${path}: ${fault}`));
+  }
+  expect(faults).toEqual([]);
+  expect(complaints).toEqual([]);
+});
+
+test('the overlays', async () => {
+  await using opened = await openConsole(browser, { url: server.url, path: '/keys', key: server.client.key ?? '' });
+  const { page } = opened;
+  const faults: string[] = [];
+  const look = async (title: string): Promise<void> => {
+    await page.getByRole('dialog', { name: title }).waitFor();
+    faults.push(...(await accessibilityFaults(page)).map((fault) => `${title}: ${fault}`));
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+  };
+  await page.getByRole('button', { name: 'Make a key' }).click();
+  await look('Make an API key');
+  await page.getByRole('button', { name: 'Revoke ci' }).click();
+  await look('Revoke “ci”?');
+  await page.keyboard.press('?');
+  await look('Keys');
+  await page.keyboard.press('Control+k');
+  await look('Go to');
+  expect(faults).toEqual([]);
+});
+
+test('an address that is not there says so, and what is not found says why', async () => {
+  await using opened = await openConsole(browser, {
+    url: server.url,
+    path: '/machines/dm-none',
+    key: server.client.key ?? '',
+  });
+  const { page } = opened;
+  await page.getByText('Not found').waitFor();
+  expect(await accessibilityFaults(page)).toEqual([]);
+  await page.goto(`${server.url}/machines/dm-one/nothing/here`);
+  await page.getByText('There is no such page').waitFor();
+});
+
+test('everything that is loaded comes from this server, and the first page in less than 300 KB', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const sizes: Promise<number>[] = [];
+  const hosts = new Set<string>();
+  page.on('response', (response) => {
+    hosts.add(new URL(response.url()).host);
+    sizes.push(
+      response
+        .request()
+        .sizes()
+        .then(({ responseBodySize }) => responseBodySize),
+    );
+  });
+  await page.goto(server.url);
+  await page.getByLabel('API key').waitFor();
+  await page.waitForLoadState('networkidle');
+  expect([...hosts]).toEqual([new URL(server.url).host]);
+  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  expect(bytes).toBeLessThan(300_000);
+  await context.close();
+});
