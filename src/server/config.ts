@@ -57,8 +57,8 @@ const ServerConfigSchema = Type.Object({
   ),
   maxCreatesPerSecond: Count('Executions that one API key may create each second; 0: no limit.', 0),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
-  maxFrameBytes: Count('Largest hello of an agent, in bytes.', 4_194_304, {
-    minimum: 1_048_576,
+  maxFrameBytes: Count('Largest hello of an agent, in bytes.', 524_288, {
+    minimum: 65_536,
     maximum: 268_435_456,
   }),
   maxFramesPerSecond: Count('Control frames of one agent a second; twice as many at once.', 1000, { minimum: 10 }),

@@ -1,7 +1,7 @@
 /** What one agent, and all of them together, may take of the server (docs/PROTOCOL.md, "Limits and windows"). */
 export const AGENT_LIMITS = {
-  /** Largest message unless the server's setting says otherwise: a hello with 50,000 held executions of ordinary id length. */
-  helloBytes: 4 * 1024 * 1024,
+  /** Largest hello unless the server's setting says otherwise: one with 6,500 held executions of ordinary id length. */
+  helloBytes: 512 * 1024,
   /** Largest control frame behind the hello. */
   frameBytes: 64 * 1024,
   /** Bytes of control frames, pings and pongs an agent may send, sustained. */
@@ -25,7 +25,7 @@ export const AGENT_LIMITS = {
   /** Unsent bytes above which an agent that goes on sending without reading is dropped. */
   unreadBytes: 32 * 1024 * 1024,
   /** Executions that may be on one machine at a time, whatever its agent would take: so many fit into its hello. */
-  slots: 16_384,
+  slots: 4096,
   /** Executions claimed, or woken, in one transaction. */
   claimBatch: 32,
   wakeBatch: 500,

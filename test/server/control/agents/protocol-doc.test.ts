@@ -66,11 +66,11 @@ test('paths, version and limits', () => {
   expect(TEXT).toContain('This page describes version 1.');
   const mib = 1024 * 1024;
   expect(AGENT_LIMITS).toMatchObject({
-    helloBytes: 4 * mib,
+    helloBytes: mib / 2,
     frameBytes: mib / 16,
     frameBytesPerSecond: mib / 4,
     unreadBytes: 32 * mib,
-    slots: 16_384,
+    slots: 4096,
     recordsBytes: mib,
     framesPerSecond: 1000,
     unwrittenBytes: 4 * mib,

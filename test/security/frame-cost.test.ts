@@ -1,0 +1,125 @@
+/** What one agent sends costs the server's event loop little, however hostile it is: each input is held against a stall of the test's own. */
+import { randomBytes } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { CLOSE } from '../../src/core/protocol.ts';
+import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import { TestPlane } from '../helpers/control-plane.ts';
+import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
+
+/** The longest turn of the event loop between `start` and `stop`, in µs of CPU: a busy machine does not count. */
+class TurnProbe {
+  #longest = 0;
+  #before = process.threadCpuUsage();
+  #timer: NodeJS.Immediate | undefined;
+
+  start(): void {
+    this.#before = process.threadCpuUsage();
+    const look = (): void => {
+      const { user, system } = process.threadCpuUsage(this.#before);
+      this.#longest = Math.max(this.#longest, user + system);
+      this.#before = process.threadCpuUsage();
+      this.#timer = setImmediate(look);
+    };
+    this.#timer = setImmediate(look);
+  }
+
+  stop(): number {
+    clearImmediate(this.#timer);
+    return this.#longest;
+  }
+}
+
+/** Text of about `bytes` bytes whose objects have no key in common: what JSON.parse is slowest at. */
+function distinctKeys(bytes: number): string {
+  const parts: string[] = [];
+  for (let length = 0; length < bytes; length += parts.at(-1)?.length ?? 0) parts.push(`{"k${parts.length}":1},`);
+  return `[${parts.join('')}0]`;
+}
+
+/** Some 100 ms on a quiet machine: parsing 1 MiB of such text. */
+function referenceStall(): number {
+  const text = distinctKeys(1 << 20);
+  const before = process.threadCpuUsage();
+  JSON.parse(text);
+  const { user, system } = process.threadCpuUsage(before);
+  return user + system;
+}
+
+const padded = (frame: object, bytes: number): string => JSON.stringify({ ...frame, x: 'x'.repeat(bytes) });
+const helloWith = (extra: string): string => `${JSON.stringify(HELLO).slice(0, -1)},"x":${extra}}`;
+const HELD = Array.from({ length: 6000 }, (_, index) => ({
+  execution_id: `ex-mg2k1abcd${randomBytes(8).toString('hex')}${index}`.slice(0, 27),
+  state: 'ended' as const,
+  reported: 3,
+}));
+
+type Attack = (agent: ScriptedAgent) => void;
+/** `cut`: a burst of pings may be cut without a close frame (docs/PROTOCOL.md). */
+type Outcome = number | 'cut' | undefined;
+const BEFORE_HELLO: [string, Outcome, Attack][] = [
+  ['a hello that is full', undefined, (agent) => agent.hello({ held: HELD })],
+  [
+    'a hello of objects without a key in common',
+    undefined,
+    (agent) => agent.ws.send(helloWith(distinctKeys(AGENT_LIMITS.helloBytes - 1000))),
+  ],
+  ['a hello of 15 MiB', CLOSE.tooLarge, (agent) => agent.ws.send(padded(HELLO, 15 << 20))],
+];
+const JOINED: [string, Outcome, Attack][] = [
+  [
+    'a capacity frame of 10 MiB',
+    CLOSE.tooLarge,
+    (agent) => agent.ws.send(padded({ type: 'capacity', accepting: true }, 10 << 20)),
+  ],
+  [
+    'a capacity frame of 100 KiB',
+    CLOSE.tooLarge,
+    (agent) => agent.ws.send(padded({ type: 'capacity', accepting: true }, 100 << 10)),
+  ],
+  [
+    'frames of 60 KiB, one behind the other',
+    CLOSE.tooManyFrames,
+    (agent) => {
+      for (let count = 0; count < 20; count += 1) {
+        agent.ws.send(padded({ type: 'capacity', accepting: true }, 60 << 10));
+      }
+    },
+  ],
+  [
+    'more pings than it may send',
+    'cut',
+    (agent) => {
+      for (let count = 0; count < 2500; count += 1) agent.ws.ping();
+    },
+  ],
+  [
+    'more pongs than it may send, which nobody asked for',
+    CLOSE.tooManyFrames,
+    (agent) => {
+      for (let count = 0; count < 2500; count += 1) agent.ws.pong();
+    },
+  ],
+];
+
+test.each([
+  ...BEFORE_HELLO.map((attack) => [...attack, false] as const),
+  ...JOINED.map((attack) => [...attack, true] as const),
+])('%s: the loop is held for less than the reference (S9)', async (_what, code, attack, joined) => {
+  const plane = await TestPlane.start();
+  const bystander = await ScriptedAgent.join(plane.url, await plane.machine('dm-other'));
+  const credential = await plane.machine('dm-culprit');
+  const culprit = await (joined
+    ? ScriptedAgent.join(plane.url, credential)
+    : ScriptedAgent.open(plane.url, credential));
+  const probe = new TurnProbe();
+  // Sending is the attacker's work, done before the probe begins; what arrives is the server's.
+  attack(culprit);
+  probe.start();
+  if (code === undefined) await culprit.next('welcome');
+  else if (code === 'cut') expect([CLOSE.tooManyFrames, 1006]).toContain((await culprit.closed).code);
+  else expect(await culprit.closed).toMatchObject({ code });
+  const longest = probe.stop();
+  expect(longest).toBeLessThan(referenceStall());
+  await plane.create({ machineId: 'dm-other' });
+  await bystander.runNext();
+});

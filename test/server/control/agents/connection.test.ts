@@ -1,0 +1,53 @@
+import { EventEmitter } from 'node:events';
+import { expect, test } from 'vitest';
+import type { WebSocket } from 'ws';
+import { AgentConnection } from '../../../../src/server/control/agents/connection.ts';
+import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
+
+/** A connection over a socket whose peer does as the test says. */
+function connected(framesPerSecond = 1000) {
+  const socket = Object.assign(new EventEmitter(), {
+    bufferedAmount: 0,
+    isPaused: false,
+    terminated: 0,
+    terminate() {
+      this.terminated += 1;
+    },
+    close() {},
+    resume() {},
+  });
+  const closes: { code: number; reason: string }[] = [];
+  const listener = {
+    expectsHello: false,
+    frame: () => {},
+    records: () => {},
+    drained: () => {},
+    closed: (why: { code: number; reason: string }) => void closes.push(why),
+  };
+  const connection = new AgentConnection({
+    ws: socket as unknown as WebSocket,
+    socket: { bytesRead: 0 },
+    framesPerSecond,
+    listener,
+  });
+  return { socket, connection, closes };
+}
+
+test('one that pings and does not read the answers is dropped once they take too much memory (S9)', () => {
+  const { socket, closes } = connected();
+  socket.bufferedAmount = AGENT_LIMITS.unreadBytes;
+  socket.emit('ping', Buffer.alloc(4));
+  expect(closes).toEqual([]);
+  socket.bufferedAmount += 1;
+  socket.emit('ping', Buffer.alloc(4));
+  expect(closes).toMatchObject([{ reason: 'does not read' }]);
+  expect(socket.terminated).toBe(1);
+});
+
+test.each(['ping', 'pong'])('each %s is paid from the credit', (event) => {
+  const { socket, connection } = connected(10);
+  for (let count = 0; count < 20; count += 1) socket.emit(event, Buffer.alloc(0));
+  expect(connection.closed).toBe(false);
+  for (let count = 0; count < 10; count += 1) socket.emit(event, Buffer.alloc(0));
+  expect(connection.closed).toBe(true);
+});
