@@ -4,6 +4,11 @@ import type { ExecutionLog } from './journal/execution-log.ts';
 const TURN_BYTES = 64 * 1024;
 /** The largest message of records: small enough that runner, link and server work on one each at the same time. */
 const MESSAGE_BYTES = 96 * 1024;
+/**
+ * How long the first report of an execution (`started`) waits for a second, ms: a command that ends at once is then reported in one
+ * message, which the server writes in one commit instead of two.
+ */
+const FIRST_REPORT_WAIT_MS = 2;
 
 export interface OutboxOptions {
   /** The bytes of a report that is on disk. */
@@ -37,6 +42,9 @@ export class Outbox {
   readonly #lanes = new Map<string, Lane>();
   /** Those with something to send and room in their window; a Set is a queue that holds each once. */
   readonly #ready = new Set<Lane>();
+  /** Those whose first report waits for a second. */
+  readonly #held = new Set<Lane>();
+  #heldTimer: NodeJS.Timeout | undefined;
   #windows: Windows | undefined;
   #inFlight = 0;
   #congested = false;
@@ -62,6 +70,9 @@ export class Outbox {
     this.#windows = undefined;
     this.#lanes.clear();
     this.#ready.clear();
+    this.#held.clear();
+    clearTimeout(this.#heldTimer);
+    this.#heldTimer = undefined;
     this.#inFlight = 0;
     this.#congested = false;
   }
@@ -74,7 +85,11 @@ export class Outbox {
       lane = { log, sent: log.index.first - 1, inFlight: 0 };
       this.#lanes.set(log.executionId, lane);
     }
-    this.#queue(lane);
+    if (log.index.last === 1 && !log.ended) this.#hold(lane);
+    else {
+      this.#held.delete(lane);
+      this.#queue(lane);
+    }
   }
 
   /** Reports of `bytes` bytes in all have been acknowledged and dropped; or the execution is forgotten. */
@@ -87,6 +102,7 @@ export class Outbox {
     lane.sent = Math.max(lane.sent, log.index.first - 1);
     if (log.settled) {
       this.#lanes.delete(log.executionId);
+      this.#held.delete(lane);
       this.#ready.delete(lane);
     } else this.#queue(lane);
   }
@@ -111,6 +127,16 @@ export class Outbox {
       if (records.length === 0) return;
       this.#congested = !this.#options.send(records);
     }
+  }
+
+  #hold(lane: Lane): void {
+    this.#held.add(lane);
+    this.#heldTimer ??= setTimeout(() => {
+      this.#heldTimer = undefined;
+      for (const held of this.#held) this.#queue(held);
+      this.#held.clear();
+      this.pump();
+    }, FIRST_REPORT_WAIT_MS);
   }
 
   #nextMessage(): Buffer[] {
