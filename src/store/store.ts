@@ -5,6 +5,7 @@
  */
 import type { AuditStore } from './roles/audit.ts';
 import type { CallbackStore } from './roles/callbacks.ts';
+import type { ClusterStore } from './roles/cluster.ts';
 import type { DeadlineStore, DispatchStore } from './roles/dispatch.ts';
 import type { EnrolmentStore } from './roles/enrolment.ts';
 import type { EventStore, ExecutionStore } from './roles/executions.ts';
@@ -16,6 +17,7 @@ import type { ReportStore } from './roles/reports.ts';
 
 export type * from './roles/audit.ts';
 export type * from './roles/callbacks.ts';
+export type * from './roles/cluster.ts';
 export type * from './roles/dispatch.ts';
 export type * from './roles/enrolment.ts';
 export type * from './roles/executions.ts';
@@ -46,6 +48,8 @@ export interface Store
     AuditStore,
     CallbackStore,
     MaintenanceStore {
+  /** Absent: the database has one server. */
+  readonly cluster?: ClusterStore;
   /** Settles when what was handed in is on disk and the database is closed. */
   close(): Promise<void>;
 }
