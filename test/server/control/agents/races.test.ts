@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { Gates } from '../../../helpers/gated-store.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
@@ -15,39 +15,41 @@ async function settled() {
   return { gates, plane, credential, agent };
 }
 
-test('a create that commits while the link drops is sent over the next link of the instance, once', async () => {
-  const { gates, plane, credential, agent } = await settled();
-  const gate = gates.holdBefore('createExecution');
-  const creating = plane.create();
-  await gate.reached;
-  await agent.cut();
-  const second = await ScriptedAgent.open(plane.url, credential);
-  second.hello({ last_dispatch_number: 1 });
-  await turns(second);
-  gate.release();
-  const created = await creating;
-  await second.next('welcome');
-  expect(await second.runNext()).toMatchObject({ execution_id: created.executionId, dispatch_number: 2 });
-  expect(await plane.end(created)).toMatchObject({ status: 'succeeded' });
-  await plane.create();
-  expect(await second.next('start')).toMatchObject({ dispatch_number: 3 });
-});
+describe('a second start of the same command is prevented where', () => {
+  test('a create that commits while the link drops is sent over the next link of the instance, once', async () => {
+    const { gates, plane, credential, agent } = await settled();
+    const gate = gates.holdBefore('createExecution');
+    const creating = plane.create();
+    await gate.reached;
+    await agent.cut();
+    const second = await ScriptedAgent.open(plane.url, credential);
+    second.hello({ last_dispatch_number: 1 });
+    await turns(second);
+    gate.release();
+    const created = await creating;
+    await second.next('welcome');
+    expect(await second.runNext()).toMatchObject({ execution_id: created.executionId, dispatch_number: 2 });
+    expect(await plane.end(created)).toMatchObject({ status: 'succeeded' });
+    await plane.create();
+    expect(await second.next('start')).toMatchObject({ dispatch_number: 3 });
+  });
 
-test('starts leave by rising numbers even where their commits are answered out of order', async () => {
-  const { gates, plane, agent } = await settled();
-  const gate = gates.hold('createExecution');
-  const slow = plane.create();
-  await gate.reached;
-  gates.pass('createExecution');
-  const quick = await plane.create();
-  // The second is committed and answered; it waits for the first, which was marked before it.
-  expect(quick).toMatchObject({ dispatchNumber: 3 });
-  await turns(agent);
-  expect(agent.received.filter((frame) => frame.type === 'start')).toHaveLength(1);
-  gate.release();
-  await slow;
-  expect(await agent.next('start')).toMatchObject({ dispatch_number: 2 });
-  expect(await agent.next('start')).toMatchObject({ dispatch_number: 3 });
+  test('starts leave by rising numbers even where their commits are answered out of order', async () => {
+    const { gates, plane, agent } = await settled();
+    const gate = gates.hold('createExecution');
+    const slow = plane.create();
+    await gate.reached;
+    gates.pass('createExecution');
+    const quick = await plane.create();
+    // The second is committed and answered; it waits for the first, which was marked before it.
+    expect(quick).toMatchObject({ dispatchNumber: 3 });
+    await turns(agent);
+    expect(agent.received.filter((frame) => frame.type === 'start')).toHaveLength(1);
+    gate.release();
+    await slow;
+    expect(await agent.next('start')).toMatchObject({ dispatch_number: 2 });
+    expect(await agent.next('start')).toMatchObject({ dispatch_number: 3 });
+  });
 });
 
 test('a cancel that commits before the start could leave follows right behind it', async () => {
