@@ -131,6 +131,13 @@ export const CreateExecutionSchema = Type.Object(
         examples: ['deploy'],
       }),
     ),
+    output_mode: Type.Optional(
+      Type.Enum(['keep', 'stream'], {
+        description:
+          'keep (the default): the first bytes of each stream are kept, up to a limit. stream: every byte is kept until it is read and released; when too much waits to be read, the command waits.',
+        examples: ['stream'],
+      }),
+    ),
     callback_url: Type.Optional(
       Type.String({
         pattern: '^https?://',

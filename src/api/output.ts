@@ -21,6 +21,20 @@ export type OutputQuery = Static<typeof OutputQuery>;
 
 export const RawOutputQuery = Type.Object({
   tail: Tail,
+  offset: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description: 'From this byte of the stream on (0-based); not together with tail or Range.',
+      examples: [1_048_576],
+    }),
+  ),
+  release: Type.Optional(
+    Type.Boolean({
+      description:
+        'All bytes before `offset` have arrived: the server deletes them, and the command may produce more. For executions with output_mode "stream"; needs the scope executions:write.',
+      examples: [true],
+    }),
+  ),
   follow: Type.Optional(
     Type.Boolean({ description: 'Send bytes as they come, until the execution ends.', examples: [true] }),
   ),

@@ -3,6 +3,14 @@ import { type ExecutionStatus, type FailureCode, isTerminal, type TerminalStatus
 
 export * from './execution-status.ts';
 
+export type Stream = 'stdout' | 'stderr';
+
+/**
+ * `stream`: output is kept until it is read. `abandoned`: it was, and nobody read it for too long. Absent: up to a limit, in the
+ * event log.
+ */
+export type OutputMode = 'stream' | 'abandoned';
+
 /** Bytes the process produced on one stream, and whether some of them were not kept. */
 export interface StreamCount {
   bytes: number;
@@ -43,6 +51,7 @@ export interface NewExecution {
   timeoutMs?: number;
   stdinMode: 'none' | 'fixed' | 'open';
   callbackUrl?: string;
+  outputMode?: OutputMode;
   /** env and stdin, sealed; wiped at the end of the execution. */
   sealedInput?: Buffer;
   expiresAt: number;

@@ -73,6 +73,8 @@ export const HelloSchema = Type.Object(
     max_concurrency: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     facts: MachineFactsSchema,
     held: Type.Array(HeldSchema, { maxItems: 100_000 }),
+    /** What the runner can do beyond the first release of this protocol version: `output_limit`. */
+    features: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
   },
   open,
 );
@@ -141,6 +143,9 @@ const StartArtifactsSchema = Type.Object(
 );
 export type StartArtifacts = Static<typeof StartArtifactsSchema>;
 
+/** What becomes of output past the limit: it is counted and thrown away, or the command waits in its write. */
+const PastLimit = Type.Union([Type.Literal('discard'), Type.Literal('wait')]);
+
 /** server → agent: run this. The bytes attached to the frame are its stdin. */
 const StartSchema = Type.Object(
   {
@@ -158,6 +163,7 @@ const StartSchema = Type.Object(
     timeout_ms: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     /** Bytes of each stream to keep. */
     max_output_bytes: Count,
+    past_limit: Type.Optional(PastLimit),
     /** stdin: none (end-of-file), fixed (the attached bytes), open (fed by stdin frames). */
     stdin: Type.Union([Type.Literal('none'), Type.Literal('fixed'), Type.Literal('open')]),
     grace_ms: Count,
@@ -184,6 +190,19 @@ const StdinSchema = Type.Object(
 );
 export type Stdin = Static<typeof StdinSchema>;
 
+/** server → agent: each stream may go up to this offset, counted from its start; limits only rise. */
+const OutputLimitSchema = Type.Object(
+  {
+    type: Type.Literal('output_limit'),
+    execution_id: ExecutionId,
+    stdout: Count,
+    stderr: Count,
+    past_limit: PastLimit,
+  },
+  open,
+);
+export type OutputLimit = Static<typeof OutputLimitSchema>;
+
 /** server → agent: reports up to these numbers are on disk. */
 const AckSchema = Type.Object({ type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) }, open);
 export type Ack = Static<typeof AckSchema>;
@@ -201,6 +220,7 @@ export const ServerFrameSchema = Type.Union([
   CancelSchema,
   SignalSchema,
   StdinSchema,
+  OutputLimitSchema,
   AckSchema,
   ForgetSchema,
   RotateSchema,

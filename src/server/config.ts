@@ -17,6 +17,19 @@ const ServerConfigSchema = Type.Object({
     Text('The admin key. Unset: made at the first start and kept 0600 in the data directory.', { pattern: '^[!-~]+$' }),
   ),
   maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
+  streamBufferBytes: Count(
+    'Bytes of a stream that may wait to be read, for executions with output_mode "stream"; then the command waits.',
+    16_777_216,
+    { minimum: 65_536, maximum: 1_073_741_824 },
+  ),
+  streamIdleMs: Count(
+    'How long such a stream waits for a reader, in ms; then its output is kept up to a limit.',
+    3_600_000,
+    {
+      minimum: 100,
+      maximum: 315_360_000_000,
+    },
+  ),
   maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
   maxBodiesBytes: Count('Bytes of request bodies held at once; one API key may hold half of them.', 268_435_456, {
     minimum: 1024,

@@ -13,6 +13,7 @@ import type { IdempotencyStore } from './roles/idempotency.ts';
 import type { KeyStore } from './roles/keys.ts';
 import type { ConnectionStore, MachineStore } from './roles/machines.ts';
 import type { MaintenanceStore } from './roles/maintenance.ts';
+import type { OutputStore } from './roles/output.ts';
 import type { ReportStore } from './roles/reports.ts';
 
 export type * from './roles/audit.ts';
@@ -25,6 +26,7 @@ export type * from './roles/idempotency.ts';
 export type * from './roles/keys.ts';
 export type * from './roles/machines.ts';
 export type * from './roles/maintenance.ts';
+export type * from './roles/output.ts';
 export type * from './roles/pages.ts';
 export type * from './roles/reports.ts';
 
@@ -33,10 +35,16 @@ export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
+/** The bytes of a stream that were to be read have been released by another reader. */
+export class OutputReleasedError extends Error {
+  override readonly name = 'OutputReleasedError';
+}
+
 /** All roles, of one database. */
 export interface Store
   extends ExecutionStore,
     EventStore,
+    OutputStore,
     IdempotencyStore,
     DispatchStore,
     DeadlineStore,

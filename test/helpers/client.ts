@@ -94,6 +94,7 @@ export interface CreateBody {
   start_within_ms?: number;
   user?: string;
   callback_url?: string;
+  output_mode?: 'stream';
 }
 
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'expired']);

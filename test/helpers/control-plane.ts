@@ -23,6 +23,8 @@ import type { Execution, Store } from '../../src/store/store.ts';
 const CONFIG: ControlPlaneConfig = {
   queueTtlMs: 3_600_000,
   agentLostAfterMs: 900_000,
+  streamBufferBytes: 1 << 20,
+  streamIdleMs: 3_600_000,
   maxOutputBytes: 16_777_216,
   cancelGraceMs: 5000,
   version: 'test',

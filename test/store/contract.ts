@@ -12,6 +12,7 @@ import { describeHousekeeping } from './contract/housekeeping.ts';
 import { describeIdempotency } from './contract/idempotency.ts';
 import { describeLimits } from './contract/limits.ts';
 import { describeMachines } from './contract/machines.ts';
+import { describeOutput } from './contract/output.ts';
 import { describePages } from './contract/pages.ts';
 import { describeReports } from './contract/reports.ts';
 
@@ -24,6 +25,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeDispatch(open);
     describeReports(open);
     describeLimits(open);
+    describeOutput(open);
     describeHistories(open);
     describeMachines(open);
     describeEnrolment(open);

@@ -46,7 +46,8 @@ const AttachRefusedSchema = Type.Object({ type: Type.Literal('attach_refused'), 
 /** runner → link, the answer to `prepare`: the part of the link's hello that the runner knows. */
 const StateSchema = Type.Object({
   type: Type.Literal('state'),
-  ...Type.Pick(HelloSchema, ['runner_instance', 'boot_id', 'last_dispatch_number', 'clock_ms', 'held']).properties,
+  ...Type.Pick(HelloSchema, ['runner_instance', 'boot_id', 'last_dispatch_number', 'clock_ms', 'held', 'features'])
+    .properties,
 });
 export type State = Static<typeof StateSchema>;
 /** runner → link: all has ended and been acknowledged (or nobody listened): the runner leaves now. */

@@ -196,6 +196,7 @@ export class Runner {
       last_dispatch_number: this.#instance.lastDispatchNumber,
       clock_ms: this.#clock.now(),
       held,
+      features: ['output_limit'],
     };
   }
 

@@ -41,6 +41,9 @@ export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attach
     case 'stdin':
       stdin(executions.get(frame.execution_id), frame, attachment);
       break;
+    case 'output_limit':
+      executions.get(frame.execution_id)?.limitOutput(frame);
+      break;
     case 'ack':
       acknowledge(parts, frame.acks);
       break;

@@ -4,11 +4,10 @@ import {
   type ExecutionEvent,
   type ExecutionInput,
   isTerminal,
+  type Stream,
   type StreamCount,
   transition,
 } from '../execution.ts';
-
-export type Stream = 'stdout' | 'stderr';
 
 /** An execution with what only the store knows of it. */
 export interface ExecutionRecord {
@@ -16,8 +15,10 @@ export interface ExecutionRecord {
   readonly key: number;
   readonly machineKey: number;
   readonly execution: Execution;
-  /** Bytes of its streams in the log. */
+  /** Where its streams end: bytes that were stored. */
   readonly kept: Readonly<Record<Stream, number>>;
+  /** Bytes of its streams that were read and deleted; in stream mode only. */
+  readonly released: Readonly<Record<Stream, number>>;
   readonly lastEventAt: number;
   /** Bytes that it counts for while it waits. */
   readonly queuedBytes: number;
@@ -28,10 +29,18 @@ export type LogEntry =
   | Extract<ExecutionEvent, { type: 'lifecycle' }>
   | (Extract<ExecutionEvent, { type: Stream }> & { offset: number });
 
+/** Output that is kept apart from the log, until it is read; `offset`: bytes of the stream before it. */
+export interface StreamedChunk {
+  stream: Stream;
+  offset: number;
+  bytes: Buffer;
+}
+
 /** What is to be written of an execution. */
 export interface ExecutionChange {
   readonly after: ExecutionRecord;
   readonly entries: readonly LogEntry[];
+  readonly streamed: readonly StreamedChunk[];
   /** It waits from now on (1), no longer (-1), or as before (0): for the counts of its machine. */
   readonly waiting: number;
   /** It has ended: its input is to be wiped, its callback to be made. */
@@ -42,6 +51,7 @@ export interface ExecutionChange {
 export class ExecutionDraft {
   readonly #before: ExecutionRecord;
   readonly #entries: LogEntry[] = [];
+  readonly #streamed: StreamedChunk[] = [];
   readonly #kept: Record<Stream, number>;
   #execution: Execution;
   #lastEventAt: number;
@@ -55,6 +65,10 @@ export class ExecutionDraft {
 
   get execution(): Execution {
     return this.#execution;
+  }
+
+  get released(): Readonly<Record<Stream, number>> {
+    return this.#before.released;
   }
 
   get lastEventAt(): number {
@@ -76,18 +90,32 @@ export class ExecutionDraft {
 
   /** Appends a chunk of output, counted as produced. */
   appendChunk(stream: Stream, chunk: Buffer, at: number): void {
-    this.#lastEventAt = at;
-    this.#execution.lastSequence += 1;
     const offset = this.#kept[stream];
-    this.#entries.push({ sequence: this.#execution.lastSequence, at, type: stream, chunk, offset });
+    if (this.#execution.outputMode === undefined) {
+      this.#lastEventAt = at;
+      this.#execution.lastSequence += 1;
+      this.#entries.push({ sequence: this.#execution.lastSequence, at, type: stream, chunk, offset });
+    } else this.#streamed.push({ stream, offset, bytes: chunk });
     this.#kept[stream] = offset + chunk.length;
     const { bytes, truncated } = this.#execution[stream];
     this.#execution[stream] = { bytes: Math.max(bytes, this.#kept[stream]), truncated };
   }
 
   /** Sets what is not part of a status. */
-  set(fields: Partial<Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy'> & Record<Stream, StreamCount>>) {
+  set(
+    fields: Partial<
+      Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy' | 'outputMode'> & Record<Stream, StreamCount>
+    >,
+  ) {
     Object.assign(this.#execution, fields);
+  }
+
+  /** Writes a remark into the log, under the status that the execution has. */
+  note(message: string, at: number): void {
+    this.#lastEventAt = Math.max(this.#lastEventAt, at);
+    this.#execution.lastSequence += 1;
+    const { lastSequence: sequence, status } = this.#execution;
+    this.#entries.push({ sequence, at: this.#lastEventAt, type: 'lifecycle', status, errorMessage: message });
   }
 
   change(): ExecutionChange {
@@ -96,6 +124,7 @@ export class ExecutionDraft {
     return {
       after: { ...this.#before, execution, kept: this.#kept, lastEventAt: this.#lastEventAt },
       entries: this.#entries,
+      streamed: this.#streamed,
       waiting: Number(waits(execution)) - Number(waits(before)),
       ended: isTerminal(execution.status) && !isTerminal(before.status),
     };

@@ -116,6 +116,7 @@ function newRecord(asked: NewExecution, p: { queue: MachineQueue; queuedBytes: n
     machineKey: p.queue.key,
     execution,
     kept: { stdout: 0, stderr: 0 },
+    released: { stdout: 0, stderr: 0 },
     lastEventAt: p.now,
     queuedBytes: p.queuedBytes,
     entry: statusEntry(execution, p.now),

@@ -1,17 +1,17 @@
 /** What the reports of an agent make of one execution: taken once, in order, within the caps, whatever the agent sends. */
-import { type Execution, isTerminal } from '../execution.ts';
+import { type Execution, isTerminal, type Stream } from '../execution.ts';
 import { MAX_CHUNK_BYTES, type RawRecord } from '../report.ts';
-import { type ExecutionChange, ExecutionDraft, type ExecutionRecord, type Stream } from './execution-draft.ts';
+import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
+import { type OutputTerms, storedUpTo } from './output-streams.ts';
 import { meaningOf, type Produced } from './report-meaning.ts';
 
 /** Events of one execution, at most: what comes after them is counted and not kept. */
 const MAX_EVENTS = 1_000_000;
 
-/** Clocks of a batch, the server's and how far the agent's is behind it in ms; and the bytes kept of each stream. */
-export interface ReportTerms {
+/** Clocks of a batch, the server's and how far the agent's is behind it in ms; and what is kept of the output. */
+export interface ReportTerms extends OutputTerms {
   now: number;
   clockOffsetMs: number;
-  maxOutputBytes: number;
   maxEvents?: number;
 }
 
@@ -95,10 +95,10 @@ function takeOutput(
 
 /** Of a stream that was cut within its last character nothing more is kept: what is kept is its beginning. */
 function keepable(draft: ExecutionDraft, stream: Stream, chunk: Buffer, terms: ReportTerms): Buffer {
-  const { maxOutputBytes, maxEvents = MAX_EVENTS } = terms;
+  const { maxEvents = MAX_EVENTS } = terms;
   // One event is left for the end.
   const full = draft.execution.lastSequence >= maxEvents - 1;
-  const room = full ? 0 : Math.max(0, maxOutputBytes - draft.kept(stream));
+  const room = full ? 0 : Math.max(0, storedUpTo(draft, stream, terms) - draft.kept(stream));
   if (room < LONGEST_CHARACTER && draft.execution[stream].truncated) return chunk.subarray(0, 0);
   return chunk.length <= room ? chunk : chunk.subarray(0, characterEnd(chunk, room));
 }

@@ -25,6 +25,9 @@ export interface ControlPlaneConfig {
   agentLostAfterMs: number;
   /** Bytes kept of each stream. */
   maxOutputBytes: number;
+  /** Bytes of a stream that may wait to be read, in stream mode; and how long it may wait for a reader, ms. */
+  streamBufferBytes: number;
+  streamIdleMs: number;
   /** Between SIGTERM and SIGKILL when cancelling, ms. */
   cancelGraceMs: number;
   /** Executions that may wait for one machine. */
@@ -78,11 +81,13 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
       heartbeatMs: config.heartbeatMs ?? 15_000,
       framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
       maxOutputBytes: config.maxOutputBytes,
+      streamBufferBytes: config.streamBufferBytes,
       graceMs: config.cancelGraceMs,
     },
   });
   const machines = new LocalCommands(sessions);
-  const deadlines = new Deadlines({ store, log, now, commits, agentLostAfterMs: config.agentLostAfterMs });
+  const { agentLostAfterMs, streamIdleMs } = config;
+  const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
   const dispatcher = new Dispatcher({
     ...{ store, sessions, machines, sealer, now, commits, observer },
     settings: { queueTtlMs: config.queueTtlMs, queueLimit: config.queueLimit ?? 10_000 },
@@ -176,6 +181,13 @@ class LocalControlPlane implements RunningControlPlane {
     const written = await this.#parts.stdin.write(p);
     if (written.outcome !== 'busy') return written;
     throw new ApiError('RATE_LIMITED', { message: 'Too many requests write to this stdin at once.' });
+  }
+
+  async releaseOutput(p: Ask<'releaseOutput'>): ReturnType<ControlPlane['releaseOutput']> {
+    const { store, machines, now } = this.#parts;
+    const released = await store.releaseOutput({ ...p, now: now() });
+    if (released.outcome === 'released') await machines.outputLimited(released.execution);
+    return released;
   }
 
   subscribe(executionId: string, listener: Listener): () => void {

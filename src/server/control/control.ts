@@ -10,6 +10,7 @@ import type {
   Execution,
   Idempotency,
   Machine,
+  ReleaseOutcome,
   Replay,
 } from '../../store/store.ts';
 import type { Listener } from './live/live.ts';
@@ -27,6 +28,8 @@ export interface CreateRequest {
   /** Absent: the server's setting. */
   startWithinMs?: number;
   callbackUrl?: string;
+  /** Absent: output is kept up to a limit. */
+  outputMode?: 'stream';
   createdBy: string;
   idempotency?: Idempotency;
   /** The span of the request, where it is traced. */
@@ -52,6 +55,13 @@ export interface ControlPlane {
     | { outcome: 'written'; offset: number; closed: boolean }
     | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' }
   >;
+  /** A reader has everything before `offset` of a stream in stream mode: it is deleted, and the command may produce more. */
+  releaseOutput(p: {
+    machineId: string;
+    executionId: string;
+    stream: 'stdout' | 'stderr';
+    offset: number;
+  }): Promise<ReleaseOutcome>;
   /** Calls `listener` after each commit that touches the execution; returns the unsubscription. In memory, bounded by its callers. */
   subscribe(executionId: string, listener: Listener): () => void;
   /** Settles with the execution when it is terminal, or as it is after `waitMs`, or when `signal` aborts. */

@@ -1,8 +1,12 @@
-/** Deadlines: what waits past its expires_at expires; what runs on a machine that is away for too long is lost. */
+/**
+ * Deadlines: what waits past its expires_at expires; what runs on a machine that is away for too long is lost; output in stream mode that
+ * nobody reads is not waited for any more.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { DeadlineStore, Execution } from '../../store/store.ts';
+import type { DeadlineStore, Execution, OutputStore } from '../../store/store.ts';
 import type { CommitListener } from './live/commit-notifier.ts';
+import type { MachineCommands } from './machine-commands.ts';
 
 const BATCH = 500;
 const RETRY_MS = 1000;
@@ -12,12 +16,15 @@ const MIN_SWEEP_INTERVAL_MS = 50;
 const LOST = 'The agent was away for longer than the server waits; whether and how the command ended is not known.';
 
 export interface DeadlineDeps {
-  store: DeadlineStore;
+  store: DeadlineStore & Pick<OutputStore, 'abandonIdleOutput'>;
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;
   agentLostAfterMs: number;
+  /** How long output in stream mode waits for a reader. */
+  streamIdleMs: number;
   commits: CommitListener;
+  machines: Pick<MachineCommands, 'outputLimited'>;
 }
 
 export class Deadlines {
@@ -32,7 +39,7 @@ export class Deadlines {
 
   constructor(deps: DeadlineDeps) {
     this.#deps = deps;
-    const tenth = deps.agentLostAfterMs / 10;
+    const tenth = Math.min(deps.agentLostAfterMs, deps.streamIdleMs) / 10;
     this.#sweepIntervalMs = Math.min(POLL_INTERVAL_MS, Math.max(MIN_SWEEP_INTERVAL_MS, tenth));
   }
 
@@ -94,8 +101,18 @@ export class Deadlines {
     const awaySince = now() - agentLostAfterMs;
     try {
       await inBatches((limit) => store.markAbandonedLost({ awaySince, reason: LOST, now: now(), limit }), commits);
+      await this.#abandonIdleOutput();
     } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'looking for lost agents failed; it is tried again');
+      this.#deps.log.warn({ err: cause }, 'looking for lost agents and idle output failed; it is tried again');
+    }
+  }
+
+  async #abandonIdleOutput(): Promise<void> {
+    const { store, now, streamIdleMs, commits, machines } = this.#deps;
+    const idleSince = now() - streamIdleMs;
+    for (const execution of await store.abandonIdleOutput({ idleSince, now: now(), limit: BATCH })) {
+      commits.committed(execution);
+      await machines.outputLimited(execution);
     }
   }
 

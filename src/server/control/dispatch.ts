@@ -86,7 +86,7 @@ export class Dispatcher {
       stdinMode: request.stdin.mode,
       expiresAt: now + (request.startWithinMs ?? this.#deps.settings.queueTtlMs),
       createdBy: request.createdBy,
-      ...pick(request, 'cwd', 'user', 'timeoutMs', 'callbackUrl'),
+      ...pick(request, 'cwd', 'user', 'timeoutMs', 'callbackUrl', 'outputMode'),
       ...(sealedInput !== undefined && { sealedInput }),
     };
   }

@@ -10,6 +10,8 @@ export interface MachineCommands {
   /** A cancel of what its agent has was committed. It is state as well: an agent that is away is told when it comes back. */
   cancelled(execution: Execution): void;
   signal(p: { machineId: string; executionId: string; signal: string }): Promise<'sent' | 'agent_away'>;
+  /** Output was released, or is not waited for any more. It is state as well: an agent that is away is told when it comes back. */
+  outputLimited(execution: Execution): Promise<void>;
   /** Asks the agent to enrol again with this join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;
   /** The credential of the machine was replaced or revoked: its connection closes. */
@@ -37,6 +39,10 @@ export class LocalCommands implements MachineCommands {
     const session = this.#sessions.ready(p.machineId);
     session?.signal(p.executionId, p.signal);
     return session === undefined ? 'agent_away' : 'sent';
+  }
+
+  async outputLimited(execution: Execution): Promise<void> {
+    if (!isTerminal(execution.status)) await this.#sessions.ready(execution.machineId)?.limitOutput(execution);
   }
 
   async rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'> {

@@ -49,13 +49,14 @@ export interface EventStore {
     limit: number;
     maxBytes: number;
   }): Promise<ExecutionEvent[]>;
-  /** Bytes of a stream from `offset` (0-based) on, at most `maxBytes` and at least one byte unless the kept bytes end there. */
+  /**
+   * Bytes of a stream from `offset` (0-based) on, at most `maxBytes` and at least one byte unless the kept bytes end there.
+   * Rejects with OutputReleasedError.
+   */
   readStream(p: {
     executionId: string;
     stream: 'stdout' | 'stderr';
     offset: number;
     maxBytes: number;
   }): Promise<Buffer>;
-  /** How many bytes of a stream are kept so far. */
-  keptBytes(p: { executionId: string; stream: 'stdout' | 'stderr' }): Promise<number>;
 }

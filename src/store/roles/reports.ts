@@ -11,6 +11,8 @@ export interface ReportBatch {
   now: number;
   /** Bytes kept of each stream, whatever the agent sends; no limit unless given. */
   maxOutputBytes?: number;
+  /** Bytes of a stream that may wait to be read, in stream mode; no limit unless given. */
+  streamBufferBytes?: number;
 }
 
 /** What became of an execution's reports in a batch. */

@@ -2,6 +2,7 @@
 import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
 import type { MachineTable } from './machine-table.ts';
+import type { StreamChunks } from './output.ts';
 import type { SqliteTransaction } from './transaction.ts';
 import { asStoreError } from './unavailable.ts';
 import type { Writer } from './writer.ts';
@@ -10,6 +11,7 @@ export interface Context {
   db: Database;
   write: Writer['write'];
   log: EventLog;
+  chunks: StreamChunks;
   /** For use inside a write. */
   tx: SqliteTransaction;
   machines: MachineTable;

@@ -1,8 +1,9 @@
 /** The events of executions: appended inside a write, read from the clustered log. */
-import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
-import type { LogEntry, Stream } from '../../core/decisions/execution-draft.ts';
-import type { ExecutionEvent } from '../store.ts';
+import type { ExecutionStatus, FailureCode, Stream } from '../../core/execution.ts';
+import type { LogEntry } from '../../core/decisions/execution-draft.ts';
+import { type ExecutionEvent, OutputReleasedError } from '../store.ts';
 import type { Database } from './database.ts';
+import type { StreamChunks } from './output.ts';
 
 export interface EventLog {
   /** Events of the execution `key`, in order. */
@@ -39,8 +40,8 @@ const SEEK = `SELECT stream_offset FROM events
 const READ = `SELECT v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.chunk = v.chunk
   WHERE v.execution = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
 
-/** The log of `db`. */
-export function createEventLog(db: Database): EventLog {
+/** The log of `db`. `streamed`: output that is kept apart from the events. */
+export function createEventLog(db: Database, streamed: Pick<StreamChunks, 'from'>): EventLog {
   const statements = {
     lifecycle: db.prepare(
       `INSERT INTO events (execution, sequence, at, type, status, exit_code, signal, error_code, error_message)
@@ -80,18 +81,21 @@ export function createEventLog(db: Database): EventLog {
     },
     readStream({ executionId, stream, offset, maxBytes }) {
       const key = statements.key.get(executionId);
-      const start = key === undefined ? undefined : statements.seek.get(key, stream, offset);
-      if (key === undefined || start === undefined) return Buffer.alloc(0);
-      return gather(statements.read.iterate(key, stream, start), offset, Math.max(1, maxBytes));
+      if (key === undefined) return Buffer.alloc(0);
+      const start = statements.seek.get(key, stream, offset);
+      const chunks =
+        start === undefined ? streamed.from(key, stream, offset) : statements.read.iterate(key, stream, start);
+      return gather(chunks, offset, Math.max(1, maxBytes));
     },
   };
 }
 
-/** The bytes from `offset` on, at most `maxBytes`, of chunks in order; reads no chunk that it does not need. */
+/** The bytes from `offset` on, at most `maxBytes`, of chunks in order; reads no chunk that it does not need. Throws OutputReleasedError. */
 function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: number): Buffer {
   const parts: Buffer[] = [];
   let wanted = maxBytes;
   for (const { stream_offset: start, bytes } of chunks) {
+    if (parts.length === 0 && start > offset) throw new OutputReleasedError(`bytes before ${start} were released`);
     const from = Math.max(0, offset - start);
     const part = bytes.subarray(from, from + wanted);
     parts.push(part);

@@ -1,5 +1,5 @@
 /** An execution between its rows and the domain. */
-import type { ExecutionStatus, FailureCode } from '../../core/execution.ts';
+import type { ExecutionStatus, FailureCode, OutputMode } from '../../core/execution.ts';
 import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { Execution } from '../store.ts';
 import type { Database } from './database.ts';
@@ -45,6 +45,9 @@ interface StateRow {
   last_sequence: number;
   last_event_at: number;
   reported: number;
+  output_mode: string;
+  stdout_released: number;
+  stderr_released: number;
 }
 
 /** Both, joined. */
@@ -90,6 +93,7 @@ function record(row: StateRow, asked: RequestRow): ExecutionRecord {
     machineKey: row.machine,
     execution: execution(row, asked),
     kept: { stdout: row.stdout_kept, stderr: row.stderr_kept },
+    released: { stdout: row.stdout_released, stderr: row.stderr_released },
     lastEventAt: row.last_event_at,
     queuedBytes: asked.queued_bytes,
   };
@@ -112,6 +116,7 @@ function execution(row: StateRow, asked: RequestRow): Execution {
     lastSequence: row.last_sequence,
     reported: row.reported,
   };
+  if (row.output_mode !== 'keep') execution.outputMode = row.output_mode as OutputMode;
   if (asked.cwd !== null) execution.cwd = asked.cwd;
   if (asked.user !== null) execution.user = asked.user;
   if (asked.timeout_ms !== null) execution.timeoutMs = asked.timeout_ms;

@@ -16,9 +16,6 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
   const listByStatus = db.prepare<[string, string, number, number], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = ? AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
   );
-  const kept = db.prepare<[string], { stdout: number; stderr: number }>(
-    'SELECT stdout_kept AS stdout, stderr_kept AS stderr FROM executions WHERE execution_id = ?',
-  );
 
   function find(machineId: string, executionId: string): Execution | undefined {
     const execution = tx.execution(executionId)?.execution;
@@ -39,7 +36,6 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     requestCancel: (p) => write(() => requestCancel(tx, p)),
     listEvents: (p) => read(() => log.list(p)),
     readStream: (p) => read(() => log.readStream(p)),
-    keptBytes: ({ executionId, stream }) => read(() => kept.get(executionId)?.[stream] ?? 0),
     bindIdempotency: (p) => write(() => bindIdempotency(tx, p)),
     releaseIdempotency: ({ apiKeyId, key }) => write(() => tx.release(apiKeyId, key)),
   };

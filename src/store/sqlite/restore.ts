@@ -4,6 +4,7 @@ import { BackupError, type CompanionFile, countRows, openExisting, type RowCount
 import { type Database, openDatabase } from './database.ts';
 import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { createEventLog } from './event-log.ts';
+import { createStreamChunks } from './output.ts';
 import { SqliteTransaction } from './transaction.ts';
 import { migrate } from './migrations.ts';
 
@@ -64,7 +65,8 @@ function readLabel(from: string): Label {
 
 /** Everything that waits; returns how many. */
 function abandonAll(db: Database, now: number): number {
-  const tx = new SqliteTransaction(db, createEventLog(db), () => {});
+  const chunks = createStreamChunks(db);
+  const tx = new SqliteTransaction(db, { log: createEventLog(db, chunks), chunks }, () => {});
   const waiting = db
     .prepare<[], string>('SELECT execution_id FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL')
     .pluck();

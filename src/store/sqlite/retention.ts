@@ -12,6 +12,8 @@ const DELETE_BYTES = 8 * 1024 * 1024;
 /** Of the log cleared in one step. */
 const CLEAR_ROWS = 500;
 const CLEAR_BYTES = 2 * 1024 * 1024;
+/** Of unread output, each of at most 64 KiB. */
+const CLEAR_CHUNKS = 32;
 /** Free bytes of the file that are left for what comes next; more than that goes back to the disk. */
 const SPARE_BYTES = 32 * 1024 * 1024;
 /** Moved within the file in one step, each with a look at what refers to it. */
@@ -28,19 +30,22 @@ interface Left {
   bytes: number;
 }
 
+/** Of a finished execution; its log is cleared later. */
+const DELETIONS = [
+  'INSERT INTO pending_purge (execution) VALUES (?)',
+  'DELETE FROM callbacks WHERE execution = ?',
+  'DELETE FROM requests WHERE execution = ?',
+  'DELETE FROM executions WHERE execution = ?',
+];
+
 /** What retention does, in small steps. */
-export function retentionMethods({ db, write }: Context): Methods {
+export function retentionMethods({ db, write, chunks }: Context): Methods {
   const finished = db.prepare<[number, number], Finished>(
     `SELECT e.execution, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
      FROM executions e CROSS JOIN requests r ON r.execution = e.execution
      WHERE e.completed_at < ? ORDER BY e.completed_at LIMIT ?`,
   );
-  const deletions = [
-    'INSERT INTO pending_purge (execution) VALUES (?)',
-    'DELETE FROM callbacks WHERE execution = ?',
-    'DELETE FROM requests WHERE execution = ?',
-    'DELETE FROM executions WHERE execution = ?',
-  ].map((sql) => db.prepare(sql));
+  const deletions = DELETIONS.map((sql) => db.prepare(sql));
   const pending = db.prepare<[], number | null>('SELECT min(execution) FROM pending_purge').pluck();
   const log = db.prepare<[number], Left>(
     `SELECT v.sequence, v.chunk, coalesce(octet_length(c.bytes), 0) AS bytes
@@ -64,6 +69,10 @@ export function retentionMethods({ db, write }: Context): Methods {
 
   /** Clears what the budget allows of one execution's log, which is forgotten at its end. */
   function clearLog(execution: number, budget: { rows: number; bytes: number }): void {
+    const streamed = chunks.deleteSome(execution, CLEAR_CHUNKS);
+    budget.rows -= streamed.chunks;
+    budget.bytes -= streamed.bytes;
+    if (streamed.chunks === CLEAR_CHUNKS) return;
     const left = log.all(execution);
     let last = 0;
     for (const event of left) {

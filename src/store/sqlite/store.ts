@@ -9,6 +9,7 @@ import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
 import { createEventLog } from './event-log.ts';
 import { executionMethods } from './executions.ts';
+import { createStreamChunks, outputMethods } from './output.ts';
 import { joinTokenMethods } from './join-tokens.ts';
 import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
 import { machineRemovalMethods } from './machine-removal.ts';
@@ -65,16 +66,19 @@ export function buildStore(
 function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store {
   const sweep = createSecretSweep(db);
   const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
-  const log = createEventLog(db);
+  const chunks = createStreamChunks(db);
+  const log = createEventLog(db, chunks);
   const context: Context = {
     db,
     write: (work, bytes) => writer.write(work, bytes),
     log,
-    tx: new SqliteTransaction(db, log, sweep.wiped),
+    chunks,
+    tx: new SqliteTransaction(db, { log, chunks }, sweep.wiped),
     machines: new MachineTable(db),
   };
   return {
     ...executionMethods(context),
+    ...outputMethods(context),
     ...dispatchMethods(context),
     ...deadlineMethods(context),
     ...machineMethods(context),

@@ -7,6 +7,7 @@ import type { Actor, Idempotency, Replay } from '../store.ts';
 import type { Transaction } from '../transactions/transaction.ts';
 import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
+import type { StreamChunks } from './output.ts';
 import { type ExecutionRow, prepareFind, SELECT_EXECUTION, toRecord } from './execution-row.ts';
 
 interface QueueRow {
@@ -29,7 +30,7 @@ const INSERT_REQUEST = `INSERT INTO requests (execution, command, cwd, env_keys,
 const UPDATE = `UPDATE executions SET status = ?, started_at = ?, completed_at = ?, cancel_requested_at = ?, cancelled_by = ?,
   dispatched_to = ?, dispatch_number = ?, exit_code = ?, signal = ?, error_code = ?, error_message = ?, stdout_bytes = ?,
   stdout_kept = ?, stdout_truncated = ?, stderr_bytes = ?, stderr_kept = ?, stderr_truncated = ?, last_sequence = ?,
-  last_event_at = ?, reported = ? WHERE execution = ?`;
+  last_event_at = ?, reported = ?, output_mode = ? WHERE execution = ?`;
 const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
 
 /** The statements, made once. */
@@ -39,6 +40,7 @@ function prepare(db: Database) {
     insert: db.prepare(INSERT),
     insertRequest: db.prepare(INSERT_REQUEST),
     update: db.prepare(UPDATE),
+    setOutputMode: db.prepare('UPDATE executions SET output_mode = ?, output_read_at = ? WHERE execution = ?'),
     queue: db.prepare<[string], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine_id = ?`),
     queueByKey: db.prepare<[number], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine = ?`),
     saveQueue: db.prepare(
@@ -72,12 +74,14 @@ function prepare(db: Database) {
 export class SqliteTransaction implements Transaction {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #log: EventLog;
+  readonly #chunks: StreamChunks;
   readonly #onWiped: () => void;
 
   /** `onWiped` is told when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
-  constructor(db: Database, log: EventLog, onWiped: () => void) {
+  constructor(db: Database, { log, chunks }: { log: EventLog; chunks: StreamChunks }, onWiped: () => void) {
     this.#statements = prepare(db);
     this.#log = log;
+    this.#chunks = chunks;
     this.#onWiped = onWiped;
   }
 
@@ -146,15 +150,17 @@ export class SqliteTransaction implements Transaction {
     );
     const key = Number(lastInsertRowid);
     this.#insertRequest(key, asked, queuedBytes);
+    if (asked.outputMode !== undefined) this.#statements.setOutputMode.run(asked.outputMode, createdAt, key);
     if (asked.sealedInput !== undefined) this.#statements.seal.run(key, asked.sealedInput);
     this.#log.append(key, [entry]);
     this.#saveQueue(queue);
   }
 
   save(change: ExecutionChange): void {
-    const { after, entries, waiting, ended } = change;
+    const { after, entries, streamed, waiting, ended } = change;
     this.#update(after);
     this.#log.append(after.key, entries);
+    this.#chunks.append(after.key, streamed);
     if (waiting !== 0) {
       const row = this.#statements.queueByKey.get(after.machineKey);
       if (row === undefined) throw new Error(`no machine has the key ${after.machineKey}`);
@@ -207,6 +213,7 @@ export class SqliteTransaction implements Transaction {
       execution.lastSequence,
       lastEventAt,
       execution.reported,
+      execution.outputMode ?? 'keep',
       key,
     );
   }

@@ -4,8 +4,9 @@ import type { ReportBatch, ReportResult } from '../roles/reports.ts';
 import type { Transaction } from './transaction.ts';
 
 export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
-  const { machineId, clockOffsetMs, now, maxOutputBytes = Number.POSITIVE_INFINITY } = p;
-  const terms = { now, clockOffsetMs, maxOutputBytes };
+  const { machineId, clockOffsetMs, now } = p;
+  const { maxOutputBytes = Number.POSITIVE_INFINITY, streamBufferBytes = Number.POSITIVE_INFINITY } = p;
+  const terms = { now, clockOffsetMs, maxOutputBytes, streamBufferBytes };
   const grouped = Map.groupBy(p.records, (report) => report.executionId);
   return Array.from(grouped, ([executionId, reports]): ReportResult => {
     const record = tx.execution(executionId);

@@ -1,6 +1,7 @@
 /** What is decided on the reports of one execution that a store's contract does not reach. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ExecutionRecord } from '../../../src/core/decisions/execution-draft.ts';
+import { abandonOutput } from '../../../src/core/decisions/output-streams.ts';
 import { takeReports } from '../../../src/core/decisions/reports.ts';
 import { REPORT_KIND } from '../../../src/core/report.ts';
 
@@ -25,11 +26,16 @@ const RECORD: ExecutionRecord = {
     reported: 1,
   },
   kept: { stdout: 0, stderr: 0 },
+  released: { stdout: 0, stderr: 0 },
   lastEventAt: 2,
   queuedBytes: 0,
 };
 
-function take(chunks: readonly Buffer[], terms: { maxOutputBytes?: number; maxEvents?: number }) {
+function take(
+  chunks: readonly Buffer[],
+  terms: { maxOutputBytes?: number; streamBufferBytes?: number; maxEvents?: number },
+  record = RECORD,
+) {
   const reports = chunks.map((payload, index) => ({
     kind: REPORT_KIND.stdout,
     executionId: 'a',
@@ -37,8 +43,8 @@ function take(chunks: readonly Buffer[], terms: { maxOutputBytes?: number; maxEv
     at: 3,
     payload,
   }));
-  const common = { now: 3, clockOffsetMs: 0, maxOutputBytes: 1000, ...terms };
-  return takeReports(RECORD, { machineId: 'dm-one', reports, terms: common });
+  const common = { now: 3, clockOffsetMs: 0, maxOutputBytes: 1000, streamBufferBytes: 1000, ...terms };
+  return takeReports(record, { machineId: 'dm-one', reports, terms: common });
 }
 
 test('events are bounded, with room for the end; the rest is counted', () => {
@@ -58,4 +64,59 @@ test('the record that was decided on is not changed', () => {
   const before = structuredClone(RECORD);
   take([Buffer.from('abc')], {});
   expect(RECORD).toEqual(before);
+});
+
+describe('output that is kept until it is read', () => {
+  const MIB = 1024 * 1024;
+  const chunk = Buffer.alloc(MIB, 'x');
+  const streaming = { ...RECORD, execution: { ...RECORD.execution, outputMode: 'stream' as const } };
+
+  test('is stored apart from the log, which has no event of it', () => {
+    const { change } = take([Buffer.from('abc'), Buffer.from('de')], {}, streaming);
+    expect(change?.entries).toEqual([]);
+    expect(change?.streamed).toMatchObject([
+      { stream: 'stdout', offset: 0, bytes: Buffer.from('abc') },
+      { stream: 'stdout', offset: 3, bytes: Buffer.from('de') },
+    ]);
+    expect(change?.after).toMatchObject({ kept: { stdout: 5 }, execution: { lastSequence: 2, stdout: { bytes: 5 } } });
+  });
+
+  test('has no cap, but an agent that ignores what it was told fills no disk', () => {
+    const chunks = Array.from({ length: 20 }, () => chunk);
+    const obedient = take(chunks, { maxOutputBytes: 10, streamBufferBytes: 4 * MIB }, streaming);
+    expect(obedient.change?.after).toMatchObject({
+      kept: { stdout: 20 * MIB },
+      execution: { stdout: { truncated: false } },
+    });
+    const ignorant = take([...chunks, chunk], { streamBufferBytes: 4 * MIB }, streaming);
+    expect(ignorant.change?.after).toMatchObject({
+      kept: { stdout: 20 * MIB },
+      execution: { stdout: { truncated: true } },
+    });
+  });
+
+  test('what was released makes room', () => {
+    const read = { ...streaming, kept: { stdout: 20 * MIB, stderr: 0 }, released: { stdout: 20 * MIB, stderr: 0 } };
+    const { change } = take([chunk], { streamBufferBytes: 4 * MIB }, read);
+    expect(change?.after).toMatchObject({ kept: { stdout: 21 * MIB } });
+  });
+
+  test('that nobody reads is bounded from then on, and its log says so', () => {
+    const change = abandonOutput({ ...streaming, kept: { stdout: 900, stderr: 0 } }, 7);
+    expect(change.after.execution).toMatchObject({ outputMode: 'abandoned', status: 'running', lastSequence: 3 });
+    expect(change.entries).toMatchObject([
+      {
+        sequence: 3,
+        at: 7,
+        type: 'lifecycle',
+        status: 'running',
+        errorMessage: expect.stringContaining('Nobody has read'),
+      },
+    ]);
+    const later = take([Buffer.alloc(300, 'x')], {}, change.after);
+    expect(later.change?.after).toMatchObject({
+      kept: { stdout: 1000 },
+      execution: { stdout: { bytes: 1200, truncated: true } },
+    });
+  });
 });

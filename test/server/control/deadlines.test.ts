@@ -4,6 +4,7 @@ import { type Execution, StoreUnavailableError } from '../../../src/store/store.
 import { storedExecution } from '../../helpers/stored-execution.ts';
 
 const LOST_AFTER_MS = 60_000;
+const IDLE_AFTER_MS = 3_600_000;
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));
 afterEach(() => void vi.useRealTimers());
@@ -13,6 +14,7 @@ function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['s
   const expiries = [...(p.expiries ?? [])];
   const published: Execution[] = [];
   const lost: string[] = [];
+  const limited: string[] = [];
   let abandoned: Execution[] = [];
   const deadlines = new Deadlines({
     store: {
@@ -28,16 +30,20 @@ function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['s
         abandoned = abandoned.filter((one) => !ended.includes(one));
         return ended.map(({ executionId }) => storedExecution({ executionId, status: 'failed' }));
       },
+      abandonIdleOutput: async () => [],
       ...p.store,
     },
     log: { warn: () => undefined },
     now: Date.now,
     agentLostAfterMs: LOST_AFTER_MS,
+    streamIdleMs: IDLE_AFTER_MS,
+    machines: { outputLimited: async (execution) => void limited.push(execution.executionId) },
     commits: { committed: (execution) => void published.push(execution) },
   });
   return {
     deadlines,
     expiries,
+    limited,
     published,
     lost,
     abandon: (...executions: Execution[]) => {
@@ -125,4 +131,22 @@ test('stopped, it leaves no timer', async () => {
   await deadlines.stop();
   deadlines.waitsUntil(1_000_500);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test('output that nobody has read for too long is not waited for: told to who listens, and to the agent', async () => {
+  const asked: number[] = [];
+  const { deadlines, published, limited } = deadlinesOver({
+    store: {
+      abandonIdleOutput: async ({ idleSince }) => {
+        asked.push(idleSince);
+        return asked.length === 1 ? [storedExecution({ executionId: 'e1', outputMode: 'abandoned' })] : [];
+      },
+    },
+  });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(asked).toStrictEqual([1_005_000 - IDLE_AFTER_MS]);
+  expect(published.map(({ executionId }) => executionId)).toContain('e1');
+  expect(limited).toStrictEqual(['e1']);
+  await deadlines.stop();
 });

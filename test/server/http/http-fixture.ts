@@ -148,7 +148,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
   return {
     async create(request) {
       created.push(request);
-      const { machineId, command, env, stdin, createdBy, cwd, idempotency } = request;
+      const { machineId, command, env, stdin, createdBy, cwd, outputMode, idempotency } = request;
       const now = Date.now();
       return store.createExecution({
         execution: {
@@ -160,6 +160,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
           createdBy,
           expiresAt: now + 60_000,
           ...(cwd === undefined ? {} : { cwd }),
+          ...(outputMode === undefined ? {} : { outputMode }),
         },
         now,
         queueLimit: 100,
@@ -177,6 +178,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
       return { outcome: 'written', offset: offset + bytes.length, closed: close };
     },
+    releaseOutput: (p) => store.releaseOutput({ ...p, now: Date.now() }),
     subscribe: (executionId, listener) => live.subscribe(executionId, listener),
     waitForEnd: (p) => live.waitForEnd(p),
     waitForEvents: (p) => live.waitForEvents(p),

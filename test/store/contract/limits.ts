@@ -17,7 +17,7 @@ export function describeLimits(open: OpenStore): void {
       await bench().report([...chunks, record(executionId, 5, 'stderr', 'err'), end], { maxOutputBytes: 10 });
       expect(await read(executionId)).toBe('123456789a');
       expect(await read(executionId, 'stderr')).toBe('err');
-      expect(await bench().store.keptBytes({ executionId, stream: 'stdout' })).toBe(10);
+      expect(await bench().store.outputBounds({ executionId, stream: 'stdout' })).toEqual({ start: 0, end: 10 });
       expect(await bench().get(executionId)).toMatchObject({
         stdout: { bytes: 15, truncated: true },
         stderr: { bytes: 3, truncated: false },

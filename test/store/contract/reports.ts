@@ -233,7 +233,7 @@ export function describeReports(open: OpenStore): void {
     });
   });
 
-  describe('readStream and keptBytes', () => {
+  describe('readStream and outputBounds', () => {
     const bench = useStore(open);
 
     it('reads any part of either stream', async () => {
@@ -262,8 +262,8 @@ export function describeReports(open: OpenStore): void {
       expect(await read(1000, 10)).toHaveLength(0);
       expect(await read(5000, 10)).toHaveLength(0);
       expect(await read(5, 0)).toHaveLength(1);
-      expect(await bench().store.keptBytes({ executionId, stream: 'stdout' })).toBe(1000);
-      expect(await bench().store.keptBytes({ executionId, stream: 'stderr' })).toBe(45);
+      expect(await bench().store.outputBounds({ executionId, stream: 'stdout' })).toEqual({ start: 0, end: 1000 });
+      expect(await bench().store.outputBounds({ executionId, stream: 'stderr' })).toEqual({ start: 0, end: 45 });
     });
 
     it('reads nothing of nothing', async () => {
@@ -272,7 +272,7 @@ export function describeReports(open: OpenStore): void {
         expect(
           await bench().store.readStream({ executionId: id, stream: 'stdout', offset: 0, maxBytes: 9 }),
         ).toHaveLength(0);
-        expect(await bench().store.keptBytes({ executionId: id, stream: 'stdout' })).toBe(0);
+        expect(await bench().store.outputBounds({ executionId: id, stream: 'stdout' })).toEqual({ start: 0, end: 0 });
       }
     });
   });

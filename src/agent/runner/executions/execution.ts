@@ -1,4 +1,4 @@
-import type { Held, Start } from '../../../core/protocol.ts';
+import type { Held, OutputLimit, Start } from '../../../core/protocol.ts';
 import type { EndedPayload, ReportKind } from '../../../core/report.ts';
 import { Artifacts } from '../artifacts/artifacts.ts';
 import { ARTIFACTS_VARIABLE } from '../artifacts/drop-folder.ts';
@@ -18,6 +18,7 @@ import {
 } from './outcome.ts';
 import { Output, type StreamName } from './output.ts';
 import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
+import { OutputPause } from './output-pause.ts';
 import { Termination } from './termination.ts';
 
 /** What an execution needs of the runner around it. */
@@ -44,6 +45,7 @@ interface Run {
   output: Output;
   termination: Termination;
   artifacts: Artifacts | undefined;
+  pause: OutputPause;
   cancelTimeout: () => void;
 }
 
@@ -60,6 +62,8 @@ export class Execution {
   /** Who wanted its end while the spawner was starting it. */
   #wanted: { cause: Cause; graceMs: number } | undefined;
   #counted: Record<StreamName, number> = { stdout: 0, stderr: 0 };
+  /** The highest that came, for a command that is not started yet as well. */
+  #limit: OutputLimit | undefined;
 
   constructor(start: Start, stdin: StdinSource | undefined, log: ExecutionLog, host: ExecutionHost) {
     this.log = log;
@@ -91,8 +95,13 @@ export class Execution {
     const { launch } = prepared;
     const output = new Output(launch.capBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
     const termination = new Termination(spawner, handle);
+    const pause = new OutputPause(launch.waitBeyond, {
+      pause: () => spawner.pause(handle),
+      resume: () => spawner.resume(handle),
+    });
     const artifacts = start.artifacts && new Artifacts(start.artifacts, launch.owner);
-    this.#run = { spawner, handle, launch, output, termination, artifacts, cancelTimeout: () => {} };
+    this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout: () => {} };
+    this.#applyLimit();
     const folder = artifacts?.folder;
     const env = folder === undefined ? launch.request.env : { ...launch.request.env, [ARTIFACTS_VARIABLE]: folder };
     spawner.spawn({ ...launch.request, env, handle });
@@ -121,7 +130,21 @@ export class Execution {
   }
 
   output(stream: StreamName, bytes: Buffer): void {
-    this.#run?.output.push(stream, bytes);
+    const run = this.#run;
+    if (run === undefined) return;
+    run.output.push(stream, bytes);
+    if (!run.termination.killed) run.pause.taken(stream, run.output.taken(stream));
+  }
+
+  /** How far its streams may go. Limits only rise: one that was overtaken changes nothing. */
+  limitOutput(limit: OutputLimit): void {
+    const before = this.#limit ?? limit;
+    if (before.past_limit === 'discard') this.#limit = before;
+    else {
+      const stdout = Math.max(limit.stdout, before.stdout);
+      this.#limit = { ...limit, stdout, stderr: Math.max(limit.stderr, before.stderr) };
+    }
+    this.#applyLimit();
   }
 
   /** Bytes produced so far, now that not all of them are kept. */
@@ -162,8 +185,11 @@ export class Execution {
   end(cause: Cause, graceMs: number): void {
     if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution was ended');
     else if (this.#run === undefined) this.#finish(unstartedEnding(cause));
-    else if (this.#state === 'running') this.#run.termination.ask(cause, graceMs);
-    else this.#wanted ??= { cause, graceMs };
+    else if (this.#state === 'running') {
+      this.#run.termination.ask(cause, graceMs);
+      // It has ended by itself: only the rest in its pipes, which is little, waits to be read.
+      if (this.#run.termination.cause === undefined) this.#run.pause.liftLimit();
+    } else this.#wanted ??= { cause, graceMs };
   }
 
   /** Nobody wants to hear of it any more; `log` is settled. What runs is killed. */
@@ -183,8 +209,7 @@ export class Execution {
   pause(paused: boolean): void {
     if (this.#run === undefined || this.#state !== 'running' || this.#run.termination.killed) return;
     if (this.#run.artifacts?.collecting) return;
-    if (paused) this.#run.spawner.pause(this.#run.handle);
-    else this.#run.spawner.resume(this.#run.handle);
+    this.#run.pause.hold(paused);
   }
 
   /** Its fate can't be known any more; nothing of it is left. */
@@ -192,6 +217,17 @@ export class Execution {
     this.#run?.output.finish();
     this.#run?.artifacts?.stop('the execution was lost');
     this.#finish(failure('agent_lost', reason));
+  }
+
+  #applyLimit(): void {
+    const { run, limit } = { run: this.#run, limit: this.#limit };
+    if (run === undefined || limit === undefined) return;
+    if (limit.past_limit === 'wait') run.pause.raiseLimit(limit);
+    else {
+      run.output.cap('stdout', Math.min(limit.stdout, run.launch.capBytes));
+      run.output.cap('stderr', Math.min(limit.stderr, run.launch.capBytes));
+      run.pause.liftLimit();
+    }
   }
 
   #finish(ending: Ending): void {

@@ -10,14 +10,18 @@ import { findGroups, findUser, type User } from './passwd.ts';
 
 /** What is read past the cap, to see whether the cap splits a character. */
 const CHARACTER_REST_BYTES = 3;
+/** More than any command prints, and exact with a little added. */
+const UNLIMITED_BYTES = 2 ** 52;
 
 export interface Launch {
   request: Omit<SpawnRequest, 'handle'>;
   user: string;
   /** Whose files are collected at the end. */
   owner: ArtifactOwner;
-  /** Bytes of each stream to report. */
+  /** Bytes of each stream to report; what comes after them is counted. */
   capBytes: number;
+  /** The command waits in its writes while a stream is beyond this offset. */
+  waitBeyond?: number;
   /** ms from process start; absent: no limit. */
   timeoutMs?: number;
 }
@@ -40,7 +44,8 @@ export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Pre
   if (!verdict.allowed)
     return { ok: false, ending: failure('policy_denied', `The machine's policy refuses it: ${verdict.rule}.`) };
   const timeoutMs = Math.min(start.timeout_ms ?? Infinity, verdict.maxTimeoutMs ?? Infinity);
-  const capBytes = Math.min(start.max_output_bytes, verdict.maxOutputBytes ?? Infinity);
+  const waits = start.past_limit === 'wait';
+  const capBytes = Math.min(waits ? UNLIMITED_BYTES : start.max_output_bytes, verdict.maxOutputBytes ?? Infinity);
   const request: Launch['request'] = {
     executionId: start.execution_id,
     argv: start.command,
@@ -50,11 +55,15 @@ export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Pre
     keepBytes: capBytes + CHARACTER_REST_BYTES,
     ...(user.uid !== host.uid && { identity: { uid: user.uid, gid: user.gid, groups: findGroups(user) } }),
   };
-  const owner = { uid: user.uid, gid: user.gid, isAgent: user.uid === host.uid };
-  return {
-    ok: true,
-    launch: { request, user: user.name, owner, capBytes, ...(timeoutMs !== Infinity && { timeoutMs }) },
+  const launch: Launch = {
+    request,
+    user: user.name,
+    owner: { uid: user.uid, gid: user.gid, isAgent: user.uid === host.uid },
+    capBytes,
+    ...(waits && { waitBeyond: start.max_output_bytes }),
+    ...(timeoutMs !== Infinity && { timeoutMs }),
   };
+  return { ok: true, launch };
 }
 
 function chooseUser(wanted: string | undefined, host: HostUser): User | Ending {

@@ -18,6 +18,11 @@ export class OutputStream {
     this.#emit = emit;
   }
 
+  /** From now on `capBytes` in all are emitted, but no fewer than were already. */
+  cap(capBytes: number): void {
+    this.#left = Math.max(0, capBytes - this.kept);
+  }
+
   /** Bytes held back: to be coalesced, or because a character is unfinished. */
   get held(): number {
     return this.#held;

@@ -27,6 +27,16 @@ export class Output {
     return this.#streams[stream].kept;
   }
 
+  /** Bytes taken of a stream, emitted or held back. */
+  taken(stream: StreamName): number {
+    return this.#streams[stream].kept + this.#streams[stream].held;
+  }
+
+  /** From now on `capBytes` of a stream are emitted in all. */
+  cap(stream: StreamName, capBytes: number): void {
+    this.#streams[stream].cap(capBytes);
+  }
+
   push(stream: StreamName, bytes: Buffer): void {
     this.#streams[stream].push(bytes);
     if (this.#timer !== undefined && !this.#holding) return;

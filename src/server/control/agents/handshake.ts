@@ -75,7 +75,10 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   );
   await endLost(deps, session, plan);
   const resend = await undelivered(deps, session, plan, dispatched);
-  if (session.phase === 'joining') session.welcome({ protocol, hello, plan, resend });
+  if (session.phase !== 'joining') return;
+  session.welcome({ protocol, hello, plan, resend });
+  // What was released while the agent was away.
+  for (const execution of plan.held) await session.limitOutput(execution);
 }
 
 /**

@@ -151,8 +151,9 @@ export class ReportIntake {
       try {
         const { machineId } = this.#session;
         const { store, now, settings } = this.#deps;
+        const { maxOutputBytes, streamBufferBytes } = settings;
         const batch = { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: now() };
-        return await store.appendReports({ ...batch, maxOutputBytes: settings.maxOutputBytes });
+        return await store.appendReports({ ...batch, maxOutputBytes, streamBufferBytes });
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
           this.#session.log('error', { err: cause }, 'reports could not be written');

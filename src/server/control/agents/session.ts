@@ -11,7 +11,7 @@ import { ReportIntake, type ReportingSession } from './report-intake.ts';
 import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { AgentSessions } from './sessions.ts';
-import { startFrame } from './start-frame.ts';
+import { outputLimit, startFrame } from './start-frame.ts';
 import { type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
 const OUT_OF_ORDER = 'A later execution went out before it: sending it now could start it twice.';
@@ -33,7 +33,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   readonly #cancels = new Set<string>();
   #phase: SessionPhase = 'awaiting_hello';
   #beats = 0;
-  #runnerInstance = '';
+  #hello: Hello | undefined;
   #epoch = 0;
 
   constructor(deps: SessionDeps, sessions: AgentSessions, agent: AdmittedAgent) {
@@ -63,7 +63,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   /** As its hello said; empty before it. */
   get runnerInstance(): string {
-    return this.#runnerInstance;
+    return this.#hello?.runner_instance ?? '';
   }
 
   /** Of this connection of the machine; 0 until the store has it. What an earlier one still tries is stale there. */
@@ -111,6 +111,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   /** A piece of live stdin. */
   sendStdin(piece: Omit<Stdin, 'type'>, bytes: Buffer): void {
     this.#connection.send({ type: 'stdin', ...piece }, bytes);
+  }
+
+  /** Tells the agent how far the output of an execution in stream mode may go. */
+  async limitOutput(execution: Execution): Promise<void> {
+    if (execution.outputMode === undefined || !this.#hello?.features?.includes('output_limit')) return;
+    this.#connection.send(await outputLimit(this.#deps.store, execution, this.#deps.settings));
   }
 
   /** Asks the agent to enrol again with this token. */
@@ -164,27 +170,24 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   /** Welcome, then what did not arrive, in order, then the cancels; no new start can come before these. */
   welcome(p: { protocol: number; hello: Hello; plan: Reconciliation; resend: readonly Dispatch[] }): void {
     const { hello, plan, resend } = p;
-    const { version, heartbeatMs } = this.#deps.settings;
     this.#enter('ready');
     this.#connection.send({
       type: 'welcome',
       protocol: p.protocol,
-      version,
-      heartbeat_ms: heartbeatMs,
+      version: this.#deps.settings.version,
+      heartbeat_ms: this.#deps.settings.heartbeatMs,
       window_bytes: AGENT_LIMITS.windowBytes,
       execution_window_bytes: AGENT_LIMITS.executionWindowBytes,
       acks: plan.acks,
       forget: plan.forget,
     });
     const inFlight = plan.held.map(({ executionId }) => executionId);
-    const { max_concurrency: maxConcurrency, last_dispatch_number: lastNumber } = hello;
-    this.#starts.open({ maxConcurrency, inFlight, lastNumber });
+    this.#starts.open({ maxConcurrency: hello.max_concurrency, inFlight, lastNumber: hello.last_dispatch_number });
     const starts = resend.map((dispatch) => this.#pendingStart(dispatch));
     this.#starts.commit(this.#starts.reserve(starts.length, 0), starts);
     for (const executionId of new Set([...plan.cancel, ...this.#cancels])) this.cancel(executionId);
-    const { runnerInstance } = this;
     const told = {
-      [LOG_KEY.runnerInstance]: runnerInstance,
+      [LOG_KEY.runnerInstance]: this.runnerInstance,
       [LOG_KEY.version]: hello.version,
       [LOG_KEY.held]: plan.held.length,
       [LOG_KEY.resent]: resend.length,
@@ -210,7 +213,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
         this.close(CLOSE.badFrame, 'a second hello');
         return;
       }
-      this.#runnerInstance = frame.runner_instance;
+      this.#hello = frame;
       this.#reports.agentClockIs(frame.clock_ms);
       void handshake(this.#deps, this.#sessions, this, frame);
     } else if (this.expectsHello) {

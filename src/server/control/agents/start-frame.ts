@@ -1,11 +1,13 @@
-/** The `start` frame of a dispatched execution. */
-import type { Start } from '../../../core/protocol.ts';
-import type { Execution } from '../../../store/store.ts';
+/** Frames about one execution: its start, and how far its output may go. */
+import type { OutputLimit, Start } from '../../../core/protocol.ts';
+import type { Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 
 export interface StartSettings {
   /** Bytes of each stream to keep. */
   maxOutputBytes: number;
+  /** Bytes of a stream that may wait to be read, in stream mode. */
+  streamBufferBytes: number;
   /** ms between SIGTERM and SIGKILL. */
   graceMs: number;
 }
@@ -17,7 +19,7 @@ export function startFrame(
   input: SecretInput,
   settings: StartSettings,
 ): Start {
-  const { cwd, user, timeoutMs } = execution;
+  const { cwd, user, timeoutMs, outputMode } = execution;
   return {
     type: 'start',
     execution_id: execution.executionId,
@@ -28,8 +30,26 @@ export function startFrame(
     ...(cwd !== undefined && { cwd }),
     ...(user !== undefined && { user }),
     ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
-    max_output_bytes: settings.maxOutputBytes,
+    max_output_bytes: outputMode === undefined ? settings.maxOutputBytes : settings.streamBufferBytes,
+    ...(outputMode === 'stream' && { past_limit: 'wait' }),
     stdin: execution.stdinMode,
     grace_ms: settings.graceMs,
+  };
+}
+
+/** How far the streams of an execution in stream mode may go: what was released makes room. */
+export async function outputLimit(
+  store: Pick<OutputStore, 'outputBounds'>,
+  { executionId, outputMode }: Execution,
+  { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
+): Promise<OutputLimit> {
+  const stdout = await store.outputBounds({ executionId, stream: 'stdout' });
+  const stderr = await store.outputBounds({ executionId, stream: 'stderr' });
+  return {
+    type: 'output_limit',
+    execution_id: executionId,
+    stdout: stdout.start + streamBufferBytes,
+    stderr: stderr.start + streamBufferBytes,
+    past_limit: outputMode === 'stream' ? 'wait' : 'discard',
   };
 }

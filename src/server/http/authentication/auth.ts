@@ -50,11 +50,15 @@ export function authenticate(
 /** Throws AUTH_SCOPE_FORBIDDEN unless the principal has the scope, and the machine that the path names. */
 export function authorise(request: FastifyRequest, access: Access): void {
   const { principal } = request;
-  if (access !== 'any_key' && access !== 'public' && !principal.scopes.has(access)) {
-    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: `The API key lacks the scope ${access}.` });
-  }
+  if (access !== 'any_key' && access !== 'public') assertScope(principal, access);
   const { machine_id: machineId } = request.params as { machine_id?: string };
   if (machineId !== undefined) assertMachine(principal, machineId);
+}
+
+/** Throws AUTH_SCOPE_FORBIDDEN if the key lacks the scope. */
+export function assertScope({ scopes }: Principal, scope: Scope): void {
+  if (scopes.has(scope)) return;
+  throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: `The API key lacks the scope ${scope}.` });
 }
 
 /** Throws AUTH_SCOPE_FORBIDDEN where the key is limited to other machines. */

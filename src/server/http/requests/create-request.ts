@@ -35,6 +35,7 @@ export function createRequestOf(
     ...(body.timeout_ms === undefined || body.timeout_ms === 0 ? {} : { timeoutMs: body.timeout_ms }),
     ...(body.start_within_ms === undefined ? {} : { startWithinMs: body.start_within_ms }),
     ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
+    ...(body.output_mode === 'stream' ? { outputMode: 'stream' } : {}),
   };
 }
 

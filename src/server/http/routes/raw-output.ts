@@ -1,27 +1,24 @@
-/** One stream of an execution as its bytes: whole, a range, the tail, or as they come. */
+/** One stream of an execution as its bytes: whole, a range, the tail, from an offset, or as they come. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { isTerminal } from '../../../core/execution.ts';
-import type { Execution } from '../../../store/store.ts';
-import { type Commits, watchCommits } from '../../control/live/watch-commits.ts';
+import { ApiError } from '../../../core/errors.ts';
+import { isTerminal, type Stream } from '../../../core/execution.ts';
+import type { Execution, OutputBounds } from '../../../store/store.ts';
+import { assertScope } from '../authentication/auth.ts';
 import type { App, HttpContext } from '../http-context.ts';
-import { invalid, Problem } from '../replies/problem.ts';
+import { invalid, notFound, Problem } from '../replies/problem.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
 import { RawOutputQuery } from '../../../api/output.ts';
 import { streamReply } from '../streams/stream-reply.ts';
 import { readRange } from '../streams/byte-range.ts';
 import { findExecution } from '../requests/lookup.ts';
+import { followedOutput } from '../streams/followed-output.ts';
 import { readKept } from '../streams/stream-bytes.ts';
-
-const PIECE_BYTES = 262_144;
-/** A reader that follows looks again after so much silence, whatever it was told. */
-const LOOK_AGAIN_MS = 30_000;
 
 type RawRequest = FastifyRequest<{
   Params: Static<typeof ExecutionParams>;
   Querystring: Static<typeof RawOutputQuery>;
 }>;
-type Stream = 'stdout' | 'stderr';
 
 const DOCUMENTED = {
   headers: [
@@ -40,7 +37,7 @@ const DOCUMENTED = {
       schema: { type: 'string', examples: ['"exec-V1StGXR8Z5jdHi6B-stdout-2048"'] },
     },
   ],
-  refusals: [416],
+  refusals: [409, 416],
   statuses: {
     206: {
       description: 'The range that was asked for.',
@@ -67,10 +64,9 @@ export function rawOutputRoutes(app: App, context: HttpContext): void {
         },
       },
       async (request, reply) => {
-        if (request.query.tail !== undefined && request.headers.range !== undefined) {
-          throw invalid([{ location: 'query.tail', message: 'must be absent with Range' }]);
-        }
+        refuseContradictions(request);
         const execution = await findExecution(context, request.params);
+        if (request.query.release === true) await release(context, request, { execution, stream });
         reply.type('application/octet-stream').header('cache-control', 'private, no-cache');
         if (request.query.follow === true) await follow(context, request, reply, { execution, stream });
         else await answerKept(context, request, reply, { execution, stream });
@@ -80,16 +76,48 @@ export function rawOutputRoutes(app: App, context: HttpContext): void {
   }
 }
 
+interface StreamOf {
+  execution: Execution;
+  stream: Stream;
+}
+
+function refuseContradictions({ query, headers }: RawRequest): void {
+  const { tail, offset, release } = query;
+  const refuse = (name: string, message: string): never => {
+    throw invalid([{ location: `query.${name}`, message }]);
+  };
+  if (tail !== undefined && headers.range !== undefined) refuse('tail', 'must be absent with Range');
+  if (offset !== undefined && headers.range !== undefined) refuse('offset', 'must be absent with Range');
+  if (offset !== undefined && tail !== undefined) refuse('offset', 'must be absent with tail');
+  if (release === true && offset === undefined) refuse('release', 'needs offset');
+}
+
+/** Deletes bytes, so that a key which may only read is not enough. */
+async function release(context: HttpContext, request: RawRequest, { execution, stream }: StreamOf): Promise<void> {
+  assertScope(request.principal, 'executions:write');
+  const { machineId, executionId } = execution;
+  const { offset = 0 } = request.query;
+  const released = await context.control.releaseOutput({ machineId, executionId, stream, offset });
+  if (released.outcome === 'released') return;
+  if (released.outcome === 'past_end') throw await noSuchBytes(context, { execution, stream });
+  if (released.outcome === 'not_found') throw notFound('There is no such execution on this machine.');
+  throw new ApiError('INVALID_STATE', {
+    message: 'The output of this execution is kept: only with output_mode "stream" it is released.',
+    details: { reason: released.outcome },
+  });
+}
+
+async function noSuchBytes({ store }: HttpContext, { execution, stream }: StreamOf): Promise<Problem> {
+  const { end } = await store.outputBounds({ executionId: execution.executionId, stream });
+  return new Problem(416, 'The stream has no such bytes.', { headers: { 'content-range': `bytes */${end}` } });
+}
+
 /** What is kept now. Bytes never change once they are kept, so that ranges of a running command hold as well. */
-async function answerKept(
-  context: HttpContext,
-  request: RawRequest,
-  reply: FastifyReply,
-  p: { execution: Execution; stream: Stream },
-): Promise<void> {
+async function answerKept(context: HttpContext, request: RawRequest, reply: FastifyReply, p: StreamOf): Promise<void> {
   const { executionId, status } = p.execution;
-  const kept = await context.store.keptBytes({ executionId, stream: p.stream });
-  const etag = isTerminal(status) ? `"${executionId}-${p.stream}-${kept}"` : undefined;
+  const { stream } = p;
+  const bounds = await context.store.outputBounds({ executionId, stream });
+  const etag = isTerminal(status) ? `"${executionId}-${stream}-${bounds.start}-${bounds.end}"` : undefined;
   reply.header('accept-ranges', 'bytes');
   if (etag !== undefined) reply.header('etag', etag);
   if (etag !== undefined && matches(request.headers['if-none-match'], etag)) {
@@ -97,60 +125,35 @@ async function answerKept(
     return;
   }
   const ifRange = request.headers['if-range'];
-  const range = ifRange === undefined || ifRange === etag ? readRange(request.headers.range, kept) : 'whole';
-  if (range === 'unsatisfiable') {
-    throw new Problem(416, 'The stream has no such bytes.', { headers: { 'content-range': `bytes */${kept}` } });
+  const range = ifRange === undefined || ifRange === etag ? readRange(request.headers.range, bounds.end) : 'whole';
+  const wanted = range === 'whole' ? { start: startOf(request.query, bounds), end: bounds.end } : range;
+  if (wanted === 'unsatisfiable' || wanted.start < bounds.start || wanted.start > bounds.end) {
+    throw await noSuchBytes(context, p);
   }
-  const tail = request.query.tail ?? kept;
-  const { start, end } = range === 'whole' ? { start: Math.max(0, kept - tail), end: kept } : range;
-  if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${kept}`);
+  const { start, end } = wanted;
+  if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bounds.end}`);
   reply.header('content-length', end - start);
   const signal = context.openRequests.open(request, reply);
-  const chunks = readKept(context.store, { executionId, stream: p.stream, start, end });
+  const chunks = readKept(context.store, { executionId, stream, start, end });
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-async function follow(
-  context: HttpContext,
-  request: RawRequest,
-  reply: FastifyReply,
-  p: { execution: Execution; stream: Stream },
-): Promise<void> {
-  const { executionId } = p.execution;
+async function follow(context: HttpContext, request: RawRequest, reply: FastifyReply, p: StreamOf): Promise<void> {
+  const { execution, stream } = p;
+  const { executionId } = execution;
+  const bounds = await context.store.outputBounds({ executionId, stream });
+  const start = startOf(request.query, bounds);
+  if (start < bounds.start || start > bounds.end) throw await noSuchBytes(context, p);
   const signal = context.openRequests.open(request, reply);
-  const { tail } = request.query;
-  const kept = tail === undefined ? 0 : await context.store.keptBytes({ executionId, stream: p.stream });
-  const start = tail === undefined ? 0 : Math.max(0, kept - tail);
   reply.header('x-accel-buffering', 'no');
-  const commits = watchCommits(context.control, executionId);
-  try {
-    const chunks = followed(context, { ...p, start, commits, signal });
-    await streamReply(reply, { chunks, signal, logger: context.logger });
-  } finally {
-    commits.close();
-  }
+  const chunks = followedOutput(context, { execution, stream, start, signal });
+  await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-/** The state is looked at before the bytes: after an end that was seen, one more look finds all there is. */
-async function* followed(
-  context: HttpContext,
-  p: { execution: Execution; stream: Stream; start: number; commits: Commits; signal: AbortSignal },
-): AsyncGenerator<Buffer> {
-  const { executionId, machineId } = p.execution;
-  let offset = p.start;
-  let latest = await context.store.getExecution({ machineId, executionId });
-  while (!p.signal.aborted) {
-    const ended = latest === undefined || isTerminal(latest.status);
-    for (;;) {
-      const bytes = await context.store.readStream({ executionId, stream: p.stream, offset, maxBytes: PIECE_BYTES });
-      if (bytes.length === 0) break;
-      offset += bytes.length;
-      yield bytes;
-    }
-    if (ended) return;
-    const committed = await p.commits.next(LOOK_AGAIN_MS, p.signal);
-    latest = committed ? p.commits.latest() : await context.store.getExecution({ machineId, executionId });
-  }
+/** The first byte that a request without Range is for. */
+function startOf({ tail, offset }: RawOutputQuery, { start, end }: OutputBounds): number {
+  if (offset !== undefined) return offset;
+  return tail === undefined ? start : Math.max(start, end - tail);
 }
 
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {

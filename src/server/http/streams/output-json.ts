@@ -3,11 +3,11 @@ import type { OutputQuery } from '../../../api/output.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import { base64Text, readKept, utf8Text, wholeCharacterFrom } from './stream-bytes.ts';
 
-type OutputStore = Pick<Store, 'keptBytes' | 'readStream'>;
+type StoredOutput = Pick<Store, 'outputBounds' | 'readStream'>;
 
 /** The object of `GET …/output`. `query` chooses its encoding, and how much of each stream. */
 export async function* outputJson(
-  store: OutputStore,
+  store: StoredOutput,
   execution: Execution,
   query: OutputQuery,
 ): AsyncGenerator<string> {
@@ -21,24 +21,24 @@ export async function* outputJson(
 }
 
 /** Bytes kept of both streams together. */
-export async function outputBytes(store: OutputStore, { executionId }: Execution): Promise<number> {
+export async function outputBytes(store: StoredOutput, { executionId }: Execution): Promise<number> {
   const kept = await Promise.all([
-    store.keptBytes({ executionId, stream: 'stdout' }),
-    store.keptBytes({ executionId, stream: 'stderr' }),
+    store.outputBounds({ executionId, stream: 'stdout' }),
+    store.outputBounds({ executionId, stream: 'stderr' }),
   ]);
-  return kept[0] + kept[1];
+  return kept.reduce((sum, { start, end }) => sum + end - start, 0);
 }
 
 async function* streamText(
-  store: OutputStore,
+  store: StoredOutput,
   { executionId }: Execution,
   stream: 'stdout' | 'stderr',
   { encoding, tail }: OutputQuery,
 ): AsyncGenerator<string> {
-  const end = await store.keptBytes({ executionId, stream });
+  const { start: first, end } = await store.outputBounds({ executionId, stream });
   const start =
-    tail === undefined || tail >= end
-      ? 0
+    tail === undefined || tail >= end - first
+      ? first
       : await wholeCharacterFrom(store, { executionId, stream, offset: end - tail });
   const bytes = readKept(store, { executionId, stream, start, end });
   yield* encoding === 'base64' ? base64Text(bytes) : utf8Text(bytes);

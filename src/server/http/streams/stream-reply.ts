@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { OutputReleasedError } from '../../../store/store.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /**
@@ -29,7 +30,9 @@ export async function streamReply(
     if (p.signal.aborted) reset(response);
     else response.end();
   } catch (error) {
-    if (!p.signal.aborted) p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'stream cut short');
+    // Another reader may release what this one has not read: that is no fault.
+    const isFault = !p.signal.aborted && !(error instanceof OutputReleasedError);
+    if (isFault) p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'stream cut short');
     reset(response);
   }
 }

@@ -1,0 +1,53 @@
+import type { StreamName } from './output.ts';
+
+/**
+ * Why a command has to wait in its writes: the runner holds all commands (its journal is full), or one of the command's streams is
+ * beyond its limit. Reading goes on when neither is true.
+ */
+export class OutputPause {
+  readonly #reading: { pause(): void; resume(): void };
+  #limits: Record<StreamName, number>;
+  readonly #taken: Record<StreamName, number> = { stdout: 0, stderr: 0 };
+  #held = false;
+  #paused = false;
+
+  /** `limit`: the offset beyond which a stream waits; undefined: none. */
+  constructor(limit: number | undefined, reading: { pause(): void; resume(): void }) {
+    const bytes = limit ?? Number.POSITIVE_INFINITY;
+    this.#limits = { stdout: bytes, stderr: bytes };
+    this.#reading = reading;
+  }
+
+  /** The runner holds all commands, or no longer. */
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#apply();
+  }
+
+  /** So many bytes of a stream were read. */
+  taken(stream: StreamName, bytes: number): void {
+    this.#taken[stream] = bytes;
+    this.#apply();
+  }
+
+  /** Limits only rise. */
+  raiseLimit({ stdout, stderr }: Readonly<Record<StreamName, number>>): void {
+    this.#limits = { stdout: Math.max(this.#limits.stdout, stdout), stderr: Math.max(this.#limits.stderr, stderr) };
+    this.#apply();
+  }
+
+  /** The streams do not wait any more. */
+  liftLimit(): void {
+    this.#limits = { stdout: Number.POSITIVE_INFINITY, stderr: Number.POSITIVE_INFINITY };
+    this.#apply();
+  }
+
+  #apply(): void {
+    const isBeyond = this.#taken.stdout > this.#limits.stdout || this.#taken.stderr > this.#limits.stderr;
+    const paused = this.#held || isBeyond;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) this.#reading.pause();
+    else this.#reading.resume();
+  }
+}

@@ -1,0 +1,105 @@
+/** Output that is kept until it is read. */
+import type { StreamedChunk } from '../../core/decisions/execution-draft.ts';
+import { abandonOutput } from '../../core/decisions/output-streams.ts';
+import type { Stream } from '../../core/execution.ts';
+import type { OutputStore } from '../store.ts';
+import { type Context, read } from './context.ts';
+import type { Database } from './database.ts';
+
+export interface StreamChunks {
+  /** To be used inside a write. */
+  append(key: number, chunks: readonly StreamedChunk[]): void;
+  /** Deletes up to `limit` chunks of an execution that is deleted; inside a write. */
+  deleteSome(key: number, limit: number): { chunks: number; bytes: number };
+  /** The bytes from `offset` on of the chunks of a stream, read one by one. */
+  from(key: number, stream: Stream, offset: number): Iterable<{ stream_offset: number; bytes: Buffer }>;
+}
+
+/** The chunks of `db`. */
+export function createStreamChunks(db: Database): StreamChunks {
+  const insert = db.prepare('INSERT INTO stream_chunks (execution, stream, stream_end, bytes) VALUES (?, ?, ?, ?)');
+  const from = db.prepare<[number, Stream, number], { stream_offset: number; bytes: Buffer }>(
+    `SELECT stream_end - octet_length(bytes) AS stream_offset, bytes FROM stream_chunks
+     WHERE execution = ? AND stream = ? AND stream_end > ? ORDER BY stream_end`,
+  );
+  const deleteSome = db
+    .prepare<[number, number], number>(
+      `DELETE FROM stream_chunks WHERE chunk IN (SELECT chunk FROM stream_chunks WHERE execution = ? LIMIT ?)
+       RETURNING octet_length(bytes)`,
+    )
+    .pluck();
+  return {
+    append(key, chunks) {
+      for (const { stream, offset, bytes } of chunks) insert.run(key, stream, offset + bytes.length, bytes);
+    },
+    deleteSome(key, limit) {
+      const deleted = deleteSome.all(key, limit);
+      return { chunks: deleted.length, bytes: deleted.reduce((sum, bytes) => sum + bytes, 0) };
+    },
+    from: (key, stream, offset) => from.iterate(key, stream, offset),
+  };
+}
+
+interface BoundsRow {
+  stdout_released: number;
+  stdout_kept: number;
+  stderr_released: number;
+  stderr_kept: number;
+}
+
+export function outputMethods({ db, write, tx }: Context): OutputStore {
+  const bounds = db.prepare<[string], BoundsRow>(
+    'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE execution_id = ?',
+  );
+  const released = {
+    stdout: db.prepare('UPDATE executions SET stdout_released = ?, output_read_at = ? WHERE execution = ?'),
+    stderr: db.prepare('UPDATE executions SET stderr_released = ?, output_read_at = ? WHERE execution = ?'),
+  };
+  const forget = db.prepare('DELETE FROM stream_chunks WHERE execution = ? AND stream = ? AND stream_end <= ?');
+  const touch = db.prepare('UPDATE executions SET output_read_at = ? WHERE execution_id = ?');
+  const idle = db
+    .prepare<[number, number], string>(
+      `SELECT execution_id FROM executions
+       WHERE output_mode = 'stream' AND completed_at IS NULL AND output_read_at < ? ORDER BY output_read_at LIMIT ?`,
+    )
+    .pluck();
+
+  function release(p: Parameters<OutputStore['releaseOutput']>[0]): Awaited<ReturnType<OutputStore['releaseOutput']>> {
+    const record = tx.execution(p.executionId);
+    if (record?.execution.machineId !== p.machineId) return { outcome: 'not_found' };
+    const { execution, key, kept } = record;
+    if (execution.outputMode === undefined) return { outcome: 'not_streamed' };
+    if (p.offset > kept[p.stream]) return { outcome: 'past_end' };
+    const before = record.released;
+    const after = { ...before, [p.stream]: Math.max(before[p.stream], p.offset) };
+    released[p.stream].run(after[p.stream], p.now, key);
+    forget.run(key, p.stream, after[p.stream]);
+    return { outcome: 'released', execution, released: after };
+  }
+
+  return {
+    outputBounds: ({ executionId, stream }) =>
+      read(() => {
+        const row = bounds.get(executionId);
+        if (row === undefined) return { start: 0, end: 0 };
+        return stream === 'stdout'
+          ? { start: row.stdout_released, end: row.stdout_kept }
+          : { start: row.stderr_released, end: row.stderr_kept };
+      }),
+    releaseOutput: (p) => write(() => release(p)),
+    outputRead: ({ executionId, now }) =>
+      write(() => {
+        touch.run(now, executionId);
+      }),
+    abandonIdleOutput: ({ idleSince, now, limit }) =>
+      write(() =>
+        idle.all(idleSince, limit).flatMap((executionId) => {
+          const record = tx.execution(executionId);
+          if (record === undefined) return [];
+          const change = abandonOutput(record, now);
+          tx.save(change);
+          return [change.after.execution];
+        }),
+      ),
+  };
+}

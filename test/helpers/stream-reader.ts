@@ -1,0 +1,68 @@
+/** Reads a stream of an execution in stream mode to its end, over every cut, releasing as it goes. */
+import { createHash } from 'node:crypto';
+import type { MachineClient } from './client.ts';
+
+const RELEASE_EVERY_BYTES = 65_536;
+
+export class StreamReader {
+  readonly #machine: MachineClient;
+  readonly #executionId: string;
+  readonly #stream: 'stdout' | 'stderr';
+  readonly #hash = createHash('sha256');
+  /** Bytes that came. */
+  offset = 0;
+  #released = 0;
+  /** How often a connection broke off. */
+  cuts = 0;
+
+  constructor(machine: MachineClient, executionId: string, stream: 'stdout' | 'stderr' = 'stdout') {
+    this.#machine = machine;
+    this.#executionId = executionId;
+    this.#stream = stream;
+  }
+
+  get sha256(): string {
+    return this.#hash.copy().digest('hex');
+  }
+
+  /** To the end, or until `enough` bytes have come. */
+  async read(enough = Number.POSITIVE_INFINITY): Promise<void> {
+    while (!(await this.#follow(enough))) this.cuts += 1;
+  }
+
+  /** Settles when the stream has ended (true) or the connection broke off (false). */
+  async #follow(enough: number): Promise<boolean> {
+    const aborted = new AbortController();
+    try {
+      const query = { follow: true, offset: this.offset };
+      const response = await this.#machine.client.open('GET', this.#path, { query, signal: aborted.signal });
+      if (response.status >= 500) throw new Error(`the server answers ${response.status}`);
+      if (response.status !== 200) throw new RangeError(`${response.status} ${await response.text()}`);
+      for await (const bytes of response.body ?? []) {
+        this.#hash.update(bytes);
+        this.offset += bytes.length;
+        if (this.offset - this.#released >= RELEASE_EVERY_BYTES) await this.release();
+        if (this.offset >= enough) return true;
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return false;
+    } finally {
+      aborted.abort();
+    }
+  }
+
+  /** Says that everything up to here has come. */
+  async release(): Promise<void> {
+    const query = { offset: this.offset, release: true };
+    const { status } = await this.#machine.client.request('HEAD', this.#path, { query });
+    if (status !== 200) throw new Error(`released: ${status}`);
+    this.#released = this.offset;
+  }
+
+  get #path(): string {
+    return this.#machine.at(this.#executionId, `/output/${this.#stream}`);
+  }
+}

@@ -1,0 +1,153 @@
+/** output_mode "stream" (contract-files.md): output of any size, exact over every cut, in bounded memory and disk. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { WireEvent } from '../helpers/client.ts';
+import { World } from '../helpers/harness.ts';
+import { until } from '../helpers/processes.ts';
+import { StreamReader } from '../helpers/stream-reader.ts';
+
+const MIB = 1024 * 1024;
+const BUFFER_BYTES = 262_144;
+/** What a command and its agent may be ahead of the limit: pipes, and what is being read. */
+const AHEAD_BYTES = 2 * MIB;
+const sh = (line: string) => ({ command: ['/bin/sh', '-c', line], output_mode: 'stream' as const });
+const LINES = 'seq 1 4000000';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start({ server: { EXECPLANE_STREAM_BUFFER_BYTES: String(BUFFER_BYTES) } });
+});
+afterAll(() => world.dispose());
+
+/** What `command` prints here. */
+function printedHere(command: string): { bytes: number; sha256: string } {
+  const [sha256 = '', bytes = '0'] = execFileSync('/bin/sh', ['-c', `${command} | sha256sum; ${command} | wc -c`])
+    .toString()
+    .split(/\s+-?\s*/);
+  return { bytes: Number(bytes), sha256 };
+}
+
+function sizeOf(directory: string): number {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.reduce(
+    (sum, file) => sum + (statSync(join(file.parentPath, file.name), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
+}
+
+describe('a command that prints more than is kept otherwise', () => {
+  test('comes through whole, in little space on the server and on the machine', async () => {
+    const expected = printedHere(LINES);
+    const { execution_id: id } = await world.machine.create(sh(LINES));
+    const reader = new StreamReader(world.machine, id);
+    await reader.read();
+    expect({ bytes: reader.offset, sha256: reader.sha256 }).toEqual(expected);
+    const ended = await world.machine.ended(id);
+    expect(ended).toMatchObject({ status: 'succeeded', stdout_bytes: expected.bytes, stdout_truncated: false });
+    expect(expected.bytes).toBeGreaterThan(29 * MIB);
+    expect(sizeOf(world.server.dataDir)).toBeLessThan(24 * MIB);
+    expect(sizeOf(join(world.agent.dir, 'journal'))).toBeLessThan(24 * MIB);
+    await reader.release();
+    const log = await world.machine.events(id);
+    expect(log.map(({ type, status }) => [type, status])).toEqual([
+      ['lifecycle', 'queued'],
+      ['lifecycle', 'running'],
+      ['lifecycle', 'succeeded'],
+    ]);
+  });
+
+  test('waits while nobody reads, and goes on where it was', async () => {
+    const { execution_id: id } = await world.machine.create(sh('seq 1 400000; echo done >&2'));
+    await until('the buffer is full', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) >= BUFFER_BYTES);
+    const waiting = await world.machine.read(id, { wait_ms: 1000 });
+    expect(waiting.status).toBe('running');
+    expect(waiting.stdout_bytes).toBeLessThan(BUFFER_BYTES + AHEAD_BYTES);
+    expect(await world.machine.raw(id, 'stderr')).toHaveLength(0);
+    const reader = new StreamReader(world.machine, id);
+    await reader.read();
+    expect({ bytes: reader.offset, sha256: reader.sha256 }).toEqual(printedHere('seq 1 400000'));
+    expect((await world.machine.raw(id, 'stderr')).toString()).toBe('done\n');
+  });
+
+  test('can be cancelled while it waits, and what is unread stays', async () => {
+    const { execution_id: id } = await world.machine.create(sh('yes'));
+    await until('the buffer is full', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) >= BUFFER_BYTES);
+    const cancelled = await world.machine.cancel(id, { wait_ms: 30_000 });
+    expect(cancelled).toMatchObject({ status: 'cancelled', signal: 15 });
+    const unread = await world.machine.raw(id);
+    expect(unread.length).toBe(cancelled.stdout_bytes);
+    expect(unread.toString()).toMatch(/^(y\n)+y?$/);
+  });
+});
+
+test('what was released is gone (416), the rest can be had again from any offset', async () => {
+  const { execution_id: id } = await world.machine.create(sh('printf 0123456789; sleep 600'));
+  const path = world.machine.at(id, '/output/stdout');
+  await until('it has printed', async () => (await world.machine.read(id)).stdout_bytes === 10);
+  const released = await world.client.get(path, { offset: 4, release: true });
+  expect([released.status, released.bytes.toString()]).toEqual([200, '456789']);
+  expect((await world.client.get(path, { offset: 7 })).bytes.toString()).toBe('789');
+  expect((await world.client.get(path, {}, { range: 'bytes=5-6' })).bytes.toString()).toBe('56');
+  expect((await world.client.get(path)).bytes.toString()).toBe('456789');
+  const gone = [await world.client.get(path, { offset: 3 }), await world.client.get(path, { offset: 3, follow: true })];
+  expect(gone.map(({ status }) => status)).toEqual([416, 416]);
+  expect((await world.client.get(path, { offset: 11, release: true })).status).toBe(416);
+  expect((await world.client.get(path, { offset: 2, release: true })).status).toBe(416);
+  expect((await world.client.get(path, { release: true })).status).toBe(422);
+  const key = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', {
+    body: { name: 'reader', scopes: ['executions:read'] },
+  });
+  const reader = world.client.with(key.key);
+  expect((await reader.get(path, { offset: 5, release: true })).status).toBe(403);
+  expect((await reader.get(path, { offset: 5 })).bytes.toString()).toBe('56789');
+  await world.machine.cancel(id, { wait_ms: 20_000 });
+  expect(await world.machine.output(id)).toMatchObject({ stdout: '456789', stdout_bytes: 10, stdout_truncated: false });
+  const kept = await world.machine.sh('echo kept');
+  const refused = await world.client.get(world.machine.at(kept.execution_id, '/output/stdout'), {
+    offset: 1,
+    release: true,
+  });
+  expect(refused).toMatchObject({ status: 409, json: { error_code: 'INVALID_STATE' } });
+});
+
+test('comes through whole while the link is killed, the server is killed, and the reader comes and goes', async () => {
+  const expected = printedHere(LINES);
+  const { execution_id: id } = await world.machine.create(sh(LINES));
+  const reader = new StreamReader(world.machine, id);
+  await reader.read(1 * MIB);
+  const reading = reader.read();
+  for (const cut of [
+    () => world.agent.killLink().then(() => world.agent.restart()),
+    () => world.server.kill().then(() => world.server.restart()),
+    () => world.server.stop().then(() => world.server.restart()),
+    () => world.agent.detach().then(() => world.agent.restart()),
+  ]) {
+    const before = reader.offset;
+    await cut();
+    await until('the output goes on', async () => reader.offset > before + MIB, 60_000);
+  }
+  await reading;
+  expect({ bytes: reader.offset, sha256: reader.sha256 }).toEqual(expected);
+  expect(reader.cuts).toBeGreaterThan(0);
+  expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded', stdout_bytes: expected.bytes });
+});
+
+test('a stream that nobody reads is bounded output from then on, and its log says so', async () => {
+  const idle = { EXECPLANE_STREAM_BUFFER_BYTES: String(BUFFER_BYTES), EXECPLANE_STREAM_IDLE_MS: '2000' };
+  const forgotten = await World.start({ server: idle });
+  try {
+    const { execution_id: id } = await forgotten.machine.create(sh('seq 1 1000000'));
+    const ended = await forgotten.machine.ended(id);
+    expect(ended).toMatchObject({ status: 'succeeded', stdout_bytes: 6_888_896, stdout_truncated: true });
+    const kept = await forgotten.machine.raw(id);
+    expect(kept.length).toBeGreaterThanOrEqual(BUFFER_BYTES);
+    expect(kept.length).toBeLessThan(BUFFER_BYTES + AHEAD_BYTES);
+    expect(kept.toString()).toMatch(/^1\n2\n3\n/);
+    const told = (await forgotten.machine.events(id)).filter((event: WireEvent) => event.status === 'running');
+    expect(told.at(-1)?.error_message).toContain('Nobody has read the output');
+  } finally {
+    await forgotten.dispose();
+  }
+});

@@ -1,0 +1,96 @@
+/** Output that is kept until it is read. */
+import { describe, expect, it } from 'vitest';
+import type { Stream } from '../../../src/store/store.ts';
+import { ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
+
+export function describeOutput(open: OpenStore): void {
+  describe('output in stream mode', () => {
+    const bench = useStore(open);
+    const read = async (executionId: string, offset: number, stream: Stream = 'stdout') =>
+      (await bench().store.readStream({ executionId, stream, offset, maxBytes: 1000 })).toString();
+    const release = (executionId: string, offset: number, stream: Stream = 'stdout', now = T0) =>
+      bench().store.releaseOutput({ machineId: MACHINE, executionId, stream, offset, now });
+    /** `abcdef` on stdout in three chunks, `err` on stderr. */
+    const printed = async () => {
+      const { executionId } = await bench().dispatched({ outputMode: 'stream' });
+      const chunks = ['ab', 'cd', 'ef'].map((text, index) => record(executionId, index + 2, 'stdout', text));
+      await bench().report([record(executionId, 1, 'started'), ...chunks, record(executionId, 5, 'stderr', 'err')]);
+      return executionId;
+    };
+
+    it('is read by its offsets, and has no events', async () => {
+      const executionId = await printed();
+      expect([await read(executionId, 0), await read(executionId, 3), await read(executionId, 6)]).toEqual([
+        'abcdef',
+        'def',
+        '',
+      ]);
+      expect(await read(executionId, 0, 'stderr')).toBe('err');
+      expect((await bench().events(executionId)).map(({ type }) => type)).toEqual(['lifecycle', 'lifecycle']);
+      expect(await bench().get(executionId)).toMatchObject({ outputMode: 'stream', stdout: { bytes: 6 } });
+    });
+
+    it('goes when it is released, and only then', async () => {
+      const executionId = await printed();
+      expect(await release(executionId, 3)).toMatchObject({ outcome: 'released', released: { stdout: 3, stderr: 0 } });
+      expect(await read(executionId, 3)).toBe('def');
+      expect(await bench().store.outputBounds({ executionId, stream: 'stdout' })).toEqual({ start: 3, end: 6 });
+      expect(await release(executionId, 1)).toMatchObject({ released: { stdout: 3 } });
+      expect(await release(executionId, 6)).toMatchObject({ released: { stdout: 6, stderr: 0 } });
+      expect(await read(executionId, 0, 'stderr')).toBe('err');
+      await bench().report([record(executionId, 6, 'stdout', 'gh')]);
+      expect(await read(executionId, 6)).toBe('gh');
+      await expect(read(executionId, 2)).rejects.toMatchObject({ name: 'OutputReleasedError' });
+    });
+
+    it('cannot be released past its end, on another machine, or where it is kept', async () => {
+      const executionId = await printed();
+      expect(await release(executionId, 7)).toEqual({ outcome: 'past_end' });
+      expect(await release('absent', 0)).toEqual({ outcome: 'not_found' });
+      await bench().connect('dm-other', 'runner-9');
+      const elsewhere = { machineId: 'dm-other', executionId, stream: 'stdout' as const, offset: 1, now: T0 };
+      expect(await bench().store.releaseOutput(elsewhere)).toEqual({ outcome: 'not_found' });
+      const { executionId: kept } = await bench().dispatched();
+      expect(await release(kept, 0)).toEqual({ outcome: 'not_streamed' });
+    });
+
+    it('can be read and released after the end as well', async () => {
+      const executionId = await printed();
+      await bench().report([record(executionId, 6, 'ended', ended({ stdout_bytes: 6, stderr_bytes: 3 }))]);
+      expect(await read(executionId, 0)).toBe('abcdef');
+      expect(await release(executionId, 4)).toMatchObject({ outcome: 'released', execution: { status: 'succeeded' } });
+      expect(await bench().get(executionId)).toMatchObject({ stdout: { bytes: 6, truncated: false } });
+    });
+
+    it('is bounded past what the agent was told, and what does not fit is counted', async () => {
+      const { executionId } = await bench().dispatched({ outputMode: 'stream' });
+      const chunk = Buffer.alloc(65_536, 'x');
+      const records = Array.from({ length: 300 }, (_, index) => record(executionId, index + 1, 'stdout', chunk));
+      await bench().report(records, { maxOutputBytes: 10, streamBufferBytes: 65_536 });
+      const { end } = await bench().store.outputBounds({ executionId, stream: 'stdout' });
+      expect(end).toBe(65_536 + 16 * 1024 * 1024);
+      expect(await bench().get(executionId)).toMatchObject({ stdout: { bytes: 300 * 65_536, truncated: true } });
+    });
+
+    it('that nobody reads is abandoned, once; a reader that is there keeps it', async () => {
+      const [idle, readNow, releasedNow] = [await printed(), await printed(), await printed()];
+      await bench().store.outputRead({ executionId: readNow, now: T0 + 500 });
+      await release(releasedNow, 2, 'stdout', T0 + 500);
+      await bench().dispatched();
+      const abandon = () => bench().store.abandonIdleOutput({ idleSince: T0 + 100, now: T0 + 600, limit: 10 });
+      expect(await abandon()).toMatchObject([{ executionId: idle, outputMode: 'abandoned', status: 'running' }]);
+      expect(await abandon()).toEqual([]);
+      const log = await bench().events(idle);
+      expect(log.at(-1)).toMatchObject({ type: 'lifecycle', status: 'running', sequence: 3 });
+      expect(await read(idle, 0)).toBe('abcdef');
+    });
+
+    it('goes with its execution', async () => {
+      const executionId = await printed();
+      await bench().report([record(executionId, 6, 'ended', ended())]);
+      expect(await bench().store.deleteFinished({ before: T0 + 1000, limit: 10 })).toBe(1);
+      for (let more = true; more; ) more = await bench().store.maintain({ maxBytes: 0 });
+      expect(await read(executionId, 0)).toBe('');
+    });
+  });
+}
