@@ -5,6 +5,8 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const COMPRESSED = new Set(['.css', '.html', '.js', '.svg']);
+/** Remarks on directives for other bundlers, and on how long plugins take on a busy machine. */
+const UNREMARKABLE = new Set(['MODULE_LEVEL_DIRECTIVE', 'PLUGIN_TIMINGS']);
 /** Near the best, at a tenth of its time. */
 const BROTLI_QUALITY = 9;
 
@@ -21,7 +23,7 @@ export async function buildConsole({ root, to }: { root: string; to: string }): 
       target: 'es2024',
       modulePreload: { polyfill: false },
       license: { fileName: 'licenses.md' },
-      rolldownOptions: { onLog: (level, log, tell) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && tell(level, log) },
+      rolldownOptions: { onLog: (level, log, tell) => !UNREMARKABLE.has(log.code ?? '') && tell(level, log) },
     },
   });
   for (const entry of readdirSync(to, { recursive: true, withFileTypes: true })) {

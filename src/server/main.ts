@@ -10,6 +10,8 @@ import { createUpgradeHandler } from './http/agents/authentication.ts';
 import { buildApp } from './http/app.ts';
 import type { ServerConfig } from './config.ts';
 import type { App } from './http/http-context.ts';
+import { observeAll } from './control/execution-observer.ts';
+import { startExecutionCounts } from './operations/execution-counts.ts';
 import { startHousekeeping } from './operations/housekeeping.ts';
 import { readCertificate } from './http/http-server.ts';
 import { createLogger } from './logging.ts';
@@ -55,8 +57,15 @@ export async function startServer(
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit });
   const webhooks = buildWebhooks(store, logger, config, version);
+  const counts = startExecutionCounts({ store, logger, now: Date.now });
   const control = buildControlPlane(
-    { store, sealer: serverKeys.sealer, logger, callbackDue: () => webhooks.wake(), observer },
+    {
+      store,
+      sealer: serverKeys.sealer,
+      logger,
+      callbackDue: () => webhooks.wake(),
+      observer: observeAll([observer, counts]),
+    },
     { ...config, queueLimit: config.maxQueue, version },
   );
   const seen = { metrics: telemetry.metrics(control), tracing: telemetry.tracing };
@@ -74,6 +83,7 @@ export async function startServer(
     await app.listen({ host: config.host, port: config.port });
   } catch (error) {
     await stopListening();
+    await counts.stop();
     await store.close();
     throw error;
   }
@@ -87,6 +97,7 @@ export async function startServer(
     await stopListening();
     await housekeeping.stop();
     await webhooks.stop();
+    await counts.stop();
     await store.close();
     await telemetry.close();
     logger.info('stopped');

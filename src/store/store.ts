@@ -6,6 +6,7 @@
 import type { AuditStore } from './roles/audit.ts';
 import type { CallbackStore } from './roles/callbacks.ts';
 import type { ClusterStore } from './roles/cluster.ts';
+import type { CountStore } from './roles/counts.ts';
 import type { DeadlineStore, DispatchStore } from './roles/dispatch.ts';
 import type { EnrolmentStore } from './roles/enrolment.ts';
 import type { EventStore, ExecutionStore } from './roles/executions.ts';
@@ -19,6 +20,7 @@ import type { ReportStore } from './roles/reports.ts';
 export type * from './roles/audit.ts';
 export type * from './roles/callbacks.ts';
 export type * from './roles/cluster.ts';
+export type * from './roles/counts.ts';
 export type * from './roles/dispatch.ts';
 export type * from './roles/enrolment.ts';
 export type * from './roles/executions.ts';
@@ -55,6 +57,7 @@ export interface Store
     KeyStore,
     AuditStore,
     CallbackStore,
+    CountStore,
     MaintenanceStore {
   /** Absent: the database has one server. */
   readonly cluster?: ClusterStore;

@@ -3,6 +3,7 @@ import { describe } from 'vitest';
 import { describeActors } from './contract/actors.ts';
 import { describeAdministration } from './contract/administration.ts';
 import { describeCallbacks } from './contract/callbacks.ts';
+import { describeCounts } from './contract/counts.ts';
 import { describeDispatch } from './contract/dispatch.ts';
 import { describeEnrolment } from './contract/enrolment.ts';
 import { describeExecutions } from './contract/executions.ts';
@@ -32,6 +33,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeAdministration(open);
     describeActors(open);
     describeCallbacks(open);
+    describeCounts(open);
     describeHousekeeping(open);
   });
 }

@@ -1,80 +1,174 @@
-/** How the fleet is: machines, what runs and waits, what needs a look. */
+/** How the fleet is: machines, what runs and waits, charts, what needs a look. */
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import { Link } from 'wouter';
+import type { ReactNode } from 'react';
+import { Link, useSearchParams } from 'wouter';
+import type { ConsoleOverview, Span } from '../../api/console.ts';
+import { OverviewCharts } from '../charts/overview-charts.tsx';
 import type { Execution } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { type Machine, machinesQuery } from '../data/machines.ts';
-import { useMay } from '../data/session.ts';
+import { overviewQuery } from '../data/overview.ts';
+import { useMay, useReachesAll } from '../data/session.ts';
 import { Age } from '../parts/age.tsx';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
 import { ExecutionTable } from '../parts/execution-table.tsx';
+import { Segments } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { MachineStatus, machineStatusText } from '../parts/status.tsx';
 
-const RECENT = 10;
+const RECENT = 8;
+const MAX_AWAY_SHOWN = 8;
+const SPANS: readonly (readonly [Span, string])[] = [
+  ['hour', 'Hour'],
+  ['day', 'Day'],
+  ['week', 'Week'],
+];
 
 export function OverviewPage() {
   const machines = useQuery(machinesQuery);
-  if (machines.data === undefined) {
-    return <Unavailable title="Overview" error={machines.error} />;
-  }
+  const reachesAll = useReachesAll();
+  const [parameters, setParameters] = useSearchParams();
+  const span = SPANS.find(([name]) => name === parameters.get('span'))?.[0] ?? 'hour';
+  const overview = useQuery({ ...overviewQuery(span), enabled: reachesAll });
+  if (machines.data === undefined) return <Unavailable title="Overview" error={machines.error} />;
+  const error = machines.error ?? overview.error;
   return (
     <>
       <div className="page-head">
         <h1>Overview</h1>
+        {reachesAll && (
+          <Segments
+            label="How far back"
+            value={span}
+            options={SPANS}
+            onChange={(next) => setParameters(next === 'hour' ? {} : { span: next }, { replace: true })}
+          />
+        )}
       </div>
-      {machines.error !== null && <ErrorNotice error={machines.error} />}
-      <Counts machines={machines.data} />
-      <NeedsALook machines={machines.data} />
+      {error !== null && <ErrorNotice error={error} />}
+      <Counts machines={machines.data} overview={overview.data} />
+      <NeedsALook machines={machines.data} overview={overview.data} />
+      {overview.data !== undefined && <OverviewCharts overview={overview.data} />}
       <Recent />
     </>
   );
 }
 
-function Counts({ machines }: { machines: readonly Machine[] }) {
+interface NumbersProps {
+  machines: readonly Machine[];
+  /** Absent for a key that is limited to some machines, and until it is there. */
+  overview: ConsoleOverview | undefined;
+}
+
+function Counts({ machines, overview }: NumbersProps) {
   const by = (text: string) => machines.filter((machine) => machineStatusText(machine) === text).length;
-  const counts = ['Online', 'Offline', 'Asleep'].map((text) => ({ text, count: by(text) }));
+  const { running = 0, queued = 0, wake_in_progress: waking = 0 } = overview?.executions ?? {};
   return (
     <div className="columns">
-      {counts.map(({ text, count }) => (
-        <Link key={text} href={`/machines?q=${text.toLowerCase()}`} className="panel count">
-          <span className="row">{text}</span>
-          <strong>{count.toLocaleString()}</strong>
-        </Link>
+      {['Online', 'Offline', 'Asleep'].map((text) => (
+        <CountLink key={text} href={`/machines?q=${text.toLowerCase()}`} text={text} count={by(text)} />
       ))}
+      {overview !== undefined && (
+        <>
+          <CountLink href="/executions?status=running" text="Running" count={running} />
+          <CountLink
+            href={`/executions?status=${waking > 0 ? 'wake_in_progress' : 'queued'}`}
+            text="Waiting"
+            count={queued + waking}
+          />
+        </>
+      )}
     </div>
   );
 }
 
-const MAX_SHOWN = 8;
+function CountLink({ href, text, count }: { href: string; text: string; count: number }) {
+  return (
+    <Link href={href} className="panel count">
+      <span className="row">{text}</span>
+      <strong>{count.toLocaleString()}</strong>
+    </Link>
+  );
+}
 
-function NeedsALook({ machines }: { machines: readonly Machine[] }) {
-  const away = machines.filter(({ status }) => status.reason === 'agent_away' || status.phase === 'failed');
-  if (away.length === 0) return null;
+/** Longer than this, and somebody should see why. */
+const LONG_WAIT_MS = 10 * 60_000;
+
+function NeedsALook({ machines, overview }: NumbersProps) {
+  const items = [...machineItems(machines), ...(overview === undefined ? [] : serverItems(overview))];
+  if (items.length === 0) return null;
   return (
     <section className="panel" aria-label="Needs a look">
       <header>
         <h2>Needs a look</h2>
       </header>
-      <table className="table" aria-label="Machines that need a look">
-        <tbody>
-          {away.slice(0, MAX_SHOWN).map((machine) => (
-            <tr key={machine.machine_id}>
-              <td>
-                <Link href={`/machines/${machine.machine_id}`}>{machine.machine_id}</Link>
-              </td>
-              <td>
-                <MachineStatus machine={machine} />
-              </td>
-              <td>
-                last heard of <Age at={machine.status.last_progress_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <ul className="look body">
+        {items.map(({ key, content }) => (
+          <li key={key} className="row">
+            {content}
+          </li>
+        ))}
+      </ul>
     </section>
   );
+}
+
+interface Item {
+  key: string;
+  content: ReactNode;
+}
+
+function machineItems(machines: readonly Machine[]): Item[] {
+  const away = machines.filter(({ status }) => status.reason === 'agent_away' || status.phase === 'failed');
+  const shown = away.slice(0, MAX_AWAY_SHOWN).map((machine) => ({
+    key: machine.machine_id,
+    content: (
+      <>
+        <MachineStatus machine={machine} />
+        <Link href={`/machines/${machine.machine_id}`}>{machine.machine_id}</Link>
+        <span className="soft">
+          last heard of <Age at={machine.status.last_progress_at} />
+        </span>
+      </>
+    ),
+  }));
+  const more = away.length - shown.length;
+  if (more <= 0) return shown;
+  return [...shown, { key: 'more', content: <Link href="/machines?q=offline">and {more.toLocaleString()} more</Link> }];
+}
+
+function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: ConsoleOverview): Item[] {
+  const waitsLong = oldest !== undefined && Date.now() - Date.parse(oldest) > LONG_WAIT_MS;
+  return [
+    ...(failing === 0
+      ? []
+      : [
+          {
+            key: 'callbacks',
+            content: (
+              <>
+                <span className="status square tone-warn">Webhooks</span>
+                {failing.toLocaleString()} could not be delivered yet: the log of the server says why.
+              </>
+            ),
+          },
+        ]),
+    ...(waitsLong && oldest !== undefined
+      ? [
+          {
+            key: 'waiting',
+            content: (
+              <>
+                <span className="status hollow tone-warn">Waiting</span>
+                <span>
+                  The oldest execution that waits was created <Age at={oldest} />.
+                </span>
+              </>
+            ),
+          },
+        ]
+      : []),
+  ];
 }
 
 function Recent() {

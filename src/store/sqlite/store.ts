@@ -4,6 +4,7 @@ import { apiKeyMethods } from './api-keys.ts';
 import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './context.ts';
+import { countMethods } from './counts.ts';
 import { type Database, openDatabase } from './database.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
@@ -89,6 +90,7 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     ...apiKeyMethods(context),
     ...auditMethods(context),
     ...callbackMethods(context),
+    ...countMethods(context),
     ...maintenanceMethods(context),
     ...retentionMethods(context),
     async close() {

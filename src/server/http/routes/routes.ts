@@ -5,8 +5,9 @@ import type { App, HttpContext } from '../http-context.ts';
 import { collectRoutes } from '../documents/openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
-import { consoleRoutes } from './console.ts';
-import { consoleSessionRoutes } from './console-session.ts';
+import { consoleRoutes } from '../console/pages.ts';
+import { consoleOverviewRoute } from '../console/overview.ts';
+import { consoleSessionRoutes } from '../console/session.ts';
 import { documentRoutes } from './documents.ts';
 import { eventRoutes } from './events.ts';
 import { executionRoutes } from './executions.ts';
@@ -40,6 +41,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
     now: context.now,
     credentialChanged: (machineId) => context.control.credentialChanged(machineId),
   });
+  consoleOverviewRoute(app, context);
   consoleSessionRoutes(app, context, version);
   consoleRoutes(app);
   documentRoutes(app, { routes, version });

@@ -1,7 +1,7 @@
 /** The console: one page at every path of its own, and the files it is made of; without a key. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../http-context.ts';
-import { codingFor, type ConsoleFile, readConsoleFiles } from '../documents/console-files.ts';
+import { codingFor, type ConsoleFile, readConsoleFiles } from './files.ts';
 import { notFound } from '../replies/problem.ts';
 
 /** The first part of every path that the console shows (src/console/routes.tsx). */

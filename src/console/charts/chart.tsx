@@ -1,0 +1,145 @@
+/** A chart over time, in the colours of the theme, with its numbers in words for those who do not see it. */
+import { useEffect, useRef, useState } from 'react';
+import type UPlot from 'uplot';
+
+const HEIGHT_PX = 180;
+
+export interface Series {
+  name: string;
+  /** A custom property of styles/tokens.css. */
+  colour: string;
+  values: readonly (number | undefined)[];
+}
+
+interface ChartProps {
+  title: string;
+  /** What the chart says, in a sentence. */
+  summary: string;
+  /** Of each point, s since the epoch. */
+  times: readonly number[];
+  series: readonly Series[];
+  format: (value: number) => string;
+  /** Bars stand on one another; the first is the lowest. */
+  stacked?: boolean;
+}
+
+export function Chart(props: ChartProps) {
+  const { title, series } = props;
+  const theme = useThemeName();
+  return (
+    <section className="panel" aria-label={title}>
+      <header>
+        <h2>{title}</h2>
+        <span className="legend">
+          {series.map(({ name, colour }) => (
+            <span key={name} style={{ ['--swatch' as string]: `var(${colour})` }}>
+              {name}
+            </span>
+          ))}
+        </span>
+      </header>
+      {/* Colours are read once: another theme is another drawing. */}
+      <Drawing key={theme} {...props} />
+    </section>
+  );
+}
+
+function Drawing({ title, summary, times, series, format, stacked = false }: ChartProps) {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = place.current;
+    if (element === null) return undefined;
+    let chart: UPlot | undefined;
+    let gone = false;
+    const resize = new ResizeObserver(() => chart?.setSize({ width: innerWidthOf(element), height: HEIGHT_PX }));
+    void import('uplot').then(({ default: Plot }) => {
+      if (gone) return;
+      const options = optionsOf({ Plot, element, series, format, stacked });
+      chart = new Plot(options, [times.slice(), ...drawn(series, stacked)], element);
+      resize.observe(element);
+    });
+    return () => {
+      gone = true;
+      resize.disconnect();
+      chart?.destroy();
+    };
+  }, [times, series, format, stacked]);
+  return <div ref={place} className="chart" role="img" aria-label={`${title}: ${summary}`} />;
+}
+
+/** Without its padding. */
+function innerWidthOf(element: HTMLElement): number {
+  const { paddingLeft, paddingRight } = getComputedStyle(element);
+  return element.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight);
+}
+
+/** What uPlot draws: with `stacked`, each with all below it; the highest first, so that the lower ones are drawn over it. */
+function drawn(series: readonly Series[], stacked: boolean): (number | null)[][] {
+  if (!stacked) return series.map(({ values }) => values.map((value) => value ?? null));
+  return stackedSums(series).reverse();
+}
+
+export function stackedSums(series: readonly Pick<Series, 'values'>[]): number[][] {
+  let below: number[] = [];
+  return series.map(({ values }) => {
+    below = values.map((value, index) => (value ?? 0) + (below[index] ?? 0));
+    return below;
+  });
+}
+
+function optionsOf(p: {
+  Plot: typeof UPlot;
+  element: HTMLElement;
+  series: readonly Series[];
+  format: (value: number) => string;
+  stacked: boolean;
+}): UPlot.Options {
+  const styles = getComputedStyle(p.element);
+  const colour = (name: string) => styles.getPropertyValue(name).trim();
+  const shown = p.stacked ? [...p.series].reverse() : p.series;
+  const bars = p.Plot.paths.bars?.({ size: [0.85, 40], align: 1 });
+  const axis = {
+    stroke: colour('--text-soft'),
+    grid: { stroke: colour('--line'), width: 1 },
+    ticks: { show: false },
+    font: `12px ${styles.fontFamily}`,
+  };
+  return {
+    width: innerWidthOf(p.element),
+    height: HEIGHT_PX,
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(p.format) }],
+    series: [
+      {},
+      ...shown.map((series) => ({
+        label: series.name,
+        stroke: colour(series.colour),
+        points: { show: false },
+        ...(p.stacked && bars !== undefined ? { fill: colour(series.colour), width: 0, paths: bars } : { width: 2 }),
+      })),
+    ],
+  };
+}
+
+/** Changes with the theme: of the system, or chosen by hand. */
+function useThemeName(): string {
+  const [name, setName] = useState(themeName);
+  useEffect(() => {
+    const look = () => setName(themeName());
+    const system = matchMedia('(prefers-color-scheme: dark)');
+    const chosen = new MutationObserver(look);
+    system.addEventListener('change', look);
+    chosen.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+    return () => {
+      system.removeEventListener('change', look);
+      chosen.disconnect();
+    };
+  }, []);
+  return name;
+}
+
+function themeName(): string {
+  return document.documentElement.dataset['theme'] ?? String(matchMedia('(prefers-color-scheme: dark)').matches);
+}

@@ -1,0 +1,16 @@
+/** The numbers of the overview. */
+import { keepPreviousData, queryOptions } from '@tanstack/react-query';
+import type { ConsoleOverview, Span } from '../../api/console.ts';
+import { transport } from './client.ts';
+
+const LIVE_MS = 5000;
+
+export function overviewQuery(span: Span) {
+  return queryOptions({
+    queryKey: ['overview', span],
+    queryFn: ({ signal }): Promise<ConsoleOverview> =>
+      transport.json('GET', '/console/overview', { query: { span }, signal }),
+    refetchInterval: LIVE_MS,
+    placeholderData: keepPreviousData,
+  });
+}

@@ -1,0 +1,61 @@
+/** Counts executions by minute for the charts of the console: in memory first, so that no execution waits for it. */
+import type { Logger } from 'pino';
+import { isTerminal } from '../../core/execution.ts';
+import type { Execution, MinuteCount, Store } from '../../store/store.ts';
+import type { ExecutionObserver } from '../control/execution-observer.ts';
+import { startName } from './start-times.ts';
+
+const MINUTE_MS = 60_000;
+/** The most that a crash loses of the charts, in ms. */
+const FLUSH_MS = 5000;
+/** The charts show a week. */
+const KEPT_MINUTES = 8 * 24 * 60;
+
+export interface ExecutionCounts extends Pick<ExecutionObserver, 'created' | 'committed'> {
+  /** Writes what is left, and stops the timer. */
+  stop(): Promise<void>;
+}
+
+/** `now`: ms since the epoch. */
+export function startExecutionCounts(p: {
+  store: Pick<Store, 'addCounts'>;
+  logger: Pick<Logger, 'warn'>;
+  now: () => number;
+}): ExecutionCounts {
+  let gathered = new Map<string, MinuteCount>();
+  const add = (name: string, count = 1, minute = Math.floor(p.now() / MINUTE_MS)): void => {
+    const key = `${minute} ${name}`;
+    gathered.set(key, { minute, name, count: (gathered.get(key)?.count ?? 0) + count });
+  };
+  const flush = async (): Promise<void> => {
+    if (gathered.size === 0) return;
+    const batch = gathered;
+    gathered = new Map();
+    const forgetBefore = Math.floor(p.now() / MINUTE_MS) - KEPT_MINUTES;
+    try {
+      await p.store.addCounts({ counts: [...batch.values()], forgetBefore });
+    } catch (err) {
+      p.logger.warn({ err }, 'counts of executions were not written; they are tried again');
+      for (const { minute, name, count } of batch.values()) if (minute >= forgetBefore) add(name, count, minute);
+    }
+  };
+  const timer = setInterval(() => void flush(), FLUSH_MS).unref();
+  return {
+    created: () => add('created'),
+    committed(execution) {
+      if (!isTerminal(execution.status)) return;
+      add(execution.status);
+      const wait = startWaitMs(execution);
+      if (wait !== undefined) add(startName(wait));
+    },
+    async stop() {
+      clearInterval(timer);
+      await flush();
+    },
+  };
+}
+
+/** From its create to its start. Clocks may be set back. */
+function startWaitMs({ createdAt, startedAt }: Execution): number | undefined {
+  return startedAt === undefined ? undefined : Math.max(0, startedAt - createdAt);
+}
