@@ -14,7 +14,13 @@ import { AuditEntrySchema, AuditListSchema } from './audit.ts';
 import { ErrorSchema, ProblemSchema } from './errors.ts';
 import { ExecutionEventListSchema, ExecutionEventSchema } from './event.ts';
 import { CreateExecutionSchema, ExecutionListSchema, ExecutionSchema } from './execution.ts';
-import { MachineDetailSchema, MachineListSchema, MachineSchema } from './machine.ts';
+import {
+  CreateMachineSchema,
+  MachineDetailSchema,
+  MachineListSchema,
+  MachineSchema,
+  UpdateMachineSchema,
+} from './machine.ts';
 import { ExecutionOutputSchema } from './output.ts';
 import { SendSignalSchema } from './signal.ts';
 import { StdinResultSchema } from './stdin.ts';
@@ -29,6 +35,8 @@ export const COMPONENTS = {
   ExecutionSignal: SendSignalSchema,
   ExecutionStdin: StdinResultSchema,
   Machine: MachineDetailSchema,
+  MachineCreate: CreateMachineSchema,
+  MachineUpdate: UpdateMachineSchema,
   MachineListItem: MachineSchema,
   MachineList: MachineListSchema,
   ApiKey: ApiKeySchema,

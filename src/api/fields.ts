@@ -7,7 +7,7 @@ const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
 /** Longest time span that a caller may ask for: ten years. */
 export const MAX_SPAN_MS = 315_360_000_000;
 
-export const SCOPES = ['executions:read', 'executions:write', 'machines:read', 'admin'] as const;
+export const SCOPES = ['executions:read', 'executions:write', 'machines:read', 'machines:write', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export const MachineId = Type.String({

@@ -1,16 +1,20 @@
 /** Machine, as it travels. */
 import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
+import { AUTOSLEEP_PATTERN } from './autosleep.ts';
 import { MachineId, NextCursor, Time } from './fields.ts';
 
 const detail = {
   machine_id: MachineId,
-  vcpu: Type.Number({ description: 'Processors, as its agent reported; 0 before it first joined.', examples: [4] }),
+  vcpu: Type.Number({
+    description: 'Processors: as asked for, or as its agent reported if it has no provider; 0 before it first joined.',
+    examples: [4],
+  }),
   memory_mib: Type.Integer({ description: 'Memory in MiB, likewise.', examples: [16_384] }),
   storage_gib: Type.Integer({ description: 'Storage in GiB, likewise.', examples: [100] }),
   autosleep_seconds: Type.Integer({
-    description: 'Always 0: machines here do not sleep by themselves.',
-    examples: [0],
+    description: 'Idle for so long it is put to sleep, if its provider can do that; 0: never.',
+    examples: [1800],
   }),
   desired_state: Type.Enum([...DESIRED_STATES], {
     description: 'What it is meant to be.',
@@ -47,3 +51,54 @@ export const MachineListSchema = Type.Object(
   { items: Type.Array(MachineSchema, { description: 'Oldest first.' }), next_cursor: NextCursor },
   { description: 'A page of machines.' },
 );
+
+const strict = { additionalProperties: false } as const;
+/** Text, so that it goes into a file of settings, an environment or a tag of a cloud as it is. */
+const Attributes = Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,63}$' }), Type.String({ maxLength: 4096 }), {
+  ...strict,
+  maxProperties: 64,
+  description: 'Passed on to the provider, which says what it takes.',
+  examples: [{ image: 'debian-12' }],
+});
+const settings = {
+  vcpu: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, multipleOf: 0.25, maximum: 4096, description: 'Processors.', examples: [2] }),
+  ),
+  memory_mib: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 2 ** 40, description: 'Memory in MiB.', examples: [4096] }),
+  ),
+  storage_gib: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 2 ** 40, description: 'Storage in GiB; it can only grow.', examples: [20] }),
+  ),
+  autosleep: Type.Optional(
+    Type.String({
+      pattern: AUTOSLEEP_PATTERN,
+      maxLength: 64,
+      description: 'Put it to sleep when it has idled for so long: never, seconds, or as 7d3h4s.',
+      examples: ['30m'],
+    }),
+  ),
+  attributes: Type.Optional(Attributes),
+};
+
+export const CreateMachineSchema = Type.Object(
+  {
+    ...settings,
+    provider: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 63,
+        description: "Who creates it; absent: the server's default, or nobody, and an agent joins by itself.",
+        examples: ['docker'],
+      }),
+    ),
+  },
+  { ...strict, description: 'A machine that is wanted.' },
+);
+export type CreateMachine = Static<typeof CreateMachineSchema>;
+
+export const UpdateMachineSchema = Type.Object(settings, {
+  ...strict,
+  description: 'What is to change; the rest stays as it is.',
+});
+export type UpdateMachine = Static<typeof UpdateMachineSchema>;

@@ -21,6 +21,13 @@ export const API_ERRORS = {
     retryable: true,
     message: 'The execution has not finished: its output is complete after the end.',
   },
+  REVISION_MISMATCH: {
+    status: 409,
+    retryable: true,
+    // With the same If-Match it cannot succeed: the caller has to read the machine first.
+    repeatable: false,
+    message: 'The machine has another revision than If-Match says: read it again.',
+  },
   INVALID_STATE: { status: 409, retryable: false, message: 'The request does not fit the present state.' },
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests: try again later.' },
   DEPENDENCY_UNAVAILABLE: {
@@ -28,25 +35,43 @@ export const API_ERRORS = {
     retryable: true,
     message: 'The store cannot be written now: nothing was done. Try again.',
   },
-} as const satisfies Record<string, { status: 401 | 403 | 409 | 429 | 503; retryable: boolean; message: string }>;
+} as const satisfies Record<string, ErrorRule>;
+
+interface ErrorRule {
+  status: 401 | 403 | 409 | 429 | 503;
+  retryable: boolean;
+  /** False: a retry has to be another request. */
+  repeatable?: boolean;
+  message: string;
+}
 
 export type ApiErrorCode = keyof typeof API_ERRORS;
 
 /** What a route throws to refuse a request with a registered code; `message` replaces the registry's text. */
 export class ApiError extends Error {
   readonly code: ApiErrorCode;
-  /** When to ask again, in ms (1 to 60 000); only where a retry can help. */
+  readonly retryable: boolean;
+  /** When to send the same request again, in ms (1 to 60 000); only if that can help. */
   readonly retryAfterMs: number | undefined;
   readonly details: Record<string, string> | undefined;
 
   constructor(
     code: ApiErrorCode,
-    options: { message?: string; retryAfterMs?: number; details?: Record<string, string>; cause?: unknown } = {},
+    options: {
+      message?: string;
+      retryable?: boolean;
+      retryAfterMs?: number;
+      details?: Record<string, string>;
+      cause?: unknown;
+    } = {},
   ) {
     super(options.message ?? API_ERRORS[code].message, { cause: options.cause });
     this.name = 'ApiError';
     this.code = code;
-    this.retryAfterMs = API_ERRORS[code].retryable ? (options.retryAfterMs ?? 1000) : undefined;
+    const rule: ErrorRule = API_ERRORS[code];
+    this.retryable = options.retryable ?? rule.retryable;
+    const repeatable = this.retryable && rule.repeatable !== false;
+    this.retryAfterMs = repeatable ? (options.retryAfterMs ?? 1000) : undefined;
     this.details = options.details;
   }
 }

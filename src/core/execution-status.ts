@@ -29,6 +29,7 @@ export const FAILURE_CODES = [
   'agent_stopped',
   'artifact_missing',
   'machine_removed',
+  'wake_failed',
   'cancelled',
   'start_timed_out',
 ] as const;

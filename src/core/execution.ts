@@ -88,7 +88,9 @@ export type ExecutionInput =
   | { type: 'expired' }
   | { type: 'undelivered' }
   | { type: 'agent_lost'; reason: string }
-  | { type: 'machine_removed' };
+  | { type: 'machine_removed' }
+  /** The machine that it waits for cannot be started. */
+  | { type: 'wake_failed'; reason: string };
 
 type Refusal =
   /** Already at an end: nothing changes any more. */
@@ -131,6 +133,8 @@ export function transition<S extends ExecutionState>(state: S, input: ExecutionI
         : ended(state, { status: 'failed', errorCode: 'agent_lost', errorMessage: input.reason }, now);
     case 'machine_removed':
       return ended(state, state.dispatchedTo === undefined ? REMOVED_WAITING : REMOVED_RUNNING, now);
+    case 'wake_failed':
+      return wakeFailed(state, input.reason, now);
   }
 }
 
@@ -171,6 +175,11 @@ function undelivered<S extends ExecutionState>(state: S, now: number): Transitio
   if (state.cancelRequestedAt !== undefined) return ended(state, CANCELLED, now);
   if (now >= state.expiresAt) return ended(state, EXPIRED, now);
   return refused();
+}
+
+function wakeFailed<S extends ExecutionState>(state: S, reason: string, now: number): Transition<S> {
+  if (state.status !== 'wake_in_progress') return refused();
+  return ended(state, { status: 'failed', errorCode: 'wake_failed', errorMessage: reason }, now);
 }
 
 function ended<S extends ExecutionState>(state: S, outcome: Outcome, now: number): Transition<S> {

@@ -13,6 +13,12 @@ const ServerConfigSchema = Type.Object({
   host: Text('Address to listen on.', { default: '127.0.0.1' }),
   port: Count('Port to listen on; 0 takes a free one.', 7411, { maximum: 65_535 }),
   dataDir: Text('Where the database and the keys are kept.', { default: './data' }),
+  publicUrl: Type.Optional(
+    Text('Where clients and agents reach this server, as https://execplane.example; told to providers.', {
+      pattern: '^https?://[^\\s]+$',
+    }),
+  ),
+  providers: Type.Optional(Text('JSON file with the providers that create, wake and delete machines.')),
   apiKey: Type.Optional(
     Text('The admin key. Unset: made at the first start and kept 0600 in the data directory.', { pattern: '^[!-~]+$' }),
   ),
@@ -152,6 +158,14 @@ export function readServerConfig(
     );
   }
   return complete;
+}
+
+/** What hooks of providers get of the server's environment: nothing that could be a secret. */
+export function readHookEnvironment(
+  env: Readonly<Partial<Record<string, string>>> = process.env,
+): Record<string, string> {
+  const { PATH = '/usr/local/bin:/usr/bin:/bin', HOME = '/', LANG = 'C.UTF-8' } = env;
+  return { PATH, HOME, LANG };
 }
 
 function words(property: string): string[] {

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openSqliteStore } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
-import { type AdminKey, resolveAdminKey } from './http/authentication/admin-key.ts';
+import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
+import { secretHash } from './http/authentication/key-ring.ts';
 import { buildControlPlane } from './control/control-plane.ts';
 import { createUpgradeHandler } from './http/agents/authentication.ts';
 import { buildApp } from './http/app.ts';
-import type { ServerConfig } from './config.ts';
+import { readHookEnvironment, type ServerConfig } from './config.ts';
 import type { App } from './http/http-context.ts';
 import { observeAll } from './control/execution-observer.ts';
 import { startExecutionCounts } from './operations/execution-counts.ts';
@@ -17,7 +18,10 @@ import { readCertificate } from './http/http-server.ts';
 import { createLogger } from './logging.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { executionWire } from './http/replies/wire.ts';
-import { loadServerKeys } from './seal.ts';
+import { loadServerKeys, type ServerKeys } from './seal.ts';
+import { capabilitiesOf, Lifecycle } from './control/lifecycle/lifecycle.ts';
+import { MachineFeed } from './control/lifecycle/machine-feed.ts';
+import { readProviders } from './providers/providers-file.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingConfig, type TracingConfig } from './operations/tracing/config.ts';
 import { packageVersion } from '../node/version.ts';
@@ -51,11 +55,13 @@ export async function startServer(
   preparePrivateDirectory(config.dataDir);
   // Refused before anything is open that would have to be closed again.
   readCertificate(config);
+  const providers = readProviders(config.providers, readHookEnvironment());
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir);
   const version = packageVersion();
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
-  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit });
+  const feed = new MachineFeed();
+  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit, onMachine: feed.publish });
   const webhooks = buildWebhooks(store, logger, config, version);
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const control = buildControlPlane(
@@ -66,10 +72,18 @@ export async function startServer(
       callbackDue: () => webhooks.wake(),
       observer: observeAll([observer, counts]),
     },
-    { ...config, queueLimit: config.maxQueue, version },
+    { ...config, queueLimit: config.maxQueue, capabilities: capabilitiesOf(providers), version },
   );
+  const lifecycle: Lifecycle = new Lifecycle({
+    ...{ store, control, providers, feed, log: logger, now: Date.now },
+    joinTokenOf: joinTokens(serverKeys),
+    serverUrl: () => config.publicUrl ?? urlOf(app, config),
+  });
   const seen = { metrics: telemetry.metrics(control), tracing: telemetry.tracing };
-  const app = buildApp({ store, control, logger, serverKeys, adminKey: adminKey.key, version, ...seen }, config);
+  const app = buildApp(
+    { store, control, lifecycle, logger, serverKeys, adminKey: adminKey.key, version, ...seen },
+    config,
+  );
   app.server.on(
     'upgrade',
     createUpgradeHandler({
@@ -88,12 +102,14 @@ export async function startServer(
     throw error;
   }
   control.start();
+  lifecycle.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: Date.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
+    await lifecycle.stop();
     await stopListening();
     await housekeeping.stop();
     await webhooks.stop();
@@ -139,6 +155,14 @@ function buildWebhooks(store: Store, logger: Logger, config: ServerConfig, versi
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,
   });
+}
+
+/** Made of the operation's id and the server's key, so that nothing but a hash of it has to be kept. */
+function joinTokens({ joinTokenDigest }: ServerKeys) {
+  return (operationId: string): { token: string; hash: Buffer } => {
+    const token = newJoinToken(joinTokenDigest(operationId));
+    return { token, hash: secretHash(token) };
+  };
 }
 
 function firstSignal(): Promise<NodeJS.Signals> {

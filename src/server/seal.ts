@@ -32,6 +32,8 @@ export interface ServerKeys {
   requestDigest: Digest;
   /** For cursors: only this server's are taken. */
   cursorDigest: Digest;
+  /** For the join tokens of machines that a provider creates: the same for the same operation. */
+  joinTokenDigest: Digest;
   /** Seals the sessions of the console: 32 bytes. */
   sessionKey: Buffer;
 }
@@ -52,6 +54,7 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     sealer: createSealer(derive(master, 'input')),
     requestDigest: createDigest(derive(master, 'idempotency')),
     cursorDigest: createDigest(derive(master, 'cursor')),
+    joinTokenDigest: createDigest(derive(master, 'join token')),
     sessionKey: derive(master, 'console session'),
   };
 }

@@ -12,6 +12,7 @@ import type { EnrolmentStore } from './roles/enrolment.ts';
 import type { EventStore, ExecutionStore } from './roles/executions.ts';
 import type { IdempotencyStore } from './roles/idempotency.ts';
 import type { KeyStore } from './roles/keys.ts';
+import type { LifecycleStore } from './roles/lifecycle.ts';
 import type { ConnectionStore, MachineStore } from './roles/machines.ts';
 import type { MaintenanceStore } from './roles/maintenance.ts';
 import type { OutputStore } from './roles/output.ts';
@@ -26,6 +27,7 @@ export type * from './roles/enrolment.ts';
 export type * from './roles/executions.ts';
 export type * from './roles/idempotency.ts';
 export type * from './roles/keys.ts';
+export type * from './roles/lifecycle.ts';
 export type * from './roles/machines.ts';
 export type * from './roles/maintenance.ts';
 export type * from './roles/output.ts';
@@ -53,6 +55,7 @@ export interface Store
     ReportStore,
     MachineStore,
     ConnectionStore,
+    LifecycleStore,
     EnrolmentStore,
     KeyStore,
     AuditStore,

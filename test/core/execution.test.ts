@@ -33,11 +33,17 @@ const INPUTS = {
   undelivered: { type: 'undelivered' },
   agent_lost: { type: 'agent_lost', reason: 'gone' },
   machine_removed: { type: 'machine_removed' },
+  wake_failed: { type: 'wake_failed', reason: 'no quota' },
 } satisfies Record<ExecutionInput['type'], ExecutionInput>;
 
 /** What becomes of each state: the next status, `marked` where only a mark changes, or nothing. */
 const TABLE: Record<StateName, Partial<Record<ExecutionInput['type'], ExecutionStatus | 'marked'>>> = {
-  away: { machine_connected: 'queued', cancel_requested: 'cancelled', machine_removed: 'cancelled' },
+  away: {
+    machine_connected: 'queued',
+    cancel_requested: 'cancelled',
+    machine_removed: 'cancelled',
+    wake_failed: 'failed',
+  },
   waiting: { dispatched: 'marked', cancel_requested: 'cancelled', machine_removed: 'cancelled' },
   overdue: { dispatched: 'marked', cancel_requested: 'cancelled', expired: 'expired', machine_removed: 'cancelled' },
   dispatched: {

@@ -100,6 +100,14 @@ export class TestPlane {
     return (await this.store.getMachine({ machineId }))?.phase === 'running';
   }
 
+  /** Removes a machine, with all that runs there. */
+  async remove(machineId: string): Promise<void> {
+    const request = { type: 'remove', force: false } as const;
+    const removed = await this.store.changeMachine({ machineId, request, capabilities: new Map(), now: Date.now() });
+    if (removed.outcome !== 'changed') throw new Error(`remove: ${removed.outcome}`);
+    await this.control.machineRemoved(machineId, removed.ended);
+  }
+
   /** Creates an execution and expects it to be taken. */
   async create(request: Partial<CreateRequest> = {}): Promise<Execution> {
     const created = await this.control.create({ ...REQUEST, ...request });

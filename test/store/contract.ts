@@ -11,6 +11,7 @@ import type { OpenStore } from './contract/fixture.ts';
 import { describeHistories } from './contract/histories.ts';
 import { describeHousekeeping } from './contract/housekeeping.ts';
 import { describeIdempotency } from './contract/idempotency.ts';
+import { describeLifecycle } from './contract/lifecycle.ts';
 import { describeLimits } from './contract/limits.ts';
 import { describeMachines } from './contract/machines.ts';
 import { describeOutput } from './contract/output.ts';
@@ -29,6 +30,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeOutput(open);
     describeHistories(open);
     describeMachines(open);
+    describeLifecycle(open);
     describeEnrolment(open);
     describeAdministration(open);
     describeActors(open);

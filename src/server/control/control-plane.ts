@@ -1,8 +1,9 @@
 /** The control plane, put together: what the HTTP routes ask for (control.ts), and the agents that were let in. */
 import type { Logger } from 'pino';
 import { ApiError } from '../../core/errors.ts';
+import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import { isTerminal } from '../../core/execution.ts';
-import type { Store } from '../../store/store.ts';
+import type { Execution, Store } from '../../store/store.ts';
 import type { Sealer } from '../seal.ts';
 import { ConcurrencyLimiter } from './agents/concurrency-limiter.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
@@ -32,6 +33,8 @@ export interface ControlPlaneConfig {
   cancelGraceMs: number;
   /** Executions that may wait for one machine. */
   queueLimit?: number;
+  /** What providers can do: an execution wakes a machine that was put to sleep. */
+  capabilities?: Capabilities;
   heartbeatMs?: number;
   /** Control frames of an agent a second. */
   maxFramesPerSecond?: number;
@@ -90,7 +93,11 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
   const dispatcher = new Dispatcher({
     ...{ store, sessions, machines, sealer, now, commits, observer },
-    settings: { queueTtlMs: config.queueTtlMs, queueLimit: config.queueLimit ?? 10_000 },
+    settings: {
+      queueTtlMs: config.queueTtlMs,
+      queueLimit: config.queueLimit ?? 10_000,
+      capabilities: config.capabilities ?? new Map(),
+    },
     waitsUntil: (expiresAt) => deadlines.waitsUntil(expiresAt),
   });
   commits.add(observer);
@@ -202,13 +209,17 @@ class LocalControlPlane implements RunningControlPlane {
     return this.#parts.live.waitForEvents(p);
   }
 
-  async removeMachine(p: Ask<'removeMachine'>): ReturnType<ControlPlane['removeMachine']> {
-    const { store, commits, machines, now } = this.#parts;
-    const removed = await store.removeMachine({ ...p, now: now() });
-    if (removed.outcome !== 'removed') return removed;
-    await machines.machineRemoved(p.machineId);
-    for (const execution of removed.ended) commits.committed(execution);
-    return { outcome: 'removed', machine: removed.machine };
+  async machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void> {
+    await this.#parts.machines.machineRemoved(machineId);
+    this.ended(ended);
+  }
+
+  ended(executions: readonly Execution[]): void {
+    for (const execution of executions) this.#parts.commits.committed(execution);
+  }
+
+  detachAgent(machineId: string): Promise<void> {
+    return this.#parts.machines.detach(machineId);
   }
 
   credentialChanged(machineId: string): Promise<void> {

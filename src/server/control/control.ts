@@ -3,16 +3,7 @@
  * executions (dispatch, agents, live). Built in control-plane.ts.
  */
 import type { Context } from '@opentelemetry/api';
-import type {
-  ActorRevoked,
-  CancelOutcome,
-  CreateOutcome,
-  Execution,
-  Idempotency,
-  Machine,
-  ReleaseOutcome,
-  Replay,
-} from '../../store/store.ts';
+import type { CancelOutcome, CreateOutcome, Execution, Idempotency, ReleaseOutcome } from '../../store/store.ts';
 import type { Listener } from './live/live.ts';
 
 /** A create as the route has validated it. */
@@ -73,10 +64,12 @@ export interface ControlPlane {
     waitMs: number;
     signal: AbortSignal;
   }): Promise<Execution>;
-  removeMachine(p: {
-    machineId: string;
-    idempotency?: Idempotency;
-  }): Promise<{ outcome: 'removed'; machine: Machine } | { outcome: 'not_found' } | Replay | ActorRevoked>;
+  /** The machine was removed, and these ended with it: what runs there is killed, its connection closes. */
+  machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void>;
+  /** These were ended in the store otherwise than by their agents. */
+  ended(executions: readonly Execution[]): void;
+  /** Sends the machine's agent away; settles when it is written down that it is gone. */
+  detachAgent(machineId: string): Promise<void>;
   /** The credential of this machine was replaced or revoked: its connection closes at once. */
   credentialChanged(machineId: string): Promise<void>;
   /** Asks the agent of this machine to enrol again with this join token. */

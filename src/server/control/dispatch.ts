@@ -1,5 +1,6 @@
 /** Dispatch: an execution goes to its machine's agent, marked and committed before its start is sent, or it waits. */
 import { customAlphabet } from 'nanoid';
+import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { CreateOutcome, NewExecution, Store } from '../../store/store.ts';
 import type { Sealer, SecretInput } from '../seal.ts';
 import type { AgentSessions } from './agents/sessions.ts';
@@ -22,7 +23,7 @@ export interface DispatchDeps {
   sealer: Pick<Sealer, 'seal'>;
   /** ms since the epoch. */
   now: () => number;
-  settings: { queueTtlMs: number; queueLimit: number };
+  settings: { queueTtlMs: number; queueLimit: number; capabilities: Capabilities };
   commits: CommitListener;
   observer: Pick<ExecutionObserver, 'created'>;
   /** Something waits that expires at this time (ms since the epoch). */
@@ -43,8 +44,9 @@ export class Dispatcher {
     const now = this.#deps.now();
     const input = inputOf(request);
     const execution = this.#newExecution(request, input, now);
-    const limits = { queueLimit: settings.queueLimit, queueBytes: MAX_QUEUE_BYTES };
-    const common = { execution, now, ...limits, ...pick(request, 'idempotency') };
+    const { queueLimit, capabilities } = settings;
+    const limits = { queueLimit, queueBytes: MAX_QUEUE_BYTES };
+    const common = { execution, now, capabilities, ...limits, ...pick(request, 'idempotency') };
     const session = sessions.get(machineId);
     const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
     if (session === undefined || reservation === undefined) {

@@ -17,6 +17,8 @@ export interface MachineCommands {
   /** The credential of the machine was replaced or revoked: its connection closes. */
   credentialChanged(machineId: string): Promise<void>;
   machineRemoved(machineId: string): Promise<void>;
+  /** The machine is put to sleep: its agent goes; settles when that is written down. */
+  detach(machineId: string): Promise<void>;
 }
 
 /** For the agents that are connected to this server. */
@@ -57,5 +59,9 @@ export class LocalCommands implements MachineCommands {
 
   async machineRemoved(machineId: string): Promise<void> {
     this.#sessions.get(machineId)?.machineRemoved();
+  }
+
+  detach(machineId: string): Promise<void> {
+    return this.#sessions.detach(machineId);
   }
 }

@@ -12,6 +12,7 @@ import { rememberAddresses } from './authentication/client-address.ts';
 import { answerClientError } from './replies/client-errors.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
+import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import { createCursors } from './requests/cursor.ts';
 import type { App, HttpContext } from './http-context.ts';
 import { errorHandler } from './replies/error-replies.ts';
@@ -32,6 +33,7 @@ import type { RequestTracing } from '../operations/tracing/requests.ts';
 export interface AppDeps {
   store: Store;
   control: ControlPlane;
+  lifecycle: Lifecycle;
   logger: Logger;
   serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'sessionKey'>;
   /** Has every scope, and is not in the store. */
@@ -103,11 +105,12 @@ function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds
 }
 
 function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
-  const { store, control, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
+  const { store, control, lifecycle, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
   const keys = createKeyRing({ store, adminKey, now, logger });
   return {
     store,
     control,
+    lifecycle,
     config,
     logger,
     now,

@@ -8,6 +8,7 @@ import type { AuditTrail } from './authentication/audit-trail.ts';
 import type { ConsoleSessions } from './authentication/console-session.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
+import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import type { Cursors } from './requests/cursor.ts';
 import type { ReadIdempotency } from './requests/idempotency.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
@@ -18,6 +19,7 @@ import type { RequestTracing } from '../operations/tracing/requests.ts';
 export interface HttpContext {
   store: Store;
   control: ControlPlane;
+  lifecycle: Lifecycle;
   config: ServerConfig;
   logger: Logger;
   /** ms since the epoch. */

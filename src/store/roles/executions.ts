@@ -1,4 +1,5 @@
 /** Executions, the caller's side. */
+import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { Execution, ExecutionEvent, ExecutionStatus, NewExecution } from '../../core/execution.ts';
 import type { Connection } from './dispatch.ts';
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
@@ -30,6 +31,8 @@ export interface ExecutionStore {
       queueLimit: number;
       queueBytes?: number;
       dispatchTo?: Connection;
+      /** What providers can do: a machine that was put to sleep is woken in the same transaction. */
+      capabilities?: Capabilities;
     } & OnBehalf,
   ): Promise<CreateOutcome>;
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;

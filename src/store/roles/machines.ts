@@ -1,8 +1,6 @@
 /** Machines: made, found, connected, removed. */
-import type { Execution } from '../../core/execution.ts';
 import type { Machine } from '../../core/machine.ts';
 import type { MachineFacts } from '../../core/machine-facts.ts';
-import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
 export type { Machine };
@@ -16,12 +14,6 @@ export interface MachineStore {
   getMachine(p: { machineId: string }): Promise<Machine | undefined>;
   /** Removed ones are left out. Oldest first. `machineIds` limits it to those. */
   listMachines(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<Machine>>;
-  /** Removes it for good: ends what runs or waits there, drops its credential, ends its connection; its id stays taken. */
-  removeMachine(
-    p: { machineId: string; now: number } & OnBehalf,
-  ): Promise<
-    { outcome: 'removed'; machine: Machine; ended: Execution[] } | { outcome: 'not_found' } | Replay | ActorRevoked
-  >;
 }
 
 /** The connections of machines, and the credentials that they need for one. */

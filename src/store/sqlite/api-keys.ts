@@ -1,5 +1,5 @@
 /** API keys: hashes, scopes, when last used. */
-import { refusalOf } from '../transactions/executions.ts';
+import { refusalOf } from '../transactions/retries.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
 import { type Context, read, toPage } from './context.ts';
 

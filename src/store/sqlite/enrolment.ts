@@ -3,7 +3,8 @@ import type { EnrolOutcome, Store } from '../store.ts';
 import type { Context } from './context.ts';
 import type { JoinTokenRow } from './join-tokens.ts';
 import { type MachineWithOperation, SELECT_MACHINE } from './machine-row.ts';
-import { type MachineRecord, recordOf } from './machine-table.ts';
+import { advanceMachine } from '../transactions/machines.ts';
+import { recordOf, type StoredMachine } from './machine-table.ts';
 import { newMachine } from '../../core/machine.ts';
 
 type Request = Parameters<Store['enrol']>[0];
@@ -31,7 +32,7 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
     const existing = machines.find(machineId);
     if (existing !== undefined && token.machine_id === null) return { outcome: 'machine_refused' };
     const record = existing ?? machines.insert(newMachine({ machineId, now: request.now }));
-    if (record === undefined || !machines.advance(record, { type: 'enrolled' }, request.now).ok) {
+    if (record === undefined || !advanceMachine(machines, record, { type: 'enrolled' }, { now: request.now }).ok) {
       return { outcome: 'machine_refused' };
     }
     const replacedCredential = record.row.credential_hash !== null;
@@ -44,7 +45,7 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
 }
 
 /** The credential is in use: by the same token it is the same enrolment again, whose answer was lost. */
-function repeated(request: Request, token: JoinTokenRow, { machine, row }: MachineRecord): EnrolOutcome {
+function repeated(request: Request, token: JoinTokenRow, { machine, row }: StoredMachine): EnrolOutcome {
   const same = row.enrolled_with === token.join_token;
   const asked = request.requestedMachineId ?? machine.machineId;
   if (!same || asked !== machine.machineId) return { outcome: 'machine_refused' };

@@ -1,5 +1,5 @@
 /** Join tokens: what lets a new agent in. Their use is in enrolment.ts. */
-import { refusalOf } from '../transactions/executions.ts';
+import { refusalOf } from '../transactions/retries.ts';
 import type { EnrolmentStore, JoinToken } from '../store.ts';
 import { type Context, read, toPage } from './context.ts';
 

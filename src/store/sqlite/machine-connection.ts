@@ -1,5 +1,6 @@
 /** Whether a machine's agent is connected, and with which credential it may. */
 import type { Store } from '../store.ts';
+import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import { type Context, read } from './context.ts';
 import type { Database } from './database.ts';
 import { type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
@@ -19,8 +20,9 @@ export function forgetConnections(db: Database, now: number): void {
   const connected = db.prepare<[], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.agent = 'connected'`);
   const interrupted = db.prepare<[], MachineWithOperation>(`${SELECT_MACHINE} WHERE o.running = 1`);
   db.transaction(() => {
-    for (const row of connected.all()) machines.advance(recordOf(row), { type: 'agent_disconnected' }, now);
-    for (const row of interrupted.all()) machines.advance(recordOf(row), { type: 'operation_interrupted' }, now);
+    for (const row of connected.all()) advanceMachine(machines, recordOf(row), { type: 'agent_disconnected' }, { now });
+    for (const row of interrupted.all())
+      advanceMachine(machines, recordOf(row), { type: 'operation_interrupted' }, { now });
     db.prepare('UPDATE machines SET away_since = ? WHERE away_since IS NOT NULL').run(now);
   }).immediate();
 }
@@ -29,9 +31,9 @@ export function forgetConnections(db: Database, now: number): void {
 const MAX_TAKEN_OVER = 2 ** 52;
 
 /** The connection of machines. */
-export function machineConnectionMethods({ db, write, machines }: Context): Methods {
+export function machineConnectionMethods({ db, write, tx, machines }: Context): Methods {
   const raiseNumber = db.prepare(
-    'UPDATE machines SET last_dispatch_number = max(last_dispatch_number, ?) WHERE machine = ?',
+    'UPDATE machines SET last_dispatch_number = max(last_dispatch_number, ?) WHERE machine_id = ?',
   );
   const byCredential = db.prepare<[Buffer], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.credential_hash = ?`);
   const setCredential = db.prepare(
@@ -39,16 +41,11 @@ export function machineConnectionMethods({ db, write, machines }: Context): Meth
      WHERE machine_id = ? AND desired_state <> 'destroyed'`,
   );
 
-  function connect(p: Parameters<Store['machineConnected']>[0]): Awaited<ReturnType<Store['machineConnected']>> {
-    const record = machines.find(p.machineId);
-    if (record === undefined) return { outcome: 'removed' };
-    const { runnerInstance, bootId, facts } = p;
-    // The size of a machine with a provider is what was asked for.
-    const size = record.machine.provider === undefined ? { facts } : {};
-    const step = machines.advance(record, { type: 'agent_connected' }, p.now, { runnerInstance, bootId, ...size });
-    if (!step.ok) return { outcome: step.refusal === 'stopping' ? 'stopping' : 'removed' };
-    raiseNumber.run(Math.min(p.lastDispatchNumber ?? 0, MAX_TAKEN_OVER), record.key);
-    return { outcome: 'applied', machine: step.next, epoch: step.next.epoch };
+  function connect(p: Parameters<Store['machineConnected']>[0]): ReturnType<typeof machineConnected> {
+    const connected = machineConnected(tx, p);
+    if (connected.outcome === 'applied')
+      raiseNumber.run(Math.min(p.lastDispatchNumber ?? 0, MAX_TAKEN_OVER), p.machineId);
+    return connected;
   }
 
   return {
@@ -56,7 +53,7 @@ export function machineConnectionMethods({ db, write, machines }: Context): Meth
     machineDisconnected: ({ machineId, epoch, now }) =>
       write(() => {
         const record = machines.find(machineId);
-        const step = record && machines.advance(record, { type: 'agent_disconnected', epoch }, now);
+        const step = record && advanceMachine(machines, record, { type: 'agent_disconnected', epoch }, { now });
         return step?.ok === true ? 'applied' : 'stale';
       }),
     findMachineByCredential: ({ credentialHash }) =>

@@ -1,15 +1,12 @@
 /** Where machines are loaded and saved, inside a write: the one place through which a phase reaches the database. */
-import { type MachineEvent, type MachineTransition, transitionMachine } from '../../core/machine.ts';
-import type { Machine } from '../store.ts';
+import type { JoinToken, Machine } from '../store.ts';
+import type { MachineAccess, MachineRecord } from '../transactions/transaction.ts';
 import type { Database } from './database.ts';
 import { type MachineRow, type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
 
-/** A machine with what only the store knows of it. */
-export interface MachineRecord {
-  /** Its key in every table. */
-  key: number;
-  machine: Machine;
-  row: Pick<MachineRow, 'credential_hash' | 'enrolled_with' | 'credential_replaced'>;
+/** A machine with what only the enrolment needs of its row. */
+export interface StoredMachine extends MachineRecord {
+  readonly row: Pick<MachineRow, 'credential_hash' | 'enrolled_with' | 'credential_replaced'>;
 }
 
 const INSERT = `INSERT INTO machines (machine_id, created_at, last_transition_at, last_progress_at)
@@ -28,26 +25,44 @@ function prepare(db: Database) {
     insert: db.prepare<unknown[], number>(INSERT).pluck(),
     update: db.prepare(UPDATE),
     saveOperation: db.prepare(SAVE_OPERATION),
+    dropCredential: db.prepare('UPDATE machines SET credential_hash = NULL WHERE machine = ?'),
+    revokeTokens: db.prepare('UPDATE join_tokens SET revoked_at = ? WHERE machine_id = ? AND revoked_at IS NULL'),
+    saveToken: db.prepare(
+      `INSERT INTO join_tokens (join_token_id, token_hash, machine_id, reusable, created_at, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (token_hash) DO UPDATE SET expires_at = excluded.expires_at`,
+    ),
+    countOf: db
+      .prepare<[string], number>(
+        "SELECT count(*) FROM machines WHERE provider = ? AND provider > '' AND phase <> 'destroyed'",
+      )
+      .pluck(),
     dropOperation: db.prepare('DELETE FROM machine_operations WHERE machine = ?'),
   };
 }
 
 /** To be used inside a write. */
-export class MachineTable {
+export class MachineTable implements MachineAccess {
   private readonly statements: ReturnType<typeof prepare>;
+  private changed: Machine[] = [];
 
   constructor(db: Database) {
     this.statements = prepare(db);
   }
 
+  /** Runs `work`, and says which machines it changed. */
+  collect<T>(work: () => T): { result: T; changed: readonly Machine[] } {
+    this.changed = [];
+    return { result: work(), changed: this.changed };
+  }
+
   /** Also a removed one. */
-  find(machineId: string): MachineRecord | undefined {
+  find(machineId: string): StoredMachine | undefined {
     const row = this.statements.find.get(machineId);
     return row && recordOf(row);
   }
 
   /** Writes a new one; `undefined` where the id is taken. */
-  insert(machine: Machine): MachineRecord | undefined {
+  insert(machine: Machine): StoredMachine | undefined {
     const { machineId, createdAt, lastTransitionAt, lastProgressAt } = machine;
     const key = this.statements.insert.get(machineId, createdAt, lastTransitionAt, lastProgressAt);
     if (key === undefined) return undefined;
@@ -56,22 +71,9 @@ export class MachineTable {
     return record;
   }
 
-  /** Puts `event` to `transitionMachine`, with `changes` to the rest of the machine, and writes what follows. */
-  advance(
-    record: MachineRecord,
-    event: MachineEvent,
-    now: number,
-    changes: Partial<Machine> = {},
-  ): MachineTransition<Machine> {
-    const step = transitionMachine({ ...record.machine, ...changes }, event, now);
-    if (!step.ok) return step;
-    record.machine = step.next;
-    this.save(record);
-    return step;
-  }
-
-  private save({ key, machine }: MachineRecord): void {
+  save({ key, machine }: MachineRecord): void {
     const { facts, operation } = machine;
+    this.changed.push(machine);
     this.statements.update.run(
       facts.vcpu,
       facts.memory_mib,
@@ -106,9 +108,23 @@ export class MachineTable {
       this.statements.saveOperation.run(key, number, name, attempt, Number(running), dueAt);
     }
   }
+
+  dropCredentials({ key, machine }: MachineRecord, now: number): void {
+    this.statements.dropCredential.run(key);
+    this.statements.revokeTokens.run(now, machine.machineId);
+  }
+
+  keepJoinToken(token: JoinToken, tokenHash: Buffer): void {
+    const { joinTokenId, machineId, reusable, createdAt, expiresAt } = token;
+    this.statements.saveToken.run(joinTokenId, tokenHash, machineId ?? null, Number(reusable), createdAt, expiresAt);
+  }
+
+  countOf(provider: string): number {
+    return this.statements.countOf.get(provider) ?? 0;
+  }
 }
 
 /** The record that a row stands for. */
-export function recordOf(row: MachineWithOperation): MachineRecord {
+export function recordOf(row: MachineWithOperation): StoredMachine {
   return { key: row.machine, machine: toMachine(row), row };
 }

@@ -6,6 +6,7 @@ import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { createEventLog } from './event-log.ts';
 import { createStreamChunks } from './output.ts';
 import { SqliteTransaction } from './transaction.ts';
+import { MachineTable } from './machine-table.ts';
 import { migrate } from './migrations.ts';
 
 export interface Unpacked {
@@ -66,7 +67,8 @@ function readLabel(from: string): Label {
 /** Everything that waits; returns how many. */
 function abandonAll(db: Database, now: number): number {
   const chunks = createStreamChunks(db);
-  const tx = new SqliteTransaction(db, { log: createEventLog(db, chunks), chunks }, () => {});
+  const machines = new MachineTable(db);
+  const tx = new SqliteTransaction(db, { log: createEventLog(db, chunks), chunks, machines }, () => {});
   const waiting = db
     .prepare<[], string>('SELECT execution_id FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL')
     .pluck();

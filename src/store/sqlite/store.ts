@@ -1,5 +1,5 @@
 /** The embedded store: one SQLite file, one writer, one server. */
-import type { Store } from '../store.ts';
+import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
@@ -13,7 +13,7 @@ import { executionMethods } from './executions.ts';
 import { createStreamChunks, outputMethods } from './output.ts';
 import { joinTokenMethods } from './join-tokens.ts';
 import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
-import { machineRemovalMethods } from './machine-removal.ts';
+import { lifecycleMethods } from './lifecycle.ts';
 import { MachineTable } from './machine-table.ts';
 import { machineMethods } from './machines.ts';
 import { maintenanceMethods } from './maintenance.ts';
@@ -33,15 +33,23 @@ export interface SqliteStoreOptions {
   now?: number;
   /** Told of every commit, after its writes have settled; for metrics. Must not throw. */
   onCommit?: (statistics: CommitStatistics) => void;
+  /** Told of every machine that a commit changed, in the order of the commits. Must not throw. */
+  onMachine?: (machine: Machine) => void;
 }
 
 /**
  * Opens the store and brings its schema up to date. Throws DatabaseInUseError, SchemaTooNewError, or what SQLite says of the file.
  */
-export function openSqliteStore({ path, patienceMs = 10_000, now = Date.now(), onCommit }: SqliteStoreOptions): Store {
+export function openSqliteStore({
+  path,
+  patienceMs = 10_000,
+  now = Date.now(),
+  onCommit,
+  onMachine,
+}: SqliteStoreOptions): Store {
   const owner = takeOwnership(path, patienceMs);
   try {
-    const store = buildStore(openDatabase(path), { now, onCommit });
+    const store = buildStore(openDatabase(path), { now, onCommit, onMachine });
     return { ...store, close: () => store.close().finally(() => owner.close()) };
   } catch (error) {
     owner.close();
@@ -50,32 +58,40 @@ export function openSqliteStore({ path, patienceMs = 10_000, now = Date.now(), o
 }
 
 /** The store on an open database, which is closed with it, or at once where this throws. */
-export function buildStore(
-  db: Database,
-  { now, onCommit }: { now: number; onCommit?: SqliteStoreOptions['onCommit'] | undefined },
-): Store {
+export function buildStore(db: Database, { now, ...told }: { now: number } & Told): Store {
   try {
     migrate(db, now);
     forgetConnections(db, now);
-    return assemble(db, onCommit);
+    return assemble(db, told);
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store {
+/** Who is told of commits. */
+interface Told {
+  onCommit?: SqliteStoreOptions['onCommit'] | undefined;
+  onMachine?: SqliteStoreOptions['onMachine'] | undefined;
+}
+
+function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store {
   const sweep = createSecretSweep(db);
   const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
   const chunks = createStreamChunks(db);
   const log = createEventLog(db, chunks);
+  const machines = new MachineTable(db);
   const context: Context = {
     db,
-    write: (work, bytes) => writer.write(work, bytes),
+    async write(work, bytes) {
+      const { result, changed } = await writer.write(() => machines.collect(work), bytes);
+      changed.forEach(onMachine);
+      return result;
+    },
     log,
     chunks,
-    tx: new SqliteTransaction(db, { log, chunks }, sweep.wiped),
-    machines: new MachineTable(db),
+    tx: new SqliteTransaction(db, { log, chunks, machines }, sweep.wiped),
+    machines,
   };
   return {
     ...executionMethods(context),
@@ -84,7 +100,7 @@ function assemble(db: Database, onCommit: SqliteStoreOptions['onCommit']): Store
     ...deadlineMethods(context),
     ...machineMethods(context),
     ...machineConnectionMethods(context),
-    ...machineRemovalMethods(context),
+    ...lifecycleMethods(context),
     ...joinTokenMethods(context),
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),

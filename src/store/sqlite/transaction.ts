@@ -7,6 +7,7 @@ import type { Actor, Idempotency, Replay } from '../store.ts';
 import type { Transaction } from '../transactions/transaction.ts';
 import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
+import type { MachineTable } from './machine-table.ts';
 import type { StreamChunks } from './output.ts';
 import { type ExecutionRow, prepareFind, SELECT_EXECUTION, toRecord } from './execution-row.ts';
 
@@ -50,6 +51,10 @@ function prepare(db: Database) {
       `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'queued' AND e.dispatched_to IS NULL AND e.completed_at IS NULL
        AND e.expires_at > ? ORDER BY e.execution LIMIT ?`,
     ),
+    unfinished: db.prepare<[number], ExecutionRow>(
+      `${SELECT_EXECUTION} WHERE e.machine = ? AND e.status IN ('wake_in_progress', 'queued', 'running')
+       ORDER BY e.execution`,
+    ),
     waking: db.prepare<[string, number], ExecutionRow>(
       `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'wake_in_progress' ORDER BY e.execution LIMIT ?`,
     ),
@@ -76,12 +81,18 @@ export class SqliteTransaction implements Transaction {
   readonly #log: EventLog;
   readonly #chunks: StreamChunks;
   readonly #onWiped: () => void;
+  readonly machines: MachineTable;
 
   /** `onWiped` is told when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
-  constructor(db: Database, { log, chunks }: { log: EventLog; chunks: StreamChunks }, onWiped: () => void) {
+  constructor(
+    db: Database,
+    { log, chunks, machines }: { log: EventLog; chunks: StreamChunks; machines: MachineTable },
+    onWiped: () => void,
+  ) {
     this.#statements = prepare(db);
     this.#log = log;
     this.#chunks = chunks;
+    this.machines = machines;
     this.#onWiped = onWiped;
   }
 
@@ -128,6 +139,10 @@ export class SqliteTransaction implements Transaction {
 
   claimable(p: { machineId: string; now: number; limit: number }): ExecutionRecord[] {
     return this.#statements.claimable.all(p.machineId, p.now, p.limit).map(toRecord);
+  }
+
+  unfinished(machineKey: number): ExecutionRecord[] {
+    return this.#statements.unfinished.all(machineKey).map(toRecord);
   }
 
   waking(p: { machineId: string; limit: number }): ExecutionRecord[] {

@@ -1,28 +1,28 @@
 /** The caller's side: create, cancel, bind a key. */
 import { ExecutionDraft } from '../../core/decisions/execution-draft.ts';
 import { admit } from '../../core/decisions/queue.ts';
+import { wakeByUse } from './machines.ts';
 import type { CancelOutcome, CreateOutcome, ExecutionStore } from '../roles/executions.ts';
-import type { ActorRevoked, IdempotencyStore, OnBehalf, Replay } from '../roles/idempotency.ts';
+import type { IdempotencyStore } from '../roles/idempotency.ts';
+import { refusalOf } from './retries.ts';
 import type { Transaction } from './transaction.ts';
-
-const REVOKED: ActorRevoked = { outcome: 'actor_revoked' };
-
-/** Why a write is not to be done (again): its actor's key is revoked, or it was done under this Idempotency-Key. */
-export function refusalOf(tx: Transaction, p: OnBehalf & { now: number }): Replay | ActorRevoked | undefined {
-  return tx.mayAct(p.actor, p.now) ? tx.replay(p.idempotency, p.now) : REVOKED;
-}
 
 export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['createExecution']>[0]): CreateOutcome {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
-  const admission = admit({
-    queue: tx.queue(p.execution.machineId),
+  const asked = {
     asked: p.execution,
     limits: { executions: p.queueLimit, bytes: p.queueBytes },
     dispatchTo: p.dispatchTo,
     now: p.now,
-  });
+  };
+  const queue = tx.queue(p.execution.machineId);
+  let admission = admit({ queue, ...asked });
   if (admission.outcome !== 'created') return admission;
+  if (queue?.connected === false && wakeByUse(tx, p)) {
+    admission = admit({ queue: tx.queue(p.execution.machineId), ...asked });
+    if (admission.outcome !== 'created') return admission;
+  }
   tx.insert(admission.record, p.execution, admission.queue);
   tx.bind(p.idempotency, p.execution.executionId);
   return { outcome: 'created', execution: admission.record.execution };

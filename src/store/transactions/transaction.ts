@@ -6,7 +6,31 @@
 import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { MachineQueue, NewRecord } from '../../core/decisions/queue.ts';
 import type { NewExecution } from '../../core/execution.ts';
+import type { Machine } from '../../core/machine.ts';
+import type { JoinToken } from '../roles/enrolment.ts';
 import type { Actor, Idempotency, Replay } from '../roles/idempotency.ts';
+
+/** A machine with its key in every table. */
+export interface MachineRecord {
+  readonly key: number;
+  machine: Machine;
+}
+
+/** The machines, within a transaction. */
+export interface MachineAccess {
+  /** Also a removed one. */
+  find(machineId: string): MachineRecord | undefined;
+  /** Writes a new one; undefined if the id is taken. */
+  insert(machine: Machine): MachineRecord | undefined;
+  /** Writes it as it is after a transition, with its operation. */
+  save(record: MachineRecord): void;
+  /** Its credential and its join tokens die. */
+  dropCredentials(record: MachineRecord, now: number): void;
+  /** Writes a join token of the machine; one that is there lives on. */
+  keepJoinToken(token: JoinToken, tokenHash: Buffer): void;
+  /** Machines of a provider that are not removed. */
+  countOf(provider: string): number;
+}
 
 export interface Transaction {
   /** Whether the key of `actor` may act still; true for none. */
@@ -15,6 +39,7 @@ export interface Transaction {
   replay(idempotency: Idempotency | undefined, now: number): Replay | undefined;
   /** Binds the key, in the place of an expired one. */
   bind(idempotency: Idempotency | undefined, resource: string): void;
+  readonly machines: MachineAccess;
   queue(machineId: string): MachineQueue | undefined;
   /** Writes a new execution, its first event and its input, and the queue after it. */
   insert(record: NewRecord, asked: NewExecution, queue: MachineQueue): void;
@@ -25,6 +50,8 @@ export interface Transaction {
   save(change: ExecutionChange): void;
   /** The machine's oldest that are queued, neither dispatched nor expired. */
   claimable(p: { machineId: string; now: number; limit: number }): readonly ExecutionRecord[];
+  /** All that wait or run on the machine, oldest first. */
+  unfinished(machineKey: number): readonly ExecutionRecord[];
   /** The machine's oldest that wait for it to wake. */
   waking(p: { machineId: string; limit: number }): readonly ExecutionRecord[];
 }

@@ -8,7 +8,7 @@ test.each([
   ['GET', '/v1/nothing'],
   ['GET', '/nothing'],
   ['PUT', '/v1/machines'],
-  ['PATCH', `/v1/machines/${MACHINE}`],
+  ['PUT', `/v1/machines/${MACHINE}`],
   ['OPTIONS', '/v1/machines'],
   ['GET', '/v1/machines/'],
   ['GET', '/v1/machines/dm-absent'],

@@ -8,6 +8,9 @@ import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../../src/co
 import { type AppDeps, buildApp } from '../../../src/server/http/app.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
+import { Lifecycle } from '../../../src/server/control/lifecycle/lifecycle.ts';
+import { MachineFeed } from '../../../src/server/control/lifecycle/machine-feed.ts';
+import type { Providers } from '../../../src/server/control/lifecycle/provider.ts';
 import type { App } from '../../../src/server/http/http-context.ts';
 import { Live } from '../../../src/server/control/live/live.ts';
 import { serverKeysFrom } from '../../../src/server/seal.ts';
@@ -66,12 +69,15 @@ export interface FixtureOptions {
   config?: Record<string, string>;
   store?: (store: Store) => Store;
   now?: () => number;
+  /** They are not started: tests settle operations in the store. */
+  providers?: Providers;
 }
 
 /** A machine `dm-one` that is connected. */
 export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFixture> {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-http-'));
-  const store = openSqliteStore({ path: join(dir, 'test.db') });
+  const feed = new MachineFeed();
+  const store = openSqliteStore({ path: join(dir, 'test.db'), onMachine: feed.publish });
   const live = new Live(store);
   const created: CreateRequest[] = [];
   const control = storeOnlyControl(store, live, created);
@@ -81,6 +87,12 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
   const deps = {
     store: options.store?.(store) ?? store,
     control,
+    lifecycle: new Lifecycle({
+      ...{ store, control, feed, log: logger, now: Date.now },
+      providers: options.providers ?? { byName: new Map() },
+      serverUrl: () => 'http://127.0.0.1',
+      joinTokenOf: (operationId) => ({ token: operationId, hash: Buffer.from(operationId) }),
+    }),
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,
@@ -182,10 +194,9 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
     subscribe: (executionId, listener) => live.subscribe(executionId, listener),
     waitForEnd: (p) => live.waitForEnd(p),
     waitForEvents: (p) => live.waitForEvents(p),
-    async removeMachine(p) {
-      const outcome = await store.removeMachine({ ...p, now: Date.now() });
-      return outcome.outcome === 'removed' ? { outcome: 'removed', machine: outcome.machine } : outcome;
-    },
+    machineRemoved: async (_machineId, ended) => ended.forEach(publish),
+    ended: (executions) => executions.forEach(publish),
+    detachAgent: async () => {},
     credentialChanged: async () => {},
     rotateCredential: async () => 'sent',
   };

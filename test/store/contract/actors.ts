@@ -1,6 +1,6 @@
 /** Writes on behalf of an API key happen only if the key lives in the transaction that writes. */
 import { describe, expect, it } from 'vitest';
-import { MACHINE, type OpenStore, T0, useStore } from './fixture.ts';
+import { MACHINE, type OpenStore, T0, useStore, FACTS, REMOVE } from './fixture.ts';
 
 export function describeActors(open: OpenStore): void {
   describe('an actor', () => {
@@ -16,6 +16,7 @@ export function describeActors(open: OpenStore): void {
     function writes(actor: { apiKeyId: string }, now: number, executionId: string): Record<string, () => unknown> {
       const { store } = bench();
       const common = { now, actor };
+      const machine = { machineId: 'dm-made', facts: FACTS, autosleepSeconds: 0 };
       const apiKey = { apiKeyId: 'made', name: 'made', scopes: [], createdAt: T0 };
       const token = { joinTokenId: 'made', reusable: false, createdAt: T0, expiresAt: T0 + 9999 };
       return {
@@ -26,7 +27,8 @@ export function describeActors(open: OpenStore): void {
         revokeApiKey: () => store.revokeApiKey({ apiKeyId: 'other', ...common }),
         createJoinToken: () => store.createJoinToken({ token, tokenHash: hash('made'), ...common }),
         revokeJoinToken: () => store.revokeJoinToken({ joinTokenId: 'made', ...common }),
-        removeMachine: () => store.removeMachine({ machineId: MACHINE, ...common }),
+        changeMachine: () => store.changeMachine({ ...REMOVE, machineId: MACHINE, ...common }),
+        placeMachine: () => store.placeMachine({ machine, ...common }),
       };
     }
 
@@ -57,9 +59,11 @@ export function describeActors(open: OpenStore): void {
       const outcomes: unknown[] = [];
       for (const write of Object.values(writes({ apiKeyId: 'key' }, T0 + 1, executionId))) outcomes.push(await write());
       expect(outcomes).toMatchObject(
-        ['created', 'applied', 'bound', 'created', 'revoked', 'created', 'revoked', 'removed'].map((outcome) => ({
-          outcome,
-        })),
+        ['created', 'applied', 'bound', 'created', 'revoked', 'created', 'revoked', 'changed', 'created'].map(
+          (outcome) => ({
+            outcome,
+          }),
+        ),
       );
     });
   });

@@ -1,7 +1,7 @@
 /** Join tokens and what they let in. */
 import { describe, expect, it } from 'vitest';
 import type { JoinToken } from '../../../src/store/store.ts';
-import { MACHINE, type OpenStore, T0, useStore } from './fixture.ts';
+import { MACHINE, type OpenStore, T0, useStore, REMOVE } from './fixture.ts';
 
 const hash = (name: string) => Buffer.from(name.padEnd(32, '.'));
 
@@ -72,7 +72,7 @@ export function describeEnrolment(open: OpenStore): void {
       const { store } = bench();
       await issue('t');
       await store.createMachine({ machineId: 'dm-gone', now: T0 });
-      await store.removeMachine({ machineId: 'dm-gone', now: T0 });
+      await store.changeMachine({ ...REMOVE, machineId: 'dm-gone', now: T0 });
       expect(await enrol('t', 'c', { machineId: MACHINE })).toEqual({ outcome: 'machine_refused' });
       expect(await enrol('t', 'c', { machineId: 'dm-gone' })).toEqual({ outcome: 'machine_refused' });
       expect(await enrol('t', 'c', { machineId: 'dm-free' })).toMatchObject({ outcome: 'enrolled' });
@@ -99,7 +99,7 @@ export function describeEnrolment(open: OpenStore): void {
       const { store } = bench();
       await issue('t', { machineId: MACHINE });
       await issue('late', { machineId: 'dm-late' });
-      await store.removeMachine({ machineId: MACHINE, now: T0 });
+      await store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0 });
       expect(await store.listJoinTokens({ now: T0, limit: 9 })).toMatchObject({ items: [{ joinTokenId: 'late' }] });
       expect(await enrol('t', 'c')).toEqual({ outcome: 'token_invalid' });
       await issue('u', { machineId: MACHINE });

@@ -1,6 +1,6 @@
 /** Creating, reading and cancelling executions. */
 import { describe, expect, it } from 'vitest';
-import { MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
+import { MACHINE, type OpenStore, RUNNER, record, T0, useStore, REMOVE } from './fixture.ts';
 
 export function describeExecutions(open: OpenStore): void {
   describe('createExecution', () => {
@@ -82,7 +82,7 @@ export function describeExecutions(open: OpenStore): void {
       expect(await store.createExecution(bench().request({ machineId: 'dm-none' }))).toEqual({
         outcome: 'machine_not_found',
       });
-      await store.removeMachine({ machineId: MACHINE, now: T0 });
+      await store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0 });
       expect(await store.createExecution(bench().request())).toEqual({ outcome: 'machine_removed' });
     });
 

@@ -19,6 +19,9 @@ export const FACTS = { vcpu: 2, memory_mib: 1024, storage_gib: 10 };
 /** Times in the suite are small numbers: no clock is read. */
 export const T0 = 1_000_000;
 
+/** The request that removes a machine. */
+export const REMOVE = { request: { type: 'remove', force: false }, capabilities: new Map() } as const;
+
 type Asked = Partial<NewExecution> & { now?: number; dispatchTo?: string; epoch?: number; queueLimit?: number };
 
 /** A store with one machine, and short ways to do what tests do all the time. */

@@ -1,6 +1,6 @@
 /** Idempotency-Keys: the second request is the first one, another body is refused, a refused request binds nothing. */
 import { describe, expect, it } from 'vitest';
-import { MACHINE, type OpenStore, T0, useStore } from './fixture.ts';
+import { MACHINE, type OpenStore, T0, useStore, REMOVE } from './fixture.ts';
 
 function key(name = 'key', digest = 'body', expiresAt = T0 + 1000, apiKeyId = 'api-1') {
   return { apiKeyId, key: name, digest: Buffer.from(digest), expiresAt };
@@ -49,7 +49,7 @@ export function describeIdempotency(open: OpenStore): void {
           idempotency: key(),
         }),
       ).toEqual({ outcome: 'not_found' });
-      expect(await store.removeMachine({ machineId: 'dm-none', now: T0, idempotency: key() })).toEqual({
+      expect(await store.changeMachine({ ...REMOVE, machineId: 'dm-none', now: T0, idempotency: key() })).toEqual({
         outcome: 'not_found',
       });
       expect(await create(key())).toMatchObject({ outcome: 'created' });
@@ -74,8 +74,8 @@ export function describeIdempotency(open: OpenStore): void {
 
     it('covers the removal of a machine', async () => {
       const remove = (digest: string) =>
-        bench().store.removeMachine({ machineId: MACHINE, now: T0, idempotency: key('rm', digest) });
-      expect(await remove('x')).toMatchObject({ outcome: 'removed' });
+        bench().store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0, idempotency: key('rm', digest) });
+      expect(await remove('x')).toMatchObject({ outcome: 'changed' });
       expect(await remove('x')).toEqual({ outcome: 'replayed', resource: MACHINE });
       expect(await remove('y')).toEqual({ outcome: 'key_reused' });
     });

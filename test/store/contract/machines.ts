@@ -1,6 +1,6 @@
 /** The life of a machine. */
 import { describe, expect, it } from 'vitest';
-import { FACTS, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
+import { FACTS, MACHINE, type OpenStore, RUNNER, record, T0, useStore, REMOVE } from './fixture.ts';
 
 export function describeMachines(open: OpenStore): void {
   describe('machines', () => {
@@ -102,9 +102,9 @@ export function describeMachines(open: OpenStore): void {
       await bench().report([record(running.executionId, 1, 'started')]);
       await store.requestCancel({ machineId: MACHINE, executionId: over.executionId, by: 'admin', now: T0 });
       const revision = (await get()).revision;
-      const removed = await store.removeMachine({ machineId: MACHINE, now: T0 + 30 });
+      const removed = await store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0 + 30 });
       expect(removed).toMatchObject({
-        outcome: 'removed',
+        outcome: 'changed',
         machine: { phase: 'destroyed', lastTransitionAt: T0 + 30 },
         ended: [
           { executionId: running.executionId, status: 'failed', errorCode: 'machine_removed' },
@@ -117,7 +117,9 @@ export function describeMachines(open: OpenStore): void {
         status: 'cancelled',
         errorCode: 'machine_removed',
       });
-      expect(await store.removeMachine({ machineId: MACHINE, now: T0 })).toEqual({ outcome: 'not_found' });
+      expect(await store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0 })).toMatchObject({
+        outcome: 'unchanged',
+      });
       expect(await store.createMachine({ machineId: MACHINE, now: T0 })).toEqual({ outcome: 'exists' });
       expect(await connect(MACHINE, T0 + 40)).toEqual({ outcome: 'removed' });
       expect(await store.findMachineByCredential({ credentialHash: Buffer.from('c') })).toBeUndefined();

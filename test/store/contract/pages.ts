@@ -1,7 +1,7 @@
 /** Lists: order, filters, and pages that neither skip nor repeat while rows are inserted. */
 import { describe, expect, it } from 'vitest';
 import type { Page, PageRequest } from '../../../src/store/store.ts';
-import { FACTS, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
+import { FACTS, MACHINE, type OpenStore, record, T0, useStore, REMOVE } from './fixture.ts';
 
 /** Follows `next` to the end; `between` runs after each page. */
 async function follow<T>(
@@ -113,7 +113,7 @@ export function describePages(open: OpenStore): void {
     it('lists machines oldest first, without removed ones, limited where asked', async () => {
       const { store } = bench();
       for (const machineId of ['dm-b', 'dm-a', 'dm-c', 'dm-d']) await store.createMachine({ machineId, now: T0 });
-      await store.removeMachine({ machineId: 'dm-c', now: T0 });
+      await store.changeMachine({ ...REMOVE, machineId: 'dm-c', now: T0 });
       const names = async (machineIds?: string[]) =>
         (
           await follow(

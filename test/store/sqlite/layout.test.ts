@@ -59,7 +59,12 @@ describe('the layout', () => {
       }),
       { numRuns: 30 },
     );
-    await store.removeMachine({ machineId: 'dm-one', now: 9 });
+    await store.changeMachine({
+      machineId: 'dm-one',
+      request: { type: 'remove', force: false },
+      capabilities: new Map(),
+      now: 9,
+    });
     expect(drift.all()).toEqual([]);
     await store.close();
   }, 60_000);

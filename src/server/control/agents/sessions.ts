@@ -100,6 +100,12 @@ export class AgentSessions implements CommitListener {
     this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected');
   }
 
+  /** Sends a machine's agent away because the machine is put to sleep; settles when that is written down. */
+  async detach(machineId: string): Promise<void> {
+    this.#ofMachine.get(machineId)?.close(CLOSE.restart, 'the machine is being put to sleep');
+    await Promise.all(this.#writing);
+  }
+
   /** An execution that has ended frees its slot. */
   committed({ machineId, executionId, status }: Execution): void {
     if (isTerminal(status)) this.#ofMachine.get(machineId)?.executionEnded(executionId);

@@ -44,6 +44,6 @@ export function newApiKey(): string {
 }
 
 /** A fresh join token: 256 random bits. */
-export function newJoinToken(): string {
-  return `xpj_${randomBytes(32).toString('base64url')}`;
+export function newJoinToken(secret: Buffer = randomBytes(32)): string {
+  return `xpj_${secret.toString('base64url')}`;
 }

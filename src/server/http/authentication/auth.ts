@@ -6,8 +6,8 @@ import { type ConsoleSession, isFromConsole } from './console-session.ts';
 import type { Principal } from './key-ring.ts';
 import type { Scope } from '../../../api/fields.ts';
 
-/** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have. */
-export type Access = 'public' | 'any_key' | Scope;
+/** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have, or one of several. */
+export type Access = 'public' | 'any_key' | Scope | readonly Scope[];
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -55,10 +55,11 @@ export function authorise(request: FastifyRequest, access: Access): void {
   if (machineId !== undefined) assertMachine(principal, machineId);
 }
 
-/** Throws AUTH_SCOPE_FORBIDDEN if the key lacks the scope. */
-export function assertScope({ scopes }: Principal, scope: Scope): void {
-  if (scopes.has(scope)) return;
-  throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: `The API key lacks the scope ${scope}.` });
+/** Throws AUTH_SCOPE_FORBIDDEN if the key lacks the scope, or each of several. */
+export function assertScope({ scopes }: Principal, sufficient: Scope | readonly Scope[]): void {
+  const some = typeof sufficient === 'string' ? [sufficient] : sufficient;
+  if (some.some((scope) => scopes.has(scope))) return;
+  throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: `The API key lacks the scope ${some.join(' or ')}.` });
 }
 
 /** Throws AUTH_SCOPE_FORBIDDEN where the key is limited to other machines. */

@@ -121,7 +121,8 @@ function principalOf(apiKey: ApiKey, keyHash: Buffer): Principal {
 
 function scopesOf(granted: readonly Scope[]): ReadonlySet<Scope> {
   const scopes = new Set<Scope>(granted);
-  if (scopes.has('admin')) scopes.add('machines:read').add('executions:write');
+  if (scopes.has('admin')) scopes.add('machines:write').add('executions:write').add('machines:read');
   if (scopes.has('executions:write')) scopes.add('executions:read');
+  if (scopes.has('machines:write')) scopes.add('machines:read');
   return scopes;
 }

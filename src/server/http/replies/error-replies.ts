@@ -60,7 +60,7 @@ export function errorReply(error: ApiError | Problem, requestId: string): ErrorR
 }
 
 function apiErrorReply(error: ApiError): ErrorReply {
-  const { status, retryable } = API_ERRORS[error.code];
+  const { status } = API_ERRORS[error.code];
   const headers = retryHeaders(error.retryAfterMs);
   const retryAfterMs = headers['retry-after-ms'];
   return {
@@ -73,7 +73,7 @@ function apiErrorReply(error: ApiError): ErrorReply {
     body: {
       error_code: error.code,
       message: error.message,
-      retryable,
+      retryable: error.retryable,
       ...(retryAfterMs === undefined ? {} : { retry_after_ms: Number(retryAfterMs) }),
       ...(error.details === undefined ? {} : { details: error.details }),
     },

@@ -1,7 +1,8 @@
 /** Idempotency-Key: recognises the retry of a request and refuses the key for any other request (contract §5.8). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
-import type { ActorRevoked, Idempotency, Replay, Store } from '../../../store/store.ts';
+import type { ActorRevoked, Idempotency, OnBehalf, Replay, Store } from '../../../store/store.ts';
+import type { HttpContext } from '../http-context.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { invalid } from '../replies/problem.ts';
 import type { Digest } from '../../seal.ts';
@@ -31,6 +32,16 @@ export function idempotencyReader(digest: Digest, now: () => number): ReadIdempo
       ),
       expiresAt: now() + KEPT_MS,
     };
+  };
+}
+
+/** On whose behalf a request writes. The configured admin key has no row in the store: it cannot be revoked. */
+export function onBehalfOf(context: Pick<HttpContext, 'readIdempotency'>, request: FastifyRequest): OnBehalf {
+  const idempotency = context.readIdempotency(request);
+  const { apiKeyId } = request.principal;
+  return {
+    ...(apiKeyId === 'admin' ? {} : { actor: { apiKeyId } }),
+    ...(idempotency === undefined ? {} : { idempotency }),
   };
 }
 

@@ -15,9 +15,13 @@ export async function findExecution(
   return execution;
 }
 
-/** Also a removed one. */
+/** Removed ones are shown for so long, in ms. */
+const REMOVED_SHOWN_MS = 86_400_000;
+
+/** Also one that was removed within the last 24 h. */
 export async function findMachine(context: HttpContext, machineId: string): Promise<Machine> {
   const machine = await context.store.getMachine({ machineId });
-  if (machine === undefined) throw notFound('There is no such machine.');
+  const isGone = machine?.phase === 'destroyed' && context.now() - machine.lastTransitionAt > REMOVED_SHOWN_MS;
+  if (machine === undefined || isGone) throw notFound('There is no such machine.');
   return machine;
 }

@@ -13,7 +13,7 @@ import { eventRoutes } from './events.ts';
 import { executionRoutes } from './executions.ts';
 import { healthRoutes } from './health.ts';
 import { joinTokenRoutes } from './join-tokens.ts';
-import { machineRoutes } from './machines.ts';
+import { machineRoutes } from './machines/machines.ts';
 import { metricsRoutes } from './metrics.ts';
 import { outputRoutes } from './output.ts';
 import { rawOutputRoutes } from './raw-output.ts';

@@ -195,7 +195,7 @@ describe('a credential that dies while its agent is connected', () => {
     const agent = await ScriptedAgent.join(plane.url, await plane.machine());
     const running = await plane.create();
     await agent.next('start');
-    expect(await plane.control.removeMachine({ machineId: 'dm-one' })).toMatchObject({ outcome: 'removed' });
+    await plane.remove('dm-one');
     expect((await agent.next('forget')).execution_ids).toEqual([running.executionId]);
     expect(await agent.closed).toMatchObject({ code: CLOSE.removed });
     expect(await plane.get(running)).toMatchObject({ status: 'failed', errorCode: 'machine_removed' });

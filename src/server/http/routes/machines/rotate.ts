@@ -1,15 +1,15 @@
 /** Give the agent of a machine a new credential, while it runs. */
 import { nanoid } from 'nanoid';
-import type { Machine } from '../../../store/store.ts';
-import { ApiError } from '../../../core/errors.ts';
-import { newJoinToken } from '../authentication/admin-key.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { withIdempotencyKey } from '../requests/idempotency.ts';
-import { secretHash } from '../authentication/key-ring.ts';
-import { MachineParams } from '../../../api/fields.ts';
-import { MachineDetailSchema } from '../../../api/machine.ts';
-import { machineDetailWire } from '../replies/wire.ts';
-import { findMachine } from '../requests/lookup.ts';
+import type { Machine } from '../../../../store/store.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import { newJoinToken } from '../../authentication/admin-key.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { withIdempotencyKey } from '../../requests/idempotency.ts';
+import { secretHash } from '../../authentication/key-ring.ts';
+import { MachineParams } from '../../../../api/fields.ts';
+import { MachineDetailSchema } from '../../../../api/machine.ts';
+import { machineDetailWire } from '../../replies/wire.ts';
+import { findMachine } from '../../requests/lookup.ts';
 
 /** How long the agent has for the exchange. */
 const TOKEN_LIFE_MS = 10 * 60 * 1000;

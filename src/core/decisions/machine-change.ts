@@ -1,0 +1,131 @@
+/** What a caller's request makes of a machine: an event for its transition, nothing, or a refusal with a name. */
+import type { Machine, MachineEvent } from '../machine.ts';
+import { isRemoved } from '../machine.ts';
+import type { Operation } from '../operation.ts';
+import type { MachineFacts } from '../machine-facts.ts';
+
+/** What the providers of this server can do, by name. */
+export type Capabilities = ReadonlyMap<string, ReadonlySet<Operation>>;
+
+export type MachineRequest =
+  | { type: 'run' }
+  | { type: 'sleep'; sleepReason?: 'autosleep' }
+  /** `force`: whatever its provider still has of it is left behind. */
+  | { type: 'remove'; force: boolean }
+  | ({ type: 'configure' } & MachineSettings);
+
+/** What is absent stays as it is. */
+export interface MachineSettings {
+  facts?: Partial<MachineFacts>;
+  autosleepSeconds?: number;
+  attributes?: Readonly<Record<string, string>>;
+}
+
+/** What the transaction knows besides the machine. */
+export interface ChangeContext {
+  /** The revision that the caller has seen; absent: any. */
+  expectedRevision?: number | undefined;
+  /** Executions that wait or run there. */
+  activeExecutions: number;
+  capabilities: Capabilities;
+}
+
+export const MACHINE_CHANGE_REFUSALS = [
+  /** Another revision than the caller has seen. */
+  'revision_mismatch',
+  /** It is removed, or being removed. */
+  'destroyed',
+  /** It has no provider, and this takes one. */
+  'no_provider',
+  /** Its provider cannot do that. */
+  'not_supported',
+  /** Something waits or runs there. */
+  'active',
+  /** Storage can only grow. */
+  'storage_below_present',
+] as const;
+export type MachineChangeRefusal = (typeof MACHINE_CHANGE_REFUSALS)[number];
+
+export type MachineChange =
+  | { outcome: 'change'; event: MachineEvent; changes: Partial<Machine> }
+  /** It is already what was asked for. */
+  | { outcome: 'unchanged' }
+  | { outcome: 'refused'; refusal: MachineChangeRefusal };
+
+/** Decides a request; pure and total. */
+export function decideMachineChange(machine: Machine, request: MachineRequest, context: ChangeContext): MachineChange {
+  const { expectedRevision } = context;
+  if (expectedRevision !== undefined && expectedRevision !== machine.revision) return refused('revision_mismatch');
+  if (request.type === 'remove') return removal(machine, request.force, context);
+  if (isRemoved(machine)) return refused('destroyed');
+  switch (request.type) {
+    case 'run':
+      return running(machine, context);
+    case 'sleep':
+      return sleeping(machine, request.sleepReason, context);
+    case 'configure':
+      return configured(machine, request, context);
+  }
+}
+
+/** Whether using a machine wakes it: it was put to sleep, or failed, and its provider can do something about it. */
+export function isWokenByUse(machine: Machine, capabilities: Capabilities): boolean {
+  return decideMachineChange(machine, { type: 'run' }, { activeExecutions: 0, capabilities }).outcome === 'change';
+}
+
+function removal(machine: Machine, force: boolean, { capabilities }: ChangeContext): MachineChange {
+  if (machine.phase === 'destroyed') return { outcome: 'unchanged' };
+  if (force && machine.provider !== undefined) return change({ type: 'forgotten' });
+  if (isRemoved(machine) && !machine.failedForGood) return { outcome: 'unchanged' };
+  const made = machine.provider !== undefined && machine.providerState !== 'absent';
+  if (made && !can(machine, 'delete', capabilities)) return refused('not_supported');
+  return change({ type: 'desired', state: 'destroyed' });
+}
+
+/** A machine without a provider is wanted running already: it is waited for. */
+function running(machine: Machine, { capabilities }: ChangeContext): MachineChange {
+  if (machine.desiredState === 'running' && !machine.failedForGood) return { outcome: 'unchanged' };
+  if (machine.providerState === 'stopped' && !can(machine, 'wake', capabilities)) return refused('not_supported');
+  return change({ type: 'desired', state: 'running' });
+}
+
+function sleeping(machine: Machine, sleepReason: 'autosleep' | undefined, context: ChangeContext): MachineChange {
+  if (machine.provider === undefined) return refused('no_provider');
+  if (machine.desiredState === 'sleeping' && !machine.failedForGood) return { outcome: 'unchanged' };
+  if (!can(machine, 'sleep', context.capabilities)) return refused('not_supported');
+  if (context.activeExecutions > 0) return refused('active');
+  return change({ type: 'desired', state: 'sleeping', ...(sleepReason === undefined ? {} : { sleepReason }) });
+}
+
+function configured(machine: Machine, settings: MachineSettings, { capabilities }: ChangeContext): MachineChange {
+  const facts = { ...machine.facts, ...settings.facts };
+  if (facts.storage_gib < machine.facts.storage_gib) return refused('storage_below_present');
+  const resize =
+    facts.vcpu !== machine.facts.vcpu ||
+    facts.memory_mib !== machine.facts.memory_mib ||
+    facts.storage_gib !== machine.facts.storage_gib;
+  const { autosleepSeconds = machine.autosleepSeconds, attributes = machine.attributes } = settings;
+  const same = autosleepSeconds === machine.autosleepSeconds && sameRecord(attributes, machine.attributes);
+  if (!resize && same) return { outcome: 'unchanged' };
+  if (resize && machine.provider === undefined) return refused('no_provider');
+  if (resize && !can(machine, 'resize', capabilities)) return refused('not_supported');
+  const changes = { facts, autosleepSeconds, ...(attributes === undefined ? {} : { attributes }) };
+  return change({ type: 'changed', resize }, changes);
+}
+
+function can({ provider }: Machine, operation: Operation, capabilities: Capabilities): boolean {
+  return provider !== undefined && capabilities.get(provider)?.has(operation) === true;
+}
+
+function sameRecord(a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
+function change(event: MachineEvent, changes: Partial<Machine> = {}): MachineChange {
+  return { outcome: 'change', event, changes };
+}
+
+function refused(refusal: MachineChangeRefusal): MachineChange {
+  return { outcome: 'refused', refusal };
+}

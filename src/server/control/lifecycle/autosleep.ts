@@ -1,0 +1,81 @@
+/** Puts machines to sleep that have had nothing to do for as long as they say. The store decides, in the transaction. */
+import type { Logger } from 'pino';
+import type { IdleMachine, Machine } from '../../../store/store.ts';
+import type { Lifecycle } from './lifecycle.ts';
+
+const LONGEST_SWEEP_MS = 10_000;
+const SHORTEST_SWEEP_MS = 200;
+const PAGE = 500;
+
+type Sightings = Map<string, { activity: string; since: number }>;
+
+export interface AutosleepDeps {
+  listIdle: (p: { after: number; limit: number }) => Promise<{ items: IdleMachine[]; next?: number }>;
+  change: Lifecycle['change'];
+  /** How long a machine has to run before it may be put to sleep, ms. */
+  minAwakeMs: (machine: Machine) => number;
+  log: Pick<Logger, 'warn'>;
+  /** ms since the epoch. */
+  now: () => number;
+}
+
+export class Autosleep {
+  readonly #deps: AutosleepDeps;
+  /** Since when each machine has been seen idle, and what it had done by then. */
+  #idle: Sightings = new Map();
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(deps: AutosleepDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#sweeping = this.#sweep().then((sleepMs) => {
+      if (!this.#stopped) this.#timer = setTimeout(() => this.start(), sleepMs).unref();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#sweeping;
+  }
+
+  /** Looks at each machine that idles now; returns how long to wait, so that none sleeps a quarter later than it says. */
+  async #sweep(): Promise<number> {
+    let sweepMs = LONGEST_SWEEP_MS;
+    const seen: Sightings = new Map();
+    try {
+      let after: number | undefined = 0;
+      while (after !== undefined) {
+        const page: { items: IdleMachine[]; next?: number } = await this.#deps.listIdle({ after, limit: PAGE });
+        for (const idle of page.items) {
+          sweepMs = Math.min(sweepMs, (idle.machine.autosleepSeconds * 1000) / 4);
+          await this.#consider(idle, seen);
+        }
+        after = page.next;
+      }
+      this.#idle = seen;
+    } catch (cause) {
+      this.#deps.log.warn({ err: cause }, 'idle machines cannot be looked for; it is tried again');
+    }
+    return Math.max(SHORTEST_SWEEP_MS, sweepMs);
+  }
+
+  async #consider({ machine, activity }: IdleMachine, seen: Sightings): Promise<void> {
+    const now = this.#deps.now();
+    const before = this.#idle.get(machine.machineId);
+    const since = before?.activity === activity ? before.since : now;
+    seen.set(machine.machineId, { activity, since });
+    const awakeMs = now - machine.lastTransitionAt;
+    if (now - since < machine.autosleepSeconds * 1000 || awakeMs < this.#deps.minAwakeMs(machine)) return;
+    await this.#deps.change({
+      machineId: machine.machineId,
+      request: { type: 'sleep', sleepReason: 'autosleep' },
+      // Whatever happened to it since it was read, it is not put to sleep for this.
+      expectedRevision: machine.revision,
+    });
+  }
+}

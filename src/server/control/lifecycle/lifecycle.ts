@@ -1,0 +1,88 @@
+/** Machines that come and go: what the routes ask for, and the parts that bring machines to where they are wanted. */
+import type { Capabilities, MachineRequest } from '../../../core/decisions/machine-change.ts';
+import type { Machine, MachineChangeOutcome, NewMachine, OnBehalf, Store } from '../../../store/store.ts';
+import type { ControlPlane } from '../control.ts';
+import { Autosleep } from './autosleep.ts';
+import type { MachineFeed } from './machine-feed.ts';
+import { OperationRunner, type OperationRunnerDeps } from './operation-runner.ts';
+import type { Providers } from './provider.ts';
+
+export interface LifecycleDeps extends Omit<OperationRunnerDeps, 'store' | 'control'> {
+  store: Store;
+  control: Pick<ControlPlane, 'detachAgent' | 'ended' | 'machineRemoved'>;
+  feed: MachineFeed;
+}
+
+/** What the providers can do, as the store's decisions want it. */
+export function capabilitiesOf({ byName }: Providers): Capabilities {
+  return new Map([...byName].map(([name, { capabilities }]) => [name, capabilities]));
+}
+
+/** Owns the runner of operations and autosleep; `stop` ends both. */
+export class Lifecycle {
+  readonly providers: Providers;
+  readonly feed: MachineFeed;
+  readonly #store: Store;
+  readonly #control: LifecycleDeps['control'];
+  readonly #now: () => number;
+  readonly #capabilities: Capabilities;
+  readonly #operations: OperationRunner;
+  readonly #autosleep: Autosleep;
+  #unwatch: () => void = () => {};
+
+  constructor(deps: LifecycleDeps) {
+    const { store, providers, now, log } = deps;
+    this.providers = providers;
+    this.feed = deps.feed;
+    this.#store = store;
+    this.#control = deps.control;
+    this.#now = now;
+    this.#capabilities = capabilitiesOf(providers);
+    this.#operations = new OperationRunner(deps);
+    this.#autosleep = new Autosleep({
+      listIdle: (p) => store.listIdle(p),
+      change: (p) => this.change(p),
+      minAwakeMs: ({ provider = '' }) => providers.byName.get(provider)?.minAwakeMs ?? 0,
+      log,
+      now,
+    });
+  }
+
+  /** Operations begin, idle machines are looked for. */
+  start(): void {
+    this.#unwatch = this.feed.watchAll(({ operation }) => {
+      if (operation?.running === false) this.#operations.wake();
+    });
+    this.#operations.wake();
+    this.#autosleep.start();
+  }
+
+  /** Ends the hooks at work and settles when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#unwatch();
+    await this.#autosleep.stop();
+    await this.#operations.stop();
+  }
+
+  /** Makes a machine, to be created by its provider or joined by an agent. */
+  place(p: { machine: NewMachine } & OnBehalf): ReturnType<Store['placeMachine']> {
+    const maxMachines = this.providers.byName.get(p.machine.provider ?? '')?.maxMachines;
+    return this.#store.placeMachine({ ...p, ...(maxMachines === undefined ? {} : { maxMachines }), now: this.#now() });
+  }
+
+  /** Changes, wakes, puts to sleep or removes a machine. */
+  async change(
+    p: { machineId: string; request: MachineRequest; expectedRevision?: number } & OnBehalf,
+  ): Promise<MachineChangeOutcome> {
+    const changed = await this.#store.changeMachine({ ...p, capabilities: this.#capabilities, now: this.#now() });
+    if (changed.outcome === 'changed' && p.request.type === 'remove') {
+      this.#control.machineRemoved(p.machineId, changed.ended);
+    }
+    return changed;
+  }
+}
+
+/** Whether it is where it is wanted. */
+export function isSettled({ desiredState, phase, resizing }: Machine): boolean {
+  return phase === desiredState && !resizing;
+}

@@ -1,0 +1,31 @@
+/** Machines as they change, for those who watch one or all of them: in memory, each change in the order of the commits. */
+import type { Machine } from '../../../store/store.ts';
+
+type Listener = (machine: Machine) => void;
+
+export class MachineFeed {
+  readonly #ofOne = new Map<string, Set<Listener>>();
+  readonly #ofAll = new Set<Listener>();
+
+  /** Tells everybody who watches it; call it after the commit. */
+  readonly publish = (machine: Machine): void => {
+    for (const listener of this.#ofAll) listener(machine);
+    for (const listener of this.#ofOne.get(machine.machineId) ?? []) listener(machine);
+  };
+
+  /** Calls `listener` for each change of the machine; returns the unsubscription. */
+  watch(machineId: string, listener: Listener): () => void {
+    const listeners = this.#ofOne.get(machineId) ?? new Set();
+    this.#ofOne.set(machineId, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#ofOne.get(machineId) === listeners) this.#ofOne.delete(machineId);
+    };
+  }
+
+  /** The same for all machines. */
+  watchAll(listener: Listener): () => void {
+    this.#ofAll.add(listener);
+    return () => void this.#ofAll.delete(listener);
+  }
+}

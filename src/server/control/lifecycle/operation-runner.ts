@@ -1,0 +1,241 @@
+/**
+ * Runs the operations of providers: what the store says is due, one at a time for each machine, so many at once for each provider.
+ * Each is written down before its hook begins, so that a server that dies in between runs it again under the same id.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Operation } from '../../../core/operation.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
+import {
+  type JoinToken,
+  type Machine,
+  type OperationResult,
+  type Store,
+  StoreUnavailableError,
+} from '../../../store/store.ts';
+import type { ControlPlane } from '../control.ts';
+import type { Provider, ProviderAnswer, ProviderRequest, Providers } from './provider.ts';
+
+/** After the store could not be used, and while all that is due waits for a free place. */
+const RETRY_MS = 1000;
+const LONGEST_SLEEP_MS = 60_000;
+const TOKEN_LIFE_MS = 3_600_000;
+
+type OperationStore = Pick<
+  Store,
+  'listProviders' | 'listDueOperations' | 'nextOperationAt' | 'beginOperation' | 'settleOperation'
+>;
+
+export interface OperationRunnerDeps {
+  store: OperationStore;
+  providers: Providers;
+  control: Pick<ControlPlane, 'detachAgent' | 'ended'>;
+  log: Pick<Logger, 'info' | 'warn'>;
+  /** ms since the epoch. */
+  now: () => number;
+  /** Where agents find this server. */
+  serverUrl: () => string;
+  /** The join token of an operation: the same whenever it is asked for. */
+  joinTokenOf: (operationId: string) => { token: string; hash: Buffer };
+}
+
+export class OperationRunner {
+  readonly #deps: OperationRunnerDeps;
+  readonly #stopping = new AbortController();
+  readonly #atWork = new Map<string, Set<Promise<void>>>();
+  #scanning: Promise<void> | undefined;
+  #scanAgain = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: OperationRunnerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Something may be due. */
+  wake(): void {
+    if (this.#stopping.signal.aborted) return;
+    clearTimeout(this.#timer);
+    if (this.#scanning === undefined) {
+      this.#scanning = this.#scan().finally(() => {
+        this.#scanning = undefined;
+        if (this.#scanAgain) this.wake();
+      });
+    } else this.#scanAgain = true;
+  }
+
+  /** Ends the hooks at work; settles when none is. They run again when a server starts. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    await this.#scanning;
+    await Promise.all([...this.#atWork.values()].flatMap((runs) => [...runs]));
+  }
+
+  async #scan(): Promise<void> {
+    this.#scanAgain = false;
+    const { store, providers, now } = this.#deps;
+    let sleepMs = RETRY_MS;
+    try {
+      const names = new Set([...providers.byName.keys(), ...(await store.listProviders())]);
+      for (const name of names) await this.#startDue(providers.byName.get(name) ?? missing(name));
+      const next = await store.nextOperationAt();
+      const waitMs = next === undefined ? LONGEST_SLEEP_MS : next - now();
+      // What is due still waits for a free place: whoever leaves one looks again.
+      sleepMs = waitMs > 0 ? Math.min(waitMs, LONGEST_SLEEP_MS) : RETRY_MS;
+    } catch (cause) {
+      this.#deps.log.warn({ err: cause }, 'operations of providers cannot be read; it is tried again');
+    }
+    if (!this.#stopping.signal.aborted) this.#timer = setTimeout(() => this.wake(), sleepMs).unref();
+  }
+
+  async #startDue(provider: Provider): Promise<void> {
+    const atWork = this.#atWork.get(provider.name) ?? new Set();
+    this.#atWork.set(provider.name, atWork);
+    const limit = provider.concurrency - atWork.size;
+    if (limit <= 0) return;
+    const due = await this.#deps.store.listDueOperations({ provider: provider.name, now: this.#deps.now(), limit });
+    for (const machine of due) {
+      const run = this.#run(provider, machine).finally(() => {
+        atWork.delete(run);
+        this.wake();
+      });
+      atWork.add(run);
+    }
+  }
+
+  async #run(provider: Provider, { machineId, operation }: Machine): Promise<void> {
+    if (operation === undefined) return;
+    const { store, control, now, log } = this.#deps;
+    const operationId = `${machineId}.${operation.number}`;
+    const token = operation.name === 'create' ? this.#deps.joinTokenOf(operationId) : undefined;
+    const joinToken = token && { token: tokenRecord(machineId, operationId, now()), tokenHash: token.hash };
+    try {
+      const begun = await store.beginOperation({
+        machineId,
+        number: operation.number,
+        ...(joinToken === undefined ? {} : { joinToken }),
+        now: now(),
+      });
+      if (begun.outcome === 'stale') return;
+      if (operation.name === 'sleep') await control.detachAgent(machineId);
+      const answer = await this.#ask(provider, begun.machine, { operationId, joinToken: token?.token });
+      // A stopping server leaves it begun: it cannot know how far the hook has come.
+      if (this.#stopping.signal.aborted) return;
+      await this.#settle(machineId, { number: operation.number, name: operation.name }, answer);
+    } catch (cause) {
+      log.warn({ err: cause, [LOG_KEY.machineId]: machineId }, 'an operation of a provider could not be written down');
+    }
+  }
+
+  /** What the provider cannot do fails for good; where it cannot describe, the machine is as it was last. */
+  async #ask(
+    provider: Provider,
+    machine: Machine,
+    p: { operationId: string; joinToken: string | undefined },
+  ): Promise<ProviderAnswer> {
+    const { operation, providerState } = machine;
+    if (operation === undefined) return { ok: false, message: 'there is no operation', retryable: false };
+    const { name, attempt } = operation;
+    if (provider.capabilities.has(name)) {
+      const request = requestOf(machine, { name, attempt, serverUrl: this.#deps.serverUrl(), ...p });
+      const answer = await provider.run(request, this.#stopping.signal);
+      return provider.capabilities.has('describe') ? answer : final(name, answer);
+    }
+    if (name === 'describe' && providerState !== 'unknown') return { ok: true, state: providerState };
+    return { ok: false, message: `the provider ${provider.name} cannot ${name}`, retryable: false };
+  }
+
+  async #settle(
+    machineId: string,
+    { number, name }: { number: number; name: Operation },
+    answer: ProviderAnswer,
+  ): Promise<void> {
+    const { store, control, log, now } = this.#deps;
+    const settled = await this.#insist(() =>
+      store.settleOperation({ machineId, result: resultOf(number, answer), now: now() }),
+    );
+    if (settled === undefined || settled.outcome === 'stale') return;
+    control.ended(settled.ended);
+    const told = { [LOG_KEY.machineId]: machineId, [LOG_KEY.operation]: name };
+    if (answer.ok) log.info({ ...told, [LOG_KEY.status]: answer.state }, 'a provider answered');
+    else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, 'a provider failed');
+  }
+
+  /** Waits for a store that cannot be written, because the answer of a hook must not be lost; undefined: the server stops. */
+  async #insist<T>(write: () => Promise<T>): Promise<T | undefined> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        return await write();
+      } catch (cause) {
+        if (!(cause instanceof StoreUnavailableError)) throw cause;
+        await sleep(RETRY_MS, undefined, { ref: false });
+      }
+    }
+    return undefined;
+  }
+}
+
+/** One that has machines and is no longer in the file: what is to be done waits until it is there again. */
+function missing(name: string): Provider {
+  return {
+    name,
+    capabilities: new Set(['create', 'delete', 'wake', 'sleep', 'resize', 'describe']),
+    concurrency: 16,
+    autosleepSeconds: 0,
+    minAwakeMs: 0,
+    attributes: new Map(),
+    run: async () => ({ ok: false, message: `there is no provider ${name} on this server`, retryable: true }),
+  };
+}
+
+/** Without `describe`, what is pending is taken for done; only a running machine is proved, by its agent. */
+function final(name: Operation, answer: ProviderAnswer): ProviderAnswer {
+  if (!answer.ok || answer.state !== 'pending') return answer;
+  if (name === 'sleep') return { ...answer, state: 'stopped' };
+  return name === 'delete' ? { ...answer, state: 'absent' } : answer;
+}
+
+function requestOf(
+  machine: Machine,
+  p: { name: Operation; attempt: number; serverUrl: string; operationId: string; joinToken: string | undefined },
+): ProviderRequest {
+  return {
+    version: 1,
+    operation: p.name,
+    operation_id: p.operationId,
+    attempt: p.attempt,
+    server_url: p.serverUrl,
+    machine: {
+      machine_id: machine.machineId,
+      ...machine.facts,
+      labels: {},
+      attributes: machine.attributes ?? {},
+      ...(machine.providerRef === undefined ? {} : { provider_ref: machine.providerRef }),
+    },
+    ...(p.joinToken === undefined ? {} : { join_token: p.joinToken }),
+  };
+}
+
+function resultOf(number: number, answer: ProviderAnswer): OperationResult {
+  if (!answer.ok) {
+    return { type: 'operation_failed', number, message: answer.message, retryable: answer.retryable };
+  }
+  const { state, providerRef, expectedMs } = answer;
+  return {
+    type: 'operation_answered',
+    number,
+    state,
+    ...(expectedMs === undefined ? {} : { expectedMs }),
+    ...(providerRef === undefined ? {} : { providerRef }),
+  };
+}
+
+function tokenRecord(machineId: string, operationId: string, now: number): JoinToken {
+  return {
+    joinTokenId: `join-${operationId}`,
+    machineId,
+    reusable: true,
+    createdAt: now,
+    expiresAt: now + TOKEN_LIFE_MS,
+  };
+}

@@ -1,0 +1,56 @@
+/** What a caller is told of a machine that cannot be changed as asked. */
+import type { MachineChangeRefusal } from '../../../core/decisions/machine-change.ts';
+import { ApiError } from '../../../core/errors.ts';
+import type { Machine } from '../../../store/store.ts';
+import { invalid, type Problem } from './problem.ts';
+
+interface Refused {
+  refusal: MachineChangeRefusal;
+  machine: Machine;
+  activeExecutions: number;
+}
+
+const MESSAGES = {
+  destroyed: 'The machine is destroyed.',
+  no_provider: 'The machine has no provider: nobody here can do that to it.',
+  not_supported: 'The provider of the machine cannot do that.',
+  active: 'Executions wait or run on the machine.',
+} as const;
+
+export const machineRefusal = {
+  of({ refusal, machine, activeExecutions }: Refused, expectedRevision: number | undefined): ApiError | Problem {
+    switch (refusal) {
+      case 'revision_mismatch':
+        return new ApiError('REVISION_MISMATCH', {
+          details: { expected_revision: String(machine.revision), provided_revision: String(expectedRevision) },
+        });
+      case 'storage_below_present': {
+        const message = `must be at least ${machine.facts.storage_gib}: storage can only grow`;
+        return invalid([{ location: 'body.storage_gib', message }]);
+      }
+      case 'active':
+        return invalidState(machine, MESSAGES.active, { active_executions: String(activeExecutions) }, true);
+      case 'destroyed':
+        return invalidState(machine, MESSAGES.destroyed, {});
+      default:
+        return invalidState(machine, MESSAGES[refusal], { reason: refusal });
+    }
+  },
+
+  providerFull(): ApiError {
+    const message = 'The provider has as many machines as it may have.';
+    return new ApiError('INVALID_STATE', { message, retryable: true, details: { reason: 'max_machines' } });
+  },
+};
+
+function invalidState(machine: Machine, message: string, details: Record<string, string>, retryable = false): ApiError {
+  return new ApiError('INVALID_STATE', {
+    message,
+    retryable,
+    details: {
+      current_desired_state: machine.desiredState,
+      current_observed_state: machine.phase,
+      ...details,
+    },
+  });
+}

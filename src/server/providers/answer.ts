@@ -1,0 +1,53 @@
+/** What hooks answer: one JSON object, in the words of docs/providers.md. */
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { parseJson } from '../../core/json.ts';
+import { PROVIDER_STATES } from '../../core/operation.ts';
+import type { ProviderAnswer } from '../control/lifecycle/provider.ts';
+
+/** More is no answer: a hook that prints on is ended. */
+export const MAX_ANSWER_BYTES = 1_048_576;
+const MAX_MESSAGE_CHARS = 500;
+const MAX_EXPECTED_MS = 86_400_000;
+
+const AnswerSchema = Type.Union([
+  Type.Object({
+    ok: Type.Literal(true),
+    state: Type.Enum([...PROVIDER_STATES]),
+    provider_ref: Type.Optional(Type.String({ maxLength: 1024 })),
+    expected_ms: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_EXPECTED_MS })),
+  }),
+  Type.Object({
+    ok: Type.Literal(false),
+    error_code: Type.Optional(Type.String({ maxLength: 128 })),
+    message: Type.String(),
+    retryable: Type.Boolean(),
+  }),
+]);
+const answers = Compile(AnswerSchema);
+
+/** The answer in a text; undefined if it is none. */
+export function readAnswer(text: string): ProviderAnswer | undefined {
+  const value = parseJson(text);
+  if (!answers.Check(value)) return undefined;
+  return answerOf(value);
+}
+
+function answerOf(answer: Static<typeof AnswerSchema>): ProviderAnswer {
+  if (answer.ok) {
+    const { state, provider_ref: providerRef, expected_ms: expectedMs } = answer;
+    return {
+      ok: true,
+      state,
+      ...(providerRef === undefined ? {} : { providerRef }),
+      ...(expectedMs === undefined ? {} : { expectedMs }),
+    };
+  }
+  const { error_code: code, message, retryable } = answer;
+  return failure(code === undefined ? message : `${code}: ${message}`, retryable);
+}
+
+/** A failure with a message of bounded length, on one line. */
+export function failure(message: string, retryable: boolean): ProviderAnswer {
+  return { ok: false, message: message.replace(/\s+/g, ' ').trim().slice(0, MAX_MESSAGE_CHARS), retryable };
+}

@@ -1,0 +1,128 @@
+/** A provider that is a command: the request on its stdin, the answer on the last line of its stdout. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
+import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
+import { killTree } from './process-tree.ts';
+
+/** sysexits.h: a temporary failure, try again. */
+const EX_TEMPFAIL = 75;
+/** How long a child of the hook may keep its pipes open after the hook has ended, in ms. */
+const PIPES_MS = 1000;
+const STDERR_CHARS = 2000;
+
+export interface CommandHook {
+  command: readonly string[];
+  /** All of its environment. */
+  env: Readonly<Record<string, string>>;
+  timeoutMs: number;
+}
+
+/** Runs the hook once; it and all that it has started end with the time limit, with `signal`, or when it prints too much. */
+export async function runCommandHook(
+  hook: CommandHook,
+  request: ProviderRequest,
+  signal: AbortSignal,
+): Promise<ProviderAnswer> {
+  const marker = `EXECPLANE_OPERATION_ID=${request.operation_id}`;
+  const [program = '', ...args] = hook.command;
+  const child = spawn(program, args, {
+    env: { ...hook.env, EXECPLANE_OPERATION_ID: request.operation_id },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const output = collect(child);
+  const exited = exitOf(child);
+  // A hook that ends without reading its input is not at fault.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(`${JSON.stringify(request)}\n`);
+
+  const limits = new AbortController();
+  const cause = await Promise.race([
+    exited.then(() => 'exited' as const),
+    output.exceeded.then(() => 'flooded' as const),
+    sleep(hook.timeoutMs, 'timed_out' as const, { signal: limits.signal }),
+    aborted(signal, limits.signal),
+  ]).finally(() => limits.abort());
+  if (cause !== 'exited' && child.pid !== undefined) await killTree(child.pid, marker);
+  const exit = await exited;
+  await output.closed;
+  if (cause === 'timed_out') return failure(`the hook did not answer within ${hook.timeoutMs} ms`, true);
+  if (cause === 'flooded') return failure(`the hook printed more than ${MAX_ANSWER_BYTES} bytes`, true);
+  if (cause === 'aborted') return failure('the server stops', true);
+  return answerOf(exit, output);
+}
+
+type Exit = { code: number | null; signal: NodeJS.Signals | null } | { error: Error };
+
+function answerOf(exit: Exit, { stdout, stderr }: Collected): ProviderAnswer {
+  if ('error' in exit) return failure(`the hook could not be started: ${exit.error.message}`, true);
+  const lastLine = stdout().trimEnd().split('\n').at(-1) ?? '';
+  const answer = readAnswer(lastLine);
+  if (answer !== undefined) return answer;
+  const how = exit.signal === null ? `exited with code ${exit.code}` : `was ended by ${exit.signal}`;
+  const said = stderr().trim();
+  return failure(`the hook ${how} without an answer${said === '' ? '' : `: ${said}`}`, isRetryable(exit));
+}
+
+/** A hook that is killed, or says that it failed for now, is tried again. */
+function isRetryable({ code, signal }: Exclude<Exit, { error: Error }>): boolean {
+  return signal !== null || code === EX_TEMPFAIL;
+}
+
+interface Collected {
+  stdout(): string;
+  stderr(): string;
+  /** Settles when stdout is longer than an answer may be. */
+  exceeded: Promise<void>;
+  /** Settles when both pipes are closed, or have been given up after the end. */
+  closed: Promise<void>;
+}
+
+function collect(child: ChildProcess): Collected {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let tail = '';
+  const exceeded = new Promise<void>((resolve) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= MAX_ANSWER_BYTES) chunks.push(chunk);
+      else resolve();
+    });
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    tail = (tail + chunk.toString('utf8')).slice(-STDERR_CHARS);
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+    child.once('error', () => resolve());
+    child.once('exit', () => {
+      // Something that the hook left running holds a pipe: what it prints is no answer.
+      const giveUp = setTimeout(() => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+        resolve();
+      }, PIPES_MS);
+      child.once('close', () => clearTimeout(giveUp));
+    });
+  });
+  return { stdout: () => Buffer.concat(chunks).toString('utf8'), stderr: () => tail, exceeded, closed: ended };
+}
+
+async function exitOf(child: ChildProcess): Promise<Exit> {
+  try {
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    return { code, signal };
+  } catch (error) {
+    return { error: error as Error };
+  }
+}
+
+/** Settles when `signal` aborts; never once `over` has. */
+function aborted(signal: AbortSignal, over: AbortSignal): Promise<'aborted'> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve('aborted');
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true, signal: over });
+  });
+}

@@ -1,0 +1,46 @@
+/** Machines made and changed on request, what their providers are asked to do, and those that have nothing to do. */
+import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
+import type { LifecycleStore } from '../store.ts';
+import { type Context, read, toPage } from './context.ts';
+import { type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
+
+type IdleRow = MachineWithOperation & { last_dispatch_number: number };
+
+/** Machines that come and go. */
+export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
+  const idle = db.prepare<[number, number], IdleRow>(
+    `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.machine > ? AND m.waiting = 0
+     AND NOT EXISTS (SELECT 1 FROM executions e
+       WHERE e.machine = m.machine AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL)
+     ORDER BY m.machine LIMIT ?`,
+  );
+  const providers = db
+    .prepare<[], string>("SELECT DISTINCT provider FROM machines WHERE provider > '' AND phase <> 'destroyed'")
+    .pluck();
+  const due = db.prepare<[string, number, number], MachineWithOperation>(
+    `${SELECT_MACHINE} WHERE o.running = 0 AND m.provider = ? AND o.due_at <= ? ORDER BY o.due_at LIMIT ?`,
+  );
+  const next = db.prepare<[], number | null>('SELECT min(due_at) FROM machine_operations WHERE running = 0').pluck();
+
+  return {
+    placeMachine: (p) => write(() => placeMachine(tx, p)),
+    changeMachine: (p) => write(() => changeMachine(tx, p)),
+    listIdle: ({ after, limit }) =>
+      read(() =>
+        toPage(
+          idle.iterate(after, limit + 1),
+          limit,
+          (row) => row.machine,
+          (row) => ({
+            machine: toMachine(row),
+            activity: `${row.last_dispatch_number} ${row.revision}`,
+          }),
+        ),
+      ),
+    listProviders: () => read(() => providers.all()),
+    listDueOperations: ({ provider, now, limit }) => read(() => due.all(provider, now, limit).map(toMachine)),
+    nextOperationAt: () => read(() => next.get() ?? undefined),
+    beginOperation: (p) => write(() => beginOperation(tx, p)),
+    settleOperation: (p) => write(() => settleOperation(tx, p)),
+  };
+}

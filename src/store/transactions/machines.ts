@@ -1,0 +1,115 @@
+/** Machines: connected, changed on request, and what their providers are asked to do. */
+import { decideMachineChange, isWokenByUse } from '../../core/decisions/machine-change.ts';
+import {
+  type Machine,
+  type MachineEvent,
+  type MachineTransition,
+  newMachine,
+  transitionMachine,
+} from '../../core/machine.ts';
+import type { ExecutionStore } from '../roles/executions.ts';
+import type { LifecycleStore, MachineChangeOutcome } from '../roles/lifecycle.ts';
+import type { ConnectionStore } from '../roles/machines.ts';
+import { advanceAll } from './dispatch.ts';
+import { refusalOf } from './retries.ts';
+import type { MachineAccess, MachineRecord, Transaction } from './transaction.ts';
+
+type Asked<Method extends keyof LifecycleStore> = Parameters<LifecycleStore[Method]>[0];
+type Answer<Method extends keyof LifecycleStore> = Awaited<ReturnType<LifecycleStore[Method]>>;
+
+/** Puts `event` to `transitionMachine`, with `changes` to the rest of the machine, and writes what follows. */
+export function advanceMachine(
+  machines: MachineAccess,
+  record: MachineRecord,
+  event: MachineEvent,
+  p: { now: number; changes?: Partial<Machine> },
+): MachineTransition<Machine> {
+  const step = transitionMachine({ ...record.machine, ...p.changes }, event, p.now);
+  if (!step.ok) return step;
+  record.machine = step.next;
+  machines.save(record);
+  return step;
+}
+
+export function machineConnected(
+  { machines }: Transaction,
+  p: Parameters<ConnectionStore['machineConnected']>[0],
+): Awaited<ReturnType<ConnectionStore['machineConnected']>> {
+  const record = machines.find(p.machineId);
+  if (record === undefined) return { outcome: 'removed' };
+  const { runnerInstance, bootId, facts, now } = p;
+  // The size of a machine with a provider is what was asked for.
+  const size = record.machine.provider === undefined ? { facts } : {};
+  const changes = { runnerInstance, bootId, ...size };
+  const step = advanceMachine(machines, record, { type: 'agent_connected' }, { now, changes });
+  if (!step.ok) return { outcome: step.refusal === 'stopping' ? 'stopping' : 'removed' };
+  return { outcome: 'applied', machine: step.next, epoch: step.next.epoch };
+}
+
+/** Whether a machine that was put to sleep is wanted again for an execution. It may not have gone yet: then it runs on. */
+export function wakeByUse(
+  { machines }: Transaction,
+  { execution, capabilities, now }: Parameters<ExecutionStore['createExecution']>[0],
+): boolean {
+  if (capabilities === undefined) return false;
+  const record = machines.find(execution.machineId);
+  if (record === undefined || !isWokenByUse(record.machine, capabilities)) return false;
+  return advanceMachine(machines, record, { type: 'desired', state: 'running' }, { now }).ok;
+}
+
+export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<'placeMachine'> {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  const { machine, maxMachines = Number.POSITIVE_INFINITY, now } = p;
+  if (machine.provider !== undefined && tx.machines.countOf(machine.provider) >= maxMachines) {
+    return { outcome: 'provider_full' };
+  }
+  const record = tx.machines.insert(newMachine({ ...machine, now }));
+  if (record === undefined) return { outcome: 'exists' };
+  tx.bind(p.idempotency, machine.machineId);
+  return { outcome: 'created', machine: record.machine };
+}
+
+export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): MachineChangeOutcome {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  const { machineId, request, now } = p;
+  const record = tx.machines.find(machineId);
+  if (record === undefined) return { outcome: 'not_found' };
+  const activeExecutions = request.type === 'sleep' ? tx.unfinished(record.key).length : 0;
+  const decided = decideMachineChange(record.machine, request, { ...p, activeExecutions });
+  if (decided.outcome === 'refused') {
+    return { outcome: 'refused', refusal: decided.refusal, machine: record.machine, activeExecutions };
+  }
+  tx.bind(p.idempotency, machineId);
+  if (decided.outcome === 'unchanged') return { outcome: 'unchanged', machine: record.machine };
+  const step = advanceMachine(tx.machines, record, decided.event, { now, changes: decided.changes });
+  if (!step.ok) return { outcome: 'unchanged', machine: record.machine };
+  if (request.type !== 'remove') return { outcome: 'changed', machine: step.next, ended: [] };
+  tx.machines.dropCredentials(record, now);
+  const ended = advanceAll(tx, tx.unfinished(record.key), { type: 'machine_removed' }, now);
+  return { outcome: 'changed', machine: step.next, ended };
+}
+
+export function beginOperation(tx: Transaction, p: Asked<'beginOperation'>): Answer<'beginOperation'> {
+  const record = tx.machines.find(p.machineId);
+  const event = { type: 'operation_begun', number: p.number } as const;
+  const step = record && advanceMachine(tx.machines, record, event, p);
+  if (step?.ok !== true) return { outcome: 'stale' };
+  if (p.joinToken !== undefined) tx.machines.keepJoinToken(p.joinToken.token, p.joinToken.tokenHash);
+  return { outcome: 'begun', machine: step.next };
+}
+
+export function settleOperation(tx: Transaction, p: Asked<'settleOperation'>): Answer<'settleOperation'> {
+  const { result, now } = p;
+  const record = tx.machines.find(p.machineId);
+  if (record === undefined) return { outcome: 'stale' };
+  const changes = result.providerRef === undefined ? {} : { providerRef: result.providerRef };
+  const step = advanceMachine(tx.machines, record, result, { now, changes });
+  if (!step.ok) return { outcome: 'stale' };
+  const { phase, desiredState, lastError = 'its provider failed' } = step.next;
+  const hopeless = phase === 'failed' && desiredState === 'running';
+  const reason = `The machine could not be started: ${lastError}`;
+  const ended = hopeless ? advanceAll(tx, tx.unfinished(record.key), { type: 'wake_failed', reason }, now) : [];
+  return { outcome: 'settled', machine: step.next, ended };
+}
