@@ -6,7 +6,7 @@ import { openSqliteStore } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
 import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { secretHash } from './http/authentication/key-ring.ts';
-import { buildControlPlane } from './control/control-plane.ts';
+import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
 import { createUpgradeHandler } from './http/agents/authentication.ts';
 import { buildApp } from './http/app.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
@@ -84,14 +84,7 @@ export async function startServer(
     { store, control, lifecycle, logger, serverKeys, adminKey: adminKey.key, version, ...seen },
     config,
   );
-  app.server.on(
-    'upgrade',
-    createUpgradeHandler({
-      ...{ store, control, log: logger },
-      maxFrameBytes: config.maxFrameBytes,
-      requireCertificate: config.agentCa !== undefined,
-    }),
-  );
+  admitAgents(app, { store, control, log: logger }, config);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {
     await app.listen({ host: config.host, port: config.port });
@@ -155,6 +148,18 @@ function buildWebhooks(store: Store, logger: Logger, config: ServerConfig, versi
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,
   });
+}
+
+/** Lets agents in by the `upgrade` events of the server. */
+function admitAgents(
+  app: App,
+  parts: { store: Store; control: RunningControlPlane; log: Logger },
+  { maxFrameBytes, agentCa }: ServerConfig,
+): void {
+  app.server.on(
+    'upgrade',
+    createUpgradeHandler({ ...parts, maxFrameBytes, requireCertificate: agentCa !== undefined }),
+  );
 }
 
 /** Made of the operation's id and the server's key, so that nothing but a hash of it has to be kept. */
