@@ -1,5 +1,5 @@
 /*
- * Starting a program: parse the command, clone, and everything the child does up to execve.
+ * Starting a program: clone, and everything the child does up to execve.
  *
  * The child shares the spawner's memory (CLONE_VM) unless it changes its identity, which makes the start about a quarter
  * cheaper than a fork, and it runs on a stack of its own beside the spawner (no CLONE_VFORK), so a working directory on a
@@ -9,99 +9,46 @@
  *   - reads only its struct launch, which is not touched until the status pipe tells that the start is decided;
  *   - writes only to its own stack;
  *   - has copies of, and does not share, descriptors, signal dispositions, umask and directory.
+ * The copies of other commands' descriptors are closed before anything that can wait: a child that hangs in front of a
+ * dead file system would keep their stdin open.
  */
 #define _GNU_SOURCE
 #include "spawner.h"
+
+#include "raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define CLONE_INTO_CGROUP_FLAG 0x200000000ULL
 #define DEFAULT_PATH "/bin:/usr/bin"
-enum { STACK_BYTES = 32768, PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, NAME_BYTES = 255 };
+#ifndef SYS_faccessat2
+#define SYS_faccessat2 439
+#endif
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
 
 /* struct clone_args of linux/sched.h (the size is the version: 5.7, with cgroup). */
 struct clone_arguments {
   uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
-#if defined(__x86_64__)
-static inline long raw_call(long number, long a, long b, long c, long d) {
-  long result;
-  register long r10 __asm__("r10") = d;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-/* clone and clone3 onto another stack: the child goes into entry(argument) and never comes back. */
-static long clone_call(long number, long a, long b, void (*entry)(void *), void *argument) {
-  long result;
-  register long r10 __asm__("r10") = 0;
-  register long r8 __asm__("r8") = 0;
-  register void (*r12)(void *) __asm__("r12") = entry;
-  register void *r13 __asm__("r13") = argument;
-  __asm__ volatile("syscall\n\t"
-                   "test %%rax, %%rax\n\t"
-                   "jnz 1f\n\t"
-                   "xor %%ebp, %%ebp\n\t"
-                   "mov %%r13, %%rdi\n\t"
-                   "call *%%r12\n\t"
-                   "ud2\n"
-                   "1:"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(0L), "r"(r10), "r"(r8), "r"(r12), "r"(r13)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-#elif defined(__aarch64__)
-static inline long raw_call(long number, long a, long b, long c, long d) {
-  register long x8 __asm__("x8") = number;
-  register long x0 __asm__("x0") = a;
-  register long x1 __asm__("x1") = b;
-  register long x2 __asm__("x2") = c;
-  register long x3 __asm__("x3") = d;
-  __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
-  return x0;
-}
-
-static long clone_call(long number, long a, long b, void (*entry)(void *), void *argument) {
-  register long x8 __asm__("x8") = number;
-  register long x0 __asm__("x0") = a;
-  register long x1 __asm__("x1") = b;
-  register long x2 __asm__("x2") = 0;
-  register long x3 __asm__("x3") = 0;
-  register long x4 __asm__("x4") = 0;
-  register void (*x9)(void *) __asm__("x9") = entry;
-  register void *x10 __asm__("x10") = argument;
-  __asm__ volatile("svc #0\n\t"
-                   "cbnz x0, 1f\n\t"
-                   "mov x29, xzr\n\t"
-                   "mov x0, x10\n\t"
-                   "blr x9\n\t"
-                   "brk #1\n"
-                   "1:"
-                   : "+r"(x0)
-                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x9), "r"(x10)
-                   : "memory");
-  return x0;
-}
-#else
-#error "no raw system calls for this architecture"
-#endif
-
 /* Whether the spawner's own protection from (or exposure to) the OOM killer has to be taken off its children. */
 static bool oom_adjusted;
+/* The soft limit of open files that a command gets; 0: as it is. */
+static uint64_t files_soft_limit;
 
-void launch_init(void) {
+void launch_init(uint64_t files_soft) {
+  files_soft_limit = files_soft;
   char text[8] = "0";
   int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
@@ -111,70 +58,237 @@ void launch_init(void) {
 
 /* ---- in the child: raw calls only ---- */
 
-static void fail(const struct launch *launch, enum stage stage, long error) {
-  struct start_failure failure = {stage, (uint32_t)-error};
-  raw_call(SYS_write, launch->status_fd, (long)&failure, sizeof failure, 0);
-  for (;;) raw_call(SYS_exit_group, 127, 0, 0, 0);
+static _Noreturn void leave_child(void) {
+  for (;;) raw_call(SYS_exit_group, 127, 0, 0, 0, 0);
 }
 
-/* execvp(3) in the PATH of envp, without its fallback to /bin/sh for a text file. Returns the error only. */
-static long exec_search(char *const *argv, char *const *envp) {
-  const char *file = argv[0], *path = DEFAULT_PATH;
-  if (file[0] == 0) return -ENOENT;
-  if (strchr(file, '/')) return raw_call(SYS_execve, (long)file, (long)argv, (long)envp, 0);
-  size_t file_length = strlen(file);
-  if (file_length > 255) return -ENAMETOOLONG;
-  for (char *const *entry = envp; *entry; entry++) {
-    if (strncmp(*entry, "PATH=", 5) == 0) {
-      path = *entry + 5;
-      break;
-    }
+static _Noreturn void fail(const struct launch *launch, enum stage stage, long error) {
+  struct child_word word = {stage, (uint32_t)-error};
+  raw_call(SYS_write, launch->status_fd, (long)&word, sizeof word, 0, 0);
+  leave_child();
+}
+
+static long open_raw(const char *path, long flags) {
+  return raw_call(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, 0, 0);
+}
+
+/* `/proc/self/fd/N`, into 32 bytes. */
+static void descriptor_path(char *into, long fd) {
+  static const char prefix[] = "/proc/self/fd/";
+  memcpy(into, prefix, sizeof prefix - 1);
+  char digits[12];
+  int count = 0;
+  for (long rest = fd; count == 0 || rest > 0; rest /= 10) digits[count++] = (char)('0' + rest % 10);
+  size_t at = sizeof prefix - 1;
+  while (count > 0) into[at++] = digits[--count];
+  into[at] = 0;
+}
+
+static bool exists(const char *path) {
+  return raw_call(SYS_faccessat, AT_FDCWD, (long)path, F_OK, 0, 0) == 0;
+}
+
+/* fstatat(2) of the file behind a descriptor. The kernel's struct is the library's on these architectures. */
+static long facts_of(long fd, struct stat *facts) {
+  return raw_call(SYS_newfstatat, fd, (long)"", (long)facts, AT_EMPTY_PATH, 0);
+}
+
+/* Whether we may execute the file behind `fd` (O_PATH), as execve(2) would say. */
+static long may_execute(long fd) {
+  struct stat facts;
+  long error = facts_of(fd, &facts);
+  if (error < 0) return error;
+  if (!S_ISREG(facts.st_mode)) return -EACCES;
+  error = raw_call(SYS_faccessat2, fd, (long)"", X_OK, AT_EMPTY_PATH, 0);
+  if (error != -ENOSYS && error != -EPERM) return error;
+  char path[32];
+  descriptor_path(path, fd);
+  return raw_call(SYS_faccessat, AT_FDCWD, (long)path, X_OK, 0, 0);
+}
+
+/* Tries one file: runs it, or (`held`) opens it and keeps the descriptor. Returns the error, or 0 with `*held`. */
+static long try_file(const char *file, char *const *argv, char *const *envp, long *held) {
+  if (!held) {
+    long error = raw_call(SYS_execve, (long)file, (long)argv, (long)envp, 0, 0);
+    return error == -ENOENT && exists(file) ? -ELIBACC : error; /* it is there, its interpreter is not */
   }
+  long fd = open_raw(file, O_PATH);
+  if (fd < 0) return fd;
+  long error = may_execute(fd);
+  if (error < 0) raw_call(SYS_close, fd, 0, 0, 0, 0);
+  else *held = fd;
+  return error;
+}
+
+static const char *path_of(char *const *envp) {
+  for (; *envp; envp++) {
+    if (strncmp(*envp, "PATH=", 5) == 0) return *envp + 5;
+  }
+  return DEFAULT_PATH;
+}
+
+/* With these execvp(3) looks on in the PATH. */
+static bool looks_on(long error) {
+  return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -ENODEV || error == -ETIMEDOUT ||
+         error == -EACCES || error == -ENAMETOOLONG;
+}
+
+/* As execvp(3) in the PATH of the new environment, without its fallback to /bin/sh for a text file. As try_file. */
+static long search(const struct launch *launch, long *held) {
+  const char *file = launch->file;
+  char *const *argv = launch->argv, *const *envp = launch->envp;
+  if (file[0] == 0) return -ENOENT;
+  if (strchr(file, '/')) return try_file(file, argv, envp, held);
+  size_t file_length = strlen(file);
+  if (file_length > NAME_BYTES) return -ENAMETOOLONG;
   bool denied = false;
-  char candidate[PATH_BYTES];
-  for (const char *end; ; path = end + 1) {
+  char candidate[PATH_BYTES + NAME_BYTES + 2];
+  for (const char *end, *path = path_of(envp); ; path = end + 1) {
     end = strchrnul(path, ':');
     size_t length = (size_t)(end - path);
-    if (length + file_length + 2 <= sizeof candidate) {
+    if (length < PATH_BYTES) {
       memcpy(candidate, path, length);
       if (length > 0) candidate[length++] = '/'; /* an empty element is the working directory */
       memcpy(candidate + length, file, file_length + 1);
-      long error = raw_call(SYS_execve, (long)candidate, (long)argv, (long)envp, 0);
+      long error = try_file(candidate, argv, envp, held);
       if (error == -EACCES) denied = true;
-      else if (error != -ENOENT && error != -ENOTDIR && error != -ESTALE && error != -ENODEV && error != -ETIMEDOUT) return error;
+      if (!looks_on(error)) return error;
     }
     if (*end == 0) return denied ? -EACCES : -ENOENT;
   }
 }
 
+/* Says what it is about to run: the working directory and the file, both as the kernel names them. */
+static void tell(const struct launch *launch, const char *cwd, const char *file) {
+  char message[sizeof(struct child_word) + 2 * (PATH_BYTES + 1)];
+  size_t cwd_size = strlen(cwd) + 1, file_size = strlen(file) + 1;
+  struct child_word word = {STAGE_RESOLVED, (uint32_t)(cwd_size + file_size)};
+  memcpy(message, &word, sizeof word);
+  memcpy(message + sizeof word, cwd, cwd_size);
+  memcpy(message + sizeof word + cwd_size, file, file_size);
+  size_t size = sizeof word + cwd_size + file_size;
+  for (size_t at = 0; at < size;) {
+    long written = raw_call(SYS_write, launch->status_fd, (long)(message + at), (long)(size - at), 0, 0);
+    if (written > 0) at += (size_t)written;
+    else if (written != -EINTR) leave_child();
+  }
+}
+
+static bool same_file(long fd, const char *path) {
+  struct stat held, named;
+  long other = open_raw(path, O_PATH | O_NOFOLLOW);
+  if (other < 0) return false;
+  bool same = facts_of(fd, &held) == 0 && facts_of(other, &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+  raw_call(SYS_close, other, 0, 0, 0, 0);
+  return same;
+}
+
+/*
+ * Opens the file, says which one it is, waits to be allowed, and runs what is open: nothing that changes a path meanwhile
+ * changes what runs. The kernel gives an interpreter a path and not a descriptor that closes (ENOENT), so a script is run by
+ * its real path, which no link is part of; who can change what stands there can change the script as well.
+ */
+static _Noreturn void run_checked(const struct launch *launch) {
+  long fd = -1;
+  long error = search(launch, &fd);
+  if (error < 0) fail(launch, STAGE_EXEC, error);
+  char cwd[PATH_BYTES + 1], file[PATH_BYTES + 1], link[32];
+  error = raw_call(SYS_getcwd, (long)cwd, PATH_BYTES, 0, 0, 0);
+  if (error < 0) fail(launch, STAGE_CWD, error);
+  descriptor_path(link, fd);
+  long length = raw_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)file, PATH_BYTES, 0);
+  if (length < 0) fail(launch, STAGE_EXEC, length);
+  if (length == PATH_BYTES) fail(launch, STAGE_EXEC, -ENAMETOOLONG);
+  file[length] = 0;
+  tell(launch, cwd, file);
+  char allowed;
+  while ((error = raw_call(SYS_read, launch->verdict_fd, (long)&allowed, 1, 0, 0)) == -EINTR) continue;
+  if (error != 1) leave_child();
+  error = raw_call(SYS_execveat, fd, (long)"", (long)launch->argv, (long)launch->envp, AT_EMPTY_PATH);
+  if (error == -ENOENT) {
+    error = same_file(fd, file) ? raw_call(SYS_execve, (long)file, (long)launch->argv, (long)launch->envp, 0, 0) : -ESTALE;
+    if (error == -ENOENT) fail(launch, STAGE_INTERPRETER, error);
+  }
+  fail(launch, STAGE_EXEC, error);
+}
+
+/* Closes everything but the streams, the status pipe and the verdict pipe. */
+static void close_others(const struct launch *launch) {
+  long low = launch->status_fd, high = launch->verdict_fd;
+  if (high < 0) high = low;
+  if (low > high) {
+    low = high;
+    high = launch->status_fd;
+  }
+  long error = 0;
+  if (low > 3) error = raw_call(SYS_close_range, 3, low - 1, 0, 0, 0);
+  if (error == 0 && high > low + 1) error = raw_call(SYS_close_range, low + 1, high - 1, 0, 0, 0);
+  if (error == 0) error = raw_call(SYS_close_range, high + 1, ~0U, 0, 0, 0);
+  if (error == 0) return;
+  for (long fd = 3; fd < 65536; fd++) { /* before Linux 5.9 */
+    if (fd != low && fd != high) raw_call(SYS_close, fd, 0, 0, 0, 0);
+  }
+}
+
+static void take_streams(const struct launch *launch) {
+  long input = launch->stdio[0];
+  if (input < 0) input = open_raw("/dev/null", O_RDONLY);
+  if (input < 0) fail(launch, STAGE_FORK, input);
+  /* 0, 1 and 2 are the spawner's own, so none of these is among them, and dup3 leaves no close-on-exec on the copy. */
+  raw_call(SYS_dup3, input, 0, 0, 0, 0);
+  raw_call(SYS_dup3, launch->stdio[1], 1, 0, 0, 0);
+  raw_call(SYS_dup3, launch->stdio[2], 2, 0, 0, 0);
+  close_others(launch);
+  if (launch->flags & FLAG_TERMINAL) raw_call(SYS_ioctl, 0, TIOCSCTTY, 0, 0, 0);
+}
+
+/* Takes off what is the spawner's own: its OOM score, and its limit of open files. */
+static void shed(void) {
+  if (oom_adjusted) {
+    long fd = open_raw("/proc/self/oom_score_adj", O_WRONLY);
+    if (fd >= 0) raw_call(SYS_write, fd, (long)"0", 1, 0, 0);
+    if (fd >= 0) raw_call(SYS_close, fd, 0, 0, 0, 0);
+  }
+  if (files_soft_limit == 0) return;
+  uint64_t files[2];
+  if (raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)files, 0) < 0) return;
+  files[0] = files_soft_limit;
+  raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)files, 0, 0);
+}
+
 static void become(const struct launch *launch) {
-  long error = raw_call(SYS_setgroups, launch->group_count, (long)launch->groups, 0, 0);
-  if (error == 0) error = raw_call(SYS_setresgid, launch->gid, launch->gid, launch->gid, 0);
-  if (error == 0) error = raw_call(SYS_setresuid, launch->uid, launch->uid, launch->uid, 0);
+  long error = raw_call(SYS_setgroups, launch->group_count, (long)launch->groups, 0, 0, 0);
+  if (error == 0) error = raw_call(SYS_setresgid, launch->gid, launch->gid, launch->gid, 0, 0);
+  if (error == 0) error = raw_call(SYS_setresuid, launch->uid, launch->uid, launch->uid, 0, 0);
   if (error < 0) fail(launch, STAGE_IDENTITY, error);
+}
+
+/* The home, or / where that can't be entered, as su(1) and sshd(8) do; then what was asked for, from there. */
+static void enter_directory(const struct launch *launch) {
+  if (launch->cwd[0] != '/') {
+    long error = raw_call(SYS_chdir, (long)launch->home, 0, 0, 0, 0);
+    if (error < 0) error = raw_call(SYS_chdir, (long)"/", 0, 0, 0, 0);
+    if (error < 0) fail(launch, STAGE_CWD, error);
+  }
+  if (launch->cwd[0] == 0) return;
+  long error = raw_call(SYS_chdir, (long)launch->cwd, 0, 0, 0, 0);
+  if (error < 0) fail(launch, STAGE_CWD, error);
 }
 
 static void child(void *argument) {
   const struct launch *launch = argument;
-  raw_call(SYS_setsid, 0, 0, 0, 0);
-  if (oom_adjusted) {
-    long fd = raw_call(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
-    if (fd >= 0) raw_call(SYS_write, fd, (long)"0", 1, 0);
-  }
-  long input = launch->stdio[0];
-  if (input < 0) input = raw_call(SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDONLY | O_CLOEXEC, 0);
-  if (input < 0) fail(launch, STAGE_FORK, input);
-  /* 0, 1 and 2 are the spawner's own, so none of these is among them, and dup3 leaves no close-on-exec on the copy. */
-  raw_call(SYS_dup3, input, 0, 0, 0);
-  raw_call(SYS_dup3, launch->stdio[1], 1, 0, 0);
-  raw_call(SYS_dup3, launch->stdio[2], 2, 0, 0);
-  if (launch->has_identity) become(launch);
-  long error = raw_call(SYS_chdir, (long)launch->cwd, 0, 0, 0);
-  if (error < 0) fail(launch, STAGE_CWD, error);
+  raw_call(SYS_setsid, 0, 0, 0, 0, 0);
+  take_streams(launch);
+  shed();
+  if (launch->flags & FLAG_IDENTITY) become(launch);
+  enter_directory(launch);
   /* The spawner blocks every signal and handles none, so there are no dispositions to reset. */
   uint64_t nothing = 0;
-  raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&nothing, 0, sizeof nothing);
-  fail(launch, STAGE_EXEC, exec_search(launch->argv, launch->envp));
+  raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&nothing, 0, sizeof nothing, 0);
+  if (launch->flags & FLAG_ASK) run_checked(launch);
+  long error = search(launch, NULL);
+  if (error == -ELIBACC) fail(launch, STAGE_INTERPRETER, -ENOENT);
+  fail(launch, STAGE_EXEC, error);
 }
 
 /* ---- in the spawner ---- */
@@ -183,9 +297,9 @@ static void child(void *argument) {
 pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   static bool no_clone3;
   long result = -ENOSYS;
-  uint64_t shared = launch->has_identity ? 0 : CLONE_VM; /* nobody else's process may ever look into our memory */
+  uint64_t shared = launch->flags & FLAG_IDENTITY ? 0 : CLONE_VM; /* nobody else's process may ever look into our memory */
   struct clone_arguments arguments = {
-    .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = STACK_BYTES};
+    .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = LAUNCH_STACK_BYTES};
   if (launch->cgroup && !no_clone3) {
     int directory = open(launch->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory >= 0) {
@@ -201,94 +315,9 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   if (result < 0 && !no_clone3) result = clone_call(SYS_clone3, (long)&arguments, sizeof arguments, child, launch);
   if (result == -ENOSYS || (result == -EPERM && !no_clone3)) { /* old kernels, and sandboxes that do not know it */
     no_clone3 = true;
-    char *top = launch->stack + STACK_BYTES;
+    char *top = launch->stack + LAUNCH_STACK_BYTES;
     result = clone_call(SYS_clone, (long)(shared | SIGCHLD), (long)top, child, launch);
     if (result == -EINVAL && shared) result = clone_call(SYS_clone, SIGCHLD, (long)top, child, launch); /* qemu-user */
   }
   return (pid_t)result;
-}
-
-/* A cursor over a command's payload; once something does not fit, everything after reads as empty and `bad` is set. */
-struct reader {
-  char *at, *end;
-  bool bad;
-};
-
-static void read_bytes(struct reader *reader, void *into, size_t size) {
-  if ((size_t)(reader->end - reader->at) < size) {
-    reader->bad = true;
-    memset(into, 0, size);
-    return;
-  }
-  memcpy(into, reader->at, size);
-  reader->at += size;
-}
-
-static uint32_t read_u32(struct reader *reader) {
-  uint32_t value;
-  read_bytes(reader, &value, sizeof value);
-  return value;
-}
-
-/* A string with its NUL, in place. */
-static char *read_string(struct reader *reader) {
-  char *text = reader->at;
-  char *nul = memchr(text, 0, (size_t)(reader->end - text));
-  if (!nul) {
-    reader->bad = true;
-    return "";
-  }
-  reader->at = nul + 1;
-  return text;
-}
-
-static char **read_strings(struct reader *reader) {
-  uint32_t count = read_u32(reader);
-  if (count > (size_t)(reader->end - reader->at)) reader->bad = true; /* each takes a byte at least */
-  if (reader->bad) return NULL;
-  char **list = calloc((size_t)count + 1, sizeof *list);
-  if (!list) return NULL;
-  for (uint32_t i = 0; i < count; i++) list[i] = read_string(reader);
-  return list;
-}
-
-/* NULL for a payload that is none, or without memory. */
-struct launch *launch_parse(const char *payload, size_t length, uint64_t *keep, bool *stdin_pipe) {
-  struct launch *launch = calloc(1, sizeof *launch);
-  if (!launch) return NULL;
-  launch->payload = malloc(length);
-  launch->stack = aligned_alloc(16, STACK_BYTES);
-  if (!launch->payload || !launch->stack) return launch_free(launch), NULL;
-  memcpy(launch->payload, payload, length);
-  struct reader reader = {launch->payload, launch->payload + length, false};
-  uint8_t flags;
-  read_bytes(&reader, keep, sizeof *keep);
-  read_bytes(&reader, &flags, sizeof flags);
-  launch->has_identity = flags & 1;
-  *stdin_pipe = flags & 2;
-  launch->uid = read_u32(&reader);
-  launch->gid = read_u32(&reader);
-  launch->group_count = read_u32(&reader);
-  if (launch->group_count > 65536) reader.bad = true;
-  if (!reader.bad && launch->group_count > 0) {
-    launch->groups = calloc(launch->group_count, sizeof *launch->groups);
-    if (launch->groups) read_bytes(&reader, launch->groups, launch->group_count * sizeof *launch->groups);
-    else reader.bad = true;
-  }
-  launch->cwd = read_string(&reader);
-  launch->cgroup = read_string(&reader);
-  if (launch->cgroup[0] == 0) launch->cgroup = NULL;
-  launch->argv = read_strings(&reader);
-  launch->envp = read_strings(&reader);
-  if (reader.bad || !launch->argv || !launch->envp || !launch->argv[0]) return launch_free(launch), NULL;
-  return launch;
-}
-
-void launch_free(struct launch *launch) {
-  free(launch->payload);
-  free(launch->stack);
-  free(launch->groups);
-  free(launch->argv);
-  free(launch->envp);
-  free(launch);
 }

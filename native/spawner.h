@@ -5,18 +5,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
-enum { PROTOCOL_VERSION = 1 };
+enum { PROTOCOL_VERSION = 2 };
 
 /* Commands, on standard input. */
-enum { SPAWN = 1, STDIN, STDIN_CLOSE, SIGNAL, PAUSE, RESUME, RELEASE, SHUTDOWN };
+enum { SPAWN = 1, STDIN, STDIN_CLOSE, SIGNAL, PAUSE, RESUME, RELEASE, SHUTDOWN, APPROVE, RESIZE, ABORT };
 
 /* Events, on standard output. */
-enum { HELLO = 64, STARTED, FAILED, STDOUT, STDERR, COUNT, STDIN_TAKEN, EXITED };
+enum { HELLO = 64, STARTED, FAILED, STDOUT, STDERR, COUNT, STDIN_TAKEN, EXITED, RESOLVED };
 
-/* Where a start failed. */
-enum stage { STAGE_FORK = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC };
+/* The flags of a SPAWN. */
+enum { FLAG_IDENTITY = 1, FLAG_STDIN_PIPE = 2, FLAG_TERMINAL = 4, FLAG_ASK = 8 };
+
+/* Where a start failed; RESOLVED is no failure: the child says what it is about to run. */
+enum stage { STAGE_FORK = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC, STAGE_INTERPRETER, STAGE_ABORTED, STAGE_RESOLVED };
 
 enum state {
   STARTING, /* cloned; the new program does not run yet */
@@ -36,7 +40,12 @@ struct watch {
   struct execution *execution;
 };
 
-/* Our end of the command's stdout or stderr. */
+struct buffer {
+  char *bytes;
+  size_t start, length, capacity;
+};
+
+/* Our end of the command's stdout or stderr, or of its terminal. */
 struct output {
   struct execution *execution;
   int fd;        /* -1 once everybody has closed it */
@@ -51,8 +60,7 @@ struct output {
 struct input {
   struct watch watch;
   int fd; /* -1 once closed */
-  char *bytes;
-  size_t start, length, capacity;
+  struct buffer waiting;
   uint64_t taken;
   bool ends; /* close it once the bytes are written */
 };
@@ -65,11 +73,13 @@ struct execution {
   uint32_t handle;
   pid_t pid;
   enum state state;
-  bool paused, released, in_cgroup;
+  bool paused, released, in_cgroup, terminal;
   struct watch status_watch;
-  int status_fd;
+  int status_fd;              /* the child's words until it runs its program */
+  int verdict_fd;             /* our answer to what it has resolved; -1 where it does not ask */
   uint64_t early_signals;     /* asked for before it ran: bit n-1 for signal n */
   int wait_code, wait_status; /* si_code and si_status of the exit */
+  struct rusage usage;        /* of the main process and of what it had waited for */
   struct output outputs[2];
   struct input input;
   uint64_t keep;
@@ -81,27 +91,91 @@ struct execution {
 
 /* One start: what the child reads between clone and exec. It lives until the start is decided. */
 struct launch {
-  char *cwd, *cgroup;
+  uint64_t keep;
+  uint8_t flags;
+  uint16_t columns, rows;
+  char *home, *cwd, *cgroup;
+  char *file; /* what is looked up and run; argv[0] unless it was named */
   char **argv, **envp;
-  bool has_identity;
   uint32_t uid, gid, group_count;
   uint32_t *groups;
   int stdio[3]; /* stdio[0] is -1 for /dev/null */
-  int status_fd;
+  int status_fd, verdict_fd;
   char *payload; /* the strings above point into it */
   char *stack;
+  struct buffer said; /* what the child has said so far */
 };
 
-/* What a failed child says through the status pipe. */
-struct start_failure {
+/* The head of what a child says through its status pipe: a failure, or STAGE_RESOLVED with `value` bytes behind it. */
+struct child_word {
   uint32_t stage;
-  uint32_t error;
+  uint32_t value;
 };
 
-/* launch.c */
-void launch_init(void);
-struct launch *launch_parse(const char *payload, size_t length, uint64_t *keep, bool *stdin_pipe);
+/* main.c */
+extern int64_t now; /* ms, monotonic, read once a turn */
+extern bool draining;
+extern int poller, outputs, discard, signals;
+_Noreturn void die(const char *what);
+void runner_gone(void);
+
+/* buffer.c */
+char *reserve(struct buffer *buffer, size_t more);
+void consume(struct buffer *buffer, size_t count);
+
+/* frames.c: commands in, events out */
+enum { HEADER = 9, CHUNK = 65536 };
+void put_event(uint8_t op, uint32_t handle, const void *payload, size_t size);
+void report(const struct execution *execution, uint8_t op, const void *payload, size_t size);
+void report_failure(uint32_t handle, enum stage stage, uint32_t error);
+bool events_full(void);
+char *reserve_output(size_t *most);
+void commit_output(const struct execution *execution, uint8_t event, size_t count);
+void flush_events(void);
+void drop_events(void);
+void read_commands(void);
+extern struct watch commands_watch, events_watch, outputs_watch, signals_watch;
+
+/* pipes.c: the bytes of a command */
+bool open_streams(struct execution *execution, struct launch *launch);
+void close_child_ends(const struct launch *launch);
+void close_fd(int *fd);
+void close_watched(int *fd);
+void watch_output(struct output *output, bool on);
+void close_output(struct output *output);
+void close_input(struct execution *execution);
+void report_input(struct execution *execution);
+void feed_input(struct execution *execution);
+void add_input(struct execution *execution, const char *bytes, size_t size, bool ends);
+void resize(struct execution *execution, uint16_t columns, uint16_t rows);
+void read_outputs(void);
+void count_due(struct execution *execution);
+void take_leftovers(struct execution *execution);
+
+/* children.c: the life of an execution */
+struct execution *find_execution(uint32_t handle);
+bool any_execution(void);
+void spawn(uint32_t handle, const char *payload, size_t size);
+void approve(struct execution *execution);
+void abort_start(struct execution *execution);
+void hear_child(struct execution *execution);
+void send_signal(struct execution *execution, uint32_t number);
+void set_paused(struct execution *execution, bool paused);
+void release(struct execution *execution);
+void reap_all(void);
+void finish_if_handed_over(struct execution *execution);
+void bury_if_done(struct execution *execution);
+void free_dead(void);
+bool kill_running(void);
+void release_all(void);
+
+/* launch.c: the child between clone and execve */
+void launch_init(uint64_t files_soft);
 pid_t launch_start(struct launch *launch, bool *in_cgroup);
+
+/* request.c: what a SPAWN says */
+enum { LAUNCH_STACK_BYTES = 65536 };
+struct launch *launch_parse(const char *payload, size_t length);
 void launch_free(struct launch *launch);
 
 /* tree.c */

@@ -1,18 +1,48 @@
 #!/bin/sh
-# Builds the spawner for linux x64 and arm64 into native/prebuilt: static, against musl, the same bytes every time.
+# Builds the spawner for linux x64 and arm64 into native/prebuilt (or into the directory named as the first argument): static,
+# against musl, the same bytes every time. test/agent/runner/spawner/native-build.test.ts holds what is checked in to it.
 # On Debian: apt-get install musl-tools gcc-aarch64-linux-gnu. The arm64 build takes musl from Debian's musl-dev package
 # of that architecture, which is downloaded and unpacked into a temporary directory (nothing is installed).
+# A second argument, x64 or arm64, builds for that architecture only.
 set -eu
-cd "$(dirname "$0")/../native"
-sources="spawner.c launch.c tree.c"
-flags="-std=c11 -Os -Wall -Wextra -Werror -fno-stack-protector -fno-asynchronous-unwind-tables -fno-ident -ffile-prefix-map=$PWD=."
-link="-static -no-pie -s -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections"
+native=$(cd "$(dirname "$0")/../native" && pwd)
+mkdir -p "${1:-$native/prebuilt}"
+out=$(cd "${1:-$native/prebuilt}" && pwd)
+cd "$native"
+sources="main.c buffer.c frames.c pipes.c children.c request.c launch.c tree.c"
+only=${2:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# Warnings are errors: the runner's side of the pipes is trusted, what commands do with them is not.
+warnings="-Wall -Wextra -Wconversion -Werror"
+# The same bytes on every machine, and none that are not needed.
+reproducible="-std=c11 -Os -fno-asynchronous-unwind-tables -fno-ident -ffile-prefix-map=$PWD=. -ffunction-sections"
+# Each makes a fault in here harder to use:
+#   -fPIE, -static-pie             code and data lie at random addresses
+#   -fstack-protector-strong       a return address that was overwritten ends the process
+#   -fstack-clash-protection       a frame cannot step over the guard page below the stack
+#   -ftrivial-auto-var-init=zero   no variable starts with what was left on the stack
+#   -D_FORTIFY_SOURCE=2            bounds of copies are checked, by C libraries that can (musl cannot; glibc in the sanitizer build)
+#   -z relro, -z now               tables of addresses are read-only once the program runs
+#   -z noexecstack, -z separate-code   what can be written is not executed, and code is not data
+hardening="-fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -D_FORTIFY_SOURCE=2"
+hardening_link="-static-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code"
+link="-s -Wl,--build-id=none -Wl,--gc-sections -Wl,--no-dynamic-linker -nostdlib"
+
+# build COMPILER HEADERS LIBRARIES OUTPUT FLAGS...
+build() {
+  compiler=$1 headers=$2 libraries=$3 output=$4
+  shift 4
+  mkdir -p "$(dirname "$output")"
+  $compiler $warnings $reproducible $hardening "$@" -nostdinc -isystem "$headers" -isystem "$($compiler -print-file-name=include)" \
+    $hardening_link $link "$libraries/rcrt1.o" "$libraries/crti.o" $sources \
+    "$libraries/libc.a" "$($compiler -print-libgcc-file-name)" "$libraries/crtn.o" -o "$output"
+}
+
+# -fcf-protection: jumps land only where jumps may land, on processors that check it.
 build_x64() {
-  mkdir -p prebuilt/linux-x64
-  musl-gcc $flags -ffunction-sections $sources $link -o prebuilt/linux-x64/execplane-spawner
+  build gcc /usr/include/x86_64-linux-musl /usr/lib/x86_64-linux-musl "$out/linux-x64/execplane-spawner" -fcf-protection=full
 }
 
 # apt with lists and state of its own, so that the machine's own list of architectures stays as it is.
@@ -25,17 +55,14 @@ fetch_arm64_musl() {
   dpkg-deb -x "$work"/musl-dev_*_arm64.deb "$work/arm64"
 }
 
+# -mbranch-protection=standard: the same for jumps, and return addresses are signed, on processors that can.
 build_arm64() {
   fetch_arm64_musl
   root="$work/arm64/usr"
-  mkdir -p prebuilt/linux-arm64
-  aarch64-linux-gnu-gcc $flags -ffunction-sections -nostdinc -isystem "$root/include/aarch64-linux-musl" \
-    -isystem "$(aarch64-linux-gnu-gcc -print-file-name=include)" -mno-outline-atomics $link -nostdlib \
-    "$root/lib/aarch64-linux-musl/crt1.o" "$root/lib/aarch64-linux-musl/crti.o" $sources \
-    "$root/lib/aarch64-linux-musl/libc.a" "$(aarch64-linux-gnu-gcc -print-libgcc-file-name)" \
-    "$root/lib/aarch64-linux-musl/crtn.o" -o prebuilt/linux-arm64/execplane-spawner
+  build aarch64-linux-gnu-gcc "$root/include/aarch64-linux-musl" "$root/lib/aarch64-linux-musl" \
+    "$out/linux-arm64/execplane-spawner" -mno-outline-atomics -mbranch-protection=standard
 }
 
-build_x64
-build_arm64
-(cd prebuilt && sha256sum linux-*/execplane-spawner > SHA256SUMS && cat SHA256SUMS)
+[ "$only" = arm64 ] || build_x64
+[ "$only" = x64 ] || build_arm64
+if [ -z "$only" ]; then (cd "$out" && sha256sum linux-*/execplane-spawner > SHA256SUMS && cat SHA256SUMS); fi

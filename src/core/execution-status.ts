@@ -32,6 +32,10 @@ export const FAILURE_CODES = [
   'wake_failed',
   'cancelled',
   'start_timed_out',
+  'kill_failed',
+  'oom_killed',
+  'limits_unsupported',
+  'terminal_unsupported',
 ] as const;
 export type FailureCode = (typeof FAILURE_CODES)[number];
 

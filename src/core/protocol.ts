@@ -3,8 +3,8 @@
  * docs/PROTOCOL.md is normative; this file is what both ends run. Output travels as records (report.ts).
  */
 import { type Static, Type } from 'typebox';
-import { MAX_ARTIFACTS } from './artifact.ts';
 import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads what no link needs
+import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
 import { MachineFactsSchema } from './machine-facts.ts';
 
 /** The versions this build speaks: what both ends share, the highest of it, is used. */
@@ -39,8 +39,6 @@ export const CLOSE = {
 const ExecutionId = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$', maxLength: 253 });
 const Instance = Type.String({ minLength: 1, maxLength: 64 });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-/** What the kernel takes in argv, env and paths. */
-const TextWithoutNul = Type.String({ pattern: '^[^\\u0000]*$' });
 const strict = { additionalProperties: false } as const;
 /** Frames may gain fields in a later minor version; unknown ones are ignored. */
 const open = {} as const;
@@ -120,29 +118,6 @@ const WelcomeSchema = Type.Object(
 );
 export type Welcome = Static<typeof WelcomeSchema>;
 
-/** The drop folder is always collected, `declared` under cwd besides. */
-const StartArtifactsSchema = Type.Object(
-  {
-    declared: Type.Array(
-      Type.Object(
-        {
-          path: TextWithoutNul,
-          name: Type.Optional(TextWithoutNul),
-          if_missing: Type.Optional(Type.Union([Type.Literal('ignore'), Type.Literal('fail')])),
-        },
-        open,
-      ),
-      { maxItems: MAX_ARTIFACTS },
-    ),
-    /** Of each file. */
-    max_bytes: Count,
-    /** From the exit on. */
-    timeout_ms: Count,
-  },
-  open,
-);
-export type StartArtifacts = Static<typeof StartArtifactsSchema>;
-
 /** What becomes of output past the limit: it is counted and thrown away, or the command waits in its write. */
 const PastLimit = Type.Union([Type.Literal('discard'), Type.Literal('wait')]);
 
@@ -166,6 +141,12 @@ const StartSchema = Type.Object(
     past_limit: Type.Optional(PastLimit),
     /** stdin: none (end-of-file), fixed (the attached bytes), open (fed by stdin frames). */
     stdin: Type.Union([Type.Literal('none'), Type.Literal('fixed'), Type.Literal('open')]),
+    /** Run it on a terminal of this size; its output is stdout. Only to agents with the capability `terminals`. */
+    tty: Type.Optional(TerminalSizeSchema),
+    /** command is one word, the shell (empty: the user's own), and is run as a login shell. With `tty`. */
+    login_shell: Type.Optional(Type.Boolean()),
+    /** Only to agents with the capability `limits`. */
+    limits: Type.Optional(LimitsSchema),
     grace_ms: Count,
     /** What to collect at the end; absent: nothing, and the command has no drop folder. */
     artifacts: Type.Optional(StartArtifactsSchema),
@@ -202,6 +183,11 @@ const OutputLimitSchema = Type.Object(
   open,
 );
 export type OutputLimit = Static<typeof OutputLimitSchema>;
+/** server → agent: the terminal of the command has this size now. What is no terminal is not touched. */
+const ResizeSchema = Type.Object(
+  { type: Type.Literal('resize'), execution_id: ExecutionId, ...TerminalSizeSchema.properties },
+  open,
+);
 
 /** server → agent: reports up to these numbers are on disk. */
 const AckSchema = Type.Object({ type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) }, open);
@@ -221,6 +207,7 @@ export const ServerFrameSchema = Type.Union([
   SignalSchema,
   StdinSchema,
   OutputLimitSchema,
+  ResizeSchema,
   AckSchema,
   ForgetSchema,
   RotateSchema,

@@ -36,6 +36,15 @@ export interface RawRecord {
   payload: Buffer;
 }
 
+/** What the processes of a command used, all of them together. */
+export interface UsagePayload {
+  cpu_user_ms: number;
+  cpu_system_ms: number;
+  max_memory_bytes: number;
+  io_read_bytes?: number;
+  io_write_bytes?: number;
+}
+
 /** The payload of `ended` (JSON): how the command ended and what it produced. */
 export interface EndedPayload {
   status: 'succeeded' | 'failed' | 'cancelled';
@@ -48,6 +57,7 @@ export interface EndedPayload {
   stderr_bytes: number;
   stdout_truncated: boolean;
   stderr_truncated: boolean;
+  usage?: UsagePayload;
 }
 
 /** The payload of `progress` (JSON): bytes produced so far, sent now and then once output is no longer kept. */

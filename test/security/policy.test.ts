@@ -3,24 +3,28 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { matchesText } from '../../src/agent/runner/policy/glob.ts';
 import type { PolicyRequest } from '../../src/agent/runner/policy/policy.ts';
-import { checkRules, type Rules } from '../../src/agent/runner/policy/rules.ts';
+import { brokenRule, checkRules, type Rules } from '../../src/agent/runner/policy/rules.ts';
 
 const DOCUMENT = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
 const EXAMPLE = JSON.parse(/```json\n(.*?)```/s.exec(DOCUMENT)?.[1] ?? '') as Rules;
 
-const verdict = (argv: string[], more: Partial<PolicyRequest> = {}) =>
-  checkRules(EXAMPLE, {
-    argv,
-    executable: () => (argv[0]?.startsWith('/') ? argv[0] : undefined),
-    cwd: '/srv/app/current',
-    user: 'deploy',
-    envNames: ['VERSION'],
-    ...more,
-  });
+interface Wanted extends PolicyRequest {
+  cwd: string;
+}
+
+/** What the caller is told, or the ceilings of what may run. */
+const verdict = (argv: string[], more: Partial<Wanted> = {}) => {
+  const { cwd, ...request } = { cwd: '/srv/app/current', user: 'deploy', envNames: ['VERSION'], ...more };
+  const first = checkRules(EXAMPLE, request);
+  const rule = first.allowed ? brokenRule(EXAMPLE, { argv, file: argv[0] ?? '', cwd }) : undefined;
+  return rule === undefined ? first : { allowed: false, rule };
+};
 
 test('the example allows what the document says', () => {
   expect(verdict(['/srv/app/bin/deploy', '--fast'])).toEqual({
     allowed: true,
+    asks: true,
+    limits: { memoryBytes: 1_073_741_824, cpus: 2, pids: 256 },
     maxTimeoutMs: 600_000,
     maxOutputBytes: 1_048_576,
   });
@@ -28,7 +32,7 @@ test('the example allows what the document says', () => {
   expect(verdict(['/usr/bin/journalctl', '-u', 'app.service', '-n', '100']).allowed).toBe(true);
 });
 
-test.each<[string, string[], Partial<PolicyRequest>, string]>([
+test.each<[string, string[], Partial<Wanted>, string]>([
   ['a shell', ['/bin/sh', '-c', '/srv/app/bin/deploy'], {}, 'allow_commands'],
   ['another service', ['/usr/bin/systemctl', 'restart', 'sshd.service'], {}, 'allow_commands'],
   ['one more argument', ['/usr/bin/systemctl', 'restart', 'app.service', 'sshd'], {}, 'allow_commands'],

@@ -5,6 +5,7 @@ import type { SpawnerEvents } from '../runner/spawner/spawner.ts';
 
 /** Nothing is spawned. */
 const EVENTS: SpawnerEvents = {
+  resolved() {},
   started() {},
   failed() {},
   output() {},

@@ -4,18 +4,26 @@ import { type HostUser, hostUser } from './executions/host-user.ts';
 export interface RunnerConfig {
   directory: string;
   hostUser: HostUser;
+  /** Without a policy.json nothing runs. */
+  policyRequired: boolean;
+  /** The soft limit of open files that commands get; absent: that of this process. */
+  softFileLimit?: number;
   /** ms without a link and without commands, after which the runner leaves. */
   idleMs?: number;
 }
 
 /** Reads the runner's arguments and environment: the one place that does. Throws TypeError on what it does not know. */
 export function readConfig(args: string[]): RunnerConfig {
-  const { values } = parseArgs({ args, options: { dir: { type: 'string' }, 'idle-ms': { type: 'string' } } });
+  const text = { type: 'string' } as const;
+  const options = { dir: text, 'idle-ms': text, 'policy-required': { type: 'boolean' }, nofile: text } as const;
+  const { values } = parseArgs({ args, options });
   if (values.dir === undefined) throw new TypeError('--dir DIR is missing');
   const idleMs = values['idle-ms'];
   return {
     directory: values.dir,
     hostUser: hostUser(process.env),
+    policyRequired: values['policy-required'] === true,
+    ...(values.nofile !== undefined && { softFileLimit: Number(values.nofile) }),
     ...(idleMs !== undefined && { idleMs: Number(idleMs) }),
   };
 }

@@ -23,8 +23,8 @@ if (await lockWithin(directory, LEAVING_MS)) {
   runner = new Runner({
     ...config,
     directory,
-    policy: new PolicyFile(join(directory, 'policy.json')),
-    startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
+    policy: new PolicyFile(join(directory, 'policy.json'), { required: config.policyRequired }),
+    startSpawner: (events) => startSpawner({ events, scratchDir: directory, softFileLimit: config.softFileLimit }),
   });
   const stop = (): void => runner?.stop(STOP_GRACE_MS);
   process.on('SIGTERM', stop).on('SIGINT', stop);

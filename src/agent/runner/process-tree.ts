@@ -3,6 +3,7 @@
  * who carries the marker of an execution. The way to kill and to tell life where there are no cgroups, and after the
  * death of a runner. A process that leaves its session, its parent and its environment all at once escapes it.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killExecutionCgroup } from './cgroup-place.ts';
 import type { ProcessIdentity } from '../../node/process-identity.ts';
@@ -20,22 +21,38 @@ export interface Tree {
 
 /** A walk over the process table can miss what forks just then, so one look that finds nothing proves little. */
 const QUIET_LOOKS = 4;
-/** Looks that found nothing and missed something, one after the other, before it is put down to others that come and go. */
-const MOST_DOUBTFUL_LOOKS = 100;
+/** Looks that find nothing and miss something are put down to others that come and go after this time. */
+const MAX_DOUBT_MS = 1000;
+/** What SIGKILL has not ended by then it does not end: it belongs to somebody else, or hangs in the kernel. */
+export const GIVE_UP_AFTER_MS = 30_000;
 const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 100;
 
-/** Whether anything of the tree is alive. */
-export function treeAlive(tree: Tree): boolean {
-  return new TreeSearch(tree).look().length > 0;
+/** The numbers of the processes of the tree that are alive. */
+export function treeMembers(tree: Tree): number[] {
+  return new TreeSearch(tree).look().map(({ pid }) => pid);
 }
 
-/** SIGKILL to everything of the tree, again until nothing is left of it; settles then. */
+/** A process in words: its number, its program, whose it is. */
+export function describeProcess(pid: number): string {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const name = /^Name:\t(.*)$/m.exec(status)?.[1];
+    const uid = /^Uid:\t(\d+)\t(\d+)/m.exec(status)?.[2];
+    const hangs = /^State:\tD/m.test(status) ? ', which hangs in the kernel' : '';
+    return `process ${pid} (${name}) of uid ${uid}${hangs}`;
+  } catch {
+    return `process ${pid}`;
+  }
+}
+
+/** SIGKILL to everything of the tree, again until nothing is left of it, or nothing helps; settles then. */
 export async function killProcessTree(tree: Tree): Promise<void> {
   const search = new TreeSearch(tree);
+  const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
   let waitMs = FIRST_WAIT_MS;
-  let doubtful = 0;
-  for (let quiet = 0; quiet < QUIET_LOOKS; ) {
+  let lastFoundAt = performance.now();
+  for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < giveUpAt; ) {
     // All are stopped before any is killed, so that none forks behind our back or orphans what only it leads to.
     for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
       for (const row of fresh) send(row, 'SIGSTOP');
@@ -43,8 +60,9 @@ export async function killProcessTree(tree: Tree): Promise<void> {
     const members = search.take();
     for (const row of members) send(row, 'SIGKILL');
     const nothing = members.length === 0;
-    doubtful = nothing && search.missed ? doubtful + 1 : 0;
-    quiet = nothing && (doubtful === 0 || doubtful > MOST_DOUBTFUL_LOOKS) ? quiet + 1 : 0;
+    if (!nothing) lastFoundAt = performance.now();
+    const certain = !search.missed || performance.now() - lastFoundAt > MAX_DOUBT_MS;
+    quiet = nothing && certain ? quiet + 1 : 0;
     waitMs = nothing ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
     await sleep(waitMs);
   }

@@ -14,10 +14,11 @@ import { Outbox } from './outbox.ts';
 import type { Policy } from './policy/policy.ts';
 import { bootId } from '../../node/process-table.ts';
 import { processIdentity } from '../../node/process-identity.ts';
+import { describeProcess } from './process-tree.ts';
 import { recover } from './recovery.ts';
 import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from './server-frames.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
-import { SpawnerSupply } from './spawner-supply.ts';
+import { SpawnerSupervisor } from './spawner-supervisor.ts';
 
 /** How long the last reports of a runner that stops wait to be acknowledged; then they stay in the journal. */
 const LAST_ACKS_MS = 10_000;
@@ -50,7 +51,7 @@ export class Runner {
   readonly #executions: Executions;
   readonly #outbox: Outbox;
   readonly #socket: LinkSocket;
-  readonly #spawners: SpawnerSupply;
+  readonly #supervisor: SpawnerSupervisor;
   readonly #parts: RunnerParts;
   readonly #leave = Promise.withResolvers<void>();
   #waitingForRoom: (() => void)[] = [];
@@ -91,7 +92,7 @@ export class Runner {
       send: (records) => this.#socket.sendRecords(records),
     });
     this.#executions = this.#makeExecutions();
-    this.#spawners = new SpawnerSupply(options.startSpawner, this.#executions);
+    this.#supervisor = new SpawnerSupervisor(options.startSpawner, this.#executions);
     this.#parts = {
       directory,
       instance: this.#instance,
@@ -107,7 +108,7 @@ export class Runner {
   /** Takes over what the last runner left, then listens for a link. */
   async start(): Promise<void> {
     const recovered = recover(this.#journal, bootId(), () => this.#writer.schedule());
-    await this.#spawners.open();
+    await this.#supervisor.open();
     await this.#socket.listen();
     this.#writer.schedule();
     void recovered.then(() => {
@@ -136,6 +137,8 @@ export class Runner {
     return new Executions(
       {
         prepare: (start) => prepareLaunch(start, hostUser, policy),
+        brokenRule: (argv, resolved) => policy.brokenRule({ argv, ...resolved }),
+        describe: (pids) => pids.map(describeProcess),
         report: (log, kind, payload) => {
           this.#journal.report(log, kind, payload);
           this.#writer.schedule();
@@ -196,7 +199,7 @@ export class Runner {
       last_dispatch_number: this.#instance.lastDispatchNumber,
       clock_ms: this.#clock.now(),
       held,
-      features: ['output_limit'],
+      features: ['output_limit', ...this.#supervisor.features],
     };
   }
 
@@ -240,7 +243,7 @@ export class Runner {
 
   async #close(): Promise<void> {
     await this.#socket.close();
-    await this.#spawners.close();
+    await this.#supervisor.close();
     this.#journal.close();
     leaveInstance(this.#options.directory, bootId(), this.#instance);
   }

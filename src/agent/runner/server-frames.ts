@@ -44,6 +44,9 @@ export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attach
     case 'output_limit':
       executions.get(frame.execution_id)?.limitOutput(frame);
       break;
+    case 'resize':
+      executions.get(frame.execution_id)?.resize(frame);
+      break;
     case 'ack':
       acknowledge(parts, frame.acks);
       break;

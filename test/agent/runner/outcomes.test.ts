@@ -18,7 +18,9 @@ test('a command is started, its output reported, its end reported last, numbered
   expect(records.map(({ number }) => number)).toEqual([1, 2, 3, 4]);
   expect(records.map(({ at }) => at)).toEqual(records.map(({ at }) => at).toSorted((a, b) => a - b));
   expect(records[0]?.kind).toBe(1);
-  expect(ended).toEqual({ ...NOTHING, status: 'succeeded', exit_code: 0, stdout_bytes: 4, stderr_bytes: 4 });
+  const { usage, ...end } = ended;
+  expect(end).toEqual({ ...NOTHING, status: 'succeeded', exit_code: 0, stdout_bytes: 4, stderr_bytes: 4 });
+  expect(usage?.max_memory_bytes).toBeGreaterThan(100_000);
 });
 
 test('each way to end has its code', async () => {

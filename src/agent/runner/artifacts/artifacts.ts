@@ -1,6 +1,6 @@
 /** The artifacts of one execution: its drop folder while it runs, and what is collected at its end. */
 import { rm } from 'node:fs/promises';
-import type { StartArtifacts } from '../../../core/protocol.ts';
+import type { StartArtifacts } from '../../../core/launch-options.ts';
 import { Collection, type CollectionHost, type CollectionPlan } from './collection.ts';
 import { makeDropFolder, removeEmptyDropFolder } from './drop-folder.ts';
 

@@ -5,7 +5,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isArtifactName, MAX_ARTIFACTS } from '../../../core/artifact.ts';
 import { parseJson } from '../../../core/json.ts';
-import type { StartArtifacts } from '../../../core/protocol.ts';
+import type { StartArtifacts } from '../../../core/launch-options.ts';
 import type { ArtifactEndPayload, ArtifactPayload } from '../../../core/report.ts';
 import { isCollectorNote } from '../../schemas/checks.ts';
 import type { CollectorNote, CollectorTask } from '../../schemas/collector.ts';

@@ -1,41 +1,29 @@
 import type { Held, OutputLimit, Start } from '../../../core/protocol.ts';
-import type { EndedPayload, ReportKind } from '../../../core/report.ts';
+import type { ReportKind } from '../../../core/report.ts';
 import { Artifacts } from '../artifacts/artifacts.ts';
 import { ARTIFACTS_VARIABLE } from '../artifacts/drop-folder.ts';
+import type { ExecutionHost } from './execution-host.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
 import { startLongTimer } from '../long-timer.ts';
-import type { Spawner, SpawnerEvents, SpawnStage } from '../spawner/spawner.ts';
-import { findExecutable } from './executable.ts';
-import type { Launch, Prepared } from './launch.ts';
+import type { Resolved, SpawnEnd, Spawner, SpawnStage, TerminalSize } from '../spawner/spawner.ts';
+import { type Launch, type Prepared, workingDirectory } from './launch.ts';
 import {
   type Cause,
+  countFields,
   type Ending,
   exitEnding,
   failure,
+  killFailedEnding,
   missingArtifact,
+  policyDenied,
   spawnEnding,
   unstartedEnding,
+  usageFields,
 } from './outcome.ts';
 import { Output, type StreamName } from './output.ts';
 import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
 import { OutputPause } from './output-pause.ts';
 import { Termination } from './termination.ts';
-
-/** What an execution needs of the runner around it. */
-export interface ExecutionHost {
-  prepare(start: Start): Prepared;
-  report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void;
-  /** Settles when the journal takes more of what can wait. */
-  room(): Promise<void>;
-  /** It runs under this pid. */
-  spawned(log: ExecutionLog, pid: number): void;
-  /** The live stdin may have moved. */
-  stdinMoved(execution: Execution): void;
-  /** Its end is reported (or nobody wants it): its slot is free. */
-  over(execution: Execution): void;
-}
-
-type Exit = Parameters<SpawnerEvents['exited']>[1];
 
 /** What there is from the call of the spawner on. */
 interface Run {
@@ -61,6 +49,10 @@ export class Execution {
   #state: Held['state'] = 'waiting';
   /** Who wanted its end while the spawner was starting it. */
   #wanted: { cause: Cause; graceMs: number } | undefined;
+  /** What the policy says of what was found. */
+  #refusal: Ending | undefined;
+  #handle: number | undefined;
+  #usage: SpawnEnd['usage'];
   #counted: Record<StreamName, number> = { stdout: 0, stderr: 0 };
   /** The highest that came, for a command that is not started yet as well. */
   #limit: OutputLimit | undefined;
@@ -79,32 +71,61 @@ export class Execution {
 
   /** The spawner's handle, once it has been called. */
   get handle(): number | undefined {
-    return this.#run?.handle;
+    return this.#handle;
   }
 
-  /** Calls the spawner, or ends it where that makes no sense. */
+  /** Calls the spawner, or ends it if that makes no sense. It may still have to be asked whose command it is. */
   spawn(spawner: Spawner, handle: number): void {
     const start = this.#start;
     if (start === undefined) return;
+    this.#handle = handle;
     const prepared = this.#host.prepare(start);
+    if (!(prepared instanceof Promise)) this.#prepared(prepared, spawner, handle);
+    else {
+      prepared
+        .then((done) => this.#prepared(done, spawner, handle))
+        .catch((error: Error) => this.#finish(failure('spawn_failed', `The start failed: ${error.message}.`)));
+    }
+  }
+
+  #prepared(prepared: Prepared, spawner: Spawner, handle: number): void {
+    if (this.#state === 'ended') return;
     if (!prepared.ok) {
       this.#finish(prepared.ending);
       return;
     }
+    const start = this.#start;
     this.#start = undefined;
     const { launch } = prepared;
+    const { terminal } = launch.request;
     const output = new Output(launch.capBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
-    const termination = new Termination(spawner, handle);
+    const onKillFailed = (): void => this.#killFailed();
+    const termination = new Termination({ spawner, handle, terminal: terminal !== undefined, onKillFailed });
     const pause = new OutputPause(launch.waitBeyond, {
       pause: () => spawner.pause(handle),
       resume: () => spawner.resume(handle),
     });
-    const artifacts = start.artifacts && new Artifacts(start.artifacts, launch.owner);
-    this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout: () => {} };
+    // A start that hangs has no more time than the command.
+    const cancelTimeout = this.#arm(launch.timeoutMs, () => this.end('timeout', 0));
+    const artifacts = start?.artifacts && new Artifacts(start.artifacts, launch.owner);
+    this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout };
     this.#applyLimit();
     const folder = artifacts?.folder;
     const env = folder === undefined ? launch.request.env : { ...launch.request.env, [ARTIFACTS_VARIABLE]: folder };
     spawner.spawn({ ...launch.request, env, handle });
+  }
+
+  /** What was found is held against the policy, and is what runs. */
+  resolved(resolved: Resolved): void {
+    const run = this.#run;
+    if (run === undefined || this.#state !== 'waiting') return;
+    const { argv } = run.launch.request;
+    const rule = this.#host.brokenRule(argv, resolved);
+    if (rule === undefined) run.spawner.approve(run.handle);
+    else {
+      this.#refusal = policyDenied(rule);
+      run.spawner.abort(run.handle);
+    }
   }
 
   started(pid: number): void {
@@ -113,20 +134,25 @@ export class Execution {
     this.#state = 'running';
     this.#host.spawned(this.log, pid);
     this.#report('started', { pid });
-    const { timeoutMs } = run.launch;
-    if (timeoutMs !== undefined) run.cancelTimeout = startLongTimer(timeoutMs, () => run.termination.kill('timeout'));
+    run.cancelTimeout();
+    run.cancelTimeout = this.#arm(run.launch.timeoutMs, () => run.termination.kill('timeout'));
     this.stdin?.open((bytes, end) => run.spawner.writeStdin(run.handle, bytes, end));
     if (this.#live !== undefined) this.#host.stdinMoved(this);
     if (this.#wanted !== undefined) this.end(this.#wanted.cause, this.#wanted.graceMs);
   }
 
   failed(stage: SpawnStage, errno: string): void {
-    const request = this.#run?.launch.request;
-    if (request === undefined || this.#run === undefined) return;
-    this.#run.artifacts?.discard();
-    const command = request.argv[0] ?? '';
-    const exists = findExecutable(command, request.env['PATH'] ?? '', request.cwd) !== undefined;
-    this.#finish(spawnEnding(stage, errno, { command, cwd: request.cwd, user: this.#run.launch.user, exists }));
+    const run = this.#run;
+    if (run === undefined) return;
+    run.artifacts?.discard();
+    if (stage === 'aborted') {
+      this.#finish(this.#refusal ?? unstartedEnding(this.#wanted?.cause ?? 'forgotten'));
+      return;
+    }
+    const { argv, file, cwd, home } = run.launch.request;
+    this.#finish(
+      spawnEnding(stage, errno, { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user }),
+    );
   }
 
   output(stream: StreamName, bytes: Buffer): void {
@@ -166,15 +192,17 @@ export class Execution {
   }
 
   /** The main process is gone: that is the end, unless we ended it; then it is when the whole tree is gone. */
-  async exited(exit: Exit): Promise<void> {
+  async exited(exit: SpawnEnd): Promise<void> {
     const run = this.#run;
     if (run === undefined) return;
     this.#counted = { stdout: exit.stdoutBytes, stderr: exit.stderrBytes };
     run.output.finish();
     run.cancelTimeout();
+    this.#usage = exit.usage;
+    const outOfMemory = exit.signal !== undefined && run.spawner.outOfMemory(run.handle);
     if (run.termination.cause !== undefined) await run.termination.gone();
-    const ending = exitEnding(exit, run.termination.cause);
-    const missing = await run.artifacts?.collect(run.launch.request.cwd, {
+    const ending = exitEnding({ ...exit, outOfMemory }, run.termination.cause);
+    const missing = await run.artifacts?.collect(workingDirectory(run.launch), {
       report: (kind, payload) => this.#host.report(this.log, kind, payload),
       room: () => this.#host.room(),
     });
@@ -189,7 +217,7 @@ export class Execution {
       this.#run.termination.ask(cause, graceMs);
       // It has ended by itself: only the rest in its pipes, which is little, waits to be read.
       if (this.#run.termination.cause === undefined) this.#run.pause.liftLimit();
-    } else this.#wanted ??= { cause, graceMs };
+    } else this.#abort(cause, graceMs);
   }
 
   /** Nobody wants to hear of it any more; `log` is settled. What runs is killed. */
@@ -197,7 +225,12 @@ export class Execution {
     if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('nobody wants it');
     else if (this.#run === undefined) this.#finish(unstartedEnding('forgotten'));
     else if (this.#state === 'running') this.#run.termination.kill('forgotten');
-    else this.#wanted = { cause: 'forgotten', graceMs: 0 };
+    else this.#abort('forgotten', 0);
+  }
+
+  /** Sets the size of its terminal. */
+  resize(size: TerminalSize): void {
+    if (this.#run?.launch.request.terminal !== undefined) this.#run.spawner.resize(this.#run.handle, size);
   }
 
   /** Sends a signal to the process group, if it runs. */
@@ -230,6 +263,23 @@ export class Execution {
     }
   }
 
+  /** It does not run yet as far as we know: it is ended before it does, or as soon as it does. */
+  #abort(cause: Cause, graceMs: number): void {
+    this.#wanted ??= { cause, graceMs };
+    if (this.#run !== undefined) this.#run.spawner.abort(this.#run.handle);
+  }
+
+  #arm(timeoutMs: number | undefined, then: () => void): () => void {
+    return timeoutMs === undefined ? () => {} : startLongTimer(timeoutMs, then);
+  }
+
+  #killFailed(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    run.output.finish();
+    this.#finish(killFailedEnding(this.#host.describe(run.spawner.survivors(run.handle))));
+  }
+
   #finish(ending: Ending): void {
     if (this.#state === 'ended') return;
     const spawned = this.#state === 'running';
@@ -240,20 +290,9 @@ export class Execution {
     run?.cancelTimeout();
     run?.termination.close();
     if (spawned) run?.spawner.release(run.handle);
-    this.#report('ended', { ...ending, ...this.#counts() });
+    const kept = { stdout: run?.output.kept('stdout') ?? 0, stderr: run?.output.kept('stderr') ?? 0 };
+    this.#report('ended', { ...ending, ...countFields(this.#counted, kept), ...usageFields(this.#usage) });
     this.#host.over(this);
-  }
-
-  #counts(): Pick<EndedPayload, 'stdout_bytes' | 'stderr_bytes' | 'stdout_truncated' | 'stderr_truncated'> {
-    const kept = { stdout: this.#run?.output.kept('stdout') ?? 0, stderr: this.#run?.output.kept('stderr') ?? 0 };
-    const stdout = Math.max(this.#counted.stdout, kept.stdout);
-    const stderr = Math.max(this.#counted.stderr, kept.stderr);
-    return {
-      stdout_bytes: stdout,
-      stderr_bytes: stderr,
-      stdout_truncated: stdout > kept.stdout,
-      stderr_truncated: stderr > kept.stderr,
-    };
   }
 
   #report(kind: ReportKind, payload: object): void {

@@ -1,7 +1,8 @@
 import type { Start } from '../../../core/protocol.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
 import type { Spawner, SpawnerEvents } from '../spawner/spawner.ts';
-import { Execution, type ExecutionHost } from './execution.ts';
+import { Execution } from './execution.ts';
+import type { ExecutionHost } from './execution-host.ts';
 import type { StdinSource } from './stdin.ts';
 
 /** The executions that have not ended: who waits, who has a slot, and which call of the spawner is about whom. */
@@ -74,6 +75,7 @@ export class Executions {
         execution?.started(pid);
         if (this.#paused) execution?.pause(true);
       },
+      resolved: (handle, resolved) => of(handle)?.resolved(resolved),
       failed: (handle, stage, errno) => of(handle)?.failed(stage, errno),
       output: (handle, stream, bytes) => of(handle)?.output(stream, bytes),
       counted: (handle, stdout, stderr) => of(handle)?.counted(stdout, stderr),

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import type { User } from './passwd.ts';
+import type { User } from './users.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const KEPT = /^(PATH|LANG|TZ|LC_[A-Z]+)$/;

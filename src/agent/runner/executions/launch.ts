@@ -1,17 +1,20 @@
+import { existsSync } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Start } from '../../../core/protocol.ts';
 import type { ArtifactOwner } from '../artifacts/artifacts.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { SpawnRequest } from '../spawner/spawner.ts';
-import { findExecutable } from './executable.ts';
 import type { HostUser } from './host-user.ts';
-import { type Ending, failure } from './outcome.ts';
-import { findGroups, findUser, type User } from './passwd.ts';
+import { type Ending, failure, policyDenied } from './outcome.ts';
+import { findGroups, findUser, type User } from './users.ts';
 
 /** What is read past the cap, to see whether the cap splits a character. */
 const CHARACTER_REST_BYTES = 3;
 /** More than any command prints, and exact with a little added. */
 const UNLIMITED_BYTES = 2 ** 52;
+const DEFAULT_TERM = 'xterm-256color';
+const DEFAULT_SHELLS = ['/bin/bash', '/bin/sh'];
 
 export interface Launch {
   request: Omit<SpawnRequest, 'handle'>;
@@ -28,35 +31,48 @@ export interface Launch {
 
 export type Prepared = { ok: true; launch: Launch } | { ok: false; ending: Ending };
 
-/** Turns a start into what the spawner needs: whose process, which environment, where; or the end that it has at once. */
-export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Prepared {
-  const user = chooseUser(start.user, host);
+/**
+ * Turns a start into what the spawner needs: whose process, which environment, where; or the end that it has at once. At
+ * once, unless somebody has to be asked for the user or the shell: that may take as long as a directory takes to answer.
+ */
+export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Prepared | Promise<Prepared> {
+  if (start.user === undefined && start.login_shell !== true) return request(start, host, host, policy);
+  return prepareSlowly(start, host, policy);
+}
+
+async function prepareSlowly(start: Start, host: HostUser, policy: Policy): Promise<Prepared> {
+  const user = await chooseUser(start.user, host);
   if ('status' in user) return { ok: false, ending: user };
-  const env = launchEnv(start, user, host);
-  const cwd = resolve(user.home, start.cwd ?? '.');
-  const verdict = policy.check({
-    argv: start.command,
-    executable: () => findExecutable(start.command[0] ?? '', env['PATH'] ?? '', cwd),
-    cwd,
-    user: user.name,
-    envNames: Object.keys(start.env ?? {}),
-  });
-  if (!verdict.allowed)
-    return { ok: false, ending: failure('policy_denied', `The machine's policy refuses it: ${verdict.rule}.`) };
+  const prepared = request(start, user, host, policy);
+  if (!prepared.ok) return prepared;
+  const spawn = prepared.launch.request;
+  if (spawn.identity !== undefined) spawn.identity = { ...spawn.identity, groups: await findGroups(user) };
+  if (start.login_shell === true) Object.assign(spawn, await loginShell(start.command[0] || undefined, user));
+  return prepared;
+}
+
+function request(start: Start, user: User, host: HostUser, policy: Policy): Prepared {
+  const verdict = policy.check({ user: user.name, envNames: Object.keys(start.env ?? {}) });
+  if (!verdict.allowed) return { ok: false, ending: policyDenied(verdict.rule) };
   const timeoutMs = Math.min(start.timeout_ms ?? Infinity, verdict.maxTimeoutMs ?? Infinity);
   const waits = start.past_limit === 'wait';
   const capBytes = Math.min(waits ? UNLIMITED_BYTES : start.max_output_bytes, verdict.maxOutputBytes ?? Infinity);
-  const request: Launch['request'] = {
+  const limits = lowest(start.limits, verdict.limits);
+  const spawn: Launch['request'] = {
     executionId: start.execution_id,
     argv: start.command,
-    env,
-    cwd,
+    env: launchEnv(start, user, host),
+    home: user.home,
+    cwd: start.cwd,
     stdin: start.stdin === 'none' ? 'none' : 'pipe',
     keepBytes: capBytes + CHARACTER_REST_BYTES,
-    ...(user.uid !== host.uid && { identity: { uid: user.uid, gid: user.gid, groups: findGroups(user) } }),
+    ask: verdict.asks,
+    ...(user.uid !== host.uid && { identity: { uid: user.uid, gid: user.gid, groups: [] } }),
+    ...(start.tty !== undefined && { terminal: start.tty }),
+    ...(limits !== undefined && { limits }),
   };
   const launch: Launch = {
-    request,
+    request: spawn,
     user: user.name,
     owner: { uid: user.uid, gid: user.gid, isAgent: user.uid === host.uid },
     capBytes,
@@ -66,13 +82,46 @@ export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Pre
   return { ok: true, launch };
 }
 
-function chooseUser(wanted: string | undefined, host: HostUser): User | Ending {
+/** Where the command was started, for paths that are taken from there. */
+export function workingDirectory({ request: { home, cwd = '.' } }: Launch): string {
+  return resolve(existsSync(home) ? home : '/', cwd);
+}
+
+/** The lower of what was asked for and of the policy's ceiling, for each of them. */
+function lowest(asked: Start['limits'], ceilings: SpawnRequest['limits']): SpawnRequest['limits'] {
+  const wanted = { memoryBytes: asked?.memory_bytes, cpus: asked?.cpus, pids: asked?.pids };
+  const limits: Record<string, number> = {};
+  for (const name of ['memoryBytes', 'cpus', 'pids'] as const) {
+    const value = Math.min(wanted[name] ?? Infinity, ceilings?.[name] ?? Infinity);
+    if (value !== Infinity) limits[name] = value;
+  }
+  return Object.keys(limits).length === 0 ? undefined : limits;
+}
+
+async function chooseUser(wanted: string | undefined, host: HostUser): Promise<User | Ending> {
   if (wanted === undefined || wanted === host.name) return host;
-  const user = findUser(wanted);
+  const user = await findUser(wanted);
   if (user === undefined) return failure('user_not_found', `There is no user ${wanted} on the machine.`);
   if (host.uid === 0 || user.uid === host.uid) return user;
   const message = `The agent runs as ${host.name}, not as root, so it can't run commands as ${wanted}.`;
   return failure('permission_denied', message, 126);
+}
+
+/** The shell that was asked for, else the user's, else the first that there is; told by its name that it is a login shell. */
+async function loginShell(wanted: string | undefined, user: User): Promise<Pick<SpawnRequest, 'file' | 'argv'>> {
+  let file = wanted;
+  for (const shell of [user.shell, ...DEFAULT_SHELLS]) {
+    if (file === undefined && (await exists(shell))) file = shell;
+  }
+  file ??= '/bin/sh';
+  return { file, argv: [`-${file.slice(file.lastIndexOf('/') + 1)}`] };
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A clean base, then what the caller set, then what the caller can't set. */
@@ -83,6 +132,7 @@ function launchEnv(start: Start, user: User, host: HostUser): Record<string, str
     USER: user.name,
     LOGNAME: user.name,
     SHELL: user.shell,
+    ...(start.tty !== undefined && { TERM: DEFAULT_TERM }),
     ...start.env,
     EXECUTION_ID: start.execution_id,
   };

@@ -1,11 +1,14 @@
 import { constants } from 'node:os';
 import { getSystemErrorMessage } from 'node:util';
-import type { FailureCode } from '../../../core/execution.ts';
 import type { EndedPayload } from '../../../core/report.ts';
-import type { SpawnStage } from '../spawner/spawner.ts';
+import type { SpawnStage, Usage } from '../spawner/spawner.ts';
+import type { StreamName } from './output.ts';
 
 /** The part of `ended` that says how it ended. */
-export type Ending = Omit<EndedPayload, 'stdout_bytes' | 'stderr_bytes' | 'stdout_truncated' | 'stderr_truncated'>;
+export type Ending = Omit<
+  EndedPayload,
+  'stdout_bytes' | 'stderr_bytes' | 'stdout_truncated' | 'stderr_truncated' | 'usage'
+>;
 
 /** Why we end a command; the first of them wins. */
 export type Cause = 'cancelled' | 'timeout' | 'stopped' | 'forgotten';
@@ -13,10 +16,12 @@ export type Cause = 'cancelled' | 'timeout' | 'stopped' | 'forgotten';
 export interface Exit {
   exitCode?: number;
   signal?: number;
+  /** The kernel killed it, or a process of it, for want of memory. */
+  outOfMemory?: boolean;
 }
 
 /** A failure without an exit. */
-export function failure(errorCode: FailureCode, errorMessage: string, exitCode?: number): Ending {
+export function failure(errorCode: NonNullable<Ending['error_code']>, errorMessage: string, exitCode?: number): Ending {
   const code = exitCode === undefined ? {} : { exit_code: exitCode };
   return { status: 'failed', ...code, error_code: errorCode, error_message: errorMessage };
 }
@@ -41,6 +46,7 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
     return failed('timeout', 'The command ran longer than its timeout_ms and was killed.');
   if (exit.exitCode === 0) return { status: 'succeeded', exit_code: 0 };
   if (exit.signal === undefined) return failed('nonzero_exit', `The command exited with code ${exit.exitCode}.`);
+  if (exit.outOfMemory) return failed('oom_killed', 'The command was killed because it reached its memory limit.');
   return failed('signaled', `The command was ended by ${signalName(exit.signal)}.`);
 }
 
@@ -50,9 +56,10 @@ export function missingArtifact(ending: Ending, path: string): Ending {
   return { ...ending, status: 'failed', error_code: 'artifact_missing', error_message: `No file matches ${path}.` };
 }
 
-/** The end of what was cancelled, or stopped, before anything was started. */
+/** The end of what was cancelled, or stopped, or whose time ran out, before it ran. */
 export function unstartedEnding(cause: Cause): Ending {
   if (cause === 'stopped') return failure('agent_stopped', STOPPED);
+  if (cause === 'timeout') return failure('timeout', 'The command did not start within its timeout_ms.');
   return {
     status: 'cancelled',
     error_code: 'cancelled',
@@ -60,13 +67,56 @@ export function unstartedEnding(cause: Cause): Ending {
   };
 }
 
+/** The end of what the machine's owner does not want. */
+export function policyDenied(rule: string): Ending {
+  return failure('policy_denied', `The machine's policy refuses it: ${rule}.`);
+}
+
+/** The end of what SIGKILL does not end; `survivors` says which processes they are. */
+export function killFailedEnding(survivors: readonly string[]): Ending {
+  const who = survivors.length === 0 ? 'a process of it' : survivors.join(', ');
+  return failure('kill_failed', `The command could not be ended: ${who} may still run on the machine.`);
+}
+
+const LIMITS_UNSUPPORTED =
+  'The agent of this machine cannot limit commands: that takes cgroup v2 with the controllers memory, cpu and pids, delegated to it.';
 const STOPPED = 'The agent was stopped on the machine, and the command with it.';
 
-/** The end of what could not be spawned; `command` and `cwd` are what was tried, `exists` whether the file is there. */
+/** Bytes of each stream, as `ended` says them: `counted` are those that the spawner knows of, `kept` those reported. */
+export function countFields(
+  counted: Record<StreamName, number>,
+  kept: Record<StreamName, number>,
+): Omit<EndedPayload, keyof Ending | 'usage'> {
+  const stdout = Math.max(counted.stdout, kept.stdout);
+  const stderr = Math.max(counted.stderr, kept.stderr);
+  return {
+    stdout_bytes: stdout,
+    stderr_bytes: stderr,
+    stdout_truncated: stdout > kept.stdout,
+    stderr_truncated: stderr > kept.stderr,
+  };
+}
+
+/** What it used, as `ended` says it. */
+export function usageFields(usage: Usage | undefined): Pick<EndedPayload, 'usage'> {
+  if (usage === undefined) return {};
+  const { cpuUserMs, cpuSystemMs, maxMemoryBytes, ioReadBytes, ioWriteBytes } = usage;
+  return {
+    usage: {
+      cpu_user_ms: cpuUserMs,
+      cpu_system_ms: cpuSystemMs,
+      max_memory_bytes: maxMemoryBytes,
+      ...(ioReadBytes !== undefined && { io_read_bytes: ioReadBytes }),
+      ...(ioWriteBytes !== undefined && { io_write_bytes: ioWriteBytes }),
+    },
+  };
+}
+
+/** The end of what could not be spawned; `command` and `cwd` are what was tried. */
 export function spawnEnding(
   stage: SpawnStage,
   errno: string,
-  tried: { command: string; cwd: string; user?: string; exists: boolean },
+  tried: { command: string; cwd: string; user?: string },
 ): Ending {
   const words = errnoWords(errno);
   if (stage === 'cwd') {
@@ -76,10 +126,13 @@ export function spawnEnding(
   if (stage === 'identity')
     return failure('permission_denied', `Becoming the user ${tried.user ?? ''} failed: ${words}.`, 126);
   if (errno === 'E2BIG') return failure('argument_list_too_long', 'The arguments and the environment are too long.');
-  if (stage === 'exec' && errno === 'ENOENT') {
-    const what = tried.exists ? 'its interpreter was not found' : 'command not found';
-    return failure('command_not_found', `${tried.command}: ${what}.`, 127);
-  }
+  if (stage === 'limits') return failure('limits_unsupported', LIMITS_UNSUPPORTED);
+  if (stage === 'terminal')
+    return failure('terminal_unsupported', 'The agent of this machine has no terminals to give.');
+  if (stage === 'interpreter')
+    return failure('command_not_found', `${tried.command}: its interpreter was not found.`, 127);
+  if (stage === 'exec' && errno === 'ENOENT')
+    return failure('command_not_found', `${tried.command}: command not found.`, 127);
   if (stage === 'exec' && errno === 'EACCES') return failure('permission_denied', `${tried.command}: ${words}.`, 126);
   return failure('spawn_failed', `${tried.command}: ${words} (${errno}).`);
 }

@@ -37,7 +37,9 @@ export class Output {
     this.#streams[stream].cap(capBytes);
   }
 
+  /** What the other stream holds back is older, and goes first: one merged order, that of the reads. */
   push(stream: StreamName, bytes: Buffer): void {
+    this.#streams[stream === 'stdout' ? 'stderr' : 'stdout'].flush();
     this.#streams[stream].push(bytes);
     if (this.#timer !== undefined && !this.#holding) return;
     const wait = this.#emittedAt + COALESCE_MS - performance.now();

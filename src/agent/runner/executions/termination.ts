@@ -3,26 +3,42 @@ import { startLongTimer } from '../long-timer.ts';
 import type { Spawner } from '../spawner/spawner.ts';
 import type { Cause } from './outcome.ts';
 
+const SIGHUP = 1;
 const SIGTERM = 15;
+const SIGCONT = 18;
 /** Sent to nobody: only asks whether the process is there, kill(2). */
 const PROBE = 0;
 const LOOK_EVERY_MS = 50;
+/** What SIGKILL has not ended by then belongs to somebody else, or hangs in the kernel. */
+const KILL_TIMEOUT_MS = 10_000;
+
+export interface TerminationOptions {
+  spawner: Spawner;
+  handle: number;
+  /** It runs on a terminal: its shell ignores SIGTERM, and knows by SIGHUP that the terminal goes. */
+  terminal: boolean;
+  /** SIGKILL has ended it not, or not all of it. */
+  onKillFailed: () => void;
+}
 
 /**
- * Ends a running command. Whoever asks first gives the cause; whoever asks later can only make it faster. Owns the timer
- * of the grace; `close` ends it.
+ * Ends a running command. Whoever asks first gives the cause; whoever asks later can only make it faster. Owns the timers
+ * of the grace and of the kill; `close` ends them.
  */
 export class Termination {
+  readonly #options: TerminationOptions;
   readonly #spawner: Spawner;
   readonly #handle: number;
   #cause: Cause | undefined;
   #cancelGrace: () => void = () => {};
   #killAt = Number.POSITIVE_INFINITY;
   #killing: Promise<void> | undefined;
+  #killTimer: NodeJS.Timeout | undefined;
 
-  constructor(spawner: Spawner, handle: number) {
-    this.#spawner = spawner;
-    this.#handle = handle;
+  constructor(options: TerminationOptions) {
+    this.#options = options;
+    this.#spawner = options.spawner;
+    this.#handle = options.handle;
   }
 
   get cause(): Cause | undefined {
@@ -34,9 +50,9 @@ export class Termination {
     return this.#killing !== undefined;
   }
 
-  /** SIGTERM to the group, SIGKILL to the tree after `graceMs`. Nothing where the main process had ended by itself. */
+  /** SIGTERM and SIGCONT (what is stopped takes no other) to the group, SIGKILL to the tree after `graceMs`. Nothing where the main process had ended by itself. */
   ask(cause: Cause, graceMs: number): void {
-    if (this.#cause === undefined && !this.#spawner.signal(this.#handle, SIGTERM)) return;
+    if (this.#cause === undefined && !this.#askToEnd()) return;
     this.#cause ??= cause;
     const killAt = performance.now() + graceMs;
     if (this.#killing !== undefined || killAt >= this.#killAt) return;
@@ -60,11 +76,20 @@ export class Termination {
 
   close(): void {
     this.#cancelGrace();
+    clearTimeout(this.#killTimer);
+  }
+
+  #askToEnd(): boolean {
+    if (!this.#spawner.signal(this.#handle, SIGTERM)) return false;
+    if (this.#options.terminal) this.#spawner.signal(this.#handle, SIGHUP);
+    this.#spawner.signal(this.#handle, SIGCONT);
+    return true;
   }
 
   #kill(): void {
     this.#cancelGrace();
     if (this.#killing !== undefined) return;
+    this.#killTimer = setTimeout(this.#options.onKillFailed, KILL_TIMEOUT_MS);
     this.#killing = this.#spawner.killTree(this.#handle);
     // Its exit comes behind its output, even where output has to wait; what is left in its pipes is little.
     this.#spawner.resume(this.#handle);

@@ -8,28 +8,86 @@ export function matchesText(pattern: string, text: string): boolean {
   return matches(pattern, text, undefined);
 }
 
-/**
- * Follows all ways through the pattern at once, a character of the text at a time: pattern × text steps at most. The text is
- * the caller's to choose, and a regular expression with several stars could be kept busy for hours by it.
- */
-function matches(pattern: string, text: string, border: string | undefined): boolean {
-  const parts = pattern.match(/\*\*|./gsu) ?? [];
-  let at = withoutStars(parts, new Set([0]));
-  for (const character of text) {
-    const next = new Set<number>();
-    for (const i of at) {
-      const part = parts[i];
-      if (part === '**' || (part === '*' && character !== border)) next.add(i);
-      else if (part === character || (part === '?' && character !== border)) next.add(i + 1);
-    }
-    if (next.size === 0) return false;
-    at = withoutStars(parts, next);
-  }
-  return at.has(parts.length);
+/** A place to go back to: the star in the pattern, and the first character that it does not stand for yet. */
+interface Star {
+  part: number;
+  at: number;
 }
 
-/** The same places, and those behind the stars there: a star may stand for nothing. Grows while it is walked. */
-function withoutStars(parts: readonly string[], at: Set<number>): Set<number> {
-  for (const i of at) if (parts[i] === '*' || parts[i] === '**') at.add(i + 1);
-  return at;
+function matches(pattern: string, text: string, border: string | undefined): boolean {
+  return new GlobMatch(pattern, text, border?.codePointAt(0)).run();
+}
+
+/**
+ * One pattern on one text. It lets the last star stand for one character more wherever nothing else fits, and the last `**`
+ * once that star has met a border: pattern × text steps at most, without memory. The text is the caller's to choose, and a
+ * regular expression with several stars could be kept busy for hours by it.
+ */
+class GlobMatch {
+  readonly #parts: readonly string[];
+  readonly #characters: readonly (number | undefined)[];
+  readonly #text: string;
+  readonly #border: number | undefined;
+  #part = 0;
+  #at = 0;
+  #star: Star | undefined;
+  #anyStar: Star | undefined;
+
+  constructor(pattern: string, text: string, border: number | undefined) {
+    this.#parts = pattern.match(/\*\*|./gsu) ?? [];
+    this.#characters = this.#parts.map((part) => part.codePointAt(0));
+    this.#text = text;
+    this.#border = border;
+  }
+
+  run(): boolean {
+    while (this.#at < this.#text.length || this.#part < this.#parts.length) {
+      if (!this.#passStar() && !this.#passCharacter() && !this.#goBack()) return false;
+    }
+    return true;
+  }
+
+  /** A star stands for nothing at first. */
+  #passStar(): boolean {
+    const part = this.#parts[this.#part];
+    if (part !== '*' && part !== '**') return false;
+    const star = { part: this.#part, at: this.#at };
+    if (part === '**' || this.#border === undefined) [this.#anyStar, this.#star] = [star, undefined];
+    else this.#star = star;
+    this.#part++;
+    return true;
+  }
+
+  #passCharacter(): boolean {
+    const character = this.#text.codePointAt(this.#at);
+    if (character === undefined) return false;
+    const fits = this.#characters[this.#part] === character;
+    if (!fits && (this.#parts[this.#part] !== '?' || character === this.#border)) return false;
+    this.#part++;
+    this.#at += widthOf(character);
+    return true;
+  }
+
+  #goBack(): boolean {
+    if (this.#star !== undefined && !this.#grow(this.#star, this.#border)) this.#star = undefined;
+    const anyStar = this.#star === undefined && this.#anyStar !== undefined && this.#grow(this.#anyStar, undefined);
+    const back = this.#star ?? (anyStar ? this.#anyStar : undefined);
+    if (back === undefined) return false;
+    this.#part = back.part + 1;
+    this.#at = back.at;
+    return true;
+  }
+
+  /** Lets the star stand for one character more; false at the end of the text, or in front of the border. */
+  #grow(star: Star, border: number | undefined): boolean {
+    const next = this.#text.codePointAt(star.at);
+    if (next === undefined || next === border) return false;
+    star.at += widthOf(next);
+    return true;
+  }
+}
+
+/** In units of the text's encoding (UTF-16). */
+function widthOf(character: number): number {
+  return character > 0xffff ? 2 : 1;
 }

@@ -1,28 +1,37 @@
 import { readFileSync, type Stats, statSync } from 'node:fs';
-import type { Policy, PolicyRequest, PolicyVerdict } from './policy.ts';
-import { checkRules, type Rules } from './rules.ts';
+import type { Policy, PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
+import { brokenRule, checkRules, type Rules } from './rules.ts';
 
 const WRITABLE_BY_OTHERS = 0o022;
 
 type Loaded = { rules: Rules } | { fault: string };
 
 /**
- * The policy in a file: none, and everything is allowed; one that can't be read, is no policy, or is not the agent's user's
- * or root's alone to write, and nothing is. It is read again when it has changed.
+ * The policy in a file. Without a file everything is allowed, unless one is required. Nothing is allowed by a file that can't
+ * be read, is no policy, or can be written by others than root and the agent's user. It is read again when it has changed.
  */
 export class PolicyFile implements Policy {
   readonly #path: string;
+  readonly #missing: Loaded;
   #version = '';
-  #loaded: Loaded = { rules: {} };
+  #loaded: Loaded = { fault: 'policy.json was not read yet' };
 
-  constructor(path: string) {
+  constructor(path: string, options: { required: boolean }) {
     this.#path = path;
+    this.#missing = options.required
+      ? { fault: 'policy.json is missing, and the agent is set to require it' }
+      : { rules: {} };
   }
 
   check(request: PolicyRequest): PolicyVerdict {
     this.#refresh();
     if ('fault' in this.#loaded) return { allowed: false, rule: this.#loaded.fault };
     return checkRules(this.#loaded.rules, request);
+  }
+
+  brokenRule(request: ResolvedRequest): string | undefined {
+    this.#refresh();
+    return 'fault' in this.#loaded ? this.#loaded.fault : brokenRule(this.#loaded.rules, request);
   }
 
   #refresh(): void {
@@ -37,7 +46,7 @@ export class PolicyFile implements Policy {
     const version = stats ? `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}` : 'none';
     if (version === this.#version) return;
     this.#version = version;
-    this.#loaded = stats === undefined ? { rules: {} } : load(this.#path, stats);
+    this.#loaded = stats === undefined ? this.#missing : load(this.#path, stats);
   }
 }
 
@@ -59,6 +68,7 @@ const commands = (value: unknown): boolean =>
   Array.isArray(value) && value.every((item) => typeof item === 'string' || (strings(item) && item.length > 0));
 const positive = (value: unknown): boolean => typeof value === 'number' && value > 0;
 const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const positiveCount = (value: unknown): boolean => count(value) && value !== 0;
 
 const CHECKS: Record<keyof Rules, (value: unknown) => boolean> = {
   allow_commands: commands,
@@ -68,6 +78,9 @@ const CHECKS: Record<keyof Rules, (value: unknown) => boolean> = {
   deny_env: strings,
   max_timeout_ms: positive,
   max_output_bytes: count,
+  max_memory_bytes: positiveCount,
+  max_cpus: positive,
+  max_pids: positiveCount,
 };
 
 /** A rule with a slip in its name would not hold, so it is a fault. */

@@ -1,6 +1,5 @@
-import { realpathSync } from 'node:fs';
 import { matchesPath, matchesText } from './glob.ts';
-import type { PolicyRequest, PolicyVerdict } from './policy.ts';
+import type { PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
 
 /**
  * A pattern of commands: the executable's path alone, whatever its arguments, or the path and each argument; a last `**`
@@ -12,7 +11,7 @@ type CommandPattern = string | string[];
 export interface Rules {
   /** Only these run. */
   allow_commands?: CommandPattern[];
-  /** These do not, even where they are allowed. */
+  /** These do not, even if they are allowed. */
   deny_commands?: CommandPattern[];
   /** Working directories, as globs of absolute paths without symbolic links. */
   allow_cwd?: string[];
@@ -22,41 +21,48 @@ export interface Rules {
   /** Ceilings: what asks for more gets this much. */
   max_timeout_ms?: number;
   max_output_bytes?: number;
+  max_memory_bytes?: number;
+  max_cpus?: number;
+  max_pids?: number;
 }
 
-/** Holds a command against the rules; the first that it breaks is named. */
+/** Holds a command against the rules that need nothing looked up; the first that it breaks is named. */
 export function checkRules(rules: Rules, request: PolicyRequest): PolicyVerdict {
-  const broken = brokenRule(rules, request);
-  if (broken !== undefined) return { allowed: false, rule: broken };
+  const { allow_users, deny_env, max_memory_bytes, max_cpus, max_pids } = rules;
+  if (allow_users !== undefined && !allow_users.some((pattern) => matchesText(pattern, request.user)))
+    return { allowed: false, rule: `allow_users does not have ${request.user}` };
+  const variable = request.envNames.find((name) => deny_env?.some((pattern) => matchesText(pattern, name)));
+  if (variable !== undefined) return { allowed: false, rule: `deny_env has ${variable}` };
+  const limits = {
+    ...(max_memory_bytes !== undefined && { memoryBytes: max_memory_bytes }),
+    ...(max_cpus !== undefined && { cpus: max_cpus }),
+    ...(max_pids !== undefined && { pids: max_pids }),
+  };
   return {
     allowed: true,
+    asks: rules.allow_commands !== undefined || rules.deny_commands !== undefined || rules.allow_cwd !== undefined,
     ...(rules.max_timeout_ms !== undefined && { maxTimeoutMs: rules.max_timeout_ms }),
     ...(rules.max_output_bytes !== undefined && { maxOutputBytes: rules.max_output_bytes }),
+    ...(Object.keys(limits).length > 0 && { limits }),
   };
 }
 
-function brokenRule(rules: Rules, request: PolicyRequest): string | undefined {
-  const { allow_commands, deny_commands, allow_cwd, allow_users, deny_env } = rules;
-  const executable = request.executable();
-  const denied = deny_commands?.find((pattern) => matchesCommand(pattern, executable, request.argv));
+/** Holds what the kernel found against the rules; returns the first that it breaks. */
+export function brokenRule(rules: Rules, { argv, file, cwd }: ResolvedRequest): string | undefined {
+  const { allow_commands, deny_commands, allow_cwd } = rules;
+  const args = argv.slice(1);
+  const denied = deny_commands?.find((pattern) => matchesCommand(pattern, file, args));
   if (denied !== undefined) return `deny_commands has ${JSON.stringify(denied)}`;
-  if (allow_commands !== undefined && !allow_commands.some((one) => matchesCommand(one, executable, request.argv)))
-    return `allow_commands does not have ${executable ?? request.argv[0]}`;
-  const cwd = real(request.cwd);
+  if (allow_commands !== undefined && !allow_commands.some((pattern) => matchesCommand(pattern, file, args)))
+    return `allow_commands does not have ${file}`;
   if (allow_cwd !== undefined && !allow_cwd.some((pattern) => matchesPath(pattern, cwd)))
     return `allow_cwd does not have ${cwd}`;
-  if (allow_users !== undefined && !allow_users.some((pattern) => matchesText(pattern, request.user)))
-    return `allow_users does not have ${request.user}`;
-  const variable = request.envNames.find((name) => deny_env?.some((pattern) => matchesText(pattern, name)));
-  return variable === undefined ? undefined : `deny_env has ${variable}`;
+  return undefined;
 }
 
-/** By the name it was found under and by the file that it really is: a link is no way around a rule. */
-function matchesCommand(pattern: CommandPattern, executable: string | undefined, argv: readonly string[]): boolean {
+function matchesCommand(pattern: CommandPattern, file: string, args: readonly string[]): boolean {
   const [path = '', ...patterns] = typeof pattern === 'string' ? [pattern] : pattern;
-  const file = executable ?? argv[0] ?? '';
-  if (!matchesPath(path, file) && !matchesPath(path, real(file))) return false;
-  return typeof pattern === 'string' || matchesArguments(patterns, argv.slice(1));
+  return matchesPath(path, file) && (typeof pattern === 'string' || matchesArguments(patterns, args));
 }
 
 function matchesArguments(patterns: readonly string[], args: readonly string[]): boolean {
@@ -64,12 +70,4 @@ function matchesArguments(patterns: readonly string[], args: readonly string[]):
   const fixed = open ? patterns.slice(0, -1) : patterns;
   if (open ? args.length < fixed.length : args.length !== fixed.length) return false;
   return fixed.every((pattern, i) => matchesText(pattern, args[i] ?? ''));
-}
-
-function real(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }

@@ -1,34 +1,55 @@
 /**
- * One cgroup (v2) for each running command, where this process may make them: then nothing the command starts can leave
- * its tree, whatever it forks, and one write kills it all. Directories are pooled, as one costs more than a process start.
+ * One cgroup (v2) for each running command, if this process may make them: then nothing the command starts can leave its
+ * tree, whatever it forks, and it can be limited and measured as a whole. Each command gets a new one: a command that runs
+ * as the owner may have changed the settings of its own, and reading them all back costs more than mkdir (31 µs).
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { cgroupOf } from '../cgroup-place.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
+import type { SpawnLimits, Usage } from './spawner.ts';
 
-/** Empty directories kept for later. */
-const MAX_IDLE = 256;
 /** Directories with background processes looked at again for each one asked for. */
 const RETIRED_PER_ACQUIRE = 2;
 const NAME = /^execplane-(\d+)-(\d+)-\d+$/;
+/** What systemd's DelegateSubgroup= puts the agent itself into, so that its unit's cgroup can have others below. */
+const AGENT_SUBGROUP = 'agent';
+const CPU_PERIOD_US = 100_000;
+/** The controller that each limit needs. */
+const CONTROLLERS = { memoryBytes: 'memory', cpus: 'cpu', pids: 'pids' } as const;
 let pools = 0;
 
 /** The cgroup of one command. */
 export class Cgroup {
   readonly path: string;
-  /** It was killed once: some kernels (seen on 6.18) then kill whatever is started in it later as well. */
-  spent = false;
   readonly #events: number;
   readonly #buffer = Buffer.alloc(64);
 
-  constructor(path: string) {
+  constructor(path: string, limits: SpawnLimits = {}) {
     mkdirSync(path);
     this.path = path;
-    this.#events = openSync(join(path, 'cgroup.events'), 'r');
+    try {
+      this.#limit(limits);
+      this.#events = openSync(join(path, 'cgroup.events'), 'r');
+    } catch (error) {
+      removeEmpty(path);
+      throw error;
+    }
   }
 
-  /** Whether a process lives in it or below it; not so where somebody has removed it. */
+  /** Whether a process lives in it or below it; not so if somebody has removed it. */
   populated(): boolean {
     try {
       const length = readSync(this.#events, this.#buffer, 0, this.#buffer.length, 0);
@@ -38,44 +59,81 @@ export class Cgroup {
     }
   }
 
-  /** SIGKILL to every process in it, also those that are being forked just now. */
+  /**
+   * SIGKILL to every process in it. cgroup.kill takes along what is being forked just now, but passes by a process whose
+   * main thread has ended before the others (pthread_exit): that takes its number.
+   */
   kill(): void {
-    this.spent = true;
-    writeFileSync(join(this.path, 'cgroup.kill'), '1');
+    write(this.path, 'cgroup.kill', '1');
+    for (const pid of membersOf(this.path)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended meanwhile, or belongs to somebody whom we may not signal: `populated` tells.
+      }
+    }
   }
 
-  /** Removes the directory where it is empty. */
+  /** The numbers of the processes that live in it or below it. */
+  members(): number[] {
+    return membersOf(this.path);
+  }
+
+  /** What its processes have used, those that have ended included; memory and I/O only with their controllers. */
+  usage(): Partial<Usage> {
+    const cpu = numbersOf(read(this.path, 'cpu.stat'));
+    const peak = Number(read(this.path, 'memory.peak') ?? Number.NaN);
+    const io = read(this.path, 'io.stat');
+    return {
+      ...(cpu['user_usec'] !== undefined && { cpuUserMs: Math.round(cpu['user_usec'] / 1000) }),
+      ...(cpu['system_usec'] !== undefined && { cpuSystemMs: Math.round(cpu['system_usec'] / 1000) }),
+      ...(Number.isFinite(peak) && { maxMemoryBytes: peak }),
+      ...(io !== undefined && { ioReadBytes: sumOf(io, 'rbytes'), ioWriteBytes: sumOf(io, 'wbytes') }),
+    };
+  }
+
+  /** Whether the kernel killed a process of it because the memory limit was reached. */
+  outOfMemory(): boolean {
+    return (numbersOf(read(this.path, 'memory.events'))['oom_kill'] ?? 0) > 0;
+  }
+
+  /** Removes the directory, and what the command made below it, if nothing lives there. */
   dispose(): void {
     closeSync(this.#events);
-    removeIfEmpty(this.path);
+    removeEmpty(this.path);
+  }
+
+  #limit({ memoryBytes, cpus, pids }: SpawnLimits): void {
+    if (memoryBytes !== undefined) {
+      write(this.path, 'memory.max', String(memoryBytes));
+      if (existsSync(join(this.path, 'memory.swap.max'))) write(this.path, 'memory.swap.max', '0');
+      write(this.path, 'memory.oom.group', '1');
+    }
+    if (cpus !== undefined) write(this.path, 'cpu.max', `${Math.round(cpus * CPU_PERIOD_US)} ${CPU_PERIOD_US}`);
+    if (pids !== undefined) write(this.path, 'pids.max', String(pids));
   }
 }
 
 export class CgroupPool {
+  /** The limits that can be put on a command here. */
+  readonly limits: ReadonlySet<keyof SpawnLimits>;
   readonly #root: string;
-  readonly #idle: Cgroup[] = [];
   /** Background processes of commands that have ended live in these. */
   readonly #retired: Cgroup[] = [];
   #made = 0;
   #closed = false;
 
-  constructor(root: string) {
+  constructor(root: string, controllers: ReadonlySet<string> = new Set()) {
     this.#root = root;
+    const names = Object.keys(CONTROLLERS) as (keyof SpawnLimits)[];
+    this.limits = new Set(names.filter((name) => controllers.has(CONTROLLERS[name])));
   }
 
-  /** An empty cgroup, to be given back; `undefined` where none can be made. */
-  acquire(): Cgroup | undefined {
-    const idle = this.#idle.pop();
-    if (idle) return idle;
-    for (let i = 0; i < RETIRED_PER_ACQUIRE; i++) {
-      const retired = this.#retired.shift();
-      if (!retired) break;
-      if (retired.populated()) this.#retired.push(retired);
-      else if (retired.spent) retired.dispose();
-      else return retired;
-    }
+  /** An empty cgroup, to be given back; `undefined` if none can be made. */
+  acquire(limits?: SpawnLimits): Cgroup | undefined {
+    for (const retired of this.#retired.splice(0, RETIRED_PER_ACQUIRE)) this.giveBack(retired);
     try {
-      return new Cgroup(join(this.#root, String(++this.#made)));
+      return new Cgroup(join(this.#root, String(++this.#made)), limits);
     } catch {
       return undefined;
     }
@@ -83,55 +141,122 @@ export class CgroupPool {
 
   /** Takes back a cgroup; one that still has processes rests until they are gone. */
   giveBack(cgroup: Cgroup): void {
-    if (this.#closed) cgroup.dispose();
-    else if (cgroup.populated()) this.#retired.push(cgroup);
-    else if (!cgroup.spent && this.#idle.length < MAX_IDLE) this.#idle.push(cgroup);
+    if (!this.#closed && cgroup.populated()) this.#retired.push(cgroup);
     else cgroup.dispose();
   }
 
   /** Removes what is empty; what background processes live in stays, and is removed by whoever opens a pool here later. */
   close(): void {
     this.#closed = true;
-    for (const cgroup of [...this.#idle.splice(0), ...this.#retired.splice(0)]) cgroup.dispose();
-    removeIfEmpty(this.#root);
+    for (const cgroup of this.#retired.splice(0)) cgroup.dispose();
+    removeEmpty(this.#root);
   }
 }
 
-/** A pool below this process's own cgroup; `undefined` where the system or its permissions have none for us. */
+/** A pool below this process's own cgroup; `undefined` if the system or its permissions have none for us. */
 export function openCgroupPool(): CgroupPool | undefined {
   const own = cgroupOf('self')?.directory;
   const self = processIdentity(process.pid);
   if (!own || !self) return undefined;
+  const base = basename(own) === AGENT_SUBGROUP && writable(dirname(own)) ? dirname(own) : own;
   try {
-    sweep(own);
-    const root = join(own, `execplane-${self.pid}-${self.startTime}-${++pools}`);
+    sweep(base);
+    const root = join(base, `execplane-${self.pid}-${self.startTime}-${++pools}`);
     mkdirSync(root);
-    if (existsSync(join(root, 'cgroup.kill'))) return new CgroupPool(root);
-    removeIfEmpty(root);
+    if (existsSync(join(root, 'cgroup.kill'))) return new CgroupPool(root, enableControllers(base, root));
+    removeEmpty(root);
   } catch {
     // Not ours to write in: the process table has to do (process-tree.ts).
   }
   return undefined;
 }
 
+/**
+ * Hands the controllers down to the commands' cgroups, as far as they can be had. A cgroup that processes live in directly
+ * hands none down ("no internal processes", cgroups(7)), unless it is the root.
+ */
+function enableControllers(base: string, root: string): Set<string> {
+  for (const controller of [...Object.values(CONTROLLERS), 'io']) {
+    for (const directory of [base, root]) {
+      try {
+        write(directory, 'cgroup.subtree_control', `+${controller}`);
+      } catch {
+        // Then it is not in the list that is read below.
+      }
+    }
+  }
+  return new Set(read(root, 'cgroup.subtree_control')?.trim().split(' '));
+}
+
 /** Removes the empty leftovers of processes that are no more. */
-function sweep(own: string): void {
-  for (const name of readdirSync(own)) {
+function sweep(base: string): void {
+  for (const name of readdirSync(base)) {
     const [, pid, startTime] = NAME.exec(name) ?? [];
     if (pid === undefined || startTime === undefined) continue;
     const owner = processIdentity(Number(pid));
-    if (owner?.startTime === startTime && isAlive(owner)) continue;
-    for (const entry of readdirSync(join(own, name), { withFileTypes: true })) {
-      if (entry.isDirectory()) removeIfEmpty(join(own, name, entry.name));
-    }
-    removeIfEmpty(join(own, name));
+    if (owner?.startTime !== startTime || !isAlive(owner)) removeEmpty(join(base, name));
   }
 }
 
-function removeIfEmpty(path: string): void {
+/** Removes a cgroup and those below it, as far as nothing lives there: whoever opens a pool later removes the rest. */
+function removeEmpty(path: string): void {
+  if (removed(path)) return;
+  for (const below of subgroupsOf(path)) removeEmpty(below);
+  removed(path);
+}
+
+function removed(path: string): boolean {
   try {
     rmdirSync(path);
+    return true;
   } catch {
-    // Somebody lives in it: whoever opens a pool here later removes it.
+    return false; // somebody lives in it, or it has cgroups below it
   }
+}
+
+function subgroupsOf(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(path, name));
+  } catch {
+    return [];
+  }
+}
+
+function membersOf(path: string): number[] {
+  const own = (read(path, 'cgroup.procs') ?? '').split('\n').map(Number);
+  return [...own.filter((pid) => pid > 1), ...subgroupsOf(path).flatMap(membersOf)];
+}
+
+function writable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function write(directory: string, name: string, text: string): void {
+  writeFileSync(join(directory, name), text);
+}
+
+function read(directory: string, name: string): string | undefined {
+  try {
+    return readFileSync(join(directory, name), 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The lines `NAME NUMBER` of a file. */
+function numbersOf(text = ''): Record<string, number> {
+  const pairs = [...text.matchAll(/^(\S+) (\d+)$/gm)];
+  return Object.fromEntries(pairs.map(([, name = '', value]) => [name, Number(value)]));
+}
+
+/** The sum of `NAME=NUMBER` over all lines. */
+function sumOf(text: string, name: string): number {
+  return [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, 'g'))].reduce((sum, [, value]) => sum + Number(value), 0);
 }

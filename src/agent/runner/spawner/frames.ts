@@ -1,9 +1,21 @@
 /** The frames between this process and the native spawner (docs/spawner-protocol.md): encode commands, parse events. */
-import type { SpawnRequest } from './spawner.ts';
+import type { SpawnRequest, TerminalSize } from './spawner.ts';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
-const COMMAND = { spawn: 1, stdin: 2, stdinClose: 3, signal: 4, pause: 5, resume: 6, release: 7, shutdown: 8 } as const;
+const COMMAND = {
+  spawn: 1,
+  stdin: 2,
+  stdinClose: 3,
+  signal: 4,
+  pause: 5,
+  resume: 6,
+  release: 7,
+  shutdown: 8,
+  approve: 9,
+  resize: 10,
+  abort: 11,
+} as const;
 export const EVENT = {
   hello: 64,
   started: 65,
@@ -13,10 +25,15 @@ export const EVENT = {
   count: 69,
   stdinTaken: 70,
   exited: 71,
+  resolved: 72,
 } as const;
 
 /** u32 length of what follows it, u8 op, u32 handle. */
 const HEADER_BYTES = 9;
+/** The flags of a spawn command. */
+const FLAG = { identity: 1, stdinPipe: 2, terminal: 4, ask: 8 } as const;
+/** keep, flags, columns, rows, uid, gid, count of groups. */
+const SPAWN_HEAD_BYTES = 25;
 const NOTHING = Buffer.alloc(0);
 
 /** No kernel takes more than 6 MiB of arguments and environment. */
@@ -31,13 +48,23 @@ function frame(op: number, handle: number, payloadBytes: number): Buffer {
 }
 
 /** A command without a payload. */
-export function encodePlain(command: 'pause' | 'resume' | 'release' | 'shutdown', handle: number): Buffer {
+export function encodePlain(
+  command: 'pause' | 'resume' | 'release' | 'shutdown' | 'approve' | 'abort',
+  handle: number,
+): Buffer {
   return frame(COMMAND[command], handle, 0);
 }
 
 export function encodeSignal(handle: number, signal: number): Buffer {
   const bytes = frame(COMMAND.signal, handle, 4);
   bytes.writeUInt32LE(signal, HEADER_BYTES);
+  return bytes;
+}
+
+export function encodeResize(handle: number, { width, height }: TerminalSize): Buffer {
+  const bytes = frame(COMMAND.resize, handle, 4);
+  bytes.writeUInt16LE(width, HEADER_BYTES);
+  bytes.writeUInt16LE(height, HEADER_BYTES + 2);
   return bytes;
 }
 
@@ -50,31 +77,39 @@ export function encodeStdin(handle: number, bytes: Buffer, end: boolean): [Buffe
 
 /** `undefined` where a string holds NUL, which no argument, variable or path can. */
 export function encodeSpawn(request: SpawnRequest, cgroup: string): Buffer | undefined {
-  const { argv, cwd, identity } = request;
-  const env = Object.entries(request.env);
-  const paths = `${cwd}\0${cgroup}\0`;
+  const { argv, home, cwd = '', file = '', identity, terminal } = request;
+  const { EXECUTION_ID: marker, ...others } = request.env;
+  // The marker comes first: whoever looks for it reads no more than it has to.
+  const env = [...(marker === undefined ? [] : [['EXECUTION_ID', marker]]), ...Object.entries(others)];
+  const paths = `${home}\0${cwd}\0${cgroup}\0${file}\0`;
   const args = argv.length === 0 ? '' : `${argv.join('\0')}\0`;
   let variables = '';
   for (const [name, value] of env) variables += `${name}=${value}\0`;
-  if (count(paths) !== 2 || count(args) !== argv.length || count(variables) !== env.length) return undefined;
+  if (count(paths) !== 4 || count(args) !== argv.length || count(variables) !== env.length) return undefined;
   const groups = identity?.groups ?? [];
-  const size =
-    21 + groups.length * 4 + 8 + Buffer.byteLength(paths) + Buffer.byteLength(args) + Buffer.byteLength(variables);
-  const bytes = frame(COMMAND.spawn, request.handle, size);
-  let at = HEADER_BYTES;
-  bytes.writeBigUInt64LE(BigInt(request.keepBytes), at);
-  bytes.writeUInt8((identity ? 1 : 0) | (request.stdin === 'pipe' ? 2 : 0), at + 8);
-  bytes.writeUInt32LE(identity?.uid ?? 0, at + 9);
-  bytes.writeUInt32LE(identity?.gid ?? 0, at + 13);
-  bytes.writeUInt32LE(groups.length, at + 17);
-  at += 21;
-  for (const group of groups) at = bytes.writeUInt32LE(group, at);
+  const strings = Buffer.byteLength(paths) + Buffer.byteLength(args) + Buffer.byteLength(variables);
+  const bytes = frame(COMMAND.spawn, request.handle, SPAWN_HEAD_BYTES + groups.length * 4 + 8 + strings);
+  let at = bytes.writeBigUInt64LE(BigInt(request.keepBytes), HEADER_BYTES);
+  at = bytes.writeUInt8(flagsOf(request), at);
+  at = bytes.writeUInt16LE(terminal?.width ?? 0, at);
+  at = bytes.writeUInt16LE(terminal?.height ?? 0, at);
+  for (const number of [identity?.uid ?? 0, identity?.gid ?? 0, groups.length, ...groups])
+    at = bytes.writeUInt32LE(number, at);
   at += bytes.write(paths, at);
   at = bytes.writeUInt32LE(argv.length, at);
   at += bytes.write(args, at);
   at = bytes.writeUInt32LE(env.length, at);
   bytes.write(variables, at);
   return bytes;
+}
+
+function flagsOf({ identity, stdin, terminal, ask }: SpawnRequest): number {
+  return (
+    (identity ? FLAG.identity : 0) |
+    (stdin === 'pipe' ? FLAG.stdinPipe : 0) |
+    (terminal ? FLAG.terminal : 0) |
+    (ask ? FLAG.ask : 0)
+  );
 }
 
 function count(text: string): number {

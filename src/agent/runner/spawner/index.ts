@@ -14,6 +14,8 @@ export interface SpawnerOptions {
   scratchDir: string;
   /** `false`: process trees are followed by the process table, even where cgroups could be had. */
   cgroups?: boolean;
+  /** The soft limit of open files that commands get; absent: that of this process. */
+  softFileLimit?: number | undefined;
 }
 
 /** Starts a spawner; it is ready when this settles. */
@@ -22,11 +24,12 @@ export async function startSpawner({
   events,
   scratchDir,
   cgroups = true,
+  softFileLimit,
 }: SpawnerOptions): Promise<Spawner> {
   if (kind === 'native' || (kind === 'auto' && existsSync(nativeBinary()))) {
     const pool = cgroups ? openCgroupPool() : undefined;
     try {
-      return await startNativeSpawner(nativeBinary(), events, pool);
+      return await startNativeSpawner({ binary: nativeBinary(), events, cgroups: pool, softFileLimit });
     } catch (error) {
       pool?.close();
       if (kind === 'native') throw error;

@@ -1,23 +1,24 @@
 /** What execve(2) would say of a command, found out beforehand where the platform's own spawn would hide it. */
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { SpawnRequest, SpawnStage } from './spawner.ts';
 
 const DEFAULT_PATH = '/bin:/usr/bin';
 const PEEK_BYTES = 256;
+/** Taken for a program. */
+const UNREADABLE = '\0';
 /** With these execvp(3) looks on in the PATH. */
 const LOOK_ON = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'ENODEV', 'ETIMEDOUT', 'EACCES']);
 
 export type Lookup = { ok: true; file: string } | { ok: false; stage: SpawnStage; errno: string };
 
-/** The file that `argv[0]` names in the PATH of `env`, or how the start would fail. */
-export function lookUp({ argv, env, cwd }: Pick<SpawnRequest, 'argv' | 'env' | 'cwd'>): Lookup {
+/** The file that `name` leads to in the PATH of `env`, or how the start would fail. */
+export function lookUp(name: string, env: SpawnRequest['env'], cwd: string): Lookup {
   const badCwd = refusal(() => {
     if (!statSync(cwd).isDirectory()) throw errno('ENOTDIR');
     accessSync(cwd, constants.X_OK);
   });
   if (badCwd) return { ok: false, stage: 'cwd', errno: badCwd };
-  const name = argv[0] ?? '';
   if (name === '') return { ok: false, stage: 'exec', errno: 'ENOENT' };
   if (name.includes('/')) return judge(resolve(cwd, name));
   let verdict: Lookup = { ok: false, stage: 'exec', errno: 'ENOENT' };
@@ -30,26 +31,34 @@ export function lookUp({ argv, env, cwd }: Pick<SpawnRequest, 'argv' | 'env' | '
 }
 
 function judge(file: string): Lookup {
+  let interpreter: string | undefined;
   const bad = refusal(() => {
     if (!statSync(file).isFile()) throw errno('EACCES');
     accessSync(file, constants.X_OK);
-    if (isPlainText(file)) throw errno('ENOEXEC');
+    const start = startOf(file);
+    if (!start.includes('\0') && !start.startsWith('#!')) throw errno('ENOEXEC');
+    interpreter = /^#![ \t]*([^ \t\n]+)/.exec(start)?.[1];
   });
-  return bad ? { ok: false, stage: 'exec', errno: bad } : { ok: true, file };
+  if (bad) return { ok: false, stage: 'exec', errno: bad };
+  if (interpreter !== undefined && !existsSync(interpreter))
+    return { ok: false, stage: 'interpreter', errno: 'ENOENT' };
+  return { ok: true, file };
 }
 
-/** A file that the kernel would not run but that execvp(3) would hand to a shell. */
-function isPlainText(file: string): boolean {
+/**
+ * The first bytes of a file: from them one tells a program or a script from the text that execvp(3) would hand to a shell.
+ * A file that is executable and not readable is the kernel's business.
+ */
+function startOf(file: string): string {
   let descriptor: number;
   try {
     descriptor = openSync(file, 'r');
   } catch {
-    return false; // executable and not readable: the kernel's business
+    return UNREADABLE;
   }
   try {
     const start = Buffer.alloc(PEEK_BYTES);
-    const text = start.subarray(0, readSync(descriptor, start, 0, PEEK_BYTES, 0));
-    return !text.includes(0) && text.toString('latin1', 0, 2) !== '#!';
+    return start.toString('latin1', 0, readSync(descriptor, start, 0, PEEK_BYTES, 0));
   } finally {
     closeSync(descriptor);
   }

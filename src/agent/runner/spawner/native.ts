@@ -8,6 +8,7 @@ import {
   EVENT,
   type EventFrame,
   encodePlain,
+  encodeResize,
   encodeSignal,
   encodeSpawn,
   encodeStdin,
@@ -16,13 +17,21 @@ import {
   PROTOCOL_VERSION,
 } from './frames.ts';
 import { mainHasEnded } from './main-process.ts';
-import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage } from './spawner.ts';
+import type { SpawnEnd, Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Usage } from './spawner.ts';
 import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
 /** One that does not answer the goodbye by then does the same when its input ends. */
 const GOODBYE_WITHIN_MS = 500;
-const STAGES: readonly (SpawnStage | undefined)[] = [undefined, 'fork', 'identity', 'cwd', 'exec'];
+const STAGES: readonly (SpawnStage | undefined)[] = [
+  undefined,
+  'fork',
+  'identity',
+  'cwd',
+  'exec',
+  'interpreter',
+  'aborted',
+];
 
 type Program = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -31,15 +40,27 @@ interface Entry {
   tree: ProcessTree;
   pid: number;
   ended: boolean;
+  /** It must run in the cgroup that has its limits, or not at all. */
+  limited: boolean;
 }
 
-/** Starts the program and waits until it answers; rejects where it can't be run or does not. */
-export async function startNativeSpawner(
-  binary: string,
-  events: SpawnerEvents,
-  cgroups: CgroupPool | undefined,
-): Promise<Spawner> {
-  const program = startProcess(binary, [], { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', env: {}, detached: true });
+export interface NativeSpawnerOptions {
+  binary: string;
+  events: SpawnerEvents;
+  cgroups: CgroupPool | undefined;
+  /** The soft limit of open files that commands get; absent: that of this process. */
+  softFileLimit?: number | undefined;
+}
+
+/** Starts the program and waits until it answers; rejects if it can't be run or does not. */
+export async function startNativeSpawner(options: NativeSpawnerOptions): Promise<Spawner> {
+  const { binary, events, cgroups, softFileLimit } = options;
+  const program = startProcess(binary, softFileLimit === undefined ? [] : [String(softFileLimit)], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    cwd: '/',
+    env: {},
+    detached: true,
+  });
   const failed = once(program, 'exit').then(([code, signal]) => {
     throw new Error(`the spawner ended at once (${code ?? signal})`);
   });
@@ -59,6 +80,8 @@ export async function startNativeSpawner(
 
 class NativeSpawner implements Spawner {
   readonly kind = 'native';
+  readonly terminals = true;
+  readonly limits: Spawner['limits'];
   readonly #program: Program;
   readonly #events: SpawnerEvents;
   readonly #entries = new Map<number, Entry>();
@@ -72,6 +95,7 @@ class NativeSpawner implements Spawner {
 
   constructor(program: Program, events: SpawnerEvents, cgroups: CgroupPool | undefined) {
     this.#cgroups = cgroups;
+    this.limits = cgroups?.limits ?? new Set();
     this.#program = program;
     this.#events = events;
     program.stdout.on('data', (chunk: Buffer) => this.#reader.push(chunk, this.#receive));
@@ -86,17 +110,44 @@ class NativeSpawner implements Spawner {
   }
 
   spawn(request: SpawnRequest): void {
-    const cgroup = this.#cgroups?.acquire();
+    const cgroup = this.#cgroups?.acquire(request.limits);
     const bytes = encodeSpawn(request, cgroup?.path ?? '');
-    if (!bytes || bytes.length > MAX_SPAWN_BYTES) {
+    const refusal =
+      request.limits && !cgroup ? 'limits' : bytes && bytes.length <= MAX_SPAWN_BYTES ? undefined : 'exec';
+    if (!bytes || refusal) {
       if (cgroup) this.#cgroups?.giveBack(cgroup);
       const { handle } = request;
-      setImmediate(() => this.#events.failed(handle, 'exec', bytes ? 'E2BIG' : 'EINVAL'));
+      setImmediate(() => this.#events.failed(handle, refusal ?? 'exec', bytes ? 'E2BIG' : 'EINVAL'));
       return;
     }
     const tree = new ProcessTree(request.executionId, this.#cgroups, cgroup);
-    this.#entries.set(request.handle, { tree, pid: 0, ended: false });
+    this.#entries.set(request.handle, { tree, pid: 0, ended: false, limited: request.limits !== undefined });
     this.#send(bytes);
+  }
+
+  approve(handle: number): void {
+    this.#send(encodePlain('approve', handle));
+  }
+
+  abort(handle: number): void {
+    this.#send(encodePlain('abort', handle));
+  }
+
+  resize(handle: number, size: TerminalSize): void {
+    this.#send(encodeResize(handle, size));
+  }
+
+  usage(handle: number): Usage | undefined {
+    const usage = this.#entries.get(handle)?.tree.usage();
+    return usage?.cpuUserMs === undefined || usage.maxMemoryBytes === undefined ? undefined : (usage as Usage);
+  }
+
+  outOfMemory(handle: number): boolean {
+    return this.#entries.get(handle)?.tree.outOfMemory() ?? false;
+  }
+
+  survivors(handle: number): number[] {
+    return this.#entries.get(handle)?.tree.members() ?? [];
   }
 
   writeStdin(handle: number, bytes: Buffer, end: boolean): void {
@@ -175,6 +226,11 @@ class NativeSpawner implements Spawner {
         entry.tree.started(entry.pid, payload[4] === 1);
         this.#events.started(handle, entry.pid);
         return;
+      case EVENT.resolved: {
+        const [cwd = '', file = ''] = payload.toString('utf8').split('\0');
+        this.#events.resolved(handle, { cwd, file });
+        return;
+      }
       case EVENT.failed:
         this.#entries.delete(handle);
         entry.tree.release();
@@ -198,7 +254,7 @@ class NativeSpawner implements Spawner {
         return;
       case EVENT.exited:
         entry.ended = true;
-        this.#events.exited(handle, readEnd(payload));
+        this.#events.exited(handle, readEnd(payload, entry.tree.usage()));
     }
   };
 
@@ -225,8 +281,15 @@ function readCount(payload: Buffer, at: number): number {
   return Number(payload.readBigUInt64LE(at));
 }
 
-function readEnd(payload: Buffer): Parameters<SpawnerEvents['exited']>[1] {
+/** `tree` is what the cgroup tells of the whole tree; what it does not is of the main process and those it had waited for. */
+function readEnd(payload: Buffer, tree: Partial<Usage>): SpawnEnd {
   const value = payload.readInt32LE(1);
-  const counts = { stdoutBytes: readCount(payload, 5), stderrBytes: readCount(payload, 13) };
-  return payload[0] === 0 ? { exitCode: value, ...counts } : { signal: value, ...counts };
+  const usage = {
+    cpuUserMs: Math.round(readCount(payload, 21) / 1000),
+    cpuSystemMs: Math.round(readCount(payload, 29) / 1000),
+    maxMemoryBytes: readCount(payload, 37),
+    ...tree,
+  };
+  const rest = { stdoutBytes: readCount(payload, 5), stderrBytes: readCount(payload, 13), usage };
+  return payload[0] === 0 ? { exitCode: value, ...rest } : { signal: value, ...rest };
 }

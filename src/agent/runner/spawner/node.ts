@@ -6,19 +6,29 @@
  *  - an identity gets no supplementary groups, and a working directory that only we may enter;
  *  - a process that leaves session, parent and environment all at once escapes `killTree`;
  *  - when this process is killed, commands run on, and get SIGPIPE at their next output;
+ *  - it has no terminals, no limits, and tells no usage;
+ *  - what `resolved` has told is run by its real path, not by a descriptor;
  *  - each start costs a fork of this whole process.
  */
 import { type ChildProcess, spawn as startProcess } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import { closeSync, existsSync, realpathSync } from 'node:fs';
 import { constants } from 'node:os';
+import { resolve } from 'node:path';
 import { type Fifo, FifoSource } from './fifos.ts';
-import { errnoOf, lookUp } from './lookup.ts';
+import { errnoOf, type Lookup, lookUp } from './lookup.ts';
 import { mainHasEnded } from './main-process.ts';
 import { NodeOutput } from './node-output.ts';
 import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage } from './spawner.ts';
 import { ProcessTree } from './tree.ts';
 
 const COUNT_EVERY_MS = 1000;
+
+/** What was found and is yet to be approved. */
+interface Found {
+  request: SpawnRequest;
+  file: string;
+  cwd: string;
+}
 
 interface Entry {
   child: ChildProcess;
@@ -37,9 +47,12 @@ export function startNodeSpawner(events: SpawnerEvents, scratchDir: string): Spa
 
 class NodeSpawner implements Spawner {
   readonly kind = 'node';
+  readonly terminals = false;
+  readonly limits: Spawner['limits'] = new Set();
   readonly #events: SpawnerEvents;
   readonly #fifos: FifoSource;
   readonly #entries = new Map<number, Entry>();
+  readonly #asked = new Map<number, Found>();
   /** Streams that may still be open, of commands that are over as well. */
   readonly #outputs = new Set<NodeOutput>();
 
@@ -49,19 +62,57 @@ class NodeSpawner implements Spawner {
   }
 
   spawn(request: SpawnRequest): void {
-    const found = lookUp(request);
-    if (!found.ok) {
-      this.#fail(request.handle, found.stage, found.errno);
-      return;
-    }
+    const { handle } = request;
+    const cwd = resolve(existsSync(request.home) ? request.home : '/', request.cwd ?? '.');
+    const found = this.#lookUp(request, cwd);
+    if (!found.ok) this.#fail(handle, found.stage, found.errno);
+    else if (request.ask) this.#ask({ request, file: realpathSync(found.file), cwd: realpathSync(cwd) });
+    else this.#start({ request, file: found.file, cwd });
+  }
+
+  #lookUp({ terminal, limits, file, argv, env }: SpawnRequest, cwd: string): Lookup {
+    if (terminal) return { ok: false, stage: 'terminal', errno: 'ENOTTY' };
+    if (limits) return { ok: false, stage: 'limits', errno: 'ENOTSUP' };
+    return lookUp(file ?? argv[0] ?? '', env, cwd);
+  }
+
+  #ask(found: Found): void {
+    const { request, file, cwd } = found;
+    this.#asked.set(request.handle, found);
+    setImmediate(() => this.#events.resolved(request.handle, { file, cwd }));
+  }
+
+  approve(handle: number): void {
+    const found = this.#asked.get(handle);
+    this.#asked.delete(handle);
+    if (found) this.#start(found);
+  }
+
+  abort(handle: number): void {
+    if (this.#asked.delete(handle)) this.#fail(handle, 'aborted', 'EINTR');
+  }
+
+  resize(): void {}
+
+  usage(): undefined {}
+
+  outOfMemory(): boolean {
+    return false;
+  }
+
+  survivors(handle: number): number[] {
+    return this.#entries.get(handle)?.tree.members() ?? [];
+  }
+
+  #start({ request, file, cwd }: Found): void {
     let pipes: [Fifo, Fifo] | undefined;
     try {
       pipes = [this.#fifos.take(request.identity), this.#fifos.take(request.identity)];
-      const child = startProcess(found.file, request.argv.slice(1), {
+      const child = startProcess(file, request.argv.slice(1), {
         ...(request.argv[0] === undefined ? {} : { argv0: request.argv[0] }),
         ...(request.identity ? { uid: request.identity.uid, gid: request.identity.gid } : {}),
         env: request.env,
-        cwd: request.cwd,
+        cwd,
         detached: true,
         stdio: [request.stdin === 'pipe' ? 'pipe' : 'ignore', pipes[0].write, pipes[1].write],
       });

@@ -1,5 +1,18 @@
 /** What the runner needs of whatever starts processes; native.ts and node.ts stand behind it. */
 
+/** In characters. */
+export interface TerminalSize {
+  width: number;
+  height: number;
+}
+
+/** What one command may use at most, all of its processes together. */
+export interface SpawnLimits {
+  memoryBytes?: number;
+  cpus?: number;
+  pids?: number;
+}
+
 export interface SpawnRequest {
   /** The caller's handle for this process: unique for the life of the spawner, 1 to 2^32-1. */
   handle: number;
@@ -7,14 +20,24 @@ export interface SpawnRequest {
   executionId: string;
   /** execve(2) semantics; `argv[0]` is looked up in the PATH of `env`. */
   argv: readonly string[];
+  /** What is looked up and run, if it is not `argv[0]`. */
+  file?: string;
   /** The whole environment. */
   env: Readonly<Record<string, string>>;
-  /** Absolute. */
-  cwd: string;
+  /** Absolute. The command starts there, or in / where it can't be entered. */
+  home: string;
+  /** Absolute, or to be taken from `home`; absent: `home` itself. */
+  cwd?: string | undefined;
   /** Run as somebody else (root only). */
   identity?: { uid: number; gid: number; groups: readonly number[] };
   /** `none`: end-of-file at once; `pipe`: fed by `writeStdin`. */
   stdin: 'none' | 'pipe';
+  /** Runs it on a terminal of this size, which is its stdin, stdout and stderr; its output comes as stdout. */
+  terminal?: TerminalSize;
+  /** Before it runs, `resolved` says what was found; then it waits for `approve` or `abort`. */
+  ask?: boolean;
+  /** Only a spawner whose `limits` is true takes these. */
+  limits?: SpawnLimits;
   /**
    * Bytes of each stream to hand over; what comes after them is read, counted and thrown away. Up to 3 bytes more may be
    * handed over, no more.
@@ -22,13 +45,41 @@ export interface SpawnRequest {
   keepBytes: number;
 }
 
-export type SpawnStage = 'fork' | 'identity' | 'cwd' | 'exec';
+/** Where a start failed; `interpreter`: the file is there, what runs it is not; `aborted`: because the caller wanted it. */
+export type SpawnStage = 'fork' | 'identity' | 'cwd' | 'exec' | 'interpreter' | 'aborted' | 'terminal' | 'limits';
+
+/** What is about to run: the file and the directory, absolute and without symbolic links, as the kernel found them. */
+export interface Resolved {
+  cwd: string;
+  file: string;
+}
+
+/** What the processes of a command used, all of them together. */
+export interface Usage {
+  cpuUserMs: number;
+  cpuSystemMs: number;
+  maxMemoryBytes: number;
+  ioReadBytes?: number;
+  ioWriteBytes?: number;
+}
+
+/** How the main process ended: exactly one of `exitCode` and `signal` (its number) is set. */
+export interface SpawnEnd {
+  exitCode?: number;
+  signal?: number;
+  stdoutBytes: number;
+  stderrBytes: number;
+  /** Of the main process and of those it had waited for; absent where that can't be known. */
+  usage?: Usage;
+}
 
 /**
  * Each call is about one handle; `exited` or `failed` is the last of it. None is made from within a method of the spawner.
  * `started` comes before any output and the end; `stdinTaken` may come before it.
  */
 export interface SpawnerEvents {
+  /** Asked for by `ask`: the descriptors of both are held, and are what will be used. */
+  resolved(handle: number, resolved: Resolved): void;
   /** It runs: the new program is executing. */
   started(handle: number, pid: number): void;
   /** It never ran; `errno` is the name (`ENOENT`). */
@@ -40,24 +91,40 @@ export interface SpawnerEvents {
   /** Bytes of stdin the process's pipe has taken so far; `closed`: it is closed, or nobody reads it any more. */
   stdinTaken(handle: number, bytes: number, closed: boolean): void;
   /**
-   * The main process is gone. All it wrote before its exit has been handed over. Exactly one of the two is set; `signal`
-   * is the number. Its pipes are read on and thrown away until everybody has closed them.
+   * The main process is gone. All it wrote before its exit has been handed over. Its pipes are read on and thrown away
+   * until everybody has closed them.
    */
-  exited(handle: number, end: { exitCode?: number; signal?: number; stdoutBytes: number; stderrBytes: number }): void;
+  exited(handle: number, end: SpawnEnd): void;
   /** The spawner itself is gone, and with it the knowledge of every process: no further calls come. */
   lost(reason: string): void;
 }
 
 export interface Spawner {
   readonly kind: 'native' | 'node';
+  /** Whether commands can be given a terminal. */
+  readonly terminals: boolean;
+  /** Which limits can be put on a command. */
+  readonly limits: ReadonlySet<keyof SpawnLimits>;
   spawn(request: SpawnRequest): void;
+  /** What `resolved` said may run. */
+  approve(handle: number): void;
+  /** Ends the start of what does not run yet (`failed`, `aborted`); one that runs already, or has ended, is not touched. */
+  abort(handle: number): void;
+  /** Sets the size of its terminal. */
+  resize(handle: number, size: TerminalSize): void;
+  /** What its tree has used so far, up to `release`; undefined where only its end tells, or nothing. */
+  usage(handle: number): Usage | undefined;
+  /** Whether a process of it was killed because its memory limit was reached; up to `release`. */
+  outOfMemory(handle: number): boolean;
+  /** The numbers of the processes of its tree that are alive. */
+  survivors(handle: number): number[];
   /** Takes over `bytes`; the caller keeps what is not yet taken (see `stdinTaken`) to 256 KiB a handle. `end` closes. */
   writeStdin(handle: number, bytes: Buffer, end: boolean): void;
   /** Sends a signal (its number) to the process group; false where the main process has already ended. */
   signal(handle: number, signal: number): boolean;
   /**
-   * SIGKILL to the whole tree, again until nothing is left of it; settles when it is gone. Like `treeAlive` it works up to
-   * `release`, so also after `exited`.
+   * SIGKILL to the whole tree, again until nothing is left of it; settles when it is gone, or after half a minute in which
+   * it did not go. Like `treeAlive` it works up to `release`, so also after `exited`.
    */
   killTree(handle: number): Promise<void>;
   /** Whether anything of the tree is alive, the main process or a descendant of it. */

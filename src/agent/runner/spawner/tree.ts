@@ -1,8 +1,9 @@
 /** The process tree of one command of ours: killed and looked at by its cgroup, else by the process table. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
-import { killProcessTree, type Tree, treeAlive } from '../process-tree.ts';
+import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from '../process-tree.ts';
 import type { Cgroup, CgroupPool } from './cgroups.ts';
+import type { Usage } from './spawner.ts';
 
 const FIRST_WAIT_MS = 1;
 const LONGEST_WAIT_MS = 100;
@@ -33,7 +34,7 @@ export class ProcessTree {
     this.#decided();
   }
 
-  /** SIGKILL to all of it; settles when nothing of it is left. Before the start is decided it waits for that. */
+  /** SIGKILL to all of it; settles when nothing of it is left, or nothing helps. Before the start is decided it waits for that. */
   kill(): Promise<void> {
     this.#killing ??= this.#kill().finally(() => {
       this.#killing = undefined;
@@ -43,7 +44,21 @@ export class ProcessTree {
 
   /** Whether anything of it is alive. */
   alive(): boolean {
-    return this.#cgroup ? this.#cgroup.populated() : treeAlive(this.#tree());
+    return this.#cgroup ? this.#cgroup.populated() : this.members().length > 0;
+  }
+
+  /** The numbers of its processes that are alive. */
+  members(): number[] {
+    return this.#cgroup?.members() ?? treeMembers(this.#tree());
+  }
+
+  /** What its cgroup tells of what it has used; nothing without one. */
+  usage(): Partial<Usage> {
+    return this.#cgroup?.usage() ?? {};
+  }
+
+  outOfMemory(): boolean {
+    return this.#cgroup?.outOfMemory() ?? false;
   }
 
   /** Nothing more is asked of it; a kill under way is finished. */
@@ -70,7 +85,12 @@ export class ProcessTree {
     }
     const cgroup = this.#cgroup;
     if (!cgroup) return killProcessTree(this.#tree());
-    for (let waitMs = FIRST_WAIT_MS; cgroup.populated(); waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+    const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
+    for (
+      let waitMs = FIRST_WAIT_MS;
+      cgroup.populated() && performance.now() < giveUpAt;
+      waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
+    ) {
       cgroup.kill();
       await sleep(waitMs);
     }

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { StartArtifacts } from '../../../../src/core/protocol.ts';
+import type { StartArtifacts } from '../../../../src/core/launch-options.ts';
 import { type ArtifactEndPayload, REPORT_KIND } from '../../../../src/core/report.ts';
 import { sharedRunner } from '../../../helpers/runner-process.ts';
 import type { Reported, TestLink } from '../../../helpers/test-link.ts';

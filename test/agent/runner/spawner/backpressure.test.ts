@@ -19,7 +19,7 @@ const flood = {
   executionId: 'flood',
   argv: ['seq', '1', '100000000'],
   env: { PATH: '/usr/bin:/bin' },
-  cwd: '/',
+  home: '/',
   stdin: 'none',
   keepBytes: 1e12,
 } as const;

@@ -1,88 +1,88 @@
 import { constants } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive, until } from '../../../helpers/processes.ts';
-import { FIXTURES, KINDS, Stage } from './stage.ts';
+import { FIXTURES, KINDS, SpawnerHarness } from './spawner-harness.ts';
 
 const { SIGTERM, SIGKILL, SIGSEGV } = constants.signals;
 
 describe.each(KINDS)('the end of a command, %s', (kind) => {
-  let stage: Stage;
+  let harness: SpawnerHarness;
   beforeAll(async () => {
-    stage = await Stage.open(kind);
+    harness = await SpawnerHarness.open(kind);
   });
-  afterAll(() => stage.close());
+  afterAll(() => harness.close());
   const nothing = { stdoutBytes: 0, stderrBytes: 0 };
 
   test('its exit code', async () => {
-    expect((await stage.run(['true'])).end).toEqual({ exitCode: 0, ...nothing });
-    expect((await stage.run(['sh', '-c', 'exit 255'])).end).toEqual({ exitCode: 255, ...nothing });
+    expect((await harness.run(['true'])).end).toEqual({ exitCode: 0, ...nothing });
+    expect((await harness.run(['sh', '-c', 'exit 255'])).end).toEqual({ exitCode: 255, ...nothing });
   });
 
   test('the signal that ended it, also with a core dump', async () => {
-    expect((await stage.run(['sh', '-c', 'kill -9 $$'])).end).toEqual({ signal: SIGKILL, ...nothing });
-    expect((await stage.run(['sh', '-c', 'ulimit -c unlimited; kill -SEGV $$'])).end).toEqual({
+    expect((await harness.run(['sh', '-c', 'kill -9 $$'])).end).toEqual({ signal: SIGKILL, ...nothing });
+    expect((await harness.run(['sh', '-c', 'ulimit -c unlimited; kill -SEGV $$'])).end).toEqual({
       signal: SIGSEGV,
       ...nothing,
     });
   });
 
   test.skipIf(kind === 'node')('a real-time signal', async () => {
-    expect((await stage.run(['sh', '-c', 'kill -40 $$'])).end).toEqual({ signal: 40, ...nothing });
+    expect((await harness.run(['sh', '-c', 'kill -40 $$'])).end).toEqual({ signal: 40, ...nothing });
   });
 
   test('a signal reaches the whole process group', async () => {
-    const act = stage.start([
+    const command = harness.start([
       'sh',
       '-c',
       'trap : TERM; (trap "echo child; exit" TERM; echo up; while :; do sleep 0.05; done) & wait; wait',
     ]);
-    await act.when(() => act.out === 'up\n');
-    expect(stage.spawner.signal(act.handle, SIGTERM)).toBe(true);
-    await act.over.promise;
-    expect(act.out).toBe('up\nchild\n');
+    await command.when(() => command.out === 'up\n');
+    expect(harness.spawner.signal(command.handle, SIGTERM)).toBe(true);
+    await command.over.promise;
+    expect(command.out).toBe('up\nchild\n');
   });
 
   test('a signal sent before the start is decided is not lost', async () => {
-    const act = stage.start(['sleep', '60']);
-    if (kind === 'node') await act.started.promise;
-    expect(stage.spawner.signal(act.handle, SIGTERM)).toBe(true);
-    await act.over.promise;
-    expect(act.end).toEqual({ signal: SIGTERM, ...nothing });
+    const command = harness.start(['sleep', '60']);
+    if (kind === 'node') await command.started.promise;
+    expect(harness.spawner.signal(command.handle, SIGTERM)).toBe(true);
+    await command.over.promise;
+    expect(command.end).toEqual({ signal: SIGTERM, ...nothing });
   });
 
   test('a process that has exited is not signalled, even before its end was told', async () => {
-    const act = stage.start(['sh', '-c', 'echo full']);
-    stage.spawner.pause(act.handle);
-    await act.started.promise;
-    await until('it has exited', () => !isAlive(act.pid));
-    expect(stage.spawner.signal(act.handle, SIGTERM)).toBe(false);
-    stage.spawner.resume(act.handle);
-    await act.over.promise;
-    expect(act.end).toMatchObject({ exitCode: 0 });
-    expect(stage.spawner.signal(act.handle, SIGTERM)).toBe(false);
+    const command = harness.start(['sh', '-c', 'echo full']);
+    harness.spawner.pause(command.handle);
+    await command.started.promise;
+    await until('it has exited', () => !isAlive(command.pid));
+    expect(harness.spawner.signal(command.handle, SIGTERM)).toBe(false);
+    harness.spawner.resume(command.handle);
+    await command.over.promise;
+    expect(command.end).toMatchObject({ exitCode: 0 });
+    expect(harness.spawner.signal(command.handle, SIGTERM)).toBe(false);
   });
 
   test('a background child that holds the pipes neither delays the end nor gets SIGPIPE', async () => {
-    const act = await stage.run([`${FIXTURES}/background-writer.sh`, stage.scratchDir]);
-    expect(act.end).toMatchObject({ exitCode: 0 });
-    const pid = Number(act.out);
+    const command = await harness.run([`${FIXTURES}/background-writer.sh`, harness.scratchDir]);
+    expect(command.end).toMatchObject({ exitCode: 0 });
+    const pid = Number(command.out);
     expect(isAlive(pid)).toBe(true);
-    stage.spawner.release(act.handle);
+    harness.spawner.release(command.handle);
     // It writes 1 MB to each stream once it is told to, and says what became of that.
-    await stage.run(['touch', `${stage.scratchDir}/go`]);
-    const verdict = await stage.run([
+    await harness.run(['touch', `${harness.scratchDir}/go`]);
+    const verdict = await harness.run([
       'sh',
       '-c',
-      `until cat ${stage.scratchDir}/verdict 2>/dev/null; do sleep 0.02; done`,
+      `until cat ${harness.scratchDir}/verdict 2>/dev/null; do sleep 0.02; done`,
     ]);
     expect(verdict.out).toBe('written 0 0\n');
   });
 
   test('a grandchild that floods the pipe does not delay the end', async () => {
-    const act = await stage.run(['sh', '-c', 'yes & echo $!; sleep 0.1'], { keepBytes: 1e9 });
-    expect(act.end).toMatchObject({ exitCode: 0 });
-    expect(await stage.spawner.treeAlive(act.handle)).toBe(true);
-    await stage.spawner.killTree(act.handle);
-    expect(await stage.spawner.treeAlive(act.handle)).toBe(false);
+    const command = await harness.run(['sh', '-c', 'yes & echo $!; sleep 0.1'], { keepBytes: 1e9 });
+    expect(command.end).toMatchObject({ exitCode: 0 });
+    expect(await harness.spawner.treeAlive(command.handle)).toBe(true);
+    await harness.spawner.killTree(command.handle);
+    expect(await harness.spawner.treeAlive(command.handle)).toBe(false);
   });
 });

@@ -6,23 +6,34 @@ const request = {
   executionId: 'e',
   argv: ['a', ''],
   env: { A: 'b' },
-  cwd: '/',
+  home: '/',
   stdin: 'none',
   keepBytes: 2 ** 40,
 } as const;
 
 test('a spawn command is laid out as the protocol says', () => {
-  const bytes = encodeSpawn({ ...request, stdin: 'pipe', identity: { uid: 1, gid: 2, groups: [3, 4] } }, '/cg');
+  const identity = { uid: 1, gid: 2, groups: [3, 4] };
+  const more = {
+    stdin: 'pipe',
+    identity,
+    terminal: { width: 80, height: 24 },
+    ask: true,
+    cwd: 'd',
+    file: 'f',
+  } as const;
+  const env = { A: 'b', EXECUTION_ID: 'e' };
+  const bytes = encodeSpawn({ ...request, ...more, env }, '/cg');
   const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer);
   const payload = Buffer.concat([
     Buffer.from([0, 0, 0, 0, 0, 1, 0, 0]),
-    Buffer.from([3]),
+    Buffer.from([15]),
+    Buffer.from(Uint16Array.of(80, 24).buffer),
     ...[1, 2, 2, 3, 4].map(u32),
-    Buffer.from('/\0/cg\0'),
+    Buffer.from('/\0d\0/cg\0f\0'),
     u32(2),
     Buffer.from('a\0\0'),
-    u32(1),
-    Buffer.from('A=b\0'),
+    u32(2),
+    Buffer.from('EXECUTION_ID=e\0A=b\0'),
   ]);
   expect(bytes).toEqual(Buffer.concat([u32(5 + payload.length), Buffer.from([1]), u32(7), payload]));
 });

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { type ProcessRow, processIds, processRow } from '../../../../src/node/process-table.ts';
 import { openCgroupPool } from '../../../../src/agent/runner/spawner/cgroups.ts';
 import { isAlive, Started, until } from '../../../helpers/processes.ts';
-import { FIXTURES, KINDS, Stage } from './stage.ts';
+import { FIXTURES, KINDS, SpawnerHarness } from './spawner-harness.ts';
 
 const pool = openCgroupPool();
 pool?.close();
@@ -32,16 +32,18 @@ const open = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 describe.each(KINDS)('%s', (kind) => {
   const rounds = kind === 'node' ? 200 : 2000;
   test(`${rounds} commands leave neither zombies nor descriptors nor memory`, { timeout: 120_000 }, async () => {
-    const stage = await Stage.open(kind);
+    const harness = await SpawnerHarness.open(kind);
     const owner = kind === 'node' ? process.pid : spawnerOf(process.pid);
     const some = (count: number) =>
       Promise.all(
         Array.from({ length: 10 }, async () => {
           for (let i = 0; i < count / 10; i++) {
-            const act = stage.start(i % 7 === 0 ? ['/nonexistent'] : ['/bin/true'], { stdin: i % 2 ? 'pipe' : 'none' });
-            await act.over.promise;
-            stage.spawner.release(act.handle);
-            stage.acts.delete(act.handle);
+            const command = harness.start(i % 7 === 0 ? ['/nonexistent'] : ['/bin/true'], {
+              stdin: i % 2 ? 'pipe' : 'none',
+            });
+            await command.over.promise;
+            harness.spawner.release(command.handle);
+            harness.commands.delete(command.handle);
           }
         }),
       );
@@ -55,21 +57,21 @@ describe.each(KINDS)('%s', (kind) => {
       const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${owner}/status`, 'utf8'))?.[1]);
       expect(resident).toBeLessThan(8000);
     }
-    await stage.close();
+    await harness.close();
   });
 
   test('close leaves a drain behind for background processes, which then leaves too', async () => {
-    const stage = await Stage.open(kind);
+    const harness = await SpawnerHarness.open(kind);
     const spawner = spawnerOf(process.pid);
-    const act = await stage.run([`${FIXTURES}/background-writer.sh`, stage.scratchDir]);
-    stage.spawner.release(act.handle);
-    await stage.spawner.close();
-    expect(isAlive(Number(act.out))).toBe(true);
-    writeFileSync(join(stage.scratchDir, 'go'), '');
-    await until('it has written', () => readdirSync(stage.scratchDir).includes('verdict'));
-    expect(readFileSync(join(stage.scratchDir, 'verdict'), 'utf8')).toBe('written 0 0\n');
+    const command = await harness.run([`${FIXTURES}/background-writer.sh`, harness.scratchDir]);
+    harness.spawner.release(command.handle);
+    await harness.spawner.close();
+    expect(isAlive(Number(command.out))).toBe(true);
+    writeFileSync(join(harness.scratchDir, 'go'), '');
+    await until('it has written', () => readdirSync(harness.scratchDir).includes('verdict'));
+    expect(readFileSync(join(harness.scratchDir, 'verdict'), 'utf8')).toBe('written 0 0\n');
     if (spawner > 0) await until('the drain is gone', () => !isAlive(spawner));
-    rmSync(stage.scratchDir, { recursive: true });
+    rmSync(harness.scratchDir, { recursive: true });
   });
 });
 
@@ -100,16 +102,16 @@ describe.runIf(process.platform === 'linux')('a death', () => {
   );
 
   test.each(['native', 'bare'] as const)('of the spawner is told, and takes along what ran (%s)', async (kind) => {
-    const stage = await Stage.open(kind);
-    const act = stage.start([
+    const harness = await SpawnerHarness.open(kind);
+    const command = harness.start([
       'sh',
       '-c',
       'trap "" PIPE TERM; setsid sleep 600 & echo $!; while :; do sleep 0.05; done',
     ]);
-    await act.when(() => act.out.includes('\n'));
+    await command.when(() => command.out.includes('\n'));
     process.kill(spawnerOf(process.pid), 'SIGKILL');
-    expect(await stage.lost.promise).toContain('SIGKILL');
-    await until('the tree is gone', () => !isAlive(act.pid) && !isAlive(Number(act.out)));
-    await stage.close();
+    expect(await harness.lost.promise).toContain('SIGKILL');
+    await until('the tree is gone', () => !isAlive(command.pid) && !isAlive(Number(command.out)));
+    await harness.close();
   });
 });

@@ -4,9 +4,11 @@ import { killMarked } from './process-tree.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 
 const RETRY_MS = 1000;
+/** Memory, processors, processes. */
+const ALL_LIMITS = 3;
 
 /** Keeps the executions supplied with a spawner: a new one where the last was lost. `close` ends that. */
-export class SpawnerSupply {
+export class SpawnerSupervisor {
   readonly #start: (events: SpawnerEvents) => Promise<Spawner>;
   readonly #executions: Executions;
   readonly #closing = new AbortController();
@@ -15,6 +17,12 @@ export class SpawnerSupply {
   constructor(start: (events: SpawnerEvents) => Promise<Spawner>, executions: Executions) {
     this.#start = start;
     this.#executions = executions;
+  }
+
+  /** What commands can be given here: `terminals`, `limits`. */
+  get features(): string[] {
+    const limits = this.#spawner?.limits.size === ALL_LIMITS;
+    return [...(this.#spawner?.terminals ? ['terminals'] : []), ...(limits ? ['limits'] : [])];
   }
 
   /** Starts the first one; rejects where that does not work. */

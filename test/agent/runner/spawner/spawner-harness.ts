@@ -1,9 +1,16 @@
-/** A spawner on a stage: every event is kept by handle, and tests wait for them. */
+/** A spawner whose every event is kept by handle, and tests wait for them. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSpawner } from '../../../../src/agent/runner/spawner/index.ts';
-import type { Spawner, SpawnerEvents, SpawnRequest } from '../../../../src/agent/runner/spawner/spawner.ts';
+import type {
+  Resolved,
+  SpawnEnd,
+  Spawner,
+  SpawnerEvents,
+  SpawnRequest,
+  Usage,
+} from '../../../../src/agent/runner/spawner/spawner.ts';
 
 /** The spawners that every test is run against; `bare` is the native one without cgroups. */
 export const KINDS = process.platform === 'linux' ? (['native', 'bare', 'node'] as const) : (['node'] as const);
@@ -11,18 +18,18 @@ export type Kind = (typeof KINDS)[number];
 export const FIXTURES = join(import.meta.dirname, '../../../fixtures/spawner');
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 
-type End = Parameters<SpawnerEvents['exited']>[1];
-
 /** All that is known of one command. */
-export class Act {
+export class RunningCommand {
   pid = 0;
   stdout: Buffer[] = [];
   stderr: Buffer[] = [];
   counts: [number, number][] = [];
   taken = 0;
   stdinClosed = false;
+  resolved: Resolved | undefined;
   failure: { stage: string; errno: string } | undefined;
-  end: End | undefined;
+  end: Omit<SpawnEnd, 'usage'> | undefined;
+  usage: Usage | undefined;
   readonly handle: number;
   readonly executionId: string;
   readonly over = Promise.withResolvers<void>();
@@ -55,79 +62,85 @@ export class Act {
   }
 }
 
-export class Stage {
+export class SpawnerHarness {
   readonly scratchDir = mkdtempSync(join(tmpdir(), 'execplane-spawner-'));
-  readonly acts = new Map<number, Act>();
+  readonly commands = new Map<number, RunningCommand>();
   readonly lost = Promise.withResolvers<string>();
   spawner!: Spawner;
   #handles = 0;
 
-  static async open(kind: Kind): Promise<Stage> {
-    const stage = new Stage();
-    stage.spawner = await startSpawner({
+  static async open(kind: Kind): Promise<SpawnerHarness> {
+    const harness = new SpawnerHarness();
+    harness.spawner = await startSpawner({
       kind: kind === 'node' ? 'node' : 'native',
       cgroups: kind !== 'bare',
-      scratchDir: stage.scratchDir,
-      events: stage.#events(),
+      scratchDir: harness.scratchDir,
+      events: harness.#events(),
     });
-    return stage;
+    return harness;
   }
 
   /** Starts a command; what is not said is plain: no stdin, a clean environment, the scratch directory, 1 MB kept. */
-  start(argv: readonly string[], options: Partial<SpawnRequest> = {}): Act {
+  start(argv: readonly string[], options: Partial<SpawnRequest> = {}): RunningCommand {
     const handle = ++this.#handles;
-    const executionId = options.executionId ?? `stage-${process.pid}-${handle}`;
-    const act = new Act(handle, executionId);
-    this.acts.set(handle, act);
+    const executionId = options.executionId ?? `command-${process.pid}-${handle}`;
+    const command = new RunningCommand(handle, executionId);
+    this.commands.set(handle, command);
     const env = { PATH, EXECUTION_ID: executionId, ...options.env };
-    const plain = { handle, executionId, argv, cwd: this.scratchDir, stdin: 'none', keepBytes: 1_000_000 } as const;
+    const plain = { handle, executionId, argv, home: this.scratchDir, stdin: 'none', keepBytes: 1_000_000 } as const;
     this.spawner.spawn({ ...plain, ...options, env });
-    return act;
+    return command;
   }
 
   /** Runs a command to its end, or its failure to start. */
-  async run(argv: readonly string[], options: Partial<SpawnRequest> = {}): Promise<Act> {
-    const act = this.start(argv, options);
-    await act.over.promise;
-    return act;
+  async run(argv: readonly string[], options: Partial<SpawnRequest> = {}): Promise<RunningCommand> {
+    const command = this.start(argv, options);
+    await command.over.promise;
+    return command;
   }
 
   /** Ends what still runs, and the spawner. */
   async close(): Promise<void> {
-    for (const act of this.acts.values()) if (!act.end && !act.failure) await this.spawner.killTree(act.handle);
+    for (const command of this.commands.values())
+      if (!command.end && !command.failure) await this.spawner.killTree(command.handle);
     await this.spawner.close();
     rmSync(this.scratchDir, { recursive: true });
   }
 
-  #act(handle: number): Act {
-    const act = this.acts.get(handle);
-    if (!act) throw new Error(`an event for handle ${handle}, which nobody started`);
-    if (act.end ?? act.failure) throw new Error(`an event for handle ${handle} after its end`);
-    queueMicrotask(() => act.changed());
-    return act;
+  #command(handle: number): RunningCommand {
+    const command = this.commands.get(handle);
+    if (!command) throw new Error(`an event for handle ${handle}, which nobody started`);
+    if (command.end ?? command.failure) throw new Error(`an event for handle ${handle} after its end`);
+    queueMicrotask(() => command.changed());
+    return command;
   }
 
   #events(): SpawnerEvents {
     return {
+      resolved: (handle, resolved) => {
+        this.#command(handle).resolved = resolved;
+      },
       started: (handle, pid) => {
-        const act = this.#act(handle);
-        act.pid = pid;
-        act.started.resolve();
+        const command = this.#command(handle);
+        command.pid = pid;
+        command.started.resolve();
       },
       failed: (handle, stage, errno) => {
-        const act = this.#act(handle);
-        act.failure = { stage, errno };
-        act.over.resolve();
+        const command = this.#command(handle);
+        command.failure = { stage, errno };
+        command.over.resolve();
       },
-      output: (handle, stream, bytes) => void this.#act(handle)[stream].push(bytes),
-      counted: (handle, stdout, stderr) => void this.#act(handle).counts.push([stdout, stderr]),
+      output: (handle, stream, bytes) => void this.#command(handle)[stream].push(bytes),
+      counted: (handle, stdout, stderr) => void this.#command(handle).counts.push([stdout, stderr]),
       stdinTaken: (handle, bytes, closed) => {
-        Object.assign(this.#act(handle), { taken: bytes, stdinClosed: closed });
+        Object.assign(this.#command(handle), { taken: bytes, stdinClosed: closed });
       },
       exited: (handle, end) => {
-        const act = this.#act(handle);
-        act.end = end;
-        act.over.resolve();
+        const command = this.#command(handle);
+        const { usage, ...how } = end;
+        command.end = how;
+        command.usage = usage;
+        command.over.resolve();
       },
       lost: (reason) => this.lost.resolve(reason),
     };

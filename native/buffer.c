@@ -1,0 +1,29 @@
+/* A queue of bytes in one piece of memory that grows. */
+#include "spawner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for `more` bytes behind what is there. */
+char *reserve(struct buffer *buffer, size_t more) {
+  if (buffer->start > 0 && (buffer->length == 0 || buffer->start + buffer->length + more > buffer->capacity)) {
+    memmove(buffer->bytes, buffer->bytes + buffer->start, buffer->length);
+    buffer->start = 0;
+  }
+  size_t needed = buffer->start + buffer->length + more;
+  if (needed > buffer->capacity || !buffer->bytes) {
+    size_t capacity = buffer->capacity ? buffer->capacity : 4096;
+    while (capacity < needed) capacity *= 2;
+    char *bytes = realloc(buffer->bytes, capacity);
+    if (!bytes) die("out of memory");
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+  }
+  return buffer->bytes + buffer->start + buffer->length;
+}
+
+void consume(struct buffer *buffer, size_t count) {
+  buffer->start += count;
+  buffer->length -= count;
+  if (buffer->length == 0) buffer->start = 0;
+}

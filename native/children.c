@@ -1,0 +1,330 @@
+/* The life of an execution: cloned, deciding what it runs, running, reaped, let go. */
+#define _GNU_SOURCE
+#include "spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BUCKETS = 4096, WORDS_LIMIT = 16384 };
+
+static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead;
+
+/* ---- who there is ---- */
+
+static struct execution **handle_slot(uint32_t handle) {
+  struct execution **slot = &by_handle[handle % BUCKETS];
+  while (*slot && (*slot)->handle != handle) slot = &(*slot)->next_handle;
+  return slot;
+}
+
+static struct execution **pid_slot(pid_t pid) {
+  struct execution **slot = &by_pid[(uint32_t)pid % BUCKETS];
+  while (*slot && (*slot)->pid != pid) slot = &(*slot)->next_pid;
+  return slot;
+}
+
+struct execution *find_execution(uint32_t handle) {
+  return *handle_slot(handle);
+}
+
+bool any_execution(void) {
+  return all != NULL;
+}
+
+static void forget_handle(struct execution *execution) {
+  struct execution **slot = handle_slot(execution->handle);
+  if (*slot == execution) *slot = execution->next_handle;
+  execution->released = true;
+}
+
+/* Freed at the end of the turn only: events of the same turn may still point here. */
+void bury_if_done(struct execution *execution) {
+  if (execution->state != OVER || execution->outputs[0].fd >= 0 || execution->outputs[1].fd >= 0) return;
+  if (execution->previous) execution->previous->next = execution->next;
+  else all = execution->next;
+  if (execution->next) execution->next->previous = execution->previous;
+  execution->next = dead;
+  dead = execution;
+}
+
+void free_dead(void) {
+  while (dead) {
+    struct execution *execution = dead;
+    dead = execution->next;
+    free(execution->input.waiting.bytes);
+    free(execution->cgroup);
+    free(execution->marker);
+    free(execution);
+  }
+}
+
+/* ---- starting ---- */
+
+static char *marker_of(char *const *envp) {
+  for (; *envp; envp++) {
+    if (strncmp(*envp, "EXECUTION_ID=", 13) == 0) return strdup(*envp);
+  }
+  return NULL;
+}
+
+static struct execution *prepare(uint32_t handle, struct launch *launch) {
+  struct execution *execution = calloc(1, sizeof *execution);
+  if (!execution) die("out of memory");
+  execution->handle = handle;
+  execution->launch = launch;
+  execution->keep = launch->keep;
+  execution->terminal = launch->flags & FLAG_TERMINAL;
+  execution->status_watch = (struct watch){WATCH_STATUS, execution};
+  execution->input.watch = (struct watch){WATCH_STDIN, execution};
+  execution->status_fd = execution->verdict_fd = execution->input.fd = -1;
+  for (int i = 0; i < 2; i++) {
+    execution->outputs[i] = (struct output){.execution = execution, .fd = -1, .event = i == 0 ? STDOUT : STDERR};
+  }
+  if (launch->cgroup) execution->cgroup = strdup(launch->cgroup);
+  execution->marker = marker_of(launch->envp);
+  return execution;
+}
+
+static void adopt(struct execution *execution, pid_t pid) {
+  execution->pid = pid;
+  execution->state = STARTING;
+  *handle_slot(execution->handle) = execution; /* the runner never has two of one handle, so this is the end of a chain */
+  execution->next_pid = by_pid[(uint32_t)pid % BUCKETS];
+  by_pid[(uint32_t)pid % BUCKETS] = execution;
+  execution->next = all;
+  if (all) all->previous = execution;
+  all = execution;
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &execution->status_watch};
+  if (epoll_ctl(poller, EPOLL_CTL_ADD, execution->status_fd, &event) < 0) die("epoll_ctl");
+  event = (struct epoll_event){.events = 0, .data.ptr = &execution->input.watch};
+  if (execution->input.fd >= 0 && epoll_ctl(poller, EPOLL_CTL_ADD, execution->input.fd, &event) < 0) die("epoll_ctl");
+}
+
+/* No child was made of it. */
+static void give_up(struct execution *execution, uint32_t error) {
+  report_failure(execution->handle, STAGE_FORK, error);
+  close_fd(&execution->status_fd);
+  close_fd(&execution->verdict_fd);
+  close_fd(&execution->input.fd);
+  for (int i = 0; i < 2; i++) close_fd(&execution->outputs[i].fd);
+  launch_free(execution->launch);
+  execution->next = dead;
+  dead = execution;
+}
+
+void spawn(uint32_t handle, const char *payload, size_t size) {
+  struct launch *launch = launch_parse(payload, size);
+  if (!launch) return report_failure(handle, STAGE_FORK, ENOMEM);
+  struct execution *execution = prepare(handle, launch);
+  pid_t pid = open_streams(execution, launch) ? launch_start(launch, &execution->in_cgroup) : -errno;
+  close_child_ends(launch);
+  if (pid <= 0) return give_up(execution, (uint32_t)-pid);
+  adopt(execution, pid);
+}
+
+/* ---- until it runs ---- */
+
+/* The runner has seen what the child is about to run. */
+void approve(struct execution *execution) {
+  if (execution->verdict_fd < 0) return;
+  (void)!write(execution->verdict_fd, "", 1);
+  close_fd(&execution->verdict_fd);
+}
+
+static void runs(struct execution *execution) {
+  execution->state = RUNNING;
+  char payload[5];
+  uint32_t pid = (uint32_t)execution->pid;
+  memcpy(payload, &pid, 4);
+  payload[4] = execution->in_cgroup;
+  report(execution, STARTED, payload, sizeof payload);
+  for (int number = 1; number <= 64; number++) {
+    if (execution->early_signals >> (number - 1) & 1) kill(-execution->pid, number);
+  }
+  if (!execution->paused) {
+    for (int i = 0; i < 2; i++) watch_output(&execution->outputs[i], true);
+  }
+}
+
+static void broke(struct execution *execution, const struct child_word *failure) {
+  if (!execution->released) report_failure(execution->handle, failure->stage, failure->value);
+  forget_handle(execution);
+  close_input(execution);
+  for (int i = 0; i < 2; i++) close_output(&execution->outputs[i]);
+  execution->state = BROKEN;
+}
+
+/* Everything that the status pipe holds now; true once the child's end is closed: by execve, or by its death. */
+static bool read_words(struct execution *execution) {
+  struct buffer *said = &execution->launch->said;
+  for (;;) {
+    ssize_t count = read(execution->status_fd, reserve(said, 4096), 4096);
+    if (count > 0) said->length += (size_t)count;
+    if (count == 0) return true;
+    if (count < 0 && errno != EINTR) return errno != EAGAIN;
+    if (said->length > WORDS_LIMIT) return true;
+  }
+}
+
+/* Hands on what the child says it is about to run, once it has said all of it. */
+static void tell_resolved(struct execution *execution) {
+  struct buffer *said = &execution->launch->said;
+  struct child_word word;
+  if (said->length < sizeof word) return;
+  memcpy(&word, said->bytes + said->start, sizeof word);
+  if (word.stage != STAGE_RESOLVED || said->length < sizeof word + word.value) return;
+  report(execution, RESOLVED, said->bytes + said->start + sizeof word, word.value);
+  consume(said, sizeof word + word.value);
+}
+
+/* Listens to a child that does not run its program yet. */
+void hear_child(struct execution *execution) {
+  bool decided = read_words(execution);
+  tell_resolved(execution);
+  if (!decided) return;
+  struct child_word failure;
+  bool failed = execution->launch->said.length >= sizeof failure;
+  if (failed) memcpy(&failure, execution->launch->said.bytes + execution->launch->said.start, sizeof failure);
+  close_watched(&execution->status_fd);
+  close_fd(&execution->verdict_fd);
+  launch_free(execution->launch);
+  execution->launch = NULL;
+  if (failed) broke(execution, &failure);
+  else runs(execution);
+}
+
+/* ---- the end ---- */
+
+static void report_exit(struct execution *execution) {
+  bool exited = execution->wait_code == CLD_EXITED;
+  const struct rusage *usage = &execution->usage;
+  uint32_t value = (uint32_t)execution->wait_status;
+  uint64_t numbers[5] = {
+    execution->outputs[0].total,
+    execution->outputs[1].total,
+    (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec,
+    (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec,
+    (uint64_t)usage->ru_maxrss * 1024,
+  };
+  char payload[5 + sizeof numbers] = {(char)!exited};
+  memcpy(payload + 1, &value, 4);
+  memcpy(payload + 5, numbers, sizeof numbers);
+  report(execution, EXITED, payload, sizeof payload);
+}
+
+/* From here on its pipes, if others hold them, are read to nowhere. */
+static void leave(struct execution *execution) {
+  forget_handle(execution);
+  close_input(execution);
+  execution->state = OVER;
+  execution->paused = false;
+  for (int i = 0; i < 2; i++) watch_output(&execution->outputs[i], true);
+  bury_if_done(execution);
+}
+
+void finish_if_handed_over(struct execution *execution) {
+  if (execution->outputs[0].due > 0 || execution->outputs[1].due > 0) return;
+  report_exit(execution);
+  leave(execution);
+}
+
+/*
+ * The main process has been reaped. What is in its pipes at this moment is its output; what a grandchild adds later is
+ * not, and so can't delay the end. Small leftovers, the usual case, are read here and now.
+ */
+static void end(struct execution *execution) {
+  execution->state = ENDING;
+  count_due(execution);
+  finish_if_handed_over(execution);
+  take_leftovers(execution);
+}
+
+static void reaped(const siginfo_t *info, const struct rusage *usage) {
+  struct execution **slot = pid_slot(info->si_pid);
+  struct execution *execution = *slot;
+  if (!execution) return; /* an orphan of some command: we are the reaper of its descendants */
+  *slot = execution->next_pid;
+  if (execution->state == STARTING) hear_child(execution);
+  if (execution->state == BROKEN) {
+    execution->state = OVER;
+    return bury_if_done(execution);
+  }
+  execution->wait_code = info->si_code;
+  execution->wait_status = info->si_status;
+  execution->usage = *usage;
+  end(execution);
+}
+
+void reap_all(void) {
+  struct signalfd_siginfo ignored[8];
+  while (read(signals, ignored, sizeof ignored) > 0) continue;
+  for (;;) {
+    siginfo_t info = {0};
+    struct rusage usage = {0};
+    if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage) < 0 || info.si_pid == 0) return;
+    reaped(&info, &usage);
+  }
+}
+
+/* ---- what the runner asks for ---- */
+
+void set_paused(struct execution *execution, bool paused) {
+  execution->paused = paused;
+  if (execution->state == STARTING) return;
+  for (int i = 0; i < 2; i++) watch_output(&execution->outputs[i], !paused);
+}
+
+/*
+ * A process that has exited is not signalled any more, even while nobody has seen its end yet. One that does not run its
+ * program yet gets the signal as soon as it does: on older kernels a core dump takes along whoever shares the memory.
+ */
+void send_signal(struct execution *execution, uint32_t number) {
+  if (number < 1 || number > 64) return;
+  reap_all();
+  if (execution->state == STARTING) execution->early_signals |= 1ULL << (number - 1);
+  if (execution->state == RUNNING) kill(-execution->pid, (int)number);
+}
+
+/*
+ * The runner does not want to hear of it any more. What runs goes on unheard, and is still ours to reap; what does not run
+ * yet never will. (Not by its process group: the child may not have made that yet.)
+ */
+void release(struct execution *execution) {
+  forget_handle(execution);
+  set_paused(execution, false);
+  if (execution->state == STARTING) kill(execution->pid, SIGKILL);
+  if (execution->state == ENDING) leave(execution);
+}
+
+/* Ends what does not run its program yet, and says so at once: a child that hangs in the kernel dies when it can. */
+void abort_start(struct execution *execution) {
+  if (execution->state != STARTING) return;
+  report_failure(execution->handle, STAGE_ABORTED, EINTR);
+  release(execution);
+}
+
+bool kill_running(void) {
+  bool any = false;
+  for (struct execution *execution = all; execution; execution = execution->next) {
+    if (execution->state != STARTING && execution->state != RUNNING) continue;
+    kill_tree(execution);
+    any = true;
+  }
+  return any;
+}
+
+void release_all(void) {
+  for (struct execution *execution = all, *next; execution; execution = next) {
+    next = execution->next;
+    close_input(execution);
+    release(execution);
+  }
+}

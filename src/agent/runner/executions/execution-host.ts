@@ -1,0 +1,24 @@
+import type { Start } from '../../../core/protocol.ts';
+import type { ReportKind } from '../../../core/report.ts';
+import type { ExecutionLog } from '../journal/execution-log.ts';
+import type { Resolved } from '../spawner/spawner.ts';
+import type { Execution } from './execution.ts';
+import type { Prepared } from './launch.ts';
+
+/** What an execution needs of the runner around it. */
+export interface ExecutionHost {
+  prepare(start: Start): Prepared | Promise<Prepared>;
+  /** What is about to run: the rule of the policy that it breaks, if any. */
+  brokenRule(argv: readonly string[], resolved: Resolved): string | undefined;
+  /** The words for each of these processes. */
+  describe(pids: readonly number[]): string[];
+  report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void;
+  /** Settles when the journal takes more of what can wait. */
+  room(): Promise<void>;
+  /** It runs under this pid. */
+  spawned(log: ExecutionLog, pid: number): void;
+  /** The live stdin may have moved. */
+  stdinMoved(execution: Execution): void;
+  /** Its end is reported (or nobody wants it): its slot is free. */
+  over(execution: Execution): void;
+}

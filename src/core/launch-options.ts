@@ -1,0 +1,36 @@
+/** How a command is run, as the protocol and the stored record spell it. */
+import { type Static, Type } from 'typebox';
+import { MAX_ARTIFACTS } from './artifact.ts';
+
+/** What the kernel takes in argv, env and paths. */
+export const TextWithoutNul = Type.String({ pattern: '^[^\\u0000]*$' });
+
+/** The size of a terminal in characters; 0 if it is not known. */
+export const TerminalSizeSchema = Type.Object({
+  width: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  height: Type.Integer({ minimum: 0, maximum: 65_535 }),
+});
+
+/** What a command may use at most, all of its processes together. */
+export const LimitsSchema = Type.Object({
+  memory_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+  cpus: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 100_000 })),
+  pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304 })),
+});
+
+/** The drop folder is always collected, `declared` under cwd besides. */
+export const StartArtifactsSchema = Type.Object({
+  declared: Type.Array(
+    Type.Object({
+      path: TextWithoutNul,
+      name: Type.Optional(TextWithoutNul),
+      if_missing: Type.Optional(Type.Union([Type.Literal('ignore'), Type.Literal('fail')])),
+    }),
+    { maxItems: MAX_ARTIFACTS },
+  ),
+  /** Of each file. */
+  max_bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  /** From the exit on. */
+  timeout_ms: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+});
+export type StartArtifacts = Static<typeof StartArtifactsSchema>;
