@@ -100,3 +100,24 @@ test('a key revoked by another server loses its streams and waits within seconds
   expect((await waiting).status).toBe(401);
   await expect(stream.text()).rejects.toThrow();
 });
+
+test.each<[string, (path: string) => [method: 'POST' | 'DELETE', path: string, body: unknown]]>([
+  ['a create', () => ['POST', EXECUTIONS, { command: ['true'] }]],
+  ['a cancel', (path) => ['DELETE', path, undefined]],
+  ['a new key', () => ['POST', '/v1/api-keys', { name: 'more', scopes: ['admin'] }]],
+  ['a new join token', () => ['POST', '/v1/join-tokens', {}]],
+  ['the removal of a machine', () => ['DELETE', `/v1/machines/${MACHINE}`, undefined]],
+])('%s is refused within its transaction, where the key was found alive before', async (_name, request) => {
+  await using http = await httpFixture();
+  const path = `${EXECUTIONS}/${await http.create()}`;
+  const { key, id } = await newKey(http, ['admin']);
+  // Another server revokes it: this one remembers the key for a moment.
+  expect((await http.call('GET', '/v1/machines', { key })).status).toBe(200);
+  await http.store.revokeApiKey({ apiKeyId: id, now: Date.now() });
+  const [method, at, body] = request(path);
+  const headers = { 'idempotency-key': 'once' };
+  expect((await http.call(method, at, { key, headers, ...(body === undefined ? {} : { body }) })).status).toBe(401);
+  expect((await http.call('GET', path)).body['status']).toBe('queued');
+  expect((await http.call('GET', '/v1/api-keys')).body.items).toHaveLength(0);
+  expect((await http.call('GET', '/v1/join-tokens')).body.items).toHaveLength(0);
+});

@@ -3,11 +3,11 @@
  * executions (dispatch, agents, live). Built in control-plane.ts.
  */
 import type { Context } from '@opentelemetry/api';
-import type { CancelOutcome, CreateOutcome, Execution, Idempotency, ReleaseOutcome } from '../../store/store.ts';
+import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
 import type { Listener } from './live/live.ts';
 
 /** A create as the route has validated it. */
-export interface CreateRequest {
+export interface CreateRequest extends OnBehalf {
   machineId: string;
   command: readonly string[];
   stdin: { mode: 'none' } | { mode: 'fixed'; bytes: Buffer } | { mode: 'open' };
@@ -22,14 +22,13 @@ export interface CreateRequest {
   /** Absent: output is kept up to a limit. */
   outputMode?: 'stream';
   createdBy: string;
-  idempotency?: Idempotency;
   /** The span of the request, where it is traced. */
   trace?: Context;
 }
 
 export interface ControlPlane {
   create(request: CreateRequest): Promise<CreateOutcome>;
-  cancel(p: { machineId: string; executionId: string; by: string; idempotency?: Idempotency }): Promise<CancelOutcome>;
+  cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
   /** `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
   /**

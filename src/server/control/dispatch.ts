@@ -46,7 +46,7 @@ export class Dispatcher {
     const execution = this.#newExecution(request, input, now);
     const { queueLimit, capabilities } = settings;
     const limits = { queueLimit, queueBytes: MAX_QUEUE_BYTES };
-    const common = { execution, now, capabilities, ...limits, ...pick(request, 'idempotency') };
+    const common = { execution, now, capabilities, ...limits, ...pick(request, 'actor', 'idempotency') };
     const session = sessions.get(machineId);
     const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
     if (session === undefined || reservation === undefined) {

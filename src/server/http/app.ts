@@ -17,7 +17,7 @@ import { createCursors } from './requests/cursor.ts';
 import type { App, HttpContext } from './http-context.ts';
 import { errorHandler } from './replies/error-replies.ts';
 import { createHttpServer } from './http-server.ts';
-import { idempotencyReader } from './requests/idempotency.ts';
+import { onBehalfReader } from './requests/idempotency.ts';
 import { createKeyRing } from './authentication/key-ring.ts';
 import type { MetricSource } from '../operations/metrics/exposition.ts';
 import { createOpenRequests } from './requests/open-requests.ts';
@@ -117,7 +117,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     keys,
     consoleSessions: createConsoleSessions({ sealKey: serverKeys.sessionKey, now }),
     cursors: createCursors(serverKeys.cursorDigest),
-    readIdempotency: idempotencyReader(serverKeys.requestDigest, now),
+    onBehalfOf: onBehalfReader(serverKeys.requestDigest, now),
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now, isValid: keys.isValid }),
     metrics,

@@ -10,7 +10,7 @@ import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
 import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import type { Cursors } from './requests/cursor.ts';
-import type { ReadIdempotency } from './requests/idempotency.ts';
+import type { OnBehalfOf } from './requests/idempotency.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
 import type { MetricSource } from '../operations/metrics/exposition.ts';
 import type { OpenRequests } from './requests/open-requests.ts';
@@ -27,7 +27,7 @@ export interface HttpContext {
   keys: KeyRing;
   consoleSessions: ConsoleSessions;
   cursors: Cursors;
-  readIdempotency: ReadIdempotency;
+  onBehalfOf: OnBehalfOf;
   audit: AuditTrail;
   openRequests: OpenRequests;
   /** Metrics of other parts of the server, shown by /metrics. */

@@ -160,7 +160,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
   return {
     async create(request) {
       created.push(request);
-      const { machineId, command, env, stdin, createdBy, cwd, outputMode, idempotency } = request;
+      const { machineId, command, env, stdin, createdBy, cwd, outputMode, actor, idempotency } = request;
       const now = Date.now();
       return store.createExecution({
         execution: {
@@ -177,6 +177,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
         now,
         queueLimit: 100,
         dispatchTo: { runnerInstance: RUNNER, epoch: 1 },
+        ...(actor === undefined ? {} : { actor }),
         ...(idempotency === undefined ? {} : { idempotency }),
       });
     },

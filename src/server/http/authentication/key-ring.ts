@@ -6,6 +6,8 @@ import type { Scope } from '../../../api/fields.ts';
 
 /** How long a found key is valid without a read of the store; another server may have revoked it. */
 const REMEMBERED_MS = 2000;
+/** The id of the configured key, which is not in the store. */
+export const ADMIN_KEY_ID = 'admin';
 const MAX_REMEMBERED = 1000;
 const TOUCH_EVERY_MS = 10_000;
 
@@ -49,7 +51,7 @@ export function secretHash(secret: string): Buffer {
 
 export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): KeyRing {
   const adminHash = secretHash(adminKey);
-  const admin: Principal = { apiKeyId: 'admin', keyHash: adminHash, scopes: scopesOf(['admin']) };
+  const admin: Principal = { apiKeyId: ADMIN_KEY_ID, keyHash: adminHash, scopes: scopesOf(['admin']) };
   const remembered = new Map<string, { principal: Principal; until: number }>();
   let used = new Map<string, number>();
   let forgets = 0;

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { ActorRevoked, Idempotency, OnBehalf, Replay, Store } from '../../../store/store.ts';
-import type { HttpContext } from '../http-context.ts';
+import { ADMIN_KEY_ID } from '../authentication/key-ring.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { invalid } from '../replies/problem.ts';
 import type { Digest } from '../../seal.ts';
@@ -10,10 +10,22 @@ import type { Digest } from '../../seal.ts';
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEY_PATTERN = /^[!-~]{1,255}$/;
 
-/** Reads the Idempotency of a request; `undefined` if the client sent no key. */
-export type ReadIdempotency = (request: FastifyRequest) => Idempotency | undefined;
+/** On whose behalf a request writes, and its Idempotency-Key if the client sent one. The admin key has no row in the store. */
+export type OnBehalfOf = (request: FastifyRequest) => OnBehalf;
 
-export function idempotencyReader(digest: Digest, now: () => number): ReadIdempotency {
+export function onBehalfReader(digest: Digest, now: () => number): OnBehalfOf {
+  const readIdempotency = idempotencyReader(digest, now);
+  return (request) => {
+    const { apiKeyId } = request.principal;
+    const idempotency = readIdempotency(request);
+    return {
+      ...(apiKeyId === ADMIN_KEY_ID ? {} : { actor: { apiKeyId } }),
+      ...(idempotency === undefined ? {} : { idempotency }),
+    };
+  };
+}
+
+function idempotencyReader(digest: Digest, now: () => number): (request: FastifyRequest) => Idempotency | undefined {
   return (request) => {
     const key = request.headers['idempotency-key'];
     if (key === undefined) return undefined;
@@ -35,16 +47,6 @@ export function idempotencyReader(digest: Digest, now: () => number): ReadIdempo
   };
 }
 
-/** On whose behalf a request writes. The configured admin key has no row in the store: it cannot be revoked. */
-export function onBehalfOf(context: Pick<HttpContext, 'readIdempotency'>, request: FastifyRequest): OnBehalf {
-  const idempotency = context.readIdempotency(request);
-  const { apiKeyId } = request.principal;
-  return {
-    ...(apiKeyId === 'admin' ? {} : { actor: { apiKeyId } }),
-    ...(idempotency === undefined ? {} : { idempotency }),
-  };
-}
-
 /** The id that the first request made or touched; marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED, AUTH_INVALID. */
 export function replayedResource(replay: Replay | ActorRevoked, reply: FastifyReply): string {
   if (replay.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
@@ -55,11 +57,16 @@ export function replayedResource(replay: Replay | ActorRevoked, reply: FastifyRe
 
 /** The key of a request, what the request touches, and the reply to mark as a replay. */
 interface KeyedRequest {
-  idempotency: Idempotency | undefined;
+  onBehalf: OnBehalf;
   resource: string;
   reply: FastifyReply;
   now: number;
 }
+/** The actor alone, for a write within `withIdempotencyKey`. */
+export function actorOf({ onBehalf: { actor } }: Pick<KeyedRequest, 'onBehalf'>): Pick<OnBehalf, 'actor'> {
+  return actor === undefined ? {} : { actor };
+}
+
 type IdempotencyStore = Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>;
 
 /**
@@ -72,9 +79,10 @@ export async function withIdempotencyKey<T>(
   keyed: KeyedRequest,
   act: (replayed: boolean) => Promise<T>,
 ): Promise<T> {
-  const { idempotency, resource, reply, now } = keyed;
+  const { resource, reply, now } = keyed;
+  const { idempotency, ...actor } = keyed.onBehalf;
   if (idempotency === undefined) return act(false);
-  const bound = await store.bindIdempotency({ idempotency, resource, now });
+  const bound = await store.bindIdempotency({ idempotency, ...actor, resource, now });
   if (bound.outcome !== 'bound') {
     replayedResource(bound, reply);
     return act(true);

@@ -1,10 +1,11 @@
 /** Make, list and revoke API keys. */
 import { nanoid } from 'nanoid';
+import { ApiError } from '../../../core/errors.ts';
 import type { ApiKey } from '../../../store/store.ts';
 import { newApiKey } from '../authentication/admin-key.ts';
 import { assertAllMachines } from '../authentication/auth.ts';
 import type { App, HttpContext } from '../http-context.ts';
-import { withIdempotencyKey, replayedResource } from '../requests/idempotency.ts';
+import { actorOf, replayedResource, withIdempotencyKey } from '../requests/idempotency.ts';
 import { secretHash } from '../authentication/key-ring.ts';
 import { notFound } from '../replies/problem.ts';
 import {
@@ -42,7 +43,7 @@ function createRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       assertAllMachines(request.principal);
       const { name, scopes, machine_ids: machineIds, expires_in_ms: lifeMs } = request.body;
-      const idempotency = context.readIdempotency(request);
+      const onBehalf = context.onBehalfOf(request);
       const now = context.now();
       const apiKey: ApiKey = {
         apiKeyId: `key-${nanoid(16)}`,
@@ -54,7 +55,7 @@ function createRoute(app: App, context: HttpContext): void {
       };
       const key = newApiKey();
       const p = { apiKey, keyHash: secretHash(key), now };
-      const made = await context.store.createApiKey(idempotency === undefined ? p : { ...p, idempotency });
+      const made = await context.store.createApiKey({ ...p, ...onBehalf });
       if (made.outcome !== 'created') return findApiKey(context, replayedResource(made, reply));
       await context.audit.write(request, { action: 'api_key.create', resource: apiKey.apiKeyId, outcome: 'created' });
       return { ...apiKeyWire(apiKey), key };
@@ -100,9 +101,10 @@ function revokeRoute(app: App, context: HttpContext): void {
       assertAllMachines(request.principal);
       const apiKeyId = request.params.api_key_id;
       const now = context.now();
-      const keyed = { idempotency: context.readIdempotency(request), resource: apiKeyId, reply, now };
+      const keyed = { onBehalf: context.onBehalfOf(request), resource: apiKeyId, reply, now };
       return withIdempotencyKey(context.store, keyed, async (replayed) => {
-        const revoked = await context.store.revokeApiKey({ apiKeyId, now });
+        const revoked = await context.store.revokeApiKey({ apiKeyId, now, ...actorOf(keyed) });
+        if (revoked.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
         const apiKey = revoked.outcome === 'revoked' ? revoked.apiKey : undefined;
         if (apiKey === undefined && replayed) return findApiKey(context, apiKeyId);
         if (apiKey === undefined) throw notFound('There is no such API key.');

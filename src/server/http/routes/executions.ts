@@ -50,12 +50,12 @@ function createRoute(app: App, context: HttpContext): void {
       const machineId = request.params.machine_id;
       const createdBy = request.principal.apiKeyId;
       const asked = createRequestOf(request.body, { machineId, createdBy }, context.config);
-      const idempotency = context.readIdempotency(request);
+      const onBehalf = context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
       const trace = context.tracing?.contextOf(request);
       const made = await context.control.create({
         ...asked,
-        ...(idempotency === undefined ? {} : { idempotency }),
+        ...onBehalf,
         ...(trace === undefined ? {} : { trace }),
       });
       switch (made.outcome) {
@@ -148,14 +148,14 @@ function cancelRoute(app: App, context: HttpContext): void {
     },
     async (request, reply) => {
       const { machine_id: machineId, execution_id: executionId } = request.params;
-      const idempotency = context.readIdempotency(request);
+      const onBehalf = context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
       const by = request.principal.apiKeyId;
       const cancelled = await context.control.cancel({
         machineId,
         executionId,
         by,
-        ...(idempotency === undefined ? {} : { idempotency }),
+        ...onBehalf,
       });
       switch (cancelled.outcome) {
         case 'applied':

@@ -5,7 +5,7 @@ import type { JoinToken } from '../../../store/store.ts';
 import { newJoinToken } from '../authentication/admin-key.ts';
 import { assertAllMachines, assertMachine } from '../authentication/auth.ts';
 import type { App, HttpContext } from '../http-context.ts';
-import { withIdempotencyKey, replayedResource } from '../requests/idempotency.ts';
+import { actorOf, replayedResource, withIdempotencyKey } from '../requests/idempotency.ts';
 import { secretHash } from '../authentication/key-ring.ts';
 import { notFound } from '../replies/problem.ts';
 import {
@@ -45,7 +45,7 @@ function createRoute(app: App, context: HttpContext): void {
       const { machine_id: machineId, reusable = false, expires_in_ms: lifeMs = DEFAULT_LIFE_MS } = request.body;
       if (machineId === undefined) assertAllMachines(request.principal);
       else assertMachine(request.principal, machineId);
-      const idempotency = context.readIdempotency(request);
+      const onBehalf = context.onBehalfOf(request);
       if (machineId !== undefined) await nameMachine(context, machineId);
       const now = context.now();
       const token: JoinToken = {
@@ -57,7 +57,7 @@ function createRoute(app: App, context: HttpContext): void {
       };
       const secret = newJoinToken();
       const p = { token, tokenHash: secretHash(secret), now };
-      const made = await context.store.createJoinToken(idempotency === undefined ? p : { ...p, idempotency });
+      const made = await context.store.createJoinToken({ ...p, ...onBehalf });
       if (made.outcome !== 'created') return findJoinToken(context, replayedResource(made, reply));
       await context.audit.write(request, {
         action: 'join_token.create',
@@ -120,9 +120,10 @@ function revokeRoute(app: App, context: HttpContext): void {
       assertAllMachines(request.principal);
       const joinTokenId = request.params.join_token_id;
       const now = context.now();
-      const keyed = { idempotency: context.readIdempotency(request), resource: joinTokenId, reply, now };
+      const keyed = { onBehalf: context.onBehalfOf(request), resource: joinTokenId, reply, now };
       return withIdempotencyKey(context.store, keyed, async (replayed) => {
-        const revoked = await context.store.revokeJoinToken({ joinTokenId, now });
+        const revoked = await context.store.revokeJoinToken({ joinTokenId, now, ...actorOf(keyed) });
+        if (revoked.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
         const token = revoked.outcome === 'revoked' ? revoked.token : undefined;
         if (token === undefined && replayed) return findJoinToken(context, joinTokenId);
         if (token === undefined) throw notFound('There is no such join token.');

@@ -29,12 +29,12 @@ export function signalRoutes(app: App, context: HttpContext): void {
     },
     async (request, reply) => {
       const execution = await findExecution(context, request.params);
-      const idempotency = context.readIdempotency(request);
+      const onBehalf = context.onBehalfOf(request);
       const { executionId, machineId } = execution;
       const { signal } = request.body;
       await withIdempotencyKey(
         context.store,
-        { idempotency, resource: executionId, reply, now: context.now() },
+        { onBehalf, resource: executionId, reply, now: context.now() },
         async (replayed) => {
           if (replayed) return;
           const outcome = await context.control.signal({ execution, signal });

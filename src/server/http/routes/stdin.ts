@@ -36,11 +36,11 @@ export function stdinRoutes(app: App, context: HttpContext): void {
       async (request, reply) => {
         const execution = await findExecution(context, request.params);
         const { executionId } = execution;
-        const idempotency = context.readIdempotency(request);
+        const onBehalf = context.onBehalfOf(request);
         const { offset, close = false } = request.query;
         const bytes = Buffer.isBuffer(request.body) ? request.body : NOTHING;
         const signal = context.openRequests.open(request, reply);
-        const keyed = { idempotency, resource: executionId, reply, now: context.now() };
+        const keyed = { onBehalf, resource: executionId, reply, now: context.now() };
         const written = await withIdempotencyKey(context.store, keyed, async (replayed) => {
           if (replayed) return undefined;
           const p = { execution, bytes, close, signal, ...(offset === undefined ? {} : { offset }) };

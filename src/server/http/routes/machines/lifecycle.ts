@@ -12,7 +12,7 @@ import type { App, HttpContext } from '../../http-context.ts';
 import { machineRefusal } from '../../replies/machine-refusal.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
 import { machineDetailWire } from '../../replies/wire.ts';
-import { onBehalfOf, replayedResource } from '../../requests/idempotency.ts';
+import { replayedResource } from '../../requests/idempotency.ts';
 import { readIfMatch } from '../../requests/if-match.ts';
 import { findMachine } from '../../requests/lookup.ts';
 import { newMachineOf, settingsOf } from '../../requests/machine-request.ts';
@@ -65,7 +65,7 @@ function createRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       assertAllMachines(request.principal);
       const machine = newMachineOf(request.body, `dm-${freshId()}`, context.lifecycle.providers);
-      const placed = await context.lifecycle.place({ machine, ...onBehalfOf(context, request) });
+      const placed = await context.lifecycle.place({ machine, ...context.onBehalfOf(request) });
       switch (placed.outcome) {
         case 'created':
           await audit(context, request, { action: 'machine.create', machineId: machine.machineId, outcome: 'created' });
@@ -183,7 +183,7 @@ async function change(
     machineId,
     request: asked,
     ...(expectedRevision === undefined ? {} : { expectedRevision }),
-    ...onBehalfOf(context, request),
+    ...context.onBehalfOf(request),
   });
   switch (changed.outcome) {
     case 'changed': {

@@ -1,10 +1,10 @@
 /** Give the agent of a machine a new credential, while it runs. */
 import { nanoid } from 'nanoid';
-import type { Machine } from '../../../../store/store.ts';
+import type { Machine, OnBehalf } from '../../../../store/store.ts';
 import { ApiError } from '../../../../core/errors.ts';
 import { newJoinToken } from '../../authentication/admin-key.ts';
 import type { App, HttpContext } from '../../http-context.ts';
-import { withIdempotencyKey } from '../../requests/idempotency.ts';
+import { actorOf, withIdempotencyKey } from '../../requests/idempotency.ts';
 import { secretHash } from '../../authentication/key-ring.ts';
 import { MachineParams } from '../../../../api/fields.ts';
 import { MachineDetailSchema } from '../../../../api/machine.ts';
@@ -30,11 +30,11 @@ export function rotateRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       const machineId = request.params.machine_id;
       const machine = await findMachine(context, machineId);
-      const keyed = { idempotency: context.readIdempotency(request), resource: machineId, reply, now: context.now() };
+      const keyed = { onBehalf: context.onBehalfOf(request), resource: machineId, reply, now: context.now() };
       await withIdempotencyKey(context.store, keyed, async (replayed) => {
         if (replayed) return;
         if (machine.phase === 'destroyed') throw invalidState('The machine is destroyed.', 'destroyed');
-        await askAgent(context, machine);
+        await askAgent(context, machine, actorOf(keyed));
         await context.audit.write(request, {
           action: 'machine.rotate',
           machineId,
@@ -48,16 +48,22 @@ export function rotateRoute(app: App, context: HttpContext): void {
 }
 
 /** The agent enrols afresh with a token that is bound to its machine, so that the server never knows the credential itself. */
-async function askAgent(context: HttpContext, { machineId, phase }: Machine): Promise<void> {
+async function askAgent(
+  context: HttpContext,
+  { machineId, phase }: Machine,
+  actor: Pick<OnBehalf, 'actor'>,
+): Promise<void> {
   if (phase !== 'running') throw away();
   const now = context.now();
   const joinTokenId = `join-${nanoid(16)}`;
   const joinToken = newJoinToken();
-  await context.store.createJoinToken({
+  const made = await context.store.createJoinToken({
+    ...actor,
     token: { joinTokenId, machineId, reusable: false, createdAt: now, expiresAt: now + TOKEN_LIFE_MS },
     tokenHash: secretHash(joinToken),
     now,
   });
+  if (made.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
   if ((await context.control.rotateCredential({ machineId, joinToken })) === 'sent') return;
   await context.store.revokeJoinToken({ joinTokenId, now });
   throw away();
