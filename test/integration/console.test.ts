@@ -9,7 +9,10 @@ let world: World;
 
 beforeAll(async () => {
   if (!hasChromium) return;
-  [browser, world] = await Promise.all([launchChromium(), World.start({ machine: 'dm-one' })]);
+  [browser, world] = await Promise.all([
+    launchChromium(),
+    World.start({ machine: 'dm-one', server: { EXECPLANE_MAX_OUTPUT_BYTES: String(100 * 2 ** 20) } }),
+  ]);
 });
 
 beforeEach(({ skip }) => {
@@ -81,6 +84,40 @@ test('output comes live, and goes on through a restart of the server without a g
   await page.locator('.status', { hasText: 'Succeeded' }).waitFor();
   expect(await output.locator('.output-line .text').allTextContents()).toEqual(['before', 'behind']);
   expect(complaints).toEqual([]);
+});
+
+test('an output that no page can hold is read part by part, to its last line', async () => {
+  const { execution_id: id } = await world.machine.run({ command: ['/usr/bin/seq', '1', '7000000'] });
+  await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
+  const { page } = opened;
+  const output = page.getByLabel('Lines of output');
+  await output.getByText('1', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Last', exact: true }).click();
+  await page.getByText(/^52\.0 MiB to (52\.\d MiB) of \1$/).first().waitFor();
+  await page.getByRole('button', { name: 'End', exact: true }).click();
+  await output.getByText('7000000', { exact: true }).waitFor();
+  expect(await output.locator('.output-line').count()).toBeLessThan(200);
+});
+
+test('output is searched and followed while it comes', async () => {
+  const { execution_id: id } = await world.machine.create({
+    command: ['/bin/sh', '-c', 'seq 1 2000; read line; echo the end of $line'],
+    stdin_open: true,
+  });
+  await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
+  const { page } = opened;
+  const output = page.getByLabel('Lines of output');
+  await output.locator('.text', { hasText: /^2000$/ }).waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type('199');
+  await page.getByText('12 lines').waitFor();
+  await page.keyboard.press('Enter');
+  await output.locator('mark.now').first().waitFor();
+  expect(await output.locator('.output-line', { has: page.locator('mark.now') }).textContent()).toContain('199');
+  await page.getByRole('button', { name: 'Follow' }).click();
+  await page.getByLabel('Standard input').fill('all');
+  await page.getByRole('button', { name: 'Send' }).click();
+  await output.getByText('the end of all').waitFor();
 });
 
 test('a running command is signalled, fed and cancelled', async () => {

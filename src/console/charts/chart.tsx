@@ -110,7 +110,10 @@ function optionsOf(p: {
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(p.format) }],
+    axes: [
+      { ...axis, values: (_, ticks) => timeTexts(ticks) },
+      { ...axis, size: 64, values: (_, ticks) => ticks.map(p.format) },
+    ],
     series: [
       {},
       ...shown.map((series) => ({
@@ -121,6 +124,17 @@ function optionsOf(p: {
       })),
     ],
   };
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+
+/** The time of each tick, the day where it begins. */
+function timeTexts(ticks: readonly number[]): string[] {
+  return ticks.map((seconds) => {
+    const date = new Date(seconds * 1000);
+    return date.getHours() === 0 && date.getMinutes() === 0 ? day.format(date) : clock.format(date);
+  });
 }
 
 /** Changes with the theme: of the system, or chosen by hand. */

@@ -6,6 +6,12 @@ import { Chart } from './chart.tsx';
 
 const countText = (count: number): string => (Number.isInteger(count) ? count.toLocaleString() : '');
 
+const SPAN_TEXT = new Map([
+  [60_000, 'minute'],
+  [900_000, '15 minutes'],
+  [7_200_000, '2 hours'],
+]);
+
 export function OverviewCharts({ overview }: { overview: ConsoleOverview }) {
   const { points, step_ms: stepMs } = overview;
   const times = useMemo(() => points.map(({ at }) => Date.parse(at) / 1000), [points]);
@@ -30,7 +36,7 @@ export function OverviewCharts({ overview }: { overview: ConsoleOverview }) {
   return (
     <div className="columns wide">
       <Chart
-        title={`Executions ended in ${durationText(stepMs)}`}
+        title={`Executions ended, each ${SPAN_TEXT.get(stepMs) ?? durationText(stepMs)}`}
         summary={`${total.toLocaleString()} in all, ${failures.toLocaleString()} of them failed`}
         times={times}
         series={ends}

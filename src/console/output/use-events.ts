@@ -9,6 +9,11 @@ import { OutputLog } from './output-log.ts';
 /** What a page keeps of an output; more is read by range. */
 export const MAX_FOLLOWED_BYTES = 48 * 1024 * 1024;
 
+/** Between two looks at what else there is to do, in ms. */
+const WORK_MS = 10;
+/** What comes within this time is shown together, in ms. */
+const GATHER_MS = 30;
+
 export interface FollowedEvents {
   log: OutputLog;
   version: number;
@@ -30,6 +35,7 @@ class Collector {
   ended = false;
   error: unknown;
   #frame = 0;
+  #worksSince = performance.now();
   readonly #publish: (state: FollowedEvents) => void;
 
   constructor(publish: (state: FollowedEvents) => void) {
@@ -44,12 +50,20 @@ class Collector {
         else if (this.log.bytes >= MAX_FOLLOWED_BYTES) this.full = true;
         else if (chunk !== undefined) this.log.append(event.type, chunk);
         this.#schedule();
+        await this.#breathe();
       }
       this.log.end();
       this.set({ ended: true });
     } catch (error) {
       if (!signal.aborted) this.set({ error });
     }
+  }
+
+  /** A flood of events must leave room for the page to scroll and to paint. */
+  async #breathe(): Promise<void> {
+    if (performance.now() - this.#worksSince < WORK_MS) return;
+    await new Promise((resolve) => setTimeout(resolve));
+    this.#worksSince = performance.now();
   }
 
   set(change: Partial<Pick<FollowedEvents, 'away' | 'ended' | 'error'>>): void {
@@ -67,7 +81,7 @@ class Collector {
     this.#frame = window.setTimeout(() => {
       this.#frame = 0;
       this.#publish(this.state());
-    }, 30);
+    }, GATHER_MS);
   }
 
   state(): FollowedEvents {
