@@ -93,7 +93,10 @@ test('an output that no page can hold is read part by part, to its last line', a
   const output = page.getByLabel('Lines of output');
   await output.getByText('1', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Last', exact: true }).click();
-  await page.getByText(/^52\.0 MiB to (52\.\d MiB) of \1$/).first().waitFor();
+  await page
+    .getByText(/^52\.0 MiB to (52\.\d MiB) of \1$/)
+    .first()
+    .waitFor();
   await page.getByRole('button', { name: 'End', exact: true }).click();
   await output.getByText('7000000', { exact: true }).waitFor();
   expect(await output.locator('.output-line').count()).toBeLessThan(200);

@@ -9,6 +9,8 @@ import { type Machine, machinePath, machineQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
 import { Age } from '../parts/age.tsx';
 import { Confirm } from '../parts/confirm.tsx';
+import { Dialog } from '../parts/dialog.tsx';
+import { durationText } from '../parts/duration.ts';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
 import { ExecutionTable } from '../parts/execution-table.tsx';
 import { ListFooter } from '../parts/list-footer.tsx';
@@ -60,11 +62,12 @@ function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
 }
 
 function Facts({ machine }: { machine: Machine }) {
-  const { status, vcpu, memory_mib: memory, storage_gib: storage } = machine;
+  const { status, vcpu, memory_mib: memory, storage_gib: storage, autosleep_seconds: sleeps } = machine;
   const facts = [
     ['Processors', vcpu > 0 ? String(vcpu) : 'not known yet'],
     ['Memory', memory > 0 ? `${(memory / 1024).toFixed(1)} GiB` : 'not known yet'],
     ['Storage', storage > 0 ? `${storage} GiB` : 'not known yet'],
+    ['Sleeps when idle for', sleeps > 0 ? durationText(sleeps * 1000) : 'never'],
     ['State since', <Age key="since" at={status.last_transition_at} />],
     ['Last heard of', <Age key="heard" at={status.last_progress_at} />],
   ] as const;
@@ -104,17 +107,22 @@ function Executions({ machineId }: { machineId: string }) {
 function Actions({ machine }: { machine: Machine }) {
   const [asked, setAsked] = useState<'rotate' | 'remove'>();
   const mayRun = useMay('executions:write');
+  const mayChange = useMay('machines:write');
   const isAdmin = useMay('admin');
-  const { machine_id: machineId } = machine;
+  const { machine_id: machineId, status } = machine;
   const close = () => setAsked(undefined);
   return (
     <div className="row">
-      {isAdmin && machine.status.phase === 'running' && (
+      {(mayChange || mayRun) && status.phase === 'sleeping' && status.reason !== 'agent_away' && (
+        <Power machineId={machineId} verb="wake" text="Wake" />
+      )}
+      {mayChange && status.phase === 'running' && <Power machineId={machineId} verb="sleep" text="Put to sleep" />}
+      {isAdmin && status.phase === 'running' && (
         <button type="button" className="button" onClick={() => setAsked('rotate')}>
           Rotate credential
         </button>
       )}
-      {isAdmin && (
+      {mayChange && (
         <button type="button" className="button danger" onClick={() => setAsked('remove')}>
           Remove
         </button>
@@ -127,6 +135,34 @@ function Actions({ machine }: { machine: Machine }) {
       {asked === 'rotate' && <Rotate machineId={machineId} onClose={close} />}
       {asked === 'remove' && <Remove machineId={machineId} onClose={close} />}
     </div>
+  );
+}
+
+/** Wakes it, or puts it to sleep, if it has a provider that can. */
+function Power({ machineId, verb, text }: { machineId: string; verb: 'wake' | 'sleep'; text: string }) {
+  const queryClient = useQueryClient();
+  const asking = useMutation({
+    mutationFn: () => transport.json('POST', `${machinePath(machineId)}/${verb}`),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: ['machines'] }),
+  });
+  return (
+    <>
+      <button type="button" className="button" disabled={asking.isPending} onClick={() => asking.mutate()}>
+        {text}
+      </button>
+      {asking.error !== null && (
+        <Dialog title={`${text}: not possible`} onClose={() => asking.reset()}>
+          <div className="stack">
+            <ErrorNotice error={asking.error} />
+            <div className="row end">
+              <button type="button" className="button" onClick={() => asking.reset()}>
+                Close
+              </button>
+            </div>
+          </div>
+        </Dialog>
+      )}
+    </>
   );
 }
 

@@ -14,6 +14,7 @@ const SCOPES: readonly (readonly [Scope, meaning: string])[] = [
   ['executions:read', 'see executions and their output'],
   ['executions:write', 'run commands, cancel and signal them'],
   ['machines:read', 'see machines'],
+  ['machines:write', 'make, change, wake, put to sleep and remove machines'],
   ['admin', 'everything, keys and tokens too'],
 ];
 
