@@ -168,4 +168,16 @@ export const ExecutionQuery = Type.Object({
 });
 export type ExecutionQuery = Static<typeof ExecutionQuery>;
 
+export const AllExecutionsQuery = Type.Object({
+  ...ListQuery.properties,
+  status: Type.Optional(Status),
+  since: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description: 'Only executions created at this time or later.',
+      examples: ['2026-01-31T12:00:00.000Z'],
+    }),
+  ),
+});
+
 export const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status: Type.Optional(Status) });

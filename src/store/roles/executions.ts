@@ -38,6 +38,10 @@ export interface ExecutionStore {
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;
   /** Newest first. */
   listExecutions(p: { machineId: string; status?: ExecutionStatus } & PageRequest): Promise<Page<Execution>>;
+  /** Over all machines, or those of `machineIds`; newest first. `since`: created then or later. */
+  listAllExecutions(
+    p: { machineIds?: readonly string[]; status?: ExecutionStatus; since?: number } & PageRequest,
+  ): Promise<Page<Execution>>;
   requestCancel(
     p: { machineId: string; executionId: string; by: string; now: number } & OnBehalf,
   ): Promise<CancelOutcome>;

@@ -1,6 +1,7 @@
 /** Executions: created, read, listed, cancelled, and their log. */
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '../store.ts';
+import { prepareAllExecutions } from './all-executions.ts';
 import { type Context, read, toPage } from './context.ts';
 import { type ExecutionRow, SELECT_EXECUTION, toExecution } from './execution-row.ts';
 
@@ -16,6 +17,8 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
   const listByStatus = db.prepare<[string, string, number, number], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = ? AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
   );
+
+  const listAll = prepareAllExecutions(db);
 
   function find(machineId: string, executionId: string): Execution | undefined {
     const execution = tx.execution(executionId)?.execution;
@@ -33,6 +36,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
             : listByStatus.iterate(machineId, status, after, limit + 1);
         return toPage(rows, limit, (row) => row.execution, toExecution);
       }),
+    listAllExecutions: (p) => read(() => listAll(p)),
     requestCancel: (p) => write(() => requestCancel(tx, p)),
     listEvents: (p) => read(() => log.list(p)),
     readStream: (p) => read(() => log.readStream(p)),

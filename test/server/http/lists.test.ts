@@ -139,3 +139,28 @@ test('an execution waits for a machine that is away, and says when to ask again'
   const machine = await http.call('GET', `/v1/machines/${MACHINE}`);
   expect(machine.body['status']).toMatchObject({ phase: 'sleeping', reason: 'agent_away' });
 });
+
+test('executions of all machines are listed newest first, for a limited key those of its machines', async () => {
+  await using http = await httpFixture();
+  await connect(http.store, 'dm-two');
+  const made: string[] = [];
+  for (const machineId of [MACHINE, 'dm-two', MACHINE]) {
+    const answer = await http.call('POST', `/v1/machines/${machineId}/executions`, { body: { command: ['true'] } });
+    made.unshift(answer.body.execution_id);
+  }
+  expect(await pages(http, '/v1/executions?limit=1')).toStrictEqual(made);
+  const limited = await http.call('POST', '/v1/api-keys', {
+    body: { name: 'k', scopes: ['executions:read'], machine_ids: ['dm-two'] },
+  });
+  const seen = await http.call('GET', '/v1/executions', { key: String(limited.body['key']) });
+  expect(seen.body.items.map(({ execution_id }) => execution_id)).toStrictEqual([made[1]]);
+  const future = new Date(Date.now() + 60_000).toISOString();
+  expect((await http.call('GET', `/v1/executions?since=${future}`)).body.items).toStrictEqual([]);
+  expect((await http.call('GET', '/v1/executions?status=queued')).body.items).toHaveLength(3);
+});
+
+test.each(['yesterday', '2026-01-31', '2026-13-31T12:00:00Z', '1764331200000'])('since=%s is a 422', async (since) => {
+  await using http = await httpFixture();
+  const answer = await http.call('GET', `/v1/executions?since=${since}`);
+  expect(answer.body.errors).toMatchObject([{ location: 'query.since' }]);
+});

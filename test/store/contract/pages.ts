@@ -1,7 +1,7 @@
 /** Lists: order, filters, and pages that neither skip nor repeat while rows are inserted. */
 import { describe, expect, it } from 'vitest';
-import type { Page, PageRequest } from '../../../src/store/store.ts';
-import { FACTS, MACHINE, type OpenStore, record, T0, useStore, REMOVE } from './fixture.ts';
+import type { Page, PageRequest, Store } from '../../../src/store/store.ts';
+import { ended, FACTS, MACHINE, type OpenStore, record, RUNNER, T0, useStore, REMOVE } from './fixture.ts';
 
 /** Follows `next` to the end; `between` runs after each page. */
 async function follow<T>(
@@ -47,6 +47,54 @@ export function describePages(open: OpenStore): void {
         () => bench().create(),
       );
       expect(ids(listed)).toEqual(made.reverse());
+    });
+
+    describe('over all machines', () => {
+      const HISTORY = ['succeeded', 'succeeded', 'failed', 'failed', 'queued', 'queued'] as const;
+      /** Of dm-one and dm-two in turn, each a second after the one before. */
+      const history = async () => {
+        await bench().connect('dm-two', 'runner-2');
+        const made: { executionId: string; machineId: string; status: string; at: number }[] = [];
+        for (const [n, status] of HISTORY.entries()) {
+          const at = T0 + n * 1000;
+          const machine =
+            n % 2 === 0 ? { machineId: MACHINE, runner: RUNNER } : { machineId: 'dm-two', runner: 'runner-2' };
+          const { machineId } = machine;
+          const { executionId } = await bench().create({ machineId, now: at, dispatchTo: machine.runner });
+          const reports = status === 'queued' ? [] : [record(executionId, 1, 'ended', ended({ status }))];
+          await bench().store.appendReports({ machineId, records: reports, clockOffsetMs: 0, now: at });
+          made.unshift({ executionId, machineId, status, at });
+        }
+        return made;
+      };
+      const listAll = (p: Omit<Parameters<Store['listAllExecutions']>[0], keyof PageRequest> = {}) =>
+        follow((page) => bench().store.listAllExecutions({ ...p, ...page }), 2);
+
+      it('lists executions newest first, of all machines or of some', async () => {
+        const made = await history();
+        expect(ids(await listAll())).toEqual(ids(made));
+        const ofTwo = made.filter(({ machineId }) => machineId === 'dm-two');
+        expect(ids(await listAll({ machineIds: ['dm-two', 'dm-none'] }))).toEqual(ids(ofTwo));
+        expect(ids(await listAll({ machineIds: [MACHINE, 'dm-two'] }))).toEqual(ids(made));
+        const many = ['dm-two', ...Array.from({ length: 200 }, (_, n) => `dm-none-${n}`)];
+        expect(ids(await listAll({ machineIds: many }))).toEqual(ids(ofTwo));
+        expect(await listAll({ machineIds: [] })).toEqual([]);
+      });
+
+      it.each(['queued', 'running', 'failed', 'succeeded'] as const)('lists those that are %s', async (status) => {
+        const made = await history();
+        const these = made.filter((one) => one.status === status);
+        expect(ids(await listAll({ status }))).toEqual(ids(these));
+        const here = these.filter(({ machineId }) => machineId === MACHINE);
+        expect(ids(await listAll({ status, machineIds: [MACHINE] }))).toEqual(ids(here));
+      });
+
+      it('lists those created since a time', async () => {
+        const made = await history();
+        const recent = made.filter(({ at }) => at >= T0 + 3000);
+        expect(ids(await listAll({ since: T0 + 3000 }))).toEqual(ids(recent));
+        expect(ids(await listAll({ since: T0 + 3001, status: 'failed' }))).toEqual([]);
+      });
     });
 
     it('has no next page where the last one is exactly full', async () => {

@@ -8,6 +8,7 @@ interface Parameter extends TSchema {
   maximum?: number;
   default?: unknown;
   enum?: readonly string[];
+  format?: string;
   items?: Parameter;
 }
 type Reading = { value: string | number | boolean | string[] } | { message: string };
@@ -55,7 +56,13 @@ function read(parameter: Parameter, raw: string): Reading {
   if (parameter.enum !== undefined && !parameter.enum.includes(raw)) {
     return { message: `must be one of ${parameter.enum.join(', ')}` };
   }
+  if (parameter.format === 'date-time' && !isTime(raw)) return { message: 'must be a time as 2026-01-31T12:00:00Z' };
   return { value: raw };
+}
+
+/** RFC 3339 with a zone. A `+` that was not encoded in the query reads as a space. */
+function isTime(text: string): boolean {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.test(text) && !Number.isNaN(Date.parse(text));
 }
 
 function readInteger({ minimum = 0, maximum }: Parameter, raw: string): Reading {

@@ -5,6 +5,7 @@ import { replayedResource } from '../requests/idempotency.ts';
 import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from '../authentication/rate-limit.ts';
 import {
+  AllExecutionsQuery,
   CreateExecutionSchema,
   ExecutionListQuery,
   ExecutionListSchema,
@@ -24,6 +25,7 @@ const ONE = `${COLLECTION}/:execution_id`;
 export function executionRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);
+  listAllRoute(app, context);
   getRoute(app, context);
   cancelRoute(app, context);
 }
@@ -105,6 +107,35 @@ function listRoute(app: App, context: HttpContext): void {
         machineId,
         ...asked,
         ...(status === undefined ? {} : { status }),
+      });
+      return pageWire(context.cursors, list, page, executionWire);
+    },
+  );
+}
+
+function listAllRoute(app: App, context: HttpContext): void {
+  app.get(
+    '/v1/executions',
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'List the executions of all machines that the key may see, newest first',
+        operationId: 'listAllExecutions',
+        tags: ['Executions'],
+        querystring: AllExecutionsQuery,
+        response: { 200: ExecutionListSchema },
+      },
+    },
+    async (request) => {
+      const { machineIds } = request.principal;
+      const { status, since } = request.query;
+      const list = `executions ${status ?? ''} ${since ?? ''}`;
+      const asked = pageRequest(context.cursors, list, request.query);
+      const page = await context.store.listAllExecutions({
+        ...asked,
+        ...(machineIds === undefined ? {} : { machineIds }),
+        ...(status === undefined ? {} : { status }),
+        ...(since === undefined ? {} : { since: Date.parse(since) }),
       });
       return pageWire(context.cursors, list, page, executionWire);
     },

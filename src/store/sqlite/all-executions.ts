@@ -1,0 +1,74 @@
+/** The list of executions over all machines, newest first. */
+import { type ExecutionStatus, isTerminal } from '../../core/execution.ts';
+import type { Execution, ExecutionStore, Page } from '../store.ts';
+import { toPage } from './context.ts';
+import type { Database } from './database.ts';
+import { type ExecutionRow, SELECT_EXECUTION, toExecution } from './execution-row.ts';
+
+/** Past the newest key. */
+const NEWEST = Number.MAX_SAFE_INTEGER;
+/** Up to so many machines are looked up one by one; among more than that the newest executions of all are searched. */
+const MAX_LOOKED_UP = 100;
+
+const NEWEST_FIRST = 'AND e.execution < ? ORDER BY e.execution DESC';
+/** By the partial indexes of what is alive, which stay small. */
+const ALIVE = `SELECT execution FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL
+  UNION ALL SELECT execution FROM executions WHERE dispatched_to IS NOT NULL AND completed_at IS NULL`;
+const KEYS_OF_MACHINE = `SELECT e.execution FROM executions e
+  WHERE e.machine = (SELECT machine FROM machines WHERE machine_id = ?)`;
+
+type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
+
+export function prepareAllExecutions(db: Database): (query: Query) => Page<Execution> {
+  const all = db.prepare<[number], ExecutionRow>(`${SELECT_EXECUTION} WHERE true ${NEWEST_FIRST}`);
+  const succeeded = db.prepare<[string, number], ExecutionRow>(
+    `${SELECT_EXECUTION} WHERE +e.status = ? ${NEWEST_FIRST}`,
+  );
+  const unsuccessful = db.prepare<[string, number], ExecutionRow>(
+    `${SELECT_EXECUTION} WHERE e.status IN ('failed', 'cancelled', 'expired') AND e.status = ? ${NEWEST_FIRST}`,
+  );
+  const alive = db.prepare<[string, number], ExecutionRow>(
+    `${SELECT_EXECUTION} WHERE e.execution IN (${ALIVE}) AND +e.status = ? ${NEWEST_FIRST}`,
+  );
+  const ofMachine = db.prepare<[string, number, number], number>(`${KEYS_OF_MACHINE} ${NEWEST_FIRST} LIMIT ?`).pluck();
+  const ofMachineByStatus = db
+    .prepare<[string, string, number, number], number>(`${KEYS_OF_MACHINE} AND e.status = ? ${NEWEST_FIRST} LIMIT ?`)
+    .pluck();
+  const byKey = db.prepare<[number], ExecutionRow>(`${SELECT_EXECUTION} WHERE e.execution = ?`);
+
+  function newestOfAll(status: ExecutionStatus | undefined, after: number): Iterable<ExecutionRow> {
+    if (status === undefined) return all.iterate(after);
+    if (!isTerminal(status)) return alive.iterate(status, after);
+    return (status === 'succeeded' ? succeeded : unsuccessful).iterate(status, after);
+  }
+
+  function newestOf(machineIds: readonly string[], { status, limit, after = NEWEST }: Query): Iterable<ExecutionRow> {
+    const keys = machineIds.flatMap((machineId) =>
+      status === undefined
+        ? ofMachine.all(machineId, after, limit + 1)
+        : ofMachineByStatus.all(machineId, status, after, limit + 1),
+    );
+    const newest = keys.sort((a, b) => b - a).slice(0, limit + 1);
+    return newest.flatMap((key) => byKey.get(key) ?? []);
+  }
+
+  return (query) => {
+    const { machineIds, status, since = 0, limit, after = NEWEST } = query;
+    const lookUp = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
+    const rows = lookUp ? newestOf(machineIds, query) : newestOfAll(status, after);
+    const wanted = lookUp || machineIds === undefined ? undefined : new Set(machineIds);
+    return toPage(selected(rows, wanted, since), limit, (row) => row.execution, toExecution);
+  };
+}
+
+/** Of these machines, and made at `since` or later: what is older in the list is older in time. */
+function* selected(
+  rows: Iterable<ExecutionRow>,
+  machineIds: ReadonlySet<string> | undefined,
+  since: number,
+): Generator<ExecutionRow> {
+  for (const row of rows) {
+    if (row.created_at < since) return;
+    if (machineIds === undefined || machineIds.has(row.machine_id)) yield row;
+  }
+}
