@@ -87,6 +87,7 @@ export async function startServer(
   admitAgents(app, { store, control, log: logger }, config);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {
+    await control.start();
     await app.listen({ host: config.host, port: config.port });
   } catch (error) {
     await stopListening();
@@ -94,7 +95,6 @@ export async function startServer(
     await store.close();
     throw error;
   }
-  control.start();
   lifecycle.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: Date.now, ...config });

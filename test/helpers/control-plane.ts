@@ -69,7 +69,7 @@ export class TestPlane {
     const server = createServer();
     const guard = { store, log: logger, control, maxFrameBytes: AGENT_LIMITS.helloBytes, requireCertificate: false };
     server.on('upgrade', createUpgradeHandler(guard));
-    control.start();
+    await control.start();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const plane = new TestPlane({ control, store, directory, server });

@@ -16,8 +16,10 @@ import { Dispatcher } from './dispatch.ts';
 import { type ExecutionObserver, observeAll } from './execution-observer.ts';
 import { type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
 import { type Listener, Live } from './live/live.ts';
-import { LocalCommands, type MachineCommands } from './machine-commands.ts';
-import { StdinRelay } from './stdin.ts';
+import { Cluster } from './cluster/cluster.ts';
+import { ClusterClock } from './cluster/replica.ts';
+import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
+import { StdinRelay } from './commands/stdin.ts';
 
 export interface ControlPlaneConfig {
   /** How long an execution may wait for its start by default, ms. */
@@ -54,12 +56,16 @@ export interface ControlPlaneDeps {
 }
 
 export interface RunningControlPlane extends ControlPlane {
-  /** Whether agents are let in now. */
-  readonly open: boolean;
+  /** Whether agents are let in, and requests served, now. */
+  readonly ready: boolean;
+  /** Servers that share the load: each takes its part of limits that are meant for all. */
+  readonly servers: number;
+  /** ms since the epoch, by the clock that all servers share. */
+  readonly now: () => number;
   /** An agent has shown its credential: its session begins. */
   admit(agent: AdmittedAgent): void;
-  /** Agents are let in, deadlines run. */
-  start(): void;
+  /** Agents are let in, deadlines run. Rejects where the other servers of its database cannot be joined. */
+  start(): Promise<void>;
   /** Sends agents away, answers who waits, and settles when all writes are done; the store is the caller's. */
   stop(): Promise<void>;
   /** For metrics: connections of agents, ready or not, and executions that somebody listens to. */
@@ -68,7 +74,9 @@ export interface RunningControlPlane extends ControlPlane {
 
 /** Builds it; `start` sets it going, `stop` disposes of all it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
-  const { store, sealer, now = Date.now } = deps;
+  const { store, sealer } = deps;
+  const clock = store.cluster && new ClusterClock();
+  const now = deps.now ?? clock?.now ?? Date.now;
   const log = deps.logger;
   const observer = deps.observer ?? observeAll([]);
   const live = new Live(store);
@@ -88,7 +96,10 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
       graceMs: config.cancelGraceMs,
     },
   });
-  const machines = new LocalCommands(sessions);
+  const local = new LocalCommands({ sessions, stdin });
+  const cluster =
+    store.cluster && clock && new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log } });
+  const machines = cluster?.machines ?? local;
   const { agentLostAfterMs, streamIdleMs } = config;
   const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
   const dispatcher = new Dispatcher({
@@ -103,9 +114,10 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   commits.add(observer);
   commits.add(live);
   commits.add(sessions);
+  if (cluster !== undefined) commits.add(cluster.commits);
   const { callbackDue } = deps;
   if (callbackDue !== undefined) commits.add(callbackListener(callbackDue));
-  return new LocalControlPlane({ store, now, commits, live, machines, dispatcher, stdin, sessions, deadlines });
+  return new LocalControlPlane({ store, now, commits, live, machines, dispatcher, sessions, deadlines, cluster });
 }
 
 /** Calls `due` when an execution that has a callback ends. */
@@ -124,9 +136,10 @@ interface Parts {
   live: Live;
   machines: MachineCommands;
   dispatcher: Dispatcher;
-  stdin: StdinRelay;
   sessions: AgentSessions;
   deadlines: Deadlines;
+  /** Absent: this is the only server on its database. */
+  cluster: Cluster | undefined;
 }
 
 type Ask<Name extends keyof ControlPlane> = Parameters<ControlPlane[Name]>[0];
@@ -139,24 +152,36 @@ class LocalControlPlane implements RunningControlPlane {
     this.#parts = parts;
   }
 
-  get open(): boolean {
-    return this.#open;
+  get ready(): boolean {
+    return this.#open && (this.#parts.cluster?.ready ?? true);
+  }
+
+  get servers(): number {
+    return this.#parts.cluster?.live ?? 1;
+  }
+
+  get now(): () => number {
+    return this.#parts.now;
   }
 
   admit(agent: AdmittedAgent): void {
     this.#parts.sessions.admit(agent);
   }
 
-  start(): void {
+  async start(): Promise<void> {
+    await this.#parts.cluster?.start();
     this.#open = true;
     this.#parts.deadlines.start();
   }
 
   async stop(): Promise<void> {
+    const { cluster, live, deadlines, sessions } = this.#parts;
     this.#open = false;
-    this.#parts.live.close();
-    await this.#parts.deadlines.stop();
-    await this.#parts.sessions.stop();
+    live.close();
+    await deadlines.stop();
+    await cluster?.drain();
+    await sessions.stop();
+    await cluster?.stop();
   }
 
   counts(): { links: number; subscribed: number } {
@@ -185,7 +210,7 @@ class LocalControlPlane implements RunningControlPlane {
   }
 
   async writeStdin(p: Ask<'writeStdin'>): ReturnType<ControlPlane['writeStdin']> {
-    const written = await this.#parts.stdin.write(p);
+    const written = await this.#parts.machines.writeStdin(p);
     if (written.outcome !== 'busy') return written;
     throw new ApiError('RATE_LIMITED', { message: 'Too many requests write to this stdin at once.' });
   }

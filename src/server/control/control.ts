@@ -4,6 +4,7 @@
  */
 import type { Context } from '@opentelemetry/api';
 import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
+import type { StdinOutcome, StdinRequest } from './commands/stdin.ts';
 import type { Listener } from './live/live.ts';
 
 /** A create as the route has validated it. */
@@ -35,16 +36,7 @@ export interface ControlPlane {
    * Hands a piece of live stdin on; settles when the runner has taken it over. `offset` is where the bytes belong (absent: at the
    * end of what came before). `offset` in the answer: bytes of stdin taken over so far.
    */
-  writeStdin(p: {
-    execution: Execution;
-    bytes: Buffer;
-    offset?: number;
-    close: boolean;
-    signal: AbortSignal;
-  }): Promise<
-    | { outcome: 'written'; offset: number; closed: boolean }
-    | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' }
-  >;
+  writeStdin(request: StdinRequest): Promise<StdinOutcome>;
   /** A reader has everything before `offset` of a stream in stream mode: it is deleted, and the command may produce more. */
   releaseOutput(p: {
     machineId: string;

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { DeadlineStore, Execution, OutputStore } from '../../store/store.ts';
 import type { CommitListener } from './live/commit-notifier.ts';
-import type { MachineCommands } from './machine-commands.ts';
+import type { MachineCommands } from './commands/machine-commands.ts';
 
 const BATCH = 500;
 const RETRY_MS = 1000;

@@ -8,7 +8,7 @@ import type { PendingStart } from './agents/start-queue.ts';
 import type { CreateRequest } from './control.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
 import type { CommitListener } from './live/commit-notifier.ts';
-import type { MachineCommands } from './machine-commands.ts';
+import type { MachineCommands } from './commands/machine-commands.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
 const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);

@@ -11,9 +11,7 @@ export type Hint =
   /** Something waits for the machine, or is to be cancelled there. */
   | { about: 'machine'; machineId: string }
   /** The server has orders in its inbox, or answers to its own. */
-  | { about: 'inbox'; replicaId: number }
-  /** The API key was revoked. */
-  | { about: 'api_key'; apiKeyId: string };
+  | { about: 'inbox'; replicaId: number };
 
 export interface HintListener {
   hinted(hint: Hint): void;
@@ -64,8 +62,8 @@ export interface ClusterStore {
 
   /** Puts the order into the inbox of the server that holds the machine's connection; undefined if none does. */
   sendOrder(order: Order): Promise<{ orderId: number; replicaId: number } | undefined>;
-  /** Puts the order into the inboxes of all other servers that live; nobody waits for answers. */
-  sendToAll(order: Order): Promise<void>;
+  /** Puts the order into the inboxes of all other servers that live, and says which; nobody waits for answers. */
+  sendToAll(order: Order): Promise<number[]>;
   /** Takes the orders out of this server's inbox, oldest first; they stay for their answers. */
   takeOrders(): Promise<ReceivedOrder[]>;
   /** `answer` is JSON. */

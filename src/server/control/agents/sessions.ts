@@ -1,4 +1,5 @@
 /** The agent sessions of this server: one a machine, and commands addressed by machine. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
@@ -13,6 +14,8 @@ import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 /** How long a stopping server waits for agents to answer its close, in ms. */
 const STOP_TIMEOUT_MS = 2000;
 const DISCONNECT_RETRY_MS = 1000;
+/** Between two sessions that are closed one after the other. */
+const MAX_PAUSE_MS = 50;
 
 export class AgentSessions implements CommitListener {
   readonly #deps: SessionDeps;
@@ -48,6 +51,13 @@ export class AgentSessions implements CommitListener {
   ready(machineId: string): AgentSession | undefined {
     const session = this.#ofMachine.get(machineId);
     return session?.phase === 'ready' ? session : undefined;
+  }
+
+  /** Machine and epoch of all sessions that the store has as their machine's connection. */
+  connections(): [machineId: string, epoch: number][] {
+    return [...this.#ofMachine.values()]
+      .filter(({ epoch }) => epoch > 0)
+      .map(({ machineId, epoch }) => [machineId, epoch]);
   }
 
   /** An agent was let in: its session begins. */
@@ -111,11 +121,21 @@ export class AgentSessions implements CommitListener {
     if (isTerminal(status)) this.#ofMachine.get(machineId)?.executionEnded(executionId);
   }
 
+  /** Closes all sessions that there are now, many of them evenly over `spreadMs`; settles when each has been closed. */
+  async closeAll(code: number, reason: string, spreadMs: number): Promise<void> {
+    const open = [...this.#open.keys()];
+    const pauseMs = Math.min(MAX_PAUSE_MS, spreadMs / Math.max(1, open.length));
+    for (const [index, session] of open.entries()) {
+      if (index > 0 && spreadMs > 0) await delay(pauseMs);
+      session.close(code, reason);
+    }
+  }
+
   /** Sends all agents away, to come back to the server's successor; settles when their sockets are gone and their departures written. */
   async stop(): Promise<void> {
     this.#wheel.stop();
     const open = [...this.#open];
-    for (const [session] of open) session.close(CLOSE.restart, 'the server stops');
+    void this.closeAll(CLOSE.restart, 'the server stops', 0);
     const timer = setTimeout(() => {
       for (const [, { ws }] of open) ws.terminate();
     }, STOP_TIMEOUT_MS);

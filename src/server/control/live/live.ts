@@ -16,6 +16,8 @@ export interface WaitRequest {
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
+  /** The last sequence told, of executions that somebody listens to. */
+  readonly #told = new Map<string, number>();
   readonly #waits = new Set<() => void>();
   #closed = false;
 
@@ -27,6 +29,7 @@ export class Live implements CommitListener {
   committed(execution: Execution): void {
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
+    this.#told.set(execution.executionId, execution.lastSequence);
     for (const listener of [...listeners]) listener(execution);
   }
 
@@ -37,11 +40,23 @@ export class Live implements CommitListener {
     this.#listeners.set(executionId, listeners.add(own));
     return () => {
       listeners.delete(own);
-      if (listeners.size === 0 && this.#listeners.get(executionId) === listeners) this.#listeners.delete(executionId);
+      if (listeners.size > 0 || this.#listeners.get(executionId) !== listeners) return;
+      this.#listeners.delete(executionId);
+      this.#told.delete(executionId);
     };
   }
 
-  /** Executions somebody listens to. */
+  /** Whether somebody listens to the execution and has not been told of anything up to `sequence`. */
+  isBehind(executionId: string, sequence: number): boolean {
+    return this.#listeners.has(executionId) && (this.#told.get(executionId) ?? 0) < sequence;
+  }
+
+  /** Ids of the executions that somebody listens to. */
+  waitedFor(): string[] {
+    return [...this.#listeners.keys()];
+  }
+
+  /** How many executions somebody listens to. */
   get subscribed(): number {
     return this.#listeners.size;
   }

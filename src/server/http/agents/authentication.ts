@@ -29,8 +29,8 @@ const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 export interface UpgradeDeps {
   store: Pick<Store, 'findMachineByCredential'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** Takes the agents that have shown their credential, while it is open. */
-  control: Pick<RunningControlPlane, 'open' | 'admit'>;
+  /** Takes the agents that have shown their credential, while it is ready. */
+  control: Pick<RunningControlPlane, 'ready' | 'admit'>;
   /** Largest message of an agent, bytes. */
   maxFrameBytes: number;
   requireCertificate: boolean;
@@ -83,7 +83,7 @@ type Answer = { machineId: string; credentialHash: Buffer } | { refusal: ApiErro
 async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promise<Answer> {
   const path = request.url?.split('?', 1)[0];
   if (path !== AGENT_PATHS.link) return { refusal: notFound() };
-  if (!deps.control.open)
+  if (!deps.control.ready)
     return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' }) };
   if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
     deps.log.info(

@@ -1,32 +1,41 @@
 /** Commands to the agent of a machine, addressed by machine: who sends one does not know which server holds the connection. */
-import { isTerminal } from '../../core/execution.ts';
-import { CLOSE } from '../../core/protocol.ts';
-import type { Execution } from '../../store/store.ts';
-import type { AgentSessions } from './agents/sessions.ts';
+import { isTerminal } from '../../../core/execution.ts';
+import { CLOSE } from '../../../core/protocol.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { AgentSessions } from '../agents/sessions.ts';
+import type { StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
+
+export type Sent = 'sent' | 'agent_away';
 
 export interface MachineCommands {
   /** Something waits in the store for this machine. */
   waiting(machineId: string): void;
   /** A cancel of what its agent has was committed. It is state as well: an agent that is away is told when it comes back. */
   cancelled(execution: Execution): void;
-  signal(p: { machineId: string; executionId: string; signal: string }): Promise<'sent' | 'agent_away'>;
+  signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent>;
+  /** `busy`: too many requests wait to write this stdin. */
+  writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
   /** Output was released, or is not waited for any more. It is state as well: an agent that is away is told when it comes back. */
   outputLimited(execution: Execution): Promise<void>;
   /** Asks the agent to enrol again with this join token. */
-  rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;
+  rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;
   /** The credential of the machine was replaced or revoked: its connection closes. */
   credentialChanged(machineId: string): Promise<void>;
   machineRemoved(machineId: string): Promise<void>;
   /** The machine is put to sleep: its agent goes; settles when that is written down. */
   detach(machineId: string): Promise<void>;
+  /** Another instance wants the machine's place: the connected agent has to give a sign of life. */
+  probe(machineId: string): Promise<void>;
 }
 
 /** For the agents that are connected to this server. */
 export class LocalCommands implements MachineCommands {
   readonly #sessions: AgentSessions;
+  readonly #stdin: StdinRelay;
 
-  constructor(sessions: AgentSessions) {
-    this.#sessions = sessions;
+  constructor(p: { sessions: AgentSessions; stdin: StdinRelay }) {
+    this.#sessions = p.sessions;
+    this.#stdin = p.stdin;
   }
 
   waiting(machineId: string): void {
@@ -37,7 +46,7 @@ export class LocalCommands implements MachineCommands {
     if (!isTerminal(status)) this.#sessions.get(machineId)?.cancel(executionId);
   }
 
-  async signal(p: { machineId: string; executionId: string; signal: string }): Promise<'sent' | 'agent_away'> {
+  async signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent> {
     const session = this.#sessions.ready(p.machineId);
     session?.signal(p.executionId, p.signal);
     return session === undefined ? 'agent_away' : 'sent';
@@ -47,7 +56,11 @@ export class LocalCommands implements MachineCommands {
     if (!isTerminal(execution.status)) await this.#sessions.ready(execution.machineId)?.limitOutput(execution);
   }
 
-  async rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'> {
+  writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
+    return this.#stdin.write(request);
+  }
+
+  async rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent> {
     const session = this.#sessions.ready(p.machineId);
     session?.rotateCredential(p.joinToken);
     return session === undefined ? 'agent_away' : 'sent';
@@ -63,5 +76,9 @@ export class LocalCommands implements MachineCommands {
 
   detach(machineId: string): Promise<void> {
     return this.#sessions.detach(machineId);
+  }
+
+  async probe(machineId: string): Promise<void> {
+    this.#sessions.get(machineId)?.probe();
   }
 }

@@ -1,17 +1,16 @@
 /** One request that writes live stdin, from its turn to its answer. */
-import { type ExecutionStatus, isTerminal } from '../../core/execution.ts';
-import type { Execution } from '../../store/store.ts';
-import type { ControlPlane } from './control.ts';
-import type { Live } from './live/live.ts';
-import { AGENT_LIMITS } from './agents/limits.ts';
-import type { AgentSession } from './agents/session.ts';
-import type { StdinState, WriteOutcome } from './stdin.ts';
+import { type ExecutionStatus, isTerminal } from '../../../core/execution.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { Live } from '../live/live.ts';
+import { AGENT_LIMITS } from '../agents/limits.ts';
+import type { AgentSession } from '../agents/session.ts';
+import type { StdinOutcome, StdinRequest, StdinState } from './stdin.ts';
 
 const NOTHING = Buffer.alloc(0);
 
 export class StdinWrite {
   readonly #state: StdinState;
-  readonly #request: Parameters<ControlPlane['writeStdin']>[0];
+  readonly #request: StdinRequest;
   readonly #session: () => AgentSession | undefined;
   #execution: Execution;
   /** Where the bytes belong, once that is known. */
@@ -24,7 +23,7 @@ export class StdinWrite {
 
   constructor(p: {
     state: StdinState;
-    request: Parameters<ControlPlane['writeStdin']>[0];
+    request: StdinRequest;
     session: () => AgentSession | undefined;
   }) {
     this.#state = p.state;
@@ -34,7 +33,7 @@ export class StdinWrite {
   }
 
   /** Writes, step by step, until the runner has it all or it cannot get it. */
-  async run(live: Live): Promise<WriteOutcome> {
+  async run(live: Live): Promise<StdinOutcome> {
     const { signal } = this.#request;
     return new Promise((resolve, reject) => {
       const step = (): void => {
@@ -68,7 +67,7 @@ export class StdinWrite {
   }
 
   /** Does what can be done now; `undefined` while there is something to wait for. */
-  #step(): WriteOutcome | undefined {
+  #step(): StdinOutcome | undefined {
     const { status, dispatchedTo } = this.#execution;
     const done = this.#taken();
     if (done !== undefined) return done;
@@ -89,7 +88,7 @@ export class StdinWrite {
   }
 
   /** The answer, once the runner has everything of this request. */
-  #taken(): WriteOutcome | undefined {
+  #taken(): StdinOutcome | undefined {
     const { taken, closed } = this.#state;
     const start = this.#start ?? this.#request.offset;
     if (taken === undefined || start === undefined || taken < start + this.#request.bytes.length) return undefined;

@@ -2,17 +2,27 @@
  * Live stdin: requests on one execution take turns, pieces travel at their offset until the runner says that it has taken
  * them over. A link that breaks meanwhile costs nothing: the pieces are sent again, and what is there already is skipped.
  */
-import type { StdinAck } from '../../core/protocol.ts';
-import type { Execution } from '../../store/store.ts';
-import type { ControlPlane } from './control.ts';
-import type { Live } from './live/live.ts';
-import { AGENT_LIMITS } from './agents/limits.ts';
-import type { AgentSession } from './agents/session.ts';
-import type { StdinListener } from './agents/session-deps.ts';
+import type { StdinAck } from '../../../core/protocol.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { Live } from '../live/live.ts';
+import { AGENT_LIMITS } from '../agents/limits.ts';
+import type { AgentSession } from '../agents/session.ts';
+import type { StdinListener } from '../agents/session-deps.ts';
 import { StdinWrite } from './stdin-write.ts';
 
-type WriteRequest = Parameters<ControlPlane['writeStdin']>[0];
-export type WriteOutcome = Awaited<ReturnType<ControlPlane['writeStdin']>>;
+/** A piece of live stdin. `offset` is where the bytes belong (absent: at the end of what came before). */
+export interface StdinRequest {
+  execution: Execution;
+  bytes: Buffer;
+  offset?: number;
+  close: boolean;
+  signal: AbortSignal;
+}
+
+/** `offset`: bytes of stdin that the runner has taken over so far. */
+export type StdinOutcome =
+  | { outcome: 'written'; offset: number; closed: boolean }
+  | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' };
 
 /** What is known of one execution's stdin; it lives as long as somebody writes to it, or its link. */
 export interface StdinState {
@@ -43,8 +53,8 @@ export class StdinRelay implements StdinListener {
     return this.#states.size;
   }
 
-  /** As `ControlPlane.writeStdin`; `busy` where too many requests wait for their turn. */
-  async write(request: WriteRequest): Promise<WriteOutcome | { outcome: 'busy' }> {
+  /** Settles when the runner has taken it over; `busy` where too many requests wait for their turn. */
+  async write(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
     const { execution, signal } = request;
     if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
     const state = this.#stateOf(execution);

@@ -1,0 +1,78 @@
+/** Hints between servers: what was committed here is told to the others, packed; what they tell leads to a look at the database. */
+import type { ClusterStore, Execution, Hint, HintListener } from '../../../store/store.ts';
+import type { CommitListener } from '../live/commit-notifier.ts';
+
+/** The first hint goes at once; those of so long behind it go together. */
+const PACK_MS = 10;
+
+/** Told what the hints of other servers are about. */
+export interface HintedParts {
+  execution(executionId: string, sequence: number): void;
+  machine(machineId: string): void;
+  /** Orders, or answers, are in the inbox of this server. */
+  inbox(): void;
+  /** Any number of hints may have been missed. */
+  everything(): void;
+}
+
+export class HintChannel implements CommitListener, HintListener {
+  readonly #cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>;
+  readonly #parts: HintedParts;
+  readonly #executions = new Map<string, number>();
+  readonly #others = new Map<string, Hint>();
+  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => Promise<void>) | undefined;
+
+  constructor(p: { cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>; parts: HintedParts }) {
+    this.#cluster = p.cluster;
+    this.#parts = p.parts;
+  }
+
+  start(): void {
+    this.#stop = this.#cluster.listen(this);
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#stop?.();
+  }
+
+  committed({ executionId, lastSequence }: Execution): void {
+    this.#executions.set(executionId, Math.max(lastSequence, this.#executions.get(executionId) ?? 0));
+    this.#sendSoon();
+  }
+
+  send(hint: Exclude<Hint, { about: 'execution' }>): void {
+    this.#others.set(hint.about === 'machine' ? `m ${hint.machineId}` : `i ${hint.replicaId}`, hint);
+    this.#sendSoon();
+  }
+
+  hinted(hint: Hint): void {
+    if (hint.about === 'execution') this.#parts.execution(hint.executionId, hint.sequence);
+    else if (hint.about === 'machine') this.#parts.machine(hint.machineId);
+    else if (hint.replicaId === this.#cluster.replicaId) this.#parts.inbox();
+  }
+
+  missedHints(): void {
+    this.#parts.everything();
+  }
+
+  #sendSoon(): void {
+    if (this.#timer !== undefined) return;
+    // What is hinted in this turn goes together with the first.
+    queueMicrotask(() => this.#send());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#send();
+    }, PACK_MS);
+  }
+
+  #send(): void {
+    const hints: Hint[] = [...this.#others.values()];
+    for (const [executionId, sequence] of this.#executions) hints.push({ about: 'execution', executionId, sequence });
+    this.#others.clear();
+    this.#executions.clear();
+    // A hint that is lost is made up for by polls.
+    if (hints.length > 0) this.#cluster.hint(hints).catch(() => {});
+  }
+}

@@ -1,0 +1,52 @@
+/** Orders from one server to another, as they travel through the database: checked where they arrive. */
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/schema';
+
+const AskSchema = Type.Union([
+  Type.Object({ kind: Type.Literal('signal'), execution_id: Type.String(), signal: Type.String() }),
+  Type.Object({
+    kind: Type.Literal('stdin'),
+    execution_id: Type.String(),
+    offset: Type.Optional(Type.Integer({ minimum: 0 })),
+    close: Type.Boolean(),
+  }),
+  Type.Object({ kind: Type.Literal('rotate'), join_token: Type.String() }),
+  Type.Object({ kind: Type.Literal('credential_changed') }),
+  Type.Object({ kind: Type.Literal('machine_removed') }),
+  Type.Object({ kind: Type.Literal('output_limited'), execution_id: Type.String() }),
+  Type.Object({ kind: Type.Literal('detach') }),
+  Type.Object({ kind: Type.Literal('probe') }),
+]);
+export type Ask = Static<typeof AskSchema>;
+
+/** `from`: the server that waits for the answer. */
+const OrderBodySchema = Type.Object({ from: Type.Integer(), ask: AskSchema });
+export type OrderBody = Static<typeof OrderBodySchema>;
+
+const AnswerSchema = Type.Union([
+  Type.Object({ outcome: Type.Literal('written'), offset: Type.Integer(), closed: Type.Boolean() }),
+  Type.Object({
+    outcome: Type.Union([
+      Type.Literal('sent'),
+      Type.Literal('done'),
+      Type.Literal('agent_away'),
+      Type.Literal('not_open'),
+      Type.Literal('not_running'),
+      Type.Literal('bad_offset'),
+      Type.Literal('busy'),
+    ]),
+  }),
+]);
+export type Answer = Static<typeof AnswerSchema>;
+
+const orderBody = Compile(OrderBodySchema);
+const answer = Compile(AnswerSchema);
+
+/** `undefined` for what a server of another version may send, and this one does not know. */
+export function readOrderBody(body: unknown): OrderBody | undefined {
+  return orderBody.Check(body) ? (body as OrderBody) : undefined;
+}
+
+export function readAnswer(value: unknown): Answer | undefined {
+  return answer.Check(value) ? (value as Answer) : undefined;
+}

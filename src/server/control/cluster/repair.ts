@@ -1,0 +1,143 @@
+/** Polls that find whatever a lost hint was about: orders, answers, work, cancels, commits that somebody waits for, lost places. */
+import type { Logger } from 'pino';
+import { CLOSE } from '../../../core/protocol.ts';
+import type { ClusterStore } from '../../../store/store.ts';
+import type { AgentSessions } from '../agents/sessions.ts';
+import type { LocalCommands } from '../commands/machine-commands.ts';
+import type { Live } from '../live/live.ts';
+import type { HintedParts } from './hint-channel.ts';
+import type { OrderDesk } from './order-desk.ts';
+import type { PendingAnswers } from './pending-answers.ts';
+
+const POLL_INTERVAL_MS = 1000;
+/** So many polls apart the connections held here are compared with the database's. */
+const COMPARE_EVERY = 5;
+
+export interface RepairDeps {
+  cluster: ClusterStore;
+  sessions: AgentSessions;
+  local: LocalCommands;
+  desk: OrderDesk;
+  answers: PendingAnswers;
+  live: Live;
+  log: Pick<Logger, 'warn'>;
+}
+
+export class Repair implements HintedParts {
+  readonly #deps: RepairDeps;
+  /** Cancels that the agents have been told, so that they are told once. */
+  #told = new Set<string>();
+  /** Executions to read, for somebody here waits for them. */
+  readonly #hinted = new Set<string>();
+  #reading: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #polling: Promise<void> | undefined;
+  #polls = 0;
+  #stopped = false;
+
+  constructor(deps: RepairDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#pollLater();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#polling;
+    await this.#reading;
+    await this.#deps.desk.idle();
+  }
+
+  execution(executionId: string, sequence: number): void {
+    if (!this.#deps.live.isBehind(executionId, sequence)) return;
+    this.#hinted.add(executionId);
+    this.#reading ??= this.#readHinted().finally(() => {
+      this.#reading = undefined;
+    });
+  }
+
+  machine(machineId: string): void {
+    if (this.#deps.sessions.get(machineId) === undefined) return;
+    this.#deps.local.waiting(machineId);
+    this.#now(() => this.#tellCancels());
+  }
+
+  inbox(): void {
+    this.#now(() => this.#readInbox());
+  }
+
+  everything(): void {
+    this.#polls = 0;
+    this.#now(() => this.#poll());
+  }
+
+  #now(work: () => Promise<void>): void {
+    if (!this.#stopped) work().catch((cause: unknown) => this.#failed(cause));
+  }
+
+  #failed(cause: unknown): void {
+    this.#deps.log.warn({ err: cause }, 'looking for what other servers did failed; it is tried again');
+  }
+
+  #pollLater(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#polling = this.#poll()
+        .catch((cause: unknown) => this.#failed(cause))
+        .finally(() => this.#pollLater());
+    }, POLL_INTERVAL_MS);
+  }
+
+  async #poll(): Promise<void> {
+    const { cluster, local, live } = this.#deps;
+    await this.#readInbox();
+    for (const machineId of await cluster.machinesWithWork()) local.waiting(machineId);
+    await this.#tellCancels();
+    for (const executionId of live.waitedFor()) this.#hinted.add(executionId);
+    await this.#readHinted();
+    if (this.#polls % COMPARE_EVERY === 0) await this.#compareConnections();
+    this.#polls += 1;
+  }
+
+  async #readInbox(): Promise<void> {
+    await this.#deps.desk.takeOrders();
+    await this.#deps.answers.takeAnswers();
+  }
+
+  async #tellCancels(): Promise<void> {
+    const pending = await this.#deps.cluster.cancelsPending();
+    const told = new Set<string>();
+    for (const { machineId, executionId } of pending) {
+      told.add(executionId);
+      if (!this.#told.has(executionId)) this.#deps.sessions.ready(machineId)?.cancel(executionId);
+    }
+    this.#told = told;
+  }
+
+  async #readHinted(): Promise<void> {
+    while (this.#hinted.size > 0) {
+      const executionIds = [...this.#hinted];
+      this.#hinted.clear();
+      for (const execution of await this.#deps.cluster.getExecutions({ executionIds })) {
+        if (this.#deps.live.isBehind(execution.executionId, execution.lastSequence))
+          this.#deps.live.committed(execution);
+      }
+    }
+  }
+
+  /** A session that is no longer the machine's connection by the database can do nothing any more: its agent is elsewhere, or comes back. */
+  async #compareConnections(): Promise<void> {
+    const before = new Map(this.#deps.sessions.connections());
+    const held = new Map(
+      (await this.#deps.cluster.connectionsHeld()).map(({ machineId, epoch }) => [machineId, epoch]),
+    );
+    for (const [machineId, epoch] of before) {
+      if (held.get(machineId) === epoch) continue;
+      const session = this.#deps.sessions.get(machineId);
+      if (session?.epoch === epoch) session.close(CLOSE.restart, 'this is no longer the connection of the machine');
+    }
+  }
+}

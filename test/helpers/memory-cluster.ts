@@ -1,0 +1,179 @@
+/** Several servers on one store, with what they tell each other kept in memory: hints can be lost, and servers can die. */
+import type { ClusterStore, Hint, HintListener, Order, Store } from '../../src/store/store.ts';
+
+interface Held {
+  replicaId: number;
+  epoch: number;
+}
+
+interface InboxRow extends Order {
+  orderId: number;
+  replicaId: number;
+  taken: boolean;
+  answer?: unknown;
+}
+
+/** A server, as the others see it. */
+export interface Member {
+  readonly store: Store & { readonly cluster: ClusterStore };
+  /** From now on it does not reach the database. */
+  cutOff(): void;
+  /** It is back, though it was perhaps taken for dead. */
+  reconnect(): void;
+}
+
+export class MemoryCluster {
+  readonly #shared: Store;
+  readonly #held = new Map<string, Held>();
+  readonly #listeners = new Map<number, HintListener>();
+  readonly #inbox: InboxRow[] = [];
+  readonly #live = new Set<number>();
+  #lastReplica = 0;
+  #lastOrder = 0;
+  /** Hints are lost from now on. */
+  dropHints = false;
+  /** How far the database's clock is ahead, ms. */
+  clockOffsetMs = 0;
+
+  /** `shared` is closed by whoever opened it. */
+  constructor(shared: Store) {
+    this.#shared = shared;
+  }
+
+  /** A server joins. */
+  join(): Member {
+    let replicaId = this.#register();
+    let reachable = true;
+    const reached = (): void => {
+      if (!reachable) throw new Error('the database cannot be reached');
+    };
+    const cluster = this.#roleOf(() => replicaId, {
+      reached,
+      registerAnew: () => {
+        replicaId = this.#register();
+      },
+    });
+    const store: Member['store'] = {
+      ...this.#shared,
+      cluster,
+      close: async () => {},
+      machineConnected: async (p) => {
+        reached();
+        const connected = await this.#shared.machineConnected(p);
+        if (connected.outcome === 'applied') this.#held.set(p.machineId, { replicaId, epoch: connected.epoch });
+        return connected;
+      },
+      machineDisconnected: async (p) => {
+        reached();
+        if (this.#held.get(p.machineId)?.epoch === p.epoch) this.#held.delete(p.machineId);
+        return this.#shared.machineDisconnected(p);
+      },
+    };
+    return {
+      store,
+      cutOff: () => {
+        reachable = false;
+      },
+      reconnect: () => {
+        reachable = true;
+      },
+    };
+  }
+
+  /** Takes the server for dead: its machines are free. */
+  async kill(member: Member): Promise<void> {
+    const { replicaId } = member.store.cluster;
+    this.#live.delete(replicaId);
+    this.#listeners.delete(replicaId);
+    for (const [machineId, held] of [...this.#held]) {
+      if (held.replicaId !== replicaId) continue;
+      this.#held.delete(machineId);
+      await this.#shared.machineDisconnected({ machineId, epoch: held.epoch, now: Date.now() });
+    }
+  }
+
+  #register(): number {
+    this.#lastReplica += 1;
+    this.#live.add(this.#lastReplica);
+    return this.#lastReplica;
+  }
+
+  #machinesOf(replicaId: number): [string, Held][] {
+    return [...this.#held].filter(([, held]) => held.replicaId === replicaId);
+  }
+
+  #roleOf(id: () => number, p: { reached: () => void; registerAnew: () => void }): ClusterStore {
+    const put = (replicaId: number, order: Order): number => {
+      this.#lastOrder += 1;
+      this.#inbox.push({ ...order, orderId: this.#lastOrder, replicaId, taken: false });
+      return this.#lastOrder;
+    };
+    const undone = async (machineId: string) =>
+      (await this.#shared.listDispatched({ machineId, aboveNumber: Number.MAX_SAFE_INTEGER })).map(
+        ({ execution }) => execution,
+      );
+    return {
+      get replicaId() {
+        return id();
+      },
+      heartbeat: async () => {
+        p.reached();
+        const alive = this.#live.has(id());
+        if (!alive) p.registerAnew();
+        return { outcome: alive ? 'alive' : 'reaped', live: this.#live.size, clockOffsetMs: this.clockOffsetMs };
+      },
+      reap: async () => 0,
+      leave: async () => void this.#live.delete(id()),
+      connectionsHeld: async () => this.#machinesOf(id()).map(([machineId, { epoch }]) => ({ machineId, epoch })),
+      machinesWithWork: async () => this.#machinesOf(id()).map(([machineId]) => machineId),
+      cancelsPending: async () => {
+        const all = await Promise.all(this.#machinesOf(id()).map(([machineId]) => undone(machineId)));
+        return all.flat().filter(({ cancelRequestedAt }) => cancelRequestedAt !== undefined);
+      },
+      getExecutions: async ({ executionIds }) => {
+        const machines = await this.#shared.listMachines({ limit: 500 });
+        const found = executionIds.flatMap((executionId) =>
+          machines.items.map(({ machineId }) => this.#shared.getExecution({ machineId, executionId })),
+        );
+        return (await Promise.all(found)).filter((execution) => execution !== undefined);
+      },
+      sendOrder: async (order) => {
+        p.reached();
+        const held = this.#held.get(order.machineId);
+        if (held === undefined || !this.#live.has(held.replicaId)) return undefined;
+        return { orderId: put(held.replicaId, order), replicaId: held.replicaId };
+      },
+      sendToAll: async (order) => {
+        const others = [...this.#live].filter((replicaId) => replicaId !== id());
+        for (const replicaId of others) put(replicaId, order);
+        return others;
+      },
+      takeOrders: async () => {
+        p.reached();
+        const mine = this.#inbox.filter(({ replicaId, taken }) => replicaId === id() && !taken);
+        for (const row of mine) row.taken = true;
+        return mine;
+      },
+      answerOrder: async ({ orderId, answer }) => {
+        const row = this.#inbox.find((one) => one.orderId === orderId);
+        if (row !== undefined) row.answer = answer;
+      },
+      takeAnswers: async ({ orderIds }) =>
+        this.#inbox.flatMap(({ orderId, answer }) =>
+          orderIds.includes(orderId) && answer !== undefined ? [{ orderId, answer }] : [],
+        ),
+      hint: async (hints) => {
+        p.reached();
+        if (!this.dropHints) this.#tell(hints);
+      },
+      listen: (listener) => {
+        this.#listeners.set(id(), listener);
+        return async () => void this.#listeners.delete(id());
+      },
+    };
+  }
+
+  #tell(hints: readonly Hint[]): void {
+    for (const listener of [...this.#listeners.values()]) for (const hint of hints) listener.hinted(hint);
+  }
+}

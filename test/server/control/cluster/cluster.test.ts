@@ -1,0 +1,168 @@
+/** Two servers on one database: whatever is asked of one reaches the agent that is connected to the other, hints or no hints. */
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { CLOSE } from '../../../../src/core/protocol.ts';
+import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
+import type { Execution } from '../../../../src/store/store.ts';
+import { TestPlane, temporaryDirectory } from '../../../helpers/control-plane.ts';
+import { MemoryCluster, type Member } from '../../../helpers/memory-cluster.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+const POLL = { timeout: 20_000, interval: 20 };
+
+/** Two servers; the agent of `dm-one` is connected to the first. */
+async function twoServers(p: { dropHints?: boolean } = {}) {
+  const shared = openSqliteStore({ path: join(temporaryDirectory(), 'shared.db') });
+  onTestFinished(() => shared.close());
+  const cluster = new MemoryCluster(shared);
+  const start = async (): Promise<{ plane: TestPlane; member: Member }> => {
+    const member = cluster.join();
+    return { plane: await TestPlane.start({ wrap: () => member.store }), member };
+  };
+  const [one, two] = [await start(), await start()];
+  const credential = await one.plane.machine();
+  const agent = await ScriptedAgent.join(one.plane.url, credential);
+  cluster.dropHints = p.dropHints ?? false;
+  return { cluster, one: one.plane, two: two.plane, oneMember: one.member, credential, agent };
+}
+
+/** An execution that runs, created on the second server. */
+async function runningElsewhere(p: { dropHints?: boolean; stdin?: 'open' } = {}) {
+  const servers = await twoServers(p);
+  const created = await servers.two.create(p.stdin === 'open' ? { stdin: { mode: 'open' } } : {});
+  const { execution_id: id } = await servers.agent.next('start');
+  servers.agent.report(servers.agent.started(id));
+  const running = await servers.two.until(created, ({ status }) => status === 'running');
+  return { ...servers, running, id };
+}
+
+const cancel = (plane: TestPlane, { machineId, executionId }: Execution) =>
+  plane.control.cancel({ machineId, executionId, by: 'admin' });
+
+describe.each([
+  ['with hints', false],
+  ['while all hints are lost (fault 56)', true],
+])('%s', (_name, dropHints) => {
+  test('a create on one server starts on the agent of the other, and its end answers the wait', async () => {
+    const { two, agent } = await twoServers({ dropHints });
+    const created = await two.create();
+    const ended = two.end(created);
+    await agent.runNext();
+    expect(await ended).toMatchObject({ status: 'succeeded', dispatchNumber: 1 });
+  });
+
+  test('a cancel reaches the agent, once', async () => {
+    const { two, agent, running, id } = await runningElsewhere({ dropHints });
+    await cancel(two, running);
+    expect(await agent.next('cancel')).toMatchObject({ execution_id: id });
+    agent.report(agent.ended(id, { status: 'cancelled', error_code: 'cancelled' }));
+    expect(await two.end(running)).toMatchObject({ status: 'cancelled' });
+    expect(agent.received.filter((frame) => frame.type === 'cancel')).toHaveLength(1);
+  });
+
+  test('a signal reaches the agent, and the answer says so', async () => {
+    const { two, agent, running, id } = await runningElsewhere({ dropHints });
+    const sent = two.control.signal({ execution: running, signal: 'SIGHUP' });
+    expect(await agent.next('signal')).toMatchObject({ execution_id: id, signal: 'SIGHUP' });
+    expect(await sent).toBe('sent');
+  });
+
+  test('stdin reaches the runner at its offset, and the answer is what the runner has', async () => {
+    const { two, agent, running, id } = await runningElsewhere({ dropHints, stdin: 'open' });
+    const written = two.control.writeStdin({
+      execution: running,
+      bytes: Buffer.from('hello'),
+      close: true,
+      signal: new AbortController().signal,
+    });
+    await agent.next('stdin');
+    agent.send({ type: 'stdin_ack', execution_id: id, offset: 0, closed: false });
+    const piece = await agent.next('stdin');
+    expect([piece.attachment.toString(), piece.offset, piece.close]).toEqual(['hello', 0, true]);
+    agent.send({ type: 'stdin_ack', execution_id: id, offset: 5, closed: true });
+    expect(await written).toEqual({ outcome: 'written', offset: 5, closed: true });
+  });
+
+  test('a credential that died closes the connection, whichever server was told', async () => {
+    const { two, agent } = await twoServers({ dropHints });
+    await two.control.credentialChanged('dm-one');
+    expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
+  });
+
+  test('a machine that is removed has what it runs killed, and its connection closed', async () => {
+    const { two, agent, id } = await runningElsewhere({ dropHints });
+    await two.control.machineRemoved('dm-one', []);
+    expect((await agent.next('forget')).execution_ids).toEqual([id]);
+    expect(await agent.closed).toMatchObject({ code: CLOSE.removed });
+  });
+});
+
+test('a machine that nobody holds is away for every server', async () => {
+  const { two, agent, running } = await runningElsewhere();
+  await agent.cut();
+  await expect.poll(() => two.connected('dm-one'), POLL).toBe(false);
+  expect(await two.control.signal({ execution: running, signal: 'SIGHUP' })).toBe('agent_away');
+  expect(await two.control.rotateCredential({ machineId: 'dm-one', joinToken: 'xpj_x' })).toBe('agent_away');
+});
+
+test('an agent is asked for a new credential through the server that holds it', async () => {
+  const { two, agent } = await twoServers();
+  const sent = two.control.rotateCredential({ machineId: 'dm-one', joinToken: 'xpj_token' });
+  expect(await agent.next('rotate')).toMatchObject({ join_token: 'xpj_token' });
+  expect(await sent).toBe('sent');
+});
+
+test('two servers that believe they hold an agent: only the newer connection marks, and nothing starts twice (fault 55)', async () => {
+  const { one, two, agent, credential } = await twoServers();
+  // The first server does not notice that the agent has moved: no FIN, no hint.
+  const moved = await ScriptedAgent.join(two.url, credential);
+  const onFirst = await one.create();
+  const onSecond = await two.create();
+  const started = [await moved.next('start'), await moved.next('start')].map((start) => start.execution_id);
+  expect(started.toSorted()).toEqual([onFirst.executionId, onSecond.executionId].toSorted());
+  expect(agent.received.filter((frame) => frame.type === 'start')).toEqual([]);
+  // The first finds out by the database, and lets go.
+  expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
+  expect(await two.connected('dm-one')).toBe(true);
+});
+
+test('a server that was taken for dead lets all its agents go, and takes them again under its new name', async () => {
+  const { cluster, one, oneMember, agent, credential } = await twoServers();
+  await cluster.kill(oneMember);
+  expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
+  const back = await ScriptedAgent.join(one.url, credential, { last_dispatch_number: 0 });
+  await one.create();
+  await back.runNext();
+});
+
+test('a server that cannot reach the database is not ready and lets no agent in; back again it is (fault 52)', async () => {
+  const { one, oneMember, credential, agent } = await twoServers();
+  expect(one.control.ready).toBe(true);
+  oneMember.cutOff();
+  await expect.poll(() => one.control.ready, POLL).toBe(false);
+  await expect(ScriptedAgent.open(one.url, credential)).rejects.toMatchObject({ status: 503 });
+  // What is connected stays: its commands run on, and it may be over in a moment.
+  expect(agent.ws.readyState).toBe(agent.ws.OPEN);
+  oneMember.reconnect();
+  await expect.poll(() => one.control.ready, POLL).toBe(true);
+});
+
+test('all servers write times by the clock of the database (fault 58)', async () => {
+  const { cluster, one } = await twoServers();
+  cluster.clockOffsetMs = -3_600_000;
+  await expect.poll(() => Date.now() - one.control.now(), POLL).toBeGreaterThan(3_500_000);
+  const created = await one.create();
+  expect(Date.now() - created.createdAt).toBeGreaterThan(3_500_000);
+});
+
+test('a server that stops is ready no more, and its agents go over to the other', async () => {
+  const { one, two, agent, credential } = await twoServers();
+  const stopped = one.stop();
+  expect(one.control.ready).toBe(false);
+  expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
+  const moved = await ScriptedAgent.join(two.url, credential);
+  await stopped;
+  await two.create();
+  await moved.runNext();
+  expect(two.control.servers).toBeGreaterThanOrEqual(1);
+});
