@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { segmentsOf, stateAfter, withoutAnsi } from '../../src/console/output/ansi.ts';
-import { columnsOf } from '../../src/console/output/columns.ts';
+import { columnsOf, rowsOf } from '../../src/console/output/columns.ts';
 import { OutputLog, type Stream } from '../../src/console/output/output-log.ts';
 import { RowLayout } from '../../src/console/output/row-layout.ts';
 import { TextSearch } from '../../src/console/output/text-search.ts';
@@ -94,6 +94,11 @@ describe('colours', () => {
 
 test('columns: tabs to the next eighth, wide characters twice, combining ones not at all', () => {
   expect([columnsOf('abc'), columnsOf('a\tb'), columnsOf('日本'), columnsOf('e\u0301')]).toEqual([3, 9, 4, 1]);
+});
+
+test('pieces of a line are broken into rows, a wide character in no two of them', () => {
+  const rows = rowsOf([{ text: 'ab' }, { text: 'c日d' }, { text: '' }], 4);
+  expect(rows).toEqual([[{ text: 'ab' }, { text: 'c' }], [{ text: '日d' }]]);
 });
 
 describe('rows', () => {

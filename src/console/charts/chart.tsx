@@ -111,7 +111,7 @@ function optionsOf(p: {
     cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
     axes: [
-      { ...axis, values: (_, ticks) => timeTexts(ticks) },
+      { ...axis, size: 28, values: (_, ticks) => timeTexts(ticks) },
       { ...axis, size: 64, values: (_, ticks) => ticks.map(p.format) },
     ],
     series: [

@@ -36,7 +36,7 @@ export function OverviewCharts({ overview }: { overview: ConsoleOverview }) {
   return (
     <div className="columns wide">
       <Chart
-        title={`Executions ended, each ${SPAN_TEXT.get(stepMs) ?? durationText(stepMs)}`}
+        title={`Ended each ${SPAN_TEXT.get(stepMs) ?? durationText(stepMs)}`}
         summary={`${total.toLocaleString()} in all, ${failures.toLocaleString()} of them failed`}
         times={times}
         series={ends}

@@ -14,6 +14,31 @@ export function columnsOf(text: string): number {
   return columns;
 }
 
+/** Pieces of text in rows of so many columns each. */
+export function rowsOf<Piece extends { text: string }>(pieces: readonly Piece[], columns: number): Piece[][] {
+  const rows: Piece[][] = [[]];
+  let column = 0;
+  for (const piece of pieces) {
+    let text = '';
+    const finish = (): void => {
+      if (text !== '') rows.at(-1)?.push({ ...piece, text });
+      text = '';
+    };
+    for (const character of piece.text) {
+      const width = widthAt(character, column);
+      if (column + width > columns) {
+        finish();
+        rows.push([]);
+        column = 0;
+      }
+      column += width;
+      text += character;
+    }
+    finish();
+  }
+  return rows;
+}
+
 function widthAt(character: string, column: number): number {
   if (character === '\t') return TAB_COLUMNS - (column % TAB_COLUMNS);
   if (COMBINING.test(character)) return 0;

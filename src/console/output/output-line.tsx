@@ -1,6 +1,7 @@
 /** One line of output. */
 import { type CSSProperties, memo } from 'react';
-import { type AnsiState, segmentsOf } from './ansi.ts';
+import { type AnsiSegment, type AnsiState, segmentsOf } from './ansi.ts';
+import { rowsOf } from './columns.ts';
 import type { OutputLog } from './output-log.ts';
 
 interface OutputLineProps {
@@ -10,7 +11,8 @@ interface OutputLineProps {
   text: string;
   top: number;
   height: number;
-  wrapped: boolean;
+  /** Of a row, where the line takes several. */
+  columns: number | undefined;
   numbered: boolean;
   /** Marked where it occurs, in lower case. */
   needle: string;
@@ -18,26 +20,47 @@ interface OutputLineProps {
   current: boolean;
 }
 
+/** The browser breaks these where the layout does. Others may come from a font with other widths: they are broken here. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with them
+const ASCII = /^[\x00-\x7f]*$/;
+
 export const OutputLine = memo(function OutputLine(props: OutputLineProps) {
-  const { log, line, text, top, height, wrapped, numbered, needle, current } = props;
+  const { log, line, text, top, height, columns, numbered, needle, current } = props;
+  const segments = segmentsOf(text, log.state(line));
   return (
-    <div className={`output-line ${log.stream(line)}${wrapped ? ' wrapped' : ''}`} style={{ top, height }}>
+    <div
+      className={`output-line ${log.stream(line)}${columns === undefined ? '' : ' wrapped'}`}
+      style={{ top, height }}
+    >
       {numbered && (
         <span className="number" aria-hidden="true">
           {line + 1}
         </span>
       )}
       <span className="text">
-        {segmentsOf(text, log.state(line)).map(({ text: piece, state }, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a text have nothing but their order
-          <span key={index} className={classOf(state)} style={styleOf(state)}>
-            {marked(piece, needle, current)}
-          </span>
-        ))}
+        {columns === undefined || ASCII.test(text) ? (
+          <Pieces segments={segments} needle={needle} current={current} />
+        ) : (
+          rowsOf(segments, columns).map((row, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: rows have nothing but their order
+            <span key={index} className="row-text">
+              <Pieces segments={row} needle={needle} current={current} />
+            </span>
+          ))
+        )}
       </span>
     </div>
   );
 });
+
+function Pieces(props: { segments: readonly AnsiSegment[]; needle: string; current: boolean }) {
+  return props.segments.map(({ text, state }, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a text have nothing but their order
+    <span key={index} className={classOf(state)} style={styleOf(state)}>
+      {marked(text, props.needle, props.current)}
+    </span>
+  ));
+}
 
 function classOf({ foreground, background, bold, dim, italic, underline }: AnsiState): string {
   const classes = [

@@ -89,7 +89,7 @@ export function OutputViewer(props: ViewerProps) {
               text={log.text(line)}
               top={layout.top(line) * ROW_PX - offset + scrollTop}
               height={rows * ROW_PX}
-              wrapped={wrap}
+              columns={rows > 1 ? columns : undefined}
               numbered={numbered}
               needle={needle}
               current={target?.line === line}

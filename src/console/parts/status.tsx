@@ -10,7 +10,7 @@ interface Look {
 }
 
 const EXECUTION: Record<Execution['status'], Look> = {
-  wake_in_progress: { text: 'Waiting for machine', tone: 'wake', shape: 'hollow' },
+  wake_in_progress: { text: 'Waiting', tone: 'wake', shape: 'hollow' },
   queued: { text: 'Queued', tone: 'idle', shape: 'hollow' },
   running: { text: 'Running', tone: 'busy' },
   succeeded: { text: 'Succeeded', tone: 'good' },
@@ -21,7 +21,7 @@ const EXECUTION: Record<Execution['status'], Look> = {
 
 const PHASE: Record<Machine['status']['phase'], Look> = {
   accepted: { text: 'Requested', tone: 'wake', shape: 'hollow' },
-  placement_pending: { text: 'Being made', tone: 'wake', shape: 'hollow' },
+  placement_pending: { text: 'Being created', tone: 'wake', shape: 'hollow' },
   starting: { text: 'Starting', tone: 'wake', shape: 'hollow' },
   running: { text: 'Online', tone: 'good' },
   stopping: { text: 'Going to sleep', tone: 'wake', shape: 'hollow' },
@@ -34,7 +34,7 @@ const PHASE: Record<Machine['status']['phase'], Look> = {
 /** A reason that says more than its phase. */
 const REASON: Readonly<Record<string, Look>> = {
   agent_away: { text: 'Offline', tone: 'warn', shape: 'square' },
-  never_joined: { text: 'Not joined yet', tone: 'idle', shape: 'hollow' },
+  never_joined: { text: 'Not joined', tone: 'idle', shape: 'hollow' },
 };
 
 export const EXECUTION_STATUSES = Object.entries(EXECUTION).map(([status, { text }]) => ({ status, text }));

@@ -27,17 +27,17 @@ export interface ConsoleFile {
 }
 
 /** The files by path (`index.html`, `assets/index-B3f….js`); none where the console was not built. */
-export function readConsoleFiles(): ReadonlyMap<string, ConsoleFile> {
+export function readConsoleFiles(folder = BUILT): ReadonlyMap<string, ConsoleFile> {
   const files = new Map<string, ConsoleFile>();
-  if (!existsSync(BUILT)) return files;
-  for (const entry of readdirSync(BUILT, { recursive: true, withFileTypes: true })) {
+  if (!existsSync(folder)) return files;
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     const mediaType = MEDIA_TYPES[extname(entry.name)];
     if (!entry.isFile() || mediaType === undefined) continue;
     const path = join(entry.parentPath, entry.name);
     const coded = CODINGS.filter(({ suffix }) => existsSync(path + suffix)).map(
       ({ name, suffix }) => [name, readFileSync(path + suffix)] as const,
     );
-    files.set(relative(BUILT, path), { mediaType, plain: readFileSync(path), coded: new Map(coded) });
+    files.set(relative(folder, path), { mediaType, plain: readFileSync(path), coded: new Map(coded) });
   }
   return files;
 }
