@@ -10,6 +10,7 @@ import {
   JoinTokenListSchema,
   JoinTokenSchema,
 } from './admin.ts';
+import { ArtifactListSchema, ArtifactSchema } from './artifact.ts';
 import { AuditEntrySchema, AuditListSchema } from './audit.ts';
 import { ErrorSchema, ProblemSchema } from './errors.ts';
 import { ExecutionEventListSchema, ExecutionEventSchema } from './event.ts';
@@ -39,6 +40,8 @@ export const COMPONENTS = {
   MachineUpdate: UpdateMachineSchema,
   MachineListItem: MachineSchema,
   MachineList: MachineListSchema,
+  Artifact: ArtifactSchema,
+  ArtifactList: ArtifactListSchema,
   ApiKey: ApiKeySchema,
   ApiKeyCreate: CreateApiKeySchema,
   ApiKeyCreated: CreatedApiKeySchema,

@@ -1,6 +1,7 @@
 /** An execution, and the request that creates it, as they travel. */
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
+import { ArtifactEntrySchema, DeclaredArtifacts } from './artifact.ts';
 import {
   Bytes,
   Encoding,
@@ -65,6 +66,7 @@ export const ExecutionSchema = Type.Object(
     stderr_truncated: Type.Optional(
       Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
     ),
+    artifacts: Type.Optional(Type.Array(ArtifactEntrySchema, { description: 'Files that it left, by name.' })),
     output: Type.Optional(ExecutionOutputSchema),
   },
   { description: 'A command on a machine, and its result. `output` only with `include=output`, after the end.' },
@@ -138,6 +140,7 @@ export const CreateExecutionSchema = Type.Object(
         examples: ['stream'],
       }),
     ),
+    artifacts: Type.Optional(DeclaredArtifacts),
     callback_url: Type.Optional(
       Type.String({
         pattern: '^https?://',

@@ -16,3 +16,24 @@ export function isArtifactName(name: string): boolean {
 export function isArtifactPattern(path: string): boolean {
   return isArtifactName(path.replace(/\/$/, '').replace(/^(\.\/)+/, ''));
 }
+
+/** A file, or several, that a request asks for: a pattern of paths under the working directory. */
+export interface DeclaredArtifact {
+  /** `*` is anything within a segment, `**` anything at all, `?` one character; a directory means all files in it. */
+  path: string;
+  /** The name of the file, or the folder of the names if the pattern may match several. Absent: the path. */
+  name?: string;
+  /** `fail`: the execution fails if nothing matches. */
+  if_missing?: 'ignore' | 'fail';
+}
+
+/** An artifact as its execution lists it. */
+export interface ArtifactEntry {
+  artifactId: string;
+  name: string;
+}
+
+/** The artifact whose bytes are coming in. */
+export interface OpenArtifact extends ArtifactEntry {
+  bytes: number;
+}

@@ -1,4 +1,5 @@
 /** The domain: what an execution is, and the one function through which its status changes. */
+import type { ArtifactEntry, DeclaredArtifact } from './artifact.ts';
 import { type ExecutionStatus, type FailureCode, isTerminal, type TerminalStatus } from './execution-status.ts';
 
 export * from './execution-status.ts';
@@ -52,6 +53,8 @@ export interface NewExecution {
   stdinMode: 'none' | 'fixed' | 'open';
   callbackUrl?: string;
   outputMode?: OutputMode;
+  /** Files to collect at the end, besides its drop folder. */
+  declaredArtifacts?: readonly DeclaredArtifact[];
   /** env and stdin, sealed; wiped at the end of the execution. */
   sealedInput?: Buffer;
   expiresAt: number;
@@ -71,6 +74,8 @@ export interface Execution extends ExecutionState, Omit<NewExecution, 'sealedInp
   dispatchNumber?: number;
   /** API key id, or `admin`. */
   cancelledBy?: string;
+  /** What it has left, by name; absent until there is something. */
+  artifacts?: readonly ArtifactEntry[];
 }
 
 /** A public event of the log. `chunk` is bytes as the process wrote them. */

@@ -8,6 +8,8 @@ const Count = (description: string, fallback: number, range: { minimum?: number;
 const Text = (description: string, options: { default?: string; pattern?: string } = {}) =>
   Type.String({ minLength: 1, ...options, description });
 
+const PUBLIC_URL = '^https?://[^ ]+$';
+
 /** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
 const ServerConfigSchema = Type.Object({
   host: Text('Address to listen on.', { default: '127.0.0.1' }),
@@ -15,7 +17,7 @@ const ServerConfigSchema = Type.Object({
   dataDir: Text('Where the database and the keys are kept.', { default: './data' }),
   publicUrl: Type.Optional(
     Text('Where clients and agents reach this server, as https://execplane.example; told to providers.', {
-      pattern: '^https?://[^\\s]+$',
+      pattern: PUBLIC_URL,
     }),
   ),
   providers: Type.Optional(Text('JSON file with the providers that create, wake and delete machines.')),
@@ -81,6 +83,12 @@ const ServerConfigSchema = Type.Object({
     maximum: 268_435_456,
   }),
   maxFramesPerSecond: Count('Control frames of one agent a second; twice as many at once.', 1000, { minimum: 10 }),
+  maxArtifactBytes: Count('Largest file that is kept as an artifact, in bytes.', 268_435_456),
+  artifactQuotaBytes: Count('All artifacts together, in bytes; what does not fit is not kept.', 10_737_418_240),
+  artifactTimeoutMs: Count('How long collecting the artifacts of an execution may take, in ms.', 300_000, {
+    maximum: 86_400_000,
+  }),
+  artifactRetentionDays: Count('Days for which artifacts are kept; 0: for ever.', 30, { maximum: 36_500 }),
   shutdownMs: Count('How long a stopping server finishes what is in hand, in ms.', 10_000, { maximum: 600_000 }),
   tlsCert: Type.Optional(Text('PEM file with the certificate chain; with it the server speaks HTTPS.')),
   tlsKey: Type.Optional(Text('PEM file with the private key of the certificate.')),
@@ -179,9 +187,12 @@ function parseSetting(schema: Described, raw: string): string | number | boolean
   return raw;
 }
 
-function expectation(schema: Described & { minimum?: number; maximum?: number; enum?: readonly string[] }): string {
+function expectation(
+  schema: Described & { pattern?: string; minimum?: number; maximum?: number; enum?: readonly string[] },
+): string {
   if (schema.type === 'integer') return `must be an integer from ${schema.minimum} to ${schema.maximum}`;
   if (schema.type === 'boolean') return 'must be true or false';
   if (schema.enum !== undefined) return `must be one of ${schema.enum.join(', ')}`;
+  if (schema.pattern === PUBLIC_URL) return 'must be a URL such as https://execplane.example.com';
   return 'must be printable ASCII without spaces';
 }

@@ -32,6 +32,7 @@ export { type BackupReport, backUp, type RestoreReport, restore } from './operat
 export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
 export { examineServer } from './operations/doctor/doctor.ts';
 
+const DAY_MS = 86_400_000;
 /** After connections were cut, so much longer for writes under way, in ms. */
 const LAST_WRITES_MS = 5000;
 
@@ -72,7 +73,7 @@ export async function startServer(
       callbackDue: () => webhooks.wake(),
       observer: observeAll([observer, counts]),
     },
-    { ...config, queueLimit: config.maxQueue, capabilities: capabilitiesOf(providers), version },
+    { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
   const lifecycle: Lifecycle = new Lifecycle({
     ...{ store, control, providers, feed, log: logger, now: Date.now },
@@ -136,6 +137,17 @@ export async function runServer(config: ServerConfig): Promise<void> {
   await server.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+/** The settings of the control plane, in its own words. */
+function controlSettings(config: ServerConfig) {
+  const artifacts = {
+    maxBytes: config.maxArtifactBytes,
+    quotaBytes: config.artifactQuotaBytes,
+    retentionMs: config.artifactRetentionDays * DAY_MS,
+    timeoutMs: config.artifactTimeoutMs,
+  };
+  return { ...config, queueLimit: config.maxQueue, artifacts };
 }
 
 function buildWebhooks(store: Store, logger: Logger, config: ServerConfig, version: string): Webhooks {

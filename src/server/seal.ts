@@ -34,6 +34,8 @@ export interface ServerKeys {
   cursorDigest: Digest;
   /** For the join tokens of machines that a provider creates: the same for the same operation. */
   joinTokenDigest: Digest;
+  /** For links to artifacts. */
+  downloadDigest: Digest;
   /** Seals the sessions of the console: 32 bytes. */
   sessionKey: Buffer;
 }
@@ -55,6 +57,7 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     requestDigest: createDigest(derive(master, 'idempotency')),
     cursorDigest: createDigest(derive(master, 'cursor')),
     joinTokenDigest: createDigest(derive(master, 'join token')),
+    downloadDigest: createDigest(derive(master, 'download')),
     sessionKey: derive(master, 'console session'),
   };
 }

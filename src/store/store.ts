@@ -3,6 +3,7 @@
  * returns is on disk. A method rejects only with StoreUnavailableError (nothing was written) or for a fault of ours. Times are ms
  * since the epoch.
  */
+import type { ArtifactStore } from './roles/artifacts.ts';
 import type { AuditStore } from './roles/audit.ts';
 import type { CallbackStore } from './roles/callbacks.ts';
 import type { ClusterStore } from './roles/cluster.ts';
@@ -18,6 +19,7 @@ import type { MaintenanceStore } from './roles/maintenance.ts';
 import type { OutputStore } from './roles/output.ts';
 import type { ReportStore } from './roles/reports.ts';
 
+export type * from './roles/artifacts.ts';
 export type * from './roles/audit.ts';
 export type * from './roles/callbacks.ts';
 export type * from './roles/cluster.ts';
@@ -53,6 +55,7 @@ export interface Store
     DispatchStore,
     DeadlineStore,
     ReportStore,
+    ArtifactStore,
     MachineStore,
     ConnectionStore,
     LifecycleStore,

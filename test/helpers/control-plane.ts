@@ -27,6 +27,7 @@ const CONFIG: ControlPlaneConfig = {
   streamIdleMs: 3_600_000,
   maxOutputBytes: 16_777_216,
   cancelGraceMs: 5000,
+  artifacts: { maxBytes: 1 << 20, quotaBytes: 1 << 30, retentionMs: 0, timeoutMs: 60_000 },
   version: 'test',
 };
 const KEYS = serverKeysFrom(randomBytes(32));

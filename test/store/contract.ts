@@ -2,6 +2,7 @@
 import { describe } from 'vitest';
 import { describeActors } from './contract/actors.ts';
 import { describeAdministration } from './contract/administration.ts';
+import { describeArtifacts } from './contract/artifacts.ts';
 import { describeCallbacks } from './contract/callbacks.ts';
 import { describeCounts } from './contract/counts.ts';
 import { describeDispatch } from './contract/dispatch.ts';
@@ -28,6 +29,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeReports(open);
     describeLimits(open);
     describeOutput(open);
+    describeArtifacts(open);
     describeHistories(open);
     describeMachines(open);
     describeLifecycle(open);

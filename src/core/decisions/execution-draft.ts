@@ -1,4 +1,5 @@
 /** What a use case makes of one execution: its next record, the events that its log gains, what follows for its machine. */
+import type { OpenArtifact } from '../artifact.ts';
 import {
   type Execution,
   type ExecutionEvent,
@@ -8,6 +9,8 @@ import {
   type StreamCount,
   transition,
 } from '../execution.ts';
+
+import type { ArtifactStep } from './artifacts.ts';
 
 /** An execution with what only the store knows of it. */
 export interface ExecutionRecord {
@@ -22,6 +25,8 @@ export interface ExecutionRecord {
   readonly lastEventAt: number;
   /** Bytes that it counts for while it waits. */
   readonly queuedBytes: number;
+  /** The artifact that its agent is sending. */
+  readonly artifact?: OpenArtifact | undefined;
 }
 
 /** An event of the log; `offset`: bytes of the stream before its chunk. */
@@ -45,6 +50,8 @@ export interface ExecutionChange {
   readonly waiting: number;
   /** It has ended: its input is to be wiped, its callback to be made. */
   readonly ended: boolean;
+  /** What becomes of artifacts, in order. */
+  readonly artifacts: readonly ArtifactStep[];
 }
 
 /** Gathers the steps of one transaction. Whoever holds it alone may change it. */
@@ -55,12 +62,16 @@ export class ExecutionDraft {
   readonly #kept: Record<Stream, number>;
   #execution: Execution;
   #lastEventAt: number;
+  #artifact: OpenArtifact | undefined;
+  readonly #artifacts: ArtifactStep[] = [];
+  #pieceBytes = 0;
 
   constructor(before: ExecutionRecord) {
     this.#before = before;
     this.#execution = { ...before.execution };
     this.#kept = { ...before.kept };
     this.#lastEventAt = before.lastEventAt;
+    this.#artifact = before.artifact;
   }
 
   get execution(): Execution {
@@ -73,6 +84,16 @@ export class ExecutionDraft {
 
   get lastEventAt(): number {
     return this.#lastEventAt;
+  }
+
+  /** The artifact that is open. */
+  get artifact(): OpenArtifact | undefined {
+    return this.#artifact;
+  }
+
+  /** Bytes that were added to artifacts. */
+  get pieceBytes(): number {
+    return this.#pieceBytes;
   }
 
   kept(stream: Stream): number {
@@ -104,10 +125,43 @@ export class ExecutionDraft {
   /** Sets what is not part of a status. */
   set(
     fields: Partial<
-      Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy' | 'outputMode'> & Record<Stream, StreamCount>
+      Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy' | 'outputMode' | 'artifacts'> &
+        Record<Stream, StreamCount>
     >,
   ) {
     Object.assign(this.#execution, fields);
+  }
+
+  openArtifact(artifact: OpenArtifact, { now: at, expiresAt }: { now: number; expiresAt: number }): void {
+    this.#artifact = artifact;
+    const { artifactId, name } = artifact;
+    this.#artifacts.push({ type: 'begin', artifactId, name, at, expiresAt });
+  }
+
+  /** Adds bytes to the artifact that is open. */
+  addPiece(bytes: Buffer): void {
+    if (this.#artifact === undefined) return;
+    const { artifactId, bytes: position } = this.#artifact;
+    this.#artifacts.push({ type: 'piece', artifactId, position, bytes });
+    this.#artifact = { ...this.#artifact, bytes: position + bytes.length };
+    this.#pieceBytes += bytes.length;
+  }
+
+  /** The artifact that is open is whole. */
+  storeArtifact(sha256: string, at: number): void {
+    if (this.#artifact === undefined) return;
+    const { artifactId, name } = this.#artifact;
+    this.#artifact = undefined;
+    this.#artifacts.push({ type: 'store', artifactId, sha256, at });
+    const entries = [...(this.#execution.artifacts ?? []), { artifactId, name }];
+    this.set({ artifacts: entries.sort((a, b) => (a.name < b.name ? -1 : 1)) });
+  }
+
+  /** Drops the artifact that is open, if one is. */
+  closeArtifact(): void {
+    if (this.#artifact === undefined) return;
+    this.#artifacts.push({ type: 'drop', artifactId: this.#artifact.artifactId });
+    this.#artifact = undefined;
   }
 
   /** Writes a remark into the log, under the status that the execution has. */
@@ -120,13 +174,21 @@ export class ExecutionDraft {
 
   change(): ExecutionChange {
     const before = this.#before.execution;
+    if (isTerminal(this.#execution.status)) this.closeArtifact();
     const execution = this.#execution;
     return {
-      after: { ...this.#before, execution, kept: this.#kept, lastEventAt: this.#lastEventAt },
+      after: {
+        ...this.#before,
+        execution,
+        kept: this.#kept,
+        lastEventAt: this.#lastEventAt,
+        artifact: this.#artifact,
+      },
       entries: this.#entries,
       streamed: this.#streamed,
       waiting: Number(waits(execution)) - Number(waits(before)),
       ended: isTerminal(execution.status) && !isTerminal(before.status),
+      artifacts: this.#artifacts,
     };
   }
 

@@ -13,6 +13,9 @@ export type ReportMeaning =
   | { type: 'output'; stream: 'stdout' | 'stderr' }
   | { type: 'ended'; outcome: Outcome; stdout: Produced; stderr: Produced }
   | { type: 'progress'; stdout: Produced; stderr: Produced }
+  | { type: 'artifact'; name: string }
+  | { type: 'artifact_data' }
+  | { type: 'artifact_end'; name: string; sha256: string | undefined; reason: string | undefined }
   /** A kind from a newer agent, or a payload that cannot be read and does not matter. */
   | { type: 'ignored' };
 
@@ -34,6 +37,14 @@ export function meaningOf(record: RawRecord): ReportMeaning {
       return fields === undefined
         ? { type: 'ignored' }
         : { type: 'progress', stdout: produced(fields, 'stdout'), stderr: produced(fields, 'stderr') };
+    }
+    case REPORT_KIND.artifact_data:
+      return { type: 'artifact_data' };
+    case REPORT_KIND.artifact:
+      return { type: 'artifact', name: text(fieldsOf(record.payload)?.['name']) ?? '' };
+    case REPORT_KIND.artifact_end: {
+      const { name, sha256, reason } = fieldsOf(record.payload) ?? {};
+      return { type: 'artifact_end', name: text(name) ?? '', sha256: text(sha256), reason: text(reason) };
     }
     default:
       return { type: 'ignored' };

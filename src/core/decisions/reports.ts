@@ -1,6 +1,7 @@
 /** What the reports of an agent make of one execution: taken once, in order, within the caps, whatever the agent sends. */
 import { type Execution, isTerminal, type Stream } from '../execution.ts';
 import { MAX_CHUNK_BYTES, type RawRecord } from '../report.ts';
+import { addToArtifact, type ArtifactTerms, beginArtifact, endArtifact } from './artifacts.ts';
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 import { type OutputTerms, storedUpTo } from './output-streams.ts';
 import { meaningOf, type Produced } from './report-meaning.ts';
@@ -13,6 +14,7 @@ export interface ReportTerms extends OutputTerms {
   now: number;
   clockOffsetMs: number;
   maxEvents?: number;
+  artifacts: ArtifactTerms;
 }
 
 interface Taken {
@@ -72,6 +74,15 @@ function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): 
       count(draft, 'stderr', meaning.stderr, 0);
       draft.apply({ type: 'ended', outcome: meaning.outcome }, terms.now, at);
       return;
+    case 'artifact':
+      beginArtifact(draft, { name: meaning.name, number: report.number, terms: terms.artifacts });
+      return;
+    case 'artifact_data':
+      addToArtifact(draft, report.payload, { at, terms: terms.artifacts });
+      return;
+    case 'artifact_end':
+      if (hasRoomForEvent(draft, terms)) endArtifact(draft, { ...meaning, at, now: terms.now });
+      return;
     case 'ignored':
       return;
   }
@@ -95,12 +106,14 @@ function takeOutput(
 
 /** Of a stream that was cut within its last character nothing more is kept: what is kept is its beginning. */
 function keepable(draft: ExecutionDraft, stream: Stream, chunk: Buffer, terms: ReportTerms): Buffer {
-  const { maxEvents = MAX_EVENTS } = terms;
-  // One event is left for the end.
-  const full = draft.execution.lastSequence >= maxEvents - 1;
-  const room = full ? 0 : Math.max(0, storedUpTo(draft, stream, terms) - draft.kept(stream));
+  const room = hasRoomForEvent(draft, terms) ? Math.max(0, storedUpTo(draft, stream, terms) - draft.kept(stream)) : 0;
   if (room < LONGEST_CHARACTER && draft.execution[stream].truncated) return chunk.subarray(0, 0);
   return chunk.length <= room ? chunk : chunk.subarray(0, characterEnd(chunk, room));
+}
+
+/** One event is left for the end. */
+function hasRoomForEvent(draft: ExecutionDraft, { maxEvents = MAX_EVENTS }: ReportTerms): boolean {
+  return draft.execution.lastSequence < maxEvents - 1;
 }
 
 /** Bytes of the longest character in UTF-8. */

@@ -13,6 +13,7 @@ import { AgentSessions } from './agents/sessions.ts';
 import type { ControlPlane } from './control.ts';
 import { Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
+import type { ArtifactSettings } from './agents/start-frame.ts';
 import { type ExecutionObserver, observeAll } from './execution-observer.ts';
 import { type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
 import { type Listener, Live } from './live/live.ts';
@@ -31,6 +32,7 @@ export interface ControlPlaneConfig {
   /** Bytes of a stream that may wait to be read, in stream mode; and how long it may wait for a reader, ms. */
   streamBufferBytes: number;
   streamIdleMs: number;
+  artifacts: ArtifactSettings;
   /** Between SIGTERM and SIGKILL when cancelling, ms. */
   cancelGraceMs: number;
   /** Executions that may wait for one machine. */
@@ -94,6 +96,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
       maxOutputBytes: config.maxOutputBytes,
       streamBufferBytes: config.streamBufferBytes,
       graceMs: config.cancelGraceMs,
+      artifacts: config.artifacts,
     },
   });
   const local = new LocalCommands({ sessions, stdin });

@@ -3,6 +3,7 @@
  * executions (dispatch, agents, live). Built in control-plane.ts.
  */
 import type { Context } from '@opentelemetry/api';
+import type { DeclaredArtifact } from '../../core/artifact.ts';
 import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
 import type { StdinOutcome, StdinRequest } from './commands/stdin.ts';
 import type { Listener } from './live/live.ts';
@@ -22,6 +23,7 @@ export interface CreateRequest extends OnBehalf {
   callbackUrl?: string;
   /** Absent: output is kept up to a limit. */
   outputMode?: 'stream';
+  declaredArtifacts?: readonly DeclaredArtifact[];
   createdBy: string;
   /** The span of the request, where it is traced. */
   trace?: Context;

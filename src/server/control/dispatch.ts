@@ -88,7 +88,7 @@ export class Dispatcher {
       stdinMode: request.stdin.mode,
       expiresAt: now + (request.startWithinMs ?? this.#deps.settings.queueTtlMs),
       createdBy: request.createdBy,
-      ...pick(request, 'cwd', 'user', 'timeoutMs', 'callbackUrl', 'outputMode'),
+      ...pick(request, 'cwd', 'user', 'timeoutMs', 'callbackUrl', 'outputMode', 'declaredArtifacts'),
       ...(sealedInput !== undefined && { sealedInput }),
     };
   }

@@ -13,6 +13,7 @@ import { answerClientError } from './replies/client-errors.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
 import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
+import { createDownloadLinks } from './requests/download-links.ts';
 import { createCursors } from './requests/cursor.ts';
 import type { App, HttpContext } from './http-context.ts';
 import { errorHandler } from './replies/error-replies.ts';
@@ -35,7 +36,7 @@ export interface AppDeps {
   control: ControlPlane;
   lifecycle: Lifecycle;
   logger: Logger;
-  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'sessionKey'>;
+  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey'>;
   /** Has every scope, and is not in the store. */
   adminKey: string;
   /** Of this server, for its documents. */
@@ -118,6 +119,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     consoleSessions: createConsoleSessions({ sealKey: serverKeys.sessionKey, now }),
     cursors: createCursors(serverKeys.cursorDigest),
     onBehalfOf: onBehalfReader(serverKeys.requestDigest, now),
+    downloads: createDownloadLinks(serverKeys.downloadDigest, now),
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now, isValid: keys.isValid }),
     metrics,

@@ -9,6 +9,7 @@ import type { ConsoleSessions } from './authentication/console-session.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
 import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
+import type { DownloadLinks } from './requests/download-links.ts';
 import type { Cursors } from './requests/cursor.ts';
 import type { OnBehalfOf } from './requests/idempotency.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
@@ -28,6 +29,7 @@ export interface HttpContext {
   consoleSessions: ConsoleSessions;
   cursors: Cursors;
   onBehalfOf: OnBehalfOf;
+  downloads: DownloadLinks;
   audit: AuditTrail;
   openRequests: OpenRequests;
   /** Metrics of other parts of the server, shown by /metrics. */

@@ -12,7 +12,7 @@ const STEP = 50;
 const PAUSE_MS = 20;
 
 export interface HousekeepingDeps {
-  store: Pick<Store, 'deleteFinished' | 'forgetExpired' | 'maintain' | 'usedBytes'>;
+  store: Pick<Store, 'deleteFinished' | 'forgetExpired' | 'expireArtifacts' | 'maintain' | 'usedBytes'>;
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
@@ -59,6 +59,7 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
   };
   const duties: Step[] = [
     () => (deps.retentionDays === 0 ? nothing() : deleteBefore(now() - deps.retentionDays * DAY_MS)),
+    async () => (await store.expireArtifacts({ now: now(), limit: STEP })) > 0,
     async () => (await store.forgetExpired({ now: now(), limit: STEP })) > 0,
     // Cleared before the next look at the size: else all would be deleted before any of it counts.
     async () =>

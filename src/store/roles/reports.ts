@@ -2,6 +2,15 @@
 import type { Execution } from '../../core/execution.ts';
 import type { RawRecord } from '../../core/report.ts';
 
+export interface ArtifactLimits {
+  /** Of each artifact. */
+  maxBytes: number;
+  /** Of all of them together. */
+  quotaBytes: number;
+  /** How long they are kept; 0: for ever. */
+  retentionMs: number;
+}
+
 export interface ReportBatch {
   machineId: string;
   /** Reports in the order in which they came in; of any executions of the machine. */
@@ -13,6 +22,8 @@ export interface ReportBatch {
   maxOutputBytes?: number;
   /** Bytes of a stream that may wait to be read, in stream mode; no limit unless given. */
   streamBufferBytes?: number;
+  /** Absent: no artifact is kept. */
+  artifacts?: ArtifactLimits;
 }
 
 /** What became of an execution's reports in a batch. */

@@ -1,4 +1,5 @@
 /** An execution between its rows and the domain. */
+import type { ArtifactEntry, OpenArtifact } from '../../core/artifact.ts';
 import type { ExecutionStatus, FailureCode, OutputMode } from '../../core/execution.ts';
 import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { Execution } from '../store.ts';
@@ -15,6 +16,7 @@ interface RequestRow {
   callback_url: string | null;
   created_by: string;
   queued_bytes: number;
+  declared_artifacts: string | null;
 }
 
 /** The narrow row that changes. */
@@ -48,6 +50,7 @@ interface StateRow {
   output_mode: string;
   stdout_released: number;
   stderr_released: number;
+  artifacts: string | null;
 }
 
 /** Both, joined. */
@@ -55,7 +58,7 @@ export type ExecutionRow = StateRow & RequestRow;
 
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
-  r.callback_url, r.created_by, r.queued_bytes`;
+  r.callback_url, r.created_by, r.queued_bytes, r.artifacts AS declared_artifacts`;
 /** To be followed by a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
   CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution`;
@@ -69,7 +72,9 @@ export function prepareFind(db: Database): (executionId: string) => ExecutionRec
     `SELECT e.*, (SELECT machine_id FROM machines m WHERE m.machine = e.machine) AS machine_id
      FROM executions e WHERE e.execution_id = ?`,
   );
-  const request = db.prepare<[number], RequestRow>('SELECT * FROM requests WHERE execution = ?');
+  const request = db.prepare<[number], RequestRow>(
+    'SELECT *, artifacts AS declared_artifacts FROM requests WHERE execution = ?',
+  );
   return (executionId) => {
     const row = state.get(executionId);
     const asked = row && request.get(row.execution);
@@ -87,6 +92,25 @@ export function toExecution(row: ExecutionRow): Execution {
   return execution(row, row);
 }
 
+/** What an execution has left, and what of it is still coming in; one small column, since few have any. */
+interface ArtifactsColumn {
+  entries?: readonly ArtifactEntry[];
+  open?: OpenArtifact;
+}
+
+function artifactsOf({ artifacts }: StateRow): ArtifactsColumn {
+  return artifacts === null ? {} : JSON.parse(artifacts);
+}
+
+/** The column for `artifactsOf`. */
+export function artifactsColumn(
+  entries: readonly ArtifactEntry[] | undefined,
+  open: OpenArtifact | undefined,
+): string | null {
+  if (open === undefined && (entries === undefined || entries.length === 0)) return null;
+  return JSON.stringify({ ...(entries?.length && { entries }), ...(open && { open }) } satisfies ArtifactsColumn);
+}
+
 function record(row: StateRow, asked: RequestRow): ExecutionRecord {
   return {
     key: row.execution,
@@ -96,6 +120,7 @@ function record(row: StateRow, asked: RequestRow): ExecutionRecord {
     released: { stdout: row.stdout_released, stderr: row.stderr_released },
     lastEventAt: row.last_event_at,
     queuedBytes: asked.queued_bytes,
+    artifact: artifactsOf(row).open,
   };
 }
 
@@ -121,6 +146,9 @@ function execution(row: StateRow, asked: RequestRow): Execution {
   if (asked.user !== null) execution.user = asked.user;
   if (asked.timeout_ms !== null) execution.timeoutMs = asked.timeout_ms;
   if (asked.callback_url !== null) execution.callbackUrl = asked.callback_url;
+  if (asked.declared_artifacts !== null) execution.declaredArtifacts = JSON.parse(asked.declared_artifacts);
+  const { entries } = artifactsOf(row);
+  if (entries !== undefined) execution.artifacts = entries;
   if (row.started_at !== null) execution.startedAt = row.started_at;
   if (row.completed_at !== null) execution.completedAt = row.completed_at;
   if (row.cancel_requested_at !== null) execution.cancelRequestedAt = row.cancel_requested_at;

@@ -14,6 +14,8 @@ const CLEAR_ROWS = 500;
 const CLEAR_BYTES = 2 * 1024 * 1024;
 /** Of unread output, each of at most 64 KiB. */
 const CLEAR_CHUNKS = 32;
+/** Of artifacts, at most 64 KiB each. */
+const CLEAR_PIECES = 32;
 /** Free bytes of the file that are left for what comes next; more than that goes back to the disk. */
 const SPARE_BYTES = 32 * 1024 * 1024;
 /** Moved within the file in one step, each with a look at what refers to it. */
@@ -54,6 +56,8 @@ export function retentionMethods({ db, write, chunks }: Context): Methods {
   const clearEvents = db.prepare('DELETE FROM events WHERE execution = ? AND sequence <= ?');
   const clearChunk = db.prepare('DELETE FROM chunks WHERE chunk = ?');
   const cleared = db.prepare('DELETE FROM pending_purge WHERE execution = ?');
+
+  const clearArtifacts = artifactPurge(db);
 
   function deleteFinished(before: number, limit: number): number {
     let bytes = 0;
@@ -112,13 +116,28 @@ export function retentionMethods({ db, write, chunks }: Context): Methods {
   return {
     deleteFinished: ({ before, limit }) => write(() => deleteFinished(before, limit)),
     maintain: async ({ maxBytes }) => {
-      if (await write(clear, CLEAR_BYTES)) {
+      if (await write(() => clear() || clearArtifacts(), CLEAR_BYTES)) {
         moveLogToFile(db);
         return true;
       }
       return (await read(() => hasTooMuchRoom(db, maxBytes))) && shrink();
     },
     usedBytes: () => read(() => sizeOf(db).usedBytes),
+  };
+}
+
+/** A step that clears pieces of artifacts that are gone; false if there are none. */
+function artifactPurge(db: Context['db']): () => boolean {
+  const first = db.prepare<[], number | null>('SELECT min(artifact) FROM artifact_purge').pluck();
+  const clear = db.prepare(
+    'DELETE FROM artifact_pieces WHERE rowid IN (SELECT rowid FROM artifact_pieces WHERE artifact = ? LIMIT ?)',
+  );
+  const cleared = db.prepare('DELETE FROM artifact_purge WHERE artifact = ?');
+  return () => {
+    const artifact = first.get() ?? null;
+    if (artifact === null) return false;
+    if (clear.run(artifact, CLEAR_PIECES).changes < CLEAR_PIECES) cleared.run(artifact);
+    return true;
   };
 }
 

@@ -1,6 +1,7 @@
 /** The embedded store: one SQLite file, one writer, one server. */
 import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
+import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './context.ts';
@@ -96,6 +97,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
   return {
     ...executionMethods(context),
     ...outputMethods(context),
+    ...artifactMethods(context),
     ...dispatchMethods(context),
     ...deadlineMethods(context),
     ...machineMethods(context),

@@ -3,13 +3,14 @@ import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/exec
 import { type MachineQueue, type NewRecord, queueAfter } from '../../core/decisions/queue.ts';
 import { type BoundKey, mayAct, replayOf } from '../../core/decisions/retries.ts';
 import type { NewExecution } from '../../core/execution.ts';
-import type { Actor, Idempotency, Replay } from '../store.ts';
+import type { Actor, Artifact, Idempotency, Replay } from '../store.ts';
 import type { Transaction } from '../transactions/transaction.ts';
 import type { Database } from './database.ts';
 import type { EventLog } from './event-log.ts';
+import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
 import type { StreamChunks } from './output.ts';
-import { type ExecutionRow, prepareFind, SELECT_EXECUTION, toRecord } from './execution-row.ts';
+import { artifactsColumn, type ExecutionRow, prepareFind, SELECT_EXECUTION, toRecord } from './execution-row.ts';
 
 interface QueueRow {
   machine: number;
@@ -27,11 +28,12 @@ const QUEUE_COLUMNS =
 const INSERT = `INSERT INTO executions (execution_id, machine, status, created_at, expires_at, dispatched_to, dispatch_number,
   last_sequence, last_event_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const INSERT_REQUEST = `INSERT INTO requests (execution, command, cwd, env_keys, user, timeout_ms, stdin_mode, callback_url,
-  created_by, queued_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  created_by, queued_bytes, artifacts)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const UPDATE = `UPDATE executions SET status = ?, started_at = ?, completed_at = ?, cancel_requested_at = ?, cancelled_by = ?,
   dispatched_to = ?, dispatch_number = ?, exit_code = ?, signal = ?, error_code = ?, error_message = ?, stdout_bytes = ?,
   stdout_kept = ?, stdout_truncated = ?, stderr_bytes = ?, stderr_kept = ?, stderr_truncated = ?, last_sequence = ?,
-  last_event_at = ?, reported = ?, output_mode = ? WHERE execution = ?`;
+  last_event_at = ?, reported = ?, output_mode = ?, artifacts = ? WHERE execution = ?`;
 const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
 
 /** The statements, made once. */
@@ -82,6 +84,7 @@ export class SqliteTransaction implements Transaction {
   readonly #chunks: StreamChunks;
   readonly #onWiped: () => void;
   readonly machines: MachineTable;
+  readonly #artifacts: ArtifactTable;
 
   /** `onWiped` is told when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
   constructor(
@@ -94,6 +97,7 @@ export class SqliteTransaction implements Transaction {
     this.#chunks = chunks;
     this.machines = machines;
     this.#onWiped = onWiped;
+    this.#artifacts = new ArtifactTable(db);
   }
 
   mayAct(actor: Actor | undefined, now: number): boolean {
@@ -131,6 +135,34 @@ export class SqliteTransaction implements Transaction {
 
   execution(executionId: string): ExecutionRecord | undefined {
     return this.#statements.find(executionId);
+  }
+
+  artifact(artifactId: string): Artifact | undefined {
+    return this.#artifacts.find(artifactId);
+  }
+
+  artifactBytes(): number {
+    return this.#artifacts.totalBytes();
+  }
+
+  expiredArtifacts({ now, limit }: { now: number; limit: number }): Artifact[] {
+    return this.#artifacts.expired(now, limit);
+  }
+
+  dropArtifact(artifactId: string): void {
+    this.#artifacts.drop(artifactId);
+  }
+
+  removeArtifact(artifactId: string, at: number): void {
+    this.#artifacts.remove(artifactId, at);
+  }
+
+  forgetDeletedArtifacts(before: number): void {
+    this.#artifacts.forgetDeleted(before);
+  }
+
+  deletedArtifact(artifactId: string): Artifact | undefined {
+    return this.#artifacts.findDeleted(artifactId);
   }
 
   sealedInput({ key }: ExecutionRecord): Buffer | undefined {
@@ -172,10 +204,14 @@ export class SqliteTransaction implements Transaction {
   }
 
   save(change: ExecutionChange): void {
-    const { after, entries, streamed, waiting, ended } = change;
+    const { after, entries, streamed, waiting, ended, artifacts } = change;
     this.#update(after);
     this.#log.append(after.key, entries);
     this.#chunks.append(after.key, streamed);
+    if (artifacts.length > 0) {
+      const { machineKey, execution } = after;
+      this.#artifacts.apply({ machineKey, executionId: execution.executionId }, artifacts);
+    }
     if (waiting !== 0) {
       const row = this.#statements.queueByKey.get(after.machineKey);
       if (row === undefined) throw new Error(`no machine has the key ${after.machineKey}`);
@@ -203,10 +239,11 @@ export class SqliteTransaction implements Transaction {
       asked.callbackUrl ?? null,
       asked.createdBy,
       queuedBytes,
+      asked.declaredArtifacts === undefined ? null : JSON.stringify(asked.declaredArtifacts),
     );
   }
 
-  #update({ key, execution, kept, lastEventAt }: ExecutionRecord): void {
+  #update({ key, execution, kept, lastEventAt, artifact }: ExecutionRecord): void {
     this.#statements.update.run(
       execution.status,
       execution.startedAt ?? null,
@@ -229,6 +266,7 @@ export class SqliteTransaction implements Transaction {
       lastEventAt,
       execution.reported,
       execution.outputMode ?? 'keep',
+      artifactsColumn(execution.artifacts, artifact),
       key,
     );
   }

@@ -1,14 +1,17 @@
 /** What agents report. */
+import type { ArtifactTerms } from '../../core/decisions/artifacts.ts';
 import { takeReports } from '../../core/decisions/reports.ts';
+import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
 import type { ReportBatch, ReportResult } from '../roles/reports.ts';
 import type { Transaction } from './transaction.ts';
 
 export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
   const { machineId, clockOffsetMs, now } = p;
   const { maxOutputBytes = Number.POSITIVE_INFINITY, streamBufferBytes = Number.POSITIVE_INFINITY } = p;
-  const terms = { now, clockOffsetMs, maxOutputBytes, streamBufferBytes };
   const grouped = Map.groupBy(p.records, (report) => report.executionId);
   return Array.from(grouped, ([executionId, reports]): ReportResult => {
+    const artifacts = artifactTerms(tx, p, reports);
+    const terms = { now, clockOffsetMs, maxOutputBytes, streamBufferBytes, artifacts };
     const record = tx.execution(executionId);
     const { outcome, reported, change } = takeReports(record, { machineId, reports, terms });
     if (change !== undefined) tx.save(change);
@@ -21,6 +24,18 @@ export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
       statusChanged: execution !== undefined && execution.status !== record?.execution.status,
     };
   });
+}
+
+const FOR_EVER = Number.MAX_SAFE_INTEGER;
+
+/** What is left of the quota is looked up only if bytes of an artifact have come. */
+function artifactTerms(tx: Transaction, p: ReportBatch, reports: readonly RawRecord[]): ArtifactTerms {
+  const { now } = p;
+  if (p.artifacts === undefined) return { now, maxBytes: 0, roomBytes: 0, expiresAt: now };
+  const { maxBytes, quotaBytes, retentionMs } = p.artifacts;
+  const asks = reports.some(({ kind }) => kind === REPORT_KIND.artifact_data);
+  const roomBytes = asks ? quotaBytes - tx.artifactBytes() : 0;
+  return { now, maxBytes, roomBytes, expiresAt: retentionMs === 0 ? FOR_EVER : now + retentionMs };
 }
 
 /** Bytes that a batch is about to write. */

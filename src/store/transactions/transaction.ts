@@ -8,6 +8,7 @@ import type { MachineQueue, NewRecord } from '../../core/decisions/queue.ts';
 import type { NewExecution } from '../../core/execution.ts';
 import type { Machine } from '../../core/machine.ts';
 import type { JoinToken } from '../roles/enrolment.ts';
+import type { Artifact } from '../roles/artifacts.ts';
 import type { Actor, Idempotency, Replay } from '../roles/idempotency.ts';
 
 /** A machine with its key in every table. */
@@ -48,6 +49,15 @@ export interface Transaction {
   sealedInput(record: ExecutionRecord): Buffer | undefined;
   /** Writes what a decision made of an execution, and what follows for the queue of its machine. */
   save(change: ExecutionChange): void;
+  artifact(artifactId: string): Artifact | undefined;
+  /** Bytes of all artifacts, unfinished ones included. */
+  artifactBytes(): number;
+  expiredArtifacts(p: { now: number; limit: number }): readonly Artifact[];
+  dropArtifact(artifactId: string): void;
+  /** As `dropArtifact`, but what it was can still be told. */
+  removeArtifact(artifactId: string, at: number): void;
+  /** Forgets what was removed before `before`. */
+  forgetDeletedArtifacts(before: number): void;
   /** The machine's oldest that are queued, neither dispatched nor expired. */
   claimable(p: { machineId: string; now: number; limit: number }): readonly ExecutionRecord[];
   /** All that wait or run on the machine, oldest first. */

@@ -43,7 +43,8 @@ function take(
     at: 3,
     payload,
   }));
-  const common = { now: 3, clockOffsetMs: 0, maxOutputBytes: 1000, streamBufferBytes: 1000, ...terms };
+  const artifacts = { now: 3, maxBytes: 0, roomBytes: 0, expiresAt: 0 };
+  const common = { now: 3, clockOffsetMs: 0, maxOutputBytes: 1000, streamBufferBytes: 1000, artifacts, ...terms };
   return takeReports(record, { machineId: 'dm-one', reports, terms: common });
 }
 

@@ -21,6 +21,8 @@ import { checkConformance } from '../../helpers/conformance.ts';
 export const ADMIN_KEY = 'xpk_the-admin-key-of-these-tests';
 export const MACHINE = 'dm-one';
 const RUNNER = 'runner-1';
+/** The limits of a server, but for the largest file. */
+const ARTIFACTS = { maxBytes: 1 << 20, quotaBytes: 10 << 20, retentionMs: 30 * 86_400_000 };
 const keys = serverKeysFrom(Buffer.alloc(32, 7));
 
 export interface HttpFixture extends AsyncDisposable {
@@ -122,7 +124,8 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
         numbers.set(executionId, number);
         return { kind: REPORT_KIND[kind], executionId, number, at: Date.now(), payload: bytesOf(payload) };
       });
-      const batch = { machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() };
+      const now = (options.now ?? Date.now)();
+      const batch = { machineId: MACHINE, records, clockOffsetMs: 0, now, artifacts: ARTIFACTS };
       for (const result of await store.appendReports(batch)) if (result.execution) live.committed(result.execution);
     },
     start: (executionId) => fixture.report(executionId, { kind: 'started', payload: { pid: 1 } }),

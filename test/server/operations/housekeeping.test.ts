@@ -7,6 +7,7 @@ const DAY_MS = 86_400_000;
 /** A store with nothing to do. */
 const idle = {
   deleteFinished: async () => 0,
+  expireArtifacts: async () => 0,
   forgetExpired: async () => 0,
   maintain: async () => false,
   usedBytes: async () => 0,
@@ -41,6 +42,7 @@ test('keeps finished executions for ever at 0 days, and still forgets expired ke
     store: {
       ...idle,
       deleteFinished,
+      expireArtifacts: async () => 0,
       forgetExpired: async () => {
         forgotten.resolve();
         return 0;

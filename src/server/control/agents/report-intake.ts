@@ -153,7 +153,12 @@ export class ReportIntake {
         const { store, now, settings } = this.#deps;
         const { maxOutputBytes, streamBufferBytes } = settings;
         const batch = { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: now() };
-        return await store.appendReports({ ...batch, maxOutputBytes, streamBufferBytes });
+        return await store.appendReports({
+          ...batch,
+          maxOutputBytes,
+          streamBufferBytes,
+          artifacts: settings.artifacts,
+        });
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
           this.#session.log('error', { err: cause }, 'reports could not be written');

@@ -1,6 +1,6 @@
 /** Frames about one execution: its start, and how far its output may go. */
 import type { OutputLimit, Start } from '../../../core/protocol.ts';
-import type { Execution, OutputStore } from '../../../store/store.ts';
+import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 
 export interface StartSettings {
@@ -10,6 +10,12 @@ export interface StartSettings {
   streamBufferBytes: number;
   /** ms between SIGTERM and SIGKILL. */
   graceMs: number;
+  artifacts: ArtifactSettings;
+}
+
+export interface ArtifactSettings extends ArtifactLimits {
+  /** For the collecting of those of one execution, ms. */
+  timeoutMs: number;
 }
 
 /** `runnerInstance`: the only one that may run it. */
@@ -34,6 +40,11 @@ export function startFrame(
     ...(outputMode === 'stream' && { past_limit: 'wait' }),
     stdin: execution.stdinMode,
     grace_ms: settings.graceMs,
+    artifacts: {
+      declared: [...(execution.declaredArtifacts ?? [])],
+      max_bytes: settings.artifacts.maxBytes,
+      timeout_ms: settings.artifacts.timeoutMs,
+    },
   };
 }
 

@@ -12,7 +12,7 @@ import type { MachineWire } from '../../../api/machine.ts';
 const WAKE_RETRY_AFTER_MS = 1000;
 
 /** RFC 3339 in UTC with milliseconds, from ms since the epoch. */
-function time(ms: number): string {
+export function time(ms: number): string {
   return new Date(ms).toISOString();
 }
 
@@ -29,6 +29,9 @@ export function executionWire(execution: Execution): ExecutionWire {
   if (execution.completedAt !== undefined) wire.completed_at = time(execution.completedAt);
   if (execution.cwd !== undefined) wire.cwd = execution.cwd;
   if (execution.envKeys.length > 0) wire.env_keys = execution.envKeys as string[];
+  if (execution.artifacts !== undefined && execution.artifacts.length > 0) {
+    wire.artifacts = execution.artifacts.map(({ artifactId, name }) => ({ artifact_id: artifactId, name }));
+  }
   if (execution.status === 'wake_in_progress') wire.retry_after_ms = WAKE_RETRY_AFTER_MS;
   if (isTerminal(execution.status)) addEnd(wire, execution);
   if (hasRun(execution)) {

@@ -1,4 +1,5 @@
 /** From a validated body to what the control plane is asked; here stand the rules that a schema cannot say. */
+import { isArtifactName, isArtifactPattern } from '../../../core/artifact.ts';
 import type { ServerConfig } from '../../config.ts';
 import type { CreateRequest } from '../../control/control.ts';
 import { type FieldError, invalid } from '../replies/problem.ts';
@@ -21,6 +22,7 @@ export function createRequestOf(
   if (body.callback_url !== undefined && !isPlainUrl(body.callback_url)) {
     errors.push({ location: 'body.callback_url', message: 'must be an http or https URL without credentials' });
   }
+  refuseArtifacts(body, errors);
   const stdin = stdinOf(body, errors);
   if (errors.length > 0) throw invalid(errors);
   return {
@@ -36,7 +38,21 @@ export function createRequestOf(
     ...(body.start_within_ms === undefined ? {} : { startWithinMs: body.start_within_ms }),
     ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
     ...(body.output_mode === 'stream' ? { outputMode: 'stream' } : {}),
+    ...(body.artifacts === undefined || body.artifacts.length === 0 ? {} : { declaredArtifacts: body.artifacts }),
   };
+}
+
+/** Paths that lead out of the working directory, and names that no artifact can have. */
+function refuseArtifacts({ artifacts = [] }: CreateExecution, errors: FieldError[]): void {
+  for (const [index, { path, name }] of artifacts.entries()) {
+    const location = `body.artifacts[${index}]`;
+    if (!isArtifactPattern(path)) {
+      errors.push({ location: `${location}.path`, message: 'must be relative, without ..', value: path });
+    }
+    if (name !== undefined && !isArtifactName(name)) {
+      errors.push({ location: `${location}.name`, message: 'must be relative, without . and ..', value: name });
+    }
+  }
 }
 
 /** Counted as execve(2) does: each text with the NUL behind it. */

@@ -14,6 +14,8 @@ const MAX_TIMER_MS = 2_147_483_647;
 export interface OpenRequests {
   /** A signal that aborts when the client is gone, its key is no longer valid, or the server stops. Throws RATE_LIMITED. */
   open(request: FastifyRequest, reply: FastifyReply): AbortSignal;
+  /** The same for a request that a signed link let in. */
+  openLink(reply: FastifyReply): AbortSignal;
   /** Ends all that a revoked key holds open. */
   endKey(apiKeyId: string): void;
   /** Ends everything; what is opened afterwards ends at once. */
@@ -22,8 +24,12 @@ export interface OpenRequests {
   count(): number;
 }
 
+/** Stands for an API key id where links count. */
+const LINKS = 'links';
+
 interface OpenOfKey {
-  principal: Principal;
+  /** Absent for links. */
+  principal: Principal | undefined;
   controllers: Set<AbortController>;
 }
 
@@ -45,6 +51,7 @@ export function createOpenRequests(p: {
     if (open?.controllers.size === 0) byKey.delete(apiKeyId);
   };
   const recheck = async ({ principal, controllers }: OpenOfKey): Promise<void> => {
+    if (principal === undefined) return;
     const valid = await p.isValid(principal).catch(() => true);
     if (!valid) end(controllers, 'key_invalid');
   };
@@ -52,29 +59,31 @@ export function createOpenRequests(p: {
     for (const open of byKey.values()) void recheck(open);
   }, RECHECK_INTERVAL_MS).unref();
 
+  const openFor = (principal: Principal | undefined, reply: FastifyReply): AbortSignal => {
+    const { apiKeyId = LINKS, expiresAt } = principal ?? {};
+    const open = byKey.get(apiKeyId) ?? { principal, controllers: new Set() };
+    if (open.controllers.size >= p.maxPerKey) {
+      throw new ApiError('RATE_LIMITED', { message: 'The API key holds too many streams and waits open.' });
+    }
+    const controller = new AbortController();
+    open.controllers.add(controller);
+    byKey.set(apiKeyId, open);
+    const expiry =
+      expiresAt === undefined
+        ? undefined
+        : setTimeout(() => controller.abort('key_invalid'), Math.min(expiresAt - p.now(), MAX_TIMER_MS)).unref();
+    reply.raw.once('close', () => {
+      clearTimeout(expiry);
+      forget(apiKeyId, controller);
+      controller.abort('client_gone');
+    });
+    if (stopping) controller.abort('stopping');
+    return controller.signal;
+  };
+
   return {
-    open(request, reply) {
-      const { principal } = request;
-      const { apiKeyId, expiresAt } = principal;
-      const open = byKey.get(apiKeyId) ?? { principal, controllers: new Set() };
-      if (open.controllers.size >= p.maxPerKey) {
-        throw new ApiError('RATE_LIMITED', { message: 'The API key holds too many streams and waits open.' });
-      }
-      const controller = new AbortController();
-      open.controllers.add(controller);
-      byKey.set(apiKeyId, open);
-      const expiry =
-        expiresAt === undefined
-          ? undefined
-          : setTimeout(() => controller.abort('key_invalid'), Math.min(expiresAt - p.now(), MAX_TIMER_MS)).unref();
-      reply.raw.once('close', () => {
-        clearTimeout(expiry);
-        forget(apiKeyId, controller);
-        controller.abort('client_gone');
-      });
-      if (stopping) controller.abort('stopping');
-      return controller.signal;
-    },
+    open: (request, reply) => openFor(request.principal, reply),
+    openLink: (reply) => openFor(undefined, reply),
     endKey: (apiKeyId) => end(byKey.get(apiKeyId)?.controllers ?? [], 'key_invalid'),
     endAll() {
       stopping = true;

@@ -10,7 +10,7 @@ import { invalid, notFound, Problem } from '../replies/problem.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
 import { RawOutputQuery } from '../../../api/output.ts';
 import { streamReply } from '../streams/stream-reply.ts';
-import { readRange } from '../streams/byte-range.ts';
+import { matchesEtag, readRange } from '../streams/byte-range.ts';
 import { findExecution } from '../requests/lookup.ts';
 import { followedOutput } from '../streams/followed-output.ts';
 import { readKept } from '../streams/stream-bytes.ts';
@@ -120,7 +120,7 @@ async function answerKept(context: HttpContext, request: RawRequest, reply: Fast
   const etag = isTerminal(status) ? `"${executionId}-${stream}-${bounds.start}-${bounds.end}"` : undefined;
   reply.header('accept-ranges', 'bytes');
   if (etag !== undefined) reply.header('etag', etag);
-  if (etag !== undefined && matches(request.headers['if-none-match'], etag)) {
+  if (etag !== undefined && matchesEtag(request.headers['if-none-match'], etag)) {
     await reply.code(304).send();
     return;
   }
@@ -154,12 +154,4 @@ async function follow(context: HttpContext, request: RawRequest, reply: FastifyR
 function startOf({ tail, offset }: RawOutputQuery, { start, end }: OutputBounds): number {
   if (offset !== undefined) return offset;
   return tail === undefined ? start : Math.max(start, end - tail);
-}
-
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
-  return ifNoneMatch
-    .split(',')
-    .map((tag) => tag.trim().replace(/^W\//, ''))
-    .some((tag) => tag === '*' || tag === etag);
 }

@@ -4,6 +4,7 @@ import { enrolRoute } from '../agents/enrol.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { collectRoutes } from '../documents/openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';
+import { artifactRoutes } from './artifacts.ts';
 import { auditRoutes } from './audit.ts';
 import { consoleRoutes } from '../console/pages.ts';
 import { consoleOverviewRoute } from '../console/overview.ts';
@@ -29,6 +30,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   rawOutputRoutes(app, context);
   signalRoutes(app, context);
   stdinRoutes(app, context);
+  artifactRoutes(app, context);
   machineRoutes(app, context);
   joinTokenRoutes(app, context);
   apiKeyRoutes(app, context);

@@ -17,3 +17,12 @@ export function readRange(header: string | undefined, size: number): ByteRange |
   if (to !== '' && Number(to) < start) return 'whole';
   return start >= size ? 'unsatisfiable' : { start, end };
 }
+
+/** Whether an If-None-Match header (RFC 9110 §13.1.2) names the tag. */
+export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  return ifNoneMatch
+    .split(',')
+    .map((tag) => tag.trim().replace(/^W\//, ''))
+    .some((tag) => tag === '*' || tag === etag);
+}

@@ -1,0 +1,73 @@
+/** What the reports of an agent make of the artifacts of an execution: each is kept whole or not at all, within the limits. */
+import { isArtifactName, MAX_ARTIFACTS } from '../artifact.ts';
+import type { ExecutionDraft } from './execution-draft.ts';
+
+/** Limits and times of the server. */
+export interface ArtifactTerms {
+  now: number;
+  /** Of each artifact. */
+  maxBytes: number;
+  /** Bytes that are left of the quota of all artifacts. */
+  roomBytes: number;
+  /** ms since the epoch. */
+  expiresAt: number;
+}
+
+/** What is to be written of an artifact, in order. */
+export type ArtifactStep =
+  | { type: 'begin'; artifactId: string; name: string; at: number; expiresAt: number }
+  | { type: 'piece'; artifactId: string; position: number; bytes: Buffer }
+  | { type: 'store'; artifactId: string; sha256: string; at: number }
+  | { type: 'drop'; artifactId: string };
+
+/** A file begins; one that was not ended is dropped. `number`: of its report, which makes its id. */
+export function beginArtifact(draft: ExecutionDraft, p: { name: string; number: number; terms: ArtifactTerms }): void {
+  draft.closeArtifact();
+  const { name, number, terms } = p;
+  const entries = draft.execution.artifacts ?? [];
+  if (!isArtifactName(name) || entries.length >= MAX_ARTIFACTS || entries.some((entry) => entry.name === name)) return;
+  draft.openArtifact({ artifactId: `art-${draft.execution.executionId}-${number}`, name, bytes: 0 }, terms);
+}
+
+/** Bytes of the file that is open; too many of them end it. */
+export function addToArtifact(draft: ExecutionDraft, bytes: Buffer, p: { at: number; terms: ArtifactTerms }): void {
+  const open = draft.artifact;
+  if (open === undefined || bytes.length === 0) return;
+  const size = open.bytes + bytes.length;
+  if (size > p.terms.maxBytes) refuse(draft, `it is larger than ${p.terms.maxBytes} bytes`, p.at);
+  else if (draft.pieceBytes + bytes.length > p.terms.roomBytes)
+    refuse(draft, 'there is no room for more artifacts', p.at);
+  else draft.addPiece(bytes);
+}
+
+/** The file is whole, or the agent says why it is not. */
+export function endArtifact(
+  draft: ExecutionDraft,
+  p: { name: string; sha256: string | undefined; reason: string | undefined; at: number; now: number },
+): void {
+  const open = draft.artifact;
+  if (open !== undefined && p.sha256 !== undefined && /^[0-9a-f]{64}$/.test(p.sha256))
+    draft.storeArtifact(p.sha256, p.now);
+  else if (open !== undefined) refuse(draft, p.reason ?? 'its end was not reported', p.at);
+  else if (p.reason !== undefined) tell(draft, { name: p.name, reason: p.reason, at: p.at });
+}
+
+/** Deletes an entry from those of an execution. */
+export function withoutArtifact(draft: ExecutionDraft, artifactId: string): void {
+  const left = (draft.execution.artifacts ?? []).filter((entry) => entry.artifactId !== artifactId);
+  draft.set({ artifacts: left });
+}
+
+function refuse(draft: ExecutionDraft, reason: string, at: number): void {
+  const name = draft.artifact?.name ?? '';
+  draft.closeArtifact();
+  tell(draft, { name, reason, at });
+}
+
+/** Longer than any reason of ours. */
+const MAX_REASON = 1024;
+
+function tell(draft: ExecutionDraft, { name, reason, at }: { name: string; reason: string; at: number }): void {
+  const which = name === '' ? 'Artifacts were' : `The artifact ${JSON.stringify(name.slice(0, MAX_REASON))} was`;
+  draft.note(`${which} not stored: ${reason.slice(0, MAX_REASON)}.`, at);
+}

@@ -1,0 +1,21 @@
+import type { ArtifactWire } from '../../../api/artifact.ts';
+import type { Artifact } from '../../../store/store.ts';
+import { mediaTypeOf } from '../streams/artifact-content.ts';
+import { time } from './wire.ts';
+
+/** An artifact as it travels; one that is kept for ever has no `expires_at`. */
+export function artifactWire(artifact: Artifact, downloadUrl: string): ArtifactWire {
+  const { expiresAt } = artifact;
+  return {
+    artifact_id: artifact.artifactId,
+    machine_id: artifact.machineId,
+    execution_id: artifact.executionId,
+    name: artifact.name,
+    size_bytes: artifact.bytes,
+    created_at: time(artifact.createdAt),
+    mime_type: mediaTypeOf(artifact.name),
+    sha256: artifact.sha256,
+    download_url: downloadUrl,
+    ...(expiresAt < Number.MAX_SAFE_INTEGER && { expires_at: time(expiresAt) }),
+  };
+}

@@ -1,0 +1,72 @@
+/** The bytes of an artifact as an answer: whole or a range, for a program and for a browser that must not run them. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import mime from 'mime/lite';
+import type { Artifact, Store } from '../../../store/store.ts';
+import type { HttpContext } from '../http-context.ts';
+import { Problem } from '../replies/problem.ts';
+import { matchesEtag, readRange } from './byte-range.ts';
+import { streamReply } from './stream-reply.ts';
+
+const PIECE_BYTES = 262_144;
+
+/** The media type of a file, by its name. */
+export function mediaTypeOf(name: string): string {
+  return mime.getType(name) ?? 'application/octet-stream';
+}
+
+/** Sends what the request asks for of the artifact; `open` counts it as an open request. */
+export async function answerArtifact(
+  context: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { artifact, open }: { artifact: Artifact; open: () => AbortSignal },
+): Promise<void> {
+  const { artifactId, bytes, name, sha256 } = artifact;
+  const etag = `"${sha256}"`;
+  reply.headers({
+    'accept-ranges': 'bytes',
+    'cache-control': 'private, no-cache',
+    'content-disposition': disposition(name),
+    'content-security-policy': 'sandbox',
+    'x-content-type-options': 'nosniff',
+    etag,
+  });
+  if (matchesEtag(request.headers['if-none-match'], etag)) {
+    await reply.code(304).send();
+    return;
+  }
+  const ifRange = request.headers['if-range'];
+  const range = ifRange === undefined || ifRange === etag ? readRange(request.headers.range, bytes) : 'whole';
+  if (range === 'unsatisfiable') {
+    throw new Problem(416, 'The artifact has no such bytes.', { headers: { 'content-range': `bytes */${bytes}` } });
+  }
+  const { start, end } = range === 'whole' ? { start: 0, end: bytes } : range;
+  if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bytes}`);
+  // Not the type of the file: no browser is to show what a command wrote as a page of this server.
+  reply.type('application/octet-stream').header('content-length', end - start);
+  const signal = open();
+  const chunks = pieces(context.store, { artifactId, start, end });
+  await streamReply(reply, { chunks, signal, logger: context.logger });
+}
+
+/** RFC 6266: the last segment of the name, and the same without what old clients do not read. */
+function disposition(name: string): string {
+  const file = name.slice(name.lastIndexOf('/') + 1);
+  const plain = file.replace(/[^ -~]|["\\%]/g, '_');
+  const encoded = encodeURIComponent(file.toWellFormed()).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+  return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
+}
+
+/** An artifact that is deleted meanwhile ends early: the answer is cut off, never closed as if it were whole. */
+async function* pieces(
+  store: Pick<Store, 'readArtifact'>,
+  p: { artifactId: string; start: number; end: number },
+): AsyncGenerator<Buffer> {
+  for (let offset = p.start; offset < p.end; ) {
+    const maxBytes = Math.min(PIECE_BYTES, p.end - offset);
+    const bytes = await store.readArtifact({ artifactId: p.artifactId, offset, maxBytes });
+    if (bytes.length === 0) throw new Error(`the artifact ends at ${offset} of ${p.end} bytes`);
+    offset += bytes.length;
+    yield bytes;
+  }
+}

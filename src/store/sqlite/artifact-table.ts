@@ -1,0 +1,129 @@
+/** Artifacts and their pieces, inside a write. */
+import type { ArtifactStep } from '../../core/decisions/artifacts.ts';
+import type { Artifact } from '../store.ts';
+import type { Database } from './database.ts';
+
+export interface ArtifactRow {
+  artifact: number;
+  artifact_id: string;
+  machine_id: string;
+  execution_id: string;
+  name: string;
+  bytes: number;
+  sha256: string;
+  created_at: number;
+  expires_at: number;
+}
+
+export const SELECT_ARTIFACT = `SELECT a.*, m.machine_id FROM artifacts a CROSS JOIN machines m ON m.machine = a.machine
+  WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL`;
+
+/** The statements, made once. */
+function prepare(db: Database) {
+  return {
+    begin: db.prepare(
+      `INSERT INTO artifacts (artifact_id, machine, execution_id, name, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+    ),
+    piece: db.prepare(
+      `INSERT INTO artifact_pieces (artifact, position, bytes)
+       SELECT artifact, ?, ? FROM artifacts WHERE artifact_id = ?`,
+    ),
+    count: db.prepare('UPDATE artifacts SET bytes = bytes + ? WHERE artifact_id = ?'),
+    store: db.prepare('UPDATE artifacts SET sha256 = ?, created_at = ? WHERE artifact_id = ?'),
+    purge: db.prepare(
+      'INSERT OR IGNORE INTO artifact_purge (artifact) SELECT artifact FROM artifacts WHERE artifact_id = ?',
+    ),
+    drop: db.prepare('DELETE FROM artifacts WHERE artifact_id = ?'),
+    remove: db.prepare('UPDATE artifacts SET deleted_at = ? WHERE artifact_id = ?'),
+    deleted: db.prepare<[string], ArtifactRow>(
+      `SELECT a.*, m.machine_id FROM artifacts a CROSS JOIN machines m ON m.machine = a.machine
+       WHERE a.deleted_at IS NOT NULL AND a.artifact_id = ?`,
+    ),
+    forget: db.prepare('DELETE FROM artifacts WHERE deleted_at < ?'),
+    find: db.prepare<[string], ArtifactRow>(`${SELECT_ARTIFACT} AND a.artifact_id = ?`),
+    expired: db.prepare<[number, number], ArtifactRow>(
+      `${SELECT_ARTIFACT} AND a.expires_at <= ? ORDER BY a.expires_at LIMIT ?`,
+    ),
+    total: db.prepare<[], number>('SELECT bytes FROM artifact_total WHERE one = 1').pluck(),
+    addToTotal: db.prepare('UPDATE artifact_total SET bytes = bytes + ? WHERE one = 1'),
+    takeFromTotal: db.prepare(
+      `UPDATE artifact_total SET bytes = bytes - coalesce(
+         (SELECT bytes FROM artifacts WHERE artifact_id = ? AND deleted_at IS NULL), 0) WHERE one = 1`,
+    ),
+  };
+}
+
+export class ArtifactTable {
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(db: Database) {
+    this.#statements = prepare(db);
+  }
+
+  /** Writes what a decision made of the artifacts of an execution. */
+  apply(p: { machineKey: number; executionId: string }, steps: readonly ArtifactStep[]): void {
+    const { begin, piece, count, store, addToTotal } = this.#statements;
+    for (const step of steps) {
+      const { artifactId } = step;
+      if (step.type === 'begin') begin.run(artifactId, p.machineKey, p.executionId, step.name, step.at, step.expiresAt);
+      else if (step.type === 'piece') {
+        piece.run(step.position, step.bytes, artifactId);
+        count.run(step.bytes.length, artifactId);
+        addToTotal.run(step.bytes.length);
+      } else if (step.type === 'store') store.run(step.sha256, step.at, artifactId);
+      else this.drop(artifactId);
+    }
+  }
+
+  find(artifactId: string): Artifact | undefined {
+    const row = this.#statements.find.get(artifactId);
+    return row && toArtifact(row);
+  }
+
+  expired(now: number, limit: number): Artifact[] {
+    return this.#statements.expired.all(now, limit).map(toArtifact);
+  }
+
+  /** One that a caller has deleted lately. */
+  findDeleted(artifactId: string): Artifact | undefined {
+    const row = this.#statements.deleted.get(artifactId);
+    return row && toArtifact(row);
+  }
+
+  /** Its pieces are purged; its row stays, as one that was deleted at `at`. */
+  remove(artifactId: string, at: number): void {
+    this.#statements.takeFromTotal.run(artifactId);
+    this.#statements.purge.run(artifactId);
+    this.#statements.remove.run(at, artifactId);
+  }
+
+  /** Forgets those that were deleted before `before`. */
+  forgetDeleted(before: number): void {
+    this.#statements.forget.run(before);
+  }
+
+  /** Its pieces stay until they are purged. */
+  drop(artifactId: string): void {
+    this.#statements.takeFromTotal.run(artifactId);
+    this.#statements.purge.run(artifactId);
+    this.#statements.drop.run(artifactId);
+  }
+
+  /** Bytes of all artifacts, unfinished ones included. */
+  totalBytes(): number {
+    return this.#statements.total.get() ?? 0;
+  }
+}
+
+export function toArtifact(row: ArtifactRow): Artifact {
+  return {
+    artifactId: row.artifact_id,
+    machineId: row.machine_id,
+    executionId: row.execution_id,
+    name: row.name,
+    bytes: row.bytes,
+    sha256: row.sha256,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  };
+}

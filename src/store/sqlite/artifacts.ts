@@ -1,0 +1,53 @@
+/** Artifacts: listed, read, deleted, expired. */
+import type { ArtifactStore } from '../store.ts';
+import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
+import { type ArtifactRow, SELECT_ARTIFACT, toArtifact } from './artifact-table.ts';
+import { type Context, read, toPage } from './context.ts';
+
+interface PieceRow {
+  position: number;
+  bytes: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
+  const list = db.prepare<[string, number, string | null, string | null, number], ArtifactRow>(
+    `${SELECT_ARTIFACT} AND a.machine = (SELECT machine FROM machines WHERE machine_id = ?) AND a.artifact < ?
+     AND (? IS NULL OR a.execution_id = ?) ORDER BY a.artifact DESC LIMIT ?`,
+  );
+  const key = db.prepare<[string], number>('SELECT artifact FROM artifacts WHERE artifact_id = ?').pluck();
+  /** The piece with the byte at an offset, and those after it. */
+  const pieces = db.prepare<[number, number, number], PieceRow>(
+    `SELECT position, bytes FROM artifact_pieces WHERE artifact = ? AND position >= coalesce(
+       (SELECT max(position) FROM artifact_pieces WHERE artifact = ? AND position <= ?), 0) ORDER BY position`,
+  );
+
+  function readFrom({ artifactId, offset, maxBytes }: Parameters<ArtifactStore['readArtifact']>[0]): Buffer {
+    const artifact = key.get(artifactId);
+    if (artifact === undefined) return NOTHING;
+    const parts: Buffer[] = [];
+    let left = Math.max(1, maxBytes);
+    for (const { position, bytes } of pieces.iterate(artifact, artifact, offset)) {
+      const from = Math.max(0, offset - position);
+      const part = bytes.subarray(from, from + left);
+      parts.push(part);
+      left -= part.length;
+      if (left === 0) break;
+    }
+    return Buffer.concat(parts);
+  }
+
+  return {
+    listArtifacts: ({ machineId, executionId = null, limit, after = Number.MAX_SAFE_INTEGER }) =>
+      read(() => {
+        const rows = list.iterate(machineId, after, executionId, executionId, limit + 1);
+        return toPage(rows, limit, (row) => row.artifact, toArtifact);
+      }),
+    getArtifact: ({ artifactId }) => read(() => tx.artifact(artifactId)),
+    getDeletedArtifact: ({ artifactId }) => read(() => tx.deletedArtifact(artifactId)),
+    readArtifact: (p) => read(() => readFrom(p)),
+    deleteArtifact: (p) => write(() => deleteArtifact(tx, p)),
+    expireArtifacts: (p) => write(() => expireArtifacts(tx, p)),
+  };
+}

@@ -1,0 +1,42 @@
+/** Artifacts: deleted by callers, and when they expire. */
+import { withoutArtifact } from '../../core/decisions/artifacts.ts';
+import { ExecutionDraft } from '../../core/decisions/execution-draft.ts';
+import type { Artifact, ArtifactStore } from '../roles/artifacts.ts';
+import { refusalOf } from './retries.ts';
+import type { Transaction } from './transaction.ts';
+
+/** As long as an Idempotency-Key is kept: a retry of the deletion is answered with the artifact. */
+const TOLD_MS = 24 * 60 * 60 * 1000;
+
+export function deleteArtifact(
+  tx: Transaction,
+  p: Parameters<ArtifactStore['deleteArtifact']>[0],
+): Awaited<ReturnType<ArtifactStore['deleteArtifact']>> {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  const artifact = tx.artifact(p.artifactId);
+  if (artifact?.machineId !== p.machineId) return { outcome: 'not_found' };
+  tx.removeArtifact(p.artifactId, p.now);
+  forgetEntry(tx, artifact);
+  tx.bind(p.idempotency, p.artifactId);
+  return { outcome: 'deleted', artifact };
+}
+
+export function expireArtifacts(tx: Transaction, p: Parameters<ArtifactStore['expireArtifacts']>[0]): number {
+  const expired = tx.expiredArtifacts(p);
+  for (const artifact of expired) {
+    tx.dropArtifact(artifact.artifactId);
+    forgetEntry(tx, artifact);
+  }
+  tx.forgetDeletedArtifacts(p.now - TOLD_MS);
+  return expired.length;
+}
+
+/** Its execution lists it no longer. */
+function forgetEntry(tx: Transaction, { artifactId, executionId }: Artifact): void {
+  const record = tx.execution(executionId);
+  if (record === undefined) return;
+  const draft = new ExecutionDraft(record);
+  withoutArtifact(draft, artifactId);
+  tx.save(draft.change());
+}
