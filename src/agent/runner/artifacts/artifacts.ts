@@ -38,9 +38,9 @@ export class Artifacts {
     const plan: CollectionPlan = { cwd, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
     this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
     const missing = await this.#collection.run();
+    // The folder of another user stays: root would be led elsewhere by what is in it.
+    if (!isEmpty && isAgent && !this.#collection.done) await rm(folder, { recursive: true, force: true }).catch(() => {});
     this.#collection = undefined;
-    // The collector removes the folder; if it was ended before, only one of the agent's own user: root would be led elsewhere.
-    if (!isEmpty && isAgent) await rm(folder, { recursive: true, force: true }).catch(() => {});
     const required = this.#wanted.declared.filter((one) => one.if_missing === 'fail').map(({ path }) => path);
     return required.find((path) => missing.includes(path));
   }

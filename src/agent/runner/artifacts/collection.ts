@@ -62,10 +62,16 @@ export class Collection {
       this.#stoppedBecause ??= (error as Error).message;
     } finally {
       clearTimeout(timer);
-      this.#child?.kill('SIGKILL');
+      // One that is done removes the folder, which may hold many files: nobody waits for that.
+      if (!this.#done) this.#child?.kill('SIGKILL');
     }
     if (!this.#done) this.#skip(this.#open?.name ?? '', this.#stoppedBecause ?? 'the collector ended early');
     return this.#missing;
+  }
+
+  /** Whether the collector came to its end, and removes the folder. */
+  get done(): boolean {
+    return this.#done;
   }
 
   /** Ends it; what was collected until now stays. */
@@ -102,6 +108,7 @@ export class Collection {
     const decoder = new CollectorDecoder();
     for await (const chunk of stdout) {
       for (const message of decoder.push(chunk)) this.#take(message);
+      if (this.#done) return;
       await this.#host.room();
     }
   }
