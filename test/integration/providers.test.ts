@@ -1,0 +1,147 @@
+/** Providers with real hooks, and machines that are real agents: the provider is the one that docs/providers.md shows. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { World } from '../helpers/harness.ts';
+import { isAlive, killAll, processesWith, until } from '../helpers/processes.ts';
+import { TestProvider } from '../helpers/provider.ts';
+
+interface MachineBody {
+  machine_id: string;
+  desired_state: string;
+  status: { phase: string; reason: string; retryable: boolean; last_error?: string };
+}
+
+/** A server with the provider; `settings` of the provider. */
+async function start(settings: Record<string, unknown> = {}) {
+  const dir = mkdtempSync(join(tmpdir(), 'execplane-provider-'));
+  const provider = new TestProvider(dir);
+  const world = await World.start({ machine: null, server: { EXECPLANE_PROVIDERS: provider.file(settings) } });
+  onTestFinished(async () => {
+    await world.server.kill();
+    killAll(processesWith(dir));
+    await world.dispose();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const get = (id: string) => world.client.ask<MachineBody>('GET', `/v1/machines/${id}`);
+  const reach = (id: string, phase: string) =>
+    until(
+      () => `${id} is ${phase}\n${JSON.stringify(provider.runs())}\n${world.server.log}`,
+      async () => (await get(id)).status.phase === phase,
+    );
+  return {
+    ...{ dir, provider, world, get, reach },
+    create: async (body: object = {}) =>
+      (await world.client.ask<MachineBody>('POST', '/v1/machines', { body })).machine_id,
+    async running() {
+      const id = (await world.client.ask<MachineBody>('POST', '/v1/machines', { body: {} })).machine_id;
+      await reach(id, 'running');
+      return id;
+    },
+    act: (id: string, what: 'sleep' | 'wake') => world.client.request('POST', `/v1/machines/${id}/${what}`),
+    run: (id: string, command: string[]) => world.client.machine(id).create({ command }, { wait_ms: 50_000 }),
+  };
+}
+type Ground = Awaited<ReturnType<typeof start>>;
+
+/** The hooks that were run, by name. */
+const operations = ({ provider }: Ground) => provider.runs().map(({ operation }) => operation);
+
+test('the provider of the page: created, joined by itself, run, put to sleep, woken by use, deleted', async () => {
+  const ground = await start();
+  const id = await ground.running();
+  expect(await ground.run(id, ['echo', 'one'])).toMatchObject({ status: 'succeeded' });
+  expect((await ground.act(id, 'sleep')).status).toBe(202);
+  await ground.reach(id, 'sleeping');
+  expect(await ground.get(id)).toMatchObject({ desired_state: 'sleeping', status: { reason: 'slept' } });
+  expect(await ground.run(id, ['echo', 'two'])).toMatchObject({ status: 'succeeded' });
+  expect((await ground.world.client.request('DELETE', `/v1/machines/${id}`)).status).toBe(202);
+  await ground.reach(id, 'destroyed');
+  expect(operations(ground)).toEqual(['create', 'sleep', 'wake', 'delete']);
+  expect(processesWith(join(ground.dir, 'hooks', 'machines'))).toEqual([]);
+});
+
+test('63: twenty wakes at once: one hook', async () => {
+  const ground = await start();
+  const id = await ground.running();
+  await ground.act(id, 'sleep');
+  await ground.reach(id, 'sleeping');
+  const wakes = Array.from({ length: 10 }, () => ground.act(id, 'wake'));
+  const commands = Array.from({ length: 10 }, (_, n) => ground.run(id, ['echo', String(n)]));
+  for (const { status } of await Promise.all(wakes)) expect([200, 202]).toContain(status);
+  for (const execution of await Promise.all(commands)) expect(execution).toMatchObject({ status: 'succeeded' });
+  expect(operations(ground)).toEqual(['create', 'sleep', 'wake']);
+});
+
+test('64: the server dies during a hook: the hook runs again with the same operation id, and there is one machine', async () => {
+  const ground = await start();
+  const { provider, world } = ground;
+  provider.fail('create', 'hang');
+  const id = await ground.create();
+  await until('the hook is at work', () => provider.runs().length === 1);
+  expect(await ground.get(id)).toMatchObject({ status: { phase: 'placement_pending' } });
+  await world.server.kill();
+  provider.mend('create');
+  await world.server.restart();
+  await ground.reach(id, 'running');
+  const [first, second, ...more] = provider.runs();
+  expect(more).toEqual([]);
+  expect([first?.operation, second?.operation]).toEqual(['create', 'create']);
+  expect(second?.operationId).toBe(first?.operationId);
+  expect(await ground.run(id, ['true'])).toMatchObject({ status: 'succeeded' });
+});
+
+test('65: a hook that hangs is killed with all that it started, told of, and tried again', async () => {
+  const ground = await start({ timeout_ms: 1000 });
+  const { provider } = ground;
+  provider.fail('create', 'hang');
+  const id = await ground.create();
+  await until('its failure is told', async () => (await ground.get(id)).status.last_error !== undefined);
+  expect(await ground.get(id)).toMatchObject({
+    status: { phase: 'placement_pending', retryable: true, last_error: 'the hook did not answer within 1000 ms' },
+  });
+  const [first] = provider.runs();
+  expect(isAlive(first?.pid ?? 0)).toBe(false);
+  expect(processesWith(`EXECPLANE_OPERATION_ID=${first?.operationId}\0`).length).toBeLessThanOrEqual(3);
+  provider.mend('create');
+  await ground.reach(id, 'running');
+});
+
+test('65: a provider that says it is hopeless is not asked again, and what waits ends as wake_failed', async () => {
+  const ground = await start();
+  const { provider } = ground;
+  const id = await ground.running();
+  await ground.act(id, 'sleep');
+  await ground.reach(id, 'sleeping');
+  provider.fail('wake', 'hopeless');
+  expect(await ground.run(id, ['true'])).toMatchObject({
+    status: 'failed',
+    error_code: 'wake_failed',
+    error_message: 'The machine could not be started: no_quota: none left',
+  });
+  expect(await ground.get(id)).toMatchObject({ status: { phase: 'failed', retryable: false } });
+  provider.mend('wake');
+  expect(await ground.run(id, ['true'])).toMatchObject({ status: 'succeeded' });
+});
+
+test('66: a sleep races a create: the command runs, whichever comes first', async () => {
+  const ground = await start();
+  const id = await ground.running();
+  for (let round = 0; round < 6; round += 1) {
+    const [slept, execution] = await Promise.all([ground.act(id, 'sleep'), ground.run(id, ['echo', String(round)])]);
+    expect([200, 202, 409]).toContain(slept.status);
+    expect(execution, JSON.stringify(execution)).toMatchObject({ status: 'succeeded' });
+  }
+  const runs = operations(ground);
+  // However it went, no wake ran beside a sleep: they alternate.
+  expect(runs.filter((name, n) => n > 0 && name === runs[n - 1])).toEqual([]);
+});
+
+test('a machine that idles is put to sleep by itself, and a command wakes it', async () => {
+  const ground = await start();
+  const id = await ground.create({ autosleep: '1' });
+  await ground.reach(id, 'sleeping');
+  expect(operations(ground)).toEqual(['create', 'sleep']);
+  expect(await ground.run(id, ['true'])).toMatchObject({ status: 'succeeded' });
+});
