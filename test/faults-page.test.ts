@@ -14,7 +14,9 @@ const lines = [...page.matchAll(/^\| (\d+) \| (.+) \| (.+) \| (.+) \|$/gm)].map(
 }));
 
 test('there is a line for each fault, in order', () => {
-  expect(lines.map(({ number }) => number)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+  const numbers = lines.map(({ number }) => number);
+  expect(numbers.slice(0, 40)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+  expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
 });
 
 test.each(lines)('$number: $fault', ({ proofs }) => {

@@ -19,11 +19,16 @@ async function start(settings: Record<string, unknown> = {}) {
   const provider = new TestProvider(dir);
   const world = await World.start({ machine: null, server: { EXECPLANE_PROVIDERS: provider.file(settings) } });
   onTestFinished(async () => {
-    await world.server.kill();
+    await world.server.stop();
     killAll(processesWith(dir));
     await world.dispose();
     rmSync(dir, { recursive: true, force: true });
   });
+  const create = async (body: object = {}) => {
+    const { status, json } = await world.client.request<MachineBody>('POST', '/v1/machines', { body });
+    expect(status).toBe(202);
+    return json.machine_id;
+  };
   const get = (id: string) => world.client.ask<MachineBody>('GET', `/v1/machines/${id}`);
   const reach = (id: string, phase: string) =>
     until(
@@ -32,10 +37,9 @@ async function start(settings: Record<string, unknown> = {}) {
     );
   return {
     ...{ dir, provider, world, get, reach },
-    create: async (body: object = {}) =>
-      (await world.client.ask<MachineBody>('POST', '/v1/machines', { body })).machine_id,
+    create,
     async running() {
-      const id = (await world.client.ask<MachineBody>('POST', '/v1/machines', { body: {} })).machine_id;
+      const id = await create();
       await reach(id, 'running');
       return id;
     },
