@@ -1,6 +1,6 @@
 /** `npm run build`: dist/ anew from src/. It is swapped in whole, so that what runs from the one before never sees half of it. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildConsole } from './build-console.ts';
 
@@ -16,7 +16,8 @@ try {
     execFileSync(process.execPath, [compiler, '-p', join(root, project), '--outDir', next], { stdio: 'inherit' });
   }
   await buildConsole({ root, to: join(next, 'console') });
-  chmodSync(join(next, 'cli/main.js'), 0o755);
+  copyFileSync(join(root, 'src/cli/launcher.sh'), join(next, 'cli/execplane'));
+  for (const program of ['main.js', 'execplane']) chmodSync(join(next, 'cli', program), 0o755);
   if (existsSync(dist)) renameSync(dist, join(work, 'before'));
   renameSync(next, dist);
 } catch (error) {

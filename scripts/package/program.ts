@@ -1,23 +1,15 @@
 /** The program as it is installed: the same tree in the packages, the tarballs and the container image. */
-import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { copyProductionModules } from './production-modules.ts';
 import { readManifest } from './release.ts';
-
-/** Finds its own Node beside it, or takes the one of the PATH (in a container image). */
-const LAUNCHER = `#!/bin/sh
-here=$(dirname "$(readlink -f "$0")")
-node=$here/node
-[ -x "$node" ] || node=node
-exec "$node" "$here/../dist/cli/main.js" "$@"
-`;
 
 /** Lays the program out in `to`, from a tree that has been built. `withNode`: with the Node runtime that the project pins. */
 export function stageProgram({ root, to, withNode }: { root: string; to: string; withNode: boolean }): void {
   if (!existsSync(join(root, 'dist/cli/main.js'))) throw new Error('dist/ is missing: run "npm run build" first.');
   rmSync(to, { recursive: true, force: true });
   mkdirSync(join(to, 'bin'), { recursive: true });
-  writeFileSync(join(to, 'bin/execplane'), LAUNCHER, { mode: 0o755 });
+  symlinkSync('../dist/cli/execplane', join(to, 'bin/execplane'));
   const { name, version, license, type, bin } = readManifest(root);
   writeFileSync(join(to, 'package.json'), `${JSON.stringify({ name, version, license, type, bin }, undefined, 2)}\n`);
   for (const folder of ['dist', 'assets', 'migrations'])

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
-import { addClientOptions, readClientConfig } from './config.ts';
-import { Api } from './http/http.ts';
+import { Execplane } from '../client/main.ts';
+import { addClientOptions, type ClientConfig, readClientConfig } from './config.ts';
+import { fetchFor } from './fetch.ts';
 
 type Flags = Record<string, string>;
 
@@ -20,7 +21,13 @@ export function groupCommand(name: string, description: string, commands: readon
   return group;
 }
 
-/** The API as the flags of a command (and the environment) say. */
-export function apiOf(flags: unknown): Api {
-  return new Api(readClientConfig(flags as Flags));
+/** A client as the flags of a command (and the environment) say. */
+export function clientOf(flags: unknown): Execplane {
+  return clientFor(readClientConfig(flags as Flags));
+}
+
+/** A client with these settings. */
+export function clientFor(config: ClientConfig): Execplane {
+  const { url, apiKey, attempts } = config;
+  return new Execplane({ url, apiKey, fetch: fetchFor(config), ...(attempts === undefined ? {} : { attempts }) });
 }

@@ -62,7 +62,7 @@ function bash(specs: readonly CommandSpec[]): string {
     ({ path, at, words, ask }) =>
       `      "${at} ${path} "*) ${words === undefined ? `words=$(_execplane_ask ${ask})` : `words="${words}"`} ;;`,
   );
-  return `_execplane_ask() { execplane "$@" --quiet 2>/dev/null </dev/null; }
+  return `_execplane_ask() { EXECPLANE_COMPLETING=1 execplane "$@" --quiet 2>/dev/null </dev/null; }
 _execplane() {
   local word=\${COMP_WORDS[COMP_CWORD]} words= line= i MACHINE=\${COMP_WORDS[3]-}
   COMPREPLY=()
@@ -91,7 +91,7 @@ function zsh(specs: readonly CommandSpec[]): string {
       `    "${at} ${path} "*) compadd -- ${words ?? `\${(f)"$(_execplane_ask ${ask})"}`} ;;`,
   );
   return `#compdef execplane
-_execplane_ask() { execplane "$@" --quiet 2>/dev/null </dev/null }
+_execplane_ask() { EXECPLANE_COMPLETING=1 execplane "$@" --quiet 2>/dev/null </dev/null }
 _execplane() {
   local word=\${words[CURRENT]} line="\${(j: :)words[2,CURRENT-1]} " MACHINE=\${words[4]}
   if (( CURRENT == 2 )); then compadd -- ${topLevel(specs)}; return; fi
@@ -117,7 +117,7 @@ function fish(specs: readonly CommandSpec[]): string {
     ({ path, options }) => `    case "${path} *"\n      printf '%s\\n' ${options.join(' ')}`,
   );
   return `function _execplane_ask
-  execplane $argv --quiet 2>/dev/null </dev/null
+  EXECPLANE_COMPLETING=1 execplane $argv --quiet 2>/dev/null </dev/null
 end
 function _execplane
   set -l done (commandline -opc)[2..-1]

@@ -2,11 +2,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import type { Command } from 'commander';
+import { isLoopback } from '../node/loopback.ts';
 import { CliError } from './cli-error.ts';
+import { type Login, readLogin } from './login-file.ts';
 import { addSettingOptions, type SettingOption } from './setting-options.ts';
 
-type Environment = Readonly<Partial<Record<string, string>>>;
+export type Environment = Readonly<Partial<Record<string, string>>>;
 
 export const DEFAULT_URL = 'http://127.0.0.1:7411';
 
@@ -25,7 +28,12 @@ export interface ClientConfig {
   apiKey: string;
   /** PEM; absent: what Node trusts. */
   ca?: string;
+  /** How often a request is tried. */
+  attempts?: number;
 }
+
+/** Where a login goes, before there is a key. */
+export type LoginTarget = Pick<Login, 'insecure' | 'caFile'> & { url: URL | undefined };
 
 /** Gives a command the flags of the client. */
 export function addClientOptions(command: Command): Command {
@@ -34,20 +42,36 @@ export function addClientOptions(command: Command): Command {
 
 /** Reads URL and key: flag, environment, login, then the admin key of a server on this host. Throws CliError (exit code 2). */
 export function readClientConfig(flags: Environment, env: Environment = environment()): ClientConfig {
-  const login = readLogin(env);
-  const url = readUrl(flags['url'] ?? (env['EXECPLANE_URL'] || undefined) ?? login?.url ?? DEFAULT_URL, flags, env);
-  const ca = readCa(flags['caFile'] ?? (env['EXECPLANE_CA_FILE'] || undefined));
-  const given = flags['apiKey'] ?? (env['EXECPLANE_API_KEY'] || undefined);
-  // A key goes only to the server it was given for.
-  const kept = login !== undefined && new URL(login.url).origin === url.origin ? login.apiKey : undefined;
-  const apiKey = given ?? kept ?? (isLoopback(url) ? readAdminKey(flags, env) : undefined);
+  const login = readLogin(loginFile(env));
+  const settings = new Settings(flags, env, login);
+  const url = settings.url() ?? new URL(DEFAULT_URL);
+  // What was kept is for the server that it was kept for.
+  const kept = login !== undefined && new URL(login.url).origin === url.origin ? login : undefined;
+  const ca = readCa(settings.given('caFile', 'CA_FILE') ?? kept?.caFile);
+  const apiKey = settings.apiKey() ?? kept?.apiKey ?? (isLoopback(url.hostname) ? readAdminKey(settings) : undefined);
   if (apiKey === undefined) {
     throw new CliError(`there is no API key for ${url.origin}.`, {
       exitCode: 2,
       hint: 'Set EXECPLANE_API_KEY, run "execplane login", or start this where the server was started (it reads data/admin.key).',
     });
   }
-  return { url, apiKey, ...(ca === undefined ? {} : { ca }) };
+  return { url, apiKey, ...(ca === undefined ? {} : { ca }), ...(env['EXECPLANE_COMPLETING'] ? { attempts: 1 } : {}) };
+}
+
+/** Where `login` is to go, as flags and environment say. A login that was kept before does not matter. */
+export function readLoginTarget(flags: Environment, env: Environment = environment()): LoginTarget {
+  const settings = new Settings(flags, env, undefined);
+  const caFile = settings.given('caFile', 'CA_FILE');
+  const insecure = settings.isInsecure();
+  return { url: settings.url(), ...(insecure && { insecure }), ...(caFile === undefined ? {} : { caFile }) };
+}
+
+/** The settings of a client for a login that is being tried. */
+export function configOf({ url, apiKey, caFile, insecure }: Login, env: Environment = environment()): ClientConfig {
+  const checked = new Settings({ url, apiKey, insecure: String(insecure === true) }, env, undefined);
+  const ca = readCa(caFile);
+  const config = { url: checked.url() ?? new URL(url), apiKey: checked.apiKey() ?? apiKey };
+  return ca === undefined ? config : { ...config, ca };
 }
 
 /** Where `execplane login` keeps what it was told. */
@@ -55,38 +79,66 @@ export function loginFile(env: Environment = environment()): string {
   return join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'), 'execplane', 'login.json');
 }
 
-/** The URL to log in to: flag or environment, checked; undefined where none is given. */
-export function readGivenUrl(flags: Environment, env: Environment = environment()): URL | undefined {
-  const given = flags['url'] ?? (env['EXECPLANE_URL'] || undefined);
-  return given === undefined ? undefined : readUrl(given, flags, env);
+/** Whether stdout may be coloured (https://no-color.org). */
+export function wantsColour(env: Environment = environment()): boolean {
+  return isatty(1) && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
 }
 
-/** Whether output may be coloured (https://no-color.org). */
-export function wantsColour(stream: NodeJS.WriteStream, env: Environment = environment()): boolean {
-  return stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
-}
-
-/** The environment for processes that the CLI starts. */
+/** The environment, for processes that the CLI starts and for settings of libraries. */
 export function environment(): Environment {
   return process.env;
 }
 
-function readUrl(text: string, flags: Environment, env: Environment): URL {
-  const name = flags['url'] === undefined ? 'EXECPLANE_URL' : '--url';
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new CliError(`${name}: must be a URL such as https://execplane.example.com, not ${JSON.stringify(text)}`, {
+/** Flags before variables before what a login kept. An empty variable counts as absent. */
+class Settings {
+  readonly #flags: Environment;
+  readonly #env: Environment;
+  readonly #login: Login | undefined;
+
+  constructor(flags: Environment, env: Environment, login: Login | undefined) {
+    this.#flags = flags;
+    this.#env = env;
+    this.#login = login;
+  }
+
+  given(property: string, name: string): string | undefined {
+    return this.#flags[property] ?? (this.#env[`EXECPLANE_${name}`] || undefined);
+  }
+
+  url(): URL | undefined {
+    const text = this.given('url', 'URL') ?? this.#login?.url;
+    if (text === undefined) return undefined;
+    const name = this.#flags['url'] === undefined ? 'EXECPLANE_URL' : '--url';
+    if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+      throw new CliError(`${name}: must be a URL such as https://execplane.example.com, not ${JSON.stringify(text)}`, {
+        exitCode: 2,
+      });
+    }
+    const url = new URL(text);
+    if (url.protocol === 'http:' && !isLoopback(url.hostname) && !this.isInsecure()) {
+      throw new CliError(
+        `${name}: plain http to ${url.hostname} would send the key unencrypted. Use https, or set EXECPLANE_INSECURE=true`,
+        { exitCode: 2 },
+      );
+    }
+    return url;
+  }
+
+  /** A key with a line break in it, as `cat` of a file may give it, is no header of a request. */
+  apiKey(): string | undefined {
+    const key = this.given('apiKey', 'API_KEY');
+    if (key === undefined || /^[!-~]+$/.test(key)) return key;
+    const name = this.#flags['apiKey'] === undefined ? 'EXECPLANE_API_KEY' : '--api-key';
+    throw new CliError(`${name}: holds a line break, a space or another character that no key has.`, {
       exitCode: 2,
+      hint: 'Set it to the key alone, such as xpk_…, without quotes or a line break behind it.',
     });
   }
-  const url = new URL(text);
-  const insecure = flags['insecure'] ?? env['EXECPLANE_INSECURE'] ?? '';
-  if (url.protocol === 'http:' && !isLoopback(url) && !/^(true|1)$/.test(insecure)) {
-    throw new CliError(
-      `${name}: plain http to ${url.hostname} would send the key unencrypted. Use https, or set EXECPLANE_INSECURE=true`,
-      { exitCode: 2 },
-    );
+
+  isInsecure(): boolean {
+    const text = this.given('insecure', 'INSECURE');
+    return text === undefined ? this.#login?.insecure === true : /^(true|1)$/.test(text);
   }
-  return url;
 }
 
 function readCa(file: string | undefined): string | undefined {
@@ -98,41 +150,19 @@ function readCa(file: string | undefined): string | undefined {
   }
 }
 
-function readLogin(env: Environment): { url: string; apiKey: string } | undefined {
-  const file = loginFile(env);
-  const text = readPrivate(file);
-  if (text === undefined) return undefined;
-  try {
-    const { url, api_key: apiKey } = JSON.parse(text) as { url: string; api_key: string };
-    if (URL.canParse(url) && typeof apiKey === 'string') return { url, apiKey };
-  } catch {
-    // Told below.
-  }
-  throw new CliError(`${file} is damaged: run "execplane login" again.`, { exitCode: 2 });
-}
-
-function readAdminKey(flags: Environment, env: Environment): string | undefined {
-  const dataDir = flags['dataDir'] ?? (env['EXECPLANE_DATA_DIR'] || './data');
-  return readPrivate(join(dataDir, 'admin.key'))?.trim() || undefined;
-}
-
-/** A file with a secret in it; undefined where there is none that this user may read. */
-function readPrivate(file: string): string | undefined {
+function readAdminKey(settings: Settings): string | undefined {
+  const file = join(settings.given('dataDir', 'DATA_DIR') ?? './data', 'admin.key');
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   if ((stat.mode & 0o077) !== 0) {
     throw new CliError(`${file} can be read by other users: close it with "chmod 0600 ${file}".`, { exitCode: 2 });
   }
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8').trim() || undefined;
   } catch {
+    // Another user's server.
     return undefined;
   }
-}
-
-/** Whether this address leads to this host and to no other. */
-export function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }
 
 function setting(property: string, name: string, description: string, fallback?: string): SettingOption {

@@ -1,9 +1,12 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../node/version.ts';
-import { CliError } from './cli-error.ts';
 import { environment } from './config.ts';
+import { tell } from './failure.ts';
+import { keepHangupIgnored } from './hangup.ts';
 import { hideSecrets } from './hide-secrets.ts';
-import { expectReadersToLeave, ReaderGoneError } from './terminal/output.ts';
+import { assertArgumentsAreText } from './raw-arguments.ts';
+import { terminalStream } from './streams/descriptor.ts';
+import { print, printError, ReaderGoneError } from './streams/output.ts';
 
 export interface CommandEntry {
   name: string;
@@ -88,6 +91,7 @@ export const COMMANDS: readonly CommandEntry[] = [
 /** As they are typed, in the order of `--help`. */
 export const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
 
+const HELP_WIDTH = 80;
 const EXAMPLES = `
 Examples:
   execplane up                                  server and agent on this machine
@@ -99,16 +103,27 @@ Every setting is an environment variable with a flag of the same name: EXECPLANE
 
 /** Runs the CLI with these arguments; failures are told on stderr and in the exit code (2: wrong usage or setting). */
 export async function run(args: readonly string[]): Promise<void> {
-  hideSecrets(args, environment());
-  expectReadersToLeave();
-  // Only the command that is asked for is loaded, so that it has to tell of itself.
-  const asked = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
+  const asked = normalized(args);
+  keepHangupIgnored();
   try {
+    assertArgumentsAreText(args, environment());
+    hideSecrets(args, environment());
     const program = await buildProgram(asked[0]);
     await program.parseAsync(asked, { from: 'user' });
   } catch (error) {
     process.exitCode = report(error, asked);
   }
+}
+
+/** `help X` as `X --help`: only the command that is asked for is loaded. A switch is no option that takes the next word. */
+function normalized(args: readonly string[]): string[] {
+  const given = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
+  const end = given.includes('--') ? given.indexOf('--') : given.length;
+  return given.flatMap((arg, at) => {
+    if (at >= end) return [arg];
+    if (arg === '--insecure') return /^(true|false|0|1)$/.test(given[at + 1] ?? '') ? [arg] : ['--insecure=true'];
+    return [arg];
+  });
 }
 
 /** The program with the one command that is asked for; the others are there for `--help`. */
@@ -118,6 +133,14 @@ async function buildProgram(asked: string | undefined): Promise<Command> {
     .version(packageVersion(), '-V, --version')
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(see --help)')
+    .configureOutput({
+      writeOut: print,
+      writeErr: printError,
+      getOutHelpWidth: () => terminalStream('stdout')?.columns ?? HELP_WIDTH,
+      getErrHelpWidth: () => terminalStream('stderr')?.columns ?? HELP_WIDTH,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
     .exitOverride();
   for (const { name, summary, load } of COMMANDS) {
     const command = name === asked ? await (await load())() : new Command(name);
@@ -137,13 +160,11 @@ function report(error: unknown, args: readonly string[]): number {
   if (error instanceof CommanderError) {
     // Commander has said it already.
     if (error.code === 'commander.unknownOption' && args[0] === 'exec' && !args.includes('--')) {
-      process.stderr.write('Options of the command itself go behind "--": execplane exec MACHINE -- ls -l\n');
+      printError('Options of the command itself go behind "--": execplane exec MACHINE -- ls -l\n');
     }
     return error.exitCode === 0 ? 0 : 2;
   }
   if (error instanceof ReaderGoneError) return 0;
   if (!(error instanceof Error)) throw error;
-  process.stderr.write(`execplane: ${error.message}\n`);
-  if (error instanceof CliError && error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
-  return 'exitCode' in error && typeof error.exitCode === 'number' ? error.exitCode : 1;
+  return tell(error);
 }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 
 /** A setting of server or agent, as their tables describe it. */
 export interface SettingOption {
@@ -16,7 +16,13 @@ export function addSettingOptions(command: Command, ...tables: (readonly Setting
     if (seen.has(flag)) continue;
     seen.add(flag);
     const shown = fallback === undefined ? variable : `${variable}, default ${fallback}`;
-    command.option(`${flag} <value>`, `${description} (${shown})`);
+    command.option(`${flag} <value>`, `${description} (${shown})`, refuseFlag);
   }
   return command;
+}
+
+/** A flag whose value was forgotten would take the next flag for it. */
+function refuseFlag(value: string): string {
+  if (value.startsWith('--')) throw new InvalidArgumentError('Its value is missing.');
+  return value;
 }

@@ -1,11 +1,14 @@
 /** One execution: its log, its streams, its end. */
+import type { ExecutionEventWire } from '../api/event.ts';
 import type { ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
 import type { SendSignal } from '../api/signal.ts';
-import { isTerminal } from '../core/execution-status.ts';
-import { type ExecutionEvent, type FollowOptions, followEvents } from './follow-events.ts';
+import { UnreachableError } from './errors.ts';
+import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { outputStream } from './output-stream.ts';
-import { type ExecutionResult, resultOf } from './result.ts';
+import type { Page } from './pages.ts';
+import { readChunks } from './read-chunks.ts';
+import { type ExecutionResult, hasEnded, resultOf } from './result.ts';
 import { stdinStream } from './stdin-stream.ts';
 import type { Transport } from './transport.ts';
 
@@ -45,6 +48,22 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     return followEvents(this.#transport, this.#path, options);
   }
 
+  /** The log as far as it is now, page after page. */
+  async *log({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<ExecutionEvent> {
+    let cursor: string | undefined;
+    for (;;) {
+      const query = { encoding: 'base64', limit: 1000, cursor };
+      const page = await this.#transport.json<Page<ExecutionEventWire>>('GET', `${this.#path}/events`, {
+        query,
+        signal,
+      });
+      for (const event of page.items) yield fromWire(event);
+      cursor = page.next_cursor;
+      // The last page of a log that goes on is empty.
+      if (cursor === undefined || page.items.length === 0) return;
+    }
+  }
+
   /** What it writes to stdout, byte for byte, from the first byte on. Errors if the server did not keep all of it. */
   get stdout(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#stdout ??= outputStream(this.#transport, this.#path, 'stdout');
@@ -78,13 +97,27 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   async waitForEnd({ signal }: Pick<WaitOptions, 'signal'> = {}): Promise<ExecutionWire> {
     for (;;) {
       const execution = await this.get({ waitMs: MAX_WAIT_MS, signal });
-      if (isTerminal(execution.status)) return execution;
+      if (hasEnded(execution)) return execution;
     }
   }
 
   /** All that is kept of its output; only after its end. `tail`: the last so many bytes of each stream. */
   output({ tail, signal }: { tail?: number; signal?: AbortSignal } = {}): Promise<ExecutionOutputWire> {
     return this.#transport.json('GET', `${this.#path}/output`, { query: { tail }, signal });
+  }
+
+  /** The bytes of a stream that are kept now; `tail`: the last so many. Throws if the answer breaks off. */
+  async *kept(
+    stream: 'stdout' | 'stderr',
+    { tail, signal }: { tail?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const call = { query: { tail }, headers: { accept: '*/*' }, signal };
+    const response = await this.#transport.open('GET', `${this.#path}/output/${stream}`, call);
+    try {
+      yield* readChunks(response, MAX_WAIT_MS);
+    } catch (cause) {
+      throw new UnreachableError(this.#transport.origin, { cause });
+    }
   }
 
   /** Cancels it: SIGTERM, after a grace SIGKILL to all of its processes. After the end this does nothing. */

@@ -1,10 +1,10 @@
 /** The event log of an execution, followed to its end over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/event.ts';
-import { isTerminal } from '../core/execution-status.ts';
 import { backoffMs, pause } from './backoff.ts';
 import { decodeBase64 } from './base64.ts';
 import { isRetryable, UnreachableError } from './errors.ts';
 import { readChunks } from './read-chunks.ts';
+import { hasEnded } from './result.ts';
 import { ServerSentEventParser } from './server-sent-events.ts';
 import type { Transport } from './transport.ts';
 
@@ -50,7 +50,7 @@ export async function* followEvents(
         last = event.sequence;
         absence.heard();
         yield event;
-        if (event.type === 'lifecycle' && event.status !== undefined && isTerminal(event.status)) return;
+        if (hasEnded(event)) return;
       }
     } catch (error) {
       options.signal?.throwIfAborted();

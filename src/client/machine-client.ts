@@ -1,12 +1,11 @@
 /** One machine: the commands that run there. */
 import type { CreateExecution, ExecutionWire } from '../api/execution.ts';
-import type { ExecutionOutputWire } from '../api/output.ts';
 import type { MachineWire } from '../api/machine.ts';
-import { isTerminal } from '../core/execution-status.ts';
+import type { ExecutionOutputWire } from '../api/output.ts';
 import { encodeBase64 } from './base64.ts';
 import { ExecutionHandle, executionsPath, MAX_WAIT_MS } from './execution-handle.ts';
 import { List, type PageOptions } from './pages.ts';
-import { type RunResult, resultOf } from './result.ts';
+import { hasEnded, type RunResult, resultOf } from './result.ts';
 import type { Transport } from './transport.ts';
 
 interface CommandOptions {
@@ -59,7 +58,7 @@ export class MachineClient {
     const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
     let execution = await this.#create<Ended>(body, { wait_ms: waitMs, include: 'output' });
     const handle = this.execution(execution.execution_id);
-    while (!isTerminal(execution.status)) execution = await this.#wait(handle, signal);
+    while (!hasEnded(execution)) execution = await this.#wait(handle, signal);
     const output = execution.output ?? (await handle.output());
     return {
       ...resultOf(execution),

@@ -23,10 +23,11 @@ export {
 } from './errors.ts';
 export { ExecutionHandle } from './execution-handle.ts';
 export type { ExecutionEvent, FollowOptions, OutageListener } from './follow-events.ts';
-export { MachineClient, type ListExecutionsOptions, type RunOptions, type StartOptions } from './machine-client.ts';
+export { type ListExecutionsOptions, MachineClient, type RunOptions, type StartOptions } from './machine-client.ts';
 export { List, type Page, type PageOptions } from './pages.ts';
 export { Audit, JoinTokens, Keys, Machines } from './resources.ts';
-export type { ExecutionResult, RunResult } from './result.ts';
+export { EXECUTION_STATUSES, type ExecutionStatus } from '../core/execution-status.ts';
+export { type ExecutionResult, hasEnded, type RunResult } from './result.ts';
 export { StdinClosedError } from './stdin-stream.ts';
 export type { TransportOptions as ClientOptions } from './transport.ts';
 
@@ -36,10 +37,13 @@ export class Execplane {
   readonly keys: Keys;
   readonly joinTokens: JoinTokens;
   readonly audit: Audit;
+  /** Address of the server, without a slash at the end. */
+  readonly url: string;
   readonly #transport: Transport;
 
   constructor(options: TransportOptions) {
     this.#transport = new Transport(options);
+    this.url = this.#transport.base;
     this.machines = new Machines(this.#transport);
     this.keys = new Keys(this.#transport);
     this.joinTokens = new JoinTokens(this.#transport);

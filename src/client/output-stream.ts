@@ -1,9 +1,9 @@
 /** One output stream of an execution as bytes, while the command runs and to its end. */
 import type { ExecutionWire } from '../api/execution.ts';
-import { isTerminal } from '../core/execution-status.ts';
 import { backoffMs, pause } from './backoff.ts';
 import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './errors.ts';
 import { readChunks } from './read-chunks.ts';
+import { hasEnded } from './result.ts';
 import type { Transport } from './transport.ts';
 
 /** A command may be silent for long; a connection that is silent for this long is opened anew, to see that it lives. */
@@ -91,7 +91,7 @@ async function assertComplete(
   { stream, received, signal }: { stream: 'stdout' | 'stderr'; received: number; signal: AbortSignal },
 ): Promise<void> {
   const execution = await transport.json<ExecutionWire>('GET', path, { signal });
-  if (!isTerminal(execution.status)) {
+  if (!hasEnded(execution)) {
     const cause = new ExecplaneError(`${stream} ended before the command did`);
     throw new UnreachableError(transport.origin, { cause });
   }

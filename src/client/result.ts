@@ -1,6 +1,6 @@
 /** How an execution ended, in the words of this library. */
 import type { ExecutionWire } from '../api/execution.ts';
-import type { TerminalStatus } from '../core/execution-status.ts';
+import { isTerminal, type TerminalStatus } from '../core/execution-status.ts';
 
 /** The end of an execution. A command that fails is a result, not an error. */
 export interface ExecutionResult {
@@ -36,4 +36,9 @@ export function resultOf(execution: ExecutionWire): ExecutionResult {
     ...(execution.error_code === undefined ? {} : { errorCode: execution.error_code }),
     ...(execution.error_message === undefined ? {} : { errorMessage: execution.error_message }),
   };
+}
+
+/** Whether an execution, or one of its events, says that it has ended. */
+export function hasEnded({ status }: { status?: ExecutionWire['status'] }): boolean {
+  return status !== undefined && isTerminal(status);
 }

@@ -19,7 +19,7 @@ export interface TransportOptions {
   fetch?: typeof fetch;
   /** Sent with every request. */
   headers?: Readonly<Record<string, string>>;
-  /** How often a request is tried in all; 5 unless set. */
+  /** How often a request is tried in all; 4 unless set. */
   attempts?: number;
 }
 
@@ -40,7 +40,7 @@ export interface Call {
 
 /** A server that waits for the end of something answers within a minute. */
 const ANSWER_TIMEOUT_MS = 70_000;
-const DEFAULT_ATTEMPTS = 5;
+const DEFAULT_ATTEMPTS = 4;
 const RETRY = { firstMs: 250, maxMs: 10_000 };
 
 export class Transport {

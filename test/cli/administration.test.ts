@@ -35,10 +35,10 @@ test('machines: create, ls, show, rotate, rm', async () => {
     /^dm-other can join until .*\n\n {2}echo xpj_[\w-]{43} \| sh install-agent.sh --url \S+\n$/,
   );
   expect(said.stderr).toContain('put the address of the server in its place');
-  expect(await ok('machines', 'ls')).toMatch(/^dm-test +running +agent_connected/m);
+  expect(await ok('machines', 'ls')).toMatch(/^dm-test +online +\d+s ago/m);
   const list = await json<{ items: { machine_id: string }[] }>('machines', 'ls');
   expect(list.items.map((machine) => machine.machine_id)).toContain('dm-new');
-  expect(await ok('machines', 'show', 'dm-test')).toMatch(/^phase +running$/m);
+  expect(await ok('machines', 'show', 'dm-test')).toMatch(/^status +online$/m);
   expect(await ok('machines', 'rotate', 'dm-new')).toMatch(/^ {2}echo xpj_[\w-]+ \| sh install-agent.sh/m);
   expect(await ok('machines', 'rotate', 'dm-test')).toContain('gets a new credential');
   expect(await ok('machines', 'rm', 'dm-new')).toBe('dm-new is removed.\n');
@@ -136,7 +136,7 @@ describe('agent stop', () => {
     expect((await agent.link.exited).code).toBe(0);
     const path = `/v1/machines/dm-stopped/executions/${created.execution_id}`;
     expect((await world.client.get(path)).json).toMatchObject({ status: 'failed', error_code: 'agent_stopped' });
-    expect(await cli(stop)).toMatchObject({ code: 0, stdout: expect.stringContaining('No agent runs') });
+    expect(await cli(stop)).toMatchObject({ code: 1, stderr: expect.stringContaining('no agent runs') });
   }, 60_000);
 
   test('where the link is gone, it ends the runner', async () => {

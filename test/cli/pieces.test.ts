@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseDuration } from '../../src/cli/terminal/duration.ts';
 import { exitCodeOf } from '../../src/cli/exec/exit-code.ts';
-import { listenFailure } from '../../src/cli/up/listen-failure.ts';
-import { shellWords } from '../../src/cli/terminal/print.ts';
 import { COMMANDS } from '../../src/cli/program.ts';
-import { SseParser } from '../../src/cli/http/sse.ts';
+import { parseDuration } from '../../src/cli/terminal/duration.ts';
+import { shellWords } from '../../src/cli/terminal/print.ts';
+import { listenFailure } from '../../src/cli/up/listen-failure.ts';
 
 describe('durations', () => {
   test.each([
@@ -23,7 +22,7 @@ describe('durations', () => {
 });
 
 describe('exit codes', () => {
-  test.each([
+  test.each<[Parameters<typeof exitCodeOf>[0], number]>([
     [{ status: 'succeeded', exit_code: 0 }, 0],
     [{ status: 'failed', error_code: 'nonzero_exit', exit_code: 7 }, 7],
     [{ status: 'failed', error_code: 'signaled', signal: 9 }, 137],
@@ -38,21 +37,6 @@ describe('exit codes', () => {
     [{ status: 'cancelled', error_code: 'cancelled' }, 125],
     [{ status: 'cancelled', error_code: 'cancelled', exit_code: 0 }, 125],
   ])('%j is %d', (end, code) => expect(exitCodeOf(end)).toBe(code));
-});
-
-describe('server-sent events', () => {
-  const text = ':\n\nid: 1\nevent: stdout\ndata: {"a":1}\n\n: alive\n\nid: 2\r\ndata: one\r\ndata: two\r\n\r\n';
-
-  test('comments and other fields are skipped, data lines joined', () => {
-    expect(new SseParser().push(text)).toEqual(['{"a":1}', 'one\ntwo']);
-  });
-
-  test('cut anywhere, the events are the same', () => {
-    for (let at = 0; at <= text.length; at += 1) {
-      const parser = new SseParser();
-      expect([...parser.push(text.slice(0, at)), ...parser.push(text.slice(at))]).toEqual(['{"a":1}', 'one\ntwo']);
-    }
-  });
 });
 
 test('an argv is shown as a shell would take it', () => {

@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
-import { parseDuration } from '../terminal/duration.ts';
+import { CliError } from '../cli-error.ts';
 import { addSettingOptions } from '../setting-options.ts';
+import { print } from '../streams/output.ts';
+import { parseDuration } from '../terminal/duration.ts';
 
 const AGENT_DIR = [
   '--agent-dir <value>',
@@ -42,7 +44,12 @@ export async function agentCommand(): Promise<Command> {
     .action(async (_flags, stop: Command) => {
       const { dir } = readAgentConfig(stop.optsWithGlobals<Record<string, string>>());
       const result = await stopAgent(dir);
-      process.stdout.write(result === 'stopped' ? `The agent of ${dir} has stopped.\n` : `No agent runs on ${dir}.\n`);
+      if (result !== 'stopped') {
+        throw new CliError(`no agent runs on ${dir}.`, {
+          hint: 'Is this its directory? Name it with --agent-dir; the packages use /var/lib/execplane-agent/state.',
+        });
+      }
+      print(`The agent of ${dir} has stopped.\n`);
     });
   command
     .command('upgrade')
@@ -62,7 +69,7 @@ export async function agentCommand(): Promise<Command> {
     .option(...AGENT_DIR)
     .action(async ({ to, within }: { to: string; within: number }, upgrade: Command) => {
       const { dir } = readAgentConfig(upgrade.optsWithGlobals<Record<string, string>>());
-      await upgradeAgent({ dir, to, withinMs: within, say: (text) => process.stdout.write(`${text}\n`) });
+      await upgradeAgent({ dir, to, withinMs: within, say: (text) => print(`${text}\n`) });
     });
   return command;
 }

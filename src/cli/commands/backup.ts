@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
+import { print } from '../streams/output.ts';
 import { printJson } from '../terminal/print.ts';
 
 const EXAMPLES = `
@@ -31,7 +32,7 @@ export async function backupCommand(): Promise<Command> {
         return;
       }
       const { executions = 0, machines = 0 } = report.counts;
-      process.stdout.write(
+      print(
         `${file}: ${report.bytes} bytes, verified; ${executions} executions, ${machines} machines; ${report.keys.join(', ')}.\n`,
       );
     });

@@ -1,5 +1,6 @@
 import { Argument, Command } from 'commander';
 import { type CommandSpec, SHELLS } from '../completion-scripts.ts';
+import { print } from '../streams/output.ts';
 
 interface Loadable {
   name: string;
@@ -19,7 +20,7 @@ export function completionCommand(commands: readonly Loadable[]): Command {
     .addArgument(new Argument('<SHELL>').choices(Object.keys(SHELLS)))
     .addHelpText('after', EXAMPLES)
     .action(async (shell: string) => {
-      process.stdout.write(`${SHELLS[shell]?.(await specsOf(commands)) ?? ''}\n`);
+      print(`${SHELLS[shell]?.(await specsOf(commands)) ?? ''}\n`);
     });
 }
 

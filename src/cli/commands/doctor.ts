@@ -4,8 +4,9 @@ import { styleText } from 'node:util';
 import { Argument, Command } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { wantsColour } from '../config.ts';
-import { printJson } from '../terminal/print.ts';
 import { addSettingOptions } from '../setting-options.ts';
+import { print } from '../streams/output.ts';
+import { printJson } from '../terminal/print.ts';
 
 const EXAMPLES = `
 Examples:
@@ -46,7 +47,7 @@ export async function doctorCommand(): Promise<Command> {
         for (const finding of await examine[one](settings)) findings.push({ side: one, ...finding });
       }
       if (json) printJson({ items: findings });
-      else for (const finding of findings) process.stdout.write(linesOf(finding));
+      else for (const finding of findings) print(linesOf(finding));
       if (findings.some(({ state }) => state === 'fail')) process.exitCode = 1;
     });
 }
@@ -62,6 +63,6 @@ const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
 function linesOf({ side, check, state, said, cure }: Finding & { side: Side }): string {
   const padded = state.padEnd(4);
-  const shown = wantsColour(process.stdout) ? styleText(COLOURS[state], padded) : padded;
+  const shown = wantsColour() ? styleText(COLOURS[state], padded) : padded;
   return `${shown}  ${side} ${check}: ${said}.${cure === undefined ? '' : ` ${cure}`}\n`;
 }

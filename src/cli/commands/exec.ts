@@ -1,52 +1,96 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { apiOf, clientCommand } from '../client-command.ts';
+import type { StartOptions } from '../../client/main.ts';
+import { clientCommand, clientOf } from '../client-command.ts';
+import { environmentVariable, readEnvironmentFile } from '../exec/environment.ts';
+import { runExec, startDetached } from '../exec/run-exec.ts';
+import { hasStdin } from '../streams/input.ts';
+import { print } from '../streams/output.ts';
 import { parseDuration } from '../terminal/duration.ts';
-import { type ExecRequest, runExec } from '../exec/run-exec.ts';
 
 const DESCRIPTION = [
   'Run a command on a machine. Its output comes as it is written, stdin goes to it as it comes, and its exit code is the',
-  'exit code here: 128+N for a signal, 124 for a timeout, 125 where Execplane itself failed, 126 and 127 as in a shell.',
+  'exit code here: 128+N for a signal, 124 for a timeout, 125 if Execplane itself failed, 126 and 127 as in a shell.',
   'Ctrl-C cancels it (130); a second one leaves at once.',
 ].join(' ');
 
 const EXAMPLES = `  execplane exec dm-web-1 -- uname -a
-  execplane exec dm-web-1 --cwd /srv/app --env MODE=ci --timeout 10m -- make test
+  execplane exec dm-web-1 -w /srv/app -e MODE=ci --timeout 10m -- make test
   tar cz . | execplane exec dm-web-1 -- tar xz -C /srv/app
   execplane exec dm-web-1 --json -- true          the final Execution as JSON, without the output`;
+
+const DEFAULT_WAIT_MS = 10_000;
 
 interface ExecFlags {
   cwd?: string;
   env?: Record<string, string>;
+  envFile?: Record<string, string>;
   timeout?: number;
   user?: string;
   stdin: boolean;
+  interactive?: true;
+  detach?: true;
+  wait: number;
   json?: true;
 }
 
-/** `execplane exec MACHINE -- ARGV…`. */
+/** `execplane exec`. */
 export function execCommand(): Command {
   return clientCommand('exec <MACHINE> <ARGV...>', DESCRIPTION, EXAMPLES)
     .usage('[options] MACHINE -- ARGV...')
-    .option('--cwd <DIRECTORY>', 'working directory (default: the home of the user)')
-    .option('--env <NAME=VALUE>', 'environment variable; may be given again', collectEnv)
+    .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
+    .option(
+      '-e, --env <NAME=VALUE>',
+      'environment variable; NAME alone takes its value from here; repeatable',
+      collectEnv,
+    )
+    .option('--env-file <FILE>', 'environment variables, NAME=VALUE a line; repeatable', collectEnvFile)
     .option('--timeout <DURATION>', 'kill it after so long, as 30s or 5m', parseDuration)
-    .option('--user <USER>', 'run as this user, where the machine allows it')
+    .option('-u, --user <USER>', 'run as this user, if the machine allows it')
+    .option('-i, --interactive', 'keep its stdin open, even if stdin here is /dev/null')
     .option('--no-stdin', 'give it no stdin: it reads end-of-file')
+    .option('-d, --detach', 'leave it running, and print the id of the execution')
+    .option(
+      '--wait <DURATION>',
+      'how long to wait for a machine that is away (default: 10s)',
+      parseDuration,
+      DEFAULT_WAIT_MS,
+    )
     .option('--json', 'print the final Execution as JSON instead of the output')
-    .action(async (machineId: string, argv: string[], flags: ExecFlags) => {
-      const request: ExecRequest = { command: argv };
-      if (flags.cwd !== undefined) request.cwd = flags.cwd;
-      if (flags.env !== undefined) request.env = flags.env;
-      if (flags.timeout !== undefined) request.timeout_ms = flags.timeout;
-      if (flags.user !== undefined) request.user = flags.user;
-      const code = await runExec(apiOf(flags), machineId, request, { stdin: flags.stdin, json: flags.json === true });
+    .action(async (machineId: string, command: string[], flags: ExecFlags) => {
+      const client = clientOf(flags);
+      const request = {
+        machineId,
+        command,
+        options: startOptions(flags),
+        waitMs: flags.wait,
+        json: flags.json === true,
+      };
+      if (flags.detach) {
+        print(`${await startDetached(client, request)}\n`);
+        return;
+      }
       // stdin may stay open for ever: it is not waited for.
-      process.exit(code);
+      process.exit(await runExec(client, request));
     });
 }
 
+function startOptions(flags: ExecFlags): StartOptions {
+  const forwards = flags.detach !== true && flags.stdin && (flags.interactive === true || hasStdin());
+  return {
+    stdin: forwards ? 'open' : 'none',
+    ...(flags.cwd === undefined ? {} : { cwd: flags.cwd }),
+    env: { ...flags.envFile, ...flags.env },
+    ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
+    ...(flags.user === undefined ? {} : { user: flags.user }),
+  };
+}
+
 function collectEnv(text: string, before: Record<string, string> | undefined): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('Write it as NAME=VALUE.');
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  const [name, value] = environmentVariable(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('Write it as NAME=VALUE.');
+  return value === undefined ? { ...before } : { ...before, [name]: value };
+}
+
+function collectEnvFile(file: string, before: Record<string, string> | undefined): Record<string, string> {
+  return { ...before, ...readEnvironmentFile(file) };
 }

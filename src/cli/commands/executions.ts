@@ -1,13 +1,21 @@
 import { type Command, Option } from 'commander';
-import { apiOf, clientCommand, groupCommand } from '../client-command.ts';
-import { followEvents } from '../exec/follow-events.ts';
+import {
+  type Execution,
+  type ExecutionEvent,
+  EXECUTION_STATUSES,
+  type ExecutionHandle,
+  type ExecutionStatus,
+  hasEnded,
+} from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { assertAllKept } from '../exec/kept-output.ts';
+import { print, printError } from '../streams/output.ts';
+import { OutputPrinter } from '../streams/output-printer.ts';
+import { age } from '../terminal/age.ts';
 import { addListOptions, type ListOptions, parseCount, printList } from '../terminal/list.ts';
-import { writeOutput } from '../terminal/output.ts';
 import { printFields, printJson, shellWords } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
-import { type Execution, type ExecutionEvent, executionPath, isEnd, type Page } from '../http/wire.ts';
-
-const STATUSES = ['wake_in_progress', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'];
 
 /** `execplane executions …`. */
 export function executionsCommand(): Command {
@@ -23,16 +31,17 @@ function list(): Command {
       '  execplane executions ls dm-web-1 --status running',
     ),
   )
-    .addOption(new Option('--status <STATUS>', 'only those').choices(STATUSES))
-    .action(async (machine: string, flags: ListOptions & { status?: string }) => {
-      await printList<Execution>(apiOf(flags), executionPath(machine), flags, {
-        query: { status: flags.status },
+    .addOption(new Option('--status <STATUS>', 'only those').choices(EXECUTION_STATUSES))
+    .action(async (machineId: string, flags: ListOptions & { status?: ExecutionStatus }) => {
+      const machine = clientOf(flags).machine(machineId);
+      const filter = flags.status === undefined ? {} : { status: flags.status };
+      await printList<Execution>((page) => machine.executions({ ...page, ...filter }), flags, {
         none: 'No executions.',
         columns: [
           { title: 'EXECUTION', value: (execution) => execution.execution_id },
-          { title: 'STATUS', value: ({ status }) => status },
+          { title: 'STATUS', value: statusWord },
           { title: 'RESULT', value: result },
-          { title: 'CREATED', value: (execution) => execution.created_at },
+          { title: 'CREATED', value: (execution) => age(execution.created_at) },
           { title: 'COMMAND', value: ({ command }) => shellWords(command) },
         ],
       });
@@ -42,10 +51,10 @@ function list(): Command {
 function show(): Command {
   return clientCommand('show <MACHINE> <EXECUTION>', 'Show an execution.', '  execplane executions show dm-web-1 ID')
     .option('--json', 'print the execution as JSON')
-    .action(async (machine: string, id: string, flags: { json?: true }) => {
-      const execution = await apiOf(flags).json<Execution>('GET', executionPath(machine, id));
+    .action(async (machineId: string, id: string, flags: { json?: true }) => {
+      const execution = await handleOf(flags, machineId, id).get();
       if (flags.json) printJson(execution);
-      else printFields({ ...execution, command: shellWords(execution.command) });
+      else printFields({ ...execution, status: statusWord(execution), command: shellWords(execution.command) });
     });
 }
 
@@ -57,70 +66,70 @@ function logs(): Command {
   )
     .option('-f, --follow', 'go on until it ends')
     .option('--json', 'print every event as a line of JSON, with base64 chunks')
-    .action(async (machine: string, id: string, flags: { follow?: true; json?: true }) => {
-      const api = apiOf(flags);
-      const events = flags.follow
-        ? followEvents(api, machine, id, outageOn(new StatusLine()))
-        : eventsSoFar(machine, id, flags);
-      for await (const event of events) {
-        if (flags.json) await writeOutput('stdout', Buffer.from(`${JSON.stringify(event)}\n`));
-        else if (event.type !== 'lifecycle') await writeOutput(event.type, Buffer.from(event.chunk ?? '', 'base64'));
-        else if (isEnd(event.status) && event.error_code !== undefined) {
-          process.stderr.write(`execplane: ${event.error_message ?? event.error_code}\n`);
+    .action(async (machineId: string, id: string, flags: { follow?: true; json?: true }) => {
+      const handle = handleOf(flags, machineId, id);
+      const printer = new OutputPrinter();
+      for await (const event of flags.follow ? handle.events({ outage: outageOn(new StatusLine()) }) : handle.log()) {
+        if (flags.json) await printer.write('stdout', Buffer.from(`${JSON.stringify(asInApi(event))}\n`));
+        else if (event.type !== 'lifecycle') await printer.write(event.type, event.chunk ?? new Uint8Array());
+        else if (hasEnded(event) && event.error_code !== undefined) {
+          printError(`execplane: ${event.error_message ?? event.error_code}\n`);
         }
       }
+      if (!flags.json) assertAllKept(await handle.get());
     });
 }
 
-/** The pages of the log there are now; the last one of a log that goes on is empty. */
-async function* eventsSoFar(machine: string, id: string, flags: unknown): AsyncGenerator<ExecutionEvent> {
-  const api = apiOf(flags);
-  let cursor: string | undefined;
-  for (;;) {
-    const query = { encoding: 'base64', limit: 1000, cursor };
-    const page = await api.json<Page<ExecutionEvent>>('GET', `${executionPath(machine, id)}/events`, { query });
-    yield* page.items;
-    cursor = page.next_cursor;
-    if (cursor === undefined || page.items.length === 0) return;
-  }
+/** With its chunk as the API has it. */
+function asInApi({ chunk, ...event }: ExecutionEvent): object {
+  return chunk === undefined ? event : { ...event, chunk: Buffer.from(chunk).toString('base64') };
 }
 
 function output(): Command {
   return clientCommand(
     'output <MACHINE> <EXECUTION>',
-    'Print the bytes it wrote: stdout to stdout, then stderr to stderr; so far, where it still runs.',
+    'Print the bytes it wrote: stdout to stdout, then stderr to stderr; so far, if it still runs.',
     '  execplane executions output dm-web-1 ID > out.bin\n  execplane executions output --tail 1000 dm-web-1 ID',
   )
     .option('--tail <BYTES>', 'only the last bytes of each', parseCount)
     .option('--json', 'print both, with their sizes, as JSON; only after the end')
-    .action(async (machine: string, id: string, flags: { tail?: number; json?: true }) => {
-      const api = apiOf(flags);
-      const path = `${executionPath(machine, id)}/output`;
-      const query = { tail: flags.tail };
+    .action(async (machineId: string, id: string, flags: { tail?: number; json?: true }) => {
+      const handle = handleOf(flags, machineId, id);
+      const part = flags.tail === undefined ? {} : { tail: flags.tail };
       if (flags.json) {
-        printJson(await api.json('GET', path, { query }));
+        printJson(await handle.output(part));
         return;
       }
+      const printer = new OutputPrinter();
       for (const stream of ['stdout', 'stderr'] as const) {
-        const response = await api.open('GET', `${path}/${stream}`, { query, headers: { accept: '*/*' } });
-        for await (const chunk of response as AsyncIterable<Buffer>) await writeOutput(stream, chunk);
+        for await (const bytes of handle.kept(stream, part)) await printer.write(stream, bytes);
       }
+      if (flags.tail === undefined) assertAllKept(await handle.get());
     });
 }
 
 function cancel(): Command {
   return clientCommand(
     'cancel <MACHINE> <EXECUTION>',
-    'Cancel it: SIGTERM, and after a grace SIGKILL to all of it. Returns when it is over, or after 55 s.',
+    'Cancel it: SIGTERM, and after a grace SIGKILL to all of it. Returns when it has ended, or after 55 s.',
     '  execplane executions cancel dm-web-1 ID',
   )
     .option('--json', 'print the execution as JSON')
-    .action(async (machine: string, id: string, flags: { json?: true }) => {
-      const call = { query: { wait_ms: 55_000 } };
-      const execution = await apiOf(flags).json<Execution>('DELETE', executionPath(machine, id), call);
+    .action(async (machineId: string, id: string, flags: { json?: true }) => {
+      const execution = await handleOf(flags, machineId, id).cancel({ waitMs: 55_000 });
       if (flags.json) printJson(execution);
-      else process.stdout.write(`${id}: ${[execution.status, result(execution)].filter(Boolean).join(', ')}\n`);
+      else if (hasEnded(execution))
+        print(`${id}: ${[execution.status, result(execution)].filter(Boolean).join(', ')}\n`);
+      else throw new CliError(`${id} is still ${statusWord(execution)} after 55 s: its machine may be away.`);
     });
+}
+
+function handleOf(flags: unknown, machineId: string, id: string): ExecutionHandle {
+  return clientOf(flags).machine(machineId).execution(id);
+}
+
+function statusWord({ status }: Execution): string {
+  return status === 'wake_in_progress' ? 'waiting' : status;
 }
 
 function result(execution: Execution): string {

@@ -1,13 +1,15 @@
 import { type Command, Option } from 'commander';
+import type { ApiKey } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
-import { apiOf, clientCommand, groupCommand } from '../client-command.ts';
+import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { print, printError } from '../streams/output.ts';
+import { age, until } from '../terminal/age.ts';
 import { parseDuration } from '../terminal/duration.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
 import { printJson } from '../terminal/print.ts';
-import type { ApiKey } from '../http/wire.ts';
 
 interface CreateFlags {
-  scope: string[];
+  scope: ApiKey['scopes'];
   machine?: string[];
   expiresIn?: number;
   json?: true;
@@ -33,8 +35,12 @@ function create(): Command {
     .option('--expires-in <DURATION>', 'valid for so long, as 30d', parseDuration)
     .option('--json', 'print the key with all of its fields as JSON')
     .action(async (name: string, flags: CreateFlags) => {
-      const body = { name, scopes: flags.scope, machine_ids: flags.machine, expires_in_ms: flags.expiresIn };
-      const made = await apiOf(flags).json<ApiKey>('POST', '/v1/api-keys', { body });
+      const made = await clientOf(flags).keys.create({
+        name,
+        scopes: flags.scope,
+        ...(flags.machine === undefined ? {} : { machine_ids: flags.machine }),
+        ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
+      });
       if (made.key === undefined) {
         throw new CliError(`the key was made, but lost on its way here.`, {
           hint: `Take it back with "execplane keys revoke ${made.api_key_id}" and make another.`,
@@ -42,8 +48,8 @@ function create(): Command {
       }
       if (flags.json) printJson(made);
       else {
-        process.stderr.write(`${made.api_key_id} (${made.scopes.join(', ')}); it is shown this once:\n`);
-        process.stdout.write(`${made.key}\n`);
+        printError(`${made.api_key_id} (${made.scopes.join(', ')}); it is shown this once:\n`);
+        print(`${made.key}\n`);
       }
     });
 }
@@ -51,16 +57,16 @@ function create(): Command {
 function list(): Command {
   return addListOptions(clientCommand('ls', 'List API keys.', '  execplane keys ls')).action(
     async (flags: ListOptions) => {
-      await printList<ApiKey>(apiOf(flags), '/v1/api-keys', flags, {
+      await printList((page) => clientOf(flags).keys.list(page), flags, {
         none: 'No API keys besides the admin key.',
         columns: [
           { title: 'KEY', value: (key) => key.api_key_id },
           { title: 'NAME', value: ({ name }) => name },
           { title: 'SCOPES', value: ({ scopes }) => scopes.join(',') },
           { title: 'MACHINES', value: (key) => key.machine_ids?.join(',') ?? 'all' },
-          { title: 'CREATED', value: (key) => key.created_at },
-          { title: 'EXPIRES', value: (key) => key.expires_at },
-          { title: 'LAST USED', value: (key) => key.last_used_at },
+          { title: 'CREATED', value: (key) => age(key.created_at) },
+          { title: 'EXPIRES', value: (key) => until(key.expires_at) },
+          { title: 'LAST USED', value: (key) => age(key.last_used_at) },
         ],
       });
     },
@@ -71,8 +77,8 @@ function revoke(): Command {
   return clientCommand('revoke <KEY>', 'Revoke an API key, at once.', '  execplane keys revoke key-3f2Kd81x')
     .option('--json', 'print the revoked key as JSON')
     .action(async (key: string, flags: { json?: true }) => {
-      const revoked = await apiOf(flags).json<ApiKey>('DELETE', `/v1/api-keys/${encodeURIComponent(key)}`);
+      const revoked = await clientOf(flags).keys.revoke(key);
       if (flags.json) printJson(revoked);
-      else process.stdout.write(`${revoked.api_key_id} (${revoked.name}) is revoked.\n`);
+      else print(`${revoked.api_key_id} (${revoked.name}) is revoked.\n`);
     });
 }

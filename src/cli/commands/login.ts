@@ -1,13 +1,13 @@
-import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
-import { ApiFailure } from '../http/api-failure.ts';
+import { RefusedError } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
-import { clientCommand } from '../client-command.ts';
-import { loginFile, readClientConfig, readGivenUrl } from '../config.ts';
-import { Api } from '../http/http.ts';
+import { clientCommand, clientFor } from '../client-command.ts';
+import { configOf, loginFile, readLoginTarget } from '../config.ts';
+import { type Login, writeLogin } from '../login-file.ts';
+import { print, printError } from '../streams/output.ts';
 
 const DESCRIPTION = 'Keep the address of a server and a key for it in a file of this user (0600).';
 const EXAMPLES = `  execplane login --url https://execplane.example.com     asks for the key
@@ -16,36 +16,42 @@ const EXAMPLES = `  execplane login --url https://execplane.example.com     asks
 /** `execplane login`. */
 export function loginCommand(): Command {
   return clientCommand('login', DESCRIPTION, EXAMPLES).action(async (flags: Record<string, string>) => {
-    const url = readGivenUrl(flags)?.href ?? (await ask('Server URL: ', 'shown'));
-    const apiKey = flags['apiKey'] ?? (await ask('API key (not shown): ', 'hidden'));
-    if (apiKey === '') throw new CliError('no key was given.', { exitCode: 2 });
-    const config = readClientConfig({ ...flags, url, apiKey });
-    await new Api(config).json('GET', '/v1/machines', { query: { limit: 1 }, attempts: 1 }).catch((cause: unknown) => {
-      if (!(cause instanceof ApiFailure) || cause.status !== 401) throw cause;
-      throw new CliError(`${config.url.origin} does not take this key; nothing was kept.`, {
-        cause,
-        hint: 'Make one with "execplane keys create NAME" where the server runs, or with a key that may.',
-      });
-    });
+    const { url, caFile, insecure } = readLoginTarget(flags);
+    const login: Login = {
+      url: url?.href ?? (await ask('Server URL: ', 'shown')),
+      apiKey: flags['apiKey'] ?? (await ask('API key (not shown): ', 'hidden')),
+      ...(caFile === undefined ? {} : { caFile: resolve(caFile) }),
+      ...(insecure === true ? { insecure } : {}),
+    };
+    if (login.apiKey === '') throw new CliError('no key was given.', { exitCode: 2 });
+    await tryOut(login);
     const file = loginFile();
-    keep(file, { url: config.url.href, api_key: apiKey });
-    process.stdout.write(`The key works. Kept in ${file}.\n`);
+    writeLogin(file, login);
+    print(`The key works. Kept in ${file}.\n`);
   });
 }
 
-function keep(file: string, login: { url: string; api_key: string }): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const next = `${file}.${process.pid}.new`;
-  writeFileSync(next, `${JSON.stringify(login, null, 2)}\n`, { mode: 0o600 });
-  chmodSync(next, 0o600);
-  renameSync(next, file);
+async function tryOut(login: Login): Promise<void> {
+  const config = configOf(login);
+  try {
+    await clientFor({ ...config, attempts: 1 }).machines.list({ limit: 1 });
+  } catch (cause) {
+    if (!(cause instanceof RefusedError)) throw cause;
+    // A key that may not list machines is a key all the same.
+    if (cause.status === 403) return;
+    if (cause.status !== 401) throw cause;
+    throw new CliError(`${config.url.origin} does not take this key; nothing was kept.`, {
+      cause,
+      hint: 'Make one with "execplane keys create NAME" where the server runs, or with a key that may.',
+    });
+  }
 }
 
 /** A line from stdin; at a terminal it is asked for, and a hidden one is not echoed. */
 async function ask(question: string, mode: 'shown' | 'hidden'): Promise<string> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = process.stdin.isTTY === true;
-  if (terminal && mode === 'hidden') process.stderr.write(question);
+  if (terminal && mode === 'hidden') printError(question);
   const lines = createInterface({
     input: process.stdin,
     output: mode === 'hidden' ? silent : process.stderr,
@@ -53,10 +59,10 @@ async function ask(question: string, mode: 'shown' | 'hidden'): Promise<string> 
   });
   try {
     const prompt = terminal && mode === 'shown' ? question : '';
-    const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+    const closed = new Promise<string>((done) => lines.once('close', () => done('')));
     return (await Promise.race([lines.question(prompt), closed])).trim();
   } finally {
     lines.close();
-    if (terminal && mode === 'hidden') process.stderr.write('\n');
+    if (terminal && mode === 'hidden') printError('\n');
   }
 }

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { ApiFailure } from '../http/api-failure.ts';
-import { apiOf, clientCommand, groupCommand } from '../client-command.ts';
-import { isLoopback } from '../config.ts';
-import type { Api } from '../http/http.ts';
-import { joinCommand } from '../up/join-command.ts';
+import { type Execplane, type Machine, RefusedError } from '../../client/main.ts';
+import { isLoopback } from '../../node/loopback.ts';
+import { CliError } from '../cli-error.ts';
+import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { print, printError } from '../streams/output.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
+import { lastSeen, stateOf } from '../terminal/machine-words.ts';
 import { printFields, printJson } from '../terminal/print.ts';
+import { joinCommand } from '../up/join-command.ts';
 import { tokenLost } from './tokens.ts';
-import type { JoinToken, Machine } from '../http/wire.ts';
 
 /** `execplane machines …`. */
 export function machinesCommand(): Command {
@@ -23,9 +24,13 @@ function create(): Command {
   )
     .option('--json', 'print the join token as JSON, with the line as join_command')
     .action(async (machine: string | undefined, flags: { json?: true }) => {
-      const api = apiOf(flags);
-      const machineId = machine ?? `dm-${randomBytes(5).toString('hex')}`;
-      await printToken(api, machineId, flags.json === true, 'As root on that machine, beside the packages:');
+      const machineId = machine === undefined ? `dm-${randomBytes(5).toString('hex')}` : checkedId(machine);
+      await printToken(
+        clientOf(flags),
+        machineId,
+        flags.json === true,
+        'As root on that machine, beside the packages:',
+      );
     });
 }
 
@@ -33,29 +38,42 @@ function list(): Command {
   return addListOptions(
     clientCommand('ls', 'List machines.', '  execplane machines ls\n  execplane machines ls --json'),
   ).action(async (flags: ListOptions) => {
-    await printList<Machine>(apiOf(flags), '/v1/machines', flags, {
+    await printList<Machine>((page) => clientOf(flags).machines.list(page), flags, {
       none: 'No machines yet: "execplane machines create" adds one.',
       columns: [
         { title: 'MACHINE', value: (machine) => machine.machine_id },
-        { title: 'PHASE', value: ({ status }) => status.phase },
-        { title: 'REASON', value: ({ status }) => status.reason },
-        { title: 'VCPU', value: ({ vcpu }) => vcpu },
-        { title: 'MEMORY', value: ({ memory_mib }) => `${memory_mib} MiB` },
-        { title: 'STORAGE', value: ({ storage_gib }) => `${storage_gib} GiB` },
-        { title: 'LAST SEEN', value: ({ status }) => status.last_progress_at },
+        { title: 'STATUS', value: stateOf },
+        { title: 'LAST SEEN', value: lastSeen },
+        { title: 'CPUS', value: ({ vcpu }) => vcpu || undefined },
+        { title: 'MEMORY', value: ({ memory_mib: mib }) => sizeIn(mib, 'MiB') },
+        { title: 'STORAGE', value: ({ storage_gib: gib }) => sizeIn(gib, 'GiB') },
       ],
     });
   });
+}
+
+/** Absent before the machine has joined: the API has 0 then. */
+function sizeIn(size: number, unit: string): string | undefined {
+  return size === 0 ? undefined : `${size} ${unit}`;
 }
 
 function show(): Command {
   return clientCommand('show <MACHINE>', 'Show a machine.', '  execplane machines show dm-web-1')
     .option('--json', 'print the machine as JSON')
     .action(async (machine: string, flags: { json?: true }) => {
-      const found = await apiOf(flags).json<Machine>('GET', `/v1/machines/${encodeURIComponent(machine)}`);
+      const found = await clientOf(flags).machines.get(machine);
       if (flags.json) printJson(found);
-      else printFields({ ...found, ...found.status, status: undefined });
+      else printFields(fieldsOf(found));
     });
+}
+
+function fieldsOf({ status, ...machine }: Machine): object {
+  return {
+    status: stateOf({ status, ...machine }),
+    last_seen: lastSeen({ status, ...machine }),
+    ...machine,
+    ...status,
+  };
 }
 
 function remove(): Command {
@@ -66,52 +84,68 @@ function remove(): Command {
   )
     .option('--json', 'print the removed machine as JSON')
     .action(async (machine: string, flags: { json?: true }) => {
-      const removed = await apiOf(flags).json<Machine>('DELETE', `/v1/machines/${encodeURIComponent(machine)}`);
+      const removed = await clientOf(flags).machines.remove(machine);
       if (flags.json) printJson(removed);
-      else process.stdout.write(`${removed.machine_id} is removed.\n`);
+      else print(`${removed.machine_id} is removed.\n`);
     });
 }
 
 function rotate(): Command {
   return clientCommand(
     'rotate <MACHINE>',
-    'Give the agent of a machine a new credential; commands run on. Where it is away: a join token that does the same.',
+    'Give the agent of a machine a new credential; commands run on. If it is away: make a join token that does the same.',
     '  execplane machines rotate dm-web-1',
   )
     .option('--json', 'print the machine, or the join token, as JSON')
     .action(async (machine: string, flags: { json?: true }) => {
-      const api = apiOf(flags);
-      const asked = await rotateConnected(api, machine);
-      if (asked !== undefined) {
-        if (flags.json) printJson(asked);
-        else process.stdout.write(`${asked.machine_id} gets a new credential now; the old one dies with it.\n`);
+      const client = clientOf(flags);
+      const rotated = await rotateConnected(client, machine);
+      if (rotated !== undefined) {
+        if (flags.json) printJson(rotated);
+        else print(`${rotated.machine_id} gets a new credential now; the old one dies with it.\n`);
         return;
       }
       const steps = 'As root on that machine, with its agent stopped and credential.json removed from its directory:';
-      await printToken(api, machine, flags.json === true, steps);
+      await printToken(client, machine, flags.json === true, steps);
     });
 }
 
-/** Undefined where the agent is away. */
-async function rotateConnected(api: Api, machine: string): Promise<Machine | undefined> {
+/** Undefined if the agent is away. */
+async function rotateConnected(client: Execplane, machine: string): Promise<Machine | undefined> {
   try {
-    return await api.json<Machine>('POST', `/v1/machines/${encodeURIComponent(machine)}/rotate`);
+    return await client.machines.rotate(machine);
   } catch (error) {
-    if (error instanceof ApiFailure && error.reason === 'agent_away') return undefined;
+    if (error instanceof RefusedError && error.details['reason'] === 'agent_away') return undefined;
     throw error;
   }
 }
 
-async function printToken(api: Api, machineId: string, json: boolean, steps: string): Promise<void> {
-  const made = await api.json<JoinToken>('POST', '/v1/join-tokens', { body: { machine_id: machineId } });
+async function printToken(client: Execplane, machineId: string, json: boolean, steps: string): Promise<void> {
+  const made = await client.joinTokens.create({ machine_id: machineId });
   if (made.token === undefined) throw tokenLost(made);
-  const line = joinCommand(api.url, made.token);
+  const url = new URL(client.url);
+  const line = joinCommand(url, made.token);
   if (json) {
     printJson({ ...made, join_command: line });
     return;
   }
-  process.stdout.write(`${machineId} can join until ${made.expires_at}, once. ${steps}\n\n  ${line}\n`);
-  if (isLoopback(api.url)) {
-    process.stderr.write(`${api.url.hostname} is this host: elsewhere, put the address of the server in its place.\n`);
+  print(`${machineId} can join until ${made.expires_at}, once. ${steps}\n\n  ${line}\n`);
+  if (isLoopback(url.hostname)) {
+    printError(`${url.hostname} is this host: elsewhere, put the address of the server in its place.\n`);
   }
+}
+
+/** Throws CliError for what can be no id, with the nearest one that can. */
+function checkedId(text: string): string {
+  if (/^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(text) && text.length <= 253) return text;
+  const word = text
+    .toLowerCase()
+    .replace(/^dm-/, '')
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 200);
+  throw new CliError(`${JSON.stringify(text)} cannot be the id of a machine.`, {
+    exitCode: 2,
+    hint: `An id begins with dm-, has a-z, 0-9 and hyphens, and does not end with a hyphen: dm-${word || 'web-1'}.`,
+  });
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
+import { print } from '../streams/output.ts';
 import { printJson } from '../terminal/print.ts';
 
 const EXAMPLES = `
@@ -31,11 +32,9 @@ export async function restoreCommand(): Promise<Command> {
           return;
         }
         const { executions = 0, machines = 0 } = counts;
-        process.stdout.write(
-          `${dataDir} is as it was at ${made}, verified: ${executions} executions, ${machines} machines.\n`,
-        );
-        if (abandoned > 0) process.stdout.write(`${abandoned} executions that waited then are ended as agent_lost.\n`);
-        if (replaced !== undefined) process.stdout.write(`What was there before is in ${replaced}.\n`);
+        print(`${dataDir} is as it was at ${made}, verified: ${executions} executions, ${machines} machines.\n`);
+        if (abandoned > 0) print(`${abandoned} executions that waited then are ended as agent_lost.\n`);
+        if (replaced !== undefined) print(`What was there before is in ${replaced}.\n`);
       },
     );
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { listenFailure } from '../up/listen-failure.ts';
 import { addSettingOptions } from '../setting-options.ts';
+import { listenFailure } from '../up/listen-failure.ts';
 
 const EXAMPLES = `
 Examples:

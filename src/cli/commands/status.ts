@@ -1,29 +1,27 @@
 import type { Command } from 'commander';
-import { apiOf, clientCommand } from '../client-command.ts';
+import { clientCommand, clientOf } from '../client-command.ts';
+import { print } from '../streams/output.ts';
 import { printJson } from '../terminal/print.ts';
-import type { Machine, Page } from '../http/wire.ts';
 
-/** `execplane status`: exit code 0 where the server is ready. */
+/** `execplane status`: exit code 0 if the server is ready. */
 export function statusCommand(): Command {
   return clientCommand(
     'status',
-    'Whether the server is well, and how many machines are connected.',
+    'Show whether the server is ready, and how many machines are online.',
     '  execplane status',
   )
     .option('--json', 'print it as JSON')
     .action(async (flags: { json?: true }) => {
-      const api = apiOf(flags);
-      await api.open('GET', '/readyz', { attempts: 1 }).then((response) => response.resume());
+      const client = clientOf(flags);
+      await client.ready();
       let connected = 0;
       let machines = 0;
-      let cursor: string | undefined;
-      do {
-        const page = await api.json<Page<Machine>>('GET', '/v1/machines', { query: { limit: 500, cursor } });
-        machines += page.items.length;
-        connected += page.items.filter(({ status }) => status.phase === 'running').length;
-        cursor = page.next_cursor;
-      } while (cursor !== undefined);
-      if (flags.json) printJson({ url: api.url.origin, ready: true, machines, connected });
-      else process.stdout.write(`${api.url.origin} is ready; ${connected} of ${machines} machines connected.\n`);
+      for await (const { status } of client.machines.list({ limit: 500 })) {
+        machines += 1;
+        if (status.phase === 'running') connected += 1;
+      }
+      const { origin } = new URL(client.url);
+      if (flags.json) printJson({ url: origin, ready: true, machines, connected });
+      else print(`${origin} is ready; ${connected} of ${machines} machines are online.\n`);
     });
 }

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import type { JoinToken } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
-import { apiOf, clientCommand, groupCommand } from '../client-command.ts';
+import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { print, printError } from '../streams/output.ts';
+import { age, until } from '../terminal/age.ts';
 import { parseDuration } from '../terminal/duration.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
 import { printJson } from '../terminal/print.ts';
-import type { JoinToken } from '../http/wire.ts';
 
 interface CreateFlags {
   machine?: string;
@@ -29,13 +31,16 @@ function create(): Command {
     .option('--expires-in <DURATION>', 'valid for so long, as 7d', parseDuration)
     .option('--json', 'print the token with all of its fields as JSON')
     .action(async (flags: CreateFlags) => {
-      const body = { machine_id: flags.machine, reusable: flags.reusable, expires_in_ms: flags.expiresIn };
-      const made = await apiOf(flags).json<JoinToken>('POST', '/v1/join-tokens', { body });
+      const made = await clientOf(flags).joinTokens.create({
+        ...(flags.machine === undefined ? {} : { machine_id: flags.machine }),
+        ...(flags.reusable === undefined ? {} : { reusable: flags.reusable }),
+        ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
+      });
       if (made.token === undefined) throw tokenLost(made);
       if (flags.json) printJson(made);
       else {
-        process.stderr.write(`${made.join_token_id}, valid until ${made.expires_at}; it is shown this once:\n`);
-        process.stdout.write(`${made.token}\n`);
+        printError(`${made.join_token_id}, valid until ${made.expires_at}; it is shown this once:\n`);
+        print(`${made.token}\n`);
       }
     });
 }
@@ -51,14 +56,14 @@ function list(): Command {
   return addListOptions(
     clientCommand('ls', 'List join tokens that can still be used.', '  execplane tokens ls'),
   ).action(async (flags: ListOptions) => {
-    await printList<JoinToken>(apiOf(flags), '/v1/join-tokens', flags, {
+    await printList((page) => clientOf(flags).joinTokens.list(page), flags, {
       none: 'No join tokens that can still be used.',
       columns: [
         { title: 'TOKEN', value: (token) => token.join_token_id },
         { title: 'MACHINE', value: (token) => token.machine_id ?? 'a new one' },
         { title: 'USES', value: ({ reusable }) => (reusable ? 'many' : 'once') },
-        { title: 'CREATED', value: (token) => token.created_at },
-        { title: 'EXPIRES', value: (token) => token.expires_at },
+        { title: 'CREATED', value: (token) => age(token.created_at) },
+        { title: 'EXPIRES', value: (token) => until(token.expires_at) },
       ],
     });
   });
@@ -68,8 +73,8 @@ function revoke(): Command {
   return clientCommand('revoke <TOKEN>', 'Revoke a join token.', '  execplane tokens revoke join-9Qm2xT7a')
     .option('--json', 'print the revoked token as JSON')
     .action(async (token: string, flags: { json?: true }) => {
-      const revoked = await apiOf(flags).json<JoinToken>('DELETE', `/v1/join-tokens/${encodeURIComponent(token)}`);
+      const revoked = await clientOf(flags).joinTokens.revoke(token);
       if (flags.json) printJson(revoked);
-      else process.stdout.write(`${revoked.join_token_id} is revoked.\n`);
+      else print(`${revoked.join_token_id} is revoked.\n`);
     });
 }

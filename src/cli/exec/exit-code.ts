@@ -1,4 +1,4 @@
-import type { ExecutionEvent } from '../http/wire.ts';
+import type { ExecutionEvent } from '../../client/main.ts';
 
 /** Exit code of `exec` when it was Execplane that failed. */
 export const EXECPLANE_FAILED = 125;
@@ -6,7 +6,7 @@ const TIMED_OUT = 124;
 
 type Ending = Pick<ExecutionEvent, 'status' | 'exit_code' | 'signal' | 'error_code'>;
 
-/** The exit code of `exec` for the end of its command: as shells and timeout(1) do it, 125 where Execplane failed. */
+/** The exit code of `exec` for the end of its command: as shells and timeout(1) have it, 125 if Execplane failed. */
 export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: errorCode }: Ending): number {
   if (status === 'succeeded') return 0;
   switch (errorCode) {
@@ -19,6 +19,7 @@ export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: er
     case 'nonzero_exit':
       return exitCode ?? EXECPLANE_FAILED;
     case 'signaled':
+    case 'oom_killed':
     case 'cancelled':
       return signal === undefined ? EXECPLANE_FAILED : 128 + signal;
     default:

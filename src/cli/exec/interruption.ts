@@ -1,7 +1,9 @@
+import { isHangupIgnored } from '../hangup.ts';
+import { isWriteBlocked, printError } from '../streams/output.ts';
+
 /** 128 plus the number of the signal, as shells have it. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type Interrupting = keyof typeof EXIT_CODES;
-const SIGNALS = Object.keys(EXIT_CODES) as Interrupting[];
 
 /** A terminal and npm in between both pass a Ctrl-C on: what comes within this time is the same one. */
 const SAME_MS = 500;
@@ -12,9 +14,11 @@ export class Interruption {
   exitCode: number | undefined;
   #since = 0;
   #cancel: (() => Promise<unknown>) | undefined;
+  readonly #signals: readonly Interrupting[];
 
   constructor() {
-    for (const signal of SIGNALS) process.on(signal, this.#interrupted);
+    this.#signals = isHangupIgnored() ? ['SIGINT', 'SIGTERM'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    for (const signal of this.#signals) process.on(signal, this.#interrupted);
   }
 
   /** From now on there is something to cancel; what was interrupted before is cancelled now. */
@@ -24,7 +28,7 @@ export class Interruption {
   }
 
   dispose(): void {
-    for (const signal of SIGNALS) process.off(signal, this.#interrupted);
+    for (const signal of this.#signals) process.off(signal, this.#interrupted);
   }
 
   readonly #interrupted = (signal: NodeJS.Signals): void => {
@@ -33,12 +37,19 @@ export class Interruption {
       this.exitCode = code;
       this.#since = performance.now();
       this.#start();
-    } else if (performance.now() - this.#since > SAME_MS) process.exit(code);
+    } else if (performance.now() - this.#since > SAME_MS) this.#leave(signal, code);
   };
+
+  /** A write that blocks would hold up an orderly exit: then the signal itself ends this process. */
+  #leave(signal: NodeJS.Signals, code: number): void {
+    if (!isWriteBlocked()) process.exit(code);
+    this.dispose();
+    process.kill(process.pid, signal);
+  }
 
   #start(): void {
     this.#cancel?.().catch((error: Error) => {
-      process.stderr.write(`execplane: the command could not be cancelled: ${error.message}\n`);
+      printError(`execplane: the command could not be cancelled: ${error.message}\n`);
       process.exit(this.exitCode);
     });
   }

@@ -1,105 +1,137 @@
+/** `execplane exec`: runs a command with this process's streams as its own. */
+import {
+  type Execplane,
+  type ExecutionEvent,
+  type ExecutionHandle,
+  hasEnded,
+  type StartOptions,
+  StdinClosedError,
+} from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
-import { EXECPLANE_FAILED, exitCodeOf, needsExplaining } from './exit-code.ts';
-import { followEvents } from './follow-events.ts';
-import { forwardStdin, hasStdin, stdinSize } from './forward-stdin.ts';
-import type { Api } from '../http/http.ts';
-import { Interruption } from './interruption.ts';
-import { ReaderGoneError, writeOutput } from '../terminal/output.ts';
+import { tell } from '../failure.ts';
+import { readStdin, stdinSize } from '../streams/input.ts';
+import { ReaderGoneError } from '../streams/output.ts';
+import { OutputPrinter } from '../streams/output-printer.ts';
 import { printJson } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
 import { uploadProgress } from '../terminal/upload-progress.ts';
-import { type Execution, type ExecutionEvent, executionPath, isEnd } from '../http/wire.ts';
+import { EXECPLANE_FAILED, exitCodeOf, needsExplaining } from './exit-code.ts';
+import { Interruption } from './interruption.ts';
+import { assertAllKept } from './kept-output.ts';
+import { MachineWait } from './machine-wait.ts';
 
-/** The body of a create, as far as flags set it. */
 export interface ExecRequest {
-  command: string[];
-  cwd?: string;
-  env?: Record<string, string>;
-  timeout_ms?: number;
-  user?: string;
-}
-
-interface Mode {
-  /** Forward stdin, where there is one. */
-  stdin: boolean;
+  machineId: string;
+  command: readonly string[];
+  options: StartOptions;
+  /** How long a machine that is away is waited for. */
+  waitMs: number;
+  /** Print the final Execution instead of the output. */
   json: boolean;
 }
 
 /** As a shell reports a writer that was ended by SIGPIPE. */
 const READER_GONE = 141;
 
-/** Runs a command to its end, with this process's streams as its own. Returns the exit code; failures of ours are told here. */
-export async function runExec(api: Api, machineId: string, request: ExecRequest, mode: Mode): Promise<number> {
+/** Runs a command to its end. Returns the exit code; failures of ours are told here. */
+export async function runExec(client: Execplane, request: ExecRequest): Promise<number> {
   const interruption = new Interruption();
   try {
-    const forwards = mode.stdin && hasStdin();
-    const body = { ...request, ...(forwards ? { stdin_open: true } : {}) };
-    const execution = await api.json<Execution>('POST', executionPath(machineId), { body });
-    const cancel = () => api.json<Execution>('DELETE', executionPath(machineId, execution.execution_id));
-    interruption.arm(cancel);
-    const end = await untilEnd(api, execution, { forwards, quiet: mode.json }, cancel);
-    if (mode.json) printJson(await api.json('GET', executionPath(machineId, execution.execution_id)));
-    return interruption.exitCode ?? explain(end, mode.json);
+    const handle = await client.machine(request.machineId).start(request.command, request.options);
+    interruption.arm(() => handle.cancel());
+    const end = await new ExecRun(client, handle, request).untilEnd();
+    const execution = await handle.get();
+    if (request.json) printJson(execution);
+    else {
+      if (needsExplaining(end)) tell(new CliError(end.error_message ?? String(end.error_code)));
+      assertAllKept(execution);
+    }
+    return interruption.exitCode ?? exitCodeOf(end);
   } catch (error) {
     if (error instanceof ReaderGoneError) return READER_GONE;
     if (!(error instanceof Error)) throw error;
-    process.stderr.write(`execplane: ${error.message}\n`);
-    if (error instanceof CliError && error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+    tell(error);
     return interruption.exitCode ?? EXECPLANE_FAILED;
   } finally {
     interruption.dispose();
   }
 }
 
-/** Passes the streams on until the terminal event, and returns that. */
-async function untilEnd(
-  api: Api,
-  { machine_id: machineId, execution_id: executionId }: Execution,
-  { forwards, quiet }: { forwards: boolean; quiet: boolean },
-  cancel: () => Promise<unknown>,
-): Promise<ExecutionEvent> {
-  const ended = new AbortController();
-  const line = new StatusLine();
-  /** Called once, for an execution begins to run once. */
-  const forward = (): void => {
-    const sent = line.active ? uploadProgress(line, stdinSize()) : undefined;
-    const forwarded = forwardStdin(api, machineId, executionId, ended.signal, sent);
-    forwarded.then(() => line.clear()).catch(tellStdinFailure);
-  };
-  try {
-    for await (const event of followEvents(api, machineId, executionId, outageOn(line))) {
-      if (event.type !== 'lifecycle') {
-        if (!quiet) await passOn(line, event.type, Buffer.from(event.chunk ?? '', 'base64'));
-      } else if (isEnd(event.status)) return event;
-      else if (event.status === 'running' && forwards) forward();
-      else if (event.status === 'wake_in_progress') {
-        line.say(`${machineId} is away: this waits for its agent (Ctrl-C cancels it)`);
+/** Starts a command and leaves it running. Returns its execution id. */
+export async function startDetached(client: Execplane, { machineId, command, options }: ExecRequest): Promise<string> {
+  return (await client.machine(machineId).start(command, options)).executionId;
+}
+
+/** One command whose streams are passed on. */
+class ExecRun {
+  readonly #handle: ExecutionHandle;
+  readonly #request: ExecRequest;
+  readonly #wait: MachineWait;
+  readonly #line = new StatusLine();
+  readonly #printer = new OutputPrinter();
+  readonly #ended = new AbortController();
+  readonly #stdinFailure = Promise.withResolvers<never>();
+
+  constructor(client: Execplane, handle: ExecutionHandle, request: ExecRequest) {
+    this.#handle = handle;
+    this.#request = request;
+    this.#wait = new MachineWait({ client, handle, waitMs: request.waitMs });
+  }
+
+  /** Passes the streams on until the terminal event, and returns that. */
+  async untilEnd(): Promise<ExecutionEvent> {
+    try {
+      return await Promise.race([this.#follow(), this.#stdinFailure.promise, this.#wait.givenUp]);
+    } catch (error) {
+      // What cannot be read or written as it should be must not go on half.
+      if (error instanceof ReaderGoneError || error instanceof CliError) await this.#handle.cancel();
+      throw error;
+    } finally {
+      this.#wait.end();
+      this.#ended.abort();
+      this.#line.clear();
+    }
+  }
+
+  async #follow(): Promise<ExecutionEvent> {
+    const { signal } = this.#ended;
+    for await (const event of this.#handle.events({ outage: outageOn(this.#line), signal })) {
+      if (event.type !== 'lifecycle') await this.#print(event.type, event.chunk ?? new Uint8Array());
+      else if (hasEnded(event)) return event;
+      else if (event.status === 'wake_in_progress') this.#wait.begin();
+      else this.#wait.end();
+      if (event.status === 'running' && this.#request.options.stdin === 'open') {
+        this.#forwardStdin().catch(this.#stdinFailure.reject);
       }
     }
-  } catch (error) {
-    // Nobody reads what the command prints: as in a shell's pipeline, that ends it.
-    if (error instanceof ReaderGoneError) await cancel();
-    throw error;
-  } finally {
-    ended.abort();
-    line.clear();
+    throw new CliError('the event log ended without an end.');
   }
-  throw new CliError('the event log ended without an end.');
-}
 
-async function passOn(line: StatusLine, stream: 'stdout' | 'stderr', bytes: Buffer): Promise<void> {
-  line.clear();
-  await writeOutput(stream, bytes);
-  line.wrote(process[stream], bytes);
-}
-
-function tellStdinFailure(error: Error): void {
-  process.stderr.write(`execplane: stdin is no longer forwarded: ${error.message}\n`);
-}
-
-function explain(end: ExecutionEvent, quiet: boolean): number {
-  if (!quiet && needsExplaining(end)) {
-    process.stderr.write(`execplane: ${end.error_message ?? end.error_code}\n`);
+  async #print(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
+    if (this.#request.json) return;
+    this.#line.clear();
+    await this.#printer.write(stream, bytes);
+    if (this.#printer.isTerminal(stream)) this.#line.wrote(bytes);
   }
-  return exitCodeOf(end);
+
+  /** Sends stdin on as it comes, then its end. Ends by itself when the command reads no more. */
+  async #forwardStdin(): Promise<void> {
+    const { signal } = this.#ended;
+    const shown = this.#line.active ? uploadProgress(this.#line, stdinSize()) : undefined;
+    const writer = this.#handle.stdin.getWriter();
+    signal.addEventListener('abort', () => void writer.abort().catch(() => {}), { once: true });
+    let sent = 0;
+    try {
+      for await (const piece of readStdin(signal)) {
+        await writer.write(piece);
+        sent += piece.length;
+        shown?.(sent);
+      }
+      await writer.close();
+    } catch (error) {
+      if (!signal.aborted && !(error instanceof StdinClosedError)) throw error;
+    } finally {
+      this.#line.clear();
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Api } from '../http/http.ts';
+import type { Page } from '../../client/main.ts';
+import { print, printError } from '../streams/output.ts';
 import { type Column, printJson, printTable } from './print.ts';
-import type { Page } from '../http/wire.ts';
 
 export interface ListOptions {
   limit?: number;
@@ -23,18 +23,16 @@ export function addListOptions(command: Command): Command {
 
 /** Prints a list of the API, page after page as far as it is asked for. */
 export async function printList<T>(
-  api: Api,
-  path: string,
+  pageOf: (page: { limit: number; cursor: string | undefined }) => PromiseLike<Page<T>>,
   options: ListOptions,
   /** The first column is the id. */
-  shown: { columns: readonly Column<T>[]; none: string; query?: Record<string, string | undefined> },
+  shown: { columns: readonly Column<T>[]; none: string },
 ): Promise<void> {
   const wanted = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? 50);
   const items: T[] = [];
   let cursor: string | undefined;
   do {
-    const query = { ...shown.query, limit: Math.min(MAX_PAGE, wanted - items.length), cursor };
-    const page = await api.json<Page<T>>('GET', path, { query });
+    const page: Page<T> = await pageOf({ limit: Math.min(MAX_PAGE, wanted - items.length), cursor });
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor !== undefined && items.length < wanted);
@@ -43,11 +41,11 @@ export async function printList<T>(
     return;
   }
   if (options.quiet) {
-    process.stdout.write(items.map((item) => `${shown.columns[0]?.value(item)}\n`).join(''));
+    print(items.map((item) => `${shown.columns[0]?.value(item)}\n`).join(''));
     return;
   }
   printTable(items, shown.columns, shown.none);
-  if (cursor !== undefined) process.stderr.write(`There are more: --limit or --all shows them.\n`);
+  if (cursor !== undefined) printError(`There are more: --limit or --all shows them.\n`);
 }
 
 /** Reads a whole number from 1 on. Throws what commander reports. */

@@ -1,5 +1,7 @@
 import { styleText } from 'node:util';
 import { wantsColour } from '../config.ts';
+import { print, printError } from '../streams/output.ts';
+import { printable } from './printable.ts';
 
 export interface Column<T> {
   title: string;
@@ -8,33 +10,33 @@ export interface Column<T> {
 
 /** Prints one JSON document, on one line, for programs. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  print(`${JSON.stringify(value)}\n`);
 }
 
 /** Prints rows for people: aligned columns under their titles, or `none` where there are no rows. */
 export function printTable<T>(rows: readonly T[], columns: readonly Column<T>[], none: string): void {
   if (rows.length === 0) {
-    process.stderr.write(`${none}\n`);
+    printError(`${none}\n`);
     return;
   }
   const cells = rows.map((row) => columns.map(({ value }) => printable(String(value(row) ?? '-'))));
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((row) => (row[at] ?? '').length)));
-  const colour = wantsColour(process.stdout);
+  const colour = wantsColour();
   const line = (row: readonly string[], paint: (padded: string, cell: string) => string) =>
     `${row.map((cell, at) => paint(cell.padEnd(at === row.length - 1 ? 0 : (widths[at] ?? 0)), cell)).join('  ')}\n`;
   const titles = columns.map(({ title }) => title);
   let text = line(titles, (padded) => (colour ? styleText('bold', padded) : padded));
   for (const row of cells) text += line(row, (padded, cell) => (colour ? painted(padded, cell) : padded));
-  process.stdout.write(text);
+  print(text);
 }
 
 /** Prints `name  value` lines of an object for people; what is absent is left out. */
-export function printFields(fields: Readonly<Record<string, unknown>>): void {
+export function printFields(fields: object): void {
   const shown = Object.entries(fields).filter(([, value]) => value !== undefined);
   const width = Math.max(...shown.map(([name]) => name.length));
   for (const [name, value] of shown) {
     const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-    process.stdout.write(`${name.padEnd(width)}  ${printable(text)}\n`);
+    print(`${name.padEnd(width)}  ${printable(text)}\n`);
   }
 }
 
@@ -49,16 +51,11 @@ const COLOURS: Record<string, 'green' | 'red' | 'yellow' | 'cyan'> = {
   failed: 'red',
   cancelled: 'yellow',
   expired: 'yellow',
-  sleeping: 'yellow',
+  online: 'green',
+  offline: 'yellow',
 };
 
 function painted(padded: string, cell: string): string {
   const colour = COLOURS[cell];
   return colour === undefined ? padded : styleText(colour, padded, { validateStream: false });
-}
-
-/** What a command or a name holds must not drive the terminal. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (control) => JSON.stringify(control).slice(1, -1));
 }

@@ -1,51 +1,54 @@
-import type { OutageListener } from '../exec/follow-events.ts';
+import type { OutageListener } from '../../client/main.ts';
+import { failureOf } from '../failure.ts';
+import { terminalStream } from '../streams/descriptor.ts';
 
 /** What people at a terminal are told beside the output of a command: on stderr, and nowhere where that is no terminal. */
 export class StatusLine {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: Pick<NodeJS.WriteStream, 'write' | 'columns'> | undefined;
   #shown = false;
   /** Behind a line that the command has not ended, a word of ours would spoil it. */
   #atLineStart = true;
 
-  constructor(stream: NodeJS.WriteStream = process.stderr) {
-    this.#stream = stream;
+  /** `terminal`: undefined if stderr is none. */
+  constructor(terminal: Pick<NodeJS.WriteStream, 'write' | 'columns'> | undefined = terminalStream('stderr')) {
+    this.#stream = terminal;
   }
 
   get active(): boolean {
-    return this.#stream.isTTY === true;
+    return this.#stream !== undefined;
   }
 
   /** Shows a line that the next one replaces. */
   show(text: string): void {
-    if (!this.active || !this.#atLineStart) return;
+    if (this.#stream === undefined || !this.#atLineStart) return;
     this.#stream.write(`\r${text.slice(0, Math.max(0, (this.#stream.columns || 80) - 1))}\u001b[K`);
     this.#shown = true;
   }
 
   /** Takes away what was shown. */
   clear(): void {
-    if (this.#shown) this.#stream.write('\r\u001b[K');
+    if (this.#shown) this.#stream?.write('\r\u001b[K');
     this.#shown = false;
   }
 
   /** Says something that stays. */
   say(text: string): void {
-    if (!this.active) return;
+    if (this.#stream === undefined) return;
     this.clear();
     this.#stream.write(`${this.#atLineStart ? '' : '\n'}execplane: ${text}\n`);
     this.#atLineStart = true;
   }
 
-  /** The command has written to one of our streams. */
-  wrote(stream: NodeJS.WriteStream, bytes: Uint8Array): void {
-    if (stream.isTTY === true && bytes.length > 0) this.#atLineStart = bytes.at(-1) === 0x0a;
+  /** The command has written to a terminal. */
+  wrote(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#atLineStart = bytes.at(-1) === 0x0a;
   }
 }
 
 /** Tells of the server's absence on that line. */
 export function outageOn(line: StatusLine): OutageListener {
   return {
-    away: (reason) => line.say(`${reason} The command runs on; this waits for the server`),
+    away: (reason) => line.say(`${failureOf(reason).message} The command runs on; this waits for the server`),
     back: () => line.say('the server is back: nothing was missed'),
   };
 }

@@ -1,15 +1,16 @@
 import { resolve } from 'node:path';
 import { AGENT_SETTINGS, type AgentConnectedMessage, readAgentConfig, readCredential } from '../../agent/main.ts';
+import { type Execplane, RefusedError } from '../../client/main.ts';
 import { readServerConfig, SERVER_SETTINGS, type ServerConfig, startServer } from '../../server/main.ts';
-import { ApiFailure } from '../http/api-failure.ts';
-import { banner } from '../terminal/banner.ts';
 import { CliError } from '../cli-error.ts';
+import { clientFor } from '../client-command.ts';
 import { environment, readClientConfig } from '../config.ts';
+import { isHangupIgnored } from '../hangup.ts';
 import { withoutSecrets } from '../hide-secrets.ts';
-import { Api } from '../http/http.ts';
+import { print, printError } from '../streams/output.ts';
+import { banner } from '../terminal/banner.ts';
 import { listenFailure } from './listen-failure.ts';
 import { SupervisedProcess } from './supervised-process.ts';
-import type { JoinToken } from '../http/wire.ts';
 
 export { AGENT_SETTINGS, SERVER_SETTINGS };
 
@@ -21,14 +22,15 @@ const AGENT_STOP_MS = 50_000;
 /** Runs server and agent until a signal, or until the agent is beyond help. Nothing is left behind. */
 export async function runUp(flags: Flags): Promise<void> {
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+  const signals = ['SIGINT', 'SIGTERM', ...(isHangupIgnored() ? [] : ['SIGHUP'])];
+  for (const signal of signals) process.on(signal, () => stop.abort());
   const config = readServerConfig(flags);
   const { dir } = readAgentConfig({ ...flags, url: ownUrl(flags, config, config.port) });
   const server = await startServer(config).catch((error: unknown) => Promise.reject(listenFailure(error, config)));
   let agent: SupervisedProcess | undefined;
   try {
     const url = ownUrl(flags, config, Number(new URL(server.url).port));
-    const token = await tokenFor(dir, new Api(readClientConfig({ ...flags, url, apiKey: server.adminKey.key })));
+    const token = await tokenFor(dir, clientFor(readClientConfig({ ...flags, url, apiKey: server.adminKey.key })));
     const connected = Promise.withResolvers<string>();
     agent = startAgent(agentEnvironment(flags, url), token, connected.resolve);
     const over = Promise.race([agentEnds(agent, stop.signal), aborted(stop.signal)]);
@@ -36,7 +38,7 @@ export async function runUp(flags: Flags): Promise<void> {
     if (machineId !== undefined) {
       agent.settled();
       const { file } = server.adminKey;
-      process.stdout.write(banner({ url, machineId, ...(file === undefined ? {} : { keyFile: resolve(file) }) }));
+      print(banner({ url, machineId, ...(file === undefined ? {} : { keyFile: resolve(file) }) }));
       await over;
     }
   } finally {
@@ -48,17 +50,17 @@ export async function runUp(flags: Flags): Promise<void> {
 }
 
 /** A join token, unless the credential of the agent's directory is that of a machine which this server knows. */
-async function tokenFor(dir: string, api: Api): Promise<string | undefined> {
+async function tokenFor(dir: string, client: Execplane): Promise<string | undefined> {
   const machineId = readCredential(dir)?.machineId;
   if (machineId !== undefined) {
     try {
-      await api.json('GET', `/v1/machines/${machineId}`);
+      await client.machines.get(machineId);
       return undefined;
     } catch (error) {
-      if (!(error instanceof ApiFailure) || error.status !== 404) throw error;
+      if (!(error instanceof RefusedError) || error.status !== 404) throw error;
     }
   }
-  return (await api.json<JoinToken>('POST', '/v1/join-tokens', { body: {} })).token;
+  return (await client.joinTokens.create()).token;
 }
 
 /** The agent gets its token by stdin and no key at all: commands can read the environment of their ancestors. */
@@ -112,5 +114,5 @@ function localUrl({ host, tlsCert }: ServerConfig, port: number): string {
 }
 
 function say(text: string): void {
-  process.stderr.write(`execplane: ${text}\n`);
+  printError(`execplane: ${text}\n`);
 }

@@ -1,0 +1,40 @@
+/** The environment that `exec` gives to a command. */
+import { readFileSync } from 'node:fs';
+import { CliError } from '../cli-error.ts';
+import { environment } from '../config.ts';
+import { assertVariableIsText } from '../raw-arguments.ts';
+
+/**
+ * Reads `NAME=VALUE`; `NAME` alone takes its value from the environment here, and has none if it is not set. Undefined if it
+ * is neither.
+ */
+export function environmentVariable(text: string): [name: string, value: string | undefined] | undefined {
+  const at = text.indexOf('=');
+  if (at === 0 || text === '') return undefined;
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  assertVariableIsText(text);
+  return [text, environment()[text]];
+}
+
+/** Reads a file with a variable a line; empty lines and those that begin with # are skipped. Throws CliError. */
+export function readEnvironmentFile(file: string): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const [at, line] of readText(file).split(/\r?\n/).entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const [name, value] = environmentVariable(line) ?? [];
+    if (name === undefined) {
+      throw new CliError(`--env-file: line ${at + 1} of ${file} is not NAME=VALUE.`, { exitCode: 2 });
+    }
+    if (value !== undefined) variables[name] = value;
+  }
+  return variables;
+}
+
+function readText(file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (cause) {
+    const reason = cause instanceof TypeError ? 'it is not UTF-8 text' : (cause as Error).message;
+    throw new CliError(`--env-file: ${file} cannot be read: ${reason}.`, { exitCode: 2, cause });
+  }
+}

@@ -1,0 +1,64 @@
+import type { Execplane, ExecutionHandle } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import { printError } from '../streams/output.ts';
+import { span } from '../terminal/age.ts';
+import { absence } from '../terminal/machine-words.ts';
+import { EXECPLANE_FAILED } from './exit-code.ts';
+
+/** Waits for a machine that is away: says so once, and cancels the command if the machine does not come back in time. */
+export class MachineWait {
+  readonly #client: Execplane;
+  readonly #handle: ExecutionHandle;
+  readonly #waitMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #absence = 'is offline';
+  /** Settles with the reason to give up; never if the machine comes. */
+  readonly #over = Promise.withResolvers<never>();
+
+  constructor(p: { client: Execplane; handle: ExecutionHandle; waitMs: number }) {
+    this.#client = p.client;
+    this.#handle = p.handle;
+    this.#waitMs = p.waitMs;
+    this.#over.promise.catch(() => {});
+  }
+
+  /** Rejects when the machine has been waited for in vain. */
+  get givenUp(): Promise<never> {
+    return this.#over.promise;
+  }
+
+  /** The command waits for the machine. */
+  begin(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => void this.#giveUp(), this.#waitMs);
+    void this.#announce();
+  }
+
+  /** The machine is there, or there is nothing to wait for any more. */
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  async #announce(): Promise<void> {
+    const { machineId } = this.#handle;
+    // A key may be allowed to run commands and not to read machines.
+    this.#absence = await this.#client.machines.get(machineId).then(absence, () => this.#absence);
+    printError(`execplane: ${machineId} ${this.#absence}: waiting ${span(this.#waitMs)} for it (--wait)\n`);
+  }
+
+  async #giveUp(): Promise<void> {
+    try {
+      const { status } = await this.#handle.get();
+      if (status !== 'wake_in_progress') return;
+      await this.#handle.cancel();
+      this.#over.reject(
+        new CliError(`${this.#handle.machineId} ${this.#absence}; the command was not run.`, {
+          exitCode: EXECPLANE_FAILED,
+          hint: 'Wait longer with --wait 10m, or see "execplane machines ls".',
+        }),
+      );
+    } catch (error) {
+      this.#over.reject(error);
+    }
+  }
+}

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Starts execplane on the Node that came with it, else on the one of the PATH.
+here=$(dirname "$(readlink -f "$0")")
+node=$here/../../bin/node
+[ -x "$node" ] || node=node
+
+# Node gives every signal its default action back as it starts. Only before that can be seen whether SIGHUP is ignored, as
+# nohup leaves it: it is the lowest bit of the mask.
+unset EXECPLANE_HANGUP_IGNORED
+while read -r name mask; do
+  case $name$mask in SigIgn:*[13579bdf]) export EXECPLANE_HANGUP_IGNORED=true ;; esac
+done 2>/dev/null </proc/self/status
+
+# Behind "--" Node takes no option for its own, such as --env-file.
+exec "$node" -- "$here/main.js" "$@"

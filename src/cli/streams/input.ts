@@ -1,0 +1,88 @@
+/** Stdin, whatever it is: every byte of it, or an error. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fstatSync, read } from 'node:fs';
+import { Socket } from 'node:net';
+import { PassThrough, type Readable } from 'node:stream';
+import { getSystemErrorMessage } from 'node:util';
+import { CliError } from '../cli-error.ts';
+import { kindOf, openPipeAnew } from './descriptor.ts';
+
+const STDIN = 0;
+const PIECE_BYTES = 262_144;
+/** Device numbers of /dev/null (null(4)): major 1, minor 3. */
+const NULL_DEVICE = 0x103;
+
+/** Whether there is anything to read: /dev/null, which Node also puts in the place of a closed stdin, has nothing. */
+export function hasStdin(): boolean {
+  const stat = fstatSync(STDIN);
+  return !stat.isCharacterDevice() || stat.rdev !== NULL_DEVICE;
+}
+
+/** Bytes that stdin has, if it is a file. */
+export function stdinSize(): number | undefined {
+  const stat = fstatSync(STDIN);
+  return stat.isFile() ? stat.size : undefined;
+}
+
+/** The bytes of stdin as they come; ends early when `signal` aborts. Throws CliError if it cannot be read. */
+export async function* readStdin(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const kind = kindOf(STDIN);
+  try {
+    if (kind === 'file') yield* readFile(signal);
+    else yield* readStream(kind === 'terminal' ? process.stdin : openWaiting(kind, signal), signal);
+  } catch (cause) {
+    const { errno, message } = cause as NodeJS.ErrnoException;
+    const reason = errno === undefined ? message : getSystemErrorMessage(errno);
+    throw new CliError(`stdin cannot be read: ${reason}.`, { cause });
+  }
+}
+
+async function* readFile(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  while (!signal.aborted) {
+    const piece = Buffer.allocUnsafe(PIECE_BYTES);
+    const length = await new Promise<number>((resolve, reject) => {
+      read(STDIN, piece, 0, piece.length, null, (error, count) => (error === null ? resolve(count) : reject(error)));
+    });
+    if (length === 0) return;
+    yield piece.subarray(0, length);
+  }
+}
+
+async function* readStream(input: Readable, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const stop = (): void => void input.destroy();
+  signal.addEventListener('abort', stop);
+  try {
+    if (!signal.aborted) yield* input as AsyncIterable<Buffer>;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    input.destroy();
+  }
+}
+
+function openWaiting(kind: 'pipe' | 'socket', signal: AbortSignal): Readable {
+  const own = kind === 'pipe' ? openPipeAnew(STDIN, 'read') : undefined;
+  return own === undefined ? readByCat(signal) : new Socket({ fd: own, readable: true, writable: false });
+}
+
+/**
+ * Sockets and named pipes cannot be opened anew. Made non-blocking they would be so for everybody, and a blocking read in this process would
+ * hold up its exit: a process of its own reads them, and is ended with this one.
+ */
+function readByCat(signal: AbortSignal): Readable {
+  const cat = spawn('cat', [], { stdio: [STDIN, 'pipe', 'inherit'] });
+  const output = new PassThrough();
+  cat.stdout?.pipe(output);
+  const end = (): void => void cat.kill('SIGKILL');
+  process.once('exit', end);
+  signal.addEventListener('abort', end);
+  void once(cat, 'close')
+    .catch((error: Error) => output.destroy(error))
+    .finally(() => {
+      process.off('exit', end);
+      signal.removeEventListener('abort', end);
+    });
+  return output;
+}

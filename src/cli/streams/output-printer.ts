@@ -1,0 +1,24 @@
+import { isatty } from 'node:tty';
+import { PrintableStream } from '../terminal/printable.ts';
+import { type OutputName, writeOutput } from './output.ts';
+
+/** Output of commands: byte for byte to files and pipes, without control characters to a terminal. */
+export class OutputPrinter {
+  readonly #terminals: Partial<Record<OutputName, PrintableStream>>;
+
+  constructor() {
+    this.#terminals = {
+      ...(isatty(1) ? { stdout: new PrintableStream() } : {}),
+      ...(isatty(2) ? { stderr: new PrintableStream() } : {}),
+    };
+  }
+
+  isTerminal(name: OutputName): boolean {
+    return this.#terminals[name] !== undefined;
+  }
+
+  /** Settles when the bytes are taken. Throws ReaderGoneError, OutputError. */
+  write(name: OutputName, bytes: Uint8Array): Promise<void> {
+    return writeOutput(name, this.#terminals[name]?.push(bytes) ?? bytes);
+  }
+}

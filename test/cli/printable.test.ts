@@ -1,0 +1,35 @@
+/** What other machines wrote must not drive the terminal. */
+import { describe, expect, test } from 'vitest';
+import { printable, PrintableStream } from '../../src/cli/terminal/printable.ts';
+
+describe('text of a table', () => {
+  test.each([
+    ['\u001b[2J', '\\u001b[2J'],
+    ['a\nb\tc\r', 'a\\u000ab\\u0009c\\u000d'],
+    ['\u009b2J', '\\u009b2J'],
+    ['\u007f', '\\u007f'],
+    ['abc\u202etxt.exe', 'abc\\u202etxt.exe'],
+    ['\u2066x\u2069', '\\u2066x\\u2069'],
+    ['naïve 日本 👍', 'naïve 日本 👍'],
+  ])('%j is shown as %j', (text, shown) => expect(printable(text)).toBe(shown));
+});
+
+describe('output on a terminal', () => {
+  function shown(...pieces: Uint8Array[]): string {
+    const stream = new PrintableStream();
+    return Buffer.concat(pieces.map((piece) => stream.push(piece))).toString();
+  }
+
+  test('line breaks, tabs and the return of a progress bar stay; what drives the terminal does not', () => {
+    expect(shown(Buffer.from('1 %\r2 %\r\n\tdone\n\u001b]0;title\u0007'))).toBe(
+      '1 %\r2 %\r\n\tdone\n\\u001b]0;title\\u0007',
+    );
+  });
+
+  test('a character that is cut between two pieces is whole, and a cut C1 is seen too', () => {
+    const bytes = Buffer.from('日\u009b');
+    for (let at = 0; at <= bytes.length; at += 1) {
+      expect(shown(bytes.subarray(0, at), bytes.subarray(at))).toBe('日\\u009b');
+    }
+  });
+});
