@@ -2,12 +2,15 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError } from '../node/config-error.ts';
+import { readTrustedProxies } from './trusted-proxies.ts';
 
 const Count = (description: string, fallback: number, range: { minimum?: number; maximum?: number } = {}) =>
   Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, ...range, default: fallback, description });
 const Text = (description: string, options: { default?: string; pattern?: string } = {}) =>
   Type.String({ minLength: 1, ...options, description });
 
+/** Shorter keys can be guessed. */
+const ADMIN_KEY = '^[!-~]{16,}$';
 const PUBLIC_URL = '^https?://[^ ]+$';
 
 /** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
@@ -22,7 +25,9 @@ const ServerConfigSchema = Type.Object({
   ),
   providers: Type.Optional(Text('JSON file with the providers that create, wake and delete machines.')),
   apiKey: Type.Optional(
-    Text('The admin key. Unset: made at the first start and kept 0600 in the data directory.', { pattern: '^[!-~]+$' }),
+    Text('The admin key. Unset: made at the first start and kept 0600 in the data directory.', {
+      pattern: '^[!-~]{16,}$',
+    }),
   ),
   maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
   streamBufferBytes: Count(
@@ -95,10 +100,11 @@ const ServerConfigSchema = Type.Object({
   agentCa: Type.Optional(
     Text('PEM file with the certificate authority of agents; with it they are let in only with a certificate of it.'),
   ),
-  trustProxy: Type.Boolean({
-    default: false,
-    description: 'Take the address of a client from X-Forwarded-For (behind a proxy of yours only).',
-  }),
+  trustProxy: Type.Optional(
+    Text(
+      'Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: how many stand before the server, or their addresses (10.0.0.0/8).',
+    ),
+  ),
   allowPrivateCallbacks: Type.Boolean({
     default: false,
     description: 'Post callbacks also to addresses that are not public: loopback, private networks.',
@@ -165,6 +171,7 @@ export function readServerConfig(
       'EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT, for the server itself checks the certificates',
     );
   }
+  readTrustedProxies(complete.trustProxy);
   return complete;
 }
 
@@ -194,5 +201,6 @@ function expectation(
   if (schema.type === 'boolean') return 'must be true or false';
   if (schema.enum !== undefined) return `must be one of ${schema.enum.join(', ')}`;
   if (schema.pattern === PUBLIC_URL) return 'must be a URL such as https://execplane.example.com';
+  if (schema.pattern === ADMIN_KEY) return 'must be at least 16 characters of printable ASCII without spaces';
   return 'must be printable ASCII without spaces';
 }

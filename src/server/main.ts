@@ -14,7 +14,7 @@ import type { App } from './http/http-context.ts';
 import { observeAll } from './control/execution-observer.ts';
 import { startExecutionCounts } from './operations/execution-counts.ts';
 import { startHousekeeping } from './operations/housekeeping.ts';
-import { readCertificate } from './http/http-server.ts';
+import { readSecureContext } from './http/http-server.ts';
 import { createLogger } from './logging.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { executionWire } from './http/replies/wire.ts';
@@ -55,7 +55,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   preparePrivateDirectory(config.dataDir);
   // Refused before anything is open that would have to be closed again.
-  readCertificate(config);
+  readSecureContext(config);
   const providers = readProviders(config.providers, readHookEnvironment());
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir);
@@ -204,9 +204,9 @@ async function closeInTime(app: App, stopAgents: () => Promise<void>, withinMs: 
 
 function reloadCertificate(app: App, config: ServerConfig, logger: Logger): void {
   try {
-    const certificate = readCertificate(config);
-    if (certificate === undefined) return;
-    (app.server as unknown as SecureServer).setSecureContext(certificate);
+    const context = readSecureContext(config);
+    if (context === undefined) return;
+    (app.server as unknown as SecureServer).setSecureContext(context);
     logger.info('the certificate was read anew');
   } catch (error) {
     logger.error({ err: error }, 'the certificate could not be read: the one before stays in use');

@@ -7,7 +7,7 @@ import { until } from '../helpers/processes.ts';
 import { ADMIN_KEY, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
-  await using http = await httpFixture({ config: { trustProxy: 'true' } });
+  await using http = await httpFixture({ config: { trustProxy: '1' } });
   const body = { command: ['deploy', '--now'], env: { TOKEN: 'env-secret' }, stdin: 'stdin-secret' };
   const headers = { 'x-forwarded-for': '203.0.113.9' };
   const made = await http.call('POST', `/v1/machines/${MACHINE}/executions`, { body, headers });

@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { pino } from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
@@ -55,6 +56,35 @@ function ask(server: RunningServer, method: string, path: string, body?: unknown
     sent.once('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
+
+/** Whether a connection of a TLS 1.2 client ends with a ticket to resume it by. */
+function isGivenTicket(server: RunningServer): Promise<boolean> {
+  const { port, hostname } = new URL(server.url);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port), ca, maxVersion: 'TLSv1.2' }, () => {
+      resolve(socket.getTLSTicket() !== undefined);
+      socket.destroy();
+    }).once('error', reject);
+  });
+}
+
+test('connections that prove themselves by a certificate are never resumed, after a reload of the certificate neither', async () => {
+  const agentCa = new URL('fixtures/test-only-agent-ca.pem', import.meta.url).pathname;
+  const server = await secureServer({ agentCa });
+  try {
+    expect(await isGivenTicket(server)).toBe(false);
+    server.reloadCertificate();
+    expect(await isGivenTicket(server)).toBe(false);
+  } finally {
+    await server.stop();
+  }
+  const plain = await secureServer({});
+  try {
+    expect(await isGivenTicket(plain)).toBe(true);
+  } finally {
+    await plain.stop();
+  }
+});
 
 /** 101, or the status of the refusal. */
 function linkStatus(server: RunningServer, credential: string, tls: AgentTls): Promise<number> {

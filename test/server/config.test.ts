@@ -43,7 +43,8 @@ test.each([
   ['EXECPLANE_RETENTION_DAYS', 'never'],
   ['EXECPLANE_LOG_LEVEL', 'loud'],
   ['EXECPLANE_LOG_REQUESTS', 'some'],
-  ['EXECPLANE_TRUST_PROXY', 'yes'],
+  ['EXECPLANE_API_KEY', 'x'],
+  ['EXECPLANE_TRUST_PROXY', 'true'],
   ['EXECPLANE_TLS_CERT', 'cert.pem'],
 ])('%s=%s stops the start with a message that names it', (variable, value) => {
   const read = () => readServerConfig({}, { [variable]: value });

@@ -8,6 +8,7 @@ import { createAuditTrail } from './authentication/audit-trail.ts';
 import { createBodyBudget } from './requests/body-budget.ts';
 import { useJsonBodies } from './requests/body-parsers.ts';
 import { createConsoleSessions } from './authentication/console-session.ts';
+import { readTrustedProxies } from '../trusted-proxies.ts';
 import { rememberAddresses } from './authentication/client-address.ts';
 import { answerClientError } from './replies/client-errors.ts';
 import type { ServerConfig } from '../config.ts';
@@ -63,7 +64,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
     loggerInstance: context.logger.child({}, { level: 'warn' }),
     childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),
-    trustProxy: config.trustProxy,
+    trustProxy: readTrustedProxies(config.trustProxy) ?? false,
     bodyLimit: config.maxBodyBytes,
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     genReqId: nextRequestId,

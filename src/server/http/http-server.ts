@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer, type ServerOptions as SecureOptions } from 'node:https';
 import type { ServerConfig } from '../config.ts';
+import type { SecureContextOptions } from 'node:tls';
 import { ConfigError } from '../../node/config-error.ts';
 import { refuseOpenKey } from '../operations/private-paths.ts';
 
@@ -25,11 +26,10 @@ export function createHttpServer(config: ServerConfig, handler: RequestListener)
     // Some clients offer HTTP/2 with every plain request; they get the ordinary answer, not an agent's door.
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
   };
-  const certificate = readCertificate(config);
-  if (certificate === undefined) return withAllRequests(createServer(options, handler), handler);
-  const secure: SecureOptions = { ...options, ...certificate, minVersion: 'TLSv1.2' };
+  const context = readSecureContext(config);
+  if (context === undefined) return withAllRequests(createServer(options, handler), handler);
   const agentTls = config.agentCa === undefined ? {} : ASK_FOR_CERTIFICATE;
-  return withAllRequests(createSecureServer({ ...secure, ...agentTls }, handler), handler);
+  return withAllRequests(createSecureServer({ ...options, ...context, ...agentTls }, handler), handler);
 }
 
 /** Hands the app also requests with an unknown `Expect`, which Node would answer with an empty 417. */
@@ -39,13 +39,20 @@ function withAllRequests<S extends Server>(server: S, handler: RequestListener):
 
 /**
  * API clients need none, so that a handshake without one, or with a foreign one, goes on, and agents are refused where they
- * ask (agents/client-certificate.ts). No session outlives a reload of the authority: each connection proves itself anew.
+ * ask (agents/client-certificate.ts).
  */
-const ASK_FOR_CERTIFICATE: SecureOptions = {
-  requestCert: true,
-  rejectUnauthorized: false,
-  secureOptions: constants.SSL_OP_NO_TICKET,
-};
+const ASK_FOR_CERTIFICATE: SecureOptions = { requestCert: true, rejectUnauthorized: false };
+
+/**
+ * All that a TLS server takes anew when its certificate is reloaded: what is left out then falls back to the platform's default.
+ * With client certificates no session is resumed: each connection proves itself.
+ */
+export function readSecureContext(config: ServerConfig): SecureContextOptions | undefined {
+  const certificate = readCertificate(config);
+  if (certificate === undefined) return undefined;
+  const noTickets = config.agentCa === undefined ? {} : { secureOptions: constants.SSL_OP_NO_TICKET };
+  return { ...certificate, minVersion: 'TLSv1.2', ...noTickets };
+}
 
 /** Certificate, key and the authority of agents; `undefined` where none is configured. Throws ConfigError for what cannot be read. */
 export function readCertificate(config: ServerConfig): { cert: Buffer; key: Buffer; ca?: Buffer } | undefined {

@@ -46,7 +46,7 @@ test('a key becomes a cookie that no script reads and no other site sends; it do
 });
 
 test('behind a proxy that speaks HTTPS the cookie is for this host and for HTTPS only', async () => {
-  await using http = await httpFixture({ config: { trustProxy: 'true' } });
+  await using http = await httpFixture({ config: { trustProxy: '1' } });
   const https = { ...FROM_CONSOLE, 'x-forwarded-proto': 'https' };
   const answer = await signIn(http, ADMIN_KEY, https);
   expect(answer.headers['set-cookie']).toMatch(/^__Host-execplane_session=.*; Secure$/);

@@ -70,11 +70,18 @@ test('slow clients have limits, idle ones are kept longer than proxies keep them
 });
 
 test.each([
-  ['true', '203.0.113.9'],
-  ['false', '127.0.0.1'],
-])('with trustProxy %s the audit trail says %s', async (trustProxy, source) => {
-  await using http = await httpFixture({ config: { trustProxy } });
-  const headers = { 'x-forwarded-for': '203.0.113.9' };
+  [undefined, '203.0.113.9', '127.0.0.1'],
+  ['false', '203.0.113.9', '127.0.0.1'],
+  ['1', '203.0.113.9', '203.0.113.9'],
+  // The proxy adds what it sees; what the client had made up stands before it.
+  ['1', '6.6.6.6, 203.0.113.9', '203.0.113.9'],
+  ['2', '6.6.6.6, 203.0.113.9, 10.1.1.1', '203.0.113.9'],
+  ['127.0.0.0/8', '6.6.6.6, 203.0.113.9', '203.0.113.9'],
+  ['127.0.0.1,10.0.0.0/8', '6.6.6.6, 203.0.113.9, 10.1.1.1', '203.0.113.9'],
+  ['10.0.0.0/8', '203.0.113.9', '127.0.0.1'],
+])('with trustProxy %s, X-Forwarded-For %s is %s in the audit trail', async (trustProxy, forwarded, source) => {
+  await using http = await httpFixture({ config: trustProxy === undefined ? {} : { trustProxy } });
+  const headers = { 'x-forwarded-for': forwarded };
   await http.call('POST', '/v1/join-tokens', { body: {}, headers });
   const audit = await http.call('GET', '/v1/audit');
   expect(audit.body.items).toMatchObject([{ source }]);

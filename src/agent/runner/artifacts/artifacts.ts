@@ -39,7 +39,8 @@ export class Artifacts {
     this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
     const missing = await this.#collection.run();
     // The folder of another user stays: root would be led elsewhere by what is in it.
-    if (!isEmpty && isAgent && !this.#collection.done) await rm(folder, { recursive: true, force: true }).catch(() => {});
+    if (!isEmpty && isAgent && !this.#collection.done)
+      await rm(folder, { recursive: true, force: true }).catch(() => {});
     this.#collection = undefined;
     const required = this.#wanted.declared.filter((one) => one.if_missing === 'fail').map(({ path }) => path);
     return required.find((path) => missing.includes(path));

@@ -1,0 +1,35 @@
+/** EXECPLANE_TRUST_PROXY: whose X-Forwarded-For is believed. */
+import { isIP } from 'node:net';
+import { ConfigError } from '../node/config-error.ts';
+
+/** Whether what the proxy at `address`, the `hop`th before the server, says is believed; or the addresses of those that are. */
+type TrustedProxies = ((address: string, hop: number) => boolean) | string[];
+
+const MAX_HOPS = 16;
+
+/** Reads the setting; undefined: nobody is believed. Throws ConfigError. */
+export function readTrustedProxies(setting: string | undefined): TrustedProxies | undefined {
+  if (setting === undefined || setting === 'false') return undefined;
+  if (setting === 'true') {
+    throw new ConfigError(
+      'EXECPLANE_TRUST_PROXY: true would believe whatever address a client sends. Give the number of proxies before the server (1), or their addresses (10.0.0.0/8).',
+    );
+  }
+  if (/^[0-9]{1,2}$/.test(setting)) {
+    const hops = Number(setting);
+    if (hops >= 1 && hops <= MAX_HOPS) return (_address, hop) => hop < hops;
+  }
+  const addresses = setting.split(',').map((address) => address.trim());
+  if (addresses.every(isNetwork)) return addresses;
+  throw new ConfigError(
+    `EXECPLANE_TRUST_PROXY: must be the number of proxies before the server (1 to ${MAX_HOPS}), or their addresses or networks, not ${JSON.stringify(setting)}`,
+  );
+}
+
+/** An IP address, or a network in CIDR notation. */
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
+}
