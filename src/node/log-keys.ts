@@ -14,7 +14,6 @@ export const LOG_KEY = {
   held: 'held',
   linkedMs: 'linked_ms',
   machineId: 'machine_id',
-  machines: 'machines',
   operation: 'operation',
   outcome: 'outcome',
   reason: 'reason',

@@ -76,13 +76,13 @@ export async function startServer(
     { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
   const lifecycle: Lifecycle = new Lifecycle({
-    ...{ store, control, providers, feed, log: logger, now: Date.now },
+    ...{ store, control, providers, feed, log: logger, now: control.now },
     joinTokenOf: joinTokens(serverKeys),
     serverUrl: () => config.publicUrl ?? urlOf(app, config),
   });
   const seen = { metrics: telemetry.metrics(control), tracing: telemetry.tracing };
   const app = buildApp(
-    { store, control, lifecycle, logger, serverKeys, adminKey: adminKey.key, version, ...seen },
+    { store, control, lifecycle, logger, serverKeys, adminKey: adminKey.key, version, now: control.now, ...seen },
     config,
   );
   admitAgents(app, { store, control, log: logger }, config);
@@ -98,7 +98,7 @@ export async function startServer(
   }
   lifecycle.start();
   webhooks.wake();
-  const housekeeping = startHousekeeping({ store, logger, now: Date.now, ...config });
+  const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;

@@ -122,7 +122,6 @@ export class MemoryCluster {
         if (!alive) p.registerAnew();
         return { outcome: alive ? 'alive' : 'reaped', live: this.#live.size, clockOffsetMs: this.clockOffsetMs };
       },
-      reap: async () => 0,
       leave: async () => void this.#live.delete(id()),
       connectionsHeld: async () => this.#machinesOf(id()).map(([machineId, { epoch }]) => ({ machineId, epoch })),
       machinesWithWork: async () => this.#machinesOf(id()).map(([machineId]) => machineId),

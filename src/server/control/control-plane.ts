@@ -58,10 +58,6 @@ export interface ControlPlaneDeps {
 }
 
 export interface RunningControlPlane extends ControlPlane {
-  /** Whether agents are let in, and requests served, now. */
-  readonly ready: boolean;
-  /** Servers that share the load: each takes its part of limits that are meant for all. */
-  readonly servers: number;
   /** ms since the epoch, by the clock that all servers share. */
   readonly now: () => number;
   /** An agent has shown its credential: its session begins. */
@@ -145,7 +141,7 @@ interface Parts {
   cluster: Cluster | undefined;
 }
 
-type Ask<Name extends keyof ControlPlane> = Parameters<ControlPlane[Name]>[0];
+type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers'>> = Parameters<ControlPlane[Name]>[0];
 
 class LocalControlPlane implements RunningControlPlane {
   readonly #parts: Parts;

@@ -30,6 +30,10 @@ export interface CreateRequest extends OnBehalf {
 }
 
 export interface ControlPlane {
+  /** Whether agents are let in, and requests served, now. */
+  readonly ready: boolean;
+  /** Servers that share the load: each takes its part of limits that are meant for all. */
+  readonly servers: number;
   create(request: CreateRequest): Promise<CreateOutcome>;
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
   /** `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */

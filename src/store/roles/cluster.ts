@@ -44,10 +44,8 @@ export interface Heartbeat {
 export interface ClusterStore {
   /** Of this server, as of its last registration. */
   readonly replicaId: number;
-  /** Says that this server lives, by the database's clock. */
+  /** Says that this server lives, by the database's clock, and frees the machines of those that have not for too long. */
   heartbeat(p: { draining: boolean }): Promise<Heartbeat>;
-  /** Takes servers whose heartbeat is too old for dead and frees their machines; returns how many machines. */
-  reap(): Promise<number>;
   /** This server stops: what it still holds is freed, and its row goes. */
   leave(): Promise<void>;
 

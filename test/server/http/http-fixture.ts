@@ -189,6 +189,8 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       if ('execution' in outcome) publish(outcome.execution);
       return outcome;
     },
+    ready: true,
+    servers: 1,
     signal: async ({ execution }) => (execution.status === 'running' ? 'sent' : 'not_running'),
     async writeStdin({ bytes, offset = 0, close, execution }) {
       if (execution.stdinMode !== 'open') return { outcome: 'not_open' };

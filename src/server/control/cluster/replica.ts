@@ -1,6 +1,5 @@
 /** This server among those on the database: its heartbeats, its clock, and whether it may take on anything now. */
 import type { Logger } from 'pino';
-import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { ClusterStore } from '../../../store/store.ts';
 
 const HEARTBEAT_INTERVAL_MS = 2000;
@@ -19,7 +18,7 @@ export class ClusterClock {
 }
 
 export interface ReplicaDeps {
-  cluster: Pick<ClusterStore, 'heartbeat' | 'reap' | 'leave'>;
+  cluster: Pick<ClusterStore, 'heartbeat' | 'leave'>;
   clock: ClusterClock;
   log: Pick<Logger, 'warn'>;
   /** This server was taken for dead: its connections are no longer the machines'. */
@@ -83,8 +82,6 @@ export class Replica {
     const silentMs = performance.now() - this.#lastBeatAt;
     try {
       await this.#beat();
-      const freed = await this.#deps.cluster.reap();
-      if (freed > 0) this.#deps.log.warn({ [LOG_KEY.machines]: freed }, 'a server died: its machines are free');
     } catch (cause) {
       if (silentMs < READY_FOR_MS) this.#deps.log.warn({ err: cause }, 'the database cannot be reached');
       if (silentMs < KEEP_SESSIONS_MS || this.#shed) return;

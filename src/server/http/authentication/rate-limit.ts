@@ -4,15 +4,15 @@ export interface RateLimiter {
   take(key: string): number;
 }
 
-/** `perSecond` 0: no limit. Buckets that are full again are forgotten, so that memory follows use. */
-export function createRateLimiter(p: { perSecond: number; now: () => number }): RateLimiter {
+/** `perSecond` 0: no limit; `servers`: how many share it. Buckets that are full again are forgotten, so that memory follows use. */
+export function createRateLimiter(p: { perSecond: number; servers?: () => number; now: () => number }): RateLimiter {
   if (p.perSecond === 0) return { take: () => 0 };
   const emptiedUntil = new Map<string, number>();
-  const cost = 1000 / p.perSecond;
   let sweepAt = p.now() + 60_000;
   return {
     take(key) {
       const now = p.now();
+      const cost = (1000 / p.perSecond) * (p.servers?.() ?? 1);
       if (now >= sweepAt) {
         for (const [known, until] of emptiedUntil) if (until <= now) emptiedUntil.delete(known);
         sweepAt = now + 60_000;

@@ -31,7 +31,11 @@ export function executionRoutes(app: App, context: HttpContext): void {
 }
 
 function createRoute(app: App, context: HttpContext): void {
-  const limiter = createRateLimiter({ perSecond: context.config.maxCreatesPerSecond, now: context.now });
+  const limiter = createRateLimiter({
+    perSecond: context.config.maxCreatesPerSecond,
+    servers: () => context.control.servers,
+    now: context.now,
+  });
   app.post(
     COLLECTION,
     {

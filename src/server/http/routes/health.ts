@@ -44,6 +44,8 @@ function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => 
   let stopping = false;
   const check = (): Promise<void> => {
     if (stopping) throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' });
+    if (!context.control.ready)
+      throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server takes no work now.' });
     if (checked === undefined || context.now() >= goodUntil) {
       goodUntil = context.now() + READY_FOR_MS;
       checked = context.store.checkWritable();
