@@ -1,18 +1,9 @@
 /** API keys: hashes, scopes, when last used. */
 import { refusalOf } from '../transactions/retries.ts';
+import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
-import { type Context, read, toPage } from './context.ts';
-
-interface Row {
-  api_key: number;
-  api_key_id: string;
-  name: string;
-  scopes: string;
-  machine_ids: string | null;
-  created_at: number;
-  expires_at: number | null;
-  last_used_at: number | null;
-}
+import { toPage } from '../rows/page.ts';
+import { type Context, read } from './context.ts';
 
 /** The keys of callers. A revoked key stays readable by its id and is in no list. */
 export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
@@ -20,12 +11,12 @@ export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
     `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
-  const byId = db.prepare<[string], Row>('SELECT * FROM api_keys WHERE api_key_id = ?');
-  const byHash = db.prepare<[Buffer], Row>('SELECT * FROM api_keys WHERE key_hash = ? AND revoked_at IS NULL');
-  const list = db.prepare<[number, number], Row>(
+  const byId = db.prepare<[string], ApiKeyRow>('SELECT * FROM api_keys WHERE api_key_id = ?');
+  const byHash = db.prepare<[Buffer], ApiKeyRow>('SELECT * FROM api_keys WHERE key_hash = ? AND revoked_at IS NULL');
+  const list = db.prepare<[number, number], ApiKeyRow>(
     'SELECT * FROM api_keys WHERE api_key < ? AND revoked_at IS NULL ORDER BY api_key DESC LIMIT ?',
   );
-  const revoke = db.prepare<[number, string], Row>(
+  const revoke = db.prepare<[number, string], ApiKeyRow>(
     'UPDATE api_keys SET revoked_at = ? WHERE api_key_id = ? AND revoked_at IS NULL RETURNING *',
   );
   const touch = db.prepare(
@@ -69,18 +60,6 @@ export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
   };
 }
 
-function apiKeyOf(row: Row | undefined): ApiKey | undefined {
+function apiKeyOf(row: ApiKeyRow | undefined): ApiKey | undefined {
   return row && toApiKey(row);
-}
-
-function toApiKey(row: Row): ApiKey {
-  return {
-    apiKeyId: row.api_key_id,
-    name: row.name,
-    scopes: JSON.parse(row.scopes) as string[],
-    ...(row.machine_ids === null ? {} : { machineIds: JSON.parse(row.machine_ids) as string[] }),
-    createdAt: row.created_at,
-    ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
-    ...(row.last_used_at === null ? {} : { lastUsedAt: row.last_used_at }),
-  };
 }

@@ -1,19 +1,8 @@
 /** Artifacts and their pieces, inside a write. */
 import type { ArtifactStep } from '../../core/decisions/artifacts.ts';
+import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
 import type { Artifact } from '../store.ts';
 import type { Database } from './database.ts';
-
-export interface ArtifactRow {
-  artifact: number;
-  artifact_id: string;
-  machine_id: string;
-  execution_id: string;
-  name: string;
-  bytes: number;
-  sha256: string;
-  created_at: number;
-  expires_at: number;
-}
 
 export const SELECT_ARTIFACT = `SELECT a.*, m.machine_id FROM artifacts a CROSS JOIN machines m ON m.machine = a.machine
   WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL`;
@@ -113,17 +102,4 @@ export class ArtifactTable {
   totalBytes(): number {
     return this.#statements.total.get() ?? 0;
   }
-}
-
-export function toArtifact(row: ArtifactRow): Artifact {
-  return {
-    artifactId: row.artifact_id,
-    machineId: row.machine_id,
-    executionId: row.execution_id,
-    name: row.name,
-    bytes: row.bytes,
-    sha256: row.sha256,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-  };
 }

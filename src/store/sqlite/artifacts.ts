@@ -1,8 +1,10 @@
 /** Artifacts: listed, read, deleted, expired. */
 import type { ArtifactStore } from '../store.ts';
 import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
-import { type ArtifactRow, SELECT_ARTIFACT, toArtifact } from './artifact-table.ts';
-import { type Context, read, toPage } from './context.ts';
+import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
+import { SELECT_ARTIFACT } from './artifact-table.ts';
+import { toPage } from '../rows/page.ts';
+import { type Context, read } from './context.ts';
 
 interface PieceRow {
   position: number;

@@ -1,7 +1,8 @@
 /** The outbox of callbacks: a row is written in the transaction that ends its execution (transaction.ts). */
 import type { CallbackStore } from '../store.ts';
 import { type Context, read } from './context.ts';
-import { EXECUTION_COLUMNS, type ExecutionRow, toExecution } from './execution-row.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import { EXECUTION_COLUMNS } from './select-execution.ts';
 
 interface Row extends ExecutionRow {
   callback: number;

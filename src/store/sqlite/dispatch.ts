@@ -3,7 +3,8 @@ import * as dispatching from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { DeadlineStore, DispatchStore, ReportStore } from '../store.ts';
 import { type Context, read } from './context.ts';
-import { EXECUTION_COLUMNS, type ExecutionRow, SELECT_EXECUTION, toRecord } from './execution-row.ts';
+import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './select-execution.ts';
 
 const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';

@@ -1,8 +1,9 @@
 /** Enrolment: a join token is turned into a machine's credential, once. */
 import type { EnrolOutcome, Store } from '../store.ts';
 import type { Context } from './context.ts';
-import type { JoinTokenRow } from './join-tokens.ts';
-import { type MachineWithOperation, SELECT_MACHINE } from './machine-row.ts';
+import type { JoinTokenRow } from '../rows/join-token-row.ts';
+import { type MachineWithOperation } from '../rows/machine-row.ts';
+import { SELECT_MACHINE } from './select-machine.ts';
 import { advanceMachine } from '../transactions/machines.ts';
 import { recordOf, type StoredMachine } from './machine-table.ts';
 import { newMachine } from '../../core/machine.ts';

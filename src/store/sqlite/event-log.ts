@@ -1,7 +1,8 @@
 /** The events of executions: appended inside a write, read from the clustered log. */
-import type { ExecutionStatus, FailureCode, Stream } from '../../core/execution.ts';
+import type { Stream } from '../../core/execution.ts';
 import type { LogEntry } from '../../core/decisions/execution-draft.ts';
-import { type ExecutionEvent, OutputReleasedError } from '../store.ts';
+import { type ChunkRow, type EventRow, gather, pageOf } from '../rows/event-row.ts';
+import type { ExecutionEvent } from '../store.ts';
 import type { Database } from './database.ts';
 import type { StreamChunks } from './output.ts';
 
@@ -10,23 +11,6 @@ export interface EventLog {
   append(key: number, entries: readonly LogEntry[]): void;
   list(p: { executionId: string; afterSequence: number; limit: number; maxBytes: number }): ExecutionEvent[];
   readStream(p: { executionId: string; stream: Stream; offset: number; maxBytes: number }): Buffer;
-}
-
-interface EventRow {
-  sequence: number;
-  at: number;
-  type: 'lifecycle' | Stream;
-  status: string | null;
-  exit_code: number | null;
-  signal: number | null;
-  error_code: string | null;
-  error_message: string | null;
-  bytes: Buffer | null;
-}
-
-interface ChunkRow {
-  stream_offset: number;
-  bytes: Buffer;
 }
 
 const KEY_OF = '(SELECT execution FROM executions WHERE execution_id = ?)';
@@ -70,14 +54,7 @@ export function createEventLog(db: Database, streamed: Pick<StreamChunks, 'from'
       }
     },
     list({ executionId, afterSequence, limit, maxBytes }) {
-      const events: ExecutionEvent[] = [];
-      let bytes = 0;
-      for (const row of statements.list.iterate(executionId, afterSequence, limit)) {
-        bytes += row.bytes?.length ?? 0;
-        if (events.length > 0 && bytes > maxBytes) break;
-        events.push(toEvent(row));
-      }
-      return events;
+      return pageOf(statements.list.iterate(executionId, afterSequence, limit), maxBytes);
     },
     readStream({ executionId, stream, offset, maxBytes }) {
       const key = statements.key.get(executionId);
@@ -87,35 +64,5 @@ export function createEventLog(db: Database, streamed: Pick<StreamChunks, 'from'
         start === undefined ? streamed.from(key, stream, offset) : statements.read.iterate(key, stream, start);
       return gather(chunks, offset, Math.max(1, maxBytes));
     },
-  };
-}
-
-/** The bytes from `offset` on, at most `maxBytes`, of chunks in order; reads no chunk that it does not need. Throws OutputReleasedError. */
-function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: number): Buffer {
-  const parts: Buffer[] = [];
-  let wanted = maxBytes;
-  for (const { stream_offset: start, bytes } of chunks) {
-    if (parts.length === 0 && start > offset) throw new OutputReleasedError(`bytes before ${start} were released`);
-    const from = Math.max(0, offset - start);
-    const part = bytes.subarray(from, from + wanted);
-    parts.push(part);
-    wanted -= part.length;
-    if (wanted === 0) break;
-  }
-  return Buffer.concat(parts);
-}
-
-function toEvent(row: EventRow): ExecutionEvent {
-  const { sequence, at } = row;
-  if (row.type !== 'lifecycle') return { sequence, at, type: row.type, chunk: row.bytes ?? Buffer.alloc(0) };
-  return {
-    sequence,
-    at,
-    type: 'lifecycle',
-    status: row.status as ExecutionStatus,
-    ...(row.exit_code === null ? {} : { exitCode: row.exit_code }),
-    ...(row.signal === null ? {} : { signal: row.signal }),
-    ...(row.error_code === null ? {} : { errorCode: row.error_code as FailureCode }),
-    ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
   };
 }

@@ -2,8 +2,10 @@
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { prepareAllExecutions } from './all-executions.ts';
-import { type Context, read, toPage } from './context.ts';
-import { type ExecutionRow, SELECT_EXECUTION, toExecution } from './execution-row.ts';
+import { toPage } from '../rows/page.ts';
+import { type Context, read } from './context.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import { SELECT_EXECUTION } from './select-execution.ts';
 
 /** Past the newest key. */
 const NEWEST = Number.MAX_SAFE_INTEGER;

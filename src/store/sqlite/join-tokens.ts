@@ -1,20 +1,11 @@
 /** Join tokens: what lets a new agent in. Their use is in enrolment.ts. */
 import { refusalOf } from '../transactions/retries.ts';
-import type { EnrolmentStore, JoinToken } from '../store.ts';
-import { type Context, read, toPage } from './context.ts';
+import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
+import type { EnrolmentStore } from '../store.ts';
+import { toPage } from '../rows/page.ts';
+import { type Context, read } from './context.ts';
 
 type Methods = Pick<EnrolmentStore, 'createJoinToken' | 'getJoinToken' | 'listJoinTokens' | 'revokeJoinToken'>;
-
-export interface JoinTokenRow {
-  join_token: number;
-  join_token_id: string;
-  machine_id: string | null;
-  reusable: number;
-  created_at: number;
-  expires_at: number;
-  used_at: number | null;
-  revoked_at: number | null;
-}
 
 /** A token can be used while this holds. */
 const USABLE = 'revoked_at IS NULL AND expires_at > $now AND (reusable = 1 OR used_at IS NULL)';
@@ -56,15 +47,5 @@ export function joinTokenMethods({ db, write, tx }: Context): Methods {
         const row = revoke.get(now, joinTokenId);
         return row === undefined ? { outcome: 'not_found' } : { outcome: 'revoked', token: toJoinToken(row) };
       }),
-  };
-}
-
-function toJoinToken(row: JoinTokenRow): JoinToken {
-  return {
-    joinTokenId: row.join_token_id,
-    ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
-    reusable: row.reusable === 1,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
   };
 }

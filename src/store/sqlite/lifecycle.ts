@@ -1,8 +1,10 @@
 /** Machines made and changed on request, what their providers are asked to do, and those that have nothing to do. */
 import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
 import type { LifecycleStore } from '../store.ts';
-import { type Context, read, toPage } from './context.ts';
-import { type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
+import { toPage } from '../rows/page.ts';
+import { type Context, read } from './context.ts';
+import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
+import { SELECT_MACHINE } from './select-machine.ts';
 
 type IdleRow = MachineWithOperation & { last_dispatch_number: number };
 

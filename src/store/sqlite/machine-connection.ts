@@ -3,7 +3,8 @@ import type { Store } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import { type Context, read } from './context.ts';
 import type { Database } from './database.ts';
-import { type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
+import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
+import { SELECT_MACHINE } from './select-machine.ts';
 import { MachineTable, recordOf } from './machine-table.ts';
 
 type Methods = Pick<

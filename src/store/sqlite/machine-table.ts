@@ -2,7 +2,8 @@
 import type { JoinToken, Machine } from '../store.ts';
 import type { MachineAccess, MachineRecord } from '../transactions/transaction.ts';
 import type { Database } from './database.ts';
-import { type MachineRow, type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
+import { type MachineRow, type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
+import { SELECT_MACHINE } from './select-machine.ts';
 
 /** A machine with what only the enrolment needs of its row. */
 export interface StoredMachine extends MachineRecord {

@@ -1,8 +1,10 @@
 /** Machines: made, found, listed. What happens to them is in machine-connection.ts, enrolment.ts and machine-removal.ts. */
 import type { Machine, Page, Store } from '../store.ts';
-import { type Context, read, toPage } from './context.ts';
+import { toPage } from '../rows/page.ts';
+import { type Context, read } from './context.ts';
 import { newMachine } from '../../core/machine.ts';
-import { type MachineWithOperation, SELECT_MACHINE, toMachine } from './machine-row.ts';
+import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
+import { SELECT_MACHINE } from './select-machine.ts';
 
 type Methods = Pick<Store, 'createMachine' | 'getMachine' | 'listMachines'>;
 

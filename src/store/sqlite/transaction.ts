@@ -10,7 +10,8 @@ import type { EventLog } from './event-log.ts';
 import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
 import type { StreamChunks } from './output.ts';
-import { artifactsColumn, type ExecutionRow, prepareFind, SELECT_EXECUTION, toRecord } from './execution-row.ts';
+import { artifactsColumn, type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import { prepareFind, SELECT_EXECUTION } from './select-execution.ts';
 
 interface QueueRow {
   machine: number;

@@ -1,4 +1,4 @@
-/** A machine between its row and the domain. */
+/** A machine between its row and the domain, whatever the database: both select under these names, and true as 1. */
 import type { Operation } from '../../core/operation.ts';
 import type { Machine } from '../store.ts';
 
@@ -46,11 +46,6 @@ interface OperationRow {
 }
 
 export type MachineWithOperation = MachineRow & OperationRow;
-
-/** To be followed by a WHERE (and more) that names its columns with `m.`. */
-export const SELECT_MACHINE = `SELECT m.*, o.number AS operation_number, o.name AS operation_name,
-  o.attempt AS operation_attempt, o.running AS operation_running, o.due_at AS operation_due_at
-  FROM machines m LEFT JOIN machine_operations o ON o.machine = m.machine`;
 
 /** The machine that a row stands for. What is NULL is absent. */
 export function toMachine(row: MachineWithOperation): Machine {

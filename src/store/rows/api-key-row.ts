@@ -1,0 +1,26 @@
+/** An API key between its row and the domain. */
+import type { ApiKey } from '../store.ts';
+
+export interface ApiKeyRow {
+  api_key: number;
+  api_key_id: string;
+  name: string;
+  scopes: string;
+  machine_ids: string | null;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+}
+
+/** The key that a row stands for. */
+export function toApiKey(row: ApiKeyRow): ApiKey {
+  return {
+    apiKeyId: row.api_key_id,
+    name: row.name,
+    scopes: JSON.parse(row.scopes) as string[],
+    ...(row.machine_ids === null ? {} : { machineIds: JSON.parse(row.machine_ids) as string[] }),
+    createdAt: row.created_at,
+    ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
+    ...(row.last_used_at === null ? {} : { lastUsedAt: row.last_used_at }),
+  };
+}

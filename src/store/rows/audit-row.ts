@@ -1,0 +1,31 @@
+/** An audit entry between its row and the domain. */
+import type { AuditEntry } from '../store.ts';
+
+export interface AuditRow {
+  audit: number;
+  at: number;
+  actor: string;
+  source: string;
+  action: string;
+  machine_id: string | null;
+  resource: string | null;
+  command: string | null;
+  command_digest: string | null;
+  outcome: string;
+}
+
+/** The entry that a row stands for. */
+export function toEntry(row: AuditRow): AuditEntry {
+  return {
+    auditId: row.audit,
+    at: row.at,
+    actor: row.actor,
+    source: row.source,
+    action: row.action,
+    ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
+    ...(row.resource === null ? {} : { resource: row.resource }),
+    ...(row.command === null ? {} : { command: JSON.parse(row.command) as string[] }),
+    ...(row.command_digest === null ? {} : { commandDigest: row.command_digest }),
+    outcome: row.outcome,
+  };
+}

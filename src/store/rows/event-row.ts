@@ -1,0 +1,62 @@
+/** Events between their rows and the domain, whatever the database. */
+import type { ExecutionStatus, FailureCode, Stream } from '../../core/execution.ts';
+import { type ExecutionEvent, OutputReleasedError } from '../store.ts';
+
+export interface EventRow {
+  sequence: number;
+  at: number;
+  type: 'lifecycle' | Stream;
+  status: string | null;
+  exit_code: number | null;
+  signal: number | null;
+  error_code: string | null;
+  error_message: string | null;
+  bytes: Buffer | null;
+}
+
+export interface ChunkRow {
+  stream_offset: number;
+  bytes: Buffer;
+}
+
+/** The events of the first rows, until their chunks together pass `maxBytes`; always at least one. */
+export function pageOf(rows: Iterable<EventRow>, maxBytes: number): ExecutionEvent[] {
+  const events: ExecutionEvent[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    bytes += row.bytes?.length ?? 0;
+    if (events.length > 0 && bytes > maxBytes) break;
+    events.push(toEvent(row));
+  }
+  return events;
+}
+
+/** The bytes from `offset` on, at most `maxBytes`, of chunks in order; reads no chunk that it does not need. Throws OutputReleasedError. */
+export function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: number): Buffer {
+  const parts: Buffer[] = [];
+  let wanted = maxBytes;
+  for (const { stream_offset: start, bytes } of chunks) {
+    if (parts.length === 0 && start > offset) throw new OutputReleasedError(`bytes before ${start} were released`);
+    const from = Math.max(0, offset - start);
+    const part = bytes.subarray(from, from + wanted);
+    parts.push(part);
+    wanted -= part.length;
+    if (wanted === 0) break;
+  }
+  return Buffer.concat(parts);
+}
+
+function toEvent(row: EventRow): ExecutionEvent {
+  const { sequence, at } = row;
+  if (row.type !== 'lifecycle') return { sequence, at, type: row.type, chunk: row.bytes ?? Buffer.alloc(0) };
+  return {
+    sequence,
+    at,
+    type: 'lifecycle',
+    status: row.status as ExecutionStatus,
+    ...(row.exit_code === null ? {} : { exitCode: row.exit_code }),
+    ...(row.signal === null ? {} : { signal: row.signal }),
+    ...(row.error_code === null ? {} : { errorCode: row.error_code as FailureCode }),
+    ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
+  };
+}

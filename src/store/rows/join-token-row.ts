@@ -1,0 +1,24 @@
+/** A join token between its row and the domain. */
+import type { JoinToken } from '../store.ts';
+
+export interface JoinTokenRow {
+  join_token: number;
+  join_token_id: string;
+  machine_id: string | null;
+  reusable: number;
+  created_at: number;
+  expires_at: number;
+  used_at: number | null;
+  revoked_at: number | null;
+}
+
+/** The token that a row stands for. */
+export function toJoinToken(row: JoinTokenRow): JoinToken {
+  return {
+    joinTokenId: row.join_token_id,
+    ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
+    reusable: row.reusable === 1,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  };
+}

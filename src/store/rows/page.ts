@@ -1,0 +1,32 @@
+/** Pages of rows, bounded by size as well as by number. */
+import type { Page } from '../store.ts';
+
+/** In characters. Lists are not paged by what a row may hold, and an argv alone may be megabytes. */
+const PAGE_SIZE = 4_194_304;
+
+/** The page made of up to `limit` + 1 rows, read one by one: it ends early once they are large together. The last row only tells that there is more. */
+export function toPage<Row extends object, T>(
+  rows: Iterable<Row>,
+  limit: number,
+  keyOf: (row: Row) => number,
+  convert: (row: Row) => T,
+): Page<T> {
+  const items: T[] = [];
+  let size = 0;
+  let next = 0;
+  for (const row of rows) {
+    if (items.length === limit || size > PAGE_SIZE) return { items, next };
+    items.push(convert(row));
+    size += sizeOf(row);
+    next = keyOf(row);
+  }
+  return { items };
+}
+
+/** What can be large in a row is text. */
+function sizeOf(row: object): number {
+  return Object.values(row).reduce(
+    (sum: number, value: unknown) => sum + (typeof value === 'string' ? value.length : 0),
+    0,
+  );
+}
