@@ -44,7 +44,7 @@ export function ExecutionsPage() {
           <div className="row">
             <select
               aria-label="State"
-              className="search"
+              className="filter"
               value={status}
               onChange={({ target }) => set('status', target.value)}
             >
@@ -57,7 +57,7 @@ export function ExecutionsPage() {
             </select>
             <select
               aria-label="Created"
-              className="search"
+              className="filter"
               value={span}
               onChange={({ target }) => set('since', target.value)}
             >
