@@ -72,6 +72,7 @@ describe('the form of a command', () => {
       user: 'deploy',
       timeout: '1m',
       stdin: 'in',
+      artifacts: 'dist/*.tgz report.html ',
     };
     expect(requestOf(full)).toEqual({
       command: ['/bin/sh', '-c', 'true'],
@@ -80,6 +81,7 @@ describe('the form of a command', () => {
       user: 'deploy',
       timeout_ms: 60_000,
       stdin: 'in',
+      artifacts: [{ path: 'dist/*.tgz' }, { path: 'report.html' }],
     });
     expect(requestOf({ ...full, stdinOpen: true })).not.toHaveProperty('stdin');
   });

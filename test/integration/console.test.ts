@@ -1,4 +1,5 @@
 /** The console in a real browser, against the built server with an agent. Where there is no Chromium, these tests say so. */
+import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CHROMIUM, hasChromium, launchChromium, openConsole, signIn } from '../helpers/console-page.ts';
@@ -121,6 +122,19 @@ test('output is searched and followed while it comes', async () => {
   await page.getByLabel('Standard input').fill('all');
   await page.getByRole('button', { name: 'Send' }).click();
   await output.getByText('the end of all').waitFor();
+});
+
+test('a file that a command left is loaded from its page', async () => {
+  await using opened = await open({ path: '/run?machine=dm-one' });
+  const { page } = opened;
+  await page.getByRole('textbox', { name: 'Command' }).fill('mkdir out; echo kept > out/report.txt');
+  await page.getByLabel('Working directory').fill(world.dir);
+  await page.getByLabel('Keep files').fill('out/*.txt');
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  const link = page.getByLabel('Artifacts').getByRole('link', { name: 'report.txt' });
+  const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
+  expect(download.suggestedFilename()).toBe('report.txt');
+  expect(readFileSync(await download.path(), 'utf8')).toBe('kept\n');
 });
 
 test('a running command is signalled, fed and cancelled', async () => {

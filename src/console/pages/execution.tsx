@@ -9,6 +9,7 @@ import { useMay } from '../data/session.ts';
 import { MAX_FOLLOWED_BYTES, useEvents } from '../output/use-events.ts';
 import { OutputPanel } from '../output/output-panel.tsx';
 import { RangePanel } from '../output/range-panel.tsx';
+import { Artifacts } from '../parts/artifacts.tsx';
 import { commandText } from '../parts/command.ts';
 import { Unavailable } from '../parts/empty.tsx';
 import { ExecutionFacts } from '../parts/execution-facts.tsx';
@@ -50,6 +51,7 @@ function ExecutionView({ execution }: { execution: Execution }) {
         </Notice>
       )}
       <ExecutionFacts execution={execution} />
+      <Artifacts execution={execution} />
       {isLarge(execution) ? (
         <RangePanel machineId={machineId} executionId={executionId} />
       ) : (

@@ -177,6 +177,7 @@ const SMALL = [
   ['cwd', 'Working directory', 'the home of the user', 'Where the command starts.'],
   ['user', 'User', 'the user of the agent', 'Where the agent is root and its policy allows it.'],
   ['timeout', 'Timeout', 'none', 'As in 90s, 5m, 1h30m; then all of its processes are killed.'],
+  ['artifacts', 'Keep files', 'none', 'As in dist/*.tgz, under the working directory; kept as artifacts.'],
 ] as const;
 
 function SmallFields({

@@ -16,6 +16,8 @@ export interface RunForm {
   user: string;
   /** As `30s`; empty: no limit. */
   timeout: string;
+  /** Files to keep, as globs with spaces between them. */
+  artifacts: string;
 }
 
 export const EMPTY_FORM: RunForm = {
@@ -29,6 +31,7 @@ export const EMPTY_FORM: RunForm = {
   cwd: '',
   user: '',
   timeout: '',
+  artifacts: '',
 };
 
 /** The argv that will run. */
@@ -39,6 +42,7 @@ export function commandOf({ mode, line, argv }: Pick<RunForm, 'mode' | 'line' | 
 
 export function requestOf(form: RunForm): CreateExecution {
   const env = form.env.filter(({ name }) => name !== '').map(({ name, value }) => [name, value] as const);
+  const artifacts = form.artifacts.split(/\s+/).filter(Boolean);
   const timeoutMs = form.timeout.trim() === '' ? undefined : parseDuration(form.timeout);
   return {
     command: commandOf(form),
@@ -46,6 +50,7 @@ export function requestOf(form: RunForm): CreateExecution {
     ...(form.cwd === '' ? {} : { cwd: form.cwd }),
     ...(form.user === '' ? {} : { user: form.user }),
     ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+    ...(artifacts.length === 0 ? {} : { artifacts: artifacts.map((path) => ({ path })) }),
     ...stdinOf(form),
   };
 }
