@@ -1,6 +1,7 @@
 /** The agent's settings: one table, and the only place of the agent that reads the environment. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { type Labels, parseLabels } from '../core/labels.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { isLoopback } from '../node/loopback.ts';
 import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
@@ -40,6 +41,8 @@ export interface AgentConfig {
   joinTokenFile?: string;
   machineId?: string;
   maxConcurrency: number;
+  /** Of the machine, to select it by. */
+  labels: Labels;
   tls: AgentTls;
   logLevel: string;
   /** Where systemd wants signs of life. */
@@ -60,6 +63,7 @@ const TABLE = {
   agentDir: ['State directory of the agent.', './agent'],
   machineId: ['Ask for this machine id when enrolling.'],
   maxConcurrency: ['Commands that may run at once.', '64'],
+  labels: ['Labels of the machine, as role=web,site=berlin.'],
   caFile: ['PEM file of the certificate authority behind an https server.'],
   tlsCert: ['PEM file with a client certificate, for a server that asks agents for one.'],
   tlsKey: ['PEM file with its private key.'],
@@ -91,6 +95,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
       source.checked('logLevel', (level) => LOG_LEVELS.includes(level), `must be one of ${LOG_LEVELS.join(', ')}`) ??
       '',
     tls: readTls(source),
+    labels: readLabels(source),
     runnerEnv: runnerEnvironment(env),
     ...readToken(source, env['CREDENTIALS_DIRECTORY']),
     ...readWatchdog(env),
@@ -143,6 +148,15 @@ function readUrl(source: Source): URL {
     );
   }
   return url;
+}
+
+function readLabels(source: Source): Labels {
+  const text = source.text('labels') ?? '';
+  const labels = parseLabels(text);
+  if (labels === undefined) {
+    throw source.wrong('labels', `must be labels as role=web,site=berlin, not ${JSON.stringify(text)}`);
+  }
+  return labels;
 }
 
 function readTls(source: Source): AgentTls {

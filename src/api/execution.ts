@@ -6,6 +6,7 @@ import {
   Bytes,
   Encoding,
   ExecutionId,
+  LabelQuery,
   ListQuery,
   MAX_SPAN_MS,
   MachineId,
@@ -181,6 +182,7 @@ export const AllExecutionsQuery = Type.Object({
       examples: ['2026-01-31T12:00:00.000Z'],
     }),
   ),
+  label: LabelQuery,
 });
 
 export const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status: Type.Optional(Status) });

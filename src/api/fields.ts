@@ -78,3 +78,12 @@ export const Tail = Type.Optional(
 export const NextCursor = Type.Optional(
   Type.String({ description: 'Where the next page starts.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
 );
+
+/** `?label=`, as often as wanted: all have to fit. */
+export const LabelQuery = Type.Optional(
+  Type.Array(Type.String({ examples: ['role=web'] }), {
+    explode: true,
+    description: 'Only machines with this label: key=value, or key alone; given several times, all of them.',
+    examples: [['role=web']],
+  }),
+);

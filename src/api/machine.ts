@@ -2,7 +2,8 @@
 import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
 import { AUTOSLEEP_PATTERN } from './autosleep.ts';
-import { MachineId, NextCursor, Time } from './fields.ts';
+import { LabelsSchema } from '../core/labels.ts';
+import { LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
 
 const detail = {
   machine_id: MachineId,
@@ -40,9 +41,24 @@ const detail = {
   ),
 };
 
-export const MachineDetailSchema = Type.Object(detail, { description: 'A machine.' });
+const included = {
+  labels: Type.Optional(LabelsSchema),
+  facts: Type.Optional(
+    Type.Object(
+      {
+        hostname: Type.String({ description: 'The name of the host.', examples: ['web-1'] }),
+        os: Type.String({ description: 'Its operating system, as Node calls it.', examples: ['linux'] }),
+        arch: Type.String({ description: 'Its architecture, as Node calls it.', examples: ['x64'] }),
+        agent_version: Type.String({ description: 'The version of the agent.', examples: ['0.1.0'] }),
+      },
+      { description: 'What its agent said of itself last; only with include=facts, once it has.' },
+    ),
+  ),
+};
+
+export const MachineDetailSchema = Type.Object({ ...detail, ...included }, { description: 'A machine.' });
 export const MachineSchema = Type.Object(
-  { ...detail, created_at: Time('When it was first named.') },
+  { ...detail, ...included, created_at: Time('When it was first named.') },
   { description: 'A machine in a list.' },
 );
 export type MachineWire = Static<typeof MachineSchema>;
@@ -51,6 +67,20 @@ export const MachineListSchema = Type.Object(
   { items: Type.Array(MachineSchema, { description: 'Oldest first.' }), next_cursor: NextCursor },
   { description: 'A page of machines.' },
 );
+
+export const MachineQuery = Type.Object({
+  include: Type.Optional(
+    Type.Array(Type.Enum(['labels', 'facts'], { examples: ['labels'] }), {
+      description: 'More to answer: labels, facts.',
+      examples: [['labels', 'facts']],
+    }),
+  ),
+});
+export const MachineListQuery = Type.Object({
+  ...pageQuery(50, 500),
+  ...MachineQuery.properties,
+  label: LabelQuery,
+});
 
 const strict = { additionalProperties: false } as const;
 /** Text, so that it goes into a file of settings, an environment or a tag of a cloud as it is. */
@@ -79,6 +109,7 @@ const settings = {
     }),
   ),
   attributes: Type.Optional(Attributes),
+  labels: Type.Optional(LabelsSchema),
 };
 
 export const CreateMachineSchema = Type.Object(

@@ -8,3 +8,11 @@ export const MachineFactsSchema = Type.Object(
   {},
 );
 export type MachineFacts = Static<typeof MachineFactsSchema>;
+
+const Name = Type.String({ maxLength: 255 });
+
+/** What an agent says of the host that it runs on. */
+export const HostSchema = Type.Object({ hostname: Name, os: Name, arch: Name }, {});
+export interface Host extends Static<typeof HostSchema> {
+  agentVersion: string;
+}

@@ -9,7 +9,8 @@ import {
   type PendingOperation,
   type ProviderState,
 } from './operation.ts';
-import type { MachineFacts } from './machine-facts.ts';
+import type { Labels } from './labels.ts';
+import type { Host, MachineFacts } from './machine-facts.ts';
 
 export const MACHINE_PHASES = [
   'accepted',
@@ -80,6 +81,11 @@ export interface Machine extends MachineState {
   createdAt: number;
   /** Its size: as asked for where it has a provider, else as its agent reported. */
   facts: MachineFacts;
+  /** As its agent said last. */
+  host?: Host;
+  agentLabels?: Labels;
+  /** Set through the API; they win over those of its agent. */
+  ownLabels?: Labels;
   /** Idle for so long it is put to sleep; 0: never. */
   autosleepSeconds: number;
   /** What the provider calls it. */
@@ -126,8 +132,9 @@ export function newMachine(p: {
   autosleepSeconds?: number;
   provider?: string;
   attributes?: Readonly<Record<string, string>>;
+  labels?: Labels;
 }): Machine {
-  const { machineId, now, provider, attributes } = p;
+  const { machineId, now, provider, attributes, labels } = p;
   const start: Machine = {
     machineId,
     createdAt: now,
@@ -135,6 +142,7 @@ export function newMachine(p: {
     autosleepSeconds: p.autosleepSeconds ?? 0,
     ...(provider === undefined ? {} : { provider }),
     ...(attributes === undefined ? {} : { attributes }),
+    ...(labels === undefined ? {} : { ownLabels: labels }),
     desiredState: 'running',
     phase: 'accepted',
     reason: 'create_requested',
@@ -163,6 +171,11 @@ export function transitionMachine<S extends MachineState>(
   const refusal = refusalOf(state, event);
   if (refusal !== undefined) return { ok: false, refusal };
   return { ok: true, next: settled(state, applied(state, event, now), now, event) };
+}
+
+/** The labels that hold. */
+export function labelsOf({ agentLabels, ownLabels }: Pick<Machine, 'agentLabels' | 'ownLabels'>): Labels {
+  return { ...agentLabels, ...ownLabels };
 }
 
 /** Whether nothing more than deleting can happen to it. */

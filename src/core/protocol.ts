@@ -5,7 +5,8 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads what no link needs
 import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
-import { MachineFactsSchema } from './machine-facts.ts';
+import { LabelsSchema } from './labels.ts';
+import { HostSchema, MachineFactsSchema } from './machine-facts.ts';
 
 /** The versions this build speaks: what both ends share, the highest of it, is used. */
 export const PROTOCOL_VERSION = { min: 1, max: 1 } as const;
@@ -70,6 +71,9 @@ export const HelloSchema = Type.Object(
     clock_ms: Type.Number(),
     max_concurrency: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     facts: MachineFactsSchema,
+    host: Type.Optional(HostSchema),
+    /** The labels of the agent's settings. */
+    labels: Type.Optional(LabelsSchema),
     held: Type.Array(HeldSchema, { maxItems: 100_000 }),
     /** What the runner can do beyond the first release of this protocol version: `output_limit`. */
     features: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),

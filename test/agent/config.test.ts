@@ -9,6 +9,7 @@ describe('agent settings', () => {
       url: new URL('http://127.0.0.1:7411'),
       dir: resolve('agent'),
       maxConcurrency: 64,
+      labels: {},
       logLevel: 'info',
       tls: {},
       runnerEnv: {},

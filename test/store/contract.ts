@@ -12,6 +12,7 @@ import type { OpenStore } from './contract/fixture.ts';
 import { describeHistories } from './contract/histories.ts';
 import { describeHousekeeping } from './contract/housekeeping.ts';
 import { describeIdempotency } from './contract/idempotency.ts';
+import { describeLabels } from './contract/labels.ts';
 import { describeLifecycle } from './contract/lifecycle.ts';
 import { describeLimits } from './contract/limits.ts';
 import { describeMachines } from './contract/machines.ts';
@@ -33,6 +34,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeHistories(open);
     describeMachines(open);
     describeLifecycle(open);
+    describeLabels(open);
     describeEnrolment(open);
     describeAdministration(open);
     describeActors(open);

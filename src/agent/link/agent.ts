@@ -12,7 +12,7 @@ import {
 import { dial } from './connection/dial.ts';
 import { prepareDirectory } from '../processes/state-directory.ts';
 import { enrol } from './enrolment/enrol.ts';
-import { machineFacts } from './facts.ts';
+import { hostFacts, machineFacts } from './facts.ts';
 import { firstCredential } from './enrolment/first-credential.ts';
 import { readJoinToken } from './enrolment/join-token.ts';
 import { ConnectionLoop } from './connection/connection-loop.ts';
@@ -110,7 +110,7 @@ export class Agent {
   }
 
   async #connect(runner: RunnerSocket, linked: () => void): Promise<SessionEnd> {
-    const { url, tls, dir, maxConcurrency } = this.#config;
+    const { url, tls, dir, maxConcurrency, labels } = this.#config;
     this.#shown = this.#credential;
     const { credential, machineId } = this.#credential as Credential;
     const end = await runSession({
@@ -121,6 +121,8 @@ export class Agent {
         version: packageVersion(),
         max_concurrency: maxConcurrency,
         facts: await machineFacts(dir),
+        host: hostFacts(),
+        labels,
       },
       linked: () => {
         linked();

@@ -1,6 +1,6 @@
 /** What the agent tells of its machine: what it may use, so a limit of its cgroup counts. */
 import { readFile, statfs } from 'node:fs/promises';
-import { availableParallelism, totalmem } from 'node:os';
+import { arch, availableParallelism, hostname, platform, totalmem } from 'node:os';
 import type { MachineFacts } from '../../core/machine-facts.ts';
 
 const MIB = 1024 ** 2;
@@ -21,6 +21,11 @@ export async function machineFacts(dir: string): Promise<MachineFacts> {
     memory_mib: Math.floor(Math.min(memory, Number(memoryLimit) || memory) / MIB),
     storage_gib: disk === undefined ? 0 : Math.floor((disk.blocks * disk.bsize) / GIB),
   };
+}
+
+/** The host that the agent runs on. */
+export function hostFacts(): { hostname: string; os: string; arch: string } {
+  return { hostname: hostname().slice(0, 255), os: platform(), arch: arch() };
 }
 
 /** CPUs that a cgroup v2 `cpu.max` ("quota period", in µs) allows; undefined for "max". */

@@ -1,4 +1,5 @@
 /** What a caller's request makes of a machine: an event for its transition, nothing, or a refusal with a name. */
+import { type Labels, sameLabels } from '../labels.ts';
 import type { Machine, MachineEvent } from '../machine.ts';
 import { isRemoved } from '../machine.ts';
 import type { Operation } from '../operation.ts';
@@ -19,6 +20,7 @@ export interface MachineSettings {
   facts?: Partial<MachineFacts>;
   autosleepSeconds?: number;
   attributes?: Readonly<Record<string, string>>;
+  labels?: Labels;
 }
 
 /** What the transaction knows besides the machine. */
@@ -105,21 +107,25 @@ function configured(machine: Machine, settings: MachineSettings, { capabilities 
     facts.memory_mib !== machine.facts.memory_mib ||
     facts.storage_gib !== machine.facts.storage_gib;
   const { autosleepSeconds = machine.autosleepSeconds, attributes = machine.attributes } = settings;
-  const same = autosleepSeconds === machine.autosleepSeconds && sameRecord(attributes, machine.attributes);
+  const { labels = machine.ownLabels } = settings;
+  const same =
+    autosleepSeconds === machine.autosleepSeconds &&
+    sameLabels(attributes, machine.attributes) &&
+    sameLabels(labels, machine.ownLabels);
   if (!resize && same) return { outcome: 'unchanged' };
   if (resize && machine.provider === undefined) return refused('no_provider');
   if (resize && !can(machine, 'resize', capabilities)) return refused('not_supported');
-  const changes = { facts, autosleepSeconds, ...(attributes === undefined ? {} : { attributes }) };
+  const changes = {
+    facts,
+    autosleepSeconds,
+    ...(attributes === undefined ? {} : { attributes }),
+    ...(labels === undefined ? {} : { ownLabels: labels }),
+  };
   return change({ type: 'changed', resize }, changes);
 }
 
 function can({ provider }: Machine, operation: Operation, capabilities: Capabilities): boolean {
   return provider !== undefined && capabilities.get(provider)?.has(operation) === true;
-}
-
-function sameRecord(a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }
 
 function change(event: MachineEvent, changes: Partial<Machine> = {}): MachineChange {

@@ -1,6 +1,7 @@
 /** Machines that come and go: made, changed and removed on request, and what their providers are asked to do. */
 import type { Capabilities, MachineChangeRefusal, MachineRequest } from '../../core/decisions/machine-change.ts';
 import type { Execution } from '../../core/execution.ts';
+import type { Labels } from '../../core/labels.ts';
 import type { Machine } from '../../core/machine.ts';
 import type { OperationEvent } from '../../core/operation.ts';
 import type { MachineFacts } from '../../core/machine-facts.ts';
@@ -13,6 +14,7 @@ export interface NewMachine {
   autosleepSeconds: number;
   provider?: string;
   attributes?: Readonly<Record<string, string>>;
+  labels?: Labels;
 }
 
 export type MachineChangeOutcome =

@@ -1,6 +1,7 @@
 /** Machines: made, found, connected, removed. */
 import type { Machine } from '../../core/machine.ts';
-import type { MachineFacts } from '../../core/machine-facts.ts';
+import type { Labels, LabelSelector } from '../../core/labels.ts';
+import type { Host, MachineFacts } from '../../core/machine-facts.ts';
 import type { Page, PageRequest } from './pages.ts';
 
 export type { Machine };
@@ -12,8 +13,10 @@ export interface MachineStore {
   }): Promise<{ outcome: 'created'; machine: Machine } | { outcome: 'exists' }>;
   /** Also a removed one (phase destroyed). */
   getMachine(p: { machineId: string }): Promise<Machine | undefined>;
-  /** Removed ones are left out. Oldest first. `machineIds` limits it to those. */
-  listMachines(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<Machine>>;
+  /** Removed ones are left out. Oldest first. `machineIds` limits it to those, `labels` to those that fit each. */
+  listMachines(
+    p: { machineIds?: readonly string[]; labels?: readonly LabelSelector[] } & PageRequest,
+  ): Promise<Page<Machine>>;
 }
 
 /** The connections of machines, and the credentials that they need for one. */
@@ -28,6 +31,8 @@ export interface ConnectionStore {
     runnerInstance: string;
     bootId: string;
     facts: MachineFacts;
+    host?: Host;
+    labels?: Labels;
     lastDispatchNumber?: number;
     now: number;
   }): Promise<

@@ -1,4 +1,6 @@
 /** A machine between its row and the domain, whatever the database: both select under these names, and true as 1. */
+import type { Labels } from '../../core/labels.ts';
+import type { Host } from '../../core/machine-facts.ts';
 import type { Operation } from '../../core/operation.ts';
 import type { Machine } from '../store.ts';
 
@@ -24,6 +26,9 @@ export interface MachineRow {
   provider: string | null;
   provider_ref: string | null;
   attributes: string | null;
+  host: string | null;
+  agent_labels: string | null;
+  own_labels: string | null;
   provider_state: string;
   last_operation: number;
   last_error: string | null;
@@ -73,6 +78,9 @@ export function toMachine(row: MachineWithOperation): Machine {
   if (row.provider !== null) machine.provider = row.provider;
   if (row.provider_ref !== null) machine.providerRef = row.provider_ref;
   if (row.attributes !== null) machine.attributes = JSON.parse(row.attributes) as Record<string, string>;
+  if (row.host !== null) machine.host = JSON.parse(row.host) as Host;
+  if (row.agent_labels !== null) machine.agentLabels = JSON.parse(row.agent_labels) as Labels;
+  if (row.own_labels !== null) machine.ownLabels = JSON.parse(row.own_labels) as Labels;
   if (row.last_error !== null) machine.lastError = row.last_error;
   if (row.sleep_reason === 'autosleep') machine.sleepReason = row.sleep_reason;
   if (row.expected_at !== null) machine.expectedAt = row.expected_at;

@@ -1,4 +1,5 @@
 /** Where machines are loaded and saved, inside a write: the one place through which a phase reaches the database. */
+import { labelsOf } from '../../core/machine.ts';
 import type { JoinToken, Machine } from '../store.ts';
 import type { MachineAccess, MachineRecord } from '../transactions/transaction.ts';
 import type { Database } from './database.ts';
@@ -15,7 +16,8 @@ const INSERT = `INSERT INTO machines (machine_id, created_at, last_transition_at
 const UPDATE = `UPDATE machines SET vcpu = ?, memory_mib = ?, storage_gib = ?, autosleep_seconds = ?, desired_state = ?,
   phase = ?, reason = ?, revision = ?, last_transition_at = ?, last_progress_at = ?, agent = ?, epoch = ?, away_since = ?,
   runner_instance = ?, boot_id = ?, provider = ?, provider_ref = ?, attributes = ?, provider_state = ?, last_operation = ?,
-  last_error = ?, failed_for_good = ?, resizing = ?, sleep_reason = ?, expected_at = ? WHERE machine = ?`;
+  last_error = ?, failed_for_good = ?, resizing = ?, sleep_reason = ?, expected_at = ?,
+  host = ?, agent_labels = ?, own_labels = ? WHERE machine = ?`;
 const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine, number, name, attempt, running, due_at)
   VALUES (?, ?, ?, ?, ?, ?)`;
 
@@ -26,6 +28,8 @@ function prepare(db: Database) {
     insert: db.prepare<unknown[], number>(INSERT).pluck(),
     update: db.prepare(UPDATE),
     saveOperation: db.prepare(SAVE_OPERATION),
+    dropLabels: db.prepare('DELETE FROM machine_labels WHERE machine = ?'),
+    addLabel: db.prepare('INSERT INTO machine_labels (machine, key, value) VALUES (?, ?, ?)'),
     dropCredential: db.prepare('UPDATE machines SET credential_hash = NULL WHERE machine = ?'),
     revokeTokens: db.prepare('UPDATE join_tokens SET revoked_at = ? WHERE machine_id = ? AND revoked_at IS NULL'),
     saveToken: db.prepare(
@@ -93,7 +97,7 @@ export class MachineTable implements MachineAccess {
       machine.bootId ?? null,
       machine.provider ?? null,
       machine.providerRef ?? null,
-      machine.attributes === undefined ? null : JSON.stringify(machine.attributes),
+      json(machine.attributes),
       machine.providerState,
       machine.lastOperation,
       machine.lastError ?? null,
@@ -101,6 +105,9 @@ export class MachineTable implements MachineAccess {
       Number(machine.resizing),
       machine.sleepReason ?? null,
       machine.expectedAt ?? null,
+      json(machine.host),
+      json(machine.agentLabels),
+      json(machine.ownLabels),
       key,
     );
     if (operation === undefined) this.statements.dropOperation.run(key);
@@ -110,7 +117,13 @@ export class MachineTable implements MachineAccess {
     }
   }
 
+  saveLabels({ key, machine }: MachineRecord): void {
+    this.statements.dropLabels.run(key);
+    for (const [name, value] of Object.entries(labelsOf(machine))) this.statements.addLabel.run(key, name, value);
+  }
+
   dropCredentials({ key, machine }: MachineRecord, now: number): void {
+    this.statements.dropLabels.run(key);
     this.statements.dropCredential.run(key);
     this.statements.revokeTokens.run(now, machine.machineId);
   }
@@ -123,6 +136,10 @@ export class MachineTable implements MachineAccess {
   countOf(provider: string): number {
     return this.statements.countOf.get(provider) ?? 0;
   }
+}
+
+function json(value: object | undefined): string | null {
+  return value === undefined ? null : JSON.stringify(value);
 }
 
 /** The record that a row stands for. */

@@ -1,4 +1,5 @@
 /** Machines: connected, changed on request, and what their providers are asked to do. */
+import { sameLabels } from '../../core/labels.ts';
 import { decideMachineChange, isWokenByUse } from '../../core/decisions/machine-change.ts';
 import {
   type Machine,
@@ -37,12 +38,14 @@ export function machineConnected(
 ): Awaited<ReturnType<ConnectionStore['machineConnected']>> {
   const record = machines.find(p.machineId);
   if (record === undefined) return { outcome: 'removed' };
-  const { runnerInstance, bootId, facts, now } = p;
+  const { runnerInstance, bootId, facts, host, labels: agentLabels = {}, now } = p;
+  const relabelled = !sameLabels(agentLabels, record.machine.agentLabels);
   // The size of a machine with a provider is what was asked for.
   const size = record.machine.provider === undefined ? { facts } : {};
-  const changes = { runnerInstance, bootId, ...size };
+  const changes = { runnerInstance, bootId, agentLabels, ...(host === undefined ? {} : { host }), ...size };
   const step = advanceMachine(machines, record, { type: 'agent_connected' }, { now, changes });
   if (!step.ok) return { outcome: step.refusal === 'stopping' ? 'stopping' : 'removed' };
+  if (relabelled) machines.saveLabels(record);
   return { outcome: 'applied', machine: step.next, epoch: step.next.epoch };
 }
 
@@ -66,6 +69,7 @@ export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<
   }
   const record = tx.machines.insert(newMachine({ ...machine, now }));
   if (record === undefined) return { outcome: 'exists' };
+  if (machine.labels !== undefined) tx.machines.saveLabels(record);
   tx.bind(p.idempotency, machine.machineId);
   return { outcome: 'created', machine: record.machine };
 }
@@ -85,6 +89,7 @@ export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): Machi
   if (decided.outcome === 'unchanged') return { outcome: 'unchanged', machine: record.machine };
   const step = advanceMachine(tx.machines, record, decided.event, { now, changes: decided.changes });
   if (!step.ok) return { outcome: 'unchanged', machine: record.machine };
+  if (request.type === 'configure' && request.labels !== undefined) tx.machines.saveLabels(record);
   if (request.type !== 'remove') return { outcome: 'changed', machine: step.next, ended: [] };
   tx.machines.dropCredentials(record, now);
   const ended = advanceAll(tx, tx.unfinished(record.key), { type: 'machine_removed' }, now);

@@ -25,7 +25,9 @@ export interface MachineAccess {
   insert(machine: Machine): MachineRecord | undefined;
   /** Writes it as it is after a transition, with its operation. */
   save(record: MachineRecord): void;
-  /** Its credential and its join tokens die. */
+  /** Makes its labels those that it is selected by. */
+  saveLabels(record: MachineRecord): void;
+  /** Its credential, its join tokens and its labels die. */
   dropCredentials(record: MachineRecord, now: number): void;
   /** Writes a join token of the machine; one that is there lives on. */
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void;

@@ -43,6 +43,7 @@ test('the document names every route of the contract', async () => {
       'DELETE /v1/machines/{machine_id}/artifacts/{artifact_id}',
       'GET /v1/machines/{machine_id}/artifacts/{artifact_id}/content',
       'GET /downloads/{artifact_id}',
+      'GET /v1/executions',
       'GET /v1/machines',
       'GET /v1/machines/{machine_id}',
       'DELETE /v1/machines/{machine_id}',

@@ -24,7 +24,7 @@ export interface SessionOptions {
   dial: () => WebSocket;
   runner: RunnerSocket;
   /** The parts of hello that the runner does not know. */
-  hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts'>;
+  hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts' | 'host' | 'labels'>;
   /** Called once the server has said welcome. */
   linked: () => void;
   /** The server asks for a new credential, by this join token. */

@@ -53,8 +53,10 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
     session.close(CLOSE.revoked, 'the credential is not valid any more');
     return;
   }
-  const { boot_id: bootId, facts, last_dispatch_number: lastDispatchNumber } = hello;
-  const agent = { machineId, runnerInstance, bootId, facts, lastDispatchNumber };
+  const { boot_id: bootId, facts, labels, last_dispatch_number: lastDispatchNumber } = hello;
+  const host = hello.host && { ...hello.host, agentVersion: hello.version };
+  const described = { facts, ...(host === undefined ? {} : { host }), ...(labels === undefined ? {} : { labels }) };
+  const agent = { machineId, runnerInstance, bootId, lastDispatchNumber, ...described };
   const joined = await store.machineConnected({ ...agent, now: now() });
   if (joined.outcome === 'removed') {
     session.close(CLOSE.removed, 'the machine was removed');

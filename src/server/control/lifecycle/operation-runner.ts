@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { labelsOf } from '../../../core/machine.ts';
 import type { Operation } from '../../../core/operation.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import {
@@ -208,7 +209,7 @@ function requestOf(
     machine: {
       machine_id: machine.machineId,
       ...machine.facts,
-      labels: {},
+      labels: labelsOf(machine),
       attributes: machine.attributes ?? {},
       ...(machine.providerRef === undefined ? {} : { provider_ref: machine.providerRef }),
     },

@@ -154,14 +154,14 @@ function parametersOf(route: RouteOptions): Parameter[] {
 function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Parameter[] {
   const { properties = {} } = (schema ?? {}) as { properties?: Record<string, JsonSchema> };
   return Object.entries(properties).map(([name, field]) => {
-    const { description, ...rest } = inline(field);
+    const { description, explode = false, ...rest } = inline(field);
     return {
       name,
       in: place,
       required: place === 'path',
       ...(description === undefined ? {} : { description: String(description) }),
       // A list is one parameter, comma-separated.
-      ...(rest['type'] === 'array' ? { explode: false } : {}),
+      ...(rest['type'] === 'array' ? { explode: explode === true } : {}),
       schema: rest,
     };
   });

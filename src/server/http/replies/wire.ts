@@ -1,6 +1,7 @@
 /** From the domain to what travels: camelCase to snake_case, ms to RFC 3339, and nothing but the contract's fields. */
 import { isTerminal } from '../../../core/execution.ts';
-import { isRetryable } from '../../../core/machine.ts';
+import type { Host } from '../../../core/machine-facts.ts';
+import { isRetryable, labelsOf } from '../../../core/machine.ts';
 import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
 import type { ApiKeyWire, JoinTokenWire } from '../../../api/admin.ts';
 import type { AuditEntryWire } from '../../../api/audit.ts';
@@ -54,12 +55,16 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
   return wire;
 }
 
-export function machineWire(machine: Machine): MachineWire {
-  return { ...machineDetailWire(machine), created_at: time(machine.createdAt) };
+/** What a caller may ask for besides the fields of the contract. */
+export type MachineInclude = readonly ('labels' | 'facts')[];
+
+export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {
+  return { ...machineDetailWire(machine, include), created_at: time(machine.createdAt) };
 }
 
 /** A single machine is answered without `created_at`. */
-export function machineDetailWire(machine: Machine): Omit<MachineWire, 'created_at'> {
+export function machineDetailWire(machine: Machine, include: MachineInclude = []): Omit<MachineWire, 'created_at'> {
+  const { host } = machine;
   return {
     machine_id: machine.machineId,
     vcpu: machine.facts.vcpu,
@@ -76,7 +81,13 @@ export function machineDetailWire(machine: Machine): Omit<MachineWire, 'created_
       last_progress_at: time(machine.lastProgressAt),
       ...(machine.lastError === undefined ? {} : { last_error: machine.lastError }),
     },
+    ...(include.includes('labels') ? { labels: labelsOf(machine) } : {}),
+    ...(include.includes('facts') && host !== undefined ? { facts: factsWire(host) } : {}),
   };
+}
+
+function factsWire({ hostname, os, arch, agentVersion }: Host): NonNullable<MachineWire['facts']> {
+  return { hostname, os, arch, agent_version: agentVersion };
 }
 
 export function apiKeyWire(apiKey: ApiKey): ApiKeyWire {

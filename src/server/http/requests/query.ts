@@ -8,6 +8,7 @@ interface Parameter extends TSchema {
   maximum?: number;
   default?: unknown;
   enum?: readonly string[];
+  explode?: boolean;
   format?: string;
   items?: Parameter;
 }
@@ -38,12 +39,14 @@ export function queryReader(schema: TSchema): (query: unknown) => { value: unkno
 
 /** A list may also be given as several parameters of the same name. */
 function readGiven(parameter: Parameter, raw: string | string[]): Reading {
-  if (parameter.type === 'array') return readList(parameter.items ?? {}, [raw].flat().join(','));
+  if (parameter.type === 'array') return readList(parameter, [raw].flat());
   return Array.isArray(raw) ? { message: 'must be given once' } : read(parameter, raw);
 }
 
-function readList(items: Parameter, raw: string): Reading {
-  const values = [...new Set(raw.split(',').filter((value) => value !== ''))];
+/** Items stand side by side with commas, unless the list is one of several parameters only. */
+function readList({ items = {}, explode = false }: Parameter, raw: readonly string[]): Reading {
+  const all = explode ? raw : raw.flatMap((text) => text.split(','));
+  const values = [...new Set(all.filter((value) => value !== ''))];
   const unknown = values.map((value) => read(items, value)).find((reading) => 'message' in reading);
   return unknown ?? { value: values };
 }

@@ -16,6 +16,7 @@ import { ExecutionParams, MachineParams } from '../../../api/fields.ts';
 import { prepareExecutionReply } from '../replies/execution-reply.ts';
 import { executionWire } from '../replies/wire.ts';
 import { createRequestOf } from '../requests/create-request.ts';
+import { readSelectors, selectedMachines } from '../requests/machines/labels.ts';
 import { findExecution, findMachine } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 
@@ -131,10 +132,12 @@ function listAllRoute(app: App, context: HttpContext): void {
       },
     },
     async (request) => {
-      const { machineIds } = request.principal;
-      const { status, since } = request.query;
-      const list = `executions ${status ?? ''} ${since ?? ''}`;
+      const { status, since, label = [] } = request.query;
+      const labels = readSelectors(label);
+      const list = `executions ${status ?? ''} ${since ?? ''} ${label.join(' ')}`;
       const asked = pageRequest(context.cursors, list, request.query);
+      const allowed = request.principal.machineIds;
+      const machineIds = labels.length === 0 ? allowed : await selectedMachines(context, labels, allowed);
       const page = await context.store.listAllExecutions({
         ...asked,
         ...(machineIds === undefined ? {} : { machineIds }),

@@ -13,9 +13,9 @@ import { machineRefusal } from '../../replies/machine-refusal.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
 import { machineDetailWire } from '../../replies/wire.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
-import { readIfMatch } from '../../requests/if-match.ts';
+import { readIfMatch } from '../../requests/machines/if-match.ts';
 import { findMachine } from '../../requests/lookup.ts';
-import { newMachineOf, settingsOf } from '../../requests/machine-request.ts';
+import { newMachineOf, settingsOf } from '../../requests/machines/settings.ts';
 
 const ONE = '/v1/machines/:machine_id';
 const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);

@@ -1,8 +1,9 @@
 /** List and get machines. */
 import type { App, HttpContext } from '../../http-context.ts';
-import { ListQuery, MachineParams } from '../../../../api/fields.ts';
-import { MachineDetailSchema, MachineListSchema } from '../../../../api/machine.ts';
+import { MachineParams } from '../../../../api/fields.ts';
+import { MachineDetailSchema, MachineListQuery, MachineListSchema, MachineQuery } from '../../../../api/machine.ts';
 import { machineDetailWire, machineWire } from '../../replies/wire.ts';
+import { readSelectors } from '../../requests/machines/labels.ts';
 import { findMachine } from '../../requests/lookup.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
 import { machineLifecycleRoutes } from './lifecycle.ts';
@@ -20,15 +21,22 @@ export function machineRoutes(app: App, context: HttpContext): void {
         summary: 'List machines, oldest first',
         operationId: 'listMachines',
         tags: ['Machines'],
-        querystring: ListQuery,
+        querystring: MachineListQuery,
         response: { 200: MachineListSchema },
       },
     },
     async (request) => {
       const { machineIds } = request.principal;
-      const asked = pageRequest(context.cursors, LIST, request.query);
-      const page = await context.store.listMachines({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
-      return pageWire(context.cursors, LIST, page, machineWire);
+      const { include, label = [] } = request.query;
+      const labels = readSelectors(label);
+      const list = [LIST, ...label].join(' ');
+      const asked = pageRequest(context.cursors, list, request.query);
+      const page = await context.store.listMachines({
+        ...asked,
+        labels,
+        ...(machineIds === undefined ? {} : { machineIds }),
+      });
+      return pageWire(context.cursors, list, page, (machine) => machineWire(machine, include));
     },
   );
   app.get(
@@ -40,13 +48,14 @@ export function machineRoutes(app: App, context: HttpContext): void {
         operationId: 'getMachine',
         tags: ['Machines'],
         params: MachineParams,
+        querystring: MachineQuery,
         response: { 200: MachineDetailSchema },
       },
     },
     async (request, reply) => {
       const machine = await findMachine(context, request.params.machine_id);
       reply.header('etag', `"${machine.revision}"`);
-      return machineDetailWire(machine);
+      return machineDetailWire(machine, request.query.include);
     },
   );
   machineLifecycleRoutes(app, context);

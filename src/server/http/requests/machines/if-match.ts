@@ -1,6 +1,6 @@
 /** If-Match: the revision of a machine that the caller has seen. */
 import type { FastifyRequest } from 'fastify';
-import { invalid } from '../replies/problem.ts';
+import { invalid } from '../../replies/problem.ts';
 
 const REVISION = /^(?:W\/)?"([0-9]+)"$|^([0-9]+)$/;
 

@@ -1,10 +1,10 @@
 /** From a validated body to what the lifecycle is asked; here stand the rules that a schema cannot say. */
-import { parseAutosleep } from '../../../api/autosleep.ts';
-import type { CreateMachine, UpdateMachine } from '../../../api/machine.ts';
-import type { MachineSettings } from '../../../core/decisions/machine-change.ts';
-import type { NewMachine } from '../../../store/store.ts';
-import type { Provider, Providers } from '../../control/lifecycle/provider.ts';
-import { type FieldError, invalid } from '../replies/problem.ts';
+import { parseAutosleep } from '../../../../api/autosleep.ts';
+import type { CreateMachine, UpdateMachine } from '../../../../api/machine.ts';
+import type { MachineSettings } from '../../../../core/decisions/machine-change.ts';
+import type { NewMachine } from '../../../../store/store.ts';
+import type { Provider, Providers } from '../../../control/lifecycle/provider.ts';
+import { type FieldError, invalid } from '../../replies/problem.ts';
 
 const DEFAULT_SIZE = { vcpu: 1, memory_mib: 4096, storage_gib: 10 };
 
@@ -29,6 +29,7 @@ export function newMachineOf(body: CreateMachine, machineId: string, providers: 
     autosleepSeconds,
     ...(name === undefined ? {} : { provider: name }),
     ...(attributes === undefined ? {} : { attributes }),
+    ...(body.labels === undefined ? {} : { labels: body.labels }),
   };
 }
 
@@ -46,6 +47,7 @@ export function settingsOf(body: UpdateMachine, provider: Provider | undefined):
     },
     ...(autosleepSeconds === undefined ? {} : { autosleepSeconds }),
     ...(attributes === undefined ? {} : { attributes }),
+    ...(body.labels === undefined ? {} : { labels: body.labels }),
   };
 }
 

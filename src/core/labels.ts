@@ -1,0 +1,61 @@
+/** Labels of machines: what they are selected by. Set by the agent's settings and through the API, which wins. */
+import { type Static, Type } from 'typebox';
+
+const LABEL_KEY = /^(?=.{1,63}$)[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$/;
+const MAX_VALUE_CHARS = 255;
+const MAX_LABELS = 64;
+
+export const LabelsSchema = Type.Record(
+  Type.String({ pattern: LABEL_KEY.source }),
+  Type.String({ maxLength: MAX_VALUE_CHARS }),
+  {
+    additionalProperties: false,
+    maxProperties: MAX_LABELS,
+    description: 'Labels: keys of up to 63 of a-z 0-9 . _ / -, values of up to 255 characters.',
+    examples: [{ role: 'web', site: 'berlin' }],
+  },
+);
+export type Labels = Readonly<Static<typeof LabelsSchema>>;
+
+/** Machines with this label; without `value`, whatever its value. */
+export interface LabelSelector {
+  key: string;
+  value?: string;
+}
+
+/** Reads `k=v,k2=v2`; undefined if it is not written so. */
+export function parseLabels(text: string): Labels | undefined {
+  const pairs = text
+    .split(',')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '')
+    .map(parseSelector);
+  const labels: Record<string, string> = {};
+  for (const pair of pairs) {
+    if (pair?.value === undefined) return undefined;
+    labels[pair.key] = pair.value;
+  }
+  return Object.keys(labels).length > MAX_LABELS ? undefined : labels;
+}
+
+/** Reads `k=v` or `k`; undefined if it is neither. */
+export function parseSelector(text: string): LabelSelector | undefined {
+  const [key = '', ...rest] = text.split('=');
+  if (!LABEL_KEY.test(key)) return undefined;
+  if (rest.length === 0) return { key };
+  const value = rest.join('=');
+  return value.length > MAX_VALUE_CHARS ? undefined : { key, value };
+}
+
+/** Whether the labels are as each of the selectors wants. */
+export function fits(labels: Labels, selectors: readonly LabelSelector[]): boolean {
+  return selectors.every(
+    ({ key, value }) => Object.hasOwn(labels, key) && (value === undefined || labels[key] === value),
+  );
+}
+
+/** Whether they are the same. */
+export function sameLabels(a: Labels = {}, b: Labels = {}): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
