@@ -52,6 +52,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'join tokens, with which agents enrol',
     load: async () => (await import('./commands/tokens.ts')).tokensCommand,
   },
+  {
+    name: 'artifacts',
+    summary: 'files that commands left',
+    load: async () => (await import('./commands/artifacts.ts')).artifactsCommand,
+  },
   { name: 'audit', summary: 'who did what', load: async () => (await import('./commands/audit.ts')).auditCommand },
   {
     name: 'status',

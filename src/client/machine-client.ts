@@ -2,6 +2,7 @@
 import type { CreateExecution, ExecutionWire } from '../api/execution.ts';
 import type { MachineWire } from '../api/machine.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
+import { Artifacts } from './artifacts.ts';
 import { encodeBase64 } from './base64.ts';
 import { ExecutionHandle, executionsPath, MAX_WAIT_MS } from './execution-handle.ts';
 import { List, type PageOptions } from './pages.ts';
@@ -19,6 +20,8 @@ interface CommandOptions {
   startWithinMs?: number;
   /** Runs as this user, if the machine allows it. */
   user?: string;
+  /** Files below its working directory to keep as artifacts, besides those in its ARTIFACTS_DIR. */
+  artifacts?: NonNullable<CreateExecution['artifacts']>;
 }
 
 export interface RunOptions extends CommandOptions {
@@ -41,11 +44,14 @@ type Ended = ExecutionWire & { output?: ExecutionOutputWire };
 
 export class MachineClient {
   readonly machineId: string;
+  /** Files that its commands left. */
+  readonly artifacts: Artifacts;
   readonly #transport: Transport;
 
   constructor(transport: Transport, machineId: string) {
     this.#transport = transport;
     this.machineId = machineId;
+    this.artifacts = new Artifacts(transport, machineId);
   }
 
   /** Runs a command to its end. A command that fails is a result; an Execplane that fails is an ExecplaneError. */
@@ -105,7 +111,7 @@ export class MachineClient {
 }
 
 function bodyOf(command: readonly string[], options: CommandOptions): CreateExecution {
-  const { env, cwd, timeoutMs, startWithinMs, user } = options;
+  const { env, cwd, timeoutMs, startWithinMs, user, artifacts } = options;
   return {
     command: [...command],
     ...(env === undefined ? {} : { env: { ...env } }),
@@ -113,6 +119,7 @@ function bodyOf(command: readonly string[], options: CommandOptions): CreateExec
     ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
     ...(startWithinMs === undefined ? {} : { start_within_ms: startWithinMs }),
     ...(user === undefined ? {} : { user }),
+    ...(artifacts === undefined ? {} : { artifacts }),
   };
 }
 

@@ -9,6 +9,8 @@ export type {
   CreatedJoinTokenWire as CreatedJoinToken,
   JoinTokenWire as JoinToken,
 } from '../api/admin.ts';
+export type { ArtifactWire as Artifact } from '../api/artifact.ts';
+export { Artifacts, type ListArtifactsOptions } from './artifacts.ts';
 export type { AuditEntryWire as AuditEntry } from '../api/audit.ts';
 export type { ExecutionWire as Execution } from '../api/execution.ts';
 export type { MachineWire as Machine } from '../api/machine.ts';

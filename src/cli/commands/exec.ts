@@ -31,6 +31,8 @@ interface ExecFlags {
   detach?: true;
   wait: number;
   json?: true;
+  artifact?: string[];
+  download?: string;
 }
 
 /** `execplane exec`. */
@@ -55,6 +57,8 @@ export function execCommand(): Command {
       parseDuration,
       DEFAULT_WAIT_MS,
     )
+    .option('--artifact <GLOB>', 'keep these files of its working directory; repeatable', collect)
+    .option('--download <DIRECTORY>', 'save there what it leaves: --artifact, and what is in its $ARTIFACTS_DIR')
     .option('--json', 'print the final Execution as JSON instead of the output')
     .action(async (machineId: string, command: string[], flags: ExecFlags) => {
       const client = clientOf(flags);
@@ -64,6 +68,7 @@ export function execCommand(): Command {
         options: startOptions(flags),
         waitMs: flags.wait,
         json: flags.json === true,
+        ...(flags.download === undefined ? {} : { download: flags.download }),
       };
       if (flags.detach) {
         print(`${await startDetached(client, request)}\n`);
@@ -82,7 +87,12 @@ function startOptions(flags: ExecFlags): StartOptions {
     env: { ...flags.envFile, ...flags.env },
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
     ...(flags.user === undefined ? {} : { user: flags.user }),
+    ...(flags.artifact === undefined ? {} : { artifacts: flags.artifact.map((path) => ({ path })) }),
   };
+}
+
+function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
 }
 
 function collectEnv(text: string, before: Record<string, string> | undefined): Record<string, string> {

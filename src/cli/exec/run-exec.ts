@@ -7,6 +7,7 @@ import {
   type StartOptions,
   StdinClosedError,
 } from '../../client/main.ts';
+import { downloadAll } from '../artifacts/download.ts';
 import { CliError } from '../cli-error.ts';
 import { tell } from '../failure.ts';
 import { readStdin, stdinSize } from '../streams/input.ts';
@@ -28,6 +29,8 @@ export interface ExecRequest {
   waitMs: number;
   /** Print the final Execution instead of the output. */
   json: boolean;
+  /** Where its artifacts are saved after its end. */
+  download?: string;
 }
 
 /** As a shell reports a writer that was ended by SIGPIPE. */
@@ -41,6 +44,9 @@ export async function runExec(client: Execplane, request: ExecRequest): Promise<
     interruption.arm(() => handle.cancel());
     const end = await new ExecRun(client, handle, request).untilEnd();
     const execution = await handle.get();
+    if (request.download !== undefined) {
+      await downloadAll(client.machine(request.machineId), handle.executionId, request.download);
+    }
     if (request.json) printJson(execution);
     else {
       if (needsExplaining(end)) tell(new CliError(end.error_message ?? String(end.error_code)));

@@ -176,8 +176,8 @@ describe('hostile folders', () => {
     expect(Object.keys(skipped).sort()).toEqual(['large', 'sparse']);
   });
 
-  test('of 100,000 files the first hundred are taken, in bounded time and with few words', async () => {
-    const script = 'cd $ARTIFACTS_DIR; seq -w 100000 | xargs touch';
+  test('of 20,000 files the first hundred are taken, in bounded time and with few words', async () => {
+    const script = 'cd $ARTIFACTS_DIR; seq -w 20000 | xargs touch';
     const { files, skipped, ended } = await run(script);
     expect(Object.keys(files)).toHaveLength(100);
     expect(Object.keys(skipped).length).toBeLessThanOrEqual(20);

@@ -1,0 +1,55 @@
+/** Artifacts to files: written beside their names and renamed, so that nobody finds half of one, and held against their checksums. */
+import { createHash, randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Artifact, MachineClient } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+
+/** Saves all artifacts of an execution under their names in `directory`. */
+export async function downloadAll(machine: MachineClient, executionId: string, directory: string): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const artifact of machine.artifacts.list({ executionId })) {
+    paths.push(await downloadTo(machine, artifact, directory));
+  }
+  return paths;
+}
+
+/** Saves an artifact under its name in `directory`; returns the path. Throws CliError if the bytes are not those of its checksum. */
+export async function downloadTo(machine: MachineClient, artifact: Artifact, directory: string): Promise<string> {
+  const path = pathIn(directory, artifact.name);
+  await mkdir(dirname(path), { recursive: true });
+  await saveAs(machine, artifact, path);
+  return path;
+}
+
+/** Saves an artifact as `path`. */
+export async function saveAs(machine: MachineClient, artifact: Artifact, path: string): Promise<void> {
+  const partial = `${path}.${randomUUID()}.partial`;
+  try {
+    await pipeline(verified(machine, artifact), createWriteStream(partial, { flags: 'wx' }));
+    await rename(partial, path);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+/** The bytes of an artifact. Throws CliError at the end if they are not those of its checksum. */
+export async function* verified(machine: MachineClient, artifact: Artifact): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256');
+  for await (const piece of machine.artifacts.content(artifact)) {
+    hash.update(piece);
+    yield piece;
+  }
+  if (hash.digest('hex') === artifact.sha256) return;
+  throw new CliError(`the bytes of ${JSON.stringify(artifact.name)} are not those of its checksum.`);
+}
+
+/** The machine chose the name: it must not lead out of the directory. */
+function pathIn(directory: string, name: string): string {
+  const path = resolve(join(directory, name));
+  const inside = relative(resolve(directory), path);
+  if (inside !== '' && !inside.startsWith('..') && !name.startsWith('/') && !name.includes('\0')) return path;
+  throw new CliError(`the artifact ${JSON.stringify(name)} has a name that leads out of ${directory}.`);
+}

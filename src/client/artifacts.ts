@@ -1,0 +1,72 @@
+/** The artifacts of one machine: files that commands left. */
+import type { ArtifactWire } from '../api/artifact.ts';
+import { backoffMs, pause } from './backoff.ts';
+import { ExecplaneError, isRetryable, UnreachableError } from './errors.ts';
+import { List, type PageOptions } from './pages.ts';
+import { readChunks } from './read-chunks.ts';
+import type { Transport } from './transport.ts';
+
+export interface ListArtifactsOptions extends PageOptions {
+  executionId?: string | undefined;
+}
+
+const SILENCE_MS = 60_000;
+const MAX_FAILURES = 10;
+const RECONNECT = { firstMs: 100, maxMs: 5000 };
+
+export class Artifacts {
+  readonly #transport: Transport;
+  readonly #path: string;
+
+  constructor(transport: Transport, machineId: string) {
+    this.#transport = transport;
+    this.#path = `/v1/machines/${encodeURIComponent(machineId)}/artifacts`;
+  }
+
+  /** Newest first. */
+  list(options: ListArtifactsOptions = {}): List<ArtifactWire> {
+    const { executionId, ...page } = options;
+    return new List(this.#transport, this.#path, page, { execution_id: executionId });
+  }
+
+  get(artifactId: string): Promise<ArtifactWire> {
+    return this.#transport.json('GET', this.#at(artifactId));
+  }
+
+  delete(artifactId: string): Promise<ArtifactWire> {
+    return this.#transport.json('DELETE', this.#at(artifactId));
+  }
+
+  /** The bytes, piece by piece; a connection that breaks off is resumed at the byte. `sha256` tells whether they are right. */
+  async *content(artifact: ArtifactWire, signal?: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    let offset = 0;
+    for (let failures = 0; offset < artifact.size_bytes; ) {
+      try {
+        for await (const piece of this.#openAt(artifact, offset, signal)) {
+          offset += piece.length;
+          failures = 0;
+          yield piece;
+        }
+      } catch (cause) {
+        signal?.throwIfAborted();
+        failures += 1;
+        const error = cause instanceof ExecplaneError ? cause : new UnreachableError(this.#transport.origin, { cause });
+        if (!isRetryable(error) || failures > MAX_FAILURES) throw error;
+        await pause(backoffMs(failures, RECONNECT), signal);
+      }
+    }
+  }
+
+  async *#openAt(artifact: ArtifactWire, offset: number, signal: AbortSignal | undefined) {
+    const headers = { accept: 'application/octet-stream', range: `bytes=${offset}-` };
+    const response = await this.#transport.open('GET', `${this.#at(artifact.artifact_id)}/content`, {
+      headers,
+      signal,
+    });
+    yield* readChunks(response, SILENCE_MS);
+  }
+
+  #at(artifactId: string): string {
+    return `${this.#path}/${encodeURIComponent(artifactId)}`;
+  }
+}

@@ -1,0 +1,89 @@
+/** Artifacts end to end: a command leaves files, whatever breaks meanwhile, and the CLI brings them home. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { baseEnv, MAIN, World } from '../helpers/harness.ts';
+import { Started, until } from '../helpers/processes.ts';
+
+interface ArtifactList {
+  items: { artifact_id: string; name: string; size_bytes: number; sha256: string }[];
+}
+
+let world: World;
+let home: string;
+
+beforeAll(async () => {
+  world = await World.start();
+}, 60_000);
+afterAll(() => world.dispose(), 60_000);
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'execplane-home-'));
+});
+afterEach(() => rmSync(home, { recursive: true }));
+
+async function cli(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const process_ = new Started(process.execPath, [MAIN, ...args], env);
+  const { code } = await process_.exited;
+  return { code, stdout: process_.stdout, stderr: process_.stderr };
+}
+
+test('exec --artifact --download saves what the command left, and keeps its exit code', async () => {
+  const script = 'mkdir -p dist; printf one > dist/a.txt; printf two > $ARTIFACTS_DIR/b.txt; exit 3';
+  const ran = await cli(
+    'exec',
+    'dm-test',
+    '--cwd',
+    home,
+    '--artifact',
+    'dist/*',
+    '--download',
+    join(home, 'out'),
+    '--',
+    'sh',
+    '-c',
+    script,
+  );
+  expect(ran.code).toBe(3);
+  expect(readdirSync(join(home, 'out'), { recursive: true }).sort()).toEqual(['b.txt', 'dist', 'dist/a.txt']);
+  expect(readFileSync(join(home, 'out/dist/a.txt'), 'utf8')).toBe('one');
+  expect(readFileSync(join(home, 'out/b.txt'), 'utf8')).toBe('two');
+});
+
+test('artifacts ls, get and rm', async () => {
+  await cli('exec', 'dm-test', '--', 'sh', '-c', 'printf kept > $ARTIFACTS_DIR/only.txt');
+  const [id = ''] = (await cli('artifacts', 'ls', 'dm-test', '-q', '--limit', '1')).stdout.split('\n');
+  expect((await cli('artifacts', 'ls', 'dm-test')).stdout).toContain('only.txt');
+  expect((await cli('artifacts', 'get', 'dm-test', id, '-o', '-')).stdout).toBe('kept');
+  expect((await cli('artifacts', 'get', 'dm-test', id, '--directory', home)).code).toBe(0);
+  expect(readFileSync(join(home, 'only.txt'), 'utf8')).toBe('kept');
+  expect((await cli('artifacts', 'rm', 'dm-test', id)).stdout).toBe('Deleted "only.txt".\n');
+  expect((await cli('artifacts', 'get', 'dm-test', id)).code).toBe(1);
+});
+
+test('an artifact comes whole and once, though link and server are killed while it is on its way', async () => {
+  const megabytes = 128;
+  const script = `head -c ${megabytes << 20} /dev/urandom > $ARTIFACTS_DIR/big; sha256sum < $ARTIFACTS_DIR/big; echo $ARTIFACTS_DIR`;
+  const { execution_id: id } = await world.machine.create({ command: ['sh', '-c', script] });
+  const printed = () => world.machine.read(id).then(({ stdout_bytes: bytes = 0 }) => bytes > 64);
+  await until('the file is written', printed);
+  await world.agent.killLink();
+  world.agent.restart();
+  await world.connected();
+  await world.server.kill();
+  await world.server.restart();
+  const ended = await world.machine.ended(id);
+  expect(ended.status).toBe('succeeded');
+  const path = `/v1/machines/dm-test/artifacts?execution_id=${id}`;
+  const { items } = await world.client.ask<ArtifactList>('GET', path);
+  expect(items).toMatchObject([{ name: 'big', size_bytes: megabytes << 20 }]);
+  const [artifact] = items;
+  await cli('artifacts', 'get', 'dm-test', artifact?.artifact_id ?? '', '-o', join(home, 'big'));
+  const sum = createHash('sha256')
+    .update(readFileSync(join(home, 'big')))
+    .digest('hex');
+  expect(sum).toBe(artifact?.sha256);
+  expect((await world.machine.output(id)).stdout).toContain(sum);
+}, 180_000);
