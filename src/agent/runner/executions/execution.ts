@@ -150,9 +150,8 @@ export class Execution {
       return;
     }
     const { argv, file, cwd, home } = run.launch.request;
-    this.#finish(
-      spawnEnding(stage, errno, { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user }),
-    );
+    const tried = { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user };
+    this.#finish(spawnEnding(stage, errno, tried));
   }
 
   output(stream: StreamName, bytes: Buffer): void {
