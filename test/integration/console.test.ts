@@ -194,6 +194,43 @@ test('a machine is added: the page waits with its line until the agent has joine
   await page.getByText('dm-two has joined').waitFor();
 });
 
+test('a machine is removed only by who types its name', async () => {
+  await world.joinToken({ machine_id: 'dm-gone' });
+  await using opened = await open({ path: '/machines/dm-gone' });
+  const { page } = opened;
+  await page.getByText('No agent has joined as this machine yet').waitFor();
+  await page.getByRole('button', { name: 'Remove' }).click();
+  const dialog = page.getByRole('dialog');
+  const remove = dialog.getByRole('button', { name: 'Remove' });
+  expect(await remove.isDisabled()).toBe(true);
+  await dialog.getByLabel('Type dm-gone to go on').fill('dm-gone');
+  await remove.click();
+  await page.getByRole('heading', { level: 1, name: 'Machines' }).waitFor();
+  await page.getByRole('link', { name: 'dm-gone' }).waitFor({ state: 'detached' });
+});
+
+test('signing out ends what the page shows, and what it may ask', async () => {
+  await using opened = await open({ path: '/audit' });
+  const { page } = opened;
+  await page.getByText('Signed in').first().waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('API key').waitFor();
+  expect(await page.evaluate("fetch('/v1/audit').then(({ status }) => status)")).toBe(401);
+});
+
+test('a theme that was chosen stays', async () => {
+  await using opened = await open({ path: '/keys' });
+  const { page } = opened;
+  const ground = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
+  const light = await ground();
+  await page.getByRole('button', { name: 'Dark' }).click();
+  const dark = await ground();
+  expect(dark).not.toBe(light);
+  await page.reload();
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  expect(await ground()).toBe(dark);
+});
+
 test('a key is made, shown once, and revoked', async () => {
   await using opened = await open({ path: '/keys' });
   const { page } = opened;
