@@ -52,7 +52,7 @@ export const COMPONENTS = {
   JoinTokenList: JoinTokenListSchema,
   AuditEntry: AuditEntrySchema,
   AuditList: AuditListSchema,
-  Error: ErrorSchema,
+  ApiError: ErrorSchema,
   Problem: ProblemSchema,
 } as const satisfies Record<string, TSchema>;
 export type ComponentName = keyof typeof COMPONENTS;

@@ -2,7 +2,8 @@
 import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import type { JsonSchema, OpenApiDocument, Operation } from '../../src/server/http/documents/openapi.ts';
+import type { OpenApiDocument, Operation } from '../../src/server/http/documents/openapi.ts';
+import type { JsonSchema } from '../../src/server/http/documents/schema-objects.ts';
 
 export interface CheckedAnswer {
   method: string;
@@ -52,6 +53,7 @@ export class Conformance {
     if (typeof where === 'string') return [where];
     const type = header('content-type')?.replace(/; charset=utf-8$/, '') ?? '';
     const { content } = where.response;
+    if ('x-event-stream' in where.response && type === 'text/event-stream') return [];
     if (content === undefined || status === 304) return [];
     if (content[type] === undefined) return [`${type || 'no media type'} instead of ${Object.keys(content)}`];
     if (body === undefined || method === 'HEAD' || !type.includes('json')) return [];
@@ -83,11 +85,11 @@ export class Conformance {
 
   #anyRefusal(status: number) {
     const [name, type] = ERROR_STATUSES.has(status)
-      ? ['Error', 'application/json']
+      ? ['ApiError', 'application/json']
       : ['Problem', 'application/problem+json'];
     const pointer = '/paths/~1v1~1machines~1{machine_id}/get/responses';
     const response = { description: name, content: { [type]: { schema: {} } } };
-    return { response, pointer: `${pointer}/${name === 'Error' ? 401 : 404}` };
+    return { response, pointer: `${pointer}/${name === 'ApiError' ? 401 : 404}` };
   }
 
   #validator(pointer: string): ValidateFunction {

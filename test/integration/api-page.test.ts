@@ -4,7 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JsonSchema, OpenApiDocument } from '../../src/server/http/documents/openapi.ts';
+import type { OpenApiDocument } from '../../src/server/http/documents/openapi.ts';
+import type { JsonSchema } from '../../src/server/http/documents/schema-objects.ts';
 import { baseEnv, World } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 

@@ -4,7 +4,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { expect, test } from 'vitest';
 import { API_ERRORS } from '../../../src/core/errors.ts';
-import type { JsonSchema, OpenApiDocument } from '../../../src/server/http/documents/openapi.ts';
+import type { OpenApiDocument } from '../../../src/server/http/documents/openapi.ts';
+import type { JsonSchema } from '../../../src/server/http/documents/schema-objects.ts';
 import { Conformance } from '../../helpers/conformance.ts';
 import { httpFixture } from './http-fixture.ts';
 
@@ -181,7 +182,7 @@ test('every reference leads somewhere, operations are named once, and errors are
   }
   const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map((o) => o.operationId));
   expect(new Set(ids).size).toBe(ids.length);
-  const { error_code: codes } = propertiesOf(document.components.schemas['Error']);
+  const { error_code: codes } = propertiesOf(document.components.schemas['ApiError']);
   expect(codes?.['enum']).toStrictEqual(Object.keys(API_ERRORS));
 });
 
@@ -223,4 +224,29 @@ test('every operation can be tried: a field for each of its parameters, and a bo
     }
   }
   expect(html).toContain('&quot;echo hello&quot;');
+});
+
+test('the document is in the form that generators turn into right code', async () => {
+  const document = await fetchDocument();
+  expect(document.servers).toStrictEqual([{ url: 'http://localhost:80' }]);
+  expect(Object.keys(document.components.schemas)).not.toContain('Error');
+  const loose: string[] = [];
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const schema = value as JsonSchema;
+    if (schema['type'] === 'integer' && !/^int(32|64)$/.test(String(schema['format']))) loose.push(`${path}: format`);
+    if (Array.isArray(schema['enum']) && schema['type'] === undefined) loose.push(`${path}: type`);
+    if ('patternProperties' in schema) loose.push(`${path}: patternProperties`);
+    for (const [key, inner] of Object.entries(schema)) if (key !== 'examples') walk(inner, `${path}/${key}`);
+  };
+  walk(document.paths, 'paths');
+  walk(document.components.schemas, 'schemas');
+  expect(loose).toStrictEqual([]);
+  const one = document.paths['/v1/machines/{machine_id}/executions/{execution_id}/output/stdout']?.['get'];
+  expect(one?.responses['200']?.content?.['application/octet-stream']?.schema).toMatchObject({ format: 'binary' });
+  const events = document.paths['/v1/machines/{machine_id}/executions/{execution_id}/events']?.['get'];
+  expect(Object.keys(events?.responses['200']?.content ?? {})).toStrictEqual(['application/json']);
+  const limit = events?.parameters.find(({ name }) => name === 'limit');
+  expect(limit?.schema).toMatchObject({ type: 'integer', minimum: 1, default: 100 });
+  expect(limit?.schema).not.toHaveProperty('maximum');
 });

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { code, escapeHtml, renderType, row, text } from './html.ts';
 import { renderOperation } from './operation.ts';
-import type { JsonSchema, OpenApiDocument } from './openapi.ts';
+import type { OpenApiDocument } from './openapi.ts';
+import type { JsonSchema } from './schema-objects.ts';
 
 const ASSETS = new URL('../../../../assets/docs/', import.meta.url);
 

@@ -1,5 +1,5 @@
 /** Pieces of HTML; everything that is not markup of ours is escaped here. */
-import type { JsonSchema } from './openapi.ts';
+import type { JsonSchema } from './schema-objects.ts';
 
 export function escapeHtml(raw: string): string {
   return raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox';
 import type { Access } from '../authentication/auth.ts';
 import type { App } from '../http-context.ts';
 import { COMPONENTS, type ComponentName } from '../../../api/components.ts';
+import { BINARY, inline, type JsonSchema, parameterSchemas, refer } from './schema-objects.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -13,8 +14,8 @@ declare module 'fastify' {
     /** What the schema of a route does not say, for the document. */
     documented?: {
       headers?: readonly Parameter[];
-      /** Another media type of the 200, asked for with Accept. */
-      alsoProduces?: Content;
+      /** The 200 is a stream of server-sent events where Accept asks for them: what they are. */
+      eventStream?: string;
       /** Refusals besides those of every route of its kind. */
       refusals?: readonly RefusalStatus[];
       /** Statuses besides 200 and refusals. */
@@ -33,6 +34,7 @@ declare module 'fastify' {
 export interface Operation {
   operationId: string;
   summary: string;
+  description: string;
   tags: readonly string[];
   security?: readonly Record<string, readonly string[]>[];
   parameters: readonly Parameter[];
@@ -43,6 +45,8 @@ interface Answer {
   description: string;
   headers?: Record<string, JsonSchema>;
   content?: Content;
+  /** Server-sent events, asked for with Accept. Not in `content`: generators make one type of all that an answer can be. */
+  'x-event-stream'?: string;
 }
 interface Parameter {
   name: string;
@@ -52,12 +56,18 @@ interface Parameter {
   explode?: boolean;
   schema: JsonSchema;
 }
-export type JsonSchema = Readonly<Record<string, unknown>>;
 type Content = Record<string, { schema: JsonSchema }>;
 
 export interface OpenApiDocument {
   openapi: '3.1.0';
-  info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
+  info: {
+    title: string;
+    version: string;
+    description: string;
+    license: { name: string; identifier: string };
+    contact: { name: string };
+  };
+  tags: readonly { name: string; description: string }[];
   servers: readonly { url: string }[];
   security: readonly Record<string, readonly string[]>[];
   paths: Record<string, Record<string, Operation>>;
@@ -73,7 +83,7 @@ export function collectRoutes(app: App): readonly RouteOptions[] {
   return routes;
 }
 
-/** The document for these routes. */
+/** The document for these routes. Whoever sends it says where the server is. */
 export function openApiDocument(routes: readonly RouteOptions[], version: string): OpenApiDocument {
   const paths: OpenApiDocument['paths'] = {};
   for (const route of routes) {
@@ -88,7 +98,9 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
       version,
       description: 'Run commands on your machines over HTTP, with results you can trust.',
       license: { name: 'MIT', identifier: 'MIT' },
+      contact: { name: 'Execplane' },
     },
+    tags: tagsOf(routes),
     servers: [{ url: '/' }],
     security: [{ bearer: [] }, { apiKey: [] }],
     paths,
@@ -103,25 +115,46 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
   };
 }
 
+/** In the order in which they are shown. */
+const TAGS: Readonly<Record<string, string>> = {
+  Executions: 'Run commands, and read what they print.',
+  Artifacts: 'Files that commands leave behind.',
+  Machines: 'The machines that commands run on.',
+  Administration: 'API keys, join tokens, and who did what.',
+  Agents: 'What agents ask.',
+  Health: 'Whether the server works, and its metrics.',
+};
+
+/** Those that routes have; one that is new here comes last. */
+function tagsOf(routes: readonly RouteOptions[]): { name: string; description: string }[] {
+  const used = new Set(routes.flatMap(({ schema }) => schema?.tags ?? []));
+  const names = [...new Set([...Object.keys(TAGS), ...used])].filter((name) => used.has(name));
+  return names.map((name) => ({ name, description: TAGS[name] ?? name }));
+}
+
 function operation(route: RouteOptions): Operation {
   const { schema = {}, config = {} } = route;
   const { body, response } = schema as { body?: TSchema; response?: Record<string, TSchema> };
   const answer = response?.['200'];
-  const consumes = config.consumes ?? 'application/json';
+  const { consumes = 'application/json', produces = 'application/json' } = config;
   const takesBody = body !== undefined || config.consumes !== undefined;
-  const { alsoProduces = {}, statuses = {} } = config.documented ?? {};
+  const { eventStream, statuses = {} } = config.documented ?? {};
   return {
     operationId: schema.operationId ?? '',
     summary: schema.summary ?? '',
+    description: `${schema.summary ?? ''}.`,
     tags: schema.tags ?? [],
     ...(config.access === 'public' ? { security: [] } : {}),
     parameters: parametersOf(route),
-    ...(takesBody ? { requestBody: { required: true, content: { [consumes]: { schema: bodySchema(body) } } } } : {}),
+    ...(takesBody
+      ? { requestBody: { required: true, content: { [consumes]: { schema: bodySchema(body, consumes) } } } }
+      : {}),
     responses: {
       200: {
         description: String((answer as JsonSchema | undefined)?.['description'] ?? 'The answer.'),
         headers: ANSWER_HEADERS,
-        content: { [config.produces ?? 'application/json']: { schema: bodySchema(answer) }, ...alsoProduces },
+        content: { [produces]: { schema: bodySchema(answer, produces) } },
+        ...(eventStream === undefined ? {} : { 'x-event-stream': eventStream }),
       },
       ...statuses,
       ...errorResponses(route, takesBody),
@@ -130,8 +163,9 @@ function operation(route: RouteOptions): Operation {
 }
 
 /** A body without a schema is octets, or text. */
-function bodySchema(schema: TSchema | undefined): JsonSchema {
-  return schema === undefined ? { type: 'string', description: 'The bytes as they are.' } : refer(schema);
+function bodySchema(schema: TSchema | undefined, type: string): JsonSchema {
+  if (schema !== undefined) return refer(schema);
+  return type === 'application/octet-stream' ? BINARY : { type: 'string', description: 'Text.' };
 }
 
 function parametersOf(route: RouteOptions): Parameter[] {
@@ -152,9 +186,8 @@ function parametersOf(route: RouteOptions): Parameter[] {
 }
 
 function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Parameter[] {
-  const { properties = {} } = (schema ?? {}) as { properties?: Record<string, JsonSchema> };
-  return Object.entries(properties).map(([name, field]) => {
-    const { description, explode = false, ...rest } = inline(field);
+  return parameterSchemas(schema, place).map(([name, field]) => {
+    const { description, explode = false, ...rest } = field;
     return {
       name,
       in: place,
@@ -177,8 +210,20 @@ const HEADERS = {
     examples: ['true'],
   }),
   ShouldRetry: header('Whether the same request may succeed later.', { type: 'string', enum: ['true', 'false'] }),
-  RetryAfterMs: header('When to try again, in ms.', { type: 'integer', minimum: 1, maximum: 60_000, examples: [1000] }),
-  RetryAfter: header('The same in seconds, rounded up.', { type: 'integer', minimum: 1, maximum: 60, examples: [1] }),
+  RetryAfterMs: header('When to try again, in ms.', {
+    type: 'integer',
+    format: 'int32',
+    minimum: 1,
+    maximum: 60_000,
+    examples: [1000],
+  }),
+  RetryAfter: header('The same in seconds, rounded up.', {
+    type: 'integer',
+    format: 'int32',
+    minimum: 1,
+    maximum: 60,
+    examples: [1],
+  }),
 };
 const ANSWER_HEADERS = {
   'x-request-id': headerReference('RequestId'),
@@ -201,17 +246,17 @@ function headerReference(name: keyof typeof HEADERS): JsonSchema {
 
 const REFUSALS = {
   400: ['The body is not JSON.', 'Problem'],
-  401: ['No key, or one that is not valid here.', 'Error'],
-  403: ['The key does not allow this.', 'Error'],
+  401: ['No key, or one that is not valid here.', 'ApiError'],
+  403: ['The key does not allow this.', 'ApiError'],
   404: ['There is no such thing.', 'Problem'],
-  409: ['The request does not fit the present state.', 'Error'],
+  409: ['The request does not fit the present state.', 'ApiError'],
   413: ['The body is too large.', 'Problem'],
   416: ['The stream has no such bytes.', 'Problem'],
   415: ['The body has the wrong media type.', 'Problem'],
   422: ['A field fails its schema.', 'Problem'],
-  429: ['Too many requests.', 'Error'],
+  429: ['Too many requests.', 'ApiError'],
   500: ['A fault of the server.', 'Problem'],
-  503: ['The store cannot be written now.', 'Error'],
+  503: ['The store cannot be written now.', 'ApiError'],
 } as const satisfies Record<number, readonly [string, ComponentName]>;
 
 type RefusalStatus = keyof typeof REFUSALS;
@@ -238,24 +283,4 @@ function errorResponses(route: RouteOptions, takesBody: boolean): Operation['res
     ];
   });
   return Object.fromEntries(responses) as Operation['responses'];
-}
-
-/** By its properties: an optional field is a copy of its schema that shares them. */
-const NAMES: ReadonlyMap<unknown, string> = new Map(
-  Object.entries(COMPONENTS).map(([name, schema]) => [schema.properties, name]),
-);
-
-/** A reference where the schema has a name, else the schema itself. */
-function refer(schema: unknown): JsonSchema {
-  const name = NAMES.get((schema as { properties?: unknown }).properties);
-  return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
-}
-
-function inline(schema: unknown): JsonSchema {
-  return Object.fromEntries(Object.entries(schema as object).map(([key, value]) => [key, referInside(value)]));
-}
-
-function referInside(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(referInside);
-  return typeof value === 'object' && value !== null ? refer(value) : value;
 }

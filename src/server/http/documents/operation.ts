@@ -1,5 +1,6 @@
 /** An operation on the page: what it takes and answers, and a form to try it with, which assets/docs/try.js sends. */
-import type { JsonSchema, OpenApiDocument, Operation } from './openapi.ts';
+import type { OpenApiDocument, Operation } from './openapi.ts';
+import type { JsonSchema } from './schema-objects.ts';
 import { code, escapeHtml, nameOf, renderType, row, text } from './html.ts';
 
 type Schemas = OpenApiDocument['components']['schemas'];
@@ -25,8 +26,9 @@ function renderParameter({ name, in: place, required, description, schema }: Ope
 
 /** Where there is a choice of what to get. */
 function renderAccept({ responses }: Operation): string[] {
-  const types = Object.keys(responses['200']?.content ?? {});
-  if (types.length < 2) return [];
+  const answer = responses['200'];
+  if (answer?.['x-event-stream'] === undefined) return [];
+  const types = [...Object.keys(answer.content ?? {}), 'text/event-stream'];
   const options = types.map((type) => `<option>${escapeHtml(type)}</option>`);
   return [row([code('Accept'), 'header', '', '', `<select ${names('Accept', 'header')}>${options.join('')}</select>`])];
 }

@@ -4,21 +4,25 @@ import { docsPage } from '../documents/docs-page.ts';
 import type { App } from '../http-context.ts';
 import { openApiDocument } from '../documents/openapi.ts';
 
-/** `routes` is what was registered before; the document is made once, when it is first asked for. */
-export function documentRoutes(app: App, p: { routes: readonly RouteOptions[]; version: string }): void {
+/** `routes` is what was registered before; the document is made once, when it is first asked for, but for the URL of the server. */
+export function documentRoutes(
+  app: App,
+  p: { routes: readonly RouteOptions[]; version: string; publicUrl: string | undefined },
+): void {
   const config = { access: 'public' } as const;
   const make = () => {
     const document = openApiDocument(p.routes, p.version);
-    return { json: JSON.stringify(document), page: docsPage(document) };
+    return { document, page: docsPage(document) };
   };
   let made: ReturnType<typeof make> | undefined;
   const documents = () => {
     made ??= make();
     return made;
   };
-  app.get('/openapi.json', { config, schema: { hide: true } }, async (_request, reply) => {
+  app.get('/openapi.json', { config, schema: { hide: true } }, async (request, reply) => {
+    const url = (p.publicUrl ?? `${request.protocol}://${request.host}`).replace(/\/$/, '');
     reply.type('application/json; charset=utf-8').header('cache-control', 'no-cache');
-    return reply.serializer(String).send(documents().json);
+    return reply.serializer(String).send(JSON.stringify({ ...documents().document, servers: [{ url }] }));
   });
   app.get('/docs', { config, schema: { hide: true } }, async (_request, reply) => {
     const { html, policy } = documents().page;

@@ -27,15 +27,7 @@ const DOCUMENTED = {
       schema: { type: 'string', pattern: '^[0-9]{1,15}$', examples: ['7'] },
     },
   ],
-  alsoProduces: {
-    'text/event-stream': {
-      schema: {
-        type: 'string',
-        description:
-          'Server-sent events: id is the sequence, event the type, data an ExecutionEvent. Ends behind the terminal one.',
-      },
-    },
-  },
+  eventStream: 'id is the sequence, event the type, data an ExecutionEvent; the stream ends after the terminal one.',
   statuses: {
     204: { description: 'With Accept: text/event-stream: the log is complete, and nothing is left to send.' },
   },

@@ -46,5 +46,5 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   consoleOverviewRoute(app, context);
   consoleSessionRoutes(app, context, version);
   consoleRoutes(app);
-  documentRoutes(app, { routes, version });
+  documentRoutes(app, { routes, version, publicUrl: context.config.publicUrl });
 }

@@ -1,0 +1,55 @@
+/** The schemas of routes as OpenAPI has them, in the form that client generators turn into right code. */
+import type { TSchema } from 'typebox';
+import { COMPONENTS } from '../../../api/components.ts';
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+const MAX_INT32 = 2_147_483_647;
+
+/** By its properties: an optional field is a copy of its schema that shares them. */
+const NAMES: ReadonlyMap<unknown, string> = new Map(
+  Object.entries(COMPONENTS).map(([name, schema]) => [schema.properties, name]),
+);
+
+/** Bytes as they are. */
+export const BINARY: JsonSchema = { type: 'string', format: 'binary', description: 'The bytes as they are.' };
+
+/** A reference if the schema has a name, else the schema itself. */
+export function refer(schema: unknown): JsonSchema {
+  const name = NAMES.get((schema as { properties?: unknown }).properties);
+  return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
+}
+
+export function inline(schema: unknown): JsonSchema {
+  const copy = Object.fromEntries(Object.entries(schema as object).map(([key, value]) => [key, referInside(value)]));
+  return forGenerators(copy);
+}
+
+/** The fields of a route's path or query. More than the maximum of a query parameter is clamped, not refused: none is told. */
+export function parameterSchemas(schema: TSchema | undefined, place: 'path' | 'query'): [string, JsonSchema][] {
+  const { properties = {} } = (schema ?? {}) as { properties?: Record<string, JsonSchema> };
+  return Object.entries(properties).map(([name, field]) => {
+    const { maximum, ...rest } = inline(field);
+    return [name, place === 'query' || maximum === undefined ? rest : { ...rest, maximum }];
+  });
+}
+
+function referInside(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(referInside);
+  return typeof value === 'object' && value !== null ? refer(value) : value;
+}
+
+/** Enums have a type, integers a size, and maps are told by additionalProperties. */
+function forGenerators(schema: Record<string, unknown>): JsonSchema {
+  const { type, enum: values, maximum, patternProperties, additionalProperties: _, ...rest } = schema;
+  if (type === 'object' && patternProperties !== undefined) {
+    const [value] = Object.values(patternProperties as Record<string, JsonSchema>);
+    return { type, ...rest, additionalProperties: value ?? {} };
+  }
+  if (type === 'integer' && schema['format'] === undefined) {
+    const isSmall = typeof maximum === 'number' && maximum <= MAX_INT32;
+    return { ...schema, format: isSmall ? 'int32' : 'int64' };
+  }
+  const isText = Array.isArray(values) && values.every((value) => typeof value === 'string');
+  return isText && type === undefined ? { type: 'string', ...schema } : schema;
+}
