@@ -190,8 +190,27 @@ test('a machine is added: the page waits with its line until the agent has joine
   await page.getByText(/^Waiting for the machine/).waitFor();
   const line = (await page.getByText(/EXECPLANE_JOIN_TOKEN=/).textContent()) ?? '';
   const token = /EXECPLANE_JOIN_TOKEN=(\S+)/.exec(line)?.[1] ?? '';
-  await world.join('dm-two', { EXECPLANE_JOIN_TOKEN: token });
+  await world.join('dm-two', { EXECPLANE_JOIN_TOKEN: token, EXECPLANE_LABELS: 'role=web,site=berlin' });
   await page.getByText('dm-two has joined').waitFor();
+  await page.getByRole('link', { name: 'See the machine' }).click();
+  await page.getByLabel('Facts').getByText('site=berlin').waitFor();
+});
+
+test('machines are searched, and executions chosen, by label', async () => {
+  await world.join('dm-labelled', { EXECPLANE_LABELS: 'role=labelled' });
+  const { execution_id: id } = await world.client.machine('dm-labelled').run({ command: ['echo', 'on it'] });
+  await world.machine.run({ command: ['echo', 'elsewhere'] });
+  await using opened = await open({ path: '/machines?q=role%3Dlabelled' });
+  const { page, complaints } = opened;
+  await page.getByText('1 of ').waitFor();
+  await page.getByRole('link', { name: 'dm-labelled' }).waitFor();
+  await page.goto(`${world.server.url}/executions`);
+  await page.getByRole('link', { name: 'echo elsewhere' }).waitFor();
+  await page.getByLabel('Label of the machine').fill('role=labelled');
+  await page.getByRole('link', { name: 'echo elsewhere' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: "echo 'on it'" }).click();
+  expect(new URL(page.url()).pathname).toBe(`/machines/dm-labelled/executions/${id}`);
+  expect(complaints).toEqual([]);
 });
 
 test('a machine is removed only by who types its name', async () => {

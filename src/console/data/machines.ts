@@ -6,6 +6,7 @@ import { transport } from './client.ts';
 import { LIVE_MS } from './lists.ts';
 
 const PAGE_ITEMS = 500;
+const INCLUDED = 'labels,facts';
 /** A list of thousands is read again less often. */
 const MS_PER_MACHINE = 10;
 
@@ -18,7 +19,7 @@ export const machinesQuery = queryOptions({
     const machines: Machine[] = [];
     let cursor: string | undefined;
     do {
-      const query = { limit: PAGE_ITEMS, cursor };
+      const query = { limit: PAGE_ITEMS, cursor, include: INCLUDED };
       const page: Page<Machine> = await transport.json('GET', '/v1/machines', { query, signal });
       machines.push(...page.items);
       cursor = page.next_cursor;
@@ -31,7 +32,8 @@ export const machinesQuery = queryOptions({
 export function machineQuery(machineId: string) {
   return queryOptions({
     queryKey: ['machines', machineId],
-    queryFn: ({ signal }): Promise<Machine> => transport.json('GET', machinePath(machineId), { signal }),
+    queryFn: ({ signal }): Promise<Machine> =>
+      transport.json('GET', machinePath(machineId), { query: { include: INCLUDED }, signal }),
     refetchInterval: LIVE_MS,
   });
 }

@@ -15,6 +15,8 @@ const SPANS = [
   ['1d', 'Last day', 86_400_000],
   ['7d', 'Last week', 604_800_000],
 ] as const;
+/** A label while it is typed is no filter yet. */
+const LABEL = /^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(=.*)?$/;
 /** The start of a span moves once a minute, so that the list stays one query. */
 const MINUTE_MS = 60_000;
 
@@ -68,6 +70,15 @@ export function ExecutionsPage() {
                 </option>
               ))}
             </select>
+            <input
+              className="filter"
+              aria-label="Label of the machine"
+              placeholder="Label, as role=web"
+              autoComplete="off"
+              spellCheck={false}
+              value={label}
+              onChange={({ target }) => set('label', target.value.trim())}
+            />
             {filtered && (
               <button type="button" className="button quiet" onClick={() => setParameters({}, { replace: true })}>
                 Clear
@@ -104,7 +115,7 @@ function filters({ status, span, label }: { status: string; span: string; label:
   const since = spanMs === undefined ? undefined : Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS - spanMs;
   return {
     ...(status === '' ? {} : { status }),
-    ...(label === '' ? {} : { label }),
+    ...(LABEL.test(label) ? { label } : {}),
     ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
   };
 }

@@ -13,6 +13,7 @@ import { Dialog } from '../parts/dialog.tsx';
 import { durationText } from '../parts/duration.ts';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
 import { ExecutionTable } from '../parts/execution-table.tsx';
+import { Labels } from '../parts/labels.tsx';
 import { ListFooter } from '../parts/list-footer.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { MachineStatus } from '../parts/status.tsx';
@@ -62,24 +63,38 @@ function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
 }
 
 function Facts({ machine }: { machine: Machine }) {
-  const { status, vcpu, memory_mib: memory, storage_gib: storage, autosleep_seconds: sleeps } = machine;
+  const {
+    status,
+    labels = {},
+    facts: reported,
+    vcpu,
+    memory_mib: memory,
+    storage_gib: storage,
+    autosleep_seconds: sleeps,
+  } = machine;
   const facts = [
+    ['Host', reported?.hostname],
+    ['System', reported === undefined ? undefined : `${reported.os} ${reported.arch}`],
+    ['Agent', reported?.agent_version],
     ['Processors', vcpu > 0 ? String(vcpu) : 'not known yet'],
     ['Memory', memory > 0 ? `${(memory / 1024).toFixed(1)} GiB` : 'not known yet'],
     ['Storage', storage > 0 ? `${storage} GiB` : 'not known yet'],
     ['Sleeps when idle for', sleeps > 0 ? durationText(sleeps * 1000) : 'never'],
     ['State since', <Age key="since" at={status.last_transition_at} />],
     ['Last heard of', <Age key="heard" at={status.last_progress_at} />],
+    ['Labels', Object.keys(labels).length === 0 ? undefined : <Labels key="labels" labels={labels} />],
   ] as const;
   return (
     <section className="panel" aria-label="Facts">
       <dl className="facts body">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
+        {facts.map(([name, value]) =>
+          value === undefined ? null : (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+        )}
       </dl>
     </section>
   );

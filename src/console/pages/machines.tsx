@@ -6,6 +6,7 @@ import { type Machine, machinesQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
 import { Age } from '../parts/age.tsx';
 import { Empty, Loading } from '../parts/empty.tsx';
+import { Labels, labelTexts } from '../parts/labels.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { MachineStatus, machineStatusText } from '../parts/status.tsx';
 import { VirtualTable } from '../parts/virtual-table.tsx';
@@ -38,7 +39,7 @@ export function MachinesPage() {
             ref={field}
             type="search"
             className="search"
-            placeholder="Search by name or state"
+            placeholder="Name, state, label, version"
             aria-label="Search machines"
             value={searched}
             onChange={({ target }) => setParameters(target.value === '' ? {} : { q: target.value }, { replace: true })}
@@ -64,7 +65,9 @@ export function MachinesPage() {
           </Empty>
         )}
         {machines.data !== undefined && machines.data.length > 0 && shown.length === 0 && (
-          <Empty title="No machine matches">Its name and its state are searched for “{searched}”.</Empty>
+          <Empty title="No machine matches">
+            Name, state, labels, host and version of the agent are searched for “{searched}”.
+          </Empty>
         )}
         {shown.length > 0 && <MachineTable machines={shown} chosen={chosen} />}
       </section>
@@ -76,7 +79,7 @@ function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chos
   return (
     <VirtualTable
       label="Machines"
-      columns={5}
+      columns={6}
       count={machines.length}
       chosen={chosen}
       head={
@@ -88,10 +91,13 @@ function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chos
           <th scope="col" className="col-age">
             Last seen
           </th>
-          <th scope="col" className="col-age optional">
+          <th scope="col" className="optional">
+            Labels
+          </th>
+          <th scope="col" className="col-short optional">
             Processors
           </th>
-          <th scope="col" className="col-age optional">
+          <th scope="col" className="col-short optional">
             Memory
           </th>
         </tr>
@@ -102,13 +108,17 @@ function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chos
         return (
           <tr key={machine.machine_id} className={index === chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
             <td>
-              <Link href={pathOf(machine)}>{machine.machine_id}</Link>
+              <Link href={pathOf(machine)}>{machine.machine_id}</Link>{' '}
+              <span className="soft small">{machine.facts?.hostname}</span>
             </td>
             <td>
               <MachineStatus machine={machine} />
             </td>
             <td>
               <LastSeen machine={machine} />
+            </td>
+            <td className="optional" title={labelTexts(machine.labels).join(', ')}>
+              <Labels labels={machine.labels ?? {}} />
             </td>
             <td className="optional">{machine.vcpu || ''}</td>
             <td className="optional">
@@ -130,14 +140,20 @@ function pathOf({ machine_id: id }: Machine): string {
   return `/machines/${id}`;
 }
 
-/** Every word must be in the name or the state. */
+/** Every word must be in what is known of a machine. */
 function found(machines: readonly Machine[], searched: string): readonly Machine[] {
   const words = searched.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return machines;
   return machines.filter((machine) => {
-    const text = `${machine.machine_id} ${machineStatusText(machine)}`.toLowerCase();
+    const text = searchText(machine);
     return words.every((word) => text.includes(word));
   });
+}
+
+function searchText(machine: Machine): string {
+  const { machine_id: id, labels, facts } = machine;
+  const agent = facts === undefined ? [] : [facts.hostname, facts.os, facts.arch, facts.agent_version];
+  return [id, machineStatusText(machine), ...labelTexts(labels), ...agent].join(' ').toLowerCase();
 }
 
 function counted(shown: number, all: number | undefined): string {

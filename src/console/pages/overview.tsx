@@ -8,7 +8,7 @@ import type { Execution } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { type Machine, machinesQuery } from '../data/machines.ts';
 import { overviewQuery } from '../data/overview.ts';
-import { useMay, useReachesAll } from '../data/session.ts';
+import { sessionQuery, useMay, useReachesAll } from '../data/session.ts';
 import { Age } from '../parts/age.tsx';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
 import { ExecutionTable } from '../parts/execution-table.tsx';
@@ -95,7 +95,12 @@ function CountLink({ href, text, count }: { href: string; text: string; count: n
 const LONG_WAIT_MS = 10 * 60_000;
 
 function NeedsALook({ machines, overview }: NumbersProps) {
-  const items = [...machineItems(machines), ...(overview === undefined ? [] : serverItems(overview))];
+  const version = useQuery(sessionQuery).data?.version;
+  const items = [
+    ...machineItems(machines),
+    ...versionItems(machines, version),
+    ...(overview === undefined ? [] : serverItems(overview)),
+  ];
   if (items.length === 0) return null;
   return (
     <section className="panel" aria-label="Needs a look">
@@ -135,6 +140,24 @@ function machineItems(machines: readonly Machine[]): Item[] {
   const more = away.length - shown.length;
   if (more <= 0) return shown;
   return [...shown, { key: 'more', content: <Link href="/machines?q=offline">and {more.toLocaleString()} more</Link> }];
+}
+
+/** Agents of another version than the server. */
+function versionItems(machines: readonly Machine[], version: string | undefined): Item[] {
+  const versions = machines.flatMap(({ facts }) => (facts === undefined ? [] : [facts.agent_version]));
+  const others = [...new Set(versions)].filter((other) => other !== version);
+  return others.map((other) => ({
+    key: `version ${other}`,
+    content: (
+      <>
+        <span className="status square tone-warn">Version</span>
+        <Link href={`/machines?q=${encodeURIComponent(other)}`}>
+          {versions.filter((one) => one === other).length.toLocaleString()} with agent {other}
+        </Link>
+        <span className="soft">the server is {version}</span>
+      </>
+    ),
+  }));
 }
 
 function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: ConsoleOverview): Item[] {
