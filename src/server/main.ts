@@ -2,7 +2,9 @@
 import type { Server as SecureServer } from 'node:https';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { openSqliteStore } from '../store/sqlite/store.ts';
+import { ConfigError } from '../node/config-error.ts';
+import { errorCode } from '../node/error-code.ts';
+import { openSqliteStore, type SqliteStoreOptions } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
 import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { secretHash } from './http/authentication/key-ring.ts';
@@ -33,6 +35,7 @@ export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.t
 export { examineServer } from './operations/doctor/doctor.ts';
 
 const DAY_MS = 86_400_000;
+const UNUSABLE_DATABASE = /^(SQLITE_(NOTADB|CORRUPT|CANTOPEN)|EISDIR|ENOTDIR|EACCES|EROFS)/;
 /** After connections were cut, so much longer for writes under way, in ms. */
 const LAST_WRITES_MS = 5000;
 
@@ -62,7 +65,7 @@ export async function startServer(
   const version = packageVersion();
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const feed = new MachineFeed();
-  const store = openSqliteStore({ path: join(config.dataDir, 'execplane.db'), onCommit, onMachine: feed.publish });
+  const store = openStore(config.dataDir, { onCommit, onMachine: feed.publish });
   const webhooks = buildWebhooks(store, logger, config, version);
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const control = buildControlPlane(
@@ -137,6 +140,20 @@ export async function runServer(config: ServerConfig): Promise<void> {
   await server.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+/** Throws ConfigError if the database in the data directory is damaged, or is something else. */
+function openStore(dataDir: string, options: Pick<SqliteStoreOptions, 'onCommit' | 'onMachine'>): Store {
+  const path = join(dataDir, 'execplane.db');
+  try {
+    return openSqliteStore({ path, ...options });
+  } catch (cause) {
+    if (!UNUSABLE_DATABASE.test(errorCode(cause) ?? '')) throw cause;
+    throw new ConfigError(
+      `EXECPLANE_DATA_DIR: ${path} cannot be used: ${(cause as Error).message}. Restore a backup with "execplane restore --force FILE", or name another directory.`,
+      { cause },
+    );
+  }
 }
 
 /** The settings of the control plane, in its own words. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -81,9 +81,31 @@ test('a port that is taken rejects the start, and leaves nothing open', async ()
     const { port } = new URL(server.url);
     await expect(start(`${dataDir}-2`, { port })).rejects.toThrow(/EADDRINUSE/);
     await server.stop();
-    const again = await start(`${dataDir}-2`, { port, apiKey: 'mine' });
+    const again = await start(`${dataDir}-2`, { port, apiKey: 'xpk_a-key-of-this-test' });
     expect(again.adminKey).toStrictEqual({ key: 'mine' });
     await again.stop();
     expect(existsSync(join(dataDir, 'admin.key'))).toBe(true);
   });
 });
+
+test.each([
+  ['a file as the data directory', (dataDir: string) => writeFileSync(dataDir, ''), ''],
+  ['a database that is garbage', garbage, 'execplane.db'],
+  ['a database that is a directory', directoryAsDatabase, 'execplane.db'],
+])('%s stops the start: exit code 2, and setting and file are named', async (_name, prepare, file) => {
+  await inDirectory(async (dataDir) => {
+    prepare(dataDir);
+    if (file === '') chmodSync(dataDir, 0o600);
+    const message = expect.stringMatching(new RegExp(`^EXECPLANE_DATA_DIR: ${join(dataDir, file)} `));
+    await expect(start(dataDir)).rejects.toThrow(expect.objectContaining({ exitCode: 2, message }));
+  });
+});
+
+function garbage(dataDir: string): void {
+  mkdirSync(dataDir, { mode: 0o700 });
+  writeFileSync(join(dataDir, 'execplane.db'), 'not a database'.repeat(1000), { mode: 0o600 });
+}
+
+function directoryAsDatabase(dataDir: string): void {
+  mkdirSync(join(dataDir, 'execplane.db'), { recursive: true, mode: 0o700 });
+}

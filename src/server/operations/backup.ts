@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { flush } from '../../node/atomic-file.ts';
-import { BackupError, backUpDatabase, type RowCounts } from '../../store/sqlite/backup.ts';
+import { BackupError, backUpDatabase, type CompanionFile, type RowCounts } from '../../store/sqlite/backup.ts';
 import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/owner.ts';
 import { type Unpacked, unpackBackup } from '../../store/sqlite/restore.ts';
 import { packageVersion } from '../../node/version.ts';
@@ -60,6 +60,7 @@ export function restore(p: { dataDir: string; from: string; force: boolean; now:
     const aside = mkdtempSync(join(p.dataDir, 'restoring-'));
     try {
       const { files, ...report } = unpackBackup({ from: p.from, to: join(aside, DATABASE), now: p.now });
+      refuseUnknown(p.from, files);
       for (const { name, content } of files) writeKey(join(aside, name), content);
       const replaced = putAside(p.dataDir, present, p.now);
       for (const name of readdirSync(aside)) renameSync(join(aside, name), join(p.dataDir, name));
@@ -79,9 +80,19 @@ function own(dataDir: string): { close(): void } {
   try {
     return takeOwnership(join(dataDir, DATABASE), 0);
   } catch (error) {
-    if (!(error instanceof DatabaseInUseError)) throw error;
-    throw new BackupError(`a server runs on ${dataDir}: stop it first`, { cause: error });
+    const reason =
+      error instanceof DatabaseInUseError
+        ? `a server runs on ${dataDir}: stop it first`
+        : `${dataDir} cannot be used as the data directory: ${(error as Error).message}`;
+    throw new BackupError(reason, { cause: error });
   }
+}
+
+/** Somebody else may have made the file: a name in it can be a path, and root follows it. */
+function refuseUnknown(from: string, files: readonly CompanionFile[]): void {
+  const unknown = files.find(({ name, content }) => !KEYS.includes(name) || !Buffer.isBuffer(content));
+  if (unknown === undefined) return;
+  throw new BackupError(`${from} holds ${JSON.stringify(unknown.name)}, which is in no backup: it is not restored`);
 }
 
 function writeKey(path: string, content: Buffer): void {

@@ -53,9 +53,12 @@ export async function backUpDatabase(p: {
     verify(partial, counts);
     putInPlace(partial, p.to);
     return counts;
+  } catch (cause) {
+    if (cause instanceof BackupError) throw cause;
+    throw new BackupError(`${p.to} cannot be written: ${(cause as Error).message}`, { cause });
   } finally {
     source.close();
-    rmSync(partial, { force: true });
+    for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${partial}${suffix}`, { force: true });
   }
 }
 

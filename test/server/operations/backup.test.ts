@@ -1,7 +1,19 @@
 /** Backup and restore of a data directory, beside a server that writes and where something is in the way. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { backUp, restore } from '../../../src/server/operations/backup.ts';
 import { BackupError } from '../../../src/store/sqlite/backup.ts';
@@ -137,3 +149,35 @@ test('what is no backup, or a damaged one, is refused before anything is touched
   expect(await list(untouched)).toHaveLength(200);
   await untouched.close();
 });
+
+test.each(['../planted', '/tmp/execplane-planted', 'execplane.db', 'sub/key'])(
+  'a backup with a file called %s is not restored, and nothing of it is written',
+  async (name) => {
+    await running().close();
+    await backUp({ dataDir, to, now: 1 });
+    const db = new Sqlite(to);
+    db.prepare('INSERT INTO backup_files (name, content) VALUES (?, ?)').run(name, Buffer.from('planted'));
+    db.close();
+    const target = join(dir, 'target');
+    expect(() => restore({ dataDir: target, from: to, force: false, now: 2 })).toThrow(BackupError);
+    expect(readdirSync(target)).toEqual(['execplane.db.lock']);
+    expect(existsSync(join(target, name))).toBe(false);
+  },
+);
+
+test.runIf(process.getuid?.() === 0)(
+  'a backup onto a full disk leaves nothing behind, and names the file',
+  async () => {
+    await running().close();
+    const disk = join(dir, 'disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk]);
+    try {
+      const full = join(disk, 'a.backup');
+      await expect(backUp({ dataDir, to: full, now: 1 })).rejects.toThrow(`${full} cannot be written`);
+      expect(readdirSync(disk)).toEqual([]);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
+  },
+);
