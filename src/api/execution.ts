@@ -18,8 +18,40 @@ import {
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
 import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { ResizeSchema } from './resize.ts';
 
 const strict = { additionalProperties: false } as const;
+
+const UsageSchema = Type.Object(
+  {
+    cpu_user_ms: Type.Integer({ minimum: 0, description: 'Processor time in the program, in ms.', examples: [120] }),
+    cpu_system_ms: Type.Integer({ minimum: 0, description: 'Processor time in the kernel, in ms.', examples: [30] }),
+    max_memory_bytes: Bytes('The most memory at one time; without a memory controller, of the largest process.'),
+    io_read_bytes: Type.Optional(Bytes('Bytes read from block devices.')),
+    io_write_bytes: Type.Optional(Bytes('Bytes written to block devices.')),
+  },
+  { description: 'What all processes of the command used together.' },
+);
+
+const LimitsSchema = Type.Object(
+  {
+    memory_bytes: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'Memory.', examples: [536_870_912] }),
+    ),
+    cpus: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 100_000,
+        description: 'Processors; fractions too.',
+        examples: [1.5],
+      }),
+    ),
+    pids: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 4_194_304, description: 'Processes and threads.', examples: [256] }),
+    ),
+  },
+  { ...strict, description: 'The most that all processes of the command may use together.' },
+);
 
 export const ExecutionSchema = Type.Object(
   {
@@ -69,8 +101,12 @@ export const ExecutionSchema = Type.Object(
     ),
     artifacts: Type.Optional(Type.Array(ArtifactEntrySchema, { description: 'Files that it left, by name.' })),
     output: Type.Optional(ExecutionOutputSchema),
+    usage: Type.Optional(UsageSchema),
   },
-  { description: 'A command on a machine, and its result. `output` only with `include=output`, after the end.' },
+  {
+    description:
+      'A command on a machine, and its result. `output` and `usage` only with `include=output,usage`, after the end.',
+  },
 );
 export type ExecutionWire = Static<typeof ExecutionSchema>;
 
@@ -134,6 +170,8 @@ export const CreateExecutionSchema = Type.Object(
         examples: ['deploy'],
       }),
     ),
+    tty: Type.Optional(ResizeSchema),
+    limits: Type.Optional(LimitsSchema),
     output_mode: Type.Optional(
       Type.Enum(['keep', 'stream'], {
         description:
@@ -156,15 +194,15 @@ export const CreateExecutionSchema = Type.Object(
 export type CreateExecution = Static<typeof CreateExecutionSchema>;
 
 /** What an Execution holds only if the request asks for it. */
-const INCLUDABLE = ['output'] as const;
+const INCLUDABLE = ['output', 'usage'] as const;
 
 /** Query parameters of the requests that answer one Execution: create, get, cancel. */
 export const ExecutionQuery = Type.Object({
   wait_ms: WaitMs,
   include: Type.Optional(
     Type.Array(Type.Enum([...INCLUDABLE]), {
-      description: 'Comma-separated. `output`: the answer holds the output of an execution that has ended.',
-      examples: [['output']],
+      description: 'Comma-separated: what the answer holds as well, once the execution has ended.',
+      examples: [['output', 'usage']],
     }),
   ),
   encoding: Encoding,

@@ -1,5 +1,7 @@
 /** The domain: what an execution is, and the one function through which its status changes. */
 import type { ArtifactEntry, DeclaredArtifact } from './artifact.ts';
+import type { Limits, TerminalSize } from './launch-options.ts';
+import type { UsagePayload } from './report.ts';
 import { type ExecutionStatus, type FailureCode, isTerminal, type TerminalStatus } from './execution-status.ts';
 
 export * from './execution-status.ts';
@@ -53,6 +55,11 @@ export interface NewExecution {
   stdinMode: 'none' | 'fixed' | 'open';
   callbackUrl?: string;
   outputMode?: OutputMode;
+  /** It runs on a terminal of this size. */
+  tty?: TerminalSize;
+  limits?: Limits;
+  /** It is a terminal of its own, which the lists of executions do not show: `command` is its shell, or empty. */
+  isTerminal?: true;
   /** Files to collect at the end, besides its drop folder. */
   declaredArtifacts?: readonly DeclaredArtifact[];
   /** env and stdin, sealed; wiped at the end of the execution. */
@@ -74,6 +81,8 @@ export interface Execution extends ExecutionState, Omit<NewExecution, 'sealedInp
   dispatchNumber?: number;
   /** API key id, or `admin`. */
   cancelledBy?: string;
+  /** What its processes used, once the agent has told. */
+  usage?: UsagePayload;
   /** What it has left, by name; absent until there is something. */
   artifacts?: readonly ArtifactEntry[];
 }

@@ -11,12 +11,16 @@ export const TerminalSizeSchema = Type.Object({
   height: Type.Integer({ minimum: 0, maximum: 65_535 }),
 });
 
+export type TerminalSize = Static<typeof TerminalSizeSchema>;
+
 /** What a command may use at most, all of its processes together. */
 export const LimitsSchema = Type.Object({
   memory_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
   cpus: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 100_000 })),
   pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304 })),
 });
+
+export type Limits = Static<typeof LimitsSchema>;
 
 /** The drop folder is always collected, `declared` under cwd besides. */
 export const StartArtifactsSchema = Type.Object({

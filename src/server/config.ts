@@ -43,6 +43,10 @@ const ServerConfigSchema = Type.Object({
       maximum: 315_360_000_000,
     },
   ),
+  terminalDetachedMs: Count('How long a terminal that no client is attached to stays open, in ms.', 86_400_000, {
+    minimum: 1000,
+    maximum: 315_360_000_000,
+  }),
   maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
   maxBodiesBytes: Count('Bytes of request bodies held at once; one API key may hold half of them.', 268_435_456, {
     minimum: 1024,

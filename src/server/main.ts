@@ -83,7 +83,8 @@ export async function startServer(
     joinTokenOf: joinTokens(serverKeys),
     serverUrl: () => config.publicUrl ?? urlOf(app, config),
   });
-  const seen = { metrics: telemetry.metrics(control), tracing: telemetry.tracing };
+  const { terminals } = control;
+  const seen = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
   const app = buildApp(
     { store, control, lifecycle, logger, serverKeys, adminKey: adminKey.key, version, now: control.now, ...seen },
     config,

@@ -95,6 +95,8 @@ export interface CreateBody {
   user?: string;
   callback_url?: string;
   output_mode?: 'stream';
+  tty?: { width: number; height: number };
+  limits?: { memory_bytes?: number; cpus?: number; pids?: number };
 }
 
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'expired']);

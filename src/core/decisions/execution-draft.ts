@@ -125,7 +125,7 @@ export class ExecutionDraft {
   /** Sets what is not part of a status. */
   set(
     fields: Partial<
-      Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy' | 'outputMode' | 'artifacts'> &
+      Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy' | 'outputMode' | 'artifacts' | 'usage'> &
         Record<Stream, StreamCount>
     >,
   ) {

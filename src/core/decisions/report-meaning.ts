@@ -1,6 +1,6 @@
 /** What a report says: its kind and payload, read as what they are, the bytes of another program. */
 import { FAILURE_CODES, type FailureCode, type Outcome } from '../execution.ts';
-import { type RawRecord, REPORT_KIND } from '../report.ts';
+import { type RawRecord, REPORT_KIND, type UsagePayload } from '../report.ts';
 
 /** Bytes produced, and whether the agent knows that some were not kept. */
 export interface Produced {
@@ -11,7 +11,7 @@ export interface Produced {
 export type ReportMeaning =
   | { type: 'started' }
   | { type: 'output'; stream: 'stdout' | 'stderr' }
-  | { type: 'ended'; outcome: Outcome; stdout: Produced; stderr: Produced }
+  | { type: 'ended'; outcome: Outcome; stdout: Produced; stderr: Produced; usage?: UsagePayload }
   | { type: 'progress'; stdout: Produced; stderr: Produced }
   | { type: 'artifact'; name: string }
   | { type: 'artifact_data' }
@@ -57,6 +57,33 @@ function ended(fields: Fields): ReportMeaning {
     outcome: outcomeOf(fields),
     stdout: produced(fields, 'stdout'),
     stderr: produced(fields, 'stderr'),
+    ...usageOf(fields['usage']),
+  };
+}
+
+/** What it used, if the agent tells: counts that are no counts are left out. */
+function usageOf(value: unknown): { usage?: UsagePayload } {
+  if (typeof value !== 'object' || value === null) return {};
+  const told: Fields = { ...value };
+  const count = (name: string): number | undefined => {
+    const number = integer(told[name]);
+    return number !== undefined && number >= 0 ? number : undefined;
+  };
+  const [cpu_user_ms, cpu_system_ms, max_memory_bytes] = [
+    count('cpu_user_ms'),
+    count('cpu_system_ms'),
+    count('max_memory_bytes'),
+  ];
+  if (cpu_user_ms === undefined || cpu_system_ms === undefined || max_memory_bytes === undefined) return {};
+  const [io_read_bytes, io_write_bytes] = [count('io_read_bytes'), count('io_write_bytes')];
+  return {
+    usage: {
+      cpu_user_ms,
+      cpu_system_ms,
+      max_memory_bytes,
+      ...(io_read_bytes !== undefined && { io_read_bytes }),
+      ...(io_write_bytes !== undefined && { io_write_bytes }),
+    },
   };
 }
 

@@ -72,6 +72,7 @@ function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): 
     case 'ended':
       count(draft, 'stdout', meaning.stdout, 0);
       count(draft, 'stderr', meaning.stderr, 0);
+      if (meaning.usage !== undefined) draft.set({ usage: meaning.usage });
       draft.apply({ type: 'ended', outcome: meaning.outcome }, terms.now, at);
       return;
     case 'artifact':

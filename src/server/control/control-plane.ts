@@ -20,6 +20,7 @@ import { type Listener, Live } from './live/live.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { ClusterClock } from './cluster/replica.ts';
 import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
+import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
 import { StdinRelay } from './commands/stdin.ts';
 
 export interface ControlPlaneConfig {
@@ -39,6 +40,8 @@ export interface ControlPlaneConfig {
   queueLimit?: number;
   /** What providers can do: an execution wakes a machine that was put to sleep. */
   capabilities?: Capabilities;
+  /** A terminal that no client is attached to is closed after this time, ms. */
+  terminalDetachedMs?: number;
   heartbeatMs?: number;
   /** Control frames of an agent a second. */
   maxFramesPerSecond?: number;
@@ -62,6 +65,7 @@ export interface RunningControlPlane extends ControlPlane {
   readonly now: () => number;
   /** An agent has shown its credential: its session begins. */
   admit(agent: AdmittedAgent): void;
+  readonly terminals: Terminals;
   /** Agents are let in, deadlines run. Rejects where the other servers of its database cannot be joined. */
   start(): Promise<void>;
   /** Sends agents away, answers who waits, and settles when all writes are done; the store is the caller's. */
@@ -69,6 +73,9 @@ export interface RunningControlPlane extends ControlPlane {
   /** For metrics: connections of agents, ready or not, and executions that somebody listens to. */
   counts(): { links: number; subscribed: number };
 }
+
+/** A terminal that nobody looks at is closed after this time. */
+const DETACHED_MS = 24 * 3600 * 1000;
 
 /** Builds it; `start` sets it going, `stop` disposes of all it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
@@ -116,7 +123,10 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   if (cluster !== undefined) commits.add(cluster.commits);
   const { callbackDue } = deps;
   if (callbackDue !== undefined) commits.add(callbackListener(callbackDue));
-  return new LocalControlPlane({ store, now, commits, live, machines, dispatcher, sessions, deadlines, cluster });
+  const parts = { store, now, commits, live, machines, dispatcher, sessions, deadlines, cluster };
+  const control = new LocalControlPlane(parts, { log, detachedMs: config.terminalDetachedMs ?? DETACHED_MS });
+  commits.add(control.terminals);
+  return control;
 }
 
 /** Calls `due` when an execution that has a callback ends. */
@@ -144,11 +154,13 @@ interface Parts {
 type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers'>> = Parameters<ControlPlane[Name]>[0];
 
 class LocalControlPlane implements RunningControlPlane {
+  readonly terminals: Terminals;
   readonly #parts: Parts;
   #open = false;
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, terminals: Pick<TerminalsDeps, 'log' | 'detachedMs'>) {
     this.#parts = parts;
+    this.terminals = new Terminals({ store: parts.store, control: this, ...terminals });
   }
 
   get ready(): boolean {
@@ -176,6 +188,7 @@ class LocalControlPlane implements RunningControlPlane {
   async stop(): Promise<void> {
     const { cluster, live, deadlines, sessions } = this.#parts;
     this.#open = false;
+    this.terminals.close();
     live.close();
     await deadlines.stop();
     await cluster?.drain();
@@ -206,6 +219,13 @@ class LocalControlPlane implements RunningControlPlane {
     if (isTerminal(status)) return 'stale';
     if (status !== 'running') return 'not_running';
     return this.#parts.machines.signal({ machineId, executionId, signal });
+  }
+
+  async resize({ execution, size }: Ask<'resize'>): ReturnType<ControlPlane['resize']> {
+    const { machineId, executionId, status } = execution;
+    if (isTerminal(status)) return 'stale';
+    if (status !== 'running') return 'not_running';
+    return this.#parts.machines.resize({ machineId, executionId, size });
   }
 
   async writeStdin(p: Ask<'writeStdin'>): ReturnType<ControlPlane['writeStdin']> {

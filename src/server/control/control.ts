@@ -2,6 +2,7 @@
  * What the HTTP routes ask of the control plane: the seam between src/server/http and what runs
  * executions (dispatch, agents, live). Built in control-plane.ts.
  */
+import type { Limits, TerminalSize } from '../../core/launch-options.ts';
 import type { Context } from '@opentelemetry/api';
 import type { DeclaredArtifact } from '../../core/artifact.ts';
 import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
@@ -23,6 +24,10 @@ export interface CreateRequest extends OnBehalf {
   callbackUrl?: string;
   /** Absent: output is kept up to a limit. */
   outputMode?: 'stream';
+  tty?: TerminalSize;
+  limits?: Limits;
+  /** A terminal of its own (`command`: its shell, or nothing). */
+  isTerminal?: true;
   declaredArtifacts?: readonly DeclaredArtifact[];
   createdBy: string;
   /** The span of the request, where it is traced. */
@@ -43,6 +48,8 @@ export interface ControlPlane {
    * end of what came before). `offset` in the answer: bytes of stdin taken over so far.
    */
   writeStdin(request: StdinRequest): Promise<StdinOutcome>;
+  /** Sets the size of its terminal. `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
+  resize(p: { execution: Execution; size: TerminalSize }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
   /** A reader has everything before `offset` of a stream in stream mode: it is deleted, and the command may produce more. */
   releaseOutput(p: {
     machineId: string;

@@ -78,7 +78,7 @@ export class Dispatcher {
   }
 
   #newExecution(request: CreateRequest, input: SecretInput, now: number): NewExecution {
-    const executionId = freshExecutionId(now);
+    const executionId = freshId(request.isTerminal ? 'term' : 'ex', now);
     const sealedInput = this.#deps.sealer.seal(executionId, input);
     return {
       executionId,
@@ -88,15 +88,26 @@ export class Dispatcher {
       stdinMode: request.stdin.mode,
       expiresAt: now + (request.startWithinMs ?? this.#deps.settings.queueTtlMs),
       createdBy: request.createdBy,
-      ...pick(request, 'cwd', 'user', 'timeoutMs', 'callbackUrl', 'outputMode', 'declaredArtifacts'),
+      ...pick(
+        request,
+        'cwd',
+        'user',
+        'timeoutMs',
+        'callbackUrl',
+        'outputMode',
+        'tty',
+        'limits',
+        'isTerminal',
+        'declaredArtifacts',
+      ),
       ...(sealedInput !== undefined && { sealedInput }),
     };
   }
 }
 
 /** Ids of one time lie beside each other in the index: a create touches its newest page, not one anywhere in the history. */
-function freshExecutionId(now: number): string {
-  return `ex-${now.toString(36)}${randomPart()}`;
+function freshId(prefix: 'ex' | 'term', now: number): string {
+  return `${prefix}-${now.toString(36)}${randomPart()}`;
 }
 
 function inputOf(request: CreateRequest): SecretInput {

@@ -28,6 +28,9 @@ import { requestLog } from './requests/request-log.ts';
 import { registerRoutes } from './routes/routes.ts';
 import { validatorCompiler } from './requests/validation.ts';
 import type { ServerKeys } from '../seal.ts';
+import { createStreamUpgrade } from './terminals/stream-upgrade.ts';
+import { TerminalTickets } from './terminals/tickets.ts';
+import type { Terminals } from '../control/terminals/terminals.ts';
 import { SECURITY_HEADERS } from './replies/security-headers.ts';
 import { watchSilentConnections } from './replies/silent-connections.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';
@@ -44,6 +47,8 @@ export interface AppDeps {
   version: string;
   /** Metrics of other parts of the server, shown by /metrics. */
   metrics?: readonly MetricSource[];
+  /** Absent: their streams cannot be opened. */
+  terminals?: Terminals | undefined;
   /** Absent: no traces. */
   tracing?: RequestTracing | undefined;
   /** ms since the epoch. */
@@ -96,6 +101,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
     await context.audit.flush();
     await context.keys.close();
   });
+  if (deps.terminals !== undefined) app.server.on('upgrade', createStreamUpgrade(context, deps.terminals));
   registerRoutes(app, context, deps.version);
   return app;
 }
@@ -123,6 +129,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     downloads: createDownloadLinks(serverKeys.downloadDigest, now),
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now, isValid: keys.isValid }),
+    terminalTickets: new TerminalTickets(now),
     metrics,
     tracing: deps.tracing,
   };

@@ -15,6 +15,7 @@ import type { OnBehalfOf } from './requests/idempotency.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
 import type { MetricSource } from '../operations/metrics/exposition.ts';
 import type { OpenRequests } from './requests/open-requests.ts';
+import type { TerminalTickets } from './terminals/tickets.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';
 
 export interface HttpContext {
@@ -32,6 +33,7 @@ export interface HttpContext {
   downloads: DownloadLinks;
   audit: AuditTrail;
   openRequests: OpenRequests;
+  terminalTickets: TerminalTickets;
   /** Metrics of other parts of the server, shown by /metrics. */
   metrics: readonly MetricSource[];
   /** Absent: no traces. */

@@ -42,6 +42,8 @@ export interface ExecutionStore {
   listAllExecutions(
     p: { machineIds?: readonly string[]; status?: ExecutionStatus; since?: number } & PageRequest,
   ): Promise<Page<Execution>>;
+  /** Those that are terminals of their own, newest first: what runs, and what has ended after `endedAfter`. */
+  listTerminals(p: { machineId: string; endedAfter: number } & PageRequest): Promise<Page<Execution>>;
   requestCancel(
     p: { machineId: string; executionId: string; by: string; now: number } & OnBehalf,
   ): Promise<CancelOutcome>;

@@ -2,6 +2,7 @@
 import type { ArtifactEntry, OpenArtifact } from '../../core/artifact.ts';
 import type { ExecutionStatus, FailureCode, OutputMode } from '../../core/execution.ts';
 import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
+import type { UsagePayload } from '../../core/report.ts';
 import type { Execution } from '../store.ts';
 
 /** What was asked for. */
@@ -15,6 +16,7 @@ export interface RequestRow {
   callback_url: string | null;
   created_by: string;
   queued_bytes: number;
+  launch: string | null;
   declared_artifacts: string | null;
 }
 
@@ -49,7 +51,18 @@ export interface StateRow {
   output_mode: string;
   stdout_released: number;
   stderr_released: number;
+  usage: string | null;
+  is_terminal: number;
   artifacts: string | null;
+}
+
+/** The content of `launch`. */
+export type LaunchJson = Pick<Execution, 'tty' | 'limits'>;
+
+/** The column for a command that is run otherwise than most are. */
+export function launchColumn({ tty, limits }: LaunchJson): string | null {
+  if (tty === undefined && limits === undefined) return null;
+  return JSON.stringify({ ...(tty && { tty }), ...(limits && { limits }) } satisfies LaunchJson);
 }
 
 /** Both, joined. */
@@ -133,5 +146,14 @@ function execution(row: StateRow, asked: RequestRow): Execution {
   if (row.signal !== null) execution.signal = row.signal;
   if (row.error_code !== null) execution.errorCode = row.error_code as FailureCode;
   if (row.error_message !== null) execution.errorMessage = row.error_message;
-  return execution;
+  return Object.assign(execution, launchOf(row, asked));
+}
+
+/** How it is run, and what it used. */
+function launchOf(row: StateRow, asked: RequestRow): Partial<Execution> {
+  return {
+    ...(row.is_terminal === 1 && { isTerminal: true }),
+    ...(row.usage !== null && { usage: JSON.parse(row.usage) as UsagePayload }),
+    ...(asked.launch !== null && (JSON.parse(asked.launch) as LaunchJson)),
+  };
 }

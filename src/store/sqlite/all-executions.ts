@@ -16,7 +16,7 @@ const NEWEST_FIRST = 'AND e.execution < ? ORDER BY e.execution DESC';
 const ALIVE = `SELECT execution FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL
   UNION ALL SELECT execution FROM executions WHERE dispatched_to IS NOT NULL AND completed_at IS NULL`;
 const KEYS_OF_MACHINE = `SELECT e.execution FROM executions e
-  WHERE e.machine = (SELECT machine FROM machines WHERE machine_id = ?)`;
+  WHERE e.machine = (SELECT machine FROM machines WHERE machine_id = ?) AND e.is_terminal = 0`;
 
 type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
 
@@ -70,6 +70,7 @@ function* selected(
 ): Generator<ExecutionRow> {
   for (const row of rows) {
     if (row.created_at < since) return;
+    if (row.is_terminal === 1) continue;
     if (machineIds === undefined || machineIds.has(row.machine_id)) yield row;
   }
 }

@@ -14,12 +14,16 @@ const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id =
 /** The caller's side of the store. */
 export function executionMethods({ db, write, log, tx }: Context): ExecutionStore & EventStore & IdempotencyStore {
   const list = db.prepare<[string, number, number], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
+    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 0 AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
   );
   const listByStatus = db.prepare<[string, string, number, number], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = ? AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
+    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 0 AND e.status = ? AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
   );
 
+  const listTerminals = db.prepare<[string, number, number, number], ExecutionRow>(
+    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 1 AND (e.completed_at IS NULL OR e.completed_at > ?)
+     AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
+  );
   const listAll = prepareAllExecutions(db);
 
   function find(machineId: string, executionId: string): Execution | undefined {
@@ -39,6 +43,11 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
         return toPage(rows, limit, (row) => row.execution, toExecution);
       }),
     listAllExecutions: (p) => read(() => listAll(p)),
+    listTerminals: ({ machineId, endedAfter, limit, after = NEWEST }) =>
+      read(() => {
+        const rows = listTerminals.iterate(machineId, endedAfter, after, limit + 1);
+        return toPage(rows, limit, (row) => row.execution, toExecution);
+      }),
     requestCancel: (p) => write(() => requestCancel(tx, p)),
     listEvents: (p) => read(() => log.list(p)),
     readStream: (p) => read(() => log.readStream(p)),

@@ -60,7 +60,7 @@ export function outputMethods({ db, write, tx }: Context): OutputStore {
   const idle = db
     .prepare<[number, number], string>(
       `SELECT execution_id FROM executions
-       WHERE output_mode = 'stream' AND completed_at IS NULL AND output_read_at < ? ORDER BY output_read_at LIMIT ?`,
+       WHERE output_mode = 'stream' AND completed_at IS NULL AND is_terminal = 0 AND output_read_at < ? ORDER BY output_read_at LIMIT ?`,
     )
     .pluck();
 

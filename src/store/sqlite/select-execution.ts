@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
-  r.callback_url, r.created_by, r.queued_bytes, r.artifacts AS declared_artifacts`;
+  r.callback_url, r.created_by, r.queued_bytes, r.launch, r.artifacts AS declared_artifacts`;
 /** To be followed by a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
   CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution`;

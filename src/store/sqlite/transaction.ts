@@ -10,7 +10,7 @@ import type { EventLog } from './event-log.ts';
 import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
 import type { StreamChunks } from './output.ts';
-import { artifactsColumn, type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import { artifactsColumn, launchColumn, type ExecutionRow, toRecord } from '../rows/execution-row.ts';
 import { prepareFind, SELECT_EXECUTION } from './select-execution.ts';
 
 interface QueueRow {
@@ -27,14 +27,14 @@ interface QueueRow {
 const QUEUE_COLUMNS =
   'machine, phase, desired_state, epoch, runner_instance, waiting, waiting_bytes, last_dispatch_number';
 const INSERT = `INSERT INTO executions (execution_id, machine, status, created_at, expires_at, dispatched_to, dispatch_number,
-  last_sequence, last_event_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  last_sequence, last_event_at, is_terminal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const INSERT_REQUEST = `INSERT INTO requests (execution, command, cwd, env_keys, user, timeout_ms, stdin_mode, callback_url,
-  created_by, queued_bytes, artifacts)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  created_by, queued_bytes, artifacts, launch)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const UPDATE = `UPDATE executions SET status = ?, started_at = ?, completed_at = ?, cancel_requested_at = ?, cancelled_by = ?,
   dispatched_to = ?, dispatch_number = ?, exit_code = ?, signal = ?, error_code = ?, error_message = ?, stdout_bytes = ?,
   stdout_kept = ?, stdout_truncated = ?, stderr_bytes = ?, stderr_kept = ?, stderr_truncated = ?, last_sequence = ?,
-  last_event_at = ?, reported = ?, output_mode = ?, artifacts = ? WHERE execution = ?`;
+  last_event_at = ?, reported = ?, output_mode = ?, artifacts = ?, usage = ? WHERE execution = ?`;
 const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
 
 /** The statements, made once. */
@@ -195,6 +195,7 @@ export class SqliteTransaction implements Transaction {
       dispatchNumber,
       lastSequence,
       lastEventAt,
+      asked.isTerminal ? 1 : 0,
     );
     const key = Number(lastInsertRowid);
     this.#insertRequest(key, asked, queuedBytes);
@@ -241,6 +242,7 @@ export class SqliteTransaction implements Transaction {
       asked.createdBy,
       queuedBytes,
       asked.declaredArtifacts === undefined ? null : JSON.stringify(asked.declaredArtifacts),
+      launchColumn(asked),
     );
   }
 
@@ -268,6 +270,7 @@ export class SqliteTransaction implements Transaction {
       execution.reported,
       execution.outputMode ?? 'keep',
       artifactsColumn(execution.artifacts, artifact),
+      execution.usage === undefined ? null : JSON.stringify(execution.usage),
       key,
     );
   }

@@ -192,6 +192,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
     ready: true,
     servers: 1,
     signal: async ({ execution }) => (execution.status === 'running' ? 'sent' : 'not_running'),
+    resize: async ({ execution }) => (execution.status === 'running' ? 'sent' : 'not_running'),
     async writeStdin({ bytes, offset = 0, close, execution }) {
       if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
       return { outcome: 'written', offset: offset + bytes.length, closed: close };

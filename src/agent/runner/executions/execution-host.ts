@@ -1,9 +1,13 @@
 import type { Start } from '../../../core/protocol.ts';
 import type { ReportKind } from '../../../core/report.ts';
+import type { Artifacts } from '../artifacts/artifacts.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
-import type { Resolved } from '../spawner/spawner.ts';
+import type { Resolved, Spawner } from '../spawner/spawner.ts';
 import type { Execution } from './execution.ts';
-import type { Prepared } from './launch.ts';
+import type { Launch, Prepared } from './launch.ts';
+import type { Output } from './output.ts';
+import type { OutputPause } from './output-pause.ts';
+import type { Termination } from './termination.ts';
 
 /** What an execution needs of the runner around it. */
 export interface ExecutionHost {
@@ -21,4 +25,16 @@ export interface ExecutionHost {
   stdinMoved(execution: Execution): void;
   /** Its end is reported (or nobody wants it): its slot is free. */
   over(execution: Execution): void;
+}
+
+/** What there is from the call of the spawner on. */
+export interface Run {
+  spawner: Spawner;
+  handle: number;
+  launch: Launch;
+  output: Output;
+  termination: Termination;
+  artifacts: Artifacts | undefined;
+  pause: OutputPause;
+  cancelTimeout: () => void;
 }

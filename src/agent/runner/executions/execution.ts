@@ -2,11 +2,11 @@ import type { Held, OutputLimit, Start } from '../../../core/protocol.ts';
 import type { ReportKind } from '../../../core/report.ts';
 import { Artifacts } from '../artifacts/artifacts.ts';
 import { ARTIFACTS_VARIABLE } from '../artifacts/drop-folder.ts';
-import type { ExecutionHost } from './execution-host.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
 import { startLongTimer } from '../long-timer.ts';
 import type { Resolved, SpawnEnd, Spawner, SpawnStage, TerminalSize } from '../spawner/spawner.ts';
-import { type Launch, type Prepared, workingDirectory } from './launch.ts';
+import type { ExecutionHost, Run } from './execution-host.ts';
+import { type Prepared, workingDirectory } from './launch.ts';
 import {
   type Cause,
   countFields,
@@ -21,21 +21,9 @@ import {
   usageFields,
 } from './outcome.ts';
 import { Output, type StreamName } from './output.ts';
-import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
 import { OutputPause } from './output-pause.ts';
+import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
 import { Termination } from './termination.ts';
-
-/** What there is from the call of the spawner on. */
-interface Run {
-  spawner: Spawner;
-  handle: number;
-  launch: Launch;
-  output: Output;
-  termination: Termination;
-  artifacts: Artifacts | undefined;
-  pause: OutputPause;
-  cancelTimeout: () => void;
-}
 
 /** One command, from the intent to the report of its end. */
 export class Execution {
@@ -97,16 +85,20 @@ export class Execution {
     const start = this.#start;
     this.#start = undefined;
     const { launch } = prepared;
-    const { terminal } = launch.request;
     const output = new Output(launch.capBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
     const onKillFailed = (): void => this.#killFailed();
-    const termination = new Termination({ spawner, handle, terminal: terminal !== undefined, onKillFailed });
+    const termination = new Termination({
+      spawner,
+      handle,
+      terminal: launch.request.terminal !== undefined,
+      onKillFailed,
+    });
     const pause = new OutputPause(launch.waitBeyond, {
       pause: () => spawner.pause(handle),
       resume: () => spawner.resume(handle),
     });
     // A start that hangs has no more time than the command.
-    const cancelTimeout = this.#arm(launch.timeoutMs, () => this.end('timeout', 0));
+    const cancelTimeout = armTimeout(launch.timeoutMs, () => this.end('timeout', 0));
     const artifacts = start?.artifacts && new Artifacts(start.artifacts, launch.owner);
     this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout };
     this.#applyLimit();
@@ -135,7 +127,7 @@ export class Execution {
     this.#host.spawned(this.log, pid);
     this.#report('started', { pid });
     run.cancelTimeout();
-    run.cancelTimeout = this.#arm(run.launch.timeoutMs, () => run.termination.kill('timeout'));
+    run.cancelTimeout = armTimeout(run.launch.timeoutMs, () => run.termination.kill('timeout'));
     this.stdin?.open((bytes, end) => run.spawner.writeStdin(run.handle, bytes, end));
     if (this.#live !== undefined) this.#host.stdinMoved(this);
     if (this.#wanted !== undefined) this.end(this.#wanted.cause, this.#wanted.graceMs);
@@ -227,9 +219,9 @@ export class Execution {
     else this.#abort('forgotten', 0);
   }
 
-  /** Sets the size of its terminal. */
+  /** Sets the size of its terminal, if it has one. */
   resize(size: TerminalSize): void {
-    if (this.#run?.launch.request.terminal !== undefined) this.#run.spawner.resize(this.#run.handle, size);
+    this.#run?.spawner.resize(this.#run.handle, size);
   }
 
   /** Sends a signal to the process group, if it runs. */
@@ -268,10 +260,6 @@ export class Execution {
     if (this.#run !== undefined) this.#run.spawner.abort(this.#run.handle);
   }
 
-  #arm(timeoutMs: number | undefined, then: () => void): () => void {
-    return timeoutMs === undefined ? () => {} : startLongTimer(timeoutMs, then);
-  }
-
   #killFailed(): void {
     const run = this.#run;
     if (run === undefined) return;
@@ -297,4 +285,8 @@ export class Execution {
   #report(kind: ReportKind, payload: object): void {
     this.#host.report(this.log, kind, Buffer.from(JSON.stringify(payload)));
   }
+}
+
+function armTimeout(timeoutMs: number | undefined, then: () => void): () => void {
+  return timeoutMs === undefined ? () => {} : startLongTimer(timeoutMs, then);
 }

@@ -1,5 +1,5 @@
 /** One agent's connection, from the upgrade to its close: what the agent may say when, what it is sent, and its slots. */
-import { type AgentFrame, CLOSE, type Hello, type Stdin } from '../../../core/protocol.ts';
+import { type AgentFrame, CLOSE, type Hello, type ServerFrame, type Stdin } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Dispatch, Execution } from '../../../store/store.ts';
 import { AgentConnection, type ConnectionListener } from './connection.ts';
@@ -11,7 +11,7 @@ import { ReportIntake, type ReportingSession } from './report-intake.ts';
 import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { AgentSessions } from './sessions.ts';
-import { outputLimit, startFrame } from './start-frame.ts';
+import { assertSupported, outputLimit, startFrame, supports, UnsupportedError } from './start-frame.ts';
 import { type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
 const OUT_OF_ORDER = 'A later execution went out before it: sending it now could start it twice.';
@@ -104,8 +104,9 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'cancel', execution_id: executionId, grace_ms: this.#deps.settings.graceMs });
   }
 
-  signal(executionId: string, signal: string): void {
-    this.#connection.send({ type: 'signal', execution_id: executionId, signal });
+  /** A signal, or the size of its terminal, for a command that runs. */
+  tell(frame: Extract<ServerFrame, { type: 'signal' | 'resize' }>): void {
+    if (frame.type !== 'resize' || supports(this.#hello, 'terminals')) this.#connection.send(frame);
   }
 
   /** A piece of live stdin. */
@@ -115,7 +116,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   /** Tells the agent how far the output of an execution in stream mode may go. */
   async limitOutput(execution: Execution): Promise<void> {
-    if (execution.outputMode === undefined || !this.#hello?.features?.includes('output_limit')) return;
+    if (execution.outputMode === undefined || !supports(this.#hello, 'output_limit')) return;
     this.#connection.send(await outputLimit(this.#deps.store, execution, this.#deps.settings));
   }
 
@@ -244,8 +245,6 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#sessions.closed(this, why);
   }
 
-  // --- inside ------------------------------------------------------------------------------------------------------
-
   log(level: 'info' | 'warn' | 'error', fields: object, text: string): void {
     this.#deps.log[level]({ [LOG_KEY.machineId]: this.machineId, ...fields }, text);
   }
@@ -277,9 +276,10 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   #start({ execution, openInput }: PendingStart): void {
     let input: ReturnType<typeof openInput>;
     try {
+      assertSupported(this.#hello, execution);
       input = openInput();
-    } catch {
-      this.markLost(execution, UNREADABLE);
+    } catch (error) {
+      this.markLost(execution, error instanceof UnsupportedError ? error.message : UNREADABLE);
       return;
     }
     const attachment = execution.stdinMode === 'fixed' && input.stdin.length > 0 ? input.stdin : undefined;

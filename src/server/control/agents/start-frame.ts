@@ -1,5 +1,5 @@
 /** Frames about one execution: its start, and how far its output may go. */
-import type { OutputLimit, Start } from '../../../core/protocol.ts';
+import type { Hello, OutputLimit, Start } from '../../../core/protocol.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 
@@ -18,6 +18,22 @@ export interface ArtifactSettings extends ArtifactLimits {
   timeoutMs: number;
 }
 
+const TERMINAL_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** Whether the agent has said that it can do this. */
+export function supports(hello: Hello | undefined, feature: 'output_limit' | 'terminals'): boolean {
+  return hello?.features?.includes(feature) ?? false;
+}
+
+/** The agent is older than what the execution needs. */
+export class UnsupportedError extends Error {}
+
+/** Throws UnsupportedError: an older agent would ignore what it does not know, and run the command without. */
+export function assertSupported(hello: Hello | undefined, { tty }: Execution): void {
+  if (tty !== undefined && !supports(hello, 'terminals'))
+    throw new UnsupportedError('The agent of the machine is of a version without terminals.');
+}
+
 /** `runnerInstance`: the only one that may run it. */
 export function startFrame(
   runnerInstance: string,
@@ -25,20 +41,24 @@ export function startFrame(
   input: SecretInput,
   settings: StartSettings,
 ): Start {
-  const { cwd, user, timeoutMs, outputMode } = execution;
+  const env = execution.isTerminal ? { ...input.env, TERMINAL_ID: execution.executionId } : input.env;
+  const { cwd, user, timeoutMs, outputMode, tty, limits, isTerminal } = execution;
   return {
     type: 'start',
     execution_id: execution.executionId,
     runner_instance: runnerInstance,
     dispatch_number: execution.dispatchNumber ?? 0,
-    command: [...execution.command],
-    ...(Object.keys(input.env).length > 0 && { env: input.env }),
+    command: isTerminal ? [execution.command[0] ?? ''] : [...execution.command],
+    ...(isTerminal && { login_shell: true }),
+    ...(Object.keys(env).length > 0 && { env }),
     ...(cwd !== undefined && { cwd }),
     ...(user !== undefined && { user }),
     ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
-    max_output_bytes: outputMode === undefined ? settings.maxOutputBytes : settings.streamBufferBytes,
+    max_output_bytes: outputMode === undefined ? settings.maxOutputBytes : bufferBytes(execution, settings),
     ...(outputMode === 'stream' && { past_limit: 'wait' }),
     stdin: execution.stdinMode,
+    ...(tty !== undefined && { tty }),
+    ...(limits !== undefined && { limits }),
     grace_ms: settings.graceMs,
     artifacts: {
       declared: [...(execution.declaredArtifacts ?? [])],
@@ -48,12 +68,22 @@ export function startFrame(
   };
 }
 
+/** Bytes of a stream that may wait to be read; of a terminal always more than its scrollback, which is never read away. */
+function bufferBytes(
+  { isTerminal }: Execution,
+  { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
+): number {
+  return isTerminal ? Math.max(streamBufferBytes, TERMINAL_BUFFER_BYTES) : streamBufferBytes;
+}
+
 /** How far the streams of an execution in stream mode may go: what was released makes room. */
 export async function outputLimit(
   store: Pick<OutputStore, 'outputBounds'>,
-  { executionId, outputMode }: Execution,
-  { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
+  execution: Execution,
+  settings: Pick<StartSettings, 'streamBufferBytes'>,
 ): Promise<OutputLimit> {
+  const { executionId, outputMode } = execution;
+  const streamBufferBytes = bufferBytes(execution, settings);
   const stdout = await store.outputBounds({ executionId, stream: 'stdout' });
   const stderr = await store.outputBounds({ executionId, stream: 'stderr' });
   return {

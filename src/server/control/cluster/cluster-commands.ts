@@ -1,5 +1,6 @@
 /** Commands to a machine whose connection may be on another server: then that one is ordered to carry them out. */
 import { isTerminal } from '../../../core/execution.ts';
+import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { ClusterStore, Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands, MachineCommands, Sent } from '../commands/machine-commands.ts';
@@ -46,6 +47,13 @@ export class ClusterCommands implements MachineCommands {
     if (here === 'sent') return here;
     const { machineId, executionId, signal } = p;
     return sentOr(await this.#ask(machineId, { kind: 'signal', execution_id: executionId, signal }));
+  }
+
+  async resize(p: { machineId: string; executionId: string; size: TerminalSize }): Promise<Sent> {
+    const here = await this.#deps.local.resize(p);
+    if (here === 'sent') return here;
+    const { machineId, executionId, size } = p;
+    return sentOr(await this.#ask(machineId, { kind: 'resize', execution_id: executionId, ...size }));
   }
 
   async rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent> {

@@ -60,6 +60,10 @@ export class OrderDesk {
   async #answer(machineId: string, ask: Ask, payload: Buffer): Promise<Answer> {
     const { local } = this.#deps;
     switch (ask.kind) {
+      case 'resize': {
+        const { execution_id: executionId, width, height } = ask;
+        return { outcome: await local.resize({ machineId, executionId, size: { width, height } }) };
+      }
       case 'signal':
         return { outcome: await local.signal({ machineId, executionId: ask.execution_id, signal: ask.signal }) };
       case 'rotate':

@@ -1,8 +1,10 @@
 /** Orders from one server to another, as they travel through the database: checked where they arrive. */
 import { type Static, Type } from 'typebox';
+import { TerminalSizeSchema } from '../../../core/launch-options.ts';
 import { Compile } from 'typebox/schema';
 
 const AskSchema = Type.Union([
+  Type.Object({ kind: Type.Literal('resize'), execution_id: Type.String(), ...TerminalSizeSchema.properties }),
   Type.Object({ kind: Type.Literal('signal'), execution_id: Type.String(), signal: Type.String() }),
   Type.Object({
     kind: Type.Literal('stdin'),

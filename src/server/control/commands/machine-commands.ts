@@ -1,5 +1,6 @@
 /** Commands to the agent of a machine, addressed by machine: who sends one does not know which server holds the connection. */
 import { isTerminal } from '../../../core/execution.ts';
+import type { TerminalSize } from '../../../core/launch-options.ts';
 import { CLOSE } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
@@ -13,6 +14,7 @@ export interface MachineCommands {
   /** A cancel of what its agent has was committed. It is state as well: an agent that is away is told when it comes back. */
   cancelled(execution: Execution): void;
   signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent>;
+  resize(p: { machineId: string; executionId: string; size: TerminalSize }): Promise<Sent>;
   /** `busy`: too many requests wait to write this stdin. */
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
   /** Output was released, or is not waited for any more. It is state as well: an agent that is away is told when it comes back. */
@@ -48,7 +50,13 @@ export class LocalCommands implements MachineCommands {
 
   async signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent> {
     const session = this.#sessions.ready(p.machineId);
-    session?.signal(p.executionId, p.signal);
+    session?.tell({ type: 'signal', execution_id: p.executionId, signal: p.signal });
+    return session === undefined ? 'agent_away' : 'sent';
+  }
+
+  async resize(p: { machineId: string; executionId: string; size: TerminalSize }): Promise<Sent> {
+    const session = this.#sessions.ready(p.machineId);
+    session?.tell({ type: 'resize', execution_id: p.executionId, ...p.size });
     return session === undefined ? 'agent_away' : 'sent';
   }
 

@@ -7,13 +7,14 @@ import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import { ApiError } from '../../../core/errors.ts';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 import { type Store, StoreUnavailableError } from '../../../store/store.ts';
 import type { RunningControlPlane } from '../../control/control-plane.ts';
 import { answerBare } from '../replies/bare-answer.ts';
 import { notFound, Problem } from '../replies/problem.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
+import { isTerminalStream } from '../terminals/stream-upgrade.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
-import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /** How long a closing link may take over its closing handshake, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
@@ -50,6 +51,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
     );
   });
   return (request, socket, head) => {
+    if (isTerminalStream(request)) return;
     const hangUp = (): void => void socket.destroy();
     socket.on('error', hangUp);
     authenticate(deps, request).then(

@@ -13,6 +13,8 @@ type AuditDetails = Pick<Entry, 'action' | 'machineId' | 'resource' | 'command' 
 export interface AuditTrail {
   /** Remembers an entry, to be written within a moment. */
   note(request: FastifyRequest, details: AuditDetails): void;
+  /** The same for what is no request of the framework. */
+  noteAs(who: { actor: string; source: string }, details: AuditDetails): void;
   /** Writes an entry; settles when it is on disk. For administration. */
   write(request: FastifyRequest, details: AuditDetails): Promise<void>;
   /** Settles when all that was noted is on disk, or was reported as lost. */
@@ -33,14 +35,17 @@ export function createAuditTrail(p: {
     ...details,
   });
 
+  const note = (entry: Entry): void => {
+    const written = p.store
+      .appendAudit({ entry, withinMs: SHARE_WITHIN_MS })
+      .catch((error: unknown) => p.logger.error({ err: error }, 'an audit entry was lost'))
+      .finally(() => writing.delete(written));
+    writing.add(written);
+  };
+
   return {
-    note(request, details) {
-      const written = p.store
-        .appendAudit({ entry: entryOf(request, details), withinMs: SHARE_WITHIN_MS })
-        .catch((error: unknown) => p.logger.error({ err: error }, 'an audit entry was lost'))
-        .finally(() => writing.delete(written));
-      writing.add(written);
-    },
+    note: (request, details) => note(entryOf(request, details)),
+    noteAs: (who, details) => note({ at: p.now(), ...who, ...details }),
     write: (request, details) => p.store.appendAudit({ entry: entryOf(request, details) }),
     async flush() {
       await Promise.all(writing);

@@ -1,10 +1,10 @@
 /** Who asks and whether they may: decided from the headers alone, before anything of the request is looked at. */
 import type { FastifyRequest } from 'fastify';
+import type { Scope } from '../../../api/fields.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { HttpContext } from '../http-context.ts';
 import { type ConsoleSession, isFromConsole } from './console-session.ts';
 import type { Principal } from './key-ring.ts';
-import type { Scope } from '../../../api/fields.ts';
 
 /** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have, or one of several. */
 export type Access = 'public' | 'any_key' | Scope | readonly Scope[];
@@ -24,7 +24,7 @@ declare module 'fastify' {
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /** The key of a request; `undefined` for none. Throws AUTH_INVALID for two different ones. */
-function presentedKey(headers: FastifyRequest['headers']): string | undefined {
+export function presentedKey(headers: FastifyRequest['headers']): string | undefined {
   const bearer = headers.authorization === undefined ? undefined : BEARER.exec(headers.authorization)?.[1];
   const header = headers['x-api-key'];
   const named = typeof header === 'string' && header !== '' ? header : undefined;

@@ -30,8 +30,10 @@ export function prepareExecutionReply(
   };
   return async (created) => {
     const execution = await afterWait(created);
-    if (!include.includes('output') || !isTerminal(execution.status)) return executionWire(execution);
-    const chunks = withOutput(execution, outputJson(context.store, execution, query));
+    const wire = executionWire(execution);
+    if (include.includes('usage') && execution.usage !== undefined) wire.usage = execution.usage;
+    if (!include.includes('output') || !isTerminal(execution.status)) return wire;
+    const chunks = withOutput(wire, outputJson(context.store, execution, query));
     return replyJsonText(context, request, reply, {
       chunks,
       outputBytes: await outputBytes(context.store, execution),
@@ -40,8 +42,8 @@ export function prepareExecutionReply(
   };
 }
 
-async function* withOutput(execution: Execution, output: AsyncIterable<string>): AsyncGenerator<string> {
-  yield `${JSON.stringify(executionWire(execution)).slice(0, -1)},"output":`;
+async function* withOutput(wire: ExecutionWire, output: AsyncIterable<string>): AsyncGenerator<string> {
+  yield `${JSON.stringify(wire).slice(0, -1)},"output":`;
   yield* output;
   yield '}';
 }

@@ -37,6 +37,8 @@ export function createRequestOf(
     ...(body.timeout_ms === undefined || body.timeout_ms === 0 ? {} : { timeoutMs: body.timeout_ms }),
     ...(body.start_within_ms === undefined ? {} : { startWithinMs: body.start_within_ms }),
     ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
+    ...(body.tty === undefined ? {} : { tty: body.tty }),
+    ...(body.limits === undefined || Object.keys(body.limits).length === 0 ? {} : { limits: body.limits }),
     ...(body.output_mode === 'stream' ? { outputMode: 'stream' } : {}),
     ...(body.artifacts === undefined || body.artifacts.length === 0 ? {} : { declaredArtifacts: body.artifacts }),
   };
@@ -74,6 +76,10 @@ function bytesOf(texts: readonly string[]): number {
 function stdinOf(body: CreateExecution, errors: FieldError[]): Stdin {
   if (body.stdin_open === true) {
     if (body.stdin !== undefined) errors.push({ location: 'body.stdin', message: 'must be absent with stdin_open' });
+    return { mode: 'open' };
+  }
+  if (body.tty !== undefined) {
+    if (body.stdin !== undefined) errors.push({ location: 'body.stdin', message: 'must be absent with tty' });
     return { mode: 'open' };
   }
   if (body.stdin === undefined) return { mode: 'none' };

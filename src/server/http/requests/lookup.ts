@@ -11,8 +11,17 @@ export async function findExecution(
     machineId: params.machine_id,
     executionId: params.execution_id,
   });
-  if (execution === undefined) throw notFound('There is no such execution on this machine.');
+  if (execution === undefined || execution.isTerminal) throw notFound('There is no such execution on this machine.');
   return execution;
+}
+
+export async function findTerminal(
+  context: HttpContext,
+  params: { machine_id: string; terminal_id: string },
+): Promise<Execution> {
+  const found = await context.store.getExecution({ machineId: params.machine_id, executionId: params.terminal_id });
+  if (found?.isTerminal === undefined) throw notFound('There is no such terminal on this machine.');
+  return found;
 }
 
 /** Removed ones are shown for so long, in ms. */

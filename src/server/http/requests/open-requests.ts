@@ -1,4 +1,5 @@
 /** Requests that stay open (streams, waits): counted for each key, and ended when the key dies or the server stops. */
+import type { EventEmitter } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { Principal } from '../authentication/key-ring.ts';
@@ -16,6 +17,8 @@ export interface OpenRequests {
   open(request: FastifyRequest, reply: FastifyReply): AbortSignal;
   /** The same for a request that a signed link let in. */
   openLink(reply: FastifyReply): AbortSignal;
+  /** The same for a socket that was upgraded. */
+  hold(principal: Principal, connection: Pick<EventEmitter, 'once'>): AbortSignal;
   /** Ends all that a revoked key holds open. */
   endKey(apiKeyId: string): void;
   /** Ends everything; what is opened afterwards ends at once. */
@@ -59,7 +62,7 @@ export function createOpenRequests(p: {
     for (const open of byKey.values()) void recheck(open);
   }, RECHECK_INTERVAL_MS).unref();
 
-  const openFor = (principal: Principal | undefined, reply: FastifyReply): AbortSignal => {
+  const hold = (principal: Principal | undefined, connection: Pick<EventEmitter, 'once'>): AbortSignal => {
     const { apiKeyId = LINKS, expiresAt } = principal ?? {};
     const open = byKey.get(apiKeyId) ?? { principal, controllers: new Set() };
     if (open.controllers.size >= p.maxPerKey) {
@@ -72,7 +75,7 @@ export function createOpenRequests(p: {
       expiresAt === undefined
         ? undefined
         : setTimeout(() => controller.abort('key_invalid'), Math.min(expiresAt - p.now(), MAX_TIMER_MS)).unref();
-    reply.raw.once('close', () => {
+    connection.once('close', () => {
       clearTimeout(expiry);
       forget(apiKeyId, controller);
       controller.abort('client_gone');
@@ -82,8 +85,9 @@ export function createOpenRequests(p: {
   };
 
   return {
-    open: (request, reply) => openFor(request.principal, reply),
-    openLink: (reply) => openFor(undefined, reply),
+    open: (request, reply) => hold(request.principal, reply.raw),
+    openLink: (reply) => hold(undefined, reply.raw),
+    hold,
     endKey: (apiKeyId) => end(byKey.get(apiKeyId)?.controllers ?? [], 'key_invalid'),
     endAll() {
       stopping = true;

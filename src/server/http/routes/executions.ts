@@ -14,6 +14,7 @@ import {
 } from '../../../api/execution.ts';
 import { ExecutionParams, MachineParams } from '../../../api/fields.ts';
 import { prepareExecutionReply } from '../replies/execution-reply.ts';
+import { createdExecution } from '../replies/create-outcome.ts';
 import { executionWire } from '../replies/wire.ts';
 import { createRequestOf } from '../requests/create-request.ts';
 import { readSelectors, selectedMachines } from '../requests/machines/labels.ts';
@@ -65,25 +66,13 @@ function createRoute(app: App, context: HttpContext): void {
         ...onBehalf,
         ...(trace === undefined ? {} : { trace }),
       });
-      switch (made.outcome) {
-        case 'created': {
-          const { executionId, command } = made.execution;
-          const details = { machineId, resource: executionId, command, outcome: 'created' };
-          context.audit.note(request, { action: 'execution.create', ...details });
-          return send(made.execution);
-        }
-        case 'machine_not_found':
-          throw notFound('There is no such machine.');
-        case 'machine_removed':
-          throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
-        case 'queue_full':
-          throw new ApiError('RATE_LIMITED', { message: 'The queue of the machine is full.' });
-        default: {
-          const executionId = replayedResource(made, reply);
-          const execution = await findExecution(context, { machine_id: machineId, execution_id: executionId });
-          return send(execution);
-        }
-      }
+      const created = createdExecution(made, reply);
+      if (typeof created === 'string')
+        return send(await findExecution(context, { machine_id: machineId, execution_id: created }));
+      const { executionId, command } = created;
+      const details = { machineId, resource: executionId, command, outcome: 'created' };
+      context.audit.note(request, { action: 'execution.create', ...details });
+      return send(created);
     },
   );
 }

@@ -18,7 +18,9 @@ import { machineRoutes } from './machines/machines.ts';
 import { metricsRoutes } from './metrics.ts';
 import { outputRoutes } from './output.ts';
 import { rawOutputRoutes } from './raw-output.ts';
+import { resizeRoutes } from './resize.ts';
 import { signalRoutes } from './signal.ts';
+import { terminalRoutes } from './terminals.ts';
 import { stdinRoutes } from './stdin.ts';
 
 export function registerRoutes(app: App, context: HttpContext, version: string): void {
@@ -30,6 +32,8 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   rawOutputRoutes(app, context);
   signalRoutes(app, context);
   stdinRoutes(app, context);
+  resizeRoutes(app, context);
+  terminalRoutes(app, context);
   artifactRoutes(app, context);
   machineRoutes(app, context);
   joinTokenRoutes(app, context);

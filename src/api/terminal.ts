@@ -1,0 +1,102 @@
+/** Terminals, as they travel. */
+import { type Static, Type } from 'typebox';
+import { FAILURE_CODES } from '../core/execution-status.ts';
+import { ListQuery, MachineId, NextCursor, Time } from './fields.ts';
+import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { TerminalSizeFields } from './resize.ts';
+
+const strict = { additionalProperties: false } as const;
+
+export const TERMINAL_STATUSES = ['wake_in_progress', 'ready', 'closed', 'expired', 'failed'] as const;
+export type TerminalStatus = (typeof TERMINAL_STATUSES)[number];
+
+const TerminalId = Type.String({
+  pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$',
+  minLength: 1,
+  maxLength: 253,
+  description: 'The terminal.',
+  examples: ['term-m3k9x2qV1StGXR8Z5jdHi6B'],
+});
+export const TerminalParams = Type.Object({ machine_id: MachineId, terminal_id: TerminalId });
+export const TerminalListQuery = ListQuery;
+
+const streamUrl = Type.String({
+  description: 'The WebSocket of its stream.',
+  examples: ['wss://execplane.example.com/v1/machines/dm-build-1/terminals/term-m3k9/stream'],
+});
+
+export const TerminalSchema = Type.Object(
+  {
+    terminal_id: TerminalId,
+    machine_id: MachineId,
+    status: Type.Enum([...TERMINAL_STATUSES], {
+      description: 'Where the terminal is on its way; the last three are ends.',
+      examples: ['ready'],
+    }),
+    ...TerminalSizeFields,
+    created_at: Time('When it was created.'),
+    protocol: Type.Optional(Type.Literal('websocket', { description: 'How its stream is spoken.' })),
+    stream_url: Type.Optional(streamUrl),
+    ready_at: Type.Optional(Time('When its shell was started.')),
+    expires_at: Type.Optional(Time('When it expires unless it has started by then.')),
+    retry_after_ms: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 60_000,
+        description: 'While wake_in_progress: when to ask again, in ms.',
+        examples: [1000],
+      }),
+    ),
+    error_code: Type.Optional(
+      Type.Enum([...FAILURE_CODES], { description: 'Why it failed or expired.', examples: ['agent_lost'] }),
+    ),
+    error_message: Type.Optional(
+      Type.String({ description: 'The same in words.', examples: ['There is no user deploy on the machine.'] }),
+    ),
+  },
+  { description: 'A shell on a machine that outlives every connection to it.' },
+);
+export type TerminalWire = Static<typeof TerminalSchema>;
+
+export const TerminalListSchema = Type.Object(
+  { items: Type.Array(TerminalSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of terminals: those that run, and those that ended within 24 hours.' },
+);
+
+export const CreateTerminalSchema = Type.Object(
+  {
+    ...TerminalSizeFields,
+    shell: Type.Optional(
+      Type.String({
+        pattern: NOT_EMPTY_NO_NUL,
+        maxLength: 4096,
+        description: "One program, run as a login shell; absent: the user's own.",
+        examples: ['/bin/bash'],
+      }),
+    ),
+    cwd: Type.Optional(
+      Type.String({ pattern: NO_NUL, maxLength: 4096, description: 'Where the shell starts.', examples: ['/srv/app'] }),
+    ),
+    env: Type.Optional(
+      Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
+        additionalProperties: false,
+        description: 'Added over a clean base environment; sealed while it waits, wiped at the end.',
+        examples: [{ STAGE: 'test' }],
+      }),
+    ),
+    user: Type.Optional(
+      Type.String({
+        pattern: NOT_EMPTY_NO_NUL,
+        maxLength: 256,
+        description: 'Run as this user, where the agent may.',
+        examples: ['deploy'],
+      }),
+    ),
+  },
+  { ...strict, description: 'The terminal to open.' },
+);
+
+export const TerminalTicketSchema = Type.Object(
+  { stream_url: streamUrl, expires_at: Time('Until when it can be used.') },
+  { description: 'An address of the stream that needs no header and works once, for browsers.' },
+);

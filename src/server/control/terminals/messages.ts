@@ -1,0 +1,36 @@
+/** The messages of a terminal's stream, as the SDKs speak them (docs/api.md, Terminals). */
+import { Type } from 'typebox';
+import { Compile } from 'typebox/schema';
+import { type TerminalSize, TerminalSizeSchema } from '../../../core/launch-options.ts';
+
+const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$';
+const input = Compile(Type.Object({ type: Type.Literal('input'), data: Type.String({ pattern: BASE64 }) }));
+const resize = Compile(Type.Object({ type: Type.Literal('resize'), ...TerminalSizeSchema.properties }));
+
+export type ClientMessage = { type: 'input'; bytes: Buffer } | { type: 'resize'; size: TerminalSize };
+
+/** Reads a message of a client: a binary one is always input. Undefined for what is none. */
+export function parseClientMessage(data: Buffer, isBinary: boolean): ClientMessage | undefined {
+  if (isBinary) return { type: 'input', bytes: data };
+  let value: unknown;
+  try {
+    value = JSON.parse(data.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  if (input.Check(value)) return { type: 'input', bytes: Buffer.from((value as { data: string }).data, 'base64') };
+  if (!resize.Check(value)) return undefined;
+  const { width, height } = value as TerminalSize;
+  return { type: 'resize', size: { width, height } };
+}
+
+/** Output as a text frame. */
+export function outputMessage(bytes: Buffer): string {
+  return `{"type":"output","data":"${bytes.toString('base64')}"}`;
+}
+
+export function errorMessage(code: 'INVALID_MESSAGE' | 'AGENT_AWAY', message: string): string {
+  return JSON.stringify({ type: 'error', error_code: code, error_message: message });
+}
+
+export const CLOSED_MESSAGE = '{"type":"closed"}';

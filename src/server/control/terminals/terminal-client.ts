@@ -1,0 +1,166 @@
+/** One client of a terminal: its WebSocket from the upgrade to the close. */
+import type { WebSocket } from 'ws';
+import { isTerminal } from '../../../core/execution.ts';
+import { type Execution, OutputReleasedError, type Store } from '../../../store/store.ts';
+import type { ControlPlane } from '../control.ts';
+import { watchCommits } from '../live/watch-commits.ts';
+import { CLOSED_MESSAGE, errorMessage, outputMessage, parseClientMessage } from './messages.ts';
+import { TerminalInput } from './terminal-input.ts';
+
+/** Before base64: one SDK refuses messages over 1 MiB. */
+const MAX_OUTPUT_BYTES = 64 * 1024;
+/** A client that takes nothing for so long is closed. */
+const STALL_TIMEOUT_MS = 10_000;
+/** What may wait in the socket before the next piece is read. */
+const MAX_UNSENT_BYTES = 256 * 1024;
+const MAX_BAD_MESSAGES = 20;
+const POLL_INTERVAL_MS = 30_000;
+const CLOSE = { normal: 1000, badMessages: 1008, failed: 1011, stopping: 1012, stalled: 1013 } as const;
+
+export interface TerminalClientOptions {
+  /** Output and input as binary messages. */
+  binary: boolean;
+  /** Where to begin, in bytes from the start of the terminal. */
+  offset: number;
+  /** Ends with the key, or the server: its reason is `key_invalid` or `stopping`. */
+  signal: AbortSignal;
+}
+
+export interface TerminalClientDeps {
+  store: Pick<Store, 'readStream' | 'getExecution' | 'outputBounds'>;
+  control: Pick<ControlPlane, 'writeStdin' | 'resize' | 'subscribe'>;
+  log: { error(fields: object, text: string): void };
+}
+
+export class TerminalClient {
+  /** Bytes of the terminal that it has been sent. */
+  offset: number;
+  received = 0;
+  readonly #deps: TerminalClientDeps;
+  readonly #ws: WebSocket;
+  readonly #options: TerminalClientOptions;
+  readonly #gone = new AbortController();
+  readonly #input: TerminalInput;
+  #badMessages = 0;
+
+  constructor(deps: TerminalClientDeps, ws: WebSocket, execution: Execution, options: TerminalClientOptions) {
+    this.#deps = deps;
+    this.#ws = ws;
+    this.#options = options;
+    this.offset = options.offset;
+    this.#input = new TerminalInput({
+      control: deps.control,
+      execution,
+      signal: this.#gone.signal,
+      dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is away: the input is lost.')),
+      failed: (err) => this.#fail(err),
+    });
+    ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
+    ws.on('close', () => this.#gone.abort());
+    ws.on('error', () => {}); // `close` follows
+    options.signal.addEventListener('abort', () => this.#end(), { once: true });
+    if (options.signal.aborted) this.#end();
+  }
+
+  /** Sends what was printed and what is printed, until the terminal ends or the client goes. */
+  async run(execution: Execution): Promise<void> {
+    const { signal } = this.#gone;
+    const commits = watchCommits(this.#deps.control, execution.executionId);
+    try {
+      let latest: Execution | undefined = execution;
+      while (!signal.aborted) {
+        const ended = latest === undefined || isTerminal(latest.status);
+        await this.#sendPrinted(execution.executionId);
+        if (ended && !signal.aborted) return this.#close(latest);
+        const committed = await commits.next(POLL_INTERVAL_MS, signal);
+        const { machineId, executionId } = execution;
+        latest = committed ? commits.latest() : await this.#deps.store.getExecution({ machineId, executionId });
+      }
+    } catch (cause) {
+      this.#fail(cause);
+    } finally {
+      commits.close();
+    }
+  }
+
+  async #sendPrinted(executionId: string): Promise<void> {
+    while (!this.#gone.signal.aborted) {
+      const bytes = await this.#read(executionId);
+      if (bytes.length === 0) return;
+      this.#send(this.#options.binary ? bytes : outputMessage(bytes));
+      this.offset += bytes.length;
+      await this.#taken();
+    }
+  }
+
+  /** Bytes that were deleted meanwhile (they were older than the scrollback) are passed over. */
+  async #read(executionId: string): Promise<Buffer> {
+    const wanted = { executionId, stream: 'stdout', maxBytes: MAX_OUTPUT_BYTES } as const;
+    try {
+      return await this.#deps.store.readStream({ ...wanted, offset: this.offset });
+    } catch (error) {
+      if (!(error instanceof OutputReleasedError)) throw error;
+      this.offset = (await this.#deps.store.outputBounds(wanted)).start;
+      return this.#deps.store.readStream({ ...wanted, offset: this.offset });
+    }
+  }
+
+  /** Settles when the client has taken enough; closes one that takes nothing. */
+  async #taken(): Promise<void> {
+    let before = this.#ws.bufferedAmount;
+    let since = performance.now();
+    while (this.#ws.bufferedAmount > MAX_UNSENT_BYTES && !this.#gone.signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (this.#ws.bufferedAmount < before) [before, since] = [this.#ws.bufferedAmount, performance.now()];
+      if (performance.now() - since < STALL_TIMEOUT_MS) continue;
+      this.#ws.close(CLOSE.stalled, 'the client takes nothing');
+      this.#ws.terminate();
+      return;
+    }
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    const message = parseClientMessage(data, isBinary);
+    if (message === undefined) {
+      this.#badMessages += 1;
+      this.#send(errorMessage('INVALID_MESSAGE', 'The message is neither input nor resize.'));
+      if (this.#badMessages >= MAX_BAD_MESSAGES) this.#ws.close(CLOSE.badMessages, 'too many bad messages');
+      return;
+    }
+    this.#badMessages = 0;
+    if (message.type === 'resize') this.#input.resize(message.size);
+    else {
+      this.received += message.bytes.length;
+      this.#input.write(message.bytes);
+    }
+  }
+
+  #send(message: string | Buffer): void {
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.send(message);
+  }
+
+  /** An SDK reconnects for ever after other codes, so the end is always a normal closure. */
+  #close(execution: Execution | undefined): void {
+    this.#send(CLOSED_MESSAGE);
+    this.#ws.close(CLOSE.normal, endOf(execution));
+  }
+
+  #end(): void {
+    const stopping = this.#options.signal.reason === 'stopping';
+    if (stopping) this.#ws.close(CLOSE.stopping, 'the server stops');
+    else this.#ws.close(CLOSE.badMessages, 'the API key is not valid any more');
+  }
+
+  #fail(err: unknown): void {
+    if (this.#gone.signal.aborted) return;
+    this.#deps.log.error({ err }, 'a stream of a terminal failed');
+    this.#ws.close(CLOSE.failed, 'the server failed');
+  }
+}
+
+/** The reason of the closure: at most 123 bytes fit. */
+function endOf(execution: Execution | undefined): string {
+  if (execution?.exitCode !== undefined) return `exit ${execution.exitCode}`;
+  if (execution?.signal !== undefined) return `signal ${execution.signal}`;
+  return execution?.errorCode ?? 'gone';
+}

@@ -1,0 +1,111 @@
+/** What one client types, on its way to the terminal: in order, and held while the agent is away. */
+import type { TerminalSize } from '../../../core/launch-options.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { ControlPlane } from '../control.ts';
+
+/** Input that may wait, of one client, in bytes. */
+const MAX_HELD_BYTES = 64 * 1024;
+/** What could not be sent because the agent was away is tried again after this time. */
+const RETRY_MS = 200;
+
+type Item = { bytes: Buffer } | { size: TerminalSize };
+
+export interface TerminalInputDeps {
+  control: Pick<ControlPlane, 'writeStdin' | 'resize'>;
+  execution: Execution;
+  /** Aborts when the client is gone. */
+  signal: AbortSignal;
+  /** Bytes that were dropped, because too much waits for an agent that is away. */
+  dropped: () => void;
+  failed: (cause: unknown) => void;
+}
+
+export class TerminalInput {
+  readonly #deps: TerminalInputDeps;
+  #queue: Item[] = [];
+  #heldBytes = 0;
+  #busy = false;
+
+  constructor(deps: TerminalInputDeps) {
+    this.#deps = deps;
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#heldBytes > 0 && this.#heldBytes + bytes.length > MAX_HELD_BYTES && !this.#sending) {
+      this.#deps.dropped();
+      return;
+    }
+    this.#heldBytes += bytes.length;
+    this.#push({ bytes });
+  }
+
+  resize(size: TerminalSize): void {
+    this.#push({ size });
+  }
+
+  /** Bytes that wait or are on their way: a client is not read while it is ahead by too much. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** The agent takes what is sent: the socket is slowed down in place of dropping anything. */
+  #sending = false;
+
+  #push(item: Item): void {
+    this.#queue.push(item);
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#drain()
+      .catch(this.#deps.failed)
+      .finally(() => {
+        this.#busy = false;
+      });
+  }
+
+  async #drain(): Promise<void> {
+    const { signal } = this.#deps;
+    while (!signal.aborted) {
+      const [first] = this.#queue;
+      if (first === undefined) return;
+      const sent = 'size' in first ? await this.#sendSize(first.size) : await this.#sendBytes();
+      if (!sent) await pause(RETRY_MS, signal);
+    }
+  }
+
+  async #sendSize(size: TerminalSize): Promise<boolean> {
+    const outcome = await this.#deps.control.resize({ execution: this.#deps.execution, size });
+    if (outcome === 'agent_away') return false;
+    this.#queue.shift();
+    return true;
+  }
+
+  /** All input up to the next resize goes in one piece. */
+  async #sendBytes(): Promise<boolean> {
+    const end = this.#queue.findIndex((item) => 'size' in item);
+    const items = end < 0 ? this.#queue : this.#queue.slice(0, end);
+    const bytes = Buffer.concat(items.flatMap((item) => ('bytes' in item ? [item.bytes] : [])));
+    const count = items.length;
+    this.#sending = true;
+    const { control, execution, signal } = this.#deps;
+    const written = await control.writeStdin({ execution, bytes, close: false, signal }).finally(() => {
+      this.#sending = false;
+    });
+    if (written.outcome === 'agent_away') return false;
+    // Whatever else it says (`not_open`: the shell has ended), these bytes are done with.
+    this.#queue.splice(0, count);
+    this.#heldBytes -= bytes.length;
+    return true;
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

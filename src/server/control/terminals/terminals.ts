@@ -1,0 +1,131 @@
+/** The terminals of this server: who looks at each, how much of it is kept, and when one that nobody looks at is closed. */
+import type { WebSocket } from 'ws';
+import { isTerminal } from '../../../core/execution.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { ControlPlane } from '../control.ts';
+import type { CommitListener } from '../live/commit-notifier.ts';
+import { TerminalClient, type TerminalClientDeps, type TerminalClientOptions } from './terminal-client.ts';
+
+const SCROLLBACK_BYTES = 1024 * 1024;
+/** The scrollback is cut when it has grown by so much: each cut is a commit. */
+const CUT_BYTES = 512 * 1024;
+const MAX_CLIENTS = 8;
+
+export interface TerminalsDeps extends TerminalClientDeps {
+  control: TerminalClientDeps['control'] & Pick<ControlPlane, 'releaseOutput' | 'cancel'>;
+  /** One that nobody has looked at for so long is closed, in ms. */
+  detachedMs: number;
+}
+
+/** What is known of one terminal while it runs. */
+interface Watched {
+  clients: Set<TerminalClient>;
+  /** Everything before this offset is deleted, or about to be. */
+  cutAt: number;
+  cutting: boolean;
+  detached: NodeJS.Timeout | undefined;
+}
+
+export class Terminals implements CommitListener {
+  readonly #deps: TerminalsDeps;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(deps: TerminalsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Whether one more client may attach. */
+  hasRoom(executionId: string): boolean {
+    return (this.#watched.get(executionId)?.clients.size ?? 0) < MAX_CLIENTS;
+  }
+
+  /** The bytes that a new client is sent first: the scrollback, from the next whole character on. */
+  async scrollbackOf({ executionId }: Execution): Promise<{ start: number; end: number }> {
+    const { start, end } = await this.#deps.store.outputBounds({ executionId, stream: 'stdout' });
+    const from = Math.max(start, end - SCROLLBACK_BYTES);
+    if (from === 0) return { start: 0, end };
+    const head = await this.#deps.store.readStream({ executionId, stream: 'stdout', offset: from, maxBytes: 3 });
+    const skipped = head.findIndex((byte) => (byte & 0xc0) !== 0x80);
+    return { start: from + (skipped < 0 ? head.length : skipped), end };
+  }
+
+  /** Runs one client of a terminal; settles when it has gone, with the bytes that it sent and was sent. */
+  async attach(
+    ws: WebSocket,
+    execution: Execution,
+    options: TerminalClientOptions,
+  ): Promise<{ in: number; out: number }> {
+    const watched = this.#watch(execution);
+    const client = new TerminalClient(this.#deps, ws, execution, options);
+    watched.clients.add(client);
+    clearTimeout(watched.detached);
+    const gone = new Promise<void>((resolve) => ws.once('close', () => resolve()));
+    try {
+      await Promise.all([client.run(execution), gone]);
+    } finally {
+      watched.clients.delete(client);
+      if (watched.clients.size === 0) this.#detached(execution, watched);
+    }
+    return { in: client.received, out: client.offset - options.offset };
+  }
+
+  committed(execution: Execution): void {
+    if (execution.isTerminal === undefined) return;
+    if (isTerminal(execution.status)) {
+      this.#forget(execution.executionId);
+      return;
+    }
+    if (execution.status !== 'running') return;
+    const watched = this.#watch(execution);
+    if (execution.stdout.bytes - watched.cutAt > SCROLLBACK_BYTES + CUT_BYTES) this.#cut(execution, watched);
+  }
+
+  close(): void {
+    for (const executionId of [...this.#watched.keys()]) this.#forget(executionId);
+  }
+
+  #watch(execution: Execution): Watched {
+    const known = this.#watched.get(execution.executionId);
+    if (known !== undefined) return known;
+    const watched: Watched = { clients: new Set(), cutAt: 0, cutting: false, detached: undefined };
+    this.#watched.set(execution.executionId, watched);
+    this.#detached(execution, watched);
+    return watched;
+  }
+
+  #forget(executionId: string): void {
+    clearTimeout(this.#watched.get(executionId)?.detached);
+    this.#watched.delete(executionId);
+  }
+
+  /** Nobody looks at it: it is closed unless somebody comes back in time. */
+  #detached(execution: Execution, watched: Watched): void {
+    const { machineId, executionId } = execution;
+    if (this.#watched.get(executionId) !== watched) return;
+    clearTimeout(watched.detached);
+    watched.detached = setTimeout(() => {
+      this.#deps.control.cancel({ machineId, executionId, by: 'detached' }).catch((err: unknown) => {
+        this.#deps.log.error({ err }, 'a terminal that nobody looks at could not be closed');
+      });
+    }, this.#deps.detachedMs);
+    watched.detached.unref();
+  }
+
+  /** Deletes what is older than the scrollback, but nothing that a client has yet to be sent: the slowest holds up the shell. */
+  #cut(execution: Execution, watched: Watched): void {
+    const { machineId, executionId } = execution;
+    const slowest = Math.min(...[...watched.clients].map((client) => client.offset));
+    const offset = Math.min(execution.stdout.bytes - SCROLLBACK_BYTES, slowest);
+    if (watched.cutting || offset - watched.cutAt < CUT_BYTES) return;
+    watched.cutting = true;
+    this.#deps.control
+      .releaseOutput({ machineId, executionId, stream: 'stdout', offset })
+      .then(({ outcome }) => {
+        if (outcome === 'released') watched.cutAt = offset;
+      })
+      .catch((err: unknown) => this.#deps.log.error({ err }, 'the scrollback of a terminal could not be cut'))
+      .finally(() => {
+        watched.cutting = false;
+      });
+  }
+}

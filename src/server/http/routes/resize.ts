@@ -1,0 +1,42 @@
+/** Set the size of the terminal that an execution runs on. */
+import { ExecutionSchema } from '../../../api/execution.ts';
+import { ExecutionParams } from '../../../api/fields.ts';
+import { ResizeSchema } from '../../../api/resize.ts';
+import { ApiError } from '../../../core/errors.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { executionWire } from '../replies/wire.ts';
+import { findExecution } from '../requests/lookup.ts';
+
+const REFUSALS = {
+  not_running: 'The execution has not started yet.',
+  agent_away: 'The agent of the machine is away: nothing was sent.',
+} as const;
+
+export function resizeRoutes(app: App, context: HttpContext): void {
+  app.post(
+    '/v1/machines/:machine_id/executions/:execution_id/resize',
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Set the size of its terminal; after the end a no-op',
+        operationId: 'resizeExecution',
+        tags: ['Executions'],
+        params: ExecutionParams,
+        body: ResizeSchema,
+        response: { 200: ExecutionSchema },
+      },
+    },
+    async (request) => {
+      const execution = await findExecution(context, request.params);
+      if (execution.tty === undefined) {
+        const details = { reason: 'no_terminal' };
+        throw new ApiError('INVALID_STATE', { message: 'The execution does not run on a terminal.', details });
+      }
+      const outcome = await context.control.resize({ execution, size: request.body });
+      if (outcome === 'not_running' || outcome === 'agent_away') {
+        throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
+      }
+      return executionWire(execution);
+    },
+  );
+}

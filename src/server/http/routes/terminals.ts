@@ -1,0 +1,180 @@
+/** Terminals: opened, listed, closed. Their streams are WebSockets (http/terminals/stream-upgrade.ts). */
+
+import { MachineParams } from '../../../api/fields.ts';
+import {
+  CreateTerminalSchema,
+  TerminalListQuery,
+  TerminalListSchema,
+  TerminalParams,
+  TerminalSchema,
+  TerminalTicketSchema,
+} from '../../../api/terminal.ts';
+import { ApiError } from '../../../core/errors.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { createdExecution } from '../replies/create-outcome.ts';
+import { notFound } from '../replies/problem.ts';
+import { findMachine, findTerminal } from '../requests/lookup.ts';
+import { pageRequest, pageWire } from '../requests/paging.ts';
+import { baseUrlOf, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';
+
+const COLLECTION = '/v1/machines/:machine_id/terminals';
+const ONE = `${COLLECTION}/:terminal_id`;
+const SHOWN_MS = 24 * 3600 * 1000;
+
+export function terminalRoutes(app: App, context: HttpContext): void {
+  createRoute(app, context);
+  listRoute(app, context);
+  getRoute(app, context);
+  closeRoute(app, context);
+  ticketRoute(app, context);
+}
+
+function createRoute(app: App, context: HttpContext): void {
+  app.post(
+    COLLECTION,
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Open a terminal',
+        operationId: 'createTerminal',
+        tags: ['Terminals'],
+        params: MachineParams,
+        body: CreateTerminalSchema,
+        response: { 200: TerminalSchema },
+      },
+    },
+    async (request, reply) => {
+      const { width, height, shell, cwd, env = {}, user } = request.body;
+      const machineId = request.params.machine_id;
+      const made = await context.control.create({
+        ...context.onBehalfOf(request),
+        machineId,
+        createdBy: request.principal.apiKeyId,
+        command: shell === undefined ? [] : [shell],
+        stdin: { mode: 'open' },
+        env,
+        ...(cwd === undefined || cwd === '' ? {} : { cwd }),
+        ...(user === undefined ? {} : { user }),
+        tty: { width, height },
+        isTerminal: true,
+        outputMode: 'stream',
+      });
+      const created = createdExecution(made, reply);
+      if (typeof created !== 'string') {
+        const details = { machineId, resource: created.executionId, outcome: 'created' };
+        context.audit.note(request, { action: 'terminal.create', ...details });
+      }
+      const terminal =
+        typeof created === 'string'
+          ? await findTerminal(context, { machine_id: machineId, terminal_id: created })
+          : created;
+      return terminalWire(terminal, baseUrlOf(request, context.config));
+    },
+  );
+}
+
+function listRoute(app: App, context: HttpContext): void {
+  app.get(
+    COLLECTION,
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'List terminals, newest first',
+        operationId: 'listTerminals',
+        tags: ['Terminals'],
+        params: MachineParams,
+        querystring: TerminalListQuery,
+        response: { 200: TerminalListSchema },
+      },
+    },
+    async (request) => {
+      const machineId = request.params.machine_id;
+      const list = `terminals ${machineId}`;
+      const asked = pageRequest(context.cursors, list, request.query);
+      await findMachine(context, machineId);
+      const endedAfter = context.now() - SHOWN_MS;
+      const page = await context.store.listTerminals({ machineId, endedAfter, ...asked });
+      const baseUrl = baseUrlOf(request, context.config);
+      return pageWire(context.cursors, list, page, (one) => terminalWire(one, baseUrl));
+    },
+  );
+}
+
+function getRoute(app: App, context: HttpContext): void {
+  app.get(
+    ONE,
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'Get a terminal',
+        operationId: 'getTerminal',
+        tags: ['Terminals'],
+        params: TerminalParams,
+        response: { 200: TerminalSchema },
+      },
+    },
+    async (request) => terminalWire(await findTerminal(context, request.params), baseUrlOf(request, context.config)),
+  );
+}
+
+function closeRoute(app: App, context: HttpContext): void {
+  app.delete(
+    ONE,
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Close a terminal',
+        operationId: 'deleteTerminal',
+        tags: ['Terminals'],
+        params: TerminalParams,
+        response: { 200: TerminalSchema },
+      },
+    },
+    async (request) => {
+      const { executionId, machineId } = await findTerminal(context, request.params);
+      const by = request.principal.apiKeyId;
+      const closed = await context.control.cancel({ ...context.onBehalfOf(request), machineId, executionId, by });
+      if (closed.outcome === 'not_found') throw notFound('There is no such terminal on this machine.');
+      context.audit.note(request, {
+        action: 'terminal.close',
+        machineId,
+        resource: executionId,
+        outcome: closed.outcome,
+      });
+      return terminalWire(await findTerminal(context, request.params), baseUrlOf(request, context.config));
+    },
+  );
+}
+
+function ticketRoute(app: App, context: HttpContext): void {
+  app.post(
+    `${ONE}/tickets`,
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Get an address of the stream that works once, for a browser',
+        operationId: 'createTerminalTicket',
+        tags: ['Terminals'],
+        params: TerminalParams,
+        response: { 200: TerminalTicketSchema },
+      },
+    },
+    async (request) => {
+      const terminal = await findTerminal(context, request.params);
+      const status = terminalStatus(terminal);
+      if (status !== 'ready') throw notReady(status);
+      const { ticket, expiresAt } = context.terminalTickets.issue(request.principal, terminal.executionId);
+      const url = streamUrl(terminal, baseUrlOf(request, context.config));
+      return { stream_url: `${url}?ticket=${ticket}`, expires_at: new Date(expiresAt).toISOString() };
+    },
+  );
+}
+
+/** Only what waits for its machine is worth another try. */
+export function notReady(status: string): ApiError {
+  return new ApiError('INVALID_STATE', {
+    message: `The terminal is ${status}, not ready.`,
+    retryable: status === 'wake_in_progress',
+    details: { current_status: status, expected_status: 'ready' },
+  });
+}

@@ -1,0 +1,127 @@
+/** The stream of a terminal: an HTTP upgrade with a key or a ticket becomes a WebSocket, or a plain refusal. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { ApiError } from '../../../core/errors.ts';
+import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
+import type { Terminals } from '../../control/terminals/terminals.ts';
+import { assertMachine, assertScope, presentedKey } from '../authentication/auth.ts';
+import type { Principal } from '../authentication/key-ring.ts';
+import type { HttpContext } from '../http-context.ts';
+import { answerBare } from '../replies/bare-answer.ts';
+import { Problem } from '../replies/problem.ts';
+import { findTerminal } from '../requests/lookup.ts';
+import { createRequestIds } from '../requests/request-ids.ts';
+import { notReady } from '../routes/terminals.ts';
+import { terminalStatus } from './terminal-wire.ts';
+
+/** The largest message of a client; a larger one closes with 1009. */
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+const PATH = /^\/v1\/machines\/([^/]+)\/terminals\/([^/]+)\/stream$/;
+
+type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Whether the upgrade is for the stream of a terminal. */
+export function isTerminalStream(request: IncomingMessage): boolean {
+  return PATH.test(request.url?.split('?', 1)[0] ?? '');
+}
+
+/** What to call for each `upgrade` event; leaves alone what is not a terminal's. Never throws. */
+export function createStreamUpgrade(context: HttpContext, terminals: Terminals): UpgradeHandler {
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+  });
+  const nextRequestId = createRequestIds();
+  server.on('wsClientError', (_error, socket) => {
+    answerBare(
+      socket,
+      new Problem(400, 'The request is no WebSocket handshake as this server reads it.'),
+      nextRequestId(),
+    );
+  });
+  return (request, socket, head) => {
+    if (!isTerminalStream(request)) return;
+    const hangUp = (): void => void socket.destroy();
+    socket.on('error', hangUp);
+    admit(context, terminals, request).then(
+      ({ principal, execution, options }) => {
+        socket.off('error', hangUp);
+        if (socket.destroyed) return;
+        server.handleUpgrade(request, socket, head, (ws) => {
+          const source = request.socket.remoteAddress ?? 'unknown';
+          const signal = context.openRequests.hold(principal, socket);
+          const { machineId, executionId } = execution;
+          const audit = (action: string, outcome: string): void =>
+            context.audit.noteAs(
+              { actor: principal.apiKeyId, source },
+              { action, machineId, resource: executionId, outcome },
+            );
+          audit('terminal.attach', 'attached');
+          terminals
+            .attach(ws, execution, { ...options, signal })
+            .then(({ in: received, out }) => audit('terminal.detach', `${received} bytes in, ${out} bytes out`))
+            .catch((err: unknown) => context.logger.error({ err }, 'a stream of a terminal failed'));
+        });
+      },
+      (error: unknown) => {
+        if (!(error instanceof ApiError || error instanceof Problem || error instanceof StoreUnavailableError))
+          context.logger.error({ err: error }, 'a terminal could not be attached to');
+        answerBare(socket, refusalOf(error), nextRequestId());
+      },
+    );
+  };
+}
+
+interface Admitted {
+  principal: Principal;
+  execution: Execution;
+  options: { binary: boolean; offset: number };
+}
+
+/** Throws what is to be answered. */
+async function admit(context: HttpContext, terminals: Terminals, request: IncomingMessage): Promise<Admitted> {
+  const url = new URL(request.url ?? '', 'http://localhost');
+  const [, machine_id = '', terminal_id = ''] = PATH.exec(url.pathname) ?? [];
+  const principal = await principalOf(context, request, { ticket: url.searchParams.get('ticket'), terminal_id });
+  assertScope(principal, 'executions:write');
+  assertMachine(principal, machine_id);
+  const execution = await findTerminal(context, { machine_id, terminal_id });
+  const status = terminalStatus(execution);
+  if (status !== 'ready') throw notReady(status);
+  if (!terminals.hasRoom(execution.executionId))
+    throw new ApiError('RATE_LIMITED', { message: 'The terminal has as many clients as it may have.' });
+  const { start, end } = await terminals.scrollbackOf(execution);
+  const binary = url.searchParams.get('frames') === 'binary';
+  const asked = url.searchParams.get('offset');
+  const replay = url.searchParams.get('replay') === 'none' ? end : start;
+  const offset = asked === null ? replay : Number(asked);
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
+    throw new Problem(422, `offset must be from ${start} to ${end}.`);
+  return { principal, execution, options: { binary, offset: Math.max(offset, start) } };
+}
+
+async function principalOf(
+  context: HttpContext,
+  request: IncomingMessage,
+  { ticket, terminal_id }: { ticket: string | null; terminal_id: string },
+): Promise<Principal> {
+  if (ticket !== null) {
+    const principal = context.terminalTickets.redeem(ticket, terminal_id);
+    if (principal === undefined || !(await context.keys.isValid(principal))) throw new ApiError('AUTH_INVALID');
+    return principal;
+  }
+  const key = presentedKey(request.headers);
+  if (key === undefined) throw new ApiError('AUTH_REQUIRED');
+  const principal = await context.keys.find(key);
+  if (principal === undefined) throw new ApiError('AUTH_INVALID');
+  return principal;
+}
+
+function refusalOf(error: unknown): ApiError | Problem {
+  if (error instanceof ApiError || error instanceof Problem) return error;
+  if (error instanceof StoreUnavailableError) return new ApiError('DEPENDENCY_UNAVAILABLE', { cause: error });
+  return new Problem(500, 'The server failed to answer; the fault is ours.');
+}

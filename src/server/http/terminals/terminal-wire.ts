@@ -1,0 +1,59 @@
+/** A terminal is an execution whose program is a shell: what the API calls its states and fields. */
+import type { FastifyRequest } from 'fastify';
+import type { TerminalStatus, TerminalWire } from '../../../api/terminal.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { ServerConfig } from '../../config.ts';
+
+/** While its machine is away, a client need not ask more often than this, in ms. */
+const RETRY_AFTER_MS = 1000;
+/** However these end, the shell ran and is closed. */
+const CLOSED_BY = new Set(['nonzero_exit', 'signaled', 'cancelled', 'agent_stopped', 'oom_killed', 'machine_removed']);
+
+export function terminalStatus({ status, errorCode }: Pick<Execution, 'status' | 'errorCode'>): TerminalStatus {
+  switch (status) {
+    case 'wake_in_progress':
+    case 'queued':
+      return 'wake_in_progress';
+    case 'running':
+      return 'ready';
+    case 'succeeded':
+    case 'cancelled':
+      return 'closed';
+    case 'expired':
+      return 'expired';
+    case 'failed':
+      return errorCode !== undefined && CLOSED_BY.has(errorCode) ? 'closed' : 'failed';
+  }
+}
+
+export function terminalWire(execution: Execution, baseUrl: string): TerminalWire {
+  const { executionId, machineId, tty = { width: 0, height: 0 }, createdAt, startedAt, expiresAt } = execution;
+  const status = terminalStatus(execution);
+  const ended = status === 'expired' || status === 'failed';
+  return {
+    terminal_id: executionId,
+    machine_id: machineId,
+    status,
+    width: tty.width,
+    height: tty.height,
+    created_at: new Date(createdAt).toISOString(),
+    protocol: 'websocket',
+    ...(status === 'ready' && { stream_url: streamUrl(execution, baseUrl) }),
+    ...(startedAt !== undefined && { ready_at: new Date(startedAt).toISOString() }),
+    ...(status === 'wake_in_progress' && {
+      expires_at: new Date(expiresAt).toISOString(),
+      retry_after_ms: RETRY_AFTER_MS,
+    }),
+    ...(ended && execution.errorCode !== undefined && { error_code: execution.errorCode }),
+    ...(ended && execution.errorMessage !== undefined && { error_message: execution.errorMessage }),
+  };
+}
+
+export function streamUrl({ machineId, executionId }: Execution, baseUrl: string): string {
+  return `${baseUrl.replace(/^http/, 'ws')}/v1/machines/${machineId}/terminals/${executionId}/stream`;
+}
+
+/** Where clients reach the server: as it is set, else as this one did. */
+export function baseUrlOf(request: FastifyRequest, { publicUrl }: Pick<ServerConfig, 'publicUrl'>): string {
+  return publicUrl ?? `${request.protocol}://${request.host}`;
+}

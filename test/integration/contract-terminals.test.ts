@@ -1,0 +1,162 @@
+/** Contract: terminals, as routes and as the stream that the SDKs speak; executions on a terminal. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { World } from '../helpers/harness.ts';
+import { TerminalStream } from '../helpers/terminal-stream.ts';
+
+interface Terminal {
+  terminal_id: string;
+  status: string;
+  width: number;
+  height: number;
+  stream_url?: string;
+  error_code?: string;
+}
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+});
+afterAll(() => world.dispose());
+
+const base = () => `/v1/machines/${world.agent.machineId}/terminals`;
+const get = (id: string) => world.client.ask<Terminal>('GET', `${base()}/${id}`);
+
+async function openTerminal(more: object = {}): Promise<Terminal> {
+  const body = { width: 80, height: 24, shell: '/bin/sh', env: { PS1: '> ' }, ...more };
+  let terminal = await world.client.ask<Terminal>('POST', base(), { body });
+  while (terminal.status === 'wake_in_progress') terminal = await get(terminal.terminal_id);
+  return terminal;
+}
+
+const attach = (id: string, query = '', key: string | undefined = world.server.key) =>
+  TerminalStream.open(`${world.server.url}${base()}/${id}/stream${query}`, key);
+
+describe('an execution on a terminal', () => {
+  test('has one for stdin, stdout and stderr, of the size asked for, and is told of another', async () => {
+    const script =
+      'stty size; test -t 0 && test -t 1 && test -t 2 && echo all; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.05; done';
+    const { execution_id } = await world.machine.create({
+      command: ['/bin/sh', '-c', script],
+      tty: { width: 100, height: 30 },
+    });
+    await world.machine.saying(execution_id, 'ready');
+    await world.client.ask('POST', world.machine.at(execution_id, '/resize'), { body: { width: 120, height: 40 } });
+    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'failed', exit_code: 3 });
+    expect((await world.machine.output(execution_id)).stdout).toBe('30 100\r\nall\r\nready\r\n40 120\r\n');
+  });
+
+  test('takes what is typed, and its end-of-file character', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/cat'], tty: { width: 80, height: 24 } });
+    const query = { offset: 0, close: true };
+    while ((await world.machine.read(execution_id)).status !== 'running');
+    await world.client.ask('POST', world.machine.at(execution_id, '/stdin'), {
+      body: Buffer.from('hello\n'),
+      query,
+      headers: { 'content-type': 'application/octet-stream' },
+    });
+    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+    expect((await world.machine.output(execution_id)).stdout).toBe('hello\r\nhello\r\n');
+  });
+
+  test('one without a terminal cannot be resized', async () => {
+    const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
+    const refused = await world.client.request('POST', world.machine.at(execution_id, '/resize'), {
+      body: { width: 1, height: 1 },
+    });
+    expect(refused.status).toBe(409);
+  });
+});
+
+describe('a terminal', () => {
+  test('runs a login shell that several clients see, and ends with all output, closed, and 1000', async () => {
+    const { terminal_id } = await openTerminal();
+    const one = await attach(terminal_id);
+    one.type('echo $0 $TERM $TERMINAL_ID; tty; stty size\n');
+    await one.printed('24 80');
+    expect(one.output.toString()).toContain(`-sh xterm-256color ${terminal_id}`);
+    const two = await attach(terminal_id);
+    await two.printed('24 80');
+    two.resize(132, 50);
+    two.type('stty size\n');
+    await one.printed('50 132');
+    await two.printed('50 132');
+    one.type('exit 7\n');
+    for (const stream of [one, two]) {
+      expect(await stream.end()).toEqual({ code: 1000, reason: 'exit 7' });
+      expect(stream.messages.at(-1)).toEqual({ type: 'closed' });
+    }
+    expect(two.output.equals(one.output)).toBe(true);
+    expect(await get(terminal_id)).toMatchObject({ status: 'closed' });
+    await expect(attach(terminal_id)).rejects.toMatchObject({ status: 409 });
+  });
+
+  test('survives its clients, the link and the server: nothing is lost or repeated', async () => {
+    const { terminal_id } = await openTerminal();
+    const first = await attach(terminal_id, '?frames=binary');
+    first.type('i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo line $i; sleep 0.02; done; echo do"ne"\n');
+    await first.printed('line 20');
+    first.socket.terminate();
+    const got = first.output.length;
+    await world.agent.killLink();
+    await world.server.kill();
+    await world.server.restart();
+    world.agent.restart();
+    let last: TerminalStream | undefined;
+    while (last === undefined) last = await attach(terminal_id, `?frames=binary&offset=${got}`).catch(() => undefined);
+    await last.printed('done');
+    const lines =
+      Buffer.concat([first.output, last.output])
+        .toString()
+        .match(/line \d+/g) ?? [];
+    expect(lines).toEqual(Array.from({ length: 400 }, (_, i) => `line ${i + 1}`));
+    last.type('exit\n');
+    expect((await last.end()).code).toBe(1000);
+  });
+
+  test('keeps a scrollback of 1 MiB while nobody looks', async () => {
+    const { terminal_id } = await openTerminal();
+    const writer = await attach(terminal_id, '?replay=none');
+    writer.type('stty -echo; seq 1 600000; echo do"ne"; exec cat\n');
+    await writer.printed('done');
+    writer.socket.terminate();
+    const reader = await attach(terminal_id);
+    await reader.printed('done');
+    expect(reader.output.length).toBeGreaterThan(1_000_000);
+    expect(reader.output.length).toBeLessThan(2_000_000);
+    expect(writer.output.toString().replaceAll('\r', '')).toContain(
+      reader.output.toString().replaceAll('\r', '').slice(0, 1000),
+    );
+    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+    expect((await reader.end()).code).toBe(1000);
+  });
+
+  test('says what is wrong with a message, and hangs up on 20 in a row', async () => {
+    const { terminal_id } = await openTerminal();
+    const stream = await attach(terminal_id);
+    for (let i = 0; i < 20; i++) stream.socket.send('{"type":"input","data":"*"}');
+    expect((await stream.end()).code).toBe(1008);
+    expect(stream.messages).toContainEqual(expect.objectContaining({ type: 'error', error_code: 'INVALID_MESSAGE' }));
+    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+  });
+
+  test('a ticket opens its stream once, and no other', async () => {
+    const { terminal_id } = await openTerminal();
+    const { stream_url } = await world.client.ask<{ stream_url: string }>('POST', `${base()}/${terminal_id}/tickets`);
+    const stream = await TerminalStream.open(stream_url, undefined);
+    stream.type('echo wel"come"\n');
+    await stream.printed('welcome');
+    await expect(TerminalStream.open(stream_url, undefined)).rejects.toMatchObject({ status: 401 });
+    expect(world.server.log).not.toContain(new URL(stream_url).searchParams.get('ticket'));
+    stream.socket.close();
+    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+  });
+
+  test('is no execution, and is listed among terminals', async () => {
+    const { terminal_id } = await openTerminal();
+    const { items } = await world.client.ask<{ items: Terminal[] }>('GET', base());
+    expect(items[0]?.terminal_id).toBe(terminal_id);
+    const hidden = await world.client.request('GET', world.machine.at(terminal_id));
+    expect(hidden.status).toBe(404);
+    expect(await world.client.ask('DELETE', `${base()}/${terminal_id}`)).toMatchObject({ terminal_id });
+  });
+});
