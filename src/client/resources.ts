@@ -8,7 +8,7 @@ import type {
   JoinTokenWire,
 } from '../api/admin.ts';
 import type { AuditEntryWire } from '../api/audit.ts';
-import type { MachineWire } from '../api/machine.ts';
+import type { CreateMachine, MachineWire, UpdateMachine } from '../api/machine.ts';
 import { List, type PageOptions } from './pages.ts';
 import type { Transport } from './transport.ts';
 
@@ -20,14 +20,38 @@ abstract class Resource {
   }
 }
 
+export interface MachineSelection {
+  label?: readonly string[] | undefined;
+  include?: readonly ('labels' | 'facts')[] | undefined;
+}
+
 /** `/v1/machines`. */
 export class Machines extends Resource {
-  list(options: PageOptions = {}): List<MachineWire> {
-    return new List(this.transport, '/v1/machines', options);
+  /** `label`: only machines that fit each, as `role=web` or `role`. `include`: more to answer. */
+  list({ label, include, ...options }: PageOptions & MachineSelection = {}): List<MachineWire> {
+    return new List(this.transport, '/v1/machines', options, { label, include: include?.join(',') });
   }
 
   get(machineId: string): Promise<MachineWire> {
     return this.transport.json('GET', machinePath(machineId));
+  }
+
+  /** Makes a machine, for its provider to create or an agent to join. */
+  create(body: CreateMachine = {}): Promise<MachineWire> {
+    return this.transport.json('POST', '/v1/machines', { body });
+  }
+
+  /** Changes its size, its labels, or when it sleeps. */
+  update(machineId: string, body: UpdateMachine): Promise<MachineWire> {
+    return this.transport.json('PATCH', machinePath(machineId), { body });
+  }
+
+  wake(machineId: string): Promise<MachineWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/wake`);
+  }
+
+  sleep(machineId: string): Promise<MachineWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/sleep`);
   }
 
   /** Removes it for good, and ends what runs there. */

@@ -23,7 +23,9 @@ export interface TransportOptions {
   attempts?: number;
 }
 
-export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+type QueryValue = string | number | boolean | undefined;
+/** A list is sent as several parameters of its name. */
+export type Query = Readonly<Record<string, QueryValue | readonly string[]>>;
 
 /** One request. */
 export interface Call {
@@ -126,7 +128,7 @@ export class Transport {
   #url(path: string, query: Query = {}): string {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) search.set(name, String(value));
+      for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) search.append(name, String(one));
     }
     return `${this.base}${path}${search.size === 0 ? '' : `?${search}`}`;
   }

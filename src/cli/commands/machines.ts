@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { type Execplane, type Machine, RefusedError } from '../../client/main.ts';
+import { type Execplane, type Machine, type PageOptions, RefusedError } from '../../client/main.ts';
 import { isLoopback } from '../../node/loopback.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
@@ -13,7 +13,15 @@ import { tokenLost } from './tokens.ts';
 
 /** `execplane machines …`. */
 export function machinesCommand(): Command {
-  return groupCommand('machines', 'The machines that commands run on.', [create(), list(), show(), remove(), rotate()]);
+  return groupCommand('machines', 'The machines that commands run on.', [
+    create(),
+    list(),
+    show(),
+    wake(),
+    sleep(),
+    remove(),
+    rotate(),
+  ]);
 }
 
 function create(): Command {
@@ -35,21 +43,41 @@ function create(): Command {
 }
 
 function list(): Command {
-  return addListOptions(
-    clientCommand('ls', 'List machines.', '  execplane machines ls\n  execplane machines ls --json'),
-  ).action(async (flags: ListOptions) => {
-    await printList<Machine>((page) => clientOf(flags).machines.list(page), flags, {
+  const command = clientCommand(
+    'ls',
+    'List machines.',
+    '  execplane machines ls\n  execplane machines ls --label role=web --json',
+  ).option('--label <label>', 'only machines with this label, as role=web or role; repeatable', collect);
+  return addListOptions(command).action(async (flags: ListOptions & { label?: string[] }) => {
+    const { label } = flags;
+    const list = (page: PageOptions) => clientOf(flags).machines.list({ ...page, label, include: ['labels', 'facts'] });
+    await printList<Machine>(list, flags, {
       none: 'No machines yet: "execplane machines create" adds one.',
       columns: [
         { title: 'MACHINE', value: (machine) => machine.machine_id },
         { title: 'STATUS', value: stateOf },
         { title: 'LAST SEEN', value: lastSeen },
+        { title: 'HOSTNAME', value: ({ facts }) => facts?.hostname },
+        { title: 'LABELS', value: labelsText },
+        { title: 'AGENT', value: ({ facts }) => facts?.agent_version },
         { title: 'CPUS', value: ({ vcpu }) => vcpu || undefined },
         { title: 'MEMORY', value: ({ memory_mib: mib }) => sizeIn(mib, 'MiB') },
         { title: 'STORAGE', value: ({ storage_gib: gib }) => sizeIn(gib, 'GiB') },
       ],
     });
   });
+}
+
+function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value];
+}
+
+function labelsText({ labels = {} }: Machine): string | undefined {
+  return (
+    Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(',') || undefined
+  );
 }
 
 /** Absent before the machine has joined: the API has 0 then. */
@@ -74,6 +102,35 @@ function fieldsOf({ status, ...machine }: Machine): object {
     ...machine,
     ...status,
   };
+}
+
+function wake(): Command {
+  return clientCommand(
+    'wake <MACHINE>',
+    'Wake a machine that its provider has put to sleep.',
+    '  execplane machines wake dm-web-1',
+  )
+    .option('--json', 'print the machine as JSON')
+    .action(async (machine: string, flags: { json?: true }) => {
+      printState(await clientOf(flags).machines.wake(machine), flags);
+    });
+}
+
+function sleep(): Command {
+  return clientCommand(
+    'sleep <MACHINE>',
+    'Have its provider put a machine to sleep; a command wakes it.',
+    '  execplane machines sleep dm-web-1',
+  )
+    .option('--json', 'print the machine as JSON')
+    .action(async (machine: string, flags: { json?: true }) => {
+      printState(await clientOf(flags).machines.sleep(machine), flags);
+    });
+}
+
+function printState(machine: Machine, { json }: { json?: true }): void {
+  if (json) printJson(machine);
+  else print(`${machine.machine_id} is ${stateOf(machine)}.\n`);
 }
 
 function remove(): Command {

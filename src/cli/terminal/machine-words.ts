@@ -8,12 +8,14 @@ const REASONS: Partial<Record<Status['reason'], string>> = {
   agent_connected: 'online',
   agent_away: 'offline',
   never_joined: 'never joined',
+  slept: 'asleep',
 };
 const PHASES: Partial<Record<Status['phase'], string>> = {
   running: 'online',
   accepted: 'waiting',
   placement_pending: 'waiting',
-  starting: 'waiting',
+  starting: 'waking',
+  stopping: 'going to sleep',
 };
 
 /** `online`, `offline`, `waiting`, `never joined`; else the phase as the API has it. */
@@ -21,8 +23,9 @@ export function stateOf({ status }: Machine): string {
   return REASONS[status.reason] ?? PHASES[status.phase] ?? status.phase;
 }
 
-/** When the server last heard of its agent: `3s ago`; `-` before it first joined. */
+/** When the server last heard of its agent: `now` while it is connected, `3s ago`; `-` before it first joined. */
 export function lastSeen({ status }: Machine): string {
+  if (status.reason === 'agent_connected') return 'now';
   return status.reason === 'never_joined' ? '-' : age(status.last_progress_at);
 }
 
