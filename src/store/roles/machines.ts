@@ -40,6 +40,8 @@ export interface ConnectionStore {
     | { outcome: 'removed' }
     /** It is being put to sleep: its agent may come back later. */
     | { outcome: 'stopping' }
+    /** Another runner instance is connected with its credential, to another server. */
+    | { outcome: 'held' }
   >;
   /** The machine is away, if this was its connection; `stale` if another has taken its place, or it was away already. */
   machineDisconnected(p: { machineId: string; epoch: number; now: number }): Promise<'applied' | 'stale'>;

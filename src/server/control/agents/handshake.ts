@@ -62,6 +62,10 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
     session.close(CLOSE.removed, 'the machine was removed');
     return;
   }
+  if (joined.outcome === 'held') {
+    session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
+    return;
+  }
   if (joined.outcome === 'stopping') {
     session.close(CLOSE.restart, 'the machine is being put to sleep');
     return;

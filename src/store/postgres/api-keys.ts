@@ -1,0 +1,59 @@
+/** API keys: hashes, scopes, when last used. */
+import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
+import { toPage } from '../rows/page.ts';
+import type { ApiKey, KeyStore } from '../store.ts';
+import type { Context } from './context.ts';
+import { guarded, ifMayAct } from './guarded.ts';
+
+const SELECT = `SELECT id AS api_key, public_id AS api_key_id, name, scopes, machine_ids, created_at, expires_at, last_used_at
+  FROM api_keys`;
+const INSERT = `INSERT INTO api_keys (public_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`;
+const TOUCH = `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
+  FROM (SELECT * FROM unnest($1::text[], $2::bigint[]) AS t (id, at) ORDER BY id) u WHERE k.public_id = u.id`;
+
+/** The keys of callers. A revoked key stays readable by its id and is in no list. */
+export function apiKeyMethods({ read, transactions }: Context): KeyStore {
+  const one = async (where: string, value: unknown): Promise<ApiKey | undefined> => {
+    const [row] = await read<ApiKeyRow>({ text: `${SELECT} WHERE ${where}`, values: [value] });
+    return row && toApiKey(row);
+  };
+  return {
+    createApiKey: (p) =>
+      transactions.run((connection) =>
+        guarded(connection, { ...p, resource: p.apiKey.apiKeyId }, async () => {
+          await connection.run({ text: INSERT, values: valuesOf(p.apiKey, p.keyHash) });
+          return { outcome: 'created' } as const;
+        }),
+      ),
+    getApiKey: ({ apiKeyId }) => one('public_id = $1', apiKeyId),
+    findApiKey: ({ keyHash }) => one('key_hash = $1 AND revoked_at IS NULL', keyHash),
+    async listApiKeys({ limit, after = Number.MAX_SAFE_INTEGER }) {
+      const text = `${SELECT} WHERE id < $1 AND revoked_at IS NULL ORDER BY id DESC LIMIT $2`;
+      const rows = await read<ApiKeyRow>({ text, values: [after, limit + 1] });
+      return toPage(rows, limit, (row) => row.api_key, toApiKey);
+    },
+    // Its lock waits for every transaction that the key is acting in (load.ts): from then on it does nothing more.
+    revokeApiKey: ({ apiKeyId, now, actor }) =>
+      transactions.run((connection) =>
+        ifMayAct(connection, { now, ...(actor && { actor }) }, async () => {
+          const lock = 'WHERE public_id = $1 AND revoked_at IS NULL FOR UPDATE';
+          const [row] = await connection.query<ApiKeyRow>({ text: `${SELECT} ${lock}`, values: [apiKeyId] });
+          if (row === undefined) return { outcome: 'not_found' } as const;
+          const text = 'UPDATE api_keys SET revoked_at = $1 WHERE public_id = $2';
+          await connection.run({ text, values: [now, apiKeyId] });
+          return { outcome: 'revoked', apiKey: toApiKey(row) } as const;
+        }),
+      ),
+    touchApiKeys: ({ used }) =>
+      transactions.run(async (connection) => {
+        await connection.run({ text: TOUCH, values: [[...used.keys()], [...used.values()]] });
+      }),
+  };
+}
+
+function valuesOf(apiKey: ApiKey, keyHash: Buffer): unknown[] {
+  const { apiKeyId, name, scopes, machineIds, createdAt, expiresAt, lastUsedAt } = apiKey;
+  const machines = machineIds === undefined ? null : JSON.stringify(machineIds);
+  return [apiKeyId, keyHash, name, JSON.stringify(scopes), machines, createdAt, expiresAt, lastUsedAt];
+}

@@ -1,0 +1,71 @@
+/** The audit log: appended to, read newest first. */
+import { boundedCommand } from '../audit-command.ts';
+import { type AuditRow, toEntry } from '../rows/audit-row.ts';
+import { toPage } from '../rows/page.ts';
+import type { AuditStore } from '../store.ts';
+import type { Context } from './context.ts';
+
+type Entry = Parameters<AuditStore['appendAudit']>[0]['entry'];
+
+const SELECT = `SELECT id AS audit, at, actor, source, action, machine_public_id AS machine_id, resource, command, command_digest,
+  outcome FROM audit`;
+const INSERT = `INSERT INTO audit (at, actor, source, action, machine_public_id, resource, command, command_digest, outcome)
+  SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[])`;
+
+/** Who did what. Entries gather for as long as their writers allow, and are written together. */
+export function auditMethods({ read, transactions }: Context): AuditStore & { settled(): Promise<void> } {
+  let gathering: { entries: Entry[]; written: Promise<void>; flush: () => void } | undefined;
+
+  function gather(withinMs: number): { entries: Entry[]; written: Promise<void> } {
+    const due = Promise.withResolvers<void>();
+    const timer = setTimeout(due.resolve, withinMs);
+    const flush = (): void => {
+      clearTimeout(timer);
+      due.resolve();
+    };
+    const entries: Entry[] = [];
+    const written = due.promise.then(() => {
+      gathering = undefined;
+      return transactions.run(async (connection) => {
+        await connection.run({ name: 'append-audit', text: INSERT, values: columnsOf(entries) });
+      });
+    });
+    gathering = { entries, written, flush };
+    return gathering;
+  }
+
+  return {
+    appendAudit({ entry, withinMs = 0 }) {
+      const { entries, written } = gathering ?? gather(withinMs);
+      entries.push(entry);
+      if (withinMs === 0) gathering?.flush();
+      return written;
+    },
+    async listAudit({ machineIds, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const some = machineIds === undefined ? '' : 'AND machine_public_id = ANY($3)';
+      const text = `${SELECT} WHERE id < $1 ${some} ORDER BY id DESC LIMIT $2`;
+      const values = [after, limit + 1, ...(machineIds === undefined ? [] : [machineIds])];
+      return toPage(await read<AuditRow>({ text, values }), limit, (row) => row.audit, toEntry);
+    },
+    async settled() {
+      gathering?.flush();
+      await gathering?.written.catch(() => undefined);
+    },
+  };
+}
+
+function columnsOf(entries: readonly Entry[]): unknown[] {
+  const argvs = entries.map(({ command }) => command && boundedCommand(command));
+  return [
+    entries.map(({ at }) => at),
+    entries.map(({ actor }) => actor),
+    entries.map(({ source }) => source),
+    entries.map(({ action }) => action),
+    entries.map(({ machineId }) => machineId ?? null),
+    entries.map(({ resource }) => resource ?? null),
+    argvs.map((argv) => (argv === undefined ? null : JSON.stringify(argv.command))),
+    argvs.map((argv) => argv?.digest ?? null),
+    entries.map(({ outcome }) => outcome),
+  ];
+}

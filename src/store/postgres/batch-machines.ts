@@ -1,0 +1,152 @@
+/** The machines of a batch: as loaded, and as its use cases leave them. */
+import type { MachineQueue } from '../../core/decisions/queue.ts';
+import type { Machine } from '../../core/machine.ts';
+import { toMachine } from '../rows/machine-row.ts';
+import type { JoinToken } from '../store.ts';
+import type { MachineAccess, MachineRecord } from '../transactions/transaction.ts';
+import type { MachineRow } from './select-machine.ts';
+
+type Counters = Pick<MachineQueue, 'waiting' | 'waitingBytes' | 'lastDispatchNumber'>;
+
+export interface TouchedMachine {
+  record: MachineRecord;
+  /** As loaded; absent for a new one. */
+  row?: MachineRow;
+  counters: Counters;
+  changes: Set<'machine' | 'counters' | 'owner' | 'credentials' | 'labels'>;
+  owner: number | null;
+  /** When its tokens die; its labels do too. */
+  credentialsDropAt?: number;
+}
+
+export interface LoadedMachines {
+  rows: readonly MachineRow[];
+  freshKeys: readonly number[];
+  /** Machines of each provider that was asked for. */
+  countOf: ReadonlyMap<string, number>;
+}
+
+const NOTHING: Counters = { waiting: 0, waitingBytes: 0, lastDispatchNumber: 0 };
+
+export class BatchMachines implements MachineAccess {
+  readonly touched = new Map<string, TouchedMachine>();
+  readonly tokens: { token: JoinToken; tokenHash: Buffer }[] = [];
+  readonly #byKey = new Map<number, TouchedMachine>();
+  readonly #freshKeys: number[];
+  readonly #countOf: ReadonlyMap<string, number>;
+
+  constructor({ rows, freshKeys, countOf }: LoadedMachines) {
+    this.#freshKeys = [...freshKeys];
+    this.#countOf = countOf;
+    for (const row of rows) {
+      const { last_dispatch_number: lastDispatchNumber, waiting, waiting_bytes: waitingBytes, owner } = row;
+      const record = { key: row.machine, machine: toMachine(row) };
+      this.#add({ record, row, counters: { waiting, waitingBytes, lastDispatchNumber }, changes: new Set(), owner });
+    }
+  }
+
+  /** Those that were changed, as they are now. */
+  changed(): Machine[] {
+    return [...this.touched.values()]
+      .filter(({ changes }) => changes.has('machine'))
+      .map(({ record }) => record.machine);
+  }
+
+  find(machineId: string): MachineRecord | undefined {
+    return this.touched.get(machineId)?.record;
+  }
+
+  insert(machine: Machine): MachineRecord | undefined {
+    if (this.touched.has(machine.machineId)) return undefined;
+    const key = this.#freshKeys.shift();
+    if (key === undefined) throw new Error('no key was loaded for a new machine');
+    const record = { key, machine };
+    this.#add({ record, counters: NOTHING, changes: new Set(['machine']), owner: null });
+    return record;
+  }
+
+  save({ key, machine }: MachineRecord): void {
+    const touched = this.#of(key);
+    touched.record.machine = machine;
+    touched.changes.add('machine');
+    if (machine.agent === 'connected' || touched.owner === null) return;
+    touched.owner = null;
+    touched.changes.add('owner');
+  }
+
+  dropCredentials({ key }: MachineRecord, now: number): void {
+    const touched = this.#of(key);
+    touched.credentialsDropAt = now;
+    touched.changes.add('credentials').add('labels');
+  }
+
+  saveLabels({ key }: MachineRecord): void {
+    this.#of(key).changes.add('labels');
+  }
+
+  keepJoinToken(token: JoinToken, tokenHash: Buffer): void {
+    this.tokens.push({ token, tokenHash });
+  }
+
+  countOf(provider: string): number {
+    const made = [...this.touched.values()].filter(({ row, record }) => !row && record.machine.provider === provider);
+    return (this.#countOf.get(provider) ?? 0) + made.length;
+  }
+
+  /** Whether another runner instance is connected with its credential to another server that lives. */
+  isHeldElsewhere(machineId: string, p: { replicaId: number; runnerInstance: string }): boolean {
+    const { row, record } = this.touched.get(machineId) ?? {};
+    if (row === undefined || !row.owner_alive || row.owner === p.replicaId) return false;
+    return record?.machine.agent === 'connected' && record.machine.runnerInstance !== p.runnerInstance;
+  }
+
+  /** The server holds the machine's connection now; its numbers go on behind the highest that its agent has taken on. */
+  own(machineId: string, p: { replicaId: number; lastDispatchNumber: number }): void {
+    const touched = this.touched.get(machineId);
+    if (touched === undefined) return;
+    touched.owner = p.replicaId;
+    touched.changes.add('owner');
+    const { lastDispatchNumber } = touched.counters;
+    if (p.lastDispatchNumber <= lastDispatchNumber) return;
+    touched.counters = { ...touched.counters, lastDispatchNumber: p.lastDispatchNumber };
+    touched.changes.add('counters');
+  }
+
+  queue(machineId: string): MachineQueue | undefined {
+    const touched = this.touched.get(machineId);
+    return touched && queueOf(touched);
+  }
+
+  queueByKey(key: number): MachineQueue {
+    return queueOf(this.#of(key));
+  }
+
+  setQueue({ key, waiting, waitingBytes, lastDispatchNumber }: MachineQueue): void {
+    const touched = this.#of(key);
+    touched.counters = { waiting, waitingBytes, lastDispatchNumber };
+    touched.changes.add('counters');
+  }
+
+  #add(touched: TouchedMachine): void {
+    this.touched.set(touched.record.machine.machineId, touched);
+    this.#byKey.set(touched.record.key, touched);
+  }
+
+  #of(key: number): TouchedMachine {
+    const touched = this.#byKey.get(key);
+    if (touched === undefined) throw new Error('a machine is to be changed that was not loaded');
+    return touched;
+  }
+}
+
+function queueOf({ record: { key, machine }, counters }: TouchedMachine): MachineQueue {
+  const { phase, desiredState, epoch, runnerInstance } = machine;
+  return {
+    key,
+    connected: phase === 'running',
+    removed: desiredState === 'destroyed',
+    epoch,
+    ...(runnerInstance !== undefined && { runnerInstance }),
+    ...counters,
+  };
+}

@@ -1,0 +1,170 @@
+/** What a batch of use cases sees and changes: everything that they need is here, loaded and locked; changes are kept for one flush. */
+import type {
+  ExecutionChange,
+  ExecutionRecord,
+  LogEntry,
+  StreamedChunk,
+} from '../../core/decisions/execution-draft.ts';
+import { type MachineQueue, type NewRecord, queueAfter } from '../../core/decisions/queue.ts';
+import { type BoundKey, mayAct, replayOf } from '../../core/decisions/retries.ts';
+import { isTerminal, type NewExecution } from '../../core/execution.ts';
+import type { Actor, Artifact, Idempotency, Replay } from '../store.ts';
+import type { Transaction } from '../transactions/transaction.ts';
+import { BatchArtifacts, type LoadedArtifacts } from './batch-artifacts.ts';
+import { BatchMachines, type LoadedMachines } from './batch-machines.ts';
+import { keyOf } from './needs.ts';
+
+/** What was loaded. */
+export interface Loaded extends LoadedMachines, LoadedArtifacts {
+  actors: ReadonlyMap<string, { revokedAt?: number; expiresAt?: number }>;
+  /** By `keyOf`; `ours`: written by this transaction on trial, hence free. */
+  keys: ReadonlyMap<string, { bound: BoundKey; ours: boolean }>;
+  records: readonly ExecutionRecord[];
+  inputs: ReadonlyMap<number, Buffer>;
+  /** Keys for new executions. */
+  freshExecutionKeys: readonly number[];
+}
+
+/** What has become of an execution in this batch. */
+export interface Touched {
+  record: ExecutionRecord;
+  entries: LogEntry[];
+  streamed: StreamedChunk[];
+  /** It is new: what was asked for. */
+  asked?: NewExecution;
+  changed: boolean;
+  ended: boolean;
+}
+
+export interface TouchedKey {
+  apiKeyId: string;
+  key: string;
+  /** What it stands for at the end; undefined: it is free. */
+  bound?: BoundKey;
+  changed: boolean;
+}
+
+export class Batch implements Transaction {
+  readonly executions = new Map<string, Touched>();
+  readonly keys = new Map<string, TouchedKey>();
+  readonly machines: BatchMachines;
+  readonly artifacts: BatchArtifacts;
+  readonly #actors: Loaded['actors'];
+  readonly #inputs: Loaded['inputs'];
+  readonly #freshKeys: number[];
+
+  constructor(loaded: Loaded) {
+    this.machines = new BatchMachines(loaded);
+    this.artifacts = new BatchArtifacts(loaded);
+    this.#actors = loaded.actors;
+    this.#inputs = loaded.inputs;
+    this.#freshKeys = [...loaded.freshExecutionKeys];
+    for (const record of loaded.records) {
+      const touched = { record, entries: [], streamed: [], changed: false, ended: false };
+      this.executions.set(record.execution.executionId, touched);
+    }
+    for (const [name, { bound, ours }] of loaded.keys) {
+      const [apiKeyId = '', key = ''] = name.split(/ (.*)/s);
+      // What is bound on trial is free until somebody binds it: it is to be deleted unless that happens.
+      this.keys.set(name, ours ? { apiKeyId, key, changed: true } : { apiKeyId, key, bound, changed: false });
+    }
+  }
+
+  mayAct(actor: Actor | undefined, now: number): boolean {
+    return actor === undefined || mayAct(this.#actors.get(actor.apiKeyId), now);
+  }
+
+  replay(idempotency: Idempotency | undefined, now: number): Replay | undefined {
+    return idempotency && replayOf(this.keys.get(keyOf(idempotency))?.bound, idempotency, now);
+  }
+
+  bind(idempotency: Idempotency | undefined, resource: string): void {
+    if (idempotency === undefined) return;
+    const { apiKeyId, key, digest, expiresAt } = idempotency;
+    this.keys.set(keyOf(idempotency), { apiKeyId, key, bound: { digest, resource, expiresAt }, changed: true });
+  }
+
+  queue(machineId: string): MachineQueue | undefined {
+    return this.machines.queue(machineId);
+  }
+
+  insert({ entry, ...record }: NewRecord, asked: NewExecution, queue: MachineQueue): void {
+    const key = this.#freshKeys.shift();
+    if (key === undefined) throw new Error('no key was loaded for a new execution');
+    if (this.executions.has(asked.executionId)) throw new Error(`there is an execution ${asked.executionId}`);
+    const touched = { record: { ...record, key }, entries: [entry], streamed: [], asked, changed: true, ended: false };
+    this.executions.set(asked.executionId, touched);
+    this.machines.setQueue(queue);
+  }
+
+  execution(executionId: string): ExecutionRecord | undefined {
+    return this.executions.get(executionId)?.record;
+  }
+
+  sealedInput({ key, execution }: ExecutionRecord): Buffer | undefined {
+    return this.#inputs.get(key) ?? this.executions.get(execution.executionId)?.asked?.sealedInput;
+  }
+
+  save(change: ExecutionChange): void {
+    const touched = this.executions.get(change.after.execution.executionId);
+    if (touched === undefined) throw new Error('an execution was saved that was not loaded');
+    touched.record = change.after;
+    touched.entries.push(...change.entries);
+    touched.streamed.push(...change.streamed);
+    touched.changed = true;
+    touched.ended ||= change.ended;
+    const { machineKey, execution } = change.after;
+    this.artifacts.apply({ machineKey, executionId: execution.executionId }, change.artifacts);
+    if (change.waiting !== 0) this.machines.setQueue(queueAfter(this.machines.queueByKey(machineKey), change));
+  }
+
+  artifact(artifactId: string): Artifact | undefined {
+    return this.artifacts.find(artifactId);
+  }
+
+  artifactBytes(): number {
+    return this.artifacts.totalBytes;
+  }
+
+  expiredArtifacts({ now, limit }: { now: number; limit: number }): Artifact[] {
+    return this.artifacts.expired(now, limit);
+  }
+
+  dropArtifact(artifactId: string): void {
+    this.artifacts.drop(artifactId);
+  }
+
+  removeArtifact(artifactId: string, at: number): void {
+    this.artifacts.remove(artifactId, at);
+  }
+
+  forgetDeletedArtifacts(before: number): void {
+    this.artifacts.forgetDeleted(before);
+  }
+
+  claimable({ machineId, now, limit }: { machineId: string; now: number; limit: number }): ExecutionRecord[] {
+    return this.#oldest(limit, ({ execution }) => {
+      const { status, dispatchedTo, expiresAt } = execution;
+      return execution.machineId === machineId && status === 'queued' && dispatchedTo === undefined && expiresAt > now;
+    });
+  }
+
+  waking({ machineId, limit }: { machineId: string; limit: number }): ExecutionRecord[] {
+    return this.#oldest(
+      limit,
+      ({ execution }) => execution.machineId === machineId && execution.status === 'wake_in_progress',
+    );
+  }
+
+  unfinished(machineKey: number): ExecutionRecord[] {
+    return this.#oldest(Number.POSITIVE_INFINITY, (record) => record.machineKey === machineKey);
+  }
+
+  #oldest(limit: number, fits: (record: ExecutionRecord) => boolean): ExecutionRecord[] {
+    return [...this.executions.values()]
+      .map(({ record }) => record)
+      .filter((record) => !isTerminal(record.execution.status) && fits(record))
+      .sort((a, b) => a.key - b.key)
+      .slice(0, limit);
+  }
+}

@@ -1,0 +1,27 @@
+/** Many rows in few statements. */
+import type { Statement } from './connection.ts';
+
+/** Parameters of one statement, at most (the protocol counts them in 16 bits). */
+const MAX_PARAMETERS = 60_000;
+
+/** One statement for all rows: an array for each column. */
+export function bulk(name: string, text: string, of: readonly unknown[][]): Statement[] {
+  const [first] = of;
+  if (first === undefined) return [];
+  return [{ name, text, values: first.map((_, column) => of.map((row) => row[column] ?? null)) }];
+}
+
+/** As few statements as hold all rows, each value a parameter: bytes in an array would travel as text. */
+export function rows(
+  { into, types }: { into: string; types: readonly string[] },
+  of: readonly unknown[][],
+): Statement[] {
+  const most = Math.floor(MAX_PARAMETERS / types.length);
+  return Array.from({ length: Math.ceil(of.length / most) }, (_, part) => {
+    const some = of.slice(part * most, (part + 1) * most);
+    const places = some.map(
+      (_row, index) => `(${types.map((type, column) => `$${index * types.length + column + 1}::${type}`).join(', ')})`,
+    );
+    return { text: `${into} ${places.join(', ')}`, values: some.flat() };
+  });
+}

@@ -1,0 +1,134 @@
+/** Transactions whose end is known: an answer to COMMIT that is lost is found out, never guessed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreUnavailableError } from '../store.ts';
+import { type Connection, connect, type Statement } from './connection.ts';
+import { asStoreError, isAnswer, isConflict } from './failures.ts';
+import type { ConnectionSlot } from './slots.ts';
+import type { DatabaseAddress } from './url.ts';
+
+/** How often a transaction is run again that another one made fail, or that was lost without having been committed. */
+const MAX_ATTEMPTS = 8;
+/** How long the fate of a COMMIT is asked for, and how often, ms. From then on it is not known. */
+const SETTLE_TIMEOUT_MS = 15_000;
+const SETTLE_INTERVAL_MS = 100;
+/** After so long its process is ended: it may hang on a socket that nobody reads. */
+const TERMINATE_AFTER_MS = 1000;
+
+/** `last`: statements that are sent together with COMMIT. */
+export interface Done<T> {
+  result: T;
+  last?: readonly Statement[];
+}
+export type Body<T> = (connection: Connection) => Promise<Done<T>>;
+
+/**
+ * Runs `body` in a transaction. It may run several times, and must change nothing but the database. Rejects with what `body` throws
+ * (nothing was written), or with StoreUnavailableError.
+ */
+export async function transact<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await attemptOnce(slot, address, body);
+    if (outcome.committed) return outcome.result;
+    if (attempt === MAX_ATTEMPTS) throw asStoreError(outcome.error);
+  }
+}
+
+type Attempt<T> = { committed: true; result: T } | { committed: false; error: unknown };
+
+async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<Attempt<T>> {
+  const connection = await slot.get();
+  const begun = begin(connection);
+  // Its failure is told below; until then nobody waits for it.
+  begun.catch(() => undefined);
+  let done: Done<T>;
+  let transactionId: string;
+  try {
+    done = await body(connection);
+    transactionId = await begun;
+  } catch (error) {
+    await begun.catch(() => undefined);
+    await rollBack(connection);
+    if (isConflict(error)) return { committed: false, error };
+    throw asStoreError(error);
+  }
+  const { error, answered } = await commit(connection, done.last ?? []);
+  if (error === undefined) return { committed: true, result: done.result };
+  if (!answered) {
+    connection.destroy();
+    const lost = { transactionId, processId: connection.processId };
+    return (await wasCommitted(address, lost)) ? { committed: true, result: done.result } : { committed: false, error };
+  }
+  if (isConflict(error)) return { committed: false, error };
+  throw asStoreError(error);
+}
+
+/** Without an error it is committed. If it was not answered, that is not known. */
+async function commit(
+  connection: Connection,
+  last: readonly Statement[],
+): Promise<{ error?: unknown; answered: boolean }> {
+  const sent = [...last, { text: 'COMMIT' }].map((statement) => connection.run(statement));
+  const answers = await Promise.allSettled(sent);
+  const failed = answers.find((answer) => answer.status === 'rejected')?.reason as unknown;
+  const end = answers.at(-1);
+  // A COMMIT of a transaction that has failed is answered by ROLLBACK, and is no error.
+  if (end?.status === 'fulfilled') {
+    if (end.value.command === 'COMMIT') return { answered: true };
+    return { error: failed ?? new Error(`COMMIT was answered by ${end.value.command}`), answered: true };
+  }
+  return { error: failed, answered: isAnswer(end?.reason) };
+}
+
+/** Sent together with what follows. The id is given at once, so that the transaction can be asked for. */
+async function begin(connection: Connection): Promise<string> {
+  const [, rows] = await Promise.all([
+    connection.run({ text: 'BEGIN' }),
+    connection.query<{ id: string }>({ text: 'SELECT pg_current_xact_id()::text AS id' }),
+  ]);
+  return rows[0]?.id ?? '';
+}
+
+async function rollBack(connection: Connection): Promise<void> {
+  await connection.run({ text: 'ROLLBACK' }).catch(() => connection.destroy());
+}
+
+/** Rejects with StoreUnavailableError if it cannot be found out in time. */
+async function wasCommitted(
+  address: DatabaseAddress,
+  lost: { transactionId: string; processId: number },
+): Promise<boolean> {
+  const startedAt = performance.now();
+  let failure: unknown;
+  while (performance.now() - startedAt < SETTLE_TIMEOUT_MS) {
+    try {
+      const status = await statusOf(address, lost, performance.now() - startedAt > TERMINATE_AFTER_MS);
+      if (status !== 'in progress') return status === 'committed';
+    } catch (error) {
+      failure = error;
+    }
+    await sleep(SETTLE_INTERVAL_MS);
+  }
+  throw new StoreUnavailableError('a COMMIT was not answered, and it is not known whether it happened', {
+    cause: failure,
+  });
+}
+
+async function statusOf(
+  address: DatabaseAddress,
+  { transactionId, processId }: { transactionId: string; processId: number },
+  terminate: boolean,
+): Promise<string | null> {
+  const connection = await connect(address);
+  try {
+    if (terminate) {
+      // Only if it is the very transaction: its process id may be another's by now.
+      const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_xid::text = ($2::xid8)::xid::text`;
+      await connection.query({ text, values: [processId, transactionId] });
+    }
+    const text = 'SELECT pg_xact_status($1::xid8) AS status';
+    const [row] = await connection.query<{ status: string | null }>({ text, values: [transactionId] });
+    return row?.status ?? null;
+  } finally {
+    await connection.close();
+  }
+}

@@ -1,0 +1,128 @@
+/** One connection to the primary: pipelined, with time-outs on either side. */
+import pg from 'pg';
+import { StoreUnavailableError } from '../store.ts';
+import { asStoreError } from './failures.ts';
+import type { DatabaseAddress, Target } from './url.ts';
+
+export interface Statement {
+  text: string;
+  values?: unknown[];
+  /** Prepared once a connection under this name. */
+  name?: string;
+}
+
+export interface Connection {
+  /** Sends it behind those before, without waiting for their answers. */
+  query<Row extends object>(statement: Statement): Promise<Row[]>;
+  /** As `query`, for what answers no rows: the command that was completed, as `COMMIT`, and how many rows it touched. */
+  run(statement: Statement): Promise<{ command: string; count: number }>;
+  /** Of its process in the database. */
+  readonly processId: number;
+  /** Whether it can still be used. */
+  readonly alive: boolean;
+  close(): Promise<void>;
+  /** Ends it without a goodbye. */
+  destroy(): void;
+}
+
+/** Waiting for another transaction, for a statement, for the next statement of a transaction, for an answer: ms. */
+const TIMEOUTS = {
+  lock_timeout: 5000,
+  statement_timeout: 10_000,
+  idle_in_transaction_session_timeout: 10_000,
+  query_timeout: 15_000,
+};
+const { INT8 } = pg.types.builtins;
+
+/** Every integer of ours fits into a double. */
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    return oid === INT8 ? (text: string) => Number(text) : pg.types.getTypeParser(oid, format as 'text');
+  },
+};
+
+/** Connects to the first host that is a primary. Rejects with StoreUnavailableError if there is none. */
+export async function connect(address: DatabaseAddress): Promise<Connection> {
+  const failures: string[] = [];
+  for (const target of address.targets) {
+    for (const ssl of address.encryptions) {
+      try {
+        return await open(address, target, ssl);
+      } catch (error) {
+        failures.push(`${target.host}:${target.port}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  }
+  throw new StoreUnavailableError(`no primary can be reached (${failures.join('; ')})`);
+}
+
+async function open(
+  address: DatabaseAddress,
+  { host, port }: Target,
+  ssl: DatabaseAddress['encryptions'][number],
+): Promise<Connection> {
+  const client = new pg.Client({
+    host,
+    port,
+    user: address.user,
+    password: address.password ?? '',
+    database: address.database,
+    ssl,
+    application_name: address.applicationName,
+    connectionTimeoutMillis: address.connectTimeoutMs,
+    keepAlive: true,
+    pipeline: true,
+    types,
+    ...(address.options !== undefined && { options: address.options }),
+    ...TIMEOUTS,
+  });
+  const connection = wrap(client);
+  try {
+    await client.connect();
+    const [state] = await connection.query<{ standby: boolean; pid: number }>({
+      text: 'SELECT pg_is_in_recovery() AS standby, pg_backend_pid() AS pid',
+    });
+    if (state?.standby !== false) throw new Error('it is a standby');
+    return Object.assign(connection, { processId: state.pid });
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}
+
+function wrap(client: pg.Client): Connection {
+  let alive = true;
+  const dead = (): void => {
+    alive = false;
+  };
+  // Without a listener the loss of a connection would end the process; whoever waits for an answer is told by its query.
+  client.on('error', dead).on('end', dead);
+  const ask = async (statement: Statement) => {
+    try {
+      return await client.query(statement);
+    } catch (error) {
+      throw asPostgresError(error);
+    }
+  };
+  return {
+    query: async <Row extends object>(statement: Statement) => (await ask(statement)).rows as Row[],
+    run: async (statement) => {
+      const { command, rowCount } = await ask(statement);
+      return { command, count: rowCount ?? 0 };
+    },
+    processId: 0,
+    get alive() {
+      return alive;
+    },
+    close: async () => {
+      alive = false;
+      await client.end();
+    },
+    destroy: () => {
+      alive = false;
+      client.connection.stream.destroy();
+    },
+  };
+}
+
+const asPostgresError = asStoreError;

@@ -1,0 +1,108 @@
+/** Executions on their way: handed out, reported on, ended by a deadline. */
+import type { ExecutionInput } from '../../core/execution.ts';
+import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import type { DeadlineStore, DispatchStore, Execution, ReportStore } from '../store.ts';
+import { advanceAll, claimQueued, endUndelivered, markLost, wakeWaiting } from '../transactions/dispatch.ts';
+import { appendReports, bytesOf } from '../transactions/reports.ts';
+import type { Context } from './context.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './select-execution.ts';
+
+const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
+const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';
+const LIST_DISPATCHED = `SELECT ${EXECUTION_COLUMNS}, s.sealed FROM ${EXECUTION_TABLES}
+  LEFT JOIN sealed_inputs s ON s.execution_id = e.id AND e.dispatch_number > $2
+  WHERE m.public_id = $1 AND ${DISPATCHED} ORDER BY e.dispatch_number`;
+
+/** The agent's side of the store. */
+export function dispatchMethods({ read, lanes }: Context): DispatchStore & ReportStore {
+  return {
+    claimQueued: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], claimable: p },
+        run: (tx) => claimQueued(tx, p),
+      }),
+    wakeWaiting: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], waking: p },
+        run: (tx) => wakeWaiting(tx, p),
+      }),
+    endUndelivered: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], executions: p.executionIds },
+        run: (tx) => endUndelivered(tx, p),
+      }),
+    markLost: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], executions: p.executionIds },
+        run: (tx) => markLost(tx, p),
+      }),
+    // The machine's row is not needed: what is reported on has left its queue.
+    appendReports: (p) =>
+      lanes.write(p.machineId, {
+        needs: { executions: p.records.map(({ executionId }) => executionId), artifactBytes: p.records.some(isPiece) },
+        bytes: bytesOf(p),
+        run: (tx) => appendReports(tx, p),
+      }),
+    async listDispatched({ machineId, aboveNumber }) {
+      const values = [machineId, aboveNumber];
+      const statement = { name: 'list-dispatched', text: LIST_DISPATCHED, values };
+      const rows = await read<ExecutionRow & { sealed: Buffer | null }>(statement);
+      return rows.map((row) => ({
+        execution: toExecution(row),
+        ...(row.sealed !== null && { sealedInput: row.sealed }),
+      }));
+    },
+  };
+}
+
+/** Only then it matters what is left of the quota. */
+function isPiece({ kind }: RawRecord): boolean {
+  return kind === REPORT_KIND.artifact_data;
+}
+
+/** One whose time may be over: looked for without locks, decided on under them. */
+interface Candidate {
+  execution: string;
+  machine: string;
+  epoch: number;
+}
+
+const FIND_DUE = `SELECT e.public_id AS execution, m.public_id AS machine, m.epoch
+  FROM executions e JOIN machines m ON m.id = e.machine_id
+  WHERE ${WAITING} AND e.expires_at <= $1 ORDER BY e.expires_at LIMIT $2`;
+const FIND_ABANDONED = `SELECT e.public_id AS execution, m.public_id AS machine, m.epoch
+  FROM machines m JOIN executions e ON e.machine_id = m.id
+  WHERE m.away_since <= $1 AND (SELECT accepting_since FROM cluster) <= $1 AND ${DISPATCHED}
+  ORDER BY m.id, e.dispatch_number LIMIT $2`;
+
+/** What ends because its time is over. */
+export function deadlineMethods({ read, lanes }: Context): DeadlineStore {
+  /** A machine that has another epoch than it was found with has been connected meanwhile. */
+  function endAll(found: readonly Candidate[], input: ExecutionInput, now: number): Promise<Execution[]> | Execution[] {
+    if (found.length === 0) return [];
+    return lanes.write('', {
+      needs: { machines: found.map(({ machine }) => machine), executions: found.map(({ execution }) => execution) },
+      run: (tx) => {
+        const still = found.filter(({ machine, epoch }) => tx.queue(machine)?.epoch === epoch);
+        const records = still.flatMap(({ execution }) => tx.execution(execution) ?? []);
+        return advanceAll(tx, records, input, now);
+      },
+    });
+  }
+
+  return {
+    async expireDue({ now, limit }) {
+      return endAll(await read<Candidate>({ text: FIND_DUE, values: [now, limit] }), { type: 'expired' }, now);
+    },
+    async nextExpiry() {
+      const text = `SELECT min(e.expires_at) AS at FROM executions e WHERE ${WAITING}`;
+      const [row] = await read<{ at: number | null }>({ text });
+      return row?.at ?? undefined;
+    },
+    async markAbandonedLost({ awaySince, reason, now, limit }) {
+      const found = await read<Candidate>({ text: FIND_ABANDONED, values: [awaySince, limit] });
+      return endAll(found, { type: 'agent_lost', reason }, now);
+    },
+  };
+}

@@ -1,0 +1,106 @@
+/** Executions: created, read, listed, cancelled, and their log. */
+import { isTerminal } from '../../core/execution.ts';
+import { type ChunkRow, type EventRow, gather, pageOf } from '../rows/event-row.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import { toPage } from '../rows/page.ts';
+import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
+import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
+import type { Context } from './context.ts';
+import { onBehalf } from './needs.ts';
+import { SELECT_EXECUTION } from './select-execution.ts';
+
+const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
+const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
+const LIST_BY_STATUS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.id < $2 AND e.status = $4 ORDER BY e.id DESC LIMIT $3`;
+
+const LIST_ALL = `${SELECT_EXECUTION} WHERE e.id < $1 AND e.created_at >= $2 AND ($3::text IS NULL OR e.status = $3)
+  AND ($4::text[] IS NULL OR m.public_id = ANY($4)) ORDER BY e.id DESC LIMIT $5`;
+/** What is alive is found by an index of its own, which stays small. */
+const LIST_ALL_ALIVE = LIST_ALL.replace('WHERE', 'WHERE e.completed_at IS NULL AND');
+
+/** The caller's side of the store. */
+export function executionMethods({ read, lanes, transactions }: Context): ExecutionStore & IdempotencyStore {
+  return {
+    createExecution: (p) => {
+      const { machineId, executionId, sealedInput } = p.execution;
+      return lanes.write(machineId, {
+        needs: { machines: [machineId], creates: 'execution', ...onBehalf(p, executionId) },
+        bytes: sealedInput?.length ?? 0,
+        run: (tx) => createExecution(tx, p),
+      });
+    },
+    requestCancel: (p) => {
+      const { machineId, executionId } = p;
+      return lanes.write(machineId, {
+        needs: { machines: [machineId], executions: [executionId], ...onBehalf(p, executionId) },
+        run: (tx) => requestCancel(tx, p),
+      });
+    },
+    bindIdempotency: (p) =>
+      lanes.write(p.resource, { needs: onBehalf(p, p.resource), run: (tx) => bindIdempotency(tx, p) }),
+    releaseIdempotency: ({ apiKeyId, key }) =>
+      transactions.run(async (connection) => {
+        await connection.run({
+          text: 'DELETE FROM idempotency WHERE api_key = $1 AND key = $2',
+          values: [apiKeyId, key],
+        });
+      }),
+    async getExecution({ machineId, executionId }) {
+      const text = `${SELECT_EXECUTION} WHERE e.public_id = $1 AND m.public_id = $2`;
+      const [row] = await read<ExecutionRow>({ name: 'get-execution', text, values: [executionId, machineId] });
+      return row && toExecution(row);
+    },
+    async listExecutions({ machineId, status, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const asked = [machineId, after, limit + 1];
+      const rows = await read<ExecutionRow>(
+        status === undefined
+          ? { name: 'list-executions', text: LIST, values: asked }
+          : { name: 'list-executions-by-status', text: LIST_BY_STATUS, values: [...asked, status] },
+      );
+      return toPage(rows, limit, (row) => row.execution, toExecution);
+    },
+    async listAllExecutions({ machineIds = null, status = null, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const text = status === null || isTerminal(status) ? LIST_ALL : LIST_ALL_ALIVE;
+      const rows = await read<ExecutionRow>({ text, values: [after, since, status, machineIds, limit + 1] });
+      return toPage(rows, limit, (row) => row.execution, toExecution);
+    },
+  };
+}
+
+const KEY_OF = '(SELECT id FROM executions WHERE public_id = $1)';
+/** Chunks past the bytes asked for are not sent: the running sum before each row decides. */
+const LIST_EVENTS = `SELECT sequence, at, type, status, exit_code, signal, error_code, error_message, chunk AS bytes FROM (
+    SELECT v.*, coalesce(sum(octet_length(chunk)) OVER (ORDER BY sequence ROWS UNBOUNDED PRECEDING), 0) AS sum,
+      row_number() OVER (ORDER BY sequence) AS place
+    FROM (SELECT * FROM events WHERE execution_id = ${KEY_OF} AND sequence > $2 ORDER BY sequence LIMIT $3) v) w
+  WHERE sum <= $4 OR place = 1 ORDER BY sequence`;
+/** From the chunk that holds the byte at an offset on, as far as the bytes asked for reach. */
+const READ_STREAM = `SELECT stream_offset, chunk AS bytes FROM events
+  WHERE execution_id = ${KEY_OF} AND type = $2 AND stream_offset >= (
+    SELECT max(stream_offset) FROM events WHERE execution_id = ${KEY_OF} AND type = $2 AND stream_offset <= $3)
+    AND stream_offset < $4 ORDER BY stream_offset`;
+
+const READ_STREAMED = `SELECT stream_end - octet_length(bytes) AS stream_offset, bytes FROM stream_chunks
+  WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3 AND stream_end - octet_length(bytes) < greatest($4::bigint,
+    (SELECT min(stream_end) FROM stream_chunks WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3))
+  ORDER BY stream_end`;
+
+/** The log. */
+export function eventMethods({ read }: Context): EventStore {
+  return {
+    async listEvents({ executionId, afterSequence, limit, maxBytes }) {
+      const values = [executionId, afterSequence, limit, maxBytes];
+      const rows = await read<EventRow>({ name: 'list-events', text: LIST_EVENTS, values });
+      return pageOf(rows, maxBytes);
+    },
+    async readStream({ executionId, stream, offset, maxBytes }) {
+      const most = Math.max(1, maxBytes);
+      const values = [executionId, stream, offset, offset + most];
+      const [logged, streamed] = await Promise.all([
+        read<ChunkRow>({ name: 'read-stream', text: READ_STREAM, values }),
+        read<ChunkRow>({ name: 'read-streamed', text: READ_STREAMED, values }),
+      ]);
+      return gather(streamed.length > 0 ? streamed : logged, offset, most);
+    },
+  };
+}

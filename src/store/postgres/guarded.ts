@@ -1,0 +1,32 @@
+/** Writes of several statements on behalf of somebody, that may be a repeat: the same checks as every use case makes. */
+import type { ActorRevoked, OnBehalf, Replay } from '../store.ts';
+import { refusalOf } from '../transactions/retries.ts';
+import { Batch } from './batch.ts';
+import type { Connection } from './connection.ts';
+import { flushStatements } from './flush.ts';
+import { load } from './load.ts';
+import { onBehalf } from './needs.ts';
+
+/** `resource`: what the key stands for from now on. */
+export async function guarded<T>(
+  connection: Connection,
+  p: OnBehalf & { now: number; resource: string },
+  act: () => Promise<T>,
+): Promise<T | Replay | ActorRevoked> {
+  const batch = new Batch(await load(connection, [onBehalf(p, p.resource)]));
+  const refusal = refusalOf(batch, p);
+  if (refusal === undefined) batch.bind(p.idempotency, p.resource);
+  const done = refusal ?? (await act());
+  await Promise.all(flushStatements(batch).map((statement) => connection.run(statement)));
+  return done;
+}
+
+/** The same for what takes no key. */
+export async function ifMayAct<T>(
+  connection: Connection,
+  { actor, now }: Pick<OnBehalf, 'actor'> & { now: number },
+  act: () => Promise<T>,
+): Promise<T | ActorRevoked> {
+  const batch = new Batch(await load(connection, [{ actor }]));
+  return batch.mayAct(actor, now) ? act() : { outcome: 'actor_revoked' };
+}

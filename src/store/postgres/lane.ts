@@ -1,0 +1,124 @@
+/** Group commit: the writes that arrive while a lane's last batch is under way share the next transaction. One batch at a time. */
+import { type Machine, StoreUnavailableError } from '../store.ts';
+import { Batch } from './batch.ts';
+import { type Done, transact } from './commit.ts';
+import type { Connection } from './connection.ts';
+import { flushStatements } from './flush.ts';
+import { load } from './load.ts';
+import type { Work } from './needs.ts';
+import { ConnectionSlot } from './slots.ts';
+import type { DatabaseAddress } from './url.ts';
+
+interface Waiting {
+  work: Work<unknown>;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+}
+
+/** What one commit carried; for metrics. */
+export interface CommitStatistics {
+  writes: number;
+  durationMs: number;
+}
+
+export interface LaneHooks {
+  /** Told of every commit, after its writes have settled. Must not throw. */
+  onCommit?: ((statistics: CommitStatistics) => void) | undefined;
+  /** Told of every machine that changed, after the commit. Must not throw. */
+  onMachine?: ((machine: Machine) => void) | undefined;
+}
+
+interface Written {
+  results: unknown[];
+  machines: readonly Machine[];
+}
+
+/** Bounds on one transaction. */
+const BATCH_WRITES = 1024;
+const BATCH_BYTES = 8 * 1024 * 1024;
+/** Callers wait for their writes, so that this many means that something is badly wrong. */
+const MAX_WAITING = 100_000;
+
+export class Lane {
+  readonly #address: DatabaseAddress;
+  readonly #slot: ConnectionSlot;
+  readonly #hooks: LaneHooks;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(address: DatabaseAddress, hooks: LaneHooks) {
+    this.#address = address;
+    this.#slot = new ConnectionSlot(address);
+    this.#hooks = hooks;
+  }
+
+  /** Settles after the COMMIT. Rejects with what the work throws (nothing of it was written), or with StoreUnavailableError. */
+  write<T>(work: Work<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
+    if (this.#waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailableError('too many writes wait'));
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ work, resolve: resolve as (value: unknown) => void, reject });
+      this.#running ??= this.#drain();
+    });
+  }
+
+  /** Settles when all that was handed in has settled; later writes are refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+    await this.#slot.close();
+  }
+
+  async #drain(): Promise<void> {
+    // What is handed in within this turn belongs together.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#runTogether(this.#takeBatch());
+    // In the turn that found nothing: what is handed in from here on begins anew.
+    this.#running = undefined;
+  }
+
+  #takeBatch(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { work } of this.#waiting) {
+      bytes += work.bytes ?? 0;
+      if (count > 0 && (count === BATCH_WRITES || bytes > BATCH_BYTES)) break;
+      count += 1;
+    }
+    const batch = this.#waiting.slice(0, count);
+    this.#waiting = this.#waiting.slice(count);
+    return batch;
+  }
+
+  async #runTogether(batch: readonly Waiting[]): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      const works = batch.map(({ work }) => work);
+      const done = await transact(this.#slot, this.#address, (connection) => runBatch(connection, works));
+      for (const [index, waiting] of batch.entries()) waiting.resolve(done.results[index]);
+      const { onMachine } = this.#hooks;
+      if (onMachine !== undefined) done.machines.forEach(onMachine);
+      this.#hooks.onCommit?.({ writes: batch.length, durationMs: performance.now() - startedAt });
+    } catch (error) {
+      if (error instanceof StoreUnavailableError || batch.length === 1) {
+        for (const waiting of batch) waiting.reject(error);
+      } else {
+        // One of them is at fault: each alone, so that only that one fails.
+        for (const waiting of batch) await this.#runTogether([waiting]);
+      }
+    }
+  }
+}
+
+/** Two round trips, whatever the size of the batch: what is loaded, and what is written together with COMMIT. */
+async function runBatch(connection: Connection, works: readonly Work<unknown>[]): Promise<Done<Written>> {
+  const batch = new Batch(
+    await load(
+      connection,
+      works.map(({ needs }) => needs),
+    ),
+  );
+  const results = works.map((work) => work.run(batch));
+  return { result: { results, machines: batch.machines.changed() }, last: flushStatements(batch) };
+}

@@ -1,0 +1,62 @@
+/** Machines made and changed on request, what their providers are asked to do, and those that have nothing to do. */
+import { toMachine } from '../rows/machine-row.ts';
+import { toPage } from '../rows/page.ts';
+import type { LifecycleStore } from '../store.ts';
+import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
+import type { Context } from './context.ts';
+import { onBehalf } from './needs.ts';
+import { type MachineRow, SELECT_MACHINE } from './select-machine.ts';
+
+const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > $1 AND m.waiting = 0
+  AND NOT EXISTS (SELECT 1 FROM executions e
+    WHERE e.machine_id = m.id AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL)
+  ORDER BY m.id LIMIT $2`;
+const LIST_DUE = `${SELECT_MACHINE} WHERE NOT o.running AND m.provider = $1 AND o.due_at <= $2 ORDER BY o.due_at LIMIT $3`;
+
+/** Machines that come and go. */
+export function lifecycleMethods({ read, lanes }: Context): LifecycleStore {
+  return {
+    placeMachine: (p) => {
+      const { machineId, provider } = p.machine;
+      return lanes.write(machineId, {
+        needs: { machines: [machineId], creates: 'machine', countOf: provider, ...onBehalf(p, machineId) },
+        run: (tx) => placeMachine(tx, p),
+      });
+    },
+    changeMachine: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], unfinished: p.machineId, ...onBehalf(p, p.machineId) },
+        run: (tx) => changeMachine(tx, p),
+      }),
+    async listIdle({ after, limit }) {
+      const rows = await read<MachineRow>({ text: LIST_IDLE, values: [after, limit + 1] });
+      const activityOf = (row: MachineRow): string => `${row.last_dispatch_number} ${row.revision}`;
+      return toPage(
+        rows,
+        limit,
+        (row) => row.machine,
+        (row) => ({ machine: toMachine(row), activity: activityOf(row) }),
+      );
+    },
+    async listProviders() {
+      const text =
+        "SELECT DISTINCT provider FROM machines WHERE provider IS NOT NULL AND phase <> 'destroyed' ORDER BY 1";
+      return (await read<{ provider: string }>({ text })).map(({ provider }) => provider);
+    },
+    async listDueOperations({ provider, now, limit }) {
+      return (await read<MachineRow>({ text: LIST_DUE, values: [provider, now, limit] })).map(toMachine);
+    },
+    async nextOperationAt() {
+      const text = 'SELECT min(due_at) AS at FROM machine_operations WHERE NOT running';
+      const [row] = await read<{ at: number | null }>({ text });
+      return row?.at ?? undefined;
+    },
+    beginOperation: (p) =>
+      lanes.write(p.machineId, { needs: { machines: [p.machineId] }, run: (tx) => beginOperation(tx, p) }),
+    settleOperation: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], unfinished: p.machineId },
+        run: (tx) => settleOperation(tx, p),
+      }),
+  };
+}

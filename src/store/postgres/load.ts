@@ -1,0 +1,200 @@
+/** The first round trip of a batch: everything that its use cases need is locked and read, in the order that all follow. */
+import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
+import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import type { Loaded } from './batch.ts';
+import type { Connection, Statement } from './connection.ts';
+import { keyOf, type Needs } from './needs.ts';
+import { SELECT_ARTIFACT } from './select-artifact.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from './select-execution.ts';
+import { type MachineRow, SELECT_MACHINE } from './select-machine.ts';
+
+interface KeyRow {
+  api_key: string;
+  key: string;
+  digest: Buffer;
+  resource: string;
+  expires_at: number;
+}
+
+type RecordRow = ExecutionRow & { sealed?: Buffer | null };
+
+/** Lock order: keys of actors, Idempotency-Keys, providers, machines, executions; each sorted. */
+export async function load(connection: Connection, all: readonly Needs[]): Promise<Loaded> {
+  const executions = all.filter(({ creates }) => creates === 'execution').length;
+  const machines = all.filter(({ creates }) => creates === 'machine').length;
+  const [actors, keys, countOf, rows, records, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
+    await Promise.all([
+      loadActors(connection, all),
+      loadKeys(connection, all),
+      loadCounts(connection, all),
+      loadMachines(connection, all),
+      loadRecords(connection, all),
+      loadFreshKeys(connection, 'execution_ids', executions),
+      loadFreshKeys(connection, 'machines_id_seq', machines),
+      loadArtifacts(connection, all),
+      loadArtifactBytes(connection, all),
+    ]);
+  const inputs = new Map(
+    records.flatMap(({ execution, sealed }) => (sealed instanceof Buffer ? [[execution, sealed] as const] : [])),
+  );
+  const loaded = { records: distinct(records).map(toRecord), inputs, artifacts: artifacts.map(toArtifact), totalBytes };
+  return { actors, keys, countOf, rows, freshExecutionKeys, freshKeys, ...loaded };
+}
+
+async function loadActors(connection: Connection, all: readonly Needs[]): Promise<Loaded['actors']> {
+  const ids = [...new Set(all.flatMap(({ actor }) => (actor === undefined ? [] : [actor.apiKeyId])))];
+  if (ids.length === 0) return new Map();
+  const rows = await connection.query<{ public_id: string; revoked_at: number | null; expires_at: number | null }>({
+    name: 'load-actors',
+    text: `SELECT public_id, revoked_at, expires_at FROM api_keys WHERE public_id = ANY($1) ORDER BY id FOR KEY SHARE`,
+    values: [ids],
+  });
+  return new Map(
+    rows.map(({ public_id: id, revoked_at: revokedAt, expires_at: expiresAt }) => [
+      id,
+      { ...(revokedAt !== null && { revokedAt }), ...(expiresAt !== null && { expiresAt }) },
+    ]),
+  );
+}
+
+/**
+ * Writes each key on trial, unless one that has not expired is there: of two transactions with the same key one waits here for
+ * the other, and then finds its key.
+ */
+const TRY_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expires_at)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[]) AS t (a, k, d, r, e) ORDER BY a, k
+  ON CONFLICT (api_key, key) DO UPDATE SET digest = EXCLUDED.digest, resource = EXCLUDED.resource,
+    expires_at = EXCLUDED.expires_at WHERE idempotency.expires_at <= $6
+  RETURNING api_key, key`;
+
+async function loadKeys(connection: Connection, all: readonly Needs[]): Promise<Loaded['keys']> {
+  const asked = new Map(all.flatMap(({ idempotency: one }) => (one === undefined ? [] : [[keyOf(one.asked), one]])));
+  if (asked.size === 0) return new Map();
+  const list = [...asked.values()];
+  const names = [list.map(({ asked: { apiKeyId } }) => apiKeyId), list.map(({ asked: { key } }) => key)];
+  const values = [
+    ...names,
+    list.map(({ asked: { digest } }) => digest),
+    list.map(({ resource }) => resource),
+    list.map(({ asked: { expiresAt } }) => expiresAt),
+    Math.max(...list.map(({ now }) => now)),
+  ];
+  const [tried, found] = await Promise.all([
+    connection.query<{ api_key: string; key: string }>({ name: 'try-keys', text: TRY_KEYS, values }),
+    connection.query<KeyRow>({
+      name: 'find-keys',
+      text: 'SELECT * FROM idempotency WHERE (api_key, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))',
+      values: names,
+    }),
+  ]);
+  const ours = new Set(tried.map(({ api_key: apiKeyId, key }) => keyOf({ apiKeyId, key })));
+  return new Map(
+    found.map(({ api_key: apiKeyId, key, digest, resource, expires_at: expiresAt }) => {
+      const name = keyOf({ apiKeyId, key });
+      return [name, { bound: { digest, resource, expiresAt }, ours: ours.has(name) }];
+    }),
+  );
+}
+
+async function loadMachines(connection: Connection, all: readonly Needs[]): Promise<MachineRow[]> {
+  const ids = [...new Set(all.flatMap(({ machines = [] }) => machines))];
+  if (ids.length === 0) return [];
+  const text = `${SELECT_MACHINE} WHERE m.public_id = ANY($1) ORDER BY m.id FOR NO KEY UPDATE OF m`;
+  return connection.query<MachineRow>({ name: 'lock-machines', text, values: [ids] });
+}
+
+/** Of two transactions that make machines of a provider one waits here for the other. */
+async function loadCounts(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
+  const providers = [...new Set(all.flatMap(({ countOf }) => countOf ?? []))].sort();
+  const counts = await Promise.all(
+    providers.map(async (provider) => {
+      const lock = connection.run({
+        text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
+        values: [provider],
+      });
+      const text = "SELECT count(*) AS count FROM machines WHERE provider = $1 AND phase <> 'destroyed'";
+      const [, [row]] = await Promise.all([lock, connection.query<{ count: number }>({ text, values: [provider] })]);
+      return [provider, row?.count ?? 0] as const;
+    }),
+  );
+  return new Map(counts);
+}
+
+async function loadArtifacts(connection: Connection, all: readonly Needs[]): Promise<ArtifactRow[]> {
+  const ids = [...new Set(all.flatMap(({ artifacts = [] }) => artifacts))];
+  if (ids.length === 0) return [];
+  const text = `${SELECT_ARTIFACT} AND a.public_id = ANY($1) ORDER BY a.expires_at, a.id FOR UPDATE OF a`;
+  return connection.query<ArtifactRow>({ text, values: [ids] });
+}
+
+async function loadArtifactBytes(connection: Connection, all: readonly Needs[]): Promise<number> {
+  if (!all.some(({ artifactBytes }) => artifactBytes)) return 0;
+  const text = 'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM artifacts WHERE deleted_at IS NULL';
+  const [row] = await connection.query<{ bytes: number }>({ text });
+  return row?.bytes ?? 0;
+}
+
+async function loadRecords(connection: Connection, all: readonly Needs[]): Promise<RecordRow[]> {
+  const rows = await Promise.all(recordStatements(all).map((statement) => connection.query<RecordRow>(statement)));
+  return rows.flat();
+}
+
+const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
+const LOCK_CLAIMABLE = `SELECT ${EXECUTION_COLUMNS}, s.sealed
+  FROM ${EXECUTION_TABLES} LEFT JOIN sealed_inputs s ON s.execution_id = e.id
+  WHERE ${OF_MACHINE} AND e.status = 'queued' AND e.dispatched_to IS NULL AND e.completed_at IS NULL AND e.expires_at > $2
+  ORDER BY e.id LIMIT $3 FOR UPDATE OF e`;
+const LOCK_WAKING = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'wake_in_progress'
+  ORDER BY e.id LIMIT $2 FOR UPDATE OF e`;
+
+const LOCK_UNFINISHED = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.completed_at IS NULL
+  ORDER BY e.id FOR UPDATE OF e`;
+
+/** What is claimed may be cancelled by the same batch: so many more are read that as many as asked for remain. */
+function recordStatements(all: readonly Needs[]): Statement[] {
+  const ids = [...new Set(all.flatMap(({ executions = [] }) => executions))];
+  const named = {
+    name: 'lock-executions',
+    text: `${SELECT_EXECUTION} WHERE e.public_id = ANY($1) ORDER BY e.id FOR UPDATE OF e`,
+  };
+  const claims = all.flatMap(({ claimable }) => claimable ?? []);
+  const wakes = all.flatMap(({ waking }) => waking ?? []);
+  const whole = all.flatMap(({ unfinished }) => unfinished ?? []);
+  return [
+    ...(ids.length === 0 ? [] : [{ ...named, values: [ids] }]),
+    ...Array.from(
+      Map.groupBy(claims, ({ machineId }) => machineId),
+      ([machineId, asked]) => ({
+        name: 'lock-claimable',
+        text: LOCK_CLAIMABLE,
+        values: [machineId, Math.min(...asked.map(({ now }) => now)), sumOf(asked) + ids.length],
+      }),
+    ),
+    ...Array.from(
+      Map.groupBy(wakes, ({ machineId }) => machineId),
+      ([machineId, asked]) => ({
+        name: 'lock-waking',
+        text: LOCK_WAKING,
+        values: [machineId, sumOf(asked) + ids.length],
+      }),
+    ),
+    ...whole.map((machineId) => ({ text: LOCK_UNFINISHED, values: [machineId] })),
+  ];
+}
+
+function sumOf(asked: readonly { limit: number }[]): number {
+  return asked.reduce((sum, { limit }) => sum + limit, 0);
+}
+
+/** One may be named and claimed at once. */
+function distinct(rows: readonly RecordRow[]): RecordRow[] {
+  return [...new Map(rows.map((row) => [row.execution, row])).values()];
+}
+
+/** Taken under the locks of their machines: for each machine they rise in the order of commits. */
+async function loadFreshKeys(connection: Connection, sequence: string, count: number): Promise<number[]> {
+  if (count === 0) return [];
+  const text = 'SELECT nextval($2::regclass) AS key FROM generate_series(1, $1)';
+  const rows = await connection.query<{ key: number }>({ name: 'fresh-keys', text, values: [count, sequence] });
+  return rows.map(({ key }) => key);
+}

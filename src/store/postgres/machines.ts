@@ -1,0 +1,82 @@
+/** Machines: made, found, listed, connected. Each connection is under its epoch, owned by the server that holds it. */
+import { newMachine } from '../../core/machine.ts';
+import { toMachine } from '../rows/machine-row.ts';
+import { toPage } from '../rows/page.ts';
+import type { ConnectionStore, MachineStore } from '../store.ts';
+import { advanceMachine, machineConnected } from '../transactions/machines.ts';
+import type { Context } from './context.ts';
+import { type MachineRow, SELECT_MACHINE } from './select-machine.ts';
+
+const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
+/** The label whose key and value (or NULL, for any) are the parameters from `place` on. */
+const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_labels l
+  WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
+
+/** Machines at rest. */
+export function machineMethods({ read, lanes }: Context): MachineStore {
+  return {
+    createMachine: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], creates: 'machine' },
+        run: ({ machines }) => {
+          const record = machines.insert(newMachine(p));
+          return record === undefined ? { outcome: 'exists' } : { outcome: 'created', machine: record.machine };
+        },
+      }),
+    async getMachine({ machineId }) {
+      const text = `${SELECT_MACHINE} WHERE m.public_id = $1`;
+      const [row] = await read<MachineRow>({ name: 'get-machine', text, values: [machineId] });
+      return row && toMachine(row);
+    },
+    async listMachines({ machineIds = null, labels = [], limit, after = 0 }) {
+      const labelled = labels.map((_, index) => `AND ${hasLabel(4 + 2 * index)}`).join(' ');
+      const text = `${LIST} ${labelled} ORDER BY m.id LIMIT $2`;
+      const asked = labels.flatMap(({ key, value = null }) => [key, value]);
+      const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...asked] });
+      return toPage(rows, limit, (row) => row.machine, toMachine);
+    },
+  };
+}
+
+/** What an agent says counts up to here: nothing that it says may bring the machine's numbers near the end of safe integers. */
+const MAX_TAKEN_OVER = 2 ** 52;
+
+export function connectionMethods({ read, lanes, transactions, replicaId }: Context): ConnectionStore {
+  return {
+    machineConnected: (p) =>
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId] },
+        run: (tx) => {
+          const { machineId, runnerInstance, lastDispatchNumber = 0 } = p;
+          const mine = replicaId();
+          if (tx.machines.isHeldElsewhere(machineId, { replicaId: mine, runnerInstance })) return { outcome: 'held' };
+          const connected = machineConnected(tx, p);
+          if (connected.outcome !== 'applied') return connected;
+          const taken = Math.min(lastDispatchNumber, MAX_TAKEN_OVER);
+          tx.machines.own(machineId, { replicaId: mine, lastDispatchNumber: taken });
+          return connected;
+        },
+      }),
+    machineDisconnected: ({ machineId, epoch, now }) =>
+      lanes.write(machineId, {
+        needs: { machines: [machineId] },
+        run: ({ machines }) => {
+          const record = machines.find(machineId);
+          const step = record && advanceMachine(machines, record, { type: 'agent_disconnected', epoch }, { now });
+          return step?.ok === true ? 'applied' : 'stale';
+        },
+      }),
+    async findMachineByCredential({ credentialHash }) {
+      const text = `${SELECT_MACHINE} WHERE m.credential_hash = $1`;
+      const [row] = await read<MachineRow>({ name: 'find-by-credential', text, values: [credentialHash] });
+      return row && toMachine(row);
+    },
+    replaceCredential: ({ machineId, credentialHash = null }) =>
+      transactions.run(async (connection) => {
+        const text = `UPDATE machines SET credential_hash = $1, enrolled_with = NULL, credential_replaced = false
+          WHERE public_id = $2 AND desired_state <> 'destroyed'`;
+        const { count } = await connection.run({ text, values: [credentialHash, machineId] });
+        return count === 1 ? 'applied' : 'not_found';
+      }),
+  };
+}

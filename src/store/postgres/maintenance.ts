@@ -1,0 +1,67 @@
+/** Retention, expiry, counts. The room of what is deleted is the database's own to reuse: autovacuum is what `maintain` is elsewhere. */
+import type { ExecutionStatus } from '../../core/execution.ts';
+import type { Machine, MaintenanceStore, Statistics } from '../store.ts';
+import type { Context } from './context.ts';
+
+/** Of the executions deleted in one step, requests and output together, at most (but for the first). */
+const DELETE_BYTES = 8 * 1024 * 1024;
+
+/** The longest finished first; those that another server is deleting are skipped. */
+const DELETE_FINISHED = `WITH finished AS (
+    SELECT e.id, e.completed_at, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
+    FROM executions e JOIN requests r ON r.execution_id = e.id
+    WHERE e.completed_at < $1 ORDER BY e.completed_at, e.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED),
+  chosen AS (
+    SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY completed_at, id) AS sum, bytes,
+      row_number() OVER (ORDER BY completed_at, id) AS place FROM finished) f WHERE sum <= ${DELETE_BYTES} OR place = 1),
+  log AS (DELETE FROM events WHERE execution_id IN (SELECT id FROM chosen))
+  DELETE FROM executions WHERE id IN (SELECT id FROM chosen)`;
+const FORGET_KEYS = `DELETE FROM idempotency WHERE (api_key, key) IN
+  (SELECT api_key, key FROM idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+const FORGET_TOKENS = `DELETE FROM join_tokens WHERE id IN
+  (SELECT id FROM join_tokens WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+const COUNT_EXECUTIONS = `SELECT status AS key, count(*) AS count, min(created_at) FILTER (WHERE dispatched_to IS NULL) AS oldest
+  FROM executions WHERE completed_at IS NULL GROUP BY status`;
+const COUNT_MACHINES = 'SELECT phase AS key, count(*) AS count FROM machines GROUP BY phase';
+
+interface Count<Key> {
+  key: Key;
+  count: number;
+}
+
+export function maintenanceMethods({ read, transactions }: Context): MaintenanceStore {
+  const remove = (text: string, values: unknown[]): Promise<number> =>
+    transactions.run(async (connection) => (await connection.run({ text, values })).count);
+  return {
+    checkWritable: () =>
+      transactions.run(async (connection) => {
+        await connection.run({ text: 'UPDATE cluster SET last_tick = last_tick' });
+      }),
+    deleteFinished: ({ before, limit }) => remove(DELETE_FINISHED, [before, limit]),
+    async forgetExpired({ now, limit }) {
+      const keys = await remove(FORGET_KEYS, [now, limit]);
+      return keys + (keys < limit ? await remove(FORGET_TOKENS, [now, limit - keys]) : 0);
+    },
+    maintain: async () => false,
+    async usedBytes() {
+      const [row] = await read<{ bytes: number }>({ text: 'SELECT pg_database_size(current_database()) AS bytes' });
+      return row?.bytes ?? 0;
+    },
+    async statistics() {
+      const [executions, machines] = await Promise.all([
+        read<Count<ExecutionStatus> & { oldest: number | null }>({ text: COUNT_EXECUTIONS }),
+        read<Count<Machine['phase']>>({ text: COUNT_MACHINES }),
+      ]);
+      const oldest = executions.flatMap((row) => row.oldest ?? []);
+      return {
+        executions: tally(executions) as Statistics['executions'],
+        ...(oldest.length > 0 && { oldestWaitingAt: Math.min(...oldest) }),
+        machines: tally(machines) as Statistics['machines'],
+      };
+    },
+  };
+}
+
+function tally(counts: readonly Count<string>[]): Partial<Record<string, number>> {
+  return Object.fromEntries(counts.map(({ key, count }) => [key, count]));
+}

@@ -1,0 +1,74 @@
+/**
+ * Brings a database up to the schema of this build: migrations/postgres/NNNN_name.sql, each applied once, in order, under a lock that
+ * all servers take. NNNN_name.online.sql runs statement by statement outside a transaction (CREATE INDEX CONCURRENTLY), and may be
+ * repeated. A first line `-- readable_by: NNNN` names the oldest schema whose builds can still run against it.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Connection } from './connection.ts';
+
+/** The same depth from src/store/postgres and from dist/store/postgres. */
+const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
+/** Any number that no other program uses for its locks on this database. */
+const LOCK = 7_411_000_001;
+
+/** The database was brought to a schema that this build cannot run against. */
+export class SchemaTooNewError extends Error {
+  override readonly name = 'SchemaTooNewError';
+}
+
+interface Migration {
+  version: number;
+  sql: string;
+  readableBy: number;
+  online: boolean;
+}
+
+/** Applies what is missing. Safe to run from several servers at once. Throws SchemaTooNewError. */
+export async function migrate(connection: Connection): Promise<void> {
+  const migrations = readMigrations();
+  const latest = migrations.at(-1)?.version ?? 0;
+  await connection.run({ text: 'SELECT pg_advisory_lock($1)', values: [LOCK] });
+  try {
+    await connection.run({
+      text: `CREATE TABLE IF NOT EXISTS schema_migrations (version bigint PRIMARY KEY,
+        applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), readable_by bigint NOT NULL)`,
+    });
+    const done = await connection.query<{ version: number; readable_by: number }>({
+      text: 'SELECT version, readable_by FROM schema_migrations',
+    });
+    const tooNew = done.find(({ readable_by: readableBy }) => readableBy > latest);
+    if (tooNew !== undefined) {
+      throw new SchemaTooNewError(
+        `the database has schema ${tooNew.version}, this build knows up to ${latest}: run the newer version of execplane that made it`,
+      );
+    }
+    const versions = new Set(done.map(({ version }) => version));
+    for (const migration of migrations) if (!versions.has(migration.version)) await apply(connection, migration);
+  } finally {
+    await connection.run({ text: 'SELECT pg_advisory_unlock($1)', values: [LOCK] }).catch(() => connection.destroy());
+  }
+}
+
+function readMigrations(): Migration[] {
+  return readdirSync(MIGRATIONS)
+    .filter((name) => /^\d{4}_\w+(\.online)?\.sql$/.test(name))
+    .sort()
+    .map((name) => {
+      const sql = readFileSync(new URL(name, MIGRATIONS), 'utf8');
+      const version = Number(name.slice(0, 4));
+      const readableBy = Number(/^-- readable_by: (\d+)/.exec(sql)?.[1] ?? version);
+      return { version, sql, readableBy, online: name.endsWith('.online.sql') };
+    });
+}
+
+/** A statement without parameters may be several, and they are one transaction: also with the row that says that it is done. */
+async function apply(connection: Connection, { version, sql, readableBy, online }: Migration): Promise<void> {
+  const done = `INSERT INTO schema_migrations (version, readable_by) VALUES (${version}, ${readableBy})`;
+  if (!online) {
+    await connection.run({ text: `BEGIN; SET LOCAL statement_timeout = 0; ${done}; ${sql}; COMMIT` });
+    return;
+  }
+  await connection.run({ text: 'SET statement_timeout = 0' });
+  for (const text of sql.split(/;\s*$/m)) if (text.trim() !== '') await connection.run({ text });
+  await connection.run({ text: `RESET statement_timeout; ${done}` });
+}

@@ -1,0 +1,62 @@
+/** Output that is kept until it is read. */
+import { abandonOutput } from '../../core/decisions/output-streams.ts';
+import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import type { OutputStore, ReleaseOutcome } from '../store.ts';
+import type { Connection } from './connection.ts';
+import type { Context } from './context.ts';
+import { SELECT_EXECUTION } from './select-execution.ts';
+
+type Release = Parameters<OutputStore['releaseOutput']>[0];
+
+const FIND_IDLE = `SELECT public_id AS execution FROM executions
+  WHERE output_mode = 'stream' AND completed_at IS NULL AND output_read_at < $1 ORDER BY output_read_at LIMIT $2`;
+
+export function outputMethods({ read, lanes, transactions }: Context): OutputStore {
+  return {
+    async outputBounds({ executionId, stream }) {
+      const text = `SELECT ${stream}_released AS start, ${stream}_kept AS "end" FROM executions WHERE public_id = $1`;
+      const statement = { name: `bounds-of-${stream}`, text, values: [executionId] };
+      const [row] = await read<{ start: number; end: number }>(statement);
+      return row ?? { start: 0, end: 0 };
+    },
+    releaseOutput: (p) => transactions.run((connection) => release(connection, p)),
+    outputRead: ({ executionId, now }) =>
+      transactions.run(async (connection) => {
+        const text = 'UPDATE executions SET output_read_at = $1 WHERE public_id = $2';
+        await connection.run({ text, values: [now, executionId] });
+      }),
+    async abandonIdleOutput({ idleSince, now, limit }) {
+      const found = await read<{ execution: string }>({ text: FIND_IDLE, values: [idleSince, limit] });
+      if (found.length === 0) return [];
+      const executions = found.map(({ execution }) => execution);
+      return lanes.write('', {
+        needs: { executions },
+        run: (tx) =>
+          executions.flatMap((executionId) => {
+            const record = tx.execution(executionId);
+            if (record?.execution.outputMode !== 'stream' || record.execution.completedAt !== undefined) return [];
+            const change = abandonOutput(record, now);
+            tx.save(change);
+            return [change.after.execution];
+          }),
+      });
+    },
+  };
+}
+
+async function release(connection: Connection, p: Release): Promise<ReleaseOutcome> {
+  const lock = `${SELECT_EXECUTION} WHERE e.public_id = $1 AND m.public_id = $2 FOR UPDATE OF e`;
+  const [row] = await connection.query<ExecutionRow>({ text: lock, values: [p.executionId, p.machineId] });
+  if (row === undefined) return { outcome: 'not_found' };
+  const { execution, key, kept, released: before } = toRecord(row);
+  if (execution.outputMode === undefined) return { outcome: 'not_streamed' };
+  if (p.offset > kept[p.stream]) return { outcome: 'past_end' };
+  const released = { ...before, [p.stream]: Math.max(before[p.stream], p.offset) };
+  const update = `UPDATE executions SET ${p.stream}_released = $1, output_read_at = $2 WHERE id = $3`;
+  const forget = 'DELETE FROM stream_chunks WHERE execution_id = $1 AND stream = $2 AND stream_end <= $3';
+  await Promise.all([
+    connection.run({ text: update, values: [released[p.stream], p.now, key] }),
+    connection.run({ text: forget, values: [key, p.stream, released[p.stream]] }),
+  ]);
+  return { outcome: 'released', execution, released };
+}

@@ -1,0 +1,126 @@
+/**
+ * This server's row among the replicas of the cluster: a heartbeat by the database's clock. Whoever shows none for too long is taken
+ * for dead by any other, and its machines are free.
+ */
+import { StoreUnavailableError } from '../store.ts';
+import { advanceMachine } from '../transactions/machines.ts';
+import { Batch } from './batch.ts';
+import type { Connection } from './connection.ts';
+import { flushStatements } from './flush.ts';
+import { load } from './load.ts';
+import { REPLICA_DEAD_AFTER_MS } from './select-machine.ts';
+import type { Transactions } from './transactions.ts';
+
+const HEARTBEAT_MS = 2000;
+
+export interface ReplicaOptions {
+  transactions: Transactions;
+  version: string;
+  /** ms since the epoch. */
+  now: () => number;
+  /** This server was taken for dead: its machines have other epochs by now, so that its connections are to be closed. */
+  onReaped: () => void;
+}
+
+export class Replica {
+  readonly #options: ReplicaOptions;
+  #id = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> | undefined;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+  }
+
+  /** In the table of replicas; it changes when this server was taken for dead. */
+  get id(): number {
+    return this.#id;
+  }
+
+  /** Registers, and keeps showing signs of life until `stop`. */
+  async start(): Promise<void> {
+    await this.#options.transactions.run((connection) => this.#register(connection));
+    this.#schedule();
+  }
+
+  /** Frees the machines of this server and takes its row away. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#beating;
+    const { transactions, now } = this.#options;
+    await transactions
+      .run((connection) => release(connection, [this.#id], now()))
+      .catch((error: unknown) => {
+        // Its row grows old, and another server does it.
+        if (!(error instanceof StoreUnavailableError)) throw error;
+      });
+  }
+
+  /** A sign of life, and a look at who has shown none. Rejects with StoreUnavailableError. */
+  async beat(): Promise<void> {
+    const { transactions, now } = this.#options;
+    const alive = await transactions.run(async (connection) => {
+      const beat = 'UPDATE replicas SET heartbeat_at = clock_timestamp() WHERE id = $1';
+      const { count } = await connection.run({ text: beat, values: [this.#id] });
+      await connection.run({ text: TICK, values: [now(), REPLICA_DEAD_AFTER_MS] });
+      if (count === 0) await this.#register(connection);
+      return count === 1;
+    });
+    if (!alive) this.#options.onReaped();
+    await transactions.run((connection) => reap(connection, now()));
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      // A database that is away is told of by whoever needs it; the next beat finds out whether it is back.
+      this.#beating = this.beat()
+        .catch((error: unknown) => {
+          if (!(error instanceof StoreUnavailableError)) throw error;
+        })
+        .finally(() => this.#schedule());
+    }, HEARTBEAT_MS);
+    this.#timer.unref();
+  }
+
+  async #register(connection: Connection): Promise<void> {
+    const { version, now } = this.#options;
+    const first = `INSERT INTO cluster (accepting_since, last_tick) VALUES ($1, $1) ON CONFLICT DO NOTHING`;
+    await connection.run({ text: first, values: [now()] });
+    await connection.run({ text: TICK, values: [now(), REPLICA_DEAD_AFTER_MS] });
+    const text = 'INSERT INTO replicas (version) VALUES ($1) RETURNING id';
+    const [row] = await connection.query<{ id: number }>({ text, values: [version] });
+    this.#id = row?.id ?? 0;
+  }
+}
+
+/** While no server showed a sign of life, no agent could have come back: being away counts from the end of such a gap on. */
+const TICK = `UPDATE cluster SET accepting_since = CASE WHEN $1 - last_tick > $2 THEN $1 ELSE accepting_since END,
+  last_tick = greatest(last_tick, $1)`;
+
+/** Frees what the dead have held. Those that another server is freeing are skipped. */
+async function reap(connection: Connection, now: number): Promise<void> {
+  const text = `SELECT id FROM replicas WHERE heartbeat_at < clock_timestamp() - $1 * interval '1 ms'
+    FOR UPDATE SKIP LOCKED`;
+  const dead = await connection.query<{ id: number }>({ text, values: [REPLICA_DEAD_AFTER_MS] });
+  if (dead.length > 0)
+    await release(
+      connection,
+      dead.map(({ id }) => id),
+      now,
+    );
+}
+
+/** Their machines are away, under another epoch: whatever a server that was taken for dead still tries is stale. */
+async function release(connection: Connection, replicaIds: readonly number[], now: number): Promise<void> {
+  const text = 'SELECT public_id AS machine FROM machines WHERE owner = ANY($1)';
+  const held = await connection.query<{ machine: string }>({ text, values: [replicaIds] });
+  const batch = new Batch(await load(connection, [{ machines: held.map(({ machine }) => machine) }]));
+  for (const { record, row } of batch.machines.touched.values()) {
+    if (row?.owner == null || !replicaIds.includes(row.owner)) continue;
+    advanceMachine(batch.machines, record, { type: 'agent_disconnected' }, { now });
+    const { key, machine } = record;
+    batch.machines.save({ key, machine: { ...machine, epoch: machine.epoch + 1 } });
+  }
+  await Promise.all(flushStatements(batch).map((statement) => connection.run(statement)));
+  await connection.run({ text: 'DELETE FROM replicas WHERE id = ANY($1)', values: [replicaIds] });
+}

@@ -1,0 +1,29 @@
+/** How machines are selected: under the names of the shared rows. */
+import type { MachineWithOperation } from '../rows/machine-row.ts';
+
+/** A machine with what only the store knows of it. */
+export type MachineRow = MachineWithOperation & {
+  last_dispatch_number: number;
+  waiting: number;
+  waiting_bytes: number;
+  /** The server that holds its connection, and whether that has shown a sign of life. */
+  owner: number | null;
+  owner_alive: boolean;
+};
+
+/** A server without a sign of life for so long is taken for dead. */
+export const REPLICA_DEAD_AFTER_MS = 10_000;
+
+/** To be followed by a WHERE (and more) that names its columns with `m.`. */
+export const SELECT_MACHINE = `SELECT m.id AS machine, m.public_id AS machine_id, m.created_at, m.vcpu, m.memory_mib,
+  m.storage_gib, m.autosleep_seconds, m.desired_state, m.phase, m.reason, m.revision, m.last_transition_at, m.last_progress_at,
+  m.agent, m.epoch, m.away_since, m.runner_instance, m.boot_id, m.provider, m.provider_ref, m.attributes, m.host, m.agent_labels,
+  m.own_labels, m.provider_state,
+  m.last_operation, m.last_error, m.failed_for_good::int AS failed_for_good, m.resizing::int AS resizing, m.sleep_reason,
+  m.expected_at, m.credential_hash, m.enrolled_with, m.credential_replaced::int AS credential_replaced, m.last_dispatch_number,
+  m.waiting, m.waiting_bytes, m.owner,
+  coalesce((SELECT p.heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms' FROM replicas p
+    WHERE p.id = m.owner), false) AS owner_alive,
+  o.number AS operation_number, o.name AS operation_name, o.attempt AS operation_attempt, o.running::int AS operation_running,
+  o.due_at AS operation_due_at
+  FROM machines m LEFT JOIN machine_operations o ON o.machine_id = m.id`;

@@ -1,0 +1,68 @@
+/** Connections that are dialled when they are needed, and anew when they were lost. */
+import { StoreUnavailableError } from '../store.ts';
+import { type Connection, connect, type Statement } from './connection.ts';
+import { asStoreError } from './failures.ts';
+import type { DatabaseAddress } from './url.ts';
+
+/** A connection, whichever it is at the time. One dial at a time. */
+export class ConnectionSlot {
+  readonly #address: DatabaseAddress;
+  #connection: Promise<Connection> | undefined;
+  #closed = false;
+
+  constructor(address: DatabaseAddress) {
+    this.#address = address;
+  }
+
+  /** Rejects with StoreUnavailableError. */
+  async get(): Promise<Connection> {
+    if (this.#closed) throw new StoreUnavailableError('the store is closed');
+    this.#connection ??= connect(this.#address);
+    const dialled = this.#connection;
+    try {
+      const connection = await dialled;
+      if (connection.alive) return connection;
+      if (this.#connection === dialled) this.#connection = undefined;
+    } catch (error) {
+      if (this.#connection === dialled) this.#connection = undefined;
+      throw error;
+    }
+    return this.get();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const connection = await this.#connection?.catch(() => undefined);
+    if (connection?.alive === true) await connection.close();
+  }
+}
+
+/** Reads share connections: each is one statement, and none waits for the answer of another to be sent. */
+export class Readers {
+  readonly #slots: readonly ConnectionSlot[];
+  #turn = 0;
+
+  constructor(address: DatabaseAddress, count: number) {
+    this.#slots = Array.from({ length: count }, () => new ConnectionSlot(address));
+  }
+
+  /** Reads once more if the connection was lost under it. Rejects with StoreUnavailableError. */
+  async query<Row extends object>(statement: Statement): Promise<Row[]> {
+    this.#turn += 1;
+    const slot = this.#slots[this.#turn % this.#slots.length];
+    if (slot === undefined) throw new Error('there are no readers');
+    const connection = await slot.get();
+    try {
+      return await connection.query<Row>(statement);
+    } catch (error) {
+      if (connection.alive) throw asStoreError(error);
+    }
+    return (await slot.get()).query<Row>(statement).catch((error: unknown) => {
+      throw asStoreError(error);
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.close()));
+  }
+}

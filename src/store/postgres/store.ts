@@ -1,0 +1,98 @@
+/** The store on PostgreSQL: for many servers at once. */
+import type { Machine, Store } from '../store.ts';
+import { apiKeyMethods } from './api-keys.ts';
+import { artifactMethods } from './artifacts.ts';
+import { auditMethods } from './audit.ts';
+import { callbackMethods } from './callbacks.ts';
+import { connect } from './connection.ts';
+import { type Context, Lanes } from './context.ts';
+import { countMethods } from './counts.ts';
+import { deadlineMethods, dispatchMethods } from './dispatch.ts';
+import { enrolmentMethods } from './enrolment.ts';
+import { eventMethods, executionMethods } from './executions.ts';
+import type { CommitStatistics } from './lane.ts';
+import { lifecycleMethods } from './lifecycle.ts';
+import { connectionMethods, machineMethods } from './machines.ts';
+import { maintenanceMethods } from './maintenance.ts';
+import { migrate } from './migrations.ts';
+import { outputMethods } from './output.ts';
+import { Replica } from './replica.ts';
+import { Readers } from './slots.ts';
+import { Transactions } from './transactions.ts';
+import { parseDatabaseUrl } from './url.ts';
+
+/** Connections: each lane has one, reads share some, everything else borrows from the rest. */
+const LANES = 2;
+const READERS = 2;
+const TRANSACTIONS = 3;
+
+export interface PostgresStoreOptions {
+  url: string;
+  /** Of this program. */
+  version: string;
+  /** ms since the epoch. */
+  now?: () => number;
+  /** Told of every group commit, after its writes have settled; for metrics. Must not throw. */
+  onCommit?: (statistics: CommitStatistics) => void;
+  /** Told of every machine that changed, after the commit. Must not throw. */
+  onMachine?: (machine: Machine) => void;
+  /** This server was taken for dead: its connections are to be closed. */
+  onReaped?: () => void;
+}
+
+/**
+ * Opens the store, brings its schema up to date and registers this server. Rejects with DatabaseUrlError, SchemaTooNewError,
+ * StoreUnavailableError.
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
+  const { url, version, now = Date.now, onCommit, onMachine, onReaped = () => undefined } = options;
+  const address = parseDatabaseUrl(url);
+  const first = await connect(address);
+  await migrate(first).finally(() => first.close());
+  const transactions = new Transactions(address, TRANSACTIONS);
+  const replica = new Replica({ transactions, version, now, onReaped });
+  const readers = new Readers(address, READERS);
+  const lanes = new Lanes(address, LANES, { onCommit, onMachine });
+  const context: Context = {
+    read: (statement) => readers.query(statement),
+    lanes,
+    transactions,
+    replicaId: () => replica.id,
+  };
+  try {
+    await replica.start();
+  } catch (error) {
+    await transactions.close();
+    throw error;
+  }
+  const audit = auditMethods(context);
+  return {
+    ...methodsOf(context),
+    appendAudit: audit.appendAudit,
+    listAudit: audit.listAudit,
+    async close() {
+      await Promise.all([lanes.close(), audit.settled()]);
+      await replica.stop();
+      await Promise.all([transactions.close(), readers.close()]);
+    },
+  };
+}
+
+function methodsOf(context: Context) {
+  return {
+    ...executionMethods(context),
+    ...eventMethods(context),
+    ...dispatchMethods(context),
+    ...deadlineMethods(context),
+    ...machineMethods(context),
+    ...connectionMethods(context),
+    ...lifecycleMethods(context),
+    ...outputMethods(context),
+    ...artifactMethods(context),
+    ...countMethods(context),
+    ...enrolmentMethods(context),
+    ...apiKeyMethods(context),
+    ...callbackMethods(context),
+    ...maintenanceMethods(context),
+  };
+}

@@ -1,0 +1,111 @@
+/** Reads a PostgreSQL URL as libpq does: several hosts, `sslmode`, certificates. */
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+
+/** The URL cannot be used; the message says why, without its password. */
+export class DatabaseUrlError extends Error {
+  override readonly name = 'DatabaseUrlError';
+}
+
+/** How to reach one of the hosts. */
+export interface Target {
+  host: string;
+  port: number;
+}
+
+export interface DatabaseAddress {
+  targets: readonly Target[];
+  user: string;
+  password?: string;
+  database: string;
+  /** Ways to connect, tried in turn on each host: false is without TLS. */
+  encryptions: readonly (false | ConnectionOptions)[];
+  /** Of libpq, as `-c search_path=x`. */
+  options?: string;
+  applicationName: string;
+  connectTimeoutMs: number;
+}
+
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+type SslMode = (typeof SSL_MODES)[number];
+/** Everything else in the query would be overlooked, and is refused. */
+const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'options', 'application_name', 'connect_timeout'];
+const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
+
+/** Throws DatabaseUrlError. `postgres://USER:PASSWORD@HOST1:PORT,HOST2:PORT/DATABASE?sslmode=verify-full` */
+export function parseDatabaseUrl(text: string): DatabaseAddress {
+  const parts = /^postgres(?:ql)?:\/\/(?:([^@/?]*)@)?([^/?]*)\/([^?]*)(?:\?(.*))?$/.exec(text);
+  if (parts === null) throw new DatabaseUrlError('it is not of the form postgres://USER@HOST:PORT/DATABASE');
+  const [, credentials = '', hosts = '', database = '', query = ''] = parts;
+  const [user = '', password] = credentials.split(/:(.*)/s).map(decode);
+  if (user === '' || database === '') throw new DatabaseUrlError('it names no user, or no database');
+  const parameters = readParameters(query);
+  const options = parameters.get('options');
+  return {
+    targets: hosts.split(',').map(readTarget),
+    user,
+    ...(password !== undefined && { password }),
+    database: decode(database),
+    encryptions: encryptionsOf(parameters),
+    ...(options !== undefined && { options }),
+    applicationName: parameters.get('application_name') ?? 'execplane',
+    connectTimeoutMs: Number(parameters.get('connect_timeout') ?? 0) * 1000 || DEFAULT_CONNECT_TIMEOUT_MS,
+  };
+}
+
+function readParameters(query: string): Map<string, string> {
+  const parameters = new Map(new URLSearchParams(query));
+  for (const name of parameters.keys()) {
+    if (!PARAMETERS.includes(name)) throw new DatabaseUrlError(`its parameter ${name} is not known`);
+  }
+  return parameters;
+}
+
+/** `host`, `host:5432`, `[::1]:5432`, `%2Fvar%2Frun%2Fpostgresql`. */
+function readTarget(text: string): Target {
+  const [, host = '', port = '5432'] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(text) ?? [];
+  if (host === '') throw new DatabaseUrlError('one of its hosts is not of the form HOST:PORT');
+  return { host: decode(host.replace(/^\[(.*)\]$/, '$1')), port: Number(port) };
+}
+
+function encryptionsOf(parameters: ReadonlyMap<string, string>): (false | ConnectionOptions)[] {
+  const mode = SSL_MODES.find((known) => known === (parameters.get('sslmode') ?? 'prefer'));
+  if (mode === undefined) throw new DatabaseUrlError(`its sslmode is none of ${SSL_MODES.join(', ')}`);
+  const tls = tlsOptions(mode, parameters);
+  if (mode === 'disable') return [false];
+  if (mode === 'allow') return [false, tls];
+  return mode === 'prefer' ? [tls, false] : [tls];
+}
+
+/** `require` with a root certificate checks it, as libpq does. */
+function tlsOptions(mode: SslMode, parameters: ReadonlyMap<string, string>): ConnectionOptions {
+  const file = (name: string): Buffer | undefined => {
+    const path = parameters.get(name);
+    return path === undefined ? undefined : readCertificate(name, path);
+  };
+  const [ca, cert, key] = [file('sslrootcert'), file('sslcert'), file('sslkey')];
+  const checked = mode === 'verify-full' || mode === 'verify-ca' || (mode === 'require' && ca !== undefined);
+  return {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    rejectUnauthorized: checked,
+    ...(mode !== 'verify-full' && { checkServerIdentity: () => undefined }),
+  };
+}
+
+function readCertificate(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new DatabaseUrlError(`its ${name} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new DatabaseUrlError('it has a % that is not followed by two hexadecimal digits', { cause });
+  }
+}
