@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/labels.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { isLoopback } from '../node/loopback.ts';
+import { proxyFor } from '../node/proxy.ts';
 import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
 
 /** A setting as the CLI and the documentation show it: `agentDir` is EXECPLANE_AGENT_DIR and --agent-dir. */
@@ -44,6 +45,8 @@ export interface AgentConfig {
   /** Of the machine, to select it by. */
   labels: Labels;
   tls: AgentTls;
+  /** From HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. */
+  proxy?: URL | undefined;
   logLevel: string;
   /** Where systemd wants signs of life. */
   watchdog?: Watchdog;
@@ -86,9 +89,11 @@ export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map
 /** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws ConfigError. */
 export function readAgentConfig(flags: Environment = {}, env: Environment = process.env): AgentConfig {
   const source = new Source(flags, env);
+  const url = readUrl(source);
   const machineId = source.checked('machineId', isMachineId, 'must look like dm-web-1: lower case, digits, dashes');
   return {
-    url: readUrl(source),
+    url,
+    proxy: proxyFor(url, env),
     dir: resolve(source.text('agentDir') ?? ''),
     maxConcurrency: Number(source.checked('maxConcurrency', isConcurrency, 'must be an integer from 1 to 10000')),
     logLevel:

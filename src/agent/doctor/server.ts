@@ -6,14 +6,15 @@ import { isLoopback } from '../../node/loopback.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Credential } from '../link/enrolment/credential.ts';
 import { agentUrl, dial } from '../link/connection/dial.ts';
+import { requestAgent } from '../link/connection/proxy-agent.ts';
 
-const PATIENCE_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 /** The server corrects for it; certificates, logs and people do not. */
 const CLOCK_MS = 30_000;
 const DAY_MS = 86_400_000;
 const RENEW_DAYS = 14;
 
-type Target = Pick<AgentConfig, 'url' | 'tls'>;
+type Target = Pick<AgentConfig, 'url' | 'tls' | 'proxy'>;
 
 /** The way to the server: its name, its port, TLS, what answers there, and whether it lets this machine in. */
 export async function examineServer(
@@ -39,11 +40,15 @@ export async function examineServer(
   return findings;
 }
 
-function get({ url, tls }: Target): Promise<IncomingMessage> {
+function get({ url, tls, proxy }: Target): Promise<IncomingMessage> {
   const target = agentUrl(url, '/readyz');
   const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
-    const request = send(target, { agent: false, signal: AbortSignal.timeout(PATIENCE_MS), ...tls });
+    const request = send(target, {
+      agent: requestAgent(url, proxy) ?? false,
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      ...tls,
+    });
     request.once('error', reject);
     request.once('response', (response) => {
       response.resume();
@@ -89,9 +94,9 @@ function clock(theirs: number, now: number): Finding {
 }
 
 /** Knocks and goes: without a hello the server makes nothing of it, and a connected agent stays connected. */
-function letIn({ url, tls }: Target, { credential }: Credential): Promise<Finding> {
+function letIn({ url, tls, proxy }: Target, { credential }: Credential): Promise<Finding> {
   return new Promise((resolve) => {
-    const socket = dial({ url, tls, credential });
+    const socket = dial({ url, tls, proxy, credential });
     socket.once('open', () => {
       resolve(ok('door', 'the credential is accepted'));
       socket.close();

@@ -110,11 +110,11 @@ export class Agent {
   }
 
   async #connect(runner: RunnerSocket, linked: () => void): Promise<SessionEnd> {
-    const { url, tls, dir, maxConcurrency, labels } = this.#config;
+    const { url, tls, proxy, dir, maxConcurrency, labels } = this.#config;
     this.#shown = this.#credential;
     const { credential, machineId } = this.#credential as Credential;
     const end = await runSession({
-      dial: () => dial({ url, credential, tls }),
+      dial: () => dial({ url, credential, tls, proxy }),
       runner,
       hello: {
         protocol: PROTOCOL_VERSION,
@@ -203,11 +203,12 @@ export class Agent {
   }
 
   #enrol(token: string): Promise<Credential> {
-    const { url, dir, machineId, tls } = this.#config;
+    const { url, dir, machineId, tls, proxy } = this.#config;
     return enrol(token, {
       url,
       dir,
       tls,
+      proxy,
       log: this.#log,
       expectWithin: this.#expectWithin,
       signal: this.#leaving.signal,

@@ -2,11 +2,13 @@ import { WebSocket } from 'ws';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
 import { isLoopback } from '../../../node/loopback.ts';
 import type { AgentTls } from '../../config.ts';
+import { webSocketAgent } from './proxy-agent.ts';
 
 export interface DialOptions {
   url: URL;
   credential: string;
   tls: AgentTls;
+  proxy?: URL | undefined;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -14,10 +16,12 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
 
 /** Begins to dial the server's link endpoint. TCP_NODELAY is set by ws itself. */
-export function dial({ url, credential, tls }: DialOptions): WebSocket {
+export function dial({ url, credential, tls, proxy }: DialOptions): WebSocket {
   const target = agentUrl(url, AGENT_PATHS.link);
   target.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  const agent = webSocketAgent(url, proxy);
   return new WebSocket(target, {
+    ...(agent === undefined ? {} : { agent }),
     headers: { authorization: `Bearer ${credential}` },
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,

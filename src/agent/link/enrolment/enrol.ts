@@ -10,6 +10,7 @@ import { isEnrolResponse } from '../../schemas/checks.ts';
 import { backoffDelay } from '../connection/backoff.ts';
 import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
 import { agentUrl } from '../connection/dial.ts';
+import { requestAgent } from '../connection/proxy-agent.ts';
 import { readRefusal, readText } from '../connection/refusal.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
@@ -18,6 +19,7 @@ export interface EnrolOptions {
   dir: string;
   machineId?: string;
   tls: AgentTls;
+  proxy?: URL | undefined;
   log: Logger;
   /** This goes round, and will again within `ms`. */
   expectWithin: (ms: number) => void;
@@ -91,13 +93,13 @@ function readMachineId(text: string): string | undefined {
   return isEnrolResponse(answer) ? answer.machine_id : undefined;
 }
 
-function post(body: EnrolRequest, { url, tls, signal }: EnrolOptions): Promise<IncomingMessage> {
+function post(body: EnrolRequest, { url, tls, proxy, signal }: EnrolOptions): Promise<IncomingMessage> {
   const target = agentUrl(url, AGENT_PATHS.enrol);
   const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
     const request = send(target, {
       method: 'POST',
-      agent: false,
+      agent: requestAgent(url, proxy) ?? false,
       headers: { 'content-type': 'application/json' },
       signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
       ...tls,
