@@ -137,7 +137,11 @@ CREATE TABLE executions (
   stderr_released bigint NOT NULL DEFAULT 0,
   output_read_at bigint,
   -- JSON, as core/artifact.ts has it: what it has, the unfinished one included.
-  artifacts text
+  artifacts text,
+  -- JSON: what the processes of the command used; once its agent has told.
+  usage text,
+  -- It is a terminal, which the lists of executions do not show.
+  is_terminal boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
 CREATE INDEX executions_by_machine ON executions (machine_id, id);
 CREATE INDEX executions_by_status ON executions (machine_id, status, id);
@@ -146,6 +150,7 @@ CREATE INDEX executions_dispatched ON executions (machine_id, dispatch_number)
   WHERE dispatched_to IS NOT NULL AND completed_at IS NULL;
 CREATE INDEX executions_finished ON executions (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX executions_streaming ON executions (output_read_at) WHERE output_mode = 'stream' AND completed_at IS NULL;
+CREATE INDEX executions_terminals ON executions (machine_id, id) WHERE is_terminal;
 -- For the list over all machines.
 CREATE INDEX executions_alive ON executions (id) WHERE completed_at IS NULL;
 CREATE INDEX executions_unsuccessful ON executions (status, id) WHERE status IN ('failed', 'cancelled', 'expired');
@@ -163,7 +168,9 @@ CREATE TABLE requests (
   created_by text NOT NULL,
   queued_bytes bigint NOT NULL,
   -- JSON: the files that it was asked to leave.
-  artifacts text
+  artifacts text,
+  -- JSON: how the command is run beyond its argv: its terminal, its limits.
+  launch text
 );
 
 -- env and stdin, sealed; a row lives until its execution ends.

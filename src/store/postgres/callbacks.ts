@@ -2,14 +2,15 @@
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { CallbackStore } from '../store.ts';
 import type { Context } from './context.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './select-execution.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './batches/select-execution.ts';
 
 type Row = ExecutionRow & { callback: number; attempt: number; outbox_created_at: number };
 
 /** Those that another server is claiming are skipped. */
 const CLAIM = `WITH claimed AS (
     UPDATE callbacks SET attempt = attempt + 1, due_at = $2
-    WHERE id IN (SELECT id FROM callbacks WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+    WHERE id = ANY(ARRAY(
+      SELECT id FROM callbacks WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED))
     RETURNING id, execution_id, attempt, created_at)
   SELECT ${EXECUTION_COLUMNS}, o.id AS callback, o.attempt, o.created_at AS outbox_created_at
   FROM claimed o JOIN ${EXECUTION_TABLES} ON e.id = o.execution_id ORDER BY o.created_at, o.id`;

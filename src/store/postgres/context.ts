@@ -1,10 +1,10 @@
 /** What the parts of the store share. */
 import { StoreUnavailableError } from '../store.ts';
-import { Lane, type LaneHooks } from './lane.ts';
-import type { Work } from './needs.ts';
-import type { Readers } from './slots.ts';
-import type { Transactions } from './transactions.ts';
-import type { DatabaseAddress } from './url.ts';
+import { Lane, type LaneHooks } from './batches/lane.ts';
+import type { Work } from './batches/needs.ts';
+import type { Readers } from './connections/slots.ts';
+import type { Transactions } from './connections/transactions.ts';
+import type { DatabaseAddress } from './connections/url.ts';
 
 export interface Context {
   read: Readers['query'];

@@ -6,14 +6,16 @@ import { toPage } from '../rows/page.ts';
 import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './needs.ts';
-import { SELECT_EXECUTION } from './select-execution.ts';
+import { onBehalf } from './batches/needs.ts';
+import { SELECT_EXECUTION } from './batches/select-execution.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
-const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
-const LIST_BY_STATUS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.id < $2 AND e.status = $4 ORDER BY e.id DESC LIMIT $3`;
+const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
+const LIST_BY_STATUS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 AND e.status = $4 ORDER BY e.id DESC LIMIT $3`;
 
-const LIST_ALL = `${SELECT_EXECUTION} WHERE e.id < $1 AND e.created_at >= $2 AND ($3::text IS NULL OR e.status = $3)
+const LIST_TERMINALS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal AND (e.completed_at IS NULL OR e.completed_at > $2)
+  AND e.id < $3 ORDER BY e.id DESC LIMIT $4`;
+const LIST_ALL = `${SELECT_EXECUTION} WHERE NOT e.is_terminal AND e.id < $1 AND e.created_at >= $2 AND ($3::text IS NULL OR e.status = $3)
   AND ($4::text[] IS NULL OR m.public_id = ANY($4)) ORDER BY e.id DESC LIMIT $5`;
 /** What is alive is found by an index of its own, which stays small. */
 const LIST_ALL_ALIVE = LIST_ALL.replace('WHERE', 'WHERE e.completed_at IS NULL AND');
@@ -58,6 +60,15 @@ export function executionMethods({ read, lanes, transactions }: Context): Execut
           : { name: 'list-executions-by-status', text: LIST_BY_STATUS, values: [...asked, status] },
       );
       return toPage(rows, limit, (row) => row.execution, toExecution);
+    },
+    async listTerminals({ machineId, endedAfter, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const values = [machineId, endedAfter, after, limit + 1];
+      return toPage(
+        await read<ExecutionRow>({ text: LIST_TERMINALS, values }),
+        limit,
+        (row) => row.execution,
+        toExecution,
+      );
     },
     async listAllExecutions({ machineIds = null, status = null, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
       const text = status === null || isTerminal(status) ? LIST_ALL : LIST_ALL_ALIVE;

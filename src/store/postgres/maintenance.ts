@@ -16,10 +16,11 @@ const DELETE_FINISHED = `WITH finished AS (
       row_number() OVER (ORDER BY completed_at, id) AS place FROM finished) f WHERE sum <= ${DELETE_BYTES} OR place = 1),
   log AS (DELETE FROM events WHERE execution_id IN (SELECT id FROM chosen))
   DELETE FROM executions WHERE id IN (SELECT id FROM chosen)`;
-const FORGET_KEYS = `DELETE FROM idempotency WHERE (api_key, key) IN
-  (SELECT api_key, key FROM idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
-const FORGET_TOKENS = `DELETE FROM join_tokens WHERE id IN
-  (SELECT id FROM join_tokens WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+/** An array is made once: a subquery behind IN may be run for each row, and its LIMIT holds for each run. */
+const FORGET_KEYS = `DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`;
+const FORGET_TOKENS = `DELETE FROM join_tokens WHERE id = ANY(ARRAY(
+  SELECT id FROM join_tokens WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`;
 const COUNT_EXECUTIONS = `SELECT status AS key, count(*) AS count, min(created_at) FILTER (WHERE dispatched_to IS NULL) AS oldest
   FROM executions WHERE completed_at IS NULL GROUP BY status`;
 const COUNT_MACHINES = 'SELECT phase AS key, count(*) AS count FROM machines GROUP BY phase';

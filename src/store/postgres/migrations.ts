@@ -4,7 +4,7 @@
  * repeated. A first line `-- readable_by: NNNN` names the oldest schema whose builds can still run against it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Connection } from './connection.ts';
+import type { Connection } from './connections/connection.ts';
 
 /** The same depth from src/store/postgres and from dist/store/postgres. */
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);

@@ -2,14 +2,14 @@
 import { abandonOutput } from '../../core/decisions/output-streams.ts';
 import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
 import type { OutputStore, ReleaseOutcome } from '../store.ts';
-import type { Connection } from './connection.ts';
+import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { SELECT_EXECUTION } from './select-execution.ts';
+import { SELECT_EXECUTION } from './batches/select-execution.ts';
 
 type Release = Parameters<OutputStore['releaseOutput']>[0];
 
 const FIND_IDLE = `SELECT public_id AS execution FROM executions
-  WHERE output_mode = 'stream' AND completed_at IS NULL AND output_read_at < $1 ORDER BY output_read_at LIMIT $2`;
+  WHERE output_mode = 'stream' AND completed_at IS NULL AND NOT is_terminal AND output_read_at < $1 ORDER BY output_read_at LIMIT $2`;
 
 export function outputMethods({ read, lanes, transactions }: Context): OutputStore {
   return {

@@ -4,12 +4,12 @@
  */
 import { StoreUnavailableError } from '../store.ts';
 import { advanceMachine } from '../transactions/machines.ts';
-import { Batch } from './batch.ts';
-import type { Connection } from './connection.ts';
-import { flushStatements } from './flush.ts';
-import { load } from './load.ts';
-import { REPLICA_DEAD_AFTER_MS } from './select-machine.ts';
-import type { Transactions } from './transactions.ts';
+import { Batch } from './batches/batch.ts';
+import type { Connection } from './connections/connection.ts';
+import { flushStatements } from './batches/flush.ts';
+import { load } from './batches/load.ts';
+import { REPLICA_DEAD_AFTER_MS } from './batches/select-machine.ts';
+import type { Transactions } from './connections/transactions.ts';
 
 const HEARTBEAT_MS = 2000;
 

@@ -4,22 +4,22 @@ import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
-import { connect } from './connection.ts';
+import { connect } from './connections/connection.ts';
 import { type Context, Lanes } from './context.ts';
 import { countMethods } from './counts.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
 import { eventMethods, executionMethods } from './executions.ts';
-import type { CommitStatistics } from './lane.ts';
+import type { CommitStatistics } from './batches/lane.ts';
 import { lifecycleMethods } from './lifecycle.ts';
 import { connectionMethods, machineMethods } from './machines.ts';
 import { maintenanceMethods } from './maintenance.ts';
 import { migrate } from './migrations.ts';
 import { outputMethods } from './output.ts';
 import { Replica } from './replica.ts';
-import { Readers } from './slots.ts';
-import { Transactions } from './transactions.ts';
-import { parseDatabaseUrl } from './url.ts';
+import { Readers } from './connections/slots.ts';
+import { Transactions } from './connections/transactions.ts';
+import { parseDatabaseUrl } from './connections/url.ts';
 
 /** Connections: each lane has one, reads share some, everything else borrows from the rest. */
 const LANES = 2;

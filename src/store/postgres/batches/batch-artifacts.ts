@@ -1,6 +1,6 @@
 /** The artifacts of a batch: as loaded, and what its use cases do to them, in order. */
-import type { ArtifactStep } from '../../core/decisions/artifacts.ts';
-import type { Artifact } from '../store.ts';
+import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
+import type { Artifact } from '../../store.ts';
 
 export type ArtifactWrite =
   | { step: ArtifactStep; machineKey: number; executionId: string }

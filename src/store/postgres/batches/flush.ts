@@ -1,9 +1,9 @@
 /** The second round trip of a batch: what its use cases changed, a few statements for all of them. */
-import type { LogEntry } from '../../core/decisions/execution-draft.ts';
-import { artifactsColumn } from '../rows/execution-row.ts';
+import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
+import { artifactsColumn, launchColumn } from '../../rows/execution-row.ts';
 import type { Batch, Touched } from './batch.ts';
 import { bulk, rows } from './bulk.ts';
-import type { Statement } from './connection.ts';
+import type { Statement } from '../connections/connection.ts';
 import { artifactStatements } from './flush-artifacts.ts';
 import { machineStatements } from './flush-machines.ts';
 
@@ -18,7 +18,7 @@ export function flushStatements(batch: Batch): Statement[] {
     ...bulk(
       'insert-executions',
       INSERT_EXECUTIONS,
-      created.map((touched) => [...stateOf(touched), readAt(touched)]),
+      created.map((touched) => [...stateOf(touched), readAt(touched), touched.record.execution.isTerminal === true]),
     ),
     ...bulk('insert-requests', INSERT_REQUESTS, created.map(requestOf)),
     ...sealStatements(created),
@@ -39,24 +39,25 @@ export function flushStatements(batch: Batch): Statement[] {
 
 const INSERT_EXECUTIONS = `INSERT INTO executions (id, machine_id, public_id, created_at, expires_at, status, started_at,
     completed_at, cancel_requested_at, cancelled_by, dispatched_to, dispatch_number, exit_code, signal, error_code, error_message,
-    stdout_bytes, stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts, output_read_at)
+    stdout_bytes, stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts, usage,
+    output_read_at, is_terminal)
   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
     $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
     $17::bigint[], $18::bigint[], $19::boolean[], $20::bigint[], $21::bigint[], $22::boolean[], $23::bigint[], $24::bigint[],
-    $25::bigint[], $26::text[], $27::text[], $28::bigint[])`;
+    $25::bigint[], $26::text[], $27::text[], $28::text[], $29::bigint[], $30::boolean[])`;
 const UPDATE_EXECUTIONS = `UPDATE executions e SET status = u.status, started_at = u.started_at, completed_at = u.completed_at,
     cancel_requested_at = u.cancel_requested_at, cancelled_by = u.cancelled_by, dispatched_to = u.dispatched_to,
     dispatch_number = u.dispatch_number, exit_code = u.exit_code, signal = u.signal, error_code = u.error_code,
     error_message = u.error_message, stdout_bytes = u.stdout_bytes, stdout_kept = u.stdout_kept,
     stdout_truncated = u.stdout_truncated, stderr_bytes = u.stderr_bytes, stderr_kept = u.stderr_kept,
     stderr_truncated = u.stderr_truncated, last_sequence = u.last_sequence, last_event_at = u.last_event_at, reported = u.reported,
-    output_mode = u.output_mode, artifacts = u.artifacts
+    output_mode = u.output_mode, artifacts = u.artifacts, usage = u.usage
   FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
     $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
     $17::bigint[], $18::bigint[], $19::boolean[], $20::bigint[], $21::bigint[], $22::boolean[], $23::bigint[], $24::bigint[],
-    $25::bigint[], $26::text[], $27::text[]) AS u (id, machine_id, public_id, created_at, expires_at, status, started_at, completed_at,
+    $25::bigint[], $26::text[], $27::text[], $28::text[]) AS u (id, machine_id, public_id, created_at, expires_at, status, started_at, completed_at,
     cancel_requested_at, cancelled_by, dispatched_to, dispatch_number, exit_code, signal, error_code, error_message, stdout_bytes,
-    stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts)
+    stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts, usage)
   WHERE e.id = u.id`;
 
 /** In the order of the two statements above. */
@@ -90,13 +91,14 @@ function stateOf({ record }: Touched): unknown[] {
     execution.reported,
     execution.outputMode ?? 'keep',
     artifactsColumn(execution.artifacts, record.artifact),
+    execution.usage === undefined ? null : JSON.stringify(execution.usage),
   ];
 }
 
 const INSERT_REQUESTS = `INSERT INTO requests (execution_id, command, cwd, env_keys, "user", timeout_ms, stdin_mode,
-    callback_url, created_by, queued_bytes, artifacts)
+    callback_url, created_by, queued_bytes, artifacts, launch)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-    $9::text[], $10::bigint[], $11::text[])`;
+    $9::text[], $10::bigint[], $11::text[], $12::text[])`;
 
 function requestOf({ record }: Touched): unknown[] {
   const { executionId: _, ...asked } = record.execution;
@@ -112,6 +114,7 @@ function requestOf({ record }: Touched): unknown[] {
     asked.createdBy,
     record.queuedBytes,
     asked.declaredArtifacts === undefined ? null : JSON.stringify(asked.declaredArtifacts),
+    launchColumn(asked),
   ];
 }
 

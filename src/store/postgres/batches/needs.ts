@@ -1,5 +1,5 @@
 /** What a use case needs loaded and locked before it can decide, and what it does then. */
-import type { Actor, Idempotency } from '../store.ts';
+import type { Actor, Idempotency } from '../../store.ts';
 import type { Batch } from './batch.ts';
 
 export interface Needs {

@@ -1,8 +1,8 @@
 /** Writes of several statements on behalf of somebody, that may be a repeat: the same checks as every use case makes. */
-import type { ActorRevoked, OnBehalf, Replay } from '../store.ts';
-import { refusalOf } from '../transactions/retries.ts';
+import type { ActorRevoked, OnBehalf, Replay } from '../../store.ts';
+import { refusalOf } from '../../transactions/retries.ts';
 import { Batch } from './batch.ts';
-import type { Connection } from './connection.ts';
+import type { Connection } from '../connections/connection.ts';
 import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import { onBehalf } from './needs.ts';

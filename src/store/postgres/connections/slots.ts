@@ -1,5 +1,5 @@
 /** Connections that are dialled when they are needed, and anew when they were lost. */
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
 import { asStoreError } from './failures.ts';
 import type { DatabaseAddress } from './url.ts';

@@ -1,5 +1,5 @@
 /** Transactions of several round trips, each on a connection of its own meanwhile. */
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 import { transact } from './commit.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionSlot } from './slots.ts';

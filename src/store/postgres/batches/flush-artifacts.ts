@@ -1,7 +1,7 @@
 /** What a batch writes of artifacts: in the order in which it was decided. */
-import type { ArtifactStep } from '../../core/decisions/artifacts.ts';
+import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
 import type { ArtifactWrite, BatchArtifacts } from './batch-artifacts.ts';
-import type { Statement } from './connection.ts';
+import type { Statement } from '../connections/connection.ts';
 
 const BEGIN = `INSERT INTO artifacts (public_id, machine_id, execution_public_id, name, created_at, expires_at)
   VALUES ($1, $2, $3, $4, $5, $6)`;

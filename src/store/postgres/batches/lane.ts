@@ -1,13 +1,13 @@
 /** Group commit: the writes that arrive while a lane's last batch is under way share the next transaction. One batch at a time. */
-import { type Machine, StoreUnavailableError } from '../store.ts';
+import { type Machine, StoreUnavailableError } from '../../store.ts';
 import { Batch } from './batch.ts';
-import { type Done, transact } from './commit.ts';
-import type { Connection } from './connection.ts';
+import { type Done, transact } from '../connections/commit.ts';
+import type { Connection } from '../connections/connection.ts';
 import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import type { Work } from './needs.ts';
-import { ConnectionSlot } from './slots.ts';
-import type { DatabaseAddress } from './url.ts';
+import { ConnectionSlot } from '../connections/slots.ts';
+import type { DatabaseAddress } from '../connections/url.ts';
 
 interface Waiting {
   work: Work<unknown>;

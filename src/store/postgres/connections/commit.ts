@@ -1,6 +1,6 @@
 /** Transactions whose end is known: an answer to COMMIT that is lost is found out, never guessed. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
 import { asStoreError, isAnswer, isConflict } from './failures.ts';
 import type { ConnectionSlot } from './slots.ts';

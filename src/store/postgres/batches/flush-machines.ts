@@ -1,8 +1,8 @@
 /** What a batch writes of machines. */
-import { labelsOf } from '../../core/machine.ts';
+import { labelsOf } from '../../../core/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 import { bulk } from './bulk.ts';
-import type { Statement } from './connection.ts';
+import type { Statement } from '../connections/connection.ts';
 
 const INSERT = `INSERT INTO machines (id, public_id, created_at, last_transition_at, last_progress_at)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])`;

@@ -1,6 +1,6 @@
 /** One connection to the primary: pipelined, with time-outs on either side. */
 import pg from 'pg';
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 import { asStoreError } from './failures.ts';
 import type { DatabaseAddress, Target } from './url.ts';
 

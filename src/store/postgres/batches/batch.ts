@@ -4,12 +4,12 @@ import type {
   ExecutionRecord,
   LogEntry,
   StreamedChunk,
-} from '../../core/decisions/execution-draft.ts';
-import { type MachineQueue, type NewRecord, queueAfter } from '../../core/decisions/queue.ts';
-import { type BoundKey, mayAct, replayOf } from '../../core/decisions/retries.ts';
-import { isTerminal, type NewExecution } from '../../core/execution.ts';
-import type { Actor, Artifact, Idempotency, Replay } from '../store.ts';
-import type { Transaction } from '../transactions/transaction.ts';
+} from '../../../core/decisions/execution-draft.ts';
+import { type MachineQueue, type NewRecord, queueAfter } from '../../../core/decisions/queue.ts';
+import { type BoundKey, mayAct, replayOf } from '../../../core/decisions/retries.ts';
+import { isTerminal, type NewExecution } from '../../../core/execution.ts';
+import type { Actor, Artifact, Idempotency, Replay } from '../../store.ts';
+import type { Transaction } from '../../transactions/transaction.ts';
 import { BatchArtifacts, type LoadedArtifacts } from './batch-artifacts.ts';
 import { BatchMachines, type LoadedMachines } from './batch-machines.ts';
 import { keyOf } from './needs.ts';

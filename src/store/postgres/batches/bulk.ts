@@ -1,5 +1,5 @@
 /** Many rows in few statements. */
-import type { Statement } from './connection.ts';
+import type { Statement } from '../connections/connection.ts';
 
 /** Parameters of one statement, at most (the protocol counts them in 16 bits). */
 const MAX_PARAMETERS = 60_000;

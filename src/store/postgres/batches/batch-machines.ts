@@ -1,9 +1,9 @@
 /** The machines of a batch: as loaded, and as its use cases leave them. */
-import type { MachineQueue } from '../../core/decisions/queue.ts';
-import type { Machine } from '../../core/machine.ts';
-import { toMachine } from '../rows/machine-row.ts';
-import type { JoinToken } from '../store.ts';
-import type { MachineAccess, MachineRecord } from '../transactions/transaction.ts';
+import type { MachineQueue } from '../../../core/decisions/queue.ts';
+import type { Machine } from '../../../core/machine.ts';
+import { toMachine } from '../../rows/machine-row.ts';
+import type { JoinToken } from '../../store.ts';
+import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
 import type { MachineRow } from './select-machine.ts';
 
 type Counters = Pick<MachineQueue, 'waiting' | 'waitingBytes' | 'lastDispatchNumber'>;

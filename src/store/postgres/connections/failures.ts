@@ -1,5 +1,5 @@
 /** Which failures mean that the database cannot be used now, and not that we are at fault. */
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 
 /** SQLSTATE classes and codes (postgresql.org/docs/current/errcodes-appendix.html) after which trying again can help. */
 const TEMPORARY =

@@ -1,8 +1,8 @@
 /** The first round trip of a batch: everything that its use cases need is locked and read, in the order that all follow. */
-import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
-import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
+import { type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import type { Loaded } from './batch.ts';
-import type { Connection, Statement } from './connection.ts';
+import type { Connection, Statement } from '../connections/connection.ts';
 import { keyOf, type Needs } from './needs.ts';
 import { SELECT_ARTIFACT } from './select-artifact.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from './select-execution.ts';

@@ -1,5 +1,5 @@
 /** How machines are selected: under the names of the shared rows. */
-import type { MachineWithOperation } from '../rows/machine-row.ts';
+import type { MachineWithOperation } from '../../rows/machine-row.ts';
 
 /** A machine with what only the store knows of it. */
 export type MachineRow = MachineWithOperation & {
