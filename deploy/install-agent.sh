@@ -7,11 +7,12 @@
 #   --token-file FILE   the join token; else it is read from standard input. Never an argument: those are seen by everybody.
 #   --machine-id ID     the machine id to ask for
 #   --ca-file FILE      certificate authority of the server, where it is not a public one
-#   --from PLACE        folder or http(s) address with the packages and SHA256SUMS; default: the folder of this script
-#   --sums SHA256       what SHA256SUMS itself must have as its digest: wanted where PLACE is not trusted
+#   --from PLACE        folder or https address with the packages and SHA256SUMS; default: the folder of this script
+#   --sums SHA256       the digest that SHA256SUMS itself must have, if PLACE is not trusted
+#   --keyring FILE      or: OpenPGP keys (as gpg --export writes them); SHA256SUMS.sig beside SHA256SUMS must be a signature by one of them
 #
 # Run it again as often as you like: what is there is kept, commands that run go on. Needs root, Debian 12 or later (or what
-# descends from it) with systemd. To undo all of it: apt-get purge execplane-agent execplane
+# descends from it) with systemd. To undo all of it: docs/install.md, "Remove"
 set -eu
 
 credential=/var/lib/execplane-agent/state/credential.json
@@ -25,7 +26,7 @@ fail() {
 }
 
 read_options() {
-  url='' token_source='' machine_id='' ca_file='' sums=''
+  url='' token_source='' machine_id='' ca_file='' sums='' keyring=''
   from=$(dirname "$0")
   while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || fail "$1 needs a value"
@@ -36,10 +37,16 @@ read_options() {
       --ca-file) ca_file=$2 ;;
       --from) from=$2 ;;
       --sums) sums=$2 ;;
+      --keyring) keyring=$2 ;;
       *) fail "unknown option $1 (a join token is read from standard input or --token-file)" ;;
     esac
     shift 2
   done
+  case $from in
+    https://*) ;;
+    # Whoever is on the way would choose what root installs.
+    *://*) fail "--from must be a folder or an https address, not $from" ;;
+  esac
 }
 
 check_machine() {
@@ -63,11 +70,12 @@ read_token() {
 
 fetch() {
   case $from in
-    http://* | https://*)
+    https://*)
+      # A redirect stays on https: wget cannot be told so, and then follows none.
       if command -v curl >/dev/null; then
-        curl --fail --silent --show-error --location --output "$work/$1" "$from/$1"
+        curl --fail --silent --show-error --proto '=https' --proto-redir '=https' --location --output "$work/$1" "$from/$1"
       else
-        wget --quiet --output-document="$work/$1" "$from/$1"
+        wget --quiet --max-redirect=0 --output-document="$work/$1" "$from/$1"
       fi || fail "$from/$1 cannot be fetched"
       ;;
     *) cp "$from/$1" "$work/$1" || fail "$from/$1 is missing" ;;
@@ -83,6 +91,12 @@ install_packages() {
   fetch SHA256SUMS
   if [ -n "$sums" ]; then
     echo "$sums  $work/SHA256SUMS" | sha256sum --check --status || fail 'SHA256SUMS is not the one that --sums names'
+  fi
+  if [ -n "$keyring" ]; then
+    command -v gpgv >/dev/null || fail 'gpgv is missing: --keyring needs it'
+    fetch SHA256SUMS.sig
+    gpgv --quiet --keyring "$(realpath "$keyring")" "$work/SHA256SUMS.sig" "$work/SHA256SUMS" 2>"$work/log" ||
+      { cat "$work/log" >&2; fail "SHA256SUMS is not signed by a key of $keyring"; }
   fi
   for package in execplane execplane-agent; do
     file=$(package_file "$package")
@@ -130,4 +144,4 @@ set_setting EXECPLANE_MACHINE_ID "$machine_id"
 set_setting EXECPLANE_CA_FILE "$ca_file"
 join
 echo "Joined as $(sed -n 's/.*"machine_id": *"\([^"]*\)".*/\1/p' "$credential")."
-echo 'To undo: apt-get purge execplane-agent execplane (and remove the machine on the server: execplane machines rm ID).'
+echo 'To undo: apt-get purge execplane-agent (and remove the machine on the server: execplane machines rm ID).'

@@ -1,0 +1,165 @@
+/** The installer of agents: what it fetches as root comes over https or from a folder, and is what the sums and the signature say. */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const CERT = join(ROOT, 'test/server/fixtures/test-only-cert.pem');
+const KEY = join(ROOT, 'test/server/fixtures/test-only-key.pem');
+const hasGpg = (() => {
+  try {
+    execFileSync('gpg', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+let dir: string;
+
+/** Programs that only write down how they are called; `id` says root. */
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'execplane-install-'));
+  mkdirSync(join(dir, 'bin'));
+  mkdirSync(join(dir, 'packages'));
+  stub('id', 'echo 0');
+  stub('dpkg', 'echo amd64');
+  for (const name of ['apt-get', 'systemctl', 'dpkg-query', 'rm', 'rmdir', 'deluser']) stub(name, 'exit 1');
+  for (const name of ['execplane', 'execplane-agent']) {
+    writeFileSync(join(dir, 'packages', `${name}_0.1.0_amd64.deb`), name);
+  }
+  const sums = execFileSync('sha256sum', ['execplane_0.1.0_amd64.deb', 'execplane-agent_0.1.0_amd64.deb'], {
+    cwd: join(dir, 'packages'),
+  });
+  writeFileSync(join(dir, 'packages/SHA256SUMS'), sums);
+});
+
+afterEach(() => rmSync(dir, { recursive: true }));
+
+function stub(name: string, then: string): void {
+  const script = `#!/bin/sh\necho ${name} "$@" >> ${join(dir, 'calls')}\n${then}\n`;
+  writeFileSync(join(dir, 'bin', name), script, { mode: 0o755 });
+}
+
+/** What was called of the stubs. */
+function calls(): string[] {
+  try {
+    return readFileSync(join(dir, 'calls'), 'utf8').split('\n').filter(Boolean);
+  } catch {
+    return [];
+  }
+}
+
+/** Runs a script of the shell among the stubs; what it said on stderr. */
+async function shell(...args: string[]): Promise<string> {
+  const env = {
+    PATH: `${join(dir, 'bin')}:${process.env['PATH']}`,
+    CURL_CA_BUNDLE: CERT,
+    GNUPGHOME: join(dir, 'gnupg'),
+  };
+  const child = spawn('sh', args, { env, stdio: ['pipe', 'ignore', 'pipe'] });
+  child.stdin.end('xpj_token\n');
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await once(child, 'close');
+  return said;
+}
+
+const install = (...args: string[]) =>
+  shell(join(ROOT, 'deploy/install-agent.sh'), '--url', 'https://execplane.example.com', ...args);
+const hasInstalled = () => calls().some((call) => call.startsWith('apt-get install'));
+
+test('from a folder the packages go to apt-get', async () => {
+  await install('--from', join(dir, 'packages'));
+  expect(hasInstalled()).toBe(true);
+});
+
+test('an http address is refused before anything is fetched', async () => {
+  expect(await install('--from', 'http://127.0.0.1:1/packages')).toContain('https address');
+  expect(await install('--from', 'ftp://127.0.0.1/packages')).toContain('https address');
+  expect(hasInstalled()).toBe(false);
+});
+
+test('https is taken, and a redirect from there to http is not', async () => {
+  const serve = (path = '') => readFileSync(join(dir, 'packages', path.split('/').at(-1) ?? ''));
+  const plain = createHttpServer((request, response) => response.end(serve(request.url))).listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  const tls = { cert: readFileSync(CERT), key: readFileSync(KEY) };
+  const secure = createHttpsServer(tls, (request, response) => {
+    if (!request.url?.startsWith('/away/')) response.end(serve(request.url));
+    else
+      response
+        .writeHead(302, { location: `http://127.0.0.1:${(plain.address() as AddressInfo).port}${request.url}` })
+        .end();
+  }).listen(0, '127.0.0.1');
+  await once(secure, 'listening');
+  onTestFinished(() => {
+    plain.close();
+    secure.close();
+  });
+  const at = `https://127.0.0.1:${(secure.address() as AddressInfo).port}`;
+  expect(await install('--from', `${at}/away`)).toContain('cannot be fetched');
+  expect(hasInstalled()).toBe(false);
+  await install('--from', at);
+  expect(hasInstalled()).toBe(true);
+});
+
+describe.runIf(hasGpg)('with --keyring', () => {
+  const gpg = (...args: string[]) =>
+    execFileSync('gpg', ['--batch', '--quiet', '--homedir', join(dir, 'gnupg'), ...args], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+
+  beforeEach(() => {
+    mkdirSync(join(dir, 'gnupg'), { mode: 0o700 });
+    gpg('--passphrase', '', '--quick-generate-key', 'releases@example.com', 'ed25519', 'sign', 'never');
+    writeFileSync(join(dir, 'keys'), gpg('--export'));
+  });
+
+  test('sums are taken only with a signature of one of the keys', async () => {
+    const packages = join(dir, 'packages');
+    const args = ['--from', packages, '--keyring', join(dir, 'keys')];
+    expect(await install(...args)).toContain('SHA256SUMS.sig is missing');
+    gpg('--output', join(packages, 'SHA256SUMS.sig'), '--detach-sign', join(packages, 'SHA256SUMS'));
+    writeFileSync(join(packages, 'SHA256SUMS'), `${readFileSync(join(packages, 'SHA256SUMS'), 'utf8')}\n`);
+    expect(await install(...args)).toContain('is not signed by a key');
+    expect(hasInstalled()).toBe(false);
+    gpg('--yes', '--output', join(packages, 'SHA256SUMS.sig'), '--detach-sign', join(packages, 'SHA256SUMS'));
+    await install(...args);
+    expect(hasInstalled()).toBe(true);
+  });
+});
+
+describe('removal', () => {
+  const block = /<!-- run on the machine, to remove it -->\n```sh\n([\s\S]*?)```/;
+  const documented = block.exec(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'))?.[1] ?? '';
+
+  test('the documented way leaves a server on the same machine alone', async () => {
+    stub('dpkg-query', 'exit 0');
+    await shell('-c', documented);
+    expect(calls().filter((call) => call.startsWith('apt-get'))).toEqual(['apt-get purge --yes execplane-agent']);
+  });
+
+  test('and takes the program along if there is none', async () => {
+    stub('apt-get', 'exit 0');
+    await shell('-c', documented);
+    expect(
+      calls()
+        .filter((call) => call.startsWith('apt-get'))
+        .at(-1),
+    ).toBe('apt-get purge --yes execplane');
+  });
+
+  test('purging the package of the server keeps its data', async () => {
+    await shell(join(ROOT, 'deploy/debian/execplane-server/postrm'), 'purge');
+    expect(calls().filter((call) => call.startsWith('rm ') && call.includes('/var/lib/execplane'))).toEqual([]);
+  });
+});
