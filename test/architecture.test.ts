@@ -24,10 +24,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   api: ['core'],
   node: ['core'],
   store: ['core', 'node'],
-  server: ['core', 'api', 'node', 'store'],
+  server: ['core', 'api', 'node', 'store', 'client', 'mcp'],
   agent: ['core', 'node'],
   client: ['core', 'api'],
-  cli: ['node', 'api', 'client'],
+  cli: ['node', 'api', 'client', 'mcp'],
+  mcp: ['client'],
   console: ['core', 'api', 'client'],
 };
 /** The CLI speaks HTTP, save that it starts the other two. */

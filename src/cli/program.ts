@@ -19,17 +19,17 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
     summary: 'run a server, and an agent for this machine',
-    load: async () => (await import('./commands/up.ts')).upCommand,
+    load: async () => (await import('./commands/host/up.ts')).upCommand,
   },
   {
     name: 'server',
     summary: 'run the control plane',
-    load: async () => (await import('./commands/server.ts')).serverCommand,
+    load: async () => (await import('./commands/host/server.ts')).serverCommand,
   },
   {
     name: 'agent',
     summary: 'run the agent of this machine',
-    load: async () => (await import('./commands/agent.ts')).agentCommand,
+    load: async () => (await import('./commands/host/agent.ts')).agentCommand,
   },
   {
     name: 'exec',
@@ -45,6 +45,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'executions',
     summary: 'look at what ran and what runs',
     load: async () => (await import('./commands/executions.ts')).executionsCommand,
+  },
+  {
+    name: 'mcp',
+    summary: 'serve a model that runs commands (Model Context Protocol)',
+    load: async () => (await import('./commands/mcp.ts')).mcpCommand,
   },
   { name: 'keys', summary: 'API keys', load: async () => (await import('./commands/keys.ts')).keysCommand },
   {
@@ -66,17 +71,17 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'backup',
     summary: 'copy the data of a server on this host',
-    load: async () => (await import('./commands/backup.ts')).backupCommand,
+    load: async () => (await import('./commands/host/backup.ts')).backupCommand,
   },
   {
     name: 'restore',
     summary: 'put such a copy back',
-    load: async () => (await import('./commands/restore.ts')).restoreCommand,
+    load: async () => (await import('./commands/host/restore.ts')).restoreCommand,
   },
   {
     name: 'doctor',
     summary: 'what is wrong with the server or agent on this host',
-    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+    load: async () => (await import('./commands/host/doctor.ts')).doctorCommand,
   },
   {
     name: 'login',

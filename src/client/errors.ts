@@ -111,7 +111,7 @@ export async function readRefusal(
   path: string,
 ): Promise<RefusedError | UnexpectedAnswerError> {
   const text = await response.text().catch(() => '');
-  const body = parseObject(text);
+  const body: ErrorBody | undefined = parseObject(text);
   const foreign = response.status < 400 || (body === undefined && response.headers.has('content-type'));
   if (foreign) return new UnexpectedAnswerError(response, { origin });
   return new RefusedError(response, body ?? {}, path);
@@ -123,7 +123,8 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof UnreachableError;
 }
 
-function parseObject(text: string): ErrorBody | undefined {
+/** Undefined for what is no JSON object. */
+export function parseObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? value : undefined;

@@ -3,7 +3,8 @@ import type { ExecutionEventWire } from '../api/event.ts';
 import type { ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
 import type { SendSignal } from '../api/signal.ts';
-import { UnreachableError } from './errors.ts';
+import type { StdinResultWire } from '../api/stdin.ts';
+import { RefusedError, UnreachableError } from './errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { outputStream } from './output-stream.ts';
 import type { Page } from './pages.ts';
@@ -27,13 +28,17 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   readonly executionId: string;
   readonly #transport: Transport;
   readonly #path: string;
+  /** What is read of its output is released (output mode `stream`). */
+  readonly #releases: boolean;
   #stdin: WritableStream<Uint8Array> | undefined;
   #stdout: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #stderr: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #result: Promise<ExecutionResult> | undefined;
 
-  constructor(transport: Transport, machineId: string, executionId: string) {
+  constructor(transport: Transport, p: { machineId: string; executionId: string; releases: boolean }) {
+    const { machineId, executionId } = p;
     this.#transport = transport;
+    this.#releases = p.releases;
     this.machineId = machineId;
     this.executionId = executionId;
     this.#path = `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
@@ -66,13 +71,13 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
 
   /** What it writes to stdout, byte for byte, from the first byte on. Errors if the server did not keep all of it. */
   get stdout(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    this.#stdout ??= outputStream(this.#transport, this.#path, 'stdout');
+    this.#stdout ??= this.#output('stdout');
     return this.#stdout;
   }
 
   /** The same for stderr. */
   get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    this.#stderr ??= outputStream(this.#transport, this.#path, 'stderr');
+    this.#stderr ??= this.#output('stderr');
     return this.#stderr;
   }
 
@@ -120,6 +125,28 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     }
   }
 
+  /** Some of the bytes of a stream that are kept now; fewer, or none, if there are no more. */
+  async part(stream: 'stdout' | 'stderr', p: { offset: number; length: number }): Promise<Uint8Array<ArrayBuffer>> {
+    const headers = { accept: '*/*', range: `bytes=${p.offset}-${p.offset + p.length - 1}` };
+    try {
+      const response = await this.#transport.open('GET', `${this.#path}/output/${stream}`, { headers });
+      return new Uint8Array(await response.arrayBuffer());
+    } catch (error) {
+      if (error instanceof RefusedError && error.status === 416) return new Uint8Array();
+      throw error;
+    }
+  }
+
+  /** Writes to an open stdin behind all that came before. Returns the number of bytes written in all. */
+  async writeStdin(bytes: Uint8Array<ArrayBuffer>, { close = false }: { close?: boolean } = {}): Promise<number> {
+    const path = `${this.#path}/stdin`;
+    const empty = new Uint8Array();
+    const { offset = 0 } = await this.#transport.json<StdinResultWire>('POST', path, { bytes: empty });
+    // At an offset a repeated request is harmless.
+    await this.#transport.json('POST', path, { query: { offset, close }, bytes });
+    return offset + bytes.length;
+  }
+
   /** Cancels it: SIGTERM, after a grace SIGKILL to all of its processes. After the end this does nothing. */
   cancel({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
     return this.#transport.json('DELETE', this.#path, { query: { wait_ms: waitMs }, signal });
@@ -128,6 +155,10 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   /** Sends a signal such as `SIGHUP` to its process group. After the end this does nothing. */
   signal(name: SendSignal['signal']): Promise<ExecutionWire> {
     return this.#transport.json('POST', `${this.#path}/signal`, { body: { signal: name } });
+  }
+
+  #output(stream: 'stdout' | 'stderr'): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return outputStream(this.#transport, { path: this.#path, stream, releases: this.#releases });
   }
 }
 

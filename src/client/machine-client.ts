@@ -5,6 +5,7 @@ import type { ExecutionOutputWire } from '../api/output.ts';
 import { Artifacts } from './artifacts.ts';
 import { encodeBase64 } from './base64.ts';
 import { ExecutionHandle, executionsPath, MAX_WAIT_MS } from './execution-handle.ts';
+import { Files } from './files.ts';
 import { List, type PageOptions } from './pages.ts';
 import { hasEnded, type RunResult, resultOf } from './result.ts';
 import type { Transport } from './transport.ts';
@@ -34,6 +35,12 @@ export interface RunOptions extends CommandOptions {
 export interface StartOptions extends CommandOptions {
   /** `open` (the default): the handle's `stdin` feeds it. Else what it reads, or `none`. */
   stdin?: 'open' | 'none' | { text: string } | { bytes: Uint8Array };
+  /**
+   * `keep` (the default): the server keeps the first 16 MiB of each stream, in the events too. `stream`: output of any size,
+   * read through the `stdout` and `stderr` of the handle alone. Read both: at most 16 MiB of each wait unread, then the
+   * command waits.
+   */
+  output?: 'stream' | 'keep';
 }
 
 export interface ListExecutionsOptions extends PageOptions {
@@ -46,12 +53,15 @@ export class MachineClient {
   readonly machineId: string;
   /** Files that its commands left. */
   readonly artifacts: Artifacts;
+  /** Its files. */
+  readonly files: Files;
   readonly #transport: Transport;
 
   constructor(transport: Transport, machineId: string) {
     this.#transport = transport;
     this.machineId = machineId;
     this.artifacts = new Artifacts(transport, machineId);
+    this.files = new Files(this);
   }
 
   /** Runs a command to its end. A command that fails is a result; an Execplane that fails is an ExecplaneError. */
@@ -76,14 +86,16 @@ export class MachineClient {
   }
 
   /** Starts a command, and returns at once with a handle on it. */
-  async start(command: readonly string[], { stdin = 'open', ...rest }: StartOptions = {}): Promise<ExecutionHandle> {
-    const execution = await this.#create<ExecutionWire>({ ...bodyOf(command, rest), ...stdinOf(stdin) });
-    return this.execution(execution.execution_id);
+  async start(command: readonly string[], options: StartOptions = {}): Promise<ExecutionHandle> {
+    const { stdin = 'open', output = 'keep', ...rest } = options;
+    const mode = output === 'stream' ? { output_mode: output } : {};
+    const created = await this.#create<ExecutionWire>({ ...bodyOf(command, rest), ...stdinOf(stdin), ...mode });
+    return this.#handle(created.execution_id, output === 'stream');
   }
 
   /** A handle on an execution that exists. */
   execution(executionId: string): ExecutionHandle {
-    return new ExecutionHandle(this.#transport, this.machineId, executionId);
+    return this.#handle(executionId, false);
   }
 
   /** Its executions, newest first. */
@@ -94,6 +106,10 @@ export class MachineClient {
   /** What is known of the machine. */
   get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineWire> {
     return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, { signal });
+  }
+
+  #handle(executionId: string, releases: boolean): ExecutionHandle {
+    return new ExecutionHandle(this.#transport, { machineId: this.machineId, executionId, releases });
   }
 
   #create<T>(body: CreateExecution, query: Record<string, string | number> = {}): Promise<T> {

@@ -25,6 +25,7 @@ export {
 } from './errors.ts';
 export { ExecutionHandle } from './execution-handle.ts';
 export type { ExecutionEvent, FollowOptions, OutageListener } from './follow-events.ts';
+export { FileError, type FileOptions, Files, type FileStat, type ReadOptions, type WriteOptions } from './files.ts';
 export { type ListExecutionsOptions, MachineClient, type RunOptions, type StartOptions } from './machine-client.ts';
 export { List, type Page, type PageOptions } from './pages.ts';
 export { Audit, JoinTokens, Keys, Machines } from './resources.ts';

@@ -11,14 +11,21 @@ const SILENCE_MS = 60_000;
 const OUTAGE_MS = 300_000;
 const RECONNECT = { firstMs: 100, maxMs: 5000 };
 
+/** So much is read before the server is told that it may forget it; it keeps at most 16 MiB that wait. */
+const RELEASE_BYTES = 4_194_304;
+
+export interface OutputSource {
+  /** Of the execution. */
+  path: string;
+  stream: 'stdout' | 'stderr';
+  /** The execution has the output mode `stream`: what has been read is released, so that the command can go on. */
+  releases: boolean;
+}
+
 /** Reads as fast as its consumer. A broken connection is resumed at the byte. Errors: ExecplaneError. */
-export function outputStream(
-  transport: Transport,
-  path: string,
-  stream: 'stdout' | 'stderr',
-): ReadableStream<Uint8Array<ArrayBuffer>> {
+export function outputStream(transport: Transport, source: OutputSource): ReadableStream<Uint8Array<ArrayBuffer>> {
   const abort = new AbortController();
-  const bytes = followOutput(transport, path, stream, abort.signal);
+  const bytes = followOutput(transport, source, abort.signal);
   return new ReadableStream(
     {
       async pull(controller) {
@@ -36,24 +43,26 @@ export function outputStream(
 }
 
 /** Bytes from the first one to the end of the command. */
-export async function* followOutput(
+async function* followOutput(
   transport: Transport,
-  path: string,
-  stream: 'stdout' | 'stderr',
+  source: OutputSource,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const release = new Release(transport, source, signal);
   let offset = 0;
   let failures = 0;
   let heardAt = performance.now();
   for (;;) {
     try {
-      for await (const piece of openAt(transport, `${path}/output/${stream}`, offset, signal)) {
+      for await (const piece of openAt(transport, source, offset, signal)) {
+        // The pieces before this one have been taken.
+        release.upTo(offset);
         offset += piece.length;
         failures = 0;
         heardAt = performance.now();
         yield piece;
       }
-      await assertComplete(transport, path, { stream, received: offset, signal });
+      await assertComplete(transport, source, { received: offset, signal });
       return;
     } catch (error) {
       signal.throwIfAborted();
@@ -64,21 +73,48 @@ export async function* followOutput(
   }
 }
 
+/** Tells the server, now and then and once at a time, how far the reader has come. */
+class Release {
+  readonly #transport: Transport;
+  readonly #source: OutputSource;
+  readonly #signal: AbortSignal;
+  #released = 0;
+  #busy = false;
+
+  constructor(transport: Transport, source: OutputSource, signal: AbortSignal) {
+    this.#transport = transport;
+    this.#source = source;
+    this.#signal = signal;
+  }
+
+  upTo(offset: number): void {
+    if (!this.#source.releases || this.#busy || offset - this.#released < RELEASE_BYTES) return;
+    this.#busy = true;
+    const { path, stream } = this.#source;
+    const call = { query: { offset, release: true }, headers: { accept: '*/*' }, signal: this.#signal };
+    this.#transport
+      .open('HEAD', `${path}/output/${stream}`, call)
+      .then(() => {
+        this.#released = offset;
+      })
+      // The next one makes up for it. A reader that is stopped for good is told so by its own requests.
+      .catch(() => {})
+      .finally(() => {
+        this.#busy = false;
+      });
+  }
+}
+
 async function* openAt(
   transport: Transport,
-  path: string,
+  { path, stream }: OutputSource,
   offset: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const call = { query: { follow: true }, headers: { accept: '*/*' }, attempts: 1, signal };
-  const response = await transport.open('GET', path, call);
-  let skip = offset;
+  const call = { query: { follow: true, offset }, headers: { accept: '*/*' }, attempts: 1, signal };
+  const response = await transport.open('GET', `${path}/output/${stream}`, call);
   try {
-    for await (const bytes of readChunks(response, SILENCE_MS)) {
-      const fresh = bytes.subarray(Math.min(skip, bytes.length));
-      skip -= bytes.length - fresh.length;
-      if (fresh.length > 0) yield fresh;
-    }
+    yield* readChunks(response, SILENCE_MS);
   } catch (cause) {
     throw new UnreachableError(transport.origin, { cause });
   }
@@ -87,8 +123,8 @@ async function* openAt(
 /** A stream that ends early, or of which the server kept only a part, must not look complete. */
 async function assertComplete(
   transport: Transport,
-  path: string,
-  { stream, received, signal }: { stream: 'stdout' | 'stderr'; received: number; signal: AbortSignal },
+  { path, stream }: OutputSource,
+  { received, signal }: { received: number; signal: AbortSignal },
 ): Promise<void> {
   const execution = await transport.json<ExecutionWire>('GET', path, { signal });
   if (!hasEnded(execution)) {

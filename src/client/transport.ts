@@ -3,6 +3,7 @@ import { backoffMs, pause } from './backoff.ts';
 import {
   ExecplaneError,
   isRetryable,
+  parseObject,
   RefusedError,
   readRefusal,
   UnexpectedAnswerError,
@@ -61,12 +62,9 @@ export class Transport {
   /** Returns the JSON of the answer. An answer that breaks off is asked for again. Throws ExecplaneError. */
   json<T>(method: string, path: string, call: Call = {}): Promise<T> {
     return this.#retry(method, path, call, async (response) => {
-      const text = await response.text();
-      try {
-        return JSON.parse(text) as T;
-      } catch (cause) {
-        throw new UnexpectedAnswerError(response, { origin: this.origin, cause });
-      }
+      const value = parseObject(await response.text());
+      if (value === undefined) throw new UnexpectedAnswerError(response, { origin: this.origin });
+      return value as T;
     });
   }
 
@@ -98,7 +96,7 @@ export class Transport {
     if (body !== undefined) {
       headers['content-type'] ??= call.bytes === undefined ? 'application/json' : 'application/octet-stream';
     }
-    if (method !== 'GET' && call.bytes === undefined) headers['idempotency-key'] = randomKey();
+    if (method !== 'GET' && method !== 'HEAD' && call.bytes === undefined) headers['idempotency-key'] = randomKey();
     // A redirect would take the key to another server, and turn a POST into a GET.
     return { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) };
   }

@@ -77,6 +77,26 @@ describe('start', () => {
     expect(await handle.result).toMatchObject({ status: 'succeeded', exitCode: 0 });
   });
 
+  test('output of any size, exact over a server that is killed meanwhile', async () => {
+    const source = 'i=0; while [ $i -lt 4000 ]; do printf "%09d\\n" $i; i=$((i+1)); done';
+    const argv = ['sh', '-c', `for part in 1 2 3 4 5 6 7 8; do head -c 5000000 /dev/zero; done; ${source}`];
+    const handle = await machine.start(argv, { stdin: 'none', output: 'stream' });
+    let size = 0;
+    let tail = Buffer.alloc(0);
+    let killed = false;
+    for await (const bytes of handle.stdout) {
+      size += bytes.length;
+      tail = Buffer.concat([tail, bytes]).subarray(-40_000);
+      if (killed || size < 10_000_000) continue;
+      killed = true;
+      await world.server.kill();
+      await world.server.restart();
+    }
+    expect(size).toBe(40_040_000);
+    expect(tail.toString()).toBe(Array.from({ length: 4000 }, (_, at) => `${String(at).padStart(9, '0')}\n`).join(''));
+    expect(await handle.result).toMatchObject({ status: 'succeeded' });
+  }, 120_000);
+
   test('its events, from the first to the last', async () => {
     const handle = await machine.start(['echo', 'hello'], { stdin: 'none' });
     const events = await Array.fromAsync(handle);

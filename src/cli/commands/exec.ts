@@ -3,6 +3,7 @@ import type { StartOptions } from '../../client/main.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 import { environmentVariable, readEnvironmentFile } from '../exec/environment.ts';
 import { runExec, startDetached } from '../exec/run-exec.ts';
+import { isSameTerminal } from '../streams/descriptor.ts';
 import { hasStdin } from '../streams/input.ts';
 import { print } from '../streams/output.ts';
 import { parseDuration } from '../terminal/duration.ts';
@@ -83,6 +84,8 @@ function startOptions(flags: ExecFlags): StartOptions {
   const forwards = flags.detach !== true && flags.stdin && (flags.interactive === true || hasStdin());
   return {
     stdin: forwards ? 'open' : 'none',
+    // At a terminal the order of the two streams counts for more; a program wants every byte.
+    output: flags.detach || flags.json || isSameTerminal() ? 'keep' : 'stream',
     ...(flags.cwd === undefined ? {} : { cwd: flags.cwd }),
     env: { ...flags.envFile, ...flags.env },
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),

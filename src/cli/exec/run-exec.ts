@@ -76,18 +76,20 @@ class ExecRun {
   readonly #line = new StatusLine();
   readonly #printer = new OutputPrinter();
   readonly #ended = new AbortController();
-  readonly #stdinFailure = Promise.withResolvers<never>();
+  /** What ends this before the command has ended. */
+  readonly #failure = Promise.withResolvers<never>();
 
   constructor(client: Execplane, handle: ExecutionHandle, request: ExecRequest) {
     this.#handle = handle;
     this.#request = request;
+    this.#failure.promise.catch(() => {});
     this.#wait = new MachineWait({ client, handle, waitMs: request.waitMs });
   }
 
   /** Passes the streams on until the terminal event, and returns that. */
   async untilEnd(): Promise<ExecutionEvent> {
     try {
-      return await Promise.race([this.#follow(), this.#stdinFailure.promise, this.#wait.givenUp]);
+      return await Promise.race([this.#follow(), this.#failure.promise, this.#wait.givenUp]);
     } catch (error) {
       // What cannot be read or written as it should be must not go on half.
       if (error instanceof ReaderGoneError || error instanceof CliError) await this.#handle.cancel();
@@ -101,16 +103,25 @@ class ExecRun {
 
   async #follow(): Promise<ExecutionEvent> {
     const { signal } = this.#ended;
+    const pumps = this.#request.options.output === 'stream' ? [this.#pump('stdout'), this.#pump('stderr')] : [];
+    // An error of a pump ends the command at once.
+    for (const pump of pumps) pump.catch(this.#failure.reject);
     for await (const event of this.#handle.events({ outage: outageOn(this.#line), signal })) {
       if (event.type !== 'lifecycle') await this.#print(event.type, event.chunk ?? new Uint8Array());
-      else if (hasEnded(event)) return event;
-      else if (event.status === 'wake_in_progress') this.#wait.begin();
+      else if (hasEnded(event)) {
+        await Promise.all(pumps);
+        return event;
+      } else if (event.status === 'wake_in_progress') this.#wait.begin();
       else this.#wait.end();
       if (event.status === 'running' && this.#request.options.stdin === 'open') {
-        this.#forwardStdin().catch(this.#stdinFailure.reject);
+        this.#forwardStdin().catch(this.#failure.reject);
       }
     }
     throw new CliError('the event log ended without an end.');
+  }
+
+  async #pump(stream: 'stdout' | 'stderr'): Promise<void> {
+    for await (const bytes of this.#handle[stream]) await this.#print(stream, bytes);
   }
 
   async #print(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {

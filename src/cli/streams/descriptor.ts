@@ -33,3 +33,8 @@ export function openPipeAnew(descriptor: number, mode: 'read' | 'write'): number
 export function terminalStream(name: 'stdout' | 'stderr'): NodeJS.WriteStream | undefined {
   return isatty(name === 'stdout' ? 1 : 2) ? process[name] : undefined;
 }
+
+/** Whether stdout and stderr are one terminal, where people see them as one text. */
+export function isSameTerminal(): boolean {
+  return isatty(1) && isatty(2) && fstatSync(1).rdev === fstatSync(2).rdev;
+}

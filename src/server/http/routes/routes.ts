@@ -15,6 +15,7 @@ import { executionRoutes } from './executions.ts';
 import { healthRoutes } from './health.ts';
 import { joinTokenRoutes } from './join-tokens.ts';
 import { machineRoutes } from './machines/machines.ts';
+import { mcpRoutes } from './mcp.ts';
 import { metricsRoutes } from './metrics.ts';
 import { outputRoutes } from './output.ts';
 import { rawOutputRoutes } from './raw-output.ts';
@@ -50,5 +51,6 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   consoleOverviewRoute(app, context);
   consoleSessionRoutes(app, context, version);
   consoleRoutes(app);
+  mcpRoutes(app, version);
   documentRoutes(app, { routes, version, publicUrl: context.config.publicUrl });
 }

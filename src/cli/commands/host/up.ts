@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { addSettingOptions } from '../setting-options.ts';
+import { addSettingOptions } from '../../setting-options.ts';
 
 const EXAMPLES = `
 Examples:
@@ -10,7 +10,7 @@ Ctrl-C ends all of it: the commands, the agent, the server.`;
 
 /** `execplane up`: server and agent, as `npm start` runs them. */
 export async function upCommand(): Promise<Command> {
-  const { AGENT_SETTINGS, runUp, SERVER_SETTINGS } = await import('../up/run-up.ts');
+  const { AGENT_SETTINGS, runUp, SERVER_SETTINGS } = await import('../../up/run-up.ts');
   return addSettingOptions(new Command('up'), SERVER_SETTINGS, AGENT_SETTINGS)
     .description('Run a server, and an agent for this machine, until Ctrl-C.')
     .addHelpText('after', EXAMPLES)

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { CliError } from '../cli-error.ts';
-import { print } from '../streams/output.ts';
-import { printJson } from '../terminal/print.ts';
+import { CliError } from '../../cli-error.ts';
+import { print } from '../../streams/output.ts';
+import { printJson } from '../../terminal/print.ts';
 
 const EXAMPLES = `
 Examples:
@@ -13,7 +13,7 @@ ended, and what waited in the backup ends as agent_lost, since it may have run.`
 
 /** `execplane restore`: on the host of the server, which must not run. */
 export async function restoreCommand(): Promise<Command> {
-  const { readServerConfig, restore } = await import('../../server/main.ts');
+  const { readServerConfig, restore } = await import('../../../server/main.ts');
   return new Command('restore')
     .description('Put a backup where a server on this host will find it, and verify it.')
     .argument('<FILE>', 'what "execplane backup" made')

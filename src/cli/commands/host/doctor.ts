@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import { Argument, Command } from 'commander';
-import { CliError } from '../cli-error.ts';
-import { wantsColour } from '../config.ts';
-import { addSettingOptions } from '../setting-options.ts';
-import { print } from '../streams/output.ts';
-import { printJson } from '../terminal/print.ts';
+import { CliError } from '../../cli-error.ts';
+import { wantsColour } from '../../config.ts';
+import { addSettingOptions } from '../../setting-options.ts';
+import { print } from '../../streams/output.ts';
+import { printJson } from '../../terminal/print.ts';
 
 const EXAMPLES = `
 Examples:
@@ -20,11 +20,11 @@ type Flags = Readonly<Record<string, string>>;
 const SIDES = ['server', 'agent'] as const;
 type Side = (typeof SIDES)[number];
 
-type Finding = Awaited<ReturnType<typeof import('../../agent/main.ts')['examineAgent']>>[number];
+type Finding = Awaited<ReturnType<typeof import('../../../agent/main.ts')['examineAgent']>>[number];
 
 /** `execplane doctor`: one line a check; exit code 1 where one fails. */
 export async function doctorCommand(): Promise<Command> {
-  const [server, agent] = await Promise.all([import('../../server/main.ts'), import('../../agent/main.ts')]);
+  const [server, agent] = await Promise.all([import('../../../server/main.ts'), import('../../../agent/main.ts')]);
   const examine: Record<Side, (flags: Flags) => Promise<Finding[]>> = {
     server: async (flags) => server.examineServer(server.readServerConfig(flags), Date.now()),
     agent: async (flags) => agent.examineAgent(agent.readAgentConfig(flags), Date.now()),

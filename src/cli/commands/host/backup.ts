@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { CliError } from '../cli-error.ts';
-import { print } from '../streams/output.ts';
-import { printJson } from '../terminal/print.ts';
+import { CliError } from '../../cli-error.ts';
+import { print } from '../../streams/output.ts';
+import { printJson } from '../../terminal/print.ts';
 
 const EXAMPLES = `
 Examples:
@@ -13,7 +13,7 @@ The file holds the keys of the server as well: whoever has it has the server. It
 
 /** `execplane backup`: on the host of the server, which may run meanwhile. */
 export async function backupCommand(): Promise<Command> {
-  const { backUp, readServerConfig } = await import('../../server/main.ts');
+  const { backUp, readServerConfig } = await import('../../../server/main.ts');
   return new Command('backup')
     .description('Copy the data of a server on this host, running or not, into one file, and verify the copy.')
     .argument('[FILE]', 'new file; default: execplane-DATE.backup in this directory')

@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander';
-import { CliError } from '../cli-error.ts';
-import { addSettingOptions } from '../setting-options.ts';
-import { print } from '../streams/output.ts';
-import { parseDuration } from '../terminal/duration.ts';
+import { CliError } from '../../cli-error.ts';
+import { addSettingOptions } from '../../setting-options.ts';
+import { print } from '../../streams/output.ts';
+import { parseDuration } from '../../terminal/duration.ts';
 
 const AGENT_DIR = [
   '--agent-dir <value>',
@@ -31,7 +31,7 @@ const DEFAULT_WITHIN_MS = 60_000;
 
 /** `execplane agent`, `execplane agent stop` and `execplane agent upgrade`. */
 export async function agentCommand(): Promise<Command> {
-  const { AGENT_SETTINGS, readAgentConfig, runAgent, stopAgent, upgradeAgent } = await import('../../agent/main.ts');
+  const { AGENT_SETTINGS, readAgentConfig, runAgent, stopAgent, upgradeAgent } = await import('../../../agent/main.ts');
   const command = addSettingOptions(new Command('agent'), AGENT_SETTINGS)
     .description('Run the agent of this machine: it dials out to the server and runs the commands that come.')
     .addHelpText('after', EXAMPLES)

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { addSettingOptions } from '../setting-options.ts';
-import { listenFailure } from '../up/listen-failure.ts';
+import { addSettingOptions } from '../../setting-options.ts';
+import { listenFailure } from '../../up/listen-failure.ts';
 
 const EXAMPLES = `
 Examples:
@@ -10,7 +10,7 @@ Examples:
 
 /** `execplane server`: the control plane alone. */
 export async function serverCommand(): Promise<Command> {
-  const { SERVER_SETTINGS, readServerConfig, runServer } = await import('../../server/main.ts');
+  const { SERVER_SETTINGS, readServerConfig, runServer } = await import('../../../server/main.ts');
   return addSettingOptions(new Command('server'), SERVER_SETTINGS)
     .description('Run the control plane until SIGTERM or SIGINT.')
     .addHelpText('after', EXAMPLES)

@@ -1,0 +1,63 @@
+/** What tools tell a model: results as text, and errors in words that let it go on. */
+import { ExecplaneError, type Execution, type ExecutionHandle, hasEnded, RefusedError } from '../client/main.ts';
+import { headAndTail, SHOWN_BYTES } from './cut.ts';
+
+export interface ToolAnswer {
+  [key: string]: unknown;
+  content: { type: 'text'; text: string }[];
+  isError?: boolean;
+}
+
+export function answer(text: string): ToolAnswer {
+  return { content: [{ type: 'text', text }] };
+}
+
+/** Runs a tool; what Execplane refuses is told, anything else is thrown. */
+export async function answered(tool: () => Promise<string>): Promise<ToolAnswer> {
+  try {
+    return answer(await tool());
+  } catch (error) {
+    if (!(error instanceof ExecplaneError)) throw error;
+    return { ...answer(`${error.message}${adviceFor(error)}`), isError: true };
+  }
+}
+
+function adviceFor(error: ExecplaneError): string {
+  if (!(error instanceof RefusedError)) return '';
+  if (error.status === 404) return '\nCheck the id: list_machines shows the machines that there are.';
+  if (error.status === 403)
+    return '\nThe key of this connection does not allow it. Do something else, or ask the user.';
+  if (error.retryable) return '\nTry again in a moment.';
+  return '';
+}
+
+/** How an execution stands, and both ends of what it printed. */
+export async function report(execution: Execution, handle: ExecutionHandle): Promise<string> {
+  const ids = `machine_id ${execution.machine_id}, execution_id ${execution.execution_id}`;
+  const output = (await Promise.all([excerpt(execution, handle, 'stdout'), excerpt(execution, handle, 'stderr')]))
+    .filter((text) => text !== '')
+    .join('\n');
+  return `${headline(execution)}\n(${ids})\n${output || '(no output)'}`;
+}
+
+function headline(execution: Execution): string {
+  if (execution.status === 'wake_in_progress')
+    return 'Waiting: the machine is offline. The command starts when it is back.';
+  if (execution.status === 'queued') return 'Waiting: the machine is busy with other commands.';
+  if (!hasEnded(execution)) {
+    return 'Still running. Look again with get_execution or read_output, feed it with write_stdin, or use cancel_execution.';
+  }
+  if (execution.status === 'succeeded') return 'Succeeded, exit code 0.';
+  const { exit_code: exitCode, error_message: message, error_code: code } = execution;
+  return exitCode === undefined ? `${execution.status}: ${message ?? code}` : `Failed, exit code ${exitCode}.`;
+}
+
+async function excerpt(execution: Execution, handle: ExecutionHandle, stream: 'stdout' | 'stderr'): Promise<string> {
+  const total = execution[`${stream}_bytes`] ?? 0;
+  if (total === 0) return '';
+  const head = await handle.part(stream, { offset: 0, length: SHOWN_BYTES });
+  const rest = total - head.length;
+  const length = Math.min(rest, SHOWN_BYTES);
+  const tail = length <= 0 ? new Uint8Array() : await handle.part(stream, { offset: total - length, length });
+  return headAndTail({ stream, head, tail, total });
+}

@@ -1,0 +1,26 @@
+/** Output cut to what the context of a model holds. */
+
+/** Bytes of each end that are shown. */
+export const SHOWN_BYTES = 8192;
+
+/** Both ends of a stream, and how to get at the rest. `total`: all of its bytes. */
+export function headAndTail(p: {
+  stream: 'stdout' | 'stderr';
+  head: Uint8Array;
+  tail: Uint8Array;
+  total: number;
+}): string {
+  const { stream, head, tail, total } = p;
+  if (total === 0) return '';
+  const omitted = total - head.length - tail.length;
+  const middle =
+    omitted <= 0
+      ? ''
+      : `\n[… ${omitted} bytes omitted; read_output with stream "${stream}", offset ${head.length} …]\n`;
+  return `--- ${stream} (${total} bytes)\n${textOf(head)}${middle}${textOf(tail)}`;
+}
+
+/** Bytes that are no text become U+FFFD. */
+export function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}

@@ -1,0 +1,119 @@
+/** Tools that run commands and look after them. */
+import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { z } from 'zod';
+import { type Execplane, type Execution, type ExecutionHandle, hasEnded } from '../client/main.ts';
+import { answered, report } from './answers.ts';
+import { textOf } from './cut.ts';
+
+const MAX_WAIT_S = 300;
+const MAX_PART_BYTES = 65_536;
+const MACHINE = z.string().describe('The machine, such as dm-build-1; list_machines shows them.');
+const EXECUTION = z.string().describe('The execution, as run_command answered it.');
+const ONE = { machine_id: MACHINE, execution_id: EXECUTION };
+
+export function addExecutionTools(server: McpServer, client: Execplane): void {
+  addRunCommand(server, client);
+  server.registerTool(
+    'get_execution',
+    {
+      description: 'How a command stands, and the first and last part of what it has printed so far.',
+      inputSchema: {
+        ...ONE,
+        wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(0).describe('Wait so long for its end.'),
+      },
+      annotations: { readOnlyHint: true },
+    },
+    ({ machine_id: machineId, execution_id: id, wait_seconds: seconds }) =>
+      answered(async () => {
+        const handle = client.machine(machineId).execution(id);
+        return report(await within(handle, seconds), handle);
+      }),
+  );
+  server.registerTool(
+    'read_output',
+    {
+      description: 'A part of what a command has printed: use it for what other tools have left out.',
+      inputSchema: {
+        ...ONE,
+        stream: z.enum(['stdout', 'stderr']).default('stdout'),
+        offset: z.number().int().min(0).default(0).describe('The first byte.'),
+        length: z.number().int().min(1).max(MAX_PART_BYTES).default(16_384).describe('How many bytes at most.'),
+      },
+      annotations: { readOnlyHint: true },
+    },
+    ({ machine_id: machineId, execution_id: id, stream, offset, length }) =>
+      answered(async () => {
+        const bytes = await client.machine(machineId).execution(id).part(stream, { offset, length });
+        if (bytes.length === 0) return `There is nothing at offset ${offset} of ${stream} (yet).`;
+        return `--- ${stream}, bytes ${offset} to ${offset + bytes.length}\n${textOf(bytes)}`;
+      }),
+  );
+  server.registerTool(
+    'cancel_execution',
+    { description: 'Ends a command and all of its processes: SIGTERM, SIGKILL 5 seconds later.', inputSchema: ONE },
+    ({ machine_id: machineId, execution_id: id }) =>
+      answered(async () => {
+        const handle = client.machine(machineId).execution(id);
+        return report(await handle.cancel({ waitMs: 20_000 }), handle);
+      }),
+  );
+  server.registerTool(
+    'write_stdin',
+    {
+      description: 'Writes to the stdin of a running command that was started with keep_stdin_open.',
+      inputSchema: {
+        ...ONE,
+        text: z.string().describe('Written as it is: end a line with a line break.'),
+        close: z.boolean().default(false).describe('Close stdin behind it: the command reads end-of-file.'),
+      },
+    },
+    ({ machine_id: machineId, execution_id: id, text, close }) =>
+      answered(async () => {
+        const handle = client.machine(machineId).execution(id);
+        await handle.writeStdin(new TextEncoder().encode(text), { close });
+        return close ? 'Written; stdin is closed.' : 'Written.';
+      }),
+  );
+}
+
+function addRunCommand(server: McpServer, client: Execplane): void {
+  server.registerTool(
+    'run_command',
+    {
+      description:
+        'Runs a command on a machine and waits for its end. No shell is used: for pipes, variables or && run ["sh", "-c", "…"]. If it takes longer than wait_seconds it goes on running, and the answer has the execution_id to follow it by.',
+      inputSchema: {
+        machine_id: MACHINE,
+        command: z.array(z.string()).min(1).describe('The program and its arguments, such as ["ls", "-l"].'),
+        stdin: z.string().optional().describe('What the command reads on stdin; nothing unless given.'),
+        keep_stdin_open: z.boolean().default(false).describe('Leave stdin open for write_stdin.'),
+        cwd: z.string().optional().describe('Working directory; the home of the user unless given.'),
+        env: z.record(z.string(), z.string()).optional().describe('Environment variables to add.'),
+        timeout_seconds: z.number().positive().optional().describe('Kill the command after so long.'),
+        wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(30).describe('How long to wait for its end.'),
+      },
+    },
+    (input) =>
+      answered(async () => {
+        const { machine_id: machineId, command, stdin, cwd, env, timeout_seconds: timeout } = input;
+        const handle = await client.machine(machineId).start(command, {
+          stdin: input.keep_stdin_open ? 'open' : stdin === undefined ? 'none' : { text: stdin },
+          ...(cwd === undefined ? {} : { cwd }),
+          ...(env === undefined ? {} : { env }),
+          ...(timeout === undefined ? {} : { timeoutMs: Math.ceil(timeout * 1000) }),
+        });
+        if (input.keep_stdin_open && stdin !== undefined) await handle.writeStdin(new TextEncoder().encode(stdin));
+        return report(await within(handle, input.wait_seconds), handle);
+      }),
+  );
+}
+
+/** The execution once it has ended, or as it is after so long. */
+async function within(handle: ExecutionHandle, seconds: number): Promise<Execution> {
+  const until = performance.now() + seconds * 1000;
+  for (;;) {
+    const waitMs = Math.max(0, Math.min(55_000, Math.ceil(until - performance.now())));
+    const execution = await handle.get({ waitMs });
+    if (hasEnded(execution) || performance.now() >= until) return execution;
+  }
+}

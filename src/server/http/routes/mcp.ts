@@ -1,0 +1,53 @@
+/** The Model Context Protocol (streamable HTTP): its tools call this server's own API with the key of the caller. */
+import type { FastifyRequest } from 'fastify';
+import { Execplane } from '../../../client/main.ts';
+import type { App } from '../http-context.ts';
+
+/** Never resolved: requests of the tools are handed to the app itself. */
+const OWN_URL = 'http://execplane.internal';
+const CREDENTIALS = ['authorization', 'x-api-key'] as const;
+/** Responses that have no body (Fetch standard, "null body status"). */
+const NO_BODY = new Set([204, 205, 304]);
+
+export function mcpRoutes(app: App, version: string): void {
+  const config = { access: 'any_key' } as const;
+  app.post('/mcp', { config, schema: { hide: true } }, async (request, reply) => {
+    // The library is loaded by those alone who use it.
+    const { answerMcp } = await import('../../../mcp/main.ts');
+    const client = new Execplane({ url: OWN_URL, fetch: fetchWithin(app, request) });
+    reply.hijack();
+    await answerMcp({ client, version }, { request: request.raw, response: reply.raw, body: request.body });
+    return reply;
+  });
+  // The protocol asks for 405 where a server sends nothing of its own and keeps no sessions.
+  for (const method of ['GET', 'DELETE'] as const) {
+    app.route({
+      method,
+      url: '/mcp',
+      config,
+      schema: { hide: true },
+      handler: async (_request, reply) => reply.code(405).header('allow', 'POST').send(),
+    });
+  }
+}
+
+/** Scopes and limits are those of the caller's key: each request of a tool is authenticated by it. */
+function fetchWithin(app: App, { headers, ip }: FastifyRequest): typeof fetch {
+  const own = CREDENTIALS.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])]]));
+  return async (input, init = {}) => {
+    const { pathname, search } = new URL(String(input));
+    const answer = await app.inject({
+      method: (init.method ?? 'GET') as 'GET' | 'HEAD' | 'POST' | 'DELETE',
+      url: `${pathname}${search}`,
+      headers: { ...(init.headers as Record<string, string>), ...Object.fromEntries(own) },
+      remoteAddress: ip,
+      ...(init.body === undefined || init.body === null
+        ? {}
+        : { payload: Buffer.from(init.body as string | Uint8Array) }),
+      ...(init.signal ? { signal: init.signal } : {}),
+    });
+    const given = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, String(value)]);
+    const body = NO_BODY.has(answer.statusCode) ? null : new Uint8Array(answer.rawPayload);
+    return new Response(body, { status: answer.statusCode, headers: given });
+  };
+}

@@ -1,0 +1,220 @@
+/** What people do wrong, or what stands between them and the server: each error says what it is, and what to do. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { json, scriptedServer } from '../client/scripted-server.ts';
+import { freePort } from '../helpers/free-port.ts';
+import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
+import { Started } from '../helpers/processes.ts';
+
+let world: World;
+let home: string;
+
+beforeAll(async () => {
+  world = await World.start();
+  home = mkdtempSync(join(tmpdir(), 'execplane-home-'));
+}, 60_000);
+afterAll(async () => {
+  await world.dispose();
+  rmSync(home, { recursive: true });
+}, 60_000);
+
+function settings(more: Record<string, string> = {}) {
+  return { HOME: home, EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key, ...more };
+}
+
+describe('keys and logins', () => {
+  test('a key with a line break', async () => {
+    const { code, stderr } = await cli(['machines', 'ls'], settings({ EXECPLANE_API_KEY: `${world.server.key}\n` }));
+    expect(stderr).toMatch(/^execplane: EXECPLANE_API_KEY: holds a line break/);
+    expect(stderr).not.toContain(world.server.key);
+    expect(code).toBe(2);
+  });
+
+  test('an empty login file: told with the way out, and login is that way', async () => {
+    const file = join(home, '.config/execplane/login.json');
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, '', { mode: 0o600 });
+    const { HOME, EXECPLANE_URL } = settings();
+    const listed = await cli(['machines', 'ls'], { HOME, EXECPLANE_URL });
+    expect(listed).toMatchObject({ code: 2, stderr: expect.stringContaining('run "execplane login" again') });
+    const login = new Started(
+      'sh',
+      ['-c', `echo "$KEY" | "${process.execPath}" "${MAIN}" login --ca-file ca.pem`],
+      {
+        ...baseEnv({ HOME, EXECPLANE_URL, KEY: world.server.key }),
+      },
+      writeCa(),
+    );
+    expect((await login.exited).code, login.stderr).toBe(0);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({
+      url: `${EXECPLANE_URL}/`,
+      ca_file: join(home, 'ca.pem'),
+    });
+    expect((await cli(['machines', 'ls'], { HOME })).code).toBe(0);
+    rmSync(file);
+  });
+
+  /** The directory that it is in. */
+  function writeCa(): string {
+    const pem = new URL('../server/fixtures/test-only-cert.pem', import.meta.url);
+    writeFileSync(join(home, 'ca.pem'), readFileSync(pem));
+    return home;
+  }
+});
+
+describe('something else answers', () => {
+  test.each([
+    [
+      'a page',
+      json('<html>', 200, { 'content-type': 'text/html' }),
+      /answers HTTP 200 with text\/html.*\nAnother program/s,
+    ],
+    [
+      'a redirect',
+      json({}, 301, { location: 'https://x.example/' }),
+      /redirect \(301\) to https:\/\/x.example\/.*\nUse the/s,
+    ],
+  ])('%s', async (_what, script, message) => {
+    const server = await scriptedServer(script);
+    const { code, stderr } = await cli(['machines', 'ls'], settings({ EXECPLANE_URL: server.url }));
+    expect(stderr).toMatch(message);
+    expect(code).toBe(1);
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test('a create whose answer was cut is asked for again with its key, and runs once', async () => {
+    const target = new URL(world.server.url);
+    let posts = 0;
+    const keys = new Set<unknown>();
+    const proxy = createServer((incoming, outgoing) => {
+      const options = {
+        host: target.hostname,
+        port: target.port,
+        method: incoming.method,
+        path: incoming.url,
+        headers: incoming.headers,
+      };
+      const forwarded = request(options, (answer) => {
+        const cutHere = incoming.method === 'POST' && ++posts === 1;
+        if (incoming.method === 'POST') keys.add(incoming.headers['idempotency-key']);
+        outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+        if (cutHere)
+          answer.once('data', (bytes: Buffer) => outgoing.write(bytes.subarray(0, 20), () => outgoing.destroy()));
+        else answer.pipe(outgoing);
+      });
+      incoming.pipe(forwarded);
+    });
+    const port = await freePort();
+    await new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      proxy.closeAllConnections();
+      proxy.close();
+    });
+    const { code, stdout } = await cli(
+      ['exec', 'dm-test', '--', 'sh', '-c', 'echo ran >> "$0"; cat "$0"', join(home, 'ran')],
+      settings({ EXECPLANE_URL: `http://127.0.0.1:${port}` }),
+    );
+    expect(stdout).toBe('ran\n');
+    expect(code).toBe(0);
+    expect(posts).toBe(2);
+    expect(keys.size).toBe(1);
+  });
+});
+
+describe('flags', () => {
+  test('--insecure takes no other flag for its value', async () => {
+    const { code, stdout } = await cli(['machines', 'ls', '--insecure', '--json'], settings());
+    expect(JSON.parse(stdout)).toMatchObject({ items: [{ machine_id: 'dm-test' }] });
+    expect(code).toBe(0);
+  });
+
+  test('a setting whose value was forgotten is named', async () => {
+    const { code, stderr } = await cli(['machines', 'ls', '--url', '--json'], settings());
+    expect(stderr).toMatch(/--url.*Its value is missing/);
+    expect(code).toBe(2);
+  });
+
+  test.each([
+    ['web-1', 'dm-web-1'],
+    ['DM_Web 1', 'dm-dm-web-1'],
+    ['dm-', 'dm-web-1'],
+  ])('machines create %s says what an id looks like: %s', async (id, near) => {
+    const { code, stderr } = await cli(['machines', 'create', id], settings());
+    expect(stderr).toContain('cannot be the id of a machine');
+    expect(stderr).toContain(`${near}.`);
+    expect(code).toBe(2);
+  });
+});
+
+describe('a machine that is away', () => {
+  test('is said, waited for as long as asked, and the command does not run', async () => {
+    await cli(['machines', 'create', 'dm-new'], settings());
+    const { code, stderr } = await cli(['exec', 'dm-new', '--wait', '300ms', '--', 'true'], settings());
+    expect(stderr).toMatch(/^execplane: dm-new has never joined: waiting .* for it \(--wait\)\n/);
+    expect(stderr).toContain('dm-new has never joined; the command was not run.');
+    expect(code).toBe(125);
+    const { items } = await world.client.ask<{ items: { status: string }[] }>('GET', '/v1/machines/dm-new/executions');
+    expect(items.map(({ status }) => status)).toEqual(['cancelled']);
+  });
+
+  test('and comes back in time: the command runs', async () => {
+    await world.agent.detach();
+    await world.away();
+    const exec = new Started(
+      process.execPath,
+      [MAIN, 'exec', 'dm-test', '--wait', '60s', '--', 'echo', 'here'],
+      baseEnv(settings()),
+    );
+    await new Promise<void>((resolve) => exec.child.stderr?.once('data', () => resolve()));
+    world.agent.restart();
+    expect(await exec.exited).toMatchObject({ code: 0 });
+    expect(exec.stdout).toBe('here\n');
+    expect(exec.stderr).toMatch(/^execplane: dm-test is offline \(last seen .*\): waiting 1m for it/);
+  });
+});
+
+test('completion asks once: a shell that waits for it is not held up', async () => {
+  const busy = { error_code: 'RATE_LIMITED', message: 'Too many requests.', retryable: true, retry_after_ms: 1 };
+  const server = await scriptedServer(json(busy, 429));
+  const env = settings({ EXECPLANE_URL: server.url, EXECPLANE_COMPLETING: '1' });
+  expect((await cli(['machines', 'ls', '--quiet'], env)).code).toBe(1);
+  expect(server.asked).toHaveLength(1);
+});
+
+test('HTTP_PROXY is used, NO_PROXY is not', async () => {
+  const asked: string[] = [];
+  const proxy = createServer();
+  proxy.on('request', (incoming, outgoing) => {
+    asked.push(incoming.url ?? '');
+    const { hostname, port, pathname, search } = new URL(incoming.url ?? '');
+    const options = { hostname, port, path: pathname + search, method: incoming.method, headers: incoming.headers };
+    incoming.pipe(
+      request(options, (answer) => answer.pipe(outgoing.writeHead(answer.statusCode ?? 500, answer.headers))),
+    );
+  });
+  proxy.on('connect', (incoming, socket, head) => {
+    asked.push(incoming.url ?? '');
+    const { hostname, port } = new URL(`http://${incoming.url}`);
+    const through = connect(Number(port), hostname, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      through.write(head);
+      through.pipe(socket).pipe(through);
+    });
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  const env = settings({ HTTP_PROXY: `http://127.0.0.1:${port}` });
+  expect(await cli(['exec', 'dm-test', '--', 'echo', 'through'], env)).toMatchObject({ code: 0, stdout: 'through\n' });
+  expect(asked.length).toBeGreaterThan(0);
+  asked.length = 0;
+  expect((await cli(['machines', 'ls'], { ...env, NO_PROXY: '127.0.0.1' })).code).toBe(0);
+  expect(asked).toEqual([]);
+});

@@ -1,0 +1,140 @@
+/** The tools as a host uses them: the SDK's own client, over stdio and over HTTP. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { baseEnv, MAIN, World } from '../helpers/harness.ts';
+
+let world: World;
+let dir: string;
+
+beforeAll(async () => {
+  world = await World.start();
+  dir = mkdtempSync(join(tmpdir(), 'execplane-mcp-'));
+}, 60_000);
+afterAll(async () => {
+  await world.dispose();
+  rmSync(dir, { recursive: true });
+}, 60_000);
+
+const TRANSPORTS: Record<string, (key: string) => Transport> = {
+  stdio: (key) =>
+    new StdioClientTransport({
+      command: process.execPath,
+      args: [MAIN, 'mcp'],
+      env: baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: key }),
+    }),
+  http: (key) =>
+    new StreamableHTTPClientTransport(new URL('/mcp', world.server.url), {
+      requestInit: { headers: { authorization: `Bearer ${key}` } },
+    }) as Transport,
+};
+
+async function connected(transport: string, key = world.server.key) {
+  const client = new Client({ name: 'test', version: '1' });
+  const made = TRANSPORTS[transport]?.(key);
+  if (made === undefined) throw new Error(transport);
+  await client.connect(made);
+  return {
+    client,
+    async call(name: string, args: Record<string, unknown> = {}) {
+      const answer = await client.callTool({ name, arguments: args });
+      const [content] = answer.content as { text: string }[];
+      return { text: content?.text ?? '', isError: answer.isError === true };
+    },
+    [Symbol.asyncDispose]: () => client.close(),
+  };
+}
+
+const MACHINE = { machine_id: 'dm-test' };
+
+describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
+  test('the tools there are', async () => {
+    await using host = await connected(transport);
+    const { tools } = await host.client.listTools();
+    expect(tools.map(({ name }) => name).sort()).toEqual([
+      'cancel_execution',
+      'get_execution',
+      'list_files',
+      'list_machines',
+      'read_file',
+      'read_output',
+      'run_command',
+      'write_file',
+      'write_stdin',
+    ]);
+  });
+
+  test('write a file, list it, run it, read it', async () => {
+    await using host = await connected(transport);
+    const path = join(dir, `${transport}.sh`);
+    expect((await host.call('list_machines')).text).toMatch(/^dm-test: online, /);
+    expect((await host.call('write_file', { ...MACHINE, path, content: 'echo "to $1"; exit 3\n' })).text).toContain(
+      '21 bytes',
+    );
+    expect((await host.call('list_files', { ...MACHINE, path: dir })).text).toContain(`file 21 ${transport}.sh`);
+    const ran = await host.call('run_command', { ...MACHINE, command: ['sh', path, 'you'] });
+    expect(ran.text).toMatch(/^Failed, exit code 3\.\n.*\n--- stdout \(7 bytes\)\nto you\n$/);
+    expect(ran.isError).toBe(false);
+    expect((await host.call('read_file', { ...MACHINE, path, offset: 5, length: 4 })).text).toBe(
+      '"to \n[bytes 5 to 9 of 21]',
+    );
+  });
+
+  test('a command that takes long is handed back, fed and cancelled', async () => {
+    await using host = await connected(transport);
+    const started = await host.call('run_command', {
+      ...MACHINE,
+      command: ['sh', '-c', 'read line; echo "got $line"; exec sleep 300'],
+      keep_stdin_open: true,
+      wait_seconds: 0,
+    });
+    const id = /execution_id (\S+)\)/.exec(started.text)?.[1];
+    const one = { ...MACHINE, execution_id: id };
+    expect((await host.call('write_stdin', { ...one, text: 'a line\n' })).text).toBe('Written.');
+    await world.machine.saying(id ?? '', 'got a line');
+    expect((await host.call('get_execution', one)).text).toMatch(/^Still running\.[\s\S]*got a line/);
+    expect((await host.call('cancel_execution', one)).text).toMatch(/^cancelled: /);
+  });
+
+  test('a long output is cut to both of its ends, with the way to the rest', async () => {
+    await using host = await connected(transport);
+    const ran = await host.call('run_command', { ...MACHINE, command: ['sh', '-c', 'seq 1 20000'] });
+    expect(ran.text.length).toBeLessThan(20_000);
+    expect(ran.text).toMatch(/\n1\n2\n3\n/);
+    expect(ran.text).toMatch(/\n19999\n20000\n$/);
+    const [, offset = ''] = /read_output with stream "stdout", offset (\d+)/.exec(ran.text) ?? [];
+    const id = /execution_id (\S+)\)/.exec(ran.text)?.[1];
+    const part = await host.call('read_output', { ...MACHINE, execution_id: id, offset: Number(offset), length: 100 });
+    const all = Array.from({ length: 20_000 }, (_, at) => `${at + 1}\n`).join('');
+    expect(part.text.split('\n').slice(1).join('\n')).toBe(all.slice(Number(offset), Number(offset) + 100));
+  });
+
+  test('what goes wrong is told, in words that help', async () => {
+    await using host = await connected(transport);
+    const nowhere = await host.call('run_command', { machine_id: 'dm-nowhere', command: ['true'] });
+    expect(nowhere).toMatchObject({ isError: true, text: expect.stringContaining('list_machines') });
+    const missing = await host.call('read_file', { ...MACHINE, path: '/nowhere/file' });
+    expect(missing).toMatchObject({ isError: true, text: '/nowhere/file: No such file or directory' });
+  });
+
+  test('the scopes of the key hold', async () => {
+    const body = { name: 'reader', scopes: ['executions:read', 'machines:read'] };
+    const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
+    await using host = await connected(transport, key);
+    expect((await host.call('list_machines')).isError).toBe(false);
+    const refused = await host.call('run_command', { ...MACHINE, command: ['true'] });
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('does not allow') });
+  });
+});
+
+test('over HTTP a key is needed, and only POST is served', async () => {
+  const url = new URL('/mcp', world.server.url);
+  expect((await fetch(url, { method: 'POST' })).status).toBe(401);
+  const headers = { authorization: `Bearer ${world.server.key}` };
+  expect((await fetch(url, { headers })).status).toBe(405);
+});
