@@ -1,10 +1,10 @@
 /** The artifacts of one machine: files that commands left. */
 import type { ArtifactWire } from '../api/artifact.ts';
-import { backoffMs, pause } from './backoff.ts';
-import { ExecplaneError, isRetryable, UnreachableError } from './errors.ts';
-import { List, type PageOptions } from './pages.ts';
-import { readChunks } from './read-chunks.ts';
-import type { Transport } from './transport.ts';
+import { backoffMs, pause } from './http/backoff.ts';
+import { ExecplaneError, isRetryable, UnreachableError } from './http/errors.ts';
+import { List, type PageOptions } from './http/pages.ts';
+import { readChunks } from './http/read-chunks.ts';
+import type { Transport } from './http/transport.ts';
 
 export interface ListArtifactsOptions extends PageOptions {
   executionId?: string | undefined;

@@ -4,14 +4,14 @@ import type { ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
 import type { SendSignal } from '../api/signal.ts';
 import type { StdinResultWire } from '../api/stdin.ts';
-import { RefusedError, UnreachableError } from './errors.ts';
+import { RefusedError, UnreachableError } from './http/errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { outputStream } from './output-stream.ts';
-import type { Page } from './pages.ts';
-import { readChunks } from './read-chunks.ts';
+import type { Page } from './http/pages.ts';
+import { readChunks } from './http/read-chunks.ts';
 import { type ExecutionResult, hasEnded, resultOf } from './result.ts';
 import { stdinStream } from './stdin-stream.ts';
-import type { Transport } from './transport.ts';
+import type { Transport } from './http/transport.ts';
 
 /** The most that the server waits before it answers. */
 export const MAX_WAIT_MS = 55_000;

@@ -1,5 +1,5 @@
 /** Files of a machine, moved as stdin and output of commands: with the rights of the user that these run as. */
-import { ExecplaneError } from './errors.ts';
+import { ExecplaneError } from './http/errors.ts';
 import { LIST, MOVE, READ, REMOVE, STAT, WRITE } from './file-scripts.ts';
 import type { MachineClient } from './machine-client.ts';
 import { StdinClosedError } from './stdin-stream.ts';

@@ -1,12 +1,12 @@
 /** The event log of an execution, followed to its end over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/event.ts';
-import { backoffMs, pause } from './backoff.ts';
+import { backoffMs, pause } from './http/backoff.ts';
 import { decodeBase64 } from './base64.ts';
-import { isRetryable, UnreachableError } from './errors.ts';
-import { readChunks } from './read-chunks.ts';
+import { isRetryable, UnreachableError } from './http/errors.ts';
+import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
-import { ServerSentEventParser } from './server-sent-events.ts';
-import type { Transport } from './transport.ts';
+import { ServerSentEventParser } from './http/server-sent-events.ts';
+import type { Transport } from './http/transport.ts';
 
 /** One entry of the log of an execution. */
 export type ExecutionEvent = Omit<ExecutionEventWire, 'chunk'> & {

@@ -6,9 +6,9 @@ import { Artifacts } from './artifacts.ts';
 import { encodeBase64 } from './base64.ts';
 import { ExecutionHandle, executionsPath, MAX_WAIT_MS } from './execution-handle.ts';
 import { Files } from './files.ts';
-import { List, type PageOptions } from './pages.ts';
+import { List, type PageOptions } from './http/pages.ts';
 import { hasEnded, type RunResult, resultOf } from './result.ts';
-import type { Transport } from './transport.ts';
+import type { Transport } from './http/transport.ts';
 
 interface CommandOptions {
   /** Added over the clean environment of the machine's agent. */

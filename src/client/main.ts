@@ -1,7 +1,7 @@
 /** `execplane/client`: the API for programs. It needs `fetch` and nothing else, so that it runs in browsers too. */
 import { MachineClient } from './machine-client.ts';
 import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
-import { Transport, type TransportOptions } from './transport.ts';
+import { Transport, type TransportOptions } from './http/transport.ts';
 
 export type {
   ApiKeyWire as ApiKey,
@@ -22,17 +22,17 @@ export {
   RefusedError,
   UnexpectedAnswerError,
   UnreachableError,
-} from './errors.ts';
+} from './http/errors.ts';
 export { ExecutionHandle } from './execution-handle.ts';
 export type { ExecutionEvent, FollowOptions, OutageListener } from './follow-events.ts';
 export { FileError, type FileOptions, Files, type FileStat, type ReadOptions, type WriteOptions } from './files.ts';
 export { type ListExecutionsOptions, MachineClient, type RunOptions, type StartOptions } from './machine-client.ts';
-export { List, type Page, type PageOptions } from './pages.ts';
+export { List, type Page, type PageOptions } from './http/pages.ts';
 export { Audit, JoinTokens, Keys, Machines } from './resources.ts';
 export { EXECUTION_STATUSES, type ExecutionStatus } from '../core/execution-status.ts';
 export { type ExecutionResult, hasEnded, type RunResult } from './result.ts';
 export { StdinClosedError } from './stdin-stream.ts';
-export type { TransportOptions as ClientOptions } from './transport.ts';
+export type { TransportOptions as ClientOptions } from './http/transport.ts';
 
 /** A client of one server. */
 export class Execplane {

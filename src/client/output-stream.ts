@@ -1,10 +1,10 @@
 /** One output stream of an execution as bytes, while the command runs and to its end. */
 import type { ExecutionWire } from '../api/execution.ts';
-import { backoffMs, pause } from './backoff.ts';
-import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './errors.ts';
-import { readChunks } from './read-chunks.ts';
+import { backoffMs, pause } from './http/backoff.ts';
+import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './http/errors.ts';
+import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
-import type { Transport } from './transport.ts';
+import type { Transport } from './http/transport.ts';
 
 /** A command may be silent for long; a connection that is silent for this long is opened anew, to see that it lives. */
 const SILENCE_MS = 60_000;

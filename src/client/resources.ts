@@ -9,8 +9,8 @@ import type {
 } from '../api/admin.ts';
 import type { AuditEntryWire } from '../api/audit.ts';
 import type { CreateMachine, MachineWire, UpdateMachine } from '../api/machine.ts';
-import { List, type PageOptions } from './pages.ts';
-import type { Transport } from './transport.ts';
+import { List, type PageOptions } from './http/pages.ts';
+import type { Transport } from './http/transport.ts';
 
 abstract class Resource {
   protected readonly transport: Transport;

@@ -1,8 +1,8 @@
 /** The stdin of an execution as a stream. */
 import type { StdinResultWire } from '../api/stdin.ts';
-import { backoffMs, pause } from './backoff.ts';
-import { ExecplaneError, isRetryable, RefusedError } from './errors.ts';
-import type { Transport } from './transport.ts';
+import { backoffMs, pause } from './http/backoff.ts';
+import { ExecplaneError, isRetryable, RefusedError } from './http/errors.ts';
+import type { Transport } from './http/transport.ts';
 
 /** The command ended, or closed its stdin: nothing reads any more. */
 export class StdinClosedError extends ExecplaneError {

@@ -1,7 +1,7 @@
 /** The console in the browser: starts the page. */
 import { QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { createRoot } from 'react-dom/client';
-import { RefusedError } from '../client/errors.ts';
+import { RefusedError } from '../client/http/errors.ts';
 import { App } from './app.tsx';
 import { sessionQuery } from './data/session.ts';
 

@@ -2,8 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { followEvents, type OutageListener } from '../../src/client/follow-events.ts';
-import { ServerSentEventParser } from '../../src/client/server-sent-events.ts';
-import { Transport } from '../../src/client/transport.ts';
+import { ServerSentEventParser } from '../../src/client/http/server-sent-events.ts';
+import { Transport } from '../../src/client/http/transport.ts';
 import { json, refuseToTalk, scriptedServer } from './scripted-server.ts';
 
 const LOG = [

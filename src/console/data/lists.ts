@@ -1,7 +1,7 @@
 /** Lists of the API as the pages show them: page after page, looked at again every few seconds while somebody watches. */
 import { type InfiniteData, infiniteQueryOptions } from '@tanstack/react-query';
-import type { Page } from '../../client/pages.ts';
-import type { Query } from '../../client/transport.ts';
+import type { Page } from '../../client/http/pages.ts';
+import type { Query } from '../../client/http/transport.ts';
 import { transport } from './client.ts';
 
 const PAGE_ITEMS = 50;

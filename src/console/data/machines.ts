@@ -1,7 +1,7 @@
 /** Machines. The list is read whole, so that it can be searched as one types. */
 import { queryOptions } from '@tanstack/react-query';
 import type { MachineWire } from '../../api/machine.ts';
-import type { Page } from '../../client/pages.ts';
+import type { Page } from '../../client/http/pages.ts';
 import { transport } from './client.ts';
 import { LIVE_MS } from './lists.ts';
 

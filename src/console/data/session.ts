@@ -2,7 +2,7 @@
 import { queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
 import type { ConsoleSession } from '../../api/console.ts';
 import type { Scope } from '../../api/fields.ts';
-import { RefusedError } from '../../client/errors.ts';
+import { RefusedError } from '../../client/http/errors.ts';
 import { transport } from './client.ts';
 
 const PATH = '/console/session';

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import type { JoinTokenWire } from '../../api/admin.ts';
 import type { AuditEntryWire } from '../../api/audit.ts';
-import type { Page } from '../../client/pages.ts';
+import type { Page } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import { machinesQuery } from '../data/machines.ts';
 import { useNow } from '../parts/age.tsx';

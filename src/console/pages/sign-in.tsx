@@ -1,7 +1,7 @@
 /** Sign in with an API key. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { RefusedError } from '../../client/errors.ts';
+import { RefusedError } from '../../client/http/errors.ts';
 import { sessionQuery, signIn } from '../data/session.ts';
 import { Field } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';

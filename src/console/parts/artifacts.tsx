@@ -1,7 +1,7 @@
 /** The files that a command left. */
 import { useQuery } from '@tanstack/react-query';
 import type { ArtifactWire } from '../../api/artifact.ts';
-import type { Page } from '../../client/pages.ts';
+import type { Page } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import type { Execution } from '../data/executions.ts';
 import { machinePath } from '../data/machines.ts';

@@ -1,6 +1,6 @@
 /** What went wrong, in words that help. */
 import type { ReactNode } from 'react';
-import { RefusedError, UnreachableError } from '../../client/errors.ts';
+import { RefusedError, UnreachableError } from '../../client/http/errors.ts';
 
 /** An error of a request: what it means and what can be done about it. */
 export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {

@@ -1,7 +1,7 @@
 /** Types into a command that was started with an open standard input. */
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
-import { RefusedError } from '../../client/errors.ts';
+import { RefusedError } from '../../client/http/errors.ts';
 import { transport } from '../data/client.ts';
 import { Field } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';

@@ -1,5 +1,5 @@
 /** What the client throws. A command that fails is data; these mean that Execplane, or the way to it, failed. */
-import type { ApiErrorCode } from '../core/errors.ts';
+import type { ApiErrorCode } from '../../core/errors.ts';
 
 /** Base of every error of this library, save for those of `AbortSignal`. */
 export class ExecplaneError extends Error {
