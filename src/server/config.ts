@@ -13,11 +13,22 @@ const Text = (description: string, options: { default?: string; pattern?: string
 const ADMIN_KEY = '^[!-~]{16,}$';
 const PUBLIC_URL = '^https?://[^ ]+$';
 
+/** Never told in an error. */
+const SECRETS = new Set<string>(['apiKey', 'databaseUrl']);
+
 /** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
 const ServerConfigSchema = Type.Object({
   host: Text('Address to listen on.', { default: '127.0.0.1' }),
   port: Count('Port to listen on; 0 takes a free one.', 7411, { maximum: 65_535 }),
   dataDir: Text('Where the database and the keys are kept.', { default: './data' }),
+  databaseUrl: Type.Optional(
+    Text('PostgreSQL instead of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.', {
+      pattern: '^postgres(ql)?://',
+    }),
+  ),
+  secretKeyFile: Type.Optional(
+    Text('File with the secret key, 32 bytes in base64url: the same for all servers of a database. Unset: secret.key.'),
+  ),
   publicUrl: Type.Optional(
     Text('Where clients and agents reach this server, as https://execplane.example; told to providers.', {
       pattern: PUBLIC_URL,
@@ -161,7 +172,7 @@ export function readServerConfig(
     if (!Value.Check(schema, value)) {
       const name = flagged === undefined ? setting.variable : setting.flag;
       throw new ConfigError(
-        `${name}: ${expectation(schema)}${property === 'apiKey' ? '' : `, not ${JSON.stringify(raw)}`}`,
+        `${name}: ${expectation(schema)}${SECRETS.has(property) ? '' : `, not ${JSON.stringify(raw)}`}`,
       );
     }
     config[property] = value;
@@ -175,8 +186,19 @@ export function readServerConfig(
       'EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT, for the server itself checks the certificates',
     );
   }
+  if (complete.databaseUrl !== undefined) assertShared(complete);
   readTrustedProxies(complete.trustProxy);
   return complete;
+}
+
+/** What servers of one database must have in common cannot be made by each of them. */
+function assertShared({ apiKey, secretKeyFile }: ServerConfig): void {
+  if (secretKeyFile === undefined) {
+    throw new ConfigError('EXECPLANE_DATABASE_URL: needs EXECPLANE_SECRET_KEY_FILE, the same key for every server');
+  }
+  if (apiKey === undefined) {
+    throw new ConfigError('EXECPLANE_DATABASE_URL: needs EXECPLANE_API_KEY, the same admin key for every server');
+  }
 }
 
 /** What hooks of providers get of the server's environment: nothing that could be a secret. */

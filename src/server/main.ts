@@ -1,10 +1,6 @@
 /** The server as a process: builds its parts, listens, and stops without dropping what is in hand. */
 import type { Server as SecureServer } from 'node:https';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { ConfigError } from '../node/config-error.ts';
-import { errorCode } from '../node/error-code.ts';
-import { openSqliteStore, type SqliteStoreOptions } from '../store/sqlite/store.ts';
 import type { Store } from '../store/store.ts';
 import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { secretHash } from './http/authentication/key-ring.ts';
@@ -20,6 +16,7 @@ import { readSecureContext } from './http/http-server.ts';
 import { createLogger } from './logging.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { executionWire } from './http/replies/wire.ts';
+import { openStore } from './open-store.ts';
 import { loadServerKeys, type ServerKeys } from './seal.ts';
 import { capabilitiesOf, Lifecycle } from './control/lifecycle/lifecycle.ts';
 import { MachineFeed } from './control/lifecycle/machine-feed.ts';
@@ -35,7 +32,6 @@ export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.t
 export { examineServer } from './operations/doctor/doctor.ts';
 
 const DAY_MS = 86_400_000;
-const UNUSABLE_DATABASE = /^(SQLITE_(NOTADB|CORRUPT|CANTOPEN)|EISDIR|ENOTDIR|EACCES|EROFS)/;
 /** After connections were cut, so much longer for writes under way, in ms. */
 const LAST_WRITES_MS = 5000;
 
@@ -61,12 +57,13 @@ export async function startServer(
   readSecureContext(config);
   const providers = readProviders(config.providers, readHookEnvironment());
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
-  const serverKeys = loadServerKeys(config.dataDir);
+  const serverKeys = loadServerKeys(config.dataDir, config.secretKeyFile);
   const version = packageVersion();
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const feed = new MachineFeed();
-  const store = openStore(config.dataDir, { onCommit, onMachine: feed.publish });
-  const webhooks = buildWebhooks(store, logger, config, version);
+  const { fingerprint } = serverKeys;
+  const store = await openStore(config, { onCommit, onMachine: feed.publish, version, fingerprint });
+  const webhooks = buildWebhooks({ store, logger, config, version, webhookSecret: serverKeys.webhookSecret });
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const control = buildControlPlane(
     {
@@ -143,20 +140,6 @@ export async function runServer(config: ServerConfig): Promise<void> {
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
 }
 
-/** Throws ConfigError if the database in the data directory is damaged, or is something else. */
-function openStore(dataDir: string, options: Pick<SqliteStoreOptions, 'onCommit' | 'onMachine'>): Store {
-  const path = join(dataDir, 'execplane.db');
-  try {
-    return openSqliteStore({ path, ...options });
-  } catch (cause) {
-    if (!UNUSABLE_DATABASE.test(errorCode(cause) ?? '')) throw cause;
-    throw new ConfigError(
-      `EXECPLANE_DATA_DIR: ${path} cannot be used: ${(cause as Error).message}. Restore a backup with "execplane restore --force FILE", or name another directory.`,
-      { cause },
-    );
-  }
-}
-
 /** The settings of the control plane, in its own words. */
 function controlSettings(config: ServerConfig) {
   const artifacts = {
@@ -168,12 +151,19 @@ function controlSettings(config: ServerConfig) {
   return { ...config, queueLimit: config.maxQueue, artifacts };
 }
 
-function buildWebhooks(store: Store, logger: Logger, config: ServerConfig, version: string): Webhooks {
+function buildWebhooks(p: {
+  store: Store;
+  logger: Logger;
+  config: ServerConfig;
+  version: string;
+  webhookSecret: string;
+}): Webhooks {
+  const { store, logger, config, version, webhookSecret } = p;
   return new Webhooks({
     store,
     log: logger,
     now: Date.now,
-    secret: readWebhookSecret(config.dataDir),
+    secret: config.databaseUrl === undefined ? readWebhookSecret(config.dataDir) : webhookSecret,
     wire: executionWire,
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,

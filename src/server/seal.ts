@@ -1,7 +1,9 @@
 /** Sealing of secrets at rest (AES-256-GCM) and keyed digests, with keys derived from one key file of the server. */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readOrCreateKeyFile } from '../node/key-file.ts';
+import { ConfigError } from '../node/config-error.ts';
+import { type KeyFileFormat, readOrCreateKeyFile } from '../node/key-file.ts';
 
 const VERSION = 1;
 const NONCE_BYTES = 12;
@@ -38,16 +40,33 @@ export interface ServerKeys {
   downloadDigest: Digest;
   /** Seals the sessions of the console: 32 bytes. */
   sessionKey: Buffer;
+  /** Signs callbacks where several servers share a database. */
+  webhookSecret: string;
+  /** Tells keys apart, and nothing of them: servers of one database compare it. */
+  fingerprint: Buffer;
 }
 
-/** Reads the key file of the data directory, or makes it (0600) at the first start. */
-export function loadServerKeys(dataDir: string): ServerKeys {
-  const encoded = readOrCreateKeyFile(join(dataDir, 'secret.key'), {
-    make: () => randomBytes(KEY_BYTES).toString('base64url'),
-    pattern: /^[A-Za-z0-9_-]{43}$/,
-    expected: `${KEY_BYTES} bytes in base64url`,
-  });
+const FORMAT: KeyFileFormat = {
+  make: () => randomBytes(KEY_BYTES).toString('base64url'),
+  pattern: /^[A-Za-z0-9_-]{43}$/,
+  expected: `${KEY_BYTES} bytes in base64url`,
+};
+
+/** Reads the key file of the data directory, or makes it (0600) at the first start; `keyFile`, where it is given, must be there. */
+export function loadServerKeys(dataDir: string, keyFile?: string): ServerKeys {
+  const encoded = keyFile === undefined ? readOrCreateKeyFile(join(dataDir, 'secret.key'), FORMAT) : readKey(keyFile);
   return serverKeysFrom(Buffer.from(encoded, 'base64url'));
+}
+
+/** Throws ConfigError. A file that several servers share is nobody's to make. */
+function readKey(path: string): string {
+  try {
+    const key = readFileSync(path, 'utf8').trim();
+    if (FORMAT.pattern.test(key)) return key;
+  } catch (cause) {
+    throw new ConfigError(`EXECPLANE_SECRET_KEY_FILE: it cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  throw new ConfigError(`EXECPLANE_SECRET_KEY_FILE: it must hold ${FORMAT.expected}`);
 }
 
 /** The keys for each purpose, derived from `master` (32 bytes). */
@@ -59,6 +78,8 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     joinTokenDigest: createDigest(derive(master, 'join token')),
     downloadDigest: createDigest(derive(master, 'download')),
     sessionKey: derive(master, 'console session'),
+    webhookSecret: `whsec_${derive(master, 'webhook').toString('base64')}`,
+    fingerprint: derive(master, 'fingerprint'),
   };
 }
 

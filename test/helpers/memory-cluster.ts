@@ -122,6 +122,7 @@ export class MemoryCluster {
         if (!alive) p.registerAnew();
         return { outcome: alive ? 'alive' : 'reaped', live: this.#live.size, clockOffsetMs: this.clockOffsetMs };
       },
+      claimKey: async () => true,
       leave: async () => void this.#live.delete(id()),
       connectionsHeld: async () => this.#machinesOf(id()).map(([machineId, { epoch }]) => ({ machineId, epoch })),
       machinesWithWork: async () => this.#machinesOf(id()).map(([machineId]) => machineId),

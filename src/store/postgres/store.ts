@@ -4,6 +4,7 @@ import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
+import { clusterMethods } from './cluster.ts';
 import { connect } from './connections/connection.ts';
 import { type Context, Lanes } from './context.ts';
 import { countMethods } from './counts.ts';
@@ -68,6 +69,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const audit = auditMethods(context);
   return {
     ...methodsOf(context),
+    cluster: clusterMethods(context, replica, address),
     appendAudit: audit.appendAudit,
     listAudit: audit.listAudit,
     async close() {

@@ -46,6 +46,8 @@ export interface ClusterStore {
   readonly replicaId: number;
   /** Says that this server lives, by the database's clock, and frees the machines of those that have not for too long. */
   heartbeat(p: { draining: boolean }): Promise<Heartbeat>;
+  /** Makes the fingerprint that of the database's secret key, where it has none; false if it has another. */
+  claimKey(p: { fingerprint: Buffer }): Promise<boolean>;
   /** This server stops: what it still holds is freed, and its row goes. */
   leave(): Promise<void>;
 

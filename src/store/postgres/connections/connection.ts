@@ -20,6 +20,10 @@ export interface Connection {
   readonly processId: number;
   /** Whether it can still be used. */
   readonly alive: boolean;
+  /** Settles when it cannot be used any more. */
+  readonly lost: Promise<void>;
+  /** Calls `notified` with the payload of each NOTIFY that this connection listens to. */
+  onNotification(notified: (payload: string) => void): void;
   close(): Promise<void>;
   /** Ends it without a goodbye. */
   destroy(): void;
@@ -111,6 +115,8 @@ function wrap(client: pg.Client): Connection {
       return { command, count: rowCount ?? 0 };
     },
     processId: 0,
+    lost: new Promise((resolve) => void client.once('end', resolve).once('error', () => resolve())),
+    onNotification: (notified) => void client.on('notification', ({ payload = '' }) => notified(payload)),
     get alive() {
       return alive;
     },

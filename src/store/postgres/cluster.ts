@@ -1,0 +1,152 @@
+/** Several servers on one database: who lives, who holds which machine, orders between them, and hints. */
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import type { ClusterStore, Heartbeat, Order, ReceivedOrder } from '../store.ts';
+import type { Context } from './context.ts';
+import { HintBus } from './connections/hint-bus.ts';
+import { REPLICA_DEAD_AFTER_MS } from './batches/select-machine.ts';
+import type { Replica } from './replica.ts';
+import { SELECT_EXECUTION } from './batches/select-execution.ts';
+import type { DatabaseAddress } from './connections/url.ts';
+
+const ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
+/** Orders whose answers nobody has asked for are dropped after so long. */
+const KEEP_ORDERS = "interval '2 minutes'";
+
+interface InboxRow {
+  id: number;
+  machine_public_id: string;
+  kind: string;
+  body: string;
+  payload: Buffer | null;
+}
+
+/** `address`: for connections of its own, since LISTEN needs one that stays. */
+export function clusterMethods(context: Context, replica: Replica, address: DatabaseAddress): ClusterStore {
+  const bus = new HintBus(address);
+  let registered = replica.id;
+  return {
+    ...ownershipMethods(context, replica),
+    ...orderMethods(context, replica),
+    get replicaId() {
+      return replica.id;
+    },
+    async heartbeat({ draining }) {
+      const beat = await heartbeat(context, replica, draining);
+      // The store beats by itself as well, and may have found out first.
+      const outcome = replica.id === registered ? 'alive' : 'reaped';
+      registered = replica.id;
+      return { outcome, ...beat };
+    },
+    async leave() {
+      await bus.close();
+      await replica.stop();
+    },
+    async claimKey({ fingerprint }) {
+      const text = `UPDATE cluster SET key_fingerprint = $1 WHERE key_fingerprint IS NULL OR key_fingerprint = $1`;
+      const { count } = await context.transactions.run((connection) => connection.run({ text, values: [fingerprint] }));
+      return count === 1;
+    },
+    hint: (hints) => bus.send(hints),
+    listen: (listener) => bus.listen(listener),
+  };
+}
+
+type Ownership = 'connectionsHeld' | 'machinesWithWork' | 'cancelsPending' | 'getExecutions';
+
+function ownershipMethods({ read }: Context, replica: Replica): Pick<ClusterStore, Ownership> {
+  return {
+    connectionsHeld: () => {
+      const text = 'SELECT public_id AS "machineId", epoch FROM machines WHERE owner = $1';
+      return read<{ machineId: string; epoch: number }>({ name: 'held', text, values: [replica.id] });
+    },
+    machinesWithWork: async () => {
+      const text = 'SELECT public_id FROM machines WHERE owner = $1 AND waiting > 0';
+      const rows = await read<{ public_id: string }>({ name: 'with-work', text, values: [replica.id] });
+      return rows.map(({ public_id: machineId }) => machineId);
+    },
+    cancelsPending: () => {
+      const text = `SELECT m.public_id AS "machineId", e.public_id AS "executionId" FROM machines m
+        JOIN executions e ON e.machine_id = m.id
+        WHERE m.owner = $1 AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL AND e.cancel_requested_at IS NOT NULL`;
+      return read<{ machineId: string; executionId: string }>({ name: 'cancels', text, values: [replica.id] });
+    },
+    getExecutions: async ({ executionIds }) => {
+      const text = `${SELECT_EXECUTION} WHERE e.public_id = ANY($1)`;
+      return (await read<ExecutionRow>({ name: 'by-public-id', text, values: [executionIds] })).map(toExecution);
+    },
+  };
+}
+
+type Orders = 'sendOrder' | 'sendToAll' | 'takeOrders' | 'answerOrder' | 'takeAnswers';
+
+function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Orders> {
+  const { transactions } = context;
+  return {
+    sendOrder: async (order) => {
+      const [row] = await insertOrder(context, order, 'm.owner = r.id', []);
+      return row && { orderId: row.id, replicaId: row.replica_id };
+    },
+    sendToAll: async (order) => {
+      const rows = await insertOrder(context, order, 'r.id <> $5', [replica.id]);
+      return rows.map(({ replica_id: replicaId }) => replicaId);
+    },
+    takeOrders: () =>
+      transactions.run(async (connection) => {
+        const text = `UPDATE inbox SET taken = true WHERE replica_id = $1 AND NOT taken
+          RETURNING id, machine_public_id, kind, body, payload`;
+        const rows = await connection.query<InboxRow>({ text, values: [replica.id] });
+        const old = `DELETE FROM inbox WHERE created_at < clock_timestamp() - ${KEEP_ORDERS}`;
+        if (rows.length > 0) await connection.run({ text: old });
+        return rows.toSorted((a, b) => a.id - b.id).map(toOrder);
+      }),
+    answerOrder: ({ orderId, answer }) =>
+      transactions.run(async (connection) => {
+        const values = [JSON.stringify(answer), orderId];
+        await connection.run({ text: 'UPDATE inbox SET reply = $1 WHERE id = $2', values });
+      }),
+    takeAnswers: ({ orderIds }) =>
+      transactions.run(async (connection) => {
+        const text = 'DELETE FROM inbox WHERE id = ANY($1) AND reply IS NOT NULL RETURNING id, reply';
+        const rows = await connection.query<{ id: number; reply: string }>({ text, values: [orderIds] });
+        return rows.map(({ id, reply }) => ({ orderId: id, answer: JSON.parse(reply) as unknown }));
+      }),
+  };
+}
+
+/** The clock is read before the beat, which may wait for locks. */
+async function heartbeat(
+  { transactions }: Context,
+  replica: Replica,
+  draining: boolean,
+): Promise<Omit<Heartbeat, 'outcome'>> {
+  const askedAt = Date.now();
+  const clock = await transactions.run(async (connection) => {
+    const text = 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock';
+    const [row] = await connection.query<{ clock: number }>({ text });
+    return row?.clock ?? askedAt;
+  });
+  const clockOffsetMs = Math.round(clock - (askedAt + Date.now()) / 2);
+  await replica.beat();
+  const live = await transactions.run(async (connection) => {
+    await connection.run({ text: 'UPDATE replicas SET draining = $1 WHERE id = $2', values: [draining, replica.id] });
+    const text = `SELECT count(*) AS live FROM replicas WHERE ${ALIVE} AND NOT draining`;
+    const [row] = await connection.query<{ live: number }>({ text });
+    return row?.live ?? 0;
+  });
+  return { live, clockOffsetMs };
+}
+
+/** One row for each living server `r` that `where` finds for the machine `m`. */
+async function insertOrder({ transactions }: Context, order: Order, where: string, more: unknown[]) {
+  const { machineId, kind, body, payload } = order;
+  const text = `INSERT INTO inbox (replica_id, machine_public_id, epoch, kind, body, payload)
+    SELECT r.id, m.public_id, m.epoch, $2, $3, $4 FROM machines m CROSS JOIN replicas r
+    WHERE m.public_id = $1 AND ${where} AND r.${ALIVE} RETURNING id, replica_id`;
+  const values = [machineId, kind, JSON.stringify(body), payload ?? null, ...more];
+  return transactions.run((connection) => connection.query<{ id: number; replica_id: number }>({ text, values }));
+}
+
+function toOrder({ id, machine_public_id: machineId, kind, body, payload }: InboxRow): ReceivedOrder {
+  const bytes = payload === null ? {} : { payload };
+  return { orderId: id, machineId, kind, body: JSON.parse(body) as unknown, ...bytes };
+}

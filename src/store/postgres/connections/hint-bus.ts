@@ -1,0 +1,130 @@
+/** Hints through NOTIFY: packed, on connections of their own, never within a transaction that writes, which would lose most of its speed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Hint, HintListener } from '../../store.ts';
+import { type Connection, connect } from './connection.ts';
+import type { DatabaseAddress } from './url.ts';
+
+/** PostgreSQL takes payloads of less than 8,000 bytes. */
+const MAX_PAYLOAD_BYTES = 7900;
+const REDIAL_MS = 1000;
+/** A connection that is half open tells of nothing: it is asked so often, and an answer has its time-out. */
+const CHECK_INTERVAL_MS = 10_000;
+/** Not heard by servers on another schema of the same database. */
+const CHANNEL = "'execplane_' || current_schema()";
+
+export class HintBus {
+  readonly #address: DatabaseAddress;
+  readonly #stop = new AbortController();
+  #sender: Promise<Connection> | undefined;
+  #listening: Promise<void> | undefined;
+
+  constructor(address: DatabaseAddress) {
+    this.#address = address;
+  }
+
+  /** Rejects with StoreUnavailableError; then they are lost. */
+  async send(hints: readonly Hint[]): Promise<void> {
+    this.#sender ??= this.#dialSender();
+    const dialled = this.#sender;
+    try {
+      const connection = await dialled;
+      const text = `SELECT pg_notify(${CHANNEL}, $1)`;
+      await Promise.all(packed(hints).map((payload) => connection.query({ name: 'hint', text, values: [payload] })));
+    } catch (error) {
+      if (this.#sender === dialled) this.#sender = undefined;
+      dialled.then(
+        (connection) => connection.destroy(),
+        () => undefined,
+      );
+      throw error;
+    }
+  }
+
+  /** Calls `listener` until the returned function is called. */
+  listen(listener: HintListener): () => Promise<void> {
+    this.#listening = this.#listen(listener);
+    return async () => {
+      this.#stop.abort();
+      await this.#listening;
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#listening;
+    const sender = await this.#sender?.catch(() => undefined);
+    if (sender?.alive === true) await sender.close();
+  }
+
+  async #dialSender(): Promise<Connection> {
+    const connection = await connect(this.#address);
+    // A hint that is lost with the database does no harm: nothing waits for the disk.
+    await connection.run({ text: 'SET synchronous_commit = off' });
+    return connection;
+  }
+
+  async #listen(listener: HintListener): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      // While the database is away, polls find nothing either; they find what was missed as soon as it is back.
+      await this.#listenOnce(listener).catch(() => undefined);
+      await sleep(REDIAL_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Settles when the connection is lost, or with `close`. */
+  async #listenOnce(listener: HintListener): Promise<void> {
+    const { signal } = this.#stop;
+    const connection = await connect(this.#address);
+    connection.onNotification((payload) => {
+      for (const hint of unpacked(payload)) listener.hinted(hint);
+    });
+    try {
+      const [row] = await connection.query<{ channel: string }>({ text: `SELECT quote_ident(${CHANNEL}) AS channel` });
+      await connection.run({ text: `LISTEN ${row?.channel}` });
+      listener.missedHints();
+      while (!signal.aborted && connection.alive) {
+        await Promise.race([connection.lost, sleep(CHECK_INTERVAL_MS, undefined, { signal }).catch(() => undefined)]);
+        if (!signal.aborted && connection.alive) await connection.query({ text: 'SELECT 1' });
+      }
+    } finally {
+      connection.destroy();
+    }
+  }
+}
+
+/** `e ID SEQUENCE`, `m ID`, `i REPLICA`, a line each. */
+function packed(hints: readonly Hint[]): string[] {
+  const payloads: string[][] = [];
+  let bytes = MAX_PAYLOAD_BYTES;
+  for (const line of hints.map(lineOf)) {
+    if (bytes + line.length + 1 > MAX_PAYLOAD_BYTES) {
+      payloads.push([]);
+      bytes = 0;
+    }
+    payloads.at(-1)?.push(line);
+    bytes += line.length + 1;
+  }
+  return payloads.map((lines) => lines.join('\n'));
+}
+
+function lineOf(hint: Hint): string {
+  switch (hint.about) {
+    case 'execution':
+      return `e ${hint.executionId} ${hint.sequence}`;
+    case 'machine':
+      return `m ${hint.machineId}`;
+    case 'inbox':
+      return `i ${hint.replicaId}`;
+  }
+}
+
+/** What a later version may add is overlooked. */
+function unpacked(payload: string): Hint[] {
+  return payload.split('\n').flatMap((line): Hint[] => {
+    const [about, subject = '', sequence = '0'] = line.split(' ');
+    if (about === 'e') return [{ about: 'execution', executionId: subject, sequence: Number(sequence) }];
+    if (about === 'm') return [{ about: 'machine', machineId: subject }];
+    return about === 'i' ? [{ about: 'inbox', replicaId: Number(subject) }] : [];
+  });
+}

@@ -1,0 +1,138 @@
+/** The cluster role on a real PostgreSQL, with two servers. */
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import type { ClusterStore, Hint, Store } from '../../../src/store/store.ts';
+import { TestPostgres } from '../../helpers/postgres.ts';
+
+const FACTS = { vcpu: 2, memory_mib: 1024, storage_gib: 10 };
+const POLL = { timeout: 20_000, interval: 20 };
+type ClusteredStore = Store & { cluster: ClusterStore };
+
+let postgres: TestPostgres | undefined;
+beforeAll(async () => {
+  postgres = await TestPostgres.start();
+});
+afterAll(() => postgres?.stop());
+
+/** Two servers on a schema of their own; the first holds `dm-one`. */
+async function twoServers() {
+  if (postgres === undefined) throw new Error('PostgreSQL does not run');
+  const url = await postgres.schema();
+  const open = async (): Promise<ClusteredStore> => {
+    const store = await openPostgresStore({ url, version: 'test' });
+    onTestFinished(() => store.close());
+    if (store.cluster === undefined) throw new Error('no cluster role');
+    return { ...store, cluster: store.cluster };
+  };
+  const [one, two] = [await open(), await open()];
+  await one.createMachine({ machineId: 'dm-one', now: Date.now() });
+  const connected = await connect(one);
+  return { one, two, connected, postgres, url };
+}
+
+async function connect(store: Store, runnerInstance = 'runner-1') {
+  return store.machineConnected({
+    machineId: 'dm-one',
+    runnerInstance,
+    bootId: 'boot',
+    facts: FACTS,
+    now: Date.now(),
+  });
+}
+
+test('each server lives under an id of its own, and knows how many live', async () => {
+  const { one, two } = await twoServers();
+  expect(one.cluster.replicaId).not.toBe(two.cluster.replicaId);
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'alive', live: 2 });
+  const draining = await two.cluster.heartbeat({ draining: true });
+  expect(draining).toMatchObject({ outcome: 'alive', live: 1 });
+  expect(Math.abs(draining.clockOffsetMs)).toBeLessThan(5000);
+});
+
+test('the database says which connections a server holds, and a takeover moves them', async () => {
+  const { one, two, connected } = await twoServers();
+  expect(await one.cluster.connectionsHeld()).toEqual([
+    { machineId: 'dm-one', epoch: connected.outcome === 'applied' ? connected.epoch : -1 },
+  ]);
+  expect(await two.cluster.connectionsHeld()).toEqual([]);
+  await connect(two);
+  expect(await one.cluster.connectionsHeld()).toEqual([]);
+  expect(await two.cluster.connectionsHeld()).toHaveLength(1);
+});
+
+test('an order goes to the server that holds the machine, once, and its answer comes back once', async () => {
+  const { one, two } = await twoServers();
+  const order = { machineId: 'dm-one', kind: 'stdin', body: { a: 1 }, payload: Buffer.from([0, 255, 10]) };
+  const sent = await two.cluster.sendOrder(order);
+  expect(sent?.replicaId).toBe(one.cluster.replicaId);
+  expect(await two.cluster.takeOrders()).toEqual([]);
+  const taken = await one.cluster.takeOrders();
+  expect(taken).toEqual([{ ...order, orderId: sent?.orderId }]);
+  expect(await one.cluster.takeOrders()).toEqual([]);
+  const orderIds = [sent?.orderId ?? -1];
+  expect(await two.cluster.takeAnswers({ orderIds })).toEqual([]);
+  await one.cluster.answerOrder({ orderId: orderIds[0] ?? -1, answer: { outcome: 'sent' } });
+  expect(await two.cluster.takeAnswers({ orderIds })).toEqual([{ orderId: orderIds[0], answer: { outcome: 'sent' } }]);
+  expect(await two.cluster.takeAnswers({ orderIds })).toEqual([]);
+});
+
+test('no order is sent for a machine that nobody holds; one to all reaches all the others', async () => {
+  const { one, two, connected } = await twoServers();
+  if (connected.outcome !== 'applied') throw new Error(connected.outcome);
+  await one.machineDisconnected({ machineId: 'dm-one', epoch: connected.epoch, now: Date.now() });
+  const order = { machineId: 'dm-one', kind: 'signal', body: {} };
+  expect(await two.cluster.sendOrder(order)).toBeUndefined();
+  expect(await two.cluster.sendToAll(order)).toEqual([one.cluster.replicaId]);
+  expect(await one.cluster.takeOrders()).toMatchObject([order]);
+});
+
+test('hints reach every server, however many go at once; a listener hears of its new connection', async () => {
+  const { one, two, postgres: database } = await twoServers();
+  const heard: Hint[] = [];
+  let fresh = 0;
+  const stop = two.cluster.listen({
+    hinted: (hint) => void heard.push(hint),
+    missedHints: () => {
+      fresh += 1;
+    },
+  });
+  await expect.poll(() => fresh, POLL).toBe(1);
+  const hints: Hint[] = Array.from({ length: 1000 }, (_, index) => ({
+    about: 'execution',
+    executionId: `ex-${index}-${'x'.repeat(20)}`,
+    sequence: index,
+  }));
+  await one.cluster.hint([...hints, { about: 'machine', machineId: 'dm-one' }, { about: 'inbox', replicaId: 7 }]);
+  await expect.poll(() => heard.length, POLL).toBe(1002);
+  expect(heard.slice(0, 1000)).toEqual(hints);
+  expect(heard.slice(1000)).toEqual([
+    { about: 'machine', machineId: 'dm-one' },
+    { about: 'inbox', replicaId: 7 },
+  ]);
+  await database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`);
+  await expect.poll(() => fresh, POLL).toBe(2);
+  await stop();
+});
+
+test('a server that was taken for dead is told so, holds nothing, and another may have its machines', async () => {
+  const { one, two, postgres: database, url } = await twoServers();
+  const before = one.cluster.replicaId;
+  await database.query(
+    `UPDATE replicas SET heartbeat_at = clock_timestamp() - interval '1 hour' WHERE id = ${before}`,
+    url,
+  );
+  await two.cluster.heartbeat({ draining: false });
+  expect((await two.getMachine({ machineId: 'dm-one' }))?.phase).toBe('sleeping');
+  expect(await connect(two, 'runner-2')).toMatchObject({ outcome: 'applied' });
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'reaped' });
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'alive' });
+  expect(one.cluster.replicaId).not.toBe(before);
+  expect(await one.cluster.connectionsHeld()).toEqual([]);
+});
+
+test('a server with another secret key is told so (fault 60)', async () => {
+  const { one, two } = await twoServers();
+  expect(await one.cluster.claimKey({ fingerprint: Buffer.alloc(32, 1) })).toBe(true);
+  expect(await two.cluster.claimKey({ fingerprint: Buffer.alloc(32, 1) })).toBe(true);
+  expect(await two.cluster.claimKey({ fingerprint: Buffer.alloc(32, 2) })).toBe(false);
+});
