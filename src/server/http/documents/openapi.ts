@@ -245,7 +245,7 @@ function headerReference(name: keyof typeof HEADERS): JsonSchema {
 }
 
 const REFUSALS = {
-  400: ['The body is not JSON.', 'Problem'],
+  400: ['The request is malformed: no Host, or a body that is not JSON.', 'Problem'],
   401: ['No key, or one that is not valid here.', 'ApiError'],
   403: ['The key does not allow this.', 'ApiError'],
   404: ['There is no such thing.', 'Problem'],
@@ -263,7 +263,7 @@ type RefusalStatus = keyof typeof REFUSALS;
 
 function errorResponses(route: RouteOptions, takesBody: boolean): Operation['responses'] {
   const { params, querystring } = route.schema ?? {};
-  const statuses = new Set<RefusalStatus>([500, 503, ...(route.config?.documented?.refusals ?? [])]);
+  const statuses = new Set<RefusalStatus>([400, 500, 503, ...(route.config?.documented?.refusals ?? [])]);
   const add = (condition: boolean, ...some: RefusalStatus[]): void => {
     if (condition) for (const status of some) statuses.add(status);
   };
@@ -272,7 +272,7 @@ function errorResponses(route: RouteOptions, takesBody: boolean): Operation['res
   add(querystring !== undefined || takesBody || route.method === 'DELETE', 422);
   add(route.method !== 'GET' || route.url.endsWith('/output'), 409);
   // A body is judged also where none is asked for.
-  add(route.method !== 'GET', 400, 413, 415);
+  add(route.method !== 'GET', 413, 415);
   const responses = [...statuses].map((status) => {
     const [description, name] = REFUSALS[status];
     const type = name === 'Problem' ? 'application/problem+json' : 'application/json';

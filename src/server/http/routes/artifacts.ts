@@ -13,6 +13,7 @@ import { MachineParams } from '../../../api/fields.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { Artifact } from '../../../store/store.ts';
 import type { App, HttpContext } from '../http-context.ts';
+import { BINARY } from '../documents/schema-objects.ts';
 import { notFound } from '../replies/problem.ts';
 import { artifactWire } from '../replies/artifact-wire.ts';
 import { replayedResource } from '../requests/idempotency.ts';
@@ -44,7 +45,7 @@ const RANGE_DOCUMENTED = {
   statuses: {
     206: {
       description: 'The range that was asked for.',
-      content: { 'application/octet-stream': { schema: { type: 'string', description: 'The bytes as they are.' } } },
+      content: { 'application/octet-stream': { schema: BINARY } },
     },
     304: { description: 'The bytes are those of the ETag given.' },
   },

@@ -6,6 +6,7 @@ import { isTerminal, type Stream } from '../../../core/execution.ts';
 import type { Execution, OutputBounds } from '../../../store/store.ts';
 import { assertScope } from '../authentication/auth.ts';
 import type { App, HttpContext } from '../http-context.ts';
+import { BINARY } from '../documents/schema-objects.ts';
 import { invalid, notFound, Problem } from '../replies/problem.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
 import { RawOutputQuery } from '../../../api/output.ts';
@@ -42,7 +43,7 @@ const DOCUMENTED = {
     206: {
       description: 'The range that was asked for.',
       content: {
-        'application/octet-stream': { schema: { type: 'string', description: 'The bytes as they are.' } },
+        'application/octet-stream': { schema: BINARY },
       },
     },
     304: { description: 'The bytes are those of the ETag given.' },
