@@ -11,6 +11,17 @@ for (const form of document.querySelectorAll('form')) {
     event.preventDefault();
     void send(form);
   });
+  form.elements.curl.addEventListener('click', () => void copyAsCurl(form));
+}
+
+/** Ids that stand in many paths: what is filled in once is filled in everywhere. */
+const SHARED = ['machine_id', 'execution_id', 'artifact_id'];
+document.addEventListener('input', ({ target }) => {
+  if (SHARED.includes(target.name)) share(target.name, target.value);
+});
+
+function share(name, value) {
+  for (const field of document.querySelectorAll(`input[name="${name}"]:not([data-in="query"])`)) field.value = value;
 }
 
 /** One at a time for each form: while it waits there is nothing to press but Stop. */
@@ -34,17 +45,42 @@ async function send(form) {
   }
 }
 
-async function ask(form, signal) {
+/** The request as it is filled in, without the key. */
+function requestOf(form) {
   const { method, path } = form.dataset;
   const filled = [...form.querySelectorAll('[data-in]')].filter((field) => field.value !== '');
   const those = (place) => filled.filter((field) => field.dataset.in === place).map(({ name, value }) => [name, value]);
-  const url = those('path').reduce((text, [name, value]) => text.replace(`{${name}}`, encodeURIComponent(value)), path);
+  const route = those('path').reduce(
+    (text, [name, value]) => text.replace(`{${name}}`, encodeURIComponent(value)),
+    path,
+  );
+  const query = new URLSearchParams(those('query')).toString();
   const headers = Object.fromEntries(those('header'));
-  if (key.value !== '') headers['x-api-key'] = key.value;
   const [body] = filled.filter((field) => field.dataset.in === 'body');
   if (body !== undefined) headers['content-type'] = body.name;
+  return { method, url: query === '' ? route : `${route}?${query}`, headers, body };
+}
+
+/** Shown as well: a page that came over plain HTTP from another host may not write to the clipboard. */
+async function copyAsCurl(form) {
+  const { method, url, headers, body } = requestOf(form);
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const lines = [
+    `curl -sS -X ${method} ${quoted(new URL(url, location.href).href)}`,
+    '-H "Authorization: Bearer $KEY"',
+    ...Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`),
+    ...(body === undefined ? [] : [`--data-binary ${quoted(body.value)}`]),
+  ];
+  const command = lines.join(' \\\n  ');
+  form.querySelector('pre').textContent = command;
+  await navigator.clipboard?.writeText(command).catch(() => undefined);
+}
+
+async function ask(form, signal) {
+  const { method, url, headers, body } = requestOf(form);
+  if (key.value !== '') headers['x-api-key'] = key.value;
   const before = performance.now();
-  const response = await fetch(`${url}?${new URLSearchParams(those('query'))}`, {
+  const response = await fetch(url, {
     method,
     headers,
     signal,
@@ -69,6 +105,8 @@ async function show(answer, { response, tookMs }, stop) {
     return;
   }
   if (/\bjson\b/.test(response.headers.get('content-type'))) {
-    body.data = JSON.stringify(JSON.parse(body.data), null, 2);
+    const value = JSON.parse(body.data);
+    body.data = JSON.stringify(value, null, 2);
+    if (typeof value.execution_id === 'string') share('execution_id', value.execution_id);
   }
 }

@@ -103,3 +103,43 @@ test('no other script runs on the page, and it reaches no other host', async () 
   expect(complaints).toContain('script-src');
   expect(complaints).toContain('connect-src');
 });
+
+test('a machine is named once, an execution that was created is filled in everywhere', async () => {
+  await using opened = await openPage();
+  const { page } = opened;
+  await page.locator('#key').fill(server.client.key ?? '');
+  await page.locator('.common input[name=machine_id]').fill('dm-one');
+  const create = await operation(page, 'createExecution', {});
+  await create.locator('[name=send]').click();
+  await create.locator('pre').filter({ hasText: '"execution_id"' }).waitFor();
+  const id = /"execution_id": "([^"]+)"/.exec((await create.locator('pre').textContent()) ?? '')?.[1];
+  const get = await operation(page, 'getExecution', {});
+  expect(await get.locator('[name=machine_id]').inputValue()).toBe('dm-one');
+  expect(await get.locator('[name=execution_id]').inputValue()).toBe(id);
+});
+
+test('a request can be taken to a shell as curl, with the key left out', async () => {
+  await using opened = await openPage();
+  const { page } = opened;
+  await page.locator('#key').fill('xpk_secret');
+  const place = await operation(page, 'createExecution', { machine_id: 'dm-one', wait_ms: '10' });
+  await place.locator('textarea').fill(`{"command": ["echo", "it's"]}`);
+  await place.locator('[name=curl]').click();
+  const shown = (await place.locator('pre').textContent()) ?? '';
+  expect(shown.split(' \\\n  ')).toEqual([
+    `curl -sS -X POST '${server.url}/v1/machines/dm-one/executions?wait_ms=10'`,
+    '-H "Authorization: Bearer $KEY"',
+    "-H 'content-type: application/json'",
+    `--data-binary '{"command": ["echo", "it'\\''s"]}'`,
+  ]);
+  expect(shown).not.toContain('secret');
+});
+
+test('executions come first, and nothing is wider than the screen of a phone', async () => {
+  await using opened = await openPage();
+  const { page } = opened;
+  expect(await page.locator('h2').first().textContent()).toBe('Executions');
+  await page.setViewportSize({ width: 360, height: 740 });
+  for (const summary of await page.locator('summary').all()) await summary.click();
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+});

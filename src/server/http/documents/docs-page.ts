@@ -18,18 +18,21 @@ export function docsPage(document: OpenApiDocument): DocsPage {
   const style = readFileSync(new URL('style.css', ASSETS), 'utf8');
   const script = readFileSync(new URL('try.js', ASSETS), 'utf8');
   const { title, version, description } = document.info;
-  const tags = tagsOf(document);
-  const links = [...tags, 'Schemas'].map((tag) => `<a href="#${escapeHtml(tag)}">${escapeHtml(tag)}</a>`);
-  const sections = tags.map((tag) => renderSection(tag, document));
+  const links = [...document.tags.map(({ name }) => name), 'Schemas'].map(
+    (tag) => `<a href="#${escapeHtml(tag)}">${escapeHtml(tag)}</a>`,
+  );
+  const sections = document.tags.map((tag) => renderSection(tag, document));
   const html = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)} API</title><style>${style}</style></head><body>
 <h1>${escapeHtml(title)} <small>${escapeHtml(version)}</small></h1><p>${escapeHtml(description)}
 The document behind this page: <a href="/openapi.json">openapi.json</a>.</p>
 <p>Every request needs a key: <code>Authorization: Bearer KEY</code> or <code>x-api-key: KEY</code>.
-To try them here: <input id="key" type="password" placeholder="KEY" aria-label="key" autocomplete="off" spellcheck="false">
-It stays in this field, and goes to this server with what you send.</p>
-<nav>${links.join('')}</nav>${sections.join('')}<h2 id="Schemas">Schemas</h2>${renderSchemas(document).join('')}
+A key that you fill in here stays in its field, and goes to this server with what you send.
+A machine or an execution that you name once is filled in everywhere.</p>
+<p class="common"><label>Key <input id="key" type="password" autocomplete="off" spellcheck="false"></label>
+<label>Machine <input name="machine_id" placeholder="dm-build-1" autocomplete="off" spellcheck="false"></label></p>
+<nav aria-label="Sections">${links.join('')}</nav>${sections.join('')}<h2 id="Schemas">Schemas</h2>${renderSchemas(document).join('')}
 <script>${script}</script></body></html>
 `;
   const policy = [
@@ -54,16 +57,12 @@ function operationsOf({ paths }: OpenApiDocument) {
   );
 }
 
-function tagsOf(document: OpenApiDocument): string[] {
-  return [...new Set(operationsOf(document).flatMap(({ operation }) => operation.tags))];
-}
-
-function renderSection(tag: string, document: OpenApiDocument): string {
-  const operations = operationsOf(document).filter(({ operation }) => operation.tags.includes(tag));
+function renderSection({ name, description }: OpenApiDocument['tags'][number], document: OpenApiDocument): string {
+  const operations = operationsOf(document).filter(({ operation }) => operation.tags.includes(name));
   const rendered = operations.map(({ path, method, operation }) =>
     renderOperation(path, method, operation, document.components.schemas),
   );
-  return `<h2 id="${escapeHtml(tag)}">${escapeHtml(tag)}</h2>${rendered.join('')}`;
+  return `<h2 id="${escapeHtml(name)}">${escapeHtml(name)}</h2><p>${escapeHtml(description)}</p>${rendered.join('')}`;
 }
 
 function renderSchemas({ components }: OpenApiDocument): string[] {

@@ -118,6 +118,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
 /** In the order in which they are shown. */
 const TAGS: Readonly<Record<string, string>> = {
   Executions: 'Run commands, and read what they print.',
+  Terminals: 'Commands on a pseudo-terminal, typed into as they run.',
   Artifacts: 'Files that commands leave behind.',
   Machines: 'The machines that commands run on.',
   Administration: 'API keys, join tokens, and who did what.',

@@ -13,7 +13,8 @@ export function renderOperation(path: string, method: string, operation: Operati
   );
   return `<details id="${escapeHtml(operation.operationId)}"><summary><b>${verb}</b> ${code(path)}<br>${escapeHtml(operation.summary)}</summary>
 <form data-method="${verb}" data-path="${escapeHtml(path)}"><table>${fields.join('')}</table>${bodies.join('')}
-<p><button name="send">Send</button> <button name="stop" type="button" disabled>Stop</button></p><pre></pre></form>
+<p><button name="send">Send</button> <button name="stop" type="button" disabled>Stop</button>
+<button name="curl" type="button">Copy as curl</button></p><pre></pre></form>
 <h4>Answers</h4><table>${renderAnswers(operation).join('')}</table></details>`;
 }
 
