@@ -35,7 +35,9 @@ export const TerminalSchema = Type.Object(
     }),
     ...TerminalSizeFields,
     created_at: Time('When it was created.'),
-    protocol: Type.Optional(Type.Literal('websocket', { description: 'How its stream is spoken.' })),
+    protocol: Type.Optional(
+      Type.Literal('websocket', { description: 'The protocol of its stream.', examples: ['websocket'] }),
+    ),
     stream_url: Type.Optional(streamUrl),
     ready_at: Type.Optional(Time('When its shell was started.')),
     expires_at: Type.Optional(Time('When it expires unless it has started by then.')),
