@@ -209,9 +209,16 @@ const RUNNER_ENV = /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|EXECPLA
 function runnerEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && RUNNER_ENV.test(name)) kept[name] = value;
+    if (value !== undefined && RUNNER_ENV.test(name)) kept[name] = name === 'PATH' ? withoutNpm(value, env) : value;
   }
   return kept;
+}
+
+/** npm puts folders of its own before the PATH of a script; commands must not find programs there. */
+function withoutNpm(path: string, env: Environment): string {
+  if (env['npm_lifecycle_event'] === undefined) return path;
+  const folders = path.split(':');
+  return folders.filter((folder) => !/\/(node_modules\/\.bin|node-gyp-bin)$/.test(folder)).join(':');
 }
 
 function isMachineId(text: string): boolean {

@@ -80,3 +80,10 @@ describe('agent settings', () => {
     expect(spelled).toContainEqual(['EXECPLANE_URL', '--url']);
   });
 });
+
+test('commands do not get the PATH that npm gives to scripts', () => {
+  const path = '/srv/execplane/node_modules/.bin:/node_modules/.bin:/usr/lib/npm/node-gyp-bin:/usr/local/bin:/usr/bin';
+  const { runnerEnv } = readAgentConfig({}, { PATH: path, npm_lifecycle_event: 'start' });
+  expect(runnerEnv['PATH']).toBe('/usr/local/bin:/usr/bin');
+  expect(readAgentConfig({}, { PATH: path }).runnerEnv['PATH']).toBe(path);
+});

@@ -34,7 +34,7 @@ const trusting = (file: string) => ({ ca: readFileSync(file, 'utf8') });
 test('a certificate that convinces, and one that is about to be over', async () => {
   await using server = await secureServer();
   const target = { url: new URL(server.url), tls: trusting(CERTIFICATE) };
-  expect(await said('tls', target)).toMatchObject({ state: 'ok', said: expect.stringMatching(/^TLSv1\.3.* days$/) });
+  expect(await said('tls', target)).toMatchObject({ state: 'ok', message: expect.stringMatching(/^TLSv1\.3.* days$/) });
   expect(await said('server', target)).toMatchObject({ state: 'ok' });
   expect(await said('tls', target, Date.parse('2999-01-01'))).toMatchObject({ state: 'warn' });
 });
@@ -44,7 +44,7 @@ test('a certificate of an authority that is not trusted: said as what it is, wit
   const target = { url: new URL(server.url), tls: trusting(OTHER) };
   expect(await said('tls', target)).toMatchObject({
     state: 'fail',
-    cure: expect.stringContaining('EXECPLANE_CA_FILE'),
+    remedy: expect.stringContaining('EXECPLANE_CA_FILE'),
   });
 });
 
@@ -53,14 +53,14 @@ test('plain http within the machine is well; nothing that listens is not', async
   expect(await said('tls', { url: new URL(server.url) })).toMatchObject({ state: 'ok' });
   expect(await said('server', { url: new URL('http://127.0.0.1:1') })).toMatchObject({
     state: 'fail',
-    cure: expect.stringContaining('Nothing listens'),
+    remedy: expect.stringContaining('Nothing listens'),
   });
 });
 
 test('https where plain http is spoken', async () => {
   await using server = await runningServer();
   const url = new URL(server.url.replace('http:', 'https:'));
-  expect(await said('server', { url })).toMatchObject({ state: 'fail', cure: expect.stringContaining('https') });
+  expect(await said('server', { url })).toMatchObject({ state: 'fail', remedy: expect.stringContaining('https') });
 });
 
 test('a clock that is off, and a machine that has not joined', async () => {
@@ -69,6 +69,22 @@ test('a clock that is off, and a machine that has not joined', async () => {
   expect(await said('clock', target, Date.now() - 3_600_000)).toMatchObject({ state: 'warn' });
   expect(await said('credential', target)).toMatchObject({
     state: 'fail',
-    cure: expect.stringContaining('join token'),
+    remedy: expect.stringContaining('join token'),
   });
+});
+
+test('a policy that allows nothing because it is malformed, one that is sound, and none', async () => {
+  const file = join(dir, 'policy.json');
+  const target = { url: new URL('http://127.0.0.1:1') };
+  expect(await said('policy', target)).toMatchObject({
+    state: 'ok',
+    message: expect.stringContaining('there is none'),
+  });
+  writeFileSync(file, '{"allow_comands": []}', { mode: 0o600 });
+  expect(await said('policy', target)).toMatchObject({
+    state: 'fail',
+    message: expect.stringContaining('allow_comands'),
+  });
+  writeFileSync(file, '{"deny_commands": ["/bin/rm"]}');
+  expect(await said('policy', target)).toMatchObject({ state: 'ok', message: file });
 });

@@ -7,7 +7,7 @@ interface Finding {
   side: string;
   check: string;
   state: string;
-  said: string;
+  message: string;
 }
 
 let world: World;
@@ -38,11 +38,11 @@ test('both are well', async () => {
   expect(code).toBe(0);
   const agent = items.filter(({ side }) => side === 'agent').map(({ check }) => check);
   expect(agent).toEqual([
-    ...['agent directory', 'credential', 'disk space', 'server', 'tls', 'clock', 'door'],
+    ...['agent directory', 'credential', 'policy', 'disk space', 'server', 'tls', 'clock', 'authentication'],
     ...['link', 'runner', 'cgroups', 'spawner'],
   ]);
   const { stdout } = await cli(['doctor', 'agent'], env);
-  expect(stdout).toMatch(/^ok {4}agent door: the credential is accepted\.$/m);
+  expect(stdout).toMatch(/^ok {4}agent authentication: the credential is accepted\.$/m);
   // To be looked at is not to be disturbed.
   expect(world.agent.log).not.toContain('the connection ended');
 });
@@ -51,7 +51,7 @@ test('the link is gone: the runner is told of, and the exit code is 1', async ()
   await world.agent.killLink();
   const { code, items, failed } = await findings('agent');
   expect(failed).toEqual(['link']);
-  expect(items.find(({ check }) => check === 'link')?.said).toContain('only the runner');
+  expect(items.find(({ check }) => check === 'link')?.message).toContain('only the runner');
   expect(code).toBe(1);
   world.agent.restart();
   await world.connected();
@@ -70,7 +70,7 @@ test('the machine was removed; the directory is open', async () => {
   await world.client.ask('DELETE', '/v1/machines/dm-removed');
   chmodSync(other.dir, 0o755);
   const { failed } = await findings('agent', '--agent-dir', other.dir);
-  expect(failed).toEqual(expect.arrayContaining(['agent directory', 'door']));
+  expect(failed).toEqual(expect.arrayContaining(['agent directory', 'authentication']));
   chmodSync(other.dir, 0o700);
 });
 

@@ -1,5 +1,7 @@
-import { statfsSync, statSync } from 'node:fs';
+import { existsSync, statfsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Finding, fail, judgeSpace, ok } from '../../core/finding.ts';
+import { PolicyFile } from '../runner/policy/policy-file.ts';
 import { readCredential } from '../link/enrolment/credential.ts';
 
 const OTHERS = 0o077;
@@ -8,13 +10,15 @@ const OTHERS = 0o077;
 export function examineDirectory(dir: string): Finding[] {
   const stat = statSync(dir, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) {
-    const cure = 'Say where it is (--agent-dir, EXECPLANE_AGENT_DIR), or start the agent once: it makes the directory.';
-    return [fail('agent directory', `${dir} is no directory`, cure)];
+    const remedy =
+      'Say where it is (--agent-dir, EXECPLANE_AGENT_DIR), or start the agent once: it makes the directory.';
+    return [fail('agent directory', `${dir} is no directory`, remedy)];
   }
   const { bavail, bsize } = statfsSync(dir);
   return [
     modeOf(dir, stat.mode),
     credential(dir),
+    policy(dir),
     judgeSpace(bavail * bsize, 'Make room: output that the server does not have yet is kept here, 1 GiB at most.'),
   ];
 }
@@ -22,8 +26,15 @@ export function examineDirectory(dir: string): Finding[] {
 function modeOf(dir: string, mode: number): Finding {
   if ((mode & OTHERS) === 0) return ok('agent directory', dir);
   const shown = (mode & 0o777).toString(8).padStart(4, '0');
-  const cure = `Close it: chmod 0700 ${dir}. Whoever reaches the runner's socket runs commands as the agent's user.`;
-  return fail('agent directory', `${dir} is open to other users (mode ${shown})`, cure);
+  const remedy = `Close it: chmod 0700 ${dir}. Whoever reaches the runner's socket runs commands as the agent's user.`;
+  return fail('agent directory', `${dir} is open to other users (mode ${shown})`, remedy);
+}
+
+function policy(dir: string): Finding {
+  const path = join(dir, 'policy.json');
+  const fault = new PolicyFile(path, { required: false }).fault();
+  if (fault !== undefined) return fail('policy', fault, 'Mend it (docs/policy.md): until then no command is allowed.');
+  return ok('policy', existsSync(path) ? path : 'there is none: every command is allowed');
 }
 
 function credential(dir: string): Finding {
@@ -34,7 +45,7 @@ function credential(dir: string): Finding {
       ? fail('credential', 'this machine has not joined', enrol)
       : ok('credential', `of ${found.machineId}`);
   } catch (error) {
-    const cure = `Run doctor as root, or as the agent's user. You did? ${enrol}`;
-    return fail('credential', (error as Error).message, cure);
+    const remedy = `Run doctor as root, or as the agent's user. You did? ${enrol}`;
+    return fail('credential', (error as Error).message, remedy);
   }
 }

@@ -1,14 +1,19 @@
 /** `execplane doctor`, the agent's side: what it needs to work, each looked at from outside. Changes nothing. */
 import type { Finding } from '../../core/finding.ts';
 import type { AgentConfig } from '../config.ts';
+import { becomeOwnerOf } from '../processes/directory-owner.ts';
 import { examineDirectory } from './directory.ts';
 import { examineProcesses } from './processes.ts';
 import { examineServer } from './server.ts';
 import { examineSpawner } from './spawner.ts';
 import { type Credential, readCredential } from '../link/enrolment/credential.ts';
 
-/** Looks at everything; `now` in ms since the epoch. Does not reject. */
+/**
+ * Looks at everything; `now` in ms since the epoch. If this process is root it becomes the owner of the directory for good, so
+ * that it sees what the agent sees. Throws if the way to the directory leads over a symbolic link.
+ */
 export async function examineAgent(config: AgentConfig, now: number): Promise<Finding[]> {
+  becomeOwnerOf(config.dir);
   const directory = examineDirectory(config.dir);
   return [
     ...directory,

@@ -9,8 +9,8 @@ export function examineProcesses(dir: string): Finding[] {
   const link = findLink(dir);
   const runner = findRunner(dir);
   if (link === undefined) {
-    const said = `no link runs${runner === undefined ? '' : ', only the runner, and the commands that it owns'}`;
-    return [fail('link', said, 'Start the agent; its log says why it ended: journalctl -u execplane-agent')];
+    const message = `no link runs${runner === undefined ? '' : ', only the runner, and the commands that it owns'}`;
+    return [fail('link', message, 'Start the agent; its log says why it ended: journalctl -u execplane-agent')];
   }
   return [
     link.linked
@@ -24,15 +24,15 @@ export function examineProcesses(dir: string): Finding[] {
 
 function cgroups(runner: number): Finding {
   const place = cgroupOf(runner);
-  const cure =
+  const remedy =
     'Give the agent its cgroup (Delegate=yes in a systemd unit); until then what escapes from a tree is searched for in /proc.';
-  if (place === undefined) return warn('cgroups', 'there is no cgroup v2 here', cure);
+  if (place === undefined) return warn('cgroups', 'there is no cgroup v2 here', remedy);
   try {
     const pool = readdirSync(place.directory).some((name) => name.startsWith(`execplane-${runner}-`));
     return pool
       ? ok('cgroups', 'each command has one of its own')
-      : warn('cgroups', `the runner may make none in ${place.path}`, cure);
+      : warn('cgroups', `the runner may make none in ${place.path}`, remedy);
   } catch (error) {
-    return warn('cgroups', (error as Error).message, cure);
+    return warn('cgroups', (error as Error).message, remedy);
   }
 }

@@ -29,7 +29,7 @@ export async function examineServer(
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     if (CERTIFICATE_FAULT.test(code)) return [fail('tls', `${origin}: ${message}`, CONVINCE)];
-    return [fail('server', `${origin} cannot be reached: ${message || code}`, cureOf(code))];
+    return [fail('server', `${origin} cannot be reached: ${message || code}`, remedyFor(code))];
   }
   const findings = [
     answer(origin, response.statusCode ?? 0),
@@ -61,7 +61,7 @@ function get({ url, tls, proxy }: Target): Promise<IncomingMessage> {
 const CERTIFICATE_FAULT = /^(ERR_TLS|CERT|DEPTH|UNABLE|SELF|HOSTNAME)/;
 const CONVINCE = 'Set EXECPLANE_CA_FILE to the authority that signed the certificate, or use the name that it is for.';
 
-function cureOf(code: string): string {
+function remedyFor(code: string): string {
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'Is EXECPLANE_URL right, and does DNS work here?';
   if (code === 'ECONNREFUSED')
     return 'Nothing listens there: is the server up, and EXECPLANE_URL its address and port?';
@@ -83,14 +83,14 @@ function encryption({ socket }: IncomingMessage, now: number): Finding {
   }
   const { validTo = '' } = socket.getPeerX509Certificate() ?? {};
   const days = Math.floor((Date.parse(validTo) - now) / DAY_MS);
-  const said = `${socket.getProtocol()}, with a certificate that is good for ${days} days`;
-  return days < RENEW_DAYS ? warn('tls', said, 'Renew it on the server.') : ok('tls', said);
+  const message = `${socket.getProtocol()}, with a certificate that is good for ${days} days`;
+  return days < RENEW_DAYS ? warn('tls', message, 'Renew it on the server.') : ok('tls', message);
 }
 
 function clock(theirs: number, now: number): Finding {
   if (Number.isNaN(theirs) || Math.abs(theirs - now) <= CLOCK_MS) return ok('clock', 'agrees with the server');
-  const said = `${Math.round(Math.abs(theirs - now) / 1000)} s ${theirs > now ? 'behind' : 'ahead of'} the server`;
-  return warn('clock', said, 'Have both clocks kept by NTP (timedatectl set-ntp true).');
+  const message = `${Math.round(Math.abs(theirs - now) / 1000)} s ${theirs > now ? 'behind' : 'ahead of'} the server`;
+  return warn('clock', message, 'Have both clocks kept by NTP (timedatectl set-ntp true).');
 }
 
 /** Knocks and goes: without a hello the server makes nothing of it, and a connected agent stays connected. */
@@ -98,7 +98,7 @@ function letIn({ url, tls, proxy }: Target, { credential }: Credential): Promise
   return new Promise((resolve) => {
     const socket = dial({ url, tls, proxy, credential });
     socket.once('open', () => {
-      resolve(ok('door', 'the credential is accepted'));
+      resolve(ok('authentication', 'the credential is accepted'));
       socket.close();
     });
     socket.once('unexpected-response', (_request, { statusCode = 0 }) => {
@@ -106,19 +106,23 @@ function letIn({ url, tls, proxy }: Target, { credential }: Credential): Promise
       socket.terminate();
     });
     socket.on('error', (error) => {
-      resolve(fail('door', error.message, 'Does a proxy in between pass WebSockets on?'));
+      resolve(fail('authentication', error.message, 'Does a proxy in between pass WebSockets on?'));
     });
   });
 }
 
 function refused(status: number): Finding {
   if (status === 401) {
-    const cure =
+    const remedy =
       'Make a join token for this machine (execplane tokens create --machine ID) and start the agent with it.';
-    return fail('door', 'the credential is refused: revoked, or the machine was removed', cure);
+    return fail('authentication', 'the credential is refused: revoked, or the machine was removed', remedy);
   }
   if (status === 403) {
-    return fail('door', 'the server asks for a client certificate', 'Set EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY.');
+    return fail(
+      'authentication',
+      'the server asks for a client certificate',
+      'Set EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY.',
+    );
   }
-  return fail('door', `the server answers HTTP ${status}`, 'Does a proxy in between pass WebSockets on?');
+  return fail('authentication', `the server answers HTTP ${status}`, 'Does a proxy in between pass WebSockets on?');
 }

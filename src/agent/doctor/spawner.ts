@@ -22,7 +22,7 @@ export async function examineSpawner(): Promise<Finding> {
     await spawner.close();
     return ok('spawner', 'the native one runs');
   } catch (error) {
-    const cure = 'Linux on x64 or arm64 has one; is the program executable, on a file system that is not noexec?';
-    return warn('spawner', `${(error as Error).message}; Node's is used, and starts fewer commands a second`, cure);
+    const remedy = 'Linux on x64 or arm64 has one; is the program executable, on a file system that is not noexec?';
+    return warn('spawner', `${(error as Error).message}; Node's is used, and starts fewer commands a second`, remedy);
   }
 }

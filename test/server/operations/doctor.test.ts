@@ -18,7 +18,7 @@ let config: ServerConfig;
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'execplane-doctor-'));
-  config = readServerConfig({ dataDir: dir, port: '1', apiKey: 'xpk_key' }, {});
+  config = readServerConfig({ dataDir: dir, port: '1', apiKey: 'xpk_a-key-of-these-tests' }, {});
   const store = openSqliteStore({ path: join(dir, 'execplane.db') });
   await connectMachine(store);
   for (let n = 0; n < 20; n++) await createExecution(store, `e${n}`);
@@ -54,23 +54,26 @@ test.each(['http', 'https'])('a server that is well (%s): all is', async (scheme
 test('no directory', async () => {
   expect(await said('data directory', { dataDir: join(dir, 'none') })).toMatchObject({
     state: 'fail',
-    cure: expect.stringContaining('EXECPLANE_DATA_DIR'),
+    remedy: expect.stringContaining('EXECPLANE_DATA_DIR'),
   });
 });
 
 test('a directory or a key that others can read', async () => {
   chmodSync(dir, 0o755);
-  expect(await said('modes')).toMatchObject({ state: 'fail', cure: `Close it with "chmod 0700 ${dir}".` });
+  expect(await said('modes')).toMatchObject({ state: 'fail', remedy: `Close it with "chmod 0700 ${dir}".` });
   chmodSync(dir, 0o700);
   writeFileSync(join(dir, 'secret.key'), '', { mode: 0o644 });
-  expect(await said('modes')).toMatchObject({ state: 'fail', cure: expect.stringContaining('chmod 0600') });
+  expect(await said('modes')).toMatchObject({ state: 'fail', remedy: expect.stringContaining('chmod 0600') });
 });
 
 test('a damaged database', async () => {
   const path = join(dir, 'execplane.db');
   const bytes = readFileSync(path);
   writeFileSync(path, bytes.fill(0x5a, 8192 * 3, 8192 * 9));
-  expect(await said('integrity')).toMatchObject({ state: 'fail', cure: expect.stringContaining('execplane restore') });
+  expect(await said('integrity')).toMatchObject({
+    state: 'fail',
+    remedy: expect.stringContaining('execplane restore'),
+  });
   writeFileSync(path, 'no database at all');
   expect(await said('integrity')).toMatchObject({ state: 'fail' });
 });
@@ -78,9 +81,9 @@ test('a damaged database', async () => {
 test('no database yet, a newer one, an older one', async () => {
   const db = new Sqlite(join(dir, 'execplane.db'));
   db.exec('INSERT INTO schema_migrations VALUES (9999, 0)');
-  expect(await said('schema')).toMatchObject({ state: 'fail', said: expect.stringContaining('9999') });
+  expect(await said('schema')).toMatchObject({ state: 'fail', message: expect.stringContaining('9999') });
   db.exec('DELETE FROM schema_migrations WHERE version > 1');
-  expect(await said('schema')).toMatchObject({ state: 'warn', said: expect.stringContaining('version 1;') });
+  expect(await said('schema')).toMatchObject({ state: 'warn', message: expect.stringContaining('version 1;') });
   db.close();
   rmSync(join(dir, 'execplane.db'));
   expect(await said('database')).toMatchObject({ state: 'warn' });
@@ -90,15 +93,15 @@ test('over its size, behind its own entries', async () => {
   expect(await said('database size', { maxDatabaseBytes: 8192 })).toMatchObject({ state: 'warn' });
   expect(await said('clock', {}, AT - 3_600_000)).toMatchObject({
     state: 'fail',
-    said: expect.stringContaining('3600 s before'),
+    message: expect.stringContaining('3600 s before'),
   });
 });
 
 test('nothing listens; a key that is not the one; a certificate that is over or another', async () => {
-  expect(await said('port')).toMatchObject({ state: 'fail', said: expect.stringContaining('ECONNREFUSED') });
+  expect(await said('port')).toMatchObject({ state: 'fail', message: expect.stringContaining('ECONNREFUSED') });
   await using server = await runningServer();
   const port = Number(new URL(server.url).port);
-  expect(await said('key', { port })).toMatchObject({ state: 'fail', said: expect.stringContaining('401') });
+  expect(await said('key', { port })).toMatchObject({ state: 'fail', message: expect.stringContaining('401') });
   const tlsCert = join(FIXTURES, 'test-only-cert.pem');
   expect(await said('certificate', { tlsCert }, Date.parse('2999-01-01'))).toMatchObject({ state: 'fail' });
   expect(await said('certificate', { tlsCert: join(dir, 'none.pem') })).toMatchObject({ state: 'fail' });
@@ -108,7 +111,17 @@ test('nothing listens; a key that is not the one; a certificate that is over or 
   const other = { port: Number(new URL(secure.url).port), tlsCert: join(FIXTURES, 'other-test-only-cert.pem') };
   expect(await said('port', other)).toMatchObject({
     state: 'fail',
-    said: expect.stringContaining('another certificate'),
+    message: expect.stringContaining('another certificate'),
+  });
+});
+
+test('a server that speaks TLS is not called dead by who knows of no certificate', async () => {
+  const key = join(dir, 'key.pem');
+  writeFileSync(key, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
+  await using secure = await runningServer({ tlsCert: join(FIXTURES, 'test-only-cert.pem'), tlsKey: key });
+  expect(await said('port', { port: Number(new URL(secure.url).port) })).toMatchObject({
+    state: 'warn',
+    message: expect.stringContaining('over TLS'),
   });
 });
 

@@ -23,6 +23,12 @@ export class PolicyFile implements Policy {
       : { rules: {} };
   }
 
+  /** Why the file allows nothing; undefined if it is sound, or there is none and none is required. */
+  fault(): string | undefined {
+    this.#refresh();
+    return 'fault' in this.#loaded ? this.#loaded.fault : undefined;
+  }
+
   check(request: PolicyRequest): PolicyVerdict {
     this.#refresh();
     if ('fault' in this.#loaded) return { allowed: false, rule: this.#loaded.fault };

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import { Argument, Command } from 'commander';
+import { serviceSettings } from '../../../node/service-settings.ts';
 import { CliError } from '../../cli-error.ts';
-import { wantsColour } from '../../config.ts';
+import { environment, wantsColour } from '../../config.ts';
 import { addSettingOptions } from '../../setting-options.ts';
 import { print } from '../../streams/output.ts';
 import { printJson } from '../../terminal/print.ts';
@@ -14,7 +15,7 @@ Examples:
   execplane doctor server --data-dir /var/lib/execplane
   execplane doctor agent --agent-dir /var/lib/execplane-agent/state --url https://execplane.example.com
 
-Run it as root, or as the user of the service, with the settings that the service has. Exit code 0: nothing fails.`;
+Run it as root, or as the user of the service. The settings of a packaged service are read from its unit. Exit code 0: nothing fails.`;
 
 type Flags = Readonly<Record<string, string>>;
 const SIDES = ['server', 'agent'] as const;
@@ -26,12 +27,13 @@ type Finding = Awaited<ReturnType<typeof import('../../../agent/main.ts')['exami
 export async function doctorCommand(): Promise<Command> {
   const [server, agent] = await Promise.all([import('../../../server/main.ts'), import('../../../agent/main.ts')]);
   const examine: Record<Side, (flags: Flags) => Promise<Finding[]>> = {
-    server: async (flags) => server.examineServer(server.readServerConfig(flags), Date.now()),
-    agent: async (flags) => agent.examineAgent(agent.readAgentConfig(flags), Date.now()),
+    server: async (flags) => server.examineServer(server.readServerConfig(flags, settingsOf('server')), Date.now()),
+    agent: async (flags) => agent.examineAgent(agent.readAgentConfig(flags, settingsOf('agent')), Date.now()),
   };
   const present: Record<Side, (flags: Flags) => boolean> = {
-    server: (flags) => existsSync(join(server.readServerConfig(flags).dataDir, 'execplane.db')),
-    agent: (flags) => existsSync(join(resolve(agent.readAgentConfig(flags).dir), 'credential.json')),
+    server: (flags) => existsSync(join(server.readServerConfig(flags, settingsOf('server')).dataDir, 'execplane.db')),
+    agent: (flags) =>
+      existsSync(join(resolve(agent.readAgentConfig(flags, settingsOf('agent')).dir), 'credential.json')),
   };
   return addSettingOptions(new Command('doctor'), server.SERVER_SETTINGS, agent.AGENT_SETTINGS)
     .description('Look at everything that the server or the agent on this host needs, and say what to do.')
@@ -52,6 +54,11 @@ export async function doctorCommand(): Promise<Command> {
     });
 }
 
+/** What the packaged service runs with, if there is one; variables of this process come before it. */
+function settingsOf(side: Side): Readonly<Partial<Record<string, string>>> {
+  return { ...serviceSettings(`execplane-${side}.service`), ...environment() };
+}
+
 function nothingHere(): CliError {
   return new CliError('neither a server nor an agent has its data where it is looked for.', {
     exitCode: 2,
@@ -61,8 +68,8 @@ function nothingHere(): CliError {
 
 const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
-function linesOf({ side, check, state, said, cure }: Finding & { side: Side }): string {
+function linesOf({ side, check, state, message, remedy }: Finding & { side: Side }): string {
   const padded = state.padEnd(4);
   const shown = wantsColour() ? styleText(COLOURS[state], padded) : padded;
-  return `${shown}  ${side} ${check}: ${said}.${cure === undefined ? '' : ` ${cure}`}\n`;
+  return `${shown}  ${side} ${check}: ${message}.${remedy === undefined ? '' : ` ${remedy}`}\n`;
 }

@@ -30,18 +30,18 @@ function integrity({ problems }: Examination): Finding {
 
 function schema({ schema: found, knownSchema }: Examination): Finding {
   if (found === knownSchema) return ok('schema', `version ${found}`);
-  const said = `version ${found}; this build knows ${knownSchema}`;
+  const message = `version ${found}; this build knows ${knownSchema}`;
   return found > knownSchema
-    ? fail('schema', said, 'Install the newer version that made it, or restore a backup of before.')
-    : warn('schema', said, 'Start the server: it brings the database up to date.');
+    ? fail('schema', message, 'Install the newer version that made it, or restore a backup of before.')
+    : warn('schema', message, 'Start the server: it brings the database up to date.');
 }
 
 function size({ bytes }: Examination, limit: number): Finding {
-  const said = `${bytes} bytes${limit === 0 ? ', no limit' : ` of ${limit}`}`;
-  if (limit === 0 || bytes <= limit * 1.1) return ok('database size', said);
+  const message = `${bytes} bytes${limit === 0 ? ', no limit' : ` of ${limit}`}`;
+  if (limit === 0 || bytes <= limit * 1.1) return ok('database size', message);
   return warn(
     'database size',
-    said,
+    message,
     'The server deletes the oldest; where this stays, the rest alone is more: raise it.',
   );
 }
@@ -49,6 +49,6 @@ function size({ bytes }: Examination, limit: number): Finding {
 function clock({ lastActionAt = 0 }: Examination, now: number): Finding {
   const ahead = lastActionAt - now;
   if (ahead <= AHEAD_MS) return ok('clock', new Date(now).toISOString());
-  const said = `${new Date(now).toISOString()} is ${Math.round(ahead / 1000)} s before the last entry of the audit trail`;
-  return fail('clock', said, 'Set the clock, and have it kept by NTP (timedatectl set-ntp true).');
+  const message = `${new Date(now).toISOString()} is ${Math.round(ahead / 1000)} s before the last entry of the audit trail`;
+  return fail('clock', message, 'Set the clock, and have it kept by NTP (timedatectl set-ntp true).');
 }

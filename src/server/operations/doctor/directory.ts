@@ -7,8 +7,9 @@ import { refuseOpenDirectory } from '../private-paths.ts';
 export function examineDirectory(dataDir: string): Finding[] {
   const stat = statSync(dataDir, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) {
-    const cure = 'Say where it is (--data-dir, EXECPLANE_DATA_DIR), or start the server once: it makes the directory.';
-    return [fail('data directory', `${dataDir} is no directory`, cure)];
+    const remedy =
+      'Say where it is (--data-dir, EXECPLANE_DATA_DIR), or start the server once: it makes the directory.';
+    return [fail('data directory', `${dataDir} is no directory`, remedy)];
   }
   try {
     const names = readdirSync(dataDir);
@@ -21,8 +22,8 @@ export function examineDirectory(dataDir: string): Finding[] {
       judgeSpace(bavail * bsize, 'Make room, or keep less: EXECPLANE_MAX_DATABASE_BYTES, EXECPLANE_RETENTION_DAYS.'),
     ];
   } catch (error) {
-    const cure = 'Run doctor as root, or as the user of the server.';
-    return [fail('data directory', (error as Error).message, cure)];
+    const remedy = 'Run doctor as root, or as the user of the server.';
+    return [fail('data directory', (error as Error).message, remedy)];
   }
 }
 
@@ -31,8 +32,12 @@ function modes(dataDir: string): Finding {
     refuseOpenDirectory(dataDir);
     return ok('modes', 'nothing is open to other users');
   } catch (error) {
-    const [what = '', cure = ''] = (error as Error).message.split(/: (?=close it)/);
-    return fail('modes', what.replace(/^EXECPLANE_DATA_DIR: /, ''), `${cure.charAt(0).toUpperCase()}${cure.slice(1)}`);
+    const [what = '', remedy = ''] = (error as Error).message.split(/: (?=close it)/);
+    return fail(
+      'modes',
+      what.replace(/^EXECPLANE_DATA_DIR: /, ''),
+      `${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}`,
+    );
   }
 }
 
@@ -40,8 +45,8 @@ function modes(dataDir: string): Finding {
 function owners(dataDir: string, names: readonly string[], uid: number): Finding {
   const others = names.filter((name) => statSync(join(dataDir, name), { throwIfNoEntry: false })?.uid !== uid);
   if (others.length === 0) return ok('owner', `everything belongs to uid ${uid}`);
-  const cure = `Give all of it to one user: chown -R --reference=${dataDir} ${dataDir}`;
-  return warn('owner', `not of uid ${uid}, as the directory is: ${others.join(', ')}`, cure);
+  const remedy = `Give all of it to one user: chown -R --reference=${dataDir} ${dataDir}`;
+  return warn('owner', `not of uid ${uid}, as the directory is: ${others.join(', ')}`, remedy);
 }
 
 function writable(dataDir: string): Finding {
@@ -49,7 +54,7 @@ function writable(dataDir: string): Finding {
     accessSync(dataDir, constants.W_OK);
     return ok('writable', 'yes');
   } catch (error) {
-    const cure = 'Run doctor as the user of the server, or root. If you did: is the file system mounted read-only?';
-    return fail('writable', (error as Error).message, cure);
+    const remedy = 'Run doctor as the user of the server, or root. If you did: is the file system mounted read-only?';
+    return fail('writable', (error as Error).message, remedy);
   }
 }

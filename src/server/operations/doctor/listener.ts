@@ -5,7 +5,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Finding, fail, ok, warn } from '../../../core/finding.ts';
 import type { ServerConfig } from '../../config.ts';
 
-const PATIENCE_MS = 5000;
+const ANSWER_TIMEOUT_MS = 5000;
 const DAY_MS = 86_400_000;
 /** Certificates that live 90 days are renewed long before. */
 const RENEW_DAYS = 14;
@@ -28,25 +28,53 @@ export async function examineListener(config: ServerConfig, key: string | undefi
     if (key !== undefined) findings.push(acceptance(await statusOf(config, certificate, '/v1/machines?limit=1', key)));
     else findings.push(warn('key', 'there is no admin key to try', 'Set EXECPLANE_API_KEY, or run doctor as root.'));
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const said = `nothing answers at ${at} (${code ?? message})`;
-    findings.push(
-      fail(
-        'port',
-        said,
-        'Start the server. It runs? Give doctor its settings: --host, --port, --tls-cert and --tls-key.',
-      ),
-    );
+    findings.push(await unanswered(config, at, error as NodeJS.ErrnoException));
   }
   return findings;
 }
 
+/** A server that speaks TLS resets what is plain: that is not the same as nobody being there. */
+async function unanswered(
+  config: ServerConfig,
+  at: string,
+  { code, message }: NodeJS.ErrnoException,
+): Promise<Finding> {
+  if (config.tlsCert === undefined && code !== 'ECONNREFUSED' && (await speaksTls(config))) {
+    const remedy = 'Give doctor the settings of the server: --tls-cert and --tls-key.';
+    return warn('port', `${at} answers over TLS, and doctor knows of no certificate`, remedy);
+  }
+  const remedy = 'Start the server. It runs? Give doctor its settings: --host, --port, --tls-cert and --tls-key.';
+  return fail('port', `nothing answers at ${at} (${code ?? message})`, remedy);
+}
+
+function speaksTls({ host, port }: ServerConfig): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls({
+      host: reachableHost(host),
+      port,
+      rejectUnauthorized: false,
+      timeout: ANSWER_TIMEOUT_MS,
+    });
+    socket.once('timeout', () => socket.destroy(new Error('no answer in time')));
+    socket.once('error', () => resolve(false));
+    socket.once('secureConnect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+  });
+}
+
+/** An address to connect to, for one to listen on. */
+function reachableHost(host: string): string {
+  return { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+}
+
 function expiry(certificate: X509Certificate, now: number): Finding {
   const days = Math.floor((Date.parse(certificate.validTo) - now) / DAY_MS);
-  const said = `good for ${days} days`;
-  const cure = 'Renew it, and let the server read it anew: kill -HUP, or a restart.';
-  if (days < 0) return fail('certificate', `expired on ${certificate.validTo}`, cure);
-  return days < RENEW_DAYS ? warn('certificate', said, cure) : ok('certificate', said);
+  const message = `good for ${days} days`;
+  const remedy = 'Renew it, and let the server read it anew: kill -HUP, or a restart.';
+  if (days < 0) return fail('certificate', `expired on ${certificate.validTo}`, remedy);
+  return days < RENEW_DAYS ? warn('certificate', message, remedy) : ok('certificate', message);
 }
 
 function readiness(at: string, status: number): Finding {
@@ -60,8 +88,8 @@ function readiness(at: string, status: number): Finding {
 
 function acceptance(status: number): Finding {
   if (status === 200) return ok('key', 'the admin key is accepted');
-  const cure = 'Is it the server of this directory that listens there? It reads its key at its start: restart it.';
-  return fail('key', `the admin key is not accepted (HTTP ${status})`, cure);
+  const remedy = 'Is it the server of this directory that listens there? It reads its key at its start: restart it.';
+  return fail('key', `the admin key is not accepted (HTTP ${status})`, remedy);
 }
 
 /** The status of an answer. Over TLS only to whoever shows the server's own certificate, under whatever name. */
@@ -71,14 +99,14 @@ async function statusOf(
   path: string,
   key?: string,
 ): Promise<number> {
-  const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+  const reachable = reachableHost(host);
   const socket = certificate === undefined ? undefined : await securely(reachable, port, certificate);
   return new Promise((resolve, reject) => {
     const request: ClientRequest = httpRequest({
       host: reachable,
       port,
       path,
-      timeout: PATIENCE_MS,
+      timeout: ANSWER_TIMEOUT_MS,
       headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
       ...(socket === undefined ? { agent: false } : { createConnection: () => socket }),
     });
@@ -94,7 +122,7 @@ async function statusOf(
 
 function securely(host: string, port: number, certificate: X509Certificate): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connectTls({ host, port, rejectUnauthorized: false, timeout: PATIENCE_MS });
+    const socket = connectTls({ host, port, rejectUnauthorized: false, timeout: ANSWER_TIMEOUT_MS });
     socket.once('timeout', () => socket.destroy(new Error('no answer in time')));
     socket.once('error', reject);
     socket.once('secureConnect', () => {
