@@ -298,6 +298,9 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   static bool no_clone3;
   long result = -ENOSYS;
   uint64_t shared = launch->flags & FLAG_IDENTITY ? 0 : CLONE_VM; /* nobody else's process may ever look into our memory */
+#ifdef CLONE_VM_OFF
+  shared = 0; /* for sanitizers, which know nothing of a second stack */
+#endif
   struct clone_arguments arguments = {
     .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = LAUNCH_STACK_BYTES};
   if (launch->cgroup && !no_clone3) {

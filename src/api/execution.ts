@@ -18,7 +18,7 @@ import {
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
 import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
-import { ResizeSchema } from './resize.ts';
+import { ResizeSchema } from './terminal.ts';
 
 const strict = { additionalProperties: false } as const;
 

@@ -3,9 +3,22 @@ import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
 import { ListQuery, MachineId, NextCursor, Time } from './fields.ts';
 import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
-import { TerminalSizeFields } from './resize.ts';
 
 const strict = { additionalProperties: false } as const;
+
+/** The size of a terminal. */
+const side = (description: string, example: number) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, description, examples: [example] });
+
+const TerminalSizeFields = {
+  width: side('Columns; 0: not known.', 80),
+  height: side('Rows; 0: not known.', 24),
+};
+
+export const ResizeSchema = Type.Object(TerminalSizeFields, {
+  additionalProperties: false,
+  description: 'The size of a terminal, in characters.',
+});
 
 export const TERMINAL_STATUSES = ['wake_in_progress', 'ready', 'closed', 'expired', 'failed'] as const;
 export type TerminalStatus = (typeof TERMINAL_STATUSES)[number];

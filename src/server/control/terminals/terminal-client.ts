@@ -2,7 +2,7 @@
 import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
 import { type Execution, OutputReleasedError, type Store } from '../../../store/store.ts';
-import type { ControlPlane } from '../control.ts';
+import type { TerminalCommands } from './terminal-commands.ts';
 import { watchCommits } from '../live/watch-commits.ts';
 import { CLOSED_MESSAGE, errorMessage, outputMessage, parseClientMessage } from './messages.ts';
 import { TerminalInput } from './terminal-input.ts';
@@ -28,7 +28,7 @@ export interface TerminalClientOptions {
 
 export interface TerminalClientDeps {
   store: Pick<Store, 'readStream' | 'getExecution' | 'outputBounds'>;
-  control: Pick<ControlPlane, 'writeStdin' | 'resize' | 'subscribe'>;
+  control: Pick<TerminalCommands, 'writeStdin' | 'resize' | 'subscribe'>;
   log: { error(fields: object, text: string): void };
 }
 

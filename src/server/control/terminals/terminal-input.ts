@@ -1,7 +1,7 @@
 /** What one client types, on its way to the terminal: in order, and held while the agent is away. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { Execution } from '../../../store/store.ts';
-import type { ControlPlane } from '../control.ts';
+import type { TerminalCommands } from './terminal-commands.ts';
 
 /** Input that may wait, of one client, in bytes. */
 const MAX_HELD_BYTES = 64 * 1024;
@@ -11,7 +11,7 @@ const RETRY_MS = 200;
 type Item = { bytes: Buffer } | { size: TerminalSize };
 
 export interface TerminalInputDeps {
-  control: Pick<ControlPlane, 'writeStdin' | 'resize'>;
+  control: Pick<TerminalCommands, 'writeStdin' | 'resize'>;
   execution: Execution;
   /** Aborts when the client is gone. */
   signal: AbortSignal;

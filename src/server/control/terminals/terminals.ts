@@ -2,7 +2,7 @@
 import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
-import type { ControlPlane } from '../control.ts';
+import type { TerminalCommands } from './terminal-commands.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import { TerminalClient, type TerminalClientDeps, type TerminalClientOptions } from './terminal-client.ts';
 
@@ -12,7 +12,7 @@ const CUT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 8;
 
 export interface TerminalsDeps extends TerminalClientDeps {
-  control: TerminalClientDeps['control'] & Pick<ControlPlane, 'releaseOutput' | 'cancel'>;
+  control: TerminalClientDeps['control'] & Pick<TerminalCommands, 'releaseOutput' | 'cancel'>;
   /** One that nobody has looked at for so long is closed, in ms. */
   detachedMs: number;
 }

@@ -1,7 +1,7 @@
 /** Set the size of the terminal that an execution runs on. */
 import { ExecutionSchema } from '../../../api/execution.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
-import { ResizeSchema } from '../../../api/resize.ts';
+import { ResizeSchema } from '../../../api/terminal.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { executionWire } from '../replies/wire.ts';

@@ -9,13 +9,12 @@ import {
   TerminalSchema,
   TerminalTicketSchema,
 } from '../../../api/terminal.ts';
-import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { createdExecution } from '../replies/create-outcome.ts';
 import { notFound } from '../replies/problem.ts';
 import { findMachine, findTerminal } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
-import { baseUrlOf, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';
+import { baseUrlOf, notReady, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';
 
 const COLLECTION = '/v1/machines/:machine_id/terminals';
 const ONE = `${COLLECTION}/:terminal_id`;
@@ -168,13 +167,4 @@ function ticketRoute(app: App, context: HttpContext): void {
       return { stream_url: `${url}?ticket=${ticket}`, expires_at: new Date(expiresAt).toISOString() };
     },
   );
-}
-
-/** Only what waits for its machine is worth another try. */
-export function notReady(status: string): ApiError {
-  return new ApiError('INVALID_STATE', {
-    message: `The terminal is ${status}, not ready.`,
-    retryable: status === 'wake_in_progress',
-    details: { current_status: status, expected_status: 'ready' },
-  });
 }

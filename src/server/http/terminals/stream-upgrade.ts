@@ -12,8 +12,7 @@ import { answerBare } from '../replies/bare-answer.ts';
 import { Problem } from '../replies/problem.ts';
 import { findTerminal } from '../requests/lookup.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
-import { notReady } from '../routes/terminals.ts';
-import { terminalStatus } from './terminal-wire.ts';
+import { notReady, terminalStatus } from './terminal-wire.ts';
 
 /** The largest message of a client; a larger one closes with 1009. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;

@@ -1,6 +1,7 @@
 /** A terminal is an execution whose program is a shell: what the API calls its states and fields. */
 import type { FastifyRequest } from 'fastify';
 import type { TerminalStatus, TerminalWire } from '../../../api/terminal.ts';
+import { ApiError } from '../../../core/errors.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { ServerConfig } from '../../config.ts';
 
@@ -56,4 +57,13 @@ export function streamUrl({ machineId, executionId }: Execution, baseUrl: string
 /** Where clients reach the server: as it is set, else as this one did. */
 export function baseUrlOf(request: FastifyRequest, { publicUrl }: Pick<ServerConfig, 'publicUrl'>): string {
   return publicUrl ?? `${request.protocol}://${request.host}`;
+}
+
+/** Only what waits for its machine is worth another try. */
+export function notReady(status: string): ApiError {
+  return new ApiError('INVALID_STATE', {
+    message: `The terminal is ${status}, not ready.`,
+    retryable: status === 'wake_in_progress',
+    details: { current_status: status, expected_status: 'ready' },
+  });
 }

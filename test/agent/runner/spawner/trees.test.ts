@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCgroupPool } from '../../../../src/agent/runner/spawner/cgroups.ts';
@@ -7,6 +9,18 @@ import { type RunningCommand, FIXTURES, KINDS, SpawnerHarness } from './spawner-
 
 const pool = openCgroupPool();
 pool?.close();
+
+const leaver = join(mkdtempSync(join(tmpdir(), 'execplane-leaver-')), 'leaver');
+const compiled = compile();
+
+function compile(): boolean {
+  try {
+    execFileSync('cc', ['-pthread', '-o', leaver, `${FIXTURES}/leaving-main-thread.c`], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 describe.each(KINDS)('the process tree of a command, %s', (kind) => {
   let harness: SpawnerHarness;
@@ -80,6 +94,26 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     } finally {
       for (const one of busy) await one.end('SIGKILL');
     }
+  });
+
+  test.runIf(compiled)('a process whose main thread has left is ended', async () => {
+    const command = harness.start([leaver]);
+    await command.when(() => command.out === 'ready\n');
+    await harness.spawner.killTree(command.handle);
+    await command.over.promise;
+    expect(command.end).toMatchObject({ signal: 9 });
+  });
+
+  test('the marker is found behind a large environment', async () => {
+    const env = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`LARGE_${i}`, 'x'.repeat(20_000)]));
+    const command = harness.start(
+      ['sh', '-c', 'setsid sh -c "sh -c \'echo \\$\\$; exec sleep 600\' & exit 0"; exec sleep 600'],
+      { env },
+    );
+    await command.when(() => command.out.endsWith('\n'));
+    const pid = Number(command.out);
+    await harness.spawner.killTree(command.handle);
+    expect(isAlive(pid)).toBe(false);
   });
 
   test('what is left running after release is left alone', async () => {

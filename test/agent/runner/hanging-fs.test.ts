@@ -1,0 +1,66 @@
+/** A working directory, a PATH or a program on a file system that never answers holds up its own command, and nothing else. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sharedRunner } from '../../helpers/runner-process.ts';
+
+const SOURCE = new URL('../../fixtures/spawner/hanging-fs.c', import.meta.url).pathname;
+const directory = mkdtempSync(join(tmpdir(), 'execplane-hanging-'));
+const mountPoint = join(directory, 'mount');
+
+function compile(): boolean {
+  try {
+    execFileSync('cc', ['-O1', '-o', join(directory, 'hanging-fs'), SOURCE], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Needs root, /dev/fuse and a C compiler. */
+const possible = process.getuid?.() === 0 && existsSync('/dev/fuse') && compile();
+
+describe.runIf(possible)('a file system that never answers', () => {
+  let server: ChildProcess;
+  beforeAll(async () => {
+    mkdirSync(mountPoint);
+    server = spawn(join(directory, 'hanging-fs'), [mountPoint], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const mounted = Promise.withResolvers<void>();
+    server.stdout?.once('data', () => mounted.resolve());
+    server.once('exit', (code) => mounted.reject(new Error(`it could not be mounted: ${code}`)));
+    await mounted.promise;
+  });
+  afterAll(async () => {
+    const gone = new Promise((resolve) => server.once('exit', resolve));
+    server.stdin?.end();
+    await gone;
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const linked = sharedRunner();
+  const inside = join(mountPoint, 'x');
+
+  test.each<[string, { command: string[]; cwd?: string; env?: Record<string, string> }]>([
+    ['the working directory', { command: ['/bin/true'], cwd: inside }],
+    ['the program', { command: [inside] }],
+    ['a PATH element', { command: ['no-such-program'], env: { PATH: mountPoint } }],
+  ])('%s: the command can be cancelled, runs out of its time, and holds up no other', async (name, more) => {
+    const { link } = await linked();
+    const { command, ...rest } = more;
+    const id = name.replaceAll(' ', '-');
+    link.start(`open-${id}`, ['/bin/cat'], { stdin: 'open' });
+    await link.started(`open-${id}`);
+    link.start(`cancelled-${id}`, command, rest);
+    link.start(`late-${id}`, command, { ...rest, timeout_ms: 200 });
+    // The child that hangs has no copy of the other command's stdin: its end is seen.
+    link.send({ type: 'stdin', execution_id: `open-${id}`, offset: 0, close: true });
+    expect((await link.ended(`open-${id}`)).ended).toMatchObject({ status: 'succeeded' });
+    expect((await link.run(`other-${id}`, ['/bin/echo', 'hello'])).stdout.toString()).toBe('hello\n');
+    const late = await link.ended(`late-${id}`);
+    expect([late.started, late.ended.error_code]).toEqual([false, 'timeout']);
+    link.send({ type: 'cancel', execution_id: `cancelled-${id}`, grace_ms: 5000 });
+    const cancelled = await link.ended(`cancelled-${id}`);
+    expect([cancelled.started, cancelled.ended.status]).toEqual([false, 'cancelled']);
+  });
+});

@@ -1,0 +1,154 @@
+/** The native spawner as it is built: the sources give what is checked in, and hold under the compiler's sanitizers. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import {
+  encodePlain,
+  encodeResize,
+  encodeSignal,
+  encodeSpawn,
+  encodeStdin,
+} from '../../../../src/agent/runner/spawner/frames.ts';
+
+const ROOT = new URL('../../../../', import.meta.url).pathname;
+const SOURCES = ['main', 'buffer', 'frames', 'pipes', 'children', 'request', 'launch', 'tree'];
+const ROUNDS = 10_000;
+const PIECES = 20;
+const scratch = mkdtempSync(join(tmpdir(), 'execplane-native-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const has = (program: string): boolean => {
+  try {
+    execFileSync(program, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+/** The same compiler makes the same bytes: another version of it need not. */
+const COMPILER = 'gcc (Debian 12.2.0-14+deb12u1) 12.2.0';
+const sameCompiler = has('gcc') && execFileSync('gcc', ['--version'], { encoding: 'utf8' }).startsWith(COMPILER);
+const musl = existsSync('/usr/lib/x86_64-linux-musl/rcrt1.o');
+
+describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the native spawner', () => {
+  test.runIf(sameCompiler && musl)('is what the sources give, byte for byte', () => {
+    execFileSync('sh', [join(ROOT, 'scripts/build-native.sh'), scratch, 'x64']);
+    const built = readFileSync(join(scratch, 'linux-x64/execplane-spawner'));
+    expect(built.equals(readFileSync(join(ROOT, 'native/prebuilt/linux-x64/execplane-spawner')))).toBe(true);
+  });
+
+  test('both programs are position-independent, and have the checksums that are written down', () => {
+    const sums = execFileSync('sha256sum', ['-c', 'SHA256SUMS'], {
+      cwd: join(ROOT, 'native/prebuilt'),
+      encoding: 'utf8',
+    });
+    expect(sums.match(/: OK/g)).toHaveLength(2);
+    for (const architecture of ['x64', 'arm64']) {
+      const head = readFileSync(join(ROOT, `native/prebuilt/linux-${architecture}/execplane-spawner`)).subarray(0, 18);
+      expect([head.subarray(0, 4).toString('latin1'), head.readUInt16LE(16)]).toEqual(['\x7fELF', 3]);
+    }
+  });
+
+  test.runIf(has('gcc'))('compiles without a remark, also of the static analyser', () => {
+    const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Wconversion', '-Werror', '-fanalyzer', '-c'];
+    for (const name of SOURCES) {
+      const source = join(ROOT, `native/${name}.c`);
+      execFileSync('gcc', [...flags, source, '-o', join(scratch, `${name}.o`)], { stdio: 'pipe' });
+    }
+  });
+
+  test.runIf(has('gcc'))(
+    `takes ${ROUNDS} frames, many of them damaged, without a fault`,
+    { timeout: 120_000 },
+    async () => {
+      const program = buildSanitized();
+      const seed = Number(process.env['EXECPLANE_FUZZ_SEED'] ?? Date.now() % 1_000_000);
+      const random = generator(seed);
+      for (let round = 0; round < PIECES; round++) {
+        const child = spawn(program, [], {
+          stdio: ['pipe', 'ignore', 'pipe'],
+          env: { ASAN_OPTIONS: 'detect_leaks=0' },
+        });
+        const stderr = readAll(child);
+        child.stdin.on('error', () => {}); // it has ended: on a damaged frame that is right
+        const frames = Array.from({ length: ROUNDS / PIECES }, () => randomFrame(random));
+        child.stdin.end(Buffer.concat(frames));
+        const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+        // It ends in order, or says that the frame was damaged (70); a sanitizer ends it with another code.
+        expect({ seed, round, code, signal, stderr: await stderr }).toMatchObject({
+          code: expect.toBeOneOf([0, 70]),
+          signal: null,
+        });
+      }
+    },
+  );
+});
+
+/** A child that shares memory confuses the sanitizer of addresses, which keeps shadow of one stack only: it gets a fork. */
+function buildSanitized(): string {
+  const program = join(scratch, 'sanitized');
+  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-DCLONE_VM_OFF'];
+  const sources = SOURCES.map((name) => join(ROOT, `native/${name}.c`));
+  execFileSync('gcc', ['-std=c11', ...sanitizers, ...sources, '-o', program], { stdio: 'pipe' });
+  return program;
+}
+
+async function readAll(child: ChildProcess): Promise<string> {
+  let text = '';
+  for await (const chunk of child.stderr ?? []) text += String(chunk);
+  return text.slice(0, 4000);
+}
+
+/** Numbers from 0 to below `most`: the same for the same seed (mulberry32). */
+function generator(seed: number): (most: number) => number {
+  let state = seed >>> 0;
+  return (most) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % most;
+  };
+}
+
+/** A command about one of a few handles; one in two hundred is damaged. */
+function randomFrame(random: (most: number) => number): Buffer {
+  const handle = 1 + random(40);
+  const frame = pick(random, handle);
+  if (random(200) > 0) return frame;
+  const damaged = Buffer.from(frame);
+  for (let i = 0; i <= random(4); i++) damaged[random(damaged.length)] = random(256);
+  return damaged;
+}
+
+function pick(random: (most: number) => number, handle: number): Buffer {
+  const plain = ['pause', 'resume', 'release', 'approve', 'abort'] as const;
+  const kind = random(12);
+  if (kind < 3) return spawnFrame(random, handle);
+  if (kind < 6) return Buffer.concat(encodeStdin(handle, Buffer.alloc(random(2000), 'x'), random(4) === 0));
+  if (kind === 6) return encodeSignal(handle, random(70));
+  if (kind === 7) return encodeResize(handle, { width: random(65_536), height: random(65_536) });
+  return encodePlain(plain[random(plain.length)] ?? 'pause', handle);
+}
+
+/** Each handle is used for one command at a time by the runner; here a second one is refused by nobody, and must do no harm. */
+function spawnFrame(random: (most: number) => number, handle: number): Buffer {
+  const bytes = encodeSpawn(
+    {
+      handle: handle + 1000 * random(1_000_000),
+      executionId: 'fuzz',
+      argv: [['/bin/true', '/bin/cat', 'no-such-program', '/etc'][random(4)] ?? ''],
+      env: { EXECUTION_ID: `fuzz-${process.pid}`, PATH: '/usr/bin' },
+      home: random(2) === 0 ? '/' : '/nonexistent',
+      stdin: random(2) === 0 ? 'pipe' : 'none',
+      keepBytes: random(100_000),
+      ask: random(3) === 0,
+      ...(random(3) === 0 && { terminal: { width: 80, height: 24 } }),
+    },
+    '',
+  );
+  if (bytes === undefined) throw new Error('a frame that cannot be encoded');
+  return bytes;
+}
