@@ -96,7 +96,7 @@ static struct execution *prepare(uint32_t handle, struct launch *launch) {
 static void adopt(struct execution *execution, pid_t pid) {
   execution->pid = pid;
   execution->state = STARTING;
-  *handle_slot(execution->handle) = execution; /* the runner never has two of one handle, so this is the end of a chain */
+  *handle_slot(execution->handle) = execution; /* no other has this handle, so this is the end of a chain */
   execution->next_pid = by_pid[(uint32_t)pid % BUCKETS];
   by_pid[(uint32_t)pid % BUCKETS] = execution;
   execution->next = all;
@@ -121,6 +121,7 @@ static void give_up(struct execution *execution, uint32_t error) {
 }
 
 void spawn(uint32_t handle, const char *payload, size_t size) {
+  if (find_execution(handle)) die("a handle that is in use");
   struct launch *launch = launch_parse(payload, size);
   if (!launch) return report_failure(handle, STAGE_FORK, ENOMEM);
   struct execution *execution = prepare(handle, launch);
