@@ -9,11 +9,13 @@ import { MachinePage } from './pages/machine.tsx';
 import { MachinesPage } from './pages/machines.tsx';
 import { OverviewPage } from './pages/overview.tsx';
 import { RunPage } from './pages/run.tsx';
+import { TerminalPage } from './pages/terminal.tsx';
 import { TokensPage } from './pages/tokens.tsx';
 
 export interface PathParameters {
   machineId: string;
   executionId: string;
+  terminalId: string;
 }
 
 export const ROUTES = [
@@ -22,6 +24,8 @@ export const ROUTES = [
   { path: '/machines/add', page: AddMachinePage },
   { path: '/machines/:machineId', page: MachinePage },
   { path: '/machines/:machineId/executions/:executionId', page: ExecutionPage },
+  { path: '/machines/:machineId/terminals', page: TerminalPage },
+  { path: '/machines/:machineId/terminals/:terminalId', page: TerminalPage },
   { path: '/executions', page: ExecutionsPage },
   { path: '/run', page: RunPage },
   { path: '/keys', page: KeysPage },

@@ -44,6 +44,7 @@ const PAGES = () =>
     ['/', 'Overview'],
     ['/machines', 'Machines'],
     ['/machines/dm-one', 'dm-one'],
+    ['/machines/dm-one/terminals', 'Terminals on dm-one'],
     ['/machines/add', 'Add a machine'],
     [`/machines/dm-one/executions/${waiting}`, 'echo one'],
     ['/executions', 'Executions'],

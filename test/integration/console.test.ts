@@ -196,6 +196,31 @@ test('a machine is added: the page waits with its line until the agent has joine
   await page.getByLabel('Facts').getByText('site=berlin').waitFor();
 });
 
+test('a terminal is opened, typed into, left and come back to, through a restart of the server', async () => {
+  await using opened = await open({ path: '/machines/dm-one' });
+  const { page, complaints } = opened;
+  await page.getByRole('link', { name: 'Terminals' }).click();
+  await page.getByRole('button', { name: 'Open a terminal' }).click();
+  const terminal = page.getByLabel('Terminal', { exact: true });
+  await terminal.locator('.xterm-rows').waitFor();
+  await page.getByText(/\\$|#/).first().waitFor();
+  await page.keyboard.type('word=kept; echo typed-$((40 + 2))');
+  await page.keyboard.press('Enter');
+  await terminal.getByText('typed-42').first().waitFor();
+  await world.server.kill();
+  await world.server.restart();
+  await world.connected();
+  await terminal.getByText('The connection is gone').waitFor({ state: 'detached' });
+  await page.reload();
+  await terminal.getByText('typed-42').first().waitFor();
+  await page.keyboard.type('echo still-$word');
+  await page.keyboard.press('Enter');
+  await terminal.getByText('still-kept').first().waitFor();
+  await page.getByRole('button', { name: 'End this one' }).click();
+  await page.getByText('No terminal is open here').waitFor();
+  expect(complaints).toEqual([]);
+});
+
 test('machines are searched, and executions chosen, by label', async () => {
   await world.join('dm-labelled', { EXECPLANE_LABELS: 'role=labelled' });
   const { execution_id: id } = await world.client.machine('dm-labelled').run({ command: ['echo', 'on it'] });

@@ -25,6 +25,8 @@ const ACTIONS: Readonly<Record<string, string>> = {
   'machine.enrol': 'Machine joined',
   'machine.remove': 'Machine removed',
   'machine.rotate': 'Credential rotated',
+  'terminal.close': 'Terminal closed',
+  'terminal.create': 'Terminal opened',
 };
 
 export function AuditPage() {

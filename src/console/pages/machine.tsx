@@ -143,6 +143,11 @@ function Actions({ machine }: { machine: Machine }) {
         </button>
       )}
       {mayRun && (
+        <Link href={`/machines/${machineId}/terminals`} className="button">
+          Terminals
+        </Link>
+      )}
+      {mayRun && (
         <Link href={`/run?machine=${machineId}`} className="button primary">
           Run a command
         </Link>

@@ -1,0 +1,96 @@
+/** The terminals of a machine, one a tab. They run on when the page is closed. */
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link, useLocation } from 'wouter';
+import type { TerminalWire } from '../../api/terminal.ts';
+import type { Page } from '../../client/pages.ts';
+import { transport } from '../data/client.ts';
+import { LIVE_MS } from '../data/lists.ts';
+import { machinePath } from '../data/machines.ts';
+import { Age } from '../parts/age.tsx';
+import { Empty } from '../parts/empty.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+import { TerminalView } from '../terminal/terminal-view.tsx';
+
+const FIRST_SIZE = { width: 80, height: 24 };
+const ENDS = new Set<TerminalWire['status']>(['closed', 'expired', 'failed']);
+
+export function TerminalPage({ machineId, terminalId }: { machineId: string; terminalId?: string }) {
+  const [, navigate] = useLocation();
+  const queryClient = useQueryClient();
+  const path = `${machinePath(machineId)}/terminals`;
+  const queryKey = ['terminals', machineId];
+  const terminals = useQuery({
+    queryKey,
+    queryFn: ({ signal }): Promise<Page<TerminalWire>> => transport.json('GET', path, { signal }),
+    refetchInterval: LIVE_MS,
+  });
+  const goTo = (id?: string) => navigate(`/machines/${machineId}/terminals${id === undefined ? '' : `/${id}`}`);
+  const opening = useMutation({
+    mutationFn: (): Promise<TerminalWire> => transport.json('POST', path, { body: FIRST_SIZE }),
+    onSuccess: async ({ terminal_id: id }) => {
+      await queryClient.invalidateQueries({ queryKey });
+      goTo(id);
+    },
+  });
+  const closing = useMutation({
+    mutationFn: (id: string) => transport.json('DELETE', `${path}/${id}`),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey });
+      goTo();
+    },
+  });
+  const running = (terminals.data?.items ?? []).filter(({ status }) => !ENDS.has(status)).reverse();
+  const error = terminals.error ?? opening.error ?? closing.error;
+  return (
+    <>
+      <div className="page-head">
+        <h1>
+          Terminals on <Link href={`/machines/${machineId}`}>{machineId}</Link>
+        </h1>
+        <div className="row">
+          {terminalId !== undefined && (
+            <button type="button" className="button danger" onClick={() => closing.mutate(terminalId)}>
+              End this one
+            </button>
+          )}
+          <button
+            type="button"
+            className="button primary"
+            disabled={opening.isPending}
+            onClick={() => opening.mutate()}
+          >
+            Open a terminal
+          </button>
+        </div>
+      </div>
+      {error !== null && <ErrorNotice error={error} />}
+      <Tabs terminals={running} machineId={machineId} chosen={terminalId} />
+      {terminalId !== undefined && <TerminalView key={terminalId} path={`${path}/${terminalId}`} />}
+      {terminalId === undefined && running.length === 0 && (
+        <section className="panel" aria-label="No terminal">
+          <Empty title="No terminal is open here">
+            A terminal is a shell that outlives this page: close it, come back, and it goes on where it was.
+          </Empty>
+        </section>
+      )}
+    </>
+  );
+}
+
+function Tabs(props: { terminals: readonly TerminalWire[]; machineId: string; chosen: string | undefined }) {
+  if (props.terminals.length === 0) return null;
+  return (
+    <nav className="segments" aria-label="Open terminals">
+      {props.terminals.map(({ terminal_id: id, created_at: createdAt }) => (
+        <Link
+          key={id}
+          href={`/machines/${props.machineId}/terminals/${id}`}
+          className="button quiet"
+          aria-current={id === props.chosen ? 'page' : undefined}
+        >
+          opened <Age at={createdAt} />
+        </Link>
+      ))}
+    </nav>
+  );
+}

@@ -1,0 +1,112 @@
+/** The stream of a terminal in a browser: connects with a ticket, and again whenever the connection breaks, until the shell has ended. */
+import type { TerminalWire } from '../../api/terminal.ts';
+import { backoffMs, pause } from '../../client/backoff.ts';
+import { isRetryable } from '../../client/errors.ts';
+import { transport } from '../data/client.ts';
+
+const RECONNECT = { firstMs: 250, maxMs: 5000 };
+/** The close code after which there is nothing more. */
+const NORMAL = 1000;
+
+export type StreamState =
+  | { state: 'connecting' | 'open' | 'away' }
+  | { state: 'ended'; reason: string }
+  | { state: 'failed'; error: unknown };
+
+export interface StreamListener {
+  /** The scrollback follows: what is shown is to be forgotten. */
+  onStart: () => void;
+  onOutput: (bytes: Uint8Array) => void;
+  onState: (state: StreamState) => void;
+}
+
+export class TerminalStream {
+  readonly #path: string;
+  readonly #listener: StreamListener;
+  readonly #abort = new AbortController();
+  #socket: WebSocket | undefined;
+  #size: { width: number; height: number } | undefined;
+
+  /** `path` of the terminal in the API. */
+  constructor(path: string, listener: StreamListener) {
+    this.#path = path;
+    this.#listener = listener;
+    void this.#run();
+  }
+
+  send(text: string): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(new TextEncoder().encode(text));
+  }
+
+  resize(width: number, height: number): void {
+    this.#size = { width, height };
+    if (this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(JSON.stringify({ type: 'resize', width, height }));
+    }
+  }
+
+  /** The shell runs on. */
+  close(): void {
+    this.#abort.abort();
+    this.#socket?.close(NORMAL);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      try {
+        const { code, reason, opened } = await this.#connect();
+        if (code === NORMAL) return this.#listener.onState({ state: 'ended', reason });
+        if (opened) failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (await this.#isOver(error)) return;
+      }
+      this.#listener.onState({ state: 'away' });
+      await pause(backoffMs(failures, RECONNECT), signal).catch(() => undefined);
+    }
+  }
+
+  /** Settles when the connection is closed. */
+  async #connect(): Promise<{ code: number; reason: string; opened: boolean }> {
+    const { signal } = this.#abort;
+    const ticket = await transport.json<{ stream_url: string }>('POST', `${this.#path}/tickets`, {
+      signal,
+      attempts: 1,
+    });
+    const socket = new WebSocket(addressOf(ticket.stream_url));
+    socket.binaryType = 'arraybuffer';
+    this.#socket = socket;
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      this.#listener.onStart();
+      this.#listener.onState({ state: 'open' });
+      if (this.#size !== undefined) this.resize(this.#size.width, this.#size.height);
+    };
+    socket.onmessage = ({ data }: MessageEvent<unknown>) => {
+      if (data instanceof ArrayBuffer) this.#listener.onOutput(new Uint8Array(data));
+    };
+    return new Promise((resolve) => {
+      socket.onclose = ({ code, reason }) => resolve({ code, reason, opened });
+    });
+  }
+
+  /** A terminal that is refused for good is looked at once more: it may have ended. */
+  async #isOver(error: unknown): Promise<boolean> {
+    if (isRetryable(error)) return false;
+    const terminal = await transport.json<TerminalWire>('GET', this.#path, { attempts: 1 }).catch(() => undefined);
+    if (terminal === undefined) this.#listener.onState({ state: 'failed', error });
+    else this.#listener.onState({ state: 'ended', reason: terminal.error_message ?? terminal.status });
+    return true;
+  }
+}
+
+/** On the server that this page came from, whatever it calls itself. */
+function addressOf(streamUrl: string): URL {
+  const url = new URL(streamUrl, location.href);
+  url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  url.host = location.host;
+  url.searchParams.set('frames', 'binary');
+  return url;
+}
