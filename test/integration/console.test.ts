@@ -203,7 +203,6 @@ test('a terminal is opened, typed into, left and come back to, through a restart
   await page.getByRole('button', { name: 'Open a terminal' }).click();
   const terminal = page.getByLabel('Terminal', { exact: true });
   await terminal.locator('.xterm-rows').waitFor();
-  await page.getByText(/\\$|#/).first().waitFor();
   await page.keyboard.type('word=kept; echo typed-$((40 + 2))');
   await page.keyboard.press('Enter');
   await terminal.getByText('typed-42').first().waitFor();

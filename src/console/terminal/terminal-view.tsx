@@ -52,6 +52,8 @@ async function openTerminal(element: HTMLElement, path: string, onState: (state:
     fontFamily: getComputedStyle(element).fontFamily,
     fontSize: 13,
     screenReaderMode: true,
+    drawBoldTextInBrightColors: false,
+    minimumContrastRatio: 4.5,
     theme: themeOf(element),
   });
   const fit = new FitAddon();
