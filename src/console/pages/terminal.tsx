@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import type { TerminalWire } from '../../api/terminal.ts';
-import type { Page } from '../../client/pages.ts';
+import type { Page } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import { LIVE_MS } from '../data/lists.ts';
 import { machinePath } from '../data/machines.ts';

@@ -1,10 +1,11 @@
 /** The stream of a terminal in a browser: connects with a ticket, and again whenever the connection breaks, until the shell has ended. */
 import type { TerminalWire } from '../../api/terminal.ts';
-import { backoffMs, pause } from '../../client/backoff.ts';
-import { isRetryable } from '../../client/errors.ts';
+import { backoffMs, pause } from '../../client/http/backoff.ts';
+import { isRetryable } from '../../client/http/errors.ts';
 import { transport } from '../data/client.ts';
 
 const RECONNECT = { firstMs: 250, maxMs: 5000 };
+const MAX_UNSENT_CHARS = 64 * 1024;
 /** The close code after which there is nothing more. */
 const NORMAL = 1000;
 
@@ -25,6 +26,7 @@ export class TerminalStream {
   readonly #listener: StreamListener;
   readonly #abort = new AbortController();
   #socket: WebSocket | undefined;
+  #unsent = '';
   #size: { width: number; height: number } | undefined;
 
   /** `path` of the terminal in the API. */
@@ -34,8 +36,16 @@ export class TerminalStream {
     void this.#run();
   }
 
+  /** What is typed while there is no connection waits for the next one. */
   send(text: string): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(new TextEncoder().encode(text));
+    this.#unsent = (this.#unsent + text).slice(0, MAX_UNSENT_CHARS);
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#unsent === '' || this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(new TextEncoder().encode(this.#unsent));
+    this.#unsent = '';
   }
 
   resize(width: number, height: number): void {
@@ -83,6 +93,7 @@ export class TerminalStream {
       this.#listener.onStart();
       this.#listener.onState({ state: 'open' });
       if (this.#size !== undefined) this.resize(this.#size.width, this.#size.height);
+      this.#flush();
     };
     socket.onmessage = ({ data }: MessageEvent<unknown>) => {
       if (data instanceof ArrayBuffer) this.#listener.onOutput(new Uint8Array(data));
