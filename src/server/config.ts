@@ -192,7 +192,12 @@ export function readServerConfig(
 }
 
 /** What servers of one database must have in common cannot be made by each of them. */
-function assertShared({ apiKey, secretKeyFile }: ServerConfig): void {
+function assertShared({ apiKey, secretKeyFile, maxDatabaseBytes }: ServerConfig): void {
+  if (maxDatabaseBytes > 0) {
+    throw new ConfigError(
+      'EXECPLANE_MAX_DATABASE_BYTES: holds for the file only; PostgreSQL reuses its room by itself',
+    );
+  }
   if (secretKeyFile === undefined) {
     throw new ConfigError('EXECPLANE_DATABASE_URL: needs EXECPLANE_SECRET_KEY_FILE, the same key for every server');
   }

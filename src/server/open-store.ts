@@ -21,7 +21,7 @@ export async function openStore(config: ServerConfig, options: OpenStoreOptions)
   if (url === undefined) return openFile(config.dataDir, { onCommit, onMachine });
   // Loaded only by servers that use it.
   const { openPostgresStore } = await import('../store/postgres/store.ts');
-  const store = await openPostgresStore({ url, version, onCommit }).catch((cause: Error) => {
+  const store = await openPostgresStore({ url, version, onCommit, onMachine }).catch((cause: Error) => {
     throw new ConfigError(`EXECPLANE_DATABASE_URL: ${cause.message}`, { cause });
   });
   if ((await store.cluster?.claimKey({ fingerprint })) !== false) return store;

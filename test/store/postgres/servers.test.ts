@@ -1,0 +1,187 @@
+/** Several servers on one database, at the level of their stores: epochs, owners, the dead, and a COMMIT without an answer. */
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { freePort } from '../../helpers/free-port.ts';
+import { TestPostgres } from '../../helpers/postgres.ts';
+import { until } from '../../helpers/processes.ts';
+import { Bench, FACTS, MACHINE, RUNNER, T0 } from '../contract/fixture.ts';
+
+let postgres: TestPostgres | undefined;
+let url = '';
+const stores: Store[] = [];
+
+beforeAll(async () => {
+  postgres = await TestPostgres.start();
+});
+afterAll(() => postgres?.stop());
+beforeEach(async () => {
+  url = (await postgres?.schema()) ?? '';
+});
+afterEach(async () => {
+  for (const store of stores.splice(0)) await store.close();
+});
+
+async function open(at = url): Promise<Store> {
+  const store = await openPostgresStore({
+    url: at,
+    version: 'test',
+    now: () => T0,
+  });
+  stores.push(store);
+  return store;
+}
+
+function query<Row extends object>(text: string): Promise<Row[]> {
+  if (postgres === undefined) throw new Error('PostgreSQL does not run');
+  return postgres.query<Row>(text, url);
+}
+
+const hello = (runnerInstance = RUNNER) => ({
+  machineId: MACHINE,
+  runnerInstance,
+  bootId: 'boot',
+  facts: FACTS,
+  now: T0,
+});
+
+async function epochOf(connecting: ReturnType<Store['machineConnected']>): Promise<number> {
+  const connected = await connecting;
+  if (connected.outcome !== 'applied') throw new Error(connected.outcome);
+  return connected.epoch;
+}
+
+describe('the connection of a machine', () => {
+  it('that came back through another server makes what the first one tries stale', async () => {
+    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    await first.connect();
+    const waiting = await first.create();
+    const before = first.ofConnection(T0);
+    const epoch = await epochOf(second.store.machineConnected(hello()));
+    expect(epoch).toBeGreaterThan(before.epoch);
+    expect(await first.store.claimQueued({ ...before, limit: 9 })).toEqual({ outcome: 'stale' });
+    expect(await first.store.machineDisconnected(before)).toBe('stale');
+    const lost = { executionIds: [waiting.executionId], reason: 'gone' };
+    expect(await first.store.markLost({ ...before, ...lost })).toEqual({ outcome: 'stale' });
+    const claimed = await second.store.claimQueued({ machineId: MACHINE, epoch, limit: 9, now: T0 });
+    expect(claimed).toMatchObject({
+      outcome: 'applied',
+      dispatches: [{ execution: { executionId: waiting.executionId } }],
+    });
+  });
+
+  it('is refused to another runner instance while the first server lives', async () => {
+    const [first, second] = [new Bench(await open()), await open()];
+    await first.connect();
+    expect(await second.machineConnected(hello('runner-2'))).toEqual({ outcome: 'held' });
+    await first.disconnect();
+    expect(await second.machineConnected(hello('runner-2'))).toMatchObject({ outcome: 'applied' });
+  });
+
+  it('has one holder when it comes through two servers at once', async () => {
+    const [first, second] = [await open(), await open()];
+    await first.createMachine({ machineId: MACHINE, now: T0 });
+    const epochs = await Promise.all([
+      epochOf(first.machineConnected(hello())),
+      epochOf(second.machineConnected(hello())),
+    ]);
+    expect(new Set(epochs).size).toBe(2);
+    const valid = await Promise.all(
+      epochs.map((epoch) => first.wakeWaiting({ machineId: MACHINE, epoch, limit: 1, now: T0 })),
+    );
+    expect(valid.map(({ outcome }) => outcome).sort()).toEqual(['applied', 'stale']);
+  });
+});
+
+describe('a server that shows no sign of life', () => {
+  it('loses its machines to the others, under another epoch', async () => {
+    const store = new Bench(await open());
+    await store.connect();
+    const { executionId } = await store.dispatched();
+    const dead = `INSERT INTO replicas (version, heartbeat_at) VALUES ('dead', clock_timestamp() - interval '1 minute') RETURNING id`;
+    const [row] = await query<{ id: string }>(dead);
+    await query(`UPDATE machines SET owner = ${row?.id}`);
+    await until('its machine is free', async () => {
+      return (await store.store.getMachine({ machineId: MACHINE }))?.phase === 'sleeping';
+    });
+    expect(await query(`SELECT id FROM replicas WHERE id = ${row?.id}`)).toEqual([]);
+    expect(await store.store.machineDisconnected(store.ofConnection(T0))).toBe('stale');
+    expect(await store.get(executionId)).toMatchObject({ status: 'queued', dispatchedTo: RUNNER });
+  });
+});
+
+describe('writes through several servers', () => {
+  it('make one execution of one Idempotency-Key', async () => {
+    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    await first.connect();
+    const idempotency = { apiKeyId: 'key', key: 'same', digest: Buffer.from('d'), expiresAt: T0 + 1000 };
+    const outcomes = await Promise.all(
+      [first, second, first, second].map((bench, index) => {
+        const request = bench.request({ executionId: `exec-x${index}` });
+        return bench.store.createExecution({ ...request, idempotency });
+      }),
+    );
+    expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed', 'replayed', 'replayed']);
+    expect((await first.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(1);
+  });
+
+  it('keep to the limit of a queue', async () => {
+    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    await first.connect();
+    const creates = Array.from({ length: 40 }, (_, index) => {
+      const bench = index % 2 === 0 ? first : second;
+      return bench.store.createExecution(bench.request({ executionId: `exec-q${index}`, queueLimit: 15 }));
+    });
+    const outcomes = (await Promise.all(creates)).map(({ outcome }) => outcome);
+    expect(outcomes.filter((outcome) => outcome === 'created')).toHaveLength(15);
+  });
+});
+
+describe('a COMMIT whose answer is lost', () => {
+  let proxy: Server | undefined;
+  const sockets = new Set<Socket>();
+  let fault: 'answer lost' | 'never arrived' | undefined;
+
+  /** Between the store and PostgreSQL: does to the next COMMIT what `fault` says, once. */
+  async function through(): Promise<string> {
+    proxy = createServer((client) => {
+      const server = connect(postgres?.port ?? 0, '127.0.0.1');
+      for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
+      client.on('data', (data) => {
+        const hit = fault !== undefined && data.includes('COMMIT\0');
+        if (hit && fault === 'answer lost') server.on('data', () => client.destroy());
+        else if (hit) return (void client.destroy(), void server.destroy());
+        server.write(data);
+      });
+      server.on('data', (data) => client.destroyed || client.write(data));
+      client.on('close', () => server.destroy());
+      server.on('close', () => client.destroy());
+    });
+    const port = await freePort();
+    proxy.listen(port, '127.0.0.1');
+    await once(proxy, 'listening');
+    const proxied = new URL(url);
+    proxied.port = String(port);
+    return proxied.href;
+  }
+
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy?.close();
+  });
+
+  it.each(['answer lost', 'never arrived'] as const)('is found out: %s (fault 54)', async (what) => {
+    const bench = new Bench(await open(await through()));
+    await bench.connect();
+    await bench.create();
+    fault = what;
+    const created = bench.create();
+    await until('the fault has struck', () => [...sockets].some((socket) => socket.destroyed));
+    fault = undefined;
+    expect(await created).toMatchObject({ status: 'queued', executionId: 'exec-2' });
+    expect((await bench.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(2);
+    expect(await bench.events('exec-2')).toHaveLength(1);
+  });
+});
