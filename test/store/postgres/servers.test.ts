@@ -152,7 +152,11 @@ describe('a COMMIT whose answer is lost', () => {
       client.on('data', (data) => {
         const hit = fault !== undefined && data.includes('COMMIT\0');
         if (hit && fault === 'answer lost') server.on('data', () => client.destroy());
-        else if (hit) return (void client.destroy(), void server.destroy());
+        if (hit && fault === 'never arrived') {
+          client.destroy();
+          server.destroy();
+          return;
+        }
         server.write(data);
       });
       server.on('data', (data) => client.destroyed || client.write(data));
