@@ -47,6 +47,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/executions.ts')).executionsCommand,
   },
   {
+    name: 'cp',
+    summary: 'copy files to a machine or from it',
+    load: async () => (await import('./commands/cp.ts')).cpCommand,
+  },
+  {
     name: 'mcp',
     summary: 'serve a model that runs commands (Model Context Protocol)',
     load: async () => (await import('./commands/mcp.ts')).mcpCommand,

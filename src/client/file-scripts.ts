@@ -13,7 +13,7 @@ exec 0< "$p" || exit 1
 if [ -n "$3" ]; then tail -c "+$2" | head -c "$3"; else exec tail -c "+$2"; fi`;
 
 /**
- * Writes stdin to a file beside the path, and prints its size and its name. `$2` makes the name unique, `$3` is the mode or
+ * Writes stdin to a file beside the path, and prints its size, its SHA-256 and its name. `$2` makes the name unique, `$3` is the mode or
  * empty. A symbolic link stays one: the file that it names is replaced.
  */
 export const WRITE = `${PATH}
@@ -25,7 +25,8 @@ cat > "$t" || { rm -f "$t"; exit 1; }
 mode=$3
 [ -n "$mode" ] || ! [ -e "$p" ] || mode=$(stat -c %a "$p")
 [ -z "$mode" ] || chmod "$mode" "$t" || { rm -f "$t"; exit 1; }
-printf '%s %s\\n' "$(stat -c %s "$t")" "$t"`;
+sum=$(sha256sum < "$t") || { rm -f "$t"; exit 1; }
+printf '%s %s %s\\n' "$(stat -c %s "$t")" "\${sum%% *}" "$t"`;
 
 /** Puts what WRITE wrote in its place. */
 export const MOVE = `export LC_ALL=C

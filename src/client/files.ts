@@ -40,6 +40,8 @@ export interface ReadOptions extends FileOptions {
 export interface WriteOptions extends FileOptions {
   /** Permission bits; unless set, those of the file that is replaced, else what the user's umask leaves. */
   mode?: number;
+  /** Called when all is sent: the SHA-256 in hexadecimal that the file must have, or it stays as it was. */
+  sha256?: () => string;
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -68,17 +70,21 @@ export class Files {
   async write(
     path: string,
     data: string | Uint8Array | AsyncIterable<Uint8Array>,
-    { mode, ...options }: WriteOptions = {},
+    { mode, sha256, ...options }: WriteOptions = {},
   ): Promise<void> {
     const mark = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0'));
     const args = [path, mark.join(''), mode === undefined ? '' : mode.toString(8)];
     const { handle, failure } = await this.#start(WRITE, args, { ...options, stdin: 'open' });
     const printed = collect(iterate(handle.stdout));
     const written = await this.#feed(handle.stdin, data);
-    const [size = '', ...rest] = new TextDecoder().decode(concat(await printed)).split(' ');
+    const [size = '', sum = '', ...rest] = new TextDecoder().decode(concat(await printed)).split(' ');
     await failure(path);
     const temporary = rest.join(' ').replace(/\n$/, '');
-    if (Number(size) !== written) throw new FileError(path, `${size} of ${written} bytes arrived; it is as it was`);
+    const damage = Number(size) === written ? sha256 !== undefined && sha256() !== sum : true;
+    if (damage) {
+      await this.#run(REMOVE, [temporary], path, options);
+      throw new FileError(path, 'what arrived differs from what was sent; the file is as it was');
+    }
     await this.#run(MOVE, [temporary], path, options);
   }
 

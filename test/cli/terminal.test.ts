@@ -36,7 +36,7 @@ test('behind a line that the command has not ended nothing is shown, and what is
 test('an upload is shown once it takes a second, and no more than five times in one', () => {
   let now = 0;
   const shown: string[] = [];
-  const sent = uploadProgress({ show: (text) => shown.push(text) }, 4 << 20, () => now);
+  const sent = uploadProgress({ show: (text) => shown.push(text) }, 4 << 20, { now: () => now });
   for (now = 100; now <= 2000; now += 100) sent(now * 1024);
   expect(shown).toHaveLength(6);
   expect(shown[0]).toBe('stdin: 1000.0 KiB of 4.0 MiB (24 %), 1000.0 KiB/s');
@@ -45,7 +45,7 @@ test('an upload is shown once it takes a second, and no more than five times in 
 test('without a size it shows what is known', () => {
   let now = 0;
   const shown: string[] = [];
-  const sent = uploadProgress({ show: (text) => shown.push(text) }, undefined, () => now);
+  const sent = uploadProgress({ show: (text) => shown.push(text) }, undefined, { now: () => now });
   now = 2000;
   sent(3 * 2 ** 30);
   expect(shown).toEqual(['stdin: 3.0 GiB, 1.5 GiB/s']);

@@ -4,11 +4,11 @@ import type { StatusLine } from './status-line.ts';
 const SHOWN_AFTER_MS = 1000;
 const EVERY_MS = 200;
 
-/** Shows how far an upload has come. `total`: bytes, where it is known; `now`: ms of a clock that only rises. */
+/** Shows how far an upload has come. `total`: bytes, where it is known; `name`: of what; `now`: ms of a clock that only rises. */
 export function uploadProgress(
   line: Pick<StatusLine, 'show'>,
   total: number | undefined,
-  now: () => number = () => performance.now(),
+  { name = 'stdin', now = () => performance.now() }: { name?: string; now?: () => number } = {},
 ): (sent: number) => void {
   const startedAt = now();
   let shownAt = startedAt + SHOWN_AFTER_MS - EVERY_MS;
@@ -19,7 +19,7 @@ export function uploadProgress(
     const rate = `${size((sent * 1000) / (at - startedAt))}/s`;
     const known = total !== undefined && total >= sent;
     const of = known ? ` of ${size(total)} (${Math.floor((sent / total) * 100)} %)` : '';
-    line.show(`stdin: ${size(sent)}${of}, ${rate}`);
+    line.show(`${name}: ${size(sent)}${of}, ${rate}`);
   };
 }
 

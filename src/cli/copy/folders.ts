@@ -1,0 +1,86 @@
+/** A folder, to a machine or from it, as a tar stream. It is unpacked beside its place, and then put there. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type ExecutionHandle, type MachineClient, StdinClosedError } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import type { CopyOptions } from './files.ts';
+
+/** `$1` is where to, `$2` the name of the folder, `$3` makes a name unique, `$4` are options of tar. */
+const UNPACK = `export LC_ALL=C
+p=$1; [ -d "$p" ] && p=\${p%/}/$2
+t=$p.execplane-$3; trap 'rm -rf "$t"; exit 1' TERM HUP INT
+mkdir "$t" && tar -C "$t" "$4" - || { rm -rf "$t"; exit 1; }
+if [ -d "$p" ]; then cp -a "$t/$2/." "$p" && rm -rf "$t"; else mv "$t/$2" "$p" && rmdir "$t"; fi`;
+const PACK = `export LC_ALL=C
+cd "$1" 2>/dev/null || { echo "tar: $1: No such directory" >&2; exit 1; }
+exec tar -cf - .`;
+
+export async function sendFolder(
+  machine: MachineClient,
+  { local, remote, preserve }: CopyOptions & { local: string; remote: string },
+): Promise<void> {
+  const name = basename(resolve(local));
+  const mark = `${process.pid}-${Date.now()}`;
+  const argv = ['sh', '-c', UNPACK, 'sh', remote, name, mark, preserve ? '-xpf' : '-xmf'];
+  const handle = await machine.start(argv, { stdin: 'open' });
+  // Read from at once: what a process has printed is thrown away when it exits before.
+  const tar = spawn('tar', ['-C', dirname(resolve(local)), '-cf', '-', '--', name], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(tar, 'close');
+  const sent = feed(handle, tar.stdout);
+  const result = await Promise.all([handle.result, sent]).then(([end]) => end);
+  const [code] = (await ended) as [number | null];
+  if (result.status !== 'succeeded') throw await failureOf(handle, remote);
+  if (code !== 0) throw new CliError(`${local}: tar could not read all of it (exit code ${code}).`);
+}
+
+export async function fetchFolder(
+  machine: MachineClient,
+  { local, remote, preserve }: CopyOptions & { local: string; remote: string },
+): Promise<void> {
+  const isThere = (await stat(local).catch(() => undefined))?.isDirectory() === true;
+  const path = resolve(isThere ? join(local, basename(remote)) : local);
+  const work = await mkdtemp(`${path}.execplane-`);
+  try {
+    const unpacked = join(work, 'folder');
+    await mkdir(unpacked);
+    const handle = await machine.start(['sh', '-c', PACK, 'sh', remote], { stdin: 'none', output: 'stream' });
+    const tar = spawn('tar', ['-C', unpacked, preserve ? '-xpf' : '-xmf', '-'], {
+      stdio: ['pipe', 'inherit', 'inherit'],
+    });
+    const ended = once(tar, 'close');
+    await pipeline(Readable.fromWeb(handle.stdout as Parameters<typeof Readable.fromWeb>[0]), tar.stdin);
+    const [code] = (await ended) as [number | null];
+    if ((await handle.result).status !== 'succeeded') throw await failureOf(handle, remote);
+    if (code !== 0) throw new CliError(`${local}: tar could not write all of it (exit code ${code}).`);
+    await rename(unpacked, path).catch((cause: Error) => {
+      throw new CliError(`${path} is there already and is not empty.`, { cause });
+    });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** A command that reads no more says why by its own end. */
+async function feed(handle: ExecutionHandle, source: AsyncIterable<Buffer>): Promise<void> {
+  const writer = handle.stdin.getWriter();
+  try {
+    for await (const piece of source) await writer.write(piece);
+    await writer.close();
+  } catch (error) {
+    if (!(error instanceof StdinClosedError)) throw error;
+  }
+}
+
+async function failureOf(handle: ExecutionHandle, path: string): Promise<CliError> {
+  // What went wrong first explains the rest.
+  const bytes = await Array.fromAsync(handle.kept('stderr'));
+  const said = Buffer.concat(bytes).toString().trim().split('\n')[0];
+  const { errorMessage, status } = await handle.result;
+  return new CliError(`${path}: ${said || errorMessage || status}`);
+}

@@ -1,0 +1,21 @@
+/** What `execplane cp` copies from and to. */
+import { CliError } from '../cli-error.ts';
+
+export type Operand =
+  | { at: 'machine'; machineId: string; path: string }
+  | { at: 'here'; path: string }
+  | { at: 'stream' };
+
+/** Reads `MACHINE:PATH`, a local path, or `-` for stdin or stdout. A local name with a colon is written as `./dm-x:y`. */
+export function readOperand(text: string): Operand {
+  if (text === '-') return { at: 'stream' };
+  const [, machineId, path] = /^(dm-[a-z0-9-]+):(.*)$/s.exec(text) ?? [];
+  if (machineId === undefined || path === undefined) return { at: 'here', path: text };
+  return { at: 'machine', machineId, path: path === '' ? '.' : path };
+}
+
+/** Throws CliError unless one side is a machine and the other one is not. */
+export function assertOneMachine(from: Operand, to: Operand): void {
+  if ((from.at === 'machine') !== (to.at === 'machine')) return;
+  throw new CliError('one of the two has to be MACHINE:PATH, such as dm-web-1:/etc/hosts.', { exitCode: 2 });
+}
