@@ -42,6 +42,8 @@ export interface AgentConfig {
   joinTokenFile?: string;
   machineId?: string;
   maxConcurrency: number;
+  /** Nothing runs without a policy.json. */
+  policyRequired: boolean;
   /** Of the machine, to select it by. */
   labels: Labels;
   tls: AgentTls;
@@ -66,6 +68,7 @@ const TABLE = {
   agentDir: ['State directory of the agent.', './agent'],
   machineId: ['Ask for this machine id when enrolling.'],
   maxConcurrency: ['Commands that may run at once.', '64'],
+  policy: ['required: nothing runs without a policy.json; optional: without one everything does.', 'optional'],
   labels: ['Labels of the machine, as role=web,site=berlin.'],
   caFile: ['PEM file of the certificate authority behind an https server.'],
   tlsCert: ['PEM file with a client certificate, for a server that asks agents for one.'],
@@ -96,6 +99,9 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
     proxy: proxyFor(url, env),
     dir: resolve(source.text('agentDir') ?? ''),
     maxConcurrency: Number(source.checked('maxConcurrency', isConcurrency, 'must be an integer from 1 to 10000')),
+    policyRequired:
+      source.checked('policy', (value) => /^(required|optional)$/.test(value), 'must be required or optional') ===
+      'required',
     logLevel:
       source.checked('logLevel', (level) => LOG_LEVELS.includes(level), `must be one of ${LOG_LEVELS.join(', ')}`) ??
       '',

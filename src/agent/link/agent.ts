@@ -103,8 +103,8 @@ export class Agent {
 
   async #attachedRunner(): Promise<RunnerSocket> {
     if (this.#runner?.closed === false) return this.#runner;
-    const { dir, maxConcurrency, runnerEnv } = this.#config;
-    this.#attaching = findOrStartRunner({ dir, maxConcurrency, env: runnerEnv, log: this.#log });
+    const { dir, maxConcurrency, policyRequired, runnerEnv } = this.#config;
+    this.#attaching = findOrStartRunner({ dir, maxConcurrency, policyRequired, env: runnerEnv, log: this.#log });
     this.#runner = await this.#attaching;
     return this.#runner;
   }

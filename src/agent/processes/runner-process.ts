@@ -11,6 +11,8 @@ import { LOG_KEY } from '../../node/log-keys.ts';
 export interface RunnerOptions {
   dir: string;
   maxConcurrency: number;
+  /** Of a runner that is started: nothing runs without a policy.json. */
+  policyRequired?: boolean;
   /** The runner's whole environment. */
   env: Readonly<Record<string, string>>;
   log: Logger;
@@ -92,7 +94,8 @@ function refusal(dir: string, { message }: Error): string {
 async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
   const logFile = join(options.dir, 'runner.log');
   const log = openLog(logFile);
-  const child = spawn(process.execPath, [options.entry ?? RUNNER_ENTRY, '--dir', options.dir], {
+  const policy = options.policyRequired === true ? ['--policy-required'] : [];
+  const child = spawn(process.execPath, [options.entry ?? RUNNER_ENTRY, '--dir', options.dir, ...policy], {
     cwd: options.dir,
     env: options.env,
     detached: true,

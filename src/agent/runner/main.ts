@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readConfig } from './config.ts';
+import { closeInherited } from './inherited.ts';
 import { PolicyFile } from './policy/policy-file.ts';
 import { Runner } from './runner.ts';
 import { lockWithin } from './runner-lock.ts';
@@ -11,6 +12,7 @@ const STOP_GRACE_MS = 5000;
 /** A runner that is leaving has left by then, farewells included; one that stays is the one of this directory. */
 const LEAVING_MS = 2000;
 
+closeInherited();
 const config = readConfig(process.argv.slice(2));
 const directory = resolve(config.directory);
 mkdirSync(directory, { recursive: true, mode: 0o700 });

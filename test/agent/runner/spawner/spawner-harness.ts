@@ -69,13 +69,14 @@ export class SpawnerHarness {
   spawner!: Spawner;
   #handles = 0;
 
-  static async open(kind: Kind): Promise<SpawnerHarness> {
+  static async open(kind: Kind, more: { softFileLimit?: number } = {}): Promise<SpawnerHarness> {
     const harness = new SpawnerHarness();
     harness.spawner = await startSpawner({
       kind: kind === 'node' ? 'node' : 'native',
       cgroups: kind !== 'bare',
       scratchDir: harness.scratchDir,
       events: harness.#events(),
+      ...more,
     });
     return harness;
   }
