@@ -18,6 +18,7 @@ const ROUTES = [
   'GET /v1/machines/:machine/executions/:execution/output/stdout',
   'POST /v1/machines/:machine/executions/:execution/signal',
   'POST /v1/machines/:machine/executions/:execution/stdin',
+  'GET /v1/executions',
   'GET /v1/machines',
   'GET /v1/machines/:machine',
   'POST /v1/machines/dm-none/rotate',
@@ -66,6 +67,7 @@ const fields = {
   user: mostly(name),
   timeout_ms: mostly(span),
   start_within_ms: mostly(span),
+  output_mode: mostly(fc.constantFrom('keep', 'stream')),
   callback_url: mostly(fc.constantFrom('http://127.0.0.1:1/', 'https://[::1', 'file:///etc/passwd', 'http://u:p@h/')),
   signal: mostly(fc.constantFrom('SIGHUP', 'SIGKILL', 'SIGFOO')),
   name: mostly(name),
@@ -81,7 +83,7 @@ type Field = keyof typeof fields;
 
 /** Which fields a body has, by the end of the route; the others are tried there as well. */
 const OWN: readonly (readonly [suffix: string, own: readonly Field[]])[] = [
-  ['/executions', ['command', 'env', 'stdin', 'cwd', 'timeout_ms']],
+  ['/executions', ['command', 'env', 'stdin', 'cwd', 'timeout_ms', 'output_mode']],
   ['/signal', ['signal']],
   ['/api-keys', ['name', 'scopes', 'machine_ids', 'expires_in_ms']],
   ['/join-tokens', ['machine_id', 'reusable', 'expires_in_ms']],
@@ -111,8 +113,28 @@ function bodyOf(route: string): fc.Arbitrary<Buffer | undefined> {
 }
 
 const query = fc.dictionary(
-  fc.constantFrom('limit', 'cursor', 'wait_ms', 'status', 'encoding', 'tail', 'offset', 'close', 'follow', 'other'),
-  fc.oneof(fc.constantFrom('0', '1', '7', '-1', '1.5', '1e3', 'true', 'base64', 'running', '9'.repeat(30), ''), text),
+  fc.constantFrom(
+    ...['limit', 'cursor', 'wait_ms', 'status', 'since', 'encoding', 'tail', 'include', 'offset', 'release', 'close'],
+    ...['follow', 'other'],
+  ),
+  fc.oneof(
+    fc.constantFrom(
+      '0',
+      '1',
+      '7',
+      '-1',
+      '1.5',
+      '1e3',
+      'true',
+      'base64',
+      'running',
+      'output',
+      '2026-01-31T12:00:00Z',
+      '9'.repeat(30),
+      '',
+    ),
+    text,
+  ),
   { maxKeys: 3 },
 );
 
@@ -124,6 +146,7 @@ const otherHeaders = fc.dictionary(
     'last-event-id',
     'range',
     'accept',
+    'content-encoding',
     'x-dedalus-org-id',
     'x-forwarded-for',
     'origin',

@@ -1,5 +1,5 @@
 /**
- * 10,000 requests that are nearly right: built from the routes and fields that there are, and good ones with bytes changed. Whatever comes,
+ * Thousands of requests that are nearly right: built from the routes and fields that there are, and good ones with bytes changed. Whatever comes,
  * the answer is no fault of ours, every refusal has the contract's shape, and an execution that runs meanwhile is unharmed.
  */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
@@ -12,13 +12,13 @@ import { ScriptedAgent } from '../helpers/scripted-agent.ts';
 import { Bystander } from './bystander.ts';
 import { captures, type FuzzRequest, requests } from './http-requests.ts';
 import { mutated } from './mutations.ts';
-import { announceSeed, SEED } from './seed.ts';
+import { announceSeed, HTTP_CASES, SEED } from './seed.ts';
 
 vi.setConfig({ testTimeout: 600_000 });
 
 const AT_ONCE = 20;
-const STRUCTURED = 8000;
-const MUTATED = 2000;
+const MUTATED = Math.ceil(HTTP_CASES / 5);
+const STRUCTURED = HTTP_CASES - MUTATED;
 const PATIENCE_MS = 10_000;
 
 interface Reply {

@@ -1,6 +1,9 @@
 /** The seed of a fuzz run: always the same, so that a failure is there again; FUZZ_SEED tries another one. */
 export const SEED = Number(process.env['FUZZ_SEED'] ?? 20_260_131);
 
+/** How many requests are tried; FUZZ_CASES=10000 for a long run. */
+export const HTTP_CASES = Number(process.env['FUZZ_CASES'] ?? 3000);
+
 /** Says which one it was. */
 export function announceSeed(what: string, cases: number): void {
   process.stdout.write(`${what}: ${cases} cases, FUZZ_SEED=${SEED}\n`);

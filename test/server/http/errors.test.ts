@@ -154,6 +154,7 @@ test.each(['gzip', 'br', 'x-unknown'])('a body with Content-Encoding %s is a 415
   const refused = await http.call('POST', EXECUTIONS, { body: { command: ['true'] }, headers });
   expect(refused.status).toBe(415);
   expect(refused.headers['accept-encoding']).toBe('identity');
+  expect((await http.call('GET', EXECUTIONS, { headers })).status).toBe(200);
   const plain = { 'content-encoding': 'identity' };
   expect((await http.call('POST', EXECUTIONS, { body: { command: ['true'] }, headers: plain })).status).toBe(200);
 });

@@ -14,7 +14,9 @@ export function assertHead({ raw }: FastifyRequest): void {
 }
 
 /** Throws a 415 for a body that is compressed or otherwise encoded: no content coding is taken. */
-export function assertNoContentCoding({ headers }: FastifyRequest): void {
+export function assertNoContentCoding({ method, headers }: FastifyRequest): void {
+  // Nobody reads the body of these.
+  if (method === 'GET' || method === 'HEAD') return;
   const coding = headers['content-encoding']?.trim().toLowerCase();
   if (coding === undefined || coding === '' || coding === 'identity') return;
   throw new Problem(415, 'The body must be sent without a Content-Encoding.', {
