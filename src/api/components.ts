@@ -12,6 +12,7 @@ import {
 } from './admin.ts';
 import { ArtifactListSchema, ArtifactSchema } from './artifact.ts';
 import { AuditEntrySchema, AuditListSchema } from './audit.ts';
+import { BatchListSchema, BatchSchema, CreateBatchSchema } from './batch.ts';
 import { ErrorSchema, ProblemSchema } from './errors.ts';
 import { ExecutionEventListSchema, ExecutionEventSchema } from './event.ts';
 import { CreateExecutionSchema, ExecutionListSchema, ExecutionSchema } from './execution.ts';
@@ -42,6 +43,9 @@ export const COMPONENTS = {
   MachineList: MachineListSchema,
   Artifact: ArtifactSchema,
   ArtifactList: ArtifactListSchema,
+  Batch: BatchSchema,
+  BatchCreate: CreateBatchSchema,
+  BatchList: BatchListSchema,
   ApiKey: ApiKeySchema,
   ApiKeyCreate: CreateApiKeySchema,
   ApiKeyCreated: CreatedApiKeySchema,

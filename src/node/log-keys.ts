@@ -2,6 +2,7 @@
 export const LOG_KEY = {
   again: 'again',
   attempt: 'attempt',
+  batchId: 'batch_id',
   causeOfEnd: 'cause_of_end',
   code: 'code',
   collector: 'collector',

@@ -18,6 +18,7 @@ import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { executionWire } from './http/replies/wire.ts';
 import { openStore } from './open-store.ts';
 import { loadServerKeys, type ServerKeys } from './seal.ts';
+import { BatchRunner } from './control/batches/batch-runner.ts';
 import { capabilitiesOf, Lifecycle } from './control/lifecycle/lifecycle.ts';
 import { MachineFeed } from './control/lifecycle/machine-feed.ts';
 import { readProviders } from './providers/providers-file.ts';
@@ -65,13 +66,17 @@ export async function startServer(
   const store = await openStore(config, { onCommit, onMachine: feed.publish, version, fingerprint });
   const webhooks = buildWebhooks({ store, logger, config, version, webhookSecret: serverKeys.webhookSecret });
   const counts = startExecutionCounts({ store, logger, now: Date.now });
-  const control = buildControlPlane(
+  const batches: BatchRunner = new BatchRunner({
+    ...{ store, sealer: serverKeys.sealer, log: logger, now: () => control.now() },
+    control: () => control,
+  });
+  const control: RunningControlPlane = buildControlPlane(
     {
       store,
       sealer: serverKeys.sealer,
       logger,
       callbackDue: () => webhooks.wake(),
-      observer: observeAll([observer, counts]),
+      observer: observeAll([observer, counts, batches]),
     },
     { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
@@ -83,7 +88,18 @@ export async function startServer(
   const { terminals } = control;
   const seen = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
   const app = buildApp(
-    { store, control, lifecycle, logger, serverKeys, adminKey: adminKey.key, version, now: control.now, ...seen },
+    {
+      store,
+      control,
+      lifecycle,
+      batches,
+      logger,
+      serverKeys,
+      adminKey: adminKey.key,
+      version,
+      now: control.now,
+      ...seen,
+    },
     config,
   );
   admitAgents(app, { store, control, log: logger }, config);
@@ -98,12 +114,14 @@ export async function startServer(
     throw error;
   }
   lifecycle.start();
+  await batches.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
+    await batches.stop();
     await lifecycle.stop();
     await stopListening();
     await housekeeping.stop();

@@ -5,6 +5,7 @@
  */
 import type { ArtifactStore } from './roles/artifacts.ts';
 import type { AuditStore } from './roles/audit.ts';
+import type { BatchStore } from './roles/batches.ts';
 import type { CallbackStore } from './roles/callbacks.ts';
 import type { ClusterStore } from './roles/cluster.ts';
 import type { CountStore } from './roles/counts.ts';
@@ -21,6 +22,7 @@ import type { ReportStore } from './roles/reports.ts';
 
 export type * from './roles/artifacts.ts';
 export type * from './roles/audit.ts';
+export type * from './roles/batches.ts';
 export type * from './roles/callbacks.ts';
 export type * from './roles/cluster.ts';
 export type * from './roles/counts.ts';
@@ -59,6 +61,7 @@ export interface Store
     MachineStore,
     ConnectionStore,
     LifecycleStore,
+    BatchStore,
     EnrolmentStore,
     KeyStore,
     AuditStore,

@@ -16,6 +16,8 @@ export interface RunningTestServer extends AsyncDisposable {
   client: Client;
   /** Lines of the log. */
   log: string[];
+  /** Stops it, and starts one on the same port and directory. */
+  restart(): Promise<void>;
   /** A machine with a credential that an agent can come with. */
   machine(machineId: string): Promise<string>;
   /** Enrols with a join token; the status, and the credential that it was for. */
@@ -31,7 +33,8 @@ export async function runningServer(
   const log: string[] = [];
   const config = readServerConfig({ dataDir: dir, port: '0', logLevel: 'debug', ...settings }, {});
   const logger = pino({ level: config.logLevel, base: null }, { write: (line: string) => void log.push(line) });
-  const server = await startServer(config, logger, tracing);
+  let server = await startServer(config, logger, tracing);
+  const port = new URL(server.url).port;
   const client = new Client(server.url, server.adminKey.key);
   const enrol = async (joinToken: string, machineId?: string) => {
     const credential = `xpa_${randomBytes(32).toString('base64url')}`;
@@ -45,6 +48,10 @@ export async function runningServer(
     client,
     log,
     enrol,
+    async restart() {
+      await server.stop();
+      server = await startServer({ ...config, port: Number(port) }, logger, tracing);
+    },
     async machine(machineId) {
       const body = { machine_id: machineId };
       const { token } = await client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });

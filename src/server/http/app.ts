@@ -13,6 +13,7 @@ import { rememberAddresses } from './authentication/client-address.ts';
 import { answerClientError } from './replies/client-errors.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
+import type { BatchRunner } from '../control/batches/batch-runner.ts';
 import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import { createDownloadLinks } from './requests/download-links.ts';
 import { createCursors } from './requests/cursor.ts';
@@ -39,6 +40,7 @@ export interface AppDeps {
   store: Store;
   control: ControlPlane;
   lifecycle: Lifecycle;
+  batches: BatchRunner;
   logger: Logger;
   serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey'>;
   /** Has every scope, and is not in the store. */
@@ -113,12 +115,13 @@ function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds
 }
 
 function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
-  const { store, control, lifecycle, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
+  const { store, control, lifecycle, batches, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
   const keys = createKeyRing({ store, adminKey, now, logger });
   return {
     store,
     control,
     lifecycle,
+    batches,
     config,
     logger,
     now,

@@ -8,6 +8,7 @@ import type { AuditTrail } from './authentication/audit-trail.ts';
 import type { ConsoleSessions } from './authentication/console-session.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
+import type { BatchRunner } from '../control/batches/batch-runner.ts';
 import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import type { DownloadLinks } from './requests/download-links.ts';
 import type { Cursors } from './requests/cursor.ts';
@@ -22,6 +23,7 @@ export interface HttpContext {
   store: Store;
   control: ControlPlane;
   lifecycle: Lifecycle;
+  batches: BatchRunner;
   config: ServerConfig;
   logger: Logger;
   /** ms since the epoch. */

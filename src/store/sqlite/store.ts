@@ -3,6 +3,7 @@ import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
+import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './context.ts';
 import { countMethods } from './counts.ts';
@@ -103,6 +104,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     ...machineMethods(context),
     ...machineConnectionMethods(context),
     ...lifecycleMethods(context),
+    ...batchMethods(context),
     ...joinTokenMethods(context),
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),

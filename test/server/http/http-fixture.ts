@@ -8,6 +8,7 @@ import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../../src/co
 import { type AppDeps, buildApp } from '../../../src/server/http/app.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
+import { BatchRunner } from '../../../src/server/control/batches/batch-runner.ts';
 import { Lifecycle } from '../../../src/server/control/lifecycle/lifecycle.ts';
 import { MachineFeed } from '../../../src/server/control/lifecycle/machine-feed.ts';
 import type { Providers } from '../../../src/server/control/lifecycle/provider.ts';
@@ -95,6 +96,7 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
       serverUrl: () => 'http://127.0.0.1',
       joinTokenOf: (operationId) => ({ token: operationId, hash: Buffer.from(operationId) }),
     }),
+    batches: new BatchRunner({ store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now }),
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,

@@ -1,0 +1,85 @@
+/** Batch, as it travels: one command on many machines. */
+import { type Static, Type } from 'typebox';
+import { BATCH_STATUSES } from '../core/decisions/batch.ts';
+import { EXECUTION_STATUSES } from '../core/execution-status.ts';
+import { LabelsSchema } from '../core/labels.ts';
+import { CreateExecutionSchema } from './execution.ts';
+import { MachineId, NextCursor, Time } from './fields.ts';
+
+const strict = { additionalProperties: false } as const;
+const Count = (description: string) => Type.Optional(Type.Integer({ minimum: 0, description, examples: [3] }));
+
+export const BatchSchema = Type.Object(
+  {
+    batch_id: Type.String({ description: 'The batch.', examples: ['batch-V1StGXR8Z5jdHi6B'] }),
+    status: Type.Enum([...BATCH_STATUSES], {
+      description: 'succeeded: it succeeded on every machine; failed: it did not on one, or more.',
+      examples: ['running'],
+    }),
+    counts: Type.Object(
+      {
+        pending: Count('Machines that have no execution yet.'),
+        ...Object.fromEntries(
+          EXECUTION_STATUSES.map((status) => [status, Count(`Machines whose execution is ${status}.`)]),
+        ),
+      },
+      { description: 'Machines by the status of their execution.' },
+    ),
+    created_at: Time('When it was created.'),
+    completed_at: Type.Optional(Time('When its last execution had ended.')),
+  },
+  { description: 'One command on many machines.' },
+);
+export type BatchWire = Static<typeof BatchSchema>;
+
+export const BatchListSchema = Type.Object(
+  { items: Type.Array(BatchSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of batches.' },
+);
+
+const { stdin_open: _open, output_mode: _mode, ...command } = CreateExecutionSchema.properties;
+
+export const CreateBatchSchema = Type.Object(
+  {
+    selector: Type.Object(
+      {
+        labels: Type.Optional(LabelsSchema),
+        machine_ids: Type.Optional(
+          Type.Array(MachineId, {
+            minItems: 1,
+            maxItems: 50_000,
+            uniqueItems: true,
+            description: 'These, in this order.',
+            examples: [['dm-web-1', 'dm-web-2']],
+          }),
+        ),
+      },
+      { ...strict, description: 'Which machines: by labels, or by name. They are fixed when the batch is created.' },
+    ),
+    max_concurrency: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: 'Executions that are unfinished at once; 10 unless set.',
+        examples: [10],
+      }),
+    ),
+    max_failures: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 50_000,
+        description: 'When more than so many have failed, the rest is cancelled; absent: never.',
+        examples: [0],
+      }),
+    ),
+    order: Type.Optional(
+      Type.Enum(['as_created'], {
+        description: 'Machines that labels select: oldest first.',
+        examples: ['as_created'],
+      }),
+    ),
+    ...command,
+  },
+  { ...strict, description: 'What to run, and where.' },
+);
+export type CreateBatch = Static<typeof CreateBatchSchema>;

@@ -1,0 +1,268 @@
+/** Batches: create, list, get, their executions, cancel. */
+import { customAlphabet } from 'nanoid';
+import { Type } from 'typebox';
+import {
+  BatchListSchema,
+  BatchSchema,
+  type BatchWire,
+  type CreateBatch,
+  CreateBatchSchema,
+} from '../../../api/batch.ts';
+import { ExecutionListSchema } from '../../../api/execution.ts';
+import { ListQuery, WaitMs } from '../../../api/fields.ts';
+import type { Batch } from '../../../store/store.ts';
+import { assertMachine } from '../authentication/auth.ts';
+import type { Principal } from '../authentication/key-ring.ts';
+import type { App, HttpContext } from '../http-context.ts';
+import { invalid, notFound } from '../replies/problem.ts';
+import { executionWire } from '../replies/wire.ts';
+import { createRequestOf } from '../requests/create-request.ts';
+import { replayedResource } from '../requests/idempotency.ts';
+import { selectedMachines } from '../requests/machines/labels.ts';
+import { assertKeyStillValid } from '../requests/open-requests.ts';
+import { pageRequest, pageWire } from '../requests/paging.ts';
+
+const DEFAULT_CONCURRENCY = 10;
+const ONE = '/v1/batches/:batch_id';
+const LIST = 'batches';
+const WaitQuery = Type.Object({ wait_ms: WaitMs });
+const BatchParams = Type.Object({
+  batch_id: Type.String({
+    pattern: '^[A-Za-z0-9-]{1,64}$',
+    description: 'The batch.',
+    examples: ['batch-V1StGXR8Z5jdHi6B'],
+  }),
+});
+const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
+
+export function batchRoutes(app: App, context: HttpContext): void {
+  createRoute(app, context);
+  listRoute(app, context);
+  getRoute(app, context);
+  executionsRoute(app, context);
+  cancelRoute(app, context);
+}
+
+function createRoute(app: App, context: HttpContext): void {
+  app.post(
+    '/v1/batches',
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Run a command on many machines',
+        operationId: 'createBatch',
+        tags: ['Batches'],
+        querystring: WaitQuery,
+        body: CreateBatchSchema,
+        response: { 200: BatchSchema },
+      },
+    },
+    async (request, reply) => {
+      const {
+        selector: _,
+        max_concurrency: maxConcurrency = DEFAULT_CONCURRENCY,
+        max_failures: maxFailures,
+        ...body
+      } = request.body;
+      const createdBy = request.principal.apiKeyId;
+      const {
+        machineId: _id,
+        createdBy: _by,
+        ...command
+      } = createRequestOf(body, { machineId: '', createdBy }, context.config);
+      const batchId = `batch-${freshId()}`;
+      const made = await context.store.createBatch({
+        batch: {
+          batchId,
+          machineIds: await machinesOf(context, request.principal, request.body.selector),
+          sealedRequest: context.batches.seal(batchId, command),
+          maxConcurrency,
+          ...(maxFailures === undefined ? {} : { maxFailures }),
+          createdBy,
+        },
+        now: context.now(),
+        ...context.onBehalfOf(request),
+      });
+      const wait = waiting(context, request, reply);
+      switch (made.outcome) {
+        case 'created':
+          context.batches.wake(batchId);
+          context.audit.note(request, {
+            action: 'batch.create',
+            resource: batchId,
+            command: command.command,
+            outcome: 'created',
+          });
+          return wait(made.batch);
+        case 'machine_not_found':
+          throw invalid(made.machineIds.slice(0, 100).map((id) => missing(id)));
+        default:
+          return wait(await findBatch(context, request.principal, replayedResource(made, reply)));
+      }
+    },
+  );
+}
+
+function missing(machineId: string) {
+  return { location: 'body.selector.machine_ids', message: 'there is no such machine', value: machineId };
+}
+
+/** The machines that a key may use, and that the selector names or selects. */
+async function machinesOf(
+  context: HttpContext,
+  principal: Principal,
+  selector: CreateBatch['selector'],
+): Promise<string[]> {
+  const { labels, machine_ids: machineIds } = selector;
+  if ((labels === undefined) === (machineIds === undefined)) {
+    throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids' }]);
+  }
+  if (machineIds !== undefined) {
+    for (const machineId of machineIds) assertMachine(principal, machineId);
+    return machineIds;
+  }
+  const selectors = Object.entries(labels ?? {}).map(([key, value]) => ({ key, value }));
+  const selected = selectors.length === 0 ? [] : await selectedMachines(context, selectors, principal.machineIds);
+  if (selected.length > 0) return selected;
+  throw invalid([{ location: 'body.selector.labels', message: 'must select at least one machine' }]);
+}
+
+function listRoute(app: App, context: HttpContext): void {
+  app.get(
+    '/v1/batches',
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'List batches, newest first: all, or those of a key that is limited to some machines',
+        operationId: 'listBatches',
+        tags: ['Batches'],
+        querystring: ListQuery,
+        response: { 200: BatchListSchema },
+      },
+    },
+    async (request) => {
+      const { machineIds, apiKeyId } = request.principal;
+      const asked = pageRequest(context.cursors, LIST, request.query);
+      const own = machineIds === undefined ? {} : { createdBy: apiKeyId };
+      return pageWire(context.cursors, LIST, await context.store.listBatches({ ...asked, ...own }), batchWire);
+    },
+  );
+}
+
+function getRoute(app: App, context: HttpContext): void {
+  app.get(
+    ONE,
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'Get a batch',
+        operationId: 'getBatch',
+        tags: ['Batches'],
+        params: BatchParams,
+        querystring: WaitQuery,
+        response: { 200: BatchSchema },
+      },
+    },
+    async (request, reply) => {
+      const wait = waiting(context, request, reply);
+      return wait(await findBatch(context, request.principal, request.params.batch_id));
+    },
+  );
+}
+
+function executionsRoute(app: App, context: HttpContext): void {
+  app.get(
+    `${ONE}/executions`,
+    {
+      config: { access: 'executions:read' },
+      schema: {
+        summary: 'List the executions of a batch, in the order of its machines',
+        operationId: 'listBatchExecutions',
+        tags: ['Batches'],
+        params: BatchParams,
+        querystring: ListQuery,
+        response: { 200: ExecutionListSchema },
+      },
+    },
+    async (request) => {
+      const { batchId } = await findBatch(context, request.principal, request.params.batch_id);
+      const list = `batch ${batchId}`;
+      const asked = pageRequest(context.cursors, list, request.query);
+      const page = await context.store.listBatchExecutions({ batchId, ...asked });
+      return pageWire(context.cursors, list, page, executionWire);
+    },
+  );
+}
+
+function cancelRoute(app: App, context: HttpContext): void {
+  app.delete(
+    ONE,
+    {
+      config: { access: 'executions:write' },
+      schema: {
+        summary: 'Cancel a batch: nothing more is started, and what runs is cancelled',
+        operationId: 'cancelBatch',
+        tags: ['Batches'],
+        params: BatchParams,
+        querystring: WaitQuery,
+        response: { 200: BatchSchema },
+      },
+    },
+    async (request, reply) => {
+      const { batchId } = await findBatch(context, request.principal, request.params.batch_id);
+      const wait = waiting(context, request, reply);
+      const cancelled = await context.store.cancelBatch({
+        batchId,
+        now: context.now(),
+        ...context.onBehalfOf(request),
+      });
+      switch (cancelled.outcome) {
+        case 'applied':
+        case 'stale':
+          context.batches.wake(batchId);
+          context.audit.note(request, { action: 'batch.cancel', resource: batchId, outcome: cancelled.outcome });
+          return wait(cancelled.batch);
+        case 'not_found':
+          throw notFound('There is no such batch.');
+        default:
+          return wait(await findBatch(context, request.principal, replayedResource(cancelled, reply)));
+      }
+    },
+  );
+}
+
+/** A key that is limited to some machines sees its own batches only. */
+async function findBatch(context: HttpContext, principal: Principal, batchId: string): Promise<Batch> {
+  const batch = await context.store.getBatch({ batchId });
+  const visible = batch !== undefined && (principal.machineIds === undefined || batch.createdBy === principal.apiKeyId);
+  if (!visible) throw notFound('There is no such batch.');
+  return batch;
+}
+
+type Waits = { query: { wait_ms?: number | undefined } };
+
+/** `?wait_ms=`: the batch when it is over, or as it is when the time is. */
+function waiting(
+  context: HttpContext,
+  request: Parameters<HttpContext['openRequests']['open']>[0] & Waits,
+  reply: Parameters<HttpContext['openRequests']['open']>[1],
+) {
+  const { wait_ms: waitMs = 0 } = request.query;
+  const signal = waitMs === 0 ? undefined : context.openRequests.open(request, reply);
+  return async (batch: Batch): Promise<BatchWire> => {
+    if (signal === undefined || batch.status !== 'running') return batchWire(batch);
+    const latest = await context.batches.waitForEnd(batch, waitMs, signal);
+    assertKeyStillValid(signal);
+    return batchWire(latest);
+  };
+}
+
+function batchWire({ batchId, status, counts, createdAt, completedAt }: Batch): BatchWire {
+  return {
+    batch_id: batchId,
+    status,
+    counts,
+    created_at: new Date(createdAt).toISOString(),
+    ...(completedAt === undefined ? {} : { completed_at: new Date(completedAt).toISOString() }),
+  };
+}

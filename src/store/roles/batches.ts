@@ -1,0 +1,72 @@
+/** Batches: one command on many machines. */
+import type { BatchStatus } from '../../core/decisions/batch.ts';
+import type { Execution } from '../../core/execution.ts';
+import type { ExecutionStatus } from '../../core/execution-status.ts';
+import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
+import type { Page, PageRequest } from './pages.ts';
+
+export interface NewBatch {
+  batchId: string;
+  /** In the order in which they get their executions; each once. */
+  machineIds: readonly string[];
+  /** What is to be run, sealed; wiped when the batch is over. */
+  sealedRequest: Buffer;
+  maxConcurrency: number;
+  maxFailures?: number;
+  /** API key id, or `admin`. */
+  createdBy: string;
+}
+
+export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'maxFailures' | 'createdBy'> {
+  status: BatchStatus;
+  /** Machines by the status of their execution; `pending`: it has none yet. */
+  counts: Partial<Record<ExecutionStatus | 'pending', number>>;
+  createdAt: number;
+  completedAt?: number;
+}
+
+/** A machine of a batch that is to get its execution. */
+export interface BatchMember {
+  position: number;
+  machineId: string;
+}
+
+export interface BatchStore {
+  /** `machine_not_found`: names the machines that there are not, or not any more. */
+  createBatch(
+    p: { batch: NewBatch; now: number } & OnBehalf,
+  ): Promise<
+    | { outcome: 'created'; batch: Batch }
+    | { outcome: 'machine_not_found'; machineIds: string[] }
+    | Replay
+    | ActorRevoked
+  >;
+  getBatch(p: { batchId: string }): Promise<Batch | undefined>;
+  /** Newest first; with `createdBy` those of this key. */
+  listBatches(p: { createdBy?: string } & PageRequest): Promise<Page<Batch>>;
+  /** In the order of the machines; without those that have none, or whose execution was deleted. */
+  listBatchExecutions(p: { batchId: string } & PageRequest): Promise<Page<Execution>>;
+  /** No execution is made any more; those that are not finished are for the caller to cancel. */
+  cancelBatch(
+    p: { batchId: string; now: number } & OnBehalf,
+  ): Promise<{ outcome: 'applied' | 'stale'; batch: Batch } | { outcome: 'not_found' } | Replay | ActorRevoked>;
+  listRunningBatches(): Promise<string[]>;
+  /** Takes in what has ended, ends the batch if it is over, and says which machines are to get their execution now. */
+  advanceBatch(p: { batchId: string; now: number }): Promise<BatchAdvance | undefined>;
+  /** The member has its execution; or `failed`: it could not be made. */
+  setBatchMember(p: {
+    batchId: string;
+    position: number;
+    result: { executionId: string } | { outcome: 'failed' };
+  }): Promise<void>;
+}
+
+export interface BatchAdvance {
+  batch: Batch;
+  sealedRequest?: Buffer;
+  next: BatchMember[];
+  /** Executions of it that wait or run. */
+  unfinished: { machineId: string; executionId: string }[];
+  /** Whether somebody asked for its end. */
+  cancelled: boolean;
+}

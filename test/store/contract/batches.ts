@@ -1,0 +1,113 @@
+/** Batches: what is made next, what has ended, and when one is over. */
+import { describe, expect, it } from 'vitest';
+import { MACHINE, type OpenStore, T0, useStore } from './fixture.ts';
+
+const BATCH = 'batch-1';
+
+export function describeBatches(open: OpenStore): void {
+  describe('batches', () => {
+    const bench = useStore(open);
+    const create = async (p: { maxConcurrency?: number; maxFailures?: number; batchId?: string } = {}) => {
+      const { store } = bench();
+      await store.createMachine({ machineId: 'dm-two', now: T0 });
+      const batch = {
+        batchId: BATCH,
+        machineIds: ['dm-two', MACHINE],
+        sealedRequest: Buffer.from('s'),
+        createdBy: 'admin',
+      };
+      return store.createBatch({ batch: { ...batch, maxConcurrency: 1, ...p }, now: T0 });
+    };
+    const advance = async () => {
+      const step = await bench().store.advanceBatch({ batchId: BATCH, now: T0 + 5 });
+      if (step === undefined) throw new Error('no batch');
+      return step;
+    };
+    /** Makes the execution of a member; it waits. */
+    const make = async (position: number, machineId: string) => {
+      const { executionId } = await bench().create({ machineId });
+      await bench().store.setBatchMember({ batchId: BATCH, position, result: { executionId } });
+      return executionId;
+    };
+    const cancel = (machineId: string, executionId: string) =>
+      bench().store.requestCancel({ machineId, executionId, by: 'admin', now: T0 });
+
+    it('name their machines, all of which have to be there', async () => {
+      expect(await create()).toMatchObject({
+        outcome: 'created',
+        batch: { status: 'running', counts: { pending: 2 } },
+      });
+      const missing = {
+        batchId: 'b',
+        machineIds: [MACHINE, 'dm-none'],
+        sealedRequest: Buffer.from('s'),
+        maxConcurrency: 1,
+        createdBy: 'a',
+      };
+      expect(await bench().store.createBatch({ batch: missing, now: T0 })).toEqual({
+        outcome: 'machine_not_found',
+        machineIds: ['dm-none'],
+      });
+    });
+
+    it('say what is next, in order, as many as may run at once', async () => {
+      await create();
+      expect(await advance()).toMatchObject({
+        next: [{ position: 0, machineId: 'dm-two' }],
+        sealedRequest: Buffer.from('s'),
+      });
+      const first = await make(0, 'dm-two');
+      expect(await advance()).toMatchObject({ next: [], unfinished: [{ machineId: 'dm-two', executionId: first }] });
+      await cancel('dm-two', first);
+      expect(await advance()).toMatchObject({
+        next: [{ position: 1, machineId: MACHINE }],
+        batch: { counts: { cancelled: 1, pending: 1 } },
+      });
+      const second = await make(1, MACHINE);
+      await cancel(MACHINE, second);
+      const last = await advance();
+      expect(last).toMatchObject({
+        batch: { status: 'failed', completedAt: T0 + 5, counts: { cancelled: 2 } },
+        next: [],
+      });
+      expect(await advance()).not.toHaveProperty('sealedRequest');
+      expect(await bench().store.listRunningBatches()).toEqual([]);
+      const { items } = await bench().store.listBatchExecutions({ batchId: BATCH, limit: 9 });
+      expect(items.map(({ executionId }) => executionId)).toEqual([first, second]);
+    });
+
+    it('cancel the rest after one failure too many', async () => {
+      await create({ maxFailures: 0 });
+      await bench().store.setBatchMember({ batchId: BATCH, position: 0, result: { outcome: 'failed' } });
+      expect(await advance()).toMatchObject({
+        next: [],
+        batch: { status: 'failed', counts: { failed: 1, cancelled: 1 } },
+      });
+    });
+
+    it('are cancelled once, and over when nothing runs any more', async () => {
+      await create({ maxConcurrency: 2 });
+      const first = await make(0, 'dm-two');
+      const end = () => bench().store.cancelBatch({ batchId: BATCH, now: T0 });
+      expect(await end()).toMatchObject({ outcome: 'applied', batch: { counts: { cancelled: 1 } } });
+      expect(await end()).toMatchObject({ outcome: 'stale' });
+      expect(await advance()).toMatchObject({
+        cancelled: true,
+        unfinished: [{ executionId: first }],
+        batch: { status: 'running' },
+      });
+      await cancel('dm-two', first);
+      expect(await advance()).toMatchObject({ batch: { status: 'cancelled' } });
+      expect(await bench().store.cancelBatch({ batchId: 'none', now: T0 })).toEqual({ outcome: 'not_found' });
+    });
+
+    it('are listed newest first, all or those of one key', async () => {
+      await create({ batchId: 'batch-a' });
+      await create({ batchId: 'batch-b' });
+      const ids = async (p: { createdBy?: string; after?: number } = {}) =>
+        (await bench().store.listBatches({ limit: 9, ...p })).items.map(({ batchId }) => batchId);
+      expect(await ids()).toEqual(['batch-b', 'batch-a']);
+      expect(await ids({ createdBy: 'other' })).toEqual([]);
+    });
+  });
+}
