@@ -11,7 +11,7 @@ import {
   JoinTokenSchema,
 } from './admin.ts';
 import { ArtifactListSchema, ArtifactSchema } from './artifact.ts';
-import { AuditEntrySchema, AuditListSchema } from './audit.ts';
+import { AuditEntrySchema, AuditListSchema } from './admin.ts';
 import { BatchListSchema, BatchSchema, CreateBatchSchema } from './batch.ts';
 import { ErrorSchema, ProblemSchema } from './errors.ts';
 import { ExecutionEventListSchema, ExecutionEventSchema } from './event.ts';

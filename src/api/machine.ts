@@ -1,7 +1,7 @@
 /** Machine, as it travels. */
 import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
-import { AUTOSLEEP_PATTERN } from './autosleep.ts';
+import { AUTOSLEEP_PATTERN } from '../core/autosleep.ts';
 import { LabelsSchema } from '../core/labels.ts';
 import { LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
 

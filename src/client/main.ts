@@ -11,7 +11,7 @@ export type {
 } from '../api/admin.ts';
 export type { ArtifactWire as Artifact } from '../api/artifact.ts';
 export { Artifacts, type ListArtifactsOptions } from './artifacts.ts';
-export type { AuditEntryWire as AuditEntry } from '../api/audit.ts';
+export type { AuditEntryWire as AuditEntry } from '../api/admin.ts';
 export type { ExecutionWire as Execution } from '../api/execution.ts';
 export type { MachineWire as Machine } from '../api/machine.ts';
 export type { ExecutionOutputWire as ExecutionOutput } from '../api/output.ts';

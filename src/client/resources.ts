@@ -7,7 +7,7 @@ import type {
   CreateJoinToken,
   JoinTokenWire,
 } from '../api/admin.ts';
-import type { AuditEntryWire } from '../api/audit.ts';
+import type { AuditEntryWire } from '../api/admin.ts';
 import type { CreateMachine, MachineWire, UpdateMachine } from '../api/machine.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import type { Transport } from './http/transport.ts';

@@ -59,25 +59,18 @@ export async function startServer(
   const providers = readProviders(config.providers, readHookEnvironment());
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir, config.secretKeyFile);
+  const { sealer, fingerprint } = serverKeys;
   const version = packageVersion();
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const feed = new MachineFeed();
-  const { fingerprint } = serverKeys;
   const store = await openStore(config, { onCommit, onMachine: feed.publish, version, fingerprint });
   const webhooks = buildWebhooks({ store, logger, config, version, webhookSecret: serverKeys.webhookSecret });
   const counts = startExecutionCounts({ store, logger, now: Date.now });
-  const batches: BatchRunner = new BatchRunner({
-    ...{ store, sealer: serverKeys.sealer, log: logger, now: () => control.now() },
-    control: () => control,
-  });
+  const callbackDue = () => webhooks.wake();
+  const running = { sealer, log: logger, now: () => control.now(), control: () => control };
+  const batches: BatchRunner | undefined = store.batches && new BatchRunner({ store: store.batches, ...running });
   const control: RunningControlPlane = buildControlPlane(
-    {
-      store,
-      sealer: serverKeys.sealer,
-      logger,
-      callbackDue: () => webhooks.wake(),
-      observer: observeAll([observer, counts, batches]),
-    },
+    { ...{ store, sealer, logger, callbackDue }, observer: observeAll([observer, counts, batches ?? {}]) },
     { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
   const lifecycle: Lifecycle = new Lifecycle({
@@ -87,21 +80,8 @@ export async function startServer(
   });
   const { terminals } = control;
   const seen = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
-  const app = buildApp(
-    {
-      store,
-      control,
-      lifecycle,
-      batches,
-      logger,
-      serverKeys,
-      adminKey: adminKey.key,
-      version,
-      now: control.now,
-      ...seen,
-    },
-    config,
-  );
+  const parts = { store, control, lifecycle, batches, logger, serverKeys, now: control.now };
+  const app = buildApp({ ...parts, ...seen, adminKey: adminKey.key, version }, config);
   admitAgents(app, { store, control, log: logger }, config);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {
@@ -114,21 +94,16 @@ export async function startServer(
     throw error;
   }
   lifecycle.start();
-  await batches.start();
+  await batches?.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    await batches.stop();
-    await lifecycle.stop();
-    await stopListening();
-    await housekeeping.stop();
-    await webhooks.stop();
-    await counts.stop();
-    await store.close();
-    await telemetry.close();
+    await batches?.stop();
+    const last = [{ stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
+    for (const part of [lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
     logger.info('stopped');
   };
   return {

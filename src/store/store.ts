@@ -61,7 +61,6 @@ export interface Store
     MachineStore,
     ConnectionStore,
     LifecycleStore,
-    BatchStore,
     EnrolmentStore,
     KeyStore,
     AuditStore,
@@ -70,6 +69,8 @@ export interface Store
     MaintenanceStore {
   /** Absent: the database has one server. */
   readonly cluster?: ClusterStore;
+  /** Absent: this database keeps no batches. */
+  readonly batches?: BatchStore;
   /** Settles when what was handed in is on disk and the database is closed. */
   close(): Promise<void>;
 }

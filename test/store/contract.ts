@@ -3,7 +3,6 @@ import { describe } from 'vitest';
 import { describeActors } from './contract/actors.ts';
 import { describeAdministration } from './contract/administration.ts';
 import { describeArtifacts } from './contract/artifacts.ts';
-import { describeBatches } from './contract/batches.ts';
 import { describeCallbacks } from './contract/callbacks.ts';
 import { describeCounts } from './contract/counts.ts';
 import { describeDispatch } from './contract/dispatch.ts';
@@ -36,7 +35,6 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeMachines(open);
     describeLifecycle(open);
     describeLabels(open);
-    describeBatches(open);
     describeEnrolment(open);
     describeAdministration(open);
     describeActors(open);

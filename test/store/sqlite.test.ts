@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import { describeBatches } from './contract/batches.ts';
 import { describeStoreContract } from './contract.ts';
 
 let directory = '';
@@ -17,7 +19,10 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-describeStoreContract('SQLite', () => {
+function open(): Store {
   opened += 1;
   return openSqliteStore({ path: join(directory, `${opened}.db`), now: 0 });
-});
+}
+
+describeStoreContract('SQLite', open);
+describeBatches(open);

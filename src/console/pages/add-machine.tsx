@@ -3,7 +3,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { JoinTokenWire } from '../../api/admin.ts';
-import type { AuditEntryWire } from '../../api/audit.ts';
+import type { AuditEntryWire } from '../../api/admin.ts';
 import type { Page } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import { machinesQuery } from '../data/machines.ts';

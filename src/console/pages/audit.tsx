@@ -2,7 +2,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
-import type { AuditEntryWire } from '../../api/audit.ts';
+import type { AuditEntryWire } from '../../api/admin.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { Age } from '../parts/age.tsx';
 import { commandText } from '../parts/command.ts';

@@ -1,6 +1,6 @@
 /** How far a machine has come that is to join with a token: told from lists that the server has anyway. */
 import type { JoinTokenWire } from '../../api/admin.ts';
-import type { AuditEntryWire } from '../../api/audit.ts';
+import type { AuditEntryWire } from '../../api/admin.ts';
 import type { Machine } from '../data/machines.ts';
 
 export type Joining =

@@ -40,7 +40,8 @@ export interface AppDeps {
   store: Store;
   control: ControlPlane;
   lifecycle: Lifecycle;
-  batches: BatchRunner;
+  /** Absent where the database keeps no batches. */
+  batches: BatchRunner | undefined;
   logger: Logger;
   serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey'>;
   /** Has every scope, and is not in the store. */

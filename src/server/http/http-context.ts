@@ -23,7 +23,8 @@ export interface HttpContext {
   store: Store;
   control: ControlPlane;
   lifecycle: Lifecycle;
-  batches: BatchRunner;
+  /** Absent where the database keeps no batches. */
+  batches: BatchRunner | undefined;
   config: ServerConfig;
   logger: Logger;
   /** ms since the epoch. */

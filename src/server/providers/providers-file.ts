@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
-import { AUTOSLEEP_PATTERN, parseAutosleep } from '../../api/autosleep.ts';
+import { AUTOSLEEP_PATTERN, parseAutosleep } from '../../core/autosleep.ts';
 import { parseJson } from '../../core/json.ts';
 import { OPERATIONS } from '../../core/operation.ts';
 import { ConfigError } from '../../node/config-error.ts';

@@ -3,7 +3,7 @@ import { type BatchStatus, nextBatchStep } from '../../core/decisions/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
-import type { Batch, BatchAdvance, BatchStore, Store } from '../store.ts';
+import type { Batch, BatchAdvance, BatchStore, Execution, Page } from '../store.ts';
 import { refusalOf } from '../transactions/retries.ts';
 import { type Context, read } from './context.ts';
 import type { Database } from './database.ts';
@@ -81,12 +81,18 @@ function prepare(db: Database) {
   };
 }
 
-/** The batches of the store. */
-export function batchMethods({ db, write, tx }: Context): BatchStore {
-  const statements = prepare(db);
+/** The tables of batches; its methods run inside a write. */
+class BatchTable {
+  readonly #statements: ReturnType<typeof prepare>;
+  readonly #tx: Context['tx'];
 
-  function toBatch(row: BatchRow): Batch {
-    const counts = statements.counts.all(row.batch).map(({ status, count }) => [status, count] as const);
+  constructor({ db, tx }: Pick<Context, 'db' | 'tx'>) {
+    this.#statements = prepare(db);
+    this.#tx = tx;
+  }
+
+  readonly toBatch = (row: BatchRow): Batch => {
+    const counts = this.#statements.counts.all(row.batch).map(({ status, count }) => [status, count] as const);
     return {
       batchId: row.batch_id,
       status: row.status as BatchStatus,
@@ -97,21 +103,21 @@ export function batchMethods({ db, write, tx }: Context): BatchStore {
       createdAt: row.created_at,
       ...(row.completed_at === null ? {} : { completedAt: row.completed_at }),
     };
+  };
+
+  found(batchId: string): Batch | undefined {
+    const row = this.#statements.find.get(batchId);
+    return row && this.toBatch(row);
   }
 
-  function found(batchId: string): Batch | undefined {
-    const row = statements.find.get(batchId);
-    return row && toBatch(row);
-  }
-
-  function create(p: Parameters<Store['createBatch']>[0]): Awaited<ReturnType<Store['createBatch']>> {
-    const refusal = refusalOf(tx, p);
+  create(p: Parameters<BatchStore['createBatch']>[0]): Awaited<ReturnType<BatchStore['createBatch']>> {
+    const refusal = refusalOf(this.#tx, p);
     if (refusal !== undefined) return refusal;
     const { batchId, machineIds, sealedRequest, maxConcurrency, maxFailures = null, createdBy } = p.batch;
-    const keys = machineIds.map((machineId) => statements.machine.get(machineId));
+    const keys = machineIds.map((machineId) => this.#statements.machine.get(machineId));
     const missing = machineIds.filter((_, position) => keys[position] === undefined);
     if (missing.length > 0) return { outcome: 'machine_not_found', machineIds: missing };
-    const { lastInsertRowid } = statements.insert.run(
+    const { lastInsertRowid } = this.#statements.insert.run(
       batchId,
       sealedRequest,
       maxConcurrency,
@@ -119,31 +125,31 @@ export function batchMethods({ db, write, tx }: Context): BatchStore {
       createdBy,
       p.now,
     );
-    keys.forEach((machine, position) => void statements.insertMember.run(lastInsertRowid, position, machine));
-    tx.bind(p.idempotency, batchId);
-    return { outcome: 'created', batch: found(batchId) as Batch };
+    keys.forEach((machine, position) => void this.#statements.insertMember.run(lastInsertRowid, position, machine));
+    this.#tx.bind(p.idempotency, batchId);
+    return { outcome: 'created', batch: this.found(batchId) as Batch };
   }
 
-  function cancel(p: Parameters<Store['cancelBatch']>[0]): Awaited<ReturnType<Store['cancelBatch']>> {
-    const refusal = refusalOf(tx, p);
+  cancel(p: Parameters<BatchStore['cancelBatch']>[0]): Awaited<ReturnType<BatchStore['cancelBatch']>> {
+    const refusal = refusalOf(this.#tx, p);
     if (refusal !== undefined) return refusal;
-    const row = statements.find.get(p.batchId);
+    const row = this.#statements.find.get(p.batchId);
     if (row === undefined) return { outcome: 'not_found' };
-    tx.bind(p.idempotency, p.batchId);
-    if (row.status !== 'running' || row.cancelled === 1) return { outcome: 'stale', batch: toBatch(row) };
-    statements.cancel.run(row.batch);
-    statements.cancelRest.run(row.batch);
-    return { outcome: 'applied', batch: toBatch(row) };
+    this.#tx.bind(p.idempotency, p.batchId);
+    if (row.status !== 'running' || row.cancelled === 1) return { outcome: 'stale', batch: this.toBatch(row) };
+    this.#statements.cancel.run(row.batch);
+    this.#statements.cancelRest.run(row.batch);
+    return { outcome: 'applied', batch: this.toBatch(row) };
   }
 
-  function advance({ batchId, now }: Parameters<Store['advanceBatch']>[0]): BatchAdvance | undefined {
-    const row = statements.find.get(batchId);
+  advance({ batchId, now }: Parameters<BatchStore['advanceBatch']>[0]): BatchAdvance | undefined {
+    const row = this.#statements.find.get(batchId);
     if (row === undefined) return undefined;
     const cancelled = row.cancelled === 1;
-    if (row.status !== 'running') return { batch: toBatch(row), next: [], unfinished: [], cancelled };
-    statements.takeIn.run(row.batch);
-    const unfinished = statements.unfinished.all(row.batch);
-    const { counts } = toBatch(row);
+    if (row.status !== 'running') return { batch: this.toBatch(row), next: [], unfinished: [], cancelled };
+    this.#statements.takeIn.run(row.batch);
+    const unfinished = this.#statements.unfinished.all(row.batch);
+    const { counts } = this.toBatch(row);
     const { pending = 0, succeeded = 0, failed = 0, expired = 0, cancelled: ended = 0 } = counts;
     const progress = { pending, unfinished: unfinished.length, succeeded, failed: failed + expired + ended };
     const limits = { maxConcurrency: row.max_concurrency, cancelled };
@@ -151,10 +157,10 @@ export function batchMethods({ db, write, tx }: Context): BatchStore {
       progress,
       row.max_failures === null ? limits : { ...limits, maxFailures: row.max_failures },
     );
-    if (step.cancelRest) statements.cancelRest.run(row.batch);
-    if (step.end !== undefined) statements.end.run(step.end, now, row.batch);
-    const next = step.start === 0 ? [] : statements.next.all(row.batch, step.start);
-    const batch = found(batchId) as Batch;
+    if (step.cancelRest) this.#statements.cancelRest.run(row.batch);
+    if (step.end !== undefined) this.#statements.end.run(step.end, now, row.batch);
+    const next = step.start === 0 ? [] : this.#statements.next.all(row.batch, step.start);
+    const batch = this.found(batchId) as Batch;
     return {
       batch,
       next,
@@ -164,30 +170,46 @@ export function batchMethods({ db, write, tx }: Context): BatchStore {
     };
   }
 
+  list({ createdBy, limit, after = NEWEST }: Parameters<BatchStore['listBatches']>[0]): Page<Batch> {
+    const rows =
+      createdBy === undefined
+        ? this.#statements.list.all(after, limit + 1)
+        : this.#statements.listOf.all(createdBy, after, limit + 1);
+    return toPage(rows, limit, (row) => row.batch, this.toBatch);
+  }
+
+  executions({ batchId, limit, after = -1 }: Parameters<BatchStore['listBatchExecutions']>[0]): Page<Execution> {
+    const rows = this.#statements.executions.all(this.#keyOf(batchId), after, limit + 1);
+    return toPage(rows, limit, (row) => row.position, toExecution);
+  }
+
+  running(): string[] {
+    return this.#statements.running.all();
+  }
+
+  setMember({ batchId, position, result }: Parameters<BatchStore['setBatchMember']>[0]): void {
+    const key = this.#keyOf(batchId);
+    if ('executionId' in result) this.#statements.setExecution.run(result.executionId, key, position);
+    else this.#statements.setOutcome.run(result.outcome, key, position);
+  }
+
+  #keyOf(batchId: string): number {
+    return this.#statements.find.get(batchId)?.batch ?? 0;
+  }
+}
+
+/** The batches of the store. */
+export function batchMethods(context: Context): BatchStore {
+  const { write } = context;
+  const table = new BatchTable(context);
   return {
-    createBatch: (p) => write(() => create(p), p.batch.sealedRequest.length),
-    getBatch: ({ batchId }) => read(() => found(batchId)),
-    listBatches: ({ createdBy, limit, after = NEWEST }) =>
-      read(() => {
-        const rows =
-          createdBy === undefined
-            ? statements.list.all(after, limit + 1)
-            : statements.listOf.all(createdBy, after, limit + 1);
-        return toPage(rows, limit, (row) => row.batch, toBatch);
-      }),
-    listBatchExecutions: ({ batchId, limit, after = -1 }) =>
-      read(() => {
-        const key = statements.find.get(batchId)?.batch ?? 0;
-        return toPage(statements.executions.all(key, after, limit + 1), limit, (row) => row.position, toExecution);
-      }),
-    cancelBatch: (p) => write(() => cancel(p)),
-    listRunningBatches: () => read(() => statements.running.all()),
-    advanceBatch: (p) => write(() => advance(p)),
-    setBatchMember: ({ batchId, position, result }) =>
-      write(() => {
-        const key = statements.find.get(batchId)?.batch ?? 0;
-        if ('executionId' in result) statements.setExecution.run(result.executionId, key, position);
-        else statements.setOutcome.run(result.outcome, key, position);
-      }),
+    createBatch: (p) => write(() => table.create(p), p.batch.sealedRequest.length),
+    getBatch: ({ batchId }) => read(() => table.found(batchId)),
+    listBatches: (p) => read(() => table.list(p)),
+    listBatchExecutions: (p) => read(() => table.executions(p)),
+    cancelBatch: (p) => write(() => table.cancel(p)),
+    listRunningBatches: () => read(() => table.running()),
+    advanceBatch: (p) => write(() => table.advance(p)),
+    setBatchMember: (p) => write(() => table.setMember(p)),
   };
 }

@@ -104,7 +104,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     ...machineMethods(context),
     ...machineConnectionMethods(context),
     ...lifecycleMethods(context),
-    ...batchMethods(context),
+    batches: batchMethods(context),
     ...joinTokenMethods(context),
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),

@@ -96,7 +96,15 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
       serverUrl: () => 'http://127.0.0.1',
       joinTokenOf: (operationId) => ({ token: operationId, hash: Buffer.from(operationId) }),
     }),
-    batches: new BatchRunner({ store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now }),
+    batches:
+      store.batches &&
+      new BatchRunner({
+        store: store.batches,
+        sealer: keys.sealer,
+        control: () => control,
+        log: logger,
+        now: Date.now,
+      }),
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,

@@ -7,6 +7,11 @@ const BATCH = 'batch-1';
 export function describeBatches(open: OpenStore): void {
   describe('batches', () => {
     const bench = useStore(open);
+    const batches = () => {
+      const { batches: kept } = bench().store;
+      if (kept === undefined) throw new Error('this store keeps no batches');
+      return kept;
+    };
     const create = async (p: { maxConcurrency?: number; maxFailures?: number; batchId?: string } = {}) => {
       const { store } = bench();
       await store.createMachine({ machineId: 'dm-two', now: T0 });
@@ -16,17 +21,17 @@ export function describeBatches(open: OpenStore): void {
         sealedRequest: Buffer.from('s'),
         createdBy: 'admin',
       };
-      return store.createBatch({ batch: { ...batch, maxConcurrency: 1, ...p }, now: T0 });
+      return batches().createBatch({ batch: { ...batch, maxConcurrency: 1, ...p }, now: T0 });
     };
     const advance = async () => {
-      const step = await bench().store.advanceBatch({ batchId: BATCH, now: T0 + 5 });
+      const step = await batches().advanceBatch({ batchId: BATCH, now: T0 + 5 });
       if (step === undefined) throw new Error('no batch');
       return step;
     };
     /** Makes the execution of a member; it waits. */
     const make = async (position: number, machineId: string) => {
       const { executionId } = await bench().create({ machineId });
-      await bench().store.setBatchMember({ batchId: BATCH, position, result: { executionId } });
+      await batches().setBatchMember({ batchId: BATCH, position, result: { executionId } });
       return executionId;
     };
     const cancel = (machineId: string, executionId: string) =>
@@ -44,7 +49,7 @@ export function describeBatches(open: OpenStore): void {
         maxConcurrency: 1,
         createdBy: 'a',
       };
-      expect(await bench().store.createBatch({ batch: missing, now: T0 })).toEqual({
+      expect(await batches().createBatch({ batch: missing, now: T0 })).toEqual({
         outcome: 'machine_not_found',
         machineIds: ['dm-none'],
       });
@@ -71,14 +76,14 @@ export function describeBatches(open: OpenStore): void {
         next: [],
       });
       expect(await advance()).not.toHaveProperty('sealedRequest');
-      expect(await bench().store.listRunningBatches()).toEqual([]);
-      const { items } = await bench().store.listBatchExecutions({ batchId: BATCH, limit: 9 });
+      expect(await batches().listRunningBatches()).toEqual([]);
+      const { items } = await batches().listBatchExecutions({ batchId: BATCH, limit: 9 });
       expect(items.map(({ executionId }) => executionId)).toEqual([first, second]);
     });
 
     it('cancel the rest after one failure too many', async () => {
       await create({ maxFailures: 0 });
-      await bench().store.setBatchMember({ batchId: BATCH, position: 0, result: { outcome: 'failed' } });
+      await batches().setBatchMember({ batchId: BATCH, position: 0, result: { outcome: 'failed' } });
       expect(await advance()).toMatchObject({
         next: [],
         batch: { status: 'failed', counts: { failed: 1, cancelled: 1 } },
@@ -88,7 +93,7 @@ export function describeBatches(open: OpenStore): void {
     it('are cancelled once, and over when nothing runs any more', async () => {
       await create({ maxConcurrency: 2 });
       const first = await make(0, 'dm-two');
-      const end = () => bench().store.cancelBatch({ batchId: BATCH, now: T0 });
+      const end = () => batches().cancelBatch({ batchId: BATCH, now: T0 });
       expect(await end()).toMatchObject({ outcome: 'applied', batch: { counts: { cancelled: 1 } } });
       expect(await end()).toMatchObject({ outcome: 'stale' });
       expect(await advance()).toMatchObject({
@@ -98,14 +103,14 @@ export function describeBatches(open: OpenStore): void {
       });
       await cancel('dm-two', first);
       expect(await advance()).toMatchObject({ batch: { status: 'cancelled' } });
-      expect(await bench().store.cancelBatch({ batchId: 'none', now: T0 })).toEqual({ outcome: 'not_found' });
+      expect(await batches().cancelBatch({ batchId: 'none', now: T0 })).toEqual({ outcome: 'not_found' });
     });
 
     it('are listed newest first, all or those of one key', async () => {
       await create({ batchId: 'batch-a' });
       await create({ batchId: 'batch-b' });
       const ids = async (p: { createdBy?: string; after?: number } = {}) =>
-        (await bench().store.listBatches({ limit: 9, ...p })).items.map(({ batchId }) => batchId);
+        (await batches().listBatches({ limit: 9, ...p })).items.map(({ batchId }) => batchId);
       expect(await ids()).toEqual(['batch-b', 'batch-a']);
       expect(await ids({ createdBy: 'other' })).toEqual([]);
     });

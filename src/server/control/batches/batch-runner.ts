@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { isTerminal } from '../../../core/execution.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
-import type { Batch, BatchAdvance, BatchMember, Execution, Store } from '../../../store/store.ts';
+import type { Batch, BatchAdvance, BatchMember, BatchStore, Execution } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
 import type { ControlPlane, CreateRequest } from '../control.ts';
 import type { ExecutionObserver } from '../execution-observer.ts';
@@ -20,7 +20,7 @@ const DIGEST = Buffer.from('batch');
 export type BatchCommand = Omit<CreateRequest, 'machineId' | 'createdBy' | 'actor' | 'idempotency' | 'trace'>;
 
 export interface BatchRunnerDeps {
-  store: Store;
+  store: BatchStore;
   sealer: Sealer;
   control: () => Pick<ControlPlane, 'create' | 'cancel'>;
   log: Pick<Logger, 'warn'>;
@@ -39,6 +39,10 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
 
   constructor(deps: BatchRunnerDeps) {
     this.#deps = deps;
+  }
+
+  get store(): BatchStore {
+    return this.#deps.store;
   }
 
   /** Goes on with all that are not over. */

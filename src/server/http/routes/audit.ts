@@ -1,6 +1,6 @@
 /** Read the audit trail. */
 import type { App, HttpContext } from '../http-context.ts';
-import { AuditListSchema } from '../../../api/audit.ts';
+import { AuditListSchema } from '../../../api/admin.ts';
 import { ListQuery } from '../../../api/fields.ts';
 import { auditEntryWire } from '../replies/wire.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';

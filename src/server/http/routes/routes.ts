@@ -6,7 +6,7 @@ import { collectRoutes } from '../documents/openapi.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { artifactRoutes } from './artifacts.ts';
 import { auditRoutes } from './audit.ts';
-import { batchRoutes } from './batches.ts';
+import { batchRoutes } from './machines/batches.ts';
 import { consoleRoutes } from '../console/pages.ts';
 import { consoleOverviewRoute } from '../console/overview.ts';
 import { consoleSessionRoutes } from '../console/session.ts';
@@ -38,7 +38,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   terminalRoutes(app, context);
   artifactRoutes(app, context);
   machineRoutes(app, context);
-  batchRoutes(app, context);
+  if (context.batches !== undefined) batchRoutes(app, context, context.batches);
   joinTokenRoutes(app, context);
   apiKeyRoutes(app, context);
   auditRoutes(app, context);

@@ -1,5 +1,5 @@
 /** From a validated body to what the lifecycle is asked; here stand the rules that a schema cannot say. */
-import { parseAutosleep } from '../../../../api/autosleep.ts';
+import { parseAutosleep } from '../../../../core/autosleep.ts';
 import type { CreateMachine, UpdateMachine } from '../../../../api/machine.ts';
 import type { MachineSettings } from '../../../../core/decisions/machine-change.ts';
 import type { NewMachine } from '../../../../store/store.ts';

@@ -7,20 +7,23 @@ import {
   type BatchWire,
   type CreateBatch,
   CreateBatchSchema,
-} from '../../../api/batch.ts';
-import { ExecutionListSchema } from '../../../api/execution.ts';
-import { ListQuery, WaitMs } from '../../../api/fields.ts';
-import type { Batch } from '../../../store/store.ts';
-import { assertMachine } from '../authentication/auth.ts';
-import type { Principal } from '../authentication/key-ring.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { invalid, notFound } from '../replies/problem.ts';
-import { executionWire } from '../replies/wire.ts';
-import { createRequestOf } from '../requests/create-request.ts';
-import { replayedResource } from '../requests/idempotency.ts';
-import { selectedMachines } from '../requests/machines/labels.ts';
-import { assertKeyStillValid } from '../requests/open-requests.ts';
-import { pageRequest, pageWire } from '../requests/paging.ts';
+} from '../../../../api/batch.ts';
+import { ExecutionListSchema } from '../../../../api/execution.ts';
+import { ListQuery, WaitMs } from '../../../../api/fields.ts';
+import type { Batch } from '../../../../store/store.ts';
+import type { BatchRunner } from '../../../control/batches/batch-runner.ts';
+import { assertMachine } from '../../authentication/auth.ts';
+import type { Principal } from '../../authentication/key-ring.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { invalid, notFound } from '../../replies/problem.ts';
+import { executionWire } from '../../replies/wire.ts';
+import { createRequestOf } from '../../requests/create-request.ts';
+import { replayedResource } from '../../requests/idempotency.ts';
+import { selectedMachines } from '../../requests/machines/labels.ts';
+import { assertKeyStillValid } from '../../requests/open-requests.ts';
+import { pageRequest, pageWire } from '../../requests/paging.ts';
+
+type BatchContext = HttpContext & { batches: BatchRunner };
 
 const DEFAULT_CONCURRENCY = 10;
 const ONE = '/v1/batches/:batch_id';
@@ -35,7 +38,8 @@ const BatchParams = Type.Object({
 });
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 
-export function batchRoutes(app: App, context: HttpContext): void {
+export function batchRoutes(app: App, common: HttpContext, batches: BatchRunner): void {
+  const context = { ...common, batches };
   createRoute(app, context);
   listRoute(app, context);
   getRoute(app, context);
@@ -43,7 +47,7 @@ export function batchRoutes(app: App, context: HttpContext): void {
   cancelRoute(app, context);
 }
 
-function createRoute(app: App, context: HttpContext): void {
+function createRoute(app: App, context: BatchContext): void {
   app.post(
     '/v1/batches',
     {
@@ -71,7 +75,7 @@ function createRoute(app: App, context: HttpContext): void {
         ...command
       } = createRequestOf(body, { machineId: '', createdBy }, context.config);
       const batchId = `batch-${freshId()}`;
-      const made = await context.store.createBatch({
+      const made = await context.batches.store.createBatch({
         batch: {
           batchId,
           machineIds: await machinesOf(context, request.principal, request.body.selector),
@@ -109,7 +113,7 @@ function missing(machineId: string) {
 
 /** The machines that a key may use, and that the selector names or selects. */
 async function machinesOf(
-  context: HttpContext,
+  context: BatchContext,
   principal: Principal,
   selector: CreateBatch['selector'],
 ): Promise<string[]> {
@@ -127,7 +131,7 @@ async function machinesOf(
   throw invalid([{ location: 'body.selector.labels', message: 'must select at least one machine' }]);
 }
 
-function listRoute(app: App, context: HttpContext): void {
+function listRoute(app: App, context: BatchContext): void {
   app.get(
     '/v1/batches',
     {
@@ -144,12 +148,12 @@ function listRoute(app: App, context: HttpContext): void {
       const { machineIds, apiKeyId } = request.principal;
       const asked = pageRequest(context.cursors, LIST, request.query);
       const own = machineIds === undefined ? {} : { createdBy: apiKeyId };
-      return pageWire(context.cursors, LIST, await context.store.listBatches({ ...asked, ...own }), batchWire);
+      return pageWire(context.cursors, LIST, await context.batches.store.listBatches({ ...asked, ...own }), batchWire);
     },
   );
 }
 
-function getRoute(app: App, context: HttpContext): void {
+function getRoute(app: App, context: BatchContext): void {
   app.get(
     ONE,
     {
@@ -170,7 +174,7 @@ function getRoute(app: App, context: HttpContext): void {
   );
 }
 
-function executionsRoute(app: App, context: HttpContext): void {
+function executionsRoute(app: App, context: BatchContext): void {
   app.get(
     `${ONE}/executions`,
     {
@@ -188,13 +192,13 @@ function executionsRoute(app: App, context: HttpContext): void {
       const { batchId } = await findBatch(context, request.principal, request.params.batch_id);
       const list = `batch ${batchId}`;
       const asked = pageRequest(context.cursors, list, request.query);
-      const page = await context.store.listBatchExecutions({ batchId, ...asked });
+      const page = await context.batches.store.listBatchExecutions({ batchId, ...asked });
       return pageWire(context.cursors, list, page, executionWire);
     },
   );
 }
 
-function cancelRoute(app: App, context: HttpContext): void {
+function cancelRoute(app: App, context: BatchContext): void {
   app.delete(
     ONE,
     {
@@ -211,7 +215,7 @@ function cancelRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       const { batchId } = await findBatch(context, request.principal, request.params.batch_id);
       const wait = waiting(context, request, reply);
-      const cancelled = await context.store.cancelBatch({
+      const cancelled = await context.batches.store.cancelBatch({
         batchId,
         now: context.now(),
         ...context.onBehalfOf(request),
@@ -232,8 +236,8 @@ function cancelRoute(app: App, context: HttpContext): void {
 }
 
 /** A key that is limited to some machines sees its own batches only. */
-async function findBatch(context: HttpContext, principal: Principal, batchId: string): Promise<Batch> {
-  const batch = await context.store.getBatch({ batchId });
+async function findBatch(context: BatchContext, principal: Principal, batchId: string): Promise<Batch> {
+  const batch = await context.batches.store.getBatch({ batchId });
   const visible = batch !== undefined && (principal.machineIds === undefined || batch.createdBy === principal.apiKeyId);
   if (!visible) throw notFound('There is no such batch.');
   return batch;
@@ -243,7 +247,7 @@ type Waits = { query: { wait_ms?: number | undefined } };
 
 /** `?wait_ms=`: the batch when it is over, or as it is when the time is. */
 function waiting(
-  context: HttpContext,
+  context: BatchContext,
   request: Parameters<HttpContext['openRequests']['open']>[0] & Waits,
   reply: Parameters<HttpContext['openRequests']['open']>[1],
 ) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseAutosleep } from '../../src/api/autosleep.ts';
+import { parseAutosleep } from '../../src/core/autosleep.ts';
 
 test.each([
   ['never', 0],

@@ -1,14 +1,14 @@
 /** How long a machine idles before it is put to sleep, as callers write it: `never`, seconds, or `7d3h4s`. */
-import { MAX_SPAN_MS } from './fields.ts';
 
 export const AUTOSLEEP_PATTERN = '^(never|[0-9]+|(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$';
+const MAX_SECONDS = 315_360_000;
 const UNITS = { w: 604_800, d: 86_400, h: 3600, m: 60, s: 1 } as const;
 
 /** Seconds, 0 for never; undefined for what is not written so, or longer than ten years. */
 export function parseAutosleep(text: string): number | undefined {
   if (!new RegExp(AUTOSLEEP_PATTERN).test(text)) return undefined;
   const seconds = /^[0-9]+$/.test(text) ? Number(text) : secondsOf(text);
-  return seconds * 1000 <= MAX_SPAN_MS ? seconds : undefined;
+  return seconds <= MAX_SECONDS ? seconds : undefined;
 }
 
 function secondsOf(text: string): number {
