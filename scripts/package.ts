@@ -21,18 +21,27 @@ const { values } = parseArgs({ options: { out: { type: 'string' }, program: { ty
 if (values.program === undefined) packageAll(values.out ?? join(root, 'packages'));
 else stageProgram({ root, to: values.program, withNode: false });
 
+/** On stderr, where a person waits. */
+function tell(step: string): void {
+  process.stderr.write(`package: ${step} …\n`);
+}
+
 function packageAll(out: string): void {
   const release = readRelease(root);
   const work = mkdtempSync(join(tmpdir(), 'execplane-package-'));
   try {
     const program = join(work, 'program');
+    tell('the program, with Node and what it needs');
     stageProgram({ root, to: program, withNode: true });
     rmSync(out, { recursive: true, force: true });
     mkdirSync(out, { recursive: true });
-    const files = [
-      ...debianPackages({ root, program, work, out, release }),
-      ...ROLES.map((role) => makeTarball({ root, program, work, out, release, role })),
-    ];
+    tell('Debian packages (compressing takes a minute or two)');
+    const packages = debianPackages({ root, program, work, out, release });
+    const tarballs = ROLES.map((role) => {
+      tell(`tarball of the ${role}`);
+      return makeTarball({ root, program, work, out, release, role });
+    });
+    const files = [...packages, ...tarballs];
     const installer = 'install-agent.sh';
     copyFileSync(join(root, 'deploy', installer), join(out, installer));
     writeChecksums(out, [...files, installer]);

@@ -12,8 +12,10 @@ export function stageProgram({ root, to, withNode }: { root: string; to: string;
   symlinkSync('../dist/cli/execplane', join(to, 'bin/execplane'));
   const { name, version, license, type, bin } = readManifest(root);
   writeFileSync(join(to, 'package.json'), `${JSON.stringify({ name, version, license, type, bin }, undefined, 2)}\n`);
+  // Declarations are for those who build on the client library, which comes from the registry.
+  const filter = (path: string) => !path.endsWith('.d.ts');
   for (const folder of ['dist', 'assets', 'migrations'])
-    cpSync(join(root, folder), join(to, folder), { recursive: true });
+    cpSync(join(root, folder), join(to, folder), { recursive: true, filter });
   cpSync(join(root, 'LICENSE'), join(to, 'LICENSE'));
   copySpawner(root, to);
   copyProductionModules(root, to);

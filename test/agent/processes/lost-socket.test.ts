@@ -27,7 +27,7 @@ test('"agent stop" ends the runner, and the command with it', async () => {
   await link.close();
   rmSync(join(directory, 'runner.sock'));
   expect(await stopAgent(directory)).toBe('stopped');
-  expect(runner.running).toBe(false);
+  await runner.exited;
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   expect(await stopAgent(directory)).toBe('nothing_runs');
 });
