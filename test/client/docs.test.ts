@@ -1,0 +1,46 @@
+/** The examples of docs/client.md and of examples/ run, and print what the page says. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { baseEnv, World } from '../helpers/harness.ts';
+import { Started } from '../helpers/processes.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const page = readFileSync(join(ROOT, 'docs/client.md'), 'utf8');
+let world: World;
+let dir: string;
+
+beforeAll(async () => {
+  world = await World.start();
+  dir = mkdtempSync(join(tmpdir(), 'execplane-docs-'));
+  // As it is for those who have installed it.
+  mkdirSync(join(dir, 'node_modules'));
+  symlinkSync(ROOT, join(dir, 'node_modules/execplane'));
+}, 60_000);
+afterAll(async () => {
+  await world.dispose();
+  rmSync(dir, { recursive: true });
+}, 60_000);
+
+async function run(source: string, ...args: string[]): Promise<string> {
+  writeFileSync(join(dir, 'example.ts'), source);
+  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const started = new Started(process.execPath, [join(dir, 'example.ts'), ...args], env, dir);
+  expect((await started.exited).code, started.stderr).toBe(0);
+  return started.stdout;
+}
+
+test('the page: its pieces of code are one program, which prints what stands below them', async () => {
+  const code = Array.from(page.matchAll(/```ts\n(.*?)```/gs), ([, text]) => text).join('\n');
+  const printed = await run(code);
+  const told = Array.from(page.matchAll(/```\n```\n(.*?)```/gs), ([, text = '']) => text);
+  expect(told.length).toBeGreaterThan(3);
+  for (const text of told) expect(printed).toContain(text);
+  expect(printed).toContain('got one\ngot two\nsucceeded\n');
+});
+
+test('examples/agent-loop.ts comes to its end', async () => {
+  const printed = await run(readFileSync(join(ROOT, 'examples/agent-loop.ts'), 'utf8'), 'dm-test');
+  expect(printed).toBe('attempt 1: failed \nattempt 2: succeeded passed\n');
+});
