@@ -5,7 +5,7 @@ import type { Execution } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { useMay } from '../data/session.ts';
 import { Empty, Loading } from '../parts/empty.tsx';
-import { ExecutionTable } from '../parts/execution-table.tsx';
+import { ExecutionTable } from '../execution/execution-table.tsx';
 import { ListFooter } from '../parts/list-footer.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { EXECUTION_STATUSES } from '../parts/status.tsx';

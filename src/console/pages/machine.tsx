@@ -12,7 +12,7 @@ import { Confirm } from '../parts/confirm.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { durationText } from '../parts/duration.ts';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
-import { ExecutionTable } from '../parts/execution-table.tsx';
+import { ExecutionTable } from '../execution/execution-table.tsx';
 import { Labels } from '../parts/labels.tsx';
 import { ListFooter } from '../parts/list-footer.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';

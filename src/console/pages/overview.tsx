@@ -11,7 +11,7 @@ import { overviewQuery } from '../data/overview.ts';
 import { sessionQuery, useMay, useReachesAll } from '../data/session.ts';
 import { Age } from '../parts/age.tsx';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
-import { ExecutionTable } from '../parts/execution-table.tsx';
+import { ExecutionTable } from '../execution/execution-table.tsx';
 import { Segments } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { MachineStatus, machineStatusText } from '../parts/status.tsx';

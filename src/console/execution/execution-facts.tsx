@@ -1,8 +1,8 @@
 /** What is known of an execution, in short. */
 import type { Execution } from '../data/executions.ts';
-import { Age } from './age.tsx';
-import { CopyButton } from './code-block.tsx';
-import { bytesText } from './duration.ts';
+import { Age } from '../parts/age.tsx';
+import { CopyButton } from '../parts/code-block.tsx';
+import { bytesText } from '../parts/duration.ts';
 import { Took } from './execution-table.tsx';
 
 export function ExecutionFacts({ execution }: { execution: Execution }) {

@@ -1,8 +1,8 @@
 /** The states of an execution, with why and when. */
 import type { ExecutionEventWire } from '../../api/event.ts';
-import { Age } from './age.tsx';
-import { durationText } from './duration.ts';
-import { executionStatusText } from './status.tsx';
+import { Age } from '../parts/age.tsx';
+import { durationText } from '../parts/duration.ts';
+import { executionStatusText } from '../parts/status.tsx';
 
 const REASONS: Readonly<Record<string, string>> = {
   wake_in_progress: 'Its machine is not connected.',

@@ -5,10 +5,10 @@ import type { Page } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import type { Execution } from '../data/executions.ts';
 import { machinePath } from '../data/machines.ts';
-import { Age } from './age.tsx';
-import { bytesText } from './duration.ts';
-import { Loading } from './empty.tsx';
-import { ErrorNotice } from './notice.tsx';
+import { Age } from '../parts/age.tsx';
+import { bytesText } from '../parts/duration.ts';
+import { Loading } from '../parts/empty.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
 
 /** The most that an execution has. */
 const MAX_ARTIFACTS = 100;

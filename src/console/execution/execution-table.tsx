@@ -2,10 +2,10 @@
 import { Link } from 'wouter';
 import type { Execution } from '../data/executions.ts';
 import { useRowKeys } from '../shell/use-row-keys.ts';
-import { Age, useNow } from './age.tsx';
-import { commandText } from './command.ts';
-import { durationText } from './duration.ts';
-import { ExecutionStatus } from './status.tsx';
+import { Age, useNow } from '../parts/age.tsx';
+import { commandText } from '../parts/command.ts';
+import { durationText } from '../parts/duration.ts';
+import { ExecutionStatus } from '../parts/status.tsx';
 
 interface ExecutionTableProps {
   executions: readonly Execution[];
