@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { openDatabase } from '../../src/store/sqlite/database.ts';
+import { openDatabase } from '../../src/store/sqlite/file/database.ts';
 import { until } from '../helpers/processes.ts';
 import { ADMIN_KEY, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 

@@ -2,7 +2,7 @@
 import type { ArtifactStore } from '../store.ts';
 import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
 import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
-import { SELECT_ARTIFACT } from './artifact-table.ts';
+import { SELECT_ARTIFACT } from './tables/artifact-table.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
 

@@ -6,8 +6,8 @@ import { toPage } from '../rows/page.ts';
 import type { Batch, BatchAdvance, BatchStore, Execution, Page } from '../store.ts';
 import { refusalOf } from '../transactions/retries.ts';
 import { type Context, read } from './context.ts';
-import type { Database } from './database.ts';
-import { SELECT_EXECUTION } from './select-execution.ts';
+import type { Database } from './file/database.ts';
+import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 interface BatchRow {
   batch: number;

@@ -2,7 +2,7 @@
 import type { CallbackStore } from '../store.ts';
 import { type Context, read } from './context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
-import { EXECUTION_COLUMNS } from './select-execution.ts';
+import { EXECUTION_COLUMNS } from './tables/select-execution.ts';
 
 interface Row extends ExecutionRow {
   callback: number;

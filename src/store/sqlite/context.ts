@@ -1,11 +1,11 @@
 /** What the parts of the store share: the database, its one writer, and the tables that more than one of them touches. */
-import type { Database } from './database.ts';
-import type { EventLog } from './event-log.ts';
-import type { MachineTable } from './machine-table.ts';
-import type { StreamChunks } from './output.ts';
-import type { SqliteTransaction } from './transaction.ts';
-import { asStoreError } from './unavailable.ts';
-import type { Writer } from './writer.ts';
+import type { Database } from './file/database.ts';
+import type { EventLog } from './tables/event-log.ts';
+import type { MachineTable } from './tables/machine-table.ts';
+import type { StreamChunks } from './tables/stream-chunks.ts';
+import type { SqliteTransaction } from './tables/transaction.ts';
+import { asStoreError } from './file/unavailable.ts';
+import type { Writer } from './file/writer.ts';
 
 export interface Context {
   db: Database;

@@ -4,7 +4,7 @@ import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { DeadlineStore, DispatchStore, ReportStore } from '../store.ts';
 import { type Context, read } from './context.ts';
 import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
-import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './select-execution.ts';
+import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './tables/select-execution.ts';
 
 const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';

@@ -3,9 +3,9 @@ import type { EnrolOutcome, Store } from '../store.ts';
 import type { Context } from './context.ts';
 import type { JoinTokenRow } from '../rows/join-token-row.ts';
 import type { MachineWithOperation } from '../rows/machine-row.ts';
-import { SELECT_MACHINE } from './select-machine.ts';
+import { SELECT_MACHINE } from './tables/select-machine.ts';
 import { advanceMachine } from '../transactions/machines.ts';
-import { recordOf, type StoredMachine } from './machine-table.ts';
+import { recordOf, type StoredMachine } from './tables/machine-table.ts';
 import { newMachine } from '../../core/machine.ts';
 
 type Request = Parameters<Store['enrol']>[0];

@@ -1,11 +1,11 @@
 /** Executions: created, read, listed, cancelled, and their log. */
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '../store.ts';
-import { prepareAllExecutions } from './all-executions.ts';
+import { prepareAllExecutions } from './tables/all-executions.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
-import { SELECT_EXECUTION } from './select-execution.ts';
+import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 /** Past the newest key. */
 const NEWEST = Number.MAX_SAFE_INTEGER;

@@ -4,7 +4,7 @@ import type { LifecycleStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
-import { SELECT_MACHINE } from './select-machine.ts';
+import { SELECT_MACHINE } from './tables/select-machine.ts';
 
 type IdleRow = MachineWithOperation & { last_dispatch_number: number };
 

@@ -2,10 +2,10 @@
 import type { Store } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import { type Context, read } from './context.ts';
-import type { Database } from './database.ts';
+import type { Database } from './file/database.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
-import { SELECT_MACHINE } from './select-machine.ts';
-import { MachineTable, recordOf } from './machine-table.ts';
+import { SELECT_MACHINE } from './tables/select-machine.ts';
+import { MachineTable, recordOf } from './tables/machine-table.ts';
 
 type Methods = Pick<
   Store,

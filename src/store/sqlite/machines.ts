@@ -5,7 +5,7 @@ import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Store } from '../store.ts';
 import { type Context, read } from './context.ts';
-import { SELECT_MACHINE } from './select-machine.ts';
+import { SELECT_MACHINE } from './tables/select-machine.ts';
 
 type Methods = Pick<Store, 'createMachine' | 'getMachine' | 'listMachines'>;
 

@@ -1,44 +1,7 @@
 /** Output that is kept until it is read. */
-import type { StreamedChunk } from '../../core/decisions/execution-draft.ts';
 import { abandonOutput } from '../../core/decisions/output-streams.ts';
-import type { Stream } from '../../core/execution.ts';
 import type { OutputStore } from '../store.ts';
 import { type Context, read } from './context.ts';
-import type { Database } from './database.ts';
-
-export interface StreamChunks {
-  /** To be used inside a write. */
-  append(key: number, chunks: readonly StreamedChunk[]): void;
-  /** Deletes up to `limit` chunks of an execution that is deleted; inside a write. */
-  deleteSome(key: number, limit: number): { chunks: number; bytes: number };
-  /** The bytes from `offset` on of the chunks of a stream, read one by one. */
-  from(key: number, stream: Stream, offset: number): Iterable<{ stream_offset: number; bytes: Buffer }>;
-}
-
-/** The chunks of `db`. */
-export function createStreamChunks(db: Database): StreamChunks {
-  const insert = db.prepare('INSERT INTO stream_chunks (execution, stream, stream_end, bytes) VALUES (?, ?, ?, ?)');
-  const from = db.prepare<[number, Stream, number], { stream_offset: number; bytes: Buffer }>(
-    `SELECT stream_end - octet_length(bytes) AS stream_offset, bytes FROM stream_chunks
-     WHERE execution = ? AND stream = ? AND stream_end > ? ORDER BY stream_end`,
-  );
-  const deleteSome = db
-    .prepare<[number, number], number>(
-      `DELETE FROM stream_chunks WHERE chunk IN (SELECT chunk FROM stream_chunks WHERE execution = ? LIMIT ?)
-       RETURNING octet_length(bytes)`,
-    )
-    .pluck();
-  return {
-    append(key, chunks) {
-      for (const { stream, offset, bytes } of chunks) insert.run(key, stream, offset + bytes.length, bytes);
-    },
-    deleteSome(key, limit) {
-      const deleted = deleteSome.all(key, limit);
-      return { chunks: deleted.length, bytes: deleted.reduce((sum, bytes) => sum + bytes, 0) };
-    },
-    from: (key, stream, offset) => from.iterate(key, stream, offset),
-  };
-}
 
 interface BoundsRow {
   stdout_released: number;

@@ -7,24 +7,25 @@ import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './context.ts';
 import { countMethods } from './counts.ts';
-import { type Database, openDatabase } from './database.ts';
+import { type Database, openDatabase } from './file/database.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
-import { createEventLog } from './event-log.ts';
+import { createEventLog } from './tables/event-log.ts';
 import { executionMethods } from './executions.ts';
-import { createStreamChunks, outputMethods } from './output.ts';
+import { createStreamChunks } from './tables/stream-chunks.ts';
+import { outputMethods } from './output.ts';
 import { joinTokenMethods } from './join-tokens.ts';
 import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
 import { lifecycleMethods } from './lifecycle.ts';
-import { MachineTable } from './machine-table.ts';
+import { MachineTable } from './tables/machine-table.ts';
 import { machineMethods } from './machines.ts';
 import { maintenanceMethods } from './maintenance.ts';
-import { migrate } from './migrations.ts';
-import { takeOwnership } from './owner.ts';
+import { migrate } from './file/migrations.ts';
+import { takeOwnership } from './file/owner.ts';
 import { retentionMethods } from './retention.ts';
-import { createSecretSweep } from './secret-sweep.ts';
-import { SqliteTransaction } from './transaction.ts';
-import { type CommitStatistics, Writer } from './writer.ts';
+import { createSecretSweep } from './file/secret-sweep.ts';
+import { SqliteTransaction } from './tables/transaction.ts';
+import { type CommitStatistics, Writer } from './file/writer.ts';
 
 export interface SqliteStoreOptions {
   /** The database file; made, with its directory, where it is missing. */

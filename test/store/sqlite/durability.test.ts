@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openDatabase } from '../../../src/store/sqlite/database.ts';
+import { openDatabase } from '../../../src/store/sqlite/file/database.ts';
 
 /** What FULL is to SQLite: in WAL mode the log is flushed to the disk at each commit, not only at checkpoints. */
 const FULL = 2;

@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { openDatabase } from '../../../src/store/sqlite/database.ts';
-import { migrate, SchemaTooNewError } from '../../../src/store/sqlite/migrations.ts';
-import { DatabaseInUseError } from '../../../src/store/sqlite/owner.ts';
+import { openDatabase } from '../../../src/store/sqlite/file/database.ts';
+import { migrate, SchemaTooNewError } from '../../../src/store/sqlite/file/migrations.ts';
+import { DatabaseInUseError } from '../../../src/store/sqlite/file/owner.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import { connectMachine, createExecution, useDatabasePath } from './place.ts';
 

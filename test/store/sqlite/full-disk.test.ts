@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openDatabase } from '../../../src/store/sqlite/database.ts';
+import { openDatabase } from '../../../src/store/sqlite/file/database.ts';
 import { buildStore, openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import { type Store, StoreUnavailableError } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, report, useDatabasePath } from './place.ts';

@@ -1,7 +1,7 @@
 /** What keeps the store fast with millions of rows: every query is a search, every count is kept. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Database, openDatabase } from '../../../src/store/sqlite/database.ts';
+import { type Database, openDatabase } from '../../../src/store/sqlite/file/database.ts';
 import { buildStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end, useDatabasePath } from './place.ts';

@@ -3,8 +3,8 @@
  * killed; `crash PATH` wipes secrets and dies before their traces are swept.
  */
 import { once } from 'node:events';
-import { openDatabase } from '../../../src/store/sqlite/database.ts';
-import { migrate } from '../../../src/store/sqlite/migrations.ts';
+import { openDatabase } from '../../../src/store/sqlite/file/database.ts';
+import { migrate } from '../../../src/store/sqlite/file/migrations.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end, report } from './place.ts';

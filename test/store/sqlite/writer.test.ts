@@ -1,7 +1,7 @@
 /** Group commit: who shares a transaction, who fails, and what is left behind. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Database, openDatabase } from '../../../src/store/sqlite/database.ts';
-import { type CommitStatistics, Writer } from '../../../src/store/sqlite/writer.ts';
+import { type Database, openDatabase } from '../../../src/store/sqlite/file/database.ts';
+import { type CommitStatistics, Writer } from '../../../src/store/sqlite/file/writer.ts';
 import { StoreUnavailableError } from '../../../src/store/store.ts';
 import { useDatabasePath } from './place.ts';
 

@@ -1,6 +1,6 @@
 /** Which failures of SQLite mean that the disk or the file is in trouble, and not that we are. */
 import Sqlite from 'better-sqlite3';
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 
 /** Primary result codes (sqlite.org/rescode.html); an extended code starts with its primary one. */
 const ENVIRONMENTAL = [

@@ -1,7 +1,7 @@
 /** How executions are selected. */
-import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
-import { type RequestRow, recordOf, type StateRow } from '../rows/execution-row.ts';
-import type { Database } from './database.ts';
+import type { ExecutionRecord } from '../../../core/decisions/execution-draft.ts';
+import { type RequestRow, recordOf, type StateRow } from '../../rows/execution-row.ts';
+import type { Database } from '../file/database.ts';
 
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,

@@ -1,8 +1,8 @@
 /** Artifacts and their pieces, inside a write. */
-import type { ArtifactStep } from '../../core/decisions/artifacts.ts';
-import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
-import type { Artifact } from '../store.ts';
-import type { Database } from './database.ts';
+import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
+import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
+import type { Artifact } from '../../store.ts';
+import type { Database } from '../file/database.ts';
 
 export const SELECT_ARTIFACT = `SELECT a.*, m.machine_id FROM artifacts a CROSS JOIN machines m ON m.machine = a.machine
   WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL`;

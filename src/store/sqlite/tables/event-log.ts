@@ -1,10 +1,10 @@
 /** The events of executions: appended inside a write, read from the clustered log. */
-import type { Stream } from '../../core/execution.ts';
-import type { LogEntry } from '../../core/decisions/execution-draft.ts';
-import { type ChunkRow, type EventRow, gather, pageOf } from '../rows/event-row.ts';
-import type { ExecutionEvent } from '../store.ts';
-import type { Database } from './database.ts';
-import type { StreamChunks } from './output.ts';
+import type { Stream } from '../../../core/execution.ts';
+import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
+import { type ChunkRow, type EventRow, gather, pageOf } from '../../rows/event-row.ts';
+import type { ExecutionEvent } from '../../store.ts';
+import type { Database } from '../file/database.ts';
+import type { StreamChunks } from './stream-chunks.ts';
 
 export interface EventLog {
   /** Events of the execution `key`, in order. */

@@ -1,5 +1,5 @@
 /** Group commit: all writes that arrive in one turn of the event loop share one transaction and one disk flush. */
-import { StoreUnavailableError } from '../store.ts';
+import { StoreUnavailableError } from '../../store.ts';
 import type { Database, Statement } from './database.ts';
 import { asStoreError } from './unavailable.ts';
 

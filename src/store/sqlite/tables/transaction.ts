@@ -1,16 +1,16 @@
 /** What a use case reads and writes within a write of the one writer: at once, by prepared statements. */
-import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/execution-draft.ts';
-import { type MachineQueue, type NewRecord, queueAfter } from '../../core/decisions/queue.ts';
-import { type BoundKey, mayAct, replayOf } from '../../core/decisions/retries.ts';
-import type { NewExecution } from '../../core/execution.ts';
-import type { Actor, Artifact, Idempotency, Replay } from '../store.ts';
-import type { Transaction } from '../transactions/transaction.ts';
-import type { Database } from './database.ts';
+import type { ExecutionChange, ExecutionRecord } from '../../../core/decisions/execution-draft.ts';
+import { type MachineQueue, type NewRecord, queueAfter } from '../../../core/decisions/queue.ts';
+import { type BoundKey, mayAct, replayOf } from '../../../core/decisions/retries.ts';
+import type { NewExecution } from '../../../core/execution.ts';
+import type { Actor, Artifact, Idempotency, Replay } from '../../store.ts';
+import type { Transaction } from '../../transactions/transaction.ts';
+import type { Database } from '../file/database.ts';
 import type { EventLog } from './event-log.ts';
 import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
-import type { StreamChunks } from './output.ts';
-import { artifactsColumn, launchColumn, type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import type { StreamChunks } from './stream-chunks.ts';
+import { artifactsColumn, launchColumn, type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import { prepareFind, SELECT_EXECUTION } from './select-execution.ts';
 
 interface QueueRow {

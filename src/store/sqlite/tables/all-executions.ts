@@ -1,9 +1,9 @@
 /** The list of executions over all machines, newest first. */
-import { type ExecutionStatus, isTerminal } from '../../core/execution.ts';
-import type { Execution, ExecutionStore, Page } from '../store.ts';
-import { toPage } from '../rows/page.ts';
-import type { Database } from './database.ts';
-import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import { type ExecutionStatus, isTerminal } from '../../../core/execution.ts';
+import type { Execution, ExecutionStore, Page } from '../../store.ts';
+import { toPage } from '../../rows/page.ts';
+import type { Database } from '../file/database.ts';
+import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
 /** Past the newest key. */

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Database } from './database.ts';
 
-/** The same depth from src/store/sqlite and from dist/store/sqlite. */
-const MIGRATIONS = new URL('../../../migrations/sqlite/', import.meta.url);
+/** The same depth from src/store/sqlite/file and from dist/store/sqlite/file. */
+const MIGRATIONS = new URL('../../../../migrations/sqlite/', import.meta.url);
 
 /** The file was written by a newer build: this one cannot know what it may touch. */
 export class SchemaTooNewError extends Error {

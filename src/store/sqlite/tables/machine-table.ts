@@ -1,9 +1,9 @@
 /** Where machines are loaded and saved, inside a write: the one place through which a phase reaches the database. */
-import { labelsOf } from '../../core/machine.ts';
-import type { JoinToken, Machine } from '../store.ts';
-import type { MachineAccess, MachineRecord } from '../transactions/transaction.ts';
-import type { Database } from './database.ts';
-import { type MachineRow, type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
+import { labelsOf } from '../../../core/machine.ts';
+import type { JoinToken, Machine } from '../../store.ts';
+import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
+import type { Database } from '../file/database.ts';
+import { type MachineRow, type MachineWithOperation, toMachine } from '../../rows/machine-row.ts';
 import { SELECT_MACHINE } from './select-machine.ts';
 
 /** A machine with what only the enrolment needs of its row. */
