@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { asOwnerOf } from '../../../src/agent/processes/directory-owner.ts';
 import { findLink } from '../../../src/agent/processes/link-pid-file.ts';
 import { processRow } from '../../../src/node/process-table.ts';
@@ -46,6 +46,7 @@ function plant(pid: number): void {
 
 test.runIf(root)('a pid of a process of another user does not count, and "agent stop" signals nobody', async () => {
   const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log()'], { stdio: 'pipe' });
+  onTestFinished(() => void victim.kill('SIGKILL'));
   await once(victim.stdout, 'data');
   plant(victim.pid ?? 0);
   expect(findLink(dir)).toBeUndefined();
