@@ -54,10 +54,14 @@ export async function fetchFolder(
       stdio: ['pipe', 'inherit', 'inherit'],
     });
     const ended = once(tar, 'close');
-    await pipeline(Readable.fromWeb(handle.stdout as Parameters<typeof Readable.fromWeb>[0]), tar.stdin);
+    // tar ends at the mark of the archive's end, and may leave what pads it unread: its exit code says whether it had all.
+    const fed = pipeline(Readable.fromWeb(handle.stdout as Parameters<typeof Readable.fromWeb>[0]), tar.stdin).catch(
+      (error: Error) => error,
+    );
     const [code] = (await ended) as [number | null];
+    const cause = await fed;
     if ((await handle.result).status !== 'succeeded') throw await failureOf(handle, remote);
-    if (code !== 0) throw new CliError(`${local}: tar could not write all of it (exit code ${code}).`);
+    if (code !== 0) throw new CliError(`${local}: tar could not write all of it (exit code ${code}).`, { cause });
     await rename(unpacked, path).catch((cause: Error) => {
       throw new CliError(`${path} is there already and is not empty.`, { cause });
     });
