@@ -21,14 +21,15 @@ export interface AgentConnectedMessage {
  */
 export async function runAgent(config: AgentConfig): Promise<void> {
   // Loaded here, for `agent stop` and `up` need nothing of it.
-  const [{ pino }, { Agent }, { Liveness }, { startWatchdog }] = await Promise.all([
+  const [{ pino }, { LogDestination }, { Agent }, { Liveness }, { startWatchdog }] = await Promise.all([
     import('pino'),
+    import('../node/log-destination.ts'),
     import('./link/agent.ts'),
     import('./link/liveness.ts'),
     import('./link/watchdog.ts'),
   ]);
   const options = { name: 'agent', level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  const log = pino(options, pino.destination({ dest: STDERR, sync: true }));
+  const log = pino(options, new LogDestination({ fd: STDERR }));
   const liveness = new Liveness(() => performance.now());
   const agent = new Agent(config, log, liveness, (machineId) => {
     if (process.connected) process.send?.({ type: 'connected', machineId } satisfies AgentConnectedMessage);

@@ -8,6 +8,7 @@ export const LOG_KEY = {
   collector: 'collector',
   connected: 'connected',
   detail: 'detail',
+  droppedLines: 'dropped_lines',
   executionId: 'execution_id',
   executions: 'executions',
   failure: 'failure',

@@ -1,5 +1,6 @@
 /** The log: JSON lines on stderr. What is logged of an error is listed here, so that nothing else ever is. */
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { LogDestination } from '../node/log-destination.ts';
 
 const STDERR = 2;
 const MAX_CAUSES = 4;
@@ -13,7 +14,7 @@ interface LoggedError {
 }
 
 /** `to` is for tests. */
-export function createLogger(level: string, to: DestinationStream = destination({ dest: STDERR, sync: true })): Logger {
+export function createLogger(level: string, to: DestinationStream = new LogDestination({ fd: STDERR })): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: loggedError } }, to);
 }
 

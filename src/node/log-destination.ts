@@ -1,0 +1,155 @@
+/** The destination of log lines: a descriptor that is written without waiting for its reader, with a bounded buffer. */
+import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { LOG_KEY } from './log-keys.ts';
+
+/** What a reader that has stopped reading may leave in memory. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+const RETRY_INTERVAL_MS = 100;
+/** For the last lines, when the process exits. */
+const FLUSH_TIMEOUT_MS = 1_000;
+const FLUSH_INTERVAL_MS = 10;
+const PINO_WARN = 40;
+
+/** C1 controls, the delete character and what changes the direction of text; JSON itself escapes C0. */
+const UNPRINTABLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+interface LogDestinationOptions {
+  /** The descriptor, which is neither closed nor, unless it is a socket, changed. */
+  fd: number;
+  maxWaitingBytes?: number;
+}
+
+/**
+ * A line is written at once if the descriptor takes it, else kept until it does. Beyond `maxWaitingBytes` lines are
+ * dropped, and counted in a line of their own. What is kept is written when the process exits, for at most a second.
+ */
+export class LogDestination {
+  readonly #output: { fd: number; close: () => void };
+  readonly #maxWaitingBytes: number;
+  readonly #flushAtExit = () => this.#flush();
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #droppedLines = 0;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor({ fd, maxWaitingBytes = MAX_WAITING_BYTES }: LogDestinationOptions) {
+    this.#output = openNonBlocking(fd);
+    this.#maxWaitingBytes = maxWaitingBytes;
+    process.on('exit', this.#flushAtExit);
+  }
+
+  /** Takes a line of JSON. Never throws, never waits. */
+  write(line: string): void {
+    const bytes = Buffer.from(line.replace(UNPRINTABLE, escaped));
+    if (this.#waitingBytes + bytes.length > this.#maxWaitingBytes) {
+      this.#droppedLines++;
+      return;
+    }
+    this.#keep(bytes);
+    if (this.#retry === undefined) this.#drain();
+  }
+
+  /** Writes what is kept, as at the exit of the process, and gives the descriptor back. */
+  close(): void {
+    process.off('exit', this.#flushAtExit);
+    this.#flush();
+    clearTimeout(this.#retry);
+    this.#output.close();
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+  }
+
+  /** Writes what the descriptor takes, and tries again later if it does not take all. */
+  #drain(): void {
+    this.#retry = undefined;
+    if (this.#writeWaiting()) return;
+    this.#retry = setTimeout(() => this.#drain(), RETRY_INTERVAL_MS);
+    this.#retry.unref();
+  }
+
+  #flush(): void {
+    const until = performance.now() + FLUSH_TIMEOUT_MS;
+    const sleeper = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    while (!this.#writeWaiting() && performance.now() < until) Atomics.wait(sleeper, 0, 0, FLUSH_INTERVAL_MS);
+  }
+
+  /** Whether all is written. */
+  #writeWaiting(): boolean {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const written = writeSome(this.#output.fd, next);
+      this.#waitingBytes -= written;
+      if (written < next.length) {
+        this.#waiting[0] = next.subarray(written);
+        return false;
+      }
+      this.#waiting.shift();
+    }
+    return true;
+  }
+
+  /** The count of what was dropped comes last, when the reader reads again. */
+  #next(): Buffer | undefined {
+    if (this.#waiting.length === 0 && this.#droppedLines > 0) {
+      this.#keep(Buffer.from(droppedLine(this.#droppedLines)));
+      this.#droppedLines = 0;
+    }
+    return this.#waiting[0];
+  }
+}
+
+/** How many bytes the descriptor took: none if it is full, all if nobody can read them any more. */
+function writeSome(fd: number, bytes: Buffer): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EAGAIN' ? 0 : bytes.length;
+  }
+}
+
+/**
+ * A descriptor of the same file that does not block. A pipe or a terminal is opened once more, for the flag would hold
+ * for every process that shares it. A socket cannot be, nor a pipe of another user: there the flag is set.
+ */
+function openNonBlocking(fd: number): { fd: number; close: () => void } {
+  const shared = { fd, close: () => {} };
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isFile()) return shared;
+    if (!stats.isSocket()) {
+      const opened = openAgain(fd);
+      if (opened !== undefined) return { fd: opened, close: () => closeSync(opened) };
+    }
+    if (stats.isSocket() || stats.isFIFO()) setNonBlocking(fd);
+  } catch {
+    // Without a descriptor 2 nothing is logged, and what runs runs.
+  }
+  return shared;
+}
+
+function openAgain(fd: number): number | undefined {
+  try {
+    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Sockets of Node are non-blocking; this one is held for as long as the process runs, since its end would close `fd`. */
+function setNonBlocking(fd: number): void {
+  held.add(new Socket({ fd, readable: false, writable: true }).unref());
+}
+
+const held = new Set<Socket>();
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function droppedLine(lines: number): string {
+  const line = { level: PINO_WARN, time: new Date().toISOString(), [LOG_KEY.droppedLines]: lines };
+  return `${JSON.stringify({ ...line, msg: 'log lines were dropped: nobody read standard error' })}\n`;
+}
