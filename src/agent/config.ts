@@ -52,6 +52,8 @@ export interface AgentConfig {
   logLevel: string;
   /** Where systemd wants signs of life. */
   watchdog?: Watchdog;
+  /** The soft limit of open files that the agent was started with, if the launcher (launcher.sh) has told. */
+  softFileLimit?: number;
   /** What the runner gets as its environment: no setting with a secret in it. */
   runnerEnv: Record<string, string>;
 }
@@ -110,6 +112,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
     runnerEnv: runnerEnvironment(env),
     ...readToken(source, env['CREDENTIALS_DIRECTORY']),
     ...readWatchdog(env),
+    ...readFileLimit(env),
     ...(machineId === undefined ? {} : { machineId }),
   };
 }
@@ -208,6 +211,11 @@ function readWatchdog(env: Environment): Pick<AgentConfig, 'watchdog'> {
   const timeoutMs = Number(timeout) / 1000;
   if (!socket || !(timeoutMs > 0) || (pid !== undefined && Number(pid) !== process.pid)) return {};
   return { watchdog: { socket, timeoutMs, path } };
+}
+
+/** "unlimited" tells nothing: the kernel limits open files in any case. */
+function readFileLimit({ EXECPLANE_FILE_LIMIT: limit }: Environment): Pick<AgentConfig, 'softFileLimit'> {
+  return /^[1-9]\d{0,9}$/.test(limit ?? '') ? { softFileLimit: Number(limit) } : {};
 }
 
 const RUNNER_ENV = /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|EXECPLANE_LOG_LEVEL)$/;

@@ -11,5 +11,9 @@ while read -r name mask; do
   case $name$mask in SigIgn:*[13579bdf]) export EXECPLANE_HANGUP_IGNORED=true ;; esac
 done 2>/dev/null </proc/self/status
 
+# Node also raises its soft limit of open files to the hard one as it starts; the agent's commands get the one of before.
+# A program that was told passes it on.
+[ -n "$EXECPLANE_FILE_LIMIT" ] || export EXECPLANE_FILE_LIMIT="$(ulimit -Sn)"
+
 # Behind "--" Node takes no option for its own, such as --env-file.
 exec "$node" -- "$here/main.js" "$@"

@@ -25,8 +25,8 @@ afterEach(() => {
 });
 
 /** In a process group of its own, as a terminal gives it; `dir` is in its environment, so that all of it can be found. */
-async function up(settings: Settings = {}) {
-  const child = spawn(process.execPath, [MAIN, 'up'], {
+async function up(settings: Settings = {}, [program, ...args]: readonly [string, ...string[]] = [process.execPath]) {
+  const child = spawn(program, [...args, MAIN, 'up'], {
     cwd: dir,
     env: baseEnv({ EXECPLANE_PORT: '0', PWD: dir, EXECPLANE_AGENT_DIR: join(dir, 'agent'), ...settings }),
     detached: true,
@@ -83,6 +83,16 @@ test('SIGTERM ends it too, and a second start takes up the same machine', async 
   second.child.kill('SIGTERM');
   expect(await second.closed).toBe(0);
 }, 120_000);
+
+test.runIf(process.platform === 'linux')('commands get the limit of open files that it was started with', async () => {
+  const script = 'trap "" INT; ulimit -Sn 1024; ulimit -Hn 20000; "$0" "$@"; exit $?';
+  const started = await up({}, ['/bin/sh', '-c', script, process.execPath]);
+  const env = { EXECPLANE_URL: started.url, EXECPLANE_DATA_DIR: join(dir, 'data'), HOME: dir };
+  const { stdout } = await cli(['exec', started.machineId, '--', 'sh', '-c', 'ulimit -Sn; ulimit -Hn'], env);
+  expect(stdout).toBe('1024\n20000\n');
+  process.kill(-(started.child.pid ?? 0), 'SIGINT');
+  expect(await started.closed).toBe(0);
+});
 
 test('a data directory that was thrown away: the agent joins the new server as a new machine', async () => {
   const first = await up();

@@ -103,8 +103,15 @@ export class Agent {
 
   async #attachedRunner(): Promise<RunnerSocket> {
     if (this.#runner?.closed === false) return this.#runner;
-    const { dir, maxConcurrency, policyRequired, runnerEnv } = this.#config;
-    this.#attaching = findOrStartRunner({ dir, maxConcurrency, policyRequired, env: runnerEnv, log: this.#log });
+    const { dir, maxConcurrency, policyRequired, runnerEnv, softFileLimit } = this.#config;
+    this.#attaching = findOrStartRunner({
+      dir,
+      maxConcurrency,
+      policyRequired,
+      env: runnerEnv,
+      softFileLimit,
+      log: this.#log,
+    });
     this.#runner = await this.#attaching;
     return this.#runner;
   }

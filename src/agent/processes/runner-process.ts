@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { findRunner } from '../runner/runner-lock.ts';
 import { AttachRefusedError, attachToRunner, type RunnerSocket } from '../runner-socket/runner-socket.ts';
 import { LOG_KEY } from '../../node/log-keys.ts';
+import { inheritedFileLimit } from './file-limit.ts';
 
 export interface RunnerOptions {
   dir: string;
@@ -15,6 +16,8 @@ export interface RunnerOptions {
   policyRequired?: boolean;
   /** The runner's whole environment. */
   env: Readonly<Record<string, string>>;
+  /** The soft limit of open files that commands get; absent: looked for at whoever started this process. */
+  softFileLimit?: number | undefined;
   log: Logger;
   /** For tests: what to start instead of the runner. */
   entry?: string;
@@ -94,8 +97,7 @@ function refusal(dir: string, { message }: Error): string {
 async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
   const logFile = join(options.dir, 'runner.log');
   const log = openLog(logFile);
-  const policy = options.policyRequired === true ? ['--policy-required'] : [];
-  const child = spawn(process.execPath, [options.entry ?? RUNNER_ENTRY, '--dir', options.dir, ...policy], {
+  const child = spawn(process.execPath, [options.entry ?? RUNNER_ENTRY, ...runnerArguments(options)], {
     cwd: options.dir,
     env: options.env,
     detached: true,
@@ -113,6 +115,12 @@ async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
   throw new Error(
     `the runner did not start (${exit.reason ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); see ${logFile}`,
   );
+}
+
+function runnerArguments({ dir, policyRequired, softFileLimit = inheritedFileLimit() }: RunnerOptions): string[] {
+  const policy = policyRequired === true ? ['--policy-required'] : [];
+  const files = softFileLimit === undefined ? [] : ['--nofile', String(softFileLimit)];
+  return ['--dir', dir, ...policy, ...files];
 }
 
 /** A runner that yields to another one exits with 0: then it is that one which will answer. */

@@ -1,14 +1,24 @@
 /** What commands get of their surroundings, and what the runner keeps of its own. */
-import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { until } from '../../helpers/processes.ts';
-import { agentDirectory, linkedRunner, MAIN } from '../../helpers/runner-process.ts';
+import { agentDirectory, attach, linkedRunner, MAIN } from '../../helpers/runner-process.ts';
 import { SpawnerHarness } from './spawner/spawner-harness.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
+
+/** Starts the runner from a shell that has run `script` before, and waits until it listens. */
+async function startFrom(directory: string, script: string): Promise<ChildProcess> {
+  const runner = spawn('/bin/sh', ['-c', `${script}; exec "$0" "$@"`, process.execPath, MAIN, '--dir', directory], {
+    stdio: 'ignore',
+  });
+  onTestFinished(() => void runner.kill('SIGKILL'));
+  await until('it listens', () => readdirSync(directory).includes('runner.sock'));
+  return runner;
+}
 
 test.runIf(process.platform === 'linux')('a descriptor that the agent was started with is closed', async () => {
   const directory = agentDirectory();
@@ -26,6 +36,31 @@ test.runIf(process.platform === 'linux')('a descriptor that the agent was starte
   });
   expect(open).not.toContain(join(directory, 'held'));
 });
+
+test.runIf(process.platform === 'linux')('a lock that was held at its start is free again', async () => {
+  const directory = agentDirectory();
+  const lock = join(directory, 'lock');
+  await startFrom(directory, `exec 9>"${lock}"; flock 9`);
+  expect(spawnSync('/bin/sh', ['-c', 'flock --nonblock "$0" true', lock]).status).toBe(0);
+});
+
+test.runIf(process.platform === 'linux')(
+  'a signal that the runner ignores, real-time ones too, is none to a command',
+  async () => {
+    const directory = agentDirectory();
+    const runner = await startFrom(directory, 'trap "" 34 40 64');
+    const ignored = (status: string): string | undefined => /^SigIgn:\t(.*)$/m.exec(status)?.[1];
+    // Node gives the first 31 signals their default action back, and no others.
+    expect(BigInt(`0x${ignored(readFileSync(`/proc/${runner.pid}/status`, 'utf8'))}`) >> 31n).toBe(
+      (1n << 2n) | (1n << 8n) | (1n << 32n),
+    );
+    const link = await attach(directory);
+    const { stdout } = await link.run('a', ['/bin/cat', '/proc/self/status']);
+    expect(ignored(stdout.toString())).toBe('0'.repeat(16));
+    const { ended } = await link.run('b', sh('kill -34 $$; echo survived'));
+    expect([ended.error_code, ended.signal]).toEqual(['signaled', 34]);
+  },
+);
 
 test.runIf(process.platform === 'linux')(
   'a command has the soft limit of files that was asked for, and its hard one',

@@ -1,0 +1,71 @@
+/** Node raises its own soft limit of open files to the hard one; commands get the one that the agent was started with. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../../helpers/processes.ts';
+import { agentDirectory, attach } from '../../helpers/runner-process.ts';
+
+const CLI = new URL('../../../src/cli/', import.meta.url).pathname;
+const LIMITS = ['/bin/sh', '-c', 'ulimit -Sn; ulimit -Hn'];
+const LOWERED = 'ulimit -Sn 1024; ulimit -Hn 20000';
+const PATH = `${dirname(process.execPath)}:${process.env['PATH']}`;
+
+/** What a command says of its limits if a shell with `script` has started the agent: "soft\nhard\n". */
+async function limitsFrom(script: string, program: readonly string[]): Promise<string> {
+  const directory = agentDirectory();
+  const settings = ['--agent-dir', directory, '--url', 'http://127.0.0.1:1', '--log-level', 'silent'];
+  const shell = spawn('/bin/sh', ['-c', script, ...program, 'agent', ...settings, '--join-token', 'xpj_none'], {
+    env: { PATH },
+    stdio: 'ignore',
+    detached: true,
+  });
+  const gone = once(shell, 'exit');
+  onTestFinished(() => signalGroup(shell.pid, 'SIGKILL'));
+  await until('its runner listens', () => existsSync(join(directory, 'runner.sock')));
+  // The link leaves; there is no server to be told anything by.
+  signalGroup(shell.pid, 'SIGTERM');
+  await gone;
+  const link = await attach(directory);
+  const { stdout } = await link.run('limits', LIMITS);
+  link.send({ type: 'stop', grace_ms: 0 });
+  await link.until('the runner leaves', () => link.closed);
+  return stdout.toString();
+}
+
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // All of it has ended.
+  }
+}
+
+/** The launcher as it is installed, before the program of the sources. */
+function installedLauncher(): string {
+  const folder = join(agentDirectory(), 'dist', 'cli');
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(join(CLI, 'launcher.sh'), join(folder, 'execplane'));
+  writeFileSync(join(folder, 'main.js'), `import ${JSON.stringify(join(CLI, 'main.ts'))};\n`);
+  return join(folder, 'execplane');
+}
+
+test.runIf(process.platform === 'linux')('the launcher tells it, whoever has started that', async () => {
+  expect(await limitsFrom(`${LOWERED}; exec /bin/sh "$0" "$@"`, [installedLauncher()])).toBe('1024\n20000\n');
+});
+
+test.runIf(process.platform === 'linux')(
+  'without the launcher it is that of the shell which has started Node',
+  async () => {
+    const program = [process.execPath, join(CLI, 'main.ts')];
+    expect(await limitsFrom(`${LOWERED}; "$0" "$@"; exit $?`, program)).toBe('1024\n20000\n');
+  },
+);
+
+test.runIf(process.platform === 'linux')('what somebody has set for the agent alone stays', async () => {
+  const program = [process.execPath, join(CLI, 'main.ts')];
+  // The shell's own hard limit is another one: its soft limit says nothing of the agent's.
+  const script = 'ulimit -Sn 1024; ulimit -Hn 20000; prlimit --nofile=3000:3000 -- "$0" "$@"; exit $?';
+  expect(await limitsFrom(script, program)).toBe('3000\n3000\n');
+});
