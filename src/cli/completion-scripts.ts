@@ -14,6 +14,7 @@ export interface CommandSpec {
 const LISTS: Readonly<Record<string, string>> = {
   MACHINE: 'machines ls',
   EXECUTION: 'executions ls',
+  BATCH: 'batches ls',
   KEY: 'keys ls',
   TOKEN: 'tokens ls',
 };

@@ -81,5 +81,6 @@ function listFor(path: string): string {
   const [, resource, id, below, execution] = /\/v1\/([^/]+)(?:\/([^/]+)(?:\/([^/]+)(?:\/([^/]+))?)?)?/.exec(path) ?? [];
   if (resource === 'api-keys') return 'keys ls';
   if (resource === 'join-tokens') return 'tokens ls';
+  if (resource === 'batches') return 'batches ls';
   return below === 'executions' && execution !== undefined ? `executions ls ${id}` : 'machines ls';
 }

@@ -47,6 +47,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/executions.ts')).executionsCommand,
   },
   {
+    name: 'batches',
+    summary: 'look at commands that run on many machines',
+    load: async () => (await import('./commands/batches.ts')).batchesCommand,
+  },
+  {
     name: 'cp',
     summary: 'copy files to a machine or from it',
     load: async () => (await import('./commands/cp.ts')).cpCommand,

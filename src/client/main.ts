@@ -1,4 +1,5 @@
 /** `execplane/client`: the API for programs. It needs `fetch` and nothing else, so that it runs in browsers too. */
+import { Batches } from './batches.ts';
 import { MachineClient } from './machine-client.ts';
 import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
 import { Transport, type TransportOptions } from './http/transport.ts';
@@ -12,6 +13,8 @@ export type {
 export type { ArtifactWire as Artifact } from '../api/artifact.ts';
 export { Artifacts, type ListArtifactsOptions } from './artifacts.ts';
 export type { AuditEntryWire as AuditEntry } from '../api/admin.ts';
+export type { BatchWire as Batch, CreateBatch } from '../api/batch.ts';
+export { Batches } from './batches.ts';
 export type { ExecutionWire as Execution } from '../api/execution.ts';
 export type { MachineWire as Machine } from '../api/machine.ts';
 export type { ExecutionOutputWire as ExecutionOutput } from '../api/output.ts';
@@ -40,6 +43,7 @@ export class Execplane {
   readonly keys: Keys;
   readonly joinTokens: JoinTokens;
   readonly audit: Audit;
+  readonly batches: Batches;
   /** Address of the server, without a slash at the end. */
   readonly url: string;
   readonly #transport: Transport;
@@ -51,6 +55,7 @@ export class Execplane {
     this.keys = new Keys(this.#transport);
     this.joinTokens = new JoinTokens(this.#transport);
     this.audit = new Audit(this.#transport);
+    this.batches = new Batches(this.#transport);
   }
 
   /** The commands of one machine. No request is sent for this. */

@@ -19,6 +19,7 @@ execplane() { case "$*" in
   "machines ls --quiet") printf 'dm-one\\ndm-two\\n' ;;
   "executions ls dm-one --quiet") printf 'ex-1\\nex-2\\n' ;;
   "keys ls --quiet") echo key-1 ;;
+  "batches ls --quiet") echo batch-1 ;;
   *) echo "asked: $*" ;;
 esac; }
 ${SHELLS['bash']?.(specs)}
@@ -49,6 +50,7 @@ test('machines, executions and keys that the server has', () => {
   expect(offered('machines', 'rm', '')).toEqual(['dm-one', 'dm-two']);
   expect(offered('executions', 'logs', 'dm-one', '')).toEqual(['ex-1', 'ex-2']);
   expect(offered('keys', 'revoke', '')).toEqual(['key-1']);
+  expect(offered('batches', 'cancel', '')).toEqual(['batch-1']);
 });
 
 test('nothing of ours behind --, nor where an operand is for people to invent', () => {

@@ -2,44 +2,37 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { StartOptions } from '../../client/main.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 import { environmentVariable, readEnvironmentFile } from '../exec/environment.ts';
+import { batchRequest, type BatchFlags, labelsWith } from '../exec/batch-request.ts';
+import { runBatch } from '../exec/run-batch.ts';
 import { runExec, startDetached } from '../exec/run-exec.ts';
 import { isSameTerminal } from '../streams/descriptor.ts';
 import { hasStdin } from '../streams/input.ts';
 import { print } from '../streams/output.ts';
 import { parseDuration } from '../terminal/duration.ts';
+import { parseCount, parseWholeNumber } from '../terminal/list.ts';
 
 const DESCRIPTION = [
   'Run a command on a machine. Its output comes as it is written, stdin goes to it as it comes, and its exit code is the',
   'exit code here: 128+N for a signal, 124 for a timeout, 125 if Execplane itself failed, 126 and 127 as in a shell.',
-  'Ctrl-C cancels it (130); a second one leaves at once.',
+  'Ctrl-C cancels it (130); a second one leaves at once. With --label it runs on every machine that has the labels.',
 ].join(' ');
 
 const EXAMPLES = `  execplane exec dm-web-1 -- uname -a
   execplane exec dm-web-1 -w /srv/app -e MODE=ci --timeout 10m -- make test
   tar cz . | execplane exec dm-web-1 -- tar xz -C /srv/app
-  execplane exec dm-web-1 --json -- true          the final Execution as JSON, without the output`;
+  execplane exec dm-web-1 --json -- true          the final Execution as JSON, without the output
+  execplane exec --label role=web --concurrency 5 -- systemctl reload nginx`;
 
 const DEFAULT_WAIT_MS = 10_000;
 
-interface ExecFlags {
-  cwd?: string;
-  env?: Record<string, string>;
-  envFile?: Record<string, string>;
-  timeout?: number;
-  user?: string;
+interface ExecFlags extends BatchFlags {
   stdin: boolean;
-  interactive?: true;
-  detach?: true;
-  wait: number;
-  json?: true;
-  artifact?: string[];
-  download?: string;
 }
 
 /** `execplane exec`. */
 export function execCommand(): Command {
-  return clientCommand('exec <MACHINE> <ARGV...>', DESCRIPTION, EXAMPLES)
-    .usage('[options] MACHINE -- ARGV...')
+  return clientCommand('exec <MACHINE> [ARGV...]', DESCRIPTION, EXAMPLES)
+    .usage('[options] MACHINE -- ARGV...\n       execplane exec [options] --label KEY=VALUE -- ARGV...')
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
     .option(
       '-e, --env <NAME=VALUE>',
@@ -60,9 +53,15 @@ export function execCommand(): Command {
     )
     .option('--artifact <GLOB>', 'keep these files of its working directory; repeatable', collect)
     .option('--download <DIRECTORY>', 'save there what it leaves: --artifact, and what is in its $ARTIFACTS_DIR')
-    .option('--json', 'print the final Execution as JSON instead of the output')
-    .action(async (machineId: string, command: string[], flags: ExecFlags) => {
+    .option('--json', 'print the final Execution, or Batch, as JSON instead of the output')
+    .option('--label <KEY=VALUE>', 'run on all machines with this label, and name none; repeatable', labelsWith)
+    .option('--concurrency <N>', 'with --label: on so many machines at once (default: 10)', parseCount)
+    .option('--max-failures <N>', 'with --label: cancel the rest when it has failed on more', parseWholeNumber)
+    .action(async (machineId: string, command: string[], flags: ExecFlags, self: Command) => {
       const client = clientOf(flags);
+      const batch = batchRequest([machineId, ...command], flags);
+      if (batch !== undefined) process.exit(await runBatch(client, batch, flags));
+      if (command.length === 0) self.error("error: missing required argument 'ARGV'");
       const request = {
         machineId,
         command,

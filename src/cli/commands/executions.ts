@@ -13,6 +13,7 @@ import { assertAllKept } from '../exec/kept-output.ts';
 import { print, printError } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';
 import { age } from '../terminal/age.ts';
+import { resultWord, statusWord } from '../terminal/execution-words.ts';
 import { addListOptions, type ListOptions, parseCount, printList } from '../terminal/list.ts';
 import { printFields, printJson, shellWords } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
@@ -40,7 +41,7 @@ function list(): Command {
         columns: [
           { title: 'EXECUTION', value: (execution) => execution.execution_id },
           { title: 'STATUS', value: statusWord },
-          { title: 'RESULT', value: result },
+          { title: 'RESULT', value: resultWord },
           { title: 'CREATED', value: (execution) => age(execution.created_at) },
           { title: 'COMMAND', value: ({ command }) => shellWords(command) },
         ],
@@ -119,21 +120,11 @@ function cancel(): Command {
       const execution = await handleOf(flags, machineId, id).cancel({ waitMs: 55_000 });
       if (flags.json) printJson(execution);
       else if (hasEnded(execution))
-        print(`${id}: ${[execution.status, result(execution)].filter(Boolean).join(', ')}\n`);
+        print(`${id}: ${[execution.status, resultWord(execution)].filter(Boolean).join(', ')}\n`);
       else throw new CliError(`${id} is still ${statusWord(execution)} after 55 s: its machine may be away.`);
     });
 }
 
 function handleOf(flags: unknown, machineId: string, id: string): ExecutionHandle {
   return clientOf(flags).machine(machineId).execution(id);
-}
-
-function statusWord({ status }: Execution): string {
-  return status === 'wake_in_progress' ? 'waiting' : status;
-}
-
-function result(execution: Execution): string {
-  if (execution.exit_code !== undefined) return `exit ${execution.exit_code}`;
-  if (execution.signal !== undefined) return `signal ${execution.signal}`;
-  return execution.error_code ?? '';
 }

@@ -2,6 +2,8 @@ import type { ExecutionEvent } from '../../client/main.ts';
 
 /** Exit code of `exec` when it was Execplane that failed. */
 export const EXECPLANE_FAILED = 125;
+/** As a shell reports a writer that was ended by SIGPIPE. */
+export const READER_GONE = 141;
 const TIMED_OUT = 124;
 
 type Ending = Pick<ExecutionEvent, 'status' | 'exit_code' | 'signal' | 'error_code'>;

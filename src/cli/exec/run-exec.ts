@@ -16,7 +16,7 @@ import { OutputPrinter } from '../streams/output-printer.ts';
 import { printJson } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
 import { uploadProgress } from '../terminal/upload-progress.ts';
-import { EXECPLANE_FAILED, exitCodeOf, needsExplaining } from './exit-code.ts';
+import { EXECPLANE_FAILED, exitCodeOf, needsExplaining, READER_GONE } from './exit-code.ts';
 import { Interruption } from './interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 import { MachineWait } from './machine-wait.ts';
@@ -32,9 +32,6 @@ export interface ExecRequest {
   /** Where its artifacts are saved after its end. */
   download?: string;
 }
-
-/** As a shell reports a writer that was ended by SIGPIPE. */
-const READER_GONE = 141;
 
 /** Runs a command to its end. Returns the exit code; failures of ours are told here. */
 export async function runExec(client: Execplane, request: ExecRequest): Promise<number> {

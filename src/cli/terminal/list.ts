@@ -48,6 +48,12 @@ export async function printList<T>(
   if (cursor !== undefined) printError(`There are more: --limit or --all shows them.\n`);
 }
 
+/** Reads a whole number from 0 on. Throws what commander reports. */
+export function parseWholeNumber(text: string): number {
+  if (!/^(0|[1-9]\d{0,8})$/.test(text)) throw new InvalidArgumentError('A whole number from 0 on.');
+  return Number(text);
+}
+
 /** Reads a whole number from 1 on. Throws what commander reports. */
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 on.');

@@ -1,0 +1,22 @@
+import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
+
+/** How long the server may be away in one go, as for those who follow an execution. */
+const OUTAGE_MS = 300_000;
+
+/** Asks until the server answers; each try takes its own time and pauses. Throws the last error after five minutes. */
+export async function untilReached<T>(ask: () => PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  const since = performance.now();
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!mayComeBack(error) || performance.now() - since > OUTAGE_MS) throw error;
+    }
+  }
+}
+
+function mayComeBack(error: unknown): boolean {
+  if (error instanceof RefusedError || error instanceof UnexpectedAnswerError) return error.retryable;
+  return error instanceof UnreachableError;
+}

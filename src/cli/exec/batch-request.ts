@@ -1,0 +1,60 @@
+/** `execplane exec --label`: the flags as a batch. */
+import { InvalidArgumentError } from 'commander';
+import type { CreateBatch } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+
+/** The flags of `exec` that a batch takes, or has to refuse. */
+export interface BatchFlags {
+  label?: Record<string, string>;
+  concurrency?: number;
+  maxFailures?: number;
+  cwd?: string;
+  env?: Record<string, string>;
+  envFile?: Record<string, string>;
+  timeout?: number;
+  user?: string;
+  /** How long a machine that is away is waited for, in ms. */
+  wait: number;
+  artifact?: string[];
+  interactive?: true;
+  download?: string;
+  detach?: true;
+  json?: true;
+}
+
+/** The batch that is asked for; undefined where one machine is named. Throws CliError for flags that do not fit. */
+export function batchRequest(command: string[], flags: BatchFlags): CreateBatch | undefined {
+  const { label, concurrency, maxFailures, cwd, timeout, user, artifact } = flags;
+  if (label === undefined) {
+    if (concurrency !== undefined) throw unfit('--concurrency goes with --label.');
+    if (maxFailures !== undefined) throw unfit('--max-failures goes with --label.');
+    return undefined;
+  }
+  if (flags.interactive) throw unfit('--interactive is for one machine: with --label a command has no stdin.');
+  if (flags.download !== undefined) throw unfit('--download is for one machine: "execplane artifacts get" gets them.');
+  return {
+    selector: { labels: label },
+    command,
+    env: { ...flags.envFile, ...flags.env },
+    start_within_ms: flags.wait,
+    ...(concurrency === undefined ? {} : { max_concurrency: concurrency }),
+    ...(maxFailures === undefined ? {} : { max_failures: maxFailures }),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(timeout === undefined ? {} : { timeout_ms: timeout }),
+    ...(user === undefined ? {} : { user }),
+    ...(artifact === undefined ? {} : { artifacts: artifact.map((path) => ({ path })) }),
+  };
+}
+
+/** Adds `key=value` to the labels before it. Throws what commander reports. */
+export function labelsWith(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Write it as key=value.');
+  const key = text.slice(0, at);
+  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`The label ${key} is there twice.`);
+  return { ...before, [key]: text.slice(at + 1) };
+}
+
+function unfit(message: string): CliError {
+  return new CliError(message, { exitCode: 2 });
+}

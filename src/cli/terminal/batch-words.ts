@@ -1,0 +1,9 @@
+import type { Batch } from '../../client/main.ts';
+
+/** The machines of a batch by how they are: `10 succeeded, 2 failed`; those that wait for their machine are `waiting`. */
+export function countsText(counts: Batch['counts']): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count !== undefined && count > 0)
+    .map(([status, count]) => `${count} ${status === 'wake_in_progress' ? 'waiting' : status}`)
+    .join(', ');
+}

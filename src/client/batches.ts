@@ -1,0 +1,49 @@
+/** Batches: one command on many machines. */
+import type { BatchWire, CreateBatch } from '../api/batch.ts';
+import type { ExecutionWire } from '../api/execution.ts';
+import { List, type PageOptions } from './http/pages.ts';
+import type { Transport } from './http/transport.ts';
+
+interface WaitOptions {
+  /** How long the server may wait for the end of the batch before it answers, in ms; 55 000 at most. */
+  waitMs?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** `/v1/batches`. */
+export class Batches {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Starts a command on the machines that the selector names or selects now. */
+  create(body: CreateBatch): Promise<BatchWire> {
+    return this.#transport.json('POST', '/v1/batches', { body });
+  }
+
+  /** Newest first. */
+  list(options: PageOptions = {}): List<BatchWire> {
+    return new List(this.#transport, '/v1/batches', options);
+  }
+
+  /** The batch as it is, or as it is when it is over or `waitMs` have passed. */
+  get(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
+    return this.#transport.json('GET', batchPath(batchId), { query: { wait_ms: waitMs }, signal });
+  }
+
+  /** Its executions so far, in the order of its machines. */
+  executions(batchId: string, options: PageOptions = {}): List<ExecutionWire> {
+    return new List(this.#transport, `${batchPath(batchId)}/executions`, options);
+  }
+
+  /** Cancels it: nothing more is started, and what waits or runs is cancelled. After the end this does nothing. */
+  cancel(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
+    return this.#transport.json('DELETE', batchPath(batchId), { query: { wait_ms: waitMs }, signal });
+  }
+}
+
+function batchPath(batchId: string): string {
+  return `/v1/batches/${encodeURIComponent(batchId)}`;
+}
