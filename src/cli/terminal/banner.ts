@@ -12,7 +12,7 @@ interface Running {
 export function banner({ url, machineId, keyFile }: Running): string {
   const key = keyFile === undefined ? '$EXECPLANE_API_KEY' : `$(cat ${shellWords([keyFile])})`;
   const curl = [
-    `curl -sS -w '\\n' "${url.replace(/\/$/, '')}/v1/machines/${machineId}/executions?wait_ms=10000"`,
+    `curl -sS -w '\\n' "${url.replace(/\/$/, '')}/v1/machines/${machineId}/executions?wait_ms=10000&include=output"`,
     `-H "Authorization: Bearer ${key}"`,
     `-H 'Content-Type: application/json'`,
     `-d '{"command":["uname","-a"]}'`,
@@ -24,11 +24,11 @@ Execplane is running. Ctrl-C ends it.
   API key  ${keyFile ?? 'in EXECPLANE_API_KEY'}
   Machine  ${machineId}
 
-Run a command on this machine:
+Open the URL in a browser and sign in with the key, or run a command on this machine:
 
   ${curl}
 
-and see what it prints:
+or with the command line:
 
   ${ownCommand()} exec ${machineId}${whereItIs({ url, keyFile })} -- uname -a
 
