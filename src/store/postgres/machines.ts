@@ -1,10 +1,12 @@
 /** Machines: made, found, listed, connected. Each connection is under its epoch, owned by the server that holds it. */
+import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { newMachine } from '../../core/machine.ts';
 import { toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { ConnectionStore, MachineStore } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
+import type { Doubts } from './batches/needs.ts';
 import { type MachineRow, SELECT_MACHINE } from './batches/select-machine.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
@@ -41,20 +43,30 @@ export function machineMethods({ read, lanes }: Context): MachineStore {
 /** What an agent says counts up to here: nothing that it says may bring the machine's numbers near the end of safe integers. */
 const MAX_TAKEN_OVER = 2 ** 52;
 
+function doubtsOf(p: Parameters<ConnectionStore['machineConnected']>[0]): Doubts {
+  const { machineId, runnerInstance, lastDispatchNumber = 0, held = [], now } = p;
+  return { machineId, runnerInstance, lastDispatchNumber, held, now };
+}
+
 export function connectionMethods({ read, lanes, transactions, replicaId }: Context): ConnectionStore {
   return {
     machineConnected: (p) =>
       lanes.write(p.machineId, {
-        needs: { machines: [p.machineId] },
+        needs: { machines: [p.machineId], doubtful: doubtsOf(p) },
         run: (tx) => {
-          const { machineId, runnerInstance, lastDispatchNumber = 0 } = p;
+          const { machineId, runnerInstance, lastDispatchNumber = 0, now } = p;
           const mine = replicaId();
           if (tx.machines.isHeldElsewhere(machineId, { replicaId: mine, runnerInstance })) return { outcome: 'held' };
           const connected = machineConnected(tx, p);
           if (connected.outcome !== 'applied') return connected;
           const taken = Math.min(lastDispatchNumber, MAX_TAKEN_OVER);
           tx.machines.own(machineId, { replicaId: mine, lastDispatchNumber: taken });
-          return connected;
+          const ended = tx.doubtful(machineId).map((record) => {
+            const change = abandonWaiting(record, { cause: 'commits_lost', now });
+            tx.save(change);
+            return change.after.execution;
+          });
+          return ended.length === 0 ? connected : { ...connected, ended };
         },
       }),
     machineDisconnected: ({ machineId, epoch, now }) =>

@@ -7,6 +7,7 @@ import { advanceMachine } from '../transactions/machines.ts';
 import { Batch } from './batches/batch.ts';
 import type { Connection } from './connections/connection.ts';
 import { flushStatements } from './batches/flush.ts';
+import { HISTORY } from './batches/history.ts';
 import { load } from './batches/load.ts';
 import { REPLICA_DEAD_AFTER_MS } from './batches/select-machine.ts';
 import type { Transactions } from './connections/transactions.ts';
@@ -95,7 +96,8 @@ export class Replica {
 
 /** While no server showed a sign of life, no agent could have come back: being away counts from the end of such a gap on. */
 const TICK = `UPDATE cluster SET accepting_since = CASE WHEN $1 - last_tick > $2 THEN $1 ELSE accepting_since END,
-  last_tick = greatest(last_tick, $1)`;
+  last_tick = greatest(last_tick, $1), history = ${HISTORY},
+  history_since = CASE history WHEN ${HISTORY} THEN history_since ELSE $1 END`;
 
 /** Frees what the dead have held. Those that another server is freeing are skipped. */
 async function reap(connection: Connection, now: number): Promise<void> {

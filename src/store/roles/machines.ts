@@ -1,4 +1,5 @@
 /** Machines: made, found, connected, removed. */
+import type { Execution } from '../../core/execution.ts';
 import type { Machine } from '../../core/machine.ts';
 import type { Labels, LabelSelector } from '../../core/labels.ts';
 import type { Host, MachineFacts } from '../../core/machine-facts.ts';
@@ -23,8 +24,9 @@ export interface MachineStore {
 export interface ConnectionStore {
   /**
    * Makes a new connection the machine's, under the next epoch: whatever an earlier one still tries is stale. `lastDispatchNumber`:
-   * the highest that the instance has taken on. If the machine's own is below it (the database was restored from a backup) it rises
-   * to that, because the agent would never start what is below.
+   * the highest that the instance has taken on. If the machine's own is below it (the database was restored from a backup, or lost
+   * commits) it rises to that, because the agent would never start what is below. `held`: executions that the agent has. Those of the
+   * machine that wait, but may have been dispatched by commits that the database has lost, end as agent_lost.
    */
   machineConnected(p: {
     machineId: string;
@@ -34,9 +36,10 @@ export interface ConnectionStore {
     host?: Host;
     labels?: Labels;
     lastDispatchNumber?: number;
+    held?: readonly string[];
     now: number;
   }): Promise<
-    | { outcome: 'applied'; machine: Machine; epoch: number }
+    | { outcome: 'applied'; machine: Machine; epoch: number; ended?: readonly Execution[] }
     | { outcome: 'removed' }
     /** It is being put to sleep: its agent may come back later. */
     | { outcome: 'stopping' }

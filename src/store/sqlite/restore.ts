@@ -75,7 +75,7 @@ function abandonAll(db: Database, now: number): number {
   return db
     .transaction(() => {
       const records = waiting.all().flatMap((executionId) => tx.execution(executionId) ?? []);
-      for (const record of records) tx.save(abandonWaiting(record, now));
+      for (const record of records) tx.save(abandonWaiting(record, { cause: 'restored', now }));
       return records.length;
     })
     .immediate();

@@ -56,7 +56,8 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   const { boot_id: bootId, facts, labels, last_dispatch_number: lastDispatchNumber } = hello;
   const host = hello.host && { ...hello.host, agentVersion: hello.version };
   const described = { facts, ...(host === undefined ? {} : { host }), ...(labels === undefined ? {} : { labels }) };
-  const agent = { machineId, runnerInstance, bootId, lastDispatchNumber, ...described };
+  const held = hello.held.map(({ execution_id: executionId }) => executionId);
+  const agent = { machineId, runnerInstance, bootId, lastDispatchNumber, held, ...described };
   const joined = await store.machineConnected({ ...agent, now: now() });
   if (joined.outcome === 'removed') {
     session.close(CLOSE.removed, 'the machine was removed');
@@ -71,6 +72,7 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
     return;
   }
   session.connectedAs(joined.epoch);
+  tell(deps, joined.ended ?? []);
   if (session.phase === 'closed') return;
   // An instance that was never here has been sent nothing: no inputs are needed.
   const aboveNumber = known.runnerInstance === runnerInstance ? lastDispatchNumber : Number.MAX_SAFE_INTEGER;

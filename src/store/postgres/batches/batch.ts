@@ -21,6 +21,8 @@ export interface Loaded extends LoadedMachines, LoadedArtifacts {
   keys: ReadonlyMap<string, { bound: BoundKey; ours: boolean }>;
   records: readonly ExecutionRecord[];
   inputs: ReadonlyMap<number, Buffer>;
+  /** Keys of those that wait, and that their agents may have had. */
+  doubtful: ReadonlySet<number>;
   /** Keys for new executions. */
   freshExecutionKeys: readonly number[];
 }
@@ -51,6 +53,7 @@ export class Batch implements Transaction {
   readonly artifacts: BatchArtifacts;
   readonly #actors: Loaded['actors'];
   readonly #inputs: Loaded['inputs'];
+  readonly #doubtful: Loaded['doubtful'];
   readonly #freshKeys: number[];
 
   constructor(loaded: Loaded) {
@@ -58,6 +61,7 @@ export class Batch implements Transaction {
     this.artifacts = new BatchArtifacts(loaded);
     this.#actors = loaded.actors;
     this.#inputs = loaded.inputs;
+    this.#doubtful = loaded.doubtful;
     this.#freshKeys = [...loaded.freshExecutionKeys];
     for (const record of loaded.records) {
       const touched = { record, entries: [], streamed: [], changed: false, ended: false };
@@ -158,6 +162,14 @@ export class Batch implements Transaction {
 
   unfinished(machineKey: number): ExecutionRecord[] {
     return this.#oldest(Number.POSITIVE_INFINITY, (record) => record.machineKey === machineKey);
+  }
+
+  /** Those of the machine that wait, though the database may have lost that they were dispatched. */
+  doubtful(machineId: string): ExecutionRecord[] {
+    return this.#oldest(Number.POSITIVE_INFINITY, ({ key, execution }) => {
+      const waits = execution.dispatchedTo === undefined && execution.machineId === machineId;
+      return waits && this.#doubtful.has(key);
+    });
   }
 
   #oldest(limit: number, fits: (record: ExecutionRecord) => boolean): ExecutionRecord[] {

@@ -2,6 +2,7 @@
 import { labelsOf } from '../../../core/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 import { bulk } from './bulk.ts';
+import { HISTORY } from './history.ts';
 import type { Statement } from '../connections/connection.ts';
 
 const INSERT = `INSERT INTO machines (id, public_id, created_at, last_transition_at, last_progress_at)
@@ -26,7 +27,10 @@ const SAVE_COUNTERS = `UPDATE machines m SET waiting = u.waiting, waiting_bytes 
     last_dispatch_number = u.last_dispatch_number
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (id, waiting, waiting_bytes, last_dispatch_number)
   WHERE m.id = u.id`;
-const SAVE_OWNERS = `UPDATE machines m SET owner = u.owner FROM unnest($1::bigint[], $2::bigint[]) AS u (id, owner)
+/** The owner's hello has seen the history that the database is on. */
+const SAVE_OWNERS = `UPDATE machines m SET owner = u.owner,
+    history = CASE WHEN u.owner IS NULL THEN m.history ELSE (SELECT ${HISTORY}) END
+  FROM unnest($1::bigint[], $2::bigint[]) AS u (id, owner)
   WHERE m.id = u.id`;
 const SAVE_OPERATIONS = `INSERT INTO machine_operations (machine_id, number, name, attempt, running, due_at)
   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[])

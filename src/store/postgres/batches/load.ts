@@ -3,7 +3,8 @@ import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
 import { type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import type { Loaded } from './batch.ts';
 import type { Connection, Statement } from '../connections/connection.ts';
-import { keyOf, type Needs } from './needs.ts';
+import { type Doubts, keyOf, type Needs } from './needs.ts';
+import { HISTORY } from './history.ts';
 import { SELECT_ARTIFACT } from './select-artifact.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from './select-execution.ts';
 import { type MachineRow, SELECT_MACHINE } from './select-machine.ts';
@@ -22,23 +23,26 @@ type RecordRow = ExecutionRow & { sealed?: Buffer | null };
 export async function load(connection: Connection, all: readonly Needs[]): Promise<Loaded> {
   const executions = all.filter(({ creates }) => creates === 'execution').length;
   const machines = all.filter(({ creates }) => creates === 'machine').length;
-  const [actors, keys, countOf, rows, records, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
+  const [actors, keys, countOf, rows, found, doubts, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
     await Promise.all([
       loadActors(connection, all),
       loadKeys(connection, all),
       loadCounts(connection, all),
       loadMachines(connection, all),
       loadRecords(connection, all),
+      loadDoubtful(connection, all),
       loadFreshKeys(connection, 'execution_ids', executions),
       loadFreshKeys(connection, 'machines_id_seq', machines),
       loadArtifacts(connection, all),
       loadArtifactBytes(connection, all),
     ]);
+  const records = [...found, ...doubts];
+  const doubtful = new Set(doubts.map(({ execution }) => execution));
   const inputs = new Map(
     records.flatMap(({ execution, sealed }) => (sealed instanceof Buffer ? [[execution, sealed] as const] : [])),
   );
   const loaded = { records: distinct(records).map(toRecord), inputs, artifacts: artifacts.map(toArtifact), totalBytes };
-  return { actors, keys, countOf, rows, freshExecutionKeys, freshKeys, ...loaded };
+  return { actors, keys, countOf, rows, doubtful, freshExecutionKeys, freshKeys, ...loaded };
 }
 
 async function loadActors(connection: Connection, all: readonly Needs[]): Promise<Loaded['actors']> {
@@ -180,6 +184,29 @@ function recordStatements(all: readonly Needs[]): Statement[] {
     ),
     ...whole.map((machineId) => ({ text: LOCK_UNFINISHED, values: [machineId] })),
   ];
+}
+
+/**
+ * A number that the machine does not know, or an execution that its agent holds, proves that commits were lost. Of what another
+ * instance had, a new one knows nothing: then it counts whether the database has begun another history since the last hello, and all
+ * that waited by then are in doubt.
+ */
+const LOCK_DOUBTFUL = `${SELECT_EXECUTION} WHERE m.public_id = $1 AND e.dispatched_to IS NULL AND e.completed_at IS NULL
+  AND (e.public_id = ANY($2) OR m.last_dispatch_number < $3
+    OR m.runner_instance <> $4 AND m.history <> (SELECT ${HISTORY}) AND e.created_at <=
+      (SELECT CASE c.history WHEN ${HISTORY} THEN c.history_since ELSE $5 END FROM cluster c))
+  ORDER BY e.id FOR UPDATE OF e`;
+
+async function loadDoubtful(connection: Connection, all: readonly Needs[]): Promise<RecordRow[]> {
+  const rows = await Promise.all(
+    all
+      .flatMap(({ doubtful }) => doubtful ?? [])
+      .map(({ machineId, held, lastDispatchNumber, runnerInstance, now }: Doubts) => {
+        const values = [machineId, held, lastDispatchNumber, runnerInstance, now];
+        return connection.query<RecordRow>({ name: 'lock-doubtful', text: LOCK_DOUBTFUL, values });
+      }),
+  );
+  return rows.flat();
 }
 
 function sumOf(asked: readonly { limit: number }[]): number {

@@ -2,6 +2,15 @@
 import type { Actor, Idempotency } from '../../store.ts';
 import type { Batch } from './batch.ts';
 
+/** What a hello tells of the dispatches that the database may have lost. */
+export interface Doubts {
+  machineId: string;
+  runnerInstance: string;
+  lastDispatchNumber: number;
+  held: readonly string[];
+  now: number;
+}
+
 export interface Needs {
   /** Public ids; their rows are locked, machines first. */
   machines?: readonly string[];
@@ -9,6 +18,8 @@ export interface Needs {
   /** The oldest of a machine that can be dispatched, with their inputs; or that wait for it to wake. */
   claimable?: { machineId: string; now: number; limit: number };
   waking?: { machineId: string; limit: number };
+  /** Those of a machine that wait, and that an agent that says hello may have had. */
+  doubtful?: Doubts;
   /** All of a machine that have not ended. */
   unfinished?: string;
   /** Whether it makes an execution, or a machine. */

@@ -1,0 +1,7 @@
+/**
+ * SQL: which history the database is on. It begins another where commits may be missing that were there: on a standby that took over,
+ * after a recovery to a point in time, in a restored dump. The name of the WAL file tells the timeline at once, the control file only
+ * after the next checkpoint.
+ */
+export const HISTORY =
+  "(pg_control_system()).system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";

@@ -1,0 +1,111 @@
+/** A database that has lost commits: what waits by it may have been started, and is never started again. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import type { Execution, Store } from '../../../src/store/store.ts';
+import { TestPostgres } from '../../helpers/postgres.ts';
+import { Bench, FACTS, MACHINE, record, RUNNER, T0 } from '../contract/fixture.ts';
+
+let postgres: TestPostgres | undefined;
+let url = '';
+let store: Store;
+let bench: Bench;
+
+beforeAll(async () => {
+  postgres = await TestPostgres.start();
+});
+afterAll(() => postgres?.stop());
+beforeEach(async () => {
+  url = (await postgres?.schema()) ?? '';
+  store = await openPostgresStore({ url, version: 'test', now: () => T0 });
+  bench = new Bench(store);
+  await bench.connect();
+});
+afterEach(() => store.close());
+
+async function query(text: string): Promise<void> {
+  await postgres?.query(text, url);
+}
+
+/** The database forgets that it was dispatched, as if the commit had never reached the disk. */
+async function loseDispatch({ executionId }: Execution): Promise<void> {
+  await query(`UPDATE executions SET dispatched_to = NULL, dispatch_number = NULL WHERE public_id = '${executionId}'`);
+  await query('UPDATE machines SET waiting = waiting + 1, last_dispatch_number = last_dispatch_number - 1');
+}
+
+/** A database that was restored from elsewhere, or a standby that took over. */
+async function beginHistory(): Promise<void> {
+  await query("UPDATE machines SET history = 'another'");
+  await query(`UPDATE cluster SET history_since = ${T0}`);
+}
+
+const hello = (p: Partial<Parameters<Store['machineConnected']>[0]> = {}) =>
+  store.machineConnected({
+    machineId: MACHINE,
+    runnerInstance: RUNNER,
+    bootId: 'boot',
+    facts: FACTS,
+    now: T0 + 5,
+    ...p,
+  });
+
+async function claimAll() {
+  const [row] = (await postgres?.query<{ epoch: string }>('SELECT epoch FROM machines', url)) ?? [];
+  const claimed = await store.claimQueued({ machineId: MACHINE, epoch: Number(row?.epoch), limit: 9, now: T0 + 6 });
+  return claimed.outcome === 'applied' ? claimed.dispatches.map(({ execution }) => execution.executionId) : undefined;
+}
+
+test('a number that the machine does not know ends what waits: its mark may be lost', async () => {
+  const started = await bench.dispatched();
+  await loseDispatch(started);
+  const { executionId } = started;
+  expect(await hello({ lastDispatchNumber: 1 })).toMatchObject({ outcome: 'applied', ended: [{ executionId }] });
+  expect(await bench.get(executionId)).toMatchObject({ status: 'failed', errorCode: 'agent_lost' });
+  expect(await claimAll()).toEqual([]);
+  const next = await bench.create();
+  expect(await claimAll()).toEqual([next.executionId]);
+  expect((await bench.get(next.executionId)).dispatchNumber).toBe(2);
+});
+
+test('what the agent holds although it waits by the database ends, whatever the numbers say', async () => {
+  const started = await bench.dispatched();
+  await loseDispatch(started);
+  const other = await bench.create();
+  await query('UPDATE machines SET last_dispatch_number = 1');
+  const { executionId } = started;
+  expect(await hello({ lastDispatchNumber: 1, held: [executionId, 'exec-lost-whole'] })).toMatchObject({
+    ended: [{ executionId }],
+  });
+  expect(await claimAll()).toEqual([other.executionId]);
+  const report = await bench.report([record(executionId, 1, 'started')]);
+  expect(report.outcome).toBe('terminal');
+});
+
+test('a new instance after the database began another history ends what waited by then, and only that, once', async () => {
+  const started = await bench.dispatched();
+  await loseDispatch(started);
+  await beginHistory();
+  const later = await bench.create({ now: T0 + 1 });
+  const { executionId } = started;
+  expect(await hello({ runnerInstance: 'runner-2' })).toMatchObject({ ended: [{ executionId }] });
+  expect(await hello({ runnerInstance: 'runner-3' })).not.toHaveProperty('ended');
+  expect(await claimAll()).toEqual([later.executionId]);
+});
+
+test('where nothing is in doubt, what waits goes on waiting: a hello of a new instance, of the same one on another history', async () => {
+  const waiting = await bench.create();
+  expect(await hello({ runnerInstance: 'runner-2' })).not.toHaveProperty('ended');
+  await beginHistory();
+  expect(await hello({ runnerInstance: 'runner-2', lastDispatchNumber: 0 })).not.toHaveProperty('ended');
+  expect(await claimAll()).toEqual([waiting.executionId]);
+});
+
+test('the servers see that the database is on another history, and when that began', async () => {
+  await query("UPDATE cluster SET history = 'another'");
+  await store.cluster?.heartbeat({ draining: false });
+  const [row] =
+    (await postgres?.query<{ history: string; since: string }>(
+      'SELECT history, history_since AS since FROM cluster',
+      url,
+    )) ?? [];
+  expect(row).toEqual({ history: expect.stringMatching(/^\d+\/[0-9A-F]{8}$/), since: String(T0) });
+});
