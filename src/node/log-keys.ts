@@ -18,6 +18,7 @@ export const LOG_KEY = {
   machineId: 'machine_id',
   operation: 'operation',
   outcome: 'outcome',
+  processes: 'processes',
   reason: 'reason',
   requestId: 'request_id',
   resent: 'resent',

@@ -10,6 +10,7 @@ describe('agent settings', () => {
       dir: resolve('agent'),
       maxConcurrency: 64,
       labels: {},
+      policyRequired: false,
       logLevel: 'info',
       tls: {},
       runnerEnv: {},

@@ -8,6 +8,7 @@ export interface RunnerConfig {
   policyRequired: boolean;
   /** The soft limit of open files that commands get; absent: that of this process. */
   softFileLimit?: number;
+  logLevel: string;
   /** ms without a link and without commands, after which the runner leaves. */
   idleMs?: number;
 }
@@ -22,6 +23,7 @@ export function readConfig(args: string[]): RunnerConfig {
   return {
     directory: values.dir,
     hostUser: hostUser(process.env),
+    logLevel: process.env['EXECPLANE_LOG_LEVEL'] || 'info',
     policyRequired: values['policy-required'] === true,
     ...(values.nofile !== undefined && { softFileLimit: Number(values.nofile) }),
     ...(idleMs !== undefined && { idleMs: Number(idleMs) }),

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readConfig } from './config.ts';
 import { closeInherited } from './inherited.ts';
+import { openLog } from './log.ts';
 import { PolicyFile } from './policy/policy-file.ts';
 import { Runner } from './runner.ts';
 import { lockWithin } from './runner-lock.ts';
@@ -25,6 +26,7 @@ if (await lockWithin(directory, LEAVING_MS)) {
   runner = new Runner({
     ...config,
     directory,
+    log: openLog(config.logLevel),
     policy: new PolicyFile(join(directory, 'policy.json'), { required: config.policyRequired }),
     startSpawner: (events) => startSpawner({ events, scratchDir: directory, softFileLimit: config.softFileLimit }),
   });

@@ -10,8 +10,10 @@ import { type Instance, leaveInstance, takeInstance } from './instance.ts';
 import { Journal } from './journal/journal.ts';
 import { JournalWriter, type WriterState } from './journal/writer.ts';
 import { LinkSocket } from './link-socket.ts';
+import type { RunnerLog } from './log.ts';
 import { Outbox } from './outbox.ts';
 import type { Policy } from './policy/policy.ts';
+import { LOG_KEY } from '../../node/log-keys.ts';
 import { bootId } from '../../node/process-table.ts';
 import { processIdentity } from '../../node/process-identity.ts';
 import { describeProcess } from './process-tree.ts';
@@ -28,6 +30,7 @@ export interface RunnerOptions {
   directory: string;
   hostUser: HostUser;
   policy: Policy;
+  log: RunnerLog;
   startSpawner: (events: SpawnerEvents) => Promise<Spawner>;
   /** Without a link and without commands the runner leaves after this time. */
   idleMs?: number;
@@ -133,7 +136,7 @@ export class Runner {
   }
 
   #makeExecutions(): Executions {
-    const { hostUser, policy } = this.#options;
+    const { hostUser, policy, log: runnerLog } = this.#options;
     return new Executions(
       {
         prepare: (start) => prepareLaunch(start, hostUser, policy),
@@ -147,6 +150,11 @@ export class Runner {
           const identity = processIdentity(pid);
           if (identity !== undefined) this.#journal.spawned(log, identity);
         },
+        killFailed: ({ executionId }, processes) =>
+          runnerLog.warn(
+            { [LOG_KEY.executionId]: executionId, [LOG_KEY.processes]: processes },
+            'SIGKILL did not end a command: it may still run',
+          ),
         room: () => this.#room(),
         stdinMoved: (execution) => sendStdinAck(this.#parts, execution),
       },

@@ -13,6 +13,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 async function runnerHere(options: Partial<RunnerOptions>): Promise<string> {
   const directory = agentDirectory();
   const runner = new Runner({
+    log: { warn: () => {} },
     directory,
     hostUser: hostUser({ PATH: '/usr/bin:/bin' }),
     policy: ALLOW_ALL,

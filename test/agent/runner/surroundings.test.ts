@@ -111,7 +111,7 @@ test.runIf(process.getuid?.() === 0)('a cgroup that a command has changed is not
   await harness.close();
 });
 
-test('a user whom only the system knows is asked of it; a number is no name', async () => {
+test('a name that no user has, a number and what is no name at all are user_not_found', async () => {
   const { link } = await linkedRunner();
   expect((await link.run('a', ['/bin/true'], { user: '0' })).ended.error_code).toBe('user_not_found');
   expect((await link.run('b', ['/bin/true'], { user: 'nobody; id' })).ended.error_code).toBe('user_not_found');

@@ -16,6 +16,8 @@ export interface ExecutionHost {
   brokenRule(argv: readonly string[], resolved: Resolved): string | undefined;
   /** The words for each of these processes. */
   describe(pids: readonly number[]): string[];
+  /** SIGKILL has not ended it; `processes` are the words for those that are left. */
+  killFailed(log: ExecutionLog, processes: readonly string[]): void;
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void;
   /** Settles when the journal takes more of what can wait. */
   room(): Promise<void>;

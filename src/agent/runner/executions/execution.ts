@@ -264,7 +264,9 @@ export class Execution {
     const run = this.#run;
     if (run === undefined) return;
     run.output.finish();
-    this.#finish(killFailedEnding(this.#host.describe(run.spawner.survivors(run.handle))));
+    const processes = this.#host.describe(run.spawner.survivors(run.handle));
+    this.#host.killFailed(this.log, processes);
+    this.#finish(killFailedEnding(processes));
   }
 
   #finish(ending: Ending): void {

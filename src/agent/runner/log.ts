@@ -1,0 +1,25 @@
+/**
+ * The log of the runner: lines as the link process writes them, on standard error, which is a file in the agent's directory.
+ * Without the link's logger: the runner loads no packages.
+ */
+import { LogDestination } from '../../node/log-destination.ts';
+
+const STDERR = 2;
+const WARN = 40;
+/** The levels at which a warning is not logged. */
+const ABOVE_WARN = ['error', 'fatal', 'silent'];
+
+export interface RunnerLog {
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+export function openLog(level: string): RunnerLog {
+  const destination = new LogDestination({ fd: STDERR });
+  return {
+    warn: (fields, message) => {
+      if (ABOVE_WARN.includes(level)) return;
+      const line = { level: WARN, time: new Date().toISOString(), name: 'runner', ...fields, msg: message };
+      destination.write(`${JSON.stringify(line)}\n`);
+    },
+  };
+}
