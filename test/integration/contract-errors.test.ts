@@ -98,7 +98,7 @@ describe('404', () => {
     ['its output', `${EXECUTIONS}/nothing-here/output`],
     ['its raw output', `${EXECUTIONS}/nothing-here/output/stdout`],
     ['an unknown route', '/v1/nothing'],
-    ['a route of that API which does not exist here', '/v1/machines/dm-one/artifacts'],
+    ['a route of that API which does not exist here', '/v1/machines/dm-one/previews'],
     ['a malformed machine id', '/v1/machines/no-prefix/executions'],
     ['an upper-case machine id', '/v1/machines/dm-ONE/executions'],
     ['a malformed execution id', `${EXECUTIONS}/-x-`],
@@ -114,7 +114,7 @@ describe('404', () => {
     ['PUT', EXECUTIONS],
     ['PATCH', `${EXECUTIONS}/x`],
     ['DELETE', EXECUTIONS],
-    ['POST', '/v1/machines'],
+    ['PUT', '/v1/machines'],
   ])('a wrong method: %s %s', async (method, path) => {
     expectProblem(await send(method, path), 404);
   });

@@ -153,7 +153,7 @@ describe('stdout and stderr', () => {
 });
 
 describe('env', () => {
-  const PROMISED = new Set(['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ', 'EXECUTION_ID']);
+  const PROMISED = new Set(['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ', 'EXECUTION_ID', 'ARTIFACTS_DIR']);
   const names = (out: string) =>
     out
       .split('\0')
