@@ -1,13 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-/** Slow parts get a project of their own: what starts whole servers shares two cores with itself only. */
+/** Tests that start whole servers are a project of their own, with longer time-outs. */
 const shared = { pool: 'forks' as const, setupFiles: ['test/helpers/leaks.ts'], restoreMocks: true };
 
 export default defineConfig({
   // As Node runs it: `using` needs no helpers.
   oxc: { target: 'esnext' },
   test: {
-    maxWorkers: 2,
+    // More than the two cores of CI: most tests wait for processes, links and timers rather than compute.
+    maxWorkers: 3,
     reporters: ['default'],
     projects: [
       {
