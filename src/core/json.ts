@@ -9,3 +9,9 @@ export function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** Whether a value is an object of strings. */
+export function isStringRecord(value: unknown): value is Record<string, string> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((entry) => typeof entry === 'string');
+}

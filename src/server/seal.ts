@@ -2,6 +2,7 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isStringRecord } from '../core/json.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { type KeyFileFormat, readOrCreateKeyFile } from '../node/key-file.ts';
 
@@ -117,7 +118,9 @@ function createSealer(key: Buffer): Sealer {
 
 /** `__proto__` stays an ordinary name: JSON.parse makes own properties. */
 function readEnv(json: string): Record<string, string> {
-  return json === '' ? {} : (JSON.parse(json) as Record<string, string>);
+  const env: unknown = json === '' ? {} : JSON.parse(json);
+  if (!isStringRecord(env)) throw new Error('sealed input holds an env of another form');
+  return env;
 }
 
 function createDigest(key: Buffer): Digest {

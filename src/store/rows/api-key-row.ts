@@ -1,5 +1,6 @@
 /** An API key between its row and the domain. */
 import type { ApiKey } from '../store.ts';
+import { JSON_COLUMN } from './json-columns.ts';
 
 export interface ApiKeyRow {
   api_key: number;
@@ -17,8 +18,8 @@ export function toApiKey(row: ApiKeyRow): ApiKey {
   return {
     apiKeyId: row.api_key_id,
     name: row.name,
-    scopes: JSON.parse(row.scopes) as string[],
-    ...(row.machine_ids === null ? {} : { machineIds: JSON.parse(row.machine_ids) as string[] }),
+    scopes: JSON_COLUMN.strings('scopes', row.scopes),
+    ...(row.machine_ids === null ? {} : { machineIds: JSON_COLUMN.strings('machine_ids', row.machine_ids) }),
     createdAt: row.created_at,
     ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
     ...(row.last_used_at === null ? {} : { lastUsedAt: row.last_used_at }),

@@ -1,5 +1,6 @@
 /** An audit entry between its row and the domain. */
 import type { AuditEntry } from '../store.ts';
+import { JSON_COLUMN } from './json-columns.ts';
 
 export interface AuditRow {
   audit: number;
@@ -24,7 +25,7 @@ export function toEntry(row: AuditRow): AuditEntry {
     action: row.action,
     ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
     ...(row.resource === null ? {} : { resource: row.resource }),
-    ...(row.command === null ? {} : { command: JSON.parse(row.command) as string[] }),
+    ...(row.command === null ? {} : { command: JSON_COLUMN.strings('command', row.command) }),
     ...(row.command_digest === null ? {} : { commandDigest: row.command_digest }),
     outcome: row.outcome,
   };

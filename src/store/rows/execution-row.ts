@@ -2,8 +2,8 @@
 import type { ArtifactEntry, OpenArtifact } from '../../core/artifact.ts';
 import type { ExecutionStatus, FailureCode, OutputMode } from '../../core/execution.ts';
 import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
-import type { UsagePayload } from '../../core/report.ts';
 import type { Execution } from '../store.ts';
+import { type ArtifactsColumn, JSON_COLUMN, type LaunchColumn } from './json-columns.ts';
 
 /** What was asked for. */
 export interface RequestRow {
@@ -56,13 +56,10 @@ export interface StateRow {
   artifacts: string | null;
 }
 
-/** The content of `launch`. */
-export type LaunchJson = Pick<Execution, 'tty' | 'limits'>;
-
 /** The column for a command that is run otherwise than most are. */
-export function launchColumn({ tty, limits }: LaunchJson): string | null {
+export function launchColumn({ tty, limits }: Pick<Execution, 'tty' | 'limits'>): string | null {
   if (tty === undefined && limits === undefined) return null;
-  return JSON.stringify({ ...(tty && { tty }), ...(limits && { limits }) } satisfies LaunchJson);
+  return JSON.stringify({ ...(tty && { tty }), ...(limits && { limits }) } satisfies LaunchColumn);
 }
 
 /** Both, joined. */
@@ -79,13 +76,8 @@ export function toExecution(row: ExecutionRow): Execution {
 }
 
 /** What an execution has left, and what of it is still coming in; one small column, since few have any. */
-interface ArtifactsColumn {
-  entries?: readonly ArtifactEntry[];
-  open?: OpenArtifact;
-}
-
 function artifactsOf({ artifacts }: StateRow): ArtifactsColumn {
-  return artifacts === null ? {} : JSON.parse(artifacts);
+  return artifacts === null ? {} : JSON_COLUMN.artifacts('artifacts', artifacts);
 }
 
 /** The column for `artifactsOf`. */
@@ -116,8 +108,8 @@ function execution(row: StateRow, asked: RequestRow): Execution {
   const execution: Execution = {
     executionId: row.execution_id,
     machineId: row.machine_id,
-    command: JSON.parse(asked.command) as string[],
-    envKeys: asked.env_keys === '' ? [] : (JSON.parse(asked.env_keys) as string[]),
+    command: JSON_COLUMN.strings('command', asked.command),
+    envKeys: asked.env_keys === '' ? [] : JSON_COLUMN.strings('env_keys', asked.env_keys),
     stdinMode: asked.stdin_mode as Execution['stdinMode'],
     createdBy: asked.created_by,
     status: row.status as ExecutionStatus,
@@ -133,7 +125,8 @@ function execution(row: StateRow, asked: RequestRow): Execution {
   if (asked.user !== null) execution.user = asked.user;
   if (asked.timeout_ms !== null) execution.timeoutMs = asked.timeout_ms;
   if (asked.callback_url !== null) execution.callbackUrl = asked.callback_url;
-  if (asked.declared_artifacts !== null) execution.declaredArtifacts = JSON.parse(asked.declared_artifacts);
+  if (asked.declared_artifacts !== null)
+    execution.declaredArtifacts = JSON_COLUMN.declaredArtifacts('declared_artifacts', asked.declared_artifacts);
   const { entries } = artifactsOf(row);
   if (entries !== undefined) execution.artifacts = entries;
   if (row.started_at !== null) execution.startedAt = row.started_at;
@@ -153,7 +146,7 @@ function execution(row: StateRow, asked: RequestRow): Execution {
 function launchOf(row: StateRow, asked: RequestRow): Partial<Execution> {
   return {
     ...(row.is_terminal === 1 && { isTerminal: true }),
-    ...(row.usage !== null && { usage: JSON.parse(row.usage) as UsagePayload }),
-    ...(asked.launch !== null && (JSON.parse(asked.launch) as LaunchJson)),
+    ...(row.usage !== null && { usage: JSON_COLUMN.usage('usage', row.usage) }),
+    ...(asked.launch !== null && JSON_COLUMN.launch('launch', asked.launch)),
   };
 }

@@ -1,8 +1,7 @@
 /** A machine between its row and the domain, whatever the database: both select under these names, and true as 1. */
-import type { Labels } from '../../core/labels.ts';
-import type { Host } from '../../core/machine-facts.ts';
 import type { Operation } from '../../core/operation.ts';
 import type { Machine } from '../store.ts';
+import { JSON_COLUMN } from './json-columns.ts';
 
 export interface MachineRow {
   machine: number;
@@ -77,10 +76,10 @@ export function toMachine(row: MachineWithOperation): Machine {
   if (row.boot_id !== null) machine.bootId = row.boot_id;
   if (row.provider !== null) machine.provider = row.provider;
   if (row.provider_ref !== null) machine.providerRef = row.provider_ref;
-  if (row.attributes !== null) machine.attributes = JSON.parse(row.attributes) as Record<string, string>;
-  if (row.host !== null) machine.host = JSON.parse(row.host) as Host;
-  if (row.agent_labels !== null) machine.agentLabels = JSON.parse(row.agent_labels) as Labels;
-  if (row.own_labels !== null) machine.ownLabels = JSON.parse(row.own_labels) as Labels;
+  if (row.attributes !== null) machine.attributes = JSON_COLUMN.stringRecord('attributes', row.attributes);
+  if (row.host !== null) machine.host = JSON_COLUMN.host('host', row.host);
+  if (row.agent_labels !== null) machine.agentLabels = JSON_COLUMN.stringRecord('agent_labels', row.agent_labels);
+  if (row.own_labels !== null) machine.ownLabels = JSON_COLUMN.stringRecord('own_labels', row.own_labels);
   if (row.last_error !== null) machine.lastError = row.last_error;
   if (row.sleep_reason === 'autosleep') machine.sleepReason = row.sleep_reason;
   if (row.expected_at !== null) machine.expectedAt = row.expected_at;

@@ -8,6 +8,7 @@ import { createStreamChunks } from './tables/stream-chunks.ts';
 import { SqliteTransaction } from './tables/transaction.ts';
 import { MachineTable } from './tables/machine-table.ts';
 import { migrate } from './file/migrations.ts';
+import { JSON_COLUMN } from '../rows/json-columns.ts';
 
 export interface Unpacked {
   /** ms since the epoch. */
@@ -26,7 +27,7 @@ export interface Unpacked {
  */
 export function unpackBackup({ from, to, now }: { from: string; to: string; now: number }): Unpacked {
   const { madeAt, version, counts } = readLabel(from);
-  verify(from, JSON.parse(counts) as RowCounts);
+  verify(from, JSON_COLUMN.counts('counts', counts));
   copyFileSync(from, to);
   chmodSync(to, 0o600);
   const db = openDatabase(to);

@@ -7,17 +7,15 @@ import { isTerminal } from '../../../core/execution.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Batch, BatchAdvance, BatchMember, BatchStore, Execution } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
-import type { ControlPlane, CreateRequest } from '../control.ts';
+import type { ControlPlane } from '../control.ts';
 import type { ExecutionObserver } from '../execution-observer.ts';
+import { type BatchCommand, commandText, readCommand } from './command-text.ts';
 
 /** After the store could not be used, or a queue was full. */
 const RETRY_MS = 1000;
 /** For how long an execution that was made is known by its key. */
 const KEY_LIFE_MS = 30 * 86_400_000;
 const DIGEST = Buffer.from('batch');
-
-/** What each machine of a batch is to run. */
-export type BatchCommand = Omit<CreateRequest, 'machineId' | 'createdBy' | 'actor' | 'idempotency' | 'trace'>;
 
 export interface BatchRunnerDeps {
   store: BatchStore;
@@ -84,12 +82,7 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
 
   /** Seals what the machines of a batch are to run. */
   seal(batchId: string, command: BatchCommand): Buffer {
-    const { stdin } = command;
-    const text = {
-      ...command,
-      stdin: stdin.mode === 'fixed' ? { mode: 'fixed', base64: stdin.bytes.toString('base64') } : stdin,
-    };
-    const sealed = this.#deps.sealer.seal(batchId, { env: {}, stdin: Buffer.from(JSON.stringify(text)) });
+    const sealed = this.#deps.sealer.seal(batchId, { env: {}, stdin: Buffer.from(commandText(command)) });
     if (sealed === undefined) throw new Error('a batch without a command');
     return sealed;
   }
@@ -188,13 +181,7 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
   }
 
   #open(batchId: string, sealed: Buffer | undefined): BatchCommand {
-    const text = this.#deps.sealer.open(batchId, sealed).stdin.toString('utf8');
-    const { stdin, ...command } = JSON.parse(text) as BatchCommand & { stdin: { mode: string; base64?: string } };
-    const { base64 } = stdin;
-    return {
-      ...command,
-      stdin: base64 === undefined ? { mode: 'none' } : { mode: 'fixed', bytes: Buffer.from(base64, 'base64') },
-    };
+    return readCommand(this.#deps.sealer.open(batchId, sealed).stdin.toString('utf8'));
   }
 
   #settleWaits(batchId: string): void {

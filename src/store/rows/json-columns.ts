@@ -1,0 +1,53 @@
+/** The columns that hold JSON, each with its schema: a value that does not fit is an error that names the column. */
+import { type Static, type TSchema, Type } from 'typebox';
+import { Compile } from 'typebox/schema';
+import { StartArtifactsSchema, LimitsSchema, TerminalSizeSchema } from '../../core/launch-options.ts';
+import { HostSchema } from '../../core/machine-facts.ts';
+
+const Count = Type.Integer({ minimum: 0 });
+const ArtifactEntrySchema = Type.Object({ artifactId: Type.String(), name: Type.String() });
+
+/** Bounds are those of the request that was stored: they may have been others then. */
+const SCHEMAS = {
+  strings: Type.Array(Type.String()),
+  stringRecord: Type.Record(Type.String(), Type.String()),
+  counts: Type.Record(Type.String(), Count),
+  host: Type.Object({ ...HostSchema.properties, agentVersion: Type.String() }),
+  launch: Type.Object({ tty: Type.Optional(TerminalSizeSchema), limits: Type.Optional(LimitsSchema) }),
+  declaredArtifacts: StartArtifactsSchema.properties.declared,
+  artifacts: Type.Object({
+    entries: Type.Optional(Type.Immutable(Type.Array(ArtifactEntrySchema))),
+    open: Type.Optional(Type.Object({ ...ArtifactEntrySchema.properties, bytes: Count })),
+  }),
+  usage: Type.Object({
+    cpu_user_ms: Count,
+    cpu_system_ms: Count,
+    max_memory_bytes: Count,
+    io_read_bytes: Type.Optional(Count),
+    io_write_bytes: Type.Optional(Count),
+  }),
+};
+
+/** Readers of columns: each takes the name of the column, for its error, and the text in it. */
+export const JSON_COLUMN = {
+  strings: reader(SCHEMAS.strings),
+  stringRecord: reader(SCHEMAS.stringRecord),
+  counts: reader(SCHEMAS.counts),
+  host: reader(SCHEMAS.host),
+  launch: reader(SCHEMAS.launch),
+  declaredArtifacts: reader(SCHEMAS.declaredArtifacts),
+  artifacts: reader(SCHEMAS.artifacts),
+  usage: reader(SCHEMAS.usage),
+};
+
+export type LaunchColumn = Static<typeof SCHEMAS.launch>;
+export type ArtifactsColumn = Static<typeof SCHEMAS.artifacts>;
+
+function reader<S extends TSchema>(schema: S): (column: string, text: string) => Static<S> {
+  const validator = Compile(schema);
+  return (column, text) => {
+    const value: unknown = JSON.parse(text);
+    if (!validator.Check(value)) throw new Error(`The column ${column} holds JSON of another form.`);
+    return value;
+  };
+}
