@@ -10,7 +10,7 @@ if (!isSupported) {
   process.exit(2);
 }
 
-const { run } = await import('./program.ts');
+const { run } = await import('./commands/program.ts');
 await run(process.argv.slice(2));
 
 export {};

@@ -11,12 +11,7 @@ import { OverviewPage } from './pages/overview.tsx';
 import { RunPage } from './pages/run.tsx';
 import { TerminalPage } from './pages/terminal.tsx';
 import { TokensPage } from './pages/tokens.tsx';
-
-export interface PathParameters {
-  machineId: string;
-  executionId: string;
-  terminalId: string;
-}
+import type { PathParameters } from './shell/path-parameters.ts';
 
 export const ROUTES = [
   { path: '/', page: OverviewPage },

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { beforeAll, expect, test } from 'vitest';
 import { specsOf } from '../../src/cli/commands/completion.ts';
 import { type CommandSpec, SHELLS } from '../../src/cli/completion-scripts.ts';
-import { COMMAND_NAMES, COMMANDS } from '../../src/cli/program.ts';
+import { COMMAND_NAMES, COMMANDS } from '../../src/cli/commands/program.ts';
 
 let specs: CommandSpec[];
 

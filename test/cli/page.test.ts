@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { specsOf } from '../../src/cli/commands/completion.ts';
 import type { CommandSpec } from '../../src/cli/completion-scripts.ts';
 import { exitCodeOf } from '../../src/cli/exec/exit-code.ts';
-import { COMMANDS } from '../../src/cli/program.ts';
+import { COMMANDS } from '../../src/cli/commands/program.ts';
 import { FAILURE_CODES } from '../../src/core/execution.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/cli.md'), 'utf8');

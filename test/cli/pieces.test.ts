@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exitCodeOf } from '../../src/cli/exec/exit-code.ts';
-import { COMMANDS } from '../../src/cli/program.ts';
+import { COMMANDS } from '../../src/cli/commands/program.ts';
 import { parseDuration } from '../../src/cli/terminal/duration.ts';
 import { shellWords } from '../../src/cli/terminal/print.ts';
 import { listenFailure } from '../../src/cli/up/listen-failure.ts';

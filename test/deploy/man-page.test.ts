@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { manPage } from '../../scripts/package/man-page.ts';
 import { AGENT_SETTINGS } from '../../src/agent/config.ts';
-import { COMMAND_NAMES } from '../../src/cli/program.ts';
+import { COMMAND_NAMES } from '../../src/cli/commands/program.ts';
 import { SERVER_SETTINGS } from '../../src/server/config.ts';
 
 const page = manPage(join(import.meta.dirname, '../..'), { version: '1.2.3', description: '', arch: 'x64', epoch: 0 });

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { type Finding, fail, ok, warn } from '../../core/finding.ts';
 import { findLink } from '../processes/link-pid-file.ts';
-import { cgroupOf } from '../runner/cgroup-place.ts';
+import { cgroupOf } from '../runner/spawner/cgroup-place.ts';
 import { findRunner } from '../runner/runner-lock.ts';
 
 /** The two processes of an agent, and whether the runner can keep each command in a control group of its own. */

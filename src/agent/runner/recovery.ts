@@ -2,7 +2,7 @@ import type { EndedPayload } from '../../core/report.ts';
 import { failure } from './executions/outcome.ts';
 import type { ExecutionLog } from './journal/execution-log.ts';
 import type { Journal } from './journal/journal.ts';
-import { killMarked } from './process-tree.ts';
+import { killMarked } from './spawner/process-tree.ts';
 
 const RUNNER_DIED = 'The runner on the machine died: what became of the command cannot be known.';
 const REBOOTED = 'The machine was restarted while the command was on it.';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Executions } from './executions/executions.ts';
-import { killMarked } from './process-tree.ts';
+import { killMarked } from './spawner/process-tree.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 
 const RETRY_MS = 1000;

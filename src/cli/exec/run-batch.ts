@@ -1,6 +1,6 @@
 /** `execplane exec --label`: runs a command on many machines, and prints what each of them prints. */
 import { type Batch, type CreateBatch, type Execplane, type Execution, hasEnded } from '../../client/main.ts';
-import { tell } from '../failure.ts';
+import { tell } from '../terminal/failure.ts';
 import { print, printError, ReaderGoneError } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';
 import { PrefixedLines } from '../streams/prefixed-lines.ts';

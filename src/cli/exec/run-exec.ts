@@ -9,7 +9,7 @@ import {
 } from '../../client/main.ts';
 import { downloadAll } from '../artifacts/download.ts';
 import { CliError } from '../cli-error.ts';
-import { tell } from '../failure.ts';
+import { tell } from '../terminal/failure.ts';
 import { readStdin, stdinSize } from '../streams/input.ts';
 import { ReaderGoneError } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';

@@ -1,5 +1,5 @@
 import { isatty } from 'node:tty';
-import { PrintableStream } from '../terminal/printable.ts';
+import { PrintableStream } from './printable.ts';
 import { type OutputName, writeOutput } from './output.ts';
 
 /** Output of commands: byte for byte to files and pipes, without control characters to a terminal. */

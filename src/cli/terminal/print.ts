@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { wantsColour } from '../config.ts';
 import { print, printError } from '../streams/output.ts';
-import { printable } from './printable.ts';
+import { printable } from '../streams/printable.ts';
 
 export interface Column<T> {
   title: string;

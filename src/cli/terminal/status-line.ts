@@ -1,5 +1,5 @@
 import type { OutageListener } from '../../client/main.ts';
-import { failureOf } from '../failure.ts';
+import { failureOf } from './failure.ts';
 import { terminalStream } from '../streams/descriptor.ts';
 
 /** What people at a terminal are told beside the output of a command: on stderr, and nowhere where that is no terminal. */

@@ -16,7 +16,7 @@ import { ExecutionFacts } from '../execution/execution-facts.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { ExecutionStatus } from '../parts/status.tsx';
 import { Timeline } from '../execution/timeline.tsx';
-import type { PathParameters } from '../routes.tsx';
+import type { PathParameters } from '../shell/path-parameters.ts';
 import { runAgainPath } from '../run/request.ts';
 import { StdinPanel } from '../run/stdin-panel.tsx';
 

@@ -17,7 +17,7 @@ import { Labels } from '../parts/labels.tsx';
 import { ListFooter } from '../parts/list-footer.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { MachineStatus } from '../parts/status.tsx';
-import type { PathParameters } from '../routes.tsx';
+import type { PathParameters } from '../shell/path-parameters.ts';
 
 export function MachinePage({ machineId }: PathParameters) {
   const machine = useQuery(machineQuery(machineId));

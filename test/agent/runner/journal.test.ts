@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { startClock } from '../../../src/agent/runner/clock.ts';
+import { startClock } from '../../../src/agent/runner/journal/clock.ts';
 import { Journal, type JournalOptions } from '../../../src/agent/runner/journal/journal.ts';
 import { ReportIndex } from '../../../src/agent/runner/journal/report-index.ts';
 import { Segment } from '../../../src/agent/runner/journal/segment.ts';

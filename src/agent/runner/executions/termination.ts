@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startLongTimer } from '../long-timer.ts';
+import { startLongTimer } from './long-timer.ts';
 import type { Spawner } from '../spawner/spawner.ts';
 import type { Cause } from './outcome.ts';
 

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { encodeRecord, REPORT_KIND, type ReportKind } from '../../../core/report.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from './clock.ts';
 import type { ProcessIdentity } from '../../../node/process-identity.ts';
 import { ExecutionLog } from './execution-log.ts';
 import { encodeNote, type NoteKind } from './notes.ts';

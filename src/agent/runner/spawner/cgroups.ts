@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { cgroupOf } from '../cgroup-place.ts';
+import { cgroupOf } from './cgroup-place.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 import type { SpawnLimits, Usage } from './spawner.ts';
 

@@ -1,7 +1,7 @@
 /** The process tree of one command of ours: killed and looked at by its cgroup, else by the process table. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
-import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from '../process-tree.ts';
+import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from './process-tree.ts';
 import type { Cgroup, CgroupPool } from './cgroups.ts';
 import type { Usage } from './spawner.ts';
 

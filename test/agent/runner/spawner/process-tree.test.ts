@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { killMarked } from '../../../../src/agent/runner/process-tree.ts';
+import { killMarked } from '../../../../src/agent/runner/spawner/process-tree.ts';
 import { isAlive, processIdentity } from '../../../../src/node/process-identity.ts';
 
 const sleeper = (env: Record<string, string>) => {

@@ -1,12 +1,12 @@
 import { Command, CommanderError } from 'commander';
-import { packageVersion } from '../node/version.ts';
-import { environment } from './config.ts';
-import { tell } from './failure.ts';
-import { keepHangupIgnored } from './hangup.ts';
-import { hideSecrets } from './hide-secrets.ts';
-import { assertArgumentsAreText } from './raw-arguments.ts';
-import { terminalStream } from './streams/descriptor.ts';
-import { print, printError, ReaderGoneError } from './streams/output.ts';
+import { packageVersion } from '../../node/version.ts';
+import { environment } from '../config.ts';
+import { tell } from '../terminal/failure.ts';
+import { keepHangupIgnored } from '../hangup.ts';
+import { hideSecrets } from '../hide-secrets.ts';
+import { assertArgumentsAreText } from '../raw-arguments.ts';
+import { terminalStream } from '../streams/descriptor.ts';
+import { print, printError, ReaderGoneError } from '../streams/output.ts';
 
 export interface CommandEntry {
   name: string;
@@ -19,90 +19,90 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
     summary: 'run a server, and an agent for this machine',
-    load: async () => (await import('./commands/host/up.ts')).upCommand,
+    load: async () => (await import('./host/up.ts')).upCommand,
   },
   {
     name: 'server',
     summary: 'run the control plane',
-    load: async () => (await import('./commands/host/server.ts')).serverCommand,
+    load: async () => (await import('./host/server.ts')).serverCommand,
   },
   {
     name: 'agent',
     summary: 'run the agent of this machine',
-    load: async () => (await import('./commands/host/agent.ts')).agentCommand,
+    load: async () => (await import('./host/agent.ts')).agentCommand,
   },
   {
     name: 'exec',
     summary: 'run a command on a machine',
-    load: async () => (await import('./commands/exec.ts')).execCommand,
+    load: async () => (await import('./exec.ts')).execCommand,
   },
   {
     name: 'machines',
     summary: 'add, list and remove machines',
-    load: async () => (await import('./commands/machines.ts')).machinesCommand,
+    load: async () => (await import('./machines.ts')).machinesCommand,
   },
   {
     name: 'executions',
     summary: 'look at what ran and what runs',
-    load: async () => (await import('./commands/executions.ts')).executionsCommand,
+    load: async () => (await import('./executions.ts')).executionsCommand,
   },
   {
     name: 'batches',
     summary: 'look at commands that run on many machines',
-    load: async () => (await import('./commands/batches.ts')).batchesCommand,
+    load: async () => (await import('./batches.ts')).batchesCommand,
   },
   {
     name: 'cp',
     summary: 'copy files to a machine or from it',
-    load: async () => (await import('./commands/cp.ts')).cpCommand,
+    load: async () => (await import('./cp.ts')).cpCommand,
   },
   {
     name: 'mcp',
     summary: 'serve a model that runs commands (Model Context Protocol)',
-    load: async () => (await import('./commands/mcp.ts')).mcpCommand,
+    load: async () => (await import('./mcp.ts')).mcpCommand,
   },
-  { name: 'keys', summary: 'API keys', load: async () => (await import('./commands/keys.ts')).keysCommand },
+  { name: 'keys', summary: 'API keys', load: async () => (await import('./keys.ts')).keysCommand },
   {
     name: 'tokens',
     summary: 'join tokens, with which agents enrol',
-    load: async () => (await import('./commands/tokens.ts')).tokensCommand,
+    load: async () => (await import('./tokens.ts')).tokensCommand,
   },
   {
     name: 'artifacts',
     summary: 'files that commands left',
-    load: async () => (await import('./commands/artifacts.ts')).artifactsCommand,
+    load: async () => (await import('./artifacts.ts')).artifactsCommand,
   },
-  { name: 'audit', summary: 'who did what', load: async () => (await import('./commands/audit.ts')).auditCommand },
+  { name: 'audit', summary: 'who did what', load: async () => (await import('./audit.ts')).auditCommand },
   {
     name: 'status',
     summary: 'whether the server is well, and its machines',
-    load: async () => (await import('./commands/status.ts')).statusCommand,
+    load: async () => (await import('./status.ts')).statusCommand,
   },
   {
     name: 'backup',
     summary: 'copy the data of a server on this host',
-    load: async () => (await import('./commands/host/backup.ts')).backupCommand,
+    load: async () => (await import('./host/backup.ts')).backupCommand,
   },
   {
     name: 'restore',
     summary: 'put such a copy back',
-    load: async () => (await import('./commands/host/restore.ts')).restoreCommand,
+    load: async () => (await import('./host/restore.ts')).restoreCommand,
   },
   {
     name: 'doctor',
     summary: 'what is wrong with the server or agent on this host',
-    load: async () => (await import('./commands/host/doctor.ts')).doctorCommand,
+    load: async () => (await import('./host/doctor.ts')).doctorCommand,
   },
   {
     name: 'login',
     summary: 'keep a server and a key for this user',
-    load: async () => (await import('./commands/login.ts')).loginCommand,
+    load: async () => (await import('./login.ts')).loginCommand,
   },
   {
     name: 'completion',
     summary: 'print a completion script for your shell',
     load: async () => {
-      const { completionCommand } = await import('./commands/completion.ts');
+      const { completionCommand } = await import('./completion.ts');
       return () => completionCommand(COMMANDS);
     },
   },

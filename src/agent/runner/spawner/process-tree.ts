@@ -6,8 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killExecutionCgroup } from './cgroup-place.ts';
-import type { ProcessIdentity } from '../../node/process-identity.ts';
-import { bootId, hasVariable, type ProcessRow, processIds, processRow } from '../../node/process-table.ts';
+import type { ProcessIdentity } from '../../../node/process-identity.ts';
+import { bootId, hasVariable, type ProcessRow, processIds, processRow } from '../../../node/process-table.ts';
 
 /** What belongs to an execution. */
 export interface Tree {

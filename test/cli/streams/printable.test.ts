@@ -1,6 +1,6 @@
 /** What other machines wrote must not drive the terminal. */
 import { describe, expect, test } from 'vitest';
-import { printable, PrintableStream } from '../../src/cli/terminal/printable.ts';
+import { printable, PrintableStream } from '../../../src/cli/streams/printable.ts';
 
 describe('text of a table', () => {
   test.each([

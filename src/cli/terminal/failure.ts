@@ -1,7 +1,7 @@
 /** Errors of the client, told to people: what is wrong, and what to do. */
-import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../client/main.ts';
-import { CliError } from './cli-error.ts';
-import { printError } from './streams/output.ts';
+import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import { printError } from '../streams/output.ts';
 
 interface Failure {
   message: string;

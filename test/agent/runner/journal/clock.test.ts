@@ -1,0 +1,21 @@
+/** The machine's clock jumps (fault 21): what the runner reports does not jump along. */
+import { afterEach, expect, test, vi } from 'vitest';
+import { startClock } from '../../../../src/agent/runner/journal/clock.ts';
+
+const HOUR_MS = 3_600_000;
+
+afterEach(() => void vi.useRealTimers());
+
+/** Only what time of day it is; timers and the monotonic clock stay what they are. */
+function jumpTo(now: number): void {
+  vi.useFakeTimers({ toFake: ['Date'], now });
+}
+
+test.each([HOUR_MS, -HOUR_MS])('by %d ms: the times of reports go on from where they were', (jump) => {
+  const clock = startClock();
+  const before = clock.now();
+  jumpTo(Date.now() + jump);
+  const after = clock.now();
+  expect(after).toBeGreaterThanOrEqual(before);
+  expect(after).toBeLessThan(before + HOUR_MS / 2);
+});
