@@ -33,6 +33,9 @@ export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.t
 export { examineServer } from './operations/doctor/doctor.ts';
 
 const DAY_MS = 86_400_000;
+/** How often work is looked for that nobody here was told of: a clock was set, or another server died with it. */
+const POLL_MS = 60_000;
+const CLUSTER_POLL_MS = 5000;
 /** After connections were cut, so much longer for writes under way, in ms. */
 const LAST_WRITES_MS = 5000;
 
@@ -64,17 +67,20 @@ export async function startServer(
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const feed = new MachineFeed();
   const store = await openStore(config, { onCommit, onMachine: feed.publish, version, fingerprint });
-  const webhooks = buildWebhooks({ store, logger, config, version, webhookSecret: serverKeys.webhookSecret });
+  const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
+  const { webhookSecret } = serverKeys;
+  const now = () => control.now();
+  const webhooks = buildWebhooks({ store, logger, config, version, webhookSecret, now, pollMs });
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const callbackDue = () => webhooks.wake();
-  const running = { sealer, log: logger, now: () => control.now(), control: () => control };
+  const running = { sealer, log: logger, now, control: () => control };
   const batches: BatchRunner | undefined = store.batches && new BatchRunner({ store: store.batches, ...running });
   const control: RunningControlPlane = buildControlPlane(
     { ...{ store, sealer, logger, callbackDue }, observer: observeAll([observer, counts, batches ?? {}]) },
     { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
   const lifecycle: Lifecycle = new Lifecycle({
-    ...{ store, control, providers, feed, log: logger, now: control.now },
+    ...{ store, control, providers, feed, log: logger, now, pollMs },
     joinTokenOf: joinTokens(serverKeys),
     serverUrl: () => config.publicUrl ?? urlOf(app, config),
   });
@@ -150,12 +156,15 @@ function buildWebhooks(p: {
   config: ServerConfig;
   version: string;
   webhookSecret: string;
+  now: () => number;
+  pollMs: number;
 }): Webhooks {
-  const { store, logger, config, version, webhookSecret } = p;
+  const { store, logger, config, version, webhookSecret, now, pollMs } = p;
   return new Webhooks({
     store,
     log: logger,
-    now: Date.now,
+    now,
+    pollMs,
     secret: config.databaseUrl === undefined ? readWebhookSecret(config.dataDir) : webhookSecret,
     wire: executionWire,
     userAgent: `execplane/${version}`,

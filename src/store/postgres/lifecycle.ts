@@ -14,7 +14,7 @@ const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_s
 const LIST_DUE = `${SELECT_MACHINE} WHERE NOT o.running AND m.provider = $1 AND o.due_at <= $2 ORDER BY o.due_at LIMIT $3`;
 
 /** Machines that come and go. */
-export function lifecycleMethods({ read, lanes }: Context): LifecycleStore {
+export function lifecycleMethods({ read, lanes, replicaId }: Context): LifecycleStore {
   return {
     placeMachine: (p) => {
       const { machineId, provider } = p.machine;
@@ -52,7 +52,14 @@ export function lifecycleMethods({ read, lanes }: Context): LifecycleStore {
       return row?.at ?? undefined;
     },
     beginOperation: (p) =>
-      lanes.write(p.machineId, { needs: { machines: [p.machineId] }, run: (tx) => beginOperation(tx, p) }),
+      lanes.write(p.machineId, {
+        needs: { machines: [p.machineId] },
+        run: (tx) => {
+          const begun = beginOperation(tx, p);
+          if (begun.outcome === 'begun') tx.machines.operate(p.machineId, replicaId());
+          return begun;
+        },
+      }),
     settleOperation: (p) =>
       lanes.write(p.machineId, {
         needs: { machines: [p.machineId], unfinished: p.machineId },

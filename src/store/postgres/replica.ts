@@ -112,12 +112,19 @@ async function reap(connection: Connection, now: number): Promise<void> {
     );
 }
 
-/** Their machines are away, under another epoch: whatever a server that was taken for dead still tries is stale. */
+/**
+ * Their machines are away, under another epoch: whatever a server that was taken for dead still tries is stale. Their hooks run again,
+ * under the same operation ids.
+ */
 async function release(connection: Connection, replicaIds: readonly number[], now: number): Promise<void> {
-  const text = 'SELECT public_id AS machine FROM machines WHERE owner = ANY($1)';
+  const text = `SELECT public_id AS machine FROM machines WHERE owner = ANY($1)
+    UNION SELECT m.public_id FROM machines m JOIN machine_operations o ON o.machine_id = m.id WHERE o.replica_id = ANY($1)`;
   const held = await connection.query<{ machine: string }>({ text, values: [replicaIds] });
   const batch = new Batch(await load(connection, [{ machines: held.map(({ machine }) => machine) }]));
   for (const { record, row } of batch.machines.touched.values()) {
+    if (row?.operator != null && replicaIds.includes(row.operator)) {
+      advanceMachine(batch.machines, record, { type: 'operation_interrupted' }, { now });
+    }
     if (row?.owner == null || !replicaIds.includes(row.owner)) continue;
     advanceMachine(batch.machines, record, { type: 'agent_disconnected' }, { now });
     const { key, machine } = record;

@@ -91,6 +91,7 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
     store: options.store?.(store) ?? store,
     control,
     lifecycle: new Lifecycle({
+      pollMs: 60_000,
       ...{ store, control, feed, log: logger, now: Date.now },
       providers: options.providers ?? { byName: new Map() },
       serverUrl: () => 'http://127.0.0.1',

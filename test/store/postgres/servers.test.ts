@@ -112,6 +112,41 @@ describe('a server that shows no sign of life', () => {
   });
 });
 
+describe('an operation of a provider', () => {
+  const DUE = { provider: 'docker', now: T0, limit: 9 };
+  const place = (store: Store) =>
+    store.placeMachine({
+      machine: { machineId: MACHINE, facts: FACTS, autosleepSeconds: 60, provider: 'docker', attributes: {} },
+      now: T0,
+    });
+
+  it('whose server died with its hook is due again for the others, under the same number', async () => {
+    const store = await open();
+    await place(store);
+    await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
+    expect(await store.listDueOperations(DUE)).toEqual([]);
+    const dead = `INSERT INTO replicas (version, heartbeat_at) VALUES ('dead', clock_timestamp() - interval '1 minute') RETURNING id`;
+    const [row] = await query<{ id: string }>(dead);
+    await query(`UPDATE machine_operations SET replica_id = ${row?.id}`);
+    await until('it is due again', async () => (await store.listDueOperations(DUE)).length === 1);
+    expect(await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 })).toMatchObject({
+      outcome: 'begun',
+      machine: { operation: { number: 1, attempt: 2, running: true } },
+    });
+  });
+
+  it('goes on while its server lives, and over to the others when that stops', async () => {
+    const [first, second] = [await open(), await open()];
+    await place(first);
+    await first.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
+    await second.cluster?.heartbeat({ draining: false });
+    expect(await second.listDueOperations(DUE)).toEqual([]);
+    await first.close();
+    stores.splice(stores.indexOf(first), 1);
+    expect(await second.listDueOperations(DUE)).toMatchObject([{ machineId: MACHINE, operation: { number: 1 } }]);
+  });
+});
+
 describe('writes through several servers', () => {
   it('make one execution of one Idempotency-Key', async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];

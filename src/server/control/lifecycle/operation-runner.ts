@@ -19,7 +19,6 @@ import type { Provider, ProviderAnswer, ProviderRequest, Providers } from './pro
 
 /** After the store could not be used, and while all that is due waits for a free place. */
 const RETRY_MS = 1000;
-const LONGEST_SLEEP_MS = 60_000;
 const TOKEN_LIFE_MS = 3_600_000;
 
 type OperationStore = Pick<
@@ -34,6 +33,8 @@ export interface OperationRunnerDeps {
   log: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
+  /** The longest that it sleeps, ms: another server may die with its hooks. */
+  pollMs: number;
   /** Where agents find this server. */
   serverUrl: () => string;
   /** The join token of an operation: the same whenever it is asked for. */
@@ -74,15 +75,15 @@ export class OperationRunner {
 
   async #scan(): Promise<void> {
     this.#scanAgain = false;
-    const { store, providers, now } = this.#deps;
+    const { store, providers, now, pollMs } = this.#deps;
     let sleepMs = RETRY_MS;
     try {
       const names = new Set([...providers.byName.keys(), ...(await store.listProviders())]);
       for (const name of names) await this.#startDue(providers.byName.get(name) ?? missing(name));
       const next = await store.nextOperationAt();
-      const waitMs = next === undefined ? LONGEST_SLEEP_MS : next - now();
+      const waitMs = next === undefined ? pollMs : next - now();
       // What is due still waits for a free place: whoever leaves one looks again.
-      sleepMs = waitMs > 0 ? Math.min(waitMs, LONGEST_SLEEP_MS) : RETRY_MS;
+      sleepMs = waitMs > 0 ? Math.min(waitMs, pollMs) : RETRY_MS;
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'operations of providers cannot be read; it is tried again');
     }

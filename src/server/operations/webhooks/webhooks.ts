@@ -16,8 +16,6 @@ const FIRST_RETRY_MS = 5000;
 const MAX_RETRY_MS = 2 * 3_600_000;
 const GIVE_UP_MS = 24 * 3_600_000;
 const STORE_RETRY_MS = 5000;
-/** A sleep is at most this long, so that a clock that was set is noticed. */
-const MAX_SLEEP_MS = 60_000;
 
 export interface WebhookDeps {
   store: CallbackStore;
@@ -30,6 +28,8 @@ export interface WebhookDeps {
   wire: (execution: Execution) => unknown;
   userAgent: string;
   allowPrivate: boolean;
+  /** The longest that it sleeps, ms: a clock may be set, and another server may die. */
+  pollMs: number;
 }
 
 type Claimed = Callback & Deliverable;
@@ -149,8 +149,8 @@ export class Webhooks {
 
   #sleepUntil(due: number): void {
     clearTimeout(this.#timer);
-    if (this.#stopping.signal.aborted || due === Number.POSITIVE_INFINITY) return;
-    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), MAX_SLEEP_MS);
+    if (this.#stopping.signal.aborted) return;
+    const sleepMs = Math.min(Math.max(0, due - this.#deps.now()), this.#deps.pollMs);
     this.#timer = setTimeout(() => this.wake(), sleepMs);
     this.#timer.unref();
   }

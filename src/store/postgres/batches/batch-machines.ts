@@ -15,6 +15,8 @@ export interface TouchedMachine {
   counters: Counters;
   changes: Set<'machine' | 'counters' | 'owner' | 'credentials' | 'labels'>;
   owner: number | null;
+  /** The server whose hook is at work. */
+  operator: number | null;
   /** When its tokens die; its labels do too. */
   credentialsDropAt?: number;
 }
@@ -39,9 +41,16 @@ export class BatchMachines implements MachineAccess {
     this.#freshKeys = [...freshKeys];
     this.#countOf = countOf;
     for (const row of rows) {
-      const { last_dispatch_number: lastDispatchNumber, waiting, waiting_bytes: waitingBytes, owner } = row;
+      const { last_dispatch_number: lastDispatchNumber, waiting, waiting_bytes: waitingBytes, owner, operator } = row;
       const record = { key: row.machine, machine: toMachine(row) };
-      this.#add({ record, row, counters: { waiting, waitingBytes, lastDispatchNumber }, changes: new Set(), owner });
+      this.#add({
+        record,
+        row,
+        counters: { waiting, waitingBytes, lastDispatchNumber },
+        changes: new Set(),
+        owner,
+        operator,
+      });
     }
   }
 
@@ -61,7 +70,7 @@ export class BatchMachines implements MachineAccess {
     const key = this.#freshKeys.shift();
     if (key === undefined) throw new Error('no key was loaded for a new machine');
     const record = { key, machine };
-    this.#add({ record, counters: NOTHING, changes: new Set(['machine']), owner: null });
+    this.#add({ record, counters: NOTHING, changes: new Set(['machine']), owner: null, operator: null });
     return record;
   }
 
@@ -110,6 +119,12 @@ export class BatchMachines implements MachineAccess {
     if (p.lastDispatchNumber <= lastDispatchNumber) return;
     touched.counters = { ...touched.counters, lastDispatchNumber: p.lastDispatchNumber };
     touched.changes.add('counters');
+  }
+
+  /** The server runs the machine's operation now. */
+  operate(machineId: string, replicaId: number): void {
+    const touched = this.touched.get(machineId);
+    if (touched !== undefined) touched.operator = replicaId;
   }
 
   queue(machineId: string): MachineQueue | undefined {

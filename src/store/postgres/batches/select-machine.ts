@@ -9,6 +9,8 @@ export type MachineRow = MachineWithOperation & {
   /** The server that holds its connection, and whether that has shown a sign of life. */
   owner: number | null;
   owner_alive: boolean;
+  /** The server whose hook is at work. */
+  operator: number | null;
 };
 
 /** A server without a sign of life for so long is taken for dead. */
@@ -25,5 +27,5 @@ export const SELECT_MACHINE = `SELECT m.id AS machine, m.public_id AS machine_id
   coalesce((SELECT p.heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms' FROM replicas p
     WHERE p.id = m.owner), false) AS owner_alive,
   o.number AS operation_number, o.name AS operation_name, o.attempt AS operation_attempt, o.running::int AS operation_running,
-  o.due_at AS operation_due_at
+  o.due_at AS operation_due_at, o.replica_id AS operator
   FROM machines m LEFT JOIN machine_operations o ON o.machine_id = m.id`;

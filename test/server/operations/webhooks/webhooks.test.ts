@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { executionWire } from '../../../../src/server/http/replies/wire.ts';
 import { deliver } from '../../../../src/server/operations/webhooks/deliver.ts';
 import { isPublicAddress } from '../../../../src/server/operations/webhooks/public-address.ts';
@@ -90,9 +90,9 @@ class HangingReceiver {
 }
 
 /** A plane whose executions call back, on a clock that can be put forward. */
-async function calling(allowPrivate = true) {
+async function calling({ allowPrivate = true, told = true, pollMs = 60_000 } = {}) {
   let webhooks: Webhooks | undefined;
-  const plane = await TestPlane.start({ callbackDue: () => webhooks?.wake() });
+  const plane = await TestPlane.start({ callbackDue: () => told && webhooks?.wake() });
   const clock = { ahead: 0 };
   const secret = freshSecret();
   const warnings: object[] = [];
@@ -104,6 +104,7 @@ async function calling(allowPrivate = true) {
     wire: executionWire,
     userAgent: 'execplane/test',
     allowPrivate,
+    pollMs,
   });
   const started = webhooks;
   onTestFinished(() => started.stop());
@@ -247,4 +248,14 @@ test('the secret is made once and stays', () => {
 test('retries come ever more slowly', () => {
   const delays = Array.from({ length: 8 }, (_, index) => retryDelayMs(index + 1, 0.5));
   expect(delays).toEqual([5000, 20_000, 80_000, 320_000, 1_280_000, 5_120_000, 7_200_000, 7_200_000]);
+});
+
+test('a callback of which nobody here was told, for another server left it behind, is found', async () => {
+  const receiver = await Receiver.start();
+  const { plane, webhooks, finish } = await calling({ told: false, pollMs: 50 });
+  webhooks.wake();
+  const ended = await finish(receiver.url);
+  await receiver.count(1);
+  expect(JSON.parse(receiver.posts[0]?.body ?? '')).toMatchObject({ execution_id: ended.executionId });
+  await vi.waitUntil(async () => (await plane.store.nextCallback()) === undefined);
 });
