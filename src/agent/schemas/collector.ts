@@ -6,6 +6,8 @@ const Text = Type.String({ maxLength: 65_536 });
 export const CollectorTaskSchema = Type.Object({
   /** The drop folder; it is removed at the end. */
   folder: Type.Optional(Text),
+  /** Where the command was started: `cwd`, from the home, or from / if there is no home. */
+  home: Text,
   cwd: Text,
   declared: Type.Array(Type.Object({ path: Text, name: Type.Optional(Text) })),
   maxFiles: Type.Integer({ minimum: 0 }),

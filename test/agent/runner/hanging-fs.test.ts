@@ -1,14 +1,17 @@
 /** A working directory, a PATH or a program on a file system that never answers holds up its own command, and nothing else. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sharedRunner } from '../../helpers/runner-process.ts';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { REPORT_KIND } from '../../../src/core/report.ts';
+import { Started, until } from '../../helpers/processes.ts';
+import { agentDirectory, attach, MAIN, sharedRunner } from '../../helpers/runner-process.ts';
 
 const SOURCE = new URL('../../fixtures/spawner/hanging-fs.c', import.meta.url).pathname;
 const directory = mkdtempSync(join(tmpdir(), 'execplane-hanging-'));
 const mountPoint = join(directory, 'mount');
+const NO_USER = 42_422;
 
 function compile(): boolean {
   try {
@@ -26,6 +29,7 @@ describe.runIf(possible)('a file system that never answers', () => {
   let server: ChildProcess;
   beforeAll(async () => {
     mkdirSync(mountPoint);
+    chmodSync(directory, 0o755);
     server = spawn(join(directory, 'hanging-fs'), [mountPoint], { stdio: ['pipe', 'pipe', 'inherit'] });
     const mounted = Promise.withResolvers<void>();
     server.stdout?.once('data', () => mounted.resolve());
@@ -62,5 +66,27 @@ describe.runIf(possible)('a file system that never answers', () => {
     link.send({ type: 'cancel', execution_id: `cancelled-${id}`, grace_ms: 5000 });
     const cancelled = await link.ended(`cancelled-${id}`);
     expect([cancelled.started, cancelled.ended.status]).toEqual([false, 'cancelled']);
+  });
+
+  test('the home: the collecting of artifacts runs out of its time, and holds up no other command', async () => {
+    const runnerDirectory = agentDirectory();
+    chownSync(runnerDirectory, NO_USER, NO_USER);
+    // A user without an entry has the home that the environment tells.
+    const as = [`--reuid=${NO_USER}`, `--regid=${NO_USER}`, '--clear-groups'];
+    const env = { PATH: process.env['PATH'] ?? '', HOME: inside };
+    const runner = new Started('/usr/bin/setpriv', [...as, process.execPath, MAIN, '--dir', runnerDirectory], env);
+    onTestFinished(async () => void (await runner.end('SIGKILL')));
+    await until('it listens', () => existsSync(join(runnerDirectory, 'runner.sock')));
+    const link = await attach(runnerDirectory);
+    const artifacts = { declared: [{ path: 'report.xml' }], max_bytes: 1000, timeout_ms: 2000 };
+    link.start('collected', ['/bin/sh', '-c', 'echo "$HOME"'], { cwd: '/', artifacts });
+    await link.printed('collected', `${inside}\n`);
+    expect((await link.run('other', ['/bin/echo', 'hello'], { cwd: '/' })).stdout.toString()).toBe('hello\n');
+    const { ended, records } = await link.ended('collected');
+    expect(ended).toMatchObject({ status: 'succeeded', exit_code: 0 });
+    const told = records.filter(({ kind }) => kind === REPORT_KIND.artifact_end);
+    expect(told.map(({ payload }) => JSON.parse(payload.toString()) as unknown)).toEqual([
+      { name: '', reason: 'collecting took longer than 2000 ms' },
+    ]);
   });
 });

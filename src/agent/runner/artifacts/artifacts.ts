@@ -1,7 +1,7 @@
 /** The artifacts of one execution: its drop folder while it runs, and what is collected at its end. */
 import { rm } from 'node:fs/promises';
 import type { StartArtifacts } from '../../../core/launch-options.ts';
-import { Collection, type CollectionHost, type CollectionPlan } from './collection.ts';
+import { Collection, type CollectionHost, type CollectionPlan, type StartDirectory } from './collection.ts';
 import { makeDropFolder, removeEmptyDropFolder } from './drop-folder.ts';
 
 export interface ArtifactOwner {
@@ -30,12 +30,12 @@ export class Artifacts {
   }
 
   /** Collects what is there; settles with the declared path that must match a file and does not. Does not reject. */
-  async collect(cwd: string, host: CollectionHost): Promise<string | undefined> {
+  async collect(startedIn: StartDirectory, host: CollectionHost): Promise<string | undefined> {
     const { folder } = this;
     const isEmpty = folder === undefined || removeEmptyDropFolder(folder);
     if (isEmpty && this.#wanted.declared.length === 0) return undefined;
     const { isAgent, ...identity } = this.#owner;
-    const plan: CollectionPlan = { cwd, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
+    const plan: CollectionPlan = { startedIn, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
     this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
     const missing = await this.#collection.run();
     // The folder of another user stays: root would be led elsewhere by what is in it.

@@ -17,10 +17,16 @@ export interface CollectionHost {
   room(): Promise<void>;
 }
 
+/** `cwd`, from the home. Both are the collector's to look at: they may be on a file system that never answers. */
+export interface StartDirectory {
+  home: string;
+  cwd: string;
+}
+
 export interface CollectionPlan {
   /** The drop folder, if there is anything in it. */
   folder?: string;
-  cwd: string;
+  startedIn: StartDirectory;
   wanted: StartArtifacts;
   /** Whom the command ran as, if that is not the agent's own user. */
   identity?: { uid: number; gid: number };
@@ -98,10 +104,10 @@ export class Collection {
   }
 
   #task(): CollectorTask {
-    const { folder, cwd, wanted } = this.#plan;
+    const { folder, startedIn, wanted } = this.#plan;
     const declared = wanted.declared.map(({ path, name }) => ({ path, ...(name !== undefined && { name }) }));
     const limits = { maxFiles: MAX_ARTIFACTS, maxBytes: wanted.max_bytes };
-    return { cwd, declared, ...limits, ...(folder !== undefined && { folder }) };
+    return { ...startedIn, declared, ...limits, ...(folder !== undefined && { folder }) };
   }
 
   async #readAll(stdout: AsyncIterable<Buffer>): Promise<void> {

@@ -2,7 +2,8 @@
  * The collector: a process of its own that reads what a command has left and writes it to its stdout. It runs as the command's
  * user, so that it can read nothing which the command could not. Its task is JSON on stdin.
  */
-import { closeSync, fstatSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { isArtifactPattern } from '../../../core/artifact.ts';
 import { parseJson } from '../../../core/json.ts';
 import { isCollectorTask } from '../../schemas/checks.ts';
@@ -35,8 +36,9 @@ class Collector {
   }
 
   run(): void {
-    const { folder, cwd, declared } = this.#task;
+    const { folder, declared } = this.#task;
     if (folder !== undefined) this.#take(new FileWalk().all(folder), (path) => path);
+    const cwd = declared.length === 0 ? '' : this.#workingDirectory();
     for (const { path, name } of declared) {
       if (!isArtifactPattern(path)) {
         this.#skip(path, 'it is not a pattern of paths under the working directory');
@@ -53,6 +55,12 @@ class Collector {
     }
     this.#send('done');
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+
+  /** Where the command was started. */
+  #workingDirectory(): string {
+    const { home, cwd } = this.#task;
+    return resolve(existsSync(home) ? home : '/', cwd);
   }
 
   /** Returns how many files there were, taken or not. */

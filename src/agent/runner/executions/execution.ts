@@ -6,7 +6,7 @@ import type { ExecutionLog } from '../journal/execution-log.ts';
 import { startLongTimer } from './long-timer.ts';
 import type { Resolved, SpawnEnd, Spawner, SpawnStage, TerminalSize } from '../spawner/spawner.ts';
 import type { ExecutionHost, Run } from './execution-host.ts';
-import { type Prepared, workingDirectory } from './launch.ts';
+import type { Prepared } from './launch.ts';
 import {
   type Cause,
   countFields,
@@ -193,10 +193,14 @@ export class Execution {
     const outOfMemory = exit.signal !== undefined && run.spawner.outOfMemory(run.handle);
     if (run.termination.cause !== undefined) await run.termination.gone();
     const ending = exitEnding({ ...exit, outOfMemory }, run.termination.cause);
-    const missing = await run.artifacts?.collect(workingDirectory(run.launch), {
-      report: (kind, payload) => this.#host.report(this.log, kind, payload),
-      room: () => this.#host.room(),
-    });
+    const { home, cwd = '.' } = run.launch.request;
+    const missing = await run.artifacts?.collect(
+      { home, cwd },
+      {
+        report: (kind, payload) => this.#host.report(this.log, kind, payload),
+        room: () => this.#host.room(),
+      },
+    );
     this.#finish(missing === undefined ? ending : missingArtifact(ending, missing));
   }
 

@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Start } from '../../../core/protocol.ts';
 import type { ArtifactOwner } from '../artifacts/artifacts.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -80,11 +78,6 @@ function request(start: Start, user: User, host: HostUser, policy: Policy): Prep
     ...(timeoutMs !== Infinity && { timeoutMs }),
   };
   return { ok: true, launch };
-}
-
-/** Where the command was started, for paths that are taken from there. */
-export function workingDirectory({ request: { home, cwd = '.' } }: Launch): string {
-  return resolve(existsSync(home) ? home : '/', cwd);
 }
 
 /** The lower of what was asked for and of the policy's ceiling, for each of them. */
