@@ -59,6 +59,10 @@ export class MemoryCluster {
       close: async () => {},
       machineConnected: async (p) => {
         reached();
+        const held = this.#held.get(p.machineId);
+        const elsewhere = held !== undefined && held.replicaId !== replicaId && this.#live.has(held.replicaId);
+        const machine = elsewhere ? await this.#shared.getMachine(p) : undefined;
+        if (machine !== undefined && machine.runnerInstance !== p.runnerInstance) return { outcome: 'held' };
         const connected = await this.#shared.machineConnected(p);
         if (connected.outcome === 'applied') this.#held.set(p.machineId, { replicaId, epoch: connected.epoch });
         return connected;

@@ -90,6 +90,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const sessions = new AgentSessions({
     ...{ store, sealer, commits, stdin, observer, log, now },
     handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
+    probe: (machineId) => machines.probe(machineId),
     reportBudget: new ReportBudget(),
     reportGaps: new ReportGaps(),
     settings: {
@@ -105,7 +106,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const local = new LocalCommands({ sessions, stdin });
   const cluster =
     store.cluster && clock && new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log } });
-  const machines = cluster?.machines ?? local;
+  const machines: MachineCommands = cluster?.machines ?? local;
   const { agentLostAfterMs, streamIdleMs } = config;
   const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
   const dispatcher = new Dispatcher({

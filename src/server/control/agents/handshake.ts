@@ -65,6 +65,8 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   }
   if (joined.outcome === 'held') {
     session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
+    // Where that one is half open it ends, and the next hello is let in.
+    await deps.probe(machineId);
     return;
   }
   if (joined.outcome === 'stopping') {

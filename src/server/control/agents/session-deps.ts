@@ -27,6 +27,8 @@ export interface SessionDeps {
   reportGaps: ReportGaps;
   commits: CommitListener;
   stdin: StdinListener;
+  /** Has whichever server holds the machine's agent look whether that gives a sign of life. */
+  probe: (machineId: string) => Promise<void>;
   /** Told when a start has been handed to the connection. */
   observer: { dispatched(execution: Execution): void };
   log: Pick<Logger, 'info' | 'warn' | 'error'>;

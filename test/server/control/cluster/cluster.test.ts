@@ -1,6 +1,6 @@
 /** Two servers on one database: whatever is asked of one reaches the agent that is connected to the other, hints or no hints. */
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
 import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
 import type { Execution } from '../../../../src/store/store.ts';
@@ -124,6 +124,20 @@ test('two servers that believe they hold an agent: only the newer connection mar
   // The first finds out by the database, and lets go.
   expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
   expect(await two.connected('dm-one')).toBe(true);
+});
+
+test('another instance is refused while the first server holds one; that is probed, and let go where it is silent', async () => {
+  const { two, agent, credential } = await twoServers();
+  // A connection that is half open: nothing is read, and so nothing is answered.
+  agent.ws.pause();
+  const refused = await ScriptedAgent.open(two.url, credential);
+  refused.hello({ runner_instance: 'runner-2' });
+  expect(await refused.closed).toMatchObject({ code: CLOSE.duplicate });
+  await vi.waitUntil(async () => !(await two.connected('dm-one')), POLL);
+  const admitted = await ScriptedAgent.join(two.url, credential, { runner_instance: 'runner-2' });
+  await two.create();
+  await admitted.runNext();
+  agent.ws.terminate();
 });
 
 test('a server that was taken for dead lets all its agents go, and takes them again under its new name', async () => {
