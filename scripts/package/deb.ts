@@ -30,6 +30,7 @@ export interface Deb {
   description: string;
   depends: string;
   recommends?: string;
+  suggests?: string;
   /** Folder with postinst, prerm, postrm (those that it needs). */
   scripts?: string;
   folders?: readonly { from: string; to: string }[];
@@ -100,6 +101,7 @@ function controlFile(deb: Deb, version: string, architecture: string, tree: stri
     `Installed-Size: ${size}`,
     `Depends: ${deb.depends}`,
     ...(deb.recommends === undefined ? [] : [`Recommends: ${deb.recommends}`]),
+    ...(deb.suggests === undefined ? [] : [`Suggests: ${deb.suggests}`]),
     'Section: admin',
     'Priority: optional',
     `Description: ${deb.summary}`,

@@ -8,7 +8,7 @@ import { bashCompletion } from './completion.ts';
 import { buildDeb, type Deb, type DebFile, debianChangelog, debianVersion } from './deb.ts';
 import { manPage } from './man-page.ts';
 import type { Release } from './release.ts';
-import { ROLES, type Role, UNIT_PROGRAMS } from './tarball.ts';
+import { providersOf, ROLES, type Role, UNIT_PROGRAMS } from './tarball.ts';
 
 const LONG =
   'Execplane runs commands on machines over HTTP: a control plane keeps\nexecutions and their output, an agent on each machine dials out to it and\nruns them.';
@@ -48,7 +48,8 @@ function programPackage({ root, program, work, release }: Sources): Deb {
   };
 }
 
-function rolePackage({ root, release }: Sources, role: Role): Deb {
+/** The package of a role: what makes the program a service. */
+export function rolePackage({ root, release }: Pick<Sources, 'root' | 'release'>, role: Role): Deb {
   const name = `execplane-${role}`;
   const what = role === 'server' ? 'control plane as a service' : 'agent as a service';
   return {
@@ -57,6 +58,8 @@ function rolePackage({ root, release }: Sources, role: Role): Deb {
     description: `${LONG}\n.\nThis package holds the systemd unit, the settings and the user of the\n${role}.`,
     depends: `execplane (= ${debianVersion(release)}), adduser, init-system-helpers (>= 1.52)`,
     recommends: 'systemd (>= 252)',
+    // The providers read their requests with it.
+    ...(role === 'server' && { suggests: 'jq' }),
     scripts: join(root, 'deploy/debian', name),
     files: [
       ...documents(root, name, release),
@@ -72,6 +75,11 @@ function rolePackage({ root, release }: Sources, role: Role): Deb {
         conffile: true,
       },
       ...UNIT_PROGRAMS[role].map((program) => unitProgram(root, program)),
+      ...providersOf(root, role).map((provider) => ({
+        source: { path: join(root, 'deploy/providers', provider) },
+        to: `/usr/share/execplane/providers/${provider}`,
+        mode: 0o755,
+      })),
     ],
   };
 }

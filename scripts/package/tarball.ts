@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bashCompletion } from './completion.ts';
 import { manPage } from './man-page.ts';
@@ -11,7 +11,12 @@ export type Role = (typeof ROLES)[number];
 /** What the unit of each calls besides the program itself, in deploy/systemd. */
 export const UNIT_PROGRAMS: Record<Role, readonly string[]> = { server: ['server-ready.js'], agent: ['agent-stop'] };
 
-/** Makes execplane-ROLE-VERSION-linux-ARCH.tar.gz in `out`: the program, its unit, its settings, man page and completion. */
+/** The providers that a server comes with, in deploy/providers: programs without an ending. */
+export function providersOf(root: string, role: Role): string[] {
+  return role === 'server' ? readdirSync(join(root, 'deploy/providers')).sort() : [];
+}
+
+/** Makes execplane-ROLE-VERSION-linux-ARCH.tar.gz in `out`: the program, its unit, its settings, providers, man page and completion. */
 export function makeTarball(p: {
   root: string;
   program: string;
@@ -31,6 +36,7 @@ export function makeTarball(p: {
   writeFileSync(join(tree, 'share/execplane.1'), manPage(p.root, p.release));
   writeFileSync(join(tree, 'share/execplane.bash'), bashCompletion(p.program));
   for (const program of UNIT_PROGRAMS[p.role]) share(`deploy/systemd/${program}`, program);
+  for (const provider of providersOf(p.root, p.role)) share(`deploy/providers/${provider}`, `providers/${provider}`);
   const times = ['--sort=name', `--mtime=@${p.release.epoch}`, '--owner=0', '--group=0', '--numeric-owner'];
   execFileSync('tar', [...times, '--use-compress-program=gzip -n', '-cf', join(p.out, file), '-C', p.work, name]);
   return file;

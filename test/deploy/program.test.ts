@@ -1,10 +1,14 @@
 /** What is installed runs by itself: the staged program has every module that it needs, and nothing of development. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildDeb } from '../../scripts/package/deb.ts';
+import { rolePackage } from '../../scripts/package/debian-packages.ts';
 import { stageProgram } from '../../scripts/package/program.ts';
+import { readRelease } from '../../scripts/package/release.ts';
+import { makeTarball } from '../../scripts/package/tarball.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'execplane-program-'));
@@ -48,4 +52,37 @@ test('it says the version of package.json', () => {
   });
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   expect(version.trim()).toBe(manifest.version);
+});
+
+const PROVIDERS = ['aws', 'docker', 'libvirt', 'wake-on-lan'];
+
+test('the Debian package of the server brings the providers, to where docs/providers.md has them', () => {
+  const release = readRelease(ROOT);
+  const [server, agent] = (['server', 'agent'] as const).map((role) => {
+    const file = buildDeb(rolePackage({ root: ROOT, release }, role), {
+      work: join(folder, role),
+      out: folder,
+      release,
+    });
+    return execFileSync('dpkg-deb', ['--contents', join(folder, file)], { encoding: 'utf8' });
+  });
+  const found = [
+    ...(server ?? '').matchAll(/^-rwxr-xr-x root\/root .* \.\/usr\/share\/execplane\/providers\/(\S+)$/gm),
+  ];
+  expect(found.map(([, name]) => name)).toEqual(PROVIDERS);
+  expect(agent).not.toContain('providers');
+  expect(readFileSync(join(ROOT, 'docs/providers.md'), 'utf8')).toContain('"/usr/share/execplane/providers/docker"');
+});
+
+test('the tarball of the server has them in share/providers', () => {
+  const release = readRelease(ROOT);
+  const work = join(folder, 'tarball');
+  mkdirSync(work);
+  const file = makeTarball({ root: ROOT, program, work, out: folder, release, role: 'server' });
+  const listed = execFileSync('tar', ['--list', '--verbose', '--file', join(folder, file)], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  const found = [...listed.matchAll(/^-rwxr-xr-x .* execplane-server-[\d.]+\/share\/providers\/(\S+)$/gm)];
+  expect(found.map(([, name]) => name)).toEqual(PROVIDERS);
 });
