@@ -16,7 +16,7 @@ export type { AuditEntryWire as AuditEntry } from '../api/admin.ts';
 export type { BatchWire as Batch, CreateBatch } from '../api/batch.ts';
 export { Batches } from './batches.ts';
 export type { ExecutionWire as Execution } from '../api/execution.ts';
-export type { MachineWire as Machine } from '../api/machine.ts';
+export type { CreateMachine, MachineWire as Machine } from '../api/machine.ts';
 export type { ExecutionOutputWire as ExecutionOutput } from '../api/output.ts';
 export {
   ExecplaneError,

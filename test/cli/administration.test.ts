@@ -44,6 +44,39 @@ test('machines: create, ls, show, rotate, rm', async () => {
   expect(await ok('machines', 'rm', 'dm-new')).toBe('dm-new is removed.\n');
 });
 
+test('machines create with a size or labels makes the machine itself', async () => {
+  const size = [
+    '--vcpu',
+    '0.5',
+    '--memory-mib',
+    '512',
+    '--storage-gib',
+    '3',
+    '--autosleep',
+    '30m',
+    '--label',
+    'role=db',
+  ];
+  const made = await json<{ machine_id: string }>('machines', 'create', ...size);
+  expect(made).toMatchObject({ vcpu: 0.5, memory_mib: 512, storage_gib: 3, autosleep_seconds: 1800 });
+  const { items } = await json<{ items: object[] }>('machines', 'ls', '--label', 'role=db');
+  expect(items).toMatchObject([{ machine_id: made.machine_id, labels: { role: 'db' } }]);
+  const said = await cli(['machines', 'create', '--label', 'role=db'], env);
+  expect(said.stdout).toMatch(/^dm-\w+ is created: never joined\.\n$/);
+  expect(said.stderr).toMatch(/^It has no provider: "execplane tokens create --machine dm-\w+"/);
+});
+
+test.each([
+  [1, ['--provider', 'nobody'], 'is no provider of this server'],
+  [2, ['--vcpu', '0.3'], 'in steps of 0.25'],
+  [2, ['dm-named', '--vcpu', '1'], 'The server gives such a machine its id.'],
+])('machines create exits with %d for %j', async (code, args, message) => {
+  expect(await cli(['machines', 'create', ...args], env)).toMatchObject({
+    code,
+    stderr: expect.stringContaining(message),
+  });
+});
+
 test('executions: ls, show, logs, output, cancel', async () => {
   const argv = ['sh', '-c', 'echo out; echo err >&2; exit 3'];
   const { json: done } = await world.client.request<{ execution_id: string }>(

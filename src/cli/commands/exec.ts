@@ -2,13 +2,14 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { StartOptions } from '../../client/main.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 import { environmentVariable, readEnvironmentFile } from '../exec/environment.ts';
-import { batchRequest, type BatchFlags, labelsWith } from '../exec/batch-request.ts';
+import { batchRequest, type BatchFlags } from '../exec/batch-request.ts';
 import { runBatch } from '../exec/run-batch.ts';
 import { runExec, startDetached } from '../exec/run-exec.ts';
 import { isSameTerminal } from '../streams/descriptor.ts';
 import { hasStdin } from '../streams/input.ts';
 import { print } from '../streams/output.ts';
 import { parseDuration } from '../terminal/duration.ts';
+import { labelsWith } from '../terminal/labels.ts';
 import { parseCount, parseWholeNumber } from '../terminal/list.ts';
 
 const DESCRIPTION = [

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { Command } from 'commander';
-import { type Execplane, type Machine, type PageOptions, RefusedError } from '../../client/main.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type CreateMachine, type Execplane, type Machine, type PageOptions, RefusedError } from '../../client/main.ts';
 import { isLoopback } from '../../node/loopback.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { labelsWith } from '../terminal/labels.ts';
 import { print, printError } from '../streams/output.ts';
-import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
+import { addListOptions, type ListOptions, parseCount, printList } from '../terminal/list.ts';
 import { lastSeen, stateOf } from '../terminal/machine-words.ts';
 import { printFields, printJson } from '../terminal/print.ts';
 import { joinCommand } from '../up/join-command.ts';
@@ -27,11 +28,23 @@ export function machinesCommand(): Command {
 function create(): Command {
   return clientCommand(
     'create [MACHINE]',
-    'Make a join token for a new machine, and print the line that makes it join.',
-    '  execplane machines create dm-web-1\n  execplane machines create --json',
+    'Make a join token for a new machine, and print the line that makes it join. With a provider, size, or labels: make the machine itself, which its provider creates.',
+    '  execplane machines create dm-web-1\n  execplane machines create --provider docker --vcpu 2 --label role=web --autosleep 30m',
   )
-    .option('--json', 'print the join token as JSON, with the line as join_command')
-    .action(async (machine: string | undefined, flags: { json?: true }) => {
+    .option('--provider <NAME>', "who creates it (default: the server's)")
+    .option('--vcpu <N>', 'processors, in steps of 0.25', parseProcessors)
+    .option('--memory-mib <N>', 'memory in MiB', parseCount)
+    .option('--storage-gib <N>', 'storage in GiB', parseCount)
+    .option('--autosleep <DURATION>', 'put it to sleep when it has idled for so long: never, seconds, or as 7d3h4s')
+    .option('--label <KEY=VALUE>', 'label of the machine; repeatable', labelsWith)
+    .option('--json', 'print the machine as JSON; or the join token, with the line as join_command')
+    .action(async (machine: string | undefined, flags: CreateFlags) => {
+      const wanted = wantedMachine(flags);
+      if (wanted !== undefined) {
+        if (machine !== undefined) throw new CliError('The server gives such a machine its id.', { exitCode: 2 });
+        printCreated(await clientOf(flags).machines.create(wanted), flags);
+        return;
+      }
       const machineId = machine === undefined ? `dm-${randomBytes(5).toString('hex')}` : checkedId(machine);
       await printToken(
         clientOf(flags),
@@ -40,6 +53,47 @@ function create(): Command {
         'As root on that machine, beside the packages:',
       );
     });
+}
+
+interface CreateFlags {
+  provider?: string;
+  vcpu?: number;
+  memoryMib?: number;
+  storageGib?: number;
+  autosleep?: string;
+  label?: Record<string, string>;
+  json?: true;
+}
+
+/** The machine that is described; undefined if none is, and one is to join by itself. */
+function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
+  const { provider, vcpu, memoryMib, storageGib, autosleep, label } = flags;
+  const wanted: CreateMachine = {
+    ...(provider === undefined ? {} : { provider }),
+    ...(vcpu === undefined ? {} : { vcpu }),
+    ...(memoryMib === undefined ? {} : { memory_mib: memoryMib }),
+    ...(storageGib === undefined ? {} : { storage_gib: storageGib }),
+    ...(autosleep === undefined ? {} : { autosleep }),
+    ...(label === undefined ? {} : { labels: label }),
+  };
+  return Object.keys(wanted).length === 0 ? undefined : wanted;
+}
+
+function parseProcessors(text: string): number {
+  const count = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && count > 0 && Number.isInteger(count * 4)) return count;
+  throw new InvalidArgumentError('A number above 0, in steps of 0.25.');
+}
+
+function printCreated(machine: Machine, { json }: { json?: true }): void {
+  if (json) {
+    printJson(machine);
+    return;
+  }
+  print(`${machine.machine_id} is created: ${stateOf(machine)}.\n`);
+  if (machine.status.reason === 'never_joined') {
+    printError(`It has no provider: "execplane tokens create --machine ${machine.machine_id}" lets its agent join.\n`);
+  }
 }
 
 function list(): Command {

@@ -1,5 +1,4 @@
 /** `execplane exec --label`: the flags as a batch. */
-import { InvalidArgumentError } from 'commander';
 import type { CreateBatch } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 
@@ -44,15 +43,6 @@ export function batchRequest(command: string[], flags: BatchFlags): CreateBatch 
     ...(user === undefined ? {} : { user }),
     ...(artifact === undefined ? {} : { artifacts: artifact.map((path) => ({ path })) }),
   };
-}
-
-/** Adds `key=value` to the labels before it. Throws what commander reports. */
-export function labelsWith(text: string, before: Record<string, string> = {}): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('Write it as key=value.');
-  const key = text.slice(0, at);
-  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`The label ${key} is there twice.`);
-  return { ...before, [key]: text.slice(at + 1) };
 }
 
 function unfit(message: string): CliError {
