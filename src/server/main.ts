@@ -15,6 +15,7 @@ import { startHousekeeping } from './operations/housekeeping.ts';
 import { readSecureContext } from './http/http-server.ts';
 import { createLogger } from './logging.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
+import { WAKE_RETRY_AFTER_MS } from './http/replies/wake-retry.ts';
 import { executionWire } from './http/replies/wire.ts';
 import { openStore } from './open-store.ts';
 import { loadServerKeys, type ServerKeys } from './seal.ts';
@@ -166,7 +167,8 @@ function buildWebhooks(p: {
     now,
     pollMs,
     secret: config.databaseUrl === undefined ? readWebhookSecret(config.dataDir) : webhookSecret,
-    wire: executionWire,
+    // What is posted has ended: it waits for nothing.
+    wire: (execution) => executionWire(execution, WAKE_RETRY_AFTER_MS),
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,
   });

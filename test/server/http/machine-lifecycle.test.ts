@@ -27,11 +27,17 @@ async function create(http: HttpFixture, body: object = {}): Promise<string> {
   return `/v1/machines/${String(answer.body['machine_id'])}`;
 }
 /** What the provider would have answered to what it was asked last. */
-async function settle(http: HttpFixture, path: string, state: 'running' | 'stopped' | 'absent'): Promise<void> {
+async function settle(
+  http: HttpFixture,
+  path: string,
+  state: 'pending' | 'running' | 'stopped' | 'absent',
+  expectedMs?: number,
+): Promise<void> {
   const machineId = path.replace('/v1/machines/', '');
   const number = (await http.store.getMachine({ machineId }))?.operation?.number ?? 0;
   await http.store.beginOperation({ machineId, number, now: Date.now() });
-  const result = { type: 'operation_answered', number, state } as const;
+  const expected = expectedMs === undefined ? {} : { expectedMs };
+  const result = { type: 'operation_answered', number, state, ...expected } as const;
   await http.store.settleOperation({ machineId, result, now: Date.now() });
 }
 async function running(http: HttpFixture, body: object = {}): Promise<string> {
@@ -140,6 +146,29 @@ test('a machine is accepted by its provider, changed, put to sleep, woken and re
   expect(await http.call('POST', `${path}/wake`)).toMatchObject({ status: 409, body: { error_code: 'INVALID_STATE' } });
   await settle(http, path, 'absent');
   expect(await http.call('DELETE', path)).toMatchObject({ status: 200, body: { status: { phase: 'destroyed' } } });
+});
+
+test.each([
+  ['as long as it still takes', 40_000, [30_000, 40_000]],
+  ['never very soon', 1, [250, 250]],
+  ['within a minute', 3_600_000, [60_000, 60_000]],
+  ['in a second if nobody knows', undefined, [1000, 1000]],
+] as const)('what waits for a machine is to be asked for again: %s', async (_, expectedMs, [least, most]) => {
+  await using http = await withProviders();
+  const path = await create(http);
+  await settle(http, path, 'pending', expectedMs);
+  const command = { body: { command: ['true'] } };
+  const { body: execution } = await http.call('POST', `${path}/executions`, command);
+  const { body: list } = await http.call('GET', `${path}/executions`);
+  const { body: all } = await http.call('GET', '/v1/executions');
+  const { body: terminal } = await http.call('POST', `${path}/terminals`, { body: { width: 80, height: 24 } });
+  const waiting = [execution, terminal, ...list.items, ...all.items];
+  expect(waiting).toHaveLength(4);
+  for (const one of waiting) {
+    expect(one['status']).toBe('wake_in_progress');
+    expect(one['retry_after_ms']).toBeGreaterThanOrEqual(least);
+    expect(one['retry_after_ms']).toBeLessThanOrEqual(most);
+  }
 });
 
 test.each(['7', '"7"', 'W/"7"'])('If-Match: %s is a revision', async (value) => {

@@ -7,6 +7,7 @@ import type { HttpContext } from '../http-context.ts';
 import { assertKeyStillValid } from '../requests/open-requests.ts';
 import { replyJsonText } from '../streams/json-reply.ts';
 import { outputBytes, outputJson } from '../streams/output-json.ts';
+import { wakeRetryAfterMs } from './wake-retry.ts';
 import { executionWire } from './wire.ts';
 
 /** Sends the answer of one request. */
@@ -30,7 +31,7 @@ export function prepareExecutionReply(
   };
   return async (created) => {
     const execution = await afterWait(created);
-    const wire = executionWire(execution);
+    const wire = executionWire(execution, await wakeRetryAfterMs(context, execution));
     if (include.includes('usage') && execution.usage !== undefined) wire.usage = execution.usage;
     if (!include.includes('output') || !isTerminal(execution.status)) return wire;
     const chunks = withOutput(wire, outputJson(context.store, execution, query));

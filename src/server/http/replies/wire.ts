@@ -9,15 +9,13 @@ import type { ExecutionEventWire } from '../../../api/event.ts';
 import type { ExecutionWire } from '../../../api/execution.ts';
 import type { MachineWire } from '../../../api/machine.ts';
 
-/** While its machine is away, a client need not ask more often than this, in ms. */
-const WAKE_RETRY_AFTER_MS = 1000;
-
 /** RFC 3339 in UTC with milliseconds, from ms since the epoch. */
 export function time(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-export function executionWire(execution: Execution): ExecutionWire {
+/** `retryAfterMs`: while it waits for its machine, when to ask again. */
+export function executionWire(execution: Execution, retryAfterMs: number): ExecutionWire {
   const wire: ExecutionWire = {
     execution_id: execution.executionId,
     machine_id: execution.machineId,
@@ -33,7 +31,7 @@ export function executionWire(execution: Execution): ExecutionWire {
   if (execution.artifacts !== undefined && execution.artifacts.length > 0) {
     wire.artifacts = execution.artifacts.map(({ artifactId, name }) => ({ artifact_id: artifactId, name }));
   }
-  if (execution.status === 'wake_in_progress') wire.retry_after_ms = WAKE_RETRY_AFTER_MS;
+  if (execution.status === 'wake_in_progress') wire.retry_after_ms = retryAfterMs;
   if (isTerminal(execution.status)) addEnd(wire, execution);
   if (hasRun(execution)) {
     wire.stdout_bytes = execution.stdout.bytes;

@@ -15,6 +15,7 @@ import {
 import { ExecutionParams, MachineParams } from '../../../api/fields.ts';
 import { prepareExecutionReply } from '../replies/execution-reply.ts';
 import { createdExecution } from '../replies/create-outcome.ts';
+import { wakeRetries } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 import { createRequestOf } from '../requests/create-request.ts';
 import { readSelectors, selectedMachines } from '../requests/machines/labels.ts';
@@ -102,7 +103,8 @@ function listRoute(app: App, context: HttpContext): void {
         ...asked,
         ...(status === undefined ? {} : { status }),
       });
-      return pageWire(context.cursors, list, page, executionWire);
+      const retryAfterMs = await wakeRetries(context, page.items);
+      return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
     },
   );
 }
@@ -133,7 +135,8 @@ function listAllRoute(app: App, context: HttpContext): void {
         ...(status === undefined ? {} : { status }),
         ...(since === undefined ? {} : { since: Date.parse(since) }),
       });
-      return pageWire(context.cursors, list, page, executionWire);
+      const retryAfterMs = await wakeRetries(context, page.items);
+      return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
     },
   );
 }

@@ -4,6 +4,7 @@ import { ExecutionParams } from '../../../api/fields.ts';
 import { ResizeSchema } from '../../../api/terminal.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
+import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 import { findExecution } from '../requests/lookup.ts';
 
@@ -36,7 +37,7 @@ export function resizeRoutes(app: App, context: HttpContext): void {
       if (outcome === 'not_running' || outcome === 'agent_away') {
         throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
       }
-      return executionWire(execution);
+      return executionWire(execution, await wakeRetryAfterMs(context, execution));
     },
   );
 }

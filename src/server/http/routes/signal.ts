@@ -5,6 +5,7 @@ import { withIdempotencyKey } from '../requests/idempotency.ts';
 import { ExecutionSchema } from '../../../api/execution.ts';
 import { ExecutionParams } from '../../../api/fields.ts';
 import { SendSignalSchema } from '../../../api/signal.ts';
+import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 import { findExecution } from '../requests/lookup.ts';
 
@@ -49,7 +50,7 @@ export function signalRoutes(app: App, context: HttpContext): void {
           });
         },
       );
-      return executionWire(execution);
+      return executionWire(execution, await wakeRetryAfterMs(context, execution));
     },
   );
 }

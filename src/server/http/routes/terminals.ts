@@ -1,5 +1,5 @@
 /** Terminals: opened, listed, closed. Their streams are WebSockets (http/terminals/stream-upgrade.ts). */
-
+import type { FastifyRequest } from 'fastify';
 import { MachineParams } from '../../../api/fields.ts';
 import {
   CreateTerminalSchema,
@@ -8,10 +8,13 @@ import {
   TerminalParams,
   TerminalSchema,
   TerminalTicketSchema,
+  type TerminalWire,
 } from '../../../api/terminal.ts';
+import type { Execution } from '../../../store/store.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { createdExecution } from '../replies/create-outcome.ts';
 import { notFound } from '../replies/problem.ts';
+import { wakeRetries, wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { findMachine, findTerminal } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 import { baseUrlOf, notReady, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';
@@ -67,7 +70,7 @@ function createRoute(app: App, context: HttpContext): void {
         typeof created === 'string'
           ? await findTerminal(context, { machine_id: machineId, terminal_id: created })
           : created;
-      return terminalWire(terminal, baseUrlOf(request, context.config));
+      return wireOf(context, request, terminal);
     },
   );
 }
@@ -94,7 +97,8 @@ function listRoute(app: App, context: HttpContext): void {
       const endedAfter = context.now() - SHOWN_MS;
       const page = await context.store.listTerminals({ machineId, endedAfter, ...asked });
       const baseUrl = baseUrlOf(request, context.config);
-      return pageWire(context.cursors, list, page, (one) => terminalWire(one, baseUrl));
+      const retryAfterMs = await wakeRetries(context, page.items);
+      return pageWire(context.cursors, list, page, (one) => terminalWire(one, baseUrl, retryAfterMs(one)));
     },
   );
 }
@@ -112,7 +116,7 @@ function getRoute(app: App, context: HttpContext): void {
         response: { 200: TerminalSchema },
       },
     },
-    async (request) => terminalWire(await findTerminal(context, request.params), baseUrlOf(request, context.config)),
+    async (request) => wireOf(context, request, await findTerminal(context, request.params)),
   );
 }
 
@@ -140,7 +144,7 @@ function closeRoute(app: App, context: HttpContext): void {
         resource: executionId,
         outcome: closed.outcome,
       });
-      return terminalWire(await findTerminal(context, request.params), baseUrlOf(request, context.config));
+      return wireOf(context, request, await findTerminal(context, request.params));
     },
   );
 }
@@ -167,4 +171,8 @@ function ticketRoute(app: App, context: HttpContext): void {
       return { stream_url: `${url}?ticket=${ticket}`, expires_at: new Date(expiresAt).toISOString() };
     },
   );
+}
+
+async function wireOf(context: HttpContext, request: FastifyRequest, terminal: Execution): Promise<TerminalWire> {
+  return terminalWire(terminal, baseUrlOf(request, context.config), await wakeRetryAfterMs(context, terminal));
 }

@@ -5,8 +5,6 @@ import { ApiError } from '../../../core/errors.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { ServerConfig } from '../../config.ts';
 
-/** While its machine is away, a client need not ask more often than this, in ms. */
-const RETRY_AFTER_MS = 1000;
 /** However these end, the shell ran and is closed. */
 const CLOSED_BY = new Set(['nonzero_exit', 'signaled', 'cancelled', 'agent_stopped', 'oom_killed', 'machine_removed']);
 
@@ -27,7 +25,8 @@ export function terminalStatus({ status, errorCode }: Pick<Execution, 'status' |
   }
 }
 
-export function terminalWire(execution: Execution, baseUrl: string): TerminalWire {
+/** `retryAfterMs`: while it waits for its machine, when to ask again. */
+export function terminalWire(execution: Execution, baseUrl: string, retryAfterMs: number): TerminalWire {
   const { executionId, machineId, tty = { width: 0, height: 0 }, createdAt, startedAt, expiresAt } = execution;
   const status = terminalStatus(execution);
   const ended = status === 'expired' || status === 'failed';
@@ -43,7 +42,7 @@ export function terminalWire(execution: Execution, baseUrl: string): TerminalWir
     ...(startedAt !== undefined && { ready_at: new Date(startedAt).toISOString() }),
     ...(status === 'wake_in_progress' && {
       expires_at: new Date(expiresAt).toISOString(),
-      retry_after_ms: RETRY_AFTER_MS,
+      retry_after_ms: retryAfterMs,
     }),
     ...(ended && execution.errorCode !== undefined && { error_code: execution.errorCode }),
     ...(ended && execution.errorMessage !== undefined && { error_message: execution.errorMessage }),

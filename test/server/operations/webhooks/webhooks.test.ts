@@ -101,7 +101,7 @@ async function calling({ allowPrivate = true, told = true, pollMs = 60_000 } = {
     log: { info: () => undefined, warn: (line: object) => void warnings.push(line) },
     now: () => Date.now() + clock.ahead,
     secret,
-    wire: executionWire,
+    wire: (execution) => executionWire(execution, 1000),
     userAgent: 'execplane/test',
     allowPrivate,
     pollMs,
@@ -123,7 +123,7 @@ test('the terminal Execution is posted once, signed', async () => {
   const ended = await finish(receiver.url);
   await receiver.count(1);
   const { headers, body } = receiver.posts[0] ?? expect.fail('nothing came');
-  expect(JSON.parse(body)).toEqual(JSON.parse(JSON.stringify(executionWire(ended))));
+  expect(JSON.parse(body)).toEqual(JSON.parse(JSON.stringify(executionWire(ended, 1000))));
   expect(headers).toMatchObject({ 'content-type': 'application/json', 'webhook-id': ended.executionId });
   const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
   const signed = `${ended.executionId}.${headers['webhook-timestamp']}.${body}`;

@@ -16,6 +16,7 @@ import { assertMachine } from '../../authentication/auth.ts';
 import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
+import { wakeRetries } from '../../replies/wake-retry.ts';
 import { executionWire } from '../../replies/wire.ts';
 import { createRequestOf } from '../../requests/create-request.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
@@ -193,7 +194,8 @@ function executionsRoute(app: App, context: BatchContext): void {
       const list = `batch ${batchId}`;
       const asked = pageRequest(context.cursors, list, request.query);
       const page = await context.batches.store.listBatchExecutions({ batchId, ...asked });
-      return pageWire(context.cursors, list, page, executionWire);
+      const retryAfterMs = await wakeRetries(context, page.items);
+      return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
     },
   );
 }

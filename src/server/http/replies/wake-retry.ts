@@ -1,0 +1,35 @@
+/** When to ask again after what waits for its machine. */
+import type { Execution } from '../../../store/store.ts';
+import type { HttpContext } from '../http-context.ts';
+
+/** If nothing is known of when the machine will be there. */
+export const WAKE_RETRY_AFTER_MS = 1000;
+const MIN_MS = 250;
+const MAX_MS = 60_000;
+
+/** Looks at the machines that these wait for. Returns what tells for each when to ask again, in ms. */
+export async function wakeRetries(
+  { store, now }: Pick<HttpContext, 'store' | 'now'>,
+  executions: readonly Execution[],
+): Promise<(execution: Execution) => number> {
+  const waiting = executions.filter(({ status }) => status === 'wake_in_progress');
+  const machineIds = new Set(waiting.map(({ machineId }) => machineId));
+  const retries = new Map<string, number>();
+  for (const machineId of machineIds) {
+    const machine = await store.getMachine({ machineId });
+    if (machine?.expectedAt !== undefined) retries.set(machineId, within(machine.expectedAt - now()));
+  }
+  return ({ machineId }) => retries.get(machineId) ?? WAKE_RETRY_AFTER_MS;
+}
+
+/** The same for one. */
+export async function wakeRetryAfterMs(
+  context: Pick<HttpContext, 'store' | 'now'>,
+  execution: Execution,
+): Promise<number> {
+  return (await wakeRetries(context, [execution]))(execution);
+}
+
+function within(ms: number): number {
+  return Math.min(MAX_MS, Math.max(MIN_MS, ms));
+}
