@@ -10,6 +10,7 @@ import {
   writeCredential,
 } from './enrolment/credential.ts';
 import { dial } from './connection/dial.ts';
+import { watchDirectory } from '../../node/directory-presence.ts';
 import { prepareDirectory } from '../processes/state-directory.ts';
 import { enrol } from './enrolment/enrol.ts';
 import { hostFacts, machineFacts } from './facts.ts';
@@ -59,6 +60,7 @@ export class Agent {
     // The runner comes first: it lets one link in, so that there is one link for what follows.
     await this.#attachedRunner();
     this.#pidFile = claimPidFile(dir);
+    const stopWatching = watchDirectory(dir, this.#log);
     try {
       this.#credential = await this.#enrolled();
       await new ConnectionLoop({
@@ -73,6 +75,7 @@ export class Agent {
     } catch (error) {
       if (!this.#leaving.signal.aborted) throw error;
     } finally {
+      stopWatching();
       await this.#stopping;
       this.#runner?.detach();
       this.#pidFile.release();

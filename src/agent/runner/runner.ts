@@ -6,6 +6,8 @@ import { type Clock, startClock } from './journal/clock.ts';
 import { Executions } from './executions/executions.ts';
 import type { HostUser } from './executions/host-user.ts';
 import { prepareLaunch } from './executions/launch.ts';
+import { failure } from './executions/outcome.ts';
+import { DirectoryPresence } from '../../node/directory-presence.ts';
 import { type Instance, leaveInstance, takeInstance } from './instance.ts';
 import { Journal } from './journal/journal.ts';
 import { JournalWriter, type WriterState } from './journal/writer.ts';
@@ -49,6 +51,7 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #clock: Clock = startClock();
   readonly #instance: Instance;
+  readonly #directory: DirectoryPresence;
   readonly #journal: Journal;
   readonly #writer: JournalWriter;
   readonly #executions: Executions;
@@ -70,6 +73,7 @@ export class Runner {
     this.left = this.#leave.promise;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#instance = takeInstance(directory, bootId());
+    this.#directory = new DirectoryPresence(directory);
     this.#journal = new Journal({
       directory: join(directory, 'journal'),
       clock: this.#clock,
@@ -139,7 +143,10 @@ export class Runner {
     const { hostUser, policy, log: runnerLog } = this.#options;
     return new Executions(
       {
-        prepare: (start) => prepareLaunch(start, hostUser, policy),
+        prepare: (start) =>
+          this.#directory.present
+            ? prepareLaunch(start, hostUser, policy)
+            : { ok: false, ending: failure('spawn_failed', this.#directory.removedMessage) },
         brokenRule: (argv, resolved) => policy.brokenRule({ argv, ...resolved }),
         describe: (pids) => pids.map(describeProcess),
         report: (log, kind, payload) => {

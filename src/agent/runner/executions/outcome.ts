@@ -118,6 +118,7 @@ export function spawnEnding(
   errno: string,
   tried: { command: string; cwd: string; user?: string },
 ): Ending {
+  if (errno === 'EMFILE' || errno === 'ENFILE') return failure('spawn_failed', outOfFiles(errno));
   const words = errnoWords(errno);
   if (stage === 'cwd') {
     if (errno === 'EACCES') return failure('permission_denied', `The working directory ${tried.cwd}: ${words}.`, 126);
@@ -135,6 +136,11 @@ export function spawnEnding(
     return failure('command_not_found', `${tried.command}: command not found.`, 127);
   if (stage === 'exec' && errno === 'EACCES') return failure('permission_denied', `${tried.command}: ${words}.`, 126);
   return failure('spawn_failed', `${tried.command}: ${words} (${errno}).`);
+}
+
+function outOfFiles(errno: 'EMFILE' | 'ENFILE'): string {
+  const remedy = errno === 'EMFILE' ? 'raise the limit of open files (nofile) of the agent' : 'raise fs.file-max';
+  return `The agent of this machine can open no more files (${errno}): ${remedy}, or run fewer commands at once.`;
 }
 
 /** The number of a signal by its name, as `SIGHUP` or `HUP`; undefined for none. */
