@@ -10,6 +10,7 @@ const COMPOSE = [
   'docker-compose.yml',
   'deploy/compose/tls/docker-compose.yml',
   'deploy/compose/agent/docker-compose.yml',
+  'deploy/compose/cluster/docker-compose.yml',
 ];
 const SECRET = /(key|token|secret|password)/i;
 const has = (program: string) => spawnSync(program, ['--version']).status === 0;
@@ -72,6 +73,34 @@ describe.each(COMPOSE)('%s', (file) => {
   test.runIf(has('docker-compose'))('docker-compose reads it', () => {
     const env = { ...process.env, EXECPLANE_URL: 'https://execplane.example.com', EXECPLANE_WORKSPACE: '/srv/work' };
     execFileSync('docker-compose', ['--file', join(ROOT, file), 'config', '--quiet'], { env, stdio: 'pipe' });
+  });
+});
+
+describe('deploy/compose/cluster', () => {
+  const folder = join(ROOT, 'deploy/compose/cluster');
+  const text = readFileSync(join(folder, 'docker-compose.yml'), 'utf8');
+  const { services, secrets = {} } = parse(text, { merge: true }) as Compose;
+  const servers = Object.keys(services).filter((name) => name.startsWith('server-'));
+
+  test('several servers, of which Caddy knows each and asks whether it is ready', () => {
+    expect(servers.length).toBeGreaterThan(1);
+    const caddyfile = readFileSync(join(folder, 'Caddyfile'), 'utf8');
+    const upstreams = /reverse_proxy ([^{]+) \{/.exec(caddyfile)?.[1]?.split(' ');
+    expect(upstreams).toEqual(servers.map((name) => `${name}:7411`));
+    expect(caddyfile).toContain('health_uri /readyz');
+  });
+
+  test('every server has the same secrets, and its script reads those that it is given', () => {
+    const script = readFileSync(join(folder, 'server.sh'), 'utf8');
+    for (const name of servers) expect(services[name]?.secrets).toEqual(Object.keys(secrets));
+    const read = [...script.matchAll(/\/run\/secrets\/([\w-]+)/g)].map(([, name]) => name);
+    const named = services['server-1']?.environment?.['EXECPLANE_SECRET_KEY_FILE']?.replace('/run/secrets/', '');
+    expect([...read, named].toSorted()).toEqual(Object.keys(secrets).toSorted());
+  });
+
+  test('the page makes every secret file that it asks for', () => {
+    const page = readFileSync(join(ROOT, 'docs/cluster.md'), 'utf8');
+    for (const name of Object.keys(secrets)) expect(page).toContain(`> ${name}`);
   });
 });
 
