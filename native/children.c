@@ -43,6 +43,7 @@ static void forget_handle(struct execution *execution) {
   struct execution **slot = handle_slot(execution->handle);
   if (*slot == execution) *slot = execution->next_handle;
   execution->released = true;
+  for (int i = 0; i < 2; i++) forget_tail(&execution->outputs[i]);
 }
 
 /* Freed at the end of the turn only: events of the same turn may still point here. */
@@ -81,12 +82,15 @@ static struct execution *prepare(uint32_t handle, struct launch *launch) {
   execution->handle = handle;
   execution->launch = launch;
   execution->keep = launch->keep;
+  execution->tail_size = launch->tail_size;
   execution->terminal = launch->flags & FLAG_TERMINAL;
   execution->status_watch = (struct watch){WATCH_STATUS, execution};
   execution->input.watch = (struct watch){WATCH_STDIN, execution};
   execution->status_fd = execution->verdict_fd = execution->input.fd = -1;
   for (int i = 0; i < 2; i++) {
-    execution->outputs[i] = (struct output){.execution = execution, .fd = -1, .event = i == 0 ? STDOUT : STDERR};
+    struct output *output = &execution->outputs[i];
+    *output = (struct output){.execution = execution, .fd = -1, .event = i == 0 ? STDOUT : STDERR};
+    output->tail_event = i == 0 ? STDOUT_TAIL : STDERR_TAIL;
   }
   if (launch->cgroup) execution->cgroup = strdup(launch->cgroup);
   execution->marker = marker_of(launch->envp);
@@ -218,6 +222,7 @@ static void report_exit(struct execution *execution) {
   char payload[5 + sizeof numbers] = {(char)!exited};
   memcpy(payload + 1, &value, 4);
   memcpy(payload + 5, numbers, sizeof numbers);
+  for (int i = 0; i < 2; i++) report_tail(&execution->outputs[i]);
   report(execution, EXITED, payload, sizeof payload);
 }
 

@@ -185,6 +185,30 @@ static ssize_t throw_away(int fd, size_t most) {
   return count;
 }
 
+/* Reads up to `most` bytes over the oldest of the ring. As read(2). */
+static ssize_t keep_last(struct output *output, size_t most) {
+  size_t size = output->execution->tail_size;
+  size_t at = (size_t)((output->total - output->kept) % size);
+  return read(output->fd, reserve(&output->tail, size) + at, most < size - at ? most : size - at);
+}
+
+/* Hands over the ring, oldest byte first, if anything was not handed over. */
+void report_tail(struct output *output) {
+  static char in_order[CHUNK];
+  if (!output->tail.bytes) return;
+  uint64_t dropped = output->total - output->kept;
+  size_t size = output->execution->tail_size;
+  size_t count = dropped < size ? (size_t)dropped : size, at = dropped < size ? 0 : (size_t)(dropped % size);
+  memcpy(in_order, output->tail.bytes + at, count - at);
+  memcpy(in_order + count - at, output->tail.bytes, at);
+  if (count > 0) report(output->execution, output->tail_event, in_order, count);
+}
+
+void forget_tail(struct output *output) {
+  free(output->tail.bytes);
+  output->tail = (struct buffer){0};
+}
+
 /* Reads up to `most` bytes straight into an event. */
 static ssize_t hand_over(struct execution *execution, struct output *output, size_t most) {
   char *at = reserve_output(&most);
@@ -225,8 +249,10 @@ static void read_output(struct execution *execution, struct output *output) {
     if (most > output->due) most = (size_t)output->due;
   }
   ssize_t count;
-  if (nowhere || wanted == 0) {
+  if (nowhere || (wanted == 0 && execution->tail_size == 0)) {
     count = throw_away(output->fd, most);
+  } else if (wanted == 0) {
+    count = keep_last(output, most);
   } else {
     if (events_full()) flush_events();
     if (events_full()) return;

@@ -71,6 +71,8 @@ struct launch *launch_parse(const char *payload, size_t length) {
   memcpy(launch->payload, payload, length);
   struct reader reader = {launch->payload, launch->payload + length, false};
   read_bytes(&reader, &launch->keep, sizeof launch->keep);
+  launch->tail_size = read_u32(&reader);
+  if (launch->tail_size > CHUNK) reader.bad = true;
   read_bytes(&reader, &launch->flags, sizeof launch->flags);
   read_bytes(&reader, &launch->columns, sizeof launch->columns);
   read_bytes(&reader, &launch->rows, sizeof launch->rows);

@@ -8,13 +8,13 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum { PROTOCOL_VERSION = 2 };
+enum { PROTOCOL_VERSION = 3 };
 
 /* Commands, on standard input. */
 enum { SPAWN = 1, STDIN, STDIN_CLOSE, SIGNAL, PAUSE, RESUME, RELEASE, SHUTDOWN, APPROVE, RESIZE, ABORT };
 
 /* Events, on standard output. */
-enum { HELLO = 64, STARTED, FAILED, STDOUT, STDERR, COUNT, STDIN_TAKEN, EXITED, RESOLVED };
+enum { HELLO = 64, STARTED, FAILED, STDOUT, STDERR, COUNT, STDIN_TAKEN, EXITED, RESOLVED, STDOUT_TAIL, STDERR_TAIL };
 
 /* The flags of a SPAWN. */
 enum { FLAG_IDENTITY = 1, FLAG_STDIN_PIPE = 2, FLAG_TERMINAL = 4, FLAG_ASK = 8 };
@@ -49,11 +49,12 @@ struct buffer {
 struct output {
   struct execution *execution;
   int fd;        /* -1 once everybody has closed it */
-  uint8_t event; /* STDOUT or STDERR */
+  uint8_t event, tail_event; /* STDOUT and STDOUT_TAIL, or those of stderr */
   bool watched;
   uint64_t kept;  /* bytes handed over */
   uint64_t total; /* bytes produced */
   uint64_t due;   /* in ENDING: bytes written before the exit and not yet taken */
+  struct buffer tail; /* a ring of the last bytes that were not handed over; without memory until there are any */
 };
 
 /* Our end of the command's stdin, and what it has not taken yet. */
@@ -83,6 +84,7 @@ struct execution {
   struct output outputs[2];
   struct input input;
   uint64_t keep;
+  uint32_t tail_size;    /* of each ring; 0: what is not handed over is thrown away */
   int64_t counted_at; /* when the last COUNT went out, ms */
   struct launch *launch; /* until it runs */
   char *cgroup;          /* directory, or NULL */
@@ -92,6 +94,7 @@ struct execution {
 /* One start: what the child reads between clone and exec. It lives until the start is decided. */
 struct launch {
   uint64_t keep;
+  uint32_t tail_size;
   uint8_t flags;
   uint16_t columns, rows;
   char *home, *cwd, *cgroup;
@@ -143,6 +146,8 @@ void close_fd(int *fd);
 void close_watched(int *fd);
 void watch_output(struct output *output, bool on);
 void close_output(struct output *output);
+void report_tail(struct output *output);
+void forget_tail(struct output *output);
 void close_input(struct execution *execution);
 void report_input(struct execution *execution);
 void feed_input(struct execution *execution);

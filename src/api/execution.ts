@@ -194,14 +194,15 @@ export const CreateExecutionSchema = Type.Object(
 export type CreateExecution = Static<typeof CreateExecutionSchema>;
 
 /** What an Execution holds only if the request asks for it. */
-const INCLUDABLE = ['output', 'usage'] as const;
+const INCLUDABLE = ['output', 'tail', 'usage'] as const;
 
 /** Query parameters of the requests that answer one Execution: create, get, cancel. */
 export const ExecutionQuery = Type.Object({
   wait_ms: WaitMs,
   include: Type.Optional(
     Type.Array(Type.Enum([...INCLUDABLE]), {
-      description: 'Comma-separated: what the answer holds as well, once the execution has ended.',
+      description:
+        'Comma-separated: what the answer holds as well, once the execution has ended. `tail` is for `output`: the end of a stream that is truncated.',
       examples: [['output', 'usage']],
     }),
   ),

@@ -9,6 +9,14 @@ export const ExecutionOutputSchema = Type.Object(
     stderr: Type.String({ description: 'What is kept of stderr.', examples: [''] }),
     stdout_bytes: Bytes('Bytes written to stdout, including any not kept.'),
     stderr_bytes: Bytes('Bytes written to stderr, including any not kept.'),
+    stdout_tail: Type.Optional(
+      Type.String({
+        description:
+          'The end of a stdout that is truncated: its last bytes, at most 64 KiB, none of which are in `stdout`. With `include=tail`, unless the agent could not tell.',
+        examples: ['done\n'],
+      }),
+    ),
+    stderr_tail: Type.Optional(Type.String({ description: 'The same of stderr.', examples: ['done\n'] })),
     stdout_truncated: Type.Boolean({ description: 'Some bytes of stdout were not kept.', examples: [false] }),
     stderr_truncated: Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
   },
@@ -16,7 +24,16 @@ export const ExecutionOutputSchema = Type.Object(
 );
 export type ExecutionOutputWire = Static<typeof ExecutionOutputSchema>;
 
-export const OutputQuery = Type.Object({ encoding: Encoding, tail: Tail });
+export const OutputQuery = Type.Object({
+  include: Type.Optional(
+    Type.Array(Type.Enum(['tail']), {
+      description: 'What the answer holds as well: `tail`, the end of a stream that is truncated.',
+      examples: [['tail']],
+    }),
+  ),
+  encoding: Encoding,
+  tail: Tail,
+});
 export type OutputQuery = Static<typeof OutputQuery>;
 
 export const RawOutputQuery = Type.Object({

@@ -143,6 +143,8 @@ const StartSchema = Type.Object(
     /** Bytes of each stream to keep. */
     max_output_bytes: Count,
     past_limit: Type.Optional(PastLimit),
+    /** Bytes of the end of each stream to report once more came than is kept; absent: none. */
+    tail_bytes: Type.Optional(Count),
     /** stdin: none (end-of-file), fixed (the attached bytes), open (fed by stdin frames). */
     stdin: Type.Union([Type.Literal('none'), Type.Literal('fixed'), Type.Literal('open')]),
     /** Run it on a terminal of this size; its output is stdout. Only to agents with the capability `terminals`. */

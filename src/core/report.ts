@@ -15,6 +15,8 @@ export const REPORT_KIND = {
   artifact: 6,
   artifact_data: 7,
   artifact_end: 8,
+  stdout_tail: 9,
+  stderr_tail: 10,
 } as const;
 export type ReportKind = keyof typeof REPORT_KIND;
 
@@ -112,7 +114,7 @@ export function decodeRecord(bytes: Buffer, offset: number): DecodedRecord {
   if (crc32(bytes.subarray(offset + 8, end)) !== bytes.readUInt32LE(offset + 4))
     return { ok: false, reason: 'corrupt' };
   const payloadAt = offset + RECORD_HEADER_BYTES + bytes.readUInt8(offset + 9);
-  if (payloadAt > end) return { ok: false, reason: 'corrupt' };
+  if (payloadAt > end || end - payloadAt > MAX_CHUNK_BYTES) return { ok: false, reason: 'corrupt' };
   const record: RawRecord = {
     kind: bytes.readUInt8(offset + 8),
     executionId: bytes.toString('latin1', offset + RECORD_HEADER_BYTES, payloadAt),

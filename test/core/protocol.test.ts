@@ -70,6 +70,7 @@ const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
       user: text,
       timeout_ms: fc.double({ min: 1, max: 1e12, noNaN: true }),
       max_output_bytes: count,
+      tail_bytes: count,
       stdin: fc.constantFrom('none' as const, 'fixed' as const, 'open' as const),
       grace_ms: count,
     },

@@ -43,6 +43,8 @@ export interface WireOutput {
   stdout: string;
   stderr: string;
   stdout_bytes: number;
+  stdout_tail?: string;
+  stderr_tail?: string;
   stderr_bytes: number;
   stdout_truncated: boolean;
   stderr_truncated: boolean;
@@ -204,8 +206,8 @@ export class MachineClient {
     return this.client.ask('DELETE', this.at(executionId), { query });
   }
 
-  output(executionId: string): Promise<WireOutput> {
-    return this.client.ask('GET', this.at(executionId, '/output'));
+  output(executionId: string, query: Sent['query'] = {}): Promise<WireOutput> {
+    return this.client.ask('GET', this.at(executionId, '/output'), { query });
   }
 
   async raw(executionId: string, stream: 'stdout' | 'stderr' = 'stdout', query: Sent['query'] = {}): Promise<Buffer> {

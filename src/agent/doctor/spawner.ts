@@ -9,6 +9,7 @@ const EVENTS: SpawnerEvents = {
   started() {},
   failed() {},
   output() {},
+  tail() {},
   counted() {},
   stdinTaken() {},
   exited() {},

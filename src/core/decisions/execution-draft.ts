@@ -41,11 +41,18 @@ export interface StreamedChunk {
   bytes: Buffer;
 }
 
+/** The end of a stream of which more came than is kept in its log: one a stream, the first that is written. */
+export interface OutputTail {
+  stream: Stream;
+  bytes: Buffer;
+}
+
 /** What is to be written of an execution. */
 export interface ExecutionChange {
   readonly after: ExecutionRecord;
   readonly entries: readonly LogEntry[];
   readonly streamed: readonly StreamedChunk[];
+  readonly tails: readonly OutputTail[];
   /** It waits from now on (1), no longer (-1), or as before (0): for the counts of its machine. */
   readonly waiting: number;
   /** It has ended: its input is to be wiped, its callback to be made. */
@@ -59,6 +66,7 @@ export class ExecutionDraft {
   readonly #before: ExecutionRecord;
   readonly #entries: LogEntry[] = [];
   readonly #streamed: StreamedChunk[] = [];
+  readonly #tails: OutputTail[] = [];
   readonly #kept: Record<Stream, number>;
   #execution: Execution;
   #lastEventAt: number;
@@ -120,6 +128,12 @@ export class ExecutionDraft {
     this.#kept[stream] = offset + chunk.length;
     const { bytes, truncated } = this.#execution[stream];
     this.#execution[stream] = { bytes: Math.max(bytes, this.#kept[stream]), truncated };
+  }
+
+  /** Keeps the end of a stream; of output that is kept until it is read nothing is missing. */
+  keepTail(stream: Stream, bytes: Buffer): void {
+    if (bytes.length === 0 || this.#execution.outputMode !== undefined) return;
+    if (!this.#tails.some((tail) => tail.stream === stream)) this.#tails.push({ stream, bytes });
   }
 
   /** Sets what is not part of a status. */
@@ -186,6 +200,7 @@ export class ExecutionDraft {
       },
       entries: this.#entries,
       streamed: this.#streamed,
+      tails: this.#tails,
       waiting: Number(waits(execution)) - Number(waits(before)),
       ended: isTerminal(execution.status) && !isTerminal(before.status),
       artifacts: this.#artifacts,

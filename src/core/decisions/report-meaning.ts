@@ -11,6 +11,7 @@ export interface Produced {
 export type ReportMeaning =
   | { type: 'started' }
   | { type: 'output'; stream: 'stdout' | 'stderr' }
+  | { type: 'tail'; stream: 'stdout' | 'stderr' }
   | { type: 'ended'; outcome: Outcome; stdout: Produced; stderr: Produced; usage?: UsagePayload }
   | { type: 'progress'; stdout: Produced; stderr: Produced }
   | { type: 'artifact'; name: string }
@@ -30,6 +31,10 @@ export function meaningOf(record: RawRecord): ReportMeaning {
       return { type: 'output', stream: 'stdout' };
     case REPORT_KIND.stderr:
       return { type: 'output', stream: 'stderr' };
+    case REPORT_KIND.stdout_tail:
+      return { type: 'tail', stream: 'stdout' };
+    case REPORT_KIND.stderr_tail:
+      return { type: 'tail', stream: 'stderr' };
     case REPORT_KIND.ended:
       return ended(fieldsOf(record.payload) ?? {});
     case REPORT_KIND.progress: {

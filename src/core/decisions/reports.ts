@@ -65,6 +65,9 @@ function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): 
     case 'output':
       takeOutput(draft, meaning.stream, report.payload, { at, terms });
       return;
+    case 'tail':
+      draft.keepTail(meaning.stream, report.payload);
+      return;
     case 'progress':
       count(draft, 'stdout', meaning.stdout, MAX_CHUNK_BYTES);
       count(draft, 'stderr', meaning.stderr, MAX_CHUNK_BYTES);

@@ -11,6 +11,9 @@ type Release = Parameters<OutputStore['releaseOutput']>[0];
 const FIND_IDLE = `SELECT public_id AS execution FROM executions
   WHERE output_mode = 'stream' AND completed_at IS NULL AND NOT is_terminal AND output_read_at < $1 ORDER BY output_read_at LIMIT $2`;
 
+const READ_TAIL = `SELECT t.bytes FROM output_tails t JOIN executions e ON e.id = t.execution_id
+  WHERE e.public_id = $1 AND t.stream = $2`;
+
 export function outputMethods({ read, lanes, transactions }: Context): OutputStore {
   return {
     async outputBounds({ executionId, stream }) {
@@ -18,6 +21,11 @@ export function outputMethods({ read, lanes, transactions }: Context): OutputSto
       const statement = { name: `bounds-of-${stream}`, text, values: [executionId] };
       const [row] = await read<{ start: number; end: number }>(statement);
       return row ?? { start: 0, end: 0 };
+    },
+    async outputTail({ executionId, stream }) {
+      const statement = { name: 'output-tail', text: READ_TAIL, values: [executionId, stream] };
+      const [row] = await read<{ bytes: Buffer }>(statement);
+      return row?.bytes;
     },
     releaseOutput: (p) => transactions.run((connection) => release(connection, p)),
     outputRead: ({ executionId, now }) =>

@@ -22,6 +22,8 @@ export type ReleaseOutcome =
 
 export interface OutputStore {
   outputBounds(p: StreamName): Promise<OutputBounds>;
+  /** The last bytes that the stream had, all of them past those that are kept; undefined if it was not cut, or nobody sent them. */
+  outputTail(p: StreamName): Promise<Buffer | undefined>;
   /** A reader has everything before `offset`: those bytes are deleted. An offset that was released before changes nothing. */
   releaseOutput(p: StreamName & { machineId: string; offset: number; now: number }): Promise<ReleaseOutcome>;
   /** A reader is there: the stream is not idle. */

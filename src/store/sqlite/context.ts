@@ -2,6 +2,7 @@
 import type { Database } from './file/database.ts';
 import type { EventLog } from './tables/event-log.ts';
 import type { MachineTable } from './tables/machine-table.ts';
+import type { OutputTails } from './tables/output-tails.ts';
 import type { StreamChunks } from './tables/stream-chunks.ts';
 import type { SqliteTransaction } from './tables/transaction.ts';
 import { asStoreError } from './file/unavailable.ts';
@@ -12,6 +13,7 @@ export interface Context {
   write: Writer['write'];
   log: EventLog;
   chunks: StreamChunks;
+  tails: OutputTails;
   /** For use inside a write. */
   tx: SqliteTransaction;
   machines: MachineTable;

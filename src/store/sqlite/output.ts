@@ -10,7 +10,7 @@ interface BoundsRow {
   stderr_kept: number;
 }
 
-export function outputMethods({ db, write, tx }: Context): OutputStore {
+export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
   const bounds = db.prepare<[string], BoundsRow>(
     'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE execution_id = ?',
   );
@@ -49,6 +49,7 @@ export function outputMethods({ db, write, tx }: Context): OutputStore {
           ? { start: row.stdout_released, end: row.stdout_kept }
           : { start: row.stderr_released, end: row.stderr_kept };
       }),
+    outputTail: ({ executionId, stream }) => read(() => tails.read(executionId, stream)),
     releaseOutput: (p) => write(() => release(p)),
     outputRead: ({ executionId, now }) =>
       write(() => {

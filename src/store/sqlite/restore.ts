@@ -4,6 +4,7 @@ import { BackupError, type CompanionFile, countRows, openExisting, type RowCount
 import { type Database, openDatabase } from './file/database.ts';
 import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { createEventLog } from './tables/event-log.ts';
+import { createOutputTails } from './tables/output-tails.ts';
 import { createStreamChunks } from './tables/stream-chunks.ts';
 import { SqliteTransaction } from './tables/transaction.ts';
 import { MachineTable } from './tables/machine-table.ts';
@@ -69,7 +70,8 @@ function readLabel(from: string): Label {
 function abandonAll(db: Database, now: number): number {
   const chunks = createStreamChunks(db);
   const machines = new MachineTable(db);
-  const tx = new SqliteTransaction(db, { log: createEventLog(db, chunks), chunks, machines }, () => {});
+  const log = createEventLog(db, chunks);
+  const tx = new SqliteTransaction(db, { log, chunks, tails: createOutputTails(db), machines }, () => {});
   const waiting = db
     .prepare<[], string>('SELECT execution_id FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL')
     .pluck();

@@ -41,7 +41,7 @@ const DELETIONS = [
 ];
 
 /** What retention does, in small steps. */
-export function retentionMethods({ db, write, chunks }: Context): Methods {
+export function retentionMethods({ db, write, chunks, tails }: Context): Methods {
   const finished = db.prepare<[number, number], Finished>(
     `SELECT e.execution, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
      FROM executions e CROSS JOIN requests r ON r.execution = e.execution
@@ -77,6 +77,7 @@ export function retentionMethods({ db, write, chunks }: Context): Methods {
     budget.rows -= streamed.chunks;
     budget.bytes -= streamed.bytes;
     if (streamed.chunks === CLEAR_CHUNKS) return;
+    budget.bytes -= tails.delete(execution);
     const left = log.all(execution);
     let last = 0;
     for (const event of left) {

@@ -12,6 +12,7 @@ import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods, joinTokenMethods } from './enrolment.ts';
 import { createEventLog } from './tables/event-log.ts';
 import { executionMethods } from './executions.ts';
+import { createOutputTails } from './tables/output-tails.ts';
 import { createStreamChunks } from './tables/stream-chunks.ts';
 import { outputMethods } from './output.ts';
 import { forgetConnections, machineConnectionMethods } from './machine-connection.ts';
@@ -81,6 +82,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
   const sweep = createSecretSweep(db);
   const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
   const chunks = createStreamChunks(db);
+  const tails = createOutputTails(db);
   const log = createEventLog(db, chunks);
   const machines = new MachineTable(db);
   const context: Context = {
@@ -92,7 +94,8 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     },
     log,
     chunks,
-    tx: new SqliteTransaction(db, { log, chunks, machines }, sweep.wiped),
+    tails,
+    tx: new SqliteTransaction(db, { log, chunks, tails, machines }, sweep.wiped),
     machines,
   };
   return {

@@ -23,14 +23,14 @@ test('a cut spares a character, and uses the limit to the last byte where there 
   expect(cutAt(Buffer.from([0x61, 0xe2, 0x62, 0x62]), 2)).toEqual(Buffer.from([0x61, 0xe2]));
 });
 
-test('whatever the pieces: the bytes are the same, up to the cap, in chunks of at most 64 KiB', () => {
+test('whatever the pieces: the bytes are the same, up to the cap, in chunks of at most 64 KiB; the last past it are the tail', () => {
   const character = fc.constantFrom('a', 'é', '€', '😀').map((text) => Buffer.from(text));
   const piece = fc.oneof(fc.uint8Array({ maxLength: 10 }), character);
   fc.assert(
     fc.property(fc.array(fc.tuple(piece, fc.boolean())), fc.nat(200), (pieces, cap) => {
       const all = Buffer.concat(pieces.map(([bytes]) => bytes));
       const chunks: Buffer[] = [];
-      const stream = new OutputStream(cap, (chunk) => chunks.push(Buffer.from(chunk)));
+      const stream = new OutputStream({ capBytes: cap, tailBytes: 40 }, (chunk) => chunks.push(Buffer.from(chunk)));
       for (const [bytes, flush] of pieces) {
         stream.push(Buffer.from(bytes));
         if (flush) stream.flush();
@@ -42,6 +42,8 @@ test('whatever the pieces: the bytes are the same, up to the cap, in chunks of a
       expect(out.length).toBeLessThanOrEqual(cap);
       expect(out.length).toBeGreaterThan(Math.min(all.length, cap) - 4);
       if (all.length <= cap) expect(out.equals(all)).toBe(true);
+      const past = all.subarray(out.length);
+      expect(stream.tail.take().equals(past.subarray(-40))).toBe(true);
     }),
   );
 });
@@ -54,7 +56,9 @@ test('text comes out in chunks that are text', () => {
       (characters, step) => {
         const bytes = Buffer.from(characters.join(''));
         const chunks: string[] = [];
-        const stream = new OutputStream(1 << 20, (chunk) => chunks.push(chunk.toString('utf8')));
+        const stream = new OutputStream({ capBytes: 1 << 20, tailBytes: 0 }, (chunk) =>
+          chunks.push(chunk.toString('utf8')),
+        );
         for (let at = 0; at < bytes.length; at += step) {
           stream.push(bytes.subarray(at, at + step));
           stream.flush();
@@ -68,7 +72,7 @@ test('text comes out in chunks that are text', () => {
 
 test('large writes go out in whole chunks without waiting', () => {
   const sizes: number[] = [];
-  const stream = new OutputStream(1 << 20, (chunk) => sizes.push(chunk.length));
+  const stream = new OutputStream({ capBytes: 1 << 20, tailBytes: 0 }, (chunk) => sizes.push(chunk.length));
   stream.push(Buffer.alloc(200_000));
   expect(sizes).toEqual([65_536, 65_536, 65_536]);
   expect(stream.held).toBe(200_000 - 3 * 65_536);

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
+import { REPORT_KIND } from '../../../src/core/report.ts';
 import { isAlive } from '../../helpers/processes.ts';
 import { sharedRunner } from '../../helpers/runner-process.ts';
+import type { Reported } from '../../helpers/test-link.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -91,6 +93,20 @@ test('the cap does not split a character, and is exact for what is exactly as lo
   expect(none.ended).toMatchObject({ stdout_bytes: 1, stdout_truncated: true });
 });
 
+test('the end of what is past the cap is reported, if it is asked for, before the end of the command', async () => {
+  const { link } = await linked();
+  const asked = { max_output_bytes: 7, tail_bytes: 65_536 };
+  const short = await link.run('short', sh('printf aa€€bcdef; printf 12345678 >&2'), asked);
+  expect([short.stdout.toString(), tailOf(short)?.toString()]).toEqual(['aa€', '€bcdef']);
+  expect([short.stderr.toString(), tailOf(short, 'stderr')?.toString()]).toEqual(['1234567', '8']);
+  const long = await link.run('long', sh('seq 1 100000'), asked);
+  const whole = Buffer.from(Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`).join(''));
+  expect(tailOf(long)?.equals(whole.subarray(-65_536))).toBe(true);
+  expect(long.records.at(-1)?.kind).toBe(REPORT_KIND.ended);
+  expect(tailOf(await link.run('whole', sh('printf 1234567'), asked))).toBeUndefined();
+  expect(tailOf(await link.run('unasked', sh('seq 1 100000'), { max_output_bytes: 7 }))).toBeUndefined();
+});
+
 test('a command that goes on past the cap says now and then how far it is', async () => {
   const { link } = await linked();
   link.start('a', sh('while :; do head -c 100000 /dev/zero; sleep 0.05; done'), { max_output_bytes: 10 });
@@ -100,6 +116,10 @@ test('a command that goes on past the cap says now and then how far it is', asyn
   const progress = records.filter(({ kind }) => kind === 5).map(({ payload }) => JSON.parse(payload.toString()));
   expect(ended.stdout_bytes).toBeGreaterThanOrEqual(progress.at(-1).stdout_bytes);
 });
+
+function tailOf({ records }: Reported, stream: 'stdout' | 'stderr' = 'stdout'): Buffer | undefined {
+  return records.find(({ kind }) => kind === REPORT_KIND[`${stream}_tail`])?.payload;
+}
 
 function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ExecutionRecord } from '../../../src/core/decisions/execution-draft.ts';
 import { abandonOutput } from '../../../src/core/decisions/output-streams.ts';
 import { takeReports } from '../../../src/core/decisions/reports.ts';
-import { REPORT_KIND } from '../../../src/core/report.ts';
+import { type RawRecord, REPORT_KIND } from '../../../src/core/report.ts';
 
 const RECORD: ExecutionRecord = {
   key: 1,
@@ -35,6 +35,7 @@ function take(
   chunks: readonly Buffer[],
   terms: { maxOutputBytes?: number; streamBufferBytes?: number; maxEvents?: number },
   record = RECORD,
+  others: readonly RawRecord[] = [],
 ) {
   const reports = chunks.map((payload, index) => ({
     kind: REPORT_KIND.stdout,
@@ -45,7 +46,7 @@ function take(
   }));
   const artifacts = { now: 3, maxBytes: 0, roomBytes: 0, expiresAt: 0 };
   const common = { now: 3, clockOffsetMs: 0, maxOutputBytes: 1000, streamBufferBytes: 1000, artifacts, ...terms };
-  return takeReports(record, { machineId: 'dm-one', reports, terms: common });
+  return takeReports(record, { machineId: 'dm-one', reports: [...reports, ...others], terms: common });
 }
 
 test('events are bounded, with room for the end; the rest is counted', () => {
@@ -54,6 +55,25 @@ test('events are bounded, with room for the end; the rest is counted', () => {
   expect({ outcome, reported }).toEqual({ outcome: 'applied', reported: 11 });
   expect(change?.entries).toHaveLength(3);
   expect(change?.after.execution).toMatchObject({ lastSequence: 5, stdout: { bytes: 10, truncated: true } });
+});
+
+test('the end of a cut stream is kept once, before the end, and only where output is kept', () => {
+  const tails = ['one', 'two', ''].map((text, index) => ({
+    kind: REPORT_KIND.stdout_tail,
+    executionId: 'a',
+    number: index + 2,
+    at: 3,
+    payload: Buffer.from(text),
+  }));
+  const other = { kind: REPORT_KIND.stderr_tail, executionId: 'a', number: 5, at: 3, payload: Buffer.from('err') };
+  const keep = take([], {}, RECORD, [...tails, other]);
+  expect(keep).toMatchObject({ outcome: 'applied', reported: 5, change: { entries: [], streamed: [] } });
+  expect(keep.change?.tails.map(({ stream, bytes }) => [stream, bytes.toString()])).toEqual([
+    ['stdout', 'one'],
+    ['stderr', 'err'],
+  ]);
+  const streamed = { ...RECORD, execution: { ...RECORD.execution, outputMode: 'stream' as const } };
+  expect(take([], {}, streamed, tails)).toMatchObject({ reported: 4, change: { tails: [] } });
 });
 
 test('bytes that are no UTF-8 are cut at the cap itself', () => {

@@ -198,3 +198,30 @@ test('output that breaks off is not taken for the whole', async () => {
   await expect(answer.text()).rejects.toThrow();
   expect(http.log.filter((line) => line.includes('cut short'))).toHaveLength(1);
 });
+
+test('the end of a stream that was cut comes if it is asked for, as text from a whole character on', async () => {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  await http.start(executionId);
+  await http.report(executionId, { kind: 'stdout', payload: Buffer.from('first') });
+  const tail = Buffer.from('€"last"\n').subarray(1);
+  await http.report(executionId, { kind: 'stdout_tail', payload: tail });
+  await http.report(executionId, { kind: 'stderr_tail', payload: Buffer.from('of a stream that is whole') });
+  await http.finish(executionId, { stdout_bytes: 1000, stdout_truncated: true });
+  const path = `${EXECUTIONS}/${executionId}`;
+  const asked = await http.call('GET', `${path}/output?include=tail`);
+  expect(asked.body).toMatchObject({
+    stdout: 'first',
+    stdout_tail: '"last"\n',
+    stdout_bytes: 1000,
+    stdout_truncated: true,
+  });
+  expect(asked.body).not.toHaveProperty('stderr_tail');
+  const base64 = await http.call('GET', `${path}/output?include=tail&encoding=base64&tail=0`);
+  expect(base64.body).toMatchObject({ stdout: '', stdout_tail: tail.toString('base64') });
+  expect((await http.call('GET', `${path}/output`)).body).not.toHaveProperty('stdout_tail');
+  expect((await http.call('GET', `${path}/output?include=usage`)).status).toBe(422);
+  const included = await http.call('GET', `${path}?include=output,tail`);
+  expect(included.body).toMatchObject({ output: { stdout: 'first', stdout_tail: '"last"\n' } });
+  expect((await http.call('GET', `${path}?include=output`)).body['output']).not.toHaveProperty('stdout_tail');
+});

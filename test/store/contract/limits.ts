@@ -45,6 +45,49 @@ export function describeLimits(open: OpenStore): void {
     });
   });
 
+  describe('the end of a stream that was cut', () => {
+    const bench = useStore(open);
+    const tail = async (executionId: string, stream: 'stdout' | 'stderr' = 'stdout') =>
+      (await bench().store.outputTail({ executionId, stream }))?.toString();
+    const cut = async () => {
+      const { executionId } = await bench().dispatched();
+      await bench().report([record(executionId, 1, 'stdout', 'abcdef')], { maxOutputBytes: 3 });
+      return executionId;
+    };
+
+    it('is kept, one a stream, and bounded whatever the agent sends', async () => {
+      const executionId = await cut();
+      const first = [record(executionId, 2, 'stdout_tail', 'def'), record(executionId, 3, 'stdout_tail', 'DEF')];
+      await bench().report([...first, record(executionId, 4, 'stderr_tail', Buffer.alloc(65_536, 'e'))]);
+      await bench().report([
+        record(executionId, 4, 'stderr_tail', 'repeat'),
+        record(executionId, 5, 'stdout_tail', 'x'),
+      ]);
+      await bench().report([record(executionId, 6, 'ended', ended({ stdout_bytes: 6 }))]);
+      expect(await tail(executionId)).toBe('def');
+      expect(await tail(executionId, 'stderr')).toHaveLength(65_536);
+      expect(await bench().get(executionId)).toMatchObject({ reported: 6, stdout: { bytes: 6, truncated: true } });
+      expect((await bench().events(executionId)).map(({ type }) => type)).toEqual(['lifecycle', 'stdout', 'lifecycle']);
+      const { end } = await bench().store.outputBounds({ executionId, stream: 'stdout' });
+      expect(end).toBe(3);
+    });
+
+    it('is not there where nobody sent it, and none of what comes after the end', async () => {
+      const executionId = await cut();
+      await bench().report([record(executionId, 2, 'ended', ended()), record(executionId, 3, 'stdout_tail', 'def')]);
+      expect([await tail(executionId), await tail('absent')]).toEqual([undefined, undefined]);
+    });
+
+    it('goes with its execution', async () => {
+      const executionId = await cut();
+      await bench().report([record(executionId, 2, 'stdout_tail', 'def'), record(executionId, 3, 'ended', ended())]);
+      expect(await tail(executionId)).toBe('def');
+      expect(await bench().store.deleteFinished({ before: T0 + 1000, limit: 10 })).toBe(1);
+      for (let more = true; more; ) more = await bench().store.maintain({ maxBytes: 0 });
+      expect(await tail(executionId)).toBeUndefined();
+    });
+  });
+
   describe('the bytes of a queue', () => {
     const bench = useStore(open);
     const create = async (bytes: number, queueBytes = 1000) => {

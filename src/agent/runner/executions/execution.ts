@@ -85,7 +85,7 @@ export class Execution {
     const start = this.#start;
     this.#start = undefined;
     const { launch } = prepared;
-    const output = new Output(launch.capBytes, (stream, chunk) => this.#host.report(this.log, stream, chunk));
+    const output = new Output(launch, (stream, chunk) => this.#host.report(this.log, stream, chunk));
     const onKillFailed = (): void => this.#killFailed();
     const termination = new Termination({
       spawner,
@@ -153,6 +153,11 @@ export class Execution {
     if (!run.termination.killed) run.pause.taken(stream, run.output.taken(stream));
   }
 
+  /** The last bytes of a stream that is past its cap. */
+  tail(stream: StreamName, bytes: Buffer): void {
+    this.#run?.output.pushTail(stream, bytes);
+  }
+
   /** How far its streams may go. Limits only rise: one that was overtaken changes nothing. */
   limitOutput(limit: OutputLimit): void {
     const before = this.#limit ?? limit;
@@ -188,6 +193,7 @@ export class Execution {
     if (run === undefined) return;
     this.#counted = { stdout: exit.stdoutBytes, stderr: exit.stderrBytes };
     run.output.finish();
+    run.output.emitTails((stream, bytes) => this.#host.report(this.log, `${stream}_tail`, bytes));
     run.cancelTimeout();
     this.#usage = exit.usage;
     const outOfMemory = exit.signal !== undefined && run.spawner.outOfMemory(run.handle);

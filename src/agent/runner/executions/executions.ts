@@ -78,6 +78,7 @@ export class Executions {
       resolved: (handle, resolved) => of(handle)?.resolved(resolved),
       failed: (handle, stage, errno) => of(handle)?.failed(stage, errno),
       output: (handle, stream, bytes) => of(handle)?.output(stream, bytes),
+      tail: (handle, stream, bytes) => of(handle)?.tail(stream, bytes),
       counted: (handle, stdout, stderr) => of(handle)?.counted(stdout, stderr),
       stdinTaken: (handle, bytes, closed) => of(handle)?.stdinTaken(bytes, closed),
       exited: (handle, end) => {

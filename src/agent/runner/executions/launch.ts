@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import type { Start } from '../../../core/protocol.ts';
+import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactOwner } from '../artifacts/artifacts.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { SpawnRequest } from '../spawner/spawner.ts';
@@ -21,6 +22,8 @@ export interface Launch {
   owner: ArtifactOwner;
   /** Bytes of each stream to report; what comes after them is counted. */
   capBytes: number;
+  /** The last bytes of each stream to report, of those past the cap. */
+  tailBytes: number;
   /** The command waits in its writes while a stream is beyond this offset. */
   waitBeyond?: number;
   /** ms from process start; absent: no limit. */
@@ -56,6 +59,7 @@ function request(start: Start, user: User, host: HostUser, policy: Policy): Prep
   const waits = start.past_limit === 'wait';
   const capBytes = Math.min(waits ? UNLIMITED_BYTES : start.max_output_bytes, verdict.maxOutputBytes ?? Infinity);
   const limits = lowest(start.limits, verdict.limits);
+  const tailBytes = Math.min(start.tail_bytes ?? 0, MAX_CHUNK_BYTES);
   const spawn: Launch['request'] = {
     executionId: start.execution_id,
     argv: start.command,
@@ -64,6 +68,7 @@ function request(start: Start, user: User, host: HostUser, policy: Policy): Prep
     cwd: start.cwd,
     stdin: start.stdin === 'none' ? 'none' : 'pipe',
     keepBytes: capBytes + CHARACTER_REST_BYTES,
+    tailBytes,
     ask: verdict.asks,
     ...(user.uid !== host.uid && { identity: { uid: user.uid, gid: user.gid, groups: [] } }),
     ...(start.tty !== undefined && { terminal: start.tty }),
@@ -74,6 +79,7 @@ function request(start: Start, user: User, host: HostUser, policy: Policy): Prep
     user: user.name,
     owner: { uid: user.uid, gid: user.gid, isAgent: user.uid === host.uid },
     capBytes,
+    tailBytes,
     ...(waits && { waitBeyond: start.max_output_bytes }),
     ...(timeoutMs !== Infinity && { timeoutMs }),
   };

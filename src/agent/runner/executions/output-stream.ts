@@ -1,7 +1,14 @@
 import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
+import { Tail } from '../spawner/tail.ts';
 import { cutAt, unfinishedBytes } from './chunks.ts';
 
 const LARGE_BYTES = MAX_CHUNK_BYTES / 2;
+
+/** Of each stream: bytes that are emitted, and bytes of the end that are kept once more have come. */
+export interface OutputCaps {
+  capBytes: number;
+  tailBytes: number;
+}
 
 /** One stream of a command's output, cut into chunks: at most 64 KiB, never through a character, up to the cap. */
 export class OutputStream {
@@ -12,9 +19,12 @@ export class OutputStream {
   #held = 0;
   /** Bytes emitted, all in all. */
   kept = 0;
+  /** The last of what came past the cap. */
+  readonly tail: Tail;
 
-  constructor(capBytes: number, emit: (chunk: Buffer) => void) {
+  constructor({ capBytes, tailBytes }: OutputCaps, emit: (chunk: Buffer) => void) {
     this.#left = capBytes;
+    this.tail = new Tail(tailBytes);
     this.#emit = emit;
   }
 
@@ -28,9 +38,12 @@ export class OutputStream {
     return this.#held;
   }
 
-  /** Takes what has been read; whole chunks of the largest size go out at once. What is past the cap is dropped. */
+  /** Takes what has been read; whole chunks of the largest size go out at once. What is past the cap goes to the tail. */
   push(bytes: Buffer): void {
-    if (this.#left === 0) return;
+    if (this.#left === 0) {
+      this.tail.push(bytes);
+      return;
+    }
     // What is large enough already goes as it is: putting large pieces together costs a copy of everything.
     if (this.#held >= LARGE_BYTES && this.#held + bytes.length > MAX_CHUNK_BYTES) this.#emitWhole(1);
     this.#parts.push(bytes);
@@ -60,7 +73,10 @@ export class OutputStream {
       else if (chunk.length === 0) break;
       bytes = bytes.subarray(chunk.length);
     }
-    if (bytes.length === 0 || this.#left === 0) return;
+    if (bytes.length === 0 || this.#left === 0) {
+      this.tail.push(bytes);
+      return;
+    }
     this.#parts = [bytes];
     this.#held = bytes.length;
   }

@@ -1,4 +1,4 @@
-import { OutputStream } from './output-stream.ts';
+import { type OutputCaps, OutputStream } from './output-stream.ts';
 
 /** Small writes within this time become one chunk; the first after a silence goes out at once. */
 const COALESCE_MS = 5;
@@ -14,11 +14,11 @@ export class Output {
   #holding = false;
   #emittedAt = Number.NEGATIVE_INFINITY;
 
-  /** Up to `capBytes` of each stream are emitted, in chunks. */
-  constructor(capBytes: number, emit: (stream: StreamName, chunk: Buffer) => void) {
+  /** What the caps allow of each stream is emitted, in chunks. */
+  constructor(caps: OutputCaps, emit: (stream: StreamName, chunk: Buffer) => void) {
     this.#streams = {
-      stdout: new OutputStream(capBytes, (chunk) => emit('stdout', chunk)),
-      stderr: new OutputStream(capBytes, (chunk) => emit('stderr', chunk)),
+      stdout: new OutputStream(caps, (chunk) => emit('stdout', chunk)),
+      stderr: new OutputStream(caps, (chunk) => emit('stderr', chunk)),
     };
   }
 
@@ -35,6 +35,20 @@ export class Output {
   /** From now on `capBytes` of a stream are emitted in all. */
   cap(stream: StreamName, capBytes: number): void {
     this.#streams[stream].cap(capBytes);
+  }
+
+  /** The last bytes of a stream, of those that were not pushed; all that was pushed lies before them, and is emitted first. */
+  pushTail(stream: StreamName, bytes: Buffer): void {
+    this.finish();
+    this.#streams[stream].tail.push(bytes);
+  }
+
+  /** Emits the last bytes of what is past the caps, once; to be called after `finish`. */
+  emitTails(emit: (stream: StreamName, bytes: Buffer) => void): void {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const bytes = this.#streams[stream].tail.take();
+      if (bytes.length > 0) emit(stream, bytes);
+    }
   }
 
   /** What the other stream holds back is older, and goes first: one merged order, that of the reads. */

@@ -1,7 +1,7 @@
 /** The frames between this process and the native spawner (docs/spawner-protocol.md): encode commands, parse events. */
 import type { SpawnRequest, TerminalSize } from './spawner.ts';
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 const COMMAND = {
   spawn: 1,
@@ -26,14 +26,16 @@ export const EVENT = {
   stdinTaken: 70,
   exited: 71,
   resolved: 72,
+  stdoutTail: 73,
+  stderrTail: 74,
 } as const;
 
 /** u32 length of what follows it, u8 op, u32 handle. */
 const HEADER_BYTES = 9;
 /** The flags of a spawn command. */
 const FLAG = { identity: 1, stdinPipe: 2, terminal: 4, ask: 8 } as const;
-/** keep, flags, columns, rows, uid, gid, count of groups. */
-const SPAWN_HEAD_BYTES = 25;
+/** keep, tail, flags, columns, rows, uid, gid, count of groups. */
+const SPAWN_HEAD_BYTES = 29;
 const NOTHING = Buffer.alloc(0);
 
 /** No kernel takes more than 6 MiB of arguments and environment. */
@@ -90,6 +92,7 @@ export function encodeSpawn(request: SpawnRequest, cgroup: string): Buffer | und
   const strings = Buffer.byteLength(paths) + Buffer.byteLength(args) + Buffer.byteLength(variables);
   const bytes = frame(COMMAND.spawn, request.handle, SPAWN_HEAD_BYTES + groups.length * 4 + 8 + strings);
   let at = bytes.writeBigUInt64LE(BigInt(request.keepBytes), HEADER_BYTES);
+  at = bytes.writeUInt32LE(request.tailBytes, at);
   at = bytes.writeUInt8(flagsOf(request), at);
   at = bytes.writeUInt16LE(terminal?.width ?? 0, at);
   at = bytes.writeUInt16LE(terminal?.height ?? 0, at);

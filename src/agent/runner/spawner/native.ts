@@ -246,6 +246,10 @@ class NativeSpawner implements Spawner {
       case EVENT.stderr:
         this.#events.output(handle, 'stderr', payload);
         return;
+      case EVENT.stdoutTail:
+      case EVENT.stderrTail:
+        this.#events.tail(handle, frame.op === EVENT.stdoutTail ? 'stdout' : 'stderr', payload);
+        return;
       case EVENT.count:
         this.#events.counted(handle, readCount(payload, 0), readCount(payload, 8));
         return;

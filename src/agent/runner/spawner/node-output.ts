@@ -4,6 +4,7 @@ import { closeSync, readSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Fifo } from './fifos.ts';
 import { errnoOf } from './lookup.ts';
+import { Tail } from './tail.ts';
 
 const READ_BYTES = 65_536;
 /** A pipe holds no more than this, unless its program is privileged (/proc/sys/fs/pipe-max-size). */
@@ -19,6 +20,8 @@ export interface OutputListener {
 
 export class NodeOutput {
   total = 0;
+  /** The last of what was not handed over. */
+  readonly tail: Tail;
   readonly #fifo: Fifo;
   readonly #socket: Socket;
   readonly #keepBytes: number;
@@ -29,7 +32,12 @@ export class NodeOutput {
   #readable = true;
   #closed = false;
 
-  constructor(fifo: Fifo, keepBytes: number, listener: OutputListener) {
+  constructor(
+    fifo: Fifo,
+    { keepBytes, tailBytes }: { keepBytes: number; tailBytes: number },
+    listener: OutputListener,
+  ) {
+    this.tail = new Tail(tailBytes);
     this.#fifo = fifo;
     this.#keepBytes = keepBytes;
     this.#listener = listener;
@@ -88,7 +96,9 @@ export class NodeOutput {
     const kept = bytes.length > wanted ? bytes.subarray(0, wanted) : bytes;
     this.#kept += kept.length;
     if (kept.length > 0) this.#listener.hand(kept);
-    if (kept.length < bytes.length) this.#listener.dropped();
+    if (kept.length === bytes.length) return;
+    this.tail.push(bytes.subarray(kept.length));
+    this.#listener.dropped();
   }
 
   /** 0: nothing there, or the end. */

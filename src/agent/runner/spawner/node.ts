@@ -193,7 +193,7 @@ class NodeSpawner implements Spawner {
   #adopt(request: SpawnRequest, child: ChildProcess, pipes: readonly [Fifo, Fifo]): void {
     const { handle } = request;
     const output = (index: 0 | 1, stream: 'stdout' | 'stderr'): NodeOutput => {
-      const made: NodeOutput = new NodeOutput(pipes[index], request.keepBytes, {
+      const made: NodeOutput = new NodeOutput(pipes[index], request, {
         hand: (bytes) => this.#events.output(handle, stream, bytes),
         dropped: () => this.#count(handle, entry),
         closed: () => this.#outputs.delete(made),
@@ -242,6 +242,9 @@ class NodeSpawner implements Spawner {
     for (const output of entry.outputs) output.finish();
     entry.reported = true;
     const [stdout, stderr] = entry.outputs;
+    const tails = { stdout: stdout.tail.take(), stderr: stderr.tail.take() };
+    for (const stream of ['stdout', 'stderr'] as const)
+      if (tails[stream].length > 0) this.#events.tail(handle, stream, tails[stream]);
     this.#events.exited(handle, { ...entry.end, stdoutBytes: stdout.total, stderrBytes: stderr.total });
   }
 }

@@ -43,6 +43,8 @@ export interface SpawnRequest {
    * handed over, no more.
    */
   keepBytes: number;
+  /** The last bytes of each stream, of those that were not handed over, that are kept for `tail`: at most 65 536. */
+  tailBytes: number;
 }
 
 /** Where a start failed; `interpreter`: the file is there, what runs it is not; `aborted`: because the caller wanted it. */
@@ -90,6 +92,8 @@ export interface SpawnerEvents {
   counted(handle: number, stdoutBytes: number, stderrBytes: number): void;
   /** Bytes of stdin the process's pipe has taken so far; `closed`: it is closed, or nobody reads it any more. */
   stdinTaken(handle: number, bytes: number, closed: boolean): void;
+  /** The last of what was not handed over of a stream, if anything was not: right before `exited`. */
+  tail(handle: number, stream: 'stdout' | 'stderr', bytes: Buffer): void;
   /**
    * The main process is gone. All it wrote before its exit has been handed over. Its pipes are read on and thrown away
    * until everybody has closed them.

@@ -1,5 +1,6 @@
 /** Frames about one execution: its start, and how far its output may go. */
 import type { Hello, OutputLimit, Start } from '../../../core/protocol.ts';
+import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 
@@ -18,6 +19,8 @@ export interface ArtifactSettings extends ArtifactLimits {
   timeoutMs: number;
 }
 
+/** Of the end of each stream: what one report holds. */
+const TAIL_BYTES = MAX_CHUNK_BYTES;
 const TERMINAL_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** Whether the agent has said that it can do this. */
@@ -56,6 +59,7 @@ export function startFrame(
     ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
     max_output_bytes: outputMode === undefined ? settings.maxOutputBytes : bufferBytes(execution, settings),
     ...(outputMode === 'stream' && { past_limit: 'wait' }),
+    ...(outputMode === undefined && { tail_bytes: TAIL_BYTES }),
     stdin: execution.stdinMode,
     ...(tty !== undefined && { tty }),
     ...(limits !== undefined && { limits }),

@@ -1,22 +1,27 @@
 /** The output of a finished execution as JSON text, written piece by piece as it is read from the store. */
 import type { OutputQuery } from '../../../api/output.ts';
 import type { Execution, Store } from '../../../store/store.ts';
-import { base64Text, readKept, utf8Text, wholeCharacterFrom } from './stream-bytes.ts';
+import { base64Text, fromWholeCharacter, readKept, utf8Text, wholeCharacterFrom } from './stream-bytes.ts';
 
-type StoredOutput = Pick<Store, 'outputBounds' | 'readStream'>;
+type StoredOutput = Pick<Store, 'outputBounds' | 'readStream' | 'outputTail'>;
 
-/** The object of `GET …/output`. `query` chooses its encoding, and how much of each stream. */
+/** How much of each stream, in which encoding, and whether the end of what is truncated as well. */
+type OutputOptions = Pick<OutputQuery, 'encoding' | 'tail'> & { include?: readonly string[] };
+
+/** The object of `GET …/output`. */
 export async function* outputJson(
   store: StoredOutput,
   execution: Execution,
-  query: OutputQuery,
+  query: OutputOptions,
 ): AsyncGenerator<string> {
   yield `{"execution_id":${JSON.stringify(execution.executionId)},"stdout":"`;
   yield* streamText(store, execution, 'stdout', query);
   yield '","stderr":"';
   yield* streamText(store, execution, 'stderr', query);
+  yield '"';
+  for (const stream of ['stdout', 'stderr'] as const) yield* tailMember(store, execution, stream, query);
   const { stdout, stderr } = execution;
-  yield `","stdout_bytes":${stdout.bytes},"stderr_bytes":${stderr.bytes}`;
+  yield `,"stdout_bytes":${stdout.bytes},"stderr_bytes":${stderr.bytes}`;
   yield `,"stdout_truncated":${stdout.truncated},"stderr_truncated":${stderr.truncated}}`;
 }
 
@@ -33,7 +38,7 @@ async function* streamText(
   store: StoredOutput,
   { executionId }: Execution,
   stream: 'stdout' | 'stderr',
-  { encoding, tail }: OutputQuery,
+  { encoding, tail }: OutputOptions,
 ): AsyncGenerator<string> {
   const { start: first, end } = await store.outputBounds({ executionId, stream });
   const start =
@@ -42,4 +47,18 @@ async function* streamText(
       : await wholeCharacterFrom(store, { executionId, stream, offset: end - tail });
   const bytes = readKept(store, { executionId, stream, start, end });
   yield* encoding === 'base64' ? base64Text(bytes) : utf8Text(bytes);
+}
+
+/** The member with the end of a stream that is truncated, if it is asked for and known. */
+async function* tailMember(
+  store: StoredOutput,
+  execution: Execution,
+  stream: 'stdout' | 'stderr',
+  { encoding, include = [] }: OutputOptions,
+): AsyncGenerator<string> {
+  if (!include.includes('tail') || !execution[stream].truncated) return;
+  const bytes = await store.outputTail({ executionId: execution.executionId, stream });
+  if (bytes === undefined) return;
+  yield `,"${stream}_tail":`;
+  yield JSON.stringify(encoding === 'base64' ? bytes.toString('base64') : fromWholeCharacter(bytes).toString('utf8'));
 }

@@ -73,6 +73,13 @@ export async function wholeCharacterFrom(
   return offset;
 }
 
+/** `bytes` without the rest of a character that began before them. */
+export function fromWholeCharacter(bytes: Buffer): Buffer {
+  let start = 0;
+  while (start < MAX_CHARACTER_BYTES - 1 && ((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return bytes.subarray(start);
+}
+
 function characterBytes(lead: number): number {
   if (lead >= 0xf0) return 4;
   if (lead >= 0xe0) return 3;

@@ -3,6 +3,7 @@ import type {
   ExecutionChange,
   ExecutionRecord,
   LogEntry,
+  OutputTail,
   StreamedChunk,
 } from '../../../core/decisions/execution-draft.ts';
 import { type MachineQueue, type NewRecord, queueAfter } from '../../../core/decisions/queue.ts';
@@ -32,6 +33,7 @@ export interface Touched {
   record: ExecutionRecord;
   entries: LogEntry[];
   streamed: StreamedChunk[];
+  tails: OutputTail[];
   /** It is new: what was asked for. */
   asked?: NewExecution;
   changed: boolean;
@@ -64,7 +66,7 @@ export class Batch implements Transaction {
     this.#doubtful = loaded.doubtful;
     this.#freshKeys = [...loaded.freshExecutionKeys];
     for (const record of loaded.records) {
-      const touched = { record, entries: [], streamed: [], changed: false, ended: false };
+      const touched = { record, entries: [], streamed: [], tails: [], changed: false, ended: false };
       this.executions.set(record.execution.executionId, touched);
     }
     for (const [name, { bound, ours }] of loaded.keys) {
@@ -96,7 +98,15 @@ export class Batch implements Transaction {
     const key = this.#freshKeys.shift();
     if (key === undefined) throw new Error('no key was loaded for a new execution');
     if (this.executions.has(asked.executionId)) throw new Error(`there is an execution ${asked.executionId}`);
-    const touched = { record: { ...record, key }, entries: [entry], streamed: [], asked, changed: true, ended: false };
+    const touched = {
+      record: { ...record, key },
+      entries: [entry],
+      streamed: [],
+      tails: [],
+      asked,
+      changed: true,
+      ended: false,
+    };
     this.executions.set(asked.executionId, touched);
     this.machines.setQueue(queue);
   }
@@ -115,6 +125,7 @@ export class Batch implements Transaction {
     touched.record = change.after;
     touched.entries.push(...change.entries);
     touched.streamed.push(...change.streamed);
+    touched.tails.push(...change.tails);
     touched.changed = true;
     touched.ended ||= change.ended;
     const { machineKey, execution } = change.after;

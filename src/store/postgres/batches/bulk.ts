@@ -13,7 +13,7 @@ export function bulk(name: string, text: string, of: readonly unknown[][]): Stat
 
 /** As few statements as hold all rows, each value a parameter: bytes in an array would travel as text. */
 export function rows(
-  { into, types }: { into: string; types: readonly string[] },
+  { into, types, conflict = '' }: { into: string; types: readonly string[]; conflict?: string },
   of: readonly unknown[][],
 ): Statement[] {
   const most = Math.floor(MAX_PARAMETERS / types.length);
@@ -22,6 +22,6 @@ export function rows(
     const places = some.map(
       (_row, index) => `(${types.map((type, column) => `$${index * types.length + column + 1}::${type}`).join(', ')})`,
     );
-    return { text: `${into} ${places.join(', ')}`, values: some.flat() };
+    return { text: `${into} ${places.join(', ')} ${conflict}`, values: some.flat() };
   });
 }

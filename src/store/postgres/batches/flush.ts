@@ -26,6 +26,7 @@ export function flushStatements(batch: Batch): Statement[] {
     ...bulk('insert-lifecycle', INSERT_LIFECYCLE, changed.flatMap(lifecycleOf)),
     ...rows(INSERT_OUTPUT, changed.flatMap(outputOf)),
     ...rows(INSERT_STREAMED, changed.flatMap(streamedOf)),
+    ...rows(INSERT_TAILS, changed.flatMap(tailsOf)),
     ...bulk(
       'wipe-inputs',
       WIPE,
@@ -161,6 +162,17 @@ const INSERT_STREAMED = {
 
 function streamedOf({ record, streamed }: Touched): unknown[][] {
   return streamed.map(({ stream, offset, bytes }) => [record.key, stream, offset + bytes.length, bytes]);
+}
+
+/** The first of its stream is kept. */
+const INSERT_TAILS = {
+  into: 'INSERT INTO output_tails (execution_id, stream, bytes) VALUES',
+  types: ['bigint', 'text', 'bytea'],
+  conflict: 'ON CONFLICT DO NOTHING',
+};
+
+function tailsOf({ record, tails }: Touched): unknown[][] {
+  return tails.map(({ stream, bytes }) => [record.key, stream, bytes]);
 }
 
 /** A reader is given time from the creation on. */

@@ -9,6 +9,7 @@ import type { Database } from '../file/database.ts';
 import type { EventLog } from './event-log.ts';
 import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
+import type { OutputTails } from './output-tails.ts';
 import type { StreamChunks } from './stream-chunks.ts';
 import { artifactsColumn, launchColumn, type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import { prepareFind, SELECT_EXECUTION } from './select-execution.ts';
@@ -83,6 +84,7 @@ export class SqliteTransaction implements Transaction {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #log: EventLog;
   readonly #chunks: StreamChunks;
+  readonly #tails: OutputTails;
   readonly #onWiped: () => void;
   readonly machines: MachineTable;
   readonly #artifacts: ArtifactTable;
@@ -90,13 +92,14 @@ export class SqliteTransaction implements Transaction {
   /** `onWiped` is told when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
   constructor(
     db: Database,
-    { log, chunks, machines }: { log: EventLog; chunks: StreamChunks; machines: MachineTable },
+    tables: { log: EventLog; chunks: StreamChunks; tails: OutputTails; machines: MachineTable },
     onWiped: () => void,
   ) {
     this.#statements = prepare(db);
-    this.#log = log;
-    this.#chunks = chunks;
-    this.machines = machines;
+    this.#log = tables.log;
+    this.#chunks = tables.chunks;
+    this.#tails = tables.tails;
+    this.machines = tables.machines;
     this.#onWiped = onWiped;
     this.#artifacts = new ArtifactTable(db);
   }
@@ -206,10 +209,11 @@ export class SqliteTransaction implements Transaction {
   }
 
   save(change: ExecutionChange): void {
-    const { after, entries, streamed, waiting, ended, artifacts } = change;
+    const { after, entries, streamed, tails, waiting, ended, artifacts } = change;
     this.#update(after);
     this.#log.append(after.key, entries);
     this.#chunks.append(after.key, streamed);
+    this.#tails.add(after.key, tails);
     if (artifacts.length > 0) {
       const { machineKey, execution } = after;
       this.#artifacts.apply({ machineKey, executionId: execution.executionId }, artifacts);

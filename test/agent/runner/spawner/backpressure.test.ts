@@ -22,6 +22,7 @@ const flood = {
   home: '/',
   stdin: 'none',
   keepBytes: 1e12,
+  tailBytes: 0,
 } as const;
 
 const read = (path: string): string => readFileSync(path, 'utf8');

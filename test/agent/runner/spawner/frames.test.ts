@@ -9,6 +9,7 @@ const request = {
   home: '/',
   stdin: 'none',
   keepBytes: 2 ** 40,
+  tailBytes: 2 ** 16,
 } as const;
 
 test('a spawn command is laid out as the protocol says', () => {
@@ -26,6 +27,7 @@ test('a spawn command is laid out as the protocol says', () => {
   const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer);
   const payload = Buffer.concat([
     Buffer.from([0, 0, 0, 0, 0, 1, 0, 0]),
+    u32(2 ** 16),
     Buffer.from([15]),
     Buffer.from(Uint16Array.of(80, 24).buffer),
     ...[1, 2, 2, 3, 4].map(u32),

@@ -147,6 +147,7 @@ function spawnFrame(random: (most: number) => number, handle: number): Buffer {
       home: random(2) === 0 ? '/' : '/nonexistent',
       stdin: random(2) === 0 ? 'pipe' : 'none',
       keepBytes: random(100_000),
+      tailBytes: random(3) * 32_768,
       ask: random(6) === 0,
       ...(random(3) === 0 && { terminal: { width: 80, height: 24 } }),
     },

@@ -23,6 +23,7 @@ export class RunningCommand {
   pid = 0;
   stdout: Buffer[] = [];
   stderr: Buffer[] = [];
+  readonly tails: Partial<Record<'stdout' | 'stderr', Buffer>> = {};
   counts: [number, number][] = [];
   taken = 0;
   stdinClosed = false;
@@ -88,7 +89,8 @@ export class SpawnerHarness {
     const command = new RunningCommand(handle, executionId);
     this.commands.set(handle, command);
     const env = { PATH, EXECUTION_ID: executionId, ...options.env };
-    const plain = { handle, executionId, argv, home: this.scratchDir, stdin: 'none', keepBytes: 1_000_000 } as const;
+    const bytes = { keepBytes: 1_000_000, tailBytes: 0 };
+    const plain = { handle, executionId, argv, home: this.scratchDir, stdin: 'none', ...bytes } as const;
     this.spawner.spawn({ ...plain, ...options, env });
     return command;
   }
@@ -132,6 +134,9 @@ export class SpawnerHarness {
         command.over.resolve();
       },
       output: (handle, stream, bytes) => void this.#command(handle)[stream].push(bytes),
+      tail: (handle, stream, bytes) => {
+        this.#command(handle).tails[stream] = bytes;
+      },
       counted: (handle, stdout, stderr) => void this.#command(handle).counts.push([stdout, stderr]),
       stdinTaken: (handle, bytes, closed) => {
         Object.assign(this.#command(handle), { taken: bytes, stdinClosed: closed });

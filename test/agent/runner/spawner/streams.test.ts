@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KINDS, SpawnerHarness } from './spawner-harness.ts';
 
@@ -82,6 +83,32 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(command.out.length).toBe(MEGABYTE);
     expect(command.counts.length).toBeGreaterThan(0);
     expect(command.counts.every(([stdout]) => stdout <= 100 * MEGABYTE)).toBe(true);
+  });
+
+  test.each([
+    [0, undefined],
+    [1, '1'],
+    [7, '1234567'],
+    [10, '1234567890'],
+    [11, '2345678901'],
+    [38, '9012345678'],
+  ])('of %i bytes past the cap the last ones are told before the end', async (past, last) => {
+    const text = `kept${'1234567890'.repeat(4).slice(0, past)}`;
+    const command = await harness.run(['sh', '-c', `printf ${text}; printf ${text} >&2`], {
+      keepBytes: 4,
+      tailBytes: 10,
+    });
+    expect([command.out, command.err]).toEqual(['kept', 'kept']);
+    expect([command.tails.stdout?.toString(), command.tails.stderr?.toString()]).toEqual([last, last]);
+  });
+
+  test('the tail of a flood is its end, to the byte', async () => {
+    const options = { keepBytes: MEGABYTE, tailBytes: 65_536 };
+    const command = await harness.run(['sh', '-c', 'seq 1 3000000; echo end >&2'], options);
+    const whole = execFileSync('seq', ['1', '3000000'], { maxBuffer: 64 * MEGABYTE });
+    expect(command.tails.stdout?.equals(whole.subarray(-65_536))).toBe(true);
+    expect(command.tails.stderr).toBeUndefined();
+    expect(command.end?.stdoutBytes).toBe(whole.length);
   });
 
   test('with a cap of nothing everything is only counted', async () => {

@@ -1,5 +1,7 @@
+import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
+import { RECORD_HEADER_BYTES, REPORT_KIND } from '../../../../src/core/report.ts';
 import { type Store, StoreUnavailableError } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
@@ -55,6 +57,7 @@ test('reports after the end are acknowledged, dropped, and to be forgotten (faul
 test.each([
   ['a corrupt record', () => Buffer.alloc(64, 7)],
   ['half a record', (agent: ScriptedAgent, id: string) => agent.started(id).subarray(0, 20)],
+  ['a tail of more than 64 KiB', (_agent: ScriptedAgent, id: string) => tailOf(id, 65_537)],
   ['nothing', () => Buffer.alloc(0)],
   ['a record of the journal’s own', (agent: ScriptedAgent, id: string) => journalRecord(agent, id)],
 ])('%s closes with 4400', async (_what, bytes) => {
@@ -109,6 +112,17 @@ test('while the store cannot be written nothing is acknowledged and little is re
     received.some((frame) => frame.type === 'ack' && frame.acks.some(([one, number]) => one === id && number === 268)),
   );
 }, 60_000);
+
+/** The end of stdout, in a record that is sound but for the size of its payload. */
+function tailOf(id: string, bytes: number): Buffer {
+  const record = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), Buffer.from(id), Buffer.alloc(bytes)]);
+  record.writeUInt32LE(record.length - 8, 0);
+  record.writeUInt8(REPORT_KIND.stdout_tail, 8);
+  record.writeUInt8(id.length, 9);
+  record.writeUInt32LE(1, 12);
+  record.writeUInt32LE(crc32(record.subarray(8)), 4);
+  return record;
+}
 
 function journalRecord(agent: ScriptedAgent, id: string): Buffer {
   const record = agent.record('started', id, { pid: 1 });

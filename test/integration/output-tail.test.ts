@@ -1,0 +1,68 @@
+/** output_mode "keep" (contract-files.md): of output past the cap the end is kept as well. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { World } from '../helpers/harness.ts';
+import { until } from '../helpers/processes.ts';
+
+const CAP_BYTES = 1024 * 1024;
+const TAIL_BYTES = 65_536;
+const LAST = 5_300_000;
+const sh = (script: string) => ({ command: ['/bin/sh', '-c', script] });
+const EXACT = { include: 'tail', encoding: 'base64' };
+
+let world: World;
+let printed: Buffer;
+beforeAll(async () => {
+  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: String(CAP_BYTES) } });
+  await world.join('dm-node', { EXECPLANE_SPAWNER: 'node' });
+  printed = execFileSync('seq', ['1', String(LAST)], { maxBuffer: 64 * CAP_BYTES });
+});
+afterAll(() => world.dispose());
+
+const decoded = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'base64');
+
+/** What is kept of a command that has printed all of `printed` on stdout, and nothing on stderr. */
+async function expectBothEnds(machineId: string, executionId: string): Promise<void> {
+  const machine = world.client.machine(machineId);
+  expect(await machine.ended(executionId)).toMatchObject({
+    status: 'succeeded',
+    stdout_bytes: printed.length,
+    stdout_truncated: true,
+    stderr_truncated: false,
+  });
+  const output = await machine.output(executionId, EXACT);
+  expect(decoded(output.stdout).equals(printed.subarray(0, CAP_BYTES))).toBe(true);
+  expect(decoded(output.stdout_tail).equals(printed.subarray(-TAIL_BYTES))).toBe(true);
+  expect(output).not.toHaveProperty('stderr_tail');
+  expect(await machine.output(executionId)).not.toHaveProperty('stdout_tail');
+}
+
+test.each(['dm-test', 'dm-node'])(
+  '40 MB on %s: the first bytes, the last bytes, all of them counted',
+  async (machineId) => {
+    expect(printed.length).toBeGreaterThan(40_000_000);
+    const { execution_id: id } = await world.client.machine(machineId).create(sh(`seq 1 ${LAST}`));
+    await expectBothEnds(machineId, id);
+  },
+);
+
+test('both ends are exact though the link is killed while the command prints', async () => {
+  const [go, over] = [join(world.dir, 'go'), join(world.dir, 'over')];
+  const wait = `until [ -e ${go} ]; do sleep 0.05; done`;
+  const halves = [`seq 1 2600000`, wait, `seq 2600001 ${LAST}`, `: > ${over}`];
+  const { execution_id: id } = await world.machine.create(sh(halves.join('; ')));
+  await until('bytes are counted', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) > CAP_BYTES);
+  await world.agent.killLink();
+  writeFileSync(go, '');
+  await until('the command is over', () => existsSync(over));
+  await world.agent.restart();
+  await expectBothEnds('dm-test', id);
+});
+
+test('one request brings both ends, and a tail never overlaps what is kept', async () => {
+  const script = `head -c ${CAP_BYTES - 1} /dev/zero; printf 'ab€d'`;
+  const ended = await world.machine.create(sh(script), { wait_ms: 30_000, include: 'output,tail' });
+  expect(ended).toMatchObject({ stdout_bytes: CAP_BYTES + 5, output: { stdout_truncated: true, stdout_tail: 'b€d' } });
+});
