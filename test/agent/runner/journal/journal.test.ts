@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { startClock } from '../../../src/agent/runner/journal/clock.ts';
-import { Journal, type JournalOptions } from '../../../src/agent/runner/journal/journal.ts';
-import { ReportIndex } from '../../../src/agent/runner/journal/report-index.ts';
-import { Segment } from '../../../src/agent/runner/journal/segment.ts';
-import { decodeRecord } from '../../../src/core/report.ts';
-import { agentDirectory } from '../../helpers/runner-process.ts';
+import { startClock } from '../../../../src/agent/runner/journal/clock.ts';
+import { Journal, type JournalOptions } from '../../../../src/agent/runner/journal/journal.ts';
+import { ReportIndex } from '../../../../src/agent/runner/journal/report-index.ts';
+import { Segment } from '../../../../src/agent/runner/journal/segment.ts';
+import { decodeRecord } from '../../../../src/core/report.ts';
+import { agentDirectory } from '../../../helpers/runner-process.ts';
 
 const SMALL = { segmentBytes: 10_000, clock: startClock() };
 const chunk = (fill: string, size = 1000) => Buffer.alloc(size, fill);

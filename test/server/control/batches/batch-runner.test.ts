@@ -1,7 +1,7 @@
 /** Batches on a running server; agents are scripted, so that a test says when a command ends and how. */
 import { expect, test } from 'vitest';
-import { type RunningTestServer, runningServer } from '../helpers/running-server.ts';
-import { ScriptedAgent } from '../helpers/scripted-agent.ts';
+import { type RunningTestServer, runningServer } from '../../../helpers/running-server.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 interface BatchBody {
   batch_id: string;
