@@ -14,7 +14,7 @@ import type { AgentSessions } from './sessions.ts';
 import { assertSupported, outputLimit, startFrame, supports, UnsupportedError } from './start-frame.ts';
 import { type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
-const OUT_OF_ORDER = 'A later execution went out before it: sending it now could start it twice.';
+const OUT_OF_ORDER = 'not sent: its number, or a later one, was sent before, so that it could start twice';
 const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
 /** How long the connected agent has to give a sign of life when another one wants in. */
 const PROBE_MS = 5000;
@@ -46,7 +46,11 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#starts = new StartQueue({
       unsentBytes: () => this.#connection.unsentBytes,
       send: (start) => this.#start(start),
-      refuse: (execution) => this.markLost(execution, OUT_OF_ORDER),
+      refuse: ({ executionId }) => {
+        // The database has lost numbers: the next hello raises them, and tells whether the agent has the execution.
+        this.log('error', { [LOG_KEY.executionId]: executionId }, OUT_OF_ORDER);
+        this.close(CLOSE.restart, 'a dispatch number was given out twice');
+      },
     });
     this.#claimer = new QueueClaimer({
       starts: this.#starts,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { CLOSE } from '../../../../src/core/protocol.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { Gates } from '../../../helpers/gated-store.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
@@ -50,6 +51,28 @@ describe('a second start of the same command is prevented where', () => {
     expect(await agent.next('start')).toMatchObject({ dispatch_number: 2 });
     expect(await agent.next('start')).toMatchObject({ dispatch_number: 3 });
   });
+});
+
+test('a number that the database gives out again never leaves; the next hello tells what the agent has, and raises the numbers', async () => {
+  let lost = true;
+  const plane = await TestPlane.start({
+    wrap: (store) => ({
+      ...store,
+      machineConnected: (p) => store.machineConnected(lost ? { ...p, lastDispatchNumber: 0 } : p),
+    }),
+  });
+  const credential = await plane.machine();
+  const agent = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 5 });
+  const { executionId } = await plane.create();
+  expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
+  expect(agent.received.map(({ type }) => type)).not.toContain('start');
+  lost = false;
+  const held = [{ execution_id: executionId, state: 'running' as const, reported: 0 }];
+  const back = await ScriptedAgent.open(plane.url, credential);
+  back.hello({ last_dispatch_number: 5, held });
+  expect(await back.next('welcome')).toMatchObject({ acks: [[executionId, 0]], forget: [] });
+  await plane.create();
+  expect(await back.next('start')).toMatchObject({ dispatch_number: 6 });
 });
 
 test('a cancel that commits before the start could leave follows right behind it', async () => {
