@@ -3,7 +3,7 @@ import type { ReportKind } from '../../../core/report.ts';
 import { Artifacts } from '../artifacts/artifacts.ts';
 import { ARTIFACTS_VARIABLE } from '../artifacts/drop-folder.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
-import { startLongTimer } from './long-timer.ts';
+import { armTimeout } from './long-timer.ts';
 import type { Resolved, SpawnEnd, Spawner, SpawnStage, TerminalSize } from '../spawner/spawner.ts';
 import type { ExecutionHost, Run } from './execution-host.ts';
 import type { Prepared } from './launch.ts';
@@ -297,8 +297,4 @@ export class Execution {
   #report(kind: ReportKind, payload: object): void {
     this.#host.report(this.log, kind, Buffer.from(JSON.stringify(payload)));
   }
-}
-
-function armTimeout(timeoutMs: number | undefined, then: () => void): () => void {
-  return timeoutMs === undefined ? () => {} : startLongTimer(timeoutMs, then);
 }

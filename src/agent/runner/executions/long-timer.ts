@@ -18,3 +18,8 @@ export function startLongTimer(delayMs: number, callback: () => void): () => voi
   }
   return () => clearTimeout(timer);
 }
+
+/** A long timer for a timeout that may be absent: then nothing is ever called. */
+export function armTimeout(timeoutMs: number | undefined, callback: () => void): () => void {
+  return timeoutMs === undefined ? () => {} : startLongTimer(timeoutMs, callback);
+}
