@@ -111,6 +111,16 @@ export const CreateTerminalSchema = Type.Object(
   { ...strict, description: 'The terminal to open.' },
 );
 
+export const TerminalTicketQuery = Type.Object({
+  resume: Type.Optional(
+    Type.Boolean({
+      description:
+        'Also for a terminal that has ended: its stream, with offset, sends the rest of the output and the end.',
+      examples: [true],
+    }),
+  ),
+});
+
 export const TerminalTicketSchema = Type.Object(
   { stream_url: streamUrl, expires_at: Time('Until when it can be used.') },
   { description: 'An address of the stream that needs no header and works once, for browsers.' },

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { Execplane } from '../client/main.ts';
+import { type ClientOptions, Execplane } from '../client/main.ts';
 import { addClientOptions, type ClientConfig, readClientConfig } from './config.ts';
 import { fetchFor } from './fetch.ts';
 
@@ -27,7 +27,13 @@ export function clientOf(flags: unknown): Execplane {
 }
 
 /** A client with these settings. */
-export function clientFor(config: ClientConfig): Execplane {
+export function clientFor(config: ClientConfig, more: Pick<ClientOptions, 'webSocket'> = {}): Execplane {
   const { url, apiKey, attempts } = config;
-  return new Execplane({ url, apiKey, fetch: fetchFor(config), ...(attempts === undefined ? {} : { attempts }) });
+  return new Execplane({
+    url,
+    apiKey,
+    fetch: fetchFor(config),
+    ...(attempts === undefined ? {} : { attempts }),
+    ...more,
+  });
 }

@@ -157,6 +157,11 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     return this.#transport.json('POST', `${this.#path}/signal`, { body: { signal: name } });
   }
 
+  /** Sets the size of its terminal, if it was started with `tty`. After the end this does nothing. */
+  resize(size: { width: number; height: number }): Promise<ExecutionWire> {
+    return this.#transport.json('POST', `${this.#path}/resize`, { body: size });
+  }
+
   #output(stream: 'stdout' | 'stderr'): ReadableStream<Uint8Array<ArrayBuffer>> {
     return outputStream(this.#transport, { path: this.#path, stream, releases: this.#releases });
   }

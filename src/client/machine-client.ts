@@ -2,12 +2,14 @@
 import type { CreateExecution, ExecutionWire } from '../api/execution.ts';
 import type { MachineWire } from '../api/machine.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
+import type { TerminalWire } from '../api/terminal.ts';
 import { Artifacts } from './artifacts.ts';
 import { encodeBase64 } from './base64.ts';
 import { ExecutionHandle, executionsPath, MAX_WAIT_MS } from './execution-handle.ts';
 import { Files } from './files.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import { hasEnded, type RunResult, resultOf } from './result.ts';
+import { TerminalHandle, type TerminalOptions, terminalsPath } from './terminals/terminal-handle.ts';
 import type { Transport } from './http/transport.ts';
 
 interface CommandOptions {
@@ -21,6 +23,8 @@ interface CommandOptions {
   startWithinMs?: number;
   /** Runs as this user, if the machine allows it. */
   user?: string;
+  /** Runs on a terminal of this size: stdout and stderr are one stream, `stdout`. */
+  tty?: { width: number; height: number };
   /** Files below its working directory to keep as artifacts, besides those in its ARTIFACTS_DIR. */
   artifacts?: NonNullable<CreateExecution['artifacts']>;
 }
@@ -103,6 +107,19 @@ export class MachineClient {
     return new List(this.#transport, executionsPath(this.machineId), page, { status });
   }
 
+  /** Opens a terminal, a shell that outlives every connection to it; given an id, a handle on one that exists. */
+  terminal(terminalId: string): TerminalHandle;
+  terminal(options: TerminalOptions): Promise<TerminalHandle>;
+  terminal(which: string | TerminalOptions): TerminalHandle | Promise<TerminalHandle> {
+    if (typeof which === 'string') return new TerminalHandle(this.#transport, this.machineId, which);
+    return TerminalHandle.open(this.#transport, this.machineId, which);
+  }
+
+  /** Its terminals, newest first: those that run, and those that ended within 24 hours. */
+  terminals(page: PageOptions = {}): List<TerminalWire> {
+    return new List(this.#transport, terminalsPath(this.machineId), page);
+  }
+
   /** What is known of the machine. */
   get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineWire> {
     return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, { signal });
@@ -127,7 +144,7 @@ export class MachineClient {
 }
 
 function bodyOf(command: readonly string[], options: CommandOptions): CreateExecution {
-  const { env, cwd, timeoutMs, startWithinMs, user, artifacts } = options;
+  const { env, cwd, timeoutMs, startWithinMs, user, tty, artifacts } = options;
   return {
     command: [...command],
     ...(env === undefined ? {} : { env: { ...env } }),
@@ -135,6 +152,7 @@ function bodyOf(command: readonly string[], options: CommandOptions): CreateExec
     ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
     ...(startWithinMs === undefined ? {} : { start_within_ms: startWithinMs }),
     ...(user === undefined ? {} : { user }),
+    ...(tty === undefined ? {} : { tty }),
     ...(artifacts === undefined ? {} : { artifacts }),
   };
 }

@@ -1,4 +1,4 @@
-/** `execplane/client`: the API for programs. It needs `fetch` and nothing else, so that it runs in browsers too. */
+/** `execplane/client`: the API for programs. It needs `fetch`, and `WebSocket` for terminals, so that it runs in browsers too. */
 import { Batches } from './batches.ts';
 import { MachineClient } from './machine-client.ts';
 import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
@@ -34,6 +34,15 @@ export { List, type Page, type PageOptions } from './http/pages.ts';
 export { Audit, JoinTokens, Keys, Machines } from './resources.ts';
 export { EXECUTION_STATUSES, type ExecutionStatus } from '../core/execution-status.ts';
 export { type ExecutionResult, hasEnded, type RunResult } from './result.ts';
+export type { TerminalWire as Terminal } from '../api/terminal.ts';
+export { TerminalError, TerminalHandle, type TerminalOptions } from './terminals/terminal-handle.ts';
+export {
+  type AttachOptions,
+  type TerminalEnd,
+  type TerminalListener,
+  type TerminalSize,
+  TerminalStream,
+} from './terminals/terminal-stream.ts';
 export { StdinClosedError } from './stdin-stream.ts';
 export type { TransportOptions as ClientOptions } from './http/transport.ts';
 

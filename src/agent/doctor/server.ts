@@ -6,7 +6,7 @@ import { isLoopback } from '../../node/loopback.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Credential } from '../link/enrolment/credential.ts';
 import { agentUrl, dial } from '../link/connection/dial.ts';
-import { requestAgent } from '../link/connection/proxy-agent.ts';
+import { requestAgent } from '../../node/proxy-agent.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The server corrects for it; certificates, logs and people do not. */

@@ -37,6 +37,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./exec.ts')).execCommand,
   },
   {
+    name: 'shell',
+    summary: 'open a shell on a machine',
+    load: async () => (await import('./commands/shell.ts')).shellCommand,
+  },
+  {
     name: 'machines',
     summary: 'add, list and remove machines',
     load: async () => (await import('./machines.ts')).machinesCommand,
@@ -117,6 +122,7 @@ Examples:
   execplane up                                  server and agent on this machine
   execplane machines ls                         the machines and whether they are connected
   execplane exec dm-web-1 -- uname -a           run a command there
+  execplane shell dm-web-1                      a shell there
   execplane executions logs -f dm-web-1 ID      follow what another command prints
 
 Every setting is an environment variable with a flag of the same name: EXECPLANE_DATA_DIR is --data-dir.`;

@@ -18,6 +18,8 @@ export interface TransportOptions {
   apiKey?: string;
   /** Takes the place of the platform's `fetch`. */
   fetch?: typeof fetch;
+  /** Takes the place of the platform's `WebSocket`, for terminals. */
+  webSocket?: (url: string) => WebSocket;
   /** Sent with every request. */
   headers?: Readonly<Record<string, string>>;
   /** How often a request is tried in all; 4 unless set. */
@@ -71,6 +73,12 @@ export class Transport {
   /** Returns a good response as soon as its headers are there; its body is the caller's to read. Throws ExecplaneError. */
   open(method: string, path: string, call: Call = {}): Promise<Response> {
     return this.#retry(method, path, call, (response) => response);
+  }
+
+  /** Begins a WebSocket, which proves itself by its query alone: browsers set no header on one. */
+  webSocket(path: string, query: Query): WebSocket {
+    const url = this.#url(path, query).replace(/^http/, 'ws');
+    return this.#options.webSocket?.(url) ?? new WebSocket(url);
   }
 
   async #retry<T>(method: string, path: string, call: Call, read: (response: Response) => T | Promise<T>): Promise<T> {

@@ -29,6 +29,11 @@ export function outputMessage(bytes: Buffer): string {
   return `{"type":"output","data":"${bytes.toString('base64')}"}`;
 }
 
+/** Where the next byte of output belongs. */
+export function offsetMessage(offset: number): string {
+  return JSON.stringify({ type: 'offset', offset });
+}
+
 export function errorMessage(code: 'INVALID_MESSAGE' | 'AGENT_AWAY', message: string): string {
   return JSON.stringify({ type: 'error', error_code: code, error_message: message });
 }

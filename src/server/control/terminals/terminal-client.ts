@@ -4,7 +4,7 @@ import { isTerminal } from '../../../core/execution.ts';
 import { type Execution, OutputReleasedError, type Store } from '../../../store/store.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 import { watchCommits } from '../live/watch-commits.ts';
-import { CLOSED_MESSAGE, errorMessage, outputMessage, parseClientMessage } from './messages.ts';
+import { CLOSED_MESSAGE, errorMessage, offsetMessage, outputMessage, parseClientMessage } from './messages.ts';
 import { TerminalInput } from './terminal-input.ts';
 
 /** Before base64: one SDK refuses messages over 1 MiB. */
@@ -22,6 +22,8 @@ export interface TerminalClientOptions {
   binary: boolean;
   /** Where to begin, in bytes from the start of the terminal. */
   offset: number;
+  /** Tells where output begins, and where bytes were passed over. */
+  tellsOffsets: boolean;
   /** Ends with the key, or the server: its reason is `key_invalid` or `stopping`. */
   signal: AbortSignal;
 }
@@ -66,6 +68,7 @@ export class TerminalClient {
   async run(execution: Execution): Promise<void> {
     const { signal } = this.#gone;
     const commits = watchCommits(this.#deps.control, execution.executionId);
+    this.#tellOffset();
     try {
       let latest: Execution | undefined = execution;
       while (!signal.aborted) {
@@ -101,6 +104,7 @@ export class TerminalClient {
     } catch (error) {
       if (!(error instanceof OutputReleasedError)) throw error;
       this.offset = (await this.#deps.store.outputBounds(wanted)).start;
+      this.#tellOffset();
       return this.#deps.store.readStream({ ...wanted, offset: this.offset });
     }
   }
@@ -133,6 +137,10 @@ export class TerminalClient {
       this.received += message.bytes.length;
       this.#input.write(message.bytes);
     }
+  }
+
+  #tellOffset(): void {
+    if (this.#options.tellsOffsets) this.#send(offsetMessage(this.offset));
   }
 
   #send(message: string | Buffer): void {

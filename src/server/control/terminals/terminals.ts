@@ -64,7 +64,8 @@ export class Terminals implements CommitListener {
       await Promise.all([client.run(execution), gone]);
     } finally {
       watched.clients.delete(client);
-      if (watched.clients.size === 0) this.#detached(execution, watched);
+      if (isTerminal(execution.status)) this.#forget(execution.executionId);
+      else if (watched.clients.size === 0) this.#detached(execution, watched);
     }
     return { in: client.received, out: client.offset - options.offset };
   }

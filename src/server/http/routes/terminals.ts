@@ -7,9 +7,11 @@ import {
   TerminalListSchema,
   TerminalParams,
   TerminalSchema,
+  TerminalTicketQuery,
   TerminalTicketSchema,
   type TerminalWire,
 } from '../../../api/terminal.ts';
+import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { createdExecution } from '../replies/create-outcome.ts';
@@ -159,13 +161,15 @@ function ticketRoute(app: App, context: HttpContext): void {
         operationId: 'createTerminalTicket',
         tags: ['Terminals'],
         params: TerminalParams,
+        querystring: TerminalTicketQuery,
         response: { 200: TerminalTicketSchema },
       },
     },
     async (request) => {
       const terminal = await findTerminal(context, request.params);
       const status = terminalStatus(terminal);
-      if (status !== 'ready') throw notReady(status);
+      const comesBack = request.query.resume === true && isTerminal(terminal.status);
+      if (status !== 'ready' && !comesBack) throw notReady(status);
       const { ticket, expiresAt } = context.terminalTickets.issue(request.principal, terminal.executionId);
       const url = streamUrl(terminal, baseUrlOf(request, context.config));
       return { stream_url: `${url}?ticket=${ticket}`, expires_at: new Date(expiresAt).toISOString() };

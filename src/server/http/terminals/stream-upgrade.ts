@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { ApiError } from '../../../core/errors.ts';
+import { isTerminal } from '../../../core/execution.ts';
 import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
 import type { Terminals } from '../../control/terminals/terminals.ts';
 import { assertMachine, assertScope, presentedKey } from '../authentication/auth.ts';
@@ -77,7 +78,7 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
 interface Admitted {
   principal: Principal;
   execution: Execution;
-  options: { binary: boolean; offset: number };
+  options: { binary: boolean; offset: number; tellsOffsets: boolean };
 }
 
 /** Throws what is to be answered. */
@@ -89,17 +90,20 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   assertMachine(principal, machine_id);
   const execution = await findTerminal(context, { machine_id, terminal_id });
   const status = terminalStatus(execution);
-  if (status !== 'ready') throw notReady(status);
+  const asked = url.searchParams.get('offset');
+  // A client that comes back is told of an end that it has missed.
+  const comesBack = asked !== null && isTerminal(execution.status);
+  if (status !== 'ready' && !comesBack) throw notReady(status);
   if (!terminals.hasRoom(execution.executionId))
     throw new ApiError('RATE_LIMITED', { message: 'The terminal has as many clients as it may have.' });
   const { start, end } = await terminals.scrollbackOf(execution);
   const binary = url.searchParams.get('frames') === 'binary';
-  const asked = url.searchParams.get('offset');
+  const tellsOffsets = url.searchParams.get('offsets') === 'true';
   const replay = url.searchParams.get('replay') === 'none' ? end : start;
   const offset = asked === null ? replay : Number(asked);
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
     throw new Problem(422, `offset must be from ${start} to ${end}.`);
-  return { principal, execution, options: { binary, offset: Math.max(offset, start) } };
+  return { principal, execution, options: { binary, tellsOffsets, offset: Math.max(offset, start) } };
 }
 
 async function principalOf(

@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import { clientCommand, clientFor } from '../client-command.ts';
+import { readClientConfig } from '../config.ts';
+import { runShell } from '../shell/run-shell.ts';
+import { parseDuration } from '../terminal/duration.ts';
+import { assertTerminal } from '../terminal/raw-terminal.ts';
+import { webSocketFor } from '../web-socket.ts';
+
+const DESCRIPTION = [
+  'Open a shell on a machine, at this terminal. It outlives the connection, which is made again by itself; its exit code is the exit',
+  'code here. At the start of a line: ~. closes it, ~d leaves it running, ~~ sends a tilde, ~? shows these.',
+].join(' ');
+
+const EXAMPLES = `  execplane shell dm-web-1
+  execplane shell dm-web-1 -u deploy -w /srv/app
+  execplane shell dm-web-1 --attach term-m3k9      back to one that was left with ~d`;
+
+const DEFAULT_WAIT_MS = 10_000;
+
+interface ShellFlags {
+  attach?: string;
+  cwd?: string;
+  user?: string;
+  shell?: string;
+  wait: number;
+}
+
+/** `execplane shell`. */
+export function shellCommand(): Command {
+  return clientCommand('shell <MACHINE>', DESCRIPTION, EXAMPLES)
+    .option('--attach <TERMINAL>', 'come back to this terminal')
+    .option('-w, --cwd <DIRECTORY>', 'where the shell starts (default: the home of the user)')
+    .option('-u, --user <USER>', 'run as this user, if the machine allows it')
+    .option('--shell <PROGRAM>', 'the shell (default: the login shell of the user)')
+    .option(
+      '--wait <DURATION>',
+      'how long to wait for a machine that is away (default: 10s)',
+      parseDuration,
+      DEFAULT_WAIT_MS,
+    )
+    .action(async (machineId: string, flags: ShellFlags) => {
+      assertTerminal('A shell needs a terminal');
+      const { attach, cwd, user, shell, wait } = flags;
+      const options = {
+        ...(cwd === undefined ? {} : { cwd }),
+        ...(user === undefined ? {} : { user }),
+        ...(shell === undefined ? {} : { shell }),
+      };
+      const config = readClientConfig(flags as unknown as Record<string, string>);
+      const request = { machineId, options, waitMs: wait, ...(attach === undefined ? {} : { attach }) };
+      process.exit(await runShell(clientFor(config, { webSocket: webSocketFor(config) }), request));
+    });
+}

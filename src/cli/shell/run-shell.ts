@@ -1,0 +1,179 @@
+/** `execplane shell`: a shell on a machine, at the terminal of this process. */
+import type { Execplane, TerminalEnd, TerminalHandle, TerminalOptions, TerminalStream } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import { EXECPLANE_FAILED } from '../exec/exit-code.ts';
+import { failureOf, tell } from '../terminal/failure.ts';
+import { isHangupIgnored } from '../hangup.ts';
+import { printError, ReaderGoneError, writeOutput } from '../streams/output.ts';
+import { span } from '../terminal/age.ts';
+import { type Escape, EscapeReader } from '../terminal/escapes.ts';
+import { RawTerminal, terminalSize } from '../terminal/raw-terminal.ts';
+
+export interface ShellRequest {
+  machineId: string;
+  /** The terminal to come back to; a new one unless set. */
+  attach?: string;
+  options: Omit<TerminalOptions, 'width' | 'height'>;
+  /** How long a machine that is away is waited for. */
+  waitMs: number;
+}
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** As a shell reports a writer that was ended by SIGPIPE. */
+const READER_GONE = 141;
+/** Somebody left by `~.`, as if by Ctrl-C. */
+const LEFT = 130;
+/** A machine that is there starts a shell within this time: nothing is said. */
+const SILENT_MS = 1000;
+/** Typed input that may wait before stdin is left alone for a while. */
+const MAX_TYPED_BYTES = 256 * 1024;
+const TYPING_PAUSE_MS = 20;
+
+const HELP = `At the start of a line:
+  ~.  closes the shell
+  ~d  leaves it running; execplane shell --attach comes back to it
+  ~~  sends a tilde
+  ~?  shows this`;
+
+/** Returns the exit code: that of the shell, 128+N for a signal. Failures of ours are told here. */
+export async function runShell(client: Execplane, request: ShellRequest): Promise<number> {
+  try {
+    const { machineId, attach, options } = request;
+    const machine = client.machine(machineId);
+    const handle =
+      attach === undefined ? await machine.terminal({ ...options, ...terminalSize() }) : machine.terminal(attach);
+    const left = await waitForShell(handle, request);
+    return left ?? (await new ShellRun(handle, attach === undefined).untilEnd());
+  } catch (error) {
+    if (error instanceof ReaderGoneError) return READER_GONE;
+    if (!(error instanceof Error)) throw error;
+    tell(error);
+    return EXECPLANE_FAILED;
+  }
+}
+
+/** Settles when there is a shell. A new terminal whose machine does not come, or is not waited for, is closed; then with the exit code. */
+async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs }: ShellRequest) {
+  const given = new AbortController();
+  const timeout = new CliError(`${machineId} is away; no shell was started.`, {
+    exitCode: EXECPLANE_FAILED,
+    hint: 'Wait longer with --wait 10m, or see "execplane machines ls".',
+  });
+  const timers = [
+    setTimeout(() => given.abort(timeout), waitMs),
+    setTimeout(() => printError(`execplane: waiting ${span(waitMs)} for ${machineId} (--wait)\n`), SILENT_MS),
+  ];
+  const signalled = onSignals((code) => given.abort(code));
+  try {
+    const { status } = await handle.ready({ signal: given.signal });
+    if (attach === undefined || status === 'ready') return undefined;
+    throw new CliError(`the terminal ${handle.terminalId} is ${status}.`, { exitCode: EXECPLANE_FAILED });
+  } catch (error) {
+    if (given.signal.aborted && attach === undefined) await handle.close();
+    if (typeof given.signal.reason === 'number') return given.signal.reason;
+    throw error;
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    signalled.dispose();
+  }
+}
+
+/** A shell whose terminal is the one of this process. */
+class ShellRun {
+  readonly #handle: TerminalHandle;
+  readonly #stream: TerminalStream;
+  readonly #terminal: RawTerminal;
+  readonly #escapes = new EscapeReader();
+  readonly #left = Promise.withResolvers<number>();
+
+  constructor(handle: TerminalHandle, isNew: boolean) {
+    this.#handle = handle;
+    this.#terminal = new RawTerminal((size) => this.#stream.resize(size));
+    this.#stream = handle.attach({
+      ...(isNew ? { offset: 0 } : {}),
+      size: terminalSize(),
+      listener: {
+        away: (reason) => this.#terminal.say(`${failureOf(reason).message} The shell runs on; ~. leaves`),
+        back: () => this.#terminal.say('the server is back: nothing was missed'),
+        inputLost: () => this.#terminal.say('the machine is away: what was typed last is lost'),
+      },
+    });
+  }
+
+  async untilEnd(): Promise<number> {
+    const signalled = onSignals((code) => this.#detach(code));
+    process.stdin.on('data', this.#typed);
+    try {
+      return await Promise.race([this.#show(), this.#left.promise]);
+    } finally {
+      process.stdin.off('data', this.#typed).pause();
+      this.#stream.detach();
+      this.#terminal.dispose();
+      signalled.dispose();
+    }
+  }
+
+  async #show(): Promise<number> {
+    for await (const bytes of this.#stream) await writeOutput('stdout', bytes);
+    const end = await this.#stream.end;
+    // Whoever left by an escape or a signal says so and has the exit code.
+    return end.reason === 'detached' ? this.#left.promise : this.#exitCode(end);
+  }
+
+  #exitCode({ exitCode, signal, reason }: TerminalEnd): number {
+    if (exitCode !== undefined) return exitCode;
+    if (signal !== undefined) return 128 + signal;
+    throw new CliError(`the shell has ended: ${reason}.`, { exitCode: EXECPLANE_FAILED });
+  }
+
+  readonly #typed = (bytes: Buffer): void => {
+    for (const item of this.#escapes.read(bytes)) {
+      if (typeof item === 'string') this.#obey(item);
+      else if (!this.#stream.write(item)) this.#terminal.say('too much input waits: what was typed last is lost');
+    }
+    if (this.#stream.unsentBytes < MAX_TYPED_BYTES) return;
+    process.stdin.pause();
+    setTimeout(() => process.stdin.resume(), TYPING_PAUSE_MS);
+  };
+
+  #obey(order: Escape): void {
+    if (order === 'help') this.#terminal.say(HELP);
+    else if (order === 'detach') this.#detach(0);
+    else void this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#terminal.reset();
+    try {
+      await this.#handle.close();
+      this.#terminal.say(`the shell on ${this.#handle.machineId} was closed`);
+    } catch (error) {
+      this.#terminal.say(`the shell could not be closed: ${failureOf(error as Error).message} ${this.#comeBack()}`);
+    }
+    this.#left.resolve(LEFT);
+  }
+
+  #detach(code: number): void {
+    this.#terminal.reset();
+    this.#terminal.say(`the shell runs on. ${this.#comeBack()}`);
+    this.#left.resolve(code);
+  }
+
+  #comeBack(): string {
+    return `Come back with:\nexecplane shell ${this.#handle.machineId} --attach ${this.#handle.terminalId}`;
+  }
+}
+
+/** Calls `left` with the exit code of the signal. An ignored SIGHUP stays ignored. */
+function onSignals(left: (code: number) => void): { dispose: () => void } {
+  const names = (Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]).filter(
+    (name) => name !== 'SIGHUP' || !isHangupIgnored(),
+  );
+  const listener = (name: NodeJS.Signals): void => left(SIGNALS[name as keyof typeof SIGNALS]);
+  for (const name of names) process.on(name, listener);
+  return {
+    dispose: () => {
+      for (const name of names) process.off(name, listener);
+    },
+  };
+}

@@ -1,0 +1,81 @@
+/** The terminal of this process in raw mode: every key goes to the machine, nothing is echoed here. */
+import { spawnSync } from 'node:child_process';
+import { isatty } from 'node:tty';
+import type { TerminalSize } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import { terminalStream } from '../streams/descriptor.ts';
+import { printError } from '../streams/output.ts';
+
+const DEFAULT_SIZE = { width: 80, height: 24 };
+/** A program that is left may have hidden the cursor, asked for the mouse or for bracketed paste, or chosen a colour. */
+const RESET = '\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[0m';
+
+/** Throws CliError (exit code 2) if stdin is no terminal; `reason` says what needs one. */
+export function assertTerminal(reason: string): void {
+  if (isatty(0)) return;
+  throw new CliError(`${reason}, and stdin is none.`, {
+    exitCode: 2,
+    hint: 'Run it at a terminal, or run the command without one: execplane exec -i MACHINE -- COMMAND',
+  });
+}
+
+/** Of the terminal that shows the output. */
+export function terminalSize(): TerminalSize {
+  const stream = terminalStream('stdout') ?? terminalStream('stderr');
+  return stream === undefined || stream.columns === 0 ? DEFAULT_SIZE : { width: stream.columns, height: stream.rows };
+}
+
+/** Its modes are put back on every way out of this process, save SIGKILL; while the process is stopped they are back as well. */
+export class RawTerminal {
+  readonly #resized: (size: TerminalSize) => void;
+  readonly #stream = terminalStream('stdout') ?? terminalStream('stderr');
+
+  constructor(resized: (size: TerminalSize) => void) {
+    this.#resized = resized;
+    process.on('exit', this.#leave);
+    process.on('SIGTSTP', this.#stop);
+    process.on('SIGCONT', this.#continue);
+    this.#stream?.on('resize', this.#resize);
+    this.#enter();
+  }
+
+  /** Says something on a line of its own. */
+  say(text: string): void {
+    printError(`\r\nexecplane: ${text.replaceAll('\n', '\r\n')}\r\n`);
+  }
+
+  /** Puts back what a program that still runs has made of the screen. */
+  reset(): void {
+    this.#stream?.write(RESET);
+  }
+
+  dispose(): void {
+    process.off('exit', this.#leave);
+    process.off('SIGTSTP', this.#stop);
+    process.off('SIGCONT', this.#continue);
+    this.#stream?.off('resize', this.#resize);
+    this.#leave();
+  }
+
+  /** libuv keeps post-processing of output on, which would move the cursor of full-screen programs: a bare line feed is theirs. */
+  readonly #enter = (): void => {
+    process.stdin.setRawMode(true);
+    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+  };
+
+  readonly #leave = (): void => void process.stdin.setRawMode(false);
+
+  readonly #stop = (): void => {
+    this.#leave();
+    process.kill(process.pid, 'SIGSTOP');
+  };
+
+  /** Whoever continues it may have set modes of its own. */
+  readonly #continue = (): void => {
+    this.#leave();
+    this.#enter();
+    this.#resize();
+  };
+
+  readonly #resize = (): void => this.#resized(terminalSize());
+}

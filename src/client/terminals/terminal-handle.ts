@@ -1,0 +1,80 @@
+/** One terminal: a shell that outlives every connection to it. */
+import type { TerminalWire } from '../../api/terminal.ts';
+import { pause } from '../http/backoff.ts';
+import { ExecplaneError } from '../http/errors.ts';
+import type { Transport } from '../http/transport.ts';
+import { type AttachOptions, type TerminalSize, TerminalStream } from './terminal-stream.ts';
+
+export interface TerminalOptions extends TerminalSize {
+  /** One program; the login shell of the user unless set. */
+  shell?: string;
+  /** Where the shell starts; the home of the user unless set. */
+  cwd?: string;
+  /** Added over the clean environment of the machine's agent. */
+  env?: Readonly<Record<string, string>>;
+  /** Runs as this user, if the machine allows it. */
+  user?: string;
+}
+
+/** The terminal could not be started. */
+export class TerminalError extends ExecplaneError {
+  override readonly name = 'TerminalError';
+  readonly terminal: TerminalWire;
+
+  constructor(terminal: TerminalWire) {
+    super(terminal.error_message ?? `the terminal is ${terminal.status}`);
+    this.terminal = terminal;
+  }
+}
+
+/** A shell on a connected machine starts within milliseconds: it is asked for often at first. */
+const FIRST_POLL_MS = 25;
+const MAX_POLL_MS = 1000;
+
+export class TerminalHandle {
+  readonly machineId: string;
+  readonly terminalId: string;
+  readonly #transport: Transport;
+  readonly #path: string;
+
+  constructor(transport: Transport, machineId: string, terminalId: string) {
+    this.machineId = machineId;
+    this.terminalId = terminalId;
+    this.#transport = transport;
+    this.#path = `${terminalsPath(machineId)}/${encodeURIComponent(terminalId)}`;
+  }
+
+  static async open(transport: Transport, machineId: string, options: TerminalOptions): Promise<TerminalHandle> {
+    const created = await transport.json<TerminalWire>('POST', terminalsPath(machineId), { body: options });
+    return new TerminalHandle(transport, machineId, created.terminal_id);
+  }
+
+  /** What is known of it. */
+  get({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
+    return this.#transport.json('GET', this.#path, { signal });
+  }
+
+  /** Settles when its shell was started, however long the machine is away. Throws TerminalError if it could not be. */
+  async ready({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
+    for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(waitMs * 2, MAX_POLL_MS)) {
+      const terminal = await this.get({ signal });
+      if (terminal.status === 'failed' || terminal.status === 'expired') throw new TerminalError(terminal);
+      if (terminal.status !== 'wake_in_progress') return terminal;
+      await pause(waitMs, signal);
+    }
+  }
+
+  /** Connects to it. What it prints comes from the scrollback on, or from `offset`. */
+  attach(options: AttachOptions = {}): TerminalStream {
+    return new TerminalStream(this.#transport, this.#path, options);
+  }
+
+  /** Ends the shell: SIGHUP, after a grace SIGKILL to all of its processes. After the end this does nothing. */
+  close(): Promise<TerminalWire> {
+    return this.#transport.json('DELETE', this.#path);
+  }
+}
+
+export function terminalsPath(machineId: string): string {
+  return `/v1/machines/${encodeURIComponent(machineId)}/terminals`;
+}

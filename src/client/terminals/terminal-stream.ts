@@ -1,0 +1,266 @@
+/** A connection to a terminal that comes back by itself: every byte of output arrives once, in order, until the shell has ended. */
+import { backoffMs, pause } from '../http/backoff.ts';
+import { ExecplaneError, isRetryable, parseObject, UnreachableError } from '../http/errors.ts';
+import type { Transport } from '../http/transport.ts';
+
+export interface TerminalSize {
+  /** Columns. */
+  width: number;
+  /** Rows. */
+  height: number;
+}
+
+/** What a person at a terminal is told. */
+export interface TerminalListener {
+  /** The connection broke, or could not be made: it is tried again. Told once an outage. */
+  away?(reason: Error): void;
+  /** It is there again; no output was missed. */
+  back?(): void;
+  /** Input was dropped, because the agent of the machine is away and too much waits for it. */
+  inputLost?(): void;
+}
+
+export interface AttachOptions {
+  /** From which byte of the output on, counted from the start of the terminal; the scrollback unless set. */
+  offset?: number;
+  /** `false`: without the scrollback. */
+  replay?: boolean;
+  /** Set as soon as it is connected. */
+  size?: TerminalSize;
+  listener?: TerminalListener;
+}
+
+export interface TerminalEnd {
+  /** `exit N`, `signal N`, an error code such as `agent_lost`, or `detached`. */
+  reason: string;
+  exitCode?: number;
+  signal?: number;
+}
+
+const RECONNECT = { firstMs: 250, maxMs: 5000 };
+const CONNECT_TIMEOUT_MS = 20_000;
+/** A first connection is given up after so many attempts; a later one is not. */
+const FIRST_ATTEMPTS = 4;
+/** Output that may wait to be read. With more the connection is closed, and made again once all was read. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+/** Input that may wait to be sent. */
+const MAX_UNSENT_BYTES = 1024 * 1024;
+/** The server refuses messages over 1 MiB. */
+const MAX_MESSAGE_BYTES = 64 * 1024;
+/** The close code after which there is nothing more. */
+const NORMAL = 1000;
+
+type Closed = { code: number; reason: string; opened: boolean };
+
+export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
+  /** What the terminal prints. It ends with the shell, or when this is detached; it errors with the reason if the terminal is refused. */
+  readonly output: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** Settles with the end of the shell; rejects as `output` does. */
+  readonly end: Promise<TerminalEnd>;
+  readonly #transport: Transport;
+  readonly #path: string;
+  readonly #options: AttachOptions;
+  readonly #detached = new AbortController();
+  readonly #ended = Promise.withResolvers<TerminalEnd>();
+  #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
+  #read = Promise.withResolvers<void>();
+  #socket: WebSocket | undefined;
+  #offset: number | undefined;
+  #unsent: Uint8Array<ArrayBuffer>[] = [];
+  #size: TerminalSize | undefined;
+  #wasOpen = false;
+  #away = false;
+
+  /** `path` of the terminal in the API. */
+  constructor(transport: Transport, path: string, options: AttachOptions) {
+    this.#transport = transport;
+    this.#path = path;
+    this.#options = options;
+    this.#offset = options.offset;
+    this.#size = options.size;
+    this.output = new ReadableStream<Uint8Array<ArrayBuffer>>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: () => this.#read.resolve(),
+        cancel: () => this.detach(),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD_BYTES }),
+    );
+    this.end = this.#ended.promise;
+    this.end.catch(() => {});
+    void this.#run();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>> {
+    return this.output[Symbol.asyncIterator]();
+  }
+
+  /** Input that has yet to be sent, in bytes. */
+  get unsentBytes(): number {
+    return this.#unsent.reduce((sum, { length }) => sum + length, this.#socket?.bufferedAmount ?? 0);
+  }
+
+  /**
+   * Types into the terminal. Without a connection the input waits for the next one. Returns false, and drops it, if 1 MiB
+   * waits already. What was on its way when a connection broke may be lost, and is never typed twice.
+   */
+  write(input: string | Uint8Array): boolean {
+    const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : new Uint8Array(input);
+    if (this.unsentBytes + bytes.length > MAX_UNSENT_BYTES) return false;
+    for (let at = 0; at < bytes.length; at += MAX_MESSAGE_BYTES) {
+      this.#unsent.push(bytes.slice(at, at + MAX_MESSAGE_BYTES));
+    }
+    this.#flush();
+    return true;
+  }
+
+  /** The shell is told before it reads what is written after this. */
+  resize(size: TerminalSize): void {
+    this.#size = size;
+    this.#flush();
+  }
+
+  /** Leaves; the shell runs on. */
+  detach(): void {
+    this.#finish({ reason: 'detached' });
+  }
+
+  #flush(): void {
+    const socket = this.#socket;
+    if (socket?.readyState !== 1) return;
+    if (this.#size !== undefined) socket.send(JSON.stringify({ type: 'resize', ...this.#size }));
+    this.#size = undefined;
+    for (const bytes of this.#unsent.splice(0)) socket.send(bytes);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#detached;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      let reason: unknown;
+      try {
+        await this.#hasRoom();
+        const closed = await this.#connect();
+        if (closed.code === NORMAL) return this.#finish(endOf(closed.reason));
+        if (closed.opened) failures = 0;
+        const cause = new Error(closed.reason || `the stream was closed (${closed.code})`);
+        reason = new UnreachableError(this.#transport.origin, { cause });
+      } catch (error) {
+        if (!isRetryable(error)) return this.#fail(error);
+        reason = error;
+      }
+      if (signal.aborted) return;
+      if (!this.#wasOpen && failures + 1 >= FIRST_ATTEMPTS) return this.#fail(reason);
+      if (this.#wasOpen) this.#tellAway(reason);
+      await pause(backoffMs(failures, RECONNECT), signal).catch(() => undefined);
+    }
+  }
+
+  /** Settles when the connection is closed, or left for there is no room for what it brings. */
+  async #connect(): Promise<Closed> {
+    const { signal } = this.#detached;
+    const comesBack = this.#offset !== undefined;
+    const call = { query: comesBack ? { resume: true } : {}, attempts: 1, signal };
+    const { stream_url } = await this.#transport.json<{ stream_url: string }>('POST', `${this.#path}/tickets`, call);
+    const replay = this.#options.replay === false && !comesBack ? 'none' : undefined;
+    const ticket = new URL(stream_url).searchParams.get('ticket') ?? undefined;
+    const query = { ticket, frames: 'binary', offsets: true, offset: this.#offset, replay };
+    signal.throwIfAborted();
+    const socket = this.#transport.webSocket(`${this.#path}/stream`, query);
+    try {
+      return await this.#untilClosed(socket);
+    } finally {
+      this.#socket = undefined;
+      socket.onmessage = null;
+      socket.close(NORMAL);
+    }
+  }
+
+  #untilClosed(socket: WebSocket): Promise<Closed> {
+    const closed = Promise.withResolvers<Closed>();
+    const { signal } = this.#detached;
+    let opened = false;
+    const left = (reason: string) => closed.resolve({ code: 0, reason, opened });
+    const timer = setTimeout(() => left('no connection in time'), CONNECT_TIMEOUT_MS);
+    const detached = (): void => left('detached');
+    signal.addEventListener('abort', detached, { once: true });
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => {
+      opened = true;
+      clearTimeout(timer);
+      this.#socket = socket;
+      this.#opened();
+    };
+    socket.onmessage = ({ data }: { data: unknown }) => {
+      if (!this.#receive(data)) left('what it printed is not read');
+    };
+    socket.onerror = () => {}; // `close` follows
+    socket.onclose = ({ code, reason }) => closed.resolve({ code, reason, opened });
+    return closed.promise.finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', detached);
+    });
+  }
+
+  #opened(): void {
+    this.#wasOpen = true;
+    if (this.#away) this.#options.listener?.back?.();
+    this.#away = false;
+    this.#flush();
+  }
+
+  /** Returns false if there is no room for more. */
+  #receive(data: unknown): boolean {
+    if (data instanceof ArrayBuffer) {
+      this.#offset = (this.#offset ?? 0) + data.byteLength;
+      this.#controller?.enqueue(new Uint8Array(data));
+      return (this.#controller?.desiredSize ?? 0) > 0;
+    }
+    const message = (parseObject(String(data)) ?? {}) as { type?: string; offset?: number; error_code?: string };
+    if (message.type === 'offset') this.#offset = message.offset;
+    else if (message.error_code === 'AGENT_AWAY') this.#options.listener?.inputLost?.();
+    return true;
+  }
+
+  async #hasRoom(): Promise<void> {
+    while ((this.#controller?.desiredSize ?? 1) <= 0 && !this.#detached.signal.aborted) {
+      this.#read = Promise.withResolvers();
+      await this.#read.promise;
+    }
+  }
+
+  #tellAway(reason: unknown): void {
+    if (!this.#away && reason instanceof Error) this.#options.listener?.away?.(reason);
+    this.#away = true;
+  }
+
+  #finish(end: TerminalEnd): void {
+    if (this.#detached.signal.aborted) return;
+    this.#ended.resolve(end);
+    this.#stop();
+    try {
+      this.#controller?.close();
+    } catch {
+      // Its reader has cancelled it.
+    }
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#detached.signal.aborted) return;
+    this.#ended.reject(reason);
+    this.#stop();
+    this.#controller?.error(reason);
+  }
+
+  #stop(): void {
+    this.#detached.abort(new ExecplaneError('the terminal was left'));
+    this.#read.resolve();
+  }
+}
+
+function endOf(reason: string): TerminalEnd {
+  const [, word, number] = /^(exit|signal) (\d+)$/.exec(reason) ?? [];
+  if (word === 'exit') return { reason, exitCode: Number(number) };
+  return word === 'signal' ? { reason, signal: Number(number) } : { reason };
+}

@@ -1,0 +1,132 @@
+/** `execplane shell` at a real pseudo-terminal: real server, real agent. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli, World } from '../helpers/harness.ts';
+import { isAlive, until } from '../helpers/processes.ts';
+import { hasPython, PseudoTerminal } from '../helpers/pseudo-terminal.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+});
+afterAll(() => world.dispose());
+
+/** A shell without a profile of its own, that has shown its first prompt. */
+async function openShell(...more: string[]): Promise<PseudoTerminal> {
+  const terminal = new PseudoTerminal(world.server, ['shell', 'dm-test', '--shell', '/bin/sh', ...more]);
+  terminal.type('PS1="re""ady> "\n');
+  await terminal.shows('ready> ');
+  return terminal;
+}
+
+const statusOf = async (terminalId: string) =>
+  (await world.client.ask<{ status: string }>('GET', `/v1/machines/dm-test/terminals/${terminalId}`)).status;
+
+/** The id in the line that says how to come back. */
+function idIn(shown: string): string {
+  const [, id] = /execplane shell dm-test --attach (\S+)/.exec(shown) ?? [];
+  if (id === undefined) throw new Error(`no word of how to come back: ${shown}`);
+  return id;
+}
+
+describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
+  test('is a terminal of this size, is told of another, and exits with the code of the shell', async () => {
+    await using terminal = await openShell('--cwd', '/tmp');
+    terminal.type('pwd; stty size\n');
+    await terminal.shows('/tmp\r\n30 100\r\n');
+    terminal.resize(120, 40);
+    terminal.type('until [ "$(stty size)" = "40 120" ]; do :; done; echo re""sized\n');
+    await terminal.shows('resized');
+    terminal.type('printf "\\033[31mred"; exit 7\n');
+    await terminal.shows('\u001b[31mred');
+    expect(await terminal.exited).toEqual({ code: 7, restored: true });
+  });
+
+  test('Ctrl-C is for the machine; a shell that a signal ends is 128 and its number', async () => {
+    await using terminal = await openShell();
+    terminal.type('trap "echo caught" INT; echo wait""ing; sleep 1000\n');
+    await terminal.shows('waiting');
+    terminal.type('\u0003');
+    await terminal.shows('caught');
+    terminal.type('kill -9 $$\n');
+    expect(await terminal.exited).toEqual({ code: 137, restored: true });
+  });
+
+  test('~d leaves it running, --attach comes back to it, ~. closes it', async () => {
+    await using first = await openShell();
+    first.type('kept=value; echo st""ored\n');
+    await first.shows('stored');
+    first.type('\r~d');
+    expect(await first.exited).toEqual({ code: 0, restored: true });
+    const id = idIn(first.shown);
+    expect(await statusOf(id)).toBe('ready');
+    await using second = new PseudoTerminal(world.server, ['shell', 'dm-test', '--attach', id]);
+    await second.shows('stored');
+    second.type('echo again-$kept\n');
+    await second.shows('again-value');
+    second.type('\r~?');
+    await second.shows('sends a tilde');
+    second.type('echo ~~; echo a~.b\n');
+    await second.shows('a~.b\r\n');
+    second.type('\r~.');
+    expect(await second.exited).toEqual({ code: 130, restored: true });
+    await expect.poll(() => statusOf(id)).toBe('closed');
+    await using third = new PseudoTerminal(world.server, ['shell', 'dm-test', '--attach', id]);
+    await third.shows('is closed');
+    expect(await third.exited).toEqual({ code: 125, restored: true });
+  });
+
+  test('comes back by itself when link and server were killed, without a gap or a repeat, and says so', async () => {
+    await using terminal = await openShell();
+    terminal.type('i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "<$i>"; sleep 0.02; done; echo do""ne\n');
+    await terminal.shows('<20>');
+    await world.agent.killLink();
+    await world.server.kill();
+    await terminal.shows('The shell runs on');
+    await world.server.restart();
+    world.agent.restart();
+    await terminal.shows('nothing was missed');
+    await terminal.shows('done');
+    const numbers = Array.from(terminal.shown.matchAll(/<(\d+)>/g), ([, number]) => Number(number));
+    expect(numbers).toEqual(Array.from({ length: 300 }, (_, at) => at + 1));
+    terminal.type('exit 4\n');
+    expect(await terminal.exited).toEqual({ code: 4, restored: true });
+  });
+
+  test('learns the exit code of a shell that ended while the server was away', async () => {
+    await using terminal = await openShell();
+    const goOn = join(world.dir, 'go-on');
+    terminal.type(`echo "pid $$."; until [ -e ${goOn} ]; do sleep 0.02; done; echo la""st; exit 9\n`);
+    await terminal.shows('pid ');
+    await terminal.shows('.\r\n');
+    const pid = Number(/pid (\d+)\./.exec(terminal.shown)?.[1]);
+    await world.server.kill();
+    await terminal.shows('The shell runs on');
+    writeFileSync(goOn, '');
+    await until('the shell has ended', () => !isAlive(pid));
+    await world.server.restart();
+    expect(await terminal.exited).toEqual({ code: 9, restored: true });
+    expect(terminal.shown).toContain('last');
+  });
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+    ['SIGINT', 130],
+  ] as const)('%s restores the terminal, and leaves the shell running', async (signal, code) => {
+    await using terminal = await openShell();
+    terminal.signal(signal);
+    expect(await terminal.exited).toEqual({ code, restored: true });
+    const id = idIn(terminal.shown);
+    expect(await statusOf(id)).toBe('ready');
+    await world.client.ask('DELETE', `/v1/machines/dm-test/terminals/${id}`);
+  });
+});
+
+test('without a terminal on stdin a shell is refused', async () => {
+  const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+  const { code, stderr } = await cli(['shell', 'dm-test'], env);
+  expect(code).toBe(2);
+  expect(stderr).toContain('A shell needs a terminal, and stdin is none.');
+});
