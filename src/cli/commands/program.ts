@@ -39,7 +39,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'shell',
     summary: 'open a shell on a machine',
-    load: async () => (await import('./commands/shell.ts')).shellCommand,
+    load: async () => (await import('./shell.ts')).shellCommand,
   },
   {
     name: 'machines',
