@@ -182,7 +182,7 @@ test('the machines themselves can be listed and read', async () => {
 
 test('routes of that API which are not here answer 404, which its SDKs take for what it is', async () => {
   const sdk = bearer();
-  for (const path of ['/v1/machines/dm-test/terminals', '/v1/machines/dm-test/ssh', '/v1/usage']) {
+  for (const path of ['/v1/machines/dm-test/previews', '/v1/machines/dm-test/ssh', '/v1/usage']) {
     await expect(sdk.call('GET', path)).rejects.toMatchObject({ status: 404 });
   }
 });

@@ -96,7 +96,9 @@ async function call(...args: string[]) {
 function program(version: string, main?: string): string {
   const folder = join(opt, `execplane-agent-${version}`);
   mkdirSync(folder);
-  for (const part of ['bin', 'dist']) cpSync(join(staged, part), join(folder, part), { recursive: true });
+  // `bin/execplane` is a relative link, and has to stay one.
+  const options = { recursive: true, verbatimSymlinks: true };
+  for (const part of ['bin', 'dist']) cpSync(join(staged, part), join(folder, part), options);
   for (const part of ['node_modules', 'native']) symlinkSync(join(staged, part), join(folder, part));
   const manifest = JSON.parse(readFileSync(join(staged, 'package.json'), 'utf8'));
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }));
