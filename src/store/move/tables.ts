@@ -56,6 +56,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     dropped: ['chunk'],
     suffix: EXECUTION_EXISTS,
   },
+  { name: 'output_tails', key: ['execution_id', 'stream'], renamed: OF_EXECUTION, suffix: EXECUTION_EXISTS },
   {
     name: 'artifacts',
     key: ['id'],
