@@ -1,8 +1,8 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 
 /** Settings whose value is a secret. */
-const SECRET_FLAG = /^--(api-key|join-token)(=|$)/;
-const SECRET_VARIABLE = /^(EXECPLANE_(API_KEY|JOIN_TOKEN)|OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS)$/;
+const SECRET_FLAG = /^--(api-key|join-token|database-url)(=|$)/;
+const SECRET_VARIABLE = /^(EXECPLANE_(API_KEY|JOIN_TOKEN|DATABASE_URL)|OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS)$/;
 /** Fields of /proc/PID/stat after the command's name: where its first environment lies (proc_pid_stat(5), 50 and 51). */
 const ENV_START = 47;
 const ENV_END = 48;

@@ -26,10 +26,12 @@ import { readProviders } from './providers/providers-file.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingConfig, type TracingConfig } from './operations/tracing/config.ts';
 import { packageVersion } from '../node/version.ts';
-import { readWebhookSecret, Webhooks } from './operations/webhooks/webhooks.ts';
+import { webhookSecretOf } from './operations/webhooks/shared-secret.ts';
+import { Webhooks } from './operations/webhooks/webhooks.ts';
 import { LOG_KEY } from '../node/log-keys.ts';
 
 export { type BackupReport, backUp, type RestoreReport, restore } from './operations/backup.ts';
+export { type MigrationReport, migrateToPostgres } from './operations/migrate-to-postgres.ts';
 export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
 export { examineServer } from './operations/doctor/doctor.ts';
 
@@ -69,9 +71,9 @@ export async function startServer(
   const feed = new MachineFeed();
   const store = await openStore(config, { onCommit, onMachine: feed.publish, version, fingerprint });
   const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
-  const { webhookSecret } = serverKeys;
   const now = () => control.now();
-  const webhooks = buildWebhooks({ store, logger, config, version, webhookSecret, now, pollMs });
+  const secret = await webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys });
+  const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const callbackDue = () => webhooks.wake();
   const running = { sealer, log: logger, now, control: () => control };
@@ -156,17 +158,17 @@ function buildWebhooks(p: {
   logger: Logger;
   config: ServerConfig;
   version: string;
-  webhookSecret: string;
+  secret: string;
   now: () => number;
   pollMs: number;
 }): Webhooks {
-  const { store, logger, config, version, webhookSecret, now, pollMs } = p;
+  const { store, logger, config, version, secret, now, pollMs } = p;
   return new Webhooks({
     store,
     log: logger,
     now,
     pollMs,
-    secret: config.databaseUrl === undefined ? readWebhookSecret(config.dataDir) : webhookSecret,
+    secret,
     // What is posted has ended: it waits for nothing.
     wire: (execution) => executionWire(execution, WAKE_RETRY_AFTER_MS),
     userAgent: `execplane/${version}`,

@@ -1,7 +1,6 @@
 /**
  * What the server needs of its database, in the words of the use cases, one role a file. Every method is one transaction; what it
- * returns is on disk. A method rejects only with StoreUnavailableError (nothing was written) or for a fault of ours. Times are ms
- * since the epoch.
+ * returns is on disk. A method rejects only with StoreUnavailableError or for a fault of ours. Times are ms since the epoch.
  */
 import type { ArtifactStore } from './roles/artifacts.ts';
 import type { AuditStore } from './roles/audit.ts';
@@ -38,7 +37,11 @@ export type * from './roles/output.ts';
 export type * from './roles/pages.ts';
 export type * from './roles/reports.ts';
 
-/** The database cannot be written or read now (disk full, I/O error, locked, unreachable): try again later. */
+/**
+ * The database cannot be written or read now (disk full, I/O error, locked, unreachable): try again later. Nothing was written, save
+ * in one case: PostgreSQL went away under a COMMIT and did not come back in time to be asked about it. Then all of the transaction
+ * was written, or none of it. Whoever tries again has to be safe in both cases: by an Idempotency-Key, the number of a report, an epoch.
+ */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }

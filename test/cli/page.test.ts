@@ -11,7 +11,7 @@ import { FAILURE_CODES } from '../../src/core/execution.ts';
 const page = readFileSync(join(import.meta.dirname, '../../docs/cli.md'), 'utf8');
 /** Command → the options of its row. */
 const rows = new Map(
-  Array.from(page.matchAll(/^\| `execplane ([a-z ]+)` \|.*\|(.*)\|$/gm), ([, path = '', options = '']) => [
+  Array.from(page.matchAll(/^\| `execplane ([a-z -]+)` \|.*\|(.*)\|$/gm), ([, path = '', options = '']) => [
     path,
     options,
   ]),

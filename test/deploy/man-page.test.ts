@@ -9,7 +9,7 @@ import { SERVER_SETTINGS } from '../../src/server/config.ts';
 const page = manPage(join(import.meta.dirname, '../..'), { version: '1.2.3', description: '', arch: 'x64', epoch: 0 });
 
 test('every command', () => {
-  const told = [...page.matchAll(/^\.TP\n\.B ([a-z]+)\n/gm)].map((match) => match[1]);
+  const told = [...page.matchAll(/^\.TP\n\.B ([a-z-]+)\n/gm)].map((match) => match[1]);
   expect(told.sort()).toEqual([...COMMAND_NAMES].sort());
 });
 

@@ -127,6 +127,7 @@ export class MemoryCluster {
         return { outcome: alive ? 'alive' : 'reaped', live: this.#live.size, clockOffsetMs: this.clockOffsetMs };
       },
       claimKey: async () => true,
+      sealedSecrets: async () => undefined,
       leave: async () => void this.#live.delete(id()),
       connectionsHeld: async () => this.#machinesOf(id()).map(([machineId, { epoch }]) => ({ machineId, epoch })),
       machinesWithWork: async () => this.#machinesOf(id()).map(([machineId]) => machineId),

@@ -94,6 +94,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./host/restore.ts')).restoreCommand,
   },
   {
+    name: 'migrate-to-postgres',
+    summary: 'move the data of a server on this host to PostgreSQL',
+    load: async () => (await import('./host/migrate-to-postgres.ts')).migrateToPostgresCommand,
+  },
+  {
     name: 'doctor',
     summary: 'what is wrong with the server or agent on this host',
     load: async () => (await import('./host/doctor.ts')).doctorCommand,

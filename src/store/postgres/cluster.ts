@@ -46,6 +46,12 @@ export function clusterMethods(context: Context, replica: Replica, address: Data
       const { count } = await context.transactions.run((connection) => connection.run({ text, values: [fingerprint] }));
       return count === 1;
     },
+    async sealedSecrets() {
+      const [row] = await context.read<{ sealed: Buffer | null }>({
+        text: 'SELECT sealed_secrets AS sealed FROM cluster',
+      });
+      return row?.sealed ?? undefined;
+    },
     hint: (hints) => bus.send(hints),
     listen: (listener) => bus.listen(listener),
   };

@@ -48,6 +48,8 @@ export interface ClusterStore {
   heartbeat(p: { draining: boolean }): Promise<Heartbeat>;
   /** Makes the fingerprint that of the database's secret key, where it has none; false if it has another. */
   claimKey(p: { fingerprint: Buffer }): Promise<boolean>;
+  /** What all servers share, sealed under the secret key; undefined where the database has none of it. */
+  sealedSecrets(): Promise<Buffer | undefined>;
   /** This server stops: what it still holds is freed, and its row goes. */
   leave(): Promise<void>;
 

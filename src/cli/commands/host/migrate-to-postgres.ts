@@ -1,0 +1,79 @@
+import { Command } from 'commander';
+import { CliError } from '../../cli-error.ts';
+import { environment } from '../../config.ts';
+import { print, printError } from '../../streams/output.ts';
+import { printJson } from '../../terminal/print.ts';
+
+const EXAMPLES = `
+Examples:
+  EXECPLANE_DATABASE_URL=postgres://execplane:…@db.example/execplane \\
+    execplane migrate-to-postgres --data-dir /var/lib/execplane --secret-key-file /etc/execplane/secret.key
+
+The server has to be stopped, and the PostgreSQL database has to be empty. Everything is moved in one transaction, and
+every row is read back before it ends: where this fails, nothing was moved. The data directory stays as it is; do not
+start a server on it again, since both would run what waits.`;
+
+type Report = Awaited<ReturnType<typeof import('../../../server/main.ts')['migrateToPostgres']>>;
+type Flags = Partial<Record<'dataDir' | 'databaseUrl' | 'secretKeyFile', string>> & { json?: true };
+
+/** `execplane migrate-to-postgres`: on the host of the server, which must not run. */
+export async function migrateToPostgresCommand(): Promise<Command> {
+  const { migrateToPostgres, readServerConfig } = await import('../../../server/main.ts');
+  return new Command('migrate-to-postgres')
+    .description('Move the data of a server on this host to PostgreSQL, for several servers, and verify every row.')
+    .option('--data-dir <value>', 'Where the server keeps its data. (EXECPLANE_DATA_DIR, default ./data)')
+    .option('--database-url <value>', 'Where it goes: postgres://USER@HOST:5432/DATABASE. (EXECPLANE_DATABASE_URL)')
+    .option(
+      '--secret-key-file <value>',
+      'Key of the servers to come; made from that of the data directory if it is missing. (EXECPLANE_SECRET_KEY_FILE)',
+    )
+    .option('--json', 'print it as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async ({ json, ...flags }: Flags) => {
+      const env = environment();
+      const databaseUrl = required(flags.databaseUrl ?? env['EXECPLANE_DATABASE_URL'], '--database-url');
+      const secretKeyFile = required(flags.secretKeyFile ?? env['EXECPLANE_SECRET_KEY_FILE'], '--secret-key-file');
+      const { dataDir } = readServerConfig(flags.dataDir === undefined ? {} : { dataDir: flags.dataDir }, {
+        EXECPLANE_DATA_DIR: env['EXECPLANE_DATA_DIR'],
+      });
+      const options = { dataDir, databaseUrl, secretKeyFile, now: Date.now(), progress: tell };
+      const report = await migrateToPostgres(options).catch((cause: Error) => {
+        throw failure(cause);
+      });
+      if (json) printJson(jsonOf(report));
+      else print(textOf(report, secretKeyFile));
+    });
+}
+
+function required(value: string | undefined, flag: string): string {
+  if (value !== undefined && value !== '') return value;
+  throw new CliError(`${flag} is missing.`, { exitCode: 2 });
+}
+
+function tell({ table, rows, verified }: { table: string; rows: number; verified: boolean }): void {
+  printError(`${table}: ${rows} rows${verified ? ', verified' : ' …'}\n`);
+}
+
+/** A setting that cannot be used: exit code 2. */
+function failure(cause: Error): CliError {
+  const exitCode = 'exitCode' in cause && typeof cause.exitCode === 'number' ? cause.exitCode : 1;
+  return new CliError(`the data was not moved: ${cause.message}.`, { exitCode, cause });
+}
+
+function jsonOf({ tables, batchesLeft, adminKeyFile }: Report): unknown {
+  return {
+    tables: tables.map(({ name, rows, digest }) => ({ name, rows, sha256: digest })),
+    batches_left: batchesLeft,
+    admin_key_file: adminKeyFile ?? null,
+  };
+}
+
+function textOf({ tables, batchesLeft, adminKeyFile }: Report, secretKeyFile: string): string {
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0);
+  const left = batchesLeft === 0 ? '' : `${batchesLeft} batches that have ended were left behind.\n`;
+  const key = adminKeyFile === undefined ? 'the admin key as until now' : `the key in ${adminKeyFile}`;
+  return `${rows} rows are in PostgreSQL, and every one was compared.
+${left}Start the servers with the same EXECPLANE_DATABASE_URL, EXECPLANE_SECRET_KEY_FILE=${secretKeyFile}
+and EXECPLANE_API_KEY (${key}). Do not start a server on the data directory again.
+`;
+}

@@ -1,0 +1,127 @@
+/** From one server on the SQLite file of a data directory to servers on PostgreSQL: the rows, and the keys that go with them. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createFile } from '../../node/atomic-file.ts';
+import { ConfigError } from '../../node/config-error.ts';
+import type { CopiedTable, Move } from '../../store/move/move.ts';
+import { DatabaseUrlError } from '../../store/postgres/connections/url.ts';
+import { type Database, openDatabase } from '../../store/sqlite/file/database.ts';
+import { migrate } from '../../store/sqlite/file/migrations.ts';
+import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/file/owner.ts';
+import { forgetConnections } from '../../store/sqlite/machine-connection.ts';
+import { loadServerKeys, type ServerKeys } from '../seal.ts';
+import { sealWebhookSecret } from './webhooks/shared-secret.ts';
+import { readWebhookSecret } from './webhooks/webhooks.ts';
+
+/** Nothing was moved; the message says why, and what to do. */
+class MigrationRefusedError extends Error {
+  override readonly name = 'MigrationRefusedError';
+}
+
+export interface MigrationOptions extends Pick<Move, 'progress' | 'now'> {
+  dataDir: string;
+  databaseUrl: string;
+  /** Of the servers on PostgreSQL; made from the one of the data directory where it is missing. */
+  secretKeyFile: string;
+}
+
+export interface MigrationReport {
+  tables: readonly CopiedTable[];
+  /** Batches that have ended, which PostgreSQL does not keep. */
+  batchesLeft: number;
+  /** The file with the key that clients use, unless it was configured. */
+  adminKeyFile?: string;
+}
+
+/**
+ * Moves the data of `dataDir`, whose server must not run, and which is only read, save that its machines count as away as at the start
+ * of a server. Rejects where the target is in use or not empty: then nothing was moved.
+ */
+export async function migrateToPostgres(options: MigrationOptions): Promise<MigrationReport> {
+  const { dataDir, databaseUrl: url, secretKeyFile, now, progress } = options;
+  const path = join(dataDir, 'execplane.db');
+  if (!existsSync(path)) throw new ConfigError(`EXECPLANE_DATA_DIR: ${path} does not exist`);
+  const owner = own(dataDir, path);
+  try {
+    const db = openDatabase(path);
+    try {
+      migrate(db, now);
+      forgetConnections(db, now);
+      const batchesLeft = refuseRunningBatches(db);
+      const keys = sharedKeys(dataDir, secretKeyFile);
+      verifyKey(db, keys, secretKeyFile);
+      const sealedSecrets = sealedSecretsOf(dataDir, keys);
+      // Loaded only by those who use it.
+      const { moveToPostgres } = await import('../../store/move/move.ts');
+      const { fingerprint } = keys;
+      const tables = await moveToPostgres(db, { url, fingerprint, sealedSecrets, now, progress }).catch(
+        (cause: unknown) => {
+          if (!(cause instanceof DatabaseUrlError)) throw cause;
+          throw new ConfigError(`EXECPLANE_DATABASE_URL: ${cause.message}`, { cause });
+        },
+      );
+      const adminKeyFile = join(dataDir, 'admin.key');
+      return { tables, batchesLeft, ...(existsSync(adminKeyFile) && { adminKeyFile }) };
+    } finally {
+      db.close();
+    }
+  } finally {
+    owner.close();
+  }
+}
+
+function own(dataDir: string, path: string): { close(): void } {
+  try {
+    return takeOwnership(path, 0);
+  } catch (cause) {
+    if (!(cause instanceof DatabaseInUseError)) throw cause;
+    throw new MigrationRefusedError(`a server runs on ${dataDir}: stop it first`, { cause });
+  }
+}
+
+/** How many batches have ended. */
+function refuseRunningBatches(db: Database): number {
+  const count = db.prepare<[], number>("SELECT count(*) FROM batches WHERE status = 'running'").pluck();
+  const running = count.get() ?? 0;
+  if (running > 0) {
+    throw new MigrationRefusedError(
+      `${running} batches run, which servers on PostgreSQL cannot go on with: start the server, wait for their end or cancel them`,
+    );
+  }
+  return db.prepare<[], number>('SELECT count(*) FROM batches').pluck().get() ?? 0;
+}
+
+/**
+ * The key that everything sealed and signed until now rests on: Idempotency-Keys, cursors and links would not be known under another
+ * one, and a retry would run a command a second time.
+ */
+function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
+  const present = join(dataDir, 'secret.key');
+  if (!existsSync(present)) return loadServerKeys(dataDir, keyFile);
+  const ofServer = loadServerKeys(dataDir);
+  if (!existsSync(keyFile)) createFile(keyFile, readFileSync(present, 'utf8'));
+  const shared = loadServerKeys(dataDir, keyFile);
+  if (shared.fingerprint.equals(ofServer.fingerprint)) return shared;
+  throw new ConfigError(
+    `EXECPLANE_SECRET_KEY_FILE: ${keyFile} holds another key than ${present}: name a copy of ${present}, or a file that is to be made`,
+  );
+}
+
+/** Every input that waits has to be readable by the servers to come. */
+function verifyKey(db: Database, { sealer }: ServerKeys, keyFile: string): void {
+  const inputs = db.prepare<[], { id: string; sealed: Buffer }>(
+    'SELECT e.execution_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.execution = s.execution',
+  );
+  for (const { id, sealed } of inputs.iterate()) {
+    try {
+      sealer.open(id, sealed);
+    } catch (cause) {
+      throw new ConfigError(`EXECPLANE_SECRET_KEY_FILE: the input of ${id} was not sealed with ${keyFile}`, { cause });
+    }
+  }
+}
+
+function sealedSecretsOf(dataDir: string, { sealer }: ServerKeys): Buffer | undefined {
+  if (!existsSync(join(dataDir, 'webhook.secret'))) return undefined;
+  return sealWebhookSecret(sealer, readWebhookSecret(dataDir));
+}

@@ -1,0 +1,82 @@
+/** Moves an SQLite database to an empty PostgreSQL database: one transaction, in which every row is read back before it ends. */
+import { transact } from '../postgres/connections/commit.ts';
+import { type Connection, connect } from '../postgres/connections/connection.ts';
+import { ConnectionSlot } from '../postgres/connections/slots.ts';
+import { parseDatabaseUrl } from '../postgres/connections/url.ts';
+import { REPLICA_DEAD_AFTER_MS } from '../postgres/batches/select-machine.ts';
+import { migrate as migratePostgres } from '../postgres/migrations.ts';
+import type { Database } from '../sqlite/file/database.ts';
+import { type CopiedTable, copyTable } from './copy.ts';
+import { assertAllTablesKnown, MOVED_TABLES } from './tables.ts';
+
+export type { CopiedTable } from './copy.ts';
+
+/** What is to be moved cannot be, or not there; the message says what to do. */
+export class MoveRefusedError extends Error {
+  override readonly name = 'MoveRefusedError';
+}
+
+export interface Move {
+  url: string;
+  /** Of the secret key, which the servers of the database compare with theirs. */
+  fingerprint: Buffer;
+  /** Secrets that the servers share, sealed under that key; undefined if there are none. */
+  sealedSecrets: Buffer | undefined;
+  /** ms since the epoch. */
+  now: number;
+  /** Told of each table while it is copied and when it is verified. */
+  progress: (p: { table: string; rows: number; verified: boolean }) => void;
+}
+
+/**
+ * Moves everything that `db` holds. Nothing is in the target unless all of it is. Rejects with MoveRefusedError where servers use the
+ * target or it holds rows, MoveMismatchError, DatabaseUrlError, StoreUnavailableError.
+ */
+export async function moveToPostgres(db: Database, move: Move): Promise<CopiedTable[]> {
+  assertAllTablesKnown(db);
+  const address = parseDatabaseUrl(move.url);
+  const first = await connect(address);
+  await migratePostgres(first).finally(() => first.close());
+  const slot = new ConnectionSlot(address);
+  try {
+    return await transact(slot, address, async (connection) => {
+      await reserve(connection);
+      const result: CopiedTable[] = [];
+      for (const table of MOVED_TABLES) {
+        const progress = (rows: number): void => move.progress({ table: table.name, rows, verified: false });
+        const copied = await copyTable({ db, connection }, table, progress);
+        move.progress({ table: copied.name, rows: copied.rows, verified: true });
+        result.push(copied);
+      }
+      await shareSecrets(connection, move);
+      return { result };
+    });
+  } finally {
+    await slot.close();
+  }
+}
+
+/** Until the transaction ends, no server can register. Throws MoveRefusedError unless there is none, and no row either. */
+async function reserve(connection: Connection): Promise<void> {
+  await connection.run({ text: 'SET LOCAL statement_timeout = 0' });
+  await connection.run({ text: 'SET LOCAL idle_in_transaction_session_timeout = 0' });
+  const tables = MOVED_TABLES.map(({ name }) => name);
+  await connection.run({ text: `LOCK TABLE replicas, cluster, ${tables.join(', ')} IN EXCLUSIVE MODE` });
+  const alive = `SELECT 1 FROM replicas WHERE heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
+  if ((await connection.query({ text: alive })).length > 0) {
+    throw new MoveRefusedError('servers run on the PostgreSQL database: stop them first');
+  }
+  for (const table of tables) {
+    const [row] = await connection.query<{ rows: number }>({ text: `SELECT count(*) AS rows FROM ${table}` });
+    if (row !== undefined && row.rows > 0) {
+      throw new MoveRefusedError(`the PostgreSQL database is not empty: ${table} has ${row.rows} rows`);
+    }
+  }
+}
+
+/** Agents can come back from now on. */
+async function shareSecrets(connection: Connection, { fingerprint, sealedSecrets, now }: Move): Promise<void> {
+  const text = `INSERT INTO cluster (key_fingerprint, sealed_secrets, accepting_since, last_tick) VALUES ($1, $2, $3, $3)
+    ON CONFLICT (single) DO UPDATE SET key_fingerprint = EXCLUDED.key_fingerprint, sealed_secrets = EXCLUDED.sealed_secrets`;
+  await connection.run({ text, values: [fingerprint, sealedSecrets ?? null, now] });
+}
