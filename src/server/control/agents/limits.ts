@@ -1,4 +1,7 @@
 /** What one agent, and all of them together, may take of the server (docs/PROTOCOL.md, "Limits and windows"). */
+
+/** How long the connected agent has to give a sign of life when another one wants in. */
+export const PROBE_MS = 5000;
 export const AGENT_LIMITS = {
   /** Largest hello unless the server's setting says otherwise: one with 6,500 held executions of ordinary id length. */
   helloBytes: 512 * 1024,

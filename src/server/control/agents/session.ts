@@ -4,20 +4,15 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Dispatch, Execution } from '../../../store/store.ts';
 import { AgentConnection, type ConnectionListener } from './connection.ts';
 import { handshake, markLost } from './handshake.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import { AGENT_LIMITS, PROBE_MS } from './limits.ts';
 import { QueueClaimer } from './queue-claimer.ts';
 import type { Reconciliation } from './reconcile.ts';
 import { ReportIntake, type ReportingSession } from './report-intake.ts';
 import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { AgentSessions } from './sessions.ts';
-import { assertSupported, outputLimit, startFrame, supports, UnsupportedError } from './start-frame.ts';
-import { type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
-
-const OUT_OF_ORDER = 'not sent: its number, or a later one, was sent before, so that it could start twice';
-const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
-/** How long the connected agent has to give a sign of life when another one wants in. */
-const PROBE_MS = 5000;
+import { assertSupported, outputLimit, startFrame, supports, UNREADABLE, UnsupportedError } from './start-frame.ts';
+import { OUT_OF_ORDER, type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
 export class AgentSession implements ConnectionListener, ReportingSession {
   readonly machineId: string;

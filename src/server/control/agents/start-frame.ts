@@ -4,6 +4,9 @@ import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 
+/** Why an execution ends whose start cannot be made. */
+export const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
+
 export interface StartSettings {
   /** Bytes of each stream to keep. */
   maxOutputBytes: number;

@@ -6,6 +6,9 @@ import type { Execution } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
+/** What the log says of a start that is refused. */
+export const OUT_OF_ORDER = 'not sent: its number, or a later one, was sent before, so that it could start twice';
+
 /** An execution that is marked for the agent, on its way out. */
 export interface PendingStart {
   execution: Execution;
