@@ -55,8 +55,9 @@ export async function detachLink(pid: number): Promise<void> {
   await endProcess(pid, 'SIGTERM', DETACH_TIMEOUT_MS);
 }
 
-/** `node MAIN agent`, and whatever options: not `agent stop`, not the runner. */
-function isLinkOf(main: string, [, script, command, next]: readonly string[]): boolean {
+/** `node MAIN agent` (`node -- MAIN agent` by the launcher), and whatever options: not `agent stop`, not the runner. */
+function isLinkOf(main: string, [, ...args]: readonly string[]): boolean {
+  const [script, command, next] = args[0] === '--' ? args.slice(1) : args;
   if (script === undefined || resolve(script) !== main || command !== 'agent') return false;
   return next === undefined || next.startsWith('-');
 }

@@ -187,5 +187,7 @@ test('before the end there is no output in the answer, and an unknown thing to i
   const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=1&include=output`, { body: { command: ['true'] } });
   expect(answer.body).not.toHaveProperty('output');
   const unknown = await http.call('GET', `${EXECUTIONS}/${answer.body.execution_id}?include=output,secrets`);
-  expect(unknown.body.errors).toMatchObject([{ location: 'query.include', message: 'must be one of output, usage' }]);
+  expect(unknown.body.errors).toMatchObject([
+    { location: 'query.include', message: 'must be one of output, tail, usage' },
+  ]);
 });
