@@ -1,4 +1,7 @@
-/** Bounds of a JSON text, found before it is parsed: JSON.parse takes 11 s for 16 MiB of brackets, this a tenth of one. */
+/**
+ * Bounds of a JSON text, checked before it is parsed.
+ * JSON.parse takes 11 s for 16 MiB of brackets, this check a tenth of one; a number of 16 MiB costs five times what a right body does.
+ */
 
 export interface JsonBounds {
   /** How deep arrays and objects may nest. */
@@ -7,6 +10,8 @@ export interface JsonBounds {
   members: number;
   /** Members and elements together. */
   values: number;
+  /** Characters of one number. */
+  digits: number;
 }
 
 const OTHER = 0;
@@ -15,8 +20,18 @@ const OPENING = 2;
 const CLOSING = 3;
 const COMMA = 4;
 const COLON = 5;
+const NUMBER = 6;
 /** The kind of each byte. */
-const KINDS = kindsOf({ '"': QUOTE, '[': OPENING, '{': OPENING, ']': CLOSING, '}': CLOSING, ',': COMMA, ':': COLON });
+const KINDS = kindsOf(
+  ['"', QUOTE],
+  ['[{', OPENING],
+  [']}', CLOSING],
+  [',', COMMA],
+  [':', COLON],
+  ['-0123456789', NUMBER],
+);
+/** Bytes that a number goes on with. */
+const IN_NUMBER = kindsOf(['+-.0123456789eE', NUMBER]);
 
 /** The first bound that a JSON text exceeds. For text that is not JSON the result means nothing: the parser refuses it. */
 export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBounds | undefined {
@@ -45,6 +60,12 @@ export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBound
         members += 1;
         if (members > bounds.members) return 'members';
         break;
+      case NUMBER: {
+        const end = endOfNumber(json, at);
+        if (end - at > bounds.digits) return 'digits';
+        at = end - 1;
+        break;
+      }
     }
   }
   return undefined;
@@ -52,9 +73,14 @@ export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBound
 
 /** Whether arrays and objects nest deeper than `most` in a JSON text. */
 export function nestsDeeperThan(most: number, json: Buffer): boolean {
-  const bounds = { depth: most, members: Number.POSITIVE_INFINITY, values: Number.POSITIVE_INFINITY };
-  return exceededBound(bounds, json) !== undefined;
+  return exceededBound({ ...UNBOUNDED, depth: most }, json) !== undefined;
 }
+
+const UNBOUNDED = {
+  members: Number.POSITIVE_INFINITY,
+  values: Number.POSITIVE_INFINITY,
+  digits: Number.POSITIVE_INFINITY,
+};
 
 const QUOTE_BYTE = 0x22;
 const BACKSLASH_BYTE = 0x5c;
@@ -83,8 +109,15 @@ function endByBytes(json: Buffer, start: number): number {
   return json.length;
 }
 
-function kindsOf(characters: Readonly<Record<string, number>>): Uint8Array {
-  const kinds = new Uint8Array(256);
-  for (const [character, kind] of Object.entries(characters)) kinds[character.charCodeAt(0)] = kind;
-  return kinds;
+/** The index behind the number that begins at `start`. */
+function endOfNumber(json: Buffer, start: number): number {
+  let end = start + 1;
+  while (end < json.length && IN_NUMBER[json[end] as number] === NUMBER) end += 1;
+  return end;
+}
+
+function kindsOf(...kinds: readonly (readonly [characters: string, kind: number])[]): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const [characters, kind] of kinds) for (const byte of Buffer.from(characters)) table[byte] = kind;
+  return table;
 }

@@ -24,7 +24,7 @@ function sizeOf(value: unknown): Size {
 const tricky = fc.string({ unit: fc.constantFrom('"', '\\', '[', '{', ',', ':', 'a', 'é'), maxLength: 200 });
 
 test('the bounds of any JSON text are those of its value, whatever its strings hold', () => {
-  const unlimited = { depth: 1000, members: 1000, values: 1_000_000 };
+  const unlimited = { depth: 1000, members: 1000, values: 1_000_000, digits: 24 };
   fc.assert(
     fc.property(fc.array(fc.oneof(fc.jsonValue(), fc.dictionary(tricky, tricky), tricky)), (value) => {
       const json = Buffer.from(JSON.stringify(value));
@@ -37,10 +37,19 @@ test('the bounds of any JSON text are those of its value, whatever its strings h
 });
 
 test('elements are counted with the members, an exact bound for one array', () => {
-  const bounds = { depth: 2, members: 2, values: 5 };
+  const bounds = { depth: 2, members: 2, values: 5, digits: 24 };
   expect(exceededBound(bounds, Buffer.from('[1,[2,3],4]'))).toBe(undefined);
   expect(exceededBound(bounds, Buffer.from('[1,2,3,4,5]'))).toBe(undefined);
   expect(exceededBound(bounds, Buffer.from('[1,2,3,4,5,6]'))).toBe('values');
+});
+
+test.each(['12345', '-1234', '0.123', '12e-3', '1.5E4'])('%s is a number of five digits', (number) => {
+  const bounds = { depth: 2, members: 2, values: 5, digits: 5 };
+  for (const json of [number, ` ${number} `, `[${number},${number}]`, `{"a":${number}}`]) {
+    expect(exceededBound(bounds, Buffer.from(json))).toBe(undefined);
+    expect(exceededBound({ ...bounds, digits: 4 }, Buffer.from(json))).toBe('digits');
+  }
+  expect(exceededBound({ ...bounds, digits: 1 }, Buffer.from(`["${number}"]`))).toBe(undefined);
 });
 
 test('thousands of escaped quotes hide no bracket behind them', () => {

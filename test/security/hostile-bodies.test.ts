@@ -45,6 +45,12 @@ const HOSTILE: readonly (readonly [string, string, () => Buffer, number])[] = [
     () => Buffer.from(`{"command":["a"],"timeout_ms":${'1'.repeat(BYTES - 40)}}`),
     422,
   ],
+  [
+    'as many numbers as long as they may be',
+    EXECUTIONS,
+    () => Buffer.from(`{"command":[${`9.${'7'.repeat(38)},`.repeat(260_000)}1]}`),
+    422,
+  ],
   ['brackets', EXECUTIONS, () => Buffer.from('['.repeat(BYTES)), 400],
   ['scopes', '/v1/api-keys', () => Buffer.from(`{"name":"a","scopes":[${'"admin",'.repeat(260_000)}"admin"]}`), 422],
   [
@@ -100,6 +106,18 @@ test('no body stops the server for much longer than the parsing of a right one o
     }
     expect(Math.min(...ratios), `${name}: ${ratios}`).toBeLessThan(4);
   }
+});
+
+test('a number that is longer than any field needs is refused before it is parsed', async () => {
+  await using http = await httpFixture();
+  const create = (number: string) =>
+    http.call('POST', EXECUTIONS, { body: `{"command":["a"],"timeout_ms":${number}}` });
+  expect((await create(`1${'0'.repeat(4)}.${'0'.repeat(34)}`)).status).toBe(200);
+  const refused = await create(`1${'0'.repeat(4)}.${'0'.repeat(35)}`);
+  expect([refused.status, refused.body.errors]).toEqual([
+    422,
+    [{ location: 'body', message: 'must not hold a number of more than 40 digits' }],
+  ]);
 });
 
 test('a 422 tells at most a hundred fields', async () => {

@@ -109,10 +109,13 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   return app;
 }
 
+/** As long as a number of any field: JSON.stringify writes a double in at most 24 characters. */
+const MAX_NUMBER_DIGITS = 40;
+
 /** Room for the largest create, and for one that is somewhat too large and is told which field is. */
 function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds {
   const members = 2 * maxEnv + 1000;
-  return { depth: maxJsonDepth, members, values: maxArgs + members };
+  return { depth: maxJsonDepth, members, values: maxArgs + members, digits: MAX_NUMBER_DIGITS };
 }
 
 function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {

@@ -53,6 +53,9 @@ function parseJson(sent: Buffer, bounds: JsonBounds): unknown {
   if (!isUtf8(body)) throw new Problem(400, 'The body is not UTF-8.');
   const exceeded = exceededBound(bounds, body);
   if (exceeded === 'depth') throw new Problem(400, 'The body is nested too deep.');
+  if (exceeded === 'digits') {
+    throw invalid([{ location: 'body', message: `must not hold a number of more than ${bounds.digits} digits` }]);
+  }
   if (exceeded !== undefined) {
     throw invalid([{ location: 'body', message: `must not have more than ${bounds[exceeded]} ${exceeded} in all` }]);
   }
