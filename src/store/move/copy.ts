@@ -1,5 +1,5 @@
 /** One table from SQLite to PostgreSQL, read back and compared, within a transaction that is still open. */
-import { rows as insertRows } from '../postgres/batches/bulk.ts';
+import { rows as insertRows } from '../postgres/lanes/bulk.ts';
 import type { Connection } from '../postgres/connections/connection.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { RowDigest } from './row-digest.ts';

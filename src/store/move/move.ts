@@ -3,7 +3,7 @@ import { transact } from '../postgres/connections/commit.ts';
 import { type Connection, connect } from '../postgres/connections/connection.ts';
 import { ConnectionSlot } from '../postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../postgres/connections/url.ts';
-import { REPLICA_DEAD_AFTER_MS } from '../postgres/batches/select-machine.ts';
+import { REPLICA_DEAD_AFTER_MS } from '../postgres/lanes/select-machine.ts';
 import { migrate as migratePostgres } from '../postgres/migrations.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { type CopiedTable, copyTable } from './copy.ts';

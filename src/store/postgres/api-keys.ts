@@ -3,7 +3,7 @@ import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
 import type { Context } from './context.ts';
-import { guarded, ifMayAct } from './batches/guarded.ts';
+import { guarded, ifMayAct } from './lanes/guarded.ts';
 
 const SELECT = `SELECT id AS api_key, public_id AS api_key_id, name, scopes, machine_ids, created_at, expires_at, last_used_at
   FROM api_keys`;

@@ -2,7 +2,7 @@
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { CallbackStore } from '../store.ts';
 import type { Context } from './context.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './batches/select-execution.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
 
 type Row = ExecutionRow & { callback: number; attempt: number; outbox_created_at: number };
 

@@ -1,7 +1,7 @@
 /** What the parts of the store share. */
 import { StoreUnavailableError } from '../store.ts';
-import { Lane, type LaneHooks } from './batches/lane.ts';
-import type { Work } from './batches/needs.ts';
+import { Lane, type LaneHooks } from './lanes/lane.ts';
+import type { Work } from './lanes/needs.ts';
 import type { Readers } from './connections/slots.ts';
 import type { Transactions } from './connections/transactions.ts';
 import type { DatabaseAddress } from './connections/url.ts';

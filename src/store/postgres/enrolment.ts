@@ -4,13 +4,13 @@ import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore, EnrolOutcome } from '../store.ts';
 import { advanceMachine } from '../transactions/machines.ts';
-import { Batch } from './batches/batch.ts';
-import type { TouchedMachine } from './batches/batch-machines.ts';
+import { Batch } from './lanes/batch.ts';
+import type { TouchedMachine } from './lanes/batch-machines.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { flushStatements } from './batches/flush.ts';
-import { guarded, ifMayAct } from './batches/guarded.ts';
-import { load } from './batches/load.ts';
+import { flushStatements } from './lanes/flush.ts';
+import { guarded, ifMayAct } from './lanes/guarded.ts';
+import { load } from './lanes/load.ts';
 
 type Request = Parameters<EnrolmentStore['enrol']>[0];
 

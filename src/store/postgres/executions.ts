@@ -6,8 +6,8 @@ import { toPage } from '../rows/page.ts';
 import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './batches/needs.ts';
-import { SELECT_EXECUTION } from './batches/select-execution.ts';
+import { onBehalf } from './lanes/needs.ts';
+import { SELECT_EXECUTION } from './lanes/select-execution.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
 const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;

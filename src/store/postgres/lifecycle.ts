@@ -4,8 +4,8 @@ import { toPage } from '../rows/page.ts';
 import type { LifecycleStore } from '../store.ts';
 import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './batches/needs.ts';
-import { type MachineRow, SELECT_MACHINE } from './batches/select-machine.ts';
+import { onBehalf } from './lanes/needs.ts';
+import { type MachineRow, SELECT_MACHINE } from './lanes/select-machine.ts';
 
 const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > $1 AND m.waiting = 0
   AND NOT EXISTS (SELECT 1 FROM executions e

@@ -6,8 +6,8 @@ import { toPage } from '../rows/page.ts';
 import type { ConnectionStore, MachineStore } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
-import type { Doubts } from './batches/needs.ts';
-import { type MachineRow, SELECT_MACHINE } from './batches/select-machine.ts';
+import type { Doubts } from './lanes/needs.ts';
+import { type MachineRow, SELECT_MACHINE } from './lanes/select-machine.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
 /** The label whose key and value (or NULL, for any) are the parameters from `place` on. */

@@ -4,7 +4,7 @@ import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
 import type { OutputStore, ReleaseOutcome } from '../store.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { SELECT_EXECUTION } from './batches/select-execution.ts';
+import { SELECT_EXECUTION } from './lanes/select-execution.ts';
 
 type Release = Parameters<OutputStore['releaseOutput']>[0];
 

@@ -2,15 +2,15 @@
  * This server's row among the replicas of the cluster: a heartbeat by the database's clock. Whoever shows none for too long is taken
  * for dead by any other, and its machines are free.
  */
-import { StoreUnavailableError } from '../store.ts';
-import { advanceMachine } from '../transactions/machines.ts';
-import { Batch } from './batches/batch.ts';
-import type { Connection } from './connections/connection.ts';
-import { flushStatements } from './batches/flush.ts';
-import { HISTORY } from './batches/history.ts';
-import { load } from './batches/load.ts';
-import { REPLICA_DEAD_AFTER_MS } from './batches/select-machine.ts';
-import type { Transactions } from './connections/transactions.ts';
+import { StoreUnavailableError } from '../../store.ts';
+import { advanceMachine } from '../../transactions/machines.ts';
+import { Batch } from '../lanes/batch.ts';
+import type { Connection } from '../connections/connection.ts';
+import { flushStatements } from '../lanes/flush.ts';
+import { HISTORY } from '../lanes/history.ts';
+import { load } from '../lanes/load.ts';
+import { REPLICA_DEAD_AFTER_MS } from '../lanes/select-machine.ts';
+import type { Transactions } from '../connections/transactions.ts';
 
 const HEARTBEAT_MS = 2000;
 
