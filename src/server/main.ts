@@ -6,13 +6,13 @@ import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authenticat
 import { secretHash } from './http/authentication/key-ring.ts';
 import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
 import { createUpgradeHandler } from './http/agents/authentication.ts';
-import { buildApp } from './http/app.ts';
+import { buildApp } from './http/app/app.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
 import type { App } from './http/http-context.ts';
 import { observeAll } from './control/execution-observer.ts';
 import { startExecutionCounts } from './operations/execution-counts.ts';
 import { startHousekeeping } from './operations/housekeeping.ts';
-import { readSecureContext } from './http/http-server.ts';
+import { readSecureContext } from './http/app/http-server.ts';
 import { createLogger } from './logging.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { WAKE_RETRY_AFTER_MS } from './http/replies/wake-retry.ts';

@@ -16,7 +16,7 @@ import type { OnBehalfOf } from './requests/idempotency.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
 import type { MetricSource } from '../operations/metrics/exposition.ts';
 import type { OpenRequests } from './requests/open-requests.ts';
-import type { TerminalTickets } from './terminals/tickets.ts';
+import type { TerminalTickets } from './authentication/tickets.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';
 
 export interface HttpContext {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { nanoid } from 'nanoid';
 import { type Logger, pino } from 'pino';
 import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
-import { type AppDeps, buildApp } from '../../../src/server/http/app.ts';
+import { type AppDeps, buildApp } from '../../../src/server/http/app/app.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
 import { BatchRunner } from '../../../src/server/control/batches/batch-runner.ts';

@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { readServerConfig } from '../../../src/server/config.ts';
-import { createHttpServer } from '../../../src/server/http/http-server.ts';
+import { createHttpServer } from '../../../src/server/http/app/http-server.ts';
 
 test('a client that offers HTTP/2 with a plain request is answered like any other', async () => {
   const server = createHttpServer(readServerConfig({}, {}), (_request, response) => response.end('answered'));

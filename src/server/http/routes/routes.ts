@@ -11,19 +11,19 @@ import { consoleRoutes } from '../console/pages.ts';
 import { consoleOverviewRoute } from '../console/overview.ts';
 import { consoleSessionRoutes } from '../console/session.ts';
 import { documentRoutes } from './documents.ts';
-import { eventRoutes } from './events.ts';
-import { executionRoutes } from './executions.ts';
+import { eventRoutes } from './executions/events.ts';
+import { executionRoutes } from './executions/executions.ts';
 import { healthRoutes } from './health.ts';
 import { joinTokenRoutes } from './join-tokens.ts';
 import { machineRoutes } from './machines/machines.ts';
 import { mcpRoutes } from './mcp.ts';
 import { metricsRoutes } from './metrics.ts';
-import { outputRoutes } from './output.ts';
-import { rawOutputRoutes } from './raw-output.ts';
-import { resizeRoutes } from './resize.ts';
-import { signalRoutes } from './signal.ts';
+import { outputRoutes } from './executions/output.ts';
+import { rawOutputRoutes } from './executions/raw-output.ts';
+import { resizeRoutes } from './executions/resize.ts';
+import { signalRoutes } from './executions/signal.ts';
 import { terminalRoutes } from './terminals.ts';
-import { stdinRoutes } from './stdin.ts';
+import { stdinRoutes } from './executions/stdin.ts';
 
 export function registerRoutes(app: App, context: HttpContext, version: string): void {
   const routes = collectRoutes(app);

@@ -7,7 +7,7 @@ import { enrolRoute } from '../../../../src/server/http/agents/enrol.ts';
 import { hashSecret } from '../../../../src/server/http/agents/authentication.ts';
 import type { App } from '../../../../src/server/http/http-context.ts';
 import { errorHandler } from '../../../../src/server/http/replies/error-replies.ts';
-import { validatorCompiler } from '../../../../src/server/http/requests/validation.ts';
+import { validatorCompiler } from '../../../../src/server/http/app/validation.ts';
 import type { JoinToken } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';

@@ -1,12 +1,12 @@
 /** Feed the stdin of an execution that was created with `stdin_open`. */
-import { ApiError } from '../../../core/errors.ts';
-import { useOctetBodies } from '../requests/body-parsers.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { withIdempotencyKey } from '../requests/idempotency.ts';
-import { assertKeyStillValid } from '../requests/open-requests.ts';
-import { ExecutionParams } from '../../../api/fields.ts';
-import { StdinQuery, StdinResultSchema } from '../../../api/stdin.ts';
-import { findExecution } from '../requests/lookup.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import { useOctetBodies } from '../../requests/body-parsers.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { withIdempotencyKey } from '../../requests/idempotency.ts';
+import { assertKeyStillValid } from '../../requests/open-requests.ts';
+import { ExecutionParams } from '../../../../api/fields.ts';
+import { StdinQuery, StdinResultSchema } from '../../../../api/stdin.ts';
+import { findExecution } from '../../requests/lookup.ts';
 
 const NOTHING = Buffer.alloc(0);
 

@@ -1,9 +1,9 @@
 /** Create, list, get and cancel executions. */
-import { ApiError } from '../../../core/errors.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { replayedResource } from '../requests/idempotency.ts';
-import { notFound } from '../replies/problem.ts';
-import { createRateLimiter } from '../authentication/rate-limit.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { replayedResource } from '../../requests/idempotency.ts';
+import { notFound } from '../../replies/problem.ts';
+import { createRateLimiter } from '../../authentication/rate-limit.ts';
 import {
   AllExecutionsQuery,
   CreateExecutionSchema,
@@ -11,16 +11,16 @@ import {
   ExecutionListSchema,
   ExecutionQuery,
   ExecutionSchema,
-} from '../../../api/execution.ts';
-import { ExecutionParams, MachineParams } from '../../../api/fields.ts';
-import { prepareExecutionReply } from '../replies/execution-reply.ts';
-import { createdExecution } from '../replies/create-outcome.ts';
-import { wakeRetries } from '../replies/wake-retry.ts';
-import { executionWire } from '../replies/wire.ts';
-import { createRequestOf } from '../requests/create-request.ts';
-import { readSelectors, selectedMachines } from '../requests/machines/labels.ts';
-import { findExecution, findMachine } from '../requests/lookup.ts';
-import { pageRequest, pageWire } from '../requests/paging.ts';
+} from '../../../../api/execution.ts';
+import { ExecutionParams, MachineParams } from '../../../../api/fields.ts';
+import { prepareExecutionReply } from '../../streams/execution-reply.ts';
+import { createdExecution } from '../../replies/create-outcome.ts';
+import { wakeRetries } from '../../replies/wake-retry.ts';
+import { executionWire } from '../../replies/wire.ts';
+import { createRequestOf } from '../../requests/create-request.ts';
+import { readSelectors, selectedMachines } from '../../requests/machines/labels.ts';
+import { findExecution, findMachine } from '../../requests/lookup.ts';
+import { pageRequest, pageWire } from '../../requests/paging.ts';
 
 const COLLECTION = '/v1/machines/:machine_id/executions';
 const ONE = `${COLLECTION}/:execution_id`;

@@ -1,12 +1,12 @@
 /** Names each request and decides whether it may act: at its head, and again when its body is complete. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
-import { type Access, authenticate, authorise } from './auth.ts';
+import { type Access, authenticate, authorise } from '../authentication/auth.ts';
 import type { HttpContext } from '../http-context.ts';
-import type { Principal } from './key-ring.ts';
-import { assertHead, assertNoContentCoding } from '../requests/request-head.ts';
+import type { Principal } from '../authentication/key-ring.ts';
+import { assertHead, assertNoContentCoding } from './request-head.ts';
 import { notFound } from '../replies/problem.ts';
-import { createRateLimiter } from './rate-limit.ts';
+import { createRateLimiter } from '../authentication/rate-limit.ts';
 import { SECURITY_HEADERS } from '../replies/security-headers.ts';
 
 /** Refusals of admin routes that are written to the audit trail each second; a flood would only hide them. */

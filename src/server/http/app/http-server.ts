@@ -3,10 +3,10 @@ import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer, type ServerOptions as SecureOptions } from 'node:https';
-import type { ServerConfig } from '../config.ts';
+import type { ServerConfig } from '../../config.ts';
 import type { SecureContextOptions } from 'node:tls';
-import { ConfigError } from '../../node/config-error.ts';
-import { refuseOpenKey } from '../operations/private-paths.ts';
+import { ConfigError } from '../../../node/config-error.ts';
+import { refuseOpenKey } from '../../operations/private-paths.ts';
 
 /** Longer than the minute for which proxies keep idle connections, so that they never use one that is just closing. */
 const KEEP_ALIVE_MS = 75_000;

@@ -1,20 +1,20 @@
 /** One stream of an execution as its bytes: whole, a range, the tail, from an offset, or as they come. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { ApiError } from '../../../core/errors.ts';
-import { isTerminal, type Stream } from '../../../core/execution.ts';
-import type { Execution, OutputBounds } from '../../../store/store.ts';
-import { assertScope } from '../authentication/auth.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { BINARY } from '../documents/schema-objects.ts';
-import { invalid, notFound, Problem } from '../replies/problem.ts';
-import { ExecutionParams } from '../../../api/fields.ts';
-import { RawOutputQuery } from '../../../api/output.ts';
-import { streamReply } from '../streams/stream-reply.ts';
-import { matchesEtag, readRange } from '../streams/byte-range.ts';
-import { findExecution } from '../requests/lookup.ts';
-import { followedOutput } from '../streams/followed-output.ts';
-import { readKept } from '../streams/stream-bytes.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import { isTerminal, type Stream } from '../../../../core/execution.ts';
+import type { Execution, OutputBounds } from '../../../../store/store.ts';
+import { assertScope } from '../../authentication/auth.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { BINARY } from '../../documents/schema-objects.ts';
+import { invalid, notFound, Problem } from '../../replies/problem.ts';
+import { ExecutionParams } from '../../../../api/fields.ts';
+import { RawOutputQuery } from '../../../../api/output.ts';
+import { streamReply } from '../../streams/stream-reply.ts';
+import { matchesEtag, readRange } from '../../streams/byte-range.ts';
+import { findExecution } from '../../requests/lookup.ts';
+import { followedOutput } from '../../streams/followed-output.ts';
+import { readKept } from '../../streams/stream-bytes.ts';
 
 type RawRequest = FastifyRequest<{
   Params: Static<typeof ExecutionParams>;

@@ -1,12 +1,12 @@
 /** Set the size of the terminal that an execution runs on. */
-import { ExecutionSchema } from '../../../api/execution.ts';
-import { ExecutionParams } from '../../../api/fields.ts';
-import { ResizeSchema } from '../../../api/terminal.ts';
-import { ApiError } from '../../../core/errors.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
-import { executionWire } from '../replies/wire.ts';
-import { findExecution } from '../requests/lookup.ts';
+import { ExecutionSchema } from '../../../../api/execution.ts';
+import { ExecutionParams } from '../../../../api/fields.ts';
+import { ResizeSchema } from '../../../../api/terminal.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { wakeRetryAfterMs } from '../../replies/wake-retry.ts';
+import { executionWire } from '../../replies/wire.ts';
+import { findExecution } from '../../requests/lookup.ts';
 
 const REFUSALS = {
   not_running: 'The execution has not started yet.',

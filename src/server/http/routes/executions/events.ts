@@ -1,18 +1,18 @@
 /** The event log: in pages, in pages that wait, and as server-sent events. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { isTerminal } from '../../../core/execution.ts';
-import type { Execution, ExecutionEvent } from '../../../store/store.ts';
-import { watchCommits } from '../../control/live/watch-commits.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { assertKeyStillValid } from '../requests/open-requests.ts';
-import { invalid } from '../replies/problem.ts';
-import { EventsQuery, ExecutionEventListSchema } from '../../../api/event.ts';
-import { ExecutionParams } from '../../../api/fields.ts';
-import { eventWire } from '../replies/wire.ts';
-import { streamReply } from '../streams/stream-reply.ts';
-import { eventStream, isEnd } from '../streams/event-stream.ts';
-import { findExecution } from '../requests/lookup.ts';
+import { isTerminal } from '../../../../core/execution.ts';
+import type { Execution, ExecutionEvent } from '../../../../store/store.ts';
+import { watchCommits } from '../../../control/live/watch-commits.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { assertKeyStillValid } from '../../requests/open-requests.ts';
+import { invalid } from '../../replies/problem.ts';
+import { EventsQuery, ExecutionEventListSchema } from '../../../../api/event.ts';
+import { ExecutionParams } from '../../../../api/fields.ts';
+import { eventWire } from '../../replies/wire.ts';
+import { streamReply } from '../../streams/stream-reply.ts';
+import { eventStream, isEnd } from '../../streams/event-stream.ts';
+import { findExecution } from '../../requests/lookup.ts';
 
 /** A page ends early once its chunks pass this, so that 1000 events of 64 KiB never stand in memory. */
 const PAGE_BYTES = 1_048_576;

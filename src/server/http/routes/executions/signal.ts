@@ -1,13 +1,13 @@
 /** Send a signal to the process group of a running execution. */
-import { ApiError } from '../../../core/errors.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { withIdempotencyKey } from '../requests/idempotency.ts';
-import { ExecutionSchema } from '../../../api/execution.ts';
-import { ExecutionParams } from '../../../api/fields.ts';
-import { SendSignalSchema } from '../../../api/signal.ts';
-import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
-import { executionWire } from '../replies/wire.ts';
-import { findExecution } from '../requests/lookup.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { withIdempotencyKey } from '../../requests/idempotency.ts';
+import { ExecutionSchema } from '../../../../api/execution.ts';
+import { ExecutionParams } from '../../../../api/fields.ts';
+import { SendSignalSchema } from '../../../../api/signal.ts';
+import { wakeRetryAfterMs } from '../../replies/wake-retry.ts';
+import { executionWire } from '../../replies/wire.ts';
+import { findExecution } from '../../requests/lookup.ts';
 
 const REFUSALS = {
   not_running: 'The execution has not started yet.',

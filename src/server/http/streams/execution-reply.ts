@@ -5,10 +5,10 @@ import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
 import { assertKeyStillValid } from '../requests/open-requests.ts';
-import { replyJsonText } from '../streams/json-reply.ts';
-import { outputBytes, outputJson } from '../streams/output-json.ts';
-import { wakeRetryAfterMs } from './wake-retry.ts';
-import { executionWire } from './wire.ts';
+import { replyJsonText } from './json-reply.ts';
+import { outputBytes, outputJson } from './output-json.ts';
+import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
+import { executionWire } from '../replies/wire.ts';
 
 /** Sends the answer of one request. */
 export type SendExecution = (execution: Execution) => Promise<ExecutionWire | FastifyReply>;

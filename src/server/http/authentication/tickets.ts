@@ -1,6 +1,6 @@
 /** Tickets for streams: a browser cannot set a header on a WebSocket. Each works once, within a minute, and is kept as a hash. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { Principal } from '../authentication/key-ring.ts';
+import type { Principal } from './key-ring.ts';
 
 const VALID_MS = 60_000;
 const MAX_TICKETS = 10_000;

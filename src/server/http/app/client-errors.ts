@@ -1,7 +1,7 @@
 /** What is no HTTP never reaches a route: answered on the bare socket, in the shape of every other problem. */
 import type { Socket } from 'node:net';
-import { answerBare } from './bare-answer.ts';
-import { Problem } from './problem.ts';
+import { answerBare } from '../replies/bare-answer.ts';
+import { Problem } from '../replies/problem.ts';
 
 const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,

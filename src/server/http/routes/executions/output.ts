@@ -1,12 +1,12 @@
 /** All the output of a finished execution as one JSON object. */
-import { ExecutionParams } from '../../../api/fields.ts';
-import { ExecutionOutputSchema, OutputQuery } from '../../../api/output.ts';
-import { ApiError } from '../../../core/errors.ts';
-import { isTerminal } from '../../../core/execution.ts';
-import type { App, HttpContext } from '../http-context.ts';
-import { findExecution } from '../requests/lookup.ts';
-import { replyJsonText } from '../streams/json-reply.ts';
-import { outputBytes, outputJson } from '../streams/output-json.ts';
+import { ExecutionParams } from '../../../../api/fields.ts';
+import { ExecutionOutputSchema, OutputQuery } from '../../../../api/output.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import { isTerminal } from '../../../../core/execution.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { findExecution } from '../../requests/lookup.ts';
+import { replyJsonText } from '../../streams/json-reply.ts';
+import { outputBytes, outputJson } from '../../streams/output-json.ts';
 
 export function outputRoutes(app: App, context: HttpContext): void {
   const { store } = context;
