@@ -4,7 +4,7 @@ import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
 import { callbackMethods } from './callbacks.ts';
-import { clusterMethods } from './cluster/cluster.ts';
+import { clusterMethods } from './cluster.ts';
 import { connect } from './connections/connection.ts';
 import { type Context, Lanes } from './context.ts';
 import { countMethods } from './counts.ts';

@@ -1,12 +1,12 @@
 /** Several servers on one database: who lives, who holds which machine, orders between them, and hints. */
-import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
-import type { ClusterStore, Heartbeat, Order, ReceivedOrder } from '../../store.ts';
-import type { Context } from '../context.ts';
-import { HintBus } from '../connections/hint-bus.ts';
-import { REPLICA_DEAD_AFTER_MS } from '../lanes/select-machine.ts';
-import type { Replica } from './replica.ts';
-import { SELECT_EXECUTION } from '../lanes/select-execution.ts';
-import type { DatabaseAddress } from '../connections/url.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import type { ClusterStore, Heartbeat, Order, ReceivedOrder } from '../store.ts';
+import type { Context } from './context.ts';
+import { HintBus } from './connections/hint-bus.ts';
+import { REPLICA_DEAD_AFTER_MS } from './lanes/select-machine.ts';
+import type { Replica } from './cluster/replica.ts';
+import { SELECT_EXECUTION } from './lanes/select-execution.ts';
+import type { DatabaseAddress } from './connections/url.ts';
 
 const ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 /** Orders whose answers nobody has asked for are dropped after so long. */
