@@ -68,21 +68,19 @@ describe('imports point one way', () => {
   });
 });
 
-/** Trees whose folders import each other still: each counts as one folder until it is put in order. */
-const ONE_FOLDER_YET = ['src/server/http'];
 const MAX_FILES = 18;
 
 describe('folders', () => {
   test('none imports, round about, itself; main.ts files construct, and belong to no folder', () => {
     const edges = Map.groupBy(
       imports.filter(({ from, to }) => to.startsWith('src/') && !from.endsWith('/main.ts') && !to.endsWith('/main.ts')),
-      ({ from }) => treeOf(from),
+      ({ from }) => dirname(from),
     );
     const reached = (folder: string): Set<string> => {
       const seen = new Set<string>();
       const visit = (next: string): void => {
         for (const { to } of edges.get(next) ?? []) {
-          const other = treeOf(to);
+          const other = dirname(to);
           if (other === next || seen.has(other)) continue;
           seen.add(other);
           visit(other);
@@ -203,10 +201,6 @@ function importsOf(from: string): Import[] {
     const to = name.startsWith('.') ? relative(ROOT, join(ROOT, dirname(from), name)) : name;
     return { from, to, typeOnly: match[1] !== undefined };
   });
-}
-
-function treeOf(file: string): string {
-  return ONE_FOLDER_YET.find((tree) => file.startsWith(`${tree}/`)) ?? dirname(file);
 }
 
 function folderOf(file: string): string {

@@ -2,9 +2,8 @@
 import type { FastifyRequest } from 'fastify';
 import type { Scope } from '../../../api/fields.ts';
 import { ApiError } from '../../../core/errors.ts';
-import type { HttpContext } from '../http-context.ts';
-import { type ConsoleSession, isFromConsole } from './console-session.ts';
-import type { Principal } from './key-ring.ts';
+import { type ConsoleSession, type ConsoleSessions, isFromConsole } from './console-session.ts';
+import type { KeyRing, Principal } from './key-ring.ts';
 
 /** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have, or one of several. */
 export type Access = 'public' | 'any_key' | Scope | readonly Scope[];
@@ -36,7 +35,7 @@ export function presentedKey(headers: FastifyRequest['headers']): string | undef
 
 /** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID; a promise only where the store must be asked. */
 export function authenticate(
-  { keys, consoleSessions }: Pick<HttpContext, 'keys' | 'consoleSessions'>,
+  { keys, consoleSessions }: { keys: KeyRing; consoleSessions: ConsoleSessions },
   request: FastifyRequest,
 ): void | Promise<void> {
   const key = presentedKey(request.headers);
@@ -76,7 +75,7 @@ export function assertAllMachines(principal: Principal): void {
   }
 }
 
-function findKey(keys: HttpContext['keys'], key: string | undefined) {
+function findKey(keys: KeyRing, key: string | undefined) {
   if (key === undefined) throw new ApiError('AUTH_REQUIRED');
   return keys.find(key);
 }

@@ -1,6 +1,6 @@
+import mime from 'mime/lite';
 import type { ArtifactWire } from '../../../api/artifact.ts';
 import type { Artifact } from '../../../store/store.ts';
-import { mediaTypeOf } from '../streams/artifact-content.ts';
 import { time } from './wire.ts';
 
 /** An artifact as it travels; one that is kept for ever has no `expires_at`. */
@@ -18,4 +18,9 @@ export function artifactWire(artifact: Artifact, downloadUrl: string): ArtifactW
     download_url: downloadUrl,
     ...(expiresAt < Number.MAX_SAFE_INTEGER && { expires_at: time(expiresAt) }),
   };
+}
+
+/** The media type of a file, by its name. */
+function mediaTypeOf(name: string): string {
+  return mime.getType(name) ?? 'application/octet-stream';
 }

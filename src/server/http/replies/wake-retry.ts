@@ -1,15 +1,20 @@
 /** When to ask again after what waits for its machine. */
-import type { Execution } from '../../../store/store.ts';
-import type { HttpContext } from '../http-context.ts';
+import type { Execution, Store } from '../../../store/store.ts';
 
 /** If nothing is known of when the machine will be there. */
 export const WAKE_RETRY_AFTER_MS = 1000;
 const MIN_MS = 250;
 const MAX_MS = 60_000;
 
+interface Machines {
+  store: Pick<Store, 'getMachine'>;
+  /** ms since the epoch. */
+  now: () => number;
+}
+
 /** Looks at the machines that these wait for. Returns what tells for each when to ask again, in ms. */
 export async function wakeRetries(
-  { store, now }: Pick<HttpContext, 'store' | 'now'>,
+  { store, now }: Machines,
   executions: readonly Execution[],
 ): Promise<(execution: Execution) => number> {
   const waiting = executions.filter(({ status }) => status === 'wake_in_progress');
@@ -23,11 +28,8 @@ export async function wakeRetries(
 }
 
 /** The same for one. */
-export async function wakeRetryAfterMs(
-  context: Pick<HttpContext, 'store' | 'now'>,
-  execution: Execution,
-): Promise<number> {
-  return (await wakeRetries(context, [execution]))(execution);
+export async function wakeRetryAfterMs(machines: Machines, execution: Execution): Promise<number> {
+  return (await wakeRetries(machines, [execution]))(execution);
 }
 
 function within(ms: number): number {

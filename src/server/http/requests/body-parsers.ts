@@ -1,7 +1,6 @@
 /** Bodies: JSON as RFC 8259 has it, octets where a route asks for them; everything else is a wrong media type. */
 import { isUtf8 } from 'node:buffer';
-import type { FastifyRequest } from 'fastify';
-import type { App } from '../http-context.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { exceededBound, type JsonBounds } from '../../../core/json-depth.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
@@ -9,10 +8,11 @@ import { locationOf } from '../replies/field-errors.ts';
 /** As many as a 422 tells. */
 const MAX_ERRORS = 100;
 
+type Parsers = Pick<FastifyInstance, 'addContentTypeParser' | 'removeAllContentTypeParsers'>;
 type Done = (error: Error | null, body?: unknown) => void;
 
 /** Replaces the framework's parsers. An empty body is no body, whatever media type it claims (clients say so on DELETE). */
-export function useJsonBodies(app: App, bounds: JsonBounds): void {
+export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) => {
     try {
@@ -28,7 +28,7 @@ export function useJsonBodies(app: App, bounds: JsonBounds): void {
 }
 
 /** For the routes of this scope: `application/octet-stream`, or no media type, is taken as bytes. */
-export function useOctetBodies(app: App): void {
+export function useOctetBodies(app: Parsers): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) =>
     done(null, body),

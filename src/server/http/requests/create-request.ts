@@ -1,9 +1,13 @@
-/** From a validated body to what the control plane is asked; here stand the rules that a schema cannot say. */
+/** A create: from a validated body to what the control plane is asked, with the rules that a schema cannot say, and what it made. */
+import type { FastifyReply } from 'fastify';
 import { isArtifactName, isArtifactPattern } from '../../../core/artifact.ts';
 import type { ServerConfig } from '../../config.ts';
 import type { CreateRequest } from '../../control/control.ts';
-import { type FieldError, invalid } from '../replies/problem.ts';
+import { type FieldError, invalid, notFound } from '../replies/problem.ts';
+import { replayedResource } from './idempotency.ts';
 import type { CreateExecution } from '../../../api/execution.ts';
+import { ApiError } from '../../../core/errors.ts';
+import type { CreateOutcome, Execution } from '../../../store/store.ts';
 
 type Stdin = CreateRequest['stdin'];
 
@@ -96,4 +100,20 @@ function isBase64(text: string): boolean {
 function isPlainUrl(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && url.hostname !== '' && url.username === '' && url.password === '';
+}
+
+/** What a create made, or the id of what an earlier request with its Idempotency-Key made; throws for a refusal. */
+export function createdExecution(made: CreateOutcome, reply: FastifyReply): Execution | string {
+  switch (made.outcome) {
+    case 'created':
+      return made.execution;
+    case 'machine_not_found':
+      throw notFound('There is no such machine.');
+    case 'machine_removed':
+      throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
+    case 'queue_full':
+      throw new ApiError('RATE_LIMITED', { message: 'The queue of the machine is full.' });
+    default:
+      return replayedResource(made, reply);
+  }
 }

@@ -14,9 +14,9 @@ import {
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { App, HttpContext } from '../http-context.ts';
-import { createdExecution } from '../replies/create-outcome.ts';
 import { notFound } from '../replies/problem.ts';
 import { wakeRetries, wakeRetryAfterMs } from '../replies/wake-retry.ts';
+import { createdExecution } from '../requests/create-request.ts';
 import { findMachine, findTerminal } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 import { baseUrlOf, notReady, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';

@@ -1,6 +1,5 @@
 /** The bytes of an artifact as an answer: whole or a range, for a program and for a browser that must not run them. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import mime from 'mime/lite';
 import type { Artifact, Store } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
 import { Problem } from '../replies/problem.ts';
@@ -8,11 +7,6 @@ import { matchesEtag, readRange } from './byte-range.ts';
 import { streamReply } from './stream-reply.ts';
 
 const PIECE_BYTES = 262_144;
-
-/** The media type of a file, by its name. */
-export function mediaTypeOf(name: string): string {
-  return mime.getType(name) ?? 'application/octet-stream';
-}
 
 /** Sends what the request asks for of the artifact; `open` counts it as an open request. */
 export async function answerArtifact(

@@ -1,6 +1,6 @@
 /** `?label=`: from what a caller wrote to what machines are selected by. */
 import { type LabelSelector, parseSelector } from '../../../../core/labels.ts';
-import type { HttpContext } from '../../http-context.ts';
+import type { Store } from '../../../../store/store.ts';
 import { invalid } from '../../replies/problem.ts';
 
 const MAX_SELECTORS = 16;
@@ -17,7 +17,7 @@ export function readSelectors(labels: readonly string[] = []): LabelSelector[] {
 
 /** The ids of the machines that the labels select, among those that the key may see. */
 export async function selectedMachines(
-  { store }: Pick<HttpContext, 'store'>,
+  { store }: { store: Pick<Store, 'listMachines'> },
   labels: readonly LabelSelector[],
   machineIds?: readonly string[],
 ): Promise<string[]> {

@@ -14,10 +14,9 @@ import {
 } from '../../../../api/execution.ts';
 import { ExecutionParams, MachineParams } from '../../../../api/fields.ts';
 import { prepareExecutionReply } from '../../streams/execution-reply.ts';
-import { createdExecution } from '../../replies/create-outcome.ts';
 import { wakeRetries } from '../../replies/wake-retry.ts';
 import { executionWire } from '../../replies/wire.ts';
-import { createRequestOf } from '../../requests/create-request.ts';
+import { createdExecution, createRequestOf } from '../../requests/create-request.ts';
 import { readSelectors, selectedMachines } from '../../requests/machines/labels.ts';
 import { findExecution, findMachine } from '../../requests/lookup.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
