@@ -1,4 +1,4 @@
-/* The bytes of a command: its pipes or its terminal, what it is fed, what it prints. */
+/* The pipes or the terminal of a command, and the bytes that it prints. */
 #define _GNU_SOURCE
 #include "spawner.h"
 
@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 enum {
@@ -83,79 +82,6 @@ void close_child_ends(const struct launch *launch) {
   }
 }
 
-/* ---- stdin of a command ---- */
-
-void close_input(struct execution *execution) {
-  struct input *input = &execution->input;
-  if (input->fd < 0) return;
-  close_watched(&input->fd);
-  free(input->waiting.bytes);
-  input->waiting = (struct buffer){0};
-}
-
-void report_input(struct execution *execution) {
-  char payload[9];
-  memcpy(payload, &execution->input.taken, 8);
-  payload[8] = execution->input.fd < 0;
-  report(execution, STDIN_TAKEN, payload, sizeof payload);
-}
-
-/* What a terminal knows as the end of input, where it knows one: its end-of-file character. The terminal itself stays open. */
-static void end_terminal_input(struct input *input) {
-  struct termios modes;
-  if (tcgetattr(input->fd, &modes) < 0 || !(modes.c_lflag & ICANON)) return;
-  (void)!write(input->fd, &modes.c_cc[VEOF], 1);
-}
-
-/* Writes what waits; returns false once the pipe is full. A command that reads no more is no error, only the end of its stdin. */
-static bool write_input(struct execution *execution) {
-  struct input *input = &execution->input;
-  struct buffer *waiting = &input->waiting;
-  while (input->fd >= 0 && waiting->length > 0) {
-    ssize_t written = write(input->fd, waiting->bytes + waiting->start, waiting->length);
-    if (written > 0) {
-      input->taken += (uint64_t)written;
-      consume(waiting, (size_t)written);
-    } else if (written < 0 && errno == EAGAIN) {
-      return false;
-    } else if (written < 0 && errno != EINTR) {
-      close_input(execution);
-    }
-  }
-  return true;
-}
-
-void feed_input(struct execution *execution) {
-  struct input *input = &execution->input;
-  uint64_t before = input->taken;
-  bool waits = !write_input(execution);
-  if (input->fd >= 0 && input->waiting.length == 0 && input->ends) {
-    if (execution->terminal) end_terminal_input(input);
-    close_input(execution);
-  }
-  if (input->fd >= 0) {
-    /* Without EPOLLOUT it still tells (EPOLLERR) when the last reader has gone. */
-    struct epoll_event event = {.events = waits ? EPOLLOUT : 0, .data.ptr = &input->watch};
-    epoll_ctl(poller, EPOLL_CTL_MOD, input->fd, &event);
-  }
-  if (input->taken != before || input->fd < 0) report_input(execution);
-}
-
-void add_input(struct execution *execution, const char *bytes, size_t size, bool ends) {
-  struct input *input = &execution->input;
-  if (input->fd < 0) return;
-  if (size > 0) memcpy(reserve(&input->waiting, size), bytes, size);
-  input->waiting.length += size;
-  input->ends = ends;
-  feed_input(execution);
-}
-
-/* The kernel sends SIGWINCH to the foreground process group where the size has changed. */
-void resize(struct execution *execution, uint16_t columns, uint16_t rows) {
-  struct winsize size = {.ws_row = rows, .ws_col = columns};
-  if (execution->terminal && execution->outputs[0].fd >= 0) ioctl(execution->outputs[0].fd, TIOCSWINSZ, &size);
-}
-
 /* ---- output of a command ---- */
 
 /*
@@ -163,9 +89,12 @@ void resize(struct execution *execution, uint16_t columns, uint16_t rows) {
  * written to. A watch that stays armed keeps its old place in the queue.
  */
 static const uint32_t READABLE_ONCE = EPOLLIN | EPOLLONESHOT;
+/* For a terminal that nobody has open: it is told once, and again only with new bytes. */
+static const uint32_t READABLE_AGAIN = EPOLLIN | EPOLLET;
 
 void watch_output(struct output *output, bool on) {
   if (output->fd < 0 || output->watched == on) return;
+  output->deserted = false;
   struct epoll_event event = {.events = READABLE_ONCE, .data.ptr = output};
   if (epoll_ctl(outputs, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, output->fd, &event) < 0) die("epoll_ctl");
   output->watched = on;
@@ -230,9 +159,12 @@ static void report_counts(struct execution *execution) {
 static void account(struct execution *execution, struct output *output, ssize_t count, bool counted) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
     if (errno == EAGAIN) output->due = 0; /* a terminal is empty, or somebody else has read it: it has a name in /proc */
+  } else if (count < 0 && errno == EIO && execution->terminal && execution->state == RUNNING) {
+    output->deserted = true; /* closed by all, who may open it again; our closing it would hang up on the command */
   } else if (count <= 0) {
-    close_output(output); /* EIO: nobody has the other side of the terminal */
+    close_output(output);
   } else {
+    output->deserted = false;
     output->total += (uint64_t)count;
     if (execution->state == ENDING) output->due -= (uint64_t)count < output->due ? (uint64_t)count : output->due;
     if (counted && now - execution->counted_at >= 1000) report_counts(execution);
@@ -268,9 +200,10 @@ void read_outputs(void) {
   int count = epoll_wait(outputs, happened, TURN, 0);
   for (int i = 0; i < count; i++) {
     struct output *output = happened[i].data.ptr;
+    bool was_deserted = output->deserted;
     if (output->watched) read_output(output->execution, output);
-    if (!output->watched) continue;
-    struct epoll_event event = {.events = READABLE_ONCE, .data.ptr = output};
+    if (!output->watched || (was_deserted && output->deserted)) continue;
+    struct epoll_event event = {.events = output->deserted ? READABLE_AGAIN : READABLE_ONCE, .data.ptr = output};
     epoll_ctl(outputs, EPOLL_CTL_MOD, output->fd, &event);
   }
 }

@@ -51,6 +51,7 @@ struct output {
   int fd;        /* -1 once everybody has closed it */
   uint8_t event, tail_event; /* STDOUT and STDOUT_TAIL, or those of stderr */
   bool watched;
+  bool deserted;  /* no process has the terminal open at the moment */
   uint64_t kept;  /* bytes handed over */
   uint64_t total; /* bytes produced */
   uint64_t due;   /* in ENDING: bytes written before the exit and not yet taken */
@@ -139,7 +140,7 @@ void drop_events(void);
 void read_commands(void);
 extern struct watch commands_watch, events_watch, outputs_watch, signals_watch;
 
-/* pipes.c: the bytes of a command */
+/* pipes.c: what a command prints */
 bool open_streams(struct execution *execution, struct launch *launch);
 void close_child_ends(const struct launch *launch);
 void close_fd(int *fd);
@@ -148,14 +149,16 @@ void watch_output(struct output *output, bool on);
 void close_output(struct output *output);
 void report_tail(struct output *output);
 void forget_tail(struct output *output);
+void read_outputs(void);
+void count_due(struct execution *execution);
+void take_leftovers(struct execution *execution);
+
+/* input.c: what a command is fed */
 void close_input(struct execution *execution);
 void report_input(struct execution *execution);
 void feed_input(struct execution *execution);
 void add_input(struct execution *execution, const char *bytes, size_t size, bool ends);
 void resize(struct execution *execution, uint16_t columns, uint16_t rows);
-void read_outputs(void);
-void count_due(struct execution *execution);
-void take_leftovers(struct execution *execution);
 
 /* children.c: the life of an execution */
 struct execution *find_execution(uint32_t handle);

@@ -9,7 +9,7 @@ native=$(cd "$(dirname "$0")/../native" && pwd)
 mkdir -p "${1:-$native/prebuilt}"
 out=$(cd "${1:-$native/prebuilt}" && pwd)
 cd "$native"
-sources="main.c buffer.c frames.c pipes.c children.c request.c launch.c tree.c"
+sources="main.c buffer.c frames.c pipes.c input.c children.c request.c launch.c tree.c"
 only=${2:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
