@@ -4,18 +4,16 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
@@ -25,7 +23,7 @@ const bytes = randomBytes(3_000_000);
 
 beforeAll(async () => {
   world = await World.start();
-  dir = mkdtempSync(join(tmpdir(), 'execplane-cp-'));
+  dir = makeDirectory('cp');
   writeFileSync(join(dir, 'file'), bytes);
   chmodSync(join(dir, 'file'), 0o751);
   utimesSync(join(dir, 'file'), 1_600_000_000, 1_600_000_000);
@@ -35,7 +33,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 }, 60_000);
 
 function settings() {

@@ -1,9 +1,9 @@
 /** Stdin, stdout and stderr of every kind, as shells set them up: exact bytes, or an error. */
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, MAIN, World } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
@@ -13,11 +13,11 @@ let dir: string;
 
 beforeAll(async () => {
   world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '2000000' } });
-  dir = mkdtempSync(join(tmpdir(), 'execplane-descriptors-'));
+  dir = makeDirectory('descriptors');
 }, 60_000);
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 }, 60_000);
 
 /** A shell line in an empty directory; `X` runs the CLI, `M` is `exec` on the machine. */

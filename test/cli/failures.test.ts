@@ -1,11 +1,11 @@
 /** What people do wrong, or what stands between them and the server: each error says what it is, and what to do. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { json, scriptedServer } from '../client/scripted-server.ts';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
@@ -15,11 +15,11 @@ let home: string;
 
 beforeAll(async () => {
   world = await World.start();
-  home = mkdtempSync(join(tmpdir(), 'execplane-home-'));
+  home = makeDirectory('home');
 }, 60_000);
 afterAll(async () => {
   await world.dispose();
-  rmSync(home, { recursive: true });
+  await removeDirectory(home);
 }, 60_000);
 
 function settings(more: Record<string, string> = {}) {

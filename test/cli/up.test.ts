@@ -1,10 +1,10 @@
 /** `execplane up`, which is what `npm start` runs: from nothing to a command that ran, and to nothing again. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, cli, MAIN, type Settings } from '../helpers/harness.ts';
 import { commandLine, killAll, processesWith, until } from '../helpers/processes.ts';
 
@@ -13,14 +13,14 @@ const READY = /exec (dm-\S+) .*-- uname -a\n/;
 let dir: string;
 
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'execplane-up-'));
+  dir = makeDirectory('up');
 });
 
-afterEach(() => {
+afterEach(async () => {
   const left = processesWith(dir);
   const lines = left.map(commandLine);
   killAll(left);
-  rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  await removeDirectory(dir);
   expect(lines).toEqual([]);
 });
 

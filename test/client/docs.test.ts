@@ -1,8 +1,8 @@
 /** The examples of docs/client.md and of examples/ run, and print what the page says. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, World } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
@@ -13,14 +13,14 @@ let dir: string;
 
 beforeAll(async () => {
   world = await World.start();
-  dir = mkdtempSync(join(tmpdir(), 'execplane-docs-'));
+  dir = makeDirectory('docs');
   // As it is for those who have installed it.
   mkdirSync(join(dir, 'node_modules'));
   symlinkSync(ROOT, join(dir, 'node_modules/execplane'));
 }, 60_000);
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 }, 60_000);
 
 async function run(source: string, ...args: string[]): Promise<string> {

@@ -4,18 +4,16 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Execplane, FileError, type Files } from '../../src/client/main.ts';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { World } from '../helpers/harness.ts';
 
 let world: World;
@@ -25,11 +23,11 @@ let dir: string;
 beforeAll(async () => {
   world = await World.start();
   files = new Execplane({ url: world.server.url, apiKey: world.server.key }).machine('dm-test').files;
-  dir = mkdtempSync(join(tmpdir(), 'execplane-files-'));
+  dir = makeDirectory('files');
 }, 60_000);
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 }, 60_000);
 
 test('bytes go there and come back as they were, names of any kind', async () => {

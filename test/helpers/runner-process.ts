@@ -1,9 +1,9 @@
 /** A runner in a process of its own on a directory of its own. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import type { Welcome } from '../../src/core/protocol.ts';
+import { makeDirectory, removeDirectory, temporaryDirectory } from './directories.ts';
 import { Started, until } from './processes.ts';
 import { TestLink } from './test-link.ts';
 
@@ -15,9 +15,7 @@ const COMPILE_CACHE = new URL('../../node_modules/.cache/execplane-tests', impor
 
 /** A directory that is removed after the test. */
 export function agentDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'execplane-runner-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
+  return temporaryDirectory('runner');
 }
 
 /** Starts a runner and waits until it listens; `program` is another main than the usual one. It is killed after the test. */
@@ -68,14 +66,14 @@ export async function linkedRunner(): Promise<{ directory: string; runner: Start
 
 /** One runner for all tests of a file; each of them has a link of its own and finds the runner with nothing in it. */
 export function sharedRunner(): () => Promise<{ directory: string; link: TestLink }> {
-  const directory = mkdtempSync(join(tmpdir(), 'execplane-runner-'));
+  const directory = makeDirectory('runner');
   let runner: Started | undefined;
   beforeAll(async () => {
     runner = await startUnowned(directory, MAIN, []);
   });
   afterAll(async () => {
     await runner?.end('SIGKILL');
-    rmSync(directory, { recursive: true, force: true });
+    await removeDirectory(directory);
   });
   return async () => {
     const link = await TestLink.attach(directory, 'forget everything');

@@ -1,13 +1,11 @@
 /** The server as it runs, in this process: its own files, a real socket, and what it logs. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { pino } from 'pino';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
 import type { TracingConfig } from '../../src/server/operations/tracing/config.ts';
 import { Client } from './client.ts';
+import { makeDirectory, removeDirectory } from './directories.ts';
 
 export interface RunningTestServer extends AsyncDisposable {
   url: string;
@@ -29,7 +27,7 @@ export async function runningServer(
   settings: Record<string, string> = {},
   tracing?: TracingConfig,
 ): Promise<RunningTestServer> {
-  const dir = mkdtempSync(join(tmpdir(), 'execplane-server-'));
+  const dir = makeDirectory('server');
   const log: string[] = [];
   const config = readServerConfig({ dataDir: dir, port: '0', logLevel: 'debug', ...settings }, {});
   const logger = pino({ level: config.logLevel, base: null }, { write: (line: string) => void log.push(line) });
@@ -61,7 +59,7 @@ export async function runningServer(
     },
     async [Symbol.asyncDispose]() {
       await server.stop();
-      rmSync(dir, { recursive: true, force: true });
+      await removeDirectory(dir);
     },
   };
 }

@@ -1,9 +1,9 @@
 /** Artifacts end to end: a command leaves files, whatever breaks meanwhile, and the CLI brings them home. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, MAIN, World } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
@@ -19,9 +19,9 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => world.dispose(), 60_000);
 beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'execplane-home-'));
+  home = makeDirectory('home');
 });
-afterEach(() => rmSync(home, { recursive: true }));
+afterEach(() => removeDirectory(home));
 
 async function cli(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });

@@ -1,22 +1,23 @@
 /** Contract §2: argv, stdin, env, cwd: what the process gets. */
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CreateBody } from '../helpers/client.ts';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { World } from '../helpers/harness.ts';
 import { isAlive, until } from '../helpers/processes.ts';
 
 let world: World;
 let dir: string;
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'execplane-process-'));
+  dir = makeDirectory('process');
   world = await World.start({ agent: { EXECPLANE_TEST_SECRET: 'of-the-agent', LC_MESSAGES: 'C' } });
 });
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true, force: true });
+  await removeDirectory(dir);
 });
 
 async function stdoutOf(body: CreateBody): Promise<string> {

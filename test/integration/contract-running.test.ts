@@ -1,9 +1,9 @@
 /** Contract §6: the commands, their settings, and what an operator meets. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Client } from '../helpers/client.ts';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
 import { killAll, processesWith, Started, until } from '../helpers/processes.ts';
@@ -40,9 +40,9 @@ describe('settings', () => {
 describe('execplane server', () => {
   let dir: string;
   beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'execplane-server-'));
+    dir = makeDirectory('server');
   });
-  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+  afterEach(() => removeDirectory(dir));
 
   test('flags of the same name as the variables; makes its admin key at first start, 0600; SIGTERM ends it with 0', async () => {
     const port = await freePort();
@@ -152,7 +152,7 @@ describe('with a server and an agent', () => {
 
 describe('execplane up', () => {
   test('starts a server and an agent for this machine, prints the URL, the place of the key and a curl line that works', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'execplane-up-'));
+    const dir = makeDirectory('up');
     const port = await freePort();
     const env = baseEnv({
       EXECPLANE_PORT: String(port),
@@ -177,7 +177,7 @@ describe('execplane up', () => {
         killAll(processesWith(dir));
         throw new Error('up left something running');
       });
-      rmSync(dir, { recursive: true, force: true });
+      await removeDirectory(dir);
     }
   });
 });

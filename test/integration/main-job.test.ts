@@ -1,10 +1,9 @@
 /** The main job on real input: what people run Execplane for, over HTTP and on a real machine. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { World } from '../helpers/harness.ts';
 
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -13,12 +12,12 @@ const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).di
 let world: World;
 let dir: string;
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'execplane-job-'));
+  dir = makeDirectory('job');
   world = await World.start();
 });
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true, force: true });
+  await removeDirectory(dir);
 });
 
 test('a file of 1 MiB goes up as base64 through stdin, and its SHA-256 is checked by a second command', async () => {

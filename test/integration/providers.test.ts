@@ -1,8 +1,7 @@
 /** Providers with real hooks, and machines that are real agents: the provider is the one that docs/providers.md shows. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { World } from '../helpers/harness.ts';
 import { isAlive, killAll, processesWith, until } from '../helpers/processes.ts';
 import { TestProvider } from '../helpers/provider.ts';
@@ -15,14 +14,14 @@ interface MachineBody {
 
 /** A server with the provider; `settings` of the provider. */
 async function start(settings: Record<string, unknown> = {}) {
-  const dir = mkdtempSync(join(tmpdir(), 'execplane-provider-'));
+  const dir = makeDirectory('provider');
   const provider = new TestProvider(dir);
   const world = await World.start({ machine: null, server: { EXECPLANE_PROVIDERS: provider.file(settings) } });
   onTestFinished(async () => {
     await world.server.stop();
     killAll(processesWith(dir));
     await world.dispose();
-    rmSync(dir, { recursive: true, force: true });
+    await removeDirectory(dir);
   });
   const create = async (body: object = {}) => {
     const { status, json } = await world.client.request<MachineBody>('POST', '/v1/machines', { body });

@@ -1,19 +1,10 @@
 /** `execplane agent upgrade` under a running command: to a version that works, and to ones that do not. */
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { stageProgram } from '../../scripts/package/program.ts';
 import { startCounting } from '../helpers/counting.ts';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, World } from '../helpers/harness.ts';
 import { processesWith, Started, until } from '../helpers/processes.ts';
 
@@ -21,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const PRESENT = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version as string;
 const NEXT = '99.0.0';
 
-const staged = mkdtempSync(join(tmpdir(), 'execplane-staged-'));
+const staged = makeDirectory('staged');
 let opt: string;
 let world: World;
 let agentDir: string;
@@ -31,10 +22,10 @@ let supervised: boolean;
 let log: string;
 
 beforeAll(() => stageProgram({ root: ROOT, to: staged, withNode: false }));
-afterAll(() => rmSync(staged, { recursive: true }));
+afterAll(() => removeDirectory(staged));
 
 beforeEach(async () => {
-  opt = mkdtempSync(join(tmpdir(), 'execplane-opt-'));
+  opt = makeDirectory('opt');
   program(PRESENT);
   symlinkSync(`execplane-agent-${PRESENT}`, join(opt, 'execplane'));
   world = await World.start({ machine: null });
@@ -51,7 +42,7 @@ afterEach(async () => {
   await agent.exited;
   const left = processesWith(agentDir);
   await world.dispose();
-  rmSync(opt, { recursive: true });
+  await removeDirectory(opt);
   expect(left).toEqual([]);
 });
 

@@ -1,12 +1,11 @@
 /** The tools as a host uses them: the SDK's own client, over stdio and over HTTP. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { baseEnv, MAIN, World } from '../helpers/harness.ts';
 
 let world: World;
@@ -14,11 +13,11 @@ let dir: string;
 
 beforeAll(async () => {
   world = await World.start();
-  dir = mkdtempSync(join(tmpdir(), 'execplane-mcp-'));
+  dir = makeDirectory('mcp');
 }, 60_000);
 afterAll(async () => {
   await world.dispose();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 }, 60_000);
 
 const TRANSPORTS: Record<string, (key: string) => Transport> = {

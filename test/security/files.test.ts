@@ -1,26 +1,26 @@
 /** Secrets on disk that others could read stop the start, with what to do; what we make ourselves is closed. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { readAgentConfig } from '../../src/agent/config.ts';
-import { prepareDirectory } from '../../src/agent/processes/state-directory.ts';
 import { readCredential } from '../../src/agent/link/enrolment/credential.ts';
+import { prepareDirectory } from '../../src/agent/processes/state-directory.ts';
 import { writePrivateJson } from '../../src/node/private-file.ts';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
+import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { agentDirectory, linkedRunner } from '../helpers/runner-process.ts';
 
 let dir: string;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'execplane-files-'));
-  return () => rmSync(dir, { recursive: true, force: true });
+  dir = makeDirectory('files');
+  return () => removeDirectory(dir);
 });
 
 const start = (settings: Record<string, string> = {}) =>

@@ -1,6 +1,5 @@
 /** The link as a whole, against a scripted server and a scripted runner: enrolment, refusals, leaving, stopping. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -11,6 +10,7 @@ import { Liveness } from '../../../src/agent/link/liveness.ts';
 import { claimPidFile, findLink } from '../../../src/agent/processes/link-pid-file.ts';
 import { stopAgent } from '../../../src/agent/processes/stop.ts';
 import { CLOSE } from '../../../src/core/protocol.ts';
+import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
 import { INSTANCE, ScriptedRunner } from './scripted-runner.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
@@ -27,7 +27,7 @@ let log: string[];
 let connectedAs: string[];
 
 beforeEach(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'execplane-agent-'));
+  dir = makeDirectory('agent');
   server = await ScriptedServer.listen();
   runner = await ScriptedRunner.listen(dir);
   running = Promise.resolve();
@@ -40,7 +40,7 @@ afterEach(async () => {
   await running.catch(() => {});
   await runner.close();
   await server.close();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 });
 
 function start(changes: Partial<AgentConfig> = {}): void {

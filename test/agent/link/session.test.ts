@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { dial } from '../../../src/agent/link/connection/dial.ts';
-import { attachToRunner, type RunnerSocket } from '../../../src/agent/runner-socket/runner-socket.ts';
 import { runSession, type SessionEnd } from '../../../src/agent/link/connection/session.ts';
+import { attachToRunner, type RunnerSocket } from '../../../src/agent/runner-socket/runner-socket.ts';
 import { CLOSE, encodeFrameWith, PROTOCOL_VERSION, type Start } from '../../../src/core/protocol.ts';
+import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
 import { INSTANCE, ScriptedRunner } from './scripted-runner.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
@@ -29,7 +27,7 @@ let leave: AbortController;
 let expected: number[];
 
 beforeEach(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'execplane-session-'));
+  dir = makeDirectory('session');
   server = await ScriptedServer.listen();
   runner = await ScriptedRunner.listen(dir);
   attached = (await attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: 3 })) as RunnerSocket;
@@ -42,7 +40,7 @@ afterEach(async () => {
   attached.detach();
   await runner.close();
   await server.close();
-  rmSync(dir, { recursive: true });
+  await removeDirectory(dir);
 });
 
 function begin(url = server.url): { end: Promise<SessionEnd>; linked: Promise<void> } {

@@ -1,9 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ProcessRow, processIds, processRow } from '../../../../src/node/process-table.ts';
 import { openCgroupPool } from '../../../../src/agent/runner/spawner/cgroups.ts';
+import { type ProcessRow, processIds, processRow } from '../../../../src/node/process-table.ts';
+import { makeDirectory, removeDirectory } from '../../../helpers/directories.ts';
 import { isAlive, Started, until } from '../../../helpers/processes.ts';
 import { FIXTURES, KINDS, SpawnerHarness } from './spawner-harness.ts';
 
@@ -71,7 +71,7 @@ describe.each(KINDS)('%s', (kind) => {
     await until('it has written', () => readdirSync(harness.scratchDir).includes('verdict'));
     expect(readFileSync(join(harness.scratchDir, 'verdict'), 'utf8')).toBe('written 0 0\n');
     if (spawner > 0) await until('the drain is gone', () => !isAlive(spawner));
-    rmSync(harness.scratchDir, { recursive: true });
+    await removeDirectory(harness.scratchDir);
   });
 });
 
@@ -79,7 +79,7 @@ describe.runIf(process.platform === 'linux')('a death', () => {
   test.each(pool ? ['cgroups', 'bare'] : ['bare'])(
     'of the runner takes along what runs, and only that (%s)',
     async (mode) => {
-      const directory = mkdtempSync(join(tmpdir(), 'execplane-death-'));
+      const directory = makeDirectory('death');
       const runner = new Started(process.execPath, [`${FIXTURES}/runner.ts`, directory, mode], {
         PATH: '/usr/bin:/bin',
       });
@@ -97,7 +97,7 @@ describe.runIf(process.platform === 'linux')('a death', () => {
       await until('the background process has written', () => readdirSync(directory).includes('verdict'));
       expect(readFileSync(join(directory, 'verdict'), 'utf8')).toBe('written 0 0\n');
       await until('the spawner is gone', () => !isAlive(spawner));
-      rmSync(directory, { recursive: true });
+      await removeDirectory(directory);
     },
   );
 

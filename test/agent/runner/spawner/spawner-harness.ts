@@ -1,6 +1,4 @@
 /** A spawner whose every event is kept by handle, and tests wait for them. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSpawner } from '../../../../src/agent/runner/spawner/index.ts';
 import type {
@@ -11,6 +9,7 @@ import type {
   SpawnRequest,
   Usage,
 } from '../../../../src/agent/runner/spawner/spawner.ts';
+import { makeDirectory, removeDirectory } from '../../../helpers/directories.ts';
 
 /** The spawners that every test is run against; `bare` is the native one without cgroups. */
 export const KINDS = process.platform === 'linux' ? (['native', 'bare', 'node'] as const) : (['node'] as const);
@@ -64,7 +63,7 @@ export class RunningCommand {
 }
 
 export class SpawnerHarness {
-  readonly scratchDir = mkdtempSync(join(tmpdir(), 'execplane-spawner-'));
+  readonly scratchDir = makeDirectory('spawner');
   readonly commands = new Map<number, RunningCommand>();
   readonly lost = Promise.withResolvers<string>();
   spawner!: Spawner;
@@ -107,7 +106,7 @@ export class SpawnerHarness {
     for (const command of this.commands.values())
       if (!command.end && !command.failure) await this.spawner.killTree(command.handle);
     await this.spawner.close();
-    rmSync(this.scratchDir, { recursive: true });
+    await removeDirectory(this.scratchDir);
   }
 
   #command(handle: number): RunningCommand {

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
-import { TestPlane, temporaryDirectory } from '../../../helpers/control-plane.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { ScriptedAgent, UpgradeRefused } from '../../../helpers/scripted-agent.ts';
 
 test('a server that stops sends agents away with 1012 and answers who waits; its successor goes on (faults 9, 11)', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryDirectory('plane');
   const before = await TestPlane.start({ directory });
   const credential = await before.machine();
   const agent = await ScriptedAgent.join(before.url, credential);

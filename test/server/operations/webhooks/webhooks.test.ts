@@ -8,7 +8,8 @@ import { deliver } from '../../../../src/server/operations/webhooks/deliver.ts';
 import { isPublicAddress } from '../../../../src/server/operations/webhooks/public-address.ts';
 import { freshSecret, signedHeaders } from '../../../../src/server/operations/webhooks/signature.ts';
 import { readWebhookSecret, retryDelayMs, Webhooks } from '../../../../src/server/operations/webhooks/webhooks.ts';
-import { TestPlane, temporaryDirectory } from '../../../helpers/control-plane.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 const DAY_MS = 86_400_000;
@@ -239,7 +240,7 @@ test('the signature is the one of the specification’s example', () => {
 });
 
 test('the secret is made once and stays', () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryDirectory('plane');
   const secret = readWebhookSecret(directory);
   expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
   expect(readWebhookSecret(directory)).toBe(secret);
