@@ -1,4 +1,4 @@
-/** The agent's settings: one table, and the only place of the agent that reads the environment. */
+/** The agent's settings: one table. Only this file of the agent reads the environment. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/labels.ts';
@@ -16,16 +16,16 @@ export interface AgentSetting {
   description: string;
 }
 
-/** For an https server; all PEM. */
+/** TLS files for an https server, all in PEM. */
 export interface AgentTls {
-  /** Where it is set, it alone is trusted. */
+  /** If it is set, no other authority is trusted. */
   ca?: string;
-  /** What this agent shows of itself, where the server asks for it; one needs the other. */
+  /** The certificate and key that this agent presents if the server asks for them. One needs the other. */
   cert?: string;
   key?: string;
 }
 
-/** What systemd gives a service with WatchdogSec= (sd_watchdog_enabled(3)), and the PATH to find its program in. */
+/** What systemd gives a service that has WatchdogSec= (sd_watchdog_enabled(3)), and the PATH in which to find systemd-notify. */
 export interface Watchdog {
   socket: string;
   timeoutMs: number;
@@ -38,23 +38,23 @@ export interface AgentConfig {
   /** Absolute path of the state directory. */
   dir: string;
   joinToken?: string;
-  /** Read only when it is needed; `-` is stdin. */
+  /** Read only when it is needed. `-` means stdin. */
   joinTokenFile?: string;
   machineId?: string;
   maxConcurrency: number;
-  /** Nothing runs without a policy.json. */
+  /** True: no command runs without a policy.json. */
   policyRequired: boolean;
-  /** Of the machine, to select it by. */
+  /** Labels of the machine, by which requests select it. */
   labels: Labels;
   tls: AgentTls;
-  /** From HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. */
+  /** Taken from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. */
   proxy?: URL | undefined;
   logLevel: string;
-  /** Where systemd wants signs of life. */
+  /** Set if systemd expects signs of life. */
   watchdog?: Watchdog;
-  /** The soft limit of open files that the agent was started with, if the launcher (launcher.sh) has told. */
+  /** The soft limit of open files that the agent was started with, if the launcher (launcher.sh) passed it on. */
   softFileLimit?: number;
-  /** What the runner gets as its environment: no setting with a secret in it. */
+  /** The runner's environment: it contains no setting that holds a secret. */
   runnerEnv: Record<string, string>;
 }
 
@@ -65,22 +65,22 @@ const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 
 const TABLE = {
   url: ['The server.', 'http://127.0.0.1:7411'],
-  joinToken: ['Used once to enrol; in the environment or a file it is safer than as a flag.'],
-  joinTokenFile: ['A file with the join token; - reads it from stdin.'],
+  joinToken: ['Used once to enrol. A variable or a file is safer than a flag.'],
+  joinTokenFile: ['File that holds the join token. - reads it from stdin.'],
   agentDir: ['State directory of the agent.', './agent'],
-  machineId: ['Ask for this machine id when enrolling.'],
+  machineId: ['Machine id to ask for when enrolling.'],
   maxConcurrency: ['Commands that may run at once.', '64'],
-  policy: ['required: nothing runs without a policy.json; optional: without one everything does.', 'optional'],
-  labels: ['Labels of the machine, as role=web,site=berlin.'],
+  policy: ['required: without a policy.json no command runs. optional: without one every command may run.', 'optional'],
+  labels: ['Labels of the machine, such as role=web,site=berlin.'],
   caFile: ['PEM file of the certificate authority behind an https server.'],
-  tlsCert: ['PEM file with a client certificate, for a server that asks agents for one.'],
-  tlsKey: ['PEM file with its private key.'],
-  insecure: ['true: allow plain http to another host.', 'false'],
-  logLevel: ['Lines below this level are not logged.', 'info'],
+  tlsCert: ['PEM file with the client certificate, if the server asks agents for one.'],
+  tlsKey: ['PEM file with the private key of the client certificate.'],
+  insecure: ['true: allow plain http to a server on another host.', 'false'],
+  logLevel: ['Lowest level that is logged.', 'info'],
 } as const satisfies Record<string, readonly [description: string, fallback?: string]>;
 type Property = keyof typeof TABLE;
 
-/** All settings of the agent, in the order in which they should be shown. */
+/** All settings of the agent, in the order in which the CLI and the documentation show them. */
 export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map(
   ([property, [description, fallback]]) => ({
     property,
@@ -91,7 +91,7 @@ export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map
   }),
 );
 
-/** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws ConfigError. */
+/** Reads the settings. A flag (by property name) wins over its variable; an empty value counts as absent. Throws ConfigError. */
 export function readAgentConfig(flags: Environment = {}, env: Environment = process.env): AgentConfig {
   const source = new Source(flags, env);
   const url = readUrl(source);
@@ -117,7 +117,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
   };
 }
 
-/** Where values come from, and under which name people know them. */
+/** The values of the settings, and the name under which an operator knows each of them. */
 class Source {
   readonly #flags: Environment;
   readonly #env: Environment;
@@ -168,7 +168,7 @@ function readLabels(source: Source): Labels {
   const text = source.text('labels') ?? '';
   const labels = parseLabels(text);
   if (labels === undefined) {
-    throw source.wrong('labels', `must be labels as role=web,site=berlin, not ${JSON.stringify(text)}`);
+    throw source.wrong('labels', `must be labels such as role=web,site=berlin, not ${JSON.stringify(text)}`);
   }
   return labels;
 }
@@ -178,7 +178,10 @@ function readTls(source: Source): AgentTls {
   const cert = readPem(source, 'tlsCert');
   const key = readPem(source, 'tlsKey');
   if ((cert === undefined) !== (key === undefined)) {
-    throw source.wrong(cert === undefined ? 'tlsKey' : 'tlsCert', 'the certificate and its key: one needs the other');
+    throw source.wrong(
+      cert === undefined ? 'tlsKey' : 'tlsCert',
+      'a certificate needs its key, and a key its certificate',
+    );
   }
   return {
     ...(ca === undefined ? {} : { ca }),
@@ -197,7 +200,7 @@ function readPem(source: Source, property: 'caFile' | 'tlsCert' | 'tlsKey'): str
   }
 }
 
-/** systemd's LoadCredential= puts a file `join-token` where only the service may look. */
+/** systemd's LoadCredential= puts a file `join-token` into a directory that only the service can read. */
 function readToken(source: Source, credentials: string | undefined): Pick<AgentConfig, 'joinToken' | 'joinTokenFile'> {
   const joinToken = source.text('joinToken');
   if (joinToken !== undefined) return { joinToken: joinToken.trim() };
@@ -205,7 +208,7 @@ function readToken(source: Source, credentials: string | undefined): Pick<AgentC
   return joinTokenFile === undefined ? {} : { joinTokenFile };
 }
 
-/** Only where it is meant for this process, and not for one that this was started by. */
+/** Taken only if the variables are meant for this process, and not for the process that started it. */
 function readWatchdog(env: Environment): Pick<AgentConfig, 'watchdog'> {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: timeout, WATCHDOG_PID: pid, PATH: path = '' } = env;
   const timeoutMs = Number(timeout) / 1000;
@@ -213,7 +216,7 @@ function readWatchdog(env: Environment): Pick<AgentConfig, 'watchdog'> {
   return { watchdog: { socket, timeoutMs, path } };
 }
 
-/** "unlimited" tells nothing: the kernel limits open files in any case. */
+/** "unlimited" says nothing: the kernel limits open files in any case. */
 function readFileLimit({ EXECPLANE_FILE_LIMIT: limit }: Environment): Pick<AgentConfig, 'softFileLimit'> {
   return /^[1-9]\d{0,9}$/.test(limit ?? '') ? { softFileLimit: Number(limit) } : {};
 }
@@ -228,7 +231,7 @@ function runnerEnvironment(env: Environment): Record<string, string> {
   return kept;
 }
 
-/** npm puts folders of its own before the PATH of a script; commands must not find programs there. */
+/** npm puts its own folders before the PATH of a script. Commands must not find programs there. */
 function withoutNpm(path: string, env: Environment): string {
   if (env['npm_lifecycle_event'] === undefined) return path;
   const folders = path.split(':');

@@ -1,4 +1,4 @@
-/** The agent's process that talks to the server: builds it, runs it, handles its signals. */
+/** The agent process that talks to the server: constructs it, runs it, handles its signals. */
 import type { AgentConfig } from './config.ts';
 
 export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
@@ -9,18 +9,18 @@ export { upgradeAgent } from './upgrade/upgrade.ts';
 
 const STDERR = 2;
 
-/** What a parent process that started the agent with an IPC channel is told. */
+/** The message to a parent process that started the agent with an IPC channel. */
 export interface AgentConnectedMessage {
   type: 'connected';
   machineId: string;
 }
 
 /**
- * Runs the agent until SIGTERM (detaches: commands run on) or SIGINT (ends everything); settles when it is done.
- * A parent that is connected by IPC and goes away means SIGTERM. Rejects where the agent cannot run at all.
+ * Runs the agent until SIGTERM (detaches: commands run on) or SIGINT (ends everything), and settles when it is done. If a parent is
+ * connected by IPC and goes away, that counts as SIGTERM. Rejects if the agent cannot run at all.
  */
 export async function runAgent(config: AgentConfig): Promise<void> {
-  // Loaded here, for `agent stop` and `up` need nothing of it.
+  // Loaded here: `agent stop` and `up` need none of it.
   const [{ pino }, { LogDestination }, { Agent }, { Liveness }, { startWatchdog }] = await Promise.all([
     import('pino'),
     import('../node/log-destination.ts'),

@@ -78,7 +78,7 @@ test('a policy that allows nothing because it is malformed, one that is sound, a
   const target = { url: new URL('http://127.0.0.1:1') };
   expect(await said('policy', target)).toMatchObject({
     state: 'ok',
-    message: expect.stringContaining('there is none'),
+    message: expect.stringContaining('no policy.json'),
   });
   writeFileSync(file, '{"allow_comands": []}', { mode: 0o600 });
   expect(await said('policy', target)).toMatchObject({

@@ -85,7 +85,7 @@ test.each(['http', 'https'])('over %s', async (scheme) => {
   const config = readAgentConfig(settings, { [`${scheme}_proxy`]: at });
   await expect(
     enrol('xpj_unknown', { ...config, dir, log, expectWithin() {}, signal: AbortSignal.timeout(20_000) }),
-  ).rejects.toThrow('does not take the join token');
+  ).rejects.toThrow('refuses the join token');
   const socket = dial({ ...config, credential: 'xpa_unknown' });
   const status = await new Promise((resolve, reject) => {
     socket.once('unexpected-response', (_request, response) => resolve(response.statusCode));

@@ -150,7 +150,9 @@ test('agents and clients send secrets over plain http to this host only, unless 
 
 test('a demand for certificates that nobody would check is refused', () => {
   expect(() => readServerConfig({ agentCa: '/ca.pem' }, {})).toThrow('EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT');
-  expect(() => readAgentConfig({ tlsCert: new URL(import.meta.url).pathname }, {})).toThrow('one needs the other');
+  expect(() => readAgentConfig({ tlsCert: new URL(import.meta.url).pathname }, {})).toThrow(
+    'a certificate needs its key',
+  );
 });
 
 test.each<['GET' | 'POST' | 'OPTIONS', string, number]>([

@@ -6,35 +6,35 @@ import { readCredential } from '../link/enrolment/credential.ts';
 
 const OTHERS = 0o077;
 
-/** The state directory: there, closed to others, with a credential and room for what commands print. */
+/** Checks the state directory: it exists, other users have no access, it has a credential, and the disk has room for output. */
 export function examineDirectory(dir: string): Finding[] {
   const stat = statSync(dir, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) {
-    const remedy =
-      'Say where it is (--agent-dir, EXECPLANE_AGENT_DIR), or start the agent once: it makes the directory.';
-    return [fail('agent directory', `${dir} is no directory`, remedy)];
+    const remedy = 'Name it with --agent-dir or EXECPLANE_AGENT_DIR, or start the agent once: the agent makes it.';
+    return [fail('agent directory', `${dir} is not a directory`, remedy)];
   }
   const { bavail, bsize } = statfsSync(dir);
   return [
     modeOf(dir, stat.mode),
     credential(dir),
     policy(dir),
-    judgeSpace(bavail * bsize, 'Make room: output that the server does not have yet is kept here, 1 GiB at most.'),
+    judgeSpace(bavail * bsize, 'Free some space: the agent keeps output here until the server has it, at most 1 GiB.'),
   ];
 }
 
 function modeOf(dir: string, mode: number): Finding {
   if ((mode & OTHERS) === 0) return ok('agent directory', dir);
   const shown = (mode & 0o777).toString(8).padStart(4, '0');
-  const remedy = `Close it: chmod 0700 ${dir}. Whoever reaches the runner's socket runs commands as the agent's user.`;
+  const remedy = `Run "chmod 0700 ${dir}": a user who reaches the runner's socket runs commands as the agent's user.`;
   return fail('agent directory', `${dir} is open to other users (mode ${shown})`, remedy);
 }
 
 function policy(dir: string): Finding {
   const path = join(dir, 'policy.json');
   const fault = new PolicyFile(path, { required: false }).fault();
-  if (fault !== undefined) return fail('policy', fault, 'Mend it (docs/policy.md): until then no command is allowed.');
-  return ok('policy', existsSync(path) ? path : 'there is none: every command is allowed');
+  if (fault !== undefined)
+    return fail('policy', fault, 'Correct it (docs/policy.md): until then no command is allowed.');
+  return ok('policy', existsSync(path) ? path : 'no policy.json: every command is allowed');
 }
 
 function credential(dir: string): Finding {
@@ -45,7 +45,7 @@ function credential(dir: string): Finding {
       ? fail('credential', 'this machine has not joined', enrol)
       : ok('credential', `of ${found.machineId}`);
   } catch (error) {
-    const remedy = `Run doctor as root, or as the agent's user. You did? ${enrol}`;
+    const remedy = `Run doctor as root or as the agent's user. If you did: ${enrol}`;
     return fail('credential', (error as Error).message, remedy);
   }
 }

@@ -9,14 +9,14 @@ import { agentUrl, dial } from '../link/connection/dial.ts';
 import { requestAgent } from '../../node/proxy-agent.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
-/** The server corrects for it; certificates, logs and people do not. */
+/** The server corrects for a wrong clock; certificates, logs and people do not. */
 const CLOCK_MS = 30_000;
 const DAY_MS = 86_400_000;
 const RENEW_DAYS = 14;
 
 type Target = Pick<AgentConfig, 'url' | 'tls' | 'proxy'>;
 
-/** The way to the server: its name, its port, TLS, what answers there, and whether it lets this machine in. */
+/** Checks the way to the server: its name, port and TLS, what answers there, and whether it accepts this machine's credential. */
 export async function examineServer(
   target: Target,
   credential: Credential | undefined,
@@ -59,41 +59,47 @@ function get({ url, tls, proxy }: Target): Promise<IncomingMessage> {
 }
 
 const CERTIFICATE_FAULT = /^(ERR_TLS|CERT|DEPTH|UNABLE|SELF|HOSTNAME)/;
-const CONVINCE = 'Set EXECPLANE_CA_FILE to the authority that signed the certificate, or use the name that it is for.';
+const CONVINCE =
+  'Set EXECPLANE_CA_FILE to the authority that signed the certificate, or use the name in the certificate.';
 
 function remedyFor(code: string): string {
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'Is EXECPLANE_URL right, and does DNS work here?';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'Check EXECPLANE_URL and the DNS of this machine.';
   if (code === 'ECONNREFUSED')
-    return 'Nothing listens there: is the server up, and EXECPLANE_URL its address and port?';
-  if (code === 'EPROTO' || code === 'ECONNRESET') return 'Does it speak https there (EXECPLANE_URL), or plain http?';
-  return 'Look at firewalls and proxies between here and there.';
+    return 'Nothing listens there. Check that the server runs, and that EXECPLANE_URL is its address and port.';
+  if (code === 'EPROTO' || code === 'ECONNRESET')
+    return 'Check whether the server speaks https or plain http, and set EXECPLANE_URL accordingly.';
+  return 'Check the firewalls and proxies between this machine and the server.';
 }
 
 function answer(origin: string, status: number): Finding {
   if (status === 200) return ok('server', `${origin} is ready`);
-  if (status === 503) return warn('server', `${origin} is not ready (503)`, 'Look at the log of the server.');
-  return fail('server', `${origin} answers HTTP ${status}`, 'Is that an Execplane server, and EXECPLANE_URL its base?');
+  if (status === 503) return warn('server', `${origin} is not ready (503)`, 'Read the log of the server.');
+  return fail(
+    'server',
+    `${origin} answers HTTP ${status}`,
+    'Check that EXECPLANE_URL is the base URL of an Execplane server.',
+  );
 }
 
-/** What crosses the network: over https, with a certificate that convinced, by when it has to be another one. */
+/** Checks the encryption: https, a certificate that is trusted, and the days until it expires. */
 function encryption({ socket }: IncomingMessage, now: number): Finding {
   if (!(socket instanceof TLSSocket)) {
     if (isLoopback(socket.remoteAddress ?? '')) return ok('tls', 'plain http, which does not leave this machine');
-    return warn('tls', 'plain http: whoever is on the way reads everything', 'Use https (docs/install.md).');
+    return warn('tls', 'plain http: anyone on the network path can read everything', 'Use https (docs/install.md).');
   }
   const { validTo = '' } = socket.getPeerX509Certificate() ?? {};
   const days = Math.floor((Date.parse(validTo) - now) / DAY_MS);
-  const message = `${socket.getProtocol()}, with a certificate that is good for ${days} days`;
+  const message = `${socket.getProtocol()}, with a certificate that is valid for ${days} days`;
   return days < RENEW_DAYS ? warn('tls', message, 'Renew it on the server.') : ok('tls', message);
 }
 
 function clock(theirs: number, now: number): Finding {
   if (Number.isNaN(theirs) || Math.abs(theirs - now) <= CLOCK_MS) return ok('clock', 'agrees with the server');
   const message = `${Math.round(Math.abs(theirs - now) / 1000)} s ${theirs > now ? 'behind' : 'ahead of'} the server`;
-  return warn('clock', message, 'Have both clocks kept by NTP (timedatectl set-ntp true).');
+  return warn('clock', message, 'Synchronise both clocks by NTP (timedatectl set-ntp true).');
 }
 
-/** Knocks and goes: without a hello the server makes nothing of it, and a connected agent stays connected. */
+/** Opens the agent's endpoint and closes it: without a hello the server starts no session, and a connected agent stays connected. */
 function letIn({ url, tls, proxy }: Target, { credential }: Credential): Promise<Finding> {
   return new Promise((resolve) => {
     const socket = dial({ url, tls, proxy, credential });
@@ -106,7 +112,7 @@ function letIn({ url, tls, proxy }: Target, { credential }: Credential): Promise
       socket.terminate();
     });
     socket.on('error', (error) => {
-      resolve(fail('authentication', error.message, 'Does a proxy in between pass WebSockets on?'));
+      resolve(fail('authentication', error.message, 'Check that a proxy on the way passes WebSockets on.'));
     });
   });
 }
@@ -124,5 +130,9 @@ function refused(status: number): Finding {
       'Set EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY.',
     );
   }
-  return fail('authentication', `the server answers HTTP ${status}`, 'Does a proxy in between pass WebSockets on?');
+  return fail(
+    'authentication',
+    `the server answers HTTP ${status}`,
+    'Check that a proxy on the way passes WebSockets on.',
+  );
 }

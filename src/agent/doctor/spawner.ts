@@ -16,14 +16,19 @@ const EVENTS: SpawnerEvents = {
   lost() {},
 };
 
-/** Whether the native spawner runs here; where not, the one of Node does its work, with less. */
+/** Checks whether the native spawner runs here. If it does not, the agent uses the Node spawner, which can do less. */
 export async function examineSpawner(): Promise<Finding> {
   try {
     const spawner = await startSpawner({ kind: 'native', events: EVENTS, scratchDir: tmpdir(), cgroups: false });
     await spawner.close();
-    return ok('spawner', 'the native one runs');
+    return ok('spawner', 'the native spawner runs');
   } catch (error) {
-    const remedy = 'Linux on x64 or arm64 has one; is the program executable, on a file system that is not noexec?';
-    return warn('spawner', `${(error as Error).message}; Node's is used, and starts fewer commands a second`, remedy);
+    const remedy =
+      'Linux on x64 and arm64 has a native spawner. Check that the program is executable and not on a file system mounted noexec.';
+    return warn(
+      'spawner',
+      `${(error as Error).message}; the Node spawner is used, which starts fewer commands a second`,
+      remedy,
+    );
   }
 }

@@ -28,7 +28,7 @@ import { packageVersion } from '../../node/version.ts';
 /** Finding or starting the runner has a bound of its own, which is shorter. */
 const START_MS = 60_000;
 
-/** The link of one directory, from start to detach or stop. */
+/** The link process of one directory, from start to detach or stop. */
 export class Agent {
   readonly #config: AgentConfig;
   readonly #log: Logger;
@@ -37,7 +37,7 @@ export class Agent {
   /** Aborts when this process is to leave the server. */
   readonly #leaving = new AbortController();
   #credential: Credential | undefined;
-  /** What the present connection, or the last one, came with. */
+  /** The credential of the present connection, or of the last one. */
   #shown: Credential | undefined;
   #rotating: Promise<void> | undefined;
   #runner: RunnerSocket | undefined;
@@ -52,12 +52,12 @@ export class Agent {
     this.#onConnected = onConnected;
   }
 
-  /** Runs until `detach` or `stop`. Rejects where the directory or the runner is not usable, or there is no join token to begin with. */
+  /** Runs until `detach` or `stop`. Rejects if the directory or the runner is not usable, or if there is no first join token. */
   async run(): Promise<void> {
     const { dir } = this.#config;
     this.#liveness.expectWithin(START_MS);
     prepareDirectory(dir);
-    // The runner comes first: it lets one link in, so that there is one link for what follows.
+    // The runner comes first: it accepts one link only, so that the rest is done by one process.
     await this.#attachedRunner();
     this.#pidFile = claimPidFile(dir);
     const stopWatching = watchDirectory(dir, this.#log);
@@ -82,17 +82,17 @@ export class Agent {
     }
   }
 
-  /** Leaves the server and the runner; commands run on. */
+  /** Leaves the server and the runner. Commands run on. */
   detach(): void {
     if (this.#stopping !== undefined) return;
     this.#log.info('detaching: commands run on');
     this.#leaving.abort();
   }
 
-  /** Ends everything; the link stays until the runner has nothing more to report. */
+  /** Ends everything. The link stays until the runner has nothing more to report. */
   stop(): void {
     if (this.#stopping !== undefined) return;
-    this.#log.info('stopping: commands are ended');
+    this.#log.info('stopping: ending all commands');
     this.#stopping = this.#stopAll();
   }
 
@@ -144,7 +144,7 @@ export class Agent {
       signal: this.#leaving.signal,
     });
     this.#pidFile?.setLinked(false);
-    // A runner that was told to stop is gone for good: no other one is to be started.
+    // A runner that was told to stop is gone for good: do not start another one.
     return end.cause === 'runner_gone' && this.#stopping !== undefined ? { cause: 'aborted' } : end;
   }
 
@@ -166,7 +166,7 @@ export class Agent {
     );
   }
 
-  /** The server closes this connection once the new credential is in force; the next one comes with it. */
+  /** The server closes this connection once the new credential is in force. The next connection uses it. */
   #rotate(token: string): void {
     this.#rotating ??= this.#exchange(token).finally(() => {
       this.#rotating = undefined;
@@ -177,7 +177,7 @@ export class Agent {
     const { enrolledWith } = this.#credential as Credential;
     try {
       const fresh = await this.#enrol(token);
-      // The token of the settings stays the one that this machine came with: it is not to be tried again.
+      // The token of the settings is still the one that this machine enrolled with: do not try it again.
       this.#credential = { ...fresh, enrolledWith };
       writeCredential(this.#config.dir, this.#credential);
     } catch (error) {
@@ -186,8 +186,8 @@ export class Agent {
   }
 
   /**
-   * The credential was refused. It may have been rotated, now or in a life before this one that did not hear the answer; or
-   * there is a join token that it does not come from: the operator wants the machine back.
+   * Looks for another credential after the server refused this one. It may have been rotated, by this process or by an earlier one that
+   * did not receive the answer. Or the settings hold a new join token: the operator wants the machine back.
    */
   async #renewCredential(): Promise<boolean> {
     await this.#rotating;
@@ -198,7 +198,7 @@ export class Agent {
       this.#credential = await this.#enrol(token);
       return true;
     } catch (error) {
-      this.#log.warn({ err: error }, 'the join token does not help either');
+      this.#log.warn({ err: error }, 'the join token was refused too');
       return false;
     }
   }

@@ -1,4 +1,4 @@
-/** What the agent tells of its machine: what it may use, so a limit of its cgroup counts. */
+/** The facts that the agent reports about its machine. A limit of the agent's cgroup counts as the machine's size. */
 import { readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, hostname, platform, totalmem } from 'node:os';
 import type { MachineFacts } from '../../core/machine-facts.ts';
@@ -6,7 +6,7 @@ import type { MachineFacts } from '../../core/machine-facts.ts';
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
-/** Measures the machine; `dir` is on the disk that counts as its storage. */
+/** Measures the machine. `dir` is on the disk whose size is reported. */
 export async function machineFacts(dir: string): Promise<MachineFacts> {
   const cgroup = await ownCgroup();
   const [quota, memoryLimit, disk] = await Promise.all([
@@ -28,7 +28,7 @@ export function hostFacts(): { hostname: string; os: string; arch: string } {
   return { hostname: hostname().slice(0, 255), os: platform(), arch: arch() };
 }
 
-/** CPUs that a cgroup v2 `cpu.max` ("quota period", in µs) allows; undefined for "max". */
+/** CPUs that a cgroup v2 `cpu.max` ("quota period", in µs) allows. Undefined for "max". */
 export function cpuShare(text: string | undefined): number | undefined {
   const [quota, period] = (text ?? '').split(' ').map(Number);
   if (!quota || !period) return undefined;

@@ -1,4 +1,4 @@
-/** Whether the loop that keeps the agent linked goes round: whoever waits in it says by when it will be heard of again. */
+/** Tells whether the connection loop still runs: each step states the time within which the next sign of life comes. */
 export class Liveness {
   readonly #now: () => number;
   #due = Number.POSITIVE_INFINITY;
@@ -8,12 +8,12 @@ export class Liveness {
     this.#now = now;
   }
 
-  /** It goes round now, and will again within `ms`. */
+  /** Sign of life now; the next one comes within `ms`. */
   expectWithin(ms: number): void {
     this.#due = this.#now() + ms;
   }
 
-  /** Whether it is not overdue. */
+  /** Whether the next sign of life is not overdue. */
   get alive(): boolean {
     return this.#now() <= this.#due;
   }

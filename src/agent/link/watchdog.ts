@@ -1,20 +1,20 @@
 /**
- * Tells systemd that the agent lives (WatchdogSec= of the unit), which else kills and restarts the link; commands run on.
- * Node has no datagram Unix sockets, so systemd's own program sends the message.
+ * Tells systemd that the agent lives (WatchdogSec= of the unit). Without these messages systemd kills and restarts the link; commands run
+ * on. Node has no datagram Unix sockets, so systemd's own program sends the message.
  */
 import { execFile } from 'node:child_process';
 import type { Logger } from 'pino';
 import type { Watchdog } from '../config.ts';
 
 export interface WatchdogOptions {
-  /** Whether there is something to tell. That this is asked at all says that the event loop turns. */
+  /** Returns whether the agent still works. A call shows that the event loop runs. */
   isAlive: () => boolean;
   log: Pick<Logger, 'warn' | 'error'>;
-  /** For tests: what to call instead of systemd-notify. */
+  /** For tests: called instead of systemd-notify. */
   program?: string;
 }
 
-/** Sends signs of life, three in each timeout, until it is told to stop by calling what is returned. */
+/** Sends signs of life, three in each timeout. Returns the function that stops it. */
 export function startWatchdog({ socket, timeoutMs, path }: Watchdog, options: WatchdogOptions): () => void {
   const { isAlive, log, program = 'systemd-notify' } = options;
   const env = { NOTIFY_SOCKET: socket, PATH: path };
@@ -23,7 +23,7 @@ export function startWatchdog({ socket, timeoutMs, path }: Watchdog, options: Wa
   let failed = false;
   const tell = () => {
     if (!isAlive()) {
-      log.error('the link does not go on: systemd is no longer told that it lives, and will restart it');
+      log.error('the link hangs: it sends systemd no more signs of life, and systemd will restart it');
       return;
     }
     if (sending) return;
@@ -31,7 +31,7 @@ export function startWatchdog({ socket, timeoutMs, path }: Watchdog, options: Wa
     execFile(program, ['WATCHDOG=1'], { env, timeout: intervalMs }, (error) => {
       sending = false;
       if (error !== null && !failed) {
-        log.warn({ err: error }, 'systemd cannot be told that this agent lives, and will restart it again and again');
+        log.warn({ err: error }, 'systemd-notify failed: systemd will restart this agent again and again');
       }
       failed = error !== null;
     });

@@ -1,6 +1,6 @@
 /**
- * The state directory belongs to the agent's user, who may put anything there: symbolic links to files of root, pids of
- * processes of root. Root acts on it as that user, so that it can do no more than the user could.
+ * The state directory belongs to the agent's user, who may put anything there: symbolic links to files of root, pids of processes of
+ * root. Root acts on it as that user, so that it can do no more than the user could.
  */
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -8,7 +8,9 @@ import { errorCode } from '../../node/error-code.ts';
 
 const ROOT = 0;
 
-/** If this process is root, becomes the owner of `dir` for the rest of its life. Throws if the way to `dir` is not clear. */
+/**
+ * If this process is root, becomes the owner of `dir` for the rest of its life. Throws if the path of `dir` leads over a symbolic link.
+ */
 export function becomeOwnerOf(dir: string): void {
   const owner = ownerFor(dir);
   if (owner === undefined) return;
@@ -17,7 +19,7 @@ export function becomeOwnerOf(dir: string): void {
   process.setuid?.(owner.uid);
 }
 
-/** If this process is root, calls `touch` as the owner of `dir`; `touch` must be done when it returns. */
+/** If this process is root, calls `touch` as the owner of `dir`. `touch` must be done when it returns. */
 export function asOwnerOf<T>(dir: string, touch: () => T): T {
   const owner = ownerFor(dir);
   if (owner === undefined) return touch();
@@ -40,7 +42,7 @@ interface Owner {
   gid: number;
 }
 
-/** Whom root has to become; undefined if this is not root, the directory is root's own, or there is none. */
+/** The user that root has to become. Undefined if this is not root, if the directory is root's own, or if there is none. */
 function ownerFor(dir: string): Owner | undefined {
   if (process.geteuid?.() !== ROOT) return undefined;
   let descriptor: number;
@@ -59,7 +61,7 @@ function ownerFor(dir: string): Owner | undefined {
   }
 }
 
-/** A link further up may lead to a directory of root, which would then count as root's own. */
+/** A symbolic link further up may lead to a directory of root, which would then count as root's own. */
 function refuseLinksOnTheWay(dir: string, descriptor: number): void {
   if (process.platform !== 'linux') return;
   const real = readlinkSync(`/proc/self/fd/${descriptor}`);

@@ -1,9 +1,9 @@
-/** The limit of open files that the agent was started with. */
+/** Finds the limit of open files that the agent was started with. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { processProgram, processRow } from '../../node/process-table.ts';
 
-/** Of /proc/PID/limits: the soft one and the hard one. */
+/** The soft and the hard limit in /proc/PID/limits. */
 const OPEN_FILES = /^Max open files +(\d+) +(\d+) /m;
 
 interface FileLimit {
@@ -12,9 +12,9 @@ interface FileLimit {
 }
 
 /**
- * The soft limit of open files of whoever started this process. Node raises its own to the hard one, so the first ancestor
- * that is not Node is asked. It is no answer if its hard limit is another than ours, since then somebody has set ours; or if
- * its soft limit is not the lower one. Undefined if there is no answer: the limit of this process is the best that is known.
+ * Returns the soft limit of open files of the process that started this one. Node raises its own soft limit to the hard one, so the first
+ * ancestor that is not Node is asked. Its answer does not count if its hard limit differs from ours (somebody set ours), or if its soft
+ * limit is not lower. Undefined then: this process's limit is the best that is known.
  */
 export function inheritedFileLimit(): number | undefined {
   if (process.platform !== 'linux') return undefined;
@@ -25,7 +25,7 @@ export function inheritedFileLimit(): number | undefined {
   return theirs.hard === own.hard && theirs.soft < own.soft ? theirs.soft : undefined;
 }
 
-/** The nearest of `pid` and its ancestors that does not run Node, as `execplane up` and npm do. */
+/** Returns `pid` or its nearest ancestor that does not run Node; `execplane up` and npm do. */
 function firstAncestorBesidesNode(pid: number): number | undefined {
   let at: number | undefined = pid;
   while (at && basename(processProgram(at) ?? '') === 'node') at = processRow(at)?.parent;

@@ -1,4 +1,4 @@
-/** DIR/link.pid: which process is the link of a directory, and whether it is connected. A pid counts only with its start time. */
+/** DIR/link.pid: the link process of a directory, and whether it is connected. A pid counts only with its start time. */
 import { rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readPrivateJson, writePrivateJson } from '../../node/private-file.ts';
@@ -9,16 +9,16 @@ import type { LinkPid } from '../schemas/files.ts';
 
 const pidFile = (dir: string) => join(dir, 'link.pid');
 
-/** A link that runs. */
+/** A link process that runs. */
 export interface LinkProcess {
   pid: number;
   version: string;
-  /** Whether the server has welcomed it, and the connection has not ended since. */
+  /** Whether the server has sent welcome, and the connection has not ended since. */
   linked: boolean;
 }
 
 export interface PidFile {
-  /** Never throws: a full disk keeps no link from working. */
+  /** Never throws: a full disk does not stop a link. */
   setLinked(linked: boolean): void;
   release(): void;
 }
@@ -36,7 +36,7 @@ export function claimPidFile(dir: string): PidFile {
         write(linked);
         written = linked;
       } catch {
-        // Whoever looks sees what was true before.
+        // Readers see the earlier state meanwhile.
       }
     },
     release() {
@@ -45,7 +45,7 @@ export function claimPidFile(dir: string): PidFile {
   };
 }
 
-/** The link that runs on `dir`; undefined if none does. */
+/** Returns the link that runs on `dir`; undefined if none does. */
 export function findLink(dir: string): LinkProcess | undefined {
   let found: LinkPid | undefined;
   try {
@@ -58,7 +58,7 @@ export function findLink(dir: string): LinkProcess | undefined {
   return { pid: found.pid, version: found.version, linked: found.linked };
 }
 
-/** A pid in a file of the agent's user must not be a process of anybody else. */
+/** A pid in a file of the agent's user must not lead to a process of another user. */
 function isOfOwner(pid: number, dir: string): boolean {
   const owner = processOwner(pid);
   return owner === undefined || owner === statSync(dir).uid;
@@ -70,7 +70,7 @@ function runsNode(pid: number): boolean {
   return program === undefined || basename(program.replace(/ \(deleted\)$/, '')) === basename(process.execPath);
 }
 
-/** The start time of a process that has not ended. */
+/** Returns the start time of a process that has not ended. */
 function startTimeOf(pid: number): string | undefined {
   const row = processRow(pid);
   return row?.ended === false ? row.startTime : undefined;

@@ -12,32 +12,32 @@ import { inheritedFileLimit } from './file-limit.ts';
 export interface RunnerOptions {
   dir: string;
   maxConcurrency: number;
-  /** Of a runner that is started: nothing runs without a policy.json. */
+  /** Passed to a runner that is started: no command runs without a policy.json. */
   policyRequired?: boolean;
   /** The runner's whole environment. */
   env: Readonly<Record<string, string>>;
-  /** The soft limit of open files that commands get; absent: looked for at whoever started this process. */
+  /** The soft limit of open files that commands get. Absent: taken from the process that started this one. */
   softFileLimit?: number | undefined;
   log: Logger;
-  /** For tests: what to start instead of the runner. */
+  /** For tests: started instead of the runner. */
   entry?: string;
 }
 
 type AttachOptions = Pick<RunnerOptions, 'dir' | 'maxConcurrency'>;
 
-/** Beside this folder, in source and in what is built from it. */
+/** Beside this folder, both in the source and in the build. */
 const RUNNER_ENTRY = fileURLToPath(new URL(`../runner/main${extname(import.meta.url)}`, import.meta.url));
 const START_TIMEOUT_MS = 20_000;
 const POLL_INTERVAL_MS = 15;
-/** A runner that is leaving has left by then, and one that starts listens. */
+/** Within this time a runner that is leaving has left, and one that starts listens. */
 const LISTEN_TIMEOUT_MS = 3_000;
-/** What has a runner listen anew if its socket is gone. */
+/** The signal that makes a runner listen again after its socket was removed. */
 const LISTEN_ANEW = 'SIGHUP';
-/** A link that was killed a moment ago may still be attached in the runner's eyes. */
+/** The runner may still consider a link attached that was killed a moment ago. */
 const REFUSED_TIMEOUT_MS = 2_000;
 const MAX_LOG_BYTES = 1024 * 1024;
 
-/** Attaches to the runner of the directory, starting one where none is. Throws AttachRefusedError, or what went wrong. */
+/** Attaches to the runner of the directory, and starts one if none runs. Throws AttachRefusedError, or the error of the start. */
 export async function findOrStartRunner(options: RunnerOptions): Promise<RunnerSocket> {
   const found = await attachPatiently(options);
   if (found !== undefined) {
@@ -52,7 +52,7 @@ export async function findOrStartRunner(options: RunnerOptions): Promise<RunnerS
   return started;
 }
 
-/** Attaches to the runner of the directory; undefined where none runs. Throws AttachRefusedError where another link has it. */
+/** Attaches to the runner of the directory. Undefined if none runs. Throws AttachRefusedError if another link holds it. */
 export async function attachPatiently(options: AttachOptions): Promise<RunnerSocket | undefined> {
   const until = performance.now() + REFUSED_TIMEOUT_MS;
   for (;;) {
@@ -67,8 +67,8 @@ export async function attachPatiently(options: AttachOptions): Promise<RunnerSoc
 }
 
 /**
- * If a runner runs whose socket is gone (a cleaner of temporary files removes sockets too), it is told to listen anew.
- * Undefined if no runner runs.
+ * If a runner runs whose socket is gone (a cleaner of temporary files removes sockets too), signals it to listen again. Undefined if no
+ * runner runs.
  */
 async function attachAfterAlarm(options: AttachOptions): Promise<RunnerSocket | undefined> {
   const until = performance.now() + LISTEN_TIMEOUT_MS;
@@ -86,12 +86,12 @@ function signalRunner(pid: number): void {
   try {
     process.kill(pid, LISTEN_ANEW);
   } catch {
-    // It has just left.
+    // The runner has just left.
   }
 }
 
 function refusal(dir: string, { message }: Error): string {
-  return `the runner of ${dir} does not take this agent (${message}): end the other one with "execplane agent stop", or choose another EXECPLANE_AGENT_DIR.`;
+  return `the runner of ${dir} refuses this agent (${message}): end the other one with "execplane agent stop", or choose another EXECPLANE_AGENT_DIR.`;
 }
 
 async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
@@ -113,7 +113,7 @@ async function startRunner(options: RunnerOptions): Promise<RunnerSocket> {
     await delay(POLL_INTERVAL_MS);
   }
   throw new Error(
-    `the runner did not start (${exit.reason ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); see ${logFile}`,
+    `the runner did not start (${exit.reason ?? `no socket after ${START_TIMEOUT_MS / 1000} s`}); read ${logFile}`,
   );
 }
 
@@ -123,7 +123,7 @@ function runnerArguments({ dir, policyRequired, softFileLimit = inheritedFileLim
   return ['--dir', dir, ...policy, ...files];
 }
 
-/** A runner that yields to another one exits with 0: then it is that one which will answer. */
+/** A runner that yields to another one exits with 0: the other one will answer then. */
 function exitOf(child: ChildProcess): { failed: boolean; reason?: string } {
   const exit: { failed: boolean; reason?: string } = { failed: false };
   child.once('error', (error) => {
@@ -141,7 +141,7 @@ function attach({ dir, maxConcurrency }: AttachOptions): Promise<RunnerSocket | 
   return attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: maxConcurrency });
 }
 
-/** The runner says little; what it said is kept to about a mebibyte. */
+/** The runner logs little. Its log file is kept to about a mebibyte. */
 function openLog(path: string): number {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   return openSync(path, size > MAX_LOG_BYTES ? 'w' : 'a', 0o600);

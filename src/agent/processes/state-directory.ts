@@ -1,13 +1,13 @@
 import { mkdirSync, statSync } from 'node:fs';
 
-/** The agent's directory cannot be used as it is; the message says what to do. */
+/** The agent's directory cannot be used as it is. The message says what to do. */
 class DirectoryError extends Error {
   override readonly name = 'DirectoryError';
 }
 
 /**
- * Makes the agent's directory (0700) or checks the one that is there. Throws DirectoryError where others could get at it:
- * whoever reaches the runner's socket runs commands as this user.
+ * Makes the agent's directory (0700), or checks the existing one. Throws DirectoryError if other users have access: a user who reaches
+ * the runner's socket runs commands as this user.
  */
 export function prepareDirectory(dir: string): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });

@@ -1,4 +1,4 @@
-/** Ending an agent and everything it runs: what SIGINT does in its process, and `execplane agent stop` from another one. */
+/** Ends an agent and everything it runs: SIGINT does so from inside, `execplane agent stop` from another process. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity, processIdentity } from '../../node/process-identity.ts';
 import { findRunner } from '../runner/runner-lock.ts';
@@ -9,13 +9,13 @@ import { attachPatiently } from './runner-process.ts';
 
 /** Between SIGTERM and SIGKILL of the commands. */
 const STOP_GRACE_MS = 5_000;
-/** Grace, the last output and its acknowledgement; a runner that needs longer is killed, and what it ran with it. */
+/** Covers the grace, the last output and its acknowledgement. A runner that needs longer is killed, and its commands with it. */
 const STOP_TIMEOUT_MS = 30_000;
 const LINK_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS + 10_000;
 const GONE_TIMEOUT_MS = 5_000;
 const POLL_INTERVAL_MS = 20;
 
-/** Tells the runner to end all it runs, and waits until its process is gone. Does not reject. */
+/** Tells the runner to end all commands, and waits until its process is gone. Does not reject. */
 export async function stopRunner(runner: RunnerSocket, timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
   const process = processIdentity(runner.pid);
   if (!runner.closed) {
@@ -28,12 +28,12 @@ export async function stopRunner(runner: RunnerSocket, timeoutMs = STOP_TIMEOUT_
   await goneWithin(process, GONE_TIMEOUT_MS);
 }
 
-/** What `execplane agent stop` found to do. */
+/** The processes that `execplane agent stop` found. */
 export type StopResult = 'stopped' | 'nothing_runs';
 
 /**
- * Ends the agent of `dir`, link and runner, and settles when both are gone. Throws if one of them does not leave. If this
- * process is root it becomes the owner of the directory, whose files it could not trust otherwise.
+ * Ends the agent of `dir`, link and runner, and settles when both are gone. Throws if one of them does not leave. If this process is
+ * root, it becomes the owner of the directory first, because it cannot trust the files there as root.
  */
 export async function stopAgent(dir: string): Promise<StopResult> {
   becomeOwnerOf(dir);
@@ -59,7 +59,7 @@ export async function stopAgent(dir: string): Promise<StopResult> {
   return link === undefined ? 'nothing_runs' : 'stopped';
 }
 
-/** Sends the signal, SIGKILL after `timeoutMs`, and settles when the process is gone. Does not reject. */
+/** Sends the signal, and SIGKILL after `timeoutMs`. Settles when the process is gone. Does not reject. */
 export async function endProcess(pid: number, signal: NodeJS.Signals, timeoutMs: number): Promise<void> {
   const process = processIdentity(pid);
   kill(process, signal);
@@ -77,12 +77,12 @@ async function goneWithin(process: ProcessIdentity | undefined, timeoutMs: numbe
   return true;
 }
 
-/** Signals this very process, if it is still there. */
+/** Signals the process with this pid and start time, if it is still there. */
 function kill(target: ProcessIdentity | undefined, signal: NodeJS.Signals): void {
   if (target === undefined || !isAlive(target)) return;
   try {
     process.kill(target.pid, signal);
   } catch {
-    // It has just left by itself.
+    // The process has just left by itself.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The frames between link and runner, as schemas. Both ends check what they receive with the functions of
- * schemas/checks.ts, which are made from these: the runner does not load the schema library. docs/PROTOCOL.md, "Runner socket".
+ * The frames between link and runner, as schemas. Both ends check what they receive with the functions of schemas/checks.ts, which are
+ * generated from these: the runner does not load the schema library. docs/PROTOCOL.md, "Runner socket".
  */
 import { type Static, Type } from 'typebox';
 import { AgentFrameSchema, HelloSchema, ServerFrameSchema } from '../../core/protocol.ts';
@@ -8,7 +8,7 @@ import { AgentFrameSchema, HelloSchema, ServerFrameSchema } from '../../core/pro
 const Instance = Type.String({ minLength: 1, maxLength: 64 });
 const Pid = Type.Integer({ minimum: 1 });
 
-/** link → runner, first: who is there, and the agent's settings. */
+/** link → runner, first: the link's process, and the agent's settings. */
 const AttachSchema = Type.Object({
   type: Type.Literal('attach'),
   /** The runner refuses a link of another version of this socket's protocol. */
@@ -19,15 +19,15 @@ export type Attach = Static<typeof AttachSchema>;
 
 /** link → runner: the WebSocket is open: send your `state`, and no records until `welcome`. */
 const PrepareSchema = Type.Object({ type: Type.Literal('prepare') });
-/** link → runner: the WebSocket is gone: keep everything in the journal. */
+/** link → runner: the WebSocket is closed: keep everything in the journal. */
 const UnlinkedSchema = Type.Object({ type: Type.Literal('unlinked') });
-/** link → runner: end everything (SIGTERM, grace, SIGKILL), report it, leave. */
+/** link → runner: end all commands (SIGTERM, grace, SIGKILL), report their ends, then leave. */
 const StopSchema = Type.Object({
   type: Type.Literal('stop'),
   grace_ms: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
 });
 
-/** Credentials are the link's affair: the runner, whose memory commands may read, has none. */
+/** Only the link handles credentials: commands may be able to read the runner's memory, so it has none. */
 const forRunner = ServerFrameSchema.anyOf.filter((schema) => schema.properties.type.const !== 'rotate');
 type ForRunner = Exclude<Static<typeof ServerFrameSchema>, { type: 'rotate' }>;
 
@@ -41,16 +41,16 @@ export type LinkToRunner =
 
 /** runner → link, the answer to `attach`. */
 const AttachedSchema = Type.Object({ type: Type.Literal('attached'), runner_instance: Instance, pid: Pid });
-/** runner → link, instead of `attached`: another link is attached, or the channel versions differ; then it closes. */
+/** runner → link, instead of `attached`: another link is attached, or the channel versions differ. The runner then closes the socket. */
 const AttachRefusedSchema = Type.Object({ type: Type.Literal('attach_refused'), reason: Type.String() });
-/** runner → link, the answer to `prepare`: the part of the link's hello that the runner knows. */
+/** runner → link, the answer to `prepare`: the parts of the link's hello that the runner knows. */
 const StateSchema = Type.Object({
   type: Type.Literal('state'),
   ...Type.Pick(HelloSchema, ['runner_instance', 'boot_id', 'last_dispatch_number', 'clock_ms', 'held', 'features'])
     .properties,
 });
 export type State = Static<typeof StateSchema>;
-/** runner → link: all has ended and been acknowledged (or nobody listened): the runner leaves now. */
+/** runner → link: all commands have ended and their reports were acknowledged (or no server was there): the runner leaves now. */
 const StoppedSchema = Type.Object({ type: Type.Literal('stopped') });
 
 const fromRunner = AgentFrameSchema.anyOf.filter((schema) => schema.properties.type.const !== 'hello');

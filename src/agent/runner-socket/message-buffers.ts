@@ -1,24 +1,24 @@
-/** Below this the usual way is as good. */
+/** Below this size plain allocation is as good. */
 const SMALL_BYTES = 16 * 1024;
-/** Above the largest message of records of this version's runner. */
+/** Above the largest message of records that a runner of this version sends. */
 const BUFFER_BYTES = 160 * 1024;
-/** More are on their way only while the server does not keep up. */
+/** More buffers are in use only while the server does not keep up. */
 const MOST_KEPT = 32;
 
 /**
- * Memory for messages on their way from runner to server, used again once they are sent. Fresh memory for each costs more
- * than all else that is done with a message, and what a flood leaves behind is given back late or never.
+ * A pool of buffers for messages from runner to server, reused once they are sent. Fresh memory for each message costs more than the rest
+ * of its handling, and what a flood leaves behind is returned to the system late or never.
  */
 export class MessageBuffers {
   readonly #free: ArrayBufferLike[] = [];
 
-  /** A buffer of `bytes` bytes. */
+  /** Returns a buffer of `bytes` bytes. */
   take(bytes: number): Buffer {
     if (bytes < SMALL_BYTES || bytes > BUFFER_BYTES) return Buffer.allocUnsafe(bytes);
     return Buffer.from(this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES).buffer, 0, bytes);
   }
 
-  /** Nobody reads `message`, a buffer from here or a view into one, any more. */
+  /** Takes back `message`, a buffer from here or a view into one, which nobody reads any more. */
   giveBack(message: Buffer): void {
     const { buffer } = message;
     if (buffer.byteLength === BUFFER_BYTES && this.#free.length < MOST_KEPT) this.#free.push(buffer);

@@ -1,32 +1,32 @@
 /**
- * Messages on the socket between link and runner (Unix socket `runner.sock` in the agent's directory): how they are framed,
- * written and read. Frames of the server (core/protocol.ts) pass through unchanged; docs/PROTOCOL.md, "Runner socket".
+ * Messages on the Unix socket between link and runner (`runner.sock` in the agent's directory): encoding and decoding. Frames of the
+ * server (core/protocol.ts) pass through unchanged. docs/PROTOCOL.md, "Runner socket".
  */
 import { parseJson } from '../../core/json.ts';
 import { LINK_TO_RUNNER, RUNNER_TO_LINK } from '../schemas/checks.ts';
 import type { LinkToRunner, RunnerToLink } from './frames.ts';
 
-/** What one message on the socket holds. */
+/** One message: a JSON frame with its bytes, or a batch of report records. */
 export type SocketMessage<F> =
   | { kind: 'frame'; frame: F; attachment: Buffer }
-  /** Whole records, one behind the other (core/report.ts). */
+  /** Whole records, one after the other (core/report.ts). */
   | { kind: 'records'; bytes: Buffer };
 
-/** Who a decoder listens to: what its frames look like, and whether it sends records. */
+/** The kind of peer that a decoder reads from: which frames are legal, and whether records are. */
 interface Peer<F extends LinkToRunner | RunnerToLink> {
   name: string;
   sendsRecords: boolean;
   isFrame: (value: unknown) => value is F;
 }
 
-/** What a runner hears from a link. */
+/** The runner's side: decodes messages from a link. */
 export const FROM_LINK: Peer<LinkToRunner> = {
   name: 'the link',
   sendsRecords: false,
   isFrame: (value): value is LinkToRunner => isOneOf(LINK_TO_RUNNER, value),
 };
 
-/** What a link hears from a runner. */
+/** The link's side: decodes messages from a runner. */
 export const FROM_RUNNER: Peer<RunnerToLink> = {
   name: 'the runner',
   sendsRecords: true,
@@ -35,13 +35,13 @@ export const FROM_RUNNER: Peer<RunnerToLink> = {
 
 const FRAME = 1;
 const RECORDS = 2;
-/** Length of the rest and kind: what every message begins with. */
+/** Every message begins with these: u32 length of the rest, u8 kind. */
 const PREFIX_BYTES = 5;
 const HEADER_BYTES = 9;
-/** Above the largest start (16 MiB of body by default, more where the server allows it); guards against a broken peer. */
+/** Above the largest start (16 MiB of body by default, more if the server allows it). Bounds a broken peer. */
 const MAX_MESSAGE_BYTES = 1 << 30;
 
-/** Writes a frame: u32 length of the rest, u8 kind, u32 length of the JSON, the JSON, the attached bytes. */
+/** Encodes a frame: u32 length of the rest, u8 kind, u32 length of the JSON, the JSON, the attached bytes. */
 export function encodeSocketFrame(frame: LinkToRunner | RunnerToLink, attachment?: Buffer): Buffer {
   const json = Buffer.from(JSON.stringify(frame));
   const attached = attachment?.length ?? 0;
@@ -54,7 +54,7 @@ export function encodeSocketFrame(frame: LinkToRunner | RunnerToLink, attachment
   return bytes;
 }
 
-/** The five bytes before `bytes` of records: u32 length of the rest, u8 kind. */
+/** Encodes the five bytes before `bytes` of records: u32 length of the rest, u8 kind. */
 export function recordsHeader(bytes: number): Buffer {
   const header = Buffer.allocUnsafe(PREFIX_BYTES);
   header.writeUInt32LE(bytes + 1, 0);
@@ -62,7 +62,7 @@ export function recordsHeader(bytes: number): Buffer {
   return header;
 }
 
-/** Cuts what arrives on the socket into messages. Throws on anything else: the peer is broken, close the socket. */
+/** Cuts the bytes of the socket into messages. Throws on anything else: the peer is broken; close the socket. */
 export class MessageDecoder<F extends LinkToRunner | RunnerToLink> {
   readonly #peer: Peer<F>;
   readonly #allocate: (bytes: number) => Buffer;
@@ -70,13 +70,13 @@ export class MessageDecoder<F extends LinkToRunner | RunnerToLink> {
   #message: Buffer = this.#start;
   #filled = 0;
 
-  /** `allocate` gives the memory of each message; whoever takes the message has it from then on. */
+  /** `allocate` gives the memory of each message. The receiver of the message owns that memory from then on. */
   constructor(peer: Peer<F>, allocate: (bytes: number) => Buffer = Buffer.allocUnsafe) {
     this.#peer = peer;
     this.#allocate = allocate;
   }
 
-  /** The messages that `chunk` completes. None of them is a view into it, so that it may be read into again. */
+  /** Returns the messages that `chunk` completes. None of them is a view into `chunk`, which may be reused. */
   push(chunk: Buffer): SocketMessage<F>[] {
     const messages: SocketMessage<F>[] = [];
     for (let at = 0; at < chunk.length; ) {

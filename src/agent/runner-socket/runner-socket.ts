@@ -7,29 +7,29 @@ import { MessageBuffers } from './message-buffers.ts';
 import { encodeSocketFrame, FROM_RUNNER, MessageDecoder } from './messages.ts';
 import { withShortPath } from './socket-path.ts';
 
-/** The runner does not take this link: another one is attached, or it speaks another version. */
+/** The runner refuses this link: another one is attached, or it speaks another version. */
 export class AttachRefusedError extends Error {
   override readonly name = 'AttachRefusedError';
 }
 
 interface RunnerSocketEvents {
   frame: [frame: RunnerToLink];
-  /** Whole records, to be passed on as they are; `giveBack` them then. */
+  /** Whole records, to be passed on unchanged. Call `giveBack` after that. */
   records: [bytes: Buffer];
   drain: [];
-  /** Once; nothing comes after it. */
+  /** Called once, as the last of the listeners. */
   close: [reason: string];
 }
 
-/** What is read at once from the socket. */
+/** Bytes read at once from the socket. */
 const READ_BYTES = 128 * 1024;
 
 /** The link's end of the socket to a runner. */
 export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
-  /** Both from the answer to `attach`. */
+  /** Both come from the answer to `attach`. */
   instance = '';
   pid = 0;
-  /** What the runner said last about taking new work; a server that is new to it has to be told. */
+  /** The runner's last word on whether it accepts new work. A newly connected server has to be told. */
   capacity: Capacity | undefined;
   closed = false;
   readonly #socket: Socket;
@@ -38,7 +38,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
 
   private constructor(path: string) {
     super();
-    // Whatever is read is read into this one buffer: the decoder copies.
+    // All reads use this one buffer: the decoder copies.
     const buffer = Buffer.allocUnsafe(READ_BYTES);
     const callback = (bytes: number) => this.#receive(buffer.subarray(0, bytes));
     this.#socket = connect({ path, onread: { buffer, callback } });
@@ -47,7 +47,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     this.#socket.on('close', () => this.#end('it closed the socket'));
   }
 
-  /** Connects to the socket at `path`; undefined where nobody listens. */
+  /** Connects to the socket at `path`. Undefined if nobody listens. */
   static open(path: string): Promise<RunnerSocket | undefined> {
     return new Promise((resolve, reject) => {
       const runner = new RunnerSocket(path);
@@ -59,13 +59,13 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     });
   }
 
-  /** False when the runner does not keep up: wait for `drain` before more. */
+  /** False if the runner does not keep up: wait for `drain` before sending more. */
   send(frame: LinkToRunner, attachment?: Buffer): boolean {
     if (this.closed) return true;
     return this.#socket.write(encodeSocketFrame(frame, attachment));
   }
 
-  /** The records of a message have been sent, or are not wanted: their memory is used again. */
+  /** The records of a message were sent, or are not wanted: their memory is reused. */
   giveBack(records: Buffer): void {
     this.#buffers.giveBack(records);
   }
@@ -78,7 +78,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     this.#socket.resume();
   }
 
-  /** Sends what is written, then lets go; the runner runs on. */
+  /** Sends what is written, then closes the socket. The runner runs on. */
   detach(): void {
     this.#socket.destroySoon();
   }
@@ -115,9 +115,8 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
 const ATTACH_TIMEOUT_MS = 10_000;
 
 /**
- * Connects to the runner of `dir` and attaches. Undefined where none listens, or where it leaves at this very moment: it
- * closes without an answer then, and whoever starts another finds the directory free.
- * Throws AttachRefusedError where it does not want this link.
+ * Connects to the runner of `dir` and attaches. Undefined if none listens, or if it is just leaving: it then closes without an answer,
+ * and a new runner finds the directory free. Throws AttachRefusedError if the runner refuses this link.
  */
 export async function attachToRunner(dir: string, attach: Attach): Promise<RunnerSocket | undefined> {
   const runner = await withShortPath(dir, 'runner.sock', RunnerSocket.open);

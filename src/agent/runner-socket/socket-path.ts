@@ -5,8 +5,8 @@ import { join, relative } from 'node:path';
 const MAX_PATH_BYTES = 103;
 
 /**
- * Calls `use` with a path to `dir`/`name` that fits into a socket address: the path itself, the one from here, or the
- * way through an open descriptor of the directory.
+ * Calls `use` with a path to `dir`/`name` that fits into a socket address: the path itself, the path relative to here, or a path through
+ * an open descriptor of the directory.
  */
 export async function withShortPath<T>(dir: string, name: string, use: (path: string) => Promise<T>): Promise<T> {
   const fitting = [join(dir, name), relative(process.cwd(), join(dir, name))].find(

@@ -4,16 +4,16 @@ import { type HostUser, hostUser } from './executions/host-user.ts';
 export interface RunnerConfig {
   directory: string;
   hostUser: HostUser;
-  /** Without a policy.json nothing runs. */
+  /** No command runs without a policy.json. */
   policyRequired: boolean;
-  /** The soft limit of open files that commands get; absent: that of this process. */
+  /** The soft limit of open files that commands get. Absent: that of this process. */
   softFileLimit?: number;
   logLevel: string;
   /** ms without a link and without commands, after which the runner leaves. */
   idleMs?: number;
 }
 
-/** Reads the runner's arguments and environment: the one place that does. Throws TypeError on what it does not know. */
+/** Reads the runner's arguments and environment; only this function does. Throws TypeError on an unknown argument. */
 export function readConfig(args: string[]): RunnerConfig {
   const text = { type: 'string' } as const;
   const options = { dir: text, 'idle-ms': text, 'policy-required': { type: 'boolean' }, nofile: text } as const;

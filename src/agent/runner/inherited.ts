@@ -3,8 +3,8 @@ import { closeSync, fstatSync, readdirSync } from 'node:fs';
 const FIRST_INHERITED = 3;
 
 /**
- * Closes the files and directories that this process was started with: a lock that somebody held while he started the agent
- * would be held by the runner for as long as it lives. To be called first; the platform itself holds none of them.
+ * Closes the files and directories that this process inherited: otherwise the runner would hold, for its whole life, a lock that somebody
+ * held while starting the agent. Call it first: later the platform has opened files of its own.
  */
 export function closeInherited(): void {
   if (process.platform !== 'linux') return;
@@ -18,6 +18,6 @@ function isFileOrDirectory(fd: number): boolean {
     const facts = fstatSync(fd);
     return facts.isFile() || facts.isDirectory();
   } catch {
-    return false; // that of the folder that was just read
+    return false; // The descriptor of the folder that was just read.
   }
 }

@@ -5,18 +5,18 @@ import { parseJson } from '../../core/json.ts';
 import { isInstanceFile } from '../schemas/checks.ts';
 import type { InstanceFile } from '../schemas/files.ts';
 
-/** What one runner leaves for the next when it leaves cleanly, so that starts on their way to it can be sent again. */
+/** What a runner that leaves in order passes to the next one, so that starts on their way can be sent again. */
 export interface Instance {
   runnerInstance: string;
-  /** The highest dispatch number taken on. */
+  /** The highest dispatch number that was accepted. */
   lastDispatchNumber: number;
 }
 
 const NAME = 'instance.json';
 
 /**
- * Takes over what the last runner left, once, or begins a new instance: after a crash, or a reboot, nobody knows which
- * starts had arrived.
+ * Takes over the instance of the last runner, once, or begins a new one: after a crash or a reboot, nobody knows which starts had
+ * arrived.
  */
 export function takeInstance(directory: string, bootId: string): Instance {
   const left = take(join(directory, NAME));
@@ -26,8 +26,8 @@ export function takeInstance(directory: string, bootId: string): Instance {
 }
 
 /**
- * Leaves `instance` for the next runner; the last thing a runner does. Where the disk does not take it, the next runner is
- * another instance, which is always safe.
+ * Leaves `instance` for the next runner; this is the last action of a runner. If the disk has no room, the next runner is another
+ * instance, which is always safe.
  */
 export function leaveInstance(directory: string, bootId: string, instance: Instance): void {
   const path = join(directory, NAME);

@@ -6,19 +6,19 @@ import { encodeSocketFrame, FROM_LINK, MessageDecoder, recordsHeader } from '../
 
 const SOCKET_NAME = 'runner.sock';
 const CHANNEL_VERSION = 1;
-/** What is on its way to a link that reads no more is given up after this. */
+/** Bytes on their way to a link that stopped reading are given up after this time. */
 const FAREWELL_MS = 500;
-/** A link that sends and never reads is cut off: what it is owed would grow without end. */
+/** A link that sends and never reads is cut off: the answers to it would grow without end. */
 const MOST_UNREAD_BYTES = 8 << 20;
 
-/** Below this one copy is cheaper than one more write. */
+/** Below this size one copy is cheaper than one more write. */
 const COPY_BELOW_BYTES = 64 * 1024;
 
 export interface LinkHandlers {
-  /** A link is there; the answer goes to it. */
+  /** A link has attached. The return value is the answer to it. */
   attached(attach: Attach): RunnerToLink;
   frame(frame: Exclude<LinkToRunner, Attach>, attachment: Buffer): void;
-  /** The socket takes more. */
+  /** The socket has room again. */
   drained(): void;
   /** The link is gone. */
   detached(): void;
@@ -50,7 +50,7 @@ export class LinkSocket {
     return this.#link !== undefined;
   }
 
-  /** Listens; what stands there is of a runner that is gone. */
+  /** Listens. A socket file that exists belongs to a runner that is gone. */
   async listen(): Promise<void> {
     rmSync(this.#file, { force: true });
     const umask = process.umask(0o177);
@@ -65,18 +65,18 @@ export class LinkSocket {
     this.#listening = identityOf(this.#file);
   }
 
-  /** Listens on a new socket if the one of before is not there any more. A link that is attached stays. */
+  /** Listens on a new socket if the old one is gone. A link that is attached stays. */
   async listenAnew(): Promise<void> {
     if (this.#closing || this.#listening === undefined || identityOf(this.#file) === this.#listening) return;
     this.#listening = undefined;
     const before = this.#server;
     this.#server = createServer((socket) => this.#connected(socket));
-    // It stops listening at once, and is done when the links of before are gone.
+    // It stops listening at once, and is done when the earlier links are gone.
     before.close();
     await this.listen();
   }
 
-  /** Ends the link; it comes again. */
+  /** Disconnects the link, which attaches again. */
   hangUp(): void {
     this.#link?.destroy();
   }
@@ -85,7 +85,7 @@ export class LinkSocket {
     if (this.#link !== undefined) send(this.#link, encodeSocketFrame(frame));
   }
 
-  /** Sends whole records as one message; false when the socket is full, until `drained`. */
+  /** Sends whole records as one message. False when the socket is full, until `drained`. */
   sendRecords(records: readonly Buffer[]): boolean {
     const link = this.#link;
     if (link === undefined) return false;
@@ -98,7 +98,7 @@ export class LinkSocket {
     return !link.writableNeedDrain;
   }
 
-  /** Sends what is on its way, hangs up and stops listening; bounded. */
+  /** Sends what is on its way, disconnects and stops listening, within a bounded time. */
   async close(): Promise<void> {
     this.#closing = true;
     const closed = Promise.withResolvers<void>();
@@ -112,7 +112,7 @@ export class LinkSocket {
     if (this.#directoryFd !== undefined) closeSync(this.#directoryFd);
   }
 
-  /** An address holds 107 bytes at most; by the directory's descriptor it is short however long the real path is. */
+  /** An address holds 107 bytes at most. Through the directory's descriptor it is short, however long the real path is. */
   #path(): string {
     if (process.platform !== 'linux') return join(this.#directory, SOCKET_NAME);
     this.#directoryFd ??= openSync(this.#directory, 'r');
@@ -136,7 +136,7 @@ export class LinkSocket {
           if (message.kind === 'frame') this.#received(socket, message.frame, message.attachment);
         }
       } catch {
-        socket.destroy(); // a broken peer: the journal has all that matters
+        socket.destroy(); // The peer is broken. The journal has all that matters.
       }
     });
   }

@@ -1,6 +1,6 @@
 /**
- * The log of the runner: lines as the link process writes them, on standard error, which is a file in the agent's directory.
- * Without the link's logger: the runner loads no packages.
+ * The log of the runner: lines in the format of the link process, on standard error, which is a file in the agent's directory. It does
+ * not use the link's logger, because the runner loads no packages.
  */
 import { LogDestination } from '../../node/log-destination.ts';
 

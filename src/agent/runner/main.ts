@@ -1,4 +1,4 @@
-/** The runner, as the link starts it: `main.ts --dir DIR`. It outlives the link. */
+/** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readConfig } from './config.ts';
@@ -10,7 +10,7 @@ import { lockWithin } from './runner-lock.ts';
 import { startSpawner } from './spawner/index.ts';
 
 const STOP_GRACE_MS = 5000;
-/** A runner that is leaving has left by then, farewells included; one that stays is the one of this directory. */
+/** A runner that is leaving has left within this time, last messages included. One that stays is the runner of this directory. */
 const LEAVING_MS = 2000;
 
 closeInherited();
@@ -19,7 +19,7 @@ const directory = resolve(config.directory);
 mkdirSync(directory, { recursive: true, mode: 0o700 });
 
 let runner: Runner | undefined;
-// Before the lock, by which links find this process: without a handler the signal would end it.
+// Set before the lock, by which links find this process: without a handler the signal would end it.
 process.on('SIGHUP', () => void runner?.listenAnew());
 
 if (await lockWithin(directory, LEAVING_MS)) {
@@ -38,9 +38,9 @@ if (await lockWithin(directory, LEAVING_MS)) {
 }
 
 /**
- * Ends this process at once; all is on disk and closed. Not by an exit, which joins the threads of V8 and of libuv: one of
- * them may be waiting for this one (https://github.com/nodejs/node/issues/54918), seen on a busy machine. Nobody would end
- * a runner that stays like that, and it would keep its directory from every other.
+ * Ends this process at once; everything is on disk and closed. It does not use process.exit, which joins the threads of V8 and of libuv:
+ * one of them may be waiting for this one (https://github.com/nodejs/node/issues/54918), seen on a busy machine. Nobody would end a
+ * runner that hangs like that, and it would keep its directory from every other.
  */
 function leave(): void {
   process.kill(process.pid, 'SIGKILL');

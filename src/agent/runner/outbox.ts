@@ -1,21 +1,21 @@
 import type { ExecutionLog } from './journal/execution-log.ts';
 
-/** What one execution may send before the next one has its turn. */
+/** Bytes that one execution may send before the next one has its turn. */
 const TURN_BYTES = 64 * 1024;
-/** The largest message of records: small enough that runner, link and server work on one each at the same time. */
+/** The largest message of records: small enough for runner, link and server to work on one each at the same time. */
 const MESSAGE_BYTES = 96 * 1024;
 /**
- * How long the first report of an execution (`started`) waits for a second, ms: a command that ends at once is then reported in one
- * message, which the server writes in one commit instead of two.
+ * Time for which the first report of an execution (`started`) waits for a second one, ms: a command that ends at once is then reported in
+ * one message, which the server writes in one commit instead of two.
  */
 const FIRST_REPORT_WAIT_MS = 2;
 
 export interface OutboxOptions {
-  /** The bytes of a report that is on disk. */
+  /** Returns the bytes of a report that is on disk. */
   read(log: ExecutionLog, number: number): Buffer;
-  /** A report can't be read back: nothing more is sent until the link has come again. */
+  /** A report cannot be read back: nothing more is sent until the link has attached again. */
   unreadable(): void;
-  /** Sends records; false when the socket is full, until `drained`. */
+  /** Sends records. False when the socket is full, until `drained`. */
   send(records: Buffer[]): boolean;
 }
 
@@ -24,25 +24,25 @@ export interface Windows {
   executionWindowBytes: number;
 }
 
-/** What has been sent of one execution. */
+/** The progress of sending one execution's reports. */
 interface Lane {
   log: ExecutionLog;
-  /** The number up to which it was sent on this link. */
+  /** The number up to which reports were sent on this link. */
   sent: number;
   /** Bytes sent and not acknowledged. */
   inFlight: number;
 }
 
 /**
- * Sends reports: in order per execution, each execution in its turn, and never more than the windows of unacknowledged
- * bytes. What is not sent stays in the journal only.
+ * Sends reports: in order for each execution, each execution in its turn, and never more than the windows of unacknowledged bytes.
+ * Reports that are not sent stay only in the journal.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #lanes = new Map<string, Lane>();
-  /** Those with something to send and room in their window; a Set is a queue that holds each once. */
+  /** Executions with something to send and room in their window. A Set is a queue that holds each once. */
   readonly #ready = new Set<Lane>();
-  /** Those whose first report waits for a second. */
+  /** Executions whose first report waits for a second one. */
   readonly #held = new Set<Lane>();
   #heldTimer: NodeJS.Timeout | undefined;
   #windows: Windows | undefined;
@@ -53,19 +53,19 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** Whether there is somebody to send to. */
+  /** Whether a server is connected. */
   get open(): boolean {
     return this.#windows !== undefined;
   }
 
-  /** A server is there: all that is in `logs` is to be sent, but for what it says it has. */
+  /** A server is connected: sends all reports in `logs`, except those that the server says it has. */
   restart(windows: Windows, logs: Iterable<ExecutionLog>): void {
     this.close();
     this.#windows = windows;
     for (const log of logs) this.offer(log);
   }
 
-  /** Nobody listens. */
+  /** The server is disconnected. */
   close(): void {
     this.#windows = undefined;
     this.#lanes.clear();
@@ -77,7 +77,7 @@ export class Outbox {
     this.#congested = false;
   }
 
-  /** There is a report more on disk. */
+  /** One more report is on disk. */
   offer(log: ExecutionLog): void {
     if (this.#windows === undefined) return;
     let lane = this.#lanes.get(log.executionId);
@@ -92,7 +92,7 @@ export class Outbox {
     }
   }
 
-  /** Reports of `bytes` bytes in all have been acknowledged and dropped; or the execution is forgotten. */
+  /** Reports of `bytes` bytes in total were acknowledged and dropped, or the execution was forgotten. */
   acknowledged(log: ExecutionLog, bytes: number): void {
     const lane = this.#lanes.get(log.executionId);
     if (lane === undefined) return;
@@ -107,13 +107,13 @@ export class Outbox {
     } else this.#queue(lane);
   }
 
-  /** The socket takes more. */
+  /** The socket has room again. */
   drained(): void {
     this.#congested = false;
     this.pump();
   }
 
-  /** Sends what may be sent. */
+  /** Sends as much as the windows allow. */
   pump(): void {
     while (!this.#congested && this.#ready.size > 0) {
       let records: Buffer[];

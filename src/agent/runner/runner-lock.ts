@@ -11,7 +11,7 @@ const NAME = /^runner\.pid\.(\d+)$/;
 
 const LOOK_EVERY_MS = 50;
 
-/** Locks `directory` within `waitMs`, or returns false: another runner has it, and stays. */
+/** Locks `directory` within `waitMs`. Returns false if another runner holds it and stays. */
 export async function lockWithin(directory: string, waitMs: number): Promise<boolean> {
   const giveUpAt = performance.now() + waitMs;
   while (!lockDirectory(directory)) {
@@ -22,10 +22,9 @@ export async function lockWithin(directory: string, waitMs: number): Promise<boo
 }
 
 /**
- * Makes this process the one runner of `directory`; false where another one is. Each runner takes the number behind the
- * highest there is, and file creation is what is atomic. A number is never given back, only removed by the holder of a
- * higher one: so whoever looked too early and takes a low number finds a higher one, and yields. The kernel's own lock,
- * flock(2), is out of reach from here.
+ * Makes this process the only runner of `directory`. Returns false if another one is. Each runner takes the number after the highest that
+ * exists; the creation of its file is atomic. A number is never reused, and is removed only by the holder of a higher one: a process that
+ * looked too early and takes a low number finds a higher one, and yields. The kernel's own lock, flock(2), is not available in Node.
  */
 export function lockDirectory(directory: string): boolean {
   const self = processIdentity(process.pid);
@@ -50,7 +49,7 @@ export function lockDirectory(directory: string): boolean {
   }
 }
 
-/** The pid of the runner that has `directory`; `undefined` where none has, or where that can't be seen. */
+/** Returns the pid of the runner that holds `directory`. Undefined if none does, or if it cannot be seen. */
 export function findRunner(directory: string): number | undefined {
   try {
     const highest = Math.max(0, ...taken(directory));
@@ -68,7 +67,7 @@ function taken(directory: string): number[] {
     .map(Number);
 }
 
-/** False where the name is taken. The file has its content from the first moment on. */
+/** Returns false if the name is taken. The file has its content from the first moment on. */
 function create(draft: string, path: string): boolean {
   try {
     linkSync(draft, path);

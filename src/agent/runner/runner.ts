@@ -24,7 +24,7 @@ import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from 
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 import { SpawnerSupervisor } from './spawner-supervisor.ts';
 
-/** How long the last reports of a runner that stops wait to be acknowledged; then they stay in the journal. */
+/** Time for which a runner that stops waits for the acknowledgement of its last reports. After it they stay in the journal. */
 const LAST_ACKS_MS = 10_000;
 
 export interface RunnerOptions {
@@ -36,15 +36,15 @@ export interface RunnerOptions {
   startSpawner: (events: SpawnerEvents) => Promise<Spawner>;
   /** Without a link and without commands the runner leaves after this time. */
   idleMs?: number;
-  /** After a failed write to the journal. */
+  /** Delay after a failed write to the journal. */
   diskRetryMs?: number;
   segmentBytes?: number;
   quotaBytes?: number;
 }
 
 /**
- * The process that owns the commands of a machine. It lives until it is stopped, or has nothing to do and nobody to talk
- * to; `left` settles then.
+ * The process that owns the commands of a machine. It lives until it is stopped, or until it has no commands and no link for some time.
+ * `left` settles then.
  */
 export class Runner {
   readonly left: Promise<void>;
@@ -64,7 +64,7 @@ export class Runner {
   #recovering = true;
   #stopping = false;
   #leaving = false;
-  /** Of leaving: when idle, or when stopping and the last acknowledgements do not come. */
+  /** Timer for leaving: when idle, or when stopping and the last acknowledgements do not come. */
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: RunnerOptions) {
@@ -112,7 +112,7 @@ export class Runner {
     };
   }
 
-  /** Takes over what the last runner left, then listens for a link. */
+  /** Takes over the executions of the last runner, then listens for a link. */
   async start(): Promise<void> {
     const recovered = recover(this.#journal, bootId(), () => this.#writer.schedule());
     await this.#supervisor.open();
@@ -129,7 +129,7 @@ export class Runner {
     await this.#socket.listenAnew();
   }
 
-  /** Ends everything: no new work, SIGTERM, SIGKILL after `graceMs`; leaves when all ends are reported. */
+  /** Ends everything: no new work, SIGTERM, SIGKILL after `graceMs`. Leaves when all ends are reported. */
   stop(graceMs: number): void {
     if (!this.#stopping) {
       this.#stopping = true;
@@ -160,7 +160,7 @@ export class Runner {
         killFailed: ({ executionId }, processes) =>
           runnerLog.warn(
             { [LOG_KEY.executionId]: executionId, [LOG_KEY.processes]: processes },
-            'SIGKILL did not end a command: it may still run',
+            'SIGKILL did not end a command, which may still run',
           ),
         room: () => this.#room(),
         stdinMoved: (execution) => sendStdinAck(this.#parts, execution),
@@ -172,7 +172,7 @@ export class Runner {
     );
   }
 
-  /** Artifacts leave half of the journal to what must not wait: output, and the ends of executions. */
+  /** Artifacts leave half of the journal to reports that must not wait: output, and the ends of executions. */
   #room(): Promise<void> {
     this.#writer.schedule();
     return new Promise((resolve) => this.#waitingForRoom.push(resolve));
@@ -245,7 +245,7 @@ export class Runner {
     }
   }
 
-  /** Nothing runs. What is not acknowledged stays in the journal; the next runner goes on as the same instance. */
+  /** Nothing runs. Unacknowledged reports stay in the journal; the next runner continues as the same instance. */
   readonly #leaveNow = (): void => {
     if (this.#leaving) return;
     this.#leaving = true;

@@ -9,7 +9,7 @@ import type { JournalWriter } from './journal/writer.ts';
 import type { LinkSocket } from './link-socket.ts';
 import type { Outbox } from './outbox.ts';
 
-/** What the server's frames are about. */
+/** The parts of the runner that the server's frames act on. */
 export interface RunnerParts {
   directory: string;
   instance: Instance;
@@ -18,11 +18,11 @@ export interface RunnerParts {
   executions: Executions;
   outbox: Outbox;
   socket: LinkSocket;
-  /** Why no new work is taken. */
+  /** The reason why no new work is accepted. */
   refusal(): 'stopping' | 'disk_full' | undefined;
 }
 
-/** Does what a frame of the server says. What is repeated, out of date or about nobody we know changes nothing. */
+/** Acts on a frame of the server. A repeated or outdated frame, or one about an unknown execution, changes nothing. */
 export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attachment: Buffer): void {
   const { executions, writer } = parts;
   switch (frame.type) {
@@ -57,14 +57,14 @@ export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attach
   writer.schedule();
 }
 
-/** Tells the server whether new work is taken. */
+/** Tells the server whether new work is accepted. */
 export function sendCapacity(parts: RunnerParts): void {
   if (!parts.outbox.open) return;
   const reason = parts.refusal();
   parts.socket.send({ type: 'capacity', accepting: reason === undefined, ...(reason && { reason }) });
 }
 
-/** Tells the server how much of a live stdin has been handed over. */
+/** Tells the server how much of a live stdin was passed on. */
 export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
   const { stdin, log } = execution;
   if (stdin === undefined || !parts.outbox.open) return;
@@ -81,8 +81,8 @@ function welcome(parts: RunnerParts, frame: Welcome): void {
 }
 
 /**
- * Takes on a start, once: for this instance, and above every number that was taken on. While the runner stops nothing is
- * taken on; its number then stays above what the next runner says it has, and the server sends it again.
+ * Accepts a start, once: for this instance, and above every number that was accepted. While the runner stops it accepts nothing; the
+ * number then stays above the one that the next runner states, and the server sends the start again.
  */
 function start(parts: RunnerParts, frame: Start, attachment: Buffer): void {
   const { instance, journal, executions } = parts;

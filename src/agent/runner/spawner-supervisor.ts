@@ -4,10 +4,10 @@ import { killMarked } from './spawner/process-tree.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 
 const RETRY_MS = 1000;
-/** Memory, processors, processes. */
+/** The controllers of the limits: memory, processors, processes. */
 const ALL_LIMITS = 3;
 
-/** Keeps the executions supplied with a spawner: a new one where the last was lost. `close` ends that. */
+/** Keeps a spawner running for the executions: starts a new one if the last was lost. `close` ends that. */
 export class SpawnerSupervisor {
   readonly #start: (events: SpawnerEvents) => Promise<Spawner>;
   readonly #executions: Executions;
@@ -19,13 +19,13 @@ export class SpawnerSupervisor {
     this.#executions = executions;
   }
 
-  /** What commands can be given here: `terminals`, `limits`. */
+  /** The features of the spawner here: `terminals`, `limits`. */
   get features(): string[] {
     const limits = this.#spawner?.limits.size === ALL_LIMITS;
     return [...(this.#spawner?.terminals ? ['terminals'] : []), ...(limits ? ['limits'] : [])];
   }
 
-  /** Starts the first one; rejects where that does not work. */
+  /** Starts the first spawner. Rejects if that fails. */
   async open(): Promise<void> {
     this.#spawner = await this.#start(this.#executions.events((reason) => void this.#lost(reason)));
     if (this.#closing.signal.aborted) await this.#spawner.close();
@@ -37,7 +37,7 @@ export class SpawnerSupervisor {
     await this.#spawner?.close();
   }
 
-  /** Nobody knows what its commands do: they are killed and end as lost. */
+  /** Nobody can see what the commands of the lost spawner do: they are killed and end as lost. */
   async #lost(reason: string): Promise<void> {
     this.#spawner = undefined;
     const lost = this.#executions.loseSpawner();

@@ -1,7 +1,7 @@
-/** What the server answers to the agent's HTTP requests, as schemas. It is checked with the functions of checks.ts. */
+/** The server's answers to the agent's HTTP requests, as schemas. The functions of checks.ts check them. */
 import { type Static, Type } from 'typebox';
 
-/** Both shapes of an error (docs/api.md, "Errors"): only what can be told to a person. */
+/** Both shapes of an error (docs/api.md, "Errors"): only the parts that are shown to a person. */
 export const ErrorBodySchema = Type.Object({
   message: Type.Optional(Type.String()),
   detail: Type.Optional(Type.String()),

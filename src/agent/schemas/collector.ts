@@ -1,12 +1,12 @@
-/** What a collector of artifacts is told, and tells, as schemas. It is checked with the functions of checks.ts. */
+/** The task of a collector of artifacts and its messages, as schemas. The functions of checks.ts check them. */
 import { type Static, Type } from 'typebox';
 
 const Text = Type.String({ maxLength: 65_536 });
 
 export const CollectorTaskSchema = Type.Object({
-  /** The drop folder; it is removed at the end. */
+  /** The drop folder. It is removed at the end. */
   folder: Type.Optional(Text),
-  /** Where the command was started: `cwd`, from the home, or from / if there is no home. */
+  /** The directory in which the command was started: `cwd`, relative to the home, or / if there is no home. */
   home: Text,
   cwd: Text,
   declared: Type.Array(Type.Object({ path: Text, name: Type.Optional(Text) })),

@@ -1,4 +1,4 @@
-/** What the agent keeps in its directory, as schemas. It is checked with the functions of checks.ts, which are made from these. */
+/** The files in the agent's directory, as schemas. The functions of checks.ts, which are generated from these, check them. */
 import { type Static, Type } from 'typebox';
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -29,7 +29,7 @@ export const EnrolmentFileSchema = Type.Object({
 });
 export type EnrolmentFile = Static<typeof EnrolmentFileSchema>;
 
-/** instance.json: what a runner that left in order leaves to the next one. */
+/** instance.json: left by a runner that exited in order, for the next one. */
 export const InstanceFileSchema = Type.Object({
   runner_instance: Instance,
   last_dispatch_number: Count,
@@ -46,7 +46,7 @@ export const ProcessIdentitySchema = Type.Object({ pid: Pid, startTime: Type.Str
 export const AcceptedNoteSchema = Type.Object({ dispatch_number: Count });
 export type AcceptedNote = Static<typeof AcceptedNoteSchema>;
 
-/** Output so far: `reported` is the highest report number, `kept` counts bytes in reports, `bytes` all that were produced. */
+/** Output so far: `reported` is the highest report number, `kept` counts bytes in reports, `bytes` counts all bytes produced. */
 export const TallySchema = Type.Object({
   reported: Count,
   stdout_kept: Count,

@@ -3,19 +3,19 @@ import { asOwnerOf } from '../processes/directory-owner.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 
 const POLL_INTERVAL_MS = 50;
-/** Connected for as long as this: a link that falls over at its first frame has not come up. */
+/** A link has to stay connected this long: one that fails at its first frame does not count as connected. */
 const STEADY_MS = 3_000;
 
 export interface ExpectedLink {
   /** State directory of the agent. */
   dir: string;
   version: string;
-  /** The link that does not count. */
+  /** The link to ignore. */
   notPid?: number;
   withinMs: number;
 }
 
-/** Waits until the link of this version is connected to the server, and has stayed so; else says what there is instead. */
+/** Waits until the link of this version is connected to the server and stays so. Else returns what happened instead. */
 export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLink): Promise<string | undefined> {
   const until = performance.now() + withinMs;
   let steady = { pid: 0, since: 0 };

@@ -3,7 +3,7 @@ import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-/** Holds a file of a release against the SHA256SUMS beside it. Rejects where they differ; without sums nothing is known. */
+/** Compares a file of a release with the SHA256SUMS beside it. Rejects if they differ. Without that file there is no check. */
 export async function verifyChecksum(file: string): Promise<void> {
   const sums = join(dirname(file), 'SHA256SUMS');
   if (!existsSync(sums)) return;

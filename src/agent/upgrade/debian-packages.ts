@@ -1,4 +1,4 @@
-/** An agent from the Debian packages: dpkg puts the others in their place, and the unit is restarted by them. */
+/** Upgrades an agent that came from the Debian packages: dpkg replaces the files, and the packages restart the unit. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,7 +10,7 @@ import { tryProgram } from './trial.ts';
 
 const PACKAGES = ['execplane', 'execplane-agent'];
 
-/** Whether the program under `root` was installed by dpkg. */
+/** Whether dpkg installed the program under `root`. */
 export async function isPackaged(root: string): Promise<boolean> {
   return runTool('dpkg-query', ['--search', join(root, 'package.json')]).then(
     () => true,
@@ -18,7 +18,7 @@ export async function isPackaged(root: string): Promise<boolean> {
   );
 }
 
-/** A change from the installed packages to those in the folder `to`, as `npm run package` makes it. Needs root. */
+/** Returns a change from the installed packages to those in the folder `to`, as `npm run package` makes it. Needs root. */
 export async function changePackages(to: string): Promise<Change> {
   if (process.getuid?.() !== 0) throw new Error('packages are installed by root: run this as root');
   await refuseWithServer();
@@ -38,12 +38,12 @@ export async function changePackages(to: string): Promise<Change> {
   }
 }
 
-/** All of it is of one version, and an older server does not open the database of a newer one: there is no way back. */
+/** All packages have one version, and an older server does not open the database of a newer one: a change could not be undone. */
 async function refuseWithServer(): Promise<void> {
   const status = await runTool('dpkg-query', ['--status', 'execplane-server']).catch(() => '');
   if (!status.includes('\nStatus: install ok installed\n')) return;
   throw new Error(
-    'the server on this machine is of the same packages: upgrade all of them with dpkg, as docs/upgrade.md says',
+    'the server on this machine is from the same packages: upgrade all of them with dpkg (docs/upgrade.md)',
   );
 }
 
@@ -53,7 +53,9 @@ function packageIn(folder: string, name: string, architecture: string): string {
   );
   const [file] = found;
   if (file === undefined || found.length > 1) {
-    throw new Error(`${folder} has to hold one package ${name}_VERSION_${architecture}.deb, and holds ${found.length}`);
+    throw new Error(
+      `${folder} must hold exactly one package ${name}_VERSION_${architecture}.deb, and holds ${found.length}`,
+    );
   }
   return join(folder, file);
 }

@@ -1,4 +1,4 @@
-/** Links as processes of Linux: how one was started, which run a certain program, and starting one in its place. */
+/** Link processes on Linux: how one was started, which of them run a certain program, and starting a replacement. */
 import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -10,7 +10,7 @@ import { processIds } from '../../node/process-table.ts';
 
 /** How a link was started. */
 export interface StartedAs {
-  /** What came behind `agent`. */
+  /** The arguments after `agent`. */
   args: readonly string[];
   env: Record<string, string>;
   cwd: string;
@@ -22,19 +22,19 @@ const DETACH_TIMEOUT_MS = 10_000;
 const SUPERVISOR_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 50;
 
-/** How the link `pid` was started, as /proc tells it. Throws where it does not tell. */
+/** Reads from /proc how the link `pid` was started. Throws if that cannot be seen. */
 export function startedAs(pid: number): StartedAs {
   const command = fieldsOf(pid, 'cmdline');
   const main = command.findIndex((arg) => arg.endsWith(MAIN));
   if (main === -1) {
     throw new Error(
-      `how the agent (pid ${pid}) was started cannot be seen: it hides arguments with a secret among them. Give it its join token in a file, and restart it.`,
+      `the command line of the agent (pid ${pid}) cannot be read, because it holds a secret and is hidden. Give the agent its join token in a file, and restart it.`,
     );
   }
   return { args: command.slice(main + 2), env: environmentOf(pid), cwd: readlinkSync(`/proc/${pid}/cwd`) };
 }
 
-/** Without the secrets, which a link wipes there; it has a credential of its own by now. */
+/** Without the secrets, which a link wipes from /proc; it has a credential of its own by now. */
 function environmentOf(pid: number): Record<string, string> {
   const entries = fieldsOf(pid, 'environ').map((entry): [string, string] => {
     const at = entry.indexOf('=');
@@ -43,26 +43,26 @@ function environmentOf(pid: number): Record<string, string> {
   return Object.fromEntries(entries.filter(([name]) => name !== ''));
 }
 
-/** Ends every link that runs the program under `root`; whoever hangs is killed. */
+/** Ends every link that runs the program under `root`. One that hangs is killed. */
 export async function endLinksOf(root: string): Promise<void> {
   const main = join(root, MAIN);
   const links = processIds().filter((pid) => pid !== process.pid && isLinkOf(main, fieldsOf(pid, 'cmdline')));
   await Promise.all(links.map(detachLink));
 }
 
-/** Has a link leave its commands and end; one that hangs is killed. */
+/** Makes a link leave its commands and end. One that hangs is killed. */
 export async function detachLink(pid: number): Promise<void> {
   await endProcess(pid, 'SIGTERM', DETACH_TIMEOUT_MS);
 }
 
-/** `node MAIN agent` (`node -- MAIN agent` by the launcher), and whatever options: not `agent stop`, not the runner. */
+/** `node MAIN agent` (`node -- MAIN agent` by the launcher), with any options: not `agent stop`, not the runner. */
 function isLinkOf(main: string, [, ...args]: readonly string[]): boolean {
   const [script, command, next] = args[0] === '--' ? args.slice(1) : args;
   if (script === undefined || resolve(script) !== main || command !== 'agent') return false;
   return next === undefined || next.startsWith('-');
 }
 
-/** Waits for whoever keeps the agent running to start the program again; where nobody does, starts it as it was. */
+/** Waits for a service manager to start the program again. If none does, starts it the way it was started before. */
 export async function startedAgain(dir: string, program: string, as: StartedAs): Promise<void> {
   const until = performance.now() + SUPERVISOR_TIMEOUT_MS;
   while (performance.now() < until) {
@@ -78,10 +78,10 @@ export async function startedAgain(dir: string, program: string, as: StartedAs):
     env: as.env,
     detached: true,
     stdio: ['ignore', log, log],
-    // As the agent's user, where it is root who upgrades.
+    // As the agent's user, if root upgrades.
     ...(process.getuid?.() === 0 ? { uid, gid } : {}),
   });
-  // What became of it shows in the link that comes, or does not.
+  // The result shows in the link that comes, or does not.
   child.once('error', () => {});
   child.unref();
   closeSync(log);

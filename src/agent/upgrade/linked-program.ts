@@ -1,4 +1,4 @@
-/** An agent from a tarball: a symbolic link beside its folder says which version is the present one. */
+/** Upgrades an agent from a tarball: a symbolic link beside its folder names the present version. */
 import { existsSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Change, ChangeRequest } from './change.ts';
@@ -7,14 +7,14 @@ import { detachLink, endLinksOf, startedAgain, startedAs } from './link-process.
 import { runTool } from './run-tool.ts';
 import { tryProgram } from './trial.ts';
 
-/** A change from the program under `root` to the one at `to`: a tarball, or a folder that holds one unpacked. */
+/** Returns a change from the program under `root` to the one at `to`: a tarball, or a folder with an unpacked one. */
 export async function changeLinkedProgram(root: string, { dir, to, before }: ChangeRequest): Promise<Change> {
   const links = linksTo(root);
   const [link] = links;
   if (link === undefined) {
     const present = join(dirname(root), 'execplane');
     throw new Error(
-      `nothing beside ${root} links to it, so there is nothing to change: "ln -s ${basename(root)} ${present}", and start the agent as ${present}/bin/execplane.`,
+      `no symbolic link beside ${root} leads to it, so there is nothing to change: run "ln -s ${basename(root)} ${present}" and start the agent as ${present}/bin/execplane.`,
     );
   }
   const as = startedAs(before.pid);
@@ -46,7 +46,7 @@ export async function changeLinkedProgram(root: string, { dir, to, before }: Cha
   };
 }
 
-/** The symbolic links in the parent folder of `root` that lead to it. */
+/** Returns the symbolic links in the parent folder of `root` that lead to it. */
 function linksTo(root: string): string[] {
   const parent = dirname(root);
   return readdirSync(parent, { withFileTypes: true })
@@ -55,7 +55,7 @@ function linksTo(root: string): string[] {
     .filter((path) => existsSync(path) && realpathSync(path) === root);
 }
 
-/** At every moment the link leads to one or the other. */
+/** Replaces the symbolic link atomically: it always leads to one of the two versions. */
 function point(link: string, root: string): void {
   const next = `${link}.${process.pid}.new`;
   rmSync(next, { force: true });
@@ -63,16 +63,16 @@ function point(link: string, root: string): void {
   renameSync(next, link);
 }
 
-/** Unpacks a tarball of a release into `parent`; returns its folder there. */
+/** Unpacks a tarball of a release into `parent`. Returns its folder there. */
 async function unpack(tarball: string, parent: string): Promise<string> {
   await verifyChecksum(tarball);
   const staging = mkdtempSync(join(parent, '.execplane-'));
   try {
     await runTool('tar', ['-xzf', tarball, '-C', staging]);
     const [name, ...others] = readdirSync(staging);
-    if (name === undefined || others.length > 0) throw new Error(`${tarball} is no tarball of a release`);
+    if (name === undefined || others.length > 0) throw new Error(`${tarball} is not a tarball of a release`);
     const root = join(parent, name);
-    if (existsSync(root)) throw new Error(`${root} is there already: to change to it, use --to ${root}`);
+    if (existsSync(root)) throw new Error(`${root} exists already: to change to it, use --to ${root}`);
     renameSync(join(staging, name), root);
     return root;
   } finally {

@@ -1,12 +1,12 @@
-/** The way back of a Debian package: the installed one as a package again, since nobody kept the file that it came from. */
+/** Makes a package of an installed one again, for the way back: nobody kept the file that it came from. */
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from './run-tool.ts';
 
-/** What dpkg makes itself when it installs. */
+/** Files that dpkg itself makes during an installation. */
 const NOT_CONTROL = new Set(['list', 'md5sums']);
 
-/** Builds a package in `folder` of what dpkg has installed as `name`; returns its path. */
+/** Builds a package in `folder` from the files that dpkg has installed as `name`. Returns its path. */
 export async function repack(name: string, folder: string): Promise<string> {
   const tree = join(folder, `${name}.tree`);
   const control = join(tree, 'DEBIAN');
@@ -34,12 +34,12 @@ export async function repack(name: string, folder: string): Promise<string> {
   return made;
 }
 
-/** The control file, without what dpkg adds to it once a package is installed. */
+/** Returns the control file without the lines that dpkg adds when it installs a package. */
 export function controlOf(status: string): string {
   return status.replace(/^(Status|Config-Version): .*\n/gm, '').replace(/^Conffiles:\n( .*\n)*/m, '');
 }
 
-/** Folders are made again as they are needed: /lib, which is a link to another one, would not come out as it went in. */
+/** Folders are made again as needed: /lib, a symbolic link, would not come out as it went in. */
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }

@@ -3,11 +3,11 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 const MAX_OUTPUT_BYTES = 1 << 26;
-/** Unpacking 130 MB on a slow disk, and a service that is given its time to stop. */
+/** Allows for unpacking 130 MB on a slow disk, and for a service that takes its time to stop. */
 const PATIENCE_MS = 600_000;
 const SAID_LINES = 3;
 
-/** Runs a program of the system to its end; returns its stdout. Rejects with what it said, in a line. */
+/** Runs a program of the system to its end, and returns its stdout. Rejects with its error output in one line. */
 export async function runTool(program: string, args: readonly string[], patienceMs = PATIENCE_MS): Promise<string> {
   try {
     const { stdout } = await execute(program, args, { maxBuffer: MAX_OUTPUT_BYTES, timeout: patienceMs });

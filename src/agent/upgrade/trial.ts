@@ -4,11 +4,11 @@ import { runTool } from './run-tool.ts';
 
 const PATIENCE_MS = 30_000;
 
-/** The version of the program under `root`, which has to run here to tell it. Rejects where it does not. */
+/** Runs the program under `root` here, and returns its version. Rejects if it does not run. */
 export async function tryProgram(root: string): Promise<string> {
   const program = join(root, 'bin/execplane');
-  if (!existsSync(program)) throw new Error(`${root} holds no program of Execplane: there is no bin/execplane`);
+  if (!existsSync(program)) throw new Error(`${root} holds no Execplane program: it has no bin/execplane`);
   const version = (await runTool(program, ['--version'], PATIENCE_MS)).trim();
-  if (!/^\d+\.\d+\.\d+\S*$/.test(version)) throw new Error(`${program} does not say its version: ${version}`);
+  if (!/^\d+\.\d+\.\d+\S*$/.test(version)) throw new Error(`${program} printed no version: ${version}`);
   return version;
 }

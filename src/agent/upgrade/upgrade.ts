@@ -1,4 +1,4 @@
-/** `execplane agent upgrade`: another version in the place of the link, under running commands, or else the one before back. */
+/** `execplane agent upgrade`: replaces the link by another version under running commands, or puts the old one back. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,21 +13,21 @@ import { changeLinkedProgram } from './linked-program.ts';
 export interface UpgradeOptions {
   /** State directory of the agent. */
   dir: string;
-  /** The version to come: a folder with Debian packages, a tarball, or a folder with the program. */
+  /** The new version: a folder with Debian packages, a tarball, or a folder with the program. */
   to: string;
-  /** How long the new link may take to be connected to the server, ms. */
+  /** Time within which the new link has to be connected to the server, ms. */
   withinMs: number;
-  /** Told what happens, a sentence at a time. */
+  /** Receives progress messages, one sentence each. */
   say: (text: string) => void;
 }
 
-/** The program that this is, in source and in what is built from it. */
+/** The program that this process runs, in the source and in the build. */
 const ROOT = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
 
-/** The version that worked is given its time, however impatient somebody was with the new one. */
+/** The old version gets this much time to come back, even if `withinMs` is shorter. */
 const WAY_BACK_MS = 60_000;
 
-/** Replaces the link and settles when the new one is connected. Rejects, with the old one back, where it is not in time. */
+/** Replaces the link, and settles when the new one is connected. If it is not in time, puts the old one back and rejects. */
 export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): Promise<void> {
   const before = presentLink(dir);
   if (!existsSync(to)) throw new Error(`--to: ${to} does not exist`);
@@ -49,22 +49,22 @@ export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): 
   }
 }
 
-/** Only a link that is connected can be followed by one of which it can be said that it works. */
+/** Requires a connected link: without it nobody could tell whether the new version works. */
 function presentLink(dir: string): LinkProcess {
   const link = asOwnerOf(dir, () => findLink(dir));
   if (link === undefined) {
     throw new Error(
-      `no agent runs on ${dir}: name its directory with --agent-dir (of the package: /var/lib/execplane-agent/state).`,
+      `no agent runs on ${dir}: name its directory with --agent-dir (the package uses /var/lib/execplane-agent/state).`,
     );
   }
   if (!link.linked) {
     throw new Error(
-      `the agent of ${dir} has no connection to its server now, so nobody could tell whether another version gets one: "execplane doctor agent" says why.`,
+      `the agent of ${dir} is not connected to its server, so the upgrade could not be checked: "execplane doctor agent" says why.`,
     );
   }
   if (link.version !== packageVersion()) {
     throw new Error(
-      `the agent of ${dir} is of version ${link.version} and this program of ${packageVersion()}: call the one that the agent was started from.`,
+      `the agent of ${dir} has version ${link.version} and this program ${packageVersion()}: run the program that the agent was started from.`,
     );
   }
   return link;
@@ -83,14 +83,14 @@ interface WayBack {
   dir: string;
   version: string;
   withinMs: number;
-  /** Why it is taken. */
+  /** The reason why the old version is put back. */
   trouble: string;
 }
 
 async function goBack(change: Change, { dir, version, withinMs, trouble }: WayBack): Promise<never> {
   await change.revert();
   const still = await linkTrouble({ dir, version, withinMs: Math.max(withinMs, WAY_BACK_MS) });
-  if (still !== undefined) throw new Error(`${trouble}; put back, ${still}: look at the log of the agent.`);
+  if (still !== undefined) throw new Error(`${trouble}; put back, ${still}: read the log of the agent.`);
   throw new Error(`not upgraded: ${trouble}. Version ${version} is back and connected; commands have run on.`);
 }
 

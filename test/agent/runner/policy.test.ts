@@ -46,7 +46,7 @@ test.each<[string, Rules, boolean]>([
 test('a variable that no caller sets, and ceilings', () => {
   expect(verdict({ deny_env: ['LD_*'] }, { envNames: ['A', 'LD_PRELOAD'] })).toEqual({
     allowed: false,
-    rule: 'deny_env has LD_PRELOAD',
+    rule: 'deny_env includes LD_PRELOAD',
   });
   expect(verdict({ max_timeout_ms: 5, max_output_bytes: 0 })).toEqual({
     allowed: true,
@@ -71,7 +71,7 @@ test('a file that is not there allows; one that is broken, or open to others, de
     expect(policy.check(request())).toMatchObject({ allowed: false, rule: expect.stringContaining('policy.json') });
   }
   write('{}', 0o666);
-  expect(policy.check(request())).toEqual({ allowed: false, rule: 'policy.json can be changed by others' });
+  expect(policy.check(request())).toEqual({ allowed: false, rule: 'other users can change policy.json' });
   rmSync(path);
   mkdirSync(path);
   expect(policy.check(request()).allowed).toBe(false);

@@ -7,44 +7,44 @@ import { backoffDelay, refusedDelay, restartDelay } from './backoff.ts';
 import type { SessionEnd } from './session.ts';
 
 export interface ConnectionLoopOptions {
-  /** Finds or starts the runner; called again when it is gone. */
+  /** Finds or starts the runner. Called again when the runner is gone. */
   runner: () => Promise<RunnerSocket>;
-  /** One connection, from dialling to its end. */
+  /** Runs one connection, from dialling to its end. */
   connect: (runner: RunnerSocket, linked: () => void) => Promise<SessionEnd>;
-  /** The credential was refused: whether there is another one now. */
+  /** Called after the credential was refused: returns whether there is another one now. */
   renewCredential: () => Promise<boolean>;
-  /** The loop goes round, and will again within `ms`; the connection says so for itself while it lasts. */
+  /** Sign of life: the loop runs, and will call again within `ms`. A connection calls for itself while it lasts. */
   expectWithin: (ms: number) => void;
-  /** For tests; between 0 and 1. */
+  /** Random numbers from 0 to 1; tests pass their own. */
   random: () => number;
   log: Logger;
   signal: AbortSignal;
 }
 
-/** A connection that lasted this long was a good one: the next failure begins a new series. */
+/** A connection that lasted this long was good: the next failure starts a new series of delays. */
 const STABLE_MS = 5_000;
 
-/** Starting a runner, dialling and the welcome have bounds of their own, which together are shorter. */
+/** Starting a runner, dialling and the welcome have bounds of their own, whose sum is shorter. */
 const ATTEMPT_MS = 120_000;
 
-/** What only a person can put right: waiting longer between attempts spares the server, and never ends them. */
+/** Refusals that only a person can lift: a longer delay between attempts spares the server. Attempts never end. */
 const REFUSED_STATUSES = new Set([401, 403, 426]);
 const REFUSED_CODES = new Set<number>([CLOSE.revoked, CLOSE.version, CLOSE.duplicate, CLOSE.removed]);
 /** Refusals of the credential itself. */
 const CREDENTIAL_REFUSED = new Set<number>([401, CLOSE.revoked, CLOSE.removed]);
 
-/** Keeps a connection to the server up until its signal aborts. */
+/** Keeps a connection to the server open until its signal aborts. */
 export class ConnectionLoop {
   readonly #options: ConnectionLoopOptions;
   #failures = 0;
-  /** What was logged last: trouble that stays the same is logged once. */
+  /** The message that was logged last. A failure that repeats with the same message is logged once. */
   #logged = '';
 
   constructor(options: ConnectionLoopOptions) {
     this.#options = options;
   }
 
-  /** Runs until the signal aborts. Rejects only if another link has the runner. */
+  /** Runs until the signal aborts. Rejects only if another link holds the runner. */
   async run(): Promise<void> {
     const { expectWithin, signal } = this.#options;
     while (!signal.aborted) {
@@ -70,7 +70,7 @@ export class ConnectionLoop {
     });
   }
 
-  /** Waits as the end of the connection calls for; a new credential is tried at once. */
+  /** Waits as long as the end of the connection requires. A new credential is tried at once. */
   async #recover(end: SessionEnd): Promise<void> {
     const { expectWithin, renewCredential, random, signal } = this.#options;
     if (end.cause === 'closed' && end.linkedMs > STABLE_MS) this.#failures = 0;
@@ -90,7 +90,7 @@ export class ConnectionLoop {
   }
 }
 
-/** ms to wait after a connection that ended so. */
+/** ms to wait after a connection that ended with `end`. */
 export function delayAfter(end: SessionEnd, failures: number, random: number): number {
   if (end.cause === 'refused' && REFUSED_STATUSES.has(end.status)) return refusedDelay(random);
   if (end.cause === 'closed' && REFUSED_CODES.has(end.code)) return refusedDelay(random);
@@ -119,9 +119,9 @@ function describe(end: SessionEnd): string {
     case 'refused':
       return REFUSALS[end.status] ?? `the server answered with HTTP ${end.status}; trying again`;
     case 'closed':
-      return REFUSALS[end.code] ?? `the connection ended (${end.code}); coming back`;
+      return REFUSALS[end.code] ?? `the connection ended (${end.code}); connecting again`;
     case 'no_runner':
-      return 'no runner can be started; trying again';
+      return 'the runner could not be started; trying again';
     case 'runner_gone':
       return 'the runner is gone; starting another one';
     case 'aborted':
@@ -130,17 +130,17 @@ function describe(end: SessionEnd): string {
 }
 
 const REVOKED =
-  'the server does not accept the credential of this agent (revoked, or its machine was removed): give it a new join token; trying again slowly';
+  'the server does not accept the credential of this agent (it was revoked, or its machine was removed): give the agent a new join token; trying again slowly';
 const NO_COMMON_VERSION =
   'server and agent have no protocol version in common: upgrade the older one; trying again slowly';
 const REFUSALS: Readonly<Record<number, string>> = {
   401: REVOKED,
-  403: 'the server does not let this agent in; trying again slowly',
+  403: 'the server refuses this agent; trying again slowly',
   426: NO_COMMON_VERSION,
   [CLOSE.revoked]: REVOKED,
   [CLOSE.removed]: REVOKED,
   [CLOSE.version]: NO_COMMON_VERSION,
   [CLOSE.duplicate]:
     'another agent is connected with the credential of this one (a copied directory?): each machine needs its own; trying again slowly',
-  [CLOSE.restart]: 'the server restarts; coming back',
+  [CLOSE.restart]: 'the server restarts; connecting again',
 };

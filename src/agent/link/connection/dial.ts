@@ -12,10 +12,10 @@ export interface DialOptions {
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** The server is trusted and its largest frame is a setting of its own; this bounds a broken one. */
+/** The server is trusted, and its largest frame is a setting of its own; this bounds a broken server. */
 const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
 
-/** Begins to dial the server's link endpoint. TCP_NODELAY is set by ws itself. */
+/** Starts to dial the server's agent endpoint. ws itself sets TCP_NODELAY. */
 export function dial({ url, credential, tls, proxy }: DialOptions): WebSocket {
   const target = agentUrl(url, AGENT_PATHS.link);
   target.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -32,14 +32,14 @@ export function dial({ url, credential, tls, proxy }: DialOptions): WebSocket {
 }
 
 /**
- * What a command prints is masked so that a proxy which does not know WebSocket cannot take it for HTTP (RFC 6455 §10.3). No
- * proxy sees what goes through TLS or stays on the machine: with a mask of zeros ws saves both sides two passes over each byte.
+ * Output is masked so that a proxy which does not know WebSocket cannot take it for HTTP (RFC 6455 §10.3). No proxy sees what goes
+ * through TLS or stays on the machine: with a mask of zeros, ws saves both sides two passes over each byte.
  */
 function needsMask({ protocol, hostname }: URL): boolean {
   return protocol !== 'https:' && !isLoopback(hostname);
 }
 
-/** The address of an agent path under a base URL that may itself have a path (behind a proxy). */
+/** Returns the address of an agent path under a base URL that may have a path itself (behind a proxy). */
 export function agentUrl(base: URL, path: string): URL {
   return new URL(`${base.pathname.replace(/\/$/, '')}${path}`, base);
 }

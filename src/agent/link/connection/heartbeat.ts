@@ -2,9 +2,8 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 
 /**
- * Pings every `intervalMs` and calls `silent` once nothing at all has come in for two intervals; bytes of a long message
- * on its way count. While the link itself does not read (it is paused) silence says nothing. `beat` is called each time
- * that this goes round. Returns what stops it.
+ * Pings every `intervalMs`, and calls `silent` if nothing came in for two intervals; bytes of a long message count. While the link itself
+ * does not read (it is paused), silence means nothing. Calls `beat` at each interval. Returns the function that stops it.
  */
 export function startHeartbeat(
   ws: WebSocket,

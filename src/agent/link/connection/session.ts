@@ -6,30 +6,30 @@ import { startHeartbeat } from './heartbeat.ts';
 import { readRefusal } from './refusal.ts';
 import type { RunnerSocket } from '../../runner-socket/runner-socket.ts';
 
-/** Why a connection to the server is over. */
+/** The reason why a connection to the server ended. */
 export type SessionEnd =
-  /** No connection came about. */
+  /** The connection could not be opened. */
   | { cause: 'unreachable'; detail: string }
-  /** The server answered the upgrade with an HTTP status instead. */
+  /** The server answered the upgrade with an HTTP status. */
   | { cause: 'refused'; status: number; detail: string }
-  /** It was open. `linkedMs`: for how long after the welcome; 0 without one. */
+  /** The connection was open. `linkedMs`: ms since the welcome; 0 without one. */
   | { cause: 'closed'; code: number; detail: string; linkedMs: number }
   | { cause: 'runner_gone' }
-  /** None could be started. */
+  /** No runner could be started. */
   | { cause: 'no_runner'; detail: string }
   | { cause: 'aborted' };
 
 export interface SessionOptions {
-  /** Begins to dial; its listeners are in place before anything can happen. */
+  /** Starts to dial. Its listeners are in place before any event can occur. */
   dial: () => WebSocket;
   runner: RunnerSocket;
   /** The parts of hello that the runner does not know. */
   hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts' | 'host' | 'labels'>;
-  /** Called once the server has said welcome. */
+  /** Called once the server has sent welcome. */
   linked: () => void;
-  /** The server asks for a new credential, by this join token. */
+  /** Called if the server asks for a new credential, by this join token. */
   rotate: (joinToken: string) => void;
-  /** The connection is looked after, and will be again within `ms`. */
+  /** Sign of life: the connection is served, and this is called again within `ms`. */
   expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }
@@ -37,18 +37,18 @@ export interface SessionOptions {
 /** From opening the WebSocket to the server's welcome. */
 const WELCOME_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
-/** Bytes that may wait to be sent before the runner is no longer read, and at which it is read again. */
+/** Bytes that may wait to be sent before the link stops reading from the runner, and at which it reads again. */
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const LOW_WATER_BYTES = 1024 * 1024;
 const NORMAL_CLOSURE = 1000;
-/** A machine that has much to do may be late. */
+/** A busy machine may be late. */
 const MISSED_BEATS = 4;
-/** A close frame holds 123 bytes of reason; reasons of ours are ASCII. */
+/** A close frame holds 123 bytes of reason. Our reasons are ASCII. */
 const MAX_REASON_CHARACTERS = 120;
 
 /**
- * Runs one connection from dialling to its end: prepare → state → hello → welcome, then everything both ways, unread.
- * Before the welcome, and after the end, records of the runner are left where they are: in its journal.
+ * Runs one connection from dialling to its end: prepare → state → hello → welcome, then passes everything on in both directions, unread.
+ * Before the welcome and after the end, records of the runner stay in its journal.
  */
 export function runSession(options: SessionOptions): Promise<SessionEnd> {
   return new Promise((resolve) => new Session(options, resolve).begin());
@@ -190,7 +190,7 @@ class Session {
     this.#end({ cause: 'closed', code, detail: reason || this.#fault, linkedMs });
   }
 
-  /** A polite close, and an end to it where the other side is not there any more. */
+  /** Closes the connection in order, and ends it if the other side does not answer. */
   #close(code: number, reason: string): void {
     this.#ws.close(code, reason.slice(0, MAX_REASON_CHARACTERS));
     if (this.#ws.isPaused) this.#ws.resume();

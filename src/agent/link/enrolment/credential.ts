@@ -1,4 +1,4 @@
-/** What the agent keeps to prove who it is: DIR/credential.json, and DIR/enrolment.json while it is not yet accepted. */
+/** The files that prove the identity of an agent: DIR/credential.json, and DIR/enrolment.json until the server accepts it. */
 import { createHash, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,11 +9,14 @@ import type { CredentialFile, EnrolmentFile } from '../../schemas/files.ts';
 export interface Credential {
   machineId: string;
   credential: string;
-  /** SHA-256 of the join token it was enrolled with, so that the same token is not tried again once it is refused. */
+  /** SHA-256 of the join token it was enrolled with, so that the same token is not tried again after a refusal. */
   enrolledWith: string;
 }
 
-/** A credential on its way: written before the request, so that a lost reply is repeated and not a second machine. */
+/**
+ * A credential that the server has not confirmed. It is written before the request, so that a lost reply leads to a repeated request and
+ * not to a second machine.
+ */
 export interface Enrolment {
   credential: string;
   enrolledWith: string;
@@ -22,18 +25,18 @@ export interface Enrolment {
 const credentialFile = (dir: string) => join(dir, 'credential.json');
 const enrolmentFile = (dir: string) => join(dir, 'enrolment.json');
 
-/** Digest under which a join token is remembered. */
+/** Returns the digest under which a join token is remembered. */
 export function tokenDigest(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** The credential of this directory, if it has one. Throws ConfigError if the file is damaged or open to other users. */
+/** Returns the credential of this directory, if there is one. Throws ConfigError if the file is damaged or open to other users. */
 export function readCredential(dir: string): Credential | undefined {
   const file = readPrivateJson(credentialFile(dir), isCredentialFile);
   return file && { machineId: file.machine_id, credential: file.credential, enrolledWith: file.enrolled_with ?? '' };
 }
 
-/** Keeps an accepted credential; the pending one is done with. */
+/** Keeps an accepted credential, and removes the pending one. */
 export function writeCredential(dir: string, accepted: Credential): void {
   const { machineId, credential, enrolledWith } = accepted;
   const file: CredentialFile = { machine_id: machineId, credential, enrolled_with: enrolledWith };
@@ -41,13 +44,13 @@ export function writeCredential(dir: string, accepted: Credential): void {
   rmSync(enrolmentFile(dir), { force: true });
 }
 
-/** An enrolment that was asked for and never confirmed to us, whatever its token was. */
+/** Returns an enrolment that was requested and never confirmed to us, whatever its token was. */
 export function leftEnrolment(dir: string): Enrolment | undefined {
   const left = readPrivateJson(enrolmentFile(dir), isEnrolmentFile);
   return left && { credential: left.credential, enrolledWith: left.enrolled_with };
 }
 
-/** The pending enrolment with this token: the one that an earlier start left, or a fresh one, on disk either way. */
+/** Returns the pending enrolment with this token: the one that an earlier start left, or a fresh one. Both are on disk. */
 export function pendingEnrolment(dir: string, token: string): Enrolment {
   const enrolledWith = tokenDigest(token);
   const left = leftEnrolment(dir);

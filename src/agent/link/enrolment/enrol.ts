@@ -21,24 +21,24 @@ export interface EnrolOptions {
   tls: AgentTls;
   proxy?: URL | undefined;
   log: Logger;
-  /** This goes round, and will again within `ms`. */
+  /** Sign of life: the enrolment goes on, and calls this again within `ms`. */
   expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }
 
-/** The server does not take this token: only a person can put that right. */
+/** The server refuses this token. Only a person can put that right. */
 export class EnrolRefusedError extends Error {
   override readonly name = 'EnrolRefusedError';
 }
 
 const REQUEST_TIMEOUT_MS = 15_000;
-/** More than a request and the wait after it may take together. */
+/** Longer than a request and the wait after it may take together. */
 const ROUND_MS = 60_000;
 const MAX_ANSWER_BYTES = 65_536;
 
 /**
- * Trades a join token for a credential, which the agent makes itself and has on disk before it asks: a lost reply is
- * asked for again, and is no second machine. Tries until the server answers. Throws EnrolRefusedError; an abort throws too.
+ * Trades a join token for a credential. The agent makes the credential itself and has it on disk before the request, so that a lost reply
+ * leads to a repeated request and not to a second machine. Tries until the server answers. Throws EnrolRefusedError; an abort throws too.
  */
 export async function enrol(token: string, options: EnrolOptions): Promise<Credential> {
   const pending = pendingEnrolment(options.dir, token);
@@ -66,7 +66,7 @@ export async function enrol(token: string, options: EnrolOptions): Promise<Crede
   }
 }
 
-/** The machine id, or why asking again later may help. */
+/** Returns the machine id, or the failure after which a later attempt may work. */
 async function ask(body: EnrolRequest, options: EnrolOptions): Promise<string | { failure: string }> {
   let response: IncomingMessage;
   try {
@@ -84,7 +84,7 @@ async function ask(body: EnrolRequest, options: EnrolOptions): Promise<string | 
   const failure = `HTTP ${status}: ${detail}`;
   if (status >= 500 || status === 408 || status === 429) return { failure };
   throw new EnrolRefusedError(
-    `${options.url.origin} does not take the join token (${failure}). Make a new one with "execplane tokens create".`,
+    `${options.url.origin} refuses the join token (${failure}). Make a new one with "execplane tokens create".`,
   );
 }
 

@@ -4,26 +4,26 @@ import type { Credential } from './credential.ts';
 import { EnrolRefusedError } from './enrol.ts';
 
 export interface FirstCredentialOptions {
-  /** The join token as it is now: a file may get another one while this waits. Undefined where there is none. */
+  /** Reads the join token again: a file may hold another one by now. Undefined if there is none. */
   readToken: () => string | undefined;
   enrol: (token: string) => Promise<Credential>;
-  /** Rejects where the agent leaves. */
+  /** Rejects when the agent leaves. */
   pause: (ms: number) => Promise<void>;
   log: Pick<Logger, 'debug' | 'warn'>;
-  /** State directory, for what is said. */
+  /** State directory, named in messages. */
   dir: string;
 }
 
 /**
- * Enrols a machine that never was. A token that is refused is tried again, slowly and for ever: an agent that ended by it
- * would be started again every few seconds by whoever keeps it running. Throws where there is no token at all.
+ * Enrols a machine that has no credential. A token that is refused is tried again, slowly and without end: an agent that exited here
+ * would be started again every few seconds by its service manager. Throws if there is no token at all.
  */
 export async function firstCredential(options: FirstCredentialOptions): Promise<Credential> {
   const { enrol, pause, log, dir } = options;
   let token = options.readToken();
   if (token === undefined) {
     throw new Error(
-      `this machine is not enrolled yet: set EXECPLANE_JOIN_TOKEN to a token made by "execplane tokens create" (${dir} has no credential).`,
+      `this machine is not enrolled yet: set EXECPLANE_JOIN_TOKEN to a token from "execplane tokens create" (${dir} has no credential).`,
     );
   }
   let told = '';
@@ -40,7 +40,7 @@ export async function firstCredential(options: FirstCredentialOptions): Promise<
   }
 }
 
-/** Stdin is empty by now, and a file may be gone: then the token of before is all there is. */
+/** Stdin is empty by now, and a file may be gone: then the earlier token is used again. */
 function readAgain({ readToken }: FirstCredentialOptions): string | undefined {
   try {
     return readToken();

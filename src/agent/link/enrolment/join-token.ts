@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 const STDIN = 0;
 
-/** The join token of the settings, read only when it is needed; undefined where none is set. Throws where its file is not readable. */
+/** Reads the join token of the settings, when it is needed. Undefined if none is set. Throws if its file is not readable. */
 export function readJoinToken(settings: { joinToken?: string; joinTokenFile?: string }): string | undefined {
   if (settings.joinToken !== undefined) return settings.joinToken;
   const file = settings.joinTokenFile;

@@ -1,4 +1,4 @@
-/** The artifacts of one execution: its drop folder while it runs, and what is collected at its end. */
+/** The artifacts of one execution: its drop folder while it runs, and the collection at its end. */
 import { rm } from 'node:fs/promises';
 import type { StartArtifacts } from '../../../core/launch-options.ts';
 import { Collection, type CollectionHost, type CollectionPlan, type StartDirectory } from './collection.ts';
@@ -7,12 +7,12 @@ import { makeDropFolder, removeEmptyDropFolder } from './drop-folder.ts';
 export interface ArtifactOwner {
   uid: number;
   gid: number;
-  /** Whether that is the user of the agent. */
+  /** Whether the command's user is the user of the agent. */
   isAgent: boolean;
 }
 
 export class Artifacts {
-  /** Absent if the disk did not take one. */
+  /** Absent if the disk had no room for a drop folder. */
   readonly folder: string | undefined;
   readonly #wanted: StartArtifacts;
   readonly #owner: ArtifactOwner;
@@ -24,12 +24,12 @@ export class Artifacts {
     this.folder = makeDropFolder(owner);
   }
 
-  /** Whether it is being collected. */
+  /** Whether a collection is under way. */
   get collecting(): boolean {
     return this.#collection !== undefined;
   }
 
-  /** Collects what is there; settles with the declared path that must match a file and does not. Does not reject. */
+  /** Collects the artifacts. Settles with the declared path that must match a file and does not, if there is one. Does not reject. */
   async collect(startedIn: StartDirectory, host: CollectionHost): Promise<string | undefined> {
     const { folder } = this;
     const isEmpty = folder === undefined || removeEmptyDropFolder(folder);
@@ -38,7 +38,7 @@ export class Artifacts {
     const plan: CollectionPlan = { startedIn, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
     this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
     const missing = await this.#collection.run();
-    // The folder of another user stays: root would be led elsewhere by what is in it.
+    // The folder of another user stays: its contents could lead root elsewhere.
     if (!isEmpty && isAgent && !this.#collection.done)
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     this.#collection = undefined;
@@ -46,12 +46,12 @@ export class Artifacts {
     return required.find((path) => missing.includes(path));
   }
 
-  /** Ends the collecting, if it is under way. */
+  /** Ends a collection that is under way. */
   stop(reason: string): void {
     this.#collection?.stop(reason);
   }
 
-  /** The command never ran. */
+  /** Removes the folder of a command that never ran. */
   discard(): void {
     if (this.folder !== undefined) removeEmptyDropFolder(this.folder);
   }

@@ -1,4 +1,4 @@
-/** One collecting of artifacts, seen from the runner: a collector is started, and what it writes becomes reports. */
+/** One collection of artifacts, on the runner's side: starts a collector and turns what it writes into reports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, type Hash } from 'node:crypto';
 import { extname } from 'node:path';
@@ -13,11 +13,11 @@ import { CollectorDecoder, type CollectorMessage } from './collector-messages.ts
 
 export interface CollectionHost {
   report(kind: 'artifact' | 'artifact_data' | 'artifact_end', payload: Buffer): void;
-  /** Settles when the journal takes more: with no link to the server it fills up, and the collector waits. */
+  /** Settles when the journal has room: without a connection to the server it fills up, and the collector waits. */
   room(): Promise<void>;
 }
 
-/** `cwd`, from the home. Both are the collector's to look at: they may be on a file system that never answers. */
+/** `cwd` is relative to the home. Only the collector touches either: they may be on a file system that never answers. */
 export interface StartDirectory {
   home: string;
   cwd: string;
@@ -28,7 +28,7 @@ export interface CollectionPlan {
   folder?: string;
   startedIn: StartDirectory;
   wanted: StartArtifacts;
-  /** Whom the command ran as, if that is not the agent's own user. */
+  /** The user that the command ran as, if that is not the agent's own user. */
   identity?: { uid: number; gid: number };
 }
 
@@ -39,7 +39,7 @@ interface OpenArtifact {
 }
 
 const COLLECTOR = fileURLToPath(new URL(`collector${extname(import.meta.url)}`, import.meta.url));
-/** What is told of files that are not kept; more of them are only more of the same. */
+/** Bounds the notes on files that are not kept. */
 const MAX_NOTES = 20;
 
 export class Collection {
@@ -58,7 +58,7 @@ export class Collection {
     this.#host = host;
   }
 
-  /** Collects, at most for the time of the plan; settles with the declared paths that matched nothing. Does not reject. */
+  /** Collects, at most for the time of the plan. Settles with the declared paths that matched nothing. Does not reject. */
   async run(): Promise<readonly string[]> {
     const { timeout_ms: timeoutMs } = this.#plan.wanted;
     const timer = setTimeout(() => this.stop(`collecting took longer than ${timeoutMs} ms`), timeoutMs);
@@ -68,19 +68,19 @@ export class Collection {
       this.#stoppedBecause ??= (error as Error).message;
     } finally {
       clearTimeout(timer);
-      // One that is done removes the folder, which may hold many files: nobody waits for that.
+      // A collector that is done removes the folder, which may hold many files: do not wait for that.
       if (!this.#done) this.#child?.kill('SIGKILL');
     }
     if (!this.#done) this.#skip(this.#open?.name ?? '', this.#stoppedBecause ?? 'the collector ended early');
     return this.#missing;
   }
 
-  /** Whether the collector came to its end, and removes the folder. */
+  /** Whether the collector came to its end. It then removes the folder. */
   get done(): boolean {
     return this.#done;
   }
 
-  /** Ends it; what was collected until now stays. */
+  /** Ends the collection. What was collected until now stays. */
   stop(reason: string): void {
     this.#stoppedBecause ??= reason;
     this.#child?.stdout?.destroy();
@@ -98,7 +98,7 @@ export class Collection {
     const failed = new Promise<never>((_resolve, reject) => {
       child.once('error', (error) => reject(new Error(`the collector cannot be started: ${error.message}`)));
     });
-    child.stdin.on('error', () => {}); // it has left: its stdout ends
+    child.stdin.on('error', () => {}); // The collector has left: its stdout ends.
     child.stdin.end(JSON.stringify(this.#task()));
     await Promise.race([this.#readAll(child.stdout), failed]);
   }

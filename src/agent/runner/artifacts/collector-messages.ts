@@ -1,4 +1,4 @@
-/** What a collector writes to its stdout: u32 length of the rest, u8 kind, the payload. The runner takes none of it on trust. */
+/** Messages on a collector's stdout: u32 length of the rest, u8 kind, the payload. The runner trusts none of them. */
 
 /** The largest payload: a piece of a file. */
 export const MAX_PAYLOAD_BYTES = 65_536;
@@ -13,7 +13,7 @@ export interface CollectorMessage {
   payload: Buffer;
 }
 
-/** Writes a message. */
+/** Encodes a message. */
 export function encodeMessage(kind: Kind, payload: Buffer): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32LE(payload.length + 1, 0);
@@ -21,7 +21,7 @@ export function encodeMessage(kind: Kind, payload: Buffer): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** Cuts a stream into messages. Throws on what is none. */
+/** Cuts a stream into messages. Throws on a malformed one. */
 export class CollectorDecoder {
   #rest: Buffer = Buffer.alloc(0);
 
@@ -32,7 +32,7 @@ export class CollectorDecoder {
       const end = 4 + bytes.readUInt32LE(0);
       const kind = KINDS[bytes.readUInt8(4)];
       if (kind === undefined || end < HEADER_BYTES || end > HEADER_BYTES + MAX_PAYLOAD_BYTES) {
-        throw new Error('the collector wrote what is no message');
+        throw new Error('the collector wrote a malformed message');
       }
       if (bytes.length < end) break;
       messages.push({ kind, payload: bytes.subarray(HEADER_BYTES, end) });

@@ -1,6 +1,6 @@
 /**
- * The collector: a process of its own that reads what a command has left and writes it to its stdout. It runs as the command's
- * user, so that it can read nothing which the command could not. Its task is JSON on stdin.
+ * The collector: a separate process that reads the files a command has left and writes them to its stdout. It runs as the command's user,
+ * so that it can read nothing that the command could not. Its task is JSON on stdin.
  */
 import { closeSync, existsSync, fstatSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -57,13 +57,13 @@ class Collector {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 
-  /** Where the command was started. */
+  /** The directory in which the command was started. */
   #workingDirectory(): string {
     const { home, cwd } = this.#task;
     return resolve(existsSync(home) ? home : '/', cwd);
   }
 
-  /** Returns how many files there were, taken or not. */
+  /** Returns how many files there were, kept or not. */
   #take(found: Generator<Found>, nameOf: (path: string) => string): number {
     let files = 0;
     try {

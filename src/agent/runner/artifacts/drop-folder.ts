@@ -1,13 +1,15 @@
-/** The drop folder: what a command puts there is an artifact. It is outside of the agent's own directory, which is closed to other users. */
+/**
+ * The drop folder: files that a command puts there become artifacts. It is outside the agent's directory, which is closed to other users.
+ */
 import { chownSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCode } from '../../../node/error-code.ts';
 
-/** The variable that tells a command its drop folder. */
+/** The variable that names the drop folder to a command. */
 export const ARTIFACTS_VARIABLE = 'ARTIFACTS_DIR';
 
-/** Makes an empty folder (0700) for the user; undefined if the disk does not take it, and the command then runs without. */
+/** Makes an empty folder (0700) for the user. Undefined if the disk has no room; the command then runs without one. */
 export function makeDropFolder(owner: { uid: number; gid: number }): string | undefined {
   try {
     const folder = mkdtempSync(join(tmpdir(), 'execplane-artifacts-'));
@@ -18,7 +20,7 @@ export function makeDropFolder(owner: { uid: number; gid: number }): string | un
   }
 }
 
-/** Removes the folder if nothing is in it; false if there is something. */
+/** Removes the folder if it is empty. Returns false if it is not. */
 export function removeEmptyDropFolder(folder: string): boolean {
   try {
     rmdirSync(folder);

@@ -1,28 +1,28 @@
 /**
- * Walks folders that belong to a command, which may change them at the same time. Each step goes through an open descriptor and
- * follows no symbolic link, so that nothing outside of the folder is ever opened.
+ * Walks folders that belong to a command, which may change them meanwhile. Each step goes through an open descriptor and follows no
+ * symbolic link, so that nothing outside the folder is ever opened.
  */
 import { closeSync, constants, lstatSync, opendirSync, openSync, type Stats } from 'node:fs';
 import { isArtifactName } from '../../../core/artifact.ts';
 import { matchesPath } from '../policy/glob.ts';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
-/** Names that are looked at in all; a folder with more is not walked to its end. */
+/** Names that are looked at in total. A folder with more is not walked to its end. */
 const MAX_ENTRIES = 10_000;
 const MAX_DEPTH = 64;
 
-/** A regular file, or why something in the folder is none of ours. `open` is to be called at once. */
+/** A regular file, or the reason why an entry is not taken. Call `open` at once. */
 export type Found = { path: string; open: () => number } | { path: string; reason: string };
 
 export class FileWalk {
   #entries = 0;
 
-  /** All files below `folder`, by name. */
+  /** Yields all files below `folder`, by name. */
   *all(folder: string): Generator<Found> {
     yield* this.#inFolder(folder, () => true);
   }
 
-  /** The files below `cwd` that a pattern matches. */
+  /** Yields the files below `cwd` that a pattern matches. */
   *matching(cwd: string, pattern: string): Generator<Found> {
     const wanted = pattern.replace(/\/$/, '').replace(/^(\.\/)+/, '');
     const segments = wanted.split('/');
@@ -72,10 +72,10 @@ export class FileWalk {
     }
   }
 
-  /** The names in a directory, sorted; as bytes, since they need not be UTF-8. */
+  /** Returns the names in a directory, sorted; as bytes, since they need not be UTF-8. */
   #names(directory: number): Buffer[] {
     const names: Buffer[] = [];
-    // The types know only text here, but names come as the encoding says.
+    // The types allow only strings here, but with this encoding the names are buffers.
     const entries = opendirSync(`/proc/self/fd/${directory}`, { encoding: 'buffer' as BufferEncoding });
     try {
       while (this.#entries < MAX_ENTRIES) {
@@ -91,7 +91,7 @@ export class FileWalk {
   }
 }
 
-/** Whether a directory may hold, at some depth, what a pattern of these segments matches. */
+/** Whether a directory may hold, at some depth, a file that a pattern of these segments matches. */
 function mayLeadTo(pattern: readonly string[], directory: readonly string[]): boolean {
   for (const [depth, segment] of directory.entries()) {
     const wanted = pattern[depth];

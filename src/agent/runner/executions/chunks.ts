@@ -1,4 +1,4 @@
-/** Bytes of an unfinished UTF-8 character at the end of `bytes`: 0 to 3. Bytes that no character begins with count as none. */
+/** Returns the bytes of an unfinished UTF-8 character at the end of `bytes`: 0 to 3. Bytes that begin no character count as none. */
 export function unfinishedBytes(bytes: Buffer): number {
   const most = Math.min(3, bytes.length);
   for (let back = 1; back <= most; back++) {
@@ -9,7 +9,7 @@ export function unfinishedBytes(bytes: Buffer): number {
   return 0;
 }
 
-/** How long the character is that begins with `lead`; 1 where none does. */
+/** Returns the length of the character that begins with `lead`; 1 if none does. */
 function characterBytes(lead: number): number {
   if (lead >= 0xf5) return 1;
   if (lead >= 0xf0) return 4;
@@ -18,7 +18,7 @@ function characterBytes(lead: number): number {
 }
 
 /**
- * The part of `bytes` that fits into `limit` without splitting a character. Where what follows shows that there was no
+ * Returns the part of `bytes` that fits into `limit` without splitting a character. If the bytes after the limit show that there is no
  * character to split, the limit is used to its last byte.
  */
 export function cutAt(bytes: Buffer, limit: number): Buffer {

@@ -9,27 +9,27 @@ import type { Output } from './output.ts';
 import type { OutputPause } from './output-pause.ts';
 import type { Termination } from './termination.ts';
 
-/** What an execution needs of the runner around it. */
+/** What an execution needs from the runner around it. */
 export interface ExecutionHost {
   prepare(start: Start): Prepared | Promise<Prepared>;
-  /** What is about to run: the rule of the policy that it breaks, if any. */
+  /** Checks the file and directory that are about to run. Returns the rule of the policy that they break, if any. */
   brokenRule(argv: readonly string[], resolved: Resolved): string | undefined;
-  /** The words for each of these processes. */
+  /** Describes each of these processes in words. */
   describe(pids: readonly number[]): string[];
-  /** SIGKILL has not ended it; `processes` are the words for those that are left. */
+  /** SIGKILL has not ended the command. `processes` describes those that are left. */
   killFailed(log: ExecutionLog, processes: readonly string[]): void;
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void;
-  /** Settles when the journal takes more of what can wait. */
+  /** Settles when the journal has room for reports that can wait. */
   room(): Promise<void>;
-  /** It runs under this pid. */
+  /** The command runs under this pid. */
   spawned(log: ExecutionLog, pid: number): void;
-  /** The live stdin may have moved. */
+  /** The position of the live stdin may have changed. */
   stdinMoved(execution: Execution): void;
-  /** Its end is reported (or nobody wants it): its slot is free. */
+  /** The end is reported, or no longer wanted: the slot is free. */
   over(execution: Execution): void;
 }
 
-/** What there is from the call of the spawner on. */
+/** The state that exists from the call of the spawner on. */
 export interface Run {
   spawner: Spawner;
   handle: number;

@@ -31,18 +31,18 @@ export class Execution {
   readonly stdin: StdinFeed | undefined;
   readonly #live: LiveStdin | undefined;
   readonly #host: ExecutionHost;
-  /** Until the spawner has it: it holds env. */
+  /** Kept until the spawner has the command, because it holds env. */
   #start: Start | undefined;
   #run: Run | undefined;
   #state: Held['state'] = 'waiting';
-  /** Who wanted its end while the spawner was starting it. */
+  /** The cause of a termination that was requested while the spawner was starting the command. */
   #wanted: { cause: Cause; graceMs: number } | undefined;
-  /** What the policy says of what was found. */
+  /** The rule of the policy that the resolved file or directory breaks. */
   #refusal: Ending | undefined;
   #handle: number | undefined;
   #usage: SpawnEnd['usage'];
   #counted: Record<StreamName, number> = { stdout: 0, stderr: 0 };
-  /** The highest that came, for a command that is not started yet as well. */
+  /** The highest limits that came, also for a command that is not started yet. */
   #limit: OutputLimit | undefined;
 
   constructor(start: Start, stdin: StdinSource | undefined, log: ExecutionLog, host: ExecutionHost) {
@@ -57,12 +57,12 @@ export class Execution {
     return this.#state;
   }
 
-  /** The spawner's handle, once it has been called. */
+  /** The spawner's handle, set once the spawner was called. */
   get handle(): number | undefined {
     return this.#handle;
   }
 
-  /** Calls the spawner, or ends it if that makes no sense. It may still have to be asked whose command it is. */
+  /** Calls the spawner, or ends the execution if a start makes no sense. The user may have to be looked up first. */
   spawn(spawner: Spawner, handle: number): void {
     const start = this.#start;
     if (start === undefined) return;
@@ -107,7 +107,7 @@ export class Execution {
     spawner.spawn({ ...launch.request, env, handle });
   }
 
-  /** What was found is held against the policy, and is what runs. */
+  /** Checks what was resolved against the policy. Exactly that runs. */
   resolved(resolved: Resolved): void {
     const run = this.#run;
     if (run === undefined || this.#state !== 'waiting') return;
@@ -153,12 +153,12 @@ export class Execution {
     if (!run.termination.killed) run.pause.taken(stream, run.output.taken(stream));
   }
 
-  /** The last bytes of a stream that is past its cap. */
+  /** Reports the last bytes of a stream that is past its cap. */
   tail(stream: StreamName, bytes: Buffer): void {
     this.#run?.output.pushTail(stream, bytes);
   }
 
-  /** How far its streams may go. Limits only rise: one that was overtaken changes nothing. */
+  /** Sets how far its streams may go. Limits only rise: an outdated one changes nothing. */
   limitOutput(limit: OutputLimit): void {
     const before = this.#limit ?? limit;
     if (before.past_limit === 'discard') this.#limit = before;
@@ -169,7 +169,7 @@ export class Execution {
     this.#applyLimit();
   }
 
-  /** Bytes produced so far, now that not all of them are kept. */
+  /** Reports the bytes produced so far, once not all of them are kept. */
   counted(stdout: number, stderr: number): void {
     this.#counted = { stdout, stderr };
     if (this.#state === 'running') this.#report('progress', { stdout_bytes: stdout, stderr_bytes: stderr });
@@ -180,14 +180,14 @@ export class Execution {
     if (this.#live !== undefined) this.#host.stdinMoved(this);
   }
 
-  /** Takes over a piece of live stdin; nothing where it has none. */
+  /** Takes over a piece of live stdin. Does nothing if the command has no live stdin. */
   feed(offset: number, bytes: Buffer, close: boolean): void {
     this.#live?.push(offset, bytes, close);
     this.stdin?.pump();
     if (this.#live !== undefined) this.#host.stdinMoved(this);
   }
 
-  /** The main process is gone: that is the end, unless we ended it; then it is when the whole tree is gone. */
+  /** The main process has exited. That is the end, unless we ended it: then the end is when the whole tree is gone. */
   async exited(exit: SpawnEnd): Promise<void> {
     const run = this.#run;
     if (run === undefined) return;
@@ -210,20 +210,20 @@ export class Execution {
     this.#finish(missing === undefined ? ending : missingArtifact(ending, missing));
   }
 
-  /** Ends it: at once where it waits, else by SIGTERM and, after `graceMs`, SIGKILL. Repeats only make it faster. */
+  /** Ends it: at once if it waits, else by SIGTERM and, after `graceMs`, SIGKILL. Repeated calls can only make it faster. */
   end(cause: Cause, graceMs: number): void {
     if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution was ended');
     else if (this.#run === undefined) this.#finish(unstartedEnding(cause));
     else if (this.#state === 'running') {
       this.#run.termination.ask(cause, graceMs);
-      // It has ended by itself: only the rest in its pipes, which is little, waits to be read.
+      // It has ended by itself: only the rest in its pipes, which is little, has to be read.
       if (this.#run.termination.cause === undefined) this.#run.pause.liftLimit();
     } else this.#abort(cause, graceMs);
   }
 
-  /** Nobody wants to hear of it any more; `log` is settled. What runs is killed. */
+  /** Drops an execution that nobody wants any more; `log` is settled. A running command is killed. */
   forget(): void {
-    if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('nobody wants it');
+    if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution is not wanted any more');
     else if (this.#run === undefined) this.#finish(unstartedEnding('forgotten'));
     else if (this.#state === 'running') this.#run.termination.kill('forgotten');
     else this.#abort('forgotten', 0);
@@ -239,14 +239,14 @@ export class Execution {
     if (this.#state === 'running') this.#run?.spawner.signal(this.#run.handle, number);
   }
 
-  /** Lets the command wait in its writes, or go on. */
+  /** Makes the command wait in its writes, or continue. */
   pause(paused: boolean): void {
     if (this.#run === undefined || this.#state !== 'running' || this.#run.termination.killed) return;
     if (this.#run.artifacts?.collecting) return;
     this.#run.pause.hold(paused);
   }
 
-  /** Its fate can't be known any more; nothing of it is left. */
+  /** Its outcome cannot be known any more, and no process of it is left. */
   lost(reason: string): void {
     this.#run?.output.finish();
     this.#run?.artifacts?.stop('the execution was lost');
@@ -264,7 +264,7 @@ export class Execution {
     }
   }
 
-  /** It does not run yet as far as we know: it is ended before it does, or as soon as it does. */
+  /** Ends a command that does not run yet as far as we know: before its start, or as soon as it runs. */
   #abort(cause: Cause, graceMs: number): void {
     this.#wanted ??= { cause, graceMs };
     if (this.#run !== undefined) this.#run.spawner.abort(this.#run.handle);

@@ -5,7 +5,7 @@ import { Execution } from './execution.ts';
 import type { ExecutionHost } from './execution-host.ts';
 import type { StdinSource } from './stdin.ts';
 
-/** The executions that have not ended: who waits, who has a slot, and which call of the spawner is about whom. */
+/** The executions that have not ended: those that wait, those that have a slot, and the spawner handle of each. */
 export class Executions {
   readonly #host: ExecutionHost;
   readonly #byId = new Map<string, Execution>();
@@ -15,7 +15,7 @@ export class Executions {
   #spawner: Spawner | undefined;
   #lastHandle = 0;
   #paused = false;
-  /** How many may run at a time. */
+  /** Number of commands that may run at a time. */
   maxConcurrency = 64;
 
   constructor(host: Omit<ExecutionHost, 'over'>, over: () => void) {
@@ -40,14 +40,14 @@ export class Executions {
     return [...this.#byId.values()];
   }
 
-  /** Takes one on; it waits until `admit` finds its intent on disk and a slot for it. */
+  /** Accepts an execution. It waits until `admit` finds its intent on disk and a free slot. */
   add(start: Start, stdin: StdinSource | undefined, log: ExecutionLog): void {
     const execution = new Execution(start, stdin, log, this.#host);
     this.#byId.set(log.executionId, execution);
     this.#waiting.add(execution);
   }
 
-  /** Gives free slots to those who wait, oldest first. */
+  /** Gives free slots to waiting executions, oldest first. */
   admit(): void {
     for (const execution of this.#waiting) {
       const running = this.#byId.size - this.#waiting.size;
@@ -56,17 +56,17 @@ export class Executions {
       const handle = ++this.#lastHandle;
       this.#byHandle.set(handle, execution);
       execution.spawn(this.#spawner, handle);
-      if (execution.state === 'ended') this.#byHandle.delete(handle); // refused before the spawner was called
+      if (execution.state === 'ended') this.#byHandle.delete(handle); // Refused before the spawner was called.
     }
   }
 
-  /** The spawner to use from now on. */
+  /** Sets the spawner to use from now on. */
   use(spawner: Spawner): void {
     this.#spawner = spawner;
     this.admit();
   }
 
-  /** What the spawner calls; `lost` is the runner's business. */
+  /** The callbacks of the spawner. The runner handles `lost`. */
   events(lost: SpawnerEvents['lost']): SpawnerEvents {
     const of = (handle: number): Execution | undefined => this.#byHandle.get(handle);
     return {
@@ -85,13 +85,13 @@ export class Executions {
         const execution = of(handle);
         execution
           ?.exited(end)
-          .catch((error: Error) => execution.lost(`Its processes can't be seen: ${error.message}.`));
+          .catch((error: Error) => execution.lost(`The processes of the command cannot be listed: ${error.message}.`));
       },
       lost,
     };
   }
 
-  /** The spawner is gone: those it had started, or was about to. Nothing is started until `use`. */
+  /** Returns the executions of a spawner that is gone: started ones, and ones about to start. Nothing starts until `use`. */
   loseSpawner(): Execution[] {
     const lost = [...this.#byHandle.values()];
     this.#byHandle.clear();
@@ -99,7 +99,7 @@ export class Executions {
     return lost;
   }
 
-  /** Lets all output wait, or go on. */
+  /** Makes all output wait, or continue. */
   pause(paused: boolean): void {
     if (this.#paused === paused) return;
     this.#paused = paused;

@@ -8,9 +8,9 @@ import type { HostUser } from './host-user.ts';
 import { type Ending, failure, policyDenied } from './outcome.ts';
 import { findGroups, findUser, type User } from './users.ts';
 
-/** What is read past the cap, to see whether the cap splits a character. */
+/** Bytes read past the cap, to see whether the cap splits a character. */
 const CHARACTER_REST_BYTES = 3;
-/** More than any command prints, and exact with a little added. */
+/** More than any command prints, and exact if a little is added. */
 const UNLIMITED_BYTES = 2 ** 52;
 const DEFAULT_TERM = 'xterm-256color';
 const DEFAULT_SHELLS = ['/bin/bash', '/bin/sh'];
@@ -18,23 +18,23 @@ const DEFAULT_SHELLS = ['/bin/bash', '/bin/sh'];
 export interface Launch {
   request: Omit<SpawnRequest, 'handle'>;
   user: string;
-  /** Whose files are collected at the end. */
+  /** The user whose files are collected at the end. */
   owner: ArtifactOwner;
-  /** Bytes of each stream to report; what comes after them is counted. */
+  /** Bytes of each stream to report. Bytes after them are counted. */
   capBytes: number;
   /** The last bytes of each stream to report, of those past the cap. */
   tailBytes: number;
   /** The command waits in its writes while a stream is beyond this offset. */
   waitBeyond?: number;
-  /** ms from process start; absent: no limit. */
+  /** ms from process start. Absent: no limit. */
   timeoutMs?: number;
 }
 
 export type Prepared = { ok: true; launch: Launch } | { ok: false; ending: Ending };
 
 /**
- * Turns a start into what the spawner needs: whose process, which environment, where; or the end that it has at once. At
- * once, unless somebody has to be asked for the user or the shell: that may take as long as a directory takes to answer.
+ * Turns a start into the spawner's input (user, environment, directory), or into the end that it has at once. Synchronous, unless the
+ * user or the shell must be looked up in a directory service, which may take long.
  */
 export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Prepared | Promise<Prepared> {
   if (start.user === undefined && start.login_shell !== true) return request(start, host, host, policy);
@@ -86,7 +86,7 @@ function request(start: Start, user: User, host: HostUser, policy: Policy): Prep
   return { ok: true, launch };
 }
 
-/** The lower of what was asked for and of the policy's ceiling, for each of them. */
+/** Returns, for each limit, the lower of the request's value and the policy's ceiling. */
 function lowest(asked: Start['limits'], ceilings: SpawnRequest['limits']): SpawnRequest['limits'] {
   const wanted = { memoryBytes: asked?.memory_bytes, cpus: asked?.cpus, pids: asked?.pids };
   const limits: Record<string, number> = {};
@@ -100,13 +100,13 @@ function lowest(asked: Start['limits'], ceilings: SpawnRequest['limits']): Spawn
 async function chooseUser(wanted: string | undefined, host: HostUser): Promise<User | Ending> {
   if (wanted === undefined || wanted === host.name) return host;
   const user = await findUser(wanted);
-  if (user === undefined) return failure('user_not_found', `There is no user ${wanted} on the machine.`);
+  if (user === undefined) return failure('user_not_found', `The machine has no user ${wanted}.`);
   if (host.uid === 0 || user.uid === host.uid) return user;
-  const message = `The agent runs as ${host.name}, not as root, so it can't run commands as ${wanted}.`;
+  const message = `The agent runs as ${host.name}, not as root, so it cannot run commands as ${wanted}.`;
   return failure('permission_denied', message, 126);
 }
 
-/** The shell that was asked for, else the user's, else the first that there is; told by its name that it is a login shell. */
+/** Returns the requested shell, else the user's, else the first that exists. The `-` before its name makes it a login shell. */
 async function loginShell(wanted: string | undefined, user: User): Promise<Pick<SpawnRequest, 'file' | 'argv'>> {
   let file = wanted;
   for (const shell of [user.shell, ...DEFAULT_SHELLS]) {
@@ -123,7 +123,7 @@ function exists(path: string): Promise<boolean> {
   );
 }
 
-/** A clean base, then what the caller set, then what the caller can't set. */
+/** A clean base, then the caller's variables, then those that the caller cannot set. */
 function launchEnv(start: Start, user: User, host: HostUser): Record<string, string> {
   return {
     ...host.env,

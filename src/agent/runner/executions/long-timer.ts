@@ -1,10 +1,10 @@
-/** The longest delay that a timer of the platform holds; beyond it the platform fires at once. */
+/** The longest delay that a timer of the platform holds. With a longer one the platform fires at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Calls `callback` after `delayMs` of monotonic time, however long that is, and never before. Returns the cancellation.
- * What is left is measured anew after each stretch, so that the stretches' delays do not add up; after the last one too,
- * since the platform counts in whole milliseconds and comes up to two of them early.
+ * Calls `callback` after `delayMs` of monotonic time, however long, and never before. Returns the cancellation. The rest is measured
+ * again after each stretch, so that the delays of the stretches do not add up; after the last one too, since the platform counts in whole
+ * milliseconds and fires up to two of them early.
  */
 export function startLongTimer(delayMs: number, callback: () => void): () => void {
   const due = performance.now() + delayMs;

@@ -10,23 +10,23 @@ export type Ending = Omit<
   'stdout_bytes' | 'stderr_bytes' | 'stdout_truncated' | 'stderr_truncated' | 'usage'
 >;
 
-/** Why we end a command; the first of them wins. */
+/** The reason why the runner ends a command. The first one wins. */
 export type Cause = 'cancelled' | 'timeout' | 'stopped' | 'forgotten';
 
 export interface Exit {
   exitCode?: number;
   signal?: number;
-  /** The kernel killed it, or a process of it, for want of memory. */
+  /** The kernel killed the command, or a process of it, because memory ran out. */
   outOfMemory?: boolean;
 }
 
-/** A failure without an exit. */
+/** Returns a failure without an exit. */
 export function failure(errorCode: NonNullable<Ending['error_code']>, errorMessage: string, exitCode?: number): Ending {
   const code = exitCode === undefined ? {} : { exit_code: exitCode };
   return { status: 'failed', ...code, error_code: errorCode, error_message: errorMessage };
 }
 
-/** How a command ended that exited, if it did, after `cause`. */
+/** Returns the end of a command that exited, if it did, after `cause`. */
 export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
   const how = {
     ...(exit.exitCode !== undefined && { exit_code: exit.exitCode }),
@@ -41,7 +41,7 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
   if (cause === 'cancelled')
     return { status: 'cancelled', ...how, error_code: 'cancelled', error_message: 'The execution was cancelled.' };
   if (cause === 'stopped') return failed('agent_stopped', STOPPED);
-  // SIGKILL leaves no choice of an exit code: where there is one, the command was faster than its timeout.
+  // SIGKILL leaves no exit code: if there is one, the command was faster than its timeout.
   if (cause === 'timeout' && exit.exitCode === undefined)
     return failed('timeout', 'The command ran longer than its timeout_ms and was killed.');
   if (exit.exitCode === 0) return { status: 'succeeded', exit_code: 0 };
@@ -50,13 +50,13 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
   return failed('signaled', `The command was ended by ${signalName(exit.signal)}.`);
 }
 
-/** The same end, but a success is a failure: a file that the request asked for is not there. */
+/** Returns the same end, but a success becomes a failure: a file that the request asked for is missing. */
 export function missingArtifact(ending: Ending, path: string): Ending {
   if (ending.status !== 'succeeded') return ending;
   return { ...ending, status: 'failed', error_code: 'artifact_missing', error_message: `No file matches ${path}.` };
 }
 
-/** The end of what was cancelled, or stopped, or whose time ran out, before it ran. */
+/** Returns the end of an execution that was cancelled, stopped or timed out before it ran. */
 export function unstartedEnding(cause: Cause): Ending {
   if (cause === 'stopped') return failure('agent_stopped', STOPPED);
   if (cause === 'timeout') return failure('timeout', 'The command did not start within its timeout_ms.');
@@ -67,22 +67,22 @@ export function unstartedEnding(cause: Cause): Ending {
   };
 }
 
-/** The end of what the machine's owner does not want. */
+/** Returns the end of an execution that the policy refuses. */
 export function policyDenied(rule: string): Ending {
-  return failure('policy_denied', `The machine's policy refuses it: ${rule}.`);
+  return failure('policy_denied', `The machine's policy refuses the command: ${rule}.`);
 }
 
-/** The end of what SIGKILL does not end; `survivors` says which processes they are. */
+/** Returns the end of a command that SIGKILL does not end. `survivors` names its processes. */
 export function killFailedEnding(survivors: readonly string[]): Ending {
-  const who = survivors.length === 0 ? 'a process of it' : survivors.join(', ');
+  const who = survivors.length === 0 ? 'one of its processes' : survivors.join(', ');
   return failure('kill_failed', `The command could not be ended: ${who} may still run on the machine.`);
 }
 
 const LIMITS_UNSUPPORTED =
-  'The agent of this machine cannot limit commands: that takes cgroup v2 with the controllers memory, cpu and pids, delegated to it.';
-const STOPPED = 'The agent was stopped on the machine, and the command with it.';
+  'The agent of this machine cannot limit commands: it needs cgroup v2 with the controllers memory, cpu and pids delegated to it.';
+const STOPPED = 'The agent was stopped on the machine, and it ended the command.';
 
-/** Bytes of each stream, as `ended` says them: `counted` are those that the spawner knows of, `kept` those reported. */
+/** Bytes of each stream, for `ended`: `counted` are those that the spawner counted, `kept` those reported. */
 export function countFields(
   counted: Record<StreamName, number>,
   kept: Record<StreamName, number>,
@@ -97,7 +97,7 @@ export function countFields(
   };
 }
 
-/** What it used, as `ended` says it. */
+/** Resource usage of the command, for `ended`. */
 export function usageFields(usage: Usage | undefined): Pick<EndedPayload, 'usage'> {
   if (usage === undefined) return {};
   const { cpuUserMs, cpuSystemMs, maxMemoryBytes, ioReadBytes, ioWriteBytes } = usage;
@@ -112,7 +112,7 @@ export function usageFields(usage: Usage | undefined): Pick<EndedPayload, 'usage
   };
 }
 
-/** The end of what could not be spawned; `command` and `cwd` are what was tried. */
+/** Returns the end of a command that could not be spawned. `command` and `cwd` are those that were tried. */
 export function spawnEnding(
   stage: SpawnStage,
   errno: string,
@@ -129,7 +129,7 @@ export function spawnEnding(
   if (errno === 'E2BIG') return failure('argument_list_too_long', 'The arguments and the environment are too long.');
   if (stage === 'limits') return failure('limits_unsupported', LIMITS_UNSUPPORTED);
   if (stage === 'terminal')
-    return failure('terminal_unsupported', 'The agent of this machine has no terminals to give.');
+    return failure('terminal_unsupported', 'The agent of this machine cannot give commands a terminal.');
   if (stage === 'interpreter')
     return failure('command_not_found', `${tried.command}: its interpreter was not found.`, 127);
   if (stage === 'exec' && errno === 'ENOENT')
@@ -140,10 +140,10 @@ export function spawnEnding(
 
 function outOfFiles(errno: 'EMFILE' | 'ENFILE'): string {
   const remedy = errno === 'EMFILE' ? 'raise the limit of open files (nofile) of the agent' : 'raise fs.file-max';
-  return `The agent of this machine can open no more files (${errno}): ${remedy}, or run fewer commands at once.`;
+  return `The agent of this machine cannot open more files (${errno}): ${remedy}, or run fewer commands at once.`;
 }
 
-/** The number of a signal by its name, as `SIGHUP` or `HUP`; undefined for none. */
+/** Returns the number of a signal by its name, as `SIGHUP` or `HUP`. Undefined if there is none of that name. */
 export function signalNumber(name: string): number | undefined {
   const signals: Record<string, number> = constants.signals;
   return signals[name.startsWith('SIG') ? name : `SIG${name}`];

@@ -1,8 +1,8 @@
 import type { StreamName } from './output.ts';
 
 /**
- * Why a command has to wait in its writes: the runner holds all commands (its journal is full), or one of the command's streams is
- * beyond its limit. Reading goes on when neither is true.
+ * Decides whether a command has to wait in its writes: because the runner holds all commands (its journal is full), or because one of its
+ * streams is beyond its limit. Reading continues when neither is true.
  */
 export class OutputPause {
   readonly #reading: { pause(): void; resume(): void };
@@ -11,26 +11,26 @@ export class OutputPause {
   #held = false;
   #paused = false;
 
-  /** `limit`: the offset beyond which a stream waits; undefined: none. */
+  /** `limit`: the offset beyond which a stream waits. Undefined: none. */
   constructor(limit: number | undefined, reading: { pause(): void; resume(): void }) {
     const bytes = limit ?? Number.POSITIVE_INFINITY;
     this.#limits = { stdout: bytes, stderr: bytes };
     this.#reading = reading;
   }
 
-  /** The runner holds all commands, or no longer. */
+  /** Sets whether the runner holds all commands. */
   hold(held: boolean): void {
     this.#held = held;
     this.#apply();
   }
 
-  /** So many bytes of a stream were read. */
+  /** Adds bytes that were read of a stream. */
   taken(stream: StreamName, bytes: number): void {
     this.#taken[stream] = bytes;
     this.#apply();
   }
 
-  /** Limits only rise. */
+  /** Sets a limit. Limits only rise. */
   raiseLimit({ stdout, stderr }: Readonly<Record<StreamName, number>>): void {
     this.#limits = { stdout: Math.max(this.#limits.stdout, stdout), stderr: Math.max(this.#limits.stderr, stderr) };
     this.#apply();

@@ -4,22 +4,22 @@ import { cutAt, unfinishedBytes } from './chunks.ts';
 
 const LARGE_BYTES = MAX_CHUNK_BYTES / 2;
 
-/** Of each stream: bytes that are emitted, and bytes of the end that are kept once more have come. */
+/** For each stream: the bytes emitted, and the bytes of the end that are kept once more have come. */
 export interface OutputCaps {
   capBytes: number;
   tailBytes: number;
 }
 
-/** One stream of a command's output, cut into chunks: at most 64 KiB, never through a character, up to the cap. */
+/** One stream of a command's output, cut into chunks: at most 64 KiB each, never through a character, up to the cap. */
 export class OutputStream {
   readonly #emit: (chunk: Buffer) => void;
   /** Bytes that may still be emitted. */
   #left: number;
   #parts: Buffer[] = [];
   #held = 0;
-  /** Bytes emitted, all in all. */
+  /** Bytes emitted in total. */
   kept = 0;
-  /** The last of what came past the cap. */
+  /** The last bytes of those past the cap. */
   readonly tail: Tail;
 
   constructor({ capBytes, tailBytes }: OutputCaps, emit: (chunk: Buffer) => void) {
@@ -28,7 +28,7 @@ export class OutputStream {
     this.#emit = emit;
   }
 
-  /** From now on `capBytes` in all are emitted, but no fewer than were already. */
+  /** Sets how many bytes are emitted in total, but no fewer than were already. */
   cap(capBytes: number): void {
     this.#left = Math.max(0, capBytes - this.kept);
   }
@@ -38,25 +38,25 @@ export class OutputStream {
     return this.#held;
   }
 
-  /** Takes what has been read; whole chunks of the largest size go out at once. What is past the cap goes to the tail. */
+  /** Takes bytes that were read. Whole chunks of the largest size are emitted at once. Bytes past the cap go to the tail. */
   push(bytes: Buffer): void {
     if (this.#left === 0) {
       this.tail.push(bytes);
       return;
     }
-    // What is large enough already goes as it is: putting large pieces together costs a copy of everything.
+    // A piece that is large enough is emitted as it is: joining large pieces costs a copy of everything.
     if (this.#held >= LARGE_BYTES && this.#held + bytes.length > MAX_CHUNK_BYTES) this.#emitWhole(1);
     this.#parts.push(bytes);
     this.#held += bytes.length;
     if (this.#held >= MAX_CHUNK_BYTES) this.#emitWhole(MAX_CHUNK_BYTES);
   }
 
-  /** Emits what is held back, but for an unfinished character. */
+  /** Emits the bytes held back, except an unfinished character. */
   flush(): void {
     if (this.#held > 0) this.#emitWhole(1);
   }
 
-  /** Emits all that is held back, an unfinished character as well: its rest is too late, or never comes. */
+  /** Emits all bytes held back, an unfinished character too: its rest is too late, or never comes. */
   finish(): void {
     this.flush();
     if (this.#held > 0) this.#send(this.#take());

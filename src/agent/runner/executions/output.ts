@@ -1,20 +1,20 @@
 import { type OutputCaps, OutputStream } from './output-stream.ts';
 
-/** Small writes within this time become one chunk; the first after a silence goes out at once. */
+/** Small writes within this time become one chunk. The first one after a silence is emitted at once. */
 const COALESCE_MS = 5;
 /** An unfinished character waits this long for its rest. */
 const HOLD_MS = 1000;
 
 export type StreamName = 'stdout' | 'stderr';
 
-/** What a command prints, on its way into reports. Owns one timer; `finish` ends it. */
+/** Turns a command's output into reports. Owns one timer, which `finish` ends. */
 export class Output {
   readonly #streams: Record<StreamName, OutputStream>;
   #timer: NodeJS.Timeout | undefined;
   #holding = false;
   #emittedAt = Number.NEGATIVE_INFINITY;
 
-  /** What the caps allow of each stream is emitted, in chunks. */
+  /** Emits what the caps allow of each stream, in chunks. */
   constructor(caps: OutputCaps, emit: (stream: StreamName, chunk: Buffer) => void) {
     this.#streams = {
       stdout: new OutputStream(caps, (chunk) => emit('stdout', chunk)),
@@ -32,18 +32,18 @@ export class Output {
     return this.#streams[stream].kept + this.#streams[stream].held;
   }
 
-  /** From now on `capBytes` of a stream are emitted in all. */
+  /** Sets how many bytes of a stream are emitted in total. */
   cap(stream: StreamName, capBytes: number): void {
     this.#streams[stream].cap(capBytes);
   }
 
-  /** The last bytes of a stream, of those that were not pushed; all that was pushed lies before them, and is emitted first. */
+  /** Takes the last bytes of a stream, of those that were not pushed. All that was pushed lies before them, and is emitted first. */
   pushTail(stream: StreamName, bytes: Buffer): void {
     this.finish();
     this.#streams[stream].tail.push(bytes);
   }
 
-  /** Emits the last bytes of what is past the caps, once; to be called after `finish`. */
+  /** Emits the last bytes past the caps, once. Call it after `finish`. */
   emitTails(emit: (stream: StreamName, bytes: Buffer) => void): void {
     for (const stream of ['stdout', 'stderr'] as const) {
       const bytes = this.#streams[stream].tail.take();
@@ -51,7 +51,7 @@ export class Output {
     }
   }
 
-  /** What the other stream holds back is older, and goes first: one merged order, that of the reads. */
+  /** The bytes that the other stream holds back are older and go first: one merged order, that of the reads. */
   push(stream: StreamName, bytes: Buffer): void {
     this.#streams[stream === 'stdout' ? 'stderr' : 'stdout'].flush();
     this.#streams[stream].push(bytes);
@@ -61,7 +61,7 @@ export class Output {
     else this.#arm(wait, this.#flush, false);
   }
 
-  /** Emits all that is held back; nothing comes after it. */
+  /** Emits all bytes held back. Nothing comes after it. */
   finish(): void {
     clearTimeout(this.#timer);
     for (const stream of this.#inOrder()) stream.finish();

@@ -1,36 +1,36 @@
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What the spawner is given ahead of what the process has taken. */
+/** Bytes that the spawner is given ahead of those that the process has taken. */
 const AHEAD_BYTES = 256 * 1024;
 const PIECE_BYTES = 64 * 1024;
-/** Above this a stdin known in advance lies in a file. */
+/** A stdin known in advance that is larger than this is kept in a file. */
 const IN_MEMORY_BYTES = 64 * 1024;
 /** A live stdin is not taken over while this much of it waits. */
 const QUEUE_BYTES = 1 << 20;
 
-/** The bytes a stdin is fed from, in order. */
+/** The source of a stdin's bytes, in order. */
 export interface StdinSource {
-  /** The next up to `most` bytes; `end`: nothing comes after them. Undefined: nothing yet. */
+  /** Returns the next bytes, up to `most`. `end`: nothing comes after them. Undefined: nothing yet. */
   next(most: number): { bytes: Buffer; end: boolean } | undefined;
   close(): void;
 }
 
-/** Feeds a process's stdin, never more than 256 KiB ahead of it. */
+/** Feeds a process's stdin, never more than 256 KiB ahead of the process. */
 export class StdinFeed {
   readonly #source: StdinSource;
   #write: ((bytes: Buffer, end: boolean) => void) | undefined;
   #taken = 0;
-  /** Bytes handed to the spawner. */
+  /** Bytes given to the spawner. */
   given = 0;
-  /** All is handed over, or nobody reads it any more. */
+  /** All bytes were given to the spawner, or nobody reads them any more. */
   closed = false;
 
   constructor(source: StdinSource) {
     this.#source = source;
   }
 
-  /** The process is there: `write` hands bytes to it. */
+  /** The process runs: `write` passes bytes to it. */
   open(write: (bytes: Buffer, end: boolean) => void): void {
     this.#write = write;
     this.pump();
@@ -43,7 +43,7 @@ export class StdinFeed {
     else this.pump();
   }
 
-  /** Hands over what may be handed over. */
+  /** Passes on as much as the window allows. */
   pump(): void {
     while (this.#write !== undefined && !this.closed) {
       const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.given - this.#taken));
@@ -61,7 +61,7 @@ export class StdinFeed {
   }
 }
 
-/** A stdin known in advance. What is large lies in a file in `directory` that only we have, nobody by name. */
+/** A stdin known in advance. A large one is kept in a file in `directory` that only this process has open and that has no name. */
 export function fixedStdin(bytes: Buffer, directory: string, dispatchNumber: number): StdinSource {
   if (bytes.length > IN_MEMORY_BYTES) {
     const fd = spool(bytes, join(directory, `stdin-${dispatchNumber}`));
@@ -80,7 +80,7 @@ export function fixedStdin(bytes: Buffer, directory: string, dispatchNumber: num
   };
 }
 
-/** Undefined where the disk does not take it. */
+/** Undefined if the disk has no room. */
 function spool(bytes: Buffer, path: string): number | undefined {
   let fd: number | undefined;
   try {
@@ -106,7 +106,7 @@ function fileSource(fd: number, size: number): StdinSource {
   };
 }
 
-/** A stdin that arrives while the command runs, in pieces that may repeat what is there already. */
+/** A stdin that arrives while the command runs, in pieces that may repeat bytes. */
 export class LiveStdin implements StdinSource {
   #pieces: Buffer[] = [];
   #waiting = 0;
@@ -114,7 +114,7 @@ export class LiveStdin implements StdinSource {
   #received = 0;
   #ends = false;
 
-  /** Takes over the part of `bytes`, which belong at `offset`, that is new; nothing of it behind a gap or when full. */
+  /** Takes over the new part of `bytes`, which belong at `offset`. Takes nothing behind a gap, or when full. */
   push(offset: number, bytes: Buffer, close: boolean): void {
     if (this.#ends || offset > this.#received || this.#waiting > QUEUE_BYTES) return;
     const fresh = bytes.subarray(this.#received - offset);

@@ -6,24 +6,24 @@ import type { Cause } from './outcome.ts';
 const SIGHUP = 1;
 const SIGTERM = 15;
 const SIGCONT = 18;
-/** Sent to nobody: only asks whether the process is there, kill(2). */
+/** Signal 0 is not sent: kill(2) only checks whether the process exists. */
 const PROBE = 0;
 const LOOK_EVERY_MS = 50;
-/** What SIGKILL has not ended by then belongs to somebody else, or hangs in the kernel. */
+/** A process that SIGKILL has not ended by then belongs to somebody else, or hangs in the kernel. */
 const KILL_TIMEOUT_MS = 10_000;
 
 export interface TerminationOptions {
   spawner: Spawner;
   handle: number;
-  /** It runs on a terminal: its shell ignores SIGTERM, and knows by SIGHUP that the terminal goes. */
+  /** True if it runs on a terminal: its shell ignores SIGTERM, and SIGHUP tells it that the terminal is gone. */
   terminal: boolean;
-  /** SIGKILL has ended it not, or not all of it. */
+  /** Called if SIGKILL has not ended it, or not all of it. */
   onKillFailed: () => void;
 }
 
 /**
- * Ends a running command. Whoever asks first gives the cause; whoever asks later can only make it faster. Owns the timers
- * of the grace and of the kill; `close` ends them.
+ * Ends a running command. The first request sets the cause; later ones can only make it faster. Owns the timers of the grace and of the
+ * kill, which `close` ends.
  */
 export class Termination {
   readonly #options: TerminationOptions;
@@ -50,7 +50,10 @@ export class Termination {
     return this.#killing !== undefined;
   }
 
-  /** SIGTERM and SIGCONT (what is stopped takes no other) to the group, SIGKILL to the tree after `graceMs`. Nothing where the main process had ended by itself. */
+  /**
+   * Sends SIGTERM and SIGCONT (a stopped process takes no other signal) to the group, and SIGKILL to the tree after `graceMs`. Does
+   * nothing if the main process had ended by itself.
+   */
   ask(cause: Cause, graceMs: number): void {
     if (this.#cause === undefined && !this.#askToEnd()) return;
     this.#cause ??= cause;
@@ -61,14 +64,14 @@ export class Termination {
     this.#cancelGrace = startLongTimer(graceMs, () => this.#kill());
   }
 
-  /** SIGKILL to the tree at once. Nothing where the main process had ended by itself. */
+  /** Sends SIGKILL to the tree at once. Does nothing if the main process had ended by itself. */
   kill(cause: Cause): void {
     if (this.#cause === undefined && !this.#spawner.signal(this.#handle, PROBE)) return;
     this.#cause ??= cause;
     this.#kill();
   }
 
-  /** Once the main process is gone: settles when the rest of the tree is gone as well, by itself or killed. */
+  /** Called when the main process is gone. Settles when the rest of the tree is gone too, by itself or killed. */
   async gone(): Promise<void> {
     while (this.#killing === undefined && (await this.#spawner.treeAlive(this.#handle))) await sleep(LOOK_EVERY_MS);
     await this.#killing;
@@ -91,7 +94,7 @@ export class Termination {
     if (this.#killing !== undefined) return;
     this.#killTimer = setTimeout(this.#options.onKillFailed, KILL_TIMEOUT_MS);
     this.#killing = this.#spawner.killTree(this.#handle);
-    // Its exit comes behind its output, even where output has to wait; what is left in its pipes is little.
+    // Its exit comes after its output, even if output has to wait. Little is left in its pipes.
     this.#spawner.resume(this.#handle);
   }
 }

@@ -1,10 +1,10 @@
-/** Users and groups as the system knows them, directories such as LDAP included: asked of getent(1) and id(1). */
+/** Looks up users and groups of the system, directories such as LDAP included, with getent(1) and id(1). */
 import { execFile } from 'node:child_process';
 
-/** A directory that does not answer by then has no such user. */
+/** If a directory service does not answer within this time, it has no such user. */
 const TIMEOUT_MS = 20_000;
 const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
-/** What a name can't be: an option, a line of its own, or several fields. */
+/** Names that are not looked up: an option, several lines, or several fields. */
 const NO_NAME = /^$|^-|[\p{Cc}:]/u;
 
 export interface User {
@@ -15,7 +15,7 @@ export interface User {
   shell: string;
 }
 
-/** The user of this name; undefined if there is none. A number is no name. */
+/** Returns the user of this name. Undefined if there is none. A number is not a name. */
 export async function findUser(name: string): Promise<User | undefined> {
   if (NO_NAME.test(name)) return undefined;
   const line = await ask('getent', ['passwd', name]);
@@ -24,7 +24,7 @@ export async function findUser(name: string): Promise<User | undefined> {
   return { name, uid: Number(uid), gid: Number(gid), home: home || '/', shell: shell || '/bin/sh' };
 }
 
-/** The ids of the groups that a user is in, the primary one first. */
+/** Returns the ids of the groups that a user is in, the primary one first. */
 export async function findGroups(user: User): Promise<number[]> {
   const ids = (await ask('id', ['-G', '--', user.name]))?.trim().split(' ') ?? [];
   return [...new Set([user.gid, ...ids.filter(isId).map(Number)])];
@@ -34,7 +34,7 @@ function isId(text: string | undefined): text is string {
   return text !== undefined && /^\d+$/.test(text);
 }
 
-/** What the program prints; undefined if it fails. */
+/** Returns the program's stdout. Undefined if it fails. */
 function ask(program: string, args: string[]): Promise<string | undefined> {
   const options = { env: { PATH: SYSTEM_PATH }, timeout: TIMEOUT_MS, encoding: 'utf8' as const };
   return new Promise((resolve) => {

@@ -6,16 +6,16 @@ import type { LiveNote, Tally } from '../../schemas/files.ts';
 import { emptyTally } from './notes.ts';
 import { ReportIndex } from './report-index.ts';
 
-/** What the journal knows of one execution, from the intent until nothing of it is needed any more. */
+/** The journal's state of one execution, from the intent until nothing of it is needed any more. */
 export class ExecutionLog {
   readonly executionId: string;
   readonly dispatchNumber: number;
   /** Its reports on disk that are not acknowledged. */
   readonly index = new ReportIndex();
-  /** What is on disk. */
+  /** The part that is on disk. */
   tally: Tally = emptyTally();
   process: ProcessIdentity | undefined;
-  /** The highest number given out; what is above `tally.reported` still waits to be written. */
+  /** The highest number given out. Reports above `tally.reported` are not written yet. */
   reported = 0;
   /** The intent is on disk. */
   accepted = false;
@@ -34,7 +34,7 @@ export class ExecutionLog {
     return this.accepted && !this.ended && !this.settled;
   }
 
-  /** Whether its end and all before has been acknowledged. */
+  /** Whether its end and all reports before it were acknowledged. */
   get done(): boolean {
     return this.ended && this.index.last < this.index.first && this.tally.reported === this.reported;
   }
@@ -44,7 +44,7 @@ export class ExecutionLog {
     return { dispatch_number: this.dispatchNumber, ...this.tally, ...process };
   }
 
-  /** Takes note that a report is on disk. Throws RangeError on a gap. */
+  /** Records that a report is on disk. Throws RangeError on a gap. */
   wrote(number: number, kind: number, payload: Buffer, position: number, length: number): void {
     this.index.push(number, position, length);
     this.tally = tallied(this.tally, number, kind, payload);

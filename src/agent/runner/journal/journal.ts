@@ -8,21 +8,21 @@ import { RecordCache } from './record-cache.ts';
 import { replay } from './replay.ts';
 import { Segment, segmentIds, splitPosition } from './segment.ts';
 
-/** Each indexed report counts for this much more than its bytes, so that the quota bounds the index in memory as well. */
+/** Added to the size of each indexed report, so that the quota bounds the index in memory as well. */
 const INDEX_CHARGE_BYTES = 512;
-/** Once over the quota, output goes on when this part of it is used. */
+/** Once over the quota, output continues when no more than this part of it is used. */
 const RESUME_PART = 0.9;
 const CACHE_BYTES = 2 << 20;
-/** Checkpoints are about the whole journal; a record must name an execution. */
+/** A checkpoint concerns the whole journal, but a record must name an execution. */
 const CHECKPOINT_ID = 'checkpoint';
 
 export interface JournalOptions {
-  /** Made 0700 where it is missing. */
+  /** Made with mode 0700 if it is missing. */
   directory: string;
   clock: Clock;
   /** A new segment is begun above this size; at most 64 MiB. */
   segmentBytes?: number;
-  /** Above it the journal is `full`: what produces output has to wait. */
+  /** Above it the journal is `full`: sources of output have to wait. */
   quotaBytes?: number;
   /** Called after each report that is on disk. */
   onReport?: (log: ExecutionLog) => void;
@@ -36,8 +36,8 @@ interface Pending {
 }
 
 /**
- * What the runner knows, append-only, in segment files: written before it is sent, dropped when acknowledged. Segments go
- * oldest first; each begins with the executions that are live, so that no old one is kept for their sake.
+ * The runner's append-only journal, in segment files. A report is written before it is sent, and dropped when it is acknowledged.
+ * Segments are removed oldest first; each begins with the executions that are live, so that no old segment is kept for them.
  */
 export class Journal {
   /** Executions of which something is needed. */
@@ -68,12 +68,12 @@ export class Journal {
     return this.#full;
   }
 
-  /** Over half of the quota. */
+  /** More than half of the quota is used. */
   get halfFull(): boolean {
     return this.#bytes > this.#options.quotaBytes / 2;
   }
 
-  /** Takes on an execution; `log.accepted` is set once that is on disk. */
+  /** Accepts an execution. `log.accepted` is set once that is on disk. */
   accept(executionId: string, dispatchNumber: number): ExecutionLog {
     const log = new ExecutionLog(executionId, dispatchNumber);
     this.logs.set(executionId, log);
@@ -89,7 +89,7 @@ export class Journal {
     this.#note(log, 'spawned', process);
   }
 
-  /** Adds a report, numbered behind the last; it is to be sent once it is on disk. */
+  /** Adds a report, numbered after the last. It is to be sent once it is on disk. */
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void {
     if (log.settled) return;
     const number = ++log.reported;
@@ -99,7 +99,7 @@ export class Journal {
     this.#pending.push({ log, record, report: { kind: kindNumber, number, payload } });
   }
 
-  /** Drops the reports up to `number`; returns how many bytes. */
+  /** Drops the reports up to `number`. Returns how many bytes those were. */
   acknowledge(log: ExecutionLog, number: number): number {
     let bytes = 0;
     log.index.dropThrough(number, (position, length) => {
@@ -112,7 +112,7 @@ export class Journal {
     return bytes;
   }
 
-  /** Nothing of it is needed any more, whatever had been reported. */
+  /** Forgets an execution: nothing of it is needed any more, whatever was reported. */
   settle(log: ExecutionLog): void {
     if (log.settled) return;
     log.settled = true;
@@ -120,7 +120,7 @@ export class Journal {
     this.#drop(log);
   }
 
-  /** Writes what has been added since the last time. Throws what the file system says; then all of it is kept. */
+  /** Writes the additions since the last call. Throws the error of the file system; then all additions are kept. */
   flush(): void {
     this.#pending = this.#pending.filter(({ log, report }) => report === undefined || !log.settled);
     const batch = this.#pending;
@@ -140,7 +140,7 @@ export class Journal {
     this.#trim();
   }
 
-  /** The bytes of report `number`, which is on disk and unacknowledged. */
+  /** Returns the bytes of report `number`, which is on disk and unacknowledged. */
   read(log: ExecutionLog, number: number): Buffer {
     const { position, length } = log.index.at(number);
     const cached = this.#cache.take(position);
@@ -152,7 +152,7 @@ export class Journal {
     return bytes;
   }
 
-  /** Closes the files; where nothing is needed any more, none stays. */
+  /** Closes the files, and removes all of them if nothing is needed any more. */
   close(): void {
     const empty = this.logs.size === 0 && this.#pending.every(({ log }) => log.settled);
     for (const segment of this.#segments.splice(0)) empty ? segment.remove() : segment.close();
@@ -182,7 +182,7 @@ export class Journal {
     ];
   }
 
-  /** The segment to write `bytes` to: a new one where this run has none yet, or it would get too large. */
+  /** Returns the segment to write `bytes` to: a new one if this run has none yet, or if it would get too large. */
   #segmentFor(bytes: number): Segment {
     const current = this.#current;
     const fits = current !== undefined && current.size + bytes <= this.#options.segmentBytes;
@@ -207,7 +207,7 @@ export class Journal {
     this.#bytes -= INDEX_CHARGE_BYTES;
   }
 
-  /** Removes what is not needed, oldest first, once the current segment has the live executions in it. */
+  /** Removes segments that are not needed, oldest first, once the current segment has the live executions in it. */
   #trim(): void {
     const current = this.#current;
     while (current !== undefined && current.size > 0 && this.#segments[0] !== current) {
@@ -222,7 +222,7 @@ export class Journal {
   }
 
   #segment(id: number): Segment {
-    // Ids follow each other, unless somebody has removed a file.
+    // Ids are contiguous, unless somebody has removed a file.
     const byOffset = this.#segments[id - (this.#segments[0]?.id ?? 0)];
     const segment = byOffset?.id === id ? byOffset : this.#segments.find((candidate) => candidate.id === id);
     if (segment === undefined) throw new Error(`no journal segment ${id}`);

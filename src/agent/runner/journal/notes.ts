@@ -1,6 +1,6 @@
 /**
- * The journal's own records: kinds from 64 on, number 0. They tell a later runner which executions were live; they never
- * leave the machine, and hold neither env nor stdin.
+ * The journal's own records: kinds from 64 on, number 0. They tell a later runner which executions were live. They never leave the
+ * machine, and hold neither env nor stdin.
  */
 import { encodeRecord } from '../../../core/report.ts';
 import type { Tally } from '../../schemas/files.ts';
@@ -8,23 +8,23 @@ import type { Tally } from '../../schemas/files.ts';
 export const NOTE_KIND = {
   /** Intent: written before anything is spawned. */
   accepted: 64,
-  /** It runs: what identifies its main process. */
+  /** The command runs: identifies its main process. */
   spawned: 65,
-  /** First in a segment: what was live before is live only if a `live` note follows. */
+  /** First in a segment: an execution that was live before is live only if a `live` note follows. */
   checkpoint: 66,
-  /** Carried forward: a live execution, and what had been reported of it. */
+  /** Carried forward: a live execution, and its tally. */
   live: 67,
-  /** Nothing of it is needed any more. */
+  /** Nothing of the execution is needed any more. */
   settled: 68,
 } as const;
 export type NoteKind = keyof typeof NOTE_KIND;
 
-/** A tally of nothing. */
+/** The tally of an execution without reports. */
 export function emptyTally(): Tally {
   return { reported: 0, stdout_kept: 0, stderr_kept: 0, stdout_bytes: 0, stderr_bytes: 0 };
 }
 
-/** Writes a note on `executionId`. */
+/** Encodes a note on `executionId`. */
 export function encodeNote(executionId: string, kind: NoteKind, at: number, note: object = {}): Buffer {
   const payload = Buffer.from(JSON.stringify(note));
   return encodeRecord({ kind: NOTE_KIND[kind], executionId, number: 0, at, payload });

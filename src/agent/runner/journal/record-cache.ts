@@ -1,4 +1,7 @@
-/** The bytes of records written a moment ago and not yet sent, so that sending them needs no read; oldest go first. */
+/**
+ * Keeps the bytes of records that were written a moment ago and not sent yet, so that sending them needs no read. The oldest are dropped
+ * first.
+ */
 export class RecordCache {
   readonly #limitBytes: number;
   readonly #records = new Map<number, Buffer>();
@@ -18,7 +21,7 @@ export class RecordCache {
     }
   }
 
-  /** The record at `position`, which is not kept any longer: what has been sent is rarely sent again. */
+  /** Returns and drops the record at `position`: a record that was sent is rarely sent again. */
   take(position: number): Buffer | undefined {
     const record = this.#records.get(position);
     if (record !== undefined && this.#records.delete(position)) this.#size -= record.length;

@@ -9,8 +9,8 @@ import type { Segment } from './segment.ts';
 const BLOCK_BYTES = 8 * MAX_RECORD_BYTES;
 
 /**
- * Reads the segments, oldest first, each up to its last whole record, and finds out what is known of which execution.
- * Sets `size` and `needed` of each segment.
+ * Reads the segments, oldest first, each up to its last whole record, and returns the state of each execution. Sets `size` and `needed`
+ * of each segment.
  */
 export function replay(segments: readonly Segment[]): Map<string, ExecutionLog> {
   const state: ReplayState = { logs: new Map(), broken: new Set() };
@@ -26,11 +26,11 @@ export function replay(segments: readonly Segment[]): Map<string, ExecutionLog> 
 
 interface ReplayState {
   logs: Map<string, ExecutionLog>;
-  /** Executions with a report missing: what comes behind the gap could not be delivered. */
+  /** Executions with a missing report: reports behind the gap could not be delivered. */
   broken: Set<string>;
 }
 
-/** Calls `visit` with each whole record; returns where they end. A torn or corrupt record ends the segment. */
+/** Calls `visit` with each whole record. Returns the offset at which they end. A torn or corrupt record ends the segment. */
 function scan(
   segment: Segment,
   block: Buffer,
@@ -52,7 +52,7 @@ function replayReport(state: ReplayState, record: RawRecord, segment: Segment, o
   const id = record.executionId;
   if (state.broken.has(id)) return;
   const known = state.logs.get(id);
-  // Its intent was in a segment that is gone: what is left is the last of an execution that had ended.
+  // Its intent was in a segment that is gone: these are the last records of an execution that had ended.
   const log = known ?? new ExecutionLog(id, 0);
   if (record.number <= log.reported) return;
   if (log.reported > 0 && record.number !== log.reported + 1) {

@@ -1,21 +1,21 @@
-/** Where the unacknowledged reports of one execution are in the journal: contiguous numbers, 16 bytes of memory each. */
+/** The positions of the unacknowledged reports of one execution in the journal: contiguous numbers, 16 bytes of memory each. */
 export class ReportIndex {
   #first = 1;
   #head = 0;
   #positions: number[] = [];
   #lengths: number[] = [];
 
-  /** The lowest number that is here, or would come next. */
+  /** The lowest number in the index, or the next one to come if it is empty. */
   get first(): number {
     return this.#first;
   }
 
-  /** The highest number that is here; `first - 1` for none. */
+  /** The highest number in the index; `first - 1` if it is empty. */
   get last(): number {
     return this.#first + this.#positions.length - this.#head - 1;
   }
 
-  /** Adds the report behind the last; the very first one may have any number. Throws RangeError on a gap. */
+  /** Adds the report after the last. The very first one may have any number. Throws RangeError on a gap. */
   push(number: number, position: number, length: number): void {
     if (this.last < this.#first) this.#first = Math.max(this.#first, number);
     if (number !== this.last + 1) throw new RangeError(`report ${number} behind ${this.last}`);
@@ -23,7 +23,7 @@ export class ReportIndex {
     this.#lengths.push(length);
   }
 
-  /** Where report `number` is, which must be here. */
+  /** Returns the position of report `number`, which must be in the index. */
   at(number: number): { position: number; length: number } {
     const i = number - this.#first + this.#head;
     const position = this.#positions[i];
@@ -32,7 +32,7 @@ export class ReportIndex {
     return { position, length };
   }
 
-  /** Drops the reports up to `number`, telling `dropped` of each. */
+  /** Drops the reports up to `number`, and calls `dropped` for each. */
   dropThrough(number: number, dropped: (position: number, length: number) => void): void {
     for (let last = Math.min(number, this.last); this.#first <= last; this.#first++, this.#head++) {
       dropped(this.#positions[this.#head] ?? 0, this.#lengths[this.#head] ?? 0);

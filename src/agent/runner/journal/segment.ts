@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, rmSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Positions are one number, segment and offset in it; so a segment stays below this many bytes. */
+/** A position is one number made of segment and offset, so a segment stays below this many bytes. */
 const SPAN = 2 ** 27;
 const NAME = /^(\d{10})\.log$/;
 /** Buffers in one write: above IOV_MAX the kernel refuses. */
@@ -24,13 +24,13 @@ export class Segment {
     this.size = size;
   }
 
-  /** Makes segment `id`, which must not be there. */
+  /** Makes segment `id`, which must not exist. */
   static create(directory: string, id: number): Segment {
     const path = join(directory, segmentName(id));
     return new Segment(id, path, openSync(path, 'wx+', 0o600), 0);
   }
 
-  /** Opens segment `id` to read it; `size` is set by whoever has found out where its whole records end. */
+  /** Opens segment `id` for reading. The replay sets `size` once it has found the last whole record. */
   static open(directory: string, id: number): Segment {
     const path = join(directory, segmentName(id));
     return new Segment(id, path, openSync(path, 'r'), 0);
@@ -41,8 +41,8 @@ export class Segment {
   }
 
   /**
-   * Appends all of `buffers`, or throws. What a failed write left behind is behind `size`, thus not there, and is
-   * written over by the next one.
+   * Appends all of `buffers`, or throws. Bytes that a failed write left lie behind `size`: they do not count, and the next write replaces
+   * them.
    */
   append(buffers: readonly Buffer[]): void {
     let end = this.size;
@@ -60,7 +60,7 @@ export class Segment {
     return bytes;
   }
 
-  /** Reads up to `bytes.length` bytes at `offset`; how many it were. */
+  /** Reads up to `bytes.length` bytes at `offset`. Returns how many were read. */
   read(bytes: Buffer, offset: number): number {
     return readSync(this.#fd, bytes, 0, bytes.length, offset);
   }
@@ -76,12 +76,12 @@ export class Segment {
   }
 }
 
-/** The segment and the offset that a position stands for. */
+/** Splits a position into its segment and offset. */
 export function splitPosition(position: number): { segmentId: number; offset: number } {
   return { segmentId: Math.floor(position / SPAN), offset: position % SPAN };
 }
 
-/** The ids of the segments among these file names, oldest first. */
+/** Returns the ids of the segments among these file names, oldest first. */
 export function segmentIds(names: readonly string[]): number[] {
   return names
     .map((name) => NAME.exec(name)?.[1])

@@ -2,11 +2,11 @@ import type { Journal } from './journal.ts';
 
 export interface WriterOptions {
   journal: Journal;
-  /** After a write that failed. */
+  /** Delay after a write that failed. */
   retryMs: number;
-  /** What had been added is on disk now. */
+  /** Called when the additions are on disk. */
   onWritten: () => void;
-  /** Whether output has to wait (`blocked`: quota or disk), and whether the disk takes nothing (`failing`). */
+  /** Whether output has to wait (`blocked`: quota or disk), and whether writes to the disk fail (`failing`). */
   onState: (state: WriterState) => void;
 }
 
@@ -15,7 +15,7 @@ export interface WriterState {
   failing: boolean;
 }
 
-/** Writes the journal once in each turn of the event loop in which something was added; goes on by itself after a full disk. */
+/** Writes the journal once in each turn of the event loop in which something was added. Continues by itself after a full disk. */
 export class JournalWriter {
   readonly #options: WriterOptions;
   #immediate: NodeJS.Immediate | undefined;
@@ -30,12 +30,12 @@ export class JournalWriter {
     return this.#state;
   }
 
-  /** There is something to write, or to do after a write, in this turn. */
+  /** Requests a write, or the work after a write, in this turn. */
   schedule(): void {
     if (this.#retry === undefined) this.#immediate ??= setImmediate(this.write);
   }
 
-  /** Writes now. Why it fails does not matter: a full disk, a quota and a broken one all mean keep it and try again. */
+  /** Writes now. The cause of a failure does not matter: full disk, quota and broken disk all mean keep the records and try again. */
   readonly write = (): void => {
     this.stop();
     let failing = false;
@@ -49,7 +49,7 @@ export class JournalWriter {
     if (!failing) this.#options.onWritten();
   };
 
-  /** Nothing is written any more unless asked for. */
+  /** Stops writing, except for explicit calls. */
   stop(): void {
     clearImmediate(this.#immediate);
     clearTimeout(this.#retry);

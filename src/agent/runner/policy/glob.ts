@@ -1,14 +1,14 @@
-/** Whether `text` matches: `*` is anything within a path segment, `**` anything at all, `?` one character. */
+/** Whether `text`, a path, matches: `*` is anything within a path segment, `**` anything at all, `?` one character. */
 export function matchesPath(pattern: string, text: string): boolean {
   return matches(pattern, text, '/');
 }
 
-/** Whether `text`, which is no path, matches: `*` is anything at all, `?` one character. */
+/** Whether `text`, which is not a path, matches: `*` is anything at all, `?` one character. */
 export function matchesText(pattern: string, text: string): boolean {
   return matches(pattern, text, undefined);
 }
 
-/** A place to go back to: the star in the pattern, and the first character that it does not stand for yet. */
+/** A place to return to: the star in the pattern, and the first character that it does not cover yet. */
 interface Star {
   part: number;
   at: number;
@@ -19,9 +19,9 @@ function matches(pattern: string, text: string, border: string | undefined): boo
 }
 
 /**
- * One pattern on one text. It lets the last star stand for one character more wherever nothing else fits, and the last `**`
- * once that star has met a border: pattern × text steps at most, without memory. The text is the caller's to choose, and a
- * regular expression with several stars could be kept busy for hours by it.
+ * One pattern applied to one text. The last star covers one character more whenever nothing else fits, and the last `**` does so once
+ * that star has met a separator: pattern × text steps at most, without memory. The caller chooses the text, and a regular expression with
+ * several stars could be kept busy by it for hours.
  */
 class GlobMatch {
   readonly #parts: readonly string[];
@@ -47,7 +47,7 @@ class GlobMatch {
     return true;
   }
 
-  /** A star stands for nothing at first. */
+  /** A star covers nothing at first. */
   #passStar(): boolean {
     const part = this.#parts[this.#part];
     if (part !== '*' && part !== '**') return false;
@@ -78,7 +78,7 @@ class GlobMatch {
     return true;
   }
 
-  /** Lets the star stand for one character more; false at the end of the text, or in front of the border. */
+  /** Makes the star cover one character more. False at the end of the text, or before a separator. */
   #grow(star: Star, border: number | undefined): boolean {
     const next = this.#text.codePointAt(star.at);
     if (next === undefined || next === border) return false;

@@ -7,23 +7,23 @@ const WRITABLE_BY_OTHERS = 0o022;
 type Loaded = { rules: Rules } | { fault: string };
 
 /**
- * The policy in a file. Without a file everything is allowed, unless one is required. Nothing is allowed by a file that can't
- * be read, is no policy, or can be written by others than root and the agent's user. It is read again when it has changed.
+ * The policy in a file. Without a file everything is allowed, unless a file is required. Nothing is allowed if the file cannot be read,
+ * is malformed, or is writable by users other than root and the agent's user. The file is read again after a change.
  */
 export class PolicyFile implements Policy {
   readonly #path: string;
   readonly #missing: Loaded;
   #version = '';
-  #loaded: Loaded = { fault: 'policy.json was not read yet' };
+  #loaded: Loaded = { fault: 'policy.json is not read yet' };
 
   constructor(path: string, options: { required: boolean }) {
     this.#path = path;
     this.#missing = options.required
-      ? { fault: 'policy.json is missing, and the agent is set to require it' }
+      ? { fault: 'policy.json is missing, and EXECPLANE_POLICY requires it' }
       : { rules: {} };
   }
 
-  /** Why the file allows nothing; undefined if it is sound, or there is none and none is required. */
+  /** The reason why the file allows nothing. Undefined if the file is sound, or if there is none and none is required. */
   fault(): string | undefined {
     this.#refresh();
     return 'fault' in this.#loaded ? this.#loaded.fault : undefined;
@@ -58,7 +58,7 @@ export class PolicyFile implements Policy {
 
 function load(path: string, stats: Stats): Loaded {
   const ours = stats.uid === 0 || stats.uid === process.getuid?.();
-  if (!ours || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'policy.json can be changed by others' };
+  if (!ours || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'other users can change policy.json' };
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(path, 'utf8'));
@@ -89,7 +89,7 @@ const CHECKS: Record<keyof Rules, (value: unknown) => boolean> = {
   max_pids: positiveCount,
 };
 
-/** A rule with a slip in its name would not hold, so it is a fault. */
+/** An unknown rule is a fault: a misspelt rule would otherwise not be applied. */
 function findFault(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not an object';
   for (const [name, rule] of Object.entries(value)) {

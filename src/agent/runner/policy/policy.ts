@@ -1,13 +1,13 @@
 import type { SpawnLimits } from '../spawner/spawner.ts';
 
-/** What a command asks of the machine, as far as it is known before anything is looked up. */
+/** A request as far as it is known before anything is looked up. */
 export interface PolicyRequest {
   user: string;
-  /** Names of the variables the caller sets. */
+  /** Names of the variables that the caller sets. */
   envNames: readonly string[];
 }
 
-/** What is about to run: the file and the directory are those that the kernel found, absolute and without symbolic links. */
+/** The file and directory that are about to be used, as the kernel resolved them: absolute, without symbolic links. */
 export interface ResolvedRequest {
   argv: readonly string[];
   file: string;
@@ -15,17 +15,17 @@ export interface ResolvedRequest {
 }
 
 export type PolicyVerdict =
-  /** The ceilings lower what was asked for. `asks`: what the command leads to is to be checked before it runs. */
+  /** The ceilings lower the requested limits. `asks`: the resolved file and directory have to be checked before the start. */
   | { allowed: true; asks: boolean; maxTimeoutMs?: number; maxOutputBytes?: number; limits?: SpawnLimits }
-  /** `rule` is what the caller reads. */
+  /** `rule` is shown to the caller. */
   | { allowed: false; rule: string };
 
-/** The machine's own say in what runs on it. */
+/** The machine's own decision on what may run on it. */
 export interface Policy {
   check(request: PolicyRequest): PolicyVerdict;
-  /** The rule that it breaks, as the caller reads it; undefined for none. */
+  /** Returns the rule that is broken, as shown to the caller. Undefined if none is. */
   brokenRule(request: ResolvedRequest): string | undefined;
 }
 
-/** The policy of a machine that has none. */
+/** The policy of a machine that has no policy.json. */
 export const ALLOW_ALL: Policy = { check: () => ({ allowed: true, asks: false }), brokenRule: () => undefined };

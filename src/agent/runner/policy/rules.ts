@@ -2,23 +2,23 @@ import { matchesPath, matchesText } from './glob.ts';
 import type { PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
 
 /**
- * A pattern of commands: the executable's path alone, whatever its arguments, or the path and each argument; a last `**`
- * stands for any rest of the arguments.
+ * A pattern of commands: the executable's path alone, for any arguments, or the path and each argument. A last `**` stands for any
+ * further arguments.
  */
 type CommandPattern = string | string[];
 
-/** The content of policy.json. What is absent limits nothing. */
+/** The content of policy.json. An absent rule limits nothing. */
 export interface Rules {
-  /** Only these run. */
+  /** Only these commands run. */
   allow_commands?: CommandPattern[];
-  /** These do not, even if they are allowed. */
+  /** These commands do not run, even if they are allowed. */
   deny_commands?: CommandPattern[];
   /** Working directories, as globs of absolute paths without symbolic links. */
   allow_cwd?: string[];
   allow_users?: string[];
-  /** Names of variables that a caller can't set. */
+  /** Names of variables that a caller cannot set. */
   deny_env?: string[];
-  /** Ceilings: what asks for more gets this much. */
+  /** Ceilings: a request for more gets this much. */
   max_timeout_ms?: number;
   max_output_bytes?: number;
   max_memory_bytes?: number;
@@ -26,13 +26,13 @@ export interface Rules {
   max_pids?: number;
 }
 
-/** Holds a command against the rules that need nothing looked up; the first that it breaks is named. */
+/** Checks a request against the rules that need no lookup. Names the first rule that it breaks. */
 export function checkRules(rules: Rules, request: PolicyRequest): PolicyVerdict {
   const { allow_users, deny_env, max_memory_bytes, max_cpus, max_pids } = rules;
   if (allow_users !== undefined && !allow_users.some((pattern) => matchesText(pattern, request.user)))
-    return { allowed: false, rule: `allow_users does not have ${request.user}` };
+    return { allowed: false, rule: `allow_users does not include ${request.user}` };
   const variable = request.envNames.find((name) => deny_env?.some((pattern) => matchesText(pattern, name)));
-  if (variable !== undefined) return { allowed: false, rule: `deny_env has ${variable}` };
+  if (variable !== undefined) return { allowed: false, rule: `deny_env includes ${variable}` };
   const limits = {
     ...(max_memory_bytes !== undefined && { memoryBytes: max_memory_bytes }),
     ...(max_cpus !== undefined && { cpus: max_cpus }),
@@ -47,16 +47,16 @@ export function checkRules(rules: Rules, request: PolicyRequest): PolicyVerdict 
   };
 }
 
-/** Holds what the kernel found against the rules; returns the first that it breaks. */
+/** Checks what the kernel resolved against the rules. Returns the first rule that it breaks. */
 export function brokenRule(rules: Rules, { argv, file, cwd }: ResolvedRequest): string | undefined {
   const { allow_commands, deny_commands, allow_cwd } = rules;
   const args = argv.slice(1);
   const denied = deny_commands?.find((pattern) => matchesCommand(pattern, file, args));
-  if (denied !== undefined) return `deny_commands has ${JSON.stringify(denied)}`;
+  if (denied !== undefined) return `deny_commands includes ${JSON.stringify(denied)}`;
   if (allow_commands !== undefined && !allow_commands.some((pattern) => matchesCommand(pattern, file, args)))
-    return `allow_commands does not have ${file}`;
+    return `allow_commands does not include ${file}`;
   if (allow_cwd !== undefined && !allow_cwd.some((pattern) => matchesPath(pattern, cwd)))
-    return `allow_cwd does not have ${cwd}`;
+    return `allow_cwd does not include ${cwd}`;
   return undefined;
 }
 

@@ -1,17 +1,17 @@
-/** Where processes are in the cgroup v2 hierarchy, as far as this process can see it. */
+/** Finds the place of processes in the cgroup v2 hierarchy, as far as this process can see it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-/** One of ours, made for a single execution (spawner/cgroups.ts). */
+/** The name of a cgroup made for a single execution (spawner/cgroups.ts). */
 const EXECUTION_CGROUP = /\/execplane-\d+-\d+-\d+\/\d+/g;
 
 export interface CgroupPlace {
-  /** As the kernel names it. */
+  /** The path that the kernel gives. */
   path: string;
   directory: string;
 }
 
-/** The cgroup of a process; `undefined` where there is none to see. */
+/** Returns the cgroup of a process. `undefined` if there is none to see. */
 export function cgroupOf(pid: number | 'self'): CgroupPlace | undefined {
   try {
     const path = /^0::(\/.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
@@ -29,8 +29,8 @@ export function cgroupOf(pid: number | 'self'): CgroupPlace | undefined {
 }
 
 /**
- * SIGKILL to all that lives in the cgroup which was made for the execution that this process belongs to; says whether
- * there was one. Never the cgroup that we ourselves live in, as an agent does that was started by an execution.
+ * Sends SIGKILL to all processes in the cgroup that was made for the execution of this process. Returns whether there was one. Never
+ * kills the cgroup that this process itself is in, which happens for an agent that an execution started.
  */
 export function killExecutionCgroup(pid: number): boolean {
   const place = cgroupOf(pid);

@@ -1,7 +1,7 @@
 /**
- * One cgroup (v2) for each running command, if this process may make them: then nothing the command starts can leave its
- * tree, whatever it forks, and it can be limited and measured as a whole. Each command gets a new one: a command that runs
- * as the owner may have changed the settings of its own, and reading them all back costs more than mkdir (31 µs).
+ * Gives each running command a cgroup (v2), if this process may make them. Then no process of the command can leave its tree, whatever it
+ * forks, and the tree can be limited and measured as a whole. Each command gets a new one: a command that runs as the owner may have
+ * changed the settings of its cgroup, and reading them all back costs more than mkdir (31 µs).
  */
 import {
   accessSync,
@@ -21,10 +21,10 @@ import { cgroupOf } from './cgroup-place.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 import type { SpawnLimits, Usage } from './spawner.ts';
 
-/** Directories with background processes looked at again for each one asked for. */
+/** Directories with background processes that are checked again for each new cgroup. */
 const RETIRED_PER_ACQUIRE = 2;
 const NAME = /^execplane-(\d+)-(\d+)-\d+$/;
-/** What systemd's DelegateSubgroup= puts the agent itself into, so that its unit's cgroup can have others below. */
+/** The cgroup that systemd's DelegateSubgroup= puts the agent itself into, so that its unit's cgroup can have others below. */
 const AGENT_SUBGROUP = 'agent';
 const CPU_PERIOD_US = 100_000;
 /** The controller that each limit needs. */
@@ -49,7 +49,7 @@ export class Cgroup {
     }
   }
 
-  /** Whether a process lives in it or below it; not so if somebody has removed it. */
+  /** Whether a process lives in it or below it. False if somebody has removed it. */
   populated(): boolean {
     try {
       const length = readSync(this.#events, this.#buffer, 0, this.#buffer.length, 0);
@@ -60,8 +60,8 @@ export class Cgroup {
   }
 
   /**
-   * SIGKILL to every process in it. cgroup.kill takes along what is being forked just now, but passes by a process whose
-   * main thread has ended before the others (pthread_exit): that takes its number.
+   * Sends SIGKILL to every process in it. cgroup.kill also kills processes that are being forked, but misses a process whose main thread
+   * has ended before the others (pthread_exit): that one is killed by its number.
    */
   kill(): void {
     write(this.path, 'cgroup.kill', '1');
@@ -69,17 +69,17 @@ export class Cgroup {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended meanwhile, or belongs to somebody whom we may not signal: `populated` tells.
+        // It has ended meanwhile, or we may not signal it: `populated` tells.
       }
     }
   }
 
-  /** The numbers of the processes that live in it or below it. */
+  /** Returns the numbers of the processes that live in it or below it. */
   members(): number[] {
     return membersOf(this.path);
   }
 
-  /** What its processes have used, those that have ended included; memory and I/O only with their controllers. */
+  /** Returns the usage of its processes, ended ones included. Memory and I/O are known only with their controllers. */
   usage(): Partial<Usage> {
     const cpu = numbersOf(read(this.path, 'cpu.stat'));
     const peak = Number(read(this.path, 'memory.peak') ?? Number.NaN);
@@ -97,7 +97,7 @@ export class Cgroup {
     return (numbersOf(read(this.path, 'memory.events'))['oom_kill'] ?? 0) > 0;
   }
 
-  /** Removes the directory, and what the command made below it, if nothing lives there. */
+  /** Removes the directory, and those that the command made below it, if no process lives there. */
   dispose(): void {
     closeSync(this.#events);
     removeEmpty(this.path);
@@ -118,7 +118,7 @@ export class CgroupPool {
   /** The limits that can be put on a command here. */
   readonly limits: ReadonlySet<keyof SpawnLimits>;
   readonly #root: string;
-  /** Background processes of commands that have ended live in these. */
+  /** Cgroups with background processes of commands that have ended. */
   readonly #retired: Cgroup[] = [];
   #made = 0;
   #closed = false;
@@ -129,7 +129,7 @@ export class CgroupPool {
     this.limits = new Set(names.filter((name) => controllers.has(CONTROLLERS[name])));
   }
 
-  /** An empty cgroup, to be given back; `undefined` if none can be made. */
+  /** Returns an empty cgroup, to be given back. `undefined` if none can be made. */
   acquire(limits?: SpawnLimits): Cgroup | undefined {
     for (const retired of this.#retired.splice(0, RETIRED_PER_ACQUIRE)) this.giveBack(retired);
     try {
@@ -139,13 +139,13 @@ export class CgroupPool {
     }
   }
 
-  /** Takes back a cgroup; one that still has processes rests until they are gone. */
+  /** Takes back a cgroup. One that still has processes is kept until they are gone. */
   giveBack(cgroup: Cgroup): void {
     if (!this.#closed && cgroup.populated()) this.#retired.push(cgroup);
     else cgroup.dispose();
   }
 
-  /** Removes what is empty; what background processes live in stays, and is removed by whoever opens a pool here later. */
+  /** Removes empty cgroups. Those with background processes stay; the next process that opens a pool here removes them. */
   close(): void {
     this.#closed = true;
     for (const cgroup of this.#retired.splice(0)) cgroup.dispose();
@@ -153,7 +153,7 @@ export class CgroupPool {
   }
 }
 
-/** A pool below this process's own cgroup; `undefined` if the system or its permissions have none for us. */
+/** Returns a pool below this process's own cgroup. `undefined` if the system or its permissions do not allow one. */
 export function openCgroupPool(): CgroupPool | undefined {
   const own = cgroupOf('self')?.directory;
   const self = processIdentity(process.pid);
@@ -166,14 +166,14 @@ export function openCgroupPool(): CgroupPool | undefined {
     if (existsSync(join(root, 'cgroup.kill'))) return new CgroupPool(root, enableControllers(base, root));
     removeEmpty(root);
   } catch {
-    // Not ours to write in: the process table has to do (process-tree.ts).
+    // Not writable for us: the process table is used instead (process-tree.ts).
   }
   return undefined;
 }
 
 /**
- * Hands the controllers down to the commands' cgroups, as far as they can be had. A cgroup that processes live in directly
- * hands none down ("no internal processes", cgroups(7)), unless it is the root.
+ * Enables the controllers for the commands' cgroups, as far as they are available. A cgroup that has processes directly in it enables
+ * none ("no internal processes", cgroups(7)), unless it is the root.
  */
 function enableControllers(base: string, root: string): Set<string> {
   for (const controller of [...Object.values(CONTROLLERS), 'io']) {
@@ -188,7 +188,7 @@ function enableControllers(base: string, root: string): Set<string> {
   return new Set(read(root, 'cgroup.subtree_control')?.trim().split(' '));
 }
 
-/** Removes the empty leftovers of processes that are no more. */
+/** Removes the empty cgroups of processes that no longer exist. */
 function sweep(base: string): void {
   for (const name of readdirSync(base)) {
     const [, pid, startTime] = NAME.exec(name) ?? [];
@@ -198,7 +198,7 @@ function sweep(base: string): void {
   }
 }
 
-/** Removes a cgroup and those below it, as far as nothing lives there: whoever opens a pool later removes the rest. */
+/** Removes a cgroup and those below it if no process lives there. Otherwise the next process that opens a pool removes the rest. */
 function removeEmpty(path: string): void {
   if (removed(path)) return;
   for (const below of subgroupsOf(path)) removeEmpty(below);
@@ -210,7 +210,7 @@ function removed(path: string): boolean {
     rmdirSync(path);
     return true;
   } catch {
-    return false; // somebody lives in it, or it has cgroups below it
+    return false; // A process lives in it, or it has cgroups below it.
   }
 }
 
@@ -250,13 +250,13 @@ function read(directory: string, name: string): string | undefined {
   }
 }
 
-/** The lines `NAME NUMBER` of a file. */
+/** Parses the lines `NAME NUMBER` of a file. */
 function numbersOf(text = ''): Record<string, number> {
   const pairs = [...text.matchAll(/^(\S+) (\d+)$/gm)];
   return Object.fromEntries(pairs.map(([, name = '', value]) => [name, Number(value)]));
 }
 
-/** The sum of `NAME=NUMBER` over all lines. */
+/** Sums `NAME=NUMBER` over all lines. */
 function sumOf(text: string, name: string): number {
   return [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, 'g'))].reduce((sum, [, value]) => sum + Number(value), 0);
 }

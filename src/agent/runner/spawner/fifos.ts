@@ -1,17 +1,17 @@
-/** Named pipes, made ahead of need by mkfifo(1): unlike Node's own pipes (sockets) a command can open them again by path. */
+/** Named pipes, made in advance by mkfifo(1). Unlike Node's own pipes (sockets), a command can open them again by path. */
 import { execFileSync } from 'node:child_process';
 import { constants, fchownSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MADE_AT_ONCE = 32;
 
-/** One pipe; its name is gone already. */
+/** One pipe. Its name is removed already. */
 export interface Fifo {
-  /** Ours, never blocks. */
+  /** The runner's end, which never blocks. */
   read: number;
-  /** The same end as a program expects it, for whoever drains it after us. */
+  /** The same end in blocking mode, for the program that drains it later. */
   readBlocking: number;
-  /** The command's. */
+  /** The command's end. */
   write: number;
 }
 
@@ -20,13 +20,13 @@ export class FifoSource {
   #names: string[] = [];
   #made = 0;
 
-  /** `scratchDir` has to be on a file system that knows named pipes. Throws where mkfifo(1) does not work. */
+  /** `scratchDir` has to be on a file system with named pipes. Throws if mkfifo(1) does not work. */
   constructor(scratchDir: string) {
     this.#directory = mkdtempSync(join(scratchDir, 'pipes-'));
     this.#refill();
   }
 
-  /** A pipe for a command of user `uid`. */
+  /** Returns a pipe for a command of user `uid`. */
   take(owner?: { uid: number; gid: number }): Fifo {
     const name = this.#names.pop() ?? this.#refill();
     const read = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -1,4 +1,4 @@
-/** The frames between this process and the native spawner (docs/spawner-protocol.md): encode commands, parse events. */
+/** Frames between this process and the native spawner (docs/spawner-protocol.md): encodes commands, parses events. */
 import type { SpawnRequest, TerminalSize } from './spawner.ts';
 
 export const PROTOCOL_VERSION = 3;
@@ -30,7 +30,7 @@ export const EVENT = {
   stderrTail: 74,
 } as const;
 
-/** u32 length of what follows it, u8 op, u32 handle. */
+/** u32 length of the rest, u8 op, u32 handle. */
 const HEADER_BYTES = 9;
 /** The flags of a spawn command. */
 const FLAG = { identity: 1, stdinPipe: 2, terminal: 4, ask: 8 } as const;
@@ -38,7 +38,7 @@ const FLAG = { identity: 1, stdinPipe: 2, terminal: 4, ask: 8 } as const;
 const SPAWN_HEAD_BYTES = 29;
 const NOTHING = Buffer.alloc(0);
 
-/** No kernel takes more than 6 MiB of arguments and environment. */
+/** No kernel accepts more than 6 MiB of arguments and environment. */
 export const MAX_SPAWN_BYTES = 8 * 1024 * 1024;
 
 function frame(op: number, handle: number, payloadBytes: number): Buffer {
@@ -49,7 +49,7 @@ function frame(op: number, handle: number, payloadBytes: number): Buffer {
   return bytes;
 }
 
-/** A command without a payload. */
+/** Encodes a command without a payload. */
 export function encodePlain(
   command: 'pause' | 'resume' | 'release' | 'shutdown' | 'approve' | 'abort',
   handle: number,
@@ -70,18 +70,18 @@ export function encodeResize(handle: number, { width, height }: TerminalSize): B
   return bytes;
 }
 
-/** The frame in two pieces, so that the bytes are not copied. */
+/** Returns the frame in two pieces, so that the bytes are not copied. */
 export function encodeStdin(handle: number, bytes: Buffer, end: boolean): [Buffer, Buffer] {
   const head = frame(end ? COMMAND.stdinClose : COMMAND.stdin, handle, 0);
   head.writeUInt32LE(HEADER_BYTES - 4 + bytes.length, 0);
   return [head, bytes];
 }
 
-/** `undefined` where a string holds NUL, which no argument, variable or path can. */
+/** Returns `undefined` if a string holds NUL, which no argument, variable or path can. */
 export function encodeSpawn(request: SpawnRequest, cgroup: string): Buffer | undefined {
   const { argv, home, cwd = '', file = '', identity, terminal } = request;
   const { EXECUTION_ID: marker, ...others } = request.env;
-  // The marker comes first: whoever looks for it reads no more than it has to.
+  // The marker comes first: a reader that looks for it has to read little.
   const env = [...(marker === undefined ? [] : [['EXECUTION_ID', marker]]), ...Object.entries(others)];
   const paths = `${home}\0${cwd}\0${cgroup}\0${file}\0`;
   const args = argv.length === 0 ? '' : `${argv.join('\0')}\0`;
@@ -124,11 +124,11 @@ function count(text: string): number {
 export interface EventFrame {
   op: number;
   handle: number;
-  /** A view into what was read, not a copy. */
+  /** A view into the bytes that were read, not a copy. */
   payload: Buffer;
 }
 
-/** Cuts a byte stream into frames; keeps the unfinished one until its rest comes. */
+/** Cuts a byte stream into frames. Keeps an unfinished one until its rest comes. */
 export class FrameReader {
   #rest: Buffer = NOTHING;
 

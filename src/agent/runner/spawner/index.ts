@@ -1,4 +1,4 @@
-/** The way to a spawner: the native one where its program is at hand and works, else the one of Node. */
+/** Starts a spawner: the native one if its program exists and works, else the Node spawner. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openCgroupPool } from './cgroups.ts';
@@ -7,18 +7,18 @@ import { startNodeSpawner } from './node.ts';
 import type { Spawner, SpawnerEvents } from './spawner.ts';
 
 export interface SpawnerOptions {
-  /** `auto`, the default: native where it works; `native` rejects where it does not. */
+  /** `auto`, the default: native if it works. `native` rejects if it does not. */
   kind?: 'native' | 'node' | 'auto';
   events: SpawnerEvents;
-  /** A directory of the caller's for what the Node spawner has to put into files. */
+  /** A directory of the caller's for files of the Node spawner. */
   scratchDir: string;
-  /** `false`: process trees are followed by the process table, even where cgroups could be had. */
+  /** `false`: process trees are followed by the process table, even if cgroups are available. */
   cgroups?: boolean;
-  /** The soft limit of open files that commands get; absent: that of this process. */
+  /** The soft limit of open files that commands get. Absent: that of this process. */
   softFileLimit?: number | undefined;
 }
 
-/** Starts a spawner; it is ready when this settles. */
+/** Starts a spawner. It is ready when this settles. */
 export async function startSpawner({
   kind = 'auto',
   events,
@@ -38,7 +38,7 @@ export async function startSpawner({
   return startNodeSpawner(events, scratchDir);
 }
 
-/** Where the program for this platform would be; src/ and dist/ are equally deep in the package. */
+/** Returns the path of the program for this platform. src/ and dist/ are equally deep in the package. */
 function nativeBinary(): string {
   return fileURLToPath(
     new URL(`../../../../native/prebuilt/${process.platform}-${process.arch}/execplane-spawner`, import.meta.url),

@@ -1,18 +1,18 @@
-/** What execve(2) would say of a command, found out beforehand where the platform's own spawn would hide it. */
+/** Finds out in advance what execve(2) would say of a command, because the platform's own spawn would hide it. */
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { SpawnRequest, SpawnStage } from './spawner.ts';
 
 const DEFAULT_PATH = '/bin:/usr/bin';
 const PEEK_BYTES = 256;
-/** Taken for a program. */
+/** Beginnings of files that count as programs. */
 const UNREADABLE = '\0';
-/** With these execvp(3) looks on in the PATH. */
+/** Errors after which execvp(3) searches on in the PATH. */
 const LOOK_ON = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'ENODEV', 'ETIMEDOUT', 'EACCES']);
 
 export type Lookup = { ok: true; file: string } | { ok: false; stage: SpawnStage; errno: string };
 
-/** The file that `name` leads to in the PATH of `env`, or how the start would fail. */
+/** Returns the file that `name` leads to in the PATH of `env`, or how the start would fail. */
 export function lookUp(name: string, env: SpawnRequest['env'], cwd: string): Lookup {
   const badCwd = refusal(() => {
     if (!statSync(cwd).isDirectory()) throw errno('ENOTDIR');
@@ -46,8 +46,8 @@ function judge(file: string): Lookup {
 }
 
 /**
- * The first bytes of a file: from them one tells a program or a script from the text that execvp(3) would hand to a shell.
- * A file that is executable and not readable is the kernel's business.
+ * Reads the first bytes of a file. They distinguish a program or a script from text, which execvp(3) would pass to a shell. A file that
+ * is executable and not readable is left to the kernel.
  */
 function startOf(file: string): string {
   let descriptor: number;
@@ -73,7 +73,7 @@ function refusal(check: () => void): string | undefined {
   }
 }
 
-/** The name of the system error (`ENOENT`); `EIO` for what is none. */
+/** Returns the name of the system error (`ENOENT`); `EIO` for other errors. */
 export function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';
 }

@@ -21,7 +21,7 @@ import type { SpawnEnd, Spawner, SpawnerEvents, SpawnRequest, SpawnStage, Termin
 import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
-/** One that does not answer the goodbye by then does the same when its input ends. */
+/** A program that does not answer SHUTDOWN by then does the same when its input ends. */
 const GOODBYE_WITHIN_MS = 500;
 const STAGES: readonly (SpawnStage | undefined)[] = [
   undefined,
@@ -48,11 +48,11 @@ export interface NativeSpawnerOptions {
   binary: string;
   events: SpawnerEvents;
   cgroups: CgroupPool | undefined;
-  /** The soft limit of open files that commands get; absent: that of this process. */
+  /** The soft limit of open files that commands get. Absent: that of this process. */
   softFileLimit?: number | undefined;
 }
 
-/** Starts the program and waits until it answers; rejects if it can't be run or does not. */
+/** Starts the program and waits until it answers. Rejects if it cannot be run or does not answer. */
 export async function startNativeSpawner(options: NativeSpawnerOptions): Promise<Spawner> {
   const { binary, events, cgroups, softFileLimit } = options;
   const program = startProcess(binary, softFileLimit === undefined ? [] : [String(softFileLimit)], {
@@ -102,7 +102,7 @@ class NativeSpawner implements Spawner {
     program.stderr.on('data', (chunk: Buffer) => {
       this.#lastWords = chunk.toString('utf8').slice(0, 200).trim();
     });
-    program.stdin.on('error', () => {}); // the exit tells
+    program.stdin.on('error', () => {}); // The exit of the program tells.
     program.stdin.on('drain', this.#flush);
     program.once('close', (code, signal) =>
       this.#gone(`${this.#lastWords || 'the spawner ended'} (${code ?? signal})`),
@@ -206,7 +206,7 @@ class NativeSpawner implements Spawner {
     queueMicrotask(this.#flush);
   }
 
-  /** One write for all there is; what comes while the pipe is full waits for `drain`. */
+  /** Writes everything at once. Commands that come while the pipe is full wait for `drain`. */
   readonly #flush = (): void => {
     this.#scheduled = false;
     const { stdin } = this.#program;
@@ -219,7 +219,7 @@ class NativeSpawner implements Spawner {
   readonly #receive = (frame: EventFrame): void => {
     const { handle, payload } = frame;
     const entry = this.#entries.get(handle);
-    if (!entry || entry.ended) return; // released: its last events have crossed with that
+    if (!entry || entry.ended) return; // Released: its last events were already on their way.
     switch (frame.op) {
       case EVENT.started:
         entry.pid = payload.readUInt32LE(0);
@@ -262,7 +262,7 @@ class NativeSpawner implements Spawner {
     }
   };
 
-  /** Nobody reads the commands' output any more, and nobody would tell their end: they go as well. */
+  /** Nobody reads the commands' output any more, and nobody would report their end: they are killed too. */
   #gone(reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -285,7 +285,7 @@ function readCount(payload: Buffer, at: number): number {
   return Number(payload.readBigUInt64LE(at));
 }
 
-/** `tree` is what the cgroup tells of the whole tree; what it does not is of the main process and those it had waited for. */
+/** `tree` is what the cgroup says about the whole tree. Without it the figures cover the main process and those it had waited for. */
 function readEnd(payload: Buffer, tree: Partial<Usage>): SpawnEnd {
   const value = payload.readInt32LE(1);
   const usage = {

@@ -1,4 +1,4 @@
-/** One output stream of a command in the Node spawner: handed over up to a cap, counted past it, drained after the end. */
+/** One output stream of a command in the Node spawner: emitted up to a cap, counted past it, drained after the end. */
 import { spawn } from 'node:child_process';
 import { closeSync, readSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -12,15 +12,15 @@ const MAX_PIPE_BYTES = 1_048_576;
 
 export interface OutputListener {
   hand(bytes: Buffer): void;
-  /** Bytes came that are counted only. */
+  /** Bytes were read that are only counted. */
   dropped(): void;
-  /** Everybody has closed it. */
+  /** Every writer has closed it. */
   closed(): void;
 }
 
 export class NodeOutput {
   total = 0;
-  /** The last of what was not handed over. */
+  /** The last of the bytes that were not emitted. */
   readonly tail: Tail;
   readonly #fifo: Fifo;
   readonly #socket: Socket;
@@ -45,7 +45,7 @@ export class NodeOutput {
     this.#socket.on('data', (bytes: Buffer) => this.#take(bytes));
     this.#socket.on('error', () => {}); // `close` follows
     this.#socket.on('end', () => {
-      this.#readable = false; // its descriptor is closed before `close` comes, and may be somebody else's by then
+      this.#readable = false; // Its descriptor is closed before `close` comes, and may be reused by then.
     });
     this.#socket.on('close', () => this.#close());
   }
@@ -60,7 +60,7 @@ export class NodeOutput {
     this.#socket.resume();
   }
 
-  /** Hands over what is in the pipe now, and throws away what comes later. */
+  /** Emits what is in the pipe now, and discards what comes later. */
   finish(): void {
     let left = MAX_PIPE_BYTES;
     while (left > 0 && this.#readable) {
@@ -78,7 +78,7 @@ export class NodeOutput {
     return this.#paused;
   }
 
-  /** Leaves the pipe to a process of its own, which reads it to its end. */
+  /** Leaves the pipe to a separate process, which reads it to its end. */
   leaveToOthers(): void {
     if (this.#closed) return;
     const stdio = [this.#fifo.readBlocking, 'ignore', 'ignore'] as const;

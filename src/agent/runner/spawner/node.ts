@@ -23,7 +23,7 @@ import { ProcessTree } from './tree.ts';
 
 const COUNT_EVERY_MS = 1000;
 
-/** What was found and is yet to be approved. */
+/** Resolved, and waiting for approval. */
 interface Found {
   request: SpawnRequest;
   file: string;
@@ -40,7 +40,7 @@ interface Entry {
   reported: boolean;
 }
 
-/** Makes its first pipes; throws where mkfifo(1) does not work. */
+/** Makes its first pipes. Throws if mkfifo(1) does not work. */
 export function startNodeSpawner(events: SpawnerEvents, scratchDir: string): Spawner {
   return new NodeSpawner(events, new FifoSource(scratchDir));
 }
@@ -53,7 +53,7 @@ class NodeSpawner implements Spawner {
   readonly #fifos: FifoSource;
   readonly #entries = new Map<number, Entry>();
   readonly #asked = new Map<number, Found>();
-  /** Streams that may still be open, of commands that are over as well. */
+  /** Streams that may still be open, also of commands that have ended. */
   readonly #outputs = new Set<NodeOutput>();
 
   constructor(events: SpawnerEvents, fifos: FifoSource) {
@@ -223,7 +223,7 @@ class NodeSpawner implements Spawner {
       entry.end = signal === null ? { exitCode: code ?? 0 } : { signal: constants.signals[signal] };
       this.#finish(handle, entry);
     });
-    child.stdin?.on('error', () => {}); // nobody reads it any more: `close` follows
+    child.stdin?.on('error', () => {}); // Nobody reads it any more: `close` follows.
     child.stdin?.once('close', () => {
       if (!entry.reported) this.#events.stdinTaken(handle, entry.stdinTaken, true);
     });
@@ -236,7 +236,7 @@ class NodeSpawner implements Spawner {
     this.#events.counted(handle, entry.outputs[0].total, entry.outputs[1].total);
   }
 
-  /** Reports the end once all that was written before it has been handed over. */
+  /** Reports the end once all output written before it was passed on. */
   #finish(handle: number, entry: Entry): void {
     if (!entry.end || entry.reported || entry.outputs.some((output) => output.paused)) return;
     for (const output of entry.outputs) output.finish();

@@ -1,7 +1,7 @@
 /**
- * Processes by what can be known of them from the process table: which one it is for certain, what descends from it, and
- * who carries the marker of an execution. The way to kill and to tell life where there are no cgroups, and after the
- * death of a runner. A process that leaves its session, its parent and its environment all at once escapes it.
+ * Finds processes by the process table alone: a certain process, its descendants, and the processes that carry the marker of an
+ * execution. Kills and checks trees if there are no cgroups, and after the death of a runner. A process that leaves its session, its
+ * parent and its environment all at once escapes it.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,31 +9,31 @@ import { killExecutionCgroup } from './cgroup-place.ts';
 import type { ProcessIdentity } from '../../../node/process-identity.ts';
 import { bootId, hasVariable, type ProcessRow, processIds, processRow } from '../../../node/process-table.ts';
 
-/** What belongs to an execution. */
+/** The marks of an execution's processes. */
 export interface Tree {
   /** The value of EXECUTION_ID in the environment. */
   executionId: string;
-  /** The main process, where it is known. */
+  /** The main process, if it is known. */
   main?: ProcessIdentity | undefined;
-  /** Its session is still its own: the caller has seen it run, and did not sleep over a turn of the pid counter. */
+  /** The session id still belongs to it: the caller has seen it run, and pids have not wrapped around since. */
   sessionIsOurs?: boolean;
 }
 
-/** A walk over the process table can miss what forks just then, so one look that finds nothing proves little. */
+/** A walk over the process table can miss a process that is just being forked, so one search that finds nothing proves little. */
 const QUIET_LOOKS = 4;
-/** Looks that find nothing and miss something are put down to others that come and go after this time. */
+/** After this time, searches that find nothing and miss something are attributed to unrelated processes that come and go. */
 const MAX_DOUBT_MS = 1000;
-/** What SIGKILL has not ended by then it does not end: it belongs to somebody else, or hangs in the kernel. */
+/** A process that SIGKILL has not ended by then belongs to somebody else, or hangs in the kernel. */
 export const GIVE_UP_AFTER_MS = 30_000;
 const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 100;
 
-/** The numbers of the processes of the tree that are alive. */
+/** Returns the numbers of the processes of the tree that are alive. */
 export function treeMembers(tree: Tree): number[] {
   return new TreeSearch(tree).look().map(({ pid }) => pid);
 }
 
-/** A process in words: its number, its program, whose it is. */
+/** Describes a process in words: its number, its program, its user. */
 export function describeProcess(pid: number): string {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -46,14 +46,14 @@ export function describeProcess(pid: number): string {
   }
 }
 
-/** SIGKILL to everything of the tree, again until nothing is left of it, or nothing helps; settles then. */
+/** Sends SIGKILL to the whole tree, until no process of it is left or nothing helps. Settles then. */
 export async function killProcessTree(tree: Tree): Promise<void> {
   const search = new TreeSearch(tree);
   const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
   let waitMs = FIRST_WAIT_MS;
   let lastFoundAt = performance.now();
   for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < giveUpAt; ) {
-    // All are stopped before any is killed, so that none forks behind our back or orphans what only it leads to.
+    // All are stopped before any is killed, so that none forks meanwhile or orphans a process that only its parent leads to.
     for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
       for (const row of fresh) send(row, 'SIGSTOP');
     }
@@ -68,19 +68,19 @@ export async function killProcessTree(tree: Tree): Promise<void> {
   }
 }
 
-/** Kills what remains of an execution whose runner is dead; settles when nothing is left of it. */
+/** Kills the remaining processes of an execution whose runner is dead. Settles when none is left. */
 export async function killMarked(executionId: string, identity?: ProcessIdentity): Promise<void> {
   const tree = { executionId, main: identity };
-  for (const row of new TreeSearch(tree).look()) killExecutionCgroup(row.pid); // takes along what has shed its marks
+  for (const row of new TreeSearch(tree).look()) killExecutionCgroup(row.pid); // Also kills processes that have removed their marks.
   await killProcessTree(tree);
 }
 
 /**
- * Looks for the live members of a tree: by marker, session, process group, and descent from any of these. It remembers
- * who is a stranger, so that each look after the first reads about new processes only, and outruns what keeps forking.
+ * Searches for the live members of a tree: by marker, session, process group, and descent from any of these. It remembers the processes
+ * that are not members, so that each search after the first reads about new processes only, and outruns a tree that keeps forking.
  */
 class TreeSearch {
-  /** Whether the last look came too late, or too early, for a process that it saw first: it may be a member, or have left one. */
+  /** Whether the last search came too late, or too early, for a new process: it may be a member, or have forked one. */
   missed = false;
   readonly #doubted = new Set<number>();
   readonly #tree: Tree;
@@ -93,7 +93,7 @@ class TreeSearch {
     this.#variable = `EXECUTION_ID=${tree.executionId}`;
   }
 
-  /** The members that were not known yet. */
+  /** Returns the members that were not known yet. */
   look(): ProcessRow[] {
     const rows = this.#unknown();
     const sessionIsOurs = this.#sessionIsOurs();
@@ -111,7 +111,7 @@ class TreeSearch {
     return found;
   }
 
-  /** All members found since the last call. */
+  /** Returns all members found since the last call. */
   take(): ProcessRow[] {
     const members = [...this.#members.values()];
     this.#members = new Map();
@@ -121,7 +121,7 @@ class TreeSearch {
   #unknown(): ProcessRow[] {
     const rows: ProcessRow[] = [];
     this.missed = false;
-    // The newest first: what keeps forking does not live long.
+    // The newest first: processes that keep forking do not live long.
     for (const pid of processIds().reverse()) {
       if (this.#strangers.has(pid) || this.#members.has(pid)) continue;
       const row = processRow(pid);
@@ -132,7 +132,7 @@ class TreeSearch {
     return rows;
   }
 
-  /** Takes down as a stranger who can be read and bears no mark; in the middle of an execve(2) nothing can be read. */
+  /** Marks a process as a stranger if it can be read and bears no mark. In the middle of an execve(2) nothing can be read. */
   #bearsMark(row: ProcessRow, sessionIsOurs: boolean): boolean {
     const { main } = this.#tree;
     if (main?.pid === row.pid && sessionIsOurs) return true;
@@ -143,14 +143,14 @@ class TreeSearch {
     return marked === true;
   }
 
-  /** Once for each: what nobody may read, or reaps, stays like that. */
+  /** Once for each: a process that nobody may read, or that nobody reaps, stays like that. */
   #doubt(pid: number): void {
     if (this.#doubted.has(pid)) return;
     this.#doubted.add(pid);
     this.missed = true;
   }
 
-  /** A number stays the session's while the process exists that has led it, or somebody has lately seen that it did. */
+  /** A number belongs to the session while its leader exists, or was lately seen to exist. */
   #sessionIsOurs(): boolean {
     const { main, sessionIsOurs = false } = this.#tree;
     if (!main || main.bootId !== bootId()) return false;
@@ -165,6 +165,6 @@ function send(row: ProcessRow, signal: 'SIGSTOP' | 'SIGKILL'): void {
   try {
     process.kill(row.pid, signal);
   } catch {
-    // It has ended meanwhile, or has become somebody we may not signal: the next look tells.
+    // It has ended meanwhile, or became a process that we may not signal: the next search tells.
   }
 }

@@ -1,12 +1,12 @@
 const NOTHING = Buffer.alloc(0);
 
-/** The last bytes of a stream, in a ring that is made when the first come. */
+/** Keeps the last bytes of a stream, in a ring that is allocated when the first ones come. */
 export class Tail {
   readonly #size: number;
   #ring = NOTHING;
   #pushed = 0;
 
-  /** `size`: bytes kept at most; 0: none. */
+  /** `size`: bytes kept at most. 0: none. */
   constructor(size: number) {
     this.#size = size;
   }
@@ -21,7 +21,7 @@ export class Tail {
     this.#pushed += bytes.length;
   }
 
-  /** What it holds, oldest byte first; it is empty after that. */
+  /** Returns the bytes that it holds, oldest first, and empties it. */
   take(): Buffer {
     const [ring, pushed] = [this.#ring, this.#pushed];
     this.#ring = NOTHING;

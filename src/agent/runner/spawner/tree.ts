@@ -1,4 +1,4 @@
-/** The process tree of one command of ours: killed and looked at by its cgroup, else by the process table. */
+/** The process tree of one command: killed and checked by its cgroup, else by the process table. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
 import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from './process-tree.ts';
@@ -27,14 +27,14 @@ export class ProcessTree {
   /** `inCgroup`: whether the start into the cgroup worked. */
   started(pid: number, inCgroup: boolean): void {
     if (!inCgroup) {
-      this.#cgroup?.dispose(); // what did not work once is not tried again
+      this.#cgroup?.dispose(); // A cgroup that did not work once is not tried again.
       this.#cgroup = undefined;
       this.#main = processIdentity(pid);
     }
     this.#decided();
   }
 
-  /** SIGKILL to all of it; settles when nothing of it is left, or nothing helps. Before the start is decided it waits for that. */
+  /** Sends SIGKILL to the whole tree. Settles when no process of it is left, or nothing helps. Waits if the start is not decided yet. */
   kill(): Promise<void> {
     this.#killing ??= this.#kill().finally(() => {
       this.#killing = undefined;
@@ -42,17 +42,17 @@ export class ProcessTree {
     return this.#killing;
   }
 
-  /** Whether anything of it is alive. */
+  /** Whether any process of it is alive. */
   alive(): boolean {
     return this.#cgroup ? this.#cgroup.populated() : this.members().length > 0;
   }
 
-  /** The numbers of its processes that are alive. */
+  /** Returns the numbers of its processes that are alive. */
   members(): number[] {
     return this.#cgroup?.members() ?? treeMembers(this.#tree());
   }
 
-  /** What its cgroup tells of what it has used; nothing without one. */
+  /** Returns the usage according to its cgroup. Nothing without one. */
   usage(): Partial<Usage> {
     return this.#cgroup?.usage() ?? {};
   }
@@ -61,7 +61,7 @@ export class ProcessTree {
     return this.#cgroup?.outOfMemory() ?? false;
   }
 
-  /** Nothing more is asked of it; a kill under way is finished. */
+  /** The tree is not needed any more. A kill under way is finished. */
   release(): void {
     this.#decided();
     if (this.#killing === undefined) this.#dropCgroup();
