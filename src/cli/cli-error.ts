@@ -1,4 +1,4 @@
-/** What a command says on stderr when it fails: the message, the next step, and the exit code (1 unless told otherwise). */
+/** The error of a command: the message for stderr, a hint on the next step, and the exit code (1 by default). */
 export class CliError extends Error {
   readonly exitCode: number;
   readonly hint: string | undefined;

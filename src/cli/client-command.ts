@@ -5,7 +5,7 @@ import { fetchFor } from './fetch.ts';
 
 type Flags = Record<string, string>;
 
-/** A command that talks to the server: it has the client's flags. */
+/** Makes a command that talks to the server: it has the client's flags. */
 export function clientCommand(nameAndArguments: string, description: string, examples?: string): Command {
   const command = addClientOptions(new Command(nameAndArguments.split(' ')[0])).description(description);
   const operands = nameAndArguments.split(' ').slice(1).join(' ');
@@ -14,19 +14,19 @@ export function clientCommand(nameAndArguments: string, description: string, exa
   return command;
 }
 
-/** A command that only holds others. */
+/** Makes a command that only holds subcommands. */
 export function groupCommand(name: string, description: string, commands: readonly Command[]): Command {
   const group = new Command(name).description(description);
   for (const command of commands) group.addCommand(command);
   return group;
 }
 
-/** A client as the flags of a command (and the environment) say. */
+/** Returns a client for the flags of a command and the environment. */
 export function clientOf(flags: unknown): Execplane {
   return clientFor(readClientConfig(flags as Flags));
 }
 
-/** A client with these settings. */
+/** Returns a client with these settings. */
 export function clientFor(config: ClientConfig, more: Pick<ClientOptions, 'webSocket'> = {}): Execplane {
   const { url, apiKey, attempts } = config;
   return new Execplane({

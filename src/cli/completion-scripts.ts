@@ -1,16 +1,16 @@
-/** Completion scripts. Names of machines and the like come from the server, as the user's own settings reach it. */
+/** Completion scripts. They ask the server, with the user's own settings, for ids of machines, executions and the like. */
 
-/** A command as completion sees it. */
+/** A command, as described to the completion scripts. */
 export interface CommandSpec {
-  /** `executions show`. */
+  /** Such as `executions show`. */
   path: string;
   children: readonly string[];
   options: readonly string[];
-  /** Those that have to be there: others are names to invent. */
+  /** Operands that exist on the server. Others are names to invent. */
   operands: readonly { name: string; choices: readonly string[] }[];
 }
 
-/** What lists the ids for an operand; an EXECUTION is looked for on the machine before it. */
+/** The commands that list the ids for an operand. An EXECUTION is looked up on the machine before it. */
 const LISTS: Readonly<Record<string, string>> = {
   MACHINE: 'machines ls',
   EXECUTION: 'executions ls',
@@ -21,13 +21,13 @@ const LISTS: Readonly<Record<string, string>> = {
 
 export const SHELLS: Readonly<Record<string, (specs: readonly CommandSpec[]) => string>> = { bash, zsh, fish };
 
-/** Words for the operand at each place behind a command: `[place, words or command]`. */
+/** Words for the operand at each place after a command: `[place, words or command]`. */
 interface Place {
   path: string;
-  /** From 1 on: the first word behind `execplane`. */
+  /** From 1 on: the first word after `execplane`. */
   at: number;
   words?: string;
-  /** The list to ask, with `$MACHINE` where it needs that. */
+  /** The list command to run, with `$MACHINE` if it needs that. */
   ask?: string;
 }
 

@@ -1,4 +1,4 @@
-/** The client's settings: the only place of the CLI that reads the environment. */
+/** The client's settings. Only this file of the CLI reads the environment. */
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -13,26 +13,26 @@ export type Environment = Readonly<Partial<Record<string, string>>>;
 
 export const DEFAULT_URL = 'http://127.0.0.1:7411';
 
-/** All settings of the commands that talk to a server, in the order in which they should be shown. */
+/** All settings of the commands that talk to a server, in the order in which they are shown. */
 export const CLIENT_SETTINGS: readonly SettingOption[] = [
-  setting('url', 'URL', `The server; after a login that one, else ${DEFAULT_URL}.`),
-  setting('apiKey', 'API_KEY', 'The key; as a flag other users of this host can see it, the variable is safer.'),
-  setting('dataDir', 'DATA_DIR', 'Where a server on this host keeps its admin key.', './data'),
+  setting('url', 'URL', `URL of the server. Default: the server of the last login, else ${DEFAULT_URL}.`),
+  setting('apiKey', 'API_KEY', 'API key. Other users of this host can see a flag; the variable is safer.'),
+  setting('dataDir', 'DATA_DIR', 'Data directory of a server on this host, which holds its admin key.', './data'),
   setting('caFile', 'CA_FILE', 'PEM file of the certificate authority behind an https server.'),
-  setting('insecure', 'INSECURE', 'true: allow plain http to another host.', 'false'),
+  setting('insecure', 'INSECURE', 'true: allow plain http to a server on another host.', 'false'),
 ];
 
-/** Where requests go and how they prove themselves. */
+/** The server's address and the credential for it. */
 export interface ClientConfig {
   url: URL;
   apiKey: string;
-  /** PEM; absent: what Node trusts. */
+  /** PEM. Absent: the authorities that Node trusts. */
   ca?: string;
-  /** How often a request is tried. */
+  /** Number of attempts for each request. */
   attempts?: number;
 }
 
-/** Where a login goes, before there is a key. */
+/** The server of a login, before there is a key. */
 export type LoginTarget = Pick<Login, 'insecure' | 'caFile'> & { url: URL | undefined };
 
 /** Gives a command the flags of the client. */
@@ -45,20 +45,20 @@ export function readClientConfig(flags: Environment, env: Environment = environm
   const login = readLogin(loginFile(env));
   const settings = new Settings(flags, env, login);
   const url = settings.url() ?? new URL(DEFAULT_URL);
-  // What was kept is for the server that it was kept for.
+  // A stored key is only for the server that it was stored for.
   const kept = login !== undefined && new URL(login.url).origin === url.origin ? login : undefined;
   const ca = readCa(settings.given('caFile', 'CA_FILE') ?? kept?.caFile);
   const apiKey = settings.apiKey() ?? kept?.apiKey ?? (isLoopback(url.hostname) ? readAdminKey(settings) : undefined);
   if (apiKey === undefined) {
     throw new CliError(`there is no API key for ${url.origin}.`, {
       exitCode: 2,
-      hint: 'Set EXECPLANE_API_KEY, run "execplane login", or start this where the server was started (it reads data/admin.key).',
+      hint: 'Set EXECPLANE_API_KEY, run "execplane login", or run this in the directory where the server was started (it reads data/admin.key).',
     });
   }
   return { url, apiKey, ...(ca === undefined ? {} : { ca }), ...(env['EXECPLANE_COMPLETING'] ? { attempts: 1 } : {}) };
 }
 
-/** Where `login` is to go, as flags and environment say. A login that was kept before does not matter. */
+/** Returns the server for `login`, from flags and environment. An earlier login does not matter. */
 export function readLoginTarget(flags: Environment, env: Environment = environment()): LoginTarget {
   const settings = new Settings(flags, env, undefined);
   const caFile = settings.given('caFile', 'CA_FILE');
@@ -66,7 +66,7 @@ export function readLoginTarget(flags: Environment, env: Environment = environme
   return { url: settings.url(), ...(insecure && { insecure }), ...(caFile === undefined ? {} : { caFile }) };
 }
 
-/** The settings of a client for a login that is being tried. */
+/** Returns the settings of a client for a login that is being tried. */
 export function configOf({ url, apiKey, caFile, insecure }: Login, env: Environment = environment()): ClientConfig {
   const checked = new Settings({ url, apiKey, insecure: String(insecure === true) }, env, undefined);
   const ca = readCa(caFile);
@@ -74,7 +74,7 @@ export function configOf({ url, apiKey, caFile, insecure }: Login, env: Environm
   return ca === undefined ? config : { ...config, ca };
 }
 
-/** Where `execplane login` keeps what it was told. */
+/** Path of the file in which `execplane login` stores its settings. */
 export function loginFile(env: Environment = environment()): string {
   return join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'), 'execplane', 'login.json');
 }
@@ -89,7 +89,7 @@ export function environment(): Environment {
   return process.env;
 }
 
-/** Flags before variables before what a login kept. An empty variable counts as absent. */
+/** Flags win over variables, and variables over a stored login. An empty variable counts as absent. */
 class Settings {
   readonly #flags: Environment;
   readonly #env: Environment;
@@ -124,14 +124,14 @@ class Settings {
     return url;
   }
 
-  /** A key with a line break in it, as `cat` of a file may give it, is no header of a request. */
+  /** A key with a line break in it, as `cat` of a file may give it, cannot be a header of a request. */
   apiKey(): string | undefined {
     const key = this.given('apiKey', 'API_KEY');
     if (key === undefined || /^[!-~]+$/.test(key)) return key;
     const name = this.#flags['apiKey'] === undefined ? 'EXECPLANE_API_KEY' : '--api-key';
-    throw new CliError(`${name}: holds a line break, a space or another character that no key has.`, {
+    throw new CliError(`${name}: contains a line break, a space or another character that no key has.`, {
       exitCode: 2,
-      hint: 'Set it to the key alone, such as xpk_…, without quotes or a line break behind it.',
+      hint: 'Set it to the key alone, such as xpk_…, without quotes or a line break after it.',
     });
   }
 
@@ -160,7 +160,7 @@ function readAdminKey(settings: Settings): string | undefined {
   try {
     return readFileSync(file, 'utf8').trim() || undefined;
   } catch {
-    // Another user's server.
+    // The data directory of another user's server.
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `fetch` over node:http, as far as the client library uses it: with a certificate authority and a proxy of this user's own,
- * without the platform's list of ports that a browser may not reach, and in a fraction of the time that loading it takes.
+ * `fetch` over node:http, with the features that the client library uses: a certificate authority and a proxy of this user's own, without
+ * the platform's list of ports that a browser may not reach, and in a fraction of the time that loading the platform's fetch takes.
  */
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
@@ -48,7 +48,7 @@ function responseOf(message: IncomingMessage): Response {
     for (const value of values ?? []) headers.append(name, value);
   }
   const status = message.statusCode ?? 0;
-  // A connection that breaks is an error of the body; with nobody who reads it any more, it is none of the process.
+  // A broken connection is an error of the body. If nobody reads the body any more, it must not end the process.
   message.on('error', () => {});
   if (NO_BODY.has(status)) {
     message.resume();

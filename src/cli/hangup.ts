@@ -1,10 +1,10 @@
-/** SIGHUP, which ends a program whose terminal is closed unless it was started by nohup. */
+/** SIGHUP ends a program whose terminal is closed, unless the program was started by nohup. */
 import { basename } from 'node:path';
 import { environment } from './config.ts';
 
 /**
- * Whether this process was started with SIGHUP ignored. Node gives signals their default action back before any script runs,
- * so the launcher (launcher.sh) looks and tells; without it there is the name of the program that bash leaves in `_`.
+ * Whether this process was started with SIGHUP ignored. Node restores the default action of signals before any script runs, so the
+ * launcher (launcher.sh) checks and passes the answer on. Without the launcher, `_` has the name of the program that bash started.
  */
 export function isHangupIgnored(): boolean {
   const env = environment();

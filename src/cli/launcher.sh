@@ -1,19 +1,19 @@
 #!/bin/sh
-# Starts execplane on the Node that came with it, else on the one of the PATH.
+# Starts execplane on the Node that came with it, else on the one in the PATH.
 here=$(dirname "$(readlink -f "$0")")
 node=$here/../../bin/node
 [ -x "$node" ] || node=node
 
-# Node gives every signal its default action back as it starts. Only before that can be seen whether SIGHUP is ignored, as
-# nohup leaves it: it is the lowest bit of the mask.
+# Node restores the default action of every signal as it starts. Only before that can SIGHUP be seen to be ignored, as nohup leaves it:
+# it is the lowest bit of the mask.
 unset EXECPLANE_HANGUP_IGNORED
 while read -r name mask; do
   case $name$mask in SigIgn:*[13579bdf]) export EXECPLANE_HANGUP_IGNORED=true ;; esac
 done 2>/dev/null </proc/self/status
 
-# Node also raises its soft limit of open files to the hard one as it starts; the agent's commands get the one of before.
-# A program that was told passes it on.
+# Node also raises its soft limit of open files to the hard one as it starts. Commands of the agent get the soft limit from before. A
+# program that has the variable already passes it on.
 [ -n "$EXECPLANE_FILE_LIMIT" ] || export EXECPLANE_FILE_LIMIT="$(ulimit -Sn)"
 
-# Behind "--" Node takes no option for its own, such as --env-file.
+# After "--" Node takes no option for its own, such as --env-file.
 exec "$node" -- "$here/main.js" "$@"

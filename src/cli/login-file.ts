@@ -1,4 +1,4 @@
-/** The file in which `execplane login` keeps a server and a key for it. */
+/** The file in which `execplane login` stores a server and a key for it. */
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writePrivateJson } from '../node/private-file.ts';
@@ -7,7 +7,7 @@ import { CliError } from './cli-error.ts';
 export interface Login {
   url: string;
   apiKey: string;
-  /** Absolute path. */
+  /** Absolute path of the certificate authority's file. */
   caFile?: string;
   /** Plain http to another host was allowed. */
   insecure?: true;
@@ -18,7 +18,7 @@ export function writeLogin(file: string, { url, apiKey, caFile, insecure }: Logi
   writePrivateJson(file, { url, api_key: apiKey, ca_file: caFile, insecure });
 }
 
-/** What was kept; undefined if nothing was. Throws CliError if it cannot be used. */
+/** Returns the stored login. Undefined if there is none. Throws CliError if it cannot be used. */
 export function readLogin(file: string): Login | undefined {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;

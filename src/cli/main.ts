@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-/** The `execplane` command. Nothing is imported before the runtime is known to be new enough for it. */
+/** The `execplane` command. It imports nothing before it has checked the version of Node. */
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-// Older ones answer an HTTP/2 upgrade offer with 404, and some crash with the database driver. 23 is out of support.
+// Older versions answer an HTTP/2 upgrade offer with 404, and some crash with the database driver. 23 is out of support.
 const isSupported = major === 22 ? minor >= 21 : major === 24 ? minor >= 9 : major > 24;
 if (!isSupported) {
   process.stderr.write(

@@ -1,6 +1,6 @@
 /**
- * Arguments and variables as the system passed them. Node replaces bytes that are not UTF-8, so that a command would be sent
- * with other arguments than were typed: `rm` of another file.
+ * Arguments and variables as the system passed them. Node replaces bytes that are not UTF-8, so that a command would get other arguments
+ * than were typed: `rm` would remove another file.
  */
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ export function assertArgumentsAreText(args: readonly string[], env: NodeJS.Proc
   if (at !== -1) throw notText(`argument ${at + 1} (${JSON.stringify(args[at])})`);
 }
 
-/** The same for one variable of the environment. */
+/** Checks one variable of the environment in the same way. */
 export function assertVariableIsText(name: string, env: NodeJS.ProcessEnv = environment()): void {
   if (env[name]?.includes(REPLACEMENT) !== true) return;
   const prefix = Buffer.from(`${name}=`);
@@ -45,8 +45,8 @@ function entriesOf(file: 'cmdline' | 'environ'): Buffer[] {
 }
 
 function notText(what: string): CliError {
-  return new CliError(`${what} is not UTF-8: the machine would get something else.`, {
+  return new CliError(`${what} is not UTF-8: the machine would get different bytes.`, {
     exitCode: 2,
-    hint: 'Send such bytes through stdin, as in: printf … | execplane exec MACHINE -- xargs -0 COMMAND',
+    hint: 'Send such bytes through stdin, for example: printf … | execplane exec MACHINE -- xargs -0 COMMAND',
   });
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
-/** A setting of server or agent, as their tables describe it. */
+/** A setting of server or agent, as described in their tables. */
 export interface SettingOption {
   property: string;
   variable: string;
@@ -9,7 +9,7 @@ export interface SettingOption {
   description: string;
 }
 
-/** Gives `command` a flag for every setting; what several tables share is added once. */
+/** Gives `command` a flag for every setting. A setting in several tables is added once. */
 export function addSettingOptions(command: Command, ...tables: (readonly SettingOption[])[]): Command {
   const seen = new Set<string>();
   for (const { flag, variable, description, default: fallback } of tables.flat()) {
@@ -21,7 +21,7 @@ export function addSettingOptions(command: Command, ...tables: (readonly Setting
   return command;
 }
 
-/** A flag whose value was forgotten would take the next flag for it. */
+/** A flag without a value would take the next flag for its value. */
 function refuseFlag(value: string): string {
   if (value.startsWith('--')) throw new InvalidArgumentError('Its value is missing.');
   return value;

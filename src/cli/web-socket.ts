@@ -1,4 +1,4 @@
-/** The `WebSocket` of the CLI: with a certificate authority and a proxy of this user's own, as `fetch.ts`. */
+/** The `WebSocket` of the CLI: with a certificate authority and a proxy of this user's own, as in `fetch.ts`. */
 import { WebSocket as NodeWebSocket } from 'ws';
 import { proxyFor } from '../node/proxy.ts';
 import { webSocketAgent } from '../node/proxy-agent.ts';
@@ -14,6 +14,6 @@ export function webSocketFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): (ta
     ...(agent === undefined ? {} : { agent }),
     ...(ca === undefined ? {} : { ca }),
   };
-  // It has the platform's interface, and more.
+  // It implements the platform's interface, and more.
   return (target) => new NodeWebSocket(target, options) as unknown as WebSocket;
 }

@@ -1,4 +1,4 @@
-/** What tools tell a model: results as text, and errors in words that let it go on. */
+/** Answers of tools to a model: results as text, and errors that say how to continue. */
 import { ExecplaneError, type Execution, type ExecutionHandle, hasEnded, RefusedError } from '../client/main.ts';
 import { headAndTail, SHOWN_BYTES } from './cut.ts';
 
@@ -12,7 +12,7 @@ export function answer(text: string): ToolAnswer {
   return { content: [{ type: 'text', text }] };
 }
 
-/** Runs a tool; what Execplane refuses is told, anything else is thrown. */
+/** Runs a tool. An error of Execplane becomes an answer; any other error is thrown. */
 export async function answered(tool: () => Promise<string>): Promise<ToolAnswer> {
   try {
     return answer(await tool());
@@ -24,14 +24,14 @@ export async function answered(tool: () => Promise<string>): Promise<ToolAnswer>
 
 function adviceFor(error: ExecplaneError): string {
   if (!(error instanceof RefusedError)) return '';
-  if (error.status === 404) return '\nCheck the id: list_machines shows the machines that there are.';
+  if (error.status === 404) return '\nCheck the id: list_machines shows the machines.';
   if (error.status === 403)
-    return '\nThe key of this connection does not allow it. Do something else, or ask the user.';
+    return '\nThe key of this connection does not allow this. Ask the user, or use another tool.';
   if (error.retryable) return '\nTry again in a moment.';
   return '';
 }
 
-/** How an execution stands, and both ends of what it printed. */
+/** The status of an execution, and both ends of its output. */
 export async function report(execution: Execution, handle: ExecutionHandle): Promise<string> {
   const ids = `machine_id ${execution.machine_id}, execution_id ${execution.execution_id}`;
   const output = (await Promise.all([excerpt(execution, handle, 'stdout'), excerpt(execution, handle, 'stderr')]))
@@ -45,7 +45,7 @@ function headline(execution: Execution): string {
     return 'Waiting: the machine is offline. The command starts when it is back.';
   if (execution.status === 'queued') return 'Waiting: the machine is busy with other commands.';
   if (!hasEnded(execution)) {
-    return 'Still running. Look again with get_execution or read_output, feed it with write_stdin, or use cancel_execution.';
+    return 'Still running. Check it again with get_execution or read_output, send input with write_stdin, or end it with cancel_execution.';
   }
   if (execution.status === 'succeeded') return 'Succeeded, exit code 0.';
   const { exit_code: exitCode, error_message: message, error_code: code } = execution;

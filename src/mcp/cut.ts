@@ -1,9 +1,9 @@
-/** Output cut to what the context of a model holds. */
+/** Cuts output to a size that fits into the context of a model. */
 
 /** Bytes of each end that are shown. */
 export const SHOWN_BYTES = 8192;
 
-/** Both ends of a stream, and how to get at the rest. `total`: all of its bytes. */
+/** Returns both ends of a stream, and how to read the rest. `total`: the size of the stream in bytes. */
 export function headAndTail(p: {
   stream: 'stdout' | 'stderr';
   head: Uint8Array;
@@ -20,7 +20,7 @@ export function headAndTail(p: {
   return `--- ${stream} (${total} bytes)\n${textOf(head)}${middle}${textOf(tail)}`;
 }
 
-/** Bytes that are no text become U+FFFD. */
+/** Bytes that are not text become U+FFFD. */
 export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }

@@ -8,7 +8,7 @@ import { textOf } from './cut.ts';
 const MAX_WAIT_S = 300;
 const MAX_PART_BYTES = 65_536;
 const MACHINE = z.string().describe('The machine, such as dm-build-1; list_machines shows them.');
-const EXECUTION = z.string().describe('The execution, as run_command answered it.');
+const EXECUTION = z.string().describe('The execution_id from the answer of run_command.');
 const ONE = { machine_id: MACHINE, execution_id: EXECUTION };
 
 export function addExecutionTools(server: McpServer, client: Execplane): void {
@@ -16,10 +16,10 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'get_execution',
     {
-      description: 'How a command stands, and the first and last part of what it has printed so far.',
+      description: 'The status of a command, and the first and last part of its output so far.',
       inputSchema: {
         ...ONE,
-        wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(0).describe('Wait so long for its end.'),
+        wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(0).describe('How many seconds to wait for its end.'),
       },
       annotations: { readOnlyHint: true },
     },
@@ -32,7 +32,7 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'read_output',
     {
-      description: 'A part of what a command has printed: use it for what other tools have left out.',
+      description: 'A part of the output of a command. Use it for the part that other tools have left out.',
       inputSchema: {
         ...ONE,
         stream: z.enum(['stdout', 'stderr']).default('stdout'),
@@ -44,7 +44,7 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
     ({ machine_id: machineId, execution_id: id, stream, offset, length }) =>
       answered(async () => {
         const bytes = await client.machine(machineId).execution(id).part(stream, { offset, length });
-        if (bytes.length === 0) return `There is nothing at offset ${offset} of ${stream} (yet).`;
+        if (bytes.length === 0) return `${stream} has no bytes at offset ${offset} (yet).`;
         return `--- ${stream}, bytes ${offset} to ${offset + bytes.length}\n${textOf(bytes)}`;
       }),
   );
@@ -63,8 +63,8 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
       description: 'Writes to the stdin of a running command that was started with keep_stdin_open.',
       inputSchema: {
         ...ONE,
-        text: z.string().describe('Written as it is: end a line with a line break.'),
-        close: z.boolean().default(false).describe('Close stdin behind it: the command reads end-of-file.'),
+        text: z.string().describe('The text, written unchanged: end a line with a line break.'),
+        close: z.boolean().default(false).describe('Close stdin after it: the command reads end-of-file.'),
       },
     },
     ({ machine_id: machineId, execution_id: id, text, close }) =>
@@ -81,16 +81,16 @@ function addRunCommand(server: McpServer, client: Execplane): void {
     'run_command',
     {
       description:
-        'Runs a command on a machine and waits for its end. No shell is used: for pipes, variables or && run ["sh", "-c", "…"]. If it takes longer than wait_seconds it goes on running, and the answer has the execution_id to follow it by.',
+        'Runs a command on a machine and waits for its end. No shell is used: for pipes, variables or && run ["sh", "-c", "…"]. If it takes longer than wait_seconds, it keeps running, and the answer has its execution_id.',
       inputSchema: {
         machine_id: MACHINE,
         command: z.array(z.string()).min(1).describe('The program and its arguments, such as ["ls", "-l"].'),
-        stdin: z.string().optional().describe('What the command reads on stdin; nothing unless given.'),
+        stdin: z.string().optional().describe('Text for stdin of the command. Default: none.'),
         keep_stdin_open: z.boolean().default(false).describe('Leave stdin open for write_stdin.'),
-        cwd: z.string().optional().describe('Working directory; the home of the user unless given.'),
+        cwd: z.string().optional().describe('Working directory. Default: the home of the user.'),
         env: z.record(z.string(), z.string()).optional().describe('Environment variables to add.'),
-        timeout_seconds: z.number().positive().optional().describe('Kill the command after so long.'),
-        wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(30).describe('How long to wait for its end.'),
+        timeout_seconds: z.number().positive().optional().describe('Kill the command after this many seconds.'),
+        wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(30).describe('How many seconds to wait for its end.'),
       },
     },
     (input) =>
@@ -108,7 +108,7 @@ function addRunCommand(server: McpServer, client: Execplane): void {
   );
 }
 
-/** The execution once it has ended, or as it is after so long. */
+/** Returns the execution once it has ended, or its state after the wait. */
 async function within(handle: ExecutionHandle, seconds: number): Promise<Execution> {
   const until = performance.now() + seconds * 1000;
   for (;;) {

@@ -7,13 +7,13 @@ import { textOf } from './cut.ts';
 
 const MAX_FILE_BYTES = 65_536;
 const MACHINE = z.string().describe('The machine, such as dm-build-1; list_machines shows them.');
-const PATH = z.string().describe('Path on the machine; a relative one starts at the home of the user.');
+const PATH = z.string().describe('Path on the machine; a relative path starts at the home of the user.');
 
 export function addMachineTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'list_machines',
     {
-      description: 'The machines that commands can run on, and whether they are online.',
+      description: 'Lists the machines that commands can run on, and whether they are online.',
       inputSchema: {},
       annotations: { readOnlyHint: true },
     },
@@ -51,7 +51,7 @@ export function addMachineTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'write_file',
     {
-      description: 'Writes a text file, in the place of one that is there. The directory has to exist.',
+      description: 'Writes a text file, and replaces an existing one. The directory must exist.',
       inputSchema: { machine_id: MACHINE, path: PATH, content: z.string() },
       annotations: { idempotentHint: true },
     },
@@ -64,7 +64,7 @@ export function addMachineTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'list_files',
     {
-      description: 'What is in a directory: type, size and name of each entry.',
+      description: 'Lists a directory: type, size and name of each entry.',
       inputSchema: { machine_id: MACHINE, path: PATH },
       annotations: { readOnlyHint: true },
     },

@@ -1,4 +1,4 @@
-/** The Model Context Protocol over the client library: tools with which a model runs commands on machines. */
+/** Serves the Model Context Protocol over the client library: tools with which a model runs commands on machines. */
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -8,15 +8,15 @@ import { addExecutionTools } from './execution-tools.ts';
 import { addMachineTools } from './machine-tools.ts';
 
 const INSTRUCTIONS =
-  'Runs commands on machines of the user. Begin with list_machines. Commands run without a shell, keep running if a connection is lost, and keep what they print.';
+  'Runs commands on machines of the user. Begin with list_machines. Commands run without a shell, and keep running if a connection is lost. Their output is kept.';
 
 interface McpOptions {
   client: Execplane;
-  /** Of this program. */
+  /** The name and version of this program. */
   version: string;
 }
 
-/** Serves one host on stdin and stdout; settles when it has gone. */
+/** Serves one host on stdin and stdout. Settles when the host has gone. */
 export async function serveMcpOnStdio(options: McpOptions): Promise<void> {
   const server = buildMcpServer(options);
   const closed = new Promise<void>((resolve) => {
@@ -28,7 +28,7 @@ export async function serveMcpOnStdio(options: McpOptions): Promise<void> {
   await server.close();
 }
 
-/** Answers one request of streamable HTTP. Nothing is kept between requests, so that any server may answer the next one. */
+/** Answers one request of streamable HTTP. Nothing is kept between requests, so that any server can answer the next one. */
 export async function answerMcp(
   options: McpOptions,
   p: { request: IncomingMessage; response: ServerResponse; body: unknown },

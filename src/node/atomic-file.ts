@@ -1,11 +1,11 @@
 /**
- * Files that appear whole or not at all, and are on disk when the function returns. write-file-atomic does not flush the
- * directory and cannot refuse to replace a file, so it is not used here.
+ * Writes files that appear whole or not at all, and are on disk when the function returns. write-file-atomic does not flush the directory
+ * and cannot refuse to replace a file, so it is not used here.
  */
 import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Writes `content` to `path` with mode 0600. A file that is already there stays until the new content is on disk. */
+/** Writes `content` to `path` with mode 0600. An existing file stays until the new content is on disk. */
 export function replaceFile(path: string, content: string): void {
   const next = writeAside(path, content);
   try {
@@ -28,7 +28,7 @@ export function createFile(path: string, content: string): void {
   flush(dirname(path));
 }
 
-/** Writes what is cached of a file, or the names in a directory, to the disk. */
+/** Flushes a file, or the names in a directory, to the disk. */
 export function flush(path: string): void {
   const descriptor = openSync(path, 'r');
   try {

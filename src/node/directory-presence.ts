@@ -1,4 +1,4 @@
-/** Whether the agent's directory is still the one that a process began with: files that are open outlive their directory. */
+/** Checks whether the agent's directory is still the one that a process started with: open files outlive their directory. */
 import { type BigIntStats, statSync } from 'node:fs';
 import type { Logger } from 'pino';
 
@@ -14,7 +14,7 @@ export class DirectoryPresence {
     this.#first = statSync(directory, { bigint: true });
   }
 
-  /** False if it was removed, or replaced by another one. */
+  /** Returns false if it was removed, or replaced by another one. */
   get present(): boolean {
     try {
       const now = statSync(this.#directory, { bigint: true });
@@ -29,7 +29,7 @@ export class DirectoryPresence {
   }
 }
 
-/** Logs an error once if the directory is removed, until it is told to stop by calling what is returned. */
+/** Logs an error once if the directory is removed. Returns the function that stops the check. */
 export function watchDirectory(directory: string, log: Pick<Logger, 'error'>, intervalMs = INTERVAL_MS): () => void {
   const presence = new DirectoryPresence(directory);
   const timer = setInterval(() => {

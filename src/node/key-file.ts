@@ -1,4 +1,4 @@
-/** Keys that a program makes for itself at its first start and keeps in a file of its own. */
+/** Keys that a program makes for itself at its first start and stores in a file of its own. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createFile } from './atomic-file.ts';
@@ -8,13 +8,13 @@ import { errorCode } from './error-code.ts';
 export interface KeyFileFormat {
   /** Makes a new key. */
   make: () => string;
-  /** What a key looks like. A file with anything else is refused: an empty one would sign, or let in, anybody. */
+  /** The pattern of a key. A file with anything else is refused: an empty key would sign, or let in, anybody. */
   pattern: RegExp;
-  /** The same in words, for the error. */
+  /** The pattern in words, for the error. */
   expected: string;
 }
 
-/** The key in `path`. A missing file is made with mode 0600 and flushed to disk. Throws ConfigError if the file holds no key. */
+/** Returns the key in `path`. A missing file is made with mode 0600 and flushed to disk. Throws ConfigError if the file holds no key. */
 export function readOrCreateKeyFile(path: string, { make, pattern, expected }: KeyFileFormat): string {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const key = readIfPresent(path) ?? createKey(path, make());

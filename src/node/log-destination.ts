@@ -3,26 +3,26 @@ import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { LOG_KEY } from './log-keys.ts';
 
-/** What a reader that has stopped reading may leave in memory. */
+/** Bytes kept in memory for a reader that has stopped reading. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 const RETRY_INTERVAL_MS = 100;
-/** For the last lines, when the process exits. */
+/** Time for the last lines when the process exits, ms. */
 const FLUSH_TIMEOUT_MS = 1_000;
 const FLUSH_INTERVAL_MS = 10;
 const PINO_WARN = 40;
 
-/** C1 controls, the delete character and what changes the direction of text; JSON itself escapes C0. */
+/** C1 controls, the delete character and characters that change the direction of text. JSON itself escapes C0. */
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 interface LogDestinationOptions {
-  /** The descriptor, which is neither closed nor, unless it is a socket, changed. */
+  /** The descriptor. It is not closed and, unless it is a socket, not changed. */
   fd: number;
   maxWaitingBytes?: number;
 }
 
 /**
- * A line is written at once if the descriptor takes it, else kept until it does. Beyond `maxWaitingBytes` lines are
- * dropped, and counted in a line of their own. What is kept is written when the process exits, for at most a second.
+ * Writes a line at once if the descriptor takes it, else keeps it until the descriptor does. Beyond `maxWaitingBytes` lines are dropped,
+ * and counted in a line of their own. Kept lines are written when the process exits, for at most a second.
  */
 export class LogDestination {
   readonly #output: { fd: number; close: () => void };
@@ -50,7 +50,7 @@ export class LogDestination {
     if (this.#retry === undefined) this.#drain();
   }
 
-  /** Writes what is kept, as at the exit of the process, and gives the descriptor back. */
+  /** Writes the kept lines, as at the exit of the process, and releases the descriptor. */
   close(): void {
     process.off('exit', this.#flushAtExit);
     this.#flush();
@@ -63,7 +63,7 @@ export class LogDestination {
     this.#waitingBytes += bytes.length;
   }
 
-  /** Writes what the descriptor takes, and tries again later if it does not take all. */
+  /** Writes as much as the descriptor takes, and tries again later if some is left. */
   #drain(): void {
     this.#retry = undefined;
     if (this.#writeWaiting()) return;
@@ -77,7 +77,7 @@ export class LogDestination {
     while (!this.#writeWaiting() && performance.now() < until) Atomics.wait(sleeper, 0, 0, FLUSH_INTERVAL_MS);
   }
 
-  /** Whether all is written. */
+  /** Whether everything is written. */
   #writeWaiting(): boolean {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const written = writeSome(this.#output.fd, next);
@@ -91,7 +91,7 @@ export class LogDestination {
     return true;
   }
 
-  /** The count of what was dropped comes last, when the reader reads again. */
+  /** The count of dropped lines comes last, when the reader reads again. */
   #next(): Buffer | undefined {
     if (this.#waiting.length === 0 && this.#droppedLines > 0) {
       this.#keep(Buffer.from(droppedLine(this.#droppedLines)));
@@ -101,7 +101,7 @@ export class LogDestination {
   }
 }
 
-/** How many bytes the descriptor took: none if it is full, all if nobody can read them any more. */
+/** Returns how many bytes the descriptor took: none if it is full, all if nobody can read them any more. */
 function writeSome(fd: number, bytes: Buffer): number {
   try {
     return writeSync(fd, bytes);
@@ -111,8 +111,8 @@ function writeSome(fd: number, bytes: Buffer): number {
 }
 
 /**
- * A descriptor of the same file that does not block. A pipe or a terminal is opened once more, for the flag would hold
- * for every process that shares it. A socket cannot be, nor a pipe of another user: there the flag is set.
+ * Returns a descriptor of the same file that does not block. A pipe or a terminal is opened once more, because the flag would affect
+ * every process that shares it. A socket, or a pipe of another user, cannot be opened again: the flag is set there.
  */
 function openNonBlocking(fd: number): { fd: number; close: () => void } {
   const shared = { fd, close: () => {} };
@@ -125,7 +125,7 @@ function openNonBlocking(fd: number): { fd: number; close: () => void } {
     }
     if (stats.isSocket() || stats.isFIFO()) setNonBlocking(fd);
   } catch {
-    // Without a descriptor 2 nothing is logged, and what runs runs.
+    // Without a descriptor 2 nothing is logged; the process runs on.
   }
   return shared;
 }
@@ -138,7 +138,7 @@ function openAgain(fd: number): number | undefined {
   }
 }
 
-/** Sockets of Node are non-blocking; this one is held for as long as the process runs, since its end would close `fd`. */
+/** Sockets of Node are non-blocking. This one is held as long as the process runs, since its end would close `fd`. */
 function setNonBlocking(fd: number): void {
   held.add(new Socket({ fd, readable: false, writable: true }).unref());
 }
@@ -151,5 +151,5 @@ function escaped(character: string): string {
 
 function droppedLine(lines: number): string {
   const line = { level: PINO_WARN, time: new Date().toISOString(), [LOG_KEY.droppedLines]: lines };
-  return `${JSON.stringify({ ...line, msg: 'log lines were dropped: nobody read standard error' })}\n`;
+  return `${JSON.stringify({ ...line, msg: 'log lines were dropped because nobody read standard error' })}\n`;
 }

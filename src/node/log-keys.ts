@@ -1,4 +1,4 @@
-/** The keys of log lines, on server and agent alike, so that one query finds a thing in both. `err` is pino's own, for errors. */
+/** The keys of log lines, the same on server and agent, so that one query covers both. `err` is pino's own key for errors. */
 export const LOG_KEY = {
   again: 'again',
   attempt: 'attempt',

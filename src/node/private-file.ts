@@ -7,7 +7,7 @@ import { errorCode } from './error-code.ts';
 
 /** Mode bits of everybody but the owner. */
 export const OTHER_USERS = 0o077;
-/** The same, but a group may read: private keys of certificates are often shared through one (`ssl-cert`). */
+/** The same, but a group may read: private keys of certificates are often shared through a group (`ssl-cert`). */
 export const OTHERS_THAN_READING_GROUP = 0o037;
 
 /** Writes JSON to a file of mode 0600, whole or not at all. */
@@ -15,7 +15,9 @@ export function writePrivateJson(path: string, value: unknown): void {
   replaceFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** The parsed content of a private file; undefined if there is none. Throws ConfigError if others may read it, or it is damaged. */
+/**
+ * Returns the parsed content of a private file. Undefined if there is none. Throws ConfigError if others may read it, or it is damaged.
+ */
 export function readPrivateJson<T>(path: string, guard: Guard<T>): T | undefined {
   let text: string;
   try {
@@ -32,7 +34,7 @@ export function readPrivateJson<T>(path: string, guard: Guard<T>): T | undefined
   );
 }
 
-/** Throws ConfigError if a mode bit of `forbidden` is set on `path`. A secret that others could read may be known to them. */
+/** Throws ConfigError if a mode bit of `forbidden` is set on `path`: others may know a secret that they could read. */
 export function refuseOpenFile(path: string, forbidden = OTHER_USERS, closed = '0600'): void {
   const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
   if (process.platform === 'win32' || (mode & forbidden) === 0) return;

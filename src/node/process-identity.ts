@@ -1,14 +1,14 @@
-/** A process for certain: numbers are used again, also over a reboot, so a pid counts only with its start time and the boot. */
+/** Identifies a process for certain: pids are reused, also over a reboot, so a pid counts only with its start time and the boot. */
 import { bootId, processRow } from './process-table.ts';
 
 export interface ProcessIdentity {
   pid: number;
-  /** As the process table gives it (Linux: clock ticks since boot). */
+  /** The start time as in the process table (Linux: clock ticks since boot). */
   startTime: string;
   bootId: string;
 }
 
-/** The identity of a running process or zombie; undefined if there is none of this number. */
+/** Returns the identity of a running process or zombie. Undefined if no process has this number. */
 export function processIdentity(pid: number): ProcessIdentity | undefined {
   const row = processRow(pid);
   return row && { pid, startTime: row.startTime, bootId: bootId() };

@@ -1,4 +1,4 @@
-/** The process table: from /proc on Linux, from ps(1) elsewhere. */
+/** Reads the process table: from /proc on Linux, from ps(1) elsewhere. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 
@@ -7,15 +7,15 @@ export interface ProcessRow {
   parent: number;
   group: number;
   session: number;
-  /** Tells it from another process that had or gets its number. */
+  /** Distinguishes it from another process that had or gets its number. */
   startTime: string;
-  /** A zombie: it has exited, all its threads included, and only its parent has not looked yet. */
+  /** A zombie: it and all its threads have exited, and its parent has not waited for it yet. */
   ended: boolean;
   /** A thread of the kernel, which has no environment to read. */
   kernel: boolean;
 }
 
-/** Of the flags in /proc/PID/stat (PF_KTHREAD of Linux). */
+/** A flag in /proc/PID/stat (PF_KTHREAD of Linux). */
 const KERNEL_THREAD = 0x200000;
 const LINUX = process.platform === 'linux';
 let boot: string | undefined;
@@ -28,17 +28,17 @@ export function bootId(): string {
   return boot;
 }
 
-/** The numbers of all processes that can be seen. */
+/** Returns the numbers of all processes that can be seen. */
 export function processIds(): number[] {
   if (!LINUX) return psRows(['-A']).map((row) => row.pid);
   return readdirSync('/proc').map(Number).filter(Number.isInteger);
 }
 
-/** One process; `undefined` when there is none of this number. */
+/** Returns one process. `undefined` if no process has this number. */
 export function processRow(pid: number): ProcessRow | undefined {
   if (!LINUX) return psRows(['-p', String(pid)])[0];
   const stat = read(`/proc/${pid}/stat`);
-  // The program's name is in brackets and may hold anything, brackets too: proc(5).
+  // The program's name is in brackets and may contain anything, brackets too: proc(5).
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
   if (!fields || fields.length < 20) return undefined;
   const [state, parent, group, session] = fields;
@@ -53,12 +53,12 @@ export function processRow(pid: number): ProcessRow | undefined {
   };
 }
 
-/** The uid that a process runs as (Linux); undefined if it cannot be seen. */
+/** Returns the uid that a process runs as (Linux). Undefined if it cannot be seen. */
 export function processOwner(pid: number): number | undefined {
   return LINUX ? statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid : undefined;
 }
 
-/** The path of the program that a process runs (Linux); undefined if it cannot be seen. */
+/** Returns the path of the program that a process runs (Linux). Undefined if it cannot be seen. */
 export function processProgram(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/exe`);
@@ -67,13 +67,13 @@ export function processProgram(pid: number): string | undefined {
   }
 }
 
-/** Whether the process was started with this variable (`NAME=value`); `undefined` where its environment can't be seen now. */
+/** Whether the process was started with this variable (`NAME=value`). `undefined` if its environment cannot be read now. */
 export function hasVariable(pid: number, variable: string): boolean | undefined {
   const environ = LINUX ? read(`/proc/${pid}/environ`) : run('ps', ['-E', '-ww', '-o', 'command=', '-p', String(pid)]);
   return environ ? environ.split(LINUX ? '\0' : ' ').includes(variable) : undefined;
 }
 
-/** `sess` means something else on BSDs, so there the process group has to stand for the session. */
+/** `sess` means something else on BSDs, so the process group stands for the session there. */
 function psRows(select: string[]): ProcessRow[] {
   const rows: ProcessRow[] = [];
   for (const line of run('ps', [...select, '-o', 'pid=,ppid=,pgid=,state=,lstart=']).split('\n')) {

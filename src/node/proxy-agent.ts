@@ -1,25 +1,25 @@
-/** The way to the server through an HTTP proxy, as curl takes it: CONNECT for https and WebSockets, the whole URL for plain http. */
+/** Connects to the server through an HTTP proxy, as curl does: CONNECT for https and WebSockets, the whole URL for plain http. */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** For requests to `url`; undefined without a proxy. */
+/** Returns the agent for requests to `url`. Undefined without a proxy. */
 export function requestAgent(url: URL, proxy: URL | undefined): HttpAgent | undefined {
   if (proxy === undefined) return undefined;
-  // Node's own support: it takes its proxy from an environment, which here is the one that the settings name.
+  // Node's own support takes its proxy from an environment: it gets one made from the settings.
   const proxyEnv = { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
   return url.protocol === 'https:' ? new HttpsAgent({ proxyEnv }) : new HttpAgent({ proxyEnv });
 }
 
-/** For a WebSocket to `url`; undefined without a proxy. */
+/** Returns the agent for a WebSocket to `url`. Undefined without a proxy. */
 export function webSocketAgent(url: URL, proxy: URL | undefined): HttpAgent | undefined {
   if (proxy === undefined || url.protocol === 'https:') return requestAgent(url, proxy);
   return new TunnelAgent(proxy);
 }
 
-/** A proxy that is asked for a plain http URL would not pass on the upgrade to a WebSocket. */
+/** A proxy that gets a request for a plain http URL would not pass on the upgrade to a WebSocket. */
 class TunnelAgent extends HttpAgent {
   readonly #proxy: URL;
 

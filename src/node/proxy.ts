@@ -1,10 +1,10 @@
-/** HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as curl reads them. */
+/** Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as curl does. */
 import { BlockList, isIP } from 'node:net';
 import { ConfigError } from './config-error.ts';
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
-/** The proxy for `url`; undefined if it is reached directly. Throws ConfigError if the setting is no URL. */
+/** Returns the proxy for `url`. Undefined if the URL is reached directly. Throws ConfigError if the setting is not a URL. */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
   const scheme = url.protocol.replace(/^ws/, 'http').replace(':', '');
   const [name, text] = firstSet(env, [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY']);
@@ -21,7 +21,7 @@ function firstSet(env: Environment, names: readonly string[]): [name: string, va
   return [name, env[name]];
 }
 
-/** A host in the list stands for its subdomains too; `*` for every host; addresses may be ranges (CIDR). */
+/** A host in the list stands for its subdomains too, `*` for every host. Addresses may be ranges (CIDR). */
 function isExempt({ hostname, port, protocol }: URL, list: string): boolean {
   const host = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   const actualPort = port || (/^(https|wss):$/.test(protocol) ? '443' : '80');

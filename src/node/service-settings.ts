@@ -1,4 +1,4 @@
-/** The settings of a packaged service, as systemd gives them to it: those of the unit and of the files that it names. */
+/** Reads the settings of a packaged service, as systemd passes them: those in the unit and in the files that it names. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,7 +6,7 @@ const UNIT_FOLDERS = ['etc/systemd/system', 'run/systemd/system', 'usr/lib/syste
 
 type Settings = Record<string, string>;
 
-/** Empty if no such unit is installed. `root` is for tests. */
+/** Returns no settings if no such unit is installed. `root` is for tests. */
 export function serviceSettings(unit: string, root = '/'): Settings {
   const file = UNIT_FOLDERS.map((folder) => join(root, folder, unit)).find((path) => read(path) !== undefined);
   if (file === undefined) return {};
@@ -17,20 +17,20 @@ export function serviceSettings(unit: string, root = '/'): Settings {
   for (const line of lines) {
     const [, key, value = ''] = /^(Environment|EnvironmentFile)=(.*)$/.exec(line.trim()) ?? [];
     if (key === 'Environment') Object.assign(own, assignments(value));
-    // An empty one forgets those before it; a file wins over what the unit sets.
+    // An empty entry discards those before it. A file wins over a setting of the unit.
     else if (key === 'EnvironmentFile' && value === '') fromFiles = {};
     else if (key === 'EnvironmentFile') Object.assign(fromFiles, settingsIn(join(root, value.replace(/^-/, ''))));
   }
   return { ...own, ...fromFiles };
 }
 
-/** `A=1 "B=2 3"`, as systemd.exec(5) has it. */
+/** Parses `A=1 "B=2 3"`, in the syntax of systemd.exec(5). */
 function assignments(text: string): Settings {
   const words = text.match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
   return Object.fromEntries(words.map((word) => assignment(word.replace(/^(["'])(.*)\1$/, '$2'))));
 }
 
-/** `NAME=VALUE` a line, the value perhaps in quotes; `#` and `;` begin a comment. */
+/** Parses lines of `NAME=VALUE`. The value may be in quotes; `#` and `;` begin a comment. */
 function settingsIn(file: string): Settings {
   const lines = (read(file) ?? '').split('\n').map((line) => line.trim());
   return Object.fromEntries(lines.filter((line) => /^[A-Za-z_]\w*=/.test(line)).map(assignment));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseJson } from '../core/json.ts';
 
-/** The version of this package, as package.json has it. */
+/** Returns the version of this package, from package.json. */
 export function packageVersion(): string {
   const manifest = parseJson(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version);

@@ -34,7 +34,7 @@ test('machines: create, ls, show, rotate, rm', async () => {
   expect(said.stdout).toMatch(
     /^dm-other can join until .*\n\n {2}echo xpj_[\w-]{43} \| sh install-agent.sh --url \S+\n$/,
   );
-  expect(said.stderr).toContain('put the address of the server in its place');
+  expect(said.stderr).toContain('replace it by the address of the server');
   expect(await ok('machines', 'ls')).toMatch(/^dm-test +online +now +/m);
   const list = await json<{ items: { machine_id: string }[] }>('machines', 'ls');
   expect(list.items.map((machine) => machine.machine_id)).toContain('dm-new');
@@ -69,7 +69,7 @@ test('machines create with a size or labels makes the machine itself', async () 
 test.each([
   [1, ['--provider', 'nobody'], 'is no provider of this server'],
   [2, ['--vcpu', '0.3'], 'in steps of 0.25'],
-  [2, ['dm-named', '--vcpu', '1'], 'The server gives such a machine its id.'],
+  [2, ['dm-named', '--vcpu', '1'], 'The server chooses the id of a machine that a provider creates.'],
 ])('machines create exits with %d for %j', async (code, args, message) => {
   expect(await cli(['machines', 'create', ...args], env)).toMatchObject({
     code,

@@ -133,11 +133,11 @@ describe('exec --label', () => {
   test.each([
     [125, ['--label', 'role=none', '--', 'true'], 'must select at least one machine'],
     [2, ['--label', 'role', '--', 'true'], 'Write it as key=value.'],
-    [2, ['--label', 'a=1', '--label', 'a=2', '--', 'true'], 'The label a is there twice.'],
-    [2, ['--label', 'role=web', '-i', '--', 'cat'], '--interactive is for one machine'],
-    [2, ['--label', 'role=web', '--download', '.', '--', 'true'], '--download is for one machine'],
-    [2, ['--concurrency', '2', 'dm-test', '--', 'true'], '--concurrency goes with --label.'],
-    [2, ['--max-failures', '0', 'dm-test', '--', 'true'], '--max-failures goes with --label.'],
+    [2, ['--label', 'a=1', '--label', 'a=2', '--', 'true'], 'The label a is given twice.'],
+    [2, ['--label', 'role=web', '-i', '--', 'cat'], '--interactive needs a single machine'],
+    [2, ['--label', 'role=web', '--download', '.', '--', 'true'], '--download needs a single machine'],
+    [2, ['--concurrency', '2', 'dm-test', '--', 'true'], '--concurrency needs --label.'],
+    [2, ['--max-failures', '0', 'dm-test', '--', 'true'], '--max-failures needs --label.'],
     [2, ['dm-test'], "missing required argument 'ARGV'"],
   ])('%d for %j', async (code, args, message) => {
     const refused = await run(...args);

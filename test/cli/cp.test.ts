@@ -83,8 +83,8 @@ test('folders, to a new place, into one that is there, and back', async () => {
 test.each([
   [['nowhere', 'dm-test:/tmp/x'], 1, 'nowhere cannot be read'],
   [['dm-test:/nowhere/file', 'x'], 1, '/nowhere/file: No such file or directory'],
-  [['.', 'dm-test:/tmp/x'], 1, 'is a folder: copy it with -r'],
-  [['a', 'b'], 2, 'one of the two has to be MACHINE:PATH'],
+  [['.', 'dm-test:/tmp/x'], 1, 'is a folder: use -r to copy it'],
+  [['a', 'b'], 2, 'exactly one of the two operands must be MACHINE:PATH'],
   [['-r', 'dm-test:/nowhere', 'execplane-cp-x'], 1, 'No such directory'],
 ])('cp %j exits with %d and says why', async (args, code, message) => {
   expect(await cli(['cp', ...args], settings())).toMatchObject({ code, stderr: expect.stringContaining(message) });

@@ -29,7 +29,7 @@ function settings(more: Record<string, string> = {}) {
 describe('keys and logins', () => {
   test('a key with a line break', async () => {
     const { code, stderr } = await cli(['machines', 'ls'], settings({ EXECPLANE_API_KEY: `${world.server.key}\n` }));
-    expect(stderr).toMatch(/^execplane: EXECPLANE_API_KEY: holds a line break/);
+    expect(stderr).toMatch(/^execplane: EXECPLANE_API_KEY: contains a line break/);
     expect(stderr).not.toContain(world.server.key);
     expect(code).toBe(2);
   });

@@ -83,10 +83,10 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     await terminal.shows('<20>');
     await world.agent.killLink();
     await world.server.kill();
-    await terminal.shows('The shell runs on');
+    await terminal.shows('The shell keeps running');
     await world.server.restart();
     world.agent.restart();
-    await terminal.shows('nothing was missed');
+    await terminal.shows('no output was lost');
     await terminal.shows('done');
     const numbers = Array.from(terminal.shown.matchAll(/<(\d+)>/g), ([, number]) => Number(number));
     expect(numbers).toEqual(Array.from({ length: 300 }, (_, at) => at + 1));
@@ -102,7 +102,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     await terminal.shows('.\r\n');
     const pid = Number(/pid (\d+)\./.exec(terminal.shown)?.[1]);
     await world.server.kill();
-    await terminal.shows('The shell runs on');
+    await terminal.shows('The shell keeps running');
     writeFileSync(goOn, '');
     await until('the shell has ended', () => !isAlive(pid));
     await world.server.restart();
@@ -128,5 +128,5 @@ test('without a terminal on stdin a shell is refused', async () => {
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const { code, stderr } = await cli(['shell', 'dm-test'], env);
   expect(code).toBe(2);
-  expect(stderr).toContain('A shell needs a terminal, and stdin is none.');
+  expect(stderr).toContain('A shell needs a terminal, and stdin is not one.');
 });

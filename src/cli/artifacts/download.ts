@@ -1,4 +1,4 @@
-/** Artifacts to files: written beside their names and renamed, so that nobody finds half of one, and held against their checksums. */
+/** Saves artifacts to files. A file is written beside its name, checked against its checksum, then renamed: nobody finds half of one. */
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ export async function downloadAll(machine: MachineClient, executionId: string, d
   return paths;
 }
 
-/** Saves an artifact under its name in `directory`; returns the path. Throws CliError if the bytes are not those of its checksum. */
+/** Saves an artifact under its name in `directory`. Returns the path. Throws CliError if the bytes do not match its checksum. */
 export async function downloadTo(machine: MachineClient, artifact: Artifact, directory: string): Promise<string> {
   const path = pathIn(directory, artifact.name);
   await mkdir(dirname(path), { recursive: true });
@@ -35,7 +35,7 @@ export async function saveAs(machine: MachineClient, artifact: Artifact, path: s
   }
 }
 
-/** The bytes of an artifact. Throws CliError at the end if they are not those of its checksum. */
+/** Yields the bytes of an artifact. Throws CliError at the end if they do not match its checksum. */
 export async function* verified(machine: MachineClient, artifact: Artifact): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   for await (const piece of machine.artifacts.content(artifact)) {
@@ -43,10 +43,10 @@ export async function* verified(machine: MachineClient, artifact: Artifact): Asy
     yield piece;
   }
   if (hash.digest('hex') === artifact.sha256) return;
-  throw new CliError(`the bytes of ${JSON.stringify(artifact.name)} are not those of its checksum.`);
+  throw new CliError(`the downloaded bytes of ${JSON.stringify(artifact.name)} do not match its checksum.`);
 }
 
-/** The machine chose the name: it must not lead out of the directory. */
+/** The machine chose the name. It must not lead out of the directory. */
 function pathIn(directory: string, name: string): string {
   const path = resolve(join(directory, name));
   const inside = relative(resolve(directory), path);

@@ -13,7 +13,7 @@ export function artifactsCommand(): Command {
 function list(): Command {
   const examples = '  execplane artifacts ls dm-web-1\n  execplane artifacts ls dm-web-1 --execution ID';
   return addListOptions(clientCommand('ls <MACHINE>', 'List the artifacts of a machine, newest first.', examples))
-    .option('--execution <ID>', 'only those of this execution')
+    .option('--execution <ID>', 'only artifacts of this execution')
     .action(async (machine: string, flags: ListOptions & { execution?: string }) => {
       const { artifacts } = clientOf(flags).machine(machine);
       await printList((page) => artifacts.list({ ...page, executionId: flags.execution }), flags, {
@@ -32,17 +32,17 @@ function list(): Command {
 function get(): Command {
   return clientCommand(
     'get <MACHINE> [ARTIFACT]',
-    'Download an artifact, or all of an execution. The checksum is compared.',
+    'Download an artifact, or all artifacts of an execution. Each is checked against its checksum.',
     [
-      '  execplane artifacts get dm-web-1 ART-ID                      to a file of its name here',
+      '  execplane artifacts get dm-web-1 ART-ID                      to a file of that name here',
       '  execplane artifacts get dm-web-1 ART-ID --output app.tgz',
       '  execplane artifacts get dm-web-1 ART-ID --output - | tar tz',
       '  execplane artifacts get dm-web-1 --execution ID --directory out',
     ].join('\n'),
   )
-    .option('-o, --output <FILE>', 'where to; - is stdout')
+    .option('-o, --output <FILE>', 'file to write; - is stdout')
     .option('--execution <ID>', 'all artifacts of this execution')
-    .option('-d, --directory <DIRECTORY>', 'the folder for what keeps its name', '.')
+    .option('-d, --directory <DIRECTORY>', 'folder for artifacts that keep their names', '.')
     .action(async (machine: string, id: string | undefined, flags: GetFlags, command: Command) => {
       if ((id === undefined) === (flags.execution === undefined)) {
         command.error('error: name an artifact, or an execution with --execution');

@@ -6,7 +6,7 @@ import { shellWords } from '../terminal/print.ts';
 /** `execplane audit`. */
 export function auditCommand(): Command {
   const examples = '  execplane audit --limit 20\n  execplane audit --all --json';
-  return addListOptions(clientCommand('audit', 'Who did what, newest first.', examples)).action(
+  return addListOptions(clientCommand('audit', 'List the entries of the audit trail, newest first.', examples)).action(
     async (flags: ListOptions) => {
       await printList((page) => clientOf(flags).audit.list(page), flags, {
         none: 'Nothing yet.',

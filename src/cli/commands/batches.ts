@@ -11,7 +11,7 @@ import { printFields, printJson, printTable } from '../terminal/print.ts';
 
 /** `execplane batches …`. */
 export function batchesCommand(): Command {
-  return groupCommand('batches', 'Commands that run on many machines; "exec --label" starts one.', [
+  return groupCommand('batches', 'Batches: one command on many machines. "exec --label" starts one.', [
     list(),
     show(),
     cancel(),
@@ -36,7 +36,7 @@ function list(): Command {
 }
 
 function show(): Command {
-  return clientCommand('show <BATCH>', 'Show a batch, and its executions.', '  execplane batches show ID')
+  return clientCommand('show <BATCH>', 'Show a batch and its executions.', '  execplane batches show ID')
     .option('--json', 'print the batch as JSON')
     .action(async (id: string, flags: { json?: true }) => {
       const { batches } = clientOf(flags);
@@ -55,14 +55,14 @@ function show(): Command {
         { title: 'RESULT', value: resultWord },
         { title: 'EXECUTION', value: (execution: Execution) => execution.execution_id },
       ];
-      printTable(executions, columns, 'It has no executions.');
+      printTable(executions, columns, 'The batch has no executions.');
     });
 }
 
 function cancel(): Command {
   return clientCommand(
     'cancel <BATCH>',
-    'Cancel it: nothing more is started, what runs is cancelled. Returns when it is over, or after 55 s.',
+    'Cancel a batch: start no more executions, and cancel those that run. Returns when all have ended, or after 55 s.',
     '  execplane batches cancel ID',
   )
     .option('--json', 'print the batch as JSON')
@@ -70,6 +70,6 @@ function cancel(): Command {
       const batch = await clientOf(flags).batches.cancel(id, { waitMs: 55_000 });
       if (flags.json) printJson(batch);
       else if (batch.status !== 'running') print(`${id}: ${batch.status} (${countsText(batch.counts)})\n`);
-      else throw new CliError(`${id} is still running after 55 s: a machine may be away.`);
+      else throw new CliError(`${id} is still running after 55 s: a machine may be offline.`);
     });
 }

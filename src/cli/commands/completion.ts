@@ -13,7 +13,7 @@ Examples:
   execplane completion zsh > "\${fpath[1]}/_execplane"
   execplane completion fish > ~/.config/fish/completions/execplane.fish`;
 
-/** `execplane completion SHELL`: the script is made of the very commands that there are. */
+/** `execplane completion SHELL`: generates the script from the commands themselves. */
 export function completionCommand(commands: readonly Loadable[]): Command {
   return new Command('completion')
     .description('Print a completion script for your shell: commands, options, machines and executions.')
@@ -24,7 +24,7 @@ export function completionCommand(commands: readonly Loadable[]): Command {
     });
 }
 
-/** Every command, and every command below it, as completion sees them. */
+/** Describes every command and subcommand for the completion script. */
 export async function specsOf(commands: readonly Loadable[]): Promise<CommandSpec[]> {
   const loaded = await Promise.all(commands.map(async ({ load }) => (await load())()));
   return loaded.flatMap((command) => [

@@ -8,8 +8,8 @@ import { fetchFolder, sendFolder } from '../copy/folders.ts';
 import { assertOneMachine, readOperand } from '../copy/operand.ts';
 
 const DESCRIPTION = [
-  'Copy a file to a machine or from it. It is written beside its place, compared by checksum and renamed: nobody sees half of it.',
-  'It moves as stdin or output of commands there, with their rights.',
+  'Copy a file to or from a machine. The file is written under a temporary name, checked by checksum and renamed: no reader sees half of it.',
+  'The copy runs as commands on the machine, with their permissions.',
 ].join(' ');
 const EXAMPLES = `  execplane cp app.conf dm-web-1:/etc/app/
   execplane cp -r dm-web-1:/var/log/app logs
@@ -24,7 +24,7 @@ interface CopyFlags {
 export function cpCommand(): Command {
   return clientCommand('cp <FROM> <TO>', DESCRIPTION, EXAMPLES)
     .usage('[options] LOCAL MACHINE:PATH | MACHINE:PATH LOCAL')
-    .option('-r, --recursive', 'copy a folder and all that is in it')
+    .option('-r, --recursive', 'copy a folder with its contents')
     .option('-p, --preserve', 'keep modes and times')
     .action(async (fromText: string, toText: string, flags: CopyFlags) => {
       const [from, to] = [readOperand(fromText), readOperand(toText)];
@@ -48,10 +48,10 @@ async function send(
 ): Promise<void> {
   if (local === undefined || kindOf(local) === 'file') await sendFile(machine, { local, ...copy });
   else if (recursive) await sendFolder(machine, { local, ...copy });
-  else throw new CliError(`${local} is a folder: copy it with -r.`);
+  else throw new CliError(`${local} is a folder: use -r to copy it.`);
 }
 
-/** Throws CliError if it is not there. */
+/** Returns the file's status. Throws CliError if there is no such file. */
 function kindOf(path: string): 'folder' | 'file' {
   try {
     return statSync(path).isDirectory() ? 'folder' : 'file';

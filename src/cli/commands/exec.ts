@@ -13,9 +13,9 @@ import { labelsWith } from '../terminal/labels.ts';
 import { parseCount, parseWholeNumber } from '../terminal/list.ts';
 
 const DESCRIPTION = [
-  'Run a command on a machine. Its output comes as it is written, stdin goes to it as it comes, and its exit code is the',
-  'exit code here: 128+N for a signal, 124 for a timeout, 125 if Execplane itself failed, 126 and 127 as in a shell.',
-  'Ctrl-C cancels it (130); a second one leaves at once. With --label it runs on every machine that has the labels.',
+  'Run a command on a machine. Output and stdin are passed on as they come. The exit code of the command is the',
+  'exit code of exec: 128+N for a signal, 124 for a timeout, 125 if Execplane itself failed, 126 and 127 as in a shell.',
+  'Ctrl-C cancels the command (130); a second Ctrl-C leaves at once. With --label it runs on every machine that has the labels.',
 ].join(' ');
 
 const EXAMPLES = `  execplane exec dm-web-1 -- uname -a
@@ -35,29 +35,25 @@ export function execCommand(): Command {
   return clientCommand('exec <MACHINE> [ARGV...]', DESCRIPTION, EXAMPLES)
     .usage('[options] MACHINE -- ARGV...\n       execplane exec [options] --label KEY=VALUE -- ARGV...')
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
-    .option(
-      '-e, --env <NAME=VALUE>',
-      'environment variable; NAME alone takes its value from here; repeatable',
-      collectEnv,
-    )
-    .option('--env-file <FILE>', 'environment variables, NAME=VALUE a line; repeatable', collectEnvFile)
-    .option('--timeout <DURATION>', 'kill it after so long, as 30s or 5m', parseDuration)
+    .option('-e, --env <NAME=VALUE>', 'environment variable; NAME alone copies the local value; repeatable', collectEnv)
+    .option('--env-file <FILE>', 'file of environment variables, one NAME=VALUE per line; repeatable', collectEnvFile)
+    .option('--timeout <DURATION>', 'kill the command after this time, such as 30s or 5m', parseDuration)
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
-    .option('-i, --interactive', 'keep its stdin open, even if stdin here is /dev/null')
-    .option('--no-stdin', 'give it no stdin: it reads end-of-file')
-    .option('-d, --detach', 'leave it running, and print the id of the execution')
+    .option('-i, --interactive', 'keep stdin of the command open, even if local stdin is /dev/null')
+    .option('--no-stdin', 'give the command no stdin: it reads end-of-file')
+    .option('-d, --detach', 'leave the command running, and print the execution id')
     .option(
       '--wait <DURATION>',
-      'how long to wait for a machine that is away (default: 10s)',
+      'how long to wait for an offline machine (default: 10s)',
       parseDuration,
       DEFAULT_WAIT_MS,
     )
-    .option('--artifact <GLOB>', 'keep these files of its working directory; repeatable', collect)
-    .option('--download <DIRECTORY>', 'save there what it leaves: --artifact, and what is in its $ARTIFACTS_DIR')
+    .option('--artifact <GLOB>', 'keep these files of the working directory as artifacts; repeatable', collect)
+    .option('--download <DIRECTORY>', 'save the artifacts there: --artifact files, and files in $ARTIFACTS_DIR')
     .option('--json', 'print the final Execution, or Batch, as JSON instead of the output')
-    .option('--label <KEY=VALUE>', 'run on all machines with this label, and name none; repeatable', labelsWith)
-    .option('--concurrency <N>', 'with --label: on so many machines at once (default: 10)', parseCount)
-    .option('--max-failures <N>', 'with --label: cancel the rest when it has failed on more', parseWholeNumber)
+    .option('--label <KEY=VALUE>', 'run on all machines with this label, instead of MACHINE; repeatable', labelsWith)
+    .option('--concurrency <N>', 'with --label: machines at once (default: 10)', parseCount)
+    .option('--max-failures <N>', 'with --label: cancel the rest after more failures than this', parseWholeNumber)
     .action(async (machineId: string, command: string[], flags: ExecFlags, self: Command) => {
       const client = clientOf(flags);
       const batch = batchRequest([machineId, ...command], flags);
@@ -75,7 +71,7 @@ export function execCommand(): Command {
         print(`${await startDetached(client, request)}\n`);
         return;
       }
-      // stdin may stay open for ever: it is not waited for.
+      // stdin may stay open for ever: do not wait for it.
       process.exit(await runExec(client, request));
     });
 }
@@ -84,7 +80,7 @@ function startOptions(flags: ExecFlags): StartOptions {
   const forwards = flags.detach !== true && flags.stdin && (flags.interactive === true || hasStdin());
   return {
     stdin: forwards ? 'open' : 'none',
-    // At a terminal the order of the two streams counts for more; a program wants every byte.
+    // At a terminal the order of the two streams matters more; a program wants every byte.
     output: flags.detach || flags.json || isSameTerminal() ? 'keep' : 'stream',
     ...(flags.cwd === undefined ? {} : { cwd: flags.cwd }),
     env: { ...flags.envFile, ...flags.env },

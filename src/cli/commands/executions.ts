@@ -21,7 +21,7 @@ import { outageOn, StatusLine } from '../terminal/status-line.ts';
 /** `execplane executions …`. */
 export function executionsCommand(): Command {
   const commands = [list(), show(), logs(), output(), cancel()];
-  return groupCommand('executions', 'What ran, what runs, and what it printed.', commands);
+  return groupCommand('executions', 'Executions and their output.', commands);
 }
 
 function list(): Command {
@@ -62,10 +62,10 @@ function show(): Command {
 function logs(): Command {
   return clientCommand(
     'logs <MACHINE> <EXECUTION>',
-    'Print what it wrote to stdout and stderr, to the same streams and in the order in which it came.',
+    'Print the output of an execution to the same streams, in the order in which it came.',
     '  execplane executions logs -f dm-web-1 ID',
   )
-    .option('-f, --follow', 'go on until it ends')
+    .option('-f, --follow', 'follow the output until the execution ends')
     .option('--json', 'print every event as a line of JSON, with base64 chunks')
     .action(async (machineId: string, id: string, flags: { follow?: true; json?: true }) => {
       const handle = handleOf(flags, machineId, id);
@@ -81,7 +81,7 @@ function logs(): Command {
     });
 }
 
-/** With its chunk as the API has it. */
+/** Returns the event with its chunk in the API's form. */
 function asInApi({ chunk, ...event }: ExecutionEvent): object {
   return chunk === undefined ? event : { ...event, chunk: Buffer.from(chunk).toString('base64') };
 }
@@ -89,11 +89,11 @@ function asInApi({ chunk, ...event }: ExecutionEvent): object {
 function output(): Command {
   return clientCommand(
     'output <MACHINE> <EXECUTION>',
-    'Print the bytes it wrote: stdout to stdout, then stderr to stderr; so far, if it still runs.',
+    'Print the output as bytes: stdout to stdout, then stderr to stderr. A running execution prints what it has so far.',
     '  execplane executions output dm-web-1 ID > out.bin\n  execplane executions output --tail 1000 dm-web-1 ID',
   )
-    .option('--tail <BYTES>', 'only the last bytes of each', parseCount)
-    .option('--json', 'print both, with their sizes, as JSON; only after the end')
+    .option('--tail <BYTES>', 'only the last BYTES of each stream', parseCount)
+    .option('--json', 'print both streams and their sizes as JSON, once the execution has ended')
     .action(async (machineId: string, id: string, flags: { tail?: number; json?: true }) => {
       const handle = handleOf(flags, machineId, id);
       const part = flags.tail === undefined ? {} : { tail: flags.tail };
@@ -112,7 +112,7 @@ function output(): Command {
 function cancel(): Command {
   return clientCommand(
     'cancel <MACHINE> <EXECUTION>',
-    'Cancel it: SIGTERM, and after a grace SIGKILL to all of it. Returns when it has ended, or after 55 s.',
+    'Cancel an execution: SIGTERM, then SIGKILL to all of its processes after a grace period. Returns when it has ended, or after 55 s.',
     '  execplane executions cancel dm-web-1 ID',
   )
     .option('--json', 'print the execution as JSON')
@@ -121,7 +121,7 @@ function cancel(): Command {
       if (flags.json) printJson(execution);
       else if (hasEnded(execution))
         print(`${id}: ${[execution.status, resultWord(execution)].filter(Boolean).join(', ')}\n`);
-      else throw new CliError(`${id} is still ${statusWord(execution)} after 55 s: its machine may be away.`);
+      else throw new CliError(`${id} is still ${statusWord(execution)} after 55 s: its machine may be offline.`);
     });
 }
 

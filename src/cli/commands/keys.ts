@@ -17,23 +17,23 @@ interface CreateFlags {
 
 /** `execplane keys …`. */
 export function keysCommand(): Command {
-  return groupCommand('keys', 'API keys: who may do what, and on which machines.', [create(), list(), revoke()]);
+  return groupCommand('keys', 'API keys, their scopes and their machines.', [create(), list(), revoke()]);
 }
 
 function create(): Command {
   return clientCommand(
     'create <NAME>',
-    'Make an API key and print it; it is shown this once.',
+    'Make an API key and print it. The key is not shown again.',
     '  execplane keys create ci --machine dm-build-1 --expires-in 90d\n  execplane keys create dashboard --scope executions:read --scope machines:read',
   )
     .addOption(
-      new Option('--scope <SCOPE...>', 'what it allows')
+      new Option('--scope <SCOPE...>', 'scope of the key')
         .choices(['executions:read', 'executions:write', 'machines:read', 'admin'])
         .default(['executions:write', 'machines:read']),
     )
-    .option('--machine <MACHINE...>', 'the only machines it may touch')
-    .option('--expires-in <DURATION>', 'valid for so long, as 30d', parseDuration)
-    .option('--json', 'print the key with all of its fields as JSON')
+    .option('--machine <MACHINE...>', 'limit the key to these machines')
+    .option('--expires-in <DURATION>', 'time until the key expires, such as 30d', parseDuration)
+    .option('--json', 'print the key and its fields as JSON')
     .action(async (name: string, flags: CreateFlags) => {
       const made = await clientOf(flags).keys.create({
         name,
@@ -42,13 +42,13 @@ function create(): Command {
         ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
       });
       if (made.key === undefined) {
-        throw new CliError(`the key was made, but lost on its way here.`, {
-          hint: `Take it back with "execplane keys revoke ${made.api_key_id}" and make another.`,
+        throw new CliError(`the key was made, but the response was lost.`, {
+          hint: `Revoke it with "execplane keys revoke ${made.api_key_id}" and make another.`,
         });
       }
       if (flags.json) printJson(made);
       else {
-        printError(`${made.api_key_id} (${made.scopes.join(', ')}); it is shown this once:\n`);
+        printError(`${made.api_key_id} (${made.scopes.join(', ')}); shown only once:\n`);
         print(`${made.key}\n`);
       }
     });
@@ -74,7 +74,7 @@ function list(): Command {
 }
 
 function revoke(): Command {
-  return clientCommand('revoke <KEY>', 'Revoke an API key, at once.', '  execplane keys revoke key-3f2Kd81x')
+  return clientCommand('revoke <KEY>', 'Revoke an API key at once.', '  execplane keys revoke key-3f2Kd81x')
     .option('--json', 'print the revoked key as JSON')
     .action(async (key: string, flags: { json?: true }) => {
       const revoked = await clientOf(flags).keys.revoke(key);

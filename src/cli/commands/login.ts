@@ -9,8 +9,8 @@ import { configOf, loginFile, readLoginTarget } from '../config.ts';
 import { type Login, writeLogin } from '../login-file.ts';
 import { print, printError } from '../streams/output.ts';
 
-const DESCRIPTION = 'Keep the address of a server and a key for it in a file of this user (0600).';
-const EXAMPLES = `  execplane login --url https://execplane.example.com     asks for the key
+const DESCRIPTION = 'Store the address of a server and an API key in a file of this user (mode 0600).';
+const EXAMPLES = `  execplane login --url https://execplane.example.com     prompts for the key
   execplane login --url https://execplane.example.com < key-file`;
 
 /** `execplane login`. */
@@ -27,7 +27,7 @@ export function loginCommand(): Command {
     await tryOut(login);
     const file = loginFile();
     writeLogin(file, login);
-    print(`The key works. Kept in ${file}.\n`);
+    print(`The key works. It is stored in ${file}.\n`);
   });
 }
 
@@ -37,17 +37,17 @@ async function tryOut(login: Login): Promise<void> {
     await clientFor({ ...config, attempts: 1 }).machines.list({ limit: 1 });
   } catch (cause) {
     if (!(cause instanceof RefusedError)) throw cause;
-    // A key that may not list machines is a key all the same.
+    // A key that may not list machines is valid all the same.
     if (cause.status === 403) return;
     if (cause.status !== 401) throw cause;
-    throw new CliError(`${config.url.origin} does not take this key; nothing was kept.`, {
+    throw new CliError(`${config.url.origin} refuses this key; nothing was stored.`, {
       cause,
-      hint: 'Make one with "execplane keys create NAME" where the server runs, or with a key that may.',
+      hint: 'Make one with "execplane keys create NAME" on the host of the server, or with a key that has the scope admin.',
     });
   }
 }
 
-/** A line from stdin; at a terminal it is asked for, and a hidden one is not echoed. */
+/** Reads a line from stdin. At a terminal it prompts for the line; a hidden one is not echoed. */
 async function ask(question: string, mode: 'shown' | 'hidden'): Promise<string> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = process.stdin.isTTY === true;

@@ -28,20 +28,21 @@ export function machinesCommand(): Command {
 function create(): Command {
   return clientCommand(
     'create [MACHINE]',
-    'Make a join token for a new machine, and print the line that makes it join. With a provider, size, or labels: make the machine itself, which its provider creates.',
+    'Make a join token for a new machine, and print the command line with which the machine joins. With a provider, size or labels: let the provider create the machine.',
     '  execplane machines create dm-web-1\n  execplane machines create --provider docker --vcpu 2 --label role=web --autosleep 30m',
   )
-    .option('--provider <NAME>', "who creates it (default: the server's)")
+    .option('--provider <NAME>', "provider that creates the machine (default: the server's)")
     .option('--vcpu <N>', 'processors, in steps of 0.25', parseProcessors)
     .option('--memory-mib <N>', 'memory in MiB', parseCount)
     .option('--storage-gib <N>', 'storage in GiB', parseCount)
-    .option('--autosleep <DURATION>', 'put it to sleep when it has idled for so long: never, seconds, or as 7d3h4s')
+    .option('--autosleep <DURATION>', 'put it to sleep after this idle time: never, seconds, or such as 7d3h4s')
     .option('--label <KEY=VALUE>', 'label of the machine; repeatable', labelsWith)
-    .option('--json', 'print the machine as JSON; or the join token, with the line as join_command')
+    .option('--json', 'print the machine, or the join token with join_command, as JSON')
     .action(async (machine: string | undefined, flags: CreateFlags) => {
       const wanted = wantedMachine(flags);
       if (wanted !== undefined) {
-        if (machine !== undefined) throw new CliError('The server gives such a machine its id.', { exitCode: 2 });
+        if (machine !== undefined)
+          throw new CliError('The server chooses the id of a machine that a provider creates.', { exitCode: 2 });
         printCreated(await clientOf(flags).machines.create(wanted), flags);
         return;
       }
@@ -50,7 +51,7 @@ function create(): Command {
         clientOf(flags),
         machineId,
         flags.json === true,
-        'As root on that machine, beside the packages:',
+        'Run this as root on that machine, in the folder that contains the packages:',
       );
     });
 }
@@ -65,7 +66,7 @@ interface CreateFlags {
   json?: true;
 }
 
-/** The machine that is described; undefined if none is, and one is to join by itself. */
+/** The machine that the flags describe. Undefined if they describe none: then a machine joins with a token. */
 function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
   const { provider, vcpu, memoryMib, storageGib, autosleep, label } = flags;
   const wanted: CreateMachine = {
@@ -82,7 +83,7 @@ function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
 function parseProcessors(text: string): number {
   const count = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && count > 0 && Number.isInteger(count * 4)) return count;
-  throw new InvalidArgumentError('A number above 0, in steps of 0.25.');
+  throw new InvalidArgumentError('It must be a number above 0, in steps of 0.25.');
 }
 
 function printCreated(machine: Machine, { json }: { json?: true }): void {
@@ -101,7 +102,7 @@ function list(): Command {
     'ls',
     'List machines.',
     '  execplane machines ls\n  execplane machines ls --label role=web --json',
-  ).option('--label <label>', 'only machines with this label, as role=web or role; repeatable', collect);
+  ).option('--label <label>', 'only machines with this label, such as role=web or role; repeatable', collect);
   return addListOptions(command).action(async (flags: ListOptions & { label?: string[] }) => {
     const { label } = flags;
     const list = (page: PageOptions) => clientOf(flags).machines.list({ ...page, label, include: ['labels', 'facts'] });
@@ -173,7 +174,7 @@ function wake(): Command {
 function sleep(): Command {
   return clientCommand(
     'sleep <MACHINE>',
-    'Have its provider put a machine to sleep; a command wakes it.',
+    'Put a machine to sleep through its provider. A command wakes it.',
     '  execplane machines sleep dm-web-1',
   )
     .option('--json', 'print the machine as JSON')
@@ -190,7 +191,7 @@ function printState(machine: Machine, { json }: { json?: true }): void {
 function remove(): Command {
   return clientCommand(
     'rm <MACHINE>',
-    'Remove a machine for good: ends what runs there; its id cannot be used again.',
+    'Remove a machine for good: its executions end, and its id cannot be used again.',
     '  execplane machines rm dm-web-1',
   )
     .option('--json', 'print the removed machine as JSON')
@@ -204,7 +205,7 @@ function remove(): Command {
 function rotate(): Command {
   return clientCommand(
     'rotate <MACHINE>',
-    'Give the agent of a machine a new credential; commands run on. If it is away: make a join token that does the same.',
+    'Give the agent of a machine a new credential while commands run. If the agent is offline, make a join token for it instead.',
     '  execplane machines rotate dm-web-1',
   )
     .option('--json', 'print the machine, or the join token, as JSON')
@@ -213,15 +214,15 @@ function rotate(): Command {
       const rotated = await rotateConnected(client, machine);
       if (rotated !== undefined) {
         if (flags.json) printJson(rotated);
-        else print(`${rotated.machine_id} gets a new credential now; the old one dies with it.\n`);
+        else print(`${rotated.machine_id} gets a new credential, which replaces the old one.\n`);
         return;
       }
-      const steps = 'As root on that machine, with its agent stopped and credential.json removed from its directory:';
+      const steps = 'Stop the agent on that machine, remove credential.json from its directory, and run this as root:';
       await printToken(client, machine, flags.json === true, steps);
     });
 }
 
-/** Undefined if the agent is away. */
+/** Undefined if the agent is offline. */
 async function rotateConnected(client: Execplane, machine: string): Promise<Machine | undefined> {
   try {
     return await client.machines.rotate(machine);
@@ -242,11 +243,11 @@ async function printToken(client: Execplane, machineId: string, json: boolean, s
   }
   print(`${machineId} can join until ${made.expires_at}, once. ${steps}\n\n  ${line}\n`);
   if (isLoopback(url.hostname)) {
-    printError(`${url.hostname} is this host: elsewhere, put the address of the server in its place.\n`);
+    printError(`${url.hostname} is this host: on another machine, replace it by the address of the server.\n`);
   }
 }
 
-/** Throws CliError for what can be no id, with the nearest one that can. */
+/** Throws CliError if the text cannot be a machine id, and suggests the nearest one that can. */
 function checkedId(text: string): string {
   if (/^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(text) && text.length <= 253) return text;
   const word = text

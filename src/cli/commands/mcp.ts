@@ -3,9 +3,9 @@ import { packageVersion } from '../../node/version.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 
 const DESCRIPTION =
-  'Serve the Model Context Protocol on stdin and stdout: tools with which a model runs commands on machines.';
+  'Serve the Model Context Protocol on stdin and stdout: tools with which a model can run commands on machines.';
 const EXAMPLES = `  claude mcp add execplane -- execplane mcp --url https://execplane.example.com
-  execplane mcp                                 what a host starts; it ends with its stdin`;
+  execplane mcp                                 started by an MCP host; ends with its stdin`;
 
 /** `execplane mcp`. */
 export function mcpCommand(): Command {

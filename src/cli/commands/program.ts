@@ -14,7 +14,7 @@ export interface CommandEntry {
   load: () => Promise<() => Command | Promise<Command>>;
 }
 
-/** Every command, each in a file that is loaded only when it is the one asked for. */
+/** Every command, each in a file that is loaded only if that command is called. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
@@ -43,54 +43,54 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'machines',
-    summary: 'add, list and remove machines',
+    summary: 'add, list, wake and remove machines',
     load: async () => (await import('./machines.ts')).machinesCommand,
   },
   {
     name: 'executions',
-    summary: 'look at what ran and what runs',
+    summary: 'list, show, follow and cancel executions',
     load: async () => (await import('./executions.ts')).executionsCommand,
   },
   {
     name: 'batches',
-    summary: 'look at commands that run on many machines',
+    summary: 'list, show and cancel batches on many machines',
     load: async () => (await import('./batches.ts')).batchesCommand,
   },
   {
     name: 'cp',
-    summary: 'copy files to a machine or from it',
+    summary: 'copy files to or from a machine',
     load: async () => (await import('./cp.ts')).cpCommand,
   },
   {
     name: 'mcp',
-    summary: 'serve a model that runs commands (Model Context Protocol)',
+    summary: 'serve the Model Context Protocol to a model',
     load: async () => (await import('./mcp.ts')).mcpCommand,
   },
   { name: 'keys', summary: 'API keys', load: async () => (await import('./keys.ts')).keysCommand },
   {
     name: 'tokens',
-    summary: 'join tokens, with which agents enrol',
+    summary: 'make, list and revoke join tokens of agents',
     load: async () => (await import('./tokens.ts')).tokensCommand,
   },
   {
     name: 'artifacts',
-    summary: 'files that commands left',
+    summary: 'list, download and delete artifacts',
     load: async () => (await import('./artifacts.ts')).artifactsCommand,
   },
-  { name: 'audit', summary: 'who did what', load: async () => (await import('./audit.ts')).auditCommand },
+  { name: 'audit', summary: 'list the audit trail', load: async () => (await import('./audit.ts')).auditCommand },
   {
     name: 'status',
-    summary: 'whether the server is well, and its machines',
+    summary: 'show whether the server is ready, and its machines',
     load: async () => (await import('./status.ts')).statusCommand,
   },
   {
     name: 'backup',
-    summary: 'copy the data of a server on this host',
+    summary: 'back up the data of a server on this host',
     load: async () => (await import('./host/backup.ts')).backupCommand,
   },
   {
     name: 'restore',
-    summary: 'put such a copy back',
+    summary: 'restore a backup on this host',
     load: async () => (await import('./host/restore.ts')).restoreCommand,
   },
   {
@@ -100,12 +100,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'doctor',
-    summary: 'what is wrong with the server or agent on this host',
+    summary: 'check the server or agent on this host',
     load: async () => (await import('./host/doctor.ts')).doctorCommand,
   },
   {
     name: 'login',
-    summary: 'keep a server and a key for this user',
+    summary: 'store a server and an API key for this user',
     load: async () => (await import('./login.ts')).loginCommand,
   },
   {
@@ -118,7 +118,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
 ];
 
-/** As they are typed, in the order of `--help`. */
+/** Commands in the order of `--help`. */
 export const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
 
 const HELP_WIDTH = 80;
@@ -132,7 +132,7 @@ Examples:
 
 Every setting is an environment variable with a flag of the same name: EXECPLANE_DATA_DIR is --data-dir.`;
 
-/** Runs the CLI with these arguments; failures are told on stderr and in the exit code (2: wrong usage or setting). */
+/** Runs the CLI with these arguments. Failures are printed to stderr and set the exit code (2: wrong usage or setting). */
 export async function run(args: readonly string[]): Promise<void> {
   const asked = normalized(args);
   keepHangupIgnored();
@@ -146,7 +146,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-/** `help X` as `X --help`: only the command that is asked for is loaded. A switch is no option that takes the next word. */
+/** Treats `help X` as `X --help`: only the called command is loaded. A switch is not an option that takes the next word. */
 function normalized(args: readonly string[]): string[] {
   const given = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
   const end = given.includes('--') ? given.indexOf('--') : given.length;
@@ -157,7 +157,7 @@ function normalized(args: readonly string[]): string[] {
   });
 }
 
-/** The program with the one command that is asked for; the others are there for `--help`. */
+/** The program with the called command; the others are there for `--help`. */
 async function buildProgram(asked: string | undefined): Promise<Command> {
   const program = new Command('execplane')
     .description('Run commands on your machines over HTTP, with results you can trust.')
@@ -181,7 +181,7 @@ async function buildProgram(asked: string | undefined): Promise<Command> {
   return program;
 }
 
-/** Commander hands these down only to what it makes itself. */
+/** Commander passes these on only to commands that it makes itself. */
 function inheritSettings(parent: Command, command: Command): void {
   command.copyInheritedSettings(parent);
   for (const child of command.commands) inheritSettings(command, child);
@@ -189,9 +189,9 @@ function inheritSettings(parent: Command, command: Command): void {
 
 function report(error: unknown, args: readonly string[]): number {
   if (error instanceof CommanderError) {
-    // Commander has said it already.
+    // Commander has printed it already.
     if (error.code === 'commander.unknownOption' && args[0] === 'exec' && !args.includes('--')) {
-      printError('Options of the command itself go behind "--": execplane exec MACHINE -- ls -l\n');
+      printError('Put the options of the command after "--": execplane exec MACHINE -- ls -l\n');
     }
     return error.exitCode === 0 ? 0 : 2;
   }

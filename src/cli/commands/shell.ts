@@ -7,13 +7,13 @@ import { assertTerminal } from '../terminal/raw-terminal.ts';
 import { webSocketFor } from '../web-socket.ts';
 
 const DESCRIPTION = [
-  'Open a shell on a machine, at this terminal. It outlives the connection, which is made again by itself; its exit code is the exit',
-  'code here. At the start of a line: ~. closes it, ~d leaves it running, ~~ sends a tilde, ~? shows these.',
+  'Open a shell on a machine, at this terminal. The shell outlives the connection, which is restored by itself. The exit code of the shell is the exit',
+  'code here. At the start of a line: ~. closes the shell, ~d leaves it running, ~~ sends a tilde, ~? shows this list.',
 ].join(' ');
 
 const EXAMPLES = `  execplane shell dm-web-1
   execplane shell dm-web-1 -u deploy -w /srv/app
-  execplane shell dm-web-1 --attach term-m3k9      back to one that was left with ~d`;
+  execplane shell dm-web-1 --attach term-m3k9      return to a shell left with ~d`;
 
 const DEFAULT_WAIT_MS = 10_000;
 
@@ -28,13 +28,13 @@ interface ShellFlags {
 /** `execplane shell`. */
 export function shellCommand(): Command {
   return clientCommand('shell <MACHINE>', DESCRIPTION, EXAMPLES)
-    .option('--attach <TERMINAL>', 'come back to this terminal')
-    .option('-w, --cwd <DIRECTORY>', 'where the shell starts (default: the home of the user)')
+    .option('--attach <TERMINAL>', 'return to this terminal')
+    .option('-w, --cwd <DIRECTORY>', 'directory in which the shell starts (default: the home of the user)')
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('--shell <PROGRAM>', 'the shell (default: the login shell of the user)')
     .option(
       '--wait <DURATION>',
-      'how long to wait for a machine that is away (default: 10s)',
+      'how long to wait for an offline machine (default: 10s)',
       parseDuration,
       DEFAULT_WAIT_MS,
     )

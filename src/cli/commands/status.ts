@@ -10,7 +10,7 @@ export function statusCommand(): Command {
     'Show whether the server is ready, and how many machines are online.',
     '  execplane status',
   )
-    .option('--json', 'print it as JSON')
+    .option('--json', 'print the status as JSON')
     .action(async (flags: { json?: true }) => {
       const client = clientOf(flags);
       await client.ready();

@@ -17,19 +17,22 @@ interface CreateFlags {
 
 /** `execplane tokens …`. */
 export function tokensCommand(): Command {
-  return groupCommand('tokens', 'Join tokens, with which agents enrol.', [create(), list(), revoke()]);
+  return groupCommand('tokens', 'Join tokens of agents.', [create(), list(), revoke()]);
 }
 
 function create(): Command {
   return clientCommand(
     'create',
-    'Make a join token and print it; it works once, within an hour, unless told otherwise.',
+    'Make a join token and print it. By default it works once, within an hour.',
     '  execplane tokens create | ssh web-1 execplane agent --join-token-file - --url https://execplane.example.com\n  execplane tokens create --reusable --expires-in 7d',
   )
-    .option('--machine <MACHINE>', 'for this machine: a new one, or one that exists and gets a new credential')
-    .option('--reusable', 'works more than once')
-    .option('--expires-in <DURATION>', 'valid for so long, as 7d', parseDuration)
-    .option('--json', 'print the token with all of its fields as JSON')
+    .option(
+      '--machine <MACHINE>',
+      'limit the token to this machine: a new one, or an existing one that gets a new credential',
+    )
+    .option('--reusable', 'let the token work more than once')
+    .option('--expires-in <DURATION>', 'time until the token expires, such as 7d', parseDuration)
+    .option('--json', 'print the token and its fields as JSON')
     .action(async (flags: CreateFlags) => {
       const made = await clientOf(flags).joinTokens.create({
         ...(flags.machine === undefined ? {} : { machine_id: flags.machine }),
@@ -39,25 +42,25 @@ function create(): Command {
       if (made.token === undefined) throw tokenLost(made);
       if (flags.json) printJson(made);
       else {
-        printError(`${made.join_token_id}, valid until ${made.expires_at}; it is shown this once:\n`);
+        printError(`${made.join_token_id}, valid until ${made.expires_at}; shown only once:\n`);
         print(`${made.token}\n`);
       }
     });
 }
 
-/** A repeated request is answered without the token, which is shown once. */
+/** A repeated request is answered without the token, which is shown only once. */
 export function tokenLost({ join_token_id: id }: JoinToken): CliError {
-  return new CliError('the token was made, but lost on its way here.', {
-    hint: `Take it back with "execplane tokens revoke ${id}" and make another.`,
+  return new CliError('the token was made, but the response was lost.', {
+    hint: `Revoke it with "execplane tokens revoke ${id}" and make another.`,
   });
 }
 
 function list(): Command {
   return addListOptions(
-    clientCommand('ls', 'List join tokens that can still be used.', '  execplane tokens ls'),
+    clientCommand('ls', 'List the join tokens that are still valid.', '  execplane tokens ls'),
   ).action(async (flags: ListOptions) => {
     await printList((page) => clientOf(flags).joinTokens.list(page), flags, {
-      none: 'No join tokens that can still be used.',
+      none: 'No valid join tokens.',
       columns: [
         { title: 'TOKEN', value: (token) => token.join_token_id },
         { title: 'MACHINE', value: (token) => token.machine_id ?? 'a new one' },

@@ -1,4 +1,4 @@
-/** One file, to a machine or from it: checked by its SHA-256, and put in its place whole. */
+/** Copies one file to or from a machine: checked by its SHA-256, and put in its place whole. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { chmod, open, rename, rm, stat, utimes } from 'node:fs/promises';
@@ -15,7 +15,7 @@ export interface CopyOptions {
   preserve: boolean;
 }
 
-/** `local`: undefined for stdin. */
+/** Copies a file to a machine. `local`: undefined for stdin. */
 export async function sendFile(
   machine: MachineClient,
   { local, remote, preserve }: CopyOptions & { local: string | undefined; remote: string },
@@ -33,7 +33,7 @@ export async function sendFile(
   if (exitCode !== 0) throw new CliError(`${path}: its time could not be set: ${stderr.trim()}`);
 }
 
-/** `local`: undefined for stdout. */
+/** Copies a file from a machine. `local`: undefined for stdout. */
 export async function fetchFile(
   machine: MachineClient,
   { local, remote, preserve }: CopyOptions & { local: string | undefined; remote: string },
@@ -64,7 +64,7 @@ export async function fetchFile(
   }
 }
 
-/** Into a directory a file goes under its own name, as with cp. */
+/** A file copied into a directory keeps its own name, as with cp. */
 async function remoteTarget(machine: MachineClient, path: string, name: string): Promise<string> {
   const { exitCode } = await machine.run(['test', '-d', path]);
   return exitCode === 0 ? `${path.replace(/\/$/, '')}/${name}` : path;
@@ -73,7 +73,7 @@ async function remoteTarget(machine: MachineClient, path: string, name: string):
 async function assertSame(machine: MachineClient, path: string, local: string): Promise<void> {
   const { stdout } = await machine.run(['sh', '-c', 'sha256sum < "$1"', 'sh', path]);
   if (stdout.split(' ')[0] === local) return;
-  throw new CliError(`${path}: what arrived here differs from what is there now; nothing was written.`);
+  throw new CliError(`${path}: the received bytes differ from the file on the machine; nothing was written.`);
 }
 
 async function* watched(

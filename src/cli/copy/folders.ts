@@ -1,4 +1,4 @@
-/** A folder, to a machine or from it, as a tar stream. It is unpacked beside its place, and then put there. */
+/** Copies a folder to or from a machine, as a tar stream. It is unpacked beside its place, then moved there. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { type ExecutionHandle, type MachineClient, StdinClosedError } from '../.
 import { CliError } from '../cli-error.ts';
 import type { CopyOptions } from './files.ts';
 
-/** `$1` is where to, `$2` the name of the folder, `$3` makes a name unique, `$4` are options of tar. */
+/** `$1` is the destination, `$2` the name of the folder, `$3` makes a name unique, `$4` are options of tar. */
 const UNPACK = `export LC_ALL=C
 p=$1; [ -d "$p" ] && p=\${p%/}/$2
 t=$p.execplane-$3; trap 'rm -rf "$t"; exit 1' TERM HUP INT
@@ -27,7 +27,7 @@ export async function sendFolder(
   const mark = `${process.pid}-${Date.now()}`;
   const argv = ['sh', '-c', UNPACK, 'sh', remote, name, mark, preserve ? '-xpf' : '-xmf'];
   const handle = await machine.start(argv, { stdin: 'open' });
-  // Read from at once: what a process has printed is thrown away when it exits before.
+  // Read at once: output that a process has printed is lost if it exits first.
   const tar = spawn('tar', ['-C', dirname(resolve(local)), '-cf', '-', '--', name], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -54,7 +54,7 @@ export async function fetchFolder(
       stdio: ['pipe', 'inherit', 'inherit'],
     });
     const ended = once(tar, 'close');
-    // tar ends at the mark of the archive's end, and may leave what pads it unread: its exit code says whether it had all.
+    // tar ends at the end mark of the archive, and may leave the padding unread: its exit code says whether it had everything.
     const fed = pipeline(Readable.fromWeb(handle.stdout as Parameters<typeof Readable.fromWeb>[0]), tar.stdin).catch(
       (error: Error) => error,
     );
@@ -63,14 +63,14 @@ export async function fetchFolder(
     if ((await handle.result).status !== 'succeeded') throw await failureOf(handle, remote);
     if (code !== 0) throw new CliError(`${local}: tar could not write all of it (exit code ${code}).`, { cause });
     await rename(unpacked, path).catch((cause: Error) => {
-      throw new CliError(`${path} is there already and is not empty.`, { cause });
+      throw new CliError(`${path} exists already and is not empty.`, { cause });
     });
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
-/** A command that reads no more says why by its own end. */
+/** A command that stops reading gives the reason by its own end. */
 async function feed(handle: ExecutionHandle, source: AsyncIterable<Buffer>): Promise<void> {
   const writer = handle.stdin.getWriter();
   try {
@@ -82,7 +82,7 @@ async function feed(handle: ExecutionHandle, source: AsyncIterable<Buffer>): Pro
 }
 
 async function failureOf(handle: ExecutionHandle, path: string): Promise<CliError> {
-  // What went wrong first explains the rest.
+  // The first error explains the others.
   const bytes = await Array.fromAsync(handle.kept('stderr'));
   const said = Buffer.concat(bytes).toString().trim().split('\n')[0];
   const { errorMessage, status } = await handle.result;

@@ -1,4 +1,4 @@
-/** What `execplane cp` copies from and to. */
+/** An operand of `execplane cp`: a local path, stdin or stdout, or a path on a machine. */
 import { CliError } from '../cli-error.ts';
 
 export type Operand =
@@ -17,5 +17,7 @@ export function readOperand(text: string): Operand {
 /** Throws CliError unless one side is a machine and the other one is not. */
 export function assertOneMachine(from: Operand, to: Operand): void {
   if ((from.at === 'machine') !== (to.at === 'machine')) return;
-  throw new CliError('one of the two has to be MACHINE:PATH, such as dm-web-1:/etc/hosts.', { exitCode: 2 });
+  throw new CliError('exactly one of the two operands must be MACHINE:PATH, such as dm-web-1:/etc/hosts.', {
+    exitCode: 2,
+  });
 }

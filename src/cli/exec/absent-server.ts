@@ -1,9 +1,9 @@
 import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
 
-/** How long the server may be away in one go, as for those who follow an execution. */
+/** How long the server may be unreachable in one go, as for clients that follow an execution. */
 const OUTAGE_MS = 300_000;
 
-/** Asks until the server answers; each try takes its own time and pauses. Throws the last error after five minutes. */
+/** Repeats a request until the server answers; each attempt takes its own time and pauses. Throws the last error after five minutes. */
 export async function untilReached<T>(ask: () => PromiseLike<T>, signal: AbortSignal): Promise<T> {
   const since = performance.now();
   for (;;) {

@@ -1,8 +1,8 @@
-/** `execplane exec --label`: the flags as a batch. */
+/** `execplane exec --label`: turns the flags into a batch. */
 import type { CreateBatch } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 
-/** The flags of `exec` that a batch takes, or has to refuse. */
+/** The flags of `exec` that a batch accepts or has to refuse. */
 export interface BatchFlags {
   label?: Record<string, string>;
   concurrency?: number;
@@ -12,7 +12,7 @@ export interface BatchFlags {
   envFile?: Record<string, string>;
   timeout?: number;
   user?: string;
-  /** How long a machine that is away is waited for, in ms. */
+  /** Time to wait for an offline machine, in ms. */
   wait: number;
   artifact?: string[];
   interactive?: true;
@@ -21,16 +21,16 @@ export interface BatchFlags {
   json?: true;
 }
 
-/** The batch that is asked for; undefined where one machine is named. Throws CliError for flags that do not fit. */
+/** Returns the requested batch. Undefined if one machine is named. Throws CliError for flags that do not fit. */
 export function batchRequest(command: string[], flags: BatchFlags): CreateBatch | undefined {
   const { label, concurrency, maxFailures, cwd, timeout, user, artifact } = flags;
   if (label === undefined) {
-    if (concurrency !== undefined) throw unfit('--concurrency goes with --label.');
-    if (maxFailures !== undefined) throw unfit('--max-failures goes with --label.');
+    if (concurrency !== undefined) throw unfit('--concurrency needs --label.');
+    if (maxFailures !== undefined) throw unfit('--max-failures needs --label.');
     return undefined;
   }
-  if (flags.interactive) throw unfit('--interactive is for one machine: with --label a command has no stdin.');
-  if (flags.download !== undefined) throw unfit('--download is for one machine: "execplane artifacts get" gets them.');
+  if (flags.interactive) throw unfit('--interactive needs a single machine: with --label a command has no stdin.');
+  if (flags.download !== undefined) throw unfit('--download needs a single machine: use "execplane artifacts get".');
   return {
     selector: { labels: label },
     command,

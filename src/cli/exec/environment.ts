@@ -5,8 +5,8 @@ import { environment } from '../config.ts';
 import { assertVariableIsText } from '../raw-arguments.ts';
 
 /**
- * Reads `NAME=VALUE`; `NAME` alone takes its value from the environment here, and has none if it is not set. Undefined if it
- * is neither.
+ * Parses `NAME=VALUE`. `NAME` alone takes its value from the local environment, and has none if it is not set there. Undefined if the
+ * text is neither.
  */
 export function environmentVariable(text: string): [name: string, value: string | undefined] | undefined {
   const at = text.indexOf('=');
@@ -16,7 +16,7 @@ export function environmentVariable(text: string): [name: string, value: string 
   return [text, environment()[text]];
 }
 
-/** Reads a file with a variable a line; empty lines and those that begin with # are skipped. Throws CliError. */
+/** Reads a file with one variable per line. Skips empty lines and lines that begin with #. Throws CliError. */
 export function readEnvironmentFile(file: string): Record<string, string> {
   const variables: Record<string, string> = {};
   for (const [at, line] of readText(file).split(/\r?\n/).entries()) {

@@ -1,14 +1,14 @@
 import type { ExecutionEvent } from '../../client/main.ts';
 
-/** Exit code of `exec` when it was Execplane that failed. */
+/** Exit code of `exec` if Execplane itself failed. */
 export const EXECPLANE_FAILED = 125;
-/** As a shell reports a writer that was ended by SIGPIPE. */
+/** A shell reports this for a writer that SIGPIPE ended. */
 export const READER_GONE = 141;
 const TIMED_OUT = 124;
 
 type Ending = Pick<ExecutionEvent, 'status' | 'exit_code' | 'signal' | 'error_code'>;
 
-/** The exit code of `exec` for the end of its command: as shells and timeout(1) have it, 125 if Execplane failed. */
+/** Returns the exit code of `exec` for the end of its command: as in shells and timeout(1), 125 if Execplane failed. */
 export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: errorCode }: Ending): number {
   if (status === 'succeeded') return 0;
   switch (errorCode) {
@@ -29,7 +29,7 @@ export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: er
   }
 }
 
-/** Whether the command's own output does not tell people why it ended. */
+/** Whether the command's own output does not show why it ended. */
 export function needsExplaining({ error_code: errorCode }: Ending): boolean {
   return errorCode !== undefined && errorCode !== 'nonzero_exit';
 }

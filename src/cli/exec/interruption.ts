@@ -1,14 +1,14 @@
 import { isHangupIgnored } from '../hangup.ts';
 import { isWriteBlocked, printError } from '../streams/output.ts';
 
-/** 128 plus the number of the signal, as shells have it. */
+/** 128 plus the number of the signal, as in shells. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type Interrupting = keyof typeof EXIT_CODES;
 
-/** A terminal and npm in between both pass a Ctrl-C on: what comes within this time is the same one. */
+/** A terminal and npm both pass a Ctrl-C on: signals within this time count as one. */
 const SAME_MS = 500;
 
-/** What signals do to `exec`: the first cancels the command, whose end is then waited for; the next one leaves at once. */
+/** Handles signals to `exec`: the first cancels the command and waits for its end; the next one leaves at once. */
 export class Interruption {
   /** Set by the first signal. */
   exitCode: number | undefined;
@@ -21,7 +21,7 @@ export class Interruption {
     for (const signal of this.#signals) process.on(signal, this.#interrupted);
   }
 
-  /** From now on there is something to cancel; what was interrupted before is cancelled now. */
+  /** Sets what a signal cancels. A signal that came before cancels it now. */
   arm(cancel: () => Promise<unknown>): void {
     this.#cancel = cancel;
     if (this.exitCode !== undefined) this.#start();
@@ -40,7 +40,7 @@ export class Interruption {
     } else if (performance.now() - this.#since > SAME_MS) this.#leave(signal, code);
   };
 
-  /** A write that blocks would hold up an orderly exit: then the signal itself ends this process. */
+  /** A blocked write would delay an orderly exit: then the signal itself ends this process. */
   #leave(signal: NodeJS.Signals, code: number): void {
     if (!isWriteBlocked()) process.exit(code);
     this.dispose();

@@ -5,14 +5,14 @@ import { span } from '../terminal/age.ts';
 import { absence } from '../terminal/machine-words.ts';
 import { EXECPLANE_FAILED } from './exit-code.ts';
 
-/** Waits for a machine that is away: says so once, and cancels the command if the machine does not come back in time. */
+/** Waits for an offline machine: says so once, and cancels the command if the machine does not come back in time. */
 export class MachineWait {
   readonly #client: Execplane;
   readonly #handle: ExecutionHandle;
   readonly #waitMs: number;
   #timer: NodeJS.Timeout | undefined;
   #absence = 'is offline';
-  /** Settles with the reason to give up; never if the machine comes. */
+  /** Settles with the reason to give up. Never settles if the machine comes back. */
   readonly #over = Promise.withResolvers<never>();
 
   constructor(p: { client: Execplane; handle: ExecutionHandle; waitMs: number }) {
@@ -22,7 +22,7 @@ export class MachineWait {
     this.#over.promise.catch(() => {});
   }
 
-  /** Rejects when the machine has been waited for in vain. */
+  /** Rejects when the time to wait is over. */
   get givenUp(): Promise<never> {
     return this.#over.promise;
   }
@@ -34,14 +34,14 @@ export class MachineWait {
     void this.#announce();
   }
 
-  /** The machine is there, or there is nothing to wait for any more. */
+  /** The machine is online, or there is nothing to wait for any more. */
   end(): void {
     clearTimeout(this.#timer);
   }
 
   async #announce(): Promise<void> {
     const { machineId } = this.#handle;
-    // A key may be allowed to run commands and not to read machines.
+    // A key may have the scope to run commands and not to read machines.
     this.#absence = await this.#client.machines.get(machineId).then(absence, () => this.#absence);
     printError(`execplane: ${machineId} ${this.#absence}: waiting ${span(this.#waitMs)} for it (--wait)\n`);
   }

@@ -1,4 +1,4 @@
-/** `execplane exec --label`: runs a command on many machines, and prints what each of them prints. */
+/** `execplane exec --label`: runs a command on many machines, and prints the output of each. */
 import { type Batch, type CreateBatch, type Execplane, type Execution, hasEnded } from '../../client/main.ts';
 import { tell } from '../terminal/failure.ts';
 import { print, printError, ReaderGoneError } from '../streams/output.ts';
@@ -12,12 +12,12 @@ import { EXECPLANE_FAILED, READER_GONE } from './exit-code.ts';
 import { Interruption } from './interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 
-/** How often new executions are looked for. */
+/** Interval between looks for new executions. */
 const POLL_MS = 500;
-/** The output of the others is printed after theirs: the server keeps it. */
+/** Executions followed at once. The output of the others is printed later: the server keeps it. */
 const MAX_FOLLOWED = 64;
 
-/** Runs a batch to its end. Returns the exit code; failures of ours are told here. */
+/** Runs a batch to its end. Returns the exit code. Prints its own failures. */
 export async function runBatch(
   client: Execplane,
   request: CreateBatch,
@@ -57,11 +57,11 @@ class BatchRun {
   readonly #seen = new Set<string>();
   readonly #waiting: Execution[] = [];
   readonly #following = new Set<Promise<void>>();
-  /** Those that did not succeed, for the summary. */
+  /** Executions that did not succeed, for the summary. */
   readonly #failed: Execution[] = [];
-  /** Of the page of executions that is not full yet. */
+  /** Cursor of the page of executions that is not full yet. */
   #cursor: string | undefined;
-  /** Some output is missing. */
+  /** True if some output is missing. */
   incomplete = false;
 
   constructor(client: Execplane, batchId: string, json: boolean) {
@@ -71,7 +71,7 @@ class BatchRun {
     this.#failure.promise.catch(() => {});
   }
 
-  /** Prints what its executions print until all have ended. Cancels the batch if that fails. */
+  /** Prints the output of its executions until all have ended. Cancels the batch if that fails. */
   async untilEnd(): Promise<Batch> {
     try {
       return await Promise.race([this.#watch(), this.#failure.promise]);
@@ -83,7 +83,7 @@ class BatchRun {
     }
   }
 
-  /** Says on stderr how it went, and where it did not go well. */
+  /** Prints a summary to stderr: the counts, and the executions that did not succeed. */
   summarise({ batch_id: batchId, status, counts }: Batch): void {
     for (const execution of this.#failed) {
       const end = [execution.status, resultWord(execution)].filter(Boolean).join(', ');
@@ -146,7 +146,7 @@ class BatchRun {
     this.#assertComplete(execution);
   }
 
-  /** Says so at once if the server did not keep all of its output. */
+  /** Prints at once if the server did not keep all of the output. */
   #assertComplete(execution: Execution): void {
     try {
       assertAllKept(execution);

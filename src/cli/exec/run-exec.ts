@@ -25,15 +25,15 @@ export interface ExecRequest {
   machineId: string;
   command: readonly string[];
   options: StartOptions;
-  /** How long a machine that is away is waited for. */
+  /** Time to wait for an offline machine, ms. */
   waitMs: number;
   /** Print the final Execution instead of the output. */
   json: boolean;
-  /** Where its artifacts are saved after its end. */
+  /** The directory for its artifacts, saved after its end. */
   download?: string;
 }
 
-/** Runs a command to its end. Returns the exit code; failures of ours are told here. */
+/** Runs a command to its end. Returns the exit code. Prints its own failures. */
 export async function runExec(client: Execplane, request: ExecRequest): Promise<number> {
   const interruption = new Interruption();
   try {
@@ -73,7 +73,7 @@ class ExecRun {
   readonly #line = new StatusLine();
   readonly #printer = new OutputPrinter();
   readonly #ended = new AbortController();
-  /** What ends this before the command has ended. */
+  /** Causes that end this process before the command has ended. */
   readonly #failure = Promise.withResolvers<never>();
 
   constructor(client: Execplane, handle: ExecutionHandle, request: ExecRequest) {
@@ -83,12 +83,12 @@ class ExecRun {
     this.#wait = new MachineWait({ client, handle, waitMs: request.waitMs });
   }
 
-  /** Passes the streams on until the terminal event, and returns that. */
+  /** Passes the streams on until the terminal event. Returns that event. */
   async untilEnd(): Promise<ExecutionEvent> {
     try {
       return await Promise.race([this.#follow(), this.#failure.promise, this.#wait.givenUp]);
     } catch (error) {
-      // What cannot be read or written as it should be must not go on half.
+      // A stream that cannot be read or written must not continue in part.
       if (error instanceof ReaderGoneError || error instanceof CliError) await this.#handle.cancel();
       throw error;
     } finally {
@@ -101,7 +101,7 @@ class ExecRun {
   async #follow(): Promise<ExecutionEvent> {
     const { signal } = this.#ended;
     const pumps = this.#request.options.output === 'stream' ? [this.#pump('stdout'), this.#pump('stderr')] : [];
-    // An error of a pump ends the command at once.
+    // An error of a stream ends the command at once.
     for (const pump of pumps) pump.catch(this.#failure.reject);
     for await (const event of this.#handle.events({ outage: outageOn(this.#line), signal })) {
       if (event.type !== 'lifecycle') await this.#print(event.type, event.chunk ?? new Uint8Array());
@@ -114,7 +114,7 @@ class ExecRun {
         this.#forwardStdin().catch(this.#failure.reject);
       }
     }
-    throw new CliError('the event log ended without an end.');
+    throw new CliError('the event log ended without a terminal event.');
   }
 
   async #pump(stream: 'stdout' | 'stderr'): Promise<void> {

@@ -1,4 +1,4 @@
-/** `execplane shell`: a shell on a machine, at the terminal of this process. */
+/** `execplane shell`: opens a shell on a machine, at the terminal of this process. */
 import type { Execplane, TerminalEnd, TerminalHandle, TerminalOptions, TerminalStream } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { EXECPLANE_FAILED } from '../exec/exit-code.ts';
@@ -11,21 +11,21 @@ import { RawTerminal, terminalSize } from '../terminal/raw-terminal.ts';
 
 export interface ShellRequest {
   machineId: string;
-  /** The terminal to come back to; a new one unless set. */
+  /** The terminal to return to. A new one unless set. */
   attach?: string;
   options: Omit<TerminalOptions, 'width' | 'height'>;
-  /** How long a machine that is away is waited for. */
+  /** Time to wait for an offline machine, ms. */
   waitMs: number;
 }
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-/** As a shell reports a writer that was ended by SIGPIPE. */
+/** A shell reports this for a writer that SIGPIPE ended. */
 const READER_GONE = 141;
-/** Somebody left by `~.`, as if by Ctrl-C. */
+/** The user left by `~.`, which counts as Ctrl-C. */
 const LEFT = 130;
-/** A machine that is there starts a shell within this time: nothing is said. */
+/** An online machine starts a shell within this time; nothing is printed. */
 const SILENT_MS = 1000;
-/** Typed input that may wait before stdin is left alone for a while. */
+/** Bytes of typed input that may wait before reading of stdin pauses. */
 const MAX_TYPED_BYTES = 256 * 1024;
 const TYPING_PAUSE_MS = 20;
 
@@ -35,7 +35,7 @@ const HELP = `At the start of a line:
   ~~  sends a tilde
   ~?  shows this`;
 
-/** Returns the exit code: that of the shell, 128+N for a signal. Failures of ours are told here. */
+/** Returns the exit code: that of the shell, 128+N for a signal. Prints its own failures. */
 export async function runShell(client: Execplane, request: ShellRequest): Promise<number> {
   try {
     const { machineId, attach, options } = request;
@@ -52,10 +52,13 @@ export async function runShell(client: Execplane, request: ShellRequest): Promis
   }
 }
 
-/** Settles when there is a shell. A new terminal whose machine does not come, or is not waited for, is closed; then with the exit code. */
+/**
+ * Settles when there is a shell. If the machine does not come in time, or the user leaves, closes a new terminal; then with the exit
+ * code.
+ */
 async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs }: ShellRequest) {
   const given = new AbortController();
-  const timeout = new CliError(`${machineId} is away; no shell was started.`, {
+  const timeout = new CliError(`${machineId} is offline; no shell was started.`, {
     exitCode: EXECPLANE_FAILED,
     hint: 'Wait longer with --wait 10m, or see "execplane machines ls".',
   });
@@ -78,7 +81,7 @@ async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs 
   }
 }
 
-/** A shell whose terminal is the one of this process. */
+/** A shell whose terminal is that of this process. */
 class ShellRun {
   readonly #handle: TerminalHandle;
   readonly #stream: TerminalStream;
@@ -93,9 +96,9 @@ class ShellRun {
       ...(isNew ? { offset: 0 } : {}),
       size: terminalSize(),
       listener: {
-        away: (reason) => this.#terminal.say(`${failureOf(reason).message} The shell runs on; ~. leaves`),
-        back: () => this.#terminal.say('the server is back: nothing was missed'),
-        inputLost: () => this.#terminal.say('the machine is away: what was typed last is lost'),
+        away: (reason) => this.#terminal.say(`${failureOf(reason).message} The shell keeps running; ~. leaves`),
+        back: () => this.#terminal.say('the server is back: no output was lost'),
+        inputLost: () => this.#terminal.say('the machine is offline: the last input is lost'),
       },
     });
   }
@@ -116,7 +119,7 @@ class ShellRun {
   async #show(): Promise<number> {
     for await (const bytes of this.#stream) await writeOutput('stdout', bytes);
     const end = await this.#stream.end;
-    // Whoever left by an escape or a signal says so and has the exit code.
+    // A user who left by an escape or a signal was told so, and has the exit code.
     return end.reason === 'detached' ? this.#left.promise : this.#exitCode(end);
   }
 
@@ -129,7 +132,7 @@ class ShellRun {
   readonly #typed = (bytes: Buffer): void => {
     for (const item of this.#escapes.read(bytes)) {
       if (typeof item === 'string') this.#obey(item);
-      else if (!this.#stream.write(item)) this.#terminal.say('too much input waits: what was typed last is lost');
+      else if (!this.#stream.write(item)) this.#terminal.say('too much input waits: the last input is lost');
     }
     if (this.#stream.unsentBytes < MAX_TYPED_BYTES) return;
     process.stdin.pause();
@@ -155,12 +158,12 @@ class ShellRun {
 
   #detach(code: number): void {
     this.#terminal.reset();
-    this.#terminal.say(`the shell runs on. ${this.#comeBack()}`);
+    this.#terminal.say(`the shell keeps running. ${this.#comeBack()}`);
     this.#left.resolve(code);
   }
 
   #comeBack(): string {
-    return `Come back with:\nexecplane shell ${this.#handle.machineId} --attach ${this.#handle.terminalId}`;
+    return `Return with:\nexecplane shell ${this.#handle.machineId} --attach ${this.#handle.terminalId}`;
   }
 }
 

@@ -1,8 +1,8 @@
-/** Descriptors 0, 1 and 2, which other processes share: their mode is never changed. */
+/** Descriptors 0, 1 and 2. Other processes share them, so their mode is never changed. */
 import { constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { isatty } from 'node:tty';
 
-/** `file`: reads and writes of it do not wait, as with files and devices. */
+/** `file`: its reads and writes do not wait, as with files and devices. */
 export type DescriptorKind = 'file' | 'pipe' | 'socket' | 'terminal';
 
 export function kindOf(descriptor: number): DescriptorKind {
@@ -13,23 +13,23 @@ export function kindOf(descriptor: number): DescriptorKind {
 }
 
 /**
- * Opens the pipe behind a descriptor anew. Node sets O_NONBLOCK on pipes, which would make the writes of all others that
- * share the description fail; on a description of our own it concerns nobody else. Undefined if the system refuses.
+ * Opens the pipe behind a descriptor again. Node sets O_NONBLOCK on pipes, which would make writes fail for every process that shares the
+ * description; a description of our own concerns nobody else. Undefined if the system refuses.
  */
 export function openPipeAnew(descriptor: number, mode: 'read' | 'write'): number | undefined {
   const path = `/proc/self/fd/${descriptor}`;
   const access = mode === 'read' ? constants.O_RDONLY : constants.O_WRONLY;
   try {
-    // The end of a named pipe whose writers left before it was opened is not told to those who wait for it (fifo(7)).
+    // If the writers of a named pipe left before it was opened, its readers do not learn of the end (fifo(7)).
     if (mode === 'read' && !readlinkSync(path).startsWith('pipe:')) return undefined;
     return openSync(path, access | constants.O_NONBLOCK);
   } catch {
-    // Another user's pipe, or no /proc.
+    // A pipe of another user, or no /proc.
     return undefined;
   }
 }
 
-/** Stdout or stderr if it is a terminal. The stream of Node is made only then: made for a pipe it would change its mode. */
+/** Returns stdout or stderr if it is a terminal. Node's stream is made only then: for a pipe it would change the mode. */
 export function terminalStream(name: 'stdout' | 'stderr'): NodeJS.WriteStream | undefined {
   return isatty(name === 'stdout' ? 1 : 2) ? process[name] : undefined;
 }

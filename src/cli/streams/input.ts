@@ -1,4 +1,4 @@
-/** Stdin, whatever it is: every byte of it, or an error. */
+/** Stdin of any kind: yields every byte of it, or throws. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fstatSync, read } from 'node:fs';
@@ -13,19 +13,19 @@ const PIECE_BYTES = 262_144;
 /** Device numbers of /dev/null (null(4)): major 1, minor 3. */
 const NULL_DEVICE = 0x103;
 
-/** Whether there is anything to read: /dev/null, which Node also puts in the place of a closed stdin, has nothing. */
+/** Whether there is anything to read. /dev/null, which Node also puts in the place of a closed stdin, has nothing. */
 export function hasStdin(): boolean {
   const stat = fstatSync(STDIN);
   return !stat.isCharacterDevice() || stat.rdev !== NULL_DEVICE;
 }
 
-/** Bytes that stdin has, if it is a file. */
+/** Returns the size of stdin in bytes, if it is a file. */
 export function stdinSize(): number | undefined {
   const stat = fstatSync(STDIN);
   return stat.isFile() ? stat.size : undefined;
 }
 
-/** The bytes of stdin as they come; ends early when `signal` aborts. Throws CliError if it cannot be read. */
+/** Yields the bytes of stdin as they come. Ends early when `signal` aborts. Throws CliError if stdin cannot be read. */
 export async function* readStdin(signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const kind = kindOf(STDIN);
   try {
@@ -68,8 +68,8 @@ function openWaiting(kind: 'pipe' | 'socket', signal: AbortSignal): Readable {
 }
 
 /**
- * Sockets and named pipes cannot be opened anew. Made non-blocking they would be so for everybody, and a blocking read in this process would
- * hold up its exit: a process of its own reads them, and is ended with this one.
+ * Sockets and named pipes cannot be opened again. Making them non-blocking would affect every process, and a blocking read in this
+ * process would delay its exit: a separate process reads them, and is ended with this one.
  */
 function readByCat(signal: AbortSignal): Readable {
   const cat = spawn('cat', [], { stdio: [STDIN, 'pipe', 'inherit'] });

@@ -2,7 +2,7 @@ import { isatty } from 'node:tty';
 import { PrintableStream } from './printable.ts';
 import { type OutputName, writeOutput } from './output.ts';
 
-/** Output of commands: byte for byte to files and pipes, without control characters to a terminal. */
+/** Prints output of commands: byte for byte to files and pipes, without control characters to a terminal. */
 export class OutputPrinter {
   readonly #terminals: Partial<Record<OutputName, PrintableStream>>;
 
@@ -17,7 +17,7 @@ export class OutputPrinter {
     return this.#terminals[name] !== undefined;
   }
 
-  /** Settles when the bytes are taken. Throws ReaderGoneError, OutputError. */
+  /** Settles when the bytes are written. Throws ReaderGoneError, OutputError. */
   write(name: OutputName, bytes: Uint8Array): Promise<void> {
     return writeOutput(name, this.#terminals[name]?.push(bytes) ?? bytes);
   }

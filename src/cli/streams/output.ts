@@ -9,11 +9,11 @@ import { kindOf, openPipeAnew } from './descriptor.ts';
 
 export type OutputName = 'stdout' | 'stderr';
 const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
-/** Somebody else made the description non-blocking: it is tried again after so long. */
+/** Delay before the next attempt, ms, if another process made the description non-blocking. */
 const RETRY_MS = 5;
 const OUTPUT_FAILED = 125;
 
-/** Whoever read our stdout or stderr has gone away. */
+/** The reader of our stdout or stderr has gone. */
 export class ReaderGoneError extends Error {
   override readonly name = 'ReaderGoneError';
 }
@@ -36,7 +36,7 @@ export function isWriteBlocked(): boolean {
   return blockedWrites > 0;
 }
 
-/** Writes bytes as they are; settles when they are taken. Throws ReaderGoneError, OutputError. */
+/** Writes bytes unchanged. Settles when they are written. Throws ReaderGoneError, OutputError. */
 export async function writeOutput(name: OutputName, bytes: Uint8Array): Promise<void> {
   const sink = sinks.get(name) ?? sinkOf(name);
   sinks.set(name, sink);
@@ -47,17 +47,17 @@ export async function writeOutput(name: OutputName, bytes: Uint8Array): Promise<
   }
 }
 
-/** Prints text for people and programs; it is written when this returns. Throws ReaderGoneError, OutputError. */
+/** Prints text for people and programs. It is written when this returns. Throws ReaderGoneError, OutputError. */
 export function print(text: string): void {
   writeNow('stdout', text);
 }
 
-/** Says something on stderr. If that fails there is nobody left to tell. */
+/** Prints a message to stderr. A failure is ignored: nobody is left to tell. */
 export function printError(text: string): void {
   try {
     writeNow('stderr', text);
   } catch {
-    // As said above.
+    // Ignored, see above.
   }
 }
 
@@ -71,7 +71,7 @@ function sinkOf(name: OutputName): Sink {
 }
 
 function sinkOfStream(stream: Writable): Sink {
-  // Each write is told of its failure.
+  // The callback of each write gets its error.
   stream.on('error', () => {});
   return (bytes) =>
     new Promise((resolve, reject) => {

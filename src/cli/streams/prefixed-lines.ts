@@ -5,7 +5,7 @@ import type { OutputPrinter } from './output-printer.ts';
 const MAX_LINE_BYTES = 1_048_576;
 const LINE_BREAK = 0x0a;
 
-/** Prints the output of many machines on the same two streams: whole lines, each behind a prefix, never one inside another. */
+/** Prints the output of many machines on the same two streams: whole lines, each after a prefix, never one inside another. */
 export class PrefixedLines {
   readonly #printer: Pick<OutputPrinter, 'write'>;
   readonly #last: Record<OutputName, Promise<void>> = { stdout: Promise.resolve(), stderr: Promise.resolve() };
@@ -19,7 +19,7 @@ export class PrefixedLines {
     return new PrefixedOutput(prefix, (name, text) => this.#write(name, text));
   }
 
-  /** One write after the other: a pipe that is full takes a part of the first before it takes the next. */
+  /** One write after the other: a full pipe takes a part of the first before it takes the next. */
   #write(name: OutputName, bytes: Uint8Array): Promise<void> {
     const written = this.#last[name].then(() => this.#printer.write(name, bytes));
     this.#last[name] = written.catch(() => {});
@@ -27,7 +27,7 @@ export class PrefixedLines {
   }
 }
 
-/** What one machine prints. */
+/** The output of one machine. */
 class PrefixedOutput {
   readonly #prefix: Buffer;
   readonly #write: (name: OutputName, bytes: Uint8Array) => Promise<void>;
@@ -51,7 +51,7 @@ class PrefixedOutput {
     if (lines.length > 0) await this.#write(name, Buffer.concat(lines));
   }
 
-  /** Prints what is left of each stream, and ends its line. */
+  /** Prints the rest of each stream, and ends its line. */
   async end(): Promise<void> {
     for (const name of ['stdout', 'stderr'] as const) {
       if (this.#rest[name].length > 0) await this.push(name, Buffer.from('\n'));
@@ -59,7 +59,7 @@ class PrefixedOutput {
   }
 }
 
-/** Behind the first line of the text; undefined if it is not complete. */
+/** Returns the index after the first line of the text. Undefined if that line is not complete. */
 function lineEnd(text: Buffer): number | undefined {
   const at = text.indexOf(LINE_BREAK);
   if (at >= 0 && at < MAX_LINE_BYTES) return at + 1;

@@ -1,16 +1,16 @@
-/** What other machines wrote, made harmless for a terminal. */
+/** Makes text from other machines harmless for a terminal. */
 
-/** Control characters: C0, DEL and C1, which drive a terminal, and those that turn the direction of text around. */
+/** Control characters: C0, DEL and C1, which control a terminal, and those that change the direction of text. */
 const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-/** What text consists of: a tab, a line break, and the return with which progress bars begin their line anew. */
+/** Control characters that text needs: tab, line break, and carriage return, with which progress bars restart their line. */
 const LAYOUT = new Set(['\t', '\n', '\r']);
 
-/** Text for one line of a table. */
+/** Returns text for one line of a table. */
 export function printable(text: string): string {
   return text.replace(CONTROLS, escaped);
 }
 
-/** A stream of bytes as text for a terminal; line breaks and tabs stay. */
+/** Turns a stream of bytes into text for a terminal. Line breaks and tabs stay. */
 export class PrintableStream {
   readonly #decoder = new TextDecoder();
 

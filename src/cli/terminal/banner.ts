@@ -8,7 +8,7 @@ interface Running {
   keyFile?: string;
 }
 
-/** What `up` prints once everything runs. `keyFile`: absent where EXECPLANE_API_KEY holds the key. */
+/** Returns the text that `up` prints once everything runs. `keyFile`: absent if EXECPLANE_API_KEY holds the key. */
 export function banner({ url, machineId, keyFile }: Running): string {
   const key = keyFile === undefined ? '$EXECPLANE_API_KEY' : `$(cat ${shellWords([keyFile])})`;
   const curl = [
@@ -35,7 +35,7 @@ or with the command line:
 `;
 }
 
-/** What `exec` does not find by itself. */
+/** Flags for the settings that `exec` does not find by itself. */
 function whereItIs({ url, keyFile }: { url: string; keyFile: string | undefined }): string {
   const dataDir = keyFile === undefined ? 'data' : relative('.', dirname(keyFile));
   const options = [
@@ -45,7 +45,7 @@ function whereItIs({ url, keyFile }: { url: string; keyFile: string | undefined 
   return options.length === 0 ? '' : ` ${shellWords(options)}`;
 }
 
-/** This command as it can be called from here: in a clone by the Node that it brings, for that of the PATH may be too old. */
+/** Returns this command as it can be called from here: in a clone by the clone's Node, because the one in the PATH may be too old. */
 function ownCommand(): string {
   const script = process.argv[1] ?? 'execplane';
   if (!basename(script).startsWith('main.')) return basename(script);

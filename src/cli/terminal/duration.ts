@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Reads `30s`, `1h30m`, `500ms`; a bare number is seconds. Returns ms. Throws what commander reports. */
+/** Parses `30s`, `1h30m`, `500ms`; a bare number is seconds. Returns ms. Throws InvalidArgumentError, which commander prints. */
 export function parseDuration(text: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) {

@@ -1,4 +1,4 @@
-/** Escapes that are typed at a remote terminal, as in ssh: a tilde at the start of a line, and one more character. */
+/** Escapes typed at a remote terminal, as in ssh: a tilde at the start of a line, and one more character. */
 
 export type Escape = 'close' | 'detach' | 'help';
 
@@ -10,7 +10,7 @@ const ESCAPES: ReadonlyMap<number, Escape> = new Map([
   [0x3f, 'help'],
 ]);
 
-/** Divides what is typed into input and escapes, in their order. */
+/** Divides typed text into input and escapes, in order. */
 export class EscapeReader {
   #atLineStart = true;
   /** A tilde was typed that may begin an escape. */
@@ -29,7 +29,7 @@ export class EscapeReader {
       } else if (byte === TILDE && this.#atLineStart && !this.#tilde) {
         this.#tilde = true;
       } else {
-        // Two tildes are one.
+        // Two tildes send one.
         if (this.#tilde && byte !== TILDE) input.push(TILDE);
         input.push(byte);
         this.#tilde = false;

@@ -1,4 +1,4 @@
-/** Errors of the client, told to people: what is wrong, and what to do. */
+/** Prints errors of the client for people: the message, and what to do. */
 import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { printError } from '../streams/output.ts';
@@ -9,14 +9,14 @@ interface Failure {
   exitCode: number;
 }
 
-/** Says on stderr what went wrong. Returns the exit code: 1 unless the error has another. */
+/** Prints an error to stderr. Returns the exit code: 1 unless the error has another. */
 export function tell(error: Error): number {
   const { message, hint, exitCode } = failureOf(error);
   printError(`execplane: ${message}\n${hint === undefined ? '' : `${hint}\n`}`);
   return exitCode;
 }
 
-/** What is told of an error. */
+/** Returns the message and the hint of an error. */
 export function failureOf(error: Error): Failure {
   if (error instanceof CliError) return { message: error.message, hint: error.hint, exitCode: error.exitCode };
   if (error instanceof RefusedError) return { message: error.message, hint: hintFor(error), exitCode: 1 };
@@ -29,8 +29,8 @@ export function failureOf(error: Error): Failure {
 const UNKNOWN_AUTHORITY = 'its certificate authority is unknown (name it with EXECPLANE_CA_FILE)';
 const REASONS: Record<string, string> = {
   ECONNREFUSED: 'nothing listens there',
-  ENOTFOUND: 'there is no such host',
-  EAI_AGAIN: 'the name cannot be looked up now',
+  ENOTFOUND: 'the host does not exist',
+  EAI_AGAIN: 'the name lookup failed for now',
   ECONNRESET: 'the connection was cut',
   UND_ERR_SOCKET: 'the connection was cut',
   UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
@@ -39,9 +39,9 @@ const REASONS: Record<string, string> = {
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
-  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS (is it http:// instead of https://?)',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS (is it http:// instead of https://?)',
-  HPE_INVALID_CONSTANT: 'it does not speak HTTP (is it https:// instead of http://?)',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS (try http:// instead of https://)',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS (try http:// instead of https://)',
+  HPE_INVALID_CONSTANT: 'it does not speak HTTP (try https:// instead of http://)',
 };
 
 function unreachable(error: UnreachableError): Omit<Failure, 'exitCode'> {
@@ -49,11 +49,11 @@ function unreachable(error: UnreachableError): Omit<Failure, 'exitCode'> {
   const reason = known.find((text) => text !== undefined);
   return {
     message: reason === undefined ? `${error.message}.` : `${error.origin} cannot be reached: ${reason}.`,
-    hint: 'Is the server running (execplane up)? Is this its address (EXECPLANE_URL)?',
+    hint: 'Check that the server runs (execplane up) and that EXECPLANE_URL is its address.',
   };
 }
 
-/** The codes of an error and of its causes; a host with several addresses gives one error for each. */
+/** Returns the codes of an error and of its causes. A host with several addresses gives one error for each. */
 function codesOf(error: unknown): string[] {
   if (!(error instanceof Error)) return [];
   const own = 'code' in error ? [String(error.code)] : [];
@@ -64,19 +64,20 @@ function codesOf(error: unknown): string[] {
 function unexpected(error: UnexpectedAnswerError): Omit<Failure, 'exitCode'> {
   const hint =
     error.location === undefined
-      ? 'Another program answers at this address, or a proxy in front of the server does. Check EXECPLANE_URL.'
-      : 'Use the address that it points to (EXECPLANE_URL): redirects are not followed, so that the key goes nowhere else.';
+      ? 'Another program, or a proxy in front of the server, answers at this address. Check EXECPLANE_URL.'
+      : 'Set EXECPLANE_URL to the address that it points to: redirects are not followed, to keep the key from other hosts.';
   return { message: `${error.message}.`, hint };
 }
 
 function hintFor({ status, code, path }: RefusedError): string | undefined {
   if (status === 401) return 'Check EXECPLANE_API_KEY, or run "execplane login".';
   if (code === 'EXECUTION_NOT_FINISHED') return 'Follow it with "execplane executions logs -f".';
-  if (code === 'AUTH_SCOPE_FORBIDDEN') return 'Use a key that may: "execplane keys ls" shows what each allows.';
-  return status === 404 ? `See "execplane ${listFor(path)}" for what there is.` : undefined;
+  if (code === 'AUTH_SCOPE_FORBIDDEN')
+    return 'Use a key with the scope: "execplane keys ls" shows the scopes of each key.';
+  return status === 404 ? `List what exists with "execplane ${listFor(path)}".` : undefined;
 }
 
-/** The command that lists what was not found there. */
+/** Returns the command that lists the objects of the kind that was not found. */
 function listFor(path: string): string {
   const [, resource, id, below, execution] = /\/v1\/([^/]+)(?:\/([^/]+)(?:\/([^/]+)(?:\/([^/]+))?)?)?/.exec(path) ?? [];
   if (resource === 'api-keys') return 'keys ls';

@@ -12,16 +12,16 @@ export interface ListOptions {
 
 const MAX_PAGE = 500;
 
-/** Gives a command that lists something its options. */
+/** Gives a list command its options. */
 export function addListOptions(command: Command): Command {
   return command
-    .option('--limit <n>', 'show so many at most (default 50)', parseCount)
-    .option('--all', 'show all of them')
-    .option('-q, --quiet', 'print only the ids, one a line')
+    .option('--limit <n>', 'show at most n items (default 50)', parseCount)
+    .option('--all', 'show all items')
+    .option('-q, --quiet', 'print only the ids, one per line')
     .option('--json', 'print {"items": [...]} for programs');
 }
 
-/** Prints a list of the API, page after page as far as it is asked for. */
+/** Prints a list of the API, page after page up to the limit. */
 export async function printList<T>(
   pageOf: (page: { limit: number; cursor: string | undefined }) => PromiseLike<Page<T>>,
   options: ListOptions,
@@ -48,14 +48,14 @@ export async function printList<T>(
   if (cursor !== undefined) printError(`There are more: --limit or --all shows them.\n`);
 }
 
-/** Reads a whole number from 0 on. Throws what commander reports. */
+/** Parses a whole number from 0 on. Throws InvalidArgumentError, which commander prints. */
 export function parseWholeNumber(text: string): number {
-  if (!/^(0|[1-9]\d{0,8})$/.test(text)) throw new InvalidArgumentError('A whole number from 0 on.');
+  if (!/^(0|[1-9]\d{0,8})$/.test(text)) throw new InvalidArgumentError('It must be a whole number, 0 or more.');
   return Number(text);
 }
 
-/** Reads a whole number from 1 on. Throws what commander reports. */
+/** Parses a whole number from 1 on. Throws InvalidArgumentError, which commander prints. */
 export function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 on.');
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number, 1 or more.');
   return Number(text);
 }

@@ -1,4 +1,4 @@
-/** A machine's state in the words that people use. */
+/** Describes the state of a machine for people. */
 import type { Machine } from '../../client/main.ts';
 import { age } from './age.ts';
 
@@ -18,18 +18,18 @@ const PHASES: Partial<Record<Status['phase'], string>> = {
   stopping: 'going to sleep',
 };
 
-/** `online`, `offline`, `waiting`, `never joined`; else the phase as the API has it. */
+/** Returns `online`, `offline`, `waiting` or `never joined`; else the API's phase. */
 export function stateOf({ status }: Machine): string {
   return REASONS[status.reason] ?? PHASES[status.phase] ?? status.phase;
 }
 
-/** When the server last heard of its agent: `now` while it is connected, `3s ago`; `-` before it first joined. */
+/** Returns when the server last heard from its agent: `now` while it is connected, `3s ago`; `-` before it first joined. */
 export function lastSeen({ status }: Machine): string {
   if (status.reason === 'agent_connected') return 'now';
   return status.reason === 'never_joined' ? '-' : age(status.last_progress_at);
 }
 
-/** The same, behind a machine id: `is offline (last seen 4m ago)`. */
+/** Returns the state as a sentence's end after a machine id: `is offline (last seen 4m ago)`. */
 export function absence(machine: Machine): string {
   const state = stateOf(machine);
   if (state === 'never joined') return 'has never joined';

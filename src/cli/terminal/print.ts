@@ -13,7 +13,7 @@ export function printJson(value: unknown): void {
   print(`${JSON.stringify(value)}\n`);
 }
 
-/** Prints rows for people: aligned columns under their titles, or `none` where there are no rows. */
+/** Prints rows for people: aligned columns under their titles, or `none` if there are no rows. */
 export function printTable<T>(rows: readonly T[], columns: readonly Column<T>[], none: string): void {
   if (rows.length === 0) {
     printError(`${none}\n`);
@@ -30,7 +30,7 @@ export function printTable<T>(rows: readonly T[], columns: readonly Column<T>[],
   print(text);
 }
 
-/** Prints `name  value` lines of an object for people; what is absent is left out. */
+/** Prints the fields of an object as `name  value` lines. Absent fields are left out. */
 export function printFields(fields: object): void {
   const shown = Object.entries(fields).filter(([, value]) => value !== undefined);
   const width = Math.max(...shown.map(([name]) => name.length));
@@ -40,7 +40,7 @@ export function printFields(fields: object): void {
   }
 }
 
-/** An argv as a shell would take it. */
+/** Quotes an argv for a shell. */
 export function shellWords(argv: readonly string[]): string {
   return argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
 }

@@ -1,4 +1,4 @@
-/** The terminal of this process in raw mode: every key goes to the machine, nothing is echoed here. */
+/** Puts the terminal of this process into raw mode: every key goes to the machine, nothing is echoed here. */
 import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
 import type { TerminalSize } from '../../client/main.ts';
@@ -7,25 +7,25 @@ import { terminalStream } from '../streams/descriptor.ts';
 import { printError } from '../streams/output.ts';
 
 const DEFAULT_SIZE = { width: 80, height: 24 };
-/** A program that is left may have hidden the cursor, asked for the mouse or for bracketed paste, or chosen a colour. */
+/** The program on the other side may have hidden the cursor, enabled the mouse or bracketed paste, or chosen a colour. */
 const RESET = '\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[0m';
 
-/** Throws CliError (exit code 2) if stdin is no terminal; `reason` says what needs one. */
+/** Throws CliError (exit code 2) if stdin is not a terminal. `reason` says what needs one. */
 export function assertTerminal(reason: string): void {
   if (isatty(0)) return;
-  throw new CliError(`${reason}, and stdin is none.`, {
+  throw new CliError(`${reason}, and stdin is not one.`, {
     exitCode: 2,
     hint: 'Run it at a terminal, or run the command without one: execplane exec -i MACHINE -- COMMAND',
   });
 }
 
-/** Of the terminal that shows the output. */
+/** The size of the terminal that shows the output. */
 export function terminalSize(): TerminalSize {
   const stream = terminalStream('stdout') ?? terminalStream('stderr');
   return stream === undefined || stream.columns === 0 ? DEFAULT_SIZE : { width: stream.columns, height: stream.rows };
 }
 
-/** Its modes are put back on every way out of this process, save SIGKILL; while the process is stopped they are back as well. */
+/** Its modes are restored on every way out of this process except SIGKILL, and while the process is stopped. */
 export class RawTerminal {
   readonly #resized: (size: TerminalSize) => void;
   readonly #stream = terminalStream('stdout') ?? terminalStream('stderr');
@@ -39,12 +39,12 @@ export class RawTerminal {
     this.#enter();
   }
 
-  /** Says something on a line of its own. */
+  /** Prints a message on a line of its own. */
   say(text: string): void {
     printError(`\r\nexecplane: ${text.replaceAll('\n', '\r\n')}\r\n`);
   }
 
-  /** Puts back what a program that still runs has made of the screen. */
+  /** Undoes what a program that still runs has done to the screen. */
   reset(): void {
     this.#stream?.write(RESET);
   }
@@ -57,7 +57,9 @@ export class RawTerminal {
     this.#leave();
   }
 
-  /** libuv keeps post-processing of output on, which would move the cursor of full-screen programs: a bare line feed is theirs. */
+  /**
+   * libuv keeps post-processing of output on, which would move the cursor of full-screen programs: a bare line feed must pass unchanged.
+   */
   readonly #enter = (): void => {
     process.stdin.setRawMode(true);
     spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
@@ -70,7 +72,7 @@ export class RawTerminal {
     process.kill(process.pid, 'SIGSTOP');
   };
 
-  /** Whoever continues it may have set modes of its own. */
+  /** The process that continues this one may have set modes of its own. */
   readonly #continue = (): void => {
     this.#leave();
     this.#enter();

@@ -2,14 +2,14 @@ import type { OutageListener } from '../../client/main.ts';
 import { failureOf } from './failure.ts';
 import { terminalStream } from '../streams/descriptor.ts';
 
-/** What people at a terminal are told beside the output of a command: on stderr, and nowhere where that is no terminal. */
+/** Prints messages beside the output of a command: on stderr, and only if it is a terminal. */
 export class StatusLine {
   readonly #stream: Pick<NodeJS.WriteStream, 'write' | 'columns'> | undefined;
   #shown = false;
-  /** Behind a line that the command has not ended, a word of ours would spoil it. */
+  /** A message must not continue a line that the command has not ended. */
   #atLineStart = true;
 
-  /** `terminal`: undefined if stderr is none. */
+  /** `terminal`: undefined if stderr is not a terminal. */
   constructor(terminal: Pick<NodeJS.WriteStream, 'write' | 'columns'> | undefined = terminalStream('stderr')) {
     this.#stream = terminal;
   }
@@ -25,13 +25,13 @@ export class StatusLine {
     this.#shown = true;
   }
 
-  /** Takes away what was shown. */
+  /** Removes the shown line. */
   clear(): void {
     if (this.#shown) this.#stream?.write('\r\u001b[K');
     this.#shown = false;
   }
 
-  /** Says something that stays. */
+  /** Prints a message that stays. */
   say(text: string): void {
     if (this.#stream === undefined) return;
     this.clear();
@@ -45,10 +45,10 @@ export class StatusLine {
   }
 }
 
-/** Tells of the server's absence on that line. */
+/** Reports the server's absence on that line. */
 export function outageOn(line: StatusLine): OutageListener {
   return {
-    away: (reason) => line.say(`${failureOf(reason).message} The command runs on; this waits for the server`),
-    back: () => line.say('the server is back: nothing was missed'),
+    away: (reason) => line.say(`${failureOf(reason).message} The command keeps running; waiting for the server`),
+    back: () => line.say('the server is back: no output was lost'),
   };
 }

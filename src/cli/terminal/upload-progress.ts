@@ -1,10 +1,10 @@
 import type { StatusLine } from './status-line.ts';
 
-/** What is over sooner needs no telling. */
+/** A shorter upload shows no progress. */
 const SHOWN_AFTER_MS = 1000;
 const EVERY_MS = 200;
 
-/** Shows how far an upload has come. `total`: bytes, where it is known; `name`: of what; `now`: ms of a clock that only rises. */
+/** Shows the progress of an upload. `total`: bytes, if known; `name`: what is uploaded; `now`: ms of a monotonic clock. */
 export function uploadProgress(
   line: Pick<StatusLine, 'show'>,
   total: number | undefined,
@@ -23,7 +23,7 @@ export function uploadProgress(
   };
 }
 
-/** `1.5 MiB`. */
+/** Formats bytes such as `1.5 MiB`. */
 export function size(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const unit = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));

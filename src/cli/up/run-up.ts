@@ -19,7 +19,7 @@ type Flags = Readonly<Record<string, string>>;
 /** The agent has bounds of its own, which are shorter. */
 const AGENT_STOP_MS = 50_000;
 
-/** Runs server and agent until a signal, or until the agent is beyond help. Nothing is left behind. */
+/** Runs server and agent until a signal, or until the agent cannot run any more. Leaves no process behind. */
 export async function runUp(flags: Flags): Promise<void> {
   const stop = new AbortController();
   const signals = ['SIGINT', 'SIGTERM', ...(isHangupIgnored() ? [] : ['SIGHUP'])];
@@ -43,13 +43,13 @@ export async function runUp(flags: Flags): Promise<void> {
     }
   } finally {
     if (stop.signal.aborted) say('stopping');
-    // The agent first: its last reports are still taken.
+    // The agent stops first: the server still accepts its last reports.
     await agent?.stop('SIGINT', AGENT_STOP_MS);
     await server.stop();
   }
 }
 
-/** A join token, unless the credential of the agent's directory is that of a machine which this server knows. */
+/** Returns a join token, unless the credential of the agent's directory belongs to a machine that this server knows. */
 async function tokenFor(dir: string, client: Execplane): Promise<string | undefined> {
   const machineId = readCredential(dir)?.machineId;
   if (machineId !== undefined) {
@@ -82,12 +82,12 @@ function agentEnvironment(flags: Flags, url: string): NodeJS.ProcessEnv {
   return { ...env, EXECPLANE_URL: url, EXECPLANE_JOIN_TOKEN_FILE: '-' };
 }
 
-/** Settles when somebody stopped the agent on purpose; throws where it is beyond help. */
+/** Settles when somebody stopped the agent on purpose. Throws if it cannot run any more. */
 async function agentEnds(agent: SupervisedProcess, stopping: AbortSignal): Promise<undefined> {
   const { code, signal } = await agent.done;
   if (stopping.aborted) return;
   if (code !== 0) {
-    throw new CliError(`the agent ended (${signal ?? `exit code ${code}`}): see what it logged.`, {
+    throw new CliError(`the agent ended (${signal ?? `exit code ${code}`}): read its log above.`, {
       exitCode: code ?? 1,
     });
   }
@@ -101,13 +101,13 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** Where the agent and people find the server: EXECPLANE_URL where it is set, else the address that it listens on. */
+/** The address of the server for the agent and for people: EXECPLANE_URL if it is set, else the address that it listens on. */
 function ownUrl(flags: Flags, config: ServerConfig, port: number): string {
   const given = flags['url'] ?? environment()['EXECPLANE_URL'];
   return given ? given.replace(/\/$/, '') : localUrl(config, port);
 }
 
-/** The way to the server from this machine. */
+/** The URL of the server from this machine. */
 function localUrl({ host, tlsCert }: ServerConfig, port: number): string {
   const local = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   return `${tlsCert === undefined ? 'http' : 'https'}://${local.includes(':') ? `[${local}]` : local}:${port}`;

@@ -4,28 +4,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export interface SupervisedOptions {
-  /** For messages: "the agent". */
+  /** Its name in messages: "the agent". */
   name: string;
   args: readonly string[];
   env: NodeJS.ProcessEnv;
-  /** Written to its stdin at the first start only, which is then closed. */
+  /** Written to its stdin at the first start only; stdin is then closed. */
   input?: string;
   onMessage?: (message: unknown) => void;
 }
 
-/** How it ended: of itself, or by whom. */
+/** How it ended: by itself, or because it was stopped. */
 interface Exit {
   code: number | null;
   signal: NodeJS.Signals | null;
 }
 
-/** `execplane` itself, as source or as built from it. */
+/** `execplane` itself, in the source or in the build. */
 const ENTRY = fileURLToPath(new URL(`../main${extname(import.meta.url)}`, import.meta.url));
 const RESTART_AFTER_MS = 1000;
 
 /**
- * A process that `up` keeps running. It is in a process group of its own, so that a terminal's Ctrl-C reaches it only by
- * way of `stop`; should `up` itself be killed, the closed IPC channel tells it.
+ * A process that `up` keeps running. It has a process group of its own, so that a terminal's Ctrl-C reaches it only through `stop`. If
+ * `up` itself is killed, the closed IPC channel tells the process.
  */
 export class SupervisedProcess {
   readonly #options: SupervisedOptions;
@@ -33,7 +33,7 @@ export class SupervisedProcess {
   readonly #stopping = new AbortController();
   #child: ChildProcess | undefined;
   #exited: Promise<Exit> = Promise.resolve({ code: 0, signal: null });
-  /** Settles when it is not to be started any more. */
+  /** Settles when the process will not be started again. */
   readonly done: Promise<Exit>;
   #isSettled = false;
 
@@ -44,12 +44,12 @@ export class SupervisedProcess {
     this.done = this.#keep();
   }
 
-  /** From now on an exit is an accident that is made good; before, it is the end. */
+  /** After this call, an unexpected exit leads to a new start. Before it, an exit is the end. */
   settled(): void {
     this.#isSettled = true;
   }
 
-  /** Sends the signal and waits for the end; SIGKILL after `patienceMs`. */
+  /** Sends the signal and waits for the end. Sends SIGKILL after `patienceMs`. */
   async stop(signal: NodeJS.Signals, patienceMs: number): Promise<void> {
     this.#stopping.abort();
     const child = this.#child;

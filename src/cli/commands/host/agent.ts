@@ -33,12 +33,12 @@ const DEFAULT_WITHIN_MS = 60_000;
 export async function agentCommand(): Promise<Command> {
   const { AGENT_SETTINGS, readAgentConfig, runAgent, stopAgent, upgradeAgent } = await import('../../../agent/main.ts');
   const command = addSettingOptions(new Command('agent'), AGENT_SETTINGS)
-    .description('Run the agent of this machine: it dials out to the server and runs the commands that come.')
+    .description('Run the agent of this machine: it connects to the server and runs commands.')
     .addHelpText('after', EXAMPLES)
     .action((flags: Record<string, string>) => runAgent(readAgentConfig(flags)));
   command
     .command('stop')
-    .description('End the agent and every command it runs; returns when all are gone.')
+    .description('Stop the agent and every command that it runs. Returns when all of them have ended.')
     .addHelpText('after', '\nExamples:\n  execplane agent stop --agent-dir /var/lib/execplane-agent')
     .option(...AGENT_DIR)
     .action(async (_flags, stop: Command) => {
@@ -46,7 +46,7 @@ export async function agentCommand(): Promise<Command> {
       const result = await stopAgent(dir);
       if (result !== 'stopped') {
         throw new CliError(`no agent runs on ${dir}.`, {
-          hint: 'Is this its directory? Name it with --agent-dir; the packages use /var/lib/execplane-agent/state.',
+          hint: 'Name its directory with --agent-dir; the packages use /var/lib/execplane-agent/state.',
         });
       }
       print(`The agent of ${dir} has stopped.\n`);
@@ -54,15 +54,12 @@ export async function agentCommand(): Promise<Command> {
   command
     .command('upgrade')
     .description(
-      'Put another version in the place of the agent, under running commands; back again where it does not work.',
+      'Replace the agent by another version while commands run. If the new version does not work, the old one is put back.',
     )
     .addHelpText('after', UPGRADE_EXAMPLES)
-    .requiredOption(
-      '--to <PATH>',
-      'the version to come: a folder with packages, a tarball, or a folder with the program',
-    )
+    .requiredOption('--to <PATH>', 'the new version: a folder with packages, a tarball, or a folder with the program')
     .addOption(
-      new Option('--within <DURATION>', 'it has to be connected after so long')
+      new Option('--within <DURATION>', 'time within which the new version has to be connected')
         .default(DEFAULT_WITHIN_MS, '60s')
         .argParser(parseDuration),
     )

@@ -9,23 +9,23 @@ Examples:
   execplane backup
   execplane backup --data-dir /var/lib/execplane /var/backups/execplane-today.backup
 
-The file holds the keys of the server as well: whoever has it has the server. It is made 0600; keep it so.`;
+The file contains the keys of the server: keep it secret. It is created with mode 0600.`;
 
-/** `execplane backup`: on the host of the server, which may run meanwhile. */
+/** `execplane backup`: runs on the host of the server, which may keep running. */
 export async function backupCommand(): Promise<Command> {
   const { backUp, readServerConfig } = await import('../../../server/main.ts');
   return new Command('backup')
-    .description('Copy the data of a server on this host, running or not, into one file, and verify the copy.')
+    .description('Back up the data of a server on this host into one file, and verify it. The server may keep running.')
     .argument('[FILE]', 'new file; default: execplane-DATE.backup in this directory')
-    .option('--data-dir <value>', 'Where the server keeps its data. (EXECPLANE_DATA_DIR, default ./data)')
-    .option('--json', 'print it as JSON')
+    .option('--data-dir <value>', 'Data directory of the server. (EXECPLANE_DATA_DIR, default ./data)')
+    .option('--json', 'print the report as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (given: string | undefined, { json, ...settings }: { dataDir?: string; json?: true }) => {
       const { dataDir } = readServerConfig(settings);
       const now = Date.now();
       const file = resolve(given ?? `execplane-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')}.backup`);
       const report = await backUp({ dataDir, to: file, now }).catch((cause: Error) => {
-        throw new CliError(`there is no backup: ${cause.message}.`, { cause });
+        throw new CliError(`no backup was made: ${cause.message}.`, { cause });
       });
       if (json) {
         printJson({ file, bytes: report.bytes, rows: report.counts, keys: report.keys });

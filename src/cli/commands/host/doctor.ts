@@ -15,7 +15,7 @@ Examples:
   execplane doctor server --data-dir /var/lib/execplane
   execplane doctor agent --agent-dir /var/lib/execplane-agent/state --url https://execplane.example.com
 
-Run it as root, or as the user of the service. The settings of a packaged service are read from its unit. Exit code 0: nothing fails.`;
+Run it as root, or as the user of the service. The settings of a packaged service are read from its unit. Exit code 0: no check fails.`;
 
 type Flags = Readonly<Record<string, string>>;
 const SIDES = ['server', 'agent'] as const;
@@ -23,7 +23,7 @@ type Side = (typeof SIDES)[number];
 
 type Finding = Awaited<ReturnType<typeof import('../../../agent/main.ts')['examineAgent']>>[number];
 
-/** `execplane doctor`: one line a check; exit code 1 where one fails. */
+/** `execplane doctor`: prints one line for each check. Exit code 1 if one fails. */
 export async function doctorCommand(): Promise<Command> {
   const [server, agent] = await Promise.all([import('../../../server/main.ts'), import('../../../agent/main.ts')]);
   const examine: Record<Side, (flags: Flags) => Promise<Finding[]>> = {
@@ -36,9 +36,9 @@ export async function doctorCommand(): Promise<Command> {
       existsSync(join(resolve(agent.readAgentConfig(flags, settingsOf('agent')).dir), 'credential.json')),
   };
   return addSettingOptions(new Command('doctor'), server.SERVER_SETTINGS, agent.AGENT_SETTINGS)
-    .description('Look at everything that the server or the agent on this host needs, and say what to do.')
-    .addArgument(new Argument('[SIDE]', 'default: what this host has').choices(SIDES))
-    .option('--json', 'print it as JSON')
+    .description('Check everything that the server or the agent on this host needs, and say how to correct it.')
+    .addArgument(new Argument('[SIDE]', 'default: the one that this host has').choices(SIDES))
+    .option('--json', 'print the checks as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (side: Side | undefined, flags: Flags & { json?: true }) => {
       const { json, ...settings } = flags;
@@ -54,15 +54,15 @@ export async function doctorCommand(): Promise<Command> {
     });
 }
 
-/** What the packaged service runs with, if there is one; variables of this process come before it. */
+/** Returns the settings of the packaged service, if there is one. Variables of this process win. */
 function settingsOf(side: Side): Readonly<Partial<Record<string, string>>> {
   return { ...serviceSettings(`execplane-${side}.service`), ...environment() };
 }
 
 function nothingHere(): CliError {
-  return new CliError('neither a server nor an agent has its data where it is looked for.', {
+  return new CliError('no data directory of a server or an agent was found.', {
     exitCode: 2,
-    hint: 'Say which one and where: "execplane doctor server --data-dir DIR", "execplane doctor agent --agent-dir DIR".',
+    hint: 'Name one and its directory: "execplane doctor server --data-dir DIR", "execplane doctor agent --agent-dir DIR".',
   });
 }
 

@@ -16,18 +16,18 @@ start a server on it again, since both would run what waits.`;
 type Report = Awaited<ReturnType<typeof import('../../../server/main.ts')['migrateToPostgres']>>;
 type Flags = Partial<Record<'dataDir' | 'databaseUrl' | 'secretKeyFile', string>> & { json?: true };
 
-/** `execplane migrate-to-postgres`: on the host of the server, which must not run. */
+/** `execplane migrate-to-postgres`: runs on the host of the server, which must be stopped. */
 export async function migrateToPostgresCommand(): Promise<Command> {
   const { migrateToPostgres, readServerConfig } = await import('../../../server/main.ts');
   return new Command('migrate-to-postgres')
     .description('Move the data of a server on this host to PostgreSQL, for several servers, and verify every row.')
-    .option('--data-dir <value>', 'Where the server keeps its data. (EXECPLANE_DATA_DIR, default ./data)')
-    .option('--database-url <value>', 'Where it goes: postgres://USER@HOST:5432/DATABASE. (EXECPLANE_DATABASE_URL)')
+    .option('--data-dir <value>', 'Data directory of the server. (EXECPLANE_DATA_DIR, default ./data)')
+    .option('--database-url <value>', 'Destination: postgres://USER@HOST:5432/DATABASE. (EXECPLANE_DATABASE_URL)')
     .option(
       '--secret-key-file <value>',
-      'Key of the servers to come; made from that of the data directory if it is missing. (EXECPLANE_SECRET_KEY_FILE)',
+      'Key file for the new servers. If missing, it is made from the key in the data directory. (EXECPLANE_SECRET_KEY_FILE)',
     )
-    .option('--json', 'print it as JSON')
+    .option('--json', 'print the report as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async ({ json, ...flags }: Flags) => {
       const env = environment();
@@ -70,9 +70,9 @@ function jsonOf({ tables, batchesLeft, adminKeyFile }: Report): unknown {
 
 function textOf({ tables, batchesLeft, adminKeyFile }: Report, secretKeyFile: string): string {
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);
-  const left = batchesLeft === 0 ? '' : `${batchesLeft} batches that have ended were left behind.\n`;
-  const key = adminKeyFile === undefined ? 'the admin key as until now' : `the key in ${adminKeyFile}`;
-  return `${rows} rows are in PostgreSQL, and every one was compared.
+  const left = batchesLeft === 0 ? '' : `${batchesLeft} ended batches were not moved.\n`;
+  const key = adminKeyFile === undefined ? 'the same admin key' : `the key in ${adminKeyFile}`;
+  return `${rows} rows are in PostgreSQL. Every row was read back and compared.
 ${left}Start the servers with the same EXECPLANE_DATABASE_URL, EXECPLANE_SECRET_KEY_FILE=${secretKeyFile}
 and EXECPLANE_API_KEY (${key}). Do not start a server on the data directory again.
 `;

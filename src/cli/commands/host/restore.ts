@@ -11,15 +11,15 @@ Examples:
 The server has to be stopped. What it made after the backup is not known any more: commands that agents still run of it are
 ended, and what waited in the backup ends as agent_lost, since it may have run.`;
 
-/** `execplane restore`: on the host of the server, which must not run. */
+/** `execplane restore`: runs on the host of the server, which must be stopped. */
 export async function restoreCommand(): Promise<Command> {
   const { readServerConfig, restore } = await import('../../../server/main.ts');
   return new Command('restore')
-    .description('Put a backup where a server on this host will find it, and verify it.')
-    .argument('<FILE>', 'what "execplane backup" made')
-    .option('--data-dir <value>', 'Where the server keeps its data. (EXECPLANE_DATA_DIR, default ./data)')
-    .option('--force', 'put aside what is there already')
-    .option('--json', 'print it as JSON')
+    .description('Restore a backup into the data directory of a server on this host, and verify it.')
+    .argument('<FILE>', 'file made by "execplane backup"')
+    .option('--data-dir <value>', 'Data directory of the server. (EXECPLANE_DATA_DIR, default ./data)')
+    .option('--force', 'move existing data aside')
+    .option('--json', 'print the report as JSON')
     .addHelpText('after', EXAMPLES)
     .action(
       (from: string, { force = false, json, ...settings }: { dataDir?: string; force?: boolean; json?: true }) => {
@@ -32,9 +32,11 @@ export async function restoreCommand(): Promise<Command> {
           return;
         }
         const { executions = 0, machines = 0 } = counts;
-        print(`${dataDir} is as it was at ${made}, verified: ${executions} executions, ${machines} machines.\n`);
-        if (abandoned > 0) print(`${abandoned} executions that waited then are ended as agent_lost.\n`);
-        if (replaced !== undefined) print(`What was there before is in ${replaced}.\n`);
+        print(
+          `${dataDir} is restored to its state of ${made} and verified: ${executions} executions, ${machines} machines.\n`,
+        );
+        if (abandoned > 0) print(`${abandoned} executions that were waiting then have ended as agent_lost.\n`);
+        if (replaced !== undefined) print(`The previous data is in ${replaced}.\n`);
       },
     );
 }

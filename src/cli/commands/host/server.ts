@@ -8,7 +8,7 @@ Examples:
   execplane server --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
   EXECPLANE_DATA_DIR=/var/lib/execplane execplane server`;
 
-/** `execplane server`: the control plane alone. */
+/** `execplane server`: runs the control plane alone. */
 export async function serverCommand(): Promise<Command> {
   const { SERVER_SETTINGS, readServerConfig, runServer } = await import('../../../server/main.ts');
   return addSettingOptions(new Command('server'), SERVER_SETTINGS)

@@ -6,9 +6,9 @@ Examples:
   execplane up
   execplane up --port 8080 --data-dir /var/lib/execplane --agent-dir /var/lib/execplane-agent
 
-Ctrl-C ends all of it: the commands, the agent, the server.`;
+Ctrl-C ends the commands, the agent and the server.`;
 
-/** `execplane up`: server and agent, as `npm start` runs them. */
+/** `execplane up`: runs server and agent, as `npm start` does. */
 export async function upCommand(): Promise<Command> {
   const { AGENT_SETTINGS, runUp, SERVER_SETTINGS } = await import('../../up/run-up.ts');
   return addSettingOptions(new Command('up'), SERVER_SETTINGS, AGENT_SETTINGS)
