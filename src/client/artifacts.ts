@@ -1,4 +1,4 @@
-/** The artifacts of one machine: files that commands left. */
+/** The artifacts of one machine: files that its commands left. */
 import type { ArtifactWire } from '../api/artifact.ts';
 import { backoffMs, pause } from './http/backoff.ts';
 import { ExecplaneError, isRetryable, UnreachableError } from './http/errors.ts';
@@ -23,7 +23,7 @@ export class Artifacts {
     this.#path = `/v1/machines/${encodeURIComponent(machineId)}/artifacts`;
   }
 
-  /** Newest first. */
+  /** Lists artifacts, newest first. */
   list(options: ListArtifactsOptions = {}): List<ArtifactWire> {
     const { executionId, ...page } = options;
     return new List(this.#transport, this.#path, page, { execution_id: executionId });
@@ -37,7 +37,7 @@ export class Artifacts {
     return this.#transport.json('DELETE', this.#at(artifactId));
   }
 
-  /** The bytes, piece by piece; a connection that breaks off is resumed at the byte. `sha256` tells whether they are right. */
+  /** Yields the bytes, piece by piece. A broken connection is resumed at the byte. Compare `sha256` to check them. */
   async *content(artifact: ArtifactWire, signal?: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     let offset = 0;
     for (let failures = 0; offset < artifact.size_bytes; ) {

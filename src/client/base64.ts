@@ -11,7 +11,7 @@ const PIECE = 0x8000;
 
 export function encodeBase64(bytes: Uint8Array): string {
   let binary = '';
-  // Passed as arguments, too many at once overflow the stack.
+  // Passed as arguments, too many characters at once overflow the stack.
   for (let at = 0; at < bytes.length; at += PIECE) binary += String.fromCharCode(...bytes.subarray(at, at + PIECE));
   return btoa(binary);
 }

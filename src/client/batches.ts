@@ -5,7 +5,7 @@ import { List, type PageOptions } from './http/pages.ts';
 import type { Transport } from './http/transport.ts';
 
 interface WaitOptions {
-  /** How long the server may wait for the end of the batch before it answers, in ms; 55 000 at most. */
+  /** Time that the server may wait for the end of the batch before it answers, in ms; at most 55 000. */
   waitMs?: number;
   signal?: AbortSignal | undefined;
 }
@@ -18,27 +18,27 @@ export class Batches {
     this.#transport = transport;
   }
 
-  /** Starts a command on the machines that the selector names or selects now. */
+  /** Starts a command on the machines that the selector names, or that match it now. */
   create(body: CreateBatch): Promise<BatchWire> {
     return this.#transport.json('POST', '/v1/batches', { body });
   }
 
-  /** Newest first. */
+  /** Lists batches, newest first. */
   list(options: PageOptions = {}): List<BatchWire> {
     return new List(this.#transport, '/v1/batches', options);
   }
 
-  /** The batch as it is, or as it is when it is over or `waitMs` have passed. */
+  /** Returns the batch now, or when it is over or `waitMs` have passed. */
   get(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
     return this.#transport.json('GET', batchPath(batchId), { query: { wait_ms: waitMs }, signal });
   }
 
-  /** Its executions so far, in the order of its machines. */
+  /** Lists its executions so far, in the order of its machines. */
   executions(batchId: string, options: PageOptions = {}): List<ExecutionWire> {
     return new List(this.#transport, `${batchPath(batchId)}/executions`, options);
   }
 
-  /** Cancels it: nothing more is started, and what waits or runs is cancelled. After the end this does nothing. */
+  /** Cancels the batch: starts no more executions, and cancels those that wait or run. Does nothing after the end. */
   cancel(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
     return this.#transport.json('DELETE', batchPath(batchId), { query: { wait_ms: waitMs }, signal });
   }

@@ -13,22 +13,25 @@ import { type ExecutionResult, hasEnded, resultOf } from './result.ts';
 import { stdinStream } from './stdin-stream.ts';
 import type { Transport } from './http/transport.ts';
 
-/** The most that the server waits before it answers. */
+/** The longest time that the server waits before it answers, ms. */
 export const MAX_WAIT_MS = 55_000;
 
 interface WaitOptions {
-  /** How long the server may wait for the end before it answers, in ms; 55 000 at most. */
+  /** Time that the server may wait for the end before it answers, in ms; at most 55 000. */
   waitMs?: number;
   signal?: AbortSignal | undefined;
 }
 
-/** Iterate over it for its events from the first to the terminal one. Everything here survives broken connections. */
+/**
+ * A handle on an execution. Iterating over it yields its events from the first to the terminal one. All methods survive broken
+ * connections.
+ */
 export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   readonly machineId: string;
   readonly executionId: string;
   readonly #transport: Transport;
   readonly #path: string;
-  /** What is read of its output is released (output mode `stream`). */
+  /** The server releases output that was read (output mode `stream`). */
   readonly #releases: boolean;
   #stdin: WritableStream<Uint8Array> | undefined;
   #stdout: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
@@ -48,12 +51,12 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     return this.events();
   }
 
-  /** Its events, as they come. */
+  /** Yields its events as they come. */
   events(options: FollowOptions = {}): AsyncGenerator<ExecutionEvent> {
     return followEvents(this.#transport, this.#path, options);
   }
 
-  /** The log as far as it is now, page after page. */
+  /** Yields the log as far as it is now, page after page. */
   async *log({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<ExecutionEvent> {
     let cursor: string | undefined;
     for (;;) {
@@ -64,41 +67,41 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
       });
       for (const event of page.items) yield fromWire(event);
       cursor = page.next_cursor;
-      // The last page of a log that goes on is empty.
+      // The last page of a log that is not ended is empty.
       if (cursor === undefined || page.items.length === 0) return;
     }
   }
 
-  /** What it writes to stdout, byte for byte, from the first byte on. Errors if the server did not keep all of it. */
+  /** Its stdout, byte for byte, from the first byte on. Errors if the server did not keep all of it. */
   get stdout(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#stdout ??= this.#output('stdout');
     return this.#stdout;
   }
 
-  /** The same for stderr. */
+  /** Its stderr, in the same way. */
   get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#stderr ??= this.#output('stderr');
     return this.#stderr;
   }
 
-  /** Its stdin, if it was started with an open one. Close it to let the command read end-of-file. */
+  /** Its stdin, if it was started with an open one. Closing it makes the command read end-of-file. */
   get stdin(): WritableStream<Uint8Array> {
     this.#stdin ??= stdinStream(this.#transport, this.#path);
     return this.#stdin;
   }
 
-  /** Settles with its end, however long that takes. */
+  /** Settles with its result, however long that takes. */
   get result(): Promise<ExecutionResult> {
     this.#result ??= this.waitForEnd().then(resultOf);
     return this.#result;
   }
 
-  /** The execution as it is, or as it is when it has ended or `waitMs` are over. */
+  /** Returns the execution now, or when it has ended or `waitMs` have passed. */
   get({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
     return this.#transport.json('GET', this.#path, { query: { wait_ms: waitMs }, signal });
   }
 
-  /** The execution once it has ended. */
+  /** Returns the execution once it has ended. */
   async waitForEnd({ signal }: Pick<WaitOptions, 'signal'> = {}): Promise<ExecutionWire> {
     for (;;) {
       const execution = await this.get({ waitMs: MAX_WAIT_MS, signal });
@@ -106,12 +109,12 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     }
   }
 
-  /** All that is kept of its output; only after its end. `tail`: the last so many bytes of each stream. */
+  /** Returns all kept output; only after the end. `tail`: only the last bytes of each stream. */
   output({ tail, signal }: { tail?: number; signal?: AbortSignal } = {}): Promise<ExecutionOutputWire> {
     return this.#transport.json('GET', `${this.#path}/output`, { query: { tail }, signal });
   }
 
-  /** The bytes of a stream that are kept now; `tail`: the last so many. Throws if the answer breaks off. */
+  /** Returns the bytes of a stream that are kept now; `tail`: only the last ones. Throws if the answer breaks off. */
   async *kept(
     stream: 'stdout' | 'stderr',
     { tail, signal }: { tail?: number; signal?: AbortSignal } = {},
@@ -125,7 +128,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     }
   }
 
-  /** Some of the bytes of a stream that are kept now; fewer, or none, if there are no more. */
+  /** Returns some of the bytes of a stream that are kept now: fewer, or none, if there are no more. */
   async part(stream: 'stdout' | 'stderr', p: { offset: number; length: number }): Promise<Uint8Array<ArrayBuffer>> {
     const headers = { accept: '*/*', range: `bytes=${p.offset}-${p.offset + p.length - 1}` };
     try {
@@ -137,27 +140,27 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     }
   }
 
-  /** Writes to an open stdin behind all that came before. Returns the number of bytes written in all. */
+  /** Appends to an open stdin. Returns the total number of bytes written. */
   async writeStdin(bytes: Uint8Array<ArrayBuffer>, { close = false }: { close?: boolean } = {}): Promise<number> {
     const path = `${this.#path}/stdin`;
     const empty = new Uint8Array();
     const { offset = 0 } = await this.#transport.json<StdinResultWire>('POST', path, { bytes: empty });
-    // At an offset a repeated request is harmless.
+    // With an offset, a repeated request is harmless.
     await this.#transport.json('POST', path, { query: { offset, close }, bytes });
     return offset + bytes.length;
   }
 
-  /** Cancels it: SIGTERM, after a grace SIGKILL to all of its processes. After the end this does nothing. */
+  /** Cancels it: SIGTERM, then SIGKILL to all of its processes after a grace period. Does nothing after the end. */
   cancel({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
     return this.#transport.json('DELETE', this.#path, { query: { wait_ms: waitMs }, signal });
   }
 
-  /** Sends a signal such as `SIGHUP` to its process group. After the end this does nothing. */
+  /** Sends a signal such as `SIGHUP` to its process group. Does nothing after the end. */
   signal(name: SendSignal['signal']): Promise<ExecutionWire> {
     return this.#transport.json('POST', `${this.#path}/signal`, { body: { signal: name } });
   }
 
-  /** Sets the size of its terminal, if it was started with `tty`. After the end this does nothing. */
+  /** Sets the size of its terminal, if it was started with `tty`. Does nothing after the end. */
   resize(size: { width: number; height: number }): Promise<ExecutionWire> {
     return this.#transport.json('POST', `${this.#path}/resize`, { body: size });
   }

@@ -1,4 +1,4 @@
-/** Files of a machine, moved as stdin and output of commands: with the rights of the user that these run as. */
+/** Files of a machine, moved as stdin and output of commands, with the permissions of the user that these run as. */
 import { ExecplaneError } from './http/errors.ts';
 import { LIST, MOVE, READ, REMOVE, STAT, WRITE } from './file-scripts.ts';
 import type { MachineClient } from './machine-client.ts';
@@ -26,21 +26,21 @@ export interface FileStat {
 }
 
 export interface FileOptions {
-  /** Acts as this user, if the machine allows it. */
+  /** Run the operation as this user, if the machine allows it. */
   user?: string;
 }
 
 export interface ReadOptions extends FileOptions {
-  /** The first byte; 0 unless set. */
+  /** Offset of the first byte. Default: 0. */
   offset?: number;
-  /** How many bytes at most; all unless set. */
+  /** The most bytes to read. Default: all. */
   length?: number;
 }
 
 export interface WriteOptions extends FileOptions {
-  /** Permission bits; unless set, those of the file that is replaced, else what the user's umask leaves. */
+  /** Permission bits. Default: those of the replaced file, else what the user's umask leaves. */
   mode?: number;
-  /** Called when all is sent: the SHA-256 in hexadecimal that the file must have, or it stays as it was. */
+  /** Called when everything is sent. Returns the SHA-256 in hexadecimal that the file must have; otherwise it stays unchanged. */
   sha256?: () => string;
 }
 
@@ -53,12 +53,12 @@ export class Files {
     this.#machine = machine;
   }
 
-  /** The content of a file of any size that fits into memory. */
+  /** Returns the content of a file that fits into memory. */
   async read(path: string, options: ReadOptions = {}): Promise<Bytes> {
     return concat(await collect(this.stream(path, options)));
   }
 
-  /** The content of a file, piece by piece. */
+  /** Yields the content of a file, piece by piece. */
   async *stream(path: string, { offset = 0, length, ...options }: ReadOptions = {}): AsyncGenerator<Bytes> {
     const part = [String(offset + 1), length === undefined ? '' : String(length)];
     const { handle, failure } = await this.#start(READ, [path, ...part], { ...options, stdin: 'none' });
@@ -66,7 +66,7 @@ export class Files {
     await failure(path);
   }
 
-  /** Writes a file: beside the old one, checked, and then renamed, so that no reader sees half of it. */
+  /** Writes a file under a temporary name, checks it, then renames it, so that no reader sees half of it. */
   async write(
     path: string,
     data: string | Uint8Array | AsyncIterable<Uint8Array>,
@@ -83,12 +83,12 @@ export class Files {
     const damage = Number(size) === written ? sha256 !== undefined && sha256() !== sum : true;
     if (damage) {
       await this.#run(REMOVE, [temporary], path, options);
-      throw new FileError(path, 'what arrived differs from what was sent; the file is as it was');
+      throw new FileError(path, 'the machine received other bytes than were sent; the file is unchanged');
     }
     await this.#run(MOVE, [temporary], path, options);
   }
 
-  /** What is in a directory, hidden files too, in no particular order. */
+  /** Returns the entries of a directory, hidden files too, in no particular order. */
   async list(path: string, options: FileOptions = {}): Promise<FileStat[]> {
     const text = await this.#run(LIST, [path], path, options);
     return text
@@ -97,12 +97,12 @@ export class Files {
       .map((entry) => statOf(entry));
   }
 
-  /** What is known of a file; a symbolic link is not followed. */
+  /** Returns the status of a file. Does not follow a symbolic link. */
   async stat(path: string, options: FileOptions = {}): Promise<FileStat> {
     return statOf((await this.#run(STAT, [path], path, options)).replace(/\n$/, ''));
   }
 
-  /** Removes a file, or a directory with all that is in it. */
+  /** Removes a file, or a directory with its contents. */
   async remove(path: string, options: FileOptions = {}): Promise<void> {
     await this.#run(REMOVE, [path], path, options);
   }
@@ -119,7 +119,7 @@ export class Files {
     const handle = await this.#machine.start(command, { ...options, output: 'stream' });
     const errors = collect(iterate(handle.stderr));
     errors.catch(() => {});
-    /** Throws unless the command did what it should. */
+    /** Throws unless the command succeeded. */
     const failure = async (path: string): Promise<void> => {
       const { status, errorMessage, exitCode } = await handle.result;
       if (status === 'succeeded') return;
@@ -130,7 +130,7 @@ export class Files {
     return { handle, failure };
   }
 
-  /** Returns the number of bytes. A command that stopped reading says why by its own end. */
+  /** Returns the number of bytes. A command that stopped reading gives the reason by its own end. */
   async #feed(
     stdin: WritableStream<Uint8Array>,
     data: string | Uint8Array | AsyncIterable<Uint8Array>,
@@ -185,7 +185,7 @@ function concat(pieces: readonly Bytes[]): Bytes {
   return whole;
 }
 
-/** `MODE SIZE SECONDS NAME`, the mode as st_mode(2) in hexadecimal. */
+/** Parses `MODE SIZE SECONDS NAME`; the mode is st_mode(2) in hexadecimal. */
 function statOf(line: string): FileStat {
   const [, mode = '', size = '', seconds = '', name = ''] = /^([0-9a-f]+) (\d+) (-?\d+) (.*)$/s.exec(line) ?? [];
   const bits = Number.parseInt(mode, 16);
@@ -200,7 +200,7 @@ function statOf(line: string): FileStat {
 
 const TYPES: Record<number, FileStat['type']> = { 16384: 'directory', 32768: 'file', 40960: 'symlink' };
 
-/** `cat: /etc/x: No such file or directory` → its last part; a tool that is missing is named. */
+/** `cat: /etc/x: No such file or directory` → its last part. Names a missing tool. */
 function reasonOf(said: string): string {
   const last = said.split('\n').at(-1) ?? said;
   const missing = /(\S+): (?:command )?not found$/.exec(last)?.[1];

@@ -1,4 +1,4 @@
-/** The event log of an execution, followed to its end over any number of broken connections. */
+/** Follows the event log of an execution to its end, over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/event.ts';
 import { backoffMs, pause } from './http/backoff.ts';
 import { decodeBase64 } from './base64.ts';
@@ -14,7 +14,7 @@ export type ExecutionEvent = Omit<ExecutionEventWire, 'chunk'> & {
   chunk?: Uint8Array<ArrayBuffer>;
 };
 
-/** Told when the server has gone away, and when it is back. */
+/** Called when the server cannot be reached any more, and when it is back. */
 export interface OutageListener {
   away(reason: Error): void;
   back(): void;
@@ -27,15 +27,15 @@ export interface FollowOptions {
   outage?: OutageListener;
 }
 
-/** The server says something every 15 s; a stream that is silent for longer than this is dead. */
+/** The server sends something every 15 s. A stream that is silent for longer than this is dead. */
 const SILENCE_MS = 45_000;
-/** How long the server may be away in one go before following is given up. */
+/** Following is given up if the server cannot be reached for this long, ms. */
 const OUTAGE_MS = 300_000;
 const RECONNECT = { firstMs: 100, maxMs: 5000 };
-/** Fewer failures in a row are over in a moment: nobody is told. */
+/** Fewer failures in a row pass quickly and are not reported. */
 const TOLD_FAILURES = 3;
 
-/** Every event after `after` up to the terminal one, once and in order, as they come. Throws ExecplaneError. */
+/** Yields every event after `after` up to the terminal one, once and in order, as they come. Throws ExecplaneError. */
 export async function* followEvents(
   transport: Transport,
   path: string,
@@ -72,7 +72,7 @@ class Absence {
     this.#outage = outage;
   }
 
-  /** A stream has opened. However long it was silent then, its break begins a new absence. */
+  /** A stream has opened. However long it is silent, its break begins a new absence. */
   over(): void {
     this.#since = undefined;
     if (this.#told) this.#outage?.back();
@@ -84,7 +84,7 @@ class Absence {
     this.#failures = 0;
   }
 
-  /** Counts a failure; whether it is one too many. */
+  /** Counts a failure. Returns whether it is one too many. */
   isTooLong(error: unknown): boolean {
     const now = performance.now();
     this.#since ??= now;
@@ -95,7 +95,7 @@ class Absence {
     return now - this.#since > OUTAGE_MS;
   }
 
-  /** Before the next try. */
+  /** Waits before the next attempt. */
   async pause(signal: AbortSignal | undefined): Promise<void> {
     await pause(backoffMs(this.#failures, RECONNECT), signal);
     this.#failures += 1;
@@ -127,7 +127,7 @@ async function* openStream(
   }
 }
 
-/** `chunk` of `event` is base64. */
+/** Decodes an event: `chunk` is base64. */
 export function fromWire({ chunk, ...event }: ExecutionEventWire): ExecutionEvent {
   return chunk === undefined ? event : { ...event, chunk: decodeBase64(chunk) };
 }

@@ -1,4 +1,4 @@
-/** One machine: the commands that run there. */
+/** One machine and the commands that run there. */
 import type { CreateExecution, ExecutionWire } from '../api/execution.ts';
 import type { MachineWire } from '../api/machine.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
@@ -13,13 +13,13 @@ import { TerminalHandle, type TerminalOptions, terminalsPath } from './terminals
 import type { Transport } from './http/transport.ts';
 
 interface CommandOptions {
-  /** Added over the clean environment of the machine's agent. */
+  /** Added to the clean environment of the machine's agent. */
   env?: Readonly<Record<string, string>>;
-  /** Working directory; the home of the user unless set. */
+  /** Working directory. Default: the home of the user. */
   cwd?: string;
-  /** The command is killed after so long. */
+  /** The command is killed after this time, ms. */
   timeoutMs?: number;
-  /** It expires unless it has started within this time. */
+  /** The execution expires unless it has started within this time, ms. */
   startWithinMs?: number;
   /** Runs as this user, if the machine allows it. */
   user?: string;
@@ -30,19 +30,18 @@ interface CommandOptions {
 }
 
 export interface RunOptions extends CommandOptions {
-  /** What the command reads on stdin; nothing unless set. */
+  /** Content of stdin. Default: none. */
   stdin?: string | Uint8Array;
-  /** Cancels the command when it aborts; `run` then rejects with the reason. */
+  /** Cancels the command when it aborts. `run` then rejects with the reason. */
   signal?: AbortSignal;
 }
 
 export interface StartOptions extends CommandOptions {
-  /** `open` (the default): the handle's `stdin` feeds it. Else what it reads, or `none`. */
+  /** `open` (the default): write to the handle's `stdin`. Else the content of stdin, or `none`. */
   stdin?: 'open' | 'none' | { text: string } | { bytes: Uint8Array };
   /**
-   * `keep` (the default): the server keeps the first 16 MiB of each stream, in the events too. `stream`: output of any size,
-   * read through the `stdout` and `stderr` of the handle alone. Read both: at most 16 MiB of each wait unread, then the
-   * command waits.
+   * `keep` (the default): the server keeps the first 16 MiB of each stream, in the events too. `stream`: output of any size, readable
+   * only through the handle's `stdout` and `stderr`. Read both: at most 16 MiB of each wait unread, then the command waits.
    */
   output?: 'stream' | 'keep';
 }
@@ -68,13 +67,13 @@ export class MachineClient {
     this.files = new Files(this);
   }
 
-  /** Runs a command to its end. A command that fails is a result; an Execplane that fails is an ExecplaneError. */
+  /** Runs a command to its end. A command that fails is a result; a failure of Execplane is an ExecplaneError. */
   async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const { stdin, signal, ...rest } = options;
     signal?.throwIfAborted();
     const input = stdin === undefined ? {} : stdinOf(typeof stdin === 'string' ? { text: stdin } : { bytes: stdin });
     const body = { ...bodyOf(command, rest), ...input };
-    // An abort must find an id to cancel, so that the create is then not the request that waits.
+    // An abort must know an id to cancel, so the create request itself does not wait.
     const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
     let execution = await this.#create<Ended>(body, { wait_ms: waitMs, include: 'output' });
     const handle = this.execution(execution.execution_id);
@@ -89,7 +88,7 @@ export class MachineClient {
     };
   }
 
-  /** Starts a command, and returns at once with a handle on it. */
+  /** Starts a command. Returns a handle on it at once. */
   async start(command: readonly string[], options: StartOptions = {}): Promise<ExecutionHandle> {
     const { stdin = 'open', output = 'keep', ...rest } = options;
     const mode = output === 'stream' ? { output_mode: output } : {};
@@ -97,17 +96,17 @@ export class MachineClient {
     return this.#handle(created.execution_id, output === 'stream');
   }
 
-  /** A handle on an execution that exists. */
+  /** Returns a handle on an existing execution. */
   execution(executionId: string): ExecutionHandle {
     return this.#handle(executionId, false);
   }
 
-  /** Its executions, newest first. */
+  /** Lists its executions, newest first. */
   executions({ status, ...page }: ListExecutionsOptions = {}): List<ExecutionWire> {
     return new List(this.#transport, executionsPath(this.machineId), page, { status });
   }
 
-  /** Opens a terminal, a shell that outlives every connection to it; given an id, a handle on one that exists. */
+  /** Opens a terminal: a shell that outlives every connection to it. With an id, returns a handle on an existing terminal. */
   terminal(terminalId: string): TerminalHandle;
   terminal(options: TerminalOptions): Promise<TerminalHandle>;
   terminal(which: string | TerminalOptions): TerminalHandle | Promise<TerminalHandle> {
@@ -115,12 +114,12 @@ export class MachineClient {
     return TerminalHandle.open(this.#transport, this.machineId, which);
   }
 
-  /** Its terminals, newest first: those that run, and those that ended within 24 hours. */
+  /** Lists its terminals, newest first: those that run, and those that ended within 24 hours. */
   terminals(page: PageOptions = {}): List<TerminalWire> {
     return new List(this.#transport, terminalsPath(this.machineId), page);
   }
 
-  /** What is known of the machine. */
+  /** Returns the machine. */
   get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineWire> {
     return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, { signal });
   }

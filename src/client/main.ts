@@ -1,4 +1,4 @@
-/** `execplane/client`: the API for programs. It needs `fetch`, and `WebSocket` for terminals, so that it runs in browsers too. */
+/** `execplane/client`: the API for programs. It needs `fetch`, and `WebSocket` for terminals, so it runs in browsers too. */
 import { Batches } from './batches.ts';
 import { MachineClient } from './machine-client.ts';
 import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
@@ -67,7 +67,7 @@ export class Execplane {
     this.batches = new Batches(this.#transport);
   }
 
-  /** The commands of one machine. No request is sent for this. */
+  /** Returns the commands of one machine. Sends no request. */
   machine(machineId: string): MachineClient {
     return new MachineClient(this.#transport, machineId);
   }

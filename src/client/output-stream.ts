@@ -6,19 +6,19 @@ import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
 import type { Transport } from './http/transport.ts';
 
-/** A command may be silent for long; a connection that is silent for this long is opened anew, to see that it lives. */
+/** A command may be silent for long. A connection that is silent for this long is opened again, to check it. */
 const SILENCE_MS = 60_000;
 const OUTAGE_MS = 300_000;
 const RECONNECT = { firstMs: 100, maxMs: 5000 };
 
-/** So much is read before the server is told that it may forget it; it keeps at most 16 MiB that wait. */
+/** Bytes to read before the server is told that it may forget them; it keeps at most 16 MiB that wait. */
 const RELEASE_BYTES = 4_194_304;
 
 export interface OutputSource {
-  /** Of the execution. */
+  /** Path of the execution in the API. */
   path: string;
   stream: 'stdout' | 'stderr';
-  /** The execution has the output mode `stream`: what has been read is released, so that the command can go on. */
+  /** True in output mode `stream`: output that was read is released, so that the command can continue. */
   releases: boolean;
 }
 
@@ -42,7 +42,7 @@ export function outputStream(transport: Transport, source: OutputSource): Readab
   );
 }
 
-/** Bytes from the first one to the end of the command. */
+/** Yields bytes from the first one to the end of the command. */
 async function* followOutput(
   transport: Transport,
   source: OutputSource,
@@ -55,7 +55,7 @@ async function* followOutput(
   for (;;) {
     try {
       for await (const piece of openAt(transport, source, offset, signal)) {
-        // The pieces before this one have been taken.
+        // The consumer has taken the earlier pieces.
         release.upTo(offset);
         offset += piece.length;
         failures = 0;
@@ -73,7 +73,7 @@ async function* followOutput(
   }
 }
 
-/** Tells the server, now and then and once at a time, how far the reader has come. */
+/** Tells the server from time to time, one request at a time, how far the reader has come. */
 class Release {
   readonly #transport: Transport;
   readonly #source: OutputSource;
@@ -97,7 +97,7 @@ class Release {
       .then(() => {
         this.#released = offset;
       })
-      // The next one makes up for it. A reader that is stopped for good is told so by its own requests.
+      // The next one covers it. If a reader is stopped for good, its own requests fail.
       .catch(() => {})
       .finally(() => {
         this.#busy = false;
@@ -120,7 +120,7 @@ async function* openAt(
   }
 }
 
-/** A stream that ends early, or of which the server kept only a part, must not look complete. */
+/** A stream that ends early, or that the server kept only in part, must not look complete. */
 async function assertComplete(
   transport: Transport,
   { path, stream }: OutputSource,

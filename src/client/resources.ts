@@ -1,4 +1,4 @@
-/** The rest of the API: objects are those of the API, under their own field names. */
+/** The rest of the API. Objects and field names are those of the API. */
 import type {
   ApiKeyWire,
   CreateApiKey,
@@ -27,7 +27,7 @@ export interface MachineSelection {
 
 /** `/v1/machines`. */
 export class Machines extends Resource {
-  /** `label`: only machines that fit each, as `role=web` or `role`. `include`: more to answer. */
+  /** `label`: only machines that match each one, such as `role=web` or `role`. `include`: more fields in the answer. */
   list({ label, include, ...options }: PageOptions & MachineSelection = {}): List<MachineWire> {
     return new List(this.transport, '/v1/machines', options, { label, include: include?.join(',') });
   }
@@ -36,7 +36,7 @@ export class Machines extends Resource {
     return this.transport.json('GET', machinePath(machineId));
   }
 
-  /** Makes a machine, for its provider to create or an agent to join. */
+  /** Makes a machine, which its provider creates or an agent joins. */
   create(body: CreateMachine = {}): Promise<MachineWire> {
     return this.transport.json('POST', '/v1/machines', { body });
   }
@@ -67,7 +67,7 @@ export class Machines extends Resource {
 
 /** `/v1/api-keys`. */
 export class Keys extends Resource {
-  /** The answer holds the key itself, this once. */
+  /** The answer contains the key itself, only this once. */
   create(body: CreateApiKey): Promise<CreatedApiKeyWire> {
     return this.transport.json('POST', '/v1/api-keys', { body });
   }
@@ -81,9 +81,9 @@ export class Keys extends Resource {
   }
 }
 
-/** `/v1/join-tokens`: with one, an agent enrols a machine. */
+/** `/v1/join-tokens`: an agent enrols a machine with one. */
 export class JoinTokens extends Resource {
-  /** The answer holds the token itself, this once. */
+  /** The answer contains the token itself, only this once. */
   create(body: CreateJoinToken = {}): Promise<CreatedJoinTokenWire> {
     return this.transport.json('POST', '/v1/join-tokens', { body });
   }
@@ -97,7 +97,7 @@ export class JoinTokens extends Resource {
   }
 }
 
-/** `/v1/audit`: who did what, newest first. */
+/** `/v1/audit`: the audit trail, newest first. */
 export class Audit extends Resource {
   list(options: PageOptions = {}): List<AuditEntryWire> {
     return new List(this.transport, '/v1/audit', options);

@@ -1,4 +1,4 @@
-/** How an execution ended, in the words of this library. */
+/** The result of an execution, in the terms of this library. */
 import type { ExecutionWire } from '../api/execution.ts';
 import { isTerminal, type TerminalStatus } from '../core/execution-status.ts';
 
@@ -7,25 +7,25 @@ export interface ExecutionResult {
   executionId: string;
   machineId: string;
   status: TerminalStatus;
-  /** If the process exited by itself. */
+  /** Set if the process exited by itself. */
   exitCode?: number;
-  /** If a signal ended it: its number. */
+  /** Set to the number of the signal if one ended it. */
   signal?: number;
-  /** Why it ended otherwise than well, such as `nonzero_exit` or `agent_lost`. */
+  /** The reason for any other end than success, such as `nonzero_exit` or `agent_lost`. */
   errorCode?: NonNullable<ExecutionWire['error_code']>;
   errorMessage?: string;
 }
 
-/** A result, and what the command printed. */
+/** A result and the output of the command. */
 export interface RunResult extends ExecutionResult {
   stdout: string;
   stderr: string;
-  /** The server kept only a part of it. Use `start` for output of any size. */
+  /** The server kept only a part of the output. Use `start` for output of any size. */
   stdoutTruncated: boolean;
   stderrTruncated: boolean;
 }
 
-/** `execution` has ended. */
+/** Returns the result of `execution`, which has ended. */
 export function resultOf(execution: ExecutionWire): ExecutionResult {
   return {
     executionId: execution.execution_id,
@@ -38,7 +38,7 @@ export function resultOf(execution: ExecutionWire): ExecutionResult {
   };
 }
 
-/** Whether an execution, or one of its events, says that it has ended. */
+/** Whether an execution, or one of its events, has reached its end. */
 export function hasEnded({ status }: { status?: ExecutionWire['status'] }): boolean {
   return status !== undefined && isTerminal(status);
 }

@@ -4,7 +4,7 @@ import { backoffMs, pause } from './http/backoff.ts';
 import { ExecplaneError, isRetryable, RefusedError } from './http/errors.ts';
 import type { Transport } from './http/transport.ts';
 
-/** The command ended, or closed its stdin: nothing reads any more. */
+/** The command ended, or closed its stdin: nothing reads it any more. */
 export class StdinClosedError extends ExecplaneError {
   override readonly name = 'StdinClosedError';
 }
@@ -15,9 +15,9 @@ const RETRY = { firstMs: 50, maxMs: 2000 };
 const PIECE_BYTES = 1_048_576;
 
 /**
- * What is written goes to the command; closing it ends its stdin. Every piece says where it belongs, so that a repeated one
- * is written once. While the command waits to start, or its machine or the server is away, a piece waits here.
- * Errors with StdinClosedError once nothing reads any more.
+ * Passes writes on to the command; closing it ends the command's stdin. Every piece carries its offset, so that a repeated one is written
+ * once. A piece waits here while the command has not started, or its machine or the server cannot be reached. Errors with
+ * StdinClosedError once nothing reads any more.
  */
 export function stdinStream(transport: Transport, path: string): WritableStream<Uint8Array> {
   const abort = new AbortController();
@@ -33,7 +33,7 @@ export function stdinStream(transport: Transport, path: string): WritableStream<
     async close() {
       const end = { bytes: new Uint8Array(), offset, close: true };
       await sendPiece(transport, path, end, abort.signal).catch((error: unknown) => {
-        // It is closed: that is all that was asked for.
+        // It is closed already, which is the requested result.
         if (!(error instanceof StdinClosedError)) throw error;
       });
     },
@@ -68,7 +68,7 @@ function isNotOpen(error: unknown): boolean {
   return error instanceof RefusedError && error.code === 'INVALID_STATE' && error.details['reason'] === 'not_open';
 }
 
-/** The command has yet to start, its agent is away, or the server is. */
+/** The command has not started, or its agent or the server cannot be reached. */
 function isWorthWaiting(error: unknown): boolean {
   return isRetryable(error) || (error instanceof RefusedError && error.code === 'INVALID_STATE');
 }

@@ -1,4 +1,4 @@
-/** The console: signed in or not, and which page. */
+/** The console: the sign-in page, or the page for the path. */
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useState } from 'react';
 import { Route, Switch, useLocation } from 'wouter';
@@ -40,7 +40,7 @@ function SignedIn() {
   );
   useShortcuts(keys);
   usePaletteKey(() => setOverlay('palette'));
-  // A key that may not see the overview begins at the first page that it may see.
+  // A key without access to the overview starts at the first page that it has access to.
   useEffect(() => {
     if (location === '/' && first !== undefined && first.path !== '/') navigate(first.path, { replace: true });
   }, [location, first, navigate]);
@@ -63,7 +63,7 @@ function SignedIn() {
   );
 }
 
-/** Ctrl K or Cmd K, also while one types. */
+/** Ctrl K or Cmd K, also while the user types. */
 function usePaletteKey(onOpen: () => void): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

@@ -1,4 +1,4 @@
-/** The console in the browser: starts the page. */
+/** Starts the console in the browser. */
 import { QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { createRoot } from 'react-dom/client';
 import { RefusedError } from '../client/http/errors.ts';
@@ -7,14 +7,14 @@ import { sessionQuery } from './data/session.ts';
 
 const queryClient = new QueryClient({
   queryCache: new QueryCache({
-    // The key was revoked, or the session is over: back to the page where one signs in.
+    // The key was revoked, or the session is over: return to the sign-in page.
     onError: (error) => {
       if (error instanceof RefusedError && error.status === 401) {
         queryClient.setQueryData(sessionQuery.queryKey, null);
       }
     },
   }),
-  // The client itself tries again where that can help.
+  // The client itself retries if that can help.
   defaultOptions: { queries: { retry: false }, mutations: { retry: false } },
 });
 

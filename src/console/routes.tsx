@@ -1,4 +1,4 @@
-/** Which page is at which path. The server answers with the console at the same ones (src/server/http/console/pages.ts). */
+/** Maps paths to pages. The server answers with the console at the same paths (src/server/http/console/pages.ts). */
 import type { ComponentType } from 'react';
 import { AddMachinePage } from './pages/add-machine.tsx';
 import { AuditPage } from './pages/audit.tsx';

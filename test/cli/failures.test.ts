@@ -76,7 +76,7 @@ describe('something else answers', () => {
     [
       'a redirect',
       json({}, 301, { location: 'https://x.example/' }),
-      /redirect \(301\) to https:\/\/x.example\/.*\nUse the/s,
+      /redirect \(301\) to https:\/\/x.example\/.*\nSet EXECPLANE_URL/s,
     ],
   ])('%s', async (_what, script, message) => {
     const server = await scriptedServer(script);

@@ -1,6 +1,6 @@
-/** Waiting between attempts. */
+/** Delays between attempts. */
 
-/** Grows from `firstMs` to `maxMs` by doubling; the length varies by half, so that many clients do not come back at once. */
+/** A delay that doubles from `firstMs` to `maxMs`. It varies by half, so that many clients do not come back at once. */
 export function backoffMs(failures: number, { firstMs, maxMs }: { firstMs: number; maxMs: number }): number {
   return Math.min(maxMs, firstMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
 }

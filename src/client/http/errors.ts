@@ -1,7 +1,7 @@
-/** What the client throws. A command that fails is data; these mean that Execplane, or the way to it, failed. */
+/** The errors of the client. A command that fails is data; these mean that Execplane, or the connection to it, failed. */
 import type { ApiErrorCode } from '../../core/errors.ts';
 
-/** Base of every error of this library, save for those of `AbortSignal`. */
+/** Base of every error of this library, except those of `AbortSignal`. */
 export class ExecplaneError extends Error {
   override readonly name: string = 'ExecplaneError';
 }
@@ -13,7 +13,7 @@ export interface FieldError {
   message: string;
 }
 
-/** The two shapes of an error body, as far as they are read here (docs/api.md, "Errors"). */
+/** The parts of both shapes of an error body that are read here (docs/api.md, "Errors"). */
 interface ErrorBody {
   error_code?: string;
   message?: string;
@@ -24,24 +24,24 @@ interface ErrorBody {
   errors?: FieldError[];
 }
 
-/** The server answered, and refused. */
+/** The server answered with a refusal. */
 export class RefusedError extends ExecplaneError {
   override readonly name = 'RefusedError';
   /** HTTP status. */
   readonly status: number;
-  /** A registered code such as `INVALID_STATE`; absent for 404, 422 and the like. */
+  /** A registered code such as `INVALID_STATE`. Absent for 404, 422 and the like. */
   readonly code: ApiErrorCode | undefined;
   /** Whether the same request may succeed later. */
   readonly retryable: boolean;
-  /** When to try again, in ms, if the server says so. */
+  /** The time after which to try again, in ms, if the server states it. */
   readonly retryAfterMs: number | undefined;
-  /** More for a program to look at, such as `reason`. */
+  /** More details for programs, such as `reason`. */
   readonly details: Readonly<Record<string, string>>;
   /** The fields that the server refused (422). */
   readonly fields: readonly FieldError[];
-  /** The path that was asked for. */
+  /** The path of the request. */
   readonly path: string;
-  /** Names the request in the log of the server. */
+  /** Identifies the request in the log of the server. */
   readonly requestId: string | undefined;
 
   constructor(response: Pick<Response, 'status' | 'headers'>, body: ErrorBody, path: string) {
@@ -63,7 +63,7 @@ export class RefusedError extends ExecplaneError {
 /** The server did not answer, or its answer broke off. */
 export class UnreachableError extends ExecplaneError {
   override readonly name = 'UnreachableError';
-  /** The server that was asked. */
+  /** The origin of the server. */
   readonly origin: string;
 
   constructor(origin: string, { cause }: { cause: unknown }) {
@@ -72,11 +72,11 @@ export class UnreachableError extends ExecplaneError {
   }
 }
 
-/** Something answered that is not the API: a redirect, a page of a proxy, another server. */
+/** The answer does not come from the API: a redirect, a page of a proxy, another server. */
 export class UnexpectedAnswerError extends ExecplaneError {
   override readonly name = 'UnexpectedAnswerError';
   readonly status: number;
-  /** Where a redirect points. */
+  /** The target of a redirect. */
   readonly location: string | undefined;
 
   constructor(response: Pick<Response, 'status' | 'headers'>, { origin, cause }: { origin: string; cause?: unknown }) {
@@ -89,7 +89,7 @@ export class UnexpectedAnswerError extends ExecplaneError {
     this.location = location;
   }
 
-  /** Gateways answer like this while the server behind them restarts. */
+  /** Statuses of gateways while the server behind them restarts. */
   get retryable(): boolean {
     return this.status >= 500 || this.status === 429 || this.status === 408;
   }
@@ -104,7 +104,7 @@ export class OutputTruncatedError extends ExecplaneError {
   }
 }
 
-/** Reads a refusal. A body that was cut still has its status. */
+/** Reads a refusal. If the body was cut off, the status alone counts. */
 export async function readRefusal(
   response: Response,
   origin: string,
@@ -123,7 +123,7 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof UnreachableError;
 }
 
-/** Undefined for what is no JSON object. */
+/** Undefined if the text is not a JSON object. */
 export function parseObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);

@@ -4,20 +4,20 @@ import type { Query, Transport } from './transport.ts';
 /** One page of a list. */
 export interface Page<T> {
   items: T[];
-  /** Where the next page starts; absent on the last one. */
+  /** Cursor of the next page. Absent on the last one. */
   next_cursor?: string;
 }
 
-/** Which part of a list. */
+/** The part of a list to return. */
 export interface PageOptions {
-  /** Items a page; 50 unless set, 500 at most. */
+  /** Items per page. Default: 50, at most 500. */
   limit?: number;
-  /** `next_cursor` of the page before. */
+  /** `next_cursor` of the previous page. */
   cursor?: string | undefined;
   signal?: AbortSignal;
 }
 
-/** A list: await it for one page, iterate over it for every item of every page. */
+/** A list. Awaiting it returns one page; iterating over it yields every item of every page. */
 export class List<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #transport: Transport;
   readonly #path: string;

@@ -1,8 +1,8 @@
 import { ExecplaneError } from './errors.ts';
 
 /**
- * The body of a response, piece by piece. Throws if it breaks off, or if nothing comes for `silenceMs` while it is read:
- * the time that the caller takes for a piece does not count.
+ * Yields the body of a response, piece by piece. Throws if it breaks off, or if no piece comes for `silenceMs` while it is read. Time
+ * that the caller takes for a piece does not count.
  */
 export async function* readChunks(response: Response, silenceMs: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = response.body?.getReader();
@@ -20,7 +20,7 @@ export async function* readChunks(response: Response, silenceMs: number): AsyncG
 
 function beforeSilence<T>(next: Promise<T>, silenceMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new ExecplaneError(`nothing came for ${silenceMs} ms`)), silenceMs);
+    const timer = setTimeout(() => reject(new ExecplaneError(`no data came for ${silenceMs} ms`)), silenceMs);
     next.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -1,4 +1,4 @@
-/** Cuts a text/event-stream into the data of its events; comments and other fields are skipped. */
+/** Cuts a text/event-stream into the data of its events. Comments and other fields are skipped. */
 export class ServerSentEventParser {
   #rest = '';
   #data: string[] = [];

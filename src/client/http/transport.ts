@@ -10,24 +10,24 @@ import {
   UnreachableError,
 } from './errors.ts';
 
-/** Where requests go and how they prove themselves. */
+/** The server's address and the credential for it. */
 export interface TransportOptions {
-  /** Address of the server, such as `https://execplane.example.com`; a path before `/v1` is kept. */
+  /** Address of the server, such as `https://execplane.example.com`. A path before `/v1` is kept. */
   url: string | URL;
-  /** Sent as `Authorization: Bearer`; without one, the cookies of the page count. */
+  /** Sent as `Authorization: Bearer`. Without one, the cookies of the page count. */
   apiKey?: string;
-  /** Takes the place of the platform's `fetch`. */
+  /** Replaces the platform's `fetch`. */
   fetch?: typeof fetch;
-  /** Takes the place of the platform's `WebSocket`, for terminals. */
+  /** Replaces the platform's `WebSocket`, for terminals. */
   webSocket?: (url: string) => WebSocket;
   /** Sent with every request. */
   headers?: Readonly<Record<string, string>>;
-  /** How often a request is tried in all; 4 unless set. */
+  /** Number of attempts for each request. Default: 4. */
   attempts?: number;
 }
 
 type QueryValue = string | number | boolean | undefined;
-/** A list is sent as several parameters of its name. */
+/** A list is sent as several parameters of the same name. */
 export type Query = Readonly<Record<string, QueryValue | readonly string[]>>;
 
 /** One request. */
@@ -36,14 +36,14 @@ export interface Call {
   headers?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as they are. Repeating them must be harmless: no Idempotency-Key goes with them. */
+  /** Sent unchanged. A repetition must be harmless: these have no Idempotency-Key. */
   bytes?: Uint8Array<ArrayBuffer>;
   signal?: AbortSignal | undefined;
-  /** How often it is tried in all. */
+  /** Number of attempts. */
   attempts?: number;
 }
 
-/** A server that waits for the end of something answers within a minute. */
+/** A server that waits for an end answers within a minute. */
 const ANSWER_TIMEOUT_MS = 70_000;
 const DEFAULT_ATTEMPTS = 4;
 const RETRY = { firstMs: 250, maxMs: 10_000 };
@@ -61,7 +61,7 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Returns the JSON of the answer. An answer that breaks off is asked for again. Throws ExecplaneError. */
+  /** Returns the JSON of the answer. If an answer breaks off, asks for it again. Throws ExecplaneError. */
   json<T>(method: string, path: string, call: Call = {}): Promise<T> {
     return this.#retry(method, path, call, async (response) => {
       const value = parseObject(await response.text());
@@ -70,12 +70,12 @@ export class Transport {
     });
   }
 
-  /** Returns a good response as soon as its headers are there; its body is the caller's to read. Throws ExecplaneError. */
+  /** Returns a successful response as soon as its headers have come. The caller reads the body. Throws ExecplaneError. */
   open(method: string, path: string, call: Call = {}): Promise<Response> {
     return this.#retry(method, path, call, (response) => response);
   }
 
-  /** Begins a WebSocket, which proves itself by its query alone: browsers set no header on one. */
+  /** Opens a WebSocket. Its query alone authenticates it: browsers set no header on a WebSocket. */
   webSocket(path: string, query: Query): WebSocket {
     const url = this.#url(path, query).replace(/^http/, 'ws');
     return this.#options.webSocket?.(url) ?? new WebSocket(url);
@@ -96,7 +96,7 @@ export class Transport {
     }
   }
 
-  /** The same for every attempt, the Idempotency-Key above all. */
+  /** Headers that are the same for every attempt, above all the Idempotency-Key. */
   #request(method: string, call: Call): RequestInit {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#options.headers, ...call.headers };
     if (this.#options.apiKey !== undefined) headers['authorization'] = `Bearer ${this.#options.apiKey}`;

@@ -6,11 +6,11 @@ import type { Transport } from '../http/transport.ts';
 import { type AttachOptions, type TerminalSize, TerminalStream } from './terminal-stream.ts';
 
 export interface TerminalOptions extends TerminalSize {
-  /** One program; the login shell of the user unless set. */
+  /** The program to run. Default: the login shell of the user. */
   shell?: string;
-  /** Where the shell starts; the home of the user unless set. */
+  /** Directory in which the shell starts. Default: the home of the user. */
   cwd?: string;
-  /** Added over the clean environment of the machine's agent. */
+  /** Added to the clean environment of the machine's agent. */
   env?: Readonly<Record<string, string>>;
   /** Runs as this user, if the machine allows it. */
   user?: string;
@@ -27,7 +27,7 @@ export class TerminalError extends ExecplaneError {
   }
 }
 
-/** A shell on a connected machine starts within milliseconds: it is asked for often at first. */
+/** A shell on a connected machine starts within milliseconds, so the first requests follow each other quickly. */
 const FIRST_POLL_MS = 25;
 const MAX_POLL_MS = 1000;
 
@@ -49,12 +49,12 @@ export class TerminalHandle {
     return new TerminalHandle(transport, machineId, created.terminal_id);
   }
 
-  /** What is known of it. */
+  /** Returns the terminal. */
   get({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
     return this.#transport.json('GET', this.#path, { signal });
   }
 
-  /** Settles when its shell was started, however long the machine is away. Throws TerminalError if it could not be. */
+  /** Settles when its shell was started, however long the machine is offline. Throws TerminalError if it could not be started. */
   async ready({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
     for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(waitMs * 2, MAX_POLL_MS)) {
       const terminal = await this.get({ signal });
@@ -64,12 +64,12 @@ export class TerminalHandle {
     }
   }
 
-  /** Connects to it. What it prints comes from the scrollback on, or from `offset`. */
+  /** Connects to it. Output comes from the scrollback on, or from `offset`. */
   attach(options: AttachOptions = {}): TerminalStream {
     return new TerminalStream(this.#transport, this.#path, options);
   }
 
-  /** Ends the shell: SIGHUP, after a grace SIGKILL to all of its processes. After the end this does nothing. */
+  /** Ends the shell: SIGHUP, then SIGKILL to all of its processes after a grace period. Does nothing after the end. */
   close(): Promise<TerminalWire> {
     return this.#transport.json('DELETE', this.#path);
   }

@@ -1,4 +1,4 @@
-/** A connection to a terminal that comes back by itself: every byte of output arrives once, in order, until the shell has ended. */
+/** A connection to a terminal that is restored by itself: every byte of output arrives once, in order, until the shell has ended. */
 import { backoffMs, pause } from '../http/backoff.ts';
 import { ExecplaneError, isRetryable, parseObject, UnreachableError } from '../http/errors.ts';
 import type { Transport } from '../http/transport.ts';
@@ -10,22 +10,22 @@ export interface TerminalSize {
   height: number;
 }
 
-/** What a person at a terminal is told. */
+/** Events to report to the person at the terminal. */
 export interface TerminalListener {
-  /** The connection broke, or could not be made: it is tried again. Told once an outage. */
+  /** The connection broke, or could not be made, and is tried again. Called once for each outage. */
   away?(reason: Error): void;
-  /** It is there again; no output was missed. */
+  /** The connection is back. No output was missed. */
   back?(): void;
-  /** Input was dropped, because the agent of the machine is away and too much waits for it. */
+  /** Input was dropped, because the machine's agent is offline and too much input waits for it. */
   inputLost?(): void;
 }
 
 export interface AttachOptions {
-  /** From which byte of the output on, counted from the start of the terminal; the scrollback unless set. */
+  /** First byte of the output, counted from the start of the terminal. Default: the start of the scrollback. */
   offset?: number;
   /** `false`: without the scrollback. */
   replay?: boolean;
-  /** Set as soon as it is connected. */
+  /** Size to set as soon as it is connected. */
   size?: TerminalSize;
   listener?: TerminalListener;
 }
@@ -39,23 +39,23 @@ export interface TerminalEnd {
 
 const RECONNECT = { firstMs: 250, maxMs: 5000 };
 const CONNECT_TIMEOUT_MS = 20_000;
-/** A first connection is given up after so many attempts; a later one is not. */
+/** A first connection is given up after this many attempts; a later one is not. */
 const FIRST_ATTEMPTS = 4;
-/** Output that may wait to be read. With more the connection is closed, and made again once all was read. */
+/** Bytes of output that may wait to be read. With more, the connection is closed, and opened again once all was read. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** Input that may wait to be sent. */
+/** Bytes of input that may wait to be sent. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** The server refuses messages over 1 MiB. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
-/** The close code after which there is nothing more. */
+/** The close code after which nothing follows. */
 const NORMAL = 1000;
 
 type Closed = { code: number; reason: string; opened: boolean };
 
 export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
-  /** What the terminal prints. It ends with the shell, or when this is detached; it errors with the reason if the terminal is refused. */
+  /** The output of the terminal. It ends with the shell, or on `detach`. It errors with the reason if the terminal is refused. */
   readonly output: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Settles with the end of the shell; rejects as `output` does. */
+  /** Settles with the end of the shell. Rejects as `output` does. */
   readonly end: Promise<TerminalEnd>;
   readonly #transport: Transport;
   readonly #path: string;
@@ -97,14 +97,14 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.output[Symbol.asyncIterator]();
   }
 
-  /** Input that has yet to be sent, in bytes. */
+  /** Input that is not sent yet, in bytes. */
   get unsentBytes(): number {
     return this.#unsent.reduce((sum, { length }) => sum + length, this.#socket?.bufferedAmount ?? 0);
   }
 
   /**
-   * Types into the terminal. Without a connection the input waits for the next one. Returns false, and drops it, if 1 MiB
-   * waits already. What was on its way when a connection broke may be lost, and is never typed twice.
+   * Sends input to the terminal. Without a connection the input waits for the next one. Returns false, and drops it, if 1 MiB waits
+   * already. Input that was on its way when a connection broke may be lost; it is never sent twice.
    */
   write(input: string | Uint8Array): boolean {
     const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : new Uint8Array(input);
@@ -116,13 +116,13 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return true;
   }
 
-  /** The shell is told before it reads what is written after this. */
+  /** The shell gets the size before any input that is written after this. */
   resize(size: TerminalSize): void {
     this.#size = size;
     this.#flush();
   }
 
-  /** Leaves; the shell runs on. */
+  /** Disconnects. The shell keeps running. */
   detach(): void {
     this.#finish({ reason: 'detached' });
   }
@@ -157,7 +157,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
   }
 
-  /** Settles when the connection is closed, or left for there is no room for what it brings. */
+  /** Settles when the connection is closed, or was ended because there is no room for its output. */
   async #connect(): Promise<Closed> {
     const { signal } = this.#detached;
     const comesBack = this.#offset !== undefined;

@@ -1,4 +1,4 @@
-/** A chart over time, in the colours of the theme, with its numbers in words for those who do not see it. */
+/** A chart over time, in the colours of the theme, with its numbers in words for people who cannot see it. */
 import { useEffect, useRef, useState } from 'react';
 import type UPlot from 'uplot';
 
@@ -13,13 +13,13 @@ export interface Series {
 
 interface ChartProps {
   title: string;
-  /** What the chart says, in a sentence. */
+  /** The chart in one sentence. */
   summary: string;
-  /** Of each point, s since the epoch. */
+  /** Time of each point, s since the epoch. */
   times: readonly number[];
   series: readonly Series[];
   format: (value: number) => string;
-  /** Bars stand on one another; the first is the lowest. */
+  /** Bars are stacked; the first is the lowest. */
   stacked?: boolean;
 }
 
@@ -67,13 +67,16 @@ function Drawing({ title, summary, times, series, format, stacked = false }: Cha
   return <div ref={place} className="chart" role="img" aria-label={`${title}: ${summary}`} />;
 }
 
-/** Without its padding. */
+/** The size without padding. */
 function innerWidthOf(element: HTMLElement): number {
   const { paddingLeft, paddingRight } = getComputedStyle(element);
   return element.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight);
 }
 
-/** What uPlot draws: with `stacked`, each with all below it; the highest first, so that the lower ones are drawn over it. */
+/**
+ * The data for uPlot. With `stacked`, each series includes all below it; the highest comes first, so that the lower ones are drawn over
+ * it.
+ */
 function drawn(series: readonly Series[], stacked: boolean): (number | null)[][] {
   if (!stacked) return series.map(({ values }) => values.map((value) => value ?? null));
   return stackedSums(series).reverse();
@@ -129,7 +132,7 @@ function optionsOf(p: {
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 
-/** The time of each tick, the day where it begins. */
+/** The time of each tick, with the date at the start of a day. */
 function timeTexts(ticks: readonly number[]): string[] {
   return ticks.map((seconds) => {
     const date = new Date(seconds * 1000);
@@ -137,7 +140,7 @@ function timeTexts(ticks: readonly number[]): string[] {
   });
 }
 
-/** Changes with the theme: of the system, or chosen by hand. */
+/** Changes with the theme: that of the system, or the chosen one. */
 function useThemeName(): string {
   const [name, setName] = useState(themeName);
   useEffect(() => {

@@ -1,4 +1,6 @@
-/** The client of the server that this page came from. The browser adds the session; the header proves that it is this page. */
+/**
+ * The client of the server that this page came from. The browser adds the session; the header proves that the request is from this page.
+ */
 import { CONSOLE_HEADER } from '../../api/console-header.ts';
 import { Transport } from '../../client/http/transport.ts';
 

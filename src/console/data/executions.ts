@@ -17,7 +17,7 @@ export function executionPath(machineId: string, executionId: string): string {
   return `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
 }
 
-/** Looked at again until it has ended. */
+/** Fetched again until it has ended. */
 export function executionQuery(machineId: string, executionId: string) {
   return queryOptions({
     queryKey: ['execution', machineId, executionId],

@@ -1,4 +1,4 @@
-/** Lists of the API as the pages show them: page after page, looked at again every few seconds while somebody watches. */
+/** Lists of the API for the pages: loaded page after page, refreshed every few seconds while they are visible. */
 import { type InfiniteData, infiniteQueryOptions } from '@tanstack/react-query';
 import type { Page } from '../../client/http/pages.ts';
 import type { Query } from '../../client/http/transport.ts';
@@ -7,7 +7,7 @@ import { transport } from './client.ts';
 const PAGE_ITEMS = 50;
 export const LIVE_MS = 3000;
 
-/** `path` of the API, newest first, `PAGE_ITEMS` at a time. Only while few pages are open is the list live. */
+/** Loads `path` of the API, newest first, `PAGE_ITEMS` at a time. The list is live only while few pages are loaded. */
 export function listQuery<T>(path: string, query: Query = {}) {
   return infiniteQueryOptions({
     queryKey: ['list', path, query],

@@ -1,4 +1,4 @@
-/** Machines. The list is read whole, so that it can be searched as one types. */
+/** Machines. The list is loaded whole, so that it can be searched as the user types. */
 import { queryOptions } from '@tanstack/react-query';
 import type { MachineWire } from '../../api/machine.ts';
 import type { Page } from '../../client/http/pages.ts';
@@ -7,10 +7,10 @@ import { LIVE_MS } from './lists.ts';
 
 const PAGE_ITEMS = 500;
 const INCLUDED = 'labels,facts';
-/** A list of thousands is read again less often. */
+/** A list of thousands is refreshed less often. */
 const MS_PER_MACHINE = 10;
 
-/** As the API has it; `created_at` only from the list. */
+/** As in the API. `created_at` comes only with the list. */
 export type Machine = Omit<MachineWire, 'created_at'> & { created_at?: string };
 
 export const machinesQuery = queryOptions({

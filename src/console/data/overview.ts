@@ -1,4 +1,4 @@
-/** The numbers of the overview. */
+/** The figures of the overview. */
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import type { ConsoleOverview, Span } from '../../api/console.ts';
 import { transport } from './client.ts';

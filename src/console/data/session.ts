@@ -1,4 +1,4 @@
-/** Who is signed in, and what they may do. */
+/** The session: its key, scopes and machines. */
 import { queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
 import type { ConsoleSession } from '../../api/console.ts';
 import type { Scope } from '../../api/fields.ts';
@@ -6,7 +6,7 @@ import { RefusedError } from '../../client/http/errors.ts';
 import { transport } from './client.ts';
 
 const PATH = '/console/session';
-/** A session is renewed by asking for it. */
+/** Asking for a session renews it. */
 const RENEW_EVERY_MS = 5 * 60_000;
 
 export const sessionQuery = queryOptions({
@@ -23,7 +23,7 @@ export const sessionQuery = queryOptions({
   staleTime: RENEW_EVERY_MS,
 });
 
-/** Exchanges an API key for a session; the key itself is kept nowhere. */
+/** Exchanges an API key for a session. The key itself is not stored. */
 export function signIn(key: string): Promise<ConsoleSession> {
   return transport.json('POST', PATH, { body: { key }, attempts: 1 });
 }
@@ -37,12 +37,12 @@ export function useSignOut(): () => Promise<void> {
   };
 }
 
-/** Whether the key behind the session has a scope: what it may not do is not shown. */
+/** Whether the key of the session has a scope. Actions that it may not take are not shown. */
 export function useMay(scope: Scope): boolean {
   return useQuery(sessionQuery).data?.scopes.includes(scope) ?? false;
 }
 
-/** Whether the key reaches every machine: one that is limited to some has no say in keys and tokens. */
+/** Whether the key reaches every machine. A key that is limited to some cannot manage keys and tokens. */
 export function useReachesAll(): boolean {
   const session = useQuery(sessionQuery).data;
   return session != null && session.machine_ids === undefined;

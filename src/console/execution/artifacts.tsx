@@ -1,4 +1,4 @@
-/** The files that a command left. */
+/** The artifacts of an execution. */
 import { useQuery } from '@tanstack/react-query';
 import type { ArtifactWire } from '../../api/artifact.ts';
 import type { Page } from '../../client/http/pages.ts';
@@ -10,7 +10,7 @@ import { bytesText } from '../parts/duration.ts';
 import { Loading } from '../parts/empty.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 
-/** The most that an execution has. */
+/** The most artifacts that an execution has. */
 const MAX_ARTIFACTS = 100;
 
 export function Artifacts({ execution }: { execution: Execution }) {

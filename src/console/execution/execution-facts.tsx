@@ -1,4 +1,4 @@
-/** What is known of an execution, in short. */
+/** The facts of an execution. */
 import type { Execution } from '../data/executions.ts';
 import { Age } from '../parts/age.tsx';
 import { CopyButton } from '../parts/code-block.tsx';

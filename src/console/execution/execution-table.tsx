@@ -9,7 +9,7 @@ import { ExecutionStatus } from '../parts/status.tsx';
 
 interface ExecutionTableProps {
   executions: readonly Execution[];
-  /** Shows on which machine each is. */
+  /** Shows the machine of each execution. */
   withMachine: boolean;
 }
 
@@ -71,14 +71,14 @@ export function ExecutionTable({ executions, withMachine }: ExecutionTableProps)
   );
 }
 
-/** From its start to its end, or until now. */
+/** The time from its start to its end, or until now. */
 export function Took({ execution: { started_at: started, completed_at: completed } }: { execution: Execution }) {
   const now = useNow();
   if (started === undefined) return '–';
   return durationText((completed === undefined ? now : Date.parse(completed)) - Date.parse(started));
 }
 
-/** In a word or two; the whole of it is in the message. */
+/** The result in a word or two. The message has the details. */
 function resultText({ exit_code: exitCode, signal, error_code: code }: Execution): string {
   if (code !== undefined && code !== 'nonzero_exit' && code !== 'signaled') return code.replaceAll('_', ' ');
   if (signal !== undefined) return `signal ${signal}`;

@@ -1,4 +1,4 @@
-/** The states of an execution, with why and when. */
+/** The statuses of an execution, with reason and time. */
 import type { ExecutionEventWire } from '../../api/event.ts';
 import { Age } from '../parts/age.tsx';
 import { durationText } from '../parts/duration.ts';
@@ -6,7 +6,7 @@ import { executionStatusText } from '../parts/status.tsx';
 
 const REASONS: Readonly<Record<string, string>> = {
   wake_in_progress: 'Its machine is not connected.',
-  queued: 'Waits for a free slot of its machine.',
+  queued: 'It waits for a free slot of its machine.',
   running: 'The process has started.',
 };
 

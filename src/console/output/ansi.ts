@@ -1,4 +1,4 @@
-/** Colours and weights that programs write as ANSI escape sequences; what moves the cursor is left out. */
+/** Parses colours and weights in ANSI escape sequences. Sequences that move the cursor are dropped. */
 const ESC = String.fromCharCode(27);
 const BEL = String.fromCharCode(7);
 /** CSI, OSC and two-character sequences. */
@@ -6,10 +6,10 @@ const SEQUENCE = new RegExp(
   `${ESC}(?:\\[([0-9;:?<=>]*)[ -/]*([@-~])|\\][^${BEL}${ESC}]*(?:${BEL}|${ESC}\\\\)?|[ -/]*[0-Z\\\\^-~])`,
   'g',
 );
-/** What is left of a carriage return: what was written over it. */
+/** The part of a line that was not overwritten after a carriage return. */
 const OVERWRITTEN = /^.*\r(?!$)/s;
 
-/** How text looks from here on. A colour is one of the 8 of the theme, or any as CSS writes it. */
+/** The style of text from here on. A colour is one of the 8 of the theme, or any in CSS syntax. */
 export interface AnsiState {
   foreground?: number | string;
   background?: number | string;
@@ -26,7 +26,7 @@ export interface AnsiSegment {
 
 export const PLAIN: AnsiState = {};
 
-/** The text as a terminal would leave it on its line, still with its sequences. */
+/** Returns the text as a terminal would leave it on its line, still with its sequences. */
 export function overwritten(text: string): string {
   const line = text.endsWith('\r') ? text.slice(0, -1) : text;
   return line.includes('\r') ? line.replace(OVERWRITTEN, '') : line;
@@ -36,7 +36,7 @@ export function withoutAnsi(text: string): string {
   return text.includes(ESC) ? text.replace(SEQUENCE, '') : text;
 }
 
-/** The state after `text`. */
+/** Returns the state after `text`. */
 export function stateAfter(text: string, before: AnsiState): AnsiState {
   if (!text.includes(ESC)) return before;
   let state = before;
@@ -46,7 +46,7 @@ export function stateAfter(text: string, before: AnsiState): AnsiState {
   return state;
 }
 
-/** The text in pieces of one look each. */
+/** Returns the text in pieces of one style each. */
 export function segmentsOf(text: string, before: AnsiState): AnsiSegment[] {
   if (!text.includes(ESC)) return text === '' ? [] : [{ text, state: before }];
   const segments: AnsiSegment[] = [];
@@ -107,7 +107,7 @@ function afterCode(code: number, state: AnsiState): AnsiState {
   return state;
 }
 
-/** `5;N` of the 256 colours, or `2;R;G;B`; how many codes it took. */
+/** Parses `5;N` of the 256 colours, or `2;R;G;B`. Returns how many codes it used. */
 function extendedColour(codes: readonly number[]): { colour?: number | string; used: number } {
   const [kind, ...rest] = codes;
   if (kind === 2) return { colour: `rgb(${rest.slice(0, 3).map(byte).join(' ')})`, used: 4 };

@@ -1,4 +1,4 @@
-/** How many columns of a terminal a text takes. */
+/** Counts the terminal columns of a text. */
 const TAB_COLUMNS = 8;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: everything that is one column, and no tab
 const ONE_COLUMN_EACH = /^[\x00-\x08\x0a-\u02ff]*$/;
@@ -14,7 +14,7 @@ export function columnsOf(text: string): number {
   return columns;
 }
 
-/** Pieces of text in rows of so many columns each. */
+/** Splits text into rows of this many columns. */
 export function rowsOf<Piece extends { text: string }>(pieces: readonly Piece[], columns: number): Piece[][] {
   const rows: Piece[][] = [[]];
   let column = 0;

@@ -7,20 +7,20 @@ import type { OutputLog } from './output-log.ts';
 interface OutputLineProps {
   log: OutputLog;
   line: number;
-  /** Changes with the text; the log itself stays the same. */
+  /** Changes with the text. The log itself stays the same object. */
   text: string;
   top: number;
   height: number;
-  /** Of a row, where the line takes several. */
+  /** The row, if the line takes several. */
   columns: number | undefined;
   numbered: boolean;
-  /** Marked where it occurs, in lower case. */
+  /** Text to mark, in lower case. */
   needle: string;
-  /** The match that one has jumped to is on this line. */
+  /** The selected match is on this line. */
   current: boolean;
 }
 
-/** The browser breaks these where the layout does. Others may come from a font with other widths: they are broken here. */
+/** The browser breaks ASCII where the layout does. Other characters may come from a font with other widths: they are broken here. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with them
 const ASCII = /^[\x00-\x7f]*$/;
 
@@ -81,7 +81,7 @@ function styleOf({ foreground, background }: AnsiState): CSSProperties {
   };
 }
 
-/** A match that goes on in the next piece is found, but not marked. */
+/** A match that continues in the next piece is found, but not marked. */
 function marked(text: string, needle: string, current: boolean) {
   if (needle === '') return text;
   const lower = text.toLowerCase();

@@ -1,10 +1,10 @@
-/** Output as lines, stdout and stderr told apart; grows as the bytes come. No line of one stream is broken by the other. */
+/** Output as lines of stdout and stderr, which grow as bytes come. A line of one stream is never broken by the other. */
 import { type AnsiState, overwritten, PLAIN, stateAfter, withoutAnsi } from './ansi.ts';
 import { columnsOf } from './columns.ts';
 
 export type Stream = 'stdout' | 'stderr';
 
-/** Longer lines go on in the next one: a browser cannot lay out megabytes without a break. */
+/** Longer lines continue in the next one: a browser cannot lay out megabytes without a break. */
 const MAX_LINE_CHARS = 4000;
 const FIRST_CAPACITY = 1024;
 
@@ -15,7 +15,7 @@ interface OpenStream {
   state: AnsiState;
 }
 
-/** Lines are kept in arrays of their parts: there may be millions of them. */
+/** Lines are stored as arrays of their parts: there may be millions of them. */
 export class OutputLog {
   /** Bytes taken so far. */
   bytes = 0;
@@ -24,7 +24,7 @@ export class OutputLog {
   readonly #texts: string[] = [];
   #columns = new Uint32Array(FIRST_CAPACITY);
   #isStderr = new Uint8Array(FIRST_CAPACITY);
-  /** How lines begin that do not begin plain. */
+  /** Start styles of lines that do not start plain. */
   readonly #states = new Map<number, AnsiState>();
   readonly #streams: Record<Stream, OpenStream> = { stdout: openStream(), stderr: openStream() };
   #changedFrom = 0;
@@ -33,18 +33,18 @@ export class OutputLog {
     return this.#texts.length;
   }
 
-  /** The next bytes of a stream. */
+  /** Takes the next bytes of a stream. */
   append(stream: Stream, bytes: Uint8Array): void {
     this.bytes += bytes.length;
     this.#take(stream, this.#streams[stream].decoder.decode(bytes, { stream: true }));
   }
 
-  /** There is nothing more: half a character at the end shows as one that is broken. */
+  /** Ends the log: half a character at the end is shown as a broken one. */
   end(): void {
     for (const stream of ['stdout', 'stderr'] as const) this.#take(stream, this.#streams[stream].decoder.decode());
   }
 
-  /** As a terminal would leave it, with its ANSI sequences. */
+  /** Returns the line as a terminal would leave it, with its ANSI sequences. */
   text(line: number): string {
     return overwritten(this.#texts[line] ?? '');
   }
@@ -65,7 +65,7 @@ export class OutputLog {
     return this.#states.get(line) ?? PLAIN;
   }
 
-  /** The first line that changed since this was asked last. */
+  /** Returns the first line that changed since the last call. */
   takeChangedFrom(): number {
     const from = this.#changedFrom;
     this.#changedFrom = this.length;

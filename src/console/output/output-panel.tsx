@@ -1,4 +1,4 @@
-/** The output of an execution with what is done to it: which stream, wrapped or not, search, the end, download. */
+/** The output of an execution with its controls: stream, wrapping, search, follow, download. */
 import { useEffect, useRef, useState } from 'react';
 import { bytesText } from '../parts/duration.ts';
 import { Segments } from '../parts/field.tsx';
@@ -17,13 +17,13 @@ const STREAMS: readonly (readonly [Shown, string])[] = [
 interface OutputPanelProps {
   log: OutputLog;
   version: number;
-  /** Stays at the end from the start: of what still runs. */
+  /** Stay at the end from the start: for a running execution. */
   live: boolean;
-  /** Lines have their number; not in a part of an output. */
+  /** Show line numbers; not for a part of an output. */
   numbered: boolean;
-  /** Absent: this is one stream. */
+  /** Absent if this is one stream. */
   chooseStream: boolean;
-  /** What is said where there is no output. */
+  /** The text if there is no output. */
   empty: string;
   note?: string | undefined;
 }

@@ -1,4 +1,4 @@
-/** An output that is too large for a page: one stream, a part of it at a time, read by range. */
+/** An output that is too large for a page: shows one stream, a part of it at a time, read by range. */
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { transport } from '../data/client.ts';
@@ -100,7 +100,7 @@ function positionText({ from, to, size }: Part): string {
   return size === 0 ? 'empty' : `${bytesText(from)} to ${bytesText(to)} of ${bytesText(size)}`;
 }
 
-/** A part from `from` on; one that begins in the middle of a line begins with the rest of it. */
+/** Reads a part from `from` on. A part that begins in the middle of a line begins with the rest of that line. */
 async function readPart(path: string, stream: Stream, from: number, signal: AbortSignal): Promise<Part> {
   const headers = { range: `bytes=${from}-${from + PART_BYTES - 1}`, accept: 'application/octet-stream' };
   const response = await transport.open('GET', path, { headers, signal });

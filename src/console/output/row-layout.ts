@@ -1,20 +1,20 @@
-/** Where each line of the output stands, in rows: a wrapped line takes several, a hidden one none. */
+/** Computes the rows of each output line: a wrapped line takes several, a hidden one none. */
 import type { OutputLog, Stream } from './output-log.ts';
 
 export interface Layout {
-  /** Columns of a row; Infinity: lines are not wrapped. */
+  /** Columns of a row. Infinity: lines are not wrapped. */
   columns: number;
-  /** The only stream that is shown; absent: both. */
+  /** The only stream that is shown. Absent: both. */
   only?: Stream | undefined;
 }
 
 export class RowLayout {
   readonly #log: OutputLog;
   readonly #layout: Layout;
-  /** Of each line, the row behind its last. */
+  /** For each line, the row after its last one. */
   #ends = new Uint32Array(1024);
   #lines = 0;
-  /** Of the widest line that is shown. */
+  /** Width of the widest shown line. */
   widest = 0;
 
   constructor(log: OutputLog, layout: Layout) {
@@ -39,7 +39,7 @@ export class RowLayout {
     this.#lines = length;
   }
 
-  /** The first row of a line. */
+  /** Returns the first row of a line. */
   top(line: number): number {
     return line === 0 ? 0 : (this.#ends[line - 1] ?? 0);
   }
@@ -48,7 +48,7 @@ export class RowLayout {
     return (this.#ends[line] ?? 0) - this.top(line);
   }
 
-  /** The line that a row belongs to: the first whose end is behind it. */
+  /** Returns the line of a row: the first line whose end is after it. */
   lineAt(row: number): number {
     let low = 0;
     let high = this.#lines;

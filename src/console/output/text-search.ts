@@ -1,10 +1,10 @@
-/** Finds the lines that hold a text, a slice of time at a time, so that millions of lines hold up nothing. */
+/** Finds the lines that contain a text, one time slice after another, so that millions of lines do not block the page. */
 import type { OutputLog, Stream } from './output-log.ts';
 
 const LINES_A_LOOK = 2000;
 
 export class TextSearch {
-  /** Lines that match, in order. */
+  /** Matching lines, in order. */
   readonly lines: number[] = [];
   readonly #needle: string;
   readonly #only: Stream | undefined;
@@ -16,7 +16,7 @@ export class TextSearch {
     this.#only = only;
   }
 
-  /** Looks on for about `budgetMs`; whether there is more to look at. The last line may still grow: it is looked at again. */
+  /** Searches on for about `budgetMs`. Returns whether there is more to search. The last line may still grow, so it is searched again. */
   advance(log: OutputLog, budgetMs: number, now: () => number): boolean {
     const until = now() + budgetMs;
     if (this.#searched >= log.length && log.length > 0) this.#searched = log.length - 1;

@@ -1,4 +1,4 @@
-/** The log of an execution, followed live through restarts of the server: its output as lines, its states as a timeline. */
+/** Follows the log of an execution live, through restarts of the server: its output as lines, its statuses as a timeline. */
 import { useEffect, useState } from 'react';
 import type { ExecutionEventWire } from '../../api/event.ts';
 import { followEvents } from '../../client/follow-events.ts';
@@ -6,27 +6,27 @@ import { transport } from '../data/client.ts';
 import { executionPath } from '../data/executions.ts';
 import { OutputLog } from './output-log.ts';
 
-/** What a page keeps of an output; more is read by range. */
+/** Bytes of output that a page keeps. More is read by range. */
 export const MAX_FOLLOWED_BYTES = 48 * 1024 * 1024;
 
-/** Between two looks at what else there is to do, in ms. */
+/** Time between two yields to other work, in ms. */
 const WORK_MS = 10;
-/** What comes within this time is shown together, in ms. */
+/** Events within this time are shown together, in ms. */
 const GATHER_MS = 30;
 
 export interface FollowedEvents {
   log: OutputLog;
   version: number;
   lifecycle: readonly ExecutionEventWire[];
-  /** The server is away: since it was told so. */
+  /** The server cannot be reached; the time since when. */
   away: boolean;
-  /** More output than a page keeps. */
+  /** There is more output than a page keeps. */
   full: boolean;
   error: unknown;
   ended: boolean;
 }
 
-/** Collects between two frames: a flood of events is one change. */
+/** Collects events between two frames: a flood of events is one change. */
 class Collector {
   log = new OutputLog();
   lifecycle: ExecutionEventWire[] = [];
@@ -59,7 +59,7 @@ class Collector {
     }
   }
 
-  /** A flood of events must leave room for the page to scroll and to paint. */
+  /** A flood of events must leave the page time to scroll and to paint. */
   async #breathe(): Promise<void> {
     if (performance.now() - this.#worksSince < WORK_MS) return;
     await new Promise((resolve) => setTimeout(resolve));
@@ -75,7 +75,7 @@ class Collector {
     clearTimeout(this.#frame);
   }
 
-  /** Not requestAnimationFrame: a page in the background must not fall behind without bound. */
+  /** requestAnimationFrame would not do: a page in the background must not fall behind without bound. */
   #schedule(): void {
     if (this.#frame !== 0) return;
     this.#frame = window.setTimeout(() => {

@@ -1,31 +1,31 @@
-/** Output that may be millions of lines long: only those in sight are in the page. */
+/** Shows output of up to millions of lines: only the visible ones are in the page. */
 import { type RefObject, useCallback, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { OutputLine } from './output-line.tsx';
 import type { OutputLog, Stream } from './output-log.ts';
 import { RowLayout } from './row-layout.ts';
 
 const ROW_PX = 19;
-/** Browsers cannot scroll further than some 17 million pixels: above this the scroll bar stands for more. */
+/** Browsers cannot scroll further than about 17 million pixels: above this, one pixel of the scroll bar covers more lines. */
 const MAX_CANVAS_PX = 12_000_000;
 const ROWS_BEYOND = 20;
-/** Columns in front of each line for its number. */
+/** Columns before each line for its number. */
 const NUMBER_COLUMNS = 8.5;
 const MIN_COLUMNS = 20;
-/** Nearer to the end than this, one is at the end. */
+/** Within this distance of the end, the viewer counts as being at the end. */
 const AT_END_PX = 4;
 
 export interface ViewerProps {
   log: OutputLog;
-  /** Of the log, so that a change is seen. */
+  /** Version of the log, so that a change causes a render. */
   version: number;
   wrap: boolean;
   only?: Stream | undefined;
   numbered: boolean;
-  /** Stays at the end as it moves. */
+  /** Stay at the end as it moves. */
   follow: boolean;
   onFollow: (follow: boolean) => void;
   needle: string;
-  /** The line to jump to; a new object jumps again. */
+  /** The line to jump to. A new object jumps again. */
   target: { line: number } | undefined;
   label: string;
 }
@@ -55,7 +55,7 @@ export function OutputViewer(props: ViewerProps) {
   }, [follow, version, canvas, scrollTo]);
   const jumped = useRef<object>(undefined);
   useLayoutEffect(() => {
-    // A jump is made once, wherever the layout goes later.
+    // A jump happens once, even if the layout changes later.
     if (target === undefined || jumped.current === target) return;
     jumped.current = target;
     scrollTo(Math.max(0, (layout.top(target.line) * ROW_PX - height / 2) / scale));
@@ -101,7 +101,7 @@ export function OutputViewer(props: ViewerProps) {
   );
 }
 
-/** The layout follows the log: what was added, or changed, since it was looked at last. */
+/** Updates the layout with the lines that were added or changed since the last call. */
 function useUpdatedLayout(log: OutputLog, layout: RowLayout, version: number): void {
   const seen = useRef({ layout, version });
   if (seen.current.layout === layout && seen.current.version === version) return;

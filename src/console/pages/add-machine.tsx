@@ -1,4 +1,4 @@
-/** Add a machine: a line to paste there, and whether it has worked. */
+/** Adds a machine: shows the command line to run there, and whether the machine has joined. */
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
@@ -42,8 +42,10 @@ export function AddMachinePage() {
         <div className="body stack">
           <Field
             label="Name"
-            hint="Begins with dm-. Leave it empty, and the server gives it one."
-            wrong={wrong ? 'dm- and then small letters, digits and dashes, as in dm-build-1' : undefined}
+            hint="It begins with dm-. If you leave it empty, the server chooses one."
+            wrong={
+              wrong ? 'It must be dm- followed by lower-case letters, digits and dashes, such as dm-build-1' : undefined
+            }
           >
             {(id, describedBy) => (
               <input

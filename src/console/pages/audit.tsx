@@ -1,4 +1,4 @@
-/** The audit trail: who did what, when, from where. */
+/** The audit trail: who did what, when, from which address. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
@@ -11,7 +11,7 @@ import { ListFooter } from '../parts/list-footer.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { useFocusOnSlash } from '../shell/shortcuts.ts';
 
-/** In words; what is not here is shown as the API has it. */
+/** Actions in words. Other actions are shown as in the API. */
 const ACTIONS: Readonly<Record<string, string>> = {
   'api_key.create': 'Key made',
   'api_key.revoke': 'Key revoked',

@@ -1,4 +1,4 @@
-/** One execution: what it is, how it went, what it printed. */
+/** One execution: its facts, its timeline, its output. */
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { Link } from 'wouter';
@@ -62,12 +62,12 @@ function ExecutionView({ execution }: { execution: Execution }) {
   );
 }
 
-/** The log live, and the timeline that is in it. */
+/** The live log and the timeline that is in it. */
 function Followed({ execution }: { execution: Execution }) {
   const { machine_id: machineId, execution_id: executionId } = execution;
   const events = useEvents(machineId, executionId);
   const queryClient = useQueryClient();
-  // The log knows of the end before the next look at the execution.
+  // The log learns of the end before the execution is fetched again.
   useEffect(() => {
     if (events.ended) void queryClient.invalidateQueries({ queryKey: ['execution', machineId, executionId] });
   }, [events.ended, queryClient, machineId, executionId]);
@@ -95,7 +95,7 @@ function Followed({ execution }: { execution: Execution }) {
         live={!isTerminal(execution.status)}
         numbered
         chooseStream
-        empty={events.ended ? 'It printed nothing.' : 'Nothing printed yet.'}
+        empty={events.ended ? 'No output.' : 'No output yet.'}
         note={truncationNote(execution)}
       />
       <Timeline events={events.lifecycle} />
@@ -146,7 +146,7 @@ function Actions({ execution }: { execution: Execution }) {
   );
 }
 
-/** Those that people send; the API takes any that Linux knows. */
+/** Common signals. The API accepts any signal of Linux. */
 const SIGNALS = [
   'SIGHUP',
   'SIGINT',
@@ -180,13 +180,14 @@ function SignalChoice({ onSend }: { onSend: (signal: string) => void }) {
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {
-  command_not_found: 'The program is looked up in the PATH that the command sees; no shell runs unless it is named.',
+  command_not_found:
+    'The program was not found in the PATH of the command. No shell runs unless the command names one.',
   permission_denied: 'The file is not executable for the user that the command ran as.',
-  cwd_not_found: 'The working directory is missing on that machine, or is no directory.',
-  agent_lost: 'The machine rebooted, or its agent was away too long: whether the command finished cannot be known.',
+  cwd_not_found: 'The working directory is missing on that machine, or is not a directory.',
+  agent_lost: 'The machine rebooted, or its agent was offline too long: the outcome of the command cannot be known.',
   policy_denied: 'The policy file of the machine decides what may run there (docs/policy.md).',
-  start_timed_out: 'Its machine was away, or busy, until it expired. See whether the machine is online.',
-  execution_timed_out: 'It ran into its timeout, and all of its processes were killed.',
+  start_timed_out: 'Its machine was offline or busy until the execution expired. Check whether the machine is online.',
+  execution_timed_out: 'Its timeout passed, and all of its processes were killed.',
 };
 
 function Remedy({ execution: { error_code: code } }: { execution: Execution }) {
@@ -200,5 +201,5 @@ function isLarge({ status, stdout_bytes: stdout = 0, stderr_bytes: stderr = 0 }:
 
 function truncationNote(execution: Execution): string | undefined {
   const cut = (['stdout', 'stderr'] as const).filter((stream) => execution[`${stream}_truncated`] === true);
-  return cut.length === 0 ? undefined : `The end of ${cut.join(' and ')} was not kept: more than the server's limit.`;
+  return cut.length === 0 ? undefined : `The end of ${cut.join(' and ')} was not kept: it is above the server's limit.`;
 }

@@ -1,4 +1,4 @@
-/** Executions on all machines, with filters that are part of the address. */
+/** Executions on all machines. The filters are part of the address. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link, useSearchParams } from 'wouter';
 import type { Execution } from '../data/executions.ts';
@@ -15,9 +15,9 @@ const SPANS = [
   ['1d', 'Last day', 86_400_000],
   ['7d', 'Last week', 604_800_000],
 ] as const;
-/** A label while it is typed is no filter yet. */
+/** A label that is still being typed does not filter yet. */
 const LABEL = /^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(=.*)?$/;
-/** The start of a span moves once a minute, so that the list stays one query. */
+/** The start of the time span moves once a minute, so that the list stays one query. */
 const MINUTE_MS = 60_000;
 
 export function ExecutionsPage() {
@@ -73,7 +73,7 @@ export function ExecutionsPage() {
             <input
               className="filter"
               aria-label="Label of the machine"
-              placeholder="Label, as role=web"
+              placeholder="Label, such as role=web"
               autoComplete="off"
               spellCheck={false}
               value={label}

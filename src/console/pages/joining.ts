@@ -1,4 +1,4 @@
-/** How far a machine has come that is to join with a token: told from lists that the server has anyway. */
+/** Tells how far a machine has joined with a token, from lists that the server has anyway. */
 import type { JoinTokenWire } from '../../api/admin.ts';
 import type { AuditEntryWire } from '../../api/admin.ts';
 import type { Machine } from '../data/machines.ts';
@@ -8,12 +8,12 @@ export type Joining =
   | { state: 'enrolled' | 'joined'; machineId: string }
   | { state: 'expired' };
 
-/** After this time of silence the page says what may be wrong. */
+/** After this time without progress the page suggests causes, ms. */
 const LONG_WAIT_MS = 20_000;
 
 export function joiningState(p: {
   token: JoinTokenWire;
-  /** Tokens that can still be used; absent while they are not known. */
+  /** Valid tokens. Absent until they are loaded. */
   usable: readonly JoinTokenWire[] | undefined;
   machines: readonly Machine[];
   /** Newest first. */

@@ -1,4 +1,4 @@
-/** API keys: who may do what, until when. */
+/** API keys: their scopes, machines and expiry. */
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ApiKeyWire } from '../../api/admin.ts';

@@ -1,4 +1,4 @@
-/** One machine: what is known of it, what ran there, and what can be done to it. */
+/** One machine: its facts, its executions, its actions. */
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
@@ -158,7 +158,7 @@ function Actions({ machine }: { machine: Machine }) {
   );
 }
 
-/** Wakes it, or puts it to sleep, if it has a provider that can. */
+/** Wakes a machine, or puts it to sleep, if its provider can do that. */
 function Power({ machineId, verb, text }: { machineId: string; verb: 'wake' | 'sleep'; text: string }) {
   const queryClient = useQueryClient();
   const asking = useMutation({

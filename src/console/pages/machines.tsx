@@ -1,4 +1,4 @@
-/** All machines: searched as one types, however many there are. */
+/** All machines, searched as the user types. */
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
@@ -140,7 +140,7 @@ function pathOf({ machine_id: id }: Machine): string {
   return `/machines/${id}`;
 }
 
-/** Every word must be in what is known of a machine. */
+/** Every word of the search must occur in the facts of a machine. */
 function found(machines: readonly Machine[], searched: string): readonly Machine[] {
   const words = searched.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return machines;

@@ -46,7 +46,7 @@ export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade:
         }}
       >
         <h2>Make an API key</h2>
-        <Field label="Name" hint="For people: what it is for.">
+        <Field label="Name" hint="Describes the purpose of the key.">
           {(id, describedBy) => (
             <input
               id={id}
@@ -58,7 +58,7 @@ export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade:
           )}
         </Field>
         <ScopeFields scopes={form.scopes} onChange={(scopes) => setForm({ ...form, scopes })} />
-        <Field label="Machines" hint="Names with spaces between them. Empty: all.">
+        <Field label="Machines" hint="Machine ids separated by spaces. Empty: all machines.">
           {(id, describedBy) => (
             <input
               id={id}
@@ -72,8 +72,8 @@ export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade:
         </Field>
         <Field
           label="Expires"
-          hint="After 12h or 90d. Empty: never."
-          wrong={wrongExpiry ? 'As in 12h or 90d.' : undefined}
+          hint="Such as 12h or 90d. Empty: never."
+          wrong={wrongExpiry ? 'It must be such as 12h or 90d.' : undefined}
         >
           {(id, describedBy) => (
             <input

@@ -1,4 +1,4 @@
-/** How the fleet is: machines, what runs and waits, charts, what needs a look. */
+/** The state of the fleet: machines, running and waiting executions, charts, problems. */
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link, useSearchParams } from 'wouter';
@@ -56,7 +56,7 @@ export function OverviewPage() {
 
 interface NumbersProps {
   machines: readonly Machine[];
-  /** Absent for a key that is limited to some machines, and until it is there. */
+  /** Absent for a key that is limited to some machines, and until it is loaded. */
   overview: ConsoleOverview | undefined;
 }
 
@@ -91,7 +91,7 @@ function CountLink({ href, text, count }: { href: string; text: string; count: n
   );
 }
 
-/** Longer than this, and somebody should see why. */
+/** Executions that wait longer than this are listed as a problem, ms. */
 const LONG_WAIT_MS = 10 * 60_000;
 
 function NeedsALook({ machines, overview }: NumbersProps) {

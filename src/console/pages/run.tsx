@@ -75,7 +75,7 @@ function MachineField({ form, setForm, wrong }: { form: RunForm; setForm: SetFor
   const chosen = machines.find(({ machine_id: id }) => id === form.machineId);
   return (
     <>
-      <Field label="Machine" wrong={wrong} hint={mayList ? undefined : 'Its name: this key may not list machines.'}>
+      <Field label="Machine" wrong={wrong} hint={mayList ? undefined : 'Its id. This key may not list machines.'}>
         {(id, describedBy) => (
           <>
             <input
@@ -111,7 +111,7 @@ function CommandField({ form, setForm, wrong }: { form: RunForm; setForm: SetFor
   const isShell = form.mode === 'shell';
   const hint = isShell
     ? `Becomes ${JSON.stringify(commandOf({ ...form, line: form.line || '…' }))}: variables, pipes and globs work.`
-    : 'One argument a line, the program first. No shell: nothing is split or expanded.';
+    : 'One argument per line, the program first. No shell runs: nothing is split or expanded.';
   return (
     <Field label="Command" hint={<span className="mono">{hint}</span>} wrong={wrong}>
       {(id, describedBy) => (
@@ -148,7 +148,7 @@ function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
   return (
     <div className="stack">
       {!form.stdinOpen && (
-        <Field label="Standard input" hint="Wiped from the server as soon as the command has ended.">
+        <Field label="Standard input" hint="Erased from the server as soon as the command has ended.">
           {(id, describedBy) => (
             <textarea
               id={id}
@@ -174,10 +174,10 @@ function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
 }
 
 const SMALL = [
-  ['cwd', 'Working directory', 'the home of the user', 'Where the command starts.'],
-  ['user', 'User', 'the user of the agent', 'Where the agent is root and its policy allows it.'],
-  ['timeout', 'Timeout', 'none', 'As in 90s, 5m, 1h30m; then all of its processes are killed.'],
-  ['artifacts', 'Keep files', 'none', 'As in dist/*.tgz, under the working directory; kept as artifacts.'],
+  ['cwd', 'Working directory', 'the home of the user', 'Directory in which the command starts.'],
+  ['user', 'User', 'the user of the agent', 'Works if the agent runs as root and its policy allows it.'],
+  ['timeout', 'Timeout', 'none', 'Such as 90s, 5m, 1h30m. After it all processes of the command are killed.'],
+  ['artifacts', 'Keep files', 'none', 'Such as dist/*.tgz, in the working directory. They are kept as artifacts.'],
 ] as const;
 
 function SmallFields({

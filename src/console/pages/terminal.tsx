@@ -1,4 +1,4 @@
-/** The terminals of a machine, one a tab. They run on when the page is closed. */
+/** The terminals of a machine, one per tab. They keep running when the page is closed. */
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import type { TerminalWire } from '../../api/terminal.ts';

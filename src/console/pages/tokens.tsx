@@ -1,4 +1,4 @@
-/** Join tokens that can still be used. */
+/** Join tokens that are still valid. */
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';

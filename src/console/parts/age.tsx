@@ -1,4 +1,4 @@
-/** A moment as its age, with the exact time on hover. */
+/** The age of a moment, with the exact time on hover. */
 import { useSyncExternalStore } from 'react';
 import { ageText } from './duration.ts';
 
@@ -8,7 +8,7 @@ const listeners = new Set<() => void>();
 let now = Date.now();
 let timer: ReturnType<typeof setInterval> | undefined;
 
-/** One clock for the whole page, which stands still while nobody looks at it. */
+/** One clock for the whole page, which stops while the page is not visible. */
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   timer ??= setInterval(() => {

@@ -1,15 +1,15 @@
-/** Asks before something is done that cannot be undone. */
+/** Asks before an action that cannot be undone. */
 import { type ReactNode, useId, useState } from 'react';
 import { Dialog } from './dialog.tsx';
 import { ErrorNotice } from './notice.tsx';
 
 interface ConfirmProps {
   title: string;
-  /** What will happen. */
+  /** The consequence of the action. */
   children: ReactNode;
-  /** What the button says. */
+  /** The text of the button. */
   action: string;
-  /** Has to be typed before the button works. */
+  /** A text to type before the button works. */
   typed?: string;
   busy: boolean;
   error: unknown;

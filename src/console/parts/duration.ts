@@ -1,4 +1,4 @@
-/** Spans of time and sizes, in words; and read from what people type. */
+/** Formats spans of time and sizes, and parses typed ones. */
 const UNITS = [
   ['d', 86_400_000],
   ['h', 3_600_000],
@@ -6,7 +6,7 @@ const UNITS = [
   ['s', 1000],
 ] as const;
 
-/** `1 m 20 s` of a span in ms: the two largest units; below ten seconds with a decimal. */
+/** Formats a span in ms such as `1 m 20 s`: the two largest units; below ten seconds with a decimal. */
 export function durationText(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
@@ -19,7 +19,7 @@ export function durationText(ms: number): string {
   return `${Math.floor(ms / unit)} ${name}${more > 0 && next !== undefined ? ` ${more} ${next[0]}` : ''}`;
 }
 
-/** `3 m ago` for how long something is over, in ms; `in 3 m` for what is to come. */
+/** Formats `3 m ago` for a time that has passed, in ms; `in 3 m` for a future one. */
 export function ageText(ms: number): string {
   const span = Math.abs(ms);
   if (span < 2000) return 'now';
@@ -28,7 +28,7 @@ export function ageText(ms: number): string {
   return ms < 0 ? `in ${text}` : `${text} ago`;
 }
 
-/** Milliseconds of `90`, `90s`, `5m`, `1h30m`, `250ms`; `undefined` where it is no span of time. */
+/** Parses `90`, `90s`, `5m`, `1h30m`, `250ms` to ms. `undefined` if the text is not a span of time. */
 export function parseDuration(text: string): number | undefined {
   const trimmed = text.trim();
   if (/^\d+$/.test(trimmed)) return Number(trimmed) * 1000;
@@ -41,7 +41,7 @@ export function parseDuration(text: string): number | undefined {
   return sum;
 }
 
-/** `4.2 MiB` of bytes. */
+/** Formats bytes such as `4.2 MiB`. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);

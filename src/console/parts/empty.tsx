@@ -1,4 +1,4 @@
-/** In place of an empty list: what would be here, and how it comes. */
+/** Shown in place of an empty list: what it would contain, and how to add it. */
 import type { ReactNode } from 'react';
 import { ErrorNotice } from './notice.tsx';
 
@@ -20,7 +20,7 @@ export function Loading() {
   );
 }
 
-/** In place of a page whose subject is not there: not yet, or not to be had. */
+/** Shown in place of a page whose data is loading or missing. */
 export function Unavailable({ title, error }: { title: string; error: unknown }) {
   return (
     <>

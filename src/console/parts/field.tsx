@@ -1,4 +1,4 @@
-/** A field of a form with its label, a hint, and what is wrong with it. */
+/** A field of a form with its label, a hint, and its error. */
 import { type ReactNode, useId } from 'react';
 
 interface FieldProps {
@@ -31,7 +31,7 @@ interface SegmentsProps<T extends string> {
   onChange: (value: T) => void;
 }
 
-/** One of a few. */
+/** A choice between a few values. */
 export function Segments<T extends string>({ label, value, options, onChange }: SegmentsProps<T>) {
   return (
     <fieldset className="segments">

@@ -11,7 +11,7 @@ export function Labels({ labels }: { labels: Readonly<Record<string, string>> })
   );
 }
 
-/** As one types them: `role=web`, by name. */
+/** Labels as typed: `role=web`, sorted by name. */
 export function labelTexts(labels: Readonly<Record<string, string>> = {}): string[] {
   return Object.entries(labels)
     .map(([name, value]) => (value === '' ? name : `${name}=${value}`))

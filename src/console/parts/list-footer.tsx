@@ -1,4 +1,4 @@
-/** Under a list: the older ones. */
+/** The button below a list that loads older entries. */
 interface ListFooterProps {
   hasNextPage: boolean;
   isFetchingNextPage: boolean;
@@ -10,7 +10,7 @@ export function ListFooter({ hasNextPage, isFetchingNextPage, fetchNextPage }: L
   return (
     <footer>
       <button type="button" className="button quiet" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-        {isFetchingNextPage ? 'Loading …' : 'Show older ones'}
+        {isFetchingNextPage ? 'Loading …' : 'Show older entries'}
       </button>
     </footer>
   );

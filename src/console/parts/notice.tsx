@@ -1,8 +1,8 @@
-/** What went wrong, in words that help. */
+/** Notices and errors, in words that help. */
 import type { ReactNode } from 'react';
 import { RefusedError, UnreachableError } from '../../client/http/errors.ts';
 
-/** An error of a request: what it means and what can be done about it. */
+/** An error of a request: its meaning, and what can be done about it. */
 export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const { title, detail } = explained(error);
   return (
@@ -32,8 +32,7 @@ function explained(error: unknown): { title: string; detail: string } {
   if (error instanceof UnreachableError) {
     return {
       title: 'The server cannot be reached',
-      detail:
-        'Commands run on meanwhile. This page asks again by itself; see whether the server runs and the network is there.',
+      detail: 'Commands keep running. This page retries by itself. Check that the server runs and the network works.',
     };
   }
   if (!(error instanceof RefusedError)) return { title: 'That did not work', detail: String(error) };
@@ -44,10 +43,10 @@ function explained(error: unknown): { title: string; detail: string } {
     case 404:
       return {
         title: 'Not found',
-        detail: `${error.message} It may have been removed, or its time of retention is over.`,
+        detail: `${error.message} It may have been removed, or its retention period is over.`,
       };
     case 422:
-      return { title: 'Something in the form is not right', detail: error.message };
+      return { title: 'A field of the form is not valid', detail: error.message };
     case 503:
       return { title: 'The server cannot write now', detail: `${error.message} Its disk may be full.${request}` };
     default:

@@ -1,4 +1,4 @@
-/** A secret that the server shows this once. */
+/** A secret that the server shows only once. */
 import { Dialog } from './dialog.tsx';
 import { CodeBlock } from './code-block.tsx';
 

@@ -1,4 +1,4 @@
-/** Statuses in words, with a colour and a shape, so that no one has to tell colours apart. */
+/** Statuses in words, with a colour and a shape, so that nobody has to distinguish colours. */
 import type { Machine } from '../data/machines.ts';
 import type { Execution } from '../data/executions.ts';
 

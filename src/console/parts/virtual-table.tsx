@@ -1,4 +1,4 @@
-/** A table of thousands of rows of one height: only those in sight are in the page, which itself scrolls. */
+/** A table of thousands of rows of equal height: only the visible ones are in the page, which itself scrolls. */
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
 
 /** As in styles/tables.css. */
@@ -9,7 +9,7 @@ interface VirtualTableProps {
   label: string;
   head: ReactNode;
   count: number;
-  /** Kept in sight as it changes; -1 for none. */
+  /** The row to keep visible as it changes; -1 for none. */
   chosen: number;
   /** A `<tr>`. */
   row: (index: number) => ReactNode;

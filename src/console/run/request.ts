@@ -1,11 +1,11 @@
-/** What the form of a command says, as the request that it becomes. */
+/** Turns the form of a command into a request. */
 import type { CreateExecution } from '../../api/execution.ts';
 import { shellCommand, shellLine } from '../parts/command.ts';
 import { parseDuration } from '../parts/duration.ts';
 
 export interface RunForm {
   machineId: string;
-  /** A line for a shell, or a program and its arguments, one a line. */
+  /** A line for a shell, or a program and its arguments, one per line. */
   mode: 'shell' | 'argv';
   line: string;
   argv: string;
@@ -14,9 +14,9 @@ export interface RunForm {
   stdinOpen: boolean;
   cwd: string;
   user: string;
-  /** As `30s`; empty: no limit. */
+  /** Such as `30s`. Empty: no limit. */
   timeout: string;
-  /** Files to keep, as globs with spaces between them. */
+  /** Files to keep, as globs separated by spaces. */
   artifacts: string;
 }
 
@@ -34,7 +34,7 @@ export const EMPTY_FORM: RunForm = {
   artifacts: '',
 };
 
-/** The argv that will run. */
+/** Returns the argv that will run. */
 export function commandOf({ mode, line, argv }: Pick<RunForm, 'mode' | 'line' | 'argv'>): string[] {
   if (mode === 'shell') return line.trim() === '' ? [] : shellCommand(line);
   return argv.split('\n').filter((argument, index, all) => argument !== '' || index < all.length - 1);
@@ -60,18 +60,18 @@ function stdinOf({ stdin, stdinOpen }: RunForm): Partial<CreateExecution> {
   return stdin === '' ? {} : { stdin };
 }
 
-/** What is wrong with the form, by field; nothing where it can be sent. */
+/** Returns the errors of the form by field; none if it can be sent. */
 export function faultsOf(form: RunForm): Partial<Record<keyof RunForm, string>> {
   return {
     ...(form.machineId === '' ? { machineId: 'Choose a machine.' } : {}),
     ...(commandOf(form).length === 0 ? { [form.mode === 'shell' ? 'line' : 'argv']: 'Type a command.' } : {}),
     ...(form.timeout.trim() !== '' && parseDuration(form.timeout) === undefined
-      ? { timeout: 'A number of seconds, or as in 90s, 5m, 1h30m.' }
+      ? { timeout: 'It must be a number of seconds, or such as 90s, 5m, 1h30m.' }
       : {}),
   };
 }
 
-/** The address of the form as an execution was run: values of its environment and its stdin come back from nowhere. */
+/** Returns the address of a form filled in from an execution. Values of its environment and its stdin cannot be restored. */
 export function runAgainPath(execution: {
   machine_id: string;
   command: readonly string[];
@@ -84,7 +84,7 @@ export function runAgainPath(execution: {
   return `/run?${parameters}`;
 }
 
-/** The form that an address begins with. */
+/** Returns the form that an address starts with. */
 export function formFrom(parameters: URLSearchParams): RunForm {
   const argv = parseArgv(parameters.get('command'));
   const line = shellLine(argv);

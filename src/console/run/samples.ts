@@ -10,7 +10,7 @@ export interface Sample {
 interface Request {
   machineId: string;
   body: CreateExecution;
-  /** Of the server. */
+  /** URL of the server. */
   url: string;
 }
 
@@ -60,7 +60,7 @@ function typeScript({ machineId, body, url }: Request): string {
   ].join('\n');
 }
 
-/** Samples are pasted into chats and tickets. */
+/** Samples are pasted into chats and tickets, so they contain no values of variables. */
 function hidden(body: CreateExecution): CreateExecution {
   if (body.env === undefined) return body;
   return { ...body, env: Object.fromEntries(Object.keys(body.env).map((name) => [name, '…'])) };

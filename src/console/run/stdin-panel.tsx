@@ -1,4 +1,4 @@
-/** Types into a command that was started with an open standard input. */
+/** Sends typed text to a command that was started with an open standard input. */
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { RefusedError } from '../../client/http/errors.ts';
@@ -28,7 +28,7 @@ export function StdinPanel({ path }: { path: string }) {
         label="Standard input"
         wrong={
           closed
-            ? 'It is not open: a command gets what is typed here only if it was run with an open standard input.'
+            ? 'Standard input is not open. A command gets typed text only if it was run with an open standard input.'
             : undefined
         }
       >

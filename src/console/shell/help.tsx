@@ -1,9 +1,9 @@
-/** Which keys there are. */
+/** Lists the keyboard shortcuts. */
 import { Dialog } from '../parts/dialog.tsx';
 import { usePlaces } from './places.ts';
 
 const KEYS = [
-  ['Ctrl K', 'Go to a page, a machine, or something to do'],
+  ['Ctrl K', 'Go to a page, a machine or an action'],
   ['/', 'Search on this page'],
   ['j', 'Next row'],
   ['k', 'Row before'],

@@ -1,4 +1,4 @@
-/** What is around every page: navigation, who is signed in, theme, help. */
+/** The frame of every page: navigation, session, theme, help. */
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { Link, useLocation } from 'wouter';

@@ -1,4 +1,4 @@
-/** The command palette: go anywhere, do anything, by typing a part of its name. */
+/** The command palette: goes to a page or starts an action by a part of its name. */
 import { useQuery } from '@tanstack/react-query';
 import { type KeyboardEvent, useState } from 'react';
 import { useLocation } from 'wouter';
@@ -47,7 +47,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
         aria-controls="palette-list"
         aria-activedescendant={shown[index] === undefined ? undefined : `palette-${shown[index].id}`}
         aria-label="Go to"
-        placeholder="A page, a machine, something to do"
+        placeholder="A page, a machine or an action"
         autoComplete="off"
         value={typed}
         onChange={(event) => {

@@ -1,4 +1,4 @@
-/** What the path of a page may name; absent from a page whose path does not. */
+/** The parameters in the path of a page. A parameter is absent if the path does not have it. */
 export interface PathParameters {
   machineId: string;
   executionId: string;

@@ -1,4 +1,4 @@
-/** The pages that one goes to by name, and which scope each needs. */
+/** The pages in the navigation, and the scope that each needs. */
 import { useQuery } from '@tanstack/react-query';
 import type { Scope } from '../../api/fields.ts';
 import { sessionQuery } from '../data/session.ts';
@@ -6,7 +6,7 @@ import { sessionQuery } from '../data/session.ts';
 export interface Place {
   path: string;
   text: string;
-  /** After `g`. */
+  /** The key after `g`. */
   key: string;
   scope: Scope;
   group: 'Work' | 'Administration';
@@ -73,7 +73,7 @@ const PLACES: readonly Place[] = [
   },
 ];
 
-/** Those that the key behind the session may see. */
+/** The pages that the key of the session may open. */
 export function usePlaces(): readonly Place[] {
   const scopes = useQuery(sessionQuery).data?.scopes ?? [];
   return PLACES.filter(({ scope }) => scopes.includes(scope));

@@ -1,7 +1,7 @@
-/** Keys that work on every page, unless one types. */
+/** Keys that work on every page, except while the user types. */
 import { type RefObject, useEffect } from 'react';
 
-/** How long the second key of `g m` is waited for, in ms. */
+/** Time to wait for the second key of `g m`, in ms. */
 const SEQUENCE_MS = 1000;
 
 export type Shortcuts = Readonly<Record<string, () => void>>;
@@ -13,7 +13,7 @@ function isTyping({ target }: KeyboardEvent): boolean {
   );
 }
 
-/** `keys`: `?`, `j`, or two in a row as `g m`. */
+/** `keys`: `?`, `j`, or two in a row such as `g m`. */
 export function useShortcuts(keys: Shortcuts): void {
   useEffect(() => {
     let first: { key: string; at: number } | undefined;
@@ -32,7 +32,7 @@ export function useShortcuts(keys: Shortcuts): void {
   }, [keys]);
 }
 
-/** `/` goes to the search field of the page. */
+/** `/` focuses the search field of the page. */
 export function useFocusOnSlash(field: RefObject<HTMLInputElement | null>): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

@@ -1,4 +1,4 @@
-/** Light, dark, or as the system has it. Read by public/theme.js before the first paint. */
+/** The theme: light, dark, or that of the system. Read by public/theme.js before the first paint. */
 import { useState } from 'react';
 
 export type Theme = 'system' | 'light' | 'dark';

@@ -1,9 +1,9 @@
-/** `j` and `k` move through the rows of a table, Enter opens the chosen one. */
+/** `j` and `k` move through the rows of a table; Enter opens the selected one. */
 import { useMemo, useState } from 'react';
 import { useLocation } from 'wouter';
 import { useShortcuts } from './shortcuts.ts';
 
-/** `paths`: where each row leads. Returns the chosen row, -1 for none. */
+/** `paths`: the target of each row. Returns the selected row, -1 for none. */
 export function useRowKeys(paths: readonly string[]): number {
   const [chosen, setChosen] = useState(-1);
   const [, navigate] = useLocation();

@@ -1,9 +1,9 @@
 /**
- * xterm.js makes `<style>` elements as it opens, which a Content-Security-Policy without inline styles refuses. What it writes into
- * them goes into constructed style sheets of the page instead, which the policy allows to scripts that it let in.
+ * xterm.js makes `<style>` elements as it opens, which a Content-Security-Policy without inline styles refuses. Their text goes into
+ * constructed style sheets of the page instead, which the policy allows to trusted scripts.
  */
 
-/** Runs `open`, at once, and keeps each `<style>` that it makes as a style sheet. Returns how they are taken away again. */
+/** Runs `open` at once, and turns each `<style>` that it makes into a style sheet. Returns the function that removes them. */
 export function withAdoptedStyles(page: Document, open: () => void): () => void {
   const sheets: CSSStyleSheet[] = [];
   const styleElement = (): HTMLElement => {

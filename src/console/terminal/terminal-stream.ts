@@ -6,7 +6,7 @@ import { transport } from '../data/client.ts';
 
 const RECONNECT = { firstMs: 250, maxMs: 5000 };
 const MAX_UNSENT_CHARS = 64 * 1024;
-/** The close code after which there is nothing more. */
+/** The close code after which nothing follows. */
 const NORMAL = 1000;
 
 export type StreamState =
@@ -15,7 +15,7 @@ export type StreamState =
   | { state: 'failed'; error: unknown };
 
 export interface StreamListener {
-  /** The scrollback follows: what is shown is to be forgotten. */
+  /** The scrollback follows: clear the screen. */
   onStart: () => void;
   onOutput: (bytes: Uint8Array) => void;
   onState: (state: StreamState) => void;
@@ -36,7 +36,7 @@ export class TerminalStream {
     void this.#run();
   }
 
-  /** What is typed while there is no connection waits for the next one. */
+  /** Input typed without a connection waits for the next one. */
   send(text: string): void {
     this.#unsent = (this.#unsent + text).slice(0, MAX_UNSENT_CHARS);
     this.#flush();
@@ -55,7 +55,7 @@ export class TerminalStream {
     }
   }
 
-  /** The shell runs on. */
+  /** Disconnects. The shell keeps running. */
   close(): void {
     this.#abort.abort();
     this.#socket?.close(NORMAL);
@@ -103,7 +103,7 @@ export class TerminalStream {
     });
   }
 
-  /** A terminal that is refused for good is looked at once more: it may have ended. */
+  /** Fetches a terminal once more that is refused for good: it may have ended. */
   async #isOver(error: unknown): Promise<boolean> {
     if (isRetryable(error)) return false;
     const terminal = await transport.json<TerminalWire>('GET', this.#path, { attempts: 1 }).catch(() => undefined);
@@ -113,7 +113,7 @@ export class TerminalStream {
   }
 }
 
-/** On the server that this page came from, whatever it calls itself. */
+/** Uses the origin of this page, whatever name the server has for itself. */
 function addressOf(streamUrl: string): URL {
   const url = new URL(streamUrl, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';

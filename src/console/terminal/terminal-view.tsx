@@ -35,7 +35,7 @@ export function TerminalView({ path }: { path: string }) {
 function StreamNotice({ stream }: { stream: StreamState }) {
   switch (stream.state) {
     case 'away':
-      return <Notice tone="warn" title="The connection is gone; it is made again. The shell runs on." />;
+      return <Notice tone="warn" title="The connection is lost and will be restored. The shell keeps running." />;
     case 'ended':
       return <Notice tone="busy" title={`The shell has ended: ${stream.reason}`} />;
     case 'failed':

@@ -55,7 +55,7 @@ describe('the watchdog', () => {
     const watchdog = { socket: '/run/notify', timeoutMs: 30, path: '' };
     const stop = startWatchdog(watchdog, { isAlive, log, program: join(dir, 'none') });
     await expect.poll(() => asked, { timeout: 30_000 }).toBeGreaterThan(10);
-    expect(warnings).toEqual([expect.stringContaining('restart it again and again')]);
+    expect(warnings).toEqual([expect.stringContaining('restart this agent again and again')]);
     stop();
   });
 });
