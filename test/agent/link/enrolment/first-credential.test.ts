@@ -1,0 +1,64 @@
+/** A join token that the server does not take: the agent waits for a person, and never ends by it. */
+import { expect, test } from 'vitest';
+import { EnrolRefusedError } from '../../../../src/agent/link/enrolment/enrol.ts';
+import { type FirstCredentialOptions, firstCredential } from '../../../../src/agent/link/enrolment/first-credential.ts';
+
+const CREDENTIAL = { machineId: 'dm-1', credential: 'xpa_1', enrolledWith: '' };
+/** What the settings give, one after the other; the last one from then on. An error is thrown. */
+type Tokens = (string | undefined | Error)[];
+
+async function enrolling(tokens: Tokens, good: string, more: Partial<FirstCredentialOptions> = {}) {
+  const seen = { tried: [] as string[], waited: [] as number[], warned: [] as unknown[] };
+  const credential = await firstCredential({
+    readToken: () => {
+      const token = tokens.length > 1 ? tokens.shift() : tokens[0];
+      if (token instanceof Error) throw token;
+      return token;
+    },
+    enrol: async (token) => {
+      seen.tried.push(token);
+      if (token !== good) throw new EnrolRefusedError(`${token} is not taken.`);
+      return CREDENTIAL;
+    },
+    pause: async (ms) => {
+      seen.waited.push(ms);
+    },
+    log: { debug() {}, warn: (text: unknown) => seen.warned.push(text) },
+    dir: '/agent',
+    ...more,
+  });
+  return { ...seen, credential };
+}
+
+test('slowly, and with the token that is in the file by then', async () => {
+  const { tried, waited, warned, credential } = await enrolling(['old', 'old', 'old', 'new'], 'new');
+  expect(tried).toEqual(['old', 'old', 'old', 'new']);
+  expect(credential).toBe(CREDENTIAL);
+  for (const ms of waited) expect(ms).toBeGreaterThanOrEqual(30_000);
+  // Trouble that stays the same is told once.
+  expect(warned).toEqual(['old is not taken. Trying again slowly.']);
+});
+
+test.each([
+  ['stdin is read already', undefined],
+  ['the file is gone', new Error('ENOENT')],
+])('%s: the token of before is tried again', async (_, now) => {
+  const tried: string[] = [];
+  const enrol = async (token: string) => {
+    if (tried.push(token) < 3) throw new EnrolRefusedError('not now.');
+    return CREDENTIAL;
+  };
+  await enrolling(['first', now], '', { enrol });
+  expect(tried).toEqual(['first', 'first', 'first']);
+});
+
+test('it ends when the agent leaves, and by any other failure', async () => {
+  const leaving = { pause: () => Promise.reject(new Error('aborted')) };
+  await expect(enrolling(['old'], 'new', leaving)).rejects.toThrow('aborted');
+  const damaged = { enrol: () => Promise.reject(new Error('disk full')) };
+  await expect(enrolling(['old'], 'new', damaged)).rejects.toThrow('disk full');
+});
+
+test('no token at all', async () => {
+  await expect(enrolling([undefined], 'new')).rejects.toThrow('EXECPLANE_JOIN_TOKEN');
+});

@@ -1,0 +1,62 @@
+import { readdirSync } from 'node:fs';
+import { expect, test, vi } from 'vitest';
+import { sharedRunner } from '../../../helpers/runner-process.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const linked = sharedRunner();
+const sh = (script: string) => ['/bin/sh', '-c', script];
+
+test('no stdin is an immediate end-of-file', async () => {
+  const { link } = await linked();
+  expect((await link.run('a', ['/bin/cat'])).ended).toMatchObject({ status: 'succeeded', stdout_bytes: 0 });
+  expect((await link.run('b', ['/bin/cat'], {}, Buffer.alloc(0))).ended).toMatchObject({ status: 'succeeded' });
+});
+
+test('50 MB of stdin to a command that does not read, or stops reading', async () => {
+  const { link, directory } = await linked();
+  const bytes = Buffer.alloc(50 << 20, 'x');
+  expect((await link.run('never', sh('exit 3'), {}, bytes)).ended).toMatchObject({ exit_code: 3 });
+  const early = await link.run('early', sh('head -c 10; exit 4'), {}, bytes.subarray(0, 5 << 20));
+  expect(early.ended).toMatchObject({ exit_code: 4, stdout_bytes: 10 });
+  expect(readdirSync(directory).filter((name) => name.includes('stdin'))).toEqual([]);
+});
+
+test('a large stdin arrives whole', async () => {
+  const { link } = await linked();
+  const bytes = Buffer.alloc(3_000_001, 'abcdefg');
+  const { stdout } = await link.run('a', ['/usr/bin/cksum'], {}, bytes);
+  expect(stdout.toString()).toMatch(/ 3000001\n$/);
+});
+
+test('a live stdin is taken over once, whatever is sent again', async () => {
+  const { link } = await linked();
+  link.start('a', ['/bin/cat'], { stdin: 'open' });
+  const piece = (offset: number, text: string, close = false) =>
+    link.send({ type: 'stdin', execution_id: 'a', offset, close }, Buffer.from(text));
+  piece(0, 'hello ');
+  piece(0, 'hello ');
+  piece(3, 'lo wor');
+  piece(50, 'behind a gap');
+  await link.printed('a', 'hello wor');
+  piece(9, 'ld\n', true);
+  piece(9, 'ld\n', true);
+  const { stdout, ended } = await link.ended('a');
+  expect(stdout.toString()).toBe('hello world\n');
+  expect(ended.status).toBe('succeeded');
+  await link.until('the last acknowledgement', () =>
+    link.frames.some((frame) => frame.type === 'stdin_ack' && frame.offset === 12 && frame.closed),
+  );
+});
+
+test('a live stdin is acknowledged no further than what has been handed over', async () => {
+  const { link } = await linked();
+  link.start('a', sh('echo ready; sleep 0.2; wc -c'), { stdin: 'open' });
+  await link.printed('a', 'ready');
+  const size = 5 << 20;
+  link.send({ type: 'stdin', execution_id: 'a', offset: 0, close: true }, Buffer.alloc(size));
+  const first = await link.frame('stdin_ack');
+  expect(first.offset).toBeLessThan(size);
+  const { stdout } = await link.ended('a');
+  expect(Number(stdout.toString().split('\n')[1])).toBe(size);
+});

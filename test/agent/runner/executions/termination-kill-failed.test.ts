@@ -1,0 +1,70 @@
+/** A process that the agent's user may not kill: a setuid program that has become root altogether. */
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { LOG_KEY } from '../../../../src/node/log-keys.ts';
+import { isAlive, Started, until } from '../../../helpers/processes.ts';
+import { agentDirectory, attach, MAIN } from '../../../helpers/runner-process.ts';
+
+const NOBODY = 65_534;
+const AS_NOBODY = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+const folder = mkdtempSync(join(tmpdir(), 'execplane-setuid-'));
+const becomeRoot = join(folder, 'setpriv');
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** setpriv(1) with the setuid bit; false if it does not make nobody root, as on a file system that ignores the bit. */
+function makeSetuid(): boolean {
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/setpriv')) return false;
+  chmodSync(folder, 0o755);
+  copyFileSync('/usr/bin/setpriv', becomeRoot);
+  chmodSync(becomeRoot, 0o4755);
+  return (
+    spawnSync('/usr/bin/setpriv', [...AS_NOBODY, becomeRoot, '--reuid=0', 'id', '-ru']).stdout?.toString() === '0\n'
+  );
+}
+
+/** A runner of the user nobody, who has no cgroups here. */
+async function runnerOfNobody(directory: string): Promise<Started> {
+  chownSync(directory, NOBODY, NOBODY);
+  const args = [...AS_NOBODY, process.execPath, MAIN, '--dir', directory];
+  const runner = new Started('/usr/bin/setpriv', args, { PATH: process.env['PATH'] ?? '' });
+  onTestFinished(async () => void (await runner.end('SIGKILL')));
+  await until('it listens', () => existsSync(join(directory, 'runner.sock')));
+  return runner;
+}
+
+test.runIf(process.platform === 'linux' && makeSetuid())(
+  'a setuid program that the agent may not kill: kill_failed names it, and so does one line of the log',
+  async () => {
+    const directory = agentDirectory();
+    const runner = await runnerOfNobody(directory);
+    const link = await attach(directory);
+    const sleepAsRoot = `"${becomeRoot}" --reuid=0 /bin/sleep 600`;
+    link.start('descendant', ['/bin/sh', '-c', `${sleepAsRoot} & echo $!; wait`]);
+    link.start('main', ['/bin/sh', '-c', `exec ${sleepAsRoot}`], { timeout_ms: 500 });
+    await link.printed('descendant', '\n');
+    const pids = { descendant: Number(link.reported('descendant').stdout), main: await link.started('main') };
+    onTestFinished(() => Object.values(pids).forEach((pid) => void process.kill(pid, 'SIGKILL')));
+    link.send({ type: 'cancel', execution_id: 'descendant', grace_ms: 0 });
+
+    for (const [id, pid] of Object.entries(pids)) {
+      const survivor = `process ${pid} (sleep) of uid 0`;
+      const { ended } = await link.ended(id);
+      expect(ended).toMatchObject({ status: 'failed', error_code: 'kill_failed' });
+      expect(ended.error_message).toBe(`The command could not be ended: ${survivor} may still run on the machine.`);
+      expect(isAlive(pid)).toBe(true);
+      await until('it is logged', () => linesOf(runner, id).length > 0);
+      expect(linesOf(runner, id)).toEqual([expect.objectContaining({ level: 40, [LOG_KEY.processes]: [survivor] })]);
+    }
+    // Their slots are free, and the runner goes on.
+    expect((await link.run('next', ['/bin/echo', 'hello'])).stdout.toString()).toBe('hello\n');
+  },
+);
+
+function linesOf(runner: Started, executionId: string): Record<string, unknown>[] {
+  const complete = runner.stderr.split('\n').slice(0, -1);
+  const lines = complete.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return lines.filter((line) => line[LOG_KEY.executionId] === executionId);
+}

@@ -1,0 +1,53 @@
+/** docs/cli.md tells of every command, option and exit code that there is, and of no other. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { specsOf } from '../../../src/cli/commands/completion.ts';
+import type { CommandSpec } from '../../../src/cli/completion-scripts.ts';
+import { exitCodeOf } from '../../../src/cli/exec/exit-code.ts';
+import { COMMANDS } from '../../../src/cli/commands/program.ts';
+import { FAILURE_CODES } from '../../../src/core/execution.ts';
+
+const page = readFileSync(join(import.meta.dirname, '../../../docs/cli.md'), 'utf8');
+/** Command → the options of its row. */
+const rows = new Map(
+  Array.from(page.matchAll(/^\| `execplane ([a-z -]+)` \|.*\|(.*)\|$/gm), ([, path = '', options = '']) => [
+    path,
+    options,
+  ]),
+);
+const CLIENT_OPTIONS = ['--url', '--api-key', '--data-dir', '--ca-file', '--insecure'];
+/** Their settings are in the man page, which has a test of its own. */
+const BY_SETTINGS = new Set(['up', 'server', 'agent', 'doctor']);
+
+let specs: CommandSpec[];
+
+beforeAll(async () => {
+  specs = await specsOf(COMMANDS);
+});
+
+test('every command', () => {
+  const groups = new Set(
+    specs.filter(({ path, children }) => children.length > 0 && path !== 'agent').map((s) => s.path),
+  );
+  const commands = specs.map(({ path }) => path).filter((path) => !groups.has(path));
+  expect([...rows.keys()].sort()).toEqual(commands.sort());
+});
+
+test('every option of every command, and none that it does not have', () => {
+  for (const { path, options } of specs.filter((spec) => rows.has(spec.path) && !BY_SETTINGS.has(spec.path))) {
+    const told = rows.get(path)?.match(/--[a-z-]+/g) ?? [];
+    const own = options.filter((option) => option !== '--help' && !CLIENT_OPTIONS.includes(option));
+    expect(told.sort(), path).toEqual(own.sort());
+  }
+  for (const option of CLIENT_OPTIONS) expect(page).toContain(`\`${option}\``);
+});
+
+test('the exit code of each end of an execution', () => {
+  const row = (code: number) => new RegExp(`^\\| ${code} \\|(.*)\\|$`, 'm').exec(page)?.[1] ?? '';
+  const failed = FAILURE_CODES.filter((code) => exitCodeOf({ status: 'failed', error_code: code }) === 125);
+  const ofTheCommand = ['nonzero_exit', 'signaled'];
+  const told = Array.from(row(125).matchAll(/`(\w+)`/g), ([, code]) => code);
+  expect(told).toEqual(failed.filter((code) => !ofTheCommand.includes(code)).sort());
+  for (const code of FAILURE_CODES) expect(row(exitCodeOf({ status: 'failed', error_code: code }))).not.toBe('');
+});

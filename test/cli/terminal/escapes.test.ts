@@ -1,0 +1,30 @@
+/** What is typed at a remote terminal: input, or an escape at the start of a line. */
+import { expect, test } from 'vitest';
+import { EscapeReader } from '../../../src/cli/terminal/escapes.ts';
+
+/** Items, with input as text; each string of `typed` arrives by itself. */
+function read(...typed: string[]): string[] {
+  const reader = new EscapeReader();
+  return typed.flatMap((text) =>
+    reader
+      .read(Buffer.from(text))
+      .map((item) => (typeof item === 'string' ? `<${item}>` : Buffer.from(item).toString())),
+  );
+}
+
+test('an escape counts at the start of a line: the first one, or behind either line end', () => {
+  expect(read('~.')).toEqual(['<close>']);
+  expect(read('ls\r~d')).toEqual(['ls\r', '<detach>']);
+  expect(read('ls\n~?~.x')).toEqual(['ls\n', '<help>', '<close>', 'x']);
+  expect(read('cd ~.\r')).toEqual(['cd ~.\r']);
+});
+
+test('two tildes are one, and are no start of a line any more', () => {
+  expect(read('~~.')).toEqual(['~.']);
+  expect(read('~~~')).toEqual(['~~']);
+});
+
+test('a tilde is held until the next key says what it is for', () => {
+  expect(read('~', '/x\r', '~', '.')).toEqual(['~/x\r', '<close>']);
+  expect(read('~', '\r~d')).toEqual(['~\r', '<detach>']);
+});

@@ -1,0 +1,150 @@
+/** How the client asks: what it repeats and how, what it makes of answers that are none. */
+import { describe, expect, test } from 'vitest';
+import { Execplane, RefusedError, UnexpectedAnswerError, UnreachableError } from '../../../src/client/main.ts';
+import { freePort } from '../../helpers/free-port.ts';
+import { cut, json, refuseToTalk, type ScriptedServer, scriptedServer } from '../scripted-server.ts';
+
+const TOKEN = { join_token_id: 'join-1', reusable: false, created_at: '', expires_at: '', token: 'xpj_x' };
+const BUSY = { error_code: 'RATE_LIMITED', message: 'Too many requests.', retryable: true, retry_after_ms: 1 };
+
+function clientOf({ url }: ScriptedServer): Execplane {
+  return new Execplane({ url, apiKey: 'xpk_test' });
+}
+
+describe('repeats', () => {
+  test.each([
+    ['a body that was cut', cut(TOKEN)],
+    ['a connection that was closed', refuseToTalk],
+    ['a refusal that says so', json(BUSY, 429)],
+    ['a gateway whose server restarts', json('<html>', 502, { 'content-type': 'text/html' })],
+  ])('%s: asked again with the same Idempotency-Key', async (_what, first) => {
+    const server = await scriptedServer(first, json(TOKEN));
+    expect(await clientOf(server).joinTokens.create()).toEqual(TOKEN);
+    const keys = server.asked.map(({ headers }) => headers['idempotency-key']);
+    expect(keys).toHaveLength(2);
+    expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+    expect(keys[1]).toBe(keys[0]);
+  });
+
+  test('two requests have two keys', async () => {
+    const server = await scriptedServer(json(TOKEN));
+    await clientOf(server).joinTokens.create();
+    await clientOf(server).joinTokens.create();
+    expect(new Set(server.asked.map(({ headers }) => headers['idempotency-key'])).size).toBe(2);
+  });
+
+  test('a refusal that does not say so is asked once', async () => {
+    const refusal = {
+      error_code: 'INVALID_STATE',
+      message: 'No.',
+      retryable: false,
+      details: { reason: 'agent_away' },
+    };
+    const server = await scriptedServer(json(refusal, 409, { 'x-request-id': 'req-7' }));
+    const error = await clientOf(server)
+      .machines.rotate('dm-one')
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(RefusedError);
+    expect(error).toMatchObject({
+      status: 409,
+      code: 'INVALID_STATE',
+      message: 'No.',
+      retryable: false,
+      details: { reason: 'agent_away' },
+      requestId: 'req-7',
+    });
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test('x-should-retry has the last word', async () => {
+    const server = await scriptedServer(json({ detail: 'A fault.' }, 500, { 'x-should-retry': 'false' }));
+    await expect(clientOf(server).machines.get('dm-one')).rejects.toMatchObject({ status: 500, retryable: false });
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test('four attempts, unless told otherwise', async () => {
+    const server = await scriptedServer(json(BUSY, 429));
+    await expect(clientOf(server).machines.get('dm-one')).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    expect(server.asked).toHaveLength(4);
+    const twice = new Execplane({ url: server.url, attempts: 2 });
+    await expect(twice.machines.get('dm-one')).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    expect(server.asked).toHaveLength(6);
+  });
+});
+
+describe('errors', () => {
+  test('a 422 names its fields', async () => {
+    const errors = [{ location: 'body.name', message: 'must not be empty' }];
+    const server = await scriptedServer(
+      json({ status: 422, detail: 'The request does not fit.', errors }, 422, {
+        'content-type': 'application/problem+json',
+      }),
+    );
+    const made = clientOf(server).keys.create({ name: '', scopes: ['admin'] });
+    await expect(made).rejects.toMatchObject({
+      status: 422,
+      fields: errors,
+      message: 'The request does not fit.\n  body.name: must not be empty',
+    });
+  });
+
+  test('nobody listens: the reason, not "fetch failed"', async () => {
+    const url = `http://127.0.0.1:${await freePort()}`;
+    const client = new Execplane({ url, attempts: 1 });
+    const error = await client.ready().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UnreachableError);
+    expect((error as Error).message).toMatch(/^http:\S+ cannot be reached: .*ECONNREFUSED/);
+  });
+
+  test.each([
+    ['a page', json('x', 404, { 'content-type': 'text/html' }), /HTTP 404 with text\/html/],
+    ['a page with 200', (response: import('node:http').ServerResponse) => void response.end('<html>'), /HTTP 200/],
+    ['a redirect', json({}, 301, { location: 'https://other.example/v1' }), /redirect \(301\) to https:\/\/other/],
+  ])('%s is no answer of the API; the key goes nowhere else', async (_what, script, message) => {
+    const server = await scriptedServer(script);
+    const error = await clientOf(server)
+      .machines.get('dm-one')
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UnexpectedAnswerError);
+    expect((error as Error).message).toMatch(message);
+    expect(server.asked).toHaveLength(1);
+  });
+});
+
+test('what an AbortSignal gives as its reason is what is thrown, between attempts too', async () => {
+  const abort = new AbortController();
+  const server = await scriptedServer((response) => {
+    json({ ...BUSY, retry_after_ms: 60_000 }, 429)(response, { method: '', path: '', headers: {}, body: '' });
+    response.once('finish', () => abort.abort(new Error('enough')));
+  });
+  await expect(clientOf(server).machine('dm-one').get({ signal: abort.signal })).rejects.toThrow('enough');
+  expect(server.asked).toHaveLength(1);
+});
+
+describe('lists', () => {
+  const pages = [json({ items: [1, 2], next_cursor: 'two' }), json({ items: [3] })] as const;
+
+  test('awaited: one page', async () => {
+    const server = await scriptedServer(...pages);
+    expect(await clientOf(server).machines.list({ limit: 2 })).toEqual({ items: [1, 2], next_cursor: 'two' });
+    expect(server.asked.map(({ path }) => path)).toEqual(['/v1/machines?limit=2']);
+  });
+
+  test('iterated: every item of every page', async () => {
+    const server = await scriptedServer(...pages);
+    expect(await Array.fromAsync(clientOf(server).machine('dm-one').executions({ status: 'failed' }))).toEqual([
+      1, 2, 3,
+    ]);
+    expect(server.asked.map(({ path }) => path)).toEqual([
+      '/v1/machines/dm-one/executions?status=failed',
+      '/v1/machines/dm-one/executions?status=failed&cursor=two',
+    ]);
+  });
+});
+
+test('a path of the URL is kept, ids are escaped', async () => {
+  const server = await scriptedServer(json({}));
+  await new Execplane({ url: `${server.url}/execplane/` }).machines.get('a/b');
+  expect(server.asked[0]).toMatchObject({ path: '/execplane/v1/machines/a%2Fb' });
+  expect(server.asked[0]?.headers.authorization).toBeUndefined();
+});

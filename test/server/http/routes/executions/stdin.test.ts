@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import { httpFixture, MACHINE } from '../../http-fixture.ts';
+
+const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
+const octets = { 'content-type': 'application/octet-stream' };
+
+test('octets reach an open stdin exactly, with their offset', async () => {
+  await using http = await httpFixture();
+  const made = await http.call('POST', EXECUTIONS, { body: { command: ['cat'], stdin_open: true } });
+  const path = `${EXECUTIONS}/${made.body.execution_id}/stdin`;
+  const pieces: unknown[] = [];
+  const { writeStdin } = http.control;
+  http.control.writeStdin = (p) => {
+    pieces.push([p.bytes, p.offset, p.close]);
+    return writeStdin(p);
+  };
+  const bytes = Buffer.from([0, 0xff, 0x0a]);
+  const written = await http.call('POST', `${path}?offset=5`, { body: bytes, headers: octets });
+  expect(written.body).toStrictEqual({ execution_id: made.body.execution_id, offset: 8, closed: false });
+  const closed = await http.call('POST', `${path}?offset=8&close=true`);
+  expect(closed.body).toMatchObject({ offset: 8, closed: true });
+  expect(pieces).toStrictEqual([
+    [bytes, 5, false],
+    [Buffer.alloc(0), 8, true],
+  ]);
+});
+
+test('stdin that is not open is a 409 that says why', async () => {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  const answer = await http.call('POST', `${EXECUTIONS}/${executionId}/stdin`, {
+    body: Buffer.from('x'),
+    headers: octets,
+  });
+  expect(answer.status).toBe(409);
+  expect(answer.body).toMatchObject({ error_code: 'INVALID_STATE', details: { reason: 'not_open' } });
+});
+
+test.each([
+  ['a media type of text', '', { 'content-type': 'application/json' }, 415],
+  ['an offset that is no number', '?offset=x', octets, 422],
+  ['an offset past counting', `?offset=${'9'.repeat(20)}`, octets, 422],
+  ['a close that is no boolean', '?close=1', octets, 422],
+])('stdin with %s is refused', async (_name, query, headers, status) => {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  const answer = await http.call('POST', `${EXECUTIONS}/${executionId}/stdin${query}`, {
+    body: Buffer.from('x'),
+    headers,
+  });
+  expect(answer.status).toBe(status);
+});
+
+test('a signal is sent by name, and after the end it is a no-op', async () => {
+  await using http = await httpFixture();
+  const executionId = await http.create();
+  const path = `${EXECUTIONS}/${executionId}/signal`;
+  const early = await http.call('POST', path, { body: { signal: 'SIGHUP' } });
+  expect(early.body).toMatchObject({ error_code: 'INVALID_STATE', details: { reason: 'not_running' } });
+  await http.start(executionId);
+  const sent = await http.call('POST', path, { body: { signal: 'SIGHUP' } });
+  expect(sent.body).toMatchObject({ execution_id: executionId, status: 'running' });
+  await http.finish(executionId);
+  http.control.signal = async () => 'stale';
+  expect((await http.call('POST', path, { body: { signal: 'SIGTERM' } })).body).toMatchObject({ status: 'succeeded' });
+  const unknown = await http.call('POST', path, { body: { signal: 'SIGNOPE' } });
+  expect(unknown.body.errors).toMatchObject([{ location: 'body.signal', value: 'SIGNOPE' }]);
+});

@@ -1,0 +1,177 @@
+/** Hooks that answer, fail, hang, flood, lie and die. */
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ProviderRequest } from '../../src/server/control/lifecycle/provider.ts';
+import { runCommandHook } from '../../src/server/providers/command-hook.ts';
+import { runHttpHook } from '../../src/server/providers/http-hook.ts';
+import { signedHeaders } from '../../src/server/operations/webhooks/signature.ts';
+import { processesWith } from '../helpers/processes.ts';
+
+const LIVING = new AbortController().signal;
+const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+let made = 0;
+
+function request(): ProviderRequest {
+  made += 1;
+  return {
+    version: 1,
+    operation: 'create',
+    operation_id: `dm-${process.pid}-${made}.1`,
+    attempt: 1,
+    server_url: 'http://127.0.0.1:7411',
+    machine: { machine_id: 'dm-one', vcpu: 1, memory_mib: 2, storage_gib: 3, labels: {}, attributes: { image: 'x' } },
+    join_token: 'xpj_t',
+  };
+}
+
+function run(script: string, p: { timeoutMs?: number; signal?: AbortSignal; request?: ProviderRequest } = {}) {
+  const hook = {
+    command: ['/bin/sh', '-c', script],
+    env: { PATH: '/usr/bin:/bin', ONLY: 'this' },
+    timeoutMs: p.timeoutMs ?? 30_000,
+  };
+  return runCommandHook(hook, p.request ?? request(), p.signal ?? LIVING);
+}
+
+test('a command gets the request on one line of its stdin, and answers on the last line of its stdout', async () => {
+  const asked = request();
+  const script = `read -r line; [ "$line" = '${JSON.stringify(asked)}' ] || exit 1
+    echo noise; echo '{"ok": true, "state": "pending", "provider_ref": "r-1", "expected_ms": 5, "more": 1}'`;
+  expect(await run(script, { request: asked })).toEqual({
+    ok: true,
+    state: 'pending',
+    providerRef: 'r-1',
+    expectedMs: 5,
+  });
+});
+
+test('a command has nothing of the environment of the server but what it is given', async () => {
+  const answer = await run(`message=$(env | cut -d= -f1 | sort | tr '\\n' ' ')
+    printf '{"ok": false, "message": "%s", "retryable": false}' "$message"`);
+  expect(answer).toMatchObject({ ok: false, message: 'EXECPLANE_OPERATION_ID ONLY PATH PWD' });
+});
+
+test('an answer counts whatever the exit code', async () => {
+  const failed = `echo '{"ok": false, "error_code": "no_quota", "message": "none", "retryable": true}'; exit 1`;
+  expect(await run(failed)).toEqual({ ok: false, message: 'no_quota: none', retryable: true });
+});
+
+test.each([
+  ['exit 75 is for now', 'echo busy >&2; exit 75', true, 'the hook exited with code 75 without an answer: busy'],
+  ['any other code is for good', 'exit 3', false, 'the hook exited with code 3 without an answer'],
+  ['code 0 without an answer too', 'echo hello', false, 'the hook exited with code 0 without an answer'],
+  ['a signal is for now', 'kill -9 $$', true, 'the hook was ended by SIGKILL without an answer'],
+  [
+    'a state that there is not',
+    `echo '{"ok": true, "state": "asleep"}'`,
+    false,
+    'the hook exited with code 0 without an answer',
+  ],
+])('%s', async (_name, script, retryable, message) => {
+  expect(await run(script)).toEqual({ ok: false, message, retryable });
+});
+
+test('a command that is not there is tried again: it may be installed', async () => {
+  const answer = await runCommandHook({ command: ['/none'], env: {}, timeoutMs: 1000 }, request(), LIVING);
+  expect(answer).toMatchObject({ ok: false, retryable: true, message: expect.stringContaining('ENOENT') });
+});
+
+test('a command that hangs is killed with all that it started, also what left its process group', async () => {
+  const asked = request();
+  const answer = await run('setsid sleep 1000 & sleep 1001 & wait', { timeoutMs: 300, request: asked });
+  expect(answer).toEqual({ ok: false, message: 'the hook did not answer within 300 ms', retryable: true });
+  expect(processesWith(`EXECPLANE_OPERATION_ID=${asked.operation_id}\0`)).toEqual([]);
+});
+
+test('a command that prints without end is killed', async () => {
+  const asked = request();
+  const answer = await run('exec cat /dev/zero', { request: asked });
+  expect(answer).toEqual({ ok: false, message: 'the hook printed more than 1048576 bytes', retryable: true });
+  expect(processesWith(`EXECPLANE_OPERATION_ID=${asked.operation_id}\0`)).toEqual([]);
+});
+
+test('what a command leaves running is not waited for', async () => {
+  const asked = request();
+  const answer = await run(`sleep 1000 & echo '{"ok": true, "state": "running"}'`, { request: asked });
+  expect(answer).toEqual({ ok: true, state: 'running' });
+  const left = processesWith(`EXECPLANE_OPERATION_ID=${asked.operation_id}\0`);
+  expect(left).toHaveLength(1);
+  left.forEach((pid) => void process.kill(pid, 'SIGKILL'));
+});
+
+test('a stopping server ends the hook', async () => {
+  const stopping = new AbortController();
+  const asked = request();
+  const answer = run('sleep 1000', { signal: stopping.signal, request: asked });
+  stopping.abort();
+  expect(await answer).toMatchObject({ ok: false, retryable: true });
+  expect(processesWith(`EXECPLANE_OPERATION_ID=${asked.operation_id}\0`)).toEqual([]);
+});
+
+async function endpoint(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+}
+
+function post(url: string, timeoutMs = 30_000) {
+  return runHttpHook({ url, secret: SECRET, timeoutMs }, request(), LIVING);
+}
+
+test('an endpoint gets the request, signed as callbacks are', async () => {
+  let signed = false;
+  const url = await endpoint(async (incoming, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const { 'webhook-id': id, 'webhook-timestamp': seconds, 'webhook-signature': signature } = incoming.headers;
+    const body = Buffer.concat(chunks).toString();
+    const expected = signedHeaders(SECRET, { id: String(id), at: Number(seconds) * 1000, body });
+    signed = signature === expected['webhook-signature'] && id === (JSON.parse(body) as ProviderRequest).operation_id;
+    response.end('{"ok": true, "state": "running"}');
+  });
+  expect(await post(url)).toEqual({ ok: true, state: 'running' });
+  expect(signed).toBe(true);
+});
+
+test.each([
+  [202, '', { ok: true, state: 'pending' }],
+  [408, 'x', { ok: false, retryable: true }],
+  [409, 'x', { ok: false, retryable: true }],
+  [429, 'x', { ok: false, retryable: true }],
+  [503, 'x', { ok: false, retryable: true }],
+  [200, 'rubbish', { ok: false, retryable: false }],
+  [404, 'x', { ok: false, retryable: false }],
+  [307, '', { ok: false, retryable: false }],
+])('an endpoint that answers %i without an answer', async (status, body, expected) => {
+  const url = await endpoint((_incoming, response) => {
+    response.writeHead(status, { location: 'http://127.0.0.1:1/' }).end(body);
+  });
+  expect(await post(url)).toMatchObject(expected);
+});
+
+test('an endpoint that hangs, floods, or is not there is tried again', async () => {
+  const hanging = await endpoint(() => {});
+  expect(await post(hanging, 200)).toEqual({
+    ok: false,
+    message: 'the endpoint did not answer within 200 ms',
+    retryable: true,
+  });
+  const flooding = await endpoint((_incoming, response) => {
+    const more = (): void => {
+      while (response.write(Buffer.alloc(65_536)));
+      response.once('drain', more);
+    };
+    more();
+  });
+  expect(await post(flooding)).toMatchObject({
+    ok: false,
+    retryable: true,
+    message: expect.stringContaining('more than'),
+  });
+  expect(await post('http://127.0.0.1:1/')).toMatchObject({ ok: false, retryable: true });
+});

@@ -1,0 +1,48 @@
+/** PostgreSQL URLs, read as libpq reads them. */
+import { describe, expect, it } from 'vitest';
+import { parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
+
+describe('a database URL', () => {
+  it('names hosts in the order in which they are tried, a user, a database', () => {
+    expect(parseDatabaseUrl('postgres://me:p%40ss@one:5433,two,[::1]:5434/app')).toMatchObject({
+      targets: [
+        { host: 'one', port: 5433 },
+        { host: 'two', port: 5432 },
+        { host: '::1', port: 5434 },
+      ],
+      user: 'me',
+      password: 'p@ss',
+      database: 'app',
+    });
+    expect(parseDatabaseUrl('postgresql://me@%2Frun%2Fpg/app')).toMatchObject({ targets: [{ host: '/run/pg' }] });
+  });
+
+  it.each([
+    ['disable', [false]],
+    ['allow', [false, { rejectUnauthorized: false }]],
+    ['prefer', [{ rejectUnauthorized: false }, false]],
+    ['require', [{ rejectUnauthorized: false }]],
+    ['verify-ca', [{ rejectUnauthorized: true, checkServerIdentity: expect.any(Function) }]],
+  ])('takes sslmode %s as libpq does', (mode, encryptions) => {
+    expect(parseDatabaseUrl(`postgres://me@h/d?sslmode=${mode}`).encryptions).toMatchObject(encryptions);
+  });
+
+  it('checks the name of the host with verify-full only', () => {
+    const [tls] = parseDatabaseUrl('postgres://me@h/d?sslmode=verify-full').encryptions;
+    expect(tls).toEqual({ rejectUnauthorized: true });
+  });
+
+  it.each([
+    ['mysql://me@h/d', /form postgres/],
+    ['postgres://h/d', /no user/],
+    ['postgres://me@h/', /no database/],
+    ['postgres://me@h:x/d', /HOST:PORT/],
+    ['postgres://me@h/d?sslmode=maybe', /sslmode/],
+    ['postgres://me@h/d?ssl=true', /parameter ssl/],
+    ['postgres://me@h/d?sslrootcert=/nowhere', /sslrootcert cannot be read/],
+    ['postgres://me:100%@h/d', /hexadecimal/],
+  ])('is refused as %s, without its password', (url, message) => {
+    expect(() => parseDatabaseUrl(url)).toThrow(message);
+    expect(() => parseDatabaseUrl(url)).not.toThrow(/100%@/);
+  });
+});

@@ -1,0 +1,90 @@
+/** A database of an earlier schema, as builds before this one made it. */
+import { readdirSync, readFileSync } from 'node:fs';
+import Sqlite from 'better-sqlite3';
+import { describe, expect, it } from 'vitest';
+import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
+import { useDatabasePath } from '../place.ts';
+
+const MIGRATIONS = new URL('../../../../migrations/sqlite/', import.meta.url);
+
+/** A machine, and an execution that has ended and printed 64 KiB. */
+const ROWS = `
+  INSERT INTO machines (machine_id, created_at, phase, last_transition_at, last_progress_at) VALUES ('dm-one', 1, 'sleeping', 1, 1);
+  INSERT INTO executions (execution_id, machine, status, created_at, expires_at, completed_at, last_sequence, last_event_at, stdout_kept)
+    VALUES ('a', 1, 'succeeded', 1, 9, 3, 3, 3, 65536);
+  INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) VALUES (1, '["true"]', '', 'none', 'admin');
+  INSERT INTO chunks (chunk, bytes) VALUES (1, zeroblob(65536));
+  INSERT INTO events (execution, sequence, at, type, stream_offset, chunk, status) VALUES
+    (1, 1, 1, 'lifecycle', NULL, NULL, 'queued'), (1, 2, 2, 'stdout', 0, 1, NULL), (1, 3, 3, 'lifecycle', NULL, NULL, 'succeeded');`;
+
+function makeDatabase(path: string, schema: number): void {
+  const db = new Sqlite(path);
+  db.exec('CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
+  for (const name of readdirSync(MIGRATIONS).sort().slice(0, schema)) {
+    db.exec(readFileSync(new URL(name, MIGRATIONS), 'utf8'));
+    db.prepare('INSERT INTO schema_migrations VALUES (?, 0)').run(Number(name.slice(0, 4)));
+  }
+  db.exec(ROWS);
+  db.close();
+}
+
+describe('a database of schema 2', () => {
+  const path = useDatabasePath();
+
+  it('keeps its log, is cleared of it when its time has come, and has an end of giving back what it cannot', async () => {
+    makeDatabase(path(), 2);
+    const store = openSqliteStore({ path: path() });
+    const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
+    expect(await log()).toMatchObject([{ status: 'queued' }, { type: 'stdout' }, { status: 'succeeded' }]);
+    expect(await store.deleteFinished({ before: 9, limit: 9 })).toBe(1);
+    // Made before the file was one that can shrink: it has an end.
+    while (await store.maintain({ maxBytes: 1 }));
+    expect(await log()).toEqual([]);
+    await store.close();
+    const db = new Sqlite(path(), { readonly: true });
+    expect(db.pragma('freelist_count', { simple: true })).toBeGreaterThanOrEqual(65_536 / 8192);
+    expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+    expect(db.pragma('foreign_key_check')).toEqual([]);
+    for (const table of ['events', 'chunks', 'pending_purge']) {
+      expect(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), table).toBe(0);
+    }
+    db.close();
+  });
+});
+
+describe('a database of schema 3', () => {
+  const path = useDatabasePath();
+
+  it('has the codes of today for what ran out of time, and goes on with what waits', async () => {
+    makeDatabase(path(), 3);
+    const db = new Sqlite(path());
+    db.exec(`
+      UPDATE executions SET status = 'failed', error_code = 'timeout' WHERE execution = 1;
+      UPDATE events SET status = 'failed', error_code = 'timeout' WHERE sequence = 3;
+      INSERT INTO executions (execution_id, machine, status, created_at, expires_at, completed_at, error_code, last_sequence, last_event_at)
+        VALUES ('late', 1, 'expired', 1, 9, 9, 'expired', 2, 9);
+      INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) VALUES (2, '["true"]', '', 'none', 'admin');
+      INSERT INTO executions (execution_id, machine, status, created_at, expires_at, last_sequence, last_event_at)
+        VALUES ('waits', 1, 'wake_in_progress', 1, 9999, 1, 1);
+      INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) VALUES (3, '["true"]', '', 'none', 'admin');
+      UPDATE machines SET waiting = 1;`);
+    db.close();
+    const store = openSqliteStore({ path: path(), now: 20 });
+    const get = (executionId: string) => store.getExecution({ machineId: 'dm-one', executionId });
+    expect(await get('a')).toMatchObject({ status: 'expired', errorCode: 'execution_timed_out' });
+    expect(await get('late')).toMatchObject({ status: 'expired', errorCode: 'start_timed_out' });
+    const log = await store.listEvents({ executionId: 'a', afterSequence: 2, limit: 9, maxBytes: 99 });
+    expect(log).toMatchObject([{ status: 'expired', errorCode: 'execution_timed_out' }]);
+    const facts = { vcpu: 1, memory_mib: 1, storage_gib: 1 };
+    const agent = { machineId: 'dm-one', runnerInstance: 'r', bootId: 'b', facts, now: 30 };
+    const connected = await store.machineConnected(agent);
+    const epoch = connected.outcome === 'applied' ? connected.epoch : 0;
+    expect(await store.wakeWaiting({ machineId: 'dm-one', epoch, limit: 9, now: 31 })).toMatchObject({
+      woken: [{ executionId: 'waits' }],
+    });
+    expect(await store.claimQueued({ machineId: 'dm-one', epoch, limit: 9, now: 32 })).toMatchObject({
+      dispatches: [{ execution: { executionId: 'waits', dispatchNumber: 1 } }],
+    });
+    await store.close();
+  });
+});

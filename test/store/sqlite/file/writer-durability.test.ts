@@ -1,0 +1,20 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openDatabase } from '../../../../src/store/sqlite/file/database.ts';
+
+/** What FULL is to SQLite: in WAL mode the log is flushed to the disk at each commit, not only at checkpoints. */
+const FULL = 2;
+
+test('a commit is flushed to the disk before it is answered: power that is lost right after takes nothing (fault 10)', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'execplane-durability-'));
+  const database = openDatabase(join(dir, 'execplane.db'));
+  try {
+    expect(database.pragma('journal_mode', { simple: true })).toBe('wal');
+    expect(database.pragma('synchronous', { simple: true })).toBe(FULL);
+  } finally {
+    database.close();
+    rmSync(dir, { recursive: true });
+  }
+});
