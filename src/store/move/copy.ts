@@ -107,10 +107,10 @@ async function digestOf(connection: Connection, table: MovedTable, columns: read
 }
 
 /** The last key that SQLite has given out, also to a row that is gone: it is never given out again. */
-function lastGiven(db: Database, { name, key, renamed = {} }: MovedTable): number {
+function lastGiven(db: Database, { name, key, renamed = {}, highestDeleted = '0' }: MovedTable): number {
   const [first = ''] = key;
   const text = `SELECT max(coalesce((SELECT max(${renamed[first] ?? first}) FROM ${name} t), 0),
-    coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0))`;
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0), ${highestDeleted})`;
   return db.prepare<[string], number>(text).pluck().get(name) ?? 0;
 }
 

@@ -6,6 +6,7 @@ import { parseDatabaseUrl } from '../postgres/connections/url.ts';
 import { REPLICA_DEAD_AFTER_MS } from '../postgres/lanes/select-machine.ts';
 import { migrate as migratePostgres } from '../postgres/migrations.ts';
 import type { Database } from '../sqlite/file/database.ts';
+import { writeFirstEvents } from '../sqlite/tables/event-log.ts';
 import { type CopiedTable, copyTable } from './copy.ts';
 import { assertAllTablesKnown, MOVED_TABLES } from './tables.ts';
 
@@ -34,6 +35,7 @@ export interface Move {
  */
 export async function moveToPostgres(db: Database, move: Move): Promise<CopiedTable[]> {
   assertAllTablesKnown(db);
+  writeFirstEvents(db);
   const address = parseDatabaseUrl(move.url);
   const first = await connect(address);
   await migratePostgres(first).finally(() => first.close());

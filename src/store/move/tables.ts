@@ -14,6 +14,8 @@ export interface MovedTable {
   readonly dropped?: readonly string[];
   /** What follows `FROM name t` in SQLite. */
   readonly suffix?: string;
+  /** The highest key that was given out to a row that is gone, in SQLite. */
+  readonly highestDeleted?: string;
   /** The sequence that gives out the first column of the key; `identity`: the one of that column. */
   readonly sequence?: string;
 }
@@ -38,6 +40,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     name: 'executions',
     key: ['id'],
     renamed: { id: 't.execution', public_id: 't.execution_id', machine_id: 't.machine' },
+    highestDeleted: '(SELECT highest_deleted FROM execution_keys)',
     sequence: 'execution_ids',
   },
   { name: 'requests', key: ['execution_id'], renamed: OF_EXECUTION },
@@ -103,6 +106,7 @@ const NOT_MOVED = [
   'schema_migrations',
   'chunks',
   'pending_purge',
+  'execution_keys',
   'artifact_total',
   'artifact_purge',
   'write_probe',

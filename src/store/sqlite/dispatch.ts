@@ -7,7 +7,7 @@ import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
 import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './tables/select-execution.ts';
 
 const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
-const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';
+const DISPATCHED = 'e.dispatch_number > 0 AND e.completed_at IS NULL';
 
 /** The agent's side of the store. */
 export function dispatchMethods({ db, write, tx }: Context): DispatchStore & ReportStore {

@@ -2,24 +2,18 @@
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { prepareAllExecutions } from './tables/all-executions.ts';
+import { NEWEST, prepareMachineKeys, prepareRowsByKey } from './tables/machine-executions.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
-/** Past the newest key. */
-const NEWEST = Number.MAX_SAFE_INTEGER;
 const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
 
 /** The caller's side of the store. */
 export function executionMethods({ db, write, log, tx }: Context): ExecutionStore & EventStore & IdempotencyStore {
-  const list = db.prepare<[string, number, number], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 0 AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
-  );
-  const listByStatus = db.prepare<[string, string, number, number], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 0 AND e.status = ? AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
-  );
-
+  const keysOf = prepareMachineKeys(db);
+  const byKeys = prepareRowsByKey(db);
   const listTerminals = db.prepare<[string, number, number, number], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 1 AND (e.completed_at IS NULL OR e.completed_at > ?)
      AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
@@ -36,11 +30,8 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     getExecution: (p) => read(() => find(p.machineId, p.executionId)),
     listExecutions: ({ machineId, status, limit, after = NEWEST }) =>
       read(() => {
-        const rows =
-          status === undefined
-            ? list.iterate(machineId, after, limit + 1)
-            : listByStatus.iterate(machineId, status, after, limit + 1);
-        return toPage(rows, limit, (row) => row.execution, toExecution);
+        const keys = keysOf({ machineId, status: status ?? null, after, limit: limit + 1 });
+        return toPage(byKeys(keys), limit, (row) => row.execution, toExecution);
       }),
     listAllExecutions: (p) => read(() => listAll(p)),
     listTerminals: ({ machineId, endedAfter, limit, after = NEWEST }) =>

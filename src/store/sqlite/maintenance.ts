@@ -22,8 +22,8 @@ export function maintenanceMethods({ db, write }: Context): Methods {
      WHERE dispatched_to IS NULL AND completed_at IS NULL GROUP BY status`,
   );
   const dispatched = db.prepare<[], Count<ExecutionStatus>>(
-    `SELECT status AS key, count(*) AS count FROM executions INDEXED BY executions_dispatched
-     WHERE dispatched_to IS NOT NULL AND completed_at IS NULL GROUP BY status`,
+    `SELECT status AS key, count(*) AS count FROM executions INDEXED BY executions_alive
+     WHERE dispatch_number > 0 AND completed_at IS NULL GROUP BY status`,
   );
   const machines = db.prepare<[], Count<Machine['phase']>>(
     'SELECT phase AS key, count(*) AS count FROM machines GROUP BY phase',

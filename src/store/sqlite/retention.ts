@@ -37,6 +37,7 @@ const DELETIONS = [
   'INSERT INTO pending_purge (execution) VALUES (?)',
   'DELETE FROM callbacks WHERE execution = ?',
   'DELETE FROM requests WHERE execution = ?',
+  'UPDATE execution_keys SET highest_deleted = max(highest_deleted, ?)',
   'DELETE FROM executions WHERE execution = ?',
 ];
 

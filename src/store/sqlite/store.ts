@@ -87,8 +87,8 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
   const machines = new MachineTable(db);
   const context: Context = {
     db,
-    async write(work, bytes) {
-      const { result, changed } = await writer.write(() => machines.collect(work), bytes);
+    async write(work, bytes, withinMs) {
+      const { result, changed } = await writer.write(() => machines.collect(work), bytes, withinMs);
       changed.forEach(onMachine);
       return result;
     },

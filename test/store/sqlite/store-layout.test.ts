@@ -9,7 +9,9 @@ import { connectMachine, createExecution, end, useDatabasePath } from './place.t
 /** What may be read from end to end: it is bounded by what is alive, or by the number of machines and tokens. */
 const SCANS = [
   // nextExpiry, statistics.
-  /^SCAN executions USING (COVERING )?INDEX executions_(waiting|dispatched)$/,
+  /^SCAN executions USING (COVERING )?INDEX executions_(waiting|alive)$/,
+  // The keys of one page, as JSON.
+  /^SCAN json_each VIRTUAL TABLE INDEX 1:$/,
   /^SCAN machines$/,
   /^USE TEMP B-TREE FOR GROUP BY$/,
   // The start of the server.
@@ -17,7 +19,7 @@ const SCANS = [
   // The removal of a machine.
   /^SCAN join_tokens$/,
   // One row, or few.
-  /^SCAN (write_probe|schema_migrations)$/,
+  /^SCAN (write_probe|schema_migrations|execution_keys)$/,
 ];
 
 describe('the layout', () => {

@@ -12,7 +12,7 @@ export const BUSY_TIMEOUT_MS = 2000;
  * 4 KiB 220 MB of chunks and 12,000 short executions (created, dispatched, started, ended), of 8 KiB 270 MB and 11,000, of 16 KiB
  * 360 MB and 9,500. On a disk each byte is written twice (log, then file), which is the limit for chunks: bench/store.ts.
  */
-const PAGE_BYTES = 8192;
+const PAGE_BYTES = 4096;
 const CACHE_KIB = 32 * 1024;
 /** The WAL goes back into the file at this size, and is cut back to it after a burst; bounds what a restart has to read. */
 const WAL_BYTES = 16 * 1024 * 1024;
@@ -33,7 +33,7 @@ export function openDatabase(path: string): Database {
     db.pragma('foreign_keys = ON');
     db.pragma(`cache_size = -${CACHE_KIB}`);
     db.pragma('temp_store = MEMORY');
-    db.pragma(`wal_autocheckpoint = ${WAL_BYTES / PAGE_BYTES}`);
+    db.pragma(`wal_autocheckpoint = ${WAL_BYTES / (db.pragma('page_size', { simple: true }) as number)}`);
     db.pragma(`journal_size_limit = ${WAL_BYTES}`);
     return db;
   } catch (error) {

@@ -56,7 +56,13 @@ function apply(db: Database, migration: Migration, now: number): void {
   const done = db.prepare('SELECT 1 FROM schema_migrations WHERE version = ?');
   if (done.get(migration.version) !== undefined) return;
   const claim = db.prepare('INSERT OR IGNORE INTO schema_migrations (version, applied_at) VALUES (?, ?)');
-  db.transaction(() => {
-    if (claim.run(migration.version, now).changes === 1) db.exec(migration.sql);
-  }).exclusive();
+  // A migration may edit the text of the schema (`writable_schema`).
+  db.unsafeMode(true);
+  try {
+    db.transaction(() => {
+      if (claim.run(migration.version, now).changes === 1) db.exec(migration.sql);
+    }).exclusive();
+  } finally {
+    db.unsafeMode(false);
+  }
 }

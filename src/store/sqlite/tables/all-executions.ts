@@ -4,19 +4,15 @@ import type { Execution, ExecutionStore, Page } from '../../store.ts';
 import { toPage } from '../../rows/page.ts';
 import type { Database } from '../file/database.ts';
 import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
+import { NEWEST, prepareMachineKeys, prepareRowsByKey } from './machine-executions.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
-/** Past the newest key. */
-const NEWEST = Number.MAX_SAFE_INTEGER;
 /** Up to so many machines are looked up one by one; among more than that the newest executions of all are searched. */
 const MAX_LOOKED_UP = 100;
 
 const NEWEST_FIRST = 'AND e.execution < ? ORDER BY e.execution DESC';
-/** By the partial indexes of what is alive, which stay small. */
-const ALIVE = `SELECT execution FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL
-  UNION ALL SELECT execution FROM executions WHERE dispatched_to IS NOT NULL AND completed_at IS NULL`;
-const KEYS_OF_MACHINE = `SELECT e.execution FROM executions e
-  WHERE e.machine = (SELECT machine FROM machines WHERE machine_id = ?) AND e.is_terminal = 0`;
+/** By the partial index of what is alive, which stays small. */
+const ALIVE = 'SELECT execution FROM executions INDEXED BY executions_alive WHERE completed_at IS NULL';
 
 type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
 
@@ -31,11 +27,8 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
   const alive = db.prepare<[string, number], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE e.execution IN (${ALIVE}) AND +e.status = ? ${NEWEST_FIRST}`,
   );
-  const ofMachine = db.prepare<[string, number, number], number>(`${KEYS_OF_MACHINE} ${NEWEST_FIRST} LIMIT ?`).pluck();
-  const ofMachineByStatus = db
-    .prepare<[string, string, number, number], number>(`${KEYS_OF_MACHINE} AND e.status = ? ${NEWEST_FIRST} LIMIT ?`)
-    .pluck();
-  const byKey = db.prepare<[number], ExecutionRow>(`${SELECT_EXECUTION} WHERE e.execution = ?`);
+  const ofMachine = prepareMachineKeys(db);
+  const byKeys = prepareRowsByKey(db);
 
   function newestOfAll(status: ExecutionStatus | undefined, after: number): Iterable<ExecutionRow> {
     if (status === undefined) return all.iterate(after);
@@ -44,13 +37,9 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
   }
 
   function newestOf(machineIds: readonly string[], { status, limit, after = NEWEST }: Query): Iterable<ExecutionRow> {
-    const keys = machineIds.flatMap((machineId) =>
-      status === undefined
-        ? ofMachine.all(machineId, after, limit + 1)
-        : ofMachineByStatus.all(machineId, status, after, limit + 1),
-    );
-    const newest = keys.sort((a, b) => b - a).slice(0, limit + 1);
-    return newest.flatMap((key) => byKey.get(key) ?? []);
+    const selection = { status: status ?? null, after, limit: limit + 1 };
+    const keys = machineIds.flatMap((machineId) => ofMachine({ machineId, ...selection }));
+    return byKeys(keys.sort((a, b) => b - a).slice(0, limit + 1));
   }
 
   return (query) => {

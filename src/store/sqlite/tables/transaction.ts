@@ -27,8 +27,11 @@ interface QueueRow {
 
 const QUEUE_COLUMNS =
   'machine, phase, desired_state, epoch, runner_instance, waiting, waiting_bytes, last_dispatch_number';
-const INSERT = `INSERT INTO executions (execution_id, machine, status, created_at, expires_at, dispatched_to, dispatch_number,
-  last_sequence, last_event_at, is_terminal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+/** Keys rise, and none is given out twice. */
+const INSERT = `INSERT INTO executions (execution, execution_id, machine, status, created_at, expires_at, dispatched_to,
+  dispatch_number, last_sequence, last_event_at, is_terminal, output_mode, output_read_at)
+  SELECT 1 + max(coalesce((SELECT max(execution) FROM executions), 0), highest_deleted), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+  FROM execution_keys`;
 const INSERT_REQUEST = `INSERT INTO requests (execution, command, cwd, env_keys, user, timeout_ms, stdin_mode, callback_url,
   created_by, queued_bytes, artifacts, launch)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
@@ -36,6 +39,7 @@ const UPDATE = `UPDATE executions SET status = ?, started_at = ?, completed_at =
   dispatched_to = ?, dispatch_number = ?, exit_code = ?, signal = ?, error_code = ?, error_message = ?, stdout_bytes = ?,
   stdout_kept = ?, stdout_truncated = ?, stderr_bytes = ?, stderr_kept = ?, stderr_truncated = ?, last_sequence = ?,
   last_event_at = ?, reported = ?, output_mode = ?, artifacts = ?, usage = ? WHERE execution = ?`;
+const WAITING = 'e.dispatch_number IS NULL AND e.completed_at IS NULL';
 const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
 
 /** The statements, made once. */
@@ -45,22 +49,20 @@ function prepare(db: Database) {
     insert: db.prepare(INSERT),
     insertRequest: db.prepare(INSERT_REQUEST),
     update: db.prepare(UPDATE),
-    setOutputMode: db.prepare('UPDATE executions SET output_mode = ?, output_read_at = ? WHERE execution = ?'),
     queue: db.prepare<[string], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine_id = ?`),
     queueByKey: db.prepare<[number], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine = ?`),
     saveQueue: db.prepare(
       'UPDATE machines SET waiting = ?, waiting_bytes = ?, last_dispatch_number = ? WHERE machine = ?',
     ),
     claimable: db.prepare<[string, number, number], ExecutionRow>(
-      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'queued' AND e.dispatched_to IS NULL AND e.completed_at IS NULL
-       AND e.expires_at > ? ORDER BY e.execution LIMIT ?`,
+      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND ${WAITING} AND +e.status = 'queued' AND +e.expires_at > ?
+       ORDER BY e.execution LIMIT ?`,
     ),
     unfinished: db.prepare<[number], ExecutionRow>(
-      `${SELECT_EXECUTION} WHERE e.machine = ? AND e.status IN ('wake_in_progress', 'queued', 'running')
-       ORDER BY e.execution`,
+      `${SELECT_EXECUTION} WHERE e.machine = ? AND e.completed_at IS NULL`,
     ),
     waking: db.prepare<[string, number], ExecutionRow>(
-      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'wake_in_progress' ORDER BY e.execution LIMIT ?`,
+      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND ${WAITING} AND +e.status = 'wake_in_progress' ORDER BY e.execution LIMIT ?`,
     ),
     seal: db.prepare('INSERT INTO sealed_inputs (execution, sealed) VALUES (?, ?)'),
     sealed: db.prepare<[number], Buffer>('SELECT sealed FROM sealed_inputs WHERE execution = ?').pluck(),
@@ -178,7 +180,8 @@ export class SqliteTransaction implements Transaction {
   }
 
   unfinished(machineKey: number): ExecutionRecord[] {
-    return this.#statements.unfinished.all(machineKey).map(toRecord);
+    const rows = this.#statements.unfinished.all(machineKey);
+    return rows.sort((a, b) => a.execution - b.execution).map(toRecord);
   }
 
   waking(p: { machineId: string; limit: number }): ExecutionRecord[] {
@@ -186,7 +189,7 @@ export class SqliteTransaction implements Transaction {
   }
 
   insert(record: NewRecord, asked: NewExecution, queue: MachineQueue): void {
-    const { execution, machineKey, lastEventAt, entry, queuedBytes } = record;
+    const { execution, machineKey, lastEventAt, queuedBytes } = record;
     const { status, createdAt, expiresAt, dispatchedTo = null, dispatchNumber = null, lastSequence } = execution;
     const { lastInsertRowid } = this.#statements.insert.run(
       asked.executionId,
@@ -199,19 +202,19 @@ export class SqliteTransaction implements Transaction {
       lastSequence,
       lastEventAt,
       asked.isTerminal ? 1 : 0,
+      asked.outputMode ?? 'keep',
+      asked.outputMode === undefined ? null : createdAt,
     );
     const key = Number(lastInsertRowid);
     this.#insertRequest(key, asked, queuedBytes);
-    if (asked.outputMode !== undefined) this.#statements.setOutputMode.run(asked.outputMode, createdAt, key);
     if (asked.sealedInput !== undefined) this.#statements.seal.run(key, asked.sealedInput);
-    this.#log.append(key, [entry]);
     this.#saveQueue(queue);
   }
 
   save(change: ExecutionChange): void {
     const { after, entries, streamed, tails, waiting, ended, artifacts } = change;
+    this.#log.append(after, entries);
     this.#update(after);
-    this.#log.append(after.key, entries);
     this.#chunks.append(after.key, streamed);
     this.#tails.add(after.key, tails);
     if (artifacts.length > 0) {
