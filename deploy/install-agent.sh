@@ -6,6 +6,7 @@
 #   --url URL           the server; needed the first time
 #   --token-file FILE   the join token; else it is read from standard input. Never an argument: those are seen by everybody.
 #   --machine-id ID     the machine id to ask for
+#   --name NAME         what people call the machine
 #   --ca-file FILE      certificate authority of the server, where it is not a public one
 #   --from PLACE        folder or https address with the packages and SHA256SUMS; default: the folder of this script
 #   --sums SHA256       the digest that SHA256SUMS itself must have, if PLACE is not trusted
@@ -26,7 +27,7 @@ fail() {
 }
 
 read_options() {
-  url='' token_source='' machine_id='' ca_file='' sums='' keyring=''
+  url='' token_source='' machine_id='' name='' ca_file='' sums='' keyring=''
   from=$(dirname "$0")
   while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || fail "$1 needs a value"
@@ -34,6 +35,7 @@ read_options() {
       --url) url=$2 ;;
       --token-file) token_source=$2 ;;
       --machine-id) machine_id=$2 ;;
+      --name) name=$2 ;;
       --ca-file) ca_file=$2 ;;
       --from) from=$2 ;;
       --sums) sums=$2 ;;
@@ -141,6 +143,7 @@ trap 'rm -rf "$work"' EXIT
 install_packages
 set_setting EXECPLANE_URL "$url"
 set_setting EXECPLANE_MACHINE_ID "$machine_id"
+set_setting EXECPLANE_MACHINE_NAME "$name"
 set_setting EXECPLANE_CA_FILE "$ca_file"
 join
 echo "Joined as $(sed -n 's/.*"machine_id": *"\([^"]*\)".*/\1/p' "$credential")."

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/labels.ts';
+import { isMachineName } from '../core/machine-name.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { isLoopback } from '../node/loopback.ts';
 import { proxyFor } from '../node/proxy.ts';
@@ -41,6 +42,8 @@ export interface AgentConfig {
   /** Read only when it is needed. `-` means stdin. */
   joinTokenFile?: string;
   machineId?: string;
+  /** What the machine is to be called. */
+  machineName?: string;
   maxConcurrency: number;
   /** True: no command runs without a policy.json. */
   policyRequired: boolean;
@@ -69,6 +72,7 @@ const TABLE = {
   joinTokenFile: ['File that holds the join token. - reads it from stdin.'],
   agentDir: ['State directory of the agent.', './agent'],
   machineId: ['Machine id to ask for when enrolling.'],
+  machineName: ['Name to ask for when enrolling: what people call the machine, such as web-1.'],
   maxConcurrency: ['Commands that may run at once.', '64'],
   policy: ['required: without a policy.json no command runs. optional: without one every command may run.', 'optional'],
   labels: ['Labels of the machine, such as role=web,site=berlin.'],
@@ -96,6 +100,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
   const source = new Source(flags, env);
   const url = readUrl(source);
   const machineId = source.checked('machineId', isMachineId, 'must look like dm-web-1: lower case, digits, dashes');
+  const machineName = source.checked('machineName', isMachineName, 'must look like web-1, and not begin with dm-');
   return {
     url,
     proxy: proxyFor(url, env),
@@ -114,6 +119,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
     ...readWatchdog(env),
     ...readFileLimit(env),
     ...(machineId === undefined ? {} : { machineId }),
+    ...(machineName === undefined ? {} : { machineName }),
   };
 }
 

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
 
-const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
+export const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
 const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
 /** Longest time span that a caller may ask for: ten years. */
 export const MAX_SPAN_MS = 315_360_000_000;

@@ -3,7 +3,8 @@ import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
 import { AUTOSLEEP_PATTERN } from '../core/autosleep.ts';
 import { LabelsSchema } from '../core/labels.ts';
-import { LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
+import { MACHINE_NAME_PATTERN } from '../core/machine-name.ts';
+import { LabelQuery, MACHINE_ID_PATTERN, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
 
 const detail = {
   machine_id: MachineId,
@@ -41,7 +42,13 @@ const detail = {
   ),
 };
 
+const Name = Type.String({
+  pattern: MACHINE_NAME_PATTERN,
+  description: 'What people call it: a-z, 0-9, dots, hyphens; no other machine has it, removed ones left out.',
+  examples: ['web-1'],
+});
 const included = {
+  name: Type.Optional(Name),
   labels: Type.Optional(LabelsSchema),
   facts: Type.Optional(
     Type.Object(
@@ -70,15 +77,16 @@ export const MachineListSchema = Type.Object(
 
 export const MachineQuery = Type.Object({
   include: Type.Optional(
-    Type.Array(Type.Enum(['labels', 'facts'], { examples: ['labels'] }), {
-      description: 'More to answer: labels, facts.',
-      examples: [['labels', 'facts']],
+    Type.Array(Type.Enum(['name', 'labels', 'facts'], { examples: ['labels'] }), {
+      description: 'More to answer: name, labels, facts.',
+      examples: [['name', 'labels']],
     }),
   ),
 });
 export const MachineListQuery = Type.Object({
   ...pageQuery(50, 500),
   ...MachineQuery.properties,
+  name: Type.Optional(Type.String({ description: 'Only the machine with this name.', examples: ['web-1'] })),
   label: LabelQuery,
 });
 
@@ -91,6 +99,7 @@ const Attributes = Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,63}$' }
   examples: [{ image: 'debian-12' }],
 });
 const settings = {
+  name: Type.Optional(Name),
   vcpu: Type.Optional(
     Type.Number({ exclusiveMinimum: 0, multipleOf: 0.25, maximum: 4096, description: 'Processors.', examples: [2] }),
   ),
@@ -115,6 +124,15 @@ const settings = {
 export const CreateMachineSchema = Type.Object(
   {
     ...settings,
+    machine_id: Type.Optional(
+      Type.String({
+        pattern: MACHINE_ID_PATTERN,
+        minLength: 4,
+        maxLength: 253,
+        description: 'The id that it is to have, never used before; absent: the server gives it one.',
+        examples: ['dm-build-1'],
+      }),
+    ),
     provider: Type.Optional(
       Type.String({
         minLength: 1,

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { type ClientOptions, Execplane } from '../client/main.ts';
 import { addClientOptions, type ClientConfig, readClientConfig } from './config.ts';
 import { fetchFor } from './fetch.ts';
+import { resolveOperand } from './machine-name.ts';
 
 type Flags = Record<string, string>;
 
@@ -11,7 +12,7 @@ export function clientCommand(nameAndArguments: string, description: string, exa
   const operands = nameAndArguments.split(' ').slice(1).join(' ');
   if (operands !== '') command.arguments(operands);
   if (examples !== undefined) command.addHelpText('after', `\nExamples:\n${examples}`);
-  return command;
+  return command.hook('preAction', (_, self) => resolveOperand(self, clientOf));
 }
 
 /** Makes a command that only holds subcommands. */

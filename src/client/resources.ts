@@ -20,20 +20,32 @@ abstract class Resource {
   }
 }
 
+/** What is answered besides: `name`, `labels`, `facts`. */
+export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
+
 export interface MachineSelection {
   label?: readonly string[] | undefined;
-  include?: readonly ('labels' | 'facts')[] | undefined;
+  include?: MachineInclude | undefined;
+  /** Only the machine with this name. */
+  name?: string | undefined;
 }
 
 /** `/v1/machines`. */
 export class Machines extends Resource {
   /** `label`: only machines that match each one, such as `role=web` or `role`. `include`: more fields in the answer. */
-  list({ label, include, ...options }: PageOptions & MachineSelection = {}): List<MachineWire> {
-    return new List(this.transport, '/v1/machines', options, { label, include: include?.join(',') });
+  list({ label, name, include, ...options }: PageOptions & MachineSelection = {}): List<MachineWire> {
+    return new List(this.transport, '/v1/machines', options, { label, name, include: include?.join(',') });
   }
 
-  get(machineId: string): Promise<MachineWire> {
-    return this.transport.json('GET', machinePath(machineId));
+  get(machineId: string, { include }: { include?: MachineInclude } = {}): Promise<MachineWire> {
+    const query = { include: include?.join(',') };
+    return this.transport.json('GET', machinePath(machineId), { query });
+  }
+
+  /** The machine with this name, of those that are not removed. */
+  async find(name: string): Promise<MachineWire | undefined> {
+    const { items } = await this.list({ name, include: ['name'] });
+    return items[0];
   }
 
   /** Makes a machine, which its provider creates or an agent joins. */

@@ -1,5 +1,6 @@
 /** Enrolment: how an agent with a join token becomes a machine (docs/PROTOCOL.md, "Enrolment"). */
 import { type Static, Type } from 'typebox';
+import { MACHINE_NAME_PATTERN } from './machine-name.ts';
 
 /** POST /agent/v1/enrol, by an agent that holds a join token. The agent makes its credential, so that a retry is safe. */
 export const EnrolRequestSchema = Type.Object(
@@ -7,6 +8,13 @@ export const EnrolRequestSchema = Type.Object(
     join_token: Type.String({ maxLength: 256, description: 'What lets it in.', examples: ['xpj_…'] }),
     machine_id: Type.Optional(
       Type.String({ maxLength: 253, description: 'The id it would like to have.', examples: ['dm-build-1'] }),
+    ),
+    name: Type.Optional(
+      Type.String({
+        pattern: MACHINE_NAME_PATTERN,
+        description: 'What the machine is to be called.',
+        examples: ['build-1'],
+      }),
     ),
     credential: Type.String({
       pattern: '^xpa_[A-Za-z0-9_-]{43}$',

@@ -78,6 +78,8 @@ export interface MachineState {
 /** A machine. */
 export interface Machine extends MachineState {
   machineId: string;
+  /** What people call it. */
+  name?: string;
   createdAt: number;
   /** Its size: as asked for where it has a provider, else as its agent reported. */
   facts: MachineFacts;
@@ -127,6 +129,7 @@ export type MachineTransition<S extends MachineState> = { ok: true; next: S } | 
 /** A machine that is new at `now`; without a provider it waits for an agent that joins by itself. */
 export function newMachine(p: {
   machineId: string;
+  name?: string;
   now: number;
   facts?: MachineFacts;
   autosleepSeconds?: number;
@@ -134,9 +137,10 @@ export function newMachine(p: {
   attributes?: Readonly<Record<string, string>>;
   labels?: Labels;
 }): Machine {
-  const { machineId, now, provider, attributes, labels } = p;
+  const { machineId, name, now, provider, attributes, labels } = p;
   const start: Machine = {
     machineId,
+    ...(name === undefined ? {} : { name }),
     createdAt: now,
     facts: p.facts ?? { vcpu: 0, memory_mib: 0, storage_gib: 0 },
     autosleepSeconds: p.autosleepSeconds ?? 0,

@@ -35,7 +35,7 @@ test('machines: create, ls, show, rotate, rm', async () => {
     /^dm-other can join until .*\n\n {2}echo xpj_[\w-]{43} \| sh install-agent.sh --url \S+\n$/,
   );
   expect(said.stderr).toContain('replace it by the address of the server');
-  expect(await ok('machines', 'ls')).toMatch(/^dm-test +online +now +/m);
+  expect(await ok('machines', 'ls')).toMatch(/^dm-test +- +online +now +/m);
   const list = await json<{ items: { machine_id: string }[] }>('machines', 'ls');
   expect(list.items.map((machine) => machine.machine_id)).toContain('dm-new');
   expect(await ok('machines', 'show', 'dm-test')).toMatch(/^status +online$/m);
@@ -69,12 +69,31 @@ test('machines create with a size or labels makes the machine itself', async () 
 test.each([
   [1, ['--provider', 'nobody'], 'is no provider of this server'],
   [2, ['--vcpu', '0.3'], 'in steps of 0.25'],
-  [2, ['dm-named', '--vcpu', '1'], 'The server chooses the id of a machine that a provider creates.'],
+  [2, ['web-1', '--vcpu', '1'], '"web-1" cannot be the id of a machine.'],
 ])('machines create exits with %d for %j', async (code, args, message) => {
   expect(await cli(['machines', 'create', ...args], env)).toMatchObject({
     code,
     stderr: expect.stringContaining(message),
   });
+});
+
+test('a name is taken wherever an id is', async () => {
+  expect(await ok('machines', 'rename', 'dm-test', 'tester')).toBe('dm-test is called tester.\n');
+  expect(await ok('machines', 'ls')).toMatch(/^dm-test +tester +online/m);
+  expect(await ok('machines', 'show', 'tester')).toMatch(/^name +tester$/m);
+  expect(await ok('exec', 'tester', '--', 'echo', 'by name')).toBe('by name\n');
+  const { items } = await json<{ items: object[] }>('executions', 'ls', 'tester');
+  expect(items[0]).toMatchObject({ machine_id: 'dm-test', command: ['echo', 'by name'] });
+  const file = join(world.dir, 'copied');
+  await ok('cp', 'tester:/etc/hostname', file);
+  expect(readFileSync(file)).toEqual(readFileSync('/etc/hostname'));
+  expect(await json('tokens', 'create', '--machine', 'tester')).toMatchObject({ machine_id: 'dm-test' });
+  expect(await json('keys', 'create', 'k', '--machine', 'tester')).toMatchObject({ machine_ids: ['dm-test'] });
+  const made = await json<{ machine_id: string }>('machines', 'create', 'dm-named', '--name', 'second');
+  expect(made).toMatchObject({ machine_id: 'dm-named' });
+  expect(await ok('machines', 'rm', 'second')).toBe('dm-named is removed.\n');
+  const unknown = await cli(['exec', 'second', '--', 'true'], env);
+  expect(unknown).toMatchObject({ code: 125, stderr: expect.stringContaining('no machine with the name "second"') });
 });
 
 test('executions: ls, show, logs, output, cancel', async () => {

@@ -126,7 +126,8 @@ function kept(from: string, version: string): string {
   const place = join(tmpdir(), `execplane-postgres-${version}-${process.getuid?.() ?? 0}`);
   if (existsSync(place)) return place;
   const making = mkdtempSync(`${place}-`);
-  cpSync(join(from, 'native'), join(making, 'native'), { recursive: true });
+  // Links as they are: made absolute they would die with this folder.
+  cpSync(join(from, 'native'), join(making, 'native'), { recursive: true, verbatimSymlinks: true });
   // npm packs no symbolic links.
   const links: { source: string; target: string }[] = JSON.parse(
     readFileSync(join(from, 'native/pg-symlinks.json'), 'utf8'),

@@ -16,6 +16,7 @@ import { describeLabels } from './contract/labels.ts';
 import { describeLifecycle } from './contract/lifecycle.ts';
 import { describeLimits } from './contract/limits.ts';
 import { describeMachines } from './contract/machines.ts';
+import { describeNames } from './contract/names.ts';
 import { describeOutput } from './contract/output.ts';
 import { describePages } from './contract/pages.ts';
 import { describeReports } from './contract/reports.ts';
@@ -33,6 +34,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeArtifacts(open);
     describeHistories(open);
     describeMachines(open);
+    describeNames(open);
     describeLifecycle(open);
     describeLabels(open);
     describeEnrolment(open);

@@ -213,7 +213,7 @@ export class Agent {
   }
 
   #enrol(token: string): Promise<Credential> {
-    const { url, dir, machineId, tls, proxy } = this.#config;
+    const { url, dir, machineId, machineName, tls, proxy } = this.#config;
     return enrol(token, {
       url,
       dir,
@@ -223,6 +223,7 @@ export class Agent {
       expectWithin: this.#expectWithin,
       signal: this.#leaving.signal,
       ...(machineId === undefined ? {} : { machineId }),
+      ...(machineName === undefined ? {} : { machineName }),
     });
   }
 }

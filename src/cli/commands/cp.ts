@@ -6,6 +6,7 @@ import { clientCommand, clientOf } from '../client-command.ts';
 import { type CopyOptions, fetchFile, sendFile } from '../copy/files.ts';
 import { fetchFolder, sendFolder } from '../copy/folders.ts';
 import { assertOneMachine, readOperand } from '../copy/operand.ts';
+import { machineIdOf } from '../machine-name.ts';
 
 const DESCRIPTION = [
   'Copy a file to or from a machine. The file is written under a temporary name, checked by checksum and renamed: no reader sees half of it.',
@@ -31,15 +32,20 @@ export function cpCommand(): Command {
       assertOneMachine(from, to);
       const how = { preserve: flags.preserve === true, recursive: flags.recursive === true };
       if (to.at === 'machine') {
-        const machine = clientOf(flags).machine(to.machineId);
+        const machine = await machineOf(flags, to.machine);
         await send(machine, { local: from.at === 'here' ? from.path : undefined, remote: to.path, ...how });
       } else if (from.at === 'machine') {
-        const machine = clientOf(flags).machine(from.machineId);
+        const machine = await machineOf(flags, from.machine);
         const copy = { remote: from.path, preserve: how.preserve };
         if (how.recursive && to.at === 'here') await fetchFolder(machine, { local: to.path, ...copy });
         else await fetchFile(machine, { local: to.at === 'here' ? to.path : undefined, ...copy });
       }
     });
+}
+
+async function machineOf(flags: unknown, text: string): Promise<MachineClient> {
+  const client = clientOf(flags);
+  return client.machine(await machineIdOf(client, text));
 }
 
 async function send(

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ApiKey } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { machineIdOf } from '../machine-name.ts';
 import { print, printError } from '../streams/output.ts';
 import { age, until } from '../terminal/age.ts';
 import { parseDuration } from '../terminal/duration.ts';
@@ -35,10 +36,12 @@ function create(): Command {
     .option('--expires-in <DURATION>', 'time until the key expires, such as 30d', parseDuration)
     .option('--json', 'print the key and its fields as JSON')
     .action(async (name: string, flags: CreateFlags) => {
-      const made = await clientOf(flags).keys.create({
+      const client = clientOf(flags);
+      const ids = flags.machine?.map((machine) => machineIdOf(client, machine));
+      const made = await client.keys.create({
         name,
         scopes: flags.scope,
-        ...(flags.machine === undefined ? {} : { machine_ids: flags.machine }),
+        ...(ids === undefined ? {} : { machine_ids: await Promise.all(ids) }),
         ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
       });
       if (made.key === undefined) {

@@ -18,6 +18,7 @@ export function machinesCommand(): Command {
     create(),
     list(),
     show(),
+    rename(),
     wake(),
     sleep(),
     remove(),
@@ -28,9 +29,10 @@ export function machinesCommand(): Command {
 function create(): Command {
   return clientCommand(
     'create [MACHINE]',
-    'Make a join token for a new machine, and print the command line with which the machine joins. With a provider, size or labels: let the provider create the machine.',
-    '  execplane machines create dm-web-1\n  execplane machines create --provider docker --vcpu 2 --label role=web --autosleep 30m',
+    'Make a join token for a new machine, and print the command line with which the machine joins. With a name, provider, size or labels: make the machine itself, which its provider creates.',
+    '  execplane machines create dm-web-1\n  execplane machines create --name build-1 --provider docker --vcpu 2 --label role=web --autosleep 30m',
   )
+    .option('--name <NAME>', 'what people call the machine, such as web-1')
     .option('--provider <NAME>', "provider that creates the machine (default: the server's)")
     .option('--vcpu <N>', 'processors, in steps of 0.25', parseProcessors)
     .option('--memory-mib <N>', 'memory in MiB', parseCount)
@@ -41,9 +43,8 @@ function create(): Command {
     .action(async (machine: string | undefined, flags: CreateFlags) => {
       const wanted = wantedMachine(flags);
       if (wanted !== undefined) {
-        if (machine !== undefined)
-          throw new CliError('The server chooses the id of a machine that a provider creates.', { exitCode: 2 });
-        printCreated(await clientOf(flags).machines.create(wanted), flags);
+        const id = machine === undefined ? {} : { machine_id: checkedId(machine) };
+        printCreated(await clientOf(flags).machines.create({ ...id, ...wanted }), flags);
         return;
       }
       const machineId = machine === undefined ? `dm-${randomBytes(5).toString('hex')}` : checkedId(machine);
@@ -57,6 +58,7 @@ function create(): Command {
 }
 
 interface CreateFlags {
+  name?: string;
   provider?: string;
   vcpu?: number;
   memoryMib?: number;
@@ -68,8 +70,9 @@ interface CreateFlags {
 
 /** The machine that the flags describe. Undefined if they describe none: then a machine joins with a token. */
 function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
-  const { provider, vcpu, memoryMib, storageGib, autosleep, label } = flags;
+  const { name, provider, vcpu, memoryMib, storageGib, autosleep, label } = flags;
   const wanted: CreateMachine = {
+    ...(name === undefined ? {} : { name }),
     ...(provider === undefined ? {} : { provider }),
     ...(vcpu === undefined ? {} : { vcpu }),
     ...(memoryMib === undefined ? {} : { memory_mib: memoryMib }),
@@ -105,11 +108,13 @@ function list(): Command {
   ).option('--label <label>', 'only machines with this label, such as role=web or role; repeatable', collect);
   return addListOptions(command).action(async (flags: ListOptions & { label?: string[] }) => {
     const { label } = flags;
-    const list = (page: PageOptions) => clientOf(flags).machines.list({ ...page, label, include: ['labels', 'facts'] });
+    const list = (page: PageOptions) =>
+      clientOf(flags).machines.list({ ...page, label, include: ['name', 'labels', 'facts'] });
     await printList<Machine>(list, flags, {
       none: 'No machines yet: "execplane machines create" adds one.',
       columns: [
         { title: 'MACHINE', value: (machine) => machine.machine_id },
+        { title: 'NAME', value: ({ name }) => name },
         { title: 'STATUS', value: stateOf },
         { title: 'LAST SEEN', value: lastSeen },
         { title: 'HOSTNAME', value: ({ facts }) => facts?.hostname },
@@ -144,7 +149,7 @@ function show(): Command {
   return clientCommand('show <MACHINE>', 'Show a machine.', '  execplane machines show dm-web-1')
     .option('--json', 'print the machine as JSON')
     .action(async (machine: string, flags: { json?: true }) => {
-      const found = await clientOf(flags).machines.get(machine);
+      const found = await clientOf(flags).machines.get(machine, { include: ['name', 'labels', 'facts'] });
       if (flags.json) printJson(found);
       else printFields(fieldsOf(found));
     });
@@ -157,6 +162,20 @@ function fieldsOf({ status, ...machine }: Machine): object {
     ...machine,
     ...status,
   };
+}
+
+function rename(): Command {
+  return clientCommand(
+    'rename <MACHINE> <NAME>',
+    'Give a machine another name: the commands here take it in the place of the id.',
+    '  execplane machines rename dm-4k2m web-1',
+  )
+    .option('--json', 'print the machine as JSON')
+    .action(async (machine: string, name: string, flags: { json?: true }) => {
+      const renamed = await clientOf(flags).machines.update(machine, { name });
+      if (flags.json) printJson(renamed);
+      else print(`${renamed.machine_id} is called ${name}.\n`);
+    });
 }
 
 function wake(): Command {

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../../node/version.ts';
 import { environment } from '../config.ts';
+import { EXECPLANE_FAILED } from '../exec/exit-code.ts';
 import { tell } from '../terminal/failure.ts';
 import { keepHangupIgnored } from '../hangup.ts';
 import { hideSecrets } from '../hide-secrets.ts';
@@ -121,6 +122,9 @@ export const COMMANDS: readonly CommandEntry[] = [
 /** Commands in the order of `--help`. */
 export const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
 
+/** Commands whose exit code is that of what they run: a failure of ours has another one. */
+const EXIT_AS_THERE = new Set(['exec', 'shell']);
+
 const HELP_WIDTH = 80;
 const EXAMPLES = `
 Examples:
@@ -197,5 +201,6 @@ function report(error: unknown, args: readonly string[]): number {
   }
   if (error instanceof ReaderGoneError) return 0;
   if (!(error instanceof Error)) throw error;
-  return tell(error);
+  const exitCode = tell(error);
+  return exitCode === 1 && EXIT_AS_THERE.has(args[0] ?? '') ? EXECPLANE_FAILED : exitCode;
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { JoinToken } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { machineIdOf } from '../machine-name.ts';
 import { print, printError } from '../streams/output.ts';
 import { age, until } from '../terminal/age.ts';
 import { parseDuration } from '../terminal/duration.ts';
@@ -34,8 +35,9 @@ function create(): Command {
     .option('--expires-in <DURATION>', 'time until the token expires, such as 7d', parseDuration)
     .option('--json', 'print the token and its fields as JSON')
     .action(async (flags: CreateFlags) => {
-      const made = await clientOf(flags).joinTokens.create({
-        ...(flags.machine === undefined ? {} : { machine_id: flags.machine }),
+      const client = clientOf(flags);
+      const made = await client.joinTokens.create({
+        ...(flags.machine === undefined ? {} : { machine_id: await machineIdOf(client, flags.machine) }),
         ...(flags.reusable === undefined ? {} : { reusable: flags.reusable }),
         ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
       });

@@ -2,16 +2,15 @@
 import { CliError } from '../cli-error.ts';
 
 export type Operand =
-  | { at: 'machine'; machineId: string; path: string }
-  | { at: 'here'; path: string }
-  | { at: 'stream' };
+  /** `machine`: its id or its name. */
+  { at: 'machine'; machine: string; path: string } | { at: 'here'; path: string } | { at: 'stream' };
 
-/** Reads `MACHINE:PATH`, a local path, or `-` for stdin or stdout. A local name with a colon is written as `./dm-x:y`. */
+/** Reads `MACHINE:PATH`, a local path, or `-` for stdin or stdout. A local name with a colon is written as `./x:y`. */
 export function readOperand(text: string): Operand {
   if (text === '-') return { at: 'stream' };
-  const [, machineId, path] = /^(dm-[a-z0-9-]+):(.*)$/s.exec(text) ?? [];
-  if (machineId === undefined || path === undefined) return { at: 'here', path: text };
-  return { at: 'machine', machineId, path: path === '' ? '.' : path };
+  const [, machine, path] = /^([a-z0-9][a-z0-9._-]*):(.*)$/s.exec(text) ?? [];
+  if (machine === undefined || path === undefined) return { at: 'here', path: text };
+  return { at: 'machine', machine, path: path === '' ? '.' : path };
 }
 
 /** Throws CliError unless one side is a machine and the other one is not. */

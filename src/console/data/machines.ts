@@ -6,7 +6,7 @@ import { transport } from './client.ts';
 import { LIVE_MS } from './lists.ts';
 
 const PAGE_ITEMS = 500;
-const INCLUDED = 'labels,facts';
+const INCLUDED = 'name,labels,facts';
 /** A list of thousands is refreshed less often. */
 const MS_PER_MACHINE = 10;
 

@@ -64,6 +64,7 @@ function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
 
 function Facts({ machine }: { machine: Machine }) {
   const {
+    name,
     status,
     labels = {},
     facts: reported,
@@ -73,6 +74,7 @@ function Facts({ machine }: { machine: Machine }) {
     autosleep_seconds: sleeps,
   } = machine;
   const facts = [
+    ['Name', name],
     ['Host', reported?.hostname],
     ['System', reported === undefined ? undefined : `${reported.os} ${reported.arch}`],
     ['Agent', reported?.agent_version],
@@ -87,10 +89,10 @@ function Facts({ machine }: { machine: Machine }) {
   return (
     <section className="panel" aria-label="Facts">
       <dl className="facts body">
-        {facts.map(([name, value]) =>
+        {facts.map(([term, value]) =>
           value === undefined ? null : (
-            <div key={name}>
-              <dt>{name}</dt>
+            <div key={term}>
+              <dt>{term}</dt>
               <dd>{value}</dd>
             </div>
           ),

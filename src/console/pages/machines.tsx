@@ -109,7 +109,7 @@ function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chos
           <tr key={machine.machine_id} className={index === chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
             <td>
               <Link href={pathOf(machine)}>{machine.machine_id}</Link>{' '}
-              <span className="soft small">{machine.facts?.hostname}</span>
+              <span className="soft small">{machine.name ?? machine.facts?.hostname}</span>
             </td>
             <td>
               <MachineStatus machine={machine} />
@@ -151,9 +151,9 @@ function found(machines: readonly Machine[], searched: string): readonly Machine
 }
 
 function searchText(machine: Machine): string {
-  const { machine_id: id, labels, facts } = machine;
+  const { machine_id: id, name = '', labels, facts } = machine;
   const agent = facts === undefined ? [] : [facts.hostname, facts.os, facts.arch, facts.agent_version];
-  return [id, machineStatusText(machine), ...labelTexts(labels), ...agent].join(' ').toLowerCase();
+  return [id, name, machineStatusText(machine), ...labelTexts(labels), ...agent].join(' ').toLowerCase();
 }
 
 function counted(shown: number, all: number | undefined): string {

@@ -17,6 +17,7 @@ export type MachineRequest =
 
 /** What is absent stays as it is. */
 export interface MachineSettings {
+  name?: string;
   facts?: Partial<MachineFacts>;
   autosleepSeconds?: number;
   attributes?: Readonly<Record<string, string>>;
@@ -29,6 +30,8 @@ export interface ChangeContext {
   expectedRevision?: number | undefined;
   /** Executions that wait or run there. */
   activeExecutions: number;
+  /** Whether another machine has the name that is asked for. */
+  nameTaken?: boolean;
   capabilities: Capabilities;
 }
 
@@ -45,6 +48,8 @@ export const MACHINE_CHANGE_REFUSALS = [
   'active',
   /** Storage can only grow. */
   'storage_below_present',
+  /** Another machine has the name. */
+  'name_taken',
 ] as const;
 export type MachineChangeRefusal = (typeof MACHINE_CHANGE_REFUSALS)[number];
 
@@ -99,7 +104,12 @@ function sleeping(machine: Machine, sleepReason: 'autosleep' | undefined, contex
   return change({ type: 'desired', state: 'sleeping', ...(sleepReason === undefined ? {} : { sleepReason }) });
 }
 
-function configured(machine: Machine, settings: MachineSettings, { capabilities }: ChangeContext): MachineChange {
+function configured(
+  machine: Machine,
+  settings: MachineSettings,
+  { capabilities, nameTaken = false }: ChangeContext,
+): MachineChange {
+  if (nameTaken) return refused('name_taken');
   const facts = { ...machine.facts, ...settings.facts };
   if (facts.storage_gib < machine.facts.storage_gib) return refused('storage_below_present');
   const resize =
@@ -107,8 +117,9 @@ function configured(machine: Machine, settings: MachineSettings, { capabilities 
     facts.memory_mib !== machine.facts.memory_mib ||
     facts.storage_gib !== machine.facts.storage_gib;
   const { autosleepSeconds = machine.autosleepSeconds, attributes = machine.attributes } = settings;
-  const { labels = machine.ownLabels } = settings;
+  const { labels = machine.ownLabels, name = machine.name } = settings;
   const same =
+    name === machine.name &&
     autosleepSeconds === machine.autosleepSeconds &&
     sameLabels(attributes, machine.attributes) &&
     sameLabels(labels, machine.ownLabels);
@@ -118,6 +129,7 @@ function configured(machine: Machine, settings: MachineSettings, { capabilities 
   const changes = {
     facts,
     autosleepSeconds,
+    ...(name === undefined ? {} : { name }),
     ...(attributes === undefined ? {} : { attributes }),
     ...(labels === undefined ? {} : { ownLabels: labels }),
   };

@@ -1,9 +1,8 @@
 /** Join tokens, and what they let in: a token is turned into a machine's credential, once. */
-import { newMachine } from '../../core/machine.ts';
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore, EnrolOutcome } from '../store.ts';
-import { advanceMachine } from '../transactions/machines.ts';
+import { admitMachine, machineIdOf } from '../transactions/enrolment.ts';
 import { Batch } from './lanes/batch.ts';
 import type { TouchedMachine } from './lanes/batch-machines.ts';
 import type { Connection } from './connections/connection.ts';
@@ -58,24 +57,20 @@ export function enrolmentMethods({ read, transactions }: Context): EnrolmentStor
 
 /** The token's row is locked: of two agents with it one waits here for the other. */
 async function enrol(connection: Connection, request: Request): Promise<EnrolOutcome> {
-  const { now, requestedMachineId, credentialHash } = request;
+  const { now, name, credentialHash } = request;
   const text = `${SELECT} WHERE token_hash = $1 FOR UPDATE`;
   const [token] = await connection.query<JoinTokenRow>({ text, values: [request.tokenHash] });
   if (token === undefined) return { outcome: 'token_invalid' };
   const holder = 'SELECT public_id AS machine FROM machines WHERE credential_hash = $1';
   const [present] = await connection.query<{ machine: string }>({ text: holder, values: [credentialHash] });
-  const machineId = token.machine_id ?? requestedMachineId ?? request.freshMachineId;
+  const machineId = machineIdOf(token.machine_id, request);
   const wanted = present === undefined ? [machineId] : [present.machine];
-  const batch = new Batch(await load(connection, [{ machines: wanted, creates: 'machine' }]));
+  const batch = new Batch(await load(connection, [{ machines: wanted, creates: 'machine', name }]));
   if (present !== undefined) return repeated(request, token, batch.machines.touched.get(present.machine));
   if (!usable(token, now)) return { outcome: 'token_invalid' };
-  if (requestedMachineId !== undefined && requestedMachineId !== machineId) return { outcome: 'machine_refused' };
-  const existing = batch.machines.find(machineId);
-  if (existing !== undefined && token.machine_id === null) return { outcome: 'machine_refused' };
-  const record = existing ?? batch.machines.insert(newMachine({ machineId, now }));
-  if (record === undefined || !advanceMachine(batch.machines, record, { type: 'enrolled' }, { now }).ok) {
-    return { outcome: 'machine_refused' };
-  }
+  const admitted = admitMachine(batch.machines, token.machine_id, request);
+  if ('outcome' in admitted) return admitted;
+  const { record } = admitted;
   const before = batch.machines.touched.get(machineId)?.row?.credential_hash ?? null;
   await Promise.all(flushStatements(batch).map((statement) => connection.run(statement)));
   await grant(connection, { key: record.key, token, credentialHash, now });

@@ -17,17 +17,19 @@ const LIST_DUE = `${SELECT_MACHINE} WHERE NOT o.running AND m.provider = $1 AND 
 export function lifecycleMethods({ read, lanes, replicaId }: Context): LifecycleStore {
   return {
     placeMachine: (p) => {
-      const { machineId, provider } = p.machine;
+      const { machineId, name, provider } = p.machine;
       return lanes.write(machineId, {
-        needs: { machines: [machineId], creates: 'machine', countOf: provider, ...onBehalf(p, machineId) },
+        needs: { machines: [machineId], creates: 'machine', countOf: provider, name, ...onBehalf(p, machineId) },
         run: (tx) => placeMachine(tx, p),
       });
     },
-    changeMachine: (p) =>
-      lanes.write(p.machineId, {
-        needs: { machines: [p.machineId], unfinished: p.machineId, ...onBehalf(p, p.machineId) },
+    changeMachine: (p) => {
+      const name = p.request.type === 'configure' ? p.request.name : undefined;
+      return lanes.write(p.machineId, {
+        needs: { machines: [p.machineId], unfinished: p.machineId, name, ...onBehalf(p, p.machineId) },
         run: (tx) => changeMachine(tx, p),
-      }),
+      });
+    },
     async listIdle({ after, limit }) {
       const rows = await read<MachineRow>({ text: LIST_IDLE, values: [after, limit + 1] });
       const activityOf = (row: MachineRow): string => `${row.last_dispatch_number} ${row.revision}`;

@@ -10,6 +10,7 @@ import type { Doubts } from './lanes/needs.ts';
 import { type MachineRow, SELECT_MACHINE } from './lanes/select-machine.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
+const NAMED = `${LIST} AND m.name = $4 AND m.desired_state <> 'destroyed'`;
 /** The label whose key and value (or NULL, for any) are the parameters from `place` on. */
 const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_labels l
   WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
@@ -30,11 +31,12 @@ export function machineMethods({ read, lanes }: Context): MachineStore {
       const [row] = await read<MachineRow>({ name: 'get-machine', text, values: [machineId] });
       return row && toMachine(row);
     },
-    async listMachines({ machineIds = null, labels = [], limit, after = 0 }) {
-      const labelled = labels.map((_, index) => `AND ${hasLabel(4 + 2 * index)}`).join(' ');
-      const text = `${LIST} ${labelled} ORDER BY m.id LIMIT $2`;
+    async listMachines({ machineIds = null, name, labels = [], limit, after = 0 }) {
+      const given = name === undefined ? [] : [name];
+      const labelled = labels.map((_, index) => `AND ${hasLabel(4 + given.length + 2 * index)}`).join(' ');
+      const text = `${name === undefined ? LIST : NAMED} ${labelled} ORDER BY m.id LIMIT $2`;
       const asked = labels.flatMap(({ key, value = null }) => [key, value]);
-      const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...asked] });
+      const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...given, ...asked] });
       return toPage(rows, limit, (row) => row.machine, toMachine);
     },
   };

@@ -16,7 +16,9 @@ export type EnrolOutcome =
   /** Unknown, used, expired or revoked token. */
   | { outcome: 'token_invalid' }
   /** The id exists (or existed) and the token is not bound to it, or is bound to another. */
-  | { outcome: 'machine_refused' };
+  | { outcome: 'machine_refused' }
+  /** Another machine has the name that the agent asks for. */
+  | { outcome: 'name_taken' };
 
 export interface EnrolmentStore {
   createJoinToken(
@@ -37,6 +39,8 @@ export interface EnrolmentStore {
   enrol(p: {
     tokenHash: Buffer;
     requestedMachineId?: string;
+    /** What the agent would like the machine to be called. */
+    name?: string;
     freshMachineId: string;
     credentialHash: Buffer;
     now: number;

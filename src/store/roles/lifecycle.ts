@@ -10,6 +10,7 @@ import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 
 export interface NewMachine {
   machineId: string;
+  name?: string;
   facts: MachineFacts;
   autosleepSeconds: number;
   provider?: string;
@@ -38,7 +39,10 @@ export interface LifecycleStore {
   placeMachine(
     p: { machine: NewMachine; maxMachines?: number; now: number } & OnBehalf,
   ): Promise<
-    { outcome: 'created'; machine: Machine } | { outcome: 'exists' | 'provider_full' } | Replay | ActorRevoked
+    | { outcome: 'created'; machine: Machine }
+    | { outcome: 'exists' | 'name_taken' | 'provider_full' }
+    | Replay
+    | ActorRevoked
   >;
   /** What the request makes of the machine is decided and written at once; without `expectedRevision` whatever its revision. */
   changeMachine(

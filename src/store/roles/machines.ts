@@ -14,9 +14,12 @@ export interface MachineStore {
   }): Promise<{ outcome: 'created'; machine: Machine } | { outcome: 'exists' }>;
   /** Also a removed one (phase destroyed). */
   getMachine(p: { machineId: string }): Promise<Machine | undefined>;
-  /** Removed ones are left out. Oldest first. `machineIds` limits it to those, `labels` to those that fit each. */
+  /**
+   * Removed ones are left out. Oldest first. `machineIds` limits it to those, `name` to the one with this name, `labels` to those
+   * that fit each.
+   */
   listMachines(
-    p: { machineIds?: readonly string[]; labels?: readonly LabelSelector[] } & PageRequest,
+    p: { machineIds?: readonly string[]; name?: string; labels?: readonly LabelSelector[] } & PageRequest,
   ): Promise<Page<Machine>>;
 }
 

@@ -6,6 +6,7 @@ import { JSON_COLUMN } from './json-columns.ts';
 export interface MachineRow {
   machine: number;
   machine_id: string;
+  name: string | null;
   created_at: number;
   vcpu: number;
   memory_mib: number;
@@ -71,6 +72,7 @@ export function toMachine(row: MachineWithOperation): Machine {
     failedForGood: row.failed_for_good === 1,
     resizing: row.resizing === 1,
   };
+  if (row.name !== null) machine.name = row.name;
   if (row.away_since !== null) machine.awaySince = row.away_since;
   if (row.runner_instance !== null) machine.runnerInstance = row.runner_instance;
   if (row.boot_id !== null) machine.bootId = row.boot_id;

@@ -4,9 +4,8 @@ import { type Context, read } from './context.ts';
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import type { MachineWithOperation } from '../rows/machine-row.ts';
 import { SELECT_MACHINE } from './tables/select-machine.ts';
-import { advanceMachine } from '../transactions/machines.ts';
+import { admitMachine } from '../transactions/enrolment.ts';
 import { type StoredMachine, recordOf } from './tables/machine-table.ts';
-import { newMachine } from '../../core/machine.ts';
 import { refusalOf } from '../transactions/retries.ts';
 import { toPage } from '../rows/page.ts';
 
@@ -62,6 +61,9 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
   const findToken = db.prepare<[Buffer], JoinTokenRow>('SELECT * FROM join_tokens WHERE token_hash = ?');
   const useToken = db.prepare('UPDATE join_tokens SET used_at = coalesce(used_at, ?) WHERE join_token = ?');
   const holder = db.prepare<[Buffer], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.credential_hash = ?`);
+  const credential = db
+    .prepare<[number], Buffer | null>('SELECT credential_hash FROM machines WHERE machine = ?')
+    .pluck();
   const setCredential = db.prepare(
     `UPDATE machines SET credential_replaced = (credential_hash IS NOT NULL), credential_hash = ?, enrolled_with = ?
      WHERE machine = ?`,
@@ -73,17 +75,10 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
     const present = holder.get(request.credentialHash);
     if (present !== undefined) return repeated(request, token, recordOf(present));
     if (!usable(token, request.now)) return { outcome: 'token_invalid' };
-    const machineId = token.machine_id ?? request.requestedMachineId ?? request.freshMachineId;
-    if (request.requestedMachineId !== undefined && request.requestedMachineId !== machineId) {
-      return { outcome: 'machine_refused' };
-    }
-    const existing = machines.find(machineId);
-    if (existing !== undefined && token.machine_id === null) return { outcome: 'machine_refused' };
-    const record = existing ?? machines.insert(newMachine({ machineId, now: request.now }));
-    if (record === undefined || !advanceMachine(machines, record, { type: 'enrolled' }, { now: request.now }).ok) {
-      return { outcome: 'machine_refused' };
-    }
-    const replacedCredential = record.row.credential_hash !== null;
+    const admitted = admitMachine(machines, token.machine_id, request);
+    if ('outcome' in admitted) return admitted;
+    const { record } = admitted;
+    const replacedCredential = credential.get(record.key) !== null;
     setCredential.run(request.credentialHash, token.join_token, record.key);
     useToken.run(request.now, token.join_token);
     return { outcome: 'enrolled', machine: record.machine, replacedCredential };

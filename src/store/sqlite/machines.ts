@@ -31,6 +31,10 @@ export function machineMethods({ db, write, machines }: Context): Methods {
     `${SELECT_LABELLED} WHERE l.key = ? AND l.machine > ? ORDER BY l.machine`,
   );
 
+  const named = db.prepare<[string, number], MachineWithOperation>(
+    `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.machine > ?`,
+  );
+
   /** As many as an API key is limited to: few. */
   function listSome(machineIds: readonly string[], after: number): MachineWithOperation[] {
     return [...new Set(machineIds)]
@@ -53,7 +57,11 @@ export function machineMethods({ db, write, machines }: Context): Methods {
     for (const row of rows) if (fits(labelsOf(toMachine(row)), labels)) yield row;
   }
 
-  function rowsOf({ machineIds, labels = [], limit, after = 0 }: Query): Iterable<MachineWithOperation> {
+  function rowsOf({ machineIds, name, labels = [], limit, after = 0 }: Query): Iterable<MachineWithOperation> {
+    if (name !== undefined) {
+      const rows = named.all(name, after).filter((row) => machineIds?.includes(row.machine_id) ?? true);
+      return fitting(rows, labels);
+    }
     if (machineIds !== undefined) return fitting(listSome(machineIds, after), labels);
     return labels.length === 0 ? list.iterate(after, limit + 1) : fitting(labelled(labels, after), labels);
   }

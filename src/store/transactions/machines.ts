@@ -67,6 +67,8 @@ export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<
   if (machine.provider !== undefined && tx.machines.countOf(machine.provider) >= maxMachines) {
     return { outcome: 'provider_full' };
   }
+  if (tx.machines.find(machine.machineId) !== undefined) return { outcome: 'exists' };
+  if (machine.name !== undefined && tx.machines.holderOf(machine.name) !== undefined) return { outcome: 'name_taken' };
   const record = tx.machines.insert(newMachine({ ...machine, now }));
   if (record === undefined) return { outcome: 'exists' };
   if (machine.labels !== undefined) tx.machines.saveLabels(record);
@@ -81,7 +83,10 @@ export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): Machi
   const record = tx.machines.find(machineId);
   if (record === undefined) return { outcome: 'not_found' };
   const activeExecutions = request.type === 'sleep' ? tx.unfinished(record.key).length : 0;
-  const decided = decideMachineChange(record.machine, request, { ...p, activeExecutions });
+  const name = request.type === 'configure' ? request.name : undefined;
+  const holder = name === undefined ? undefined : tx.machines.holderOf(name);
+  const nameTaken = holder !== undefined && holder !== record.key;
+  const decided = decideMachineChange(record.machine, request, { ...p, activeExecutions, nameTaken });
   if (decided.outcome === 'refused') {
     return { outcome: 'refused', refusal: decided.refusal, machine: record.machine, activeExecutions };
   }

@@ -33,6 +33,8 @@ export interface MachineAccess {
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void;
   /** Machines of a provider that are not removed. */
   countOf(provider: string): number;
+  /** The key of the machine that has the name, and is not removed. */
+  holderOf(name: string): number | undefined;
 }
 
 export interface Transaction {

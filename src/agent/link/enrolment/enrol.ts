@@ -18,6 +18,7 @@ export interface EnrolOptions {
   url: URL;
   dir: string;
   machineId?: string;
+  machineName?: string;
   tls: AgentTls;
   proxy?: URL | undefined;
   log: Logger;
@@ -46,6 +47,7 @@ export async function enrol(token: string, options: EnrolOptions): Promise<Crede
     join_token: token,
     credential: pending.credential,
     ...(options.machineId === undefined ? {} : { machine_id: options.machineId }),
+    ...(options.machineName === undefined ? {} : { name: options.machineName }),
   };
   for (let failures = 0; ; failures += 1) {
     options.expectWithin(ROUND_MS);
@@ -83,9 +85,8 @@ async function ask(body: EnrolRequest, options: EnrolOptions): Promise<string | 
   const { detail } = await readRefusal(response);
   const failure = `HTTP ${status}: ${detail}`;
   if (status >= 500 || status === 408 || status === 429) return { failure };
-  throw new EnrolRefusedError(
-    `${options.url.origin} refuses the join token (${failure}). Make a new one with "execplane tokens create".`,
-  );
+  const hint = status === 409 ? '' : ' Make a new one with "execplane tokens create".';
+  throw new EnrolRefusedError(`${options.url.origin} refuses the join token (${failure}).${hint}`);
 }
 
 function readMachineId(text: string): string | undefined {

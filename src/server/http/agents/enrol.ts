@@ -8,6 +8,7 @@ import type { Store } from '../../../store/store.ts';
 import { ConcurrencyLimiter } from '../../control/agents/concurrency-limiter.ts';
 import { clientAddress } from '../authentication/client-address.ts';
 import type { App } from '../http-context.ts';
+import { machineRefusal } from '../replies/machine-refusal.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { hashSecret } from './authentication.ts';
@@ -59,7 +60,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       const now = deps.now();
       const source = clientAddress(request);
       const retryAfterMs = limit.waitMs(source, now);
-      const { join_token: token, credential, machine_id: requestedMachineId } = request.body;
+      const { join_token: token, credential, machine_id: requestedMachineId, name } = request.body;
       if (requestedMachineId !== undefined && !isMachineId(requestedMachineId)) throw refusedId();
       const enrol = () =>
         deps.store.enrol({
@@ -68,6 +69,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
           credentialHash: hashSecret(credential),
           now,
           ...(requestedMachineId !== undefined && { requestedMachineId }),
+          ...(name !== undefined && { name }),
         });
       // A good token always passes, but past the limit one is looked at after the other.
       const enrolled = retryAfterMs === 0 ? await enrol() : await overLimit.run(enrol);
@@ -75,7 +77,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       if (enrolled.outcome !== 'enrolled') {
         if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
         deps.log.warn({ [LOG_KEY.source]: source, [LOG_KEY.outcome]: enrolled.outcome }, 'enrolment refused');
-        throw enrolled.outcome === 'token_invalid' ? refusedToken() : refusedId();
+        throw refusalOf(enrolled.outcome);
       }
       limit.succeeded(source);
       const { machineId } = enrolled.machine;
@@ -108,6 +110,17 @@ function mayBeGood(body: unknown): boolean {
 
 function isMachineId(id: string): boolean {
   return id.length >= 4 && id.length <= 253 && MACHINE_ID.test(id);
+}
+
+function refusalOf(outcome: 'token_invalid' | 'machine_refused' | 'name_taken'): ApiError {
+  switch (outcome) {
+    case 'token_invalid':
+      return refusedToken();
+    case 'machine_refused':
+      return refusedId();
+    case 'name_taken':
+      return machineRefusal.nameTaken();
+  }
 }
 
 function refusedToken(): ApiError {

@@ -30,11 +30,24 @@ export const machineRefusal = {
       }
       case 'active':
         return invalidState(machine, MESSAGES.active, { active_executions: String(activeExecutions) }, true);
+      case 'name_taken':
+        return machineRefusal.nameTaken();
       case 'destroyed':
         return invalidState(machine, MESSAGES.destroyed, {});
       default:
         return invalidState(machine, MESSAGES[refusal], { reason: refusal });
     }
+  },
+
+  nameTaken(): ApiError {
+    const message = 'Another machine has this name.';
+    return new ApiError('INVALID_STATE', { message, details: { reason: 'name_taken' } });
+  },
+
+  /** The id of a removed machine is not used again. */
+  idTaken(): ApiError {
+    const message = 'There is, or was, a machine with this id.';
+    return new ApiError('INVALID_STATE', { message, details: { reason: 'id_taken' } });
   },
 
   providerFull(): ApiError {

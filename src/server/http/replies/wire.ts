@@ -54,7 +54,7 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
 }
 
 /** What a caller may ask for besides the fields of the contract. */
-export type MachineInclude = readonly ('labels' | 'facts')[];
+export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
 
 export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {
   return { ...machineDetailWire(machine, include), created_at: time(machine.createdAt) };
@@ -62,7 +62,7 @@ export function machineWire(machine: Machine, include: MachineInclude = []): Mac
 
 /** A single machine is answered without `created_at`. */
 export function machineDetailWire(machine: Machine, include: MachineInclude = []): Omit<MachineWire, 'created_at'> {
-  const { host } = machine;
+  const { host, name } = machine;
   return {
     machine_id: machine.machineId,
     vcpu: machine.facts.vcpu,
@@ -79,6 +79,7 @@ export function machineDetailWire(machine: Machine, include: MachineInclude = []
       last_progress_at: time(machine.lastProgressAt),
       ...(machine.lastError === undefined ? {} : { last_error: machine.lastError }),
     },
+    ...(include.includes('name') && name !== undefined ? { name } : {}),
     ...(include.includes('labels') ? { labels: labelsOf(machine) } : {}),
     ...(include.includes('facts') && host !== undefined ? { facts: factsWire(host) } : {}),
   };

@@ -1,6 +1,6 @@
 /** The machines of a batch: as loaded, and as its use cases leave them. */
 import type { MachineQueue } from '../../../core/decisions/queue.ts';
-import type { Machine } from '../../../core/machine.ts';
+import { isRemoved, type Machine } from '../../../core/machine.ts';
 import { toMachine } from '../../rows/machine-row.ts';
 import type { JoinToken } from '../../store.ts';
 import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
@@ -26,6 +26,8 @@ export interface LoadedMachines {
   freshKeys: readonly number[];
   /** Machines of each provider that was asked for. */
   countOf: ReadonlyMap<string, number>;
+  /** Keys of the machines that have the names that were asked for. */
+  holders: ReadonlyMap<string, number>;
 }
 
 const NOTHING: Counters = { waiting: 0, waitingBytes: 0, lastDispatchNumber: 0 };
@@ -36,10 +38,12 @@ export class BatchMachines implements MachineAccess {
   readonly #byKey = new Map<number, TouchedMachine>();
   readonly #freshKeys: number[];
   readonly #countOf: ReadonlyMap<string, number>;
+  readonly #holders: ReadonlyMap<string, number>;
 
-  constructor({ rows, freshKeys, countOf }: LoadedMachines) {
+  constructor({ rows, freshKeys, countOf, holders }: LoadedMachines) {
     this.#freshKeys = [...freshKeys];
     this.#countOf = countOf;
+    this.#holders = holders;
     for (const row of rows) {
       const { last_dispatch_number: lastDispatchNumber, waiting, waiting_bytes: waitingBytes, owner, operator } = row;
       const record = { key: row.machine, machine: toMachine(row) };
@@ -100,6 +104,16 @@ export class BatchMachines implements MachineAccess {
   countOf(provider: string): number {
     const made = [...this.touched.values()].filter(({ row, record }) => !row && record.machine.provider === provider);
     return (this.#countOf.get(provider) ?? 0) + made.length;
+  }
+
+  /** Of machines that the batch has touched, what it made of them counts. */
+  holderOf(name: string): number | undefined {
+    const touched = [...this.touched.values()].find(({ record: { machine } }) => {
+      return machine.name === name && !isRemoved(machine);
+    });
+    if (touched !== undefined) return touched.record.key;
+    const key = this.#holders.get(name);
+    return key === undefined || this.#byKey.has(key) ? undefined : key;
   }
 
   /** Whether another runner instance is connected with its credential to another server that lives. */

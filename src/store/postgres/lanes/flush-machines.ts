@@ -14,14 +14,14 @@ const UPDATE = `UPDATE machines m SET vcpu = u.vcpu, memory_mib = u.memory_mib, 
     provider_ref = u.provider_ref, attributes = u.attributes, provider_state = u.provider_state,
     last_operation = u.last_operation, last_error = u.last_error, failed_for_good = u.failed_for_good, resizing = u.resizing,
     sleep_reason = u.sleep_reason, expected_at = u.expected_at, host = u.host, agent_labels = u.agent_labels,
-    own_labels = u.own_labels
+    own_labels = u.own_labels, name = u.name
   FROM unnest($1::bigint[], $2::float8[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],
     $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
     $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[], $22::text[], $23::boolean[], $24::boolean[], $25::text[],
-    $26::bigint[], $27::text[], $28::text[], $29::text[]) AS u (id, vcpu, memory_mib, storage_gib, autosleep_seconds, desired_state, phase, reason, revision,
+    $26::bigint[], $27::text[], $28::text[], $29::text[], $30::text[]) AS u (id, vcpu, memory_mib, storage_gib, autosleep_seconds, desired_state, phase, reason, revision,
     last_transition_at, last_progress_at, agent, epoch, away_since, runner_instance, boot_id, provider, provider_ref,
     attributes, provider_state, last_operation, last_error, failed_for_good, resizing, sleep_reason, expected_at, host,
-    agent_labels, own_labels)
+    agent_labels, own_labels, name)
   WHERE m.id = u.id`;
 const SAVE_COUNTERS = `UPDATE machines m SET waiting = u.waiting, waiting_bytes = u.waiting_bytes,
     last_dispatch_number = u.last_dispatch_number
@@ -129,6 +129,7 @@ function valuesOf({ record: { key, machine } }: TouchedMachine): unknown[] {
     jsonOf(machine.host),
     jsonOf(machine.agentLabels),
     jsonOf(machine.ownLabels),
+    machine.name,
   ];
 }
 

@@ -19,15 +19,16 @@ interface KeyRow {
 
 type RecordRow = ExecutionRow & { sealed?: Buffer | null };
 
-/** Lock order: keys of actors, Idempotency-Keys, providers, machines, executions; each sorted. */
+/** Lock order: keys of actors, Idempotency-Keys, providers, names, machines, executions; each sorted. */
 export async function load(connection: Connection, all: readonly Needs[]): Promise<Loaded> {
   const executions = all.filter(({ creates }) => creates === 'execution').length;
   const machines = all.filter(({ creates }) => creates === 'machine').length;
-  const [actors, keys, countOf, rows, found, doubts, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
+  const [actors, keys, countOf, holders, rows, found, doubts, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
     await Promise.all([
       loadActors(connection, all),
       loadKeys(connection, all),
       loadCounts(connection, all),
+      loadHolders(connection, all),
       loadMachines(connection, all),
       loadRecords(connection, all),
       loadDoubtful(connection, all),
@@ -42,7 +43,7 @@ export async function load(connection: Connection, all: readonly Needs[]): Promi
     records.flatMap(({ execution, sealed }) => (sealed instanceof Buffer ? [[execution, sealed] as const] : [])),
   );
   const loaded = { records: distinct(records).map(toRecord), inputs, artifacts: artifacts.map(toArtifact), totalBytes };
-  return { actors, keys, countOf, rows, doubtful, freshExecutionKeys, freshKeys, ...loaded };
+  return { actors, keys, countOf, holders, rows, doubtful, freshExecutionKeys, freshKeys, ...loaded };
 }
 
 async function loadActors(connection: Connection, all: readonly Needs[]): Promise<Loaded['actors']> {
@@ -122,6 +123,19 @@ async function loadCounts(connection: Connection, all: readonly Needs[]): Promis
     }),
   );
   return new Map(counts);
+}
+
+/** Of two transactions that give a name one waits here for the other. */
+async function loadHolders(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
+  const names = [...new Set(all.flatMap(({ name }) => name ?? []))].sort();
+  if (names.length === 0) return new Map();
+  const lock = `SELECT pg_advisory_xact_lock(hashtextextended('name ' || n, 0)) FROM unnest($1::text[]) AS n`;
+  const text = "SELECT name, id FROM machines WHERE name = ANY($1) AND desired_state <> 'destroyed'";
+  const [, rows] = await Promise.all([
+    connection.run({ text: lock, values: [names] }),
+    connection.query<{ name: string; id: number }>({ text, values: [names] }),
+  ]);
+  return new Map(rows.map(({ name, id }) => [name, id]));
 }
 
 async function loadArtifacts(connection: Connection, all: readonly Needs[]): Promise<ArtifactRow[]> {

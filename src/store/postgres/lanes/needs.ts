@@ -26,6 +26,8 @@ export interface Needs {
   creates?: 'execution' | 'machine';
   /** Machines of a provider are counted, and no others made meanwhile. */
   countOf?: string | undefined;
+  /** Which machine has this name is looked up, and nobody else gives it to one meanwhile. */
+  name?: string | undefined;
   /** Public ids. */
   artifacts?: readonly string[];
   artifactBytes?: boolean;

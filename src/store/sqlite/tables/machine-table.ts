@@ -17,7 +17,7 @@ const UPDATE = `UPDATE machines SET vcpu = ?, memory_mib = ?, storage_gib = ?, a
   phase = ?, reason = ?, revision = ?, last_transition_at = ?, last_progress_at = ?, agent = ?, epoch = ?, away_since = ?,
   runner_instance = ?, boot_id = ?, provider = ?, provider_ref = ?, attributes = ?, provider_state = ?, last_operation = ?,
   last_error = ?, failed_for_good = ?, resizing = ?, sleep_reason = ?, expected_at = ?,
-  host = ?, agent_labels = ?, own_labels = ? WHERE machine = ?`;
+  host = ?, agent_labels = ?, own_labels = ?, name = ? WHERE machine = ?`;
 const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine, number, name, attempt, running, due_at)
   VALUES (?, ?, ?, ?, ?, ?)`;
 
@@ -40,6 +40,9 @@ function prepare(db: Database) {
       .prepare<[string], number>(
         "SELECT count(*) FROM machines WHERE provider = ? AND provider > '' AND phase <> 'destroyed'",
       )
+      .pluck(),
+    holderOf: db
+      .prepare<[string], number>("SELECT machine FROM machines WHERE name = ? AND desired_state <> 'destroyed'")
       .pluck(),
     dropOperation: db.prepare('DELETE FROM machine_operations WHERE machine = ?'),
   };
@@ -108,6 +111,7 @@ export class MachineTable implements MachineAccess {
       json(machine.host),
       json(machine.agentLabels),
       json(machine.ownLabels),
+      machine.name ?? null,
       key,
     );
     if (operation === undefined) this.statements.dropOperation.run(key);
@@ -135,6 +139,10 @@ export class MachineTable implements MachineAccess {
 
   countOf(provider: string): number {
     return this.statements.countOf.get(provider) ?? 0;
+  }
+
+  holderOf(name: string): number | undefined {
+    return this.statements.holderOf.get(name);
   }
 }
 

@@ -54,6 +54,15 @@ test('a token makes a machine, once; the same request again gets the same answer
   await ScriptedAgent.join(plane.url, body.credential);
 });
 
+test('a machine is called what its agent asks for, if no other machine is', async () => {
+  const { plane, enrol, token } = await door();
+  const join = async () => enrol({ join_token: await token(), credential: credential(), name: 'web-1' });
+  const { machine_id: machineId } = (await join()).json();
+  expect(await plane.store.getMachine({ machineId })).toMatchObject({ name: 'web-1' });
+  const second = await join();
+  expect([second.statusCode, second.json().details]).toEqual([409, { reason: 'name_taken' }]);
+});
+
 test('of many that use it at once exactly one succeeds (fault 42)', async () => {
   const { enrol, token } = await door();
   const join_token = await token();

@@ -21,6 +21,7 @@ export function newMachineOf(body: CreateMachine, machineId: string, providers: 
   if (errors.length > 0) throw invalid(errors);
   return {
     machineId,
+    ...(body.name === undefined ? {} : { name: body.name }),
     facts: {
       vcpu: body.vcpu ?? DEFAULT_SIZE.vcpu,
       memory_mib: body.memory_mib ?? DEFAULT_SIZE.memory_mib,
@@ -47,6 +48,7 @@ export function settingsOf(body: UpdateMachine, provider: Provider | undefined):
     },
     ...(autosleepSeconds === undefined ? {} : { autosleepSeconds }),
     ...(attributes === undefined ? {} : { attributes }),
+    ...(body.name === undefined ? {} : { name: body.name }),
     ...(body.labels === undefined ? {} : { labels: body.labels }),
   };
 }

@@ -64,14 +64,17 @@ function createRoute(app: App, context: HttpContext): void {
     },
     async (request, reply) => {
       assertAllMachines(request.principal);
-      const machine = newMachineOf(request.body, `dm-${freshId()}`, context.lifecycle.providers);
+      const { machine_id: machineId = `dm-${freshId()}` } = request.body;
+      const machine = newMachineOf(request.body, machineId, context.lifecycle.providers);
       const placed = await context.lifecycle.place({ machine, ...context.onBehalfOf(request) });
       switch (placed.outcome) {
         case 'created':
           await audit(context, request, { action: 'machine.create', machineId: machine.machineId, outcome: 'created' });
           return answer(reply, placed.machine);
         case 'exists':
-          throw new Error(`the fresh id ${machine.machineId} is taken`);
+          throw machineRefusal.idTaken();
+        case 'name_taken':
+          throw machineRefusal.nameTaken();
         case 'provider_full':
           throw machineRefusal.providerFull();
         default:
@@ -87,7 +90,7 @@ function updateRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'machines:write', documented: CHANGES },
       schema: {
-        summary: 'Change the size of a machine, or when it sleeps',
+        summary: 'Change the size of a machine, its name, or when it sleeps',
         operationId: 'updateMachine',
         tags: ['Machines'],
         params: MachineParams,

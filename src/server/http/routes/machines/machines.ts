@@ -27,13 +27,14 @@ export function machineRoutes(app: App, context: HttpContext): void {
     },
     async (request) => {
       const { machineIds } = request.principal;
-      const { include, label = [] } = request.query;
+      const { include, name, label = [] } = request.query;
       const labels = readSelectors(label);
-      const list = [LIST, ...label].join(' ');
+      const list = [LIST, ...(name === undefined ? [] : [`name ${name}`]), ...label].join(' ');
       const asked = pageRequest(context.cursors, list, request.query);
       const page = await context.store.listMachines({
         ...asked,
         labels,
+        ...(name === undefined ? {} : { name }),
         ...(machineIds === undefined ? {} : { machineIds }),
       });
       return pageWire(context.cursors, list, page, (machine) => machineWire(machine, include));

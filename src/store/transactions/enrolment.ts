@@ -1,0 +1,32 @@
+/** Which machine a join token lets in. */
+import { newMachine } from '../../core/machine.ts';
+import type { EnrolmentStore } from '../roles/enrolment.ts';
+import { advanceMachine } from './machines.ts';
+import type { MachineAccess, MachineRecord } from './transaction.ts';
+
+type Request = Pick<Parameters<EnrolmentStore['enrol']>[0], 'requestedMachineId' | 'freshMachineId' | 'name' | 'now'>;
+
+/** The machine that an agent with a token asks for, which may not exist yet. `boundTo`: the machine that the token is for. */
+export function machineIdOf(boundTo: string | null, { requestedMachineId, freshMachineId }: Request): string {
+  return boundTo ?? requestedMachineId ?? freshMachineId;
+}
+
+/** The machine as it is when its agent is let in, made if there is none; or why it is not. */
+export function admitMachine(
+  machines: MachineAccess,
+  boundTo: string | null,
+  request: Request,
+): { record: MachineRecord } | { outcome: 'machine_refused' | 'name_taken' } {
+  const { requestedMachineId, name, now } = request;
+  const machineId = machineIdOf(boundTo, request);
+  const existing = machines.find(machineId);
+  const isAnother = requestedMachineId !== undefined && requestedMachineId !== machineId;
+  if (isAnother || (existing !== undefined && boundTo === null)) return { outcome: 'machine_refused' };
+  const holder = name === undefined ? undefined : machines.holderOf(name);
+  if (holder !== undefined && holder !== existing?.key) return { outcome: 'name_taken' };
+  const named = name === undefined ? {} : { name };
+  const record = existing ?? machines.insert(newMachine({ machineId, now, ...named }));
+  if (record === undefined) return { outcome: 'machine_refused' };
+  const step = advanceMachine(machines, record, { type: 'enrolled' }, { now, changes: named });
+  return step.ok ? { record } : { outcome: 'machine_refused' };
+}
