@@ -49,6 +49,12 @@ export type CreateApiKey = Static<typeof CreateApiKeySchema>;
 const apiKey = {
   api_key_id: ApiKeyId,
   name: Name,
+  user: Type.Optional(
+    Type.String({
+      description: 'Who signed in to the console through OpenID Connect; the key lives as long as that session.',
+      examples: ['ada@example.org'],
+    }),
+  ),
   scopes: Scopes,
   machine_ids: MachineIds,
   created_at: Time('When it was made.'),
@@ -110,7 +116,10 @@ export const AuditEntrySchema = Type.Object(
   {
     audit_id: Type.String({ description: 'The entry.', examples: ['42'] }),
     at: Time('When it happened.'),
-    actor: Type.String({ description: 'API key id, `admin`, or `agent:MACHINE_ID`.', examples: ['admin'] }),
+    actor: Type.String({
+      description: 'API key id, `admin`, `user:NAME` for who signed in by name, or `agent:MACHINE_ID`.',
+      examples: ['admin'],
+    }),
     source: Type.String({ description: 'Address of the client.', examples: ['127.0.0.1'] }),
     action: Type.String({ description: 'What was done or tried.', examples: ['execution.create'] }),
     machine_id: Type.Optional(MachineId),

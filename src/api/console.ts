@@ -7,10 +7,25 @@ export const SignInSchema = Type.Object(
   { additionalProperties: false, description: 'What a session is made of.' },
 );
 
+/** Why signing in by name did not work. */
+export const SIGN_IN_PROBLEMS = ['no_access', 'provider_failed', 'took_too_long'] as const;
+export type SignInProblem = (typeof SIGN_IN_PROBLEMS)[number];
+
+export const SignInWaysSchema = Type.Object(
+  {
+    open_id_connect: Type.Optional(
+      Type.Object({ provider: Type.String({ description: 'Its host.', examples: ['login.example.com'] }) }),
+    ),
+  },
+  { description: 'How people sign in besides with an API key.' },
+);
+export type SignInWays = Static<typeof SignInWaysSchema>;
+
 export const ConsoleSessionSchema = Type.Object(
   {
     api_key_id: Type.String({ description: 'The key behind the session; `admin` for the admin key.' }),
     name: Type.Optional(Type.String({ description: 'The name of the key; absent for the admin key.' })),
+    user: Type.Optional(Type.String({ description: 'Who signed in through OpenID Connect.' })),
     scopes: Type.Array(Type.Enum([...SCOPES]), { description: 'What it allows, with all that its scopes imply.' }),
     machine_ids: Type.Optional(Type.Array(MachineId, { description: 'The only machines that it may touch.' })),
     expires_at: Time('When the session ends unless it is used.'),

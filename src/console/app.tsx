@@ -42,6 +42,7 @@ function SignedIn() {
   usePaletteKey(() => setOverlay('palette'));
   // A key without access to the overview starts at the first page that it has access to.
   useEffect(() => {
+    if (location === '/sign-in') navigate('/', { replace: true });
     if (location === '/' && first !== undefined && first.path !== '/') navigate(first.path, { replace: true });
   }, [location, first, navigate]);
   return (

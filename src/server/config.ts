@@ -2,6 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError } from '../node/config-error.ts';
+import { readGroupScopes } from './group-scopes.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
 
 const Count = (description: string, fallback: number, range: { minimum?: number; maximum?: number } = {}) =>
@@ -40,6 +41,21 @@ const ServerConfigSchema = Type.Object({
       pattern: '^[!-~]{16,}$',
     }),
   ),
+  oidcIssuer: Type.Optional(
+    Text('OpenID Connect provider whose users may sign in to the console, as https://login.example.com.', {
+      pattern: PUBLIC_URL,
+    }),
+  ),
+  oidcClientId: Type.Optional(Text('The client id that this provider gave to the console.')),
+  oidcClientSecretFile: Type.Optional(
+    Text('File with the client secret of this provider. Unset: the console is a public client.'),
+  ),
+  oidcScopes: Type.Optional(
+    Text(
+      'What members of a group may do: GROUP=SCOPE,SCOPE;GROUP=SCOPE, as ops=admin;dev=executions:write. The group * is everybody.',
+    ),
+  ),
+  oidcGroupsClaim: Text('The claim that lists the groups of a user.', { default: 'groups' }),
   maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
   streamBufferBytes: Count(
     'Bytes of a stream that may wait to be read, for executions with output_mode "stream"; then the command waits.',
@@ -187,6 +203,7 @@ export function readServerConfig(
     );
   }
   if (complete.databaseUrl !== undefined) assertShared(complete);
+  assertOpenIdConnect(complete);
   readTrustedProxies(complete.trustProxy);
   return complete;
 }
@@ -204,6 +221,21 @@ function assertShared({ apiKey, secretKeyFile, maxDatabaseBytes }: ServerConfig)
   if (apiKey === undefined) {
     throw new ConfigError('EXECPLANE_DATABASE_URL: needs EXECPLANE_API_KEY, the same admin key for every server');
   }
+}
+
+/** Users can sign in by name only if the provider knows this server, and some group may do something. */
+function assertOpenIdConnect({ oidcIssuer, oidcClientId, oidcScopes, oidcClientSecretFile }: ServerConfig): void {
+  if (oidcIssuer === undefined) {
+    const alone = oidcClientId ?? oidcScopes ?? oidcClientSecretFile;
+    if (alone !== undefined)
+      throw new ConfigError('EXECPLANE_OIDC_ISSUER: needed by the other EXECPLANE_OIDC_ settings');
+    return;
+  }
+  if (oidcClientId === undefined) throw new ConfigError('EXECPLANE_OIDC_ISSUER: needs EXECPLANE_OIDC_CLIENT_ID');
+  if (oidcScopes === undefined) {
+    throw new ConfigError('EXECPLANE_OIDC_ISSUER: needs EXECPLANE_OIDC_SCOPES, or nobody could sign in');
+  }
+  readGroupScopes(oidcScopes);
 }
 
 /** What hooks of providers get of the server's environment: nothing that could be a secret. */

@@ -41,6 +41,8 @@ export interface ServerKeys {
   downloadDigest: Digest;
   /** Seals the sessions of the console: 32 bytes. */
   sessionKey: Buffer;
+  /** Seals what a browser keeps while its user signs in with OpenID Connect: 32 bytes. */
+  signInKey: Buffer;
   /** Signs callbacks where several servers share a database. */
   webhookSecret: string;
   /** Tells keys apart, and nothing of them: servers of one database compare it. */
@@ -79,6 +81,7 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     joinTokenDigest: createDigest(derive(master, 'join token')),
     downloadDigest: createDigest(derive(master, 'download')),
     sessionKey: derive(master, 'console session'),
+    signInKey: derive(master, 'console sign-in'),
     webhookSecret: `whsec_${derive(master, 'webhook').toString('base64')}`,
     fingerprint: derive(master, 'fingerprint'),
   };

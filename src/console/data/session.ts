@@ -1,6 +1,6 @@
 /** The session: its key, scopes and machines. */
 import { queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
-import type { ConsoleSession } from '../../api/console.ts';
+import type { ConsoleSession, SignInWays } from '../../api/console.ts';
 import type { Scope } from '../../api/fields.ts';
 import { RefusedError } from '../../client/http/errors.ts';
 import { transport } from './client.ts';
@@ -21,6 +21,13 @@ export const sessionQuery = queryOptions({
   },
   refetchInterval: RENEW_EVERY_MS,
   staleTime: RENEW_EVERY_MS,
+});
+
+/** How people sign in besides with an API key. */
+export const signInWaysQuery = queryOptions({
+  queryKey: ['sign-in-ways'],
+  queryFn: ({ signal }) => transport.json<SignInWays>('GET', '/console/sign-in-ways', { signal }),
+  staleTime: Number.POSITIVE_INFINITY,
 });
 
 /** Exchanges an API key for a session. The key itself is not stored. */

@@ -1,10 +1,27 @@
-/** Sign in with an API key. */
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+/** Sign in with an API key, or by name at the OpenID Connect provider of the server. */
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
+import { useLocation, useSearch } from 'wouter';
+import type { SignInProblem } from '../../api/console.ts';
 import { RefusedError } from '../../client/http/errors.ts';
-import { sessionQuery, signIn } from '../data/session.ts';
+import { sessionQuery, signIn, signInWaysQuery } from '../data/session.ts';
 import { Field } from '../parts/field.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
+import { ErrorNotice, Notice } from '../parts/notice.tsx';
+
+const PROBLEMS: Readonly<Record<SignInProblem, { title: string; detail: string }>> = {
+  no_access: {
+    title: 'You may not use this server',
+    detail: 'The provider knows you, but none of your groups has access. Ask whoever runs the server.',
+  },
+  provider_failed: {
+    title: 'Signing in did not work',
+    detail: 'The provider refused, or could not be reached. Try again; the log of the server says why.',
+  },
+  took_too_long: {
+    title: 'Signing in took too long',
+    detail: 'It must be completed within 15 minutes, in the browser in which it began. Try again.',
+  },
+};
 
 export function SignInPage() {
   const [key, setKey] = useState('');
@@ -27,6 +44,7 @@ export function SignInPage() {
           <img src="/console/icon.svg" alt="" width="32" height="32" />
           <h1>Sign in to Execplane</h1>
         </div>
+        <SignInByName />
         <Field
           label="API key"
           hint={
@@ -58,4 +76,32 @@ export function SignInPage() {
       </form>
     </main>
   );
+}
+
+/** Nothing where the server has no provider. */
+function SignInByName() {
+  const ways = useQuery(signInWaysQuery);
+  const [path] = useLocation();
+  const search = useSearch();
+  const problem = new URLSearchParams(search).get('problem');
+  const provider = ways.data?.open_id_connect?.provider;
+  if (provider === undefined) return null;
+  const returnTo = path === '/sign-in' ? '/' : `${path}${search === '' ? '' : `?${search}`}`;
+  return (
+    <>
+      {isProblem(problem) && (
+        <Notice tone="bad" title={PROBLEMS[problem].title}>
+          <p>{PROBLEMS[problem].detail}</p>
+        </Notice>
+      )}
+      <a className="button primary" href={`/console/open-id-connect/start?return_to=${encodeURIComponent(returnTo)}`}>
+        Sign in with {provider}
+      </a>
+      <p className="small soft">or with an API key:</p>
+    </>
+  );
+}
+
+function isProblem(text: string | null): text is SignInProblem {
+  return text !== null && Object.hasOwn(PROBLEMS, text);
 }

@@ -121,7 +121,7 @@ function SideFooter({ onHelp }: { onHelp: () => void }) {
       </div>
       <div className="row">
         <span className="small ellipsis" title={session?.api_key_id}>
-          {session?.name ?? 'Admin key'}
+          {session?.user ?? session?.name ?? 'Admin key'}
         </span>
         <button type="button" className="button quiet small" onClick={() => void signOut()}>
           Sign out

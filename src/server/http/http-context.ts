@@ -13,6 +13,7 @@ import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import type { DownloadLinks } from './requests/download-links.ts';
 import type { Cursors } from './requests/cursor.ts';
 import type { OnBehalfOf } from './requests/idempotency.ts';
+import type { OpenIdConnect } from './authentication/open-id-connect.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
 import type { MetricSource } from '../operations/metrics/exposition.ts';
 import type { OpenRequests } from './requests/open-requests.ts';
@@ -31,6 +32,10 @@ export interface HttpContext {
   now: () => number;
   keys: KeyRing;
   consoleSessions: ConsoleSessions;
+  /** Seals what a browser keeps during a sign-in with OpenID Connect: 32 bytes. */
+  signInKey: Buffer;
+  /** Absent: people sign in with API keys only. */
+  openIdConnect: OpenIdConnect | undefined;
   cursors: Cursors;
   onBehalfOf: OnBehalfOf;
   downloads: DownloadLinks;

@@ -5,10 +5,12 @@ import type { ApiKey, KeyStore } from '../store.ts';
 import type { Context } from './context.ts';
 import { guarded, ifMayAct } from './lanes/guarded.ts';
 
-const SELECT = `SELECT id AS api_key, public_id AS api_key_id, name, scopes, machine_ids, created_at, expires_at, last_used_at
+const SELECT = `SELECT id AS api_key, public_id AS api_key_id, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name
   FROM api_keys`;
-const INSERT = `INSERT INTO api_keys (public_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`;
+const INSERT = `INSERT INTO api_keys (public_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at,
+    user_name)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`;
+const FORGET_EXPIRED = 'DELETE FROM api_keys WHERE user_name = $1 AND expires_at <= $2';
 const TOUCH = `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
   FROM (SELECT * FROM unnest($1::text[], $2::bigint[]) AS t (id, at) ORDER BY id) u WHERE k.public_id = u.id`;
 
@@ -22,6 +24,8 @@ export function apiKeyMethods({ read, transactions }: Context): KeyStore {
     createApiKey: (p) =>
       transactions.run((connection) =>
         guarded(connection, { ...p, resource: p.apiKey.apiKeyId }, async () => {
+          const { user } = p.apiKey;
+          if (user !== undefined) await connection.run({ text: FORGET_EXPIRED, values: [user, p.now] });
           await connection.run({ text: INSERT, values: valuesOf(p.apiKey, p.keyHash) });
           return { outcome: 'created' } as const;
         }),
@@ -53,7 +57,7 @@ export function apiKeyMethods({ read, transactions }: Context): KeyStore {
 }
 
 function valuesOf(apiKey: ApiKey, keyHash: Buffer): unknown[] {
-  const { apiKeyId, name, scopes, machineIds, createdAt, expiresAt, lastUsedAt } = apiKey;
+  const { apiKeyId, name, scopes, machineIds, createdAt, expiresAt, lastUsedAt, user } = apiKey;
   const machines = machineIds === undefined ? null : JSON.stringify(machineIds);
-  return [apiKeyId, keyHash, name, JSON.stringify(scopes), machines, createdAt, expiresAt, lastUsedAt];
+  return [apiKeyId, keyHash, name, JSON.stringify(scopes), machines, createdAt, expiresAt, lastUsedAt, user];
 }

@@ -6,6 +6,7 @@ export interface ApiKeyRow {
   api_key: number;
   api_key_id: string;
   name: string;
+  user_name: string | null;
   scopes: string;
   machine_ids: string | null;
   created_at: number;
@@ -18,6 +19,7 @@ export function toApiKey(row: ApiKeyRow): ApiKey {
   return {
     apiKeyId: row.api_key_id,
     name: row.name,
+    ...(row.user_name === null ? {} : { user: row.user_name }),
     scopes: JSON_COLUMN.strings('scopes', row.scopes),
     ...(row.machine_ids === null ? {} : { machineIds: JSON_COLUMN.strings('machine_ids', row.machine_ids) }),
     createdAt: row.created_at,

@@ -8,9 +8,10 @@ import { type Context, read } from './context.ts';
 /** The keys of callers. A revoked key stays readable by its id and is in no list. */
 export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
   const insert = db.prepare(
-    `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  const forgetExpired = db.prepare('DELETE FROM api_keys WHERE user_name = ? AND expires_at <= ?');
   const byId = db.prepare<[string], ApiKeyRow>('SELECT * FROM api_keys WHERE api_key_id = ?');
   const byHash = db.prepare<[Buffer], ApiKeyRow>('SELECT * FROM api_keys WHERE key_hash = ? AND revoked_at IS NULL');
   const list = db.prepare<[number, number], ApiKeyRow>(
@@ -27,6 +28,7 @@ export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
     const refusal = refusalOf(tx, p);
     if (refusal !== undefined) return refusal;
     const { apiKey, keyHash } = p;
+    if (apiKey.user !== undefined) forgetExpired.run(apiKey.user, p.now);
     insert.run(
       apiKey.apiKeyId,
       keyHash,
@@ -36,6 +38,7 @@ export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
       apiKey.createdAt,
       apiKey.expiresAt ?? null,
       apiKey.lastUsedAt ?? null,
+      apiKey.user ?? null,
     );
     tx.bind(p.idempotency, apiKey.apiKeyId);
     return { outcome: 'created' } as const;

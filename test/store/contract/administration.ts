@@ -36,6 +36,18 @@ export function describeAdministration(open: OpenStore): void {
       expect(await store.listApiKeys({ limit: 1, after: page.next ?? 0 })).toEqual({ items: [first] });
     });
 
+    it('of a user take the place of those of the same user that have expired, and of no other', async () => {
+      const { store } = bench();
+      await create('expired', { user: 'ada', expiresAt: T0 - 1 });
+      await create('of-another', { user: 'bob', expiresAt: T0 - 1 });
+      await create('without-user', { expiresAt: T0 - 1 });
+      const valid = await create('valid', { user: 'ada', expiresAt: T0 + 9 });
+      await create('newest', { user: 'ada', expiresAt: T0 + 9 });
+      expect(await store.getApiKey({ apiKeyId: 'valid' })).toEqual(valid);
+      const { items } = await store.listApiKeys({ limit: 9 });
+      expect(items.map(({ apiKeyId }) => apiKeyId)).toEqual(['newest', 'valid', 'without-user', 'of-another']);
+    });
+
     it('know when they were used last', async () => {
       const { store } = bench();
       await create('used');

@@ -21,6 +21,7 @@ import type { App, HttpContext } from '../http-context.ts';
 import { errorHandler } from '../replies/error-replies.ts';
 import { createHttpServer } from './http-server.ts';
 import { onBehalfReader } from '../requests/idempotency.ts';
+import { createOpenIdConnect } from '../authentication/open-id-connect.ts';
 import { createKeyRing } from '../authentication/key-ring.ts';
 import type { MetricSource } from '../../operations/metrics/exposition.ts';
 import { createOpenRequests } from '../requests/open-requests.ts';
@@ -43,7 +44,7 @@ export interface AppDeps {
   /** Absent where the database keeps no batches. */
   batches: BatchRunner | undefined;
   logger: Logger;
-  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey'>;
+  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey' | 'signInKey'>;
   /** Has every scope, and is not in the store. */
   adminKey: string;
   /** Of this server, for its documents. */
@@ -131,6 +132,8 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     now,
     keys,
     consoleSessions: createConsoleSessions({ sealKey: serverKeys.sessionKey, now }),
+    signInKey: serverKeys.signInKey,
+    openIdConnect: createOpenIdConnect(config),
     cursors: createCursors(serverKeys.cursorDigest),
     onBehalfOf: onBehalfReader(serverKeys.requestDigest, now),
     downloads: createDownloadLinks(serverKeys.downloadDigest, now),

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { AuditEntry, Store } from '../../../store/store.ts';
 import { clientAddress } from './client-address.ts';
+import { actorName, type Principal } from './key-ring.ts';
 
 /** How long an entry may wait for another write to share a commit with, ms. */
 const SHARE_WITHIN_MS = 100;
@@ -21,6 +22,10 @@ export interface AuditTrail {
   flush(): Promise<void>;
 }
 
+function actorOf(principal: Principal | undefined): string {
+  return principal === undefined ? 'anonymous' : actorName(principal);
+}
+
 export function createAuditTrail(p: {
   store: Pick<Store, 'appendAudit'>;
   now: () => number;
@@ -30,7 +35,7 @@ export function createAuditTrail(p: {
 
   const entryOf = (request: FastifyRequest, details: AuditDetails): Entry => ({
     at: p.now(),
-    actor: request.principal?.apiKeyId ?? 'anonymous',
+    actor: actorOf(request.principal),
     source: clientAddress(request),
     ...details,
   });

@@ -2,18 +2,16 @@
  * Sessions of the console: a sealed cookie that names an API key by its hash. The server keeps none of them, so that every server
  * with the same secret key takes them; the key behind a session is looked up at each request, so that a session ends with its key.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { CONSOLE_HEADER } from '../../../api/console-header.ts';
+import { cookieName, cookieValue, seal, setCookie, unseal } from './sealed-cookie.ts';
 
 /** A session that is not used ends after this time. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;
 /** Signing in is asked for again after this time, however much a session is used. */
 const MAX_SESSION_MS = 7 * 24 * 60 * 60 * 1000;
 
-const CIPHER = 'aes-256-gcm';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+const COOKIE = 'execplane_session';
 const HASH_BYTES = 32;
 const PLAIN_BYTES = HASH_BYTES + 16;
 
@@ -46,16 +44,14 @@ export function createConsoleSessions({ sealKey, now }: { sealKey: Buffer; now: 
       return expiresAt > session.expiresAt ? { ...session, expiresAt } : undefined;
     },
     read(request) {
-      const value = cookieValue(request.headers.cookie, cookieName(request));
-      const session = value === undefined ? undefined : open(sealKey, value);
+      const value = cookieValue(request, cookieName(request, COOKIE));
+      const session = value === undefined ? undefined : decode(unseal(sealKey, value));
       return session !== undefined && now() < session.expiresAt ? session : undefined;
     },
     cookie(request, session) {
-      const secure = request.protocol === 'https' ? '; Secure' : '';
-      const attributes = `Path=/; HttpOnly; SameSite=Strict${secure}`;
-      if (session === undefined) return `${cookieName(request)}=; Max-Age=0; ${attributes}`;
-      const maxAge = Math.max(0, Math.floor((session.expiresAt - now()) / 1000));
-      return `${cookieName(request)}=${seal(sealKey, session)}; Max-Age=${maxAge}; ${attributes}`;
+      const value = session === undefined ? '' : seal(sealKey, encode(session));
+      const maxAgeMs = session === undefined ? 0 : session.expiresAt - now();
+      return setCookie(request, { name: COOKIE, value, maxAgeMs, sameSite: 'Strict' });
     },
   };
 }
@@ -72,48 +68,23 @@ export function isFromConsole(request: FastifyRequest): boolean {
   return origin === undefined ? changesNothing : hostOf(origin) === request.host;
 }
 
-/** The `__Host-` prefix keeps other hosts and plain HTTP from setting it; browsers take it with Secure only. */
-function cookieName({ protocol }: FastifyRequest): string {
-  return protocol === 'https' ? '__Host-execplane_session' : 'execplane_session';
-}
-
-function cookieValue(header: string | undefined, name: string): string | undefined {
-  const start = `${name}=`;
-  return header
-    ?.split(/; */)
-    .find((pair) => pair.startsWith(start))
-    ?.slice(start.length);
-}
-
 function hostOf(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host : undefined;
 }
 
-function seal(key: Buffer, { keyHash, signedInAt, expiresAt }: ConsoleSession): string {
+function encode({ keyHash, signedInAt, expiresAt }: ConsoleSession): Buffer {
   const plain = Buffer.alloc(PLAIN_BYTES);
   keyHash.copy(plain);
   plain.writeDoubleBE(signedInAt, HASH_BYTES);
   plain.writeDoubleBE(expiresAt, HASH_BYTES + 8);
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, key, nonce);
-  const body = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString('base64url');
+  return plain;
 }
 
-function open(key: Buffer, value: string): ConsoleSession | undefined {
-  const sealed = Buffer.from(value, 'base64url');
-  if (sealed.length !== NONCE_BYTES + TAG_BYTES + PLAIN_BYTES) return undefined;
-  const decipher = createDecipheriv(CIPHER, key, sealed.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-  decipher.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-  try {
-    const plain = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
-    return {
-      keyHash: plain.subarray(0, HASH_BYTES),
-      signedInAt: plain.readDoubleBE(HASH_BYTES),
-      expiresAt: plain.readDoubleBE(HASH_BYTES + 8),
-    };
-  } catch {
-    // Altered, or sealed by a server with another key.
-    return undefined;
-  }
+function decode(plain: Buffer | undefined): ConsoleSession | undefined {
+  if (plain?.length !== PLAIN_BYTES) return undefined;
+  return {
+    keyHash: plain.subarray(0, HASH_BYTES),
+    signedInAt: plain.readDoubleBE(HASH_BYTES),
+    expiresAt: plain.readDoubleBE(HASH_BYTES + 8),
+  };
 }

@@ -14,6 +14,8 @@ const TOUCH_EVERY_MS = 10_000;
 /** Who asks, and what they may do. */
 export interface Principal {
   apiKeyId: string;
+  /** Who signed in to the console through OpenID Connect; absent for a key. */
+  user?: string;
   /** SHA-256 of the key. */
   keyHash: Buffer;
   /** With all that they imply. */
@@ -42,6 +44,11 @@ export interface KeyRingDeps {
   adminKey: string;
   now: () => number;
   logger: Pick<Logger, 'warn'>;
+}
+
+/** What the audit trail calls a principal. */
+export function actorName({ apiKeyId, user }: Pick<Principal, 'apiKeyId' | 'user'>): string {
+  return user === undefined ? apiKeyId : `user:${user}`;
 }
 
 /** SHA-256 of a secret, as the store keeps it. */
@@ -114,6 +121,7 @@ export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): Ke
 function principalOf(apiKey: ApiKey, keyHash: Buffer): Principal {
   return {
     apiKeyId: apiKey.apiKeyId,
+    ...(apiKey.user === undefined ? {} : { user: apiKey.user }),
     keyHash,
     scopes: scopesOf(apiKey.scopes as readonly Scope[]),
     ...(apiKey.machineIds === undefined ? {} : { machineIds: apiKey.machineIds }),

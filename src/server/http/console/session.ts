@@ -17,6 +17,7 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
     return {
       api_key_id: principal.apiKeyId,
       ...(key === undefined ? {} : { name: key.name }),
+      ...(principal.user === undefined ? {} : { user: principal.user }),
       scopes: [...principal.scopes],
       ...(machineIds === undefined ? {} : { machine_ids: [...machineIds] }),
       expires_at: new Date(Math.min(expiresAt, session.expiresAt)).toISOString(),
@@ -56,7 +57,21 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
   app.delete(PATH, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
     if (!isFromConsole(request))
       throw new ApiError('AUTH_REQUIRED', { message: 'Sign out on the page of the console.' });
+    await endUserKey(context, request);
     give(request, reply, undefined);
     return reply.code(204).send();
   });
+}
+
+/** The key of a user who signed in by name was made for this session, and goes with it. */
+async function endUserKey(context: HttpContext, request: FastifyRequest): Promise<void> {
+  const session = context.consoleSessions.read(request);
+  const principal = session === undefined ? undefined : await context.keys.findHash(session.keyHash);
+  if (principal?.user === undefined) return;
+  const { apiKeyId } = principal;
+  await context.store.revokeApiKey({ apiKeyId, now: context.now() });
+  context.keys.forget(apiKeyId);
+  context.openRequests.endKey(apiKeyId);
+  request.principal = principal;
+  await context.audit.write(request, { action: 'console.sign_out', resource: apiKeyId, outcome: 'signed_out' });
 }

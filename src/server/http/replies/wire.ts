@@ -93,6 +93,7 @@ export function apiKeyWire(apiKey: ApiKey): ApiKeyWire {
   return {
     api_key_id: apiKey.apiKeyId,
     name: apiKey.name,
+    ...(apiKey.user === undefined ? {} : { user: apiKey.user }),
     scopes: apiKey.scopes as ApiKeyWire['scopes'],
     ...(apiKey.machineIds === undefined ? {} : { machine_ids: apiKey.machineIds as string[] }),
     created_at: time(apiKey.createdAt),

@@ -9,6 +9,7 @@ import { auditRoutes } from './audit.ts';
 import { batchRoutes } from './machines/batches.ts';
 import { consoleRoutes } from '../console/pages.ts';
 import { consoleOverviewRoute } from '../console/overview.ts';
+import { openIdConnectRoutes } from '../console/open-id-connect.ts';
 import { consoleSessionRoutes } from '../console/session.ts';
 import { documentRoutes } from './documents.ts';
 import { eventRoutes } from './executions/events.ts';
@@ -52,6 +53,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   });
   consoleOverviewRoute(app, context);
   consoleSessionRoutes(app, context, version);
+  openIdConnectRoutes(app, context, context.openIdConnect);
   consoleRoutes(app);
   mcpRoutes(app, version);
   documentRoutes(app, { routes, version, publicUrl: context.config.publicUrl });

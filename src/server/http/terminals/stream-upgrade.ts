@@ -7,7 +7,7 @@ import { isTerminal } from '../../../core/execution.ts';
 import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
 import type { Terminals } from '../../control/terminals/terminals.ts';
 import { assertMachine, assertScope, presentedKey } from '../authentication/auth.ts';
-import type { Principal } from '../authentication/key-ring.ts';
+import { actorName, type Principal } from '../authentication/key-ring.ts';
 import type { HttpContext } from '../http-context.ts';
 import { answerBare } from '../replies/bare-answer.ts';
 import { Problem } from '../replies/problem.ts';
@@ -56,7 +56,7 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
           const { machineId, executionId } = execution;
           const audit = (action: string, outcome: string): void =>
             context.audit.noteAs(
-              { actor: principal.apiKeyId, source },
+              { actor: actorName(principal), source },
               { action, machineId, resource: executionId, outcome },
             );
           audit('terminal.attach', 'attached');

@@ -1,0 +1,25 @@
+/** An OpenID Connect provider on loopback that lets everybody in as the user whom the test chose. */
+import { OAuth2Server } from 'oauth2-mock-server';
+
+export interface TestProvider extends AsyncDisposable {
+  url: string;
+  /** Claims of the user who signs in next. */
+  claims: Record<string, unknown>;
+  /** What the userinfo endpoint answers. */
+  userinfo: Record<string, unknown>;
+}
+
+/** Listens on `port`, or on a free one. */
+export async function startProvider(port = 0): Promise<TestProvider> {
+  const server = new OAuth2Server();
+  await server.issuer.keys.generate('RS256');
+  await server.start(port, '127.0.0.1');
+  const url = `http://127.0.0.1:${server.address().port}`;
+  server.issuer.url = url;
+  const provider: TestProvider = { url, claims: {}, userinfo: {}, [Symbol.asyncDispose]: () => server.stop() };
+  server.service.on('beforeTokenSigning', (token) => void Object.assign(token.payload, provider.claims));
+  server.service.on('beforeUserinfo', (answer) => {
+    answer.body = provider.userinfo;
+  });
+  return provider;
+}
