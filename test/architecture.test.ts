@@ -68,7 +68,7 @@ describe('imports point one way', () => {
   });
 });
 
-const MAX_FILES = 18;
+const MAX_FILES = 15;
 
 describe('folders', () => {
   test('none imports, round about, itself; main.ts files construct, and belong to no folder', () => {
@@ -95,6 +95,19 @@ describe('folders', () => {
   test(`none holds more than ${MAX_FILES} files`, () => {
     const wide = [...Map.groupBy(sources, dirname)].filter(([, files]) => files.length > MAX_FILES);
     expect(wide.map(([folder]) => folder)).toEqual([]);
+  });
+});
+
+/** Tests of what the parts do together, by the kind of the question; those beside them hold rules and pages of the whole. */
+const WHOLE = new Set(['chaos', 'deploy', 'fuzz', 'integration', 'openapi', 'security']);
+
+describe('tests mirror src', () => {
+  test('each is named for a file or folder in the same place, with a topic behind it if there are several', () => {
+    const subjects = new Set(sources.flatMap((file) => [file.replace(/\.tsx?$/, ''), ...foldersOf(file)]));
+    const stray = filesUnder('test')
+      .filter((file) => file.endsWith('.test.ts') && dirname(file) !== 'test' && !WHOLE.has(folderOf(file)))
+      .filter((file) => !namesOf(file).some((name) => subjects.has(name)));
+    expect(stray).toEqual([]);
   });
 });
 
@@ -182,6 +195,21 @@ function filesUnder(folder: string): string[] {
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
     .filter((file) => !file.includes('/node_modules/'))
     .sort();
+}
+
+/** The folders that a file is in: `src/a/b.ts` is in `src/a` and `src`. */
+function foldersOf(file: string): string[] {
+  const folder = dirname(file);
+  return folder === '.' ? [] : [folder, ...foldersOf(folder)];
+}
+
+/** What a test may be of: `test/a/b-c.test.ts` is of `src/a/b-c` or `src/a/b`. */
+function namesOf(file: string): string[] {
+  const words = file
+    .replace(/^test\//, 'src/')
+    .replace(/\.test\.ts$/, '')
+    .split('-');
+  return words.map((_, index) => words.slice(0, index + 1).join('-'));
 }
 
 function read(file: string): string {

@@ -3,6 +3,8 @@ import type { TSchema } from 'typebox';
 import {
   ApiKeyListSchema,
   ApiKeySchema,
+  AuditEntrySchema,
+  AuditListSchema,
   CreateApiKeySchema,
   CreatedApiKeySchema,
   CreatedJoinTokenSchema,
@@ -11,11 +13,16 @@ import {
   JoinTokenSchema,
 } from './admin.ts';
 import { ArtifactListSchema, ArtifactSchema } from './artifact.ts';
-import { AuditEntrySchema, AuditListSchema } from './admin.ts';
 import { BatchListSchema, BatchSchema, CreateBatchSchema } from './batch.ts';
 import { ErrorSchema, ProblemSchema } from './errors.ts';
-import { ExecutionEventListSchema, ExecutionEventSchema } from './event.ts';
-import { CreateExecutionSchema, ExecutionListSchema, ExecutionSchema } from './execution.ts';
+import {
+  CreateExecutionSchema,
+  ExecutionEventListSchema,
+  ExecutionEventSchema,
+  ExecutionListSchema,
+  ExecutionSchema,
+} from './execution.ts';
+import { ExecutionOutputSchema } from './output.ts';
 import {
   CreateMachineSchema,
   MachineDetailSchema,
@@ -23,9 +30,7 @@ import {
   MachineSchema,
   UpdateMachineSchema,
 } from './machine.ts';
-import { ExecutionOutputSchema } from './output.ts';
-import { SendSignalSchema } from './signal.ts';
-import { StdinResultSchema } from './stdin.ts';
+import { SendSignalSchema, StdinResultSchema } from './interaction.ts';
 
 export const COMPONENTS = {
   Execution: ExecutionSchema,

@@ -1,7 +1,6 @@
 /** The `WebSocket` of the CLI: with a certificate authority and a proxy of this user's own, as in `fetch.ts`. */
 import { WebSocket as NodeWebSocket } from 'ws';
-import { proxyFor } from '../node/proxy.ts';
-import { webSocketAgent } from '../node/proxy-agent.ts';
+import { proxyFor, webSocketAgent } from '../node/proxy.ts';
 import { type ClientConfig, environment } from './config.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;

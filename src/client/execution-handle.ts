@@ -1,9 +1,7 @@
 /** One execution: its log, its streams, its end. */
-import type { ExecutionEventWire } from '../api/event.ts';
-import type { ExecutionWire } from '../api/execution.ts';
+import type { ExecutionEventWire, ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
-import type { SendSignal } from '../api/signal.ts';
-import type { StdinResultWire } from '../api/stdin.ts';
+import type { SendSignal, StdinResultWire } from '../api/interaction.ts';
 import { RefusedError, UnreachableError } from './http/errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { outputStream } from './output-stream.ts';

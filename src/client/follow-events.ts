@@ -1,5 +1,5 @@
 /** Follows the event log of an execution to its end, over any number of broken connections. */
-import type { ExecutionEventWire } from '../api/event.ts';
+import type { ExecutionEventWire } from '../api/execution.ts';
 import { backoffMs, pause } from './http/backoff.ts';
 import { decodeBase64 } from './base64.ts';
 import { isRetryable, UnreachableError } from './http/errors.ts';

@@ -1,5 +1,5 @@
 /** The stdin of an execution as a stream. */
-import type { StdinResultWire } from '../api/stdin.ts';
+import type { StdinResultWire } from '../api/interaction.ts';
 import { backoffMs, pause } from './http/backoff.ts';
 import { ExecplaneError, isRetryable, RefusedError } from './http/errors.ts';
 import type { Transport } from './http/transport.ts';

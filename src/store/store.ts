@@ -7,24 +7,22 @@ import type { AuditStore } from './roles/audit.ts';
 import type { BatchStore } from './roles/batches.ts';
 import type { CallbackStore } from './roles/callbacks.ts';
 import type { ClusterStore } from './roles/cluster.ts';
-import type { CountStore } from './roles/counts.ts';
-import type { DeadlineStore, DispatchStore } from './roles/dispatch.ts';
+import type { CountStore, MaintenanceStore } from './roles/maintenance.ts';
+import type { DeadlineStore, DispatchStore, ReportStore } from './roles/dispatch.ts';
 import type { EnrolmentStore } from './roles/enrolment.ts';
 import type { EventStore, ExecutionStore } from './roles/executions.ts';
 import type { IdempotencyStore } from './roles/idempotency.ts';
 import type { KeyStore } from './roles/keys.ts';
 import type { LifecycleStore } from './roles/lifecycle.ts';
 import type { ConnectionStore, MachineStore } from './roles/machines.ts';
-import type { MaintenanceStore } from './roles/maintenance.ts';
 import type { OutputStore } from './roles/output.ts';
-import type { ReportStore } from './roles/reports.ts';
 
 export type * from './roles/artifacts.ts';
 export type * from './roles/audit.ts';
 export type * from './roles/batches.ts';
 export type * from './roles/callbacks.ts';
 export type * from './roles/cluster.ts';
-export type * from './roles/counts.ts';
+export type * from './roles/maintenance.ts';
 export type * from './roles/dispatch.ts';
 export type * from './roles/enrolment.ts';
 export type * from './roles/executions.ts';
@@ -35,7 +33,7 @@ export type * from './roles/machines.ts';
 export type * from './roles/maintenance.ts';
 export type * from './roles/output.ts';
 export type * from './roles/pages.ts';
-export type * from './roles/reports.ts';
+export type * from './roles/dispatch.ts';
 
 /**
  * The database cannot be written or read now (disk full, I/O error, locked, unreachable): try again later. Nothing was written, save

@@ -1,6 +1,6 @@
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Finding, fail, judgeSpace, ok } from '../../core/finding.ts';
+import { type Finding, fail, judgeSpace, ok } from '../../node/finding.ts';
 import { PolicyFile } from '../runner/policy/policy-file.ts';
 import { readCredential } from '../link/enrolment/credential.ts';
 

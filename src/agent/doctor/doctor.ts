@@ -1,5 +1,5 @@
 /** `execplane doctor agent`: checks from outside everything that the agent needs. Changes nothing. */
-import type { Finding } from '../../core/finding.ts';
+import type { Finding } from '../../node/finding.ts';
 import type { AgentConfig } from '../config.ts';
 import { becomeOwnerOf } from '../processes/directory-owner.ts';
 import { examineDirectory } from './directory.ts';

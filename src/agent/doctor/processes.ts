@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { type Finding, fail, ok, warn } from '../../core/finding.ts';
+import { type Finding, fail, ok, warn } from '../../node/finding.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 import { cgroupOf } from '../runner/spawner/cgroup-place.ts';
 import { findRunner } from '../runner/runner-lock.ts';

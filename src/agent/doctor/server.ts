@@ -1,12 +1,12 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
-import { type Finding, fail, ok, warn } from '../../core/finding.ts';
+import { type Finding, fail, ok, warn } from '../../node/finding.ts';
 import { isLoopback } from '../../node/loopback.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Credential } from '../link/enrolment/credential.ts';
 import { agentUrl, dial } from '../link/connection/dial.ts';
-import { requestAgent } from '../../node/proxy-agent.ts';
+import { requestAgent } from '../../node/proxy.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The server corrects for a wrong clock; certificates, logs and people do not. */

@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os';
-import { type Finding, ok, warn } from '../../core/finding.ts';
+import { type Finding, ok, warn } from '../../node/finding.ts';
 import { startSpawner } from '../runner/spawner/index.ts';
 import type { SpawnerEvents } from '../runner/spawner/spawner.ts';
 

@@ -1,5 +1,5 @@
 /** The statuses of an execution, with reason and time. */
-import type { ExecutionEventWire } from '../../api/event.ts';
+import type { ExecutionEventWire } from '../../api/execution.ts';
 import { Age } from '../parts/age.tsx';
 import { durationText } from '../parts/duration.ts';
 import { executionStatusText } from '../parts/status.tsx';

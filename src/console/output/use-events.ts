@@ -1,6 +1,6 @@
 /** Follows the log of an execution live, through restarts of the server: its output as lines, its statuses as a timeline. */
 import { useEffect, useState } from 'react';
-import type { ExecutionEventWire } from '../../api/event.ts';
+import type { ExecutionEventWire } from '../../api/execution.ts';
 import { followEvents } from '../../client/follow-events.ts';
 import { transport } from '../data/client.ts';
 import { executionPath } from '../data/executions.ts';

@@ -13,9 +13,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { flush } from '../../node/atomic-file.ts';
-import { BackupError, backUpDatabase, type CompanionFile, type RowCounts } from '../../store/sqlite/file/backup.ts';
+import { BackupError, backUpDatabase, type CompanionFile, type RowCounts } from '../../store/sqlite/backup/backup.ts';
 import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/file/owner.ts';
-import { type Unpacked, unpackBackup } from '../../store/sqlite/restore.ts';
+import { type Unpacked, unpackBackup } from '../../store/sqlite/backup/restore.ts';
 import { packageVersion } from '../../node/version.ts';
 
 const DATABASE = 'execplane.db';

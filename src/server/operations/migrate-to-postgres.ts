@@ -8,7 +8,7 @@ import { DatabaseUrlError } from '../../store/postgres/connections/url.ts';
 import { type Database, openDatabase } from '../../store/sqlite/file/database.ts';
 import { migrate } from '../../store/sqlite/file/migrations.ts';
 import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/file/owner.ts';
-import { forgetConnections } from '../../store/sqlite/machine-connection.ts';
+import { forgetConnections } from '../../store/sqlite/machines.ts';
 import { loadServerKeys, type ServerKeys } from '../seal.ts';
 import { sealWebhookSecret } from './webhooks/shared-secret.ts';
 import { readWebhookSecret } from './webhooks/webhooks.ts';

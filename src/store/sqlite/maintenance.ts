@@ -1,6 +1,6 @@
-/** Expiry of what only serves retries, and counts for metrics. */
+/** Expiry of what only serves retries, counts for metrics, and counts by minute for charts. */
 import type { ExecutionStatus } from '../../core/execution.ts';
-import type { Machine, MaintenanceStore } from '../store.ts';
+import type { CountStore, Machine, MaintenanceStore, MinuteCount } from '../store.ts';
 import { type Context, read } from './context.ts';
 
 type Methods = Pick<MaintenanceStore, 'checkWritable' | 'forgetExpired' | 'statistics'>;
@@ -53,4 +53,27 @@ function tally<Key extends string>(counts: readonly Count<Key>[]): Partial<Recor
   const totals: Partial<Record<Key, number>> = {};
   for (const { key, count } of counts) totals[key] = (totals[key] ?? 0) + count;
   return totals;
+}
+
+/** What the charts of the console are made of. */
+export function countMethods({ db, write }: Context): CountStore {
+  const add = db.prepare<[number, string, number]>(
+    `INSERT INTO counts (minute, name, count) VALUES (?, ?, ?)
+     ON CONFLICT (minute, name) DO UPDATE SET count = count + excluded.count`,
+  );
+  const forget = db.prepare<[number]>('DELETE FROM counts WHERE minute < ?');
+  const list = db.prepare<{ from: number; step: number }, MinuteCount>(
+    `SELECT minute - minute % $step AS minute, name, sum(count) AS count FROM counts
+     WHERE minute >= $from GROUP BY 1, 2 ORDER BY 1, 2`,
+  );
+  const failing = db.prepare<[], number>('SELECT count(*) FROM callbacks WHERE attempt > 1').pluck();
+  return {
+    addCounts: ({ counts, forgetBefore }) =>
+      write(() => {
+        for (const { minute, name, count } of counts) add.run(minute, name, count);
+        forget.run(forgetBefore);
+      }),
+    listCounts: (p) => read(() => list.all(p)),
+    failingCallbacks: () => read(() => failing.get() ?? 0),
+  };
 }

@@ -2,7 +2,7 @@
 import type { ArtifactTerms } from '../../core/decisions/artifacts.ts';
 import { takeReports } from '../../core/decisions/reports.ts';
 import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
-import type { ReportBatch, ReportResult } from '../roles/reports.ts';
+import type { ReportBatch, ReportResult } from '../roles/dispatch.ts';
 import type { Transaction } from './transaction.ts';
 
 export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {

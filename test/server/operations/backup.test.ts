@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { backUp, restore } from '../../../src/server/operations/backup.ts';
-import { BackupError } from '../../../src/store/sqlite/file/backup.ts';
+import { BackupError } from '../../../src/store/sqlite/backup/backup.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end } from '../../store/sqlite/place.ts';

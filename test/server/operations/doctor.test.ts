@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { judgeSpace } from '../../../src/core/finding.ts';
+import { judgeSpace } from '../../../src/node/finding.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import { examineServer } from '../../../src/server/operations/doctor/doctor.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';

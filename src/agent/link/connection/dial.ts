@@ -2,7 +2,7 @@ import { WebSocket } from 'ws';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
 import { isLoopback } from '../../../node/loopback.ts';
 import type { AgentTls } from '../../config.ts';
-import { webSocketAgent } from '../../../node/proxy-agent.ts';
+import { webSocketAgent } from '../../../node/proxy.ts';
 
 export interface DialOptions {
   url: URL;

@@ -10,7 +10,7 @@ import { isEnrolResponse } from '../../schemas/checks.ts';
 import { backoffDelay } from '../connection/backoff.ts';
 import { type Credential, pendingEnrolment, writeCredential } from './credential.ts';
 import { agentUrl } from '../connection/dial.ts';
-import { requestAgent } from '../../../node/proxy-agent.ts';
+import { requestAgent } from '../../../node/proxy.ts';
 import { readRefusal, readText } from '../connection/refusal.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 

@@ -1,7 +1,7 @@
 /** One WebSocket of one agent: framing, bounds, heartbeats. Which frame is legal when, and what it means, is the session's. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { nestsDeeperThan } from '../../../core/json-depth.ts';
+import { nestsDeeperThan } from '../../../core/json.ts';
 import {
   type AgentFrame,
   CLOSE,

@@ -1,7 +1,7 @@
 /** The HTTP application, apart from the process: tests get exactly what runs. */
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
-import type { JsonBounds } from '../../../core/json-depth.ts';
+import type { JsonBounds } from '../../../core/json.ts';
 import type { Store } from '../../../store/store.ts';
 import { accessAfterBody, accessHook } from './access-hook.ts';
 import { createAuditTrail } from '../authentication/audit-trail.ts';

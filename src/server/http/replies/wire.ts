@@ -3,10 +3,8 @@ import { isTerminal } from '../../../core/execution.ts';
 import type { Host } from '../../../core/machine-facts.ts';
 import { isRetryable, labelsOf } from '../../../core/machine.ts';
 import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
-import type { ApiKeyWire, JoinTokenWire } from '../../../api/admin.ts';
-import type { AuditEntryWire } from '../../../api/admin.ts';
-import type { ExecutionEventWire } from '../../../api/event.ts';
-import type { ExecutionWire } from '../../../api/execution.ts';
+import type { ApiKeyWire, AuditEntryWire, JoinTokenWire } from '../../../api/admin.ts';
+import type { ExecutionEventWire, ExecutionWire } from '../../../api/execution.ts';
 import type { MachineWire } from '../../../api/machine.ts';
 
 /** RFC 3339 in UTC with milliseconds, from ms since the epoch. */

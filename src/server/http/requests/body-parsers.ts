@@ -1,7 +1,7 @@
 /** Bodies: JSON as RFC 8259 has it, octets where a route asks for them; everything else is a wrong media type. */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { exceededBound, type JsonBounds } from '../../../core/json-depth.ts';
+import { exceededBound, type JsonBounds } from '../../../core/json.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Finding, fail, ok, warn } from '../../../core/finding.ts';
-import { type Examination, examineDatabase } from '../../../store/sqlite/file/examine.ts';
+import { type Finding, fail, ok, warn } from '../../../node/finding.ts';
+import { type Examination, examineDatabase } from '../../../store/sqlite/backup/examine.ts';
 
 /** How far the newest entry may lie ahead of the clock, ms. */
 const AHEAD_MS = 60_000;

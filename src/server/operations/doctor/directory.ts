@@ -1,6 +1,6 @@
 import { accessSync, constants, readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Finding, fail, judgeSpace, ok, warn } from '../../../core/finding.ts';
+import { type Finding, fail, judgeSpace, ok, warn } from '../../../node/finding.ts';
 import { refuseOpenDirectory } from '../private-paths.ts';
 
 /** The data directory itself: there, closed to others, of one owner, writable, with room. */

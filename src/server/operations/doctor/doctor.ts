@@ -1,5 +1,5 @@
 /** `execplane doctor`, the server's side: what it needs to work, each looked at from outside. Changes nothing. */
-import type { Finding } from '../../../core/finding.ts';
+import type { Finding } from '../../../node/finding.ts';
 import { presentAdminKey } from '../../http/authentication/admin-key.ts';
 import type { ServerConfig } from '../../config.ts';
 import { examineData } from './data.ts';

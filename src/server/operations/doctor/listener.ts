@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type ClientRequest, request as httpRequest } from 'node:http';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { type Finding, fail, ok, warn } from '../../../core/finding.ts';
+import { type Finding, fail, ok, warn } from '../../../node/finding.ts';
 import type { ServerConfig } from '../../config.ts';
 
 const ANSWER_TIMEOUT_MS = 5000;

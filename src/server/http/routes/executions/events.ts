@@ -7,7 +7,7 @@ import { watchCommits } from '../../../control/live/watch-commits.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { assertKeyStillValid } from '../../requests/open-requests.ts';
 import { invalid } from '../../replies/problem.ts';
-import { EventsQuery, ExecutionEventListSchema } from '../../../../api/event.ts';
+import { EventsQuery, ExecutionEventListSchema } from '../../../../api/execution.ts';
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { eventWire } from '../../replies/wire.ts';
 import { streamReply } from '../../streams/stream-reply.ts';

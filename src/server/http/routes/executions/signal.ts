@@ -4,7 +4,7 @@ import type { App, HttpContext } from '../../http-context.ts';
 import { withIdempotencyKey } from '../../requests/idempotency.ts';
 import { ExecutionSchema } from '../../../../api/execution.ts';
 import { ExecutionParams } from '../../../../api/fields.ts';
-import { SendSignalSchema } from '../../../../api/signal.ts';
+import { SendSignalSchema } from '../../../../api/interaction.ts';
 import { wakeRetryAfterMs } from '../../replies/wake-retry.ts';
 import { executionWire } from '../../replies/wire.ts';
 import { findExecution } from '../../requests/lookup.ts';

@@ -5,7 +5,7 @@ import type { App, HttpContext } from '../../http-context.ts';
 import { withIdempotencyKey } from '../../requests/idempotency.ts';
 import { assertKeyStillValid } from '../../requests/open-requests.ts';
 import { ExecutionParams } from '../../../../api/fields.ts';
-import { StdinQuery, StdinResultSchema } from '../../../../api/stdin.ts';
+import { StdinQuery, StdinResultSchema } from '../../../../api/interaction.ts';
 import { findExecution } from '../../requests/lookup.ts';
 
 const NOTHING = Buffer.alloc(0);

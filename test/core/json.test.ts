@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { exceededBound, nestsDeeperThan } from '../../src/core/json-depth.ts';
+import { exceededBound, nestsDeeperThan } from '../../src/core/json.ts';
 
 interface Size {
   depth: number;

@@ -1,15 +1,15 @@
 /** From a backup to a database that a server may open. */
 import { chmodSync, copyFileSync } from 'node:fs';
-import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './file/backup.ts';
-import { type Database, openDatabase } from './file/database.ts';
-import { abandonWaiting } from '../../core/decisions/restore.ts';
-import { createEventLog } from './tables/event-log.ts';
-import { createOutputTails } from './tables/output-tails.ts';
-import { createStreamChunks } from './tables/stream-chunks.ts';
-import { SqliteTransaction } from './tables/transaction.ts';
-import { MachineTable } from './tables/machine-table.ts';
-import { migrate } from './file/migrations.ts';
-import { JSON_COLUMN } from '../rows/json-columns.ts';
+import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './backup.ts';
+import { type Database, openDatabase } from '../file/database.ts';
+import { abandonWaiting } from '../../../core/decisions/restore.ts';
+import { createEventLog } from '../tables/event-log.ts';
+import { createOutputTails } from '../tables/output-tails.ts';
+import { createStreamChunks } from '../tables/stream-chunks.ts';
+import { SqliteTransaction } from '../tables/transaction.ts';
+import { MachineTable } from '../tables/machine-table.ts';
+import { migrate } from '../file/migrations.ts';
+import { JSON_COLUMN } from '../../rows/json-columns.ts';
 
 export interface Unpacked {
   /** ms since the epoch. */

@@ -1,4 +1,4 @@
-/** Live stdin, as it travels. */
+/** What a caller sends to a running command: live stdin and signals, as they travel. */
 import { type Static, Type } from 'typebox';
 import { ExecutionId } from './fields.ts';
 
@@ -24,3 +24,43 @@ export const StdinResultSchema = Type.Object(
   { description: 'How far stdin has come.' },
 );
 export type StdinResultWire = Static<typeof StdinResultSchema>;
+
+/** What Linux knows by name and a caller may want to send. */
+const SIGNALS = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGILL',
+  'SIGTRAP',
+  'SIGABRT',
+  'SIGBUS',
+  'SIGFPE',
+  'SIGKILL',
+  'SIGUSR1',
+  'SIGSEGV',
+  'SIGUSR2',
+  'SIGPIPE',
+  'SIGALRM',
+  'SIGTERM',
+  'SIGCHLD',
+  'SIGCONT',
+  'SIGSTOP',
+  'SIGTSTP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGURG',
+  'SIGXCPU',
+  'SIGXFSZ',
+  'SIGVTALRM',
+  'SIGPROF',
+  'SIGWINCH',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSYS',
+] as const;
+
+export const SendSignalSchema = Type.Object(
+  { signal: Type.Enum([...SIGNALS], { description: 'The name of the signal.', examples: ['SIGHUP'] }) },
+  { additionalProperties: false, description: 'What to send.' },
+);
+export type SendSignal = Static<typeof SendSignalSchema>;

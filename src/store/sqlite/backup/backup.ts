@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { flush } from '../../../node/atomic-file.ts';
 import { errorCode } from '../../../node/error-code.ts';
-import type { Database } from './database.ts';
+import type { Database } from '../file/database.ts';
 
 /** What is to be backed up, or restored, cannot be; the message says what to do. */
 export class BackupError extends Error {

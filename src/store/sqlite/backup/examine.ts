@@ -1,6 +1,6 @@
 /** A look at a database from outside, whether a server has it open or not. */
 import { openExisting } from './backup.ts';
-import { latestSchema, schemaVersion } from './migrations.ts';
+import { latestSchema, schemaVersion } from '../file/migrations.ts';
 
 export interface Examination {
   /** What SQLite's quick_check finds; empty where all is well. */

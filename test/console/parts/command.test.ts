@@ -1,0 +1,14 @@
+import { describe, expect, test } from 'vitest';
+import { commandText, quoted, shellText } from '../../../src/console/parts/command.ts';
+
+describe('commands', () => {
+  test('are quoted as a shell needs it', () => {
+    expect(shellText(['echo', 'a b', "it's", '', '$HOME'])).toBe(`echo 'a b' 'it'\\''s' '' '$HOME'`);
+    expect(quoted('plain-1.2/x')).toBe('plain-1.2/x');
+  });
+
+  test('are shown as the line where a shell runs it', () => {
+    expect(commandText(['/bin/sh', '-c', 'a | b'])).toBe('a | b');
+    expect(commandText(['/bin/sh', '-c', 'a', 'b'])).toBe('/bin/sh -c a b');
+  });
+});

@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest';
+import {
+  commandOf,
+  EMPTY_FORM,
+  faultsOf,
+  formFrom,
+  requestOf,
+  runAgainPath,
+} from '../../../src/console/run/request.ts';
+
+describe('the form of a command', () => {
+  test('a shell line runs in a shell that is named, arguments run as they are', () => {
+    expect(commandOf({ ...EMPTY_FORM, line: 'ls | wc' })).toEqual(['/bin/sh', '-c', 'ls | wc']);
+    expect(commandOf({ ...EMPTY_FORM, mode: 'argv', argv: 'ls\n\n-l a\n' })).toEqual(['ls', '', '-l a']);
+  });
+
+  test('becomes a request without what is not set', () => {
+    const form = { ...EMPTY_FORM, machineId: 'dm-a', line: 'true' };
+    expect(requestOf(form)).toEqual({ command: ['/bin/sh', '-c', 'true'] });
+    const full = {
+      ...form,
+      env: [
+        { name: 'A', value: '1' },
+        { name: '', value: 'lost' },
+      ],
+      cwd: '/srv',
+      user: 'deploy',
+      timeout: '1m',
+      stdin: 'in',
+      artifacts: 'dist/*.tgz report.html ',
+    };
+    expect(requestOf(full)).toEqual({
+      command: ['/bin/sh', '-c', 'true'],
+      env: { A: '1' },
+      cwd: '/srv',
+      user: 'deploy',
+      timeout_ms: 60_000,
+      stdin: 'in',
+      artifacts: [{ path: 'dist/*.tgz' }, { path: 'report.html' }],
+    });
+    expect(requestOf({ ...full, stdinOpen: true })).not.toHaveProperty('stdin');
+  });
+
+  test('says what is missing', () => {
+    expect(Object.keys(faultsOf(EMPTY_FORM))).toEqual(['machineId', 'line']);
+    expect(Object.keys(faultsOf({ ...EMPTY_FORM, machineId: 'dm-a', line: 'x', timeout: 'soon' }))).toEqual([
+      'timeout',
+    ]);
+  });
+
+  test.each([[['/bin/sh', '-c', 'a "b" & c']], [['printf', '%s', 'two\nlines']]])(
+    'runs %j again from its address',
+    (command) => {
+      const path = runAgainPath({ machine_id: 'dm-a', command, cwd: '/x', env_keys: ['TOKEN'] });
+      const form = formFrom(new URL(path, 'http://localhost').searchParams);
+      expect(form).toMatchObject({ machineId: 'dm-a', cwd: '/x', env: [{ name: 'TOKEN', value: '' }] });
+      expect(commandOf(form)[0]).toBe(command[0]);
+    },
+  );
+
+  test('an address that anybody wrote is an empty form', () => {
+    for (const command of ['{', '"x"', '[1]']) {
+      expect(formFrom(new URLSearchParams({ command })).line).toBe('');
+    }
+  });
+});
