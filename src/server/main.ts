@@ -1,7 +1,7 @@
 /** The server as a process: builds its parts, listens, and stops without dropping what is in hand. */
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
-import type { Store } from '../store/store.ts';
+import type { Machine, Store } from '../store/store.ts';
 import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { secretHash } from './http/authentication/key-ring.ts';
 import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
@@ -19,6 +19,7 @@ import { WAKE_RETRY_AFTER_MS } from './http/replies/wake-retry.ts';
 import { executionWire } from './http/replies/wire.ts';
 import { openStore } from './open-store.ts';
 import { loadServerKeys, type ServerKeys } from './seal.ts';
+import type { ChangedElsewhere } from './control/cluster/cluster.ts';
 import { BatchRunner } from './control/batches/batch-runner.ts';
 import { capabilitiesOf, Lifecycle } from './control/lifecycle/lifecycle.ts';
 import { MachineFeed } from './control/lifecycle/machine-feed.ts';
@@ -69,17 +70,24 @@ export async function startServer(
   const version = packageVersion();
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const feed = new MachineFeed();
-  const store = await openStore(config, { onCommit, onMachine: feed.publish, version, fingerprint });
+  const onMachine = (machine: Machine): void => {
+    feed.publish(machine);
+    control.tell({ about: 'status', machineId: machine.machineId });
+  };
+  const store = await openStore(config, { onCommit, onMachine, version, fingerprint });
   const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
   const now = () => control.now();
   const secret = await webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys });
   const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const callbackDue = () => webhooks.wake();
-  const running = { sealer, log: logger, now, control: () => control };
-  const batches: BatchRunner | undefined = store.batches && new BatchRunner({ store: store.batches, ...running });
+  const batches = new BatchRunner({ ...{ store, sealer, log: logger, now, pollMs }, control: () => control });
+  const elsewhere: ChangedElsewhere = {
+    status: (machineId) => lifecycle.changedElsewhere(machineId),
+    batch: (batchId) => batches.changedElsewhere(batchId),
+  };
   const control: RunningControlPlane = buildControlPlane(
-    { ...{ store, sealer, logger, callbackDue }, observer: observeAll([observer, counts, batches ?? {}]) },
+    { ...{ store, sealer, logger, callbackDue, elsewhere }, observer: observeAll([observer, counts]) },
     { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
   const lifecycle: Lifecycle = new Lifecycle({
@@ -103,14 +111,14 @@ export async function startServer(
     throw error;
   }
   lifecycle.start();
-  await batches?.start();
+  await batches.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    await batches?.stop();
+    await batches.stop();
     const last = [{ stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
     for (const part of [lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
     logger.info('stopped');

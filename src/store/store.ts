@@ -59,6 +59,7 @@ export interface Store
     DeadlineStore,
     ReportStore,
     ArtifactStore,
+    BatchStore,
     MachineStore,
     ConnectionStore,
     LifecycleStore,
@@ -70,8 +71,6 @@ export interface Store
     MaintenanceStore {
   /** Absent: the database has one server. */
   readonly cluster?: ClusterStore;
-  /** Absent: this database keeps no batches. */
-  readonly batches?: BatchStore;
   /** Settles when what was handed in is on disk and the database is closed. */
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { describe } from 'vitest';
 import { describeActors } from './contract/actors.ts';
 import { describeAdministration } from './contract/administration.ts';
 import { describeArtifacts } from './contract/artifacts.ts';
+import { describeBatches } from './contract/batches.ts';
 import { describeCallbacks } from './contract/callbacks.ts';
 import { describeCounts } from './contract/counts.ts';
 import { describeDispatch } from './contract/dispatch.ts';
@@ -42,6 +43,7 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeActors(open);
     describeCallbacks(open);
     describeCounts(open);
+    describeBatches(open);
     describeHousekeeping(open);
   });
 }

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Store } from '../../src/store/store.ts';
-import { describeBatches } from './contract/batches.ts';
 import { describeStoreContract } from './contract.ts';
 
 let directory = '';
@@ -25,4 +24,3 @@ function open(): Store {
 }
 
 describeStoreContract('SQLite', open);
-describeBatches(open);

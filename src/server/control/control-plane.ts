@@ -17,7 +17,7 @@ import type { ArtifactSettings } from './agents/start-frame.ts';
 import { type ExecutionObserver, observeAll } from './execution-observer.ts';
 import { type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
 import { type Listener, Live } from './live/live.ts';
-import { Cluster } from './cluster/cluster.ts';
+import { type ChangedElsewhere, type ChangeHint, Cluster } from './cluster/cluster.ts';
 import { ClusterClock } from './cluster/replica.ts';
 import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
 import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
@@ -58,6 +58,7 @@ export interface ControlPlaneDeps {
   /** An execution with a callback_url has ended. */
   callbackDue?: () => void;
   observer?: ExecutionObserver;
+  elsewhere?: ChangedElsewhere;
 }
 
 export interface RunningControlPlane extends ControlPlane {
@@ -76,6 +77,8 @@ export interface RunningControlPlane extends ControlPlane {
 
 /** A terminal that nobody looks at is closed after this time. */
 const DETACHED_MS = 24 * 3600 * 1000;
+
+const NOBODY: ChangedElsewhere = { status: () => {}, batch: () => {} };
 
 /** Builds it; `start` sets it going, `stop` disposes of all it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
@@ -104,8 +107,11 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     },
   });
   const local = new LocalCommands({ sessions, stdin });
+  const { elsewhere = NOBODY } = deps;
   const cluster =
-    store.cluster && clock && new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log } });
+    store.cluster &&
+    clock &&
+    new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log, elsewhere } });
   const machines: MachineCommands = cluster?.machines ?? local;
   const { agentLostAfterMs, streamIdleMs } = config;
   const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
@@ -252,6 +258,10 @@ class LocalControlPlane implements RunningControlPlane {
 
   waitForEvents(p: Ask<'waitForEvents'>): ReturnType<ControlPlane['waitForEvents']> {
     return this.#parts.live.waitForEvents(p);
+  }
+
+  tell(hint: ChangeHint): void {
+    this.#parts.cluster?.tell(hint);
   }
 
   async machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void> {

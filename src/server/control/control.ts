@@ -6,6 +6,7 @@ import type { Limits, TerminalSize } from '../../core/launch-options.ts';
 import type { Context } from '@opentelemetry/api';
 import type { DeclaredArtifact } from '../../core/artifact.ts';
 import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
+import type { ChangeHint } from './cluster/cluster.ts';
 import type { StdinOutcome, StdinRequest } from './commands/stdin.ts';
 import type { Listener } from './live/live.ts';
 
@@ -68,6 +69,8 @@ export interface ControlPlane {
     waitMs: number;
     signal: AbortSignal;
   }): Promise<Execution>;
+  /** Tells the other servers of a change that somebody there may wait for; nothing where there are none. */
+  tell(hint: ChangeHint): void;
   /** The machine was removed, and these ended with it: what runs there is killed, its connection closes. */
   machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void>;
   /** These were ended in the store otherwise than by their agents. */

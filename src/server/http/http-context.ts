@@ -24,8 +24,7 @@ export interface HttpContext {
   store: Store;
   control: ControlPlane;
   lifecycle: Lifecycle;
-  /** Absent where the database keeps no batches. */
-  batches: BatchRunner | undefined;
+  batches: BatchRunner;
   config: ServerConfig;
   logger: Logger;
   /** ms since the epoch. */

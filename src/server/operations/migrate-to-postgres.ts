@@ -27,8 +27,6 @@ export interface MigrationOptions extends Pick<Move, 'progress' | 'now'> {
 
 export interface MigrationReport {
   tables: readonly CopiedTable[];
-  /** Batches that have ended, which PostgreSQL does not keep. */
-  batchesLeft: number;
   /** The file with the key that clients use, unless it was configured. */
   adminKeyFile?: string;
 }
@@ -47,7 +45,6 @@ export async function migrateToPostgres(options: MigrationOptions): Promise<Migr
     try {
       migrate(db, now);
       forgetConnections(db, now);
-      const batchesLeft = refuseRunningBatches(db);
       const keys = sharedKeys(dataDir, secretKeyFile);
       verifyKey(db, keys, secretKeyFile);
       const sealedSecrets = sealedSecretsOf(dataDir, keys);
@@ -61,7 +58,7 @@ export async function migrateToPostgres(options: MigrationOptions): Promise<Migr
         },
       );
       const adminKeyFile = join(dataDir, 'admin.key');
-      return { tables, batchesLeft, ...(existsSync(adminKeyFile) && { adminKeyFile }) };
+      return { tables, ...(existsSync(adminKeyFile) && { adminKeyFile }) };
     } finally {
       db.close();
     }
@@ -77,18 +74,6 @@ function own(dataDir: string, path: string): { close(): void } {
     if (!(cause instanceof DatabaseInUseError)) throw cause;
     throw new MigrationRefusedError(`a server runs on ${dataDir}: stop it first`, { cause });
   }
-}
-
-/** How many batches have ended. */
-function refuseRunningBatches(db: Database): number {
-  const count = db.prepare<[], number>("SELECT count(*) FROM batches WHERE status = 'running'").pluck();
-  const running = count.get() ?? 0;
-  if (running > 0) {
-    throw new MigrationRefusedError(
-      `${running} batches run, which servers on PostgreSQL cannot go on with: start the server, wait for their end or cancel them`,
-    );
-  }
-  return db.prepare<[], number>('SELECT count(*) FROM batches').pluck().get() ?? 0;
 }
 
 /**
@@ -107,10 +92,11 @@ function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
   );
 }
 
-/** Every input that waits has to be readable by the servers to come. */
+/** Every input that waits, and what every batch is to run, has to be readable by the servers to come. */
 function verifyKey(db: Database, { sealer }: ServerKeys, keyFile: string): void {
   const inputs = db.prepare<[], { id: string; sealed: Buffer }>(
-    'SELECT e.execution_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.execution = s.execution',
+    `SELECT e.execution_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.execution = s.execution
+     UNION ALL SELECT batch_id, sealed_request FROM batches WHERE sealed_request IS NOT NULL`,
   );
   for (const { id, sealed } of inputs.iterate()) {
     try {

@@ -3,7 +3,7 @@ import { transact } from '../postgres/connections/commit.ts';
 import { type Connection, connect } from '../postgres/connections/connection.ts';
 import { ConnectionSlot } from '../postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../postgres/connections/url.ts';
-import { REPLICA_DEAD_AFTER_MS } from '../postgres/lanes/select-machine.ts';
+import { REPLICA_ALIVE } from '../postgres/lanes/select-machine.ts';
 import { migrate as migratePostgres } from '../postgres/migrations.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { writeFirstEvents } from '../sqlite/tables/event-log.ts';
@@ -64,7 +64,7 @@ async function reserve(connection: Connection): Promise<void> {
   await connection.run({ text: 'SET LOCAL idle_in_transaction_session_timeout = 0' });
   const tables = MOVED_TABLES.map(({ name }) => name);
   await connection.run({ text: `LOCK TABLE replicas, cluster, ${tables.join(', ')} IN EXCLUSIVE MODE` });
-  const alive = `SELECT 1 FROM replicas WHERE heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
+  const alive = `SELECT 1 FROM replicas WHERE ${REPLICA_ALIVE}`;
   if ((await connection.query({ text: alive })).length > 0) {
     throw new MoveRefusedError('servers run on the PostgreSQL database: stop them first');
   }

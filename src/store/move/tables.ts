@@ -78,6 +78,18 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     suffix: `WHERE t.artifact IN (SELECT artifact FROM artifacts)
       AND t.artifact NOT IN (SELECT artifact FROM artifact_purge)`,
   },
+  {
+    name: 'batches',
+    key: ['id'],
+    renamed: { id: 't.batch', public_id: 't.batch_id' },
+    added: ['replica_id'],
+    sequence: 'identity',
+  },
+  {
+    name: 'batch_members',
+    key: ['batch_id', 'position'],
+    renamed: { batch_id: 't.batch', ...OF_MACHINE, ...OF_EXECUTION },
+  },
   { name: 'counts', key: ['minute', 'name'] },
   { name: 'idempotency', key: ['api_key', 'key'], renamed: { api_key: 't.api_key_id' } },
   { name: 'callbacks', key: ['id'], renamed: { id: 't.callback', ...OF_EXECUTION }, sequence: 'identity' },
@@ -101,7 +113,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
   },
 ];
 
-/** Tables that go with another, that PostgreSQL needs none of, or that it does not keep: batches. */
+/** Tables that go with another, or that PostgreSQL needs none of. */
 const NOT_MOVED = [
   'schema_migrations',
   'chunks',
@@ -110,8 +122,6 @@ const NOT_MOVED = [
   'artifact_total',
   'artifact_purge',
   'write_probe',
-  'batches',
-  'batch_members',
 ];
 
 /** A column in PostgreSQL, its type there, and the expression that reads it in SQLite. */

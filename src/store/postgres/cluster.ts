@@ -3,12 +3,11 @@ import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { ClusterStore, Heartbeat, Order, ReceivedOrder } from '../store.ts';
 import type { Context } from './context.ts';
 import { HintBus } from './connections/hint-bus.ts';
-import { REPLICA_DEAD_AFTER_MS } from './lanes/select-machine.ts';
+import { REPLICA_ALIVE } from './lanes/select-machine.ts';
 import type { Replica } from './cluster/replica.ts';
 import { SELECT_EXECUTION } from './lanes/select-execution.ts';
 import type { DatabaseAddress } from './connections/url.ts';
 
-const ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 /** Orders whose answers nobody has asked for are dropped after so long. */
 const KEEP_ORDERS = "interval '2 minutes'";
 
@@ -135,7 +134,7 @@ async function heartbeat(
   await replica.beat();
   const live = await transactions.run(async (connection) => {
     await connection.run({ text: 'UPDATE replicas SET draining = $1 WHERE id = $2', values: [draining, replica.id] });
-    const text = `SELECT count(*) AS live FROM replicas WHERE ${ALIVE} AND NOT draining`;
+    const text = `SELECT count(*) AS live FROM replicas WHERE ${REPLICA_ALIVE} AND NOT draining`;
     const [row] = await connection.query<{ live: number }>({ text });
     return row?.live ?? 0;
   });
@@ -147,7 +146,7 @@ async function insertOrder({ transactions }: Context, order: Order, where: strin
   const { machineId, kind, body, payload } = order;
   const text = `INSERT INTO inbox (replica_id, machine_public_id, epoch, kind, body, payload)
     SELECT r.id, m.public_id, m.epoch, $2, $3, $4 FROM machines m CROSS JOIN replicas r
-    WHERE m.public_id = $1 AND ${where} AND r.${ALIVE} RETURNING id, replica_id`;
+    WHERE m.public_id = $1 AND ${where} AND r.${REPLICA_ALIVE} RETURNING id, replica_id`;
   const values = [machineId, kind, JSON.stringify(body), payload ?? null, ...more];
   return transactions.run((connection) => connection.query<{ id: number; replica_id: number }>({ text, values }));
 }

@@ -3,6 +3,7 @@ import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
+import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import { clusterMethods } from './cluster.ts';
 import { connect } from './connections/connection.ts';
@@ -90,6 +91,7 @@ function methodsOf(context: Context) {
     ...lifecycleMethods(context),
     ...outputMethods(context),
     ...artifactMethods(context),
+    ...batchMethods(context),
     ...countMethods(context),
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),

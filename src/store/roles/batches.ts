@@ -2,7 +2,7 @@
 import type { BatchStatus } from '../../core/decisions/batch.ts';
 import type { Execution } from '../../core/execution.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
-import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
+import type { ActorRevoked, Idempotency, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
 export interface NewBatch {
@@ -29,6 +29,8 @@ export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'ma
 export interface BatchMember {
   position: number;
   machineId: string;
+  /** To be made under this key: a replay of SPENT says that it is not to be made any more. */
+  idempotency: Idempotency;
 }
 
 export interface BatchStore {
@@ -46,12 +48,19 @@ export interface BatchStore {
   listBatches(p: { createdBy?: string } & PageRequest): Promise<Page<Batch>>;
   /** In the order of the machines; without those that have none, or whose execution was deleted. */
   listBatchExecutions(p: { batchId: string } & PageRequest): Promise<Page<Execution>>;
-  /** No execution is made any more; those that are not finished are for the caller to cancel. */
+  /**
+   * No execution is made any more: the keys of those that have none are spent, and one that was made but not noted is noted. Those that
+   * are not finished are for the caller to cancel.
+   */
   cancelBatch(
     p: { batchId: string; now: number } & OnBehalf,
   ): Promise<{ outcome: 'applied' | 'stale'; batch: Batch } | { outcome: 'not_found' } | Replay | ActorRevoked>;
+  /** Those that run, and that no other living server goes on with. */
   listRunningBatches(): Promise<string[]>;
-  /** Takes in what has ended, ends the batch if it is over, and says which machines are to get their execution now. */
+  /**
+   * Takes in what has ended, ends the batch if it is over, and says which machines are to get their execution now. Undefined where
+   * there is no such batch, or another living server goes on with it; from now on this one does.
+   */
   advanceBatch(p: { batchId: string; now: number }): Promise<BatchAdvance | undefined>;
   /** The member has its execution; or `failed`: it could not be made. */
   setBatchMember(p: {

@@ -10,6 +10,10 @@ export type Hint =
   | { about: 'execution'; executionId: string; sequence: number }
   /** Something waits for the machine, or is to be cancelled there. */
   | { about: 'machine'; machineId: string }
+  /** What is told of the machine has changed. */
+  | { about: 'status'; machineId: string }
+  /** The batch was made, cancelled, or is over. */
+  | { about: 'batch'; batchId: string }
   /** The server has orders in its inbox, or answers to its own. */
   | { about: 'inbox'; replicaId: number };
 

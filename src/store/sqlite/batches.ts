@@ -1,6 +1,6 @@
 /** Batches in SQLite. */
-import { type BatchStatus, nextBatchStep } from '../../core/decisions/batch.ts';
-import type { ExecutionStatus } from '../../core/execution-status.ts';
+import { memberKey, MEMBER_KEY_MS, nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
+import { type BatchCountRow, type BatchRow, progressOf, toBatch, toMember } from '../rows/batch-row.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Batch, BatchAdvance, BatchStore, Execution, Page } from '../store.ts';
@@ -8,23 +8,6 @@ import { refusalOf } from '../transactions/retries.ts';
 import { type Context, read } from './context.ts';
 import type { Database } from './file/database.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
-
-interface BatchRow {
-  batch: number;
-  batch_id: string;
-  status: string;
-  cancelled: number;
-  sealed_request: Buffer | null;
-  max_concurrency: number;
-  max_failures: number | null;
-  created_by: string;
-  created_at: number;
-  completed_at: number | null;
-}
-interface CountRow {
-  status: ExecutionStatus | 'pending';
-  count: number;
-}
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
 const OPEN = 'FROM batch_members b WHERE b.batch = ? AND b.outcome IS NULL';
@@ -46,14 +29,26 @@ function prepare(db: Database) {
        VALUES (?, 'running', ?, ?, ?, ?, ?)`,
     ),
     insertMember: db.prepare('INSERT INTO batch_members (batch, position, machine) VALUES (?, ?, ?)'),
-    counts: db.prepare<[number], CountRow>(
+    counts: db.prepare<[number], BatchCountRow>(
       `SELECT coalesce(b.outcome, e.status, 'pending') AS status, count(*) AS count
        FROM batch_members b LEFT JOIN executions e ON e.execution = b.execution WHERE b.batch = ? GROUP BY 1`,
     ),
     takeIn: db.prepare(
       `UPDATE batch_members SET outcome =
-         (SELECT status FROM executions e WHERE e.execution = batch_members.execution AND e.completed_at IS NOT NULL)
-       WHERE batch = ? AND outcome IS NULL AND execution IS NOT NULL`,
+         coalesce((SELECT status FROM executions e WHERE e.execution = batch_members.execution), 'failed')
+       WHERE batch = ? AND outcome IS NULL AND execution IS NOT NULL AND NOT EXISTS
+         (SELECT 1 FROM executions e WHERE e.execution = batch_members.execution AND e.completed_at IS NULL)`,
+    ),
+    pending: db
+      .prepare<[number], number>(`SELECT b.position ${OPEN} AND b.execution IS NULL ORDER BY b.position`)
+      .pluck(),
+    spend: db.prepare(
+      'INSERT OR IGNORE INTO idempotency (api_key_id, key, digest, resource, expires_at) VALUES (?, ?, ?, ?, ?)',
+    ),
+    note: db.prepare(
+      `UPDATE batch_members SET execution = (SELECT e.execution FROM idempotency i
+         JOIN executions e ON e.execution_id = i.resource WHERE i.api_key_id = ? AND i.key = ?)
+       WHERE batch = ? AND position = ?`,
     ),
     cancelRest: db.prepare(
       "UPDATE batch_members SET outcome = 'cancelled' WHERE batch = ? AND outcome IS NULL AND execution IS NULL",
@@ -91,19 +86,7 @@ class BatchTable {
     this.#tx = tx;
   }
 
-  readonly toBatch = (row: BatchRow): Batch => {
-    const counts = this.#statements.counts.all(row.batch).map(({ status, count }) => [status, count] as const);
-    return {
-      batchId: row.batch_id,
-      status: row.status as BatchStatus,
-      counts: Object.fromEntries(counts),
-      maxConcurrency: row.max_concurrency,
-      ...(row.max_failures === null ? {} : { maxFailures: row.max_failures }),
-      createdBy: row.created_by,
-      createdAt: row.created_at,
-      ...(row.completed_at === null ? {} : { completedAt: row.completed_at }),
-    };
-  };
+  readonly toBatch = (row: BatchRow): Batch => toBatch(row, this.#statements.counts.all(row.batch));
 
   found(batchId: string): Batch | undefined {
     const row = this.#statements.find.get(batchId);
@@ -138,7 +121,7 @@ class BatchTable {
     this.#tx.bind(p.idempotency, p.batchId);
     if (row.status !== 'running' || row.cancelled === 1) return { outcome: 'stale', batch: this.toBatch(row) };
     this.#statements.cancel.run(row.batch);
-    this.#statements.cancelRest.run(row.batch);
+    this.#cancelRest(row, p.now);
     return { outcome: 'applied', batch: this.toBatch(row) };
   }
 
@@ -148,26 +131,36 @@ class BatchTable {
     const cancelled = row.cancelled === 1;
     if (row.status !== 'running') return { batch: this.toBatch(row), next: [], unfinished: [], cancelled };
     this.#statements.takeIn.run(row.batch);
-    const unfinished = this.#statements.unfinished.all(row.batch);
-    const { counts } = this.toBatch(row);
-    const { pending = 0, succeeded = 0, failed = 0, expired = 0, cancelled: ended = 0 } = counts;
-    const progress = { pending, unfinished: unfinished.length, succeeded, failed: failed + expired + ended };
-    const limits = { maxConcurrency: row.max_concurrency, cancelled };
-    const step = nextBatchStep(
-      progress,
-      row.max_failures === null ? limits : { ...limits, maxFailures: row.max_failures },
-    );
-    if (step.cancelRest) this.#statements.cancelRest.run(row.batch);
+    let step = this.#step(row);
+    if (step.cancelRest) {
+      this.#cancelRest(row, now);
+      // One that was made and not noted runs.
+      step = this.#step(row);
+    }
     if (step.end !== undefined) this.#statements.end.run(step.end, now, row.batch);
     const next = step.start === 0 ? [] : this.#statements.next.all(row.batch, step.start);
-    const batch = this.found(batchId) as Batch;
     return {
-      batch,
-      next,
-      unfinished,
+      batch: this.found(batchId) as Batch,
+      next: next.map((member) => toMember(batchId, member, now)),
+      unfinished: step.unfinished,
       cancelled,
       ...(row.sealed_request === null ? {} : { sealedRequest: row.sealed_request }),
     };
+  }
+
+  #step(row: BatchRow) {
+    const unfinished = this.#statements.unfinished.all(row.batch);
+    const counts = this.#statements.counts.all(row.batch);
+    return { unfinished, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
+  }
+
+  #cancelRest({ batch, batch_id: batchId }: BatchRow, now: number): void {
+    for (const position of this.#statements.pending.all(batch)) {
+      const { apiKeyId, key, digest } = memberKey(batchId, position);
+      this.#statements.spend.run(apiKeyId, key, digest, SPENT, now + MEMBER_KEY_MS);
+      this.#statements.note.run(apiKeyId, key, batch, position);
+    }
+    this.#statements.cancelRest.run(batch);
   }
 
   list({ createdBy, limit, after = NEWEST }: Parameters<BatchStore['listBatches']>[0]): Page<Batch> {
@@ -198,7 +191,7 @@ class BatchTable {
   }
 }
 
-/** The batches of the store. */
+/** What the server needs of batches. */
 export function batchMethods(context: Context): BatchStore {
   const { write } = context;
   const table = new BatchTable(context);

@@ -105,7 +105,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     ...machineMethods(context),
     ...machineConnectionMethods(context),
     ...lifecycleMethods(context),
-    batches: batchMethods(context),
+    ...batchMethods(context),
     ...joinTokenMethods(context),
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),

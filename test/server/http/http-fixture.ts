@@ -97,15 +97,9 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
       serverUrl: () => 'http://127.0.0.1',
       joinTokenOf: (operationId) => ({ token: operationId, hash: Buffer.from(operationId) }),
     }),
-    batches:
-      store.batches &&
-      new BatchRunner({
-        store: store.batches,
-        sealer: keys.sealer,
-        control: () => control,
-        log: logger,
-        now: Date.now,
-      }),
+    batches: new BatchRunner({
+      ...{ store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now, pollMs: 60_000 },
+    }),
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,
@@ -172,6 +166,7 @@ export async function connect(store: Store, machineId: string): Promise<void> {
 function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): ControlPlane {
   const publish = (execution: Execution): void => live.committed(execution);
   return {
+    tell: () => {},
     async create(request) {
       created.push(request);
       const { machineId, command, env, stdin, createdBy, cwd, outputMode, actor, idempotency } = request;

@@ -7,11 +7,7 @@ const BATCH = 'batch-1';
 export function describeBatches(open: OpenStore): void {
   describe('batches', () => {
     const bench = useStore(open);
-    const batches = () => {
-      const { batches: kept } = bench().store;
-      if (kept === undefined) throw new Error('this store keeps no batches');
-      return kept;
-    };
+    const batches = () => bench().store;
     const create = async (p: { maxConcurrency?: number; maxFailures?: number; batchId?: string } = {}) => {
       const { store } = bench();
       await store.createMachine({ machineId: 'dm-two', now: T0 });
@@ -104,6 +100,44 @@ export function describeBatches(open: OpenStore): void {
       await cancel('dm-two', first);
       expect(await advance()).toMatchObject({ batch: { status: 'cancelled' } });
       expect(await batches().cancelBatch({ batchId: 'none', now: T0 })).toEqual({ outcome: 'not_found' });
+    });
+
+    it('spend the keys of what they make no more, and note what was made meanwhile', async () => {
+      await create({ maxConcurrency: 2 });
+      const { next } = await advance();
+      const [made, late] = next;
+      if (made === undefined || late === undefined) throw new Error('two are to be made');
+      const { store } = bench();
+      const ask = ({ machineId, idempotency }: typeof made) =>
+        store.createExecution({ ...bench().request({ machineId }), idempotency });
+      const first = await ask(made);
+      if (first.outcome !== 'created') throw new Error(first.outcome);
+      await store.cancelBatch({ batchId: BATCH, now: T0 });
+      expect(await ask(late)).toEqual({ outcome: 'replayed', resource: '' });
+      expect(await advance()).toMatchObject({
+        unfinished: [{ machineId: made.machineId, executionId: first.execution.executionId }],
+        batch: { status: 'running', counts: { cancelled: 1 } },
+      });
+      await cancel(made.machineId, first.execution.executionId);
+      expect(await advance()).toMatchObject({ batch: { status: 'cancelled', counts: { cancelled: 2 } } });
+    });
+
+    it('make each execution once, however often it is asked for', async () => {
+      await create({ maxConcurrency: 2 });
+      const { next } = await advance();
+      const asked = [...next, ...(await advance()).next].map(({ machineId, idempotency }) =>
+        bench().store.createExecution({ ...bench().request({ machineId }), idempotency }),
+      );
+      const outcomes = (await Promise.all(asked)).map(({ outcome }) => outcome);
+      expect(outcomes).toEqual(['created', 'created', 'replayed', 'replayed']);
+    });
+
+    it('count an execution that is gone as one that failed', async () => {
+      await create({ maxConcurrency: 1 });
+      const first = await make(0, 'dm-two');
+      await cancel('dm-two', first);
+      await bench().store.deleteFinished({ before: Number.MAX_SAFE_INTEGER, limit: 9 });
+      expect(await advance()).toMatchObject({ batch: { counts: { failed: 1, pending: 1 } }, next: [{ position: 1 }] });
     });
 
     it('are listed newest first, all or those of one key', async () => {

@@ -60,20 +60,18 @@ function failure(cause: Error): CliError {
   return new CliError(`the data was not moved: ${cause.message}.`, { exitCode, cause });
 }
 
-function jsonOf({ tables, batchesLeft, adminKeyFile }: Report): unknown {
+function jsonOf({ tables, adminKeyFile }: Report): unknown {
   return {
     tables: tables.map(({ name, rows, digest }) => ({ name, rows, sha256: digest })),
-    batches_left: batchesLeft,
     admin_key_file: adminKeyFile ?? null,
   };
 }
 
-function textOf({ tables, batchesLeft, adminKeyFile }: Report, secretKeyFile: string): string {
+function textOf({ tables, adminKeyFile }: Report, secretKeyFile: string): string {
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);
-  const left = batchesLeft === 0 ? '' : `${batchesLeft} ended batches were not moved.\n`;
   const key = adminKeyFile === undefined ? 'the same admin key' : `the key in ${adminKeyFile}`;
   return `${rows} rows are in PostgreSQL. Every row was read back and compared.
-${left}Start the servers with the same EXECPLANE_DATABASE_URL, EXECPLANE_SECRET_KEY_FILE=${secretKeyFile}
+Start the servers with the same EXECPLANE_DATABASE_URL, EXECPLANE_SECRET_KEY_FILE=${secretKeyFile}
 and EXECPLANE_API_KEY (${key}). Do not start a server on the data directory again.
 `;
 }

@@ -3,36 +3,44 @@
  * store's to say, so that a server that starts goes on where the last one stopped; each is made under a key of its own, once.
  */
 import type { Logger } from 'pino';
+import { SPENT } from '../../../core/decisions/batch.ts';
 import { isTerminal } from '../../../core/execution.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
-import type { Batch, BatchAdvance, BatchMember, BatchStore, Execution } from '../../../store/store.ts';
+import type { Batch, BatchAdvance, BatchMember, BatchStore } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
 import type { ControlPlane } from '../control.ts';
-import type { ExecutionObserver } from '../execution-observer.ts';
 import { type BatchCommand, commandText, readCommand } from './command-text.ts';
 
 /** After the store could not be used, or a queue was full. */
 const RETRY_MS = 1000;
-/** For how long an execution that was made is known by its key. */
-const KEY_LIFE_MS = 30 * 86_400_000;
-const DIGEST = Buffer.from('batch');
 
 export interface BatchRunnerDeps {
   store: BatchStore;
   sealer: Sealer;
-  control: () => Pick<ControlPlane, 'create' | 'cancel'>;
+  control: () => Pick<ControlPlane, 'create' | 'cancel' | 'subscribe' | 'tell'>;
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;
+  /** How often batches are looked for that nobody here was told of, ms. */
+  pollMs: number;
 }
 
-export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
+/** A batch at work. */
+interface Stepping {
+  /** To be looked at once more when that is done. */
+  again: boolean;
+  done: Promise<void>;
+}
+
+export class BatchRunner {
   readonly #deps: BatchRunnerDeps;
-  readonly #ofExecution = new Map<string, string>();
-  /** Batches at work, and whether to look again when that is done. */
-  readonly #stepping = new Map<string, { again: boolean; done: Promise<void> }>();
+  /** By batch and execution: the ends of its subscriptions. */
+  readonly #watched = new Map<string, Map<string, () => void>>();
+  readonly #stepping = new Map<string, Stepping>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #waits = new Set<{ batchId: string; settle: () => void }>();
+  #timer: NodeJS.Timeout | undefined;
+  #polling: Promise<void> | undefined;
   #stopped = false;
 
   constructor(deps: BatchRunnerDeps) {
@@ -43,40 +51,47 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
     return this.#deps.store;
   }
 
-  /** Goes on with all that are not over. */
+  /** Goes on with all that are not over and that no other server goes on with, now and as they turn up. */
   async start(): Promise<void> {
-    for (const batchId of await this.#deps.store.listRunningBatches()) this.wake(batchId);
+    await this.#poll();
+    this.#pollLater();
   }
 
   /** Makes no more executions; settles when nothing is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#timer);
     for (const timer of this.#retries.values()) clearTimeout(timer);
     for (const wait of [...this.#waits]) wait.settle();
+    await this.#polling;
     await Promise.all([...this.#stepping.values()].map(({ done }) => done));
+    for (const batchId of [...this.#watched.keys()]) this.#unwatch(batchId);
   }
 
-  /** An execution that ends leaves its place to the next. */
-  committed({ executionId, status }: Execution): void {
-    const batchId = isTerminal(status) ? this.#ofExecution.get(executionId) : undefined;
-    if (batchId === undefined) return;
-    this.#ofExecution.delete(executionId);
-    this.wake(batchId);
+  /** The batch is new or was cancelled: whichever server goes on with it looks at it. */
+  changed(batchId: string): void {
+    this.#wake(batchId);
+    this.#deps.control().tell({ about: 'batch', batchId });
   }
 
-  /** Looks at the batch: it is new, was cancelled, or one of its executions has ended. */
-  wake(batchId: string): void {
+  /** Another server has changed the batch, or ended it. */
+  changedElsewhere(batchId: string): void {
+    this.#wake(batchId);
+    this.#recheckWaits(batchId);
+  }
+
+  #wake(batchId: string): void {
     if (this.#stopped) return;
     const stepping = this.#stepping.get(batchId);
     if (stepping !== undefined) {
       stepping.again = true;
       return;
     }
-    const state = { again: false, done: Promise.resolve() };
+    const state: Stepping = { again: false, done: Promise.resolve() };
     this.#stepping.set(batchId, state);
     state.done = this.#run(batchId).finally(() => {
       this.#stepping.delete(batchId);
-      if (state.again) this.wake(batchId);
+      if (state.again) this.#wake(batchId);
     });
   }
 
@@ -115,12 +130,12 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
     try {
       for (;;) {
         const step = await this.#deps.store.advanceBatch({ batchId, now: this.#deps.now() });
-        if (step === undefined) return;
-        for (const { executionId } of step.unfinished) this.#ofExecution.set(executionId, batchId);
-        if (step.batch.status !== 'running') this.#settleWaits(batchId);
+        if (step?.batch.status !== 'running') return this.#over(batchId, step?.batch);
+        // What has ended before it was watched is taken in by another look.
+        const unwatched = step.unfinished.filter(({ executionId }) => this.#watch(batchId, executionId));
         if (step.cancelled) await this.#cancelAll(step);
-        if (step.next.length === 0 || this.#stopped) return;
-        if (!(await this.#make(step))) {
+        if (this.#stopped || (step.next.length === 0 && unwatched.length === 0)) return;
+        if (step.next.length > 0 && !(await this.#make(step))) {
           this.#retryLater(batchId);
           return;
         }
@@ -129,6 +144,33 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
       this.#deps.log.warn({ err: cause, [LOG_KEY.batchId]: batchId }, 'a batch cannot go on; it is tried again');
       this.#retryLater(batchId);
     }
+  }
+
+  /** `batch`: it has ended; absent: another server goes on with it. */
+  #over(batchId: string, batch: Batch | undefined): void {
+    const watched = this.#unwatch(batchId);
+    if (batch === undefined) return;
+    this.#settleWaits(batchId);
+    if (watched) this.#deps.control().tell({ about: 'batch', batchId });
+  }
+
+  /** An execution that ends leaves its place to the next. False where it is watched already. */
+  #watch(batchId: string, executionId: string): boolean {
+    const watched = this.#watched.get(batchId) ?? new Map<string, () => void>();
+    if (watched.has(executionId)) return false;
+    const unsubscribe = this.#deps.control().subscribe(executionId, ({ status }) => {
+      if (!isTerminal(status)) return;
+      unsubscribe();
+      this.#wake(batchId);
+    });
+    this.#watched.set(batchId, watched.set(executionId, unsubscribe));
+    return true;
+  }
+
+  /** Whether anything of the batch was watched. */
+  #unwatch(batchId: string): boolean {
+    for (const unsubscribe of this.#watched.get(batchId)?.values() ?? []) unsubscribe();
+    return this.#watched.delete(batchId);
   }
 
   /** Makes the executions that are next; false where one has to be tried again later. */
@@ -142,13 +184,12 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
 
   async #makeOne({ batchId, createdBy }: Batch, member: BatchMember, command: BatchCommand): Promise<boolean> {
     const { store, control, now } = this.#deps;
-    const { position, machineId } = member;
-    const key = { apiKeyId: `batch:${batchId}`, key: String(position), digest: DIGEST, expiresAt: now() + KEY_LIFE_MS };
+    const { position, machineId, idempotency } = member;
     const made = await control().create({
       ...command,
       machineId,
       createdBy,
-      idempotency: key,
+      idempotency,
       ...(createdBy === 'admin' ? {} : { actor: { apiKeyId: createdBy } }),
     });
     switch (made.outcome) {
@@ -156,13 +197,15 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
         return false;
       case 'created': {
         const { executionId, status } = made.execution;
-        this.#ofExecution.set(executionId, batchId);
+        this.#watch(batchId, executionId);
         await store.setBatchMember({ batchId, position, result: { executionId } });
-        if (isTerminal(status)) this.wake(batchId);
+        if (isTerminal(status)) this.#wake(batchId);
         return true;
       }
       case 'replayed':
-        await store.setBatchMember({ batchId, position, result: { executionId: made.resource } });
+        // Another server has made it, or it is not to be made any more.
+        if (made.resource !== SPENT)
+          await store.setBatchMember({ batchId, position, result: { executionId: made.resource } });
         return true;
       case 'actor_revoked':
         // A revoked key does nothing more.
@@ -188,11 +231,43 @@ export class BatchRunner implements Pick<ExecutionObserver, 'committed'> {
     for (const wait of [...this.#waits]) if (wait.batchId === batchId) wait.settle();
   }
 
+  /** Settles the waits for batches that have ended: all of them, or those for one batch. */
+  #recheckWaits(batchId?: string): void {
+    const waitedFor = new Set([...this.#waits].map((wait) => wait.batchId));
+    for (const one of waitedFor) {
+      if (batchId !== undefined && one !== batchId) continue;
+      this.#deps.store.getBatch({ batchId: one }).then(
+        (batch) => {
+          if (batch?.status !== 'running') this.#settleWaits(one);
+        },
+        // The next poll asks again.
+        () => undefined,
+      );
+    }
+  }
+
+  async #poll(): Promise<void> {
+    for (const batchId of await this.#deps.store.listRunningBatches()) this.#wake(batchId);
+    this.#recheckWaits();
+  }
+
+  #pollLater(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#polling = this.#poll()
+        .catch((cause: unknown) =>
+          this.#deps.log.warn({ err: cause }, 'batches were not looked for; it is tried again'),
+        )
+        .finally(() => this.#pollLater());
+    }, this.#deps.pollMs);
+    this.#timer.unref();
+  }
+
   #retryLater(batchId: string): void {
     if (this.#stopped || this.#retries.has(batchId)) return;
     const timer = setTimeout(() => {
       this.#retries.delete(batchId);
-      this.wake(batchId);
+      this.#wake(batchId);
     }, RETRY_MS);
     this.#retries.set(batchId, timer.unref());
   }

@@ -1,13 +1,13 @@
 /** This server among several on one database (docs/cluster.md), put together. */
 import type { Logger } from 'pino';
 import { CLOSE } from '../../../core/protocol.ts';
-import type { ClusterStore, Store } from '../../../store/store.ts';
+import type { ClusterStore, Hint, Store } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands, MachineCommands } from '../commands/machine-commands.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import type { Live } from '../live/live.ts';
 import { ClusterCommands } from './cluster-commands.ts';
-import { HintChannel } from './hint-channel.ts';
+import { HintChannel, type HintedParts } from './hint-channel.ts';
 import { OrderDesk } from './order-desk.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { Repair } from './repair.ts';
@@ -25,7 +25,14 @@ export interface ClusterDeps {
   local: LocalCommands;
   live: Live;
   log: Pick<Logger, 'warn'>;
+  elsewhere: ChangedElsewhere;
 }
+
+/** A change that somebody on another server may wait for. */
+export type ChangeHint = Extract<Hint, { about: 'status' | 'batch' }>;
+
+/** Told of what other servers have changed, and that somebody here may wait for. */
+export type ChangedElsewhere = Pick<HintedParts, 'status' | 'batch'>;
 
 export class Cluster {
   /** Commands to machines, whichever server holds them. */
@@ -39,7 +46,7 @@ export class Cluster {
   readonly #sessions: AgentSessions;
 
   constructor(deps: ClusterDeps) {
-    const { cluster, store, clock, sessions, local, live, log } = deps;
+    const { cluster, store, clock, sessions, local, live, log, elsewhere } = deps;
     this.#sessions = sessions;
     this.#answers = new PendingAnswers(cluster);
     this.#hints = new HintChannel({
@@ -47,6 +54,8 @@ export class Cluster {
       parts: {
         execution: (executionId, sequence) => this.#repair.execution(executionId, sequence),
         machine: (machineId) => this.#repair.machine(machineId),
+        status: (machineId) => elsewhere.status(machineId),
+        batch: (batchId) => elsewhere.batch(batchId),
         inbox: () => this.#repair.inbox(),
         everything: () => this.#repair.everything(),
       },
@@ -72,6 +81,10 @@ export class Cluster {
   /** Servers that share the load, at least one. */
   get live(): number {
     return this.#replica.live;
+  }
+
+  tell(hint: ChangeHint): void {
+    this.#hints.send(hint);
   }
 
   async start(): Promise<void> {

@@ -9,6 +9,8 @@ const PACK_MS = 10;
 export interface HintedParts {
   execution(executionId: string, sequence: number): void;
   machine(machineId: string): void;
+  status(machineId: string): void;
+  batch(batchId: string): void;
   /** Orders, or answers, are in the inbox of this server. */
   inbox(): void;
   /** Any number of hints may have been missed. */
@@ -43,14 +45,23 @@ export class HintChannel implements CommitListener, HintListener {
   }
 
   send(hint: Exclude<Hint, { about: 'execution' }>): void {
-    this.#others.set(hint.about === 'machine' ? `m ${hint.machineId}` : `i ${hint.replicaId}`, hint);
+    this.#others.set(Object.values(hint).join(' '), hint);
     this.#sendSoon();
   }
 
   hinted(hint: Hint): void {
-    if (hint.about === 'execution') this.#parts.execution(hint.executionId, hint.sequence);
-    else if (hint.about === 'machine') this.#parts.machine(hint.machineId);
-    else if (hint.replicaId === this.#cluster.replicaId) this.#parts.inbox();
+    switch (hint.about) {
+      case 'execution':
+        return this.#parts.execution(hint.executionId, hint.sequence);
+      case 'machine':
+        return this.#parts.machine(hint.machineId);
+      case 'status':
+        return this.#parts.status(hint.machineId);
+      case 'batch':
+        return this.#parts.batch(hint.batchId);
+      case 'inbox':
+        if (hint.replicaId === this.#cluster.replicaId) this.#parts.inbox();
+    }
   }
 
   missedHints(): void {

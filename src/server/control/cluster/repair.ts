@@ -23,7 +23,7 @@ export interface RepairDeps {
   log: Pick<Logger, 'warn'>;
 }
 
-export class Repair implements HintedParts {
+export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   readonly #deps: RepairDeps;
   /** Cancels that the agents have been told, so that they are told once. */
   #told = new Set<string>();

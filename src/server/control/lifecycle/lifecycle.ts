@@ -4,6 +4,7 @@ import type { Machine, MachineChangeOutcome, NewMachine, OnBehalf, Store } from 
 import type { ControlPlane } from '../control.ts';
 import { Autosleep } from './autosleep.ts';
 import type { MachineFeed } from './machine-feed.ts';
+import { MachinesElsewhere } from './machines-elsewhere.ts';
 import { OperationRunner, type OperationRunnerDeps } from './operation-runner.ts';
 import type { Providers } from './provider.ts';
 
@@ -28,17 +29,20 @@ export class Lifecycle {
   readonly #capabilities: Capabilities;
   readonly #operations: OperationRunner;
   readonly #autosleep: Autosleep;
+  /** Absent: nobody else changes machines. */
+  readonly #elsewhere: MachinesElsewhere | undefined;
   #unwatch: () => void = () => {};
 
   constructor(deps: LifecycleDeps) {
-    const { store, providers, now, log } = deps;
+    const { store, providers, feed, now, log } = deps;
     this.providers = providers;
-    this.feed = deps.feed;
+    this.feed = feed;
     this.#store = store;
     this.#control = deps.control;
     this.#now = now;
     this.#capabilities = capabilitiesOf(providers);
     this.#operations = new OperationRunner(deps);
+    this.#elsewhere = store.cluster && new MachinesElsewhere({ store, feed, log });
     this.#autosleep = new Autosleep({
       listIdle: (p) => store.listIdle(p),
       change: (p) => this.change(p),
@@ -55,13 +59,20 @@ export class Lifecycle {
     });
     this.#operations.wake();
     this.#autosleep.start();
+    this.#elsewhere?.start();
   }
 
   /** Ends the hooks at work and settles when nothing is under way any more. */
   async stop(): Promise<void> {
     this.#unwatch();
+    await this.#elsewhere?.stop();
     await this.#autosleep.stop();
     await this.#operations.stop();
+  }
+
+  /** Another server has changed the machine. */
+  changedElsewhere(machineId: string): void {
+    this.#elsewhere?.changed(machineId);
   }
 
   /** Makes a machine, to be created by its provider or joined by an agent. */

@@ -23,6 +23,15 @@ export class MachineFeed {
     };
   }
 
+  isWatched(machineId: string): boolean {
+    return this.#ofOne.has(machineId);
+  }
+
+  /** Ids of the machines that somebody watches one by one. */
+  watched(): string[] {
+    return [...this.#ofOne.keys()];
+  }
+
   /** The same for all machines. */
   watchAll(listener: Listener): () => void {
     this.#ofAll.add(listener);

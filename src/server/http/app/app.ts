@@ -41,8 +41,7 @@ export interface AppDeps {
   store: Store;
   control: ControlPlane;
   lifecycle: Lifecycle;
-  /** Absent where the database keeps no batches. */
-  batches: BatchRunner | undefined;
+  batches: BatchRunner;
   logger: Logger;
   serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey' | 'signInKey'>;
   /** Has every scope, and is not in the store. */

@@ -39,7 +39,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   terminalRoutes(app, context);
   artifactRoutes(app, context);
   machineRoutes(app, context);
-  if (context.batches !== undefined) batchRoutes(app, context, context.batches);
+  batchRoutes(app, context);
   joinTokenRoutes(app, context);
   apiKeyRoutes(app, context);
   auditRoutes(app, context);

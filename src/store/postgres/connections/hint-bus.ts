@@ -93,7 +93,7 @@ export class HintBus {
   }
 }
 
-/** `e ID SEQUENCE`, `m ID`, `i REPLICA`, a line each. */
+/** `e ID SEQUENCE`, `m ID`, `s ID`, `b ID`, `i REPLICA`, a line each. */
 function packed(hints: readonly Hint[]): string[] {
   const payloads: string[][] = [];
   let bytes = MAX_PAYLOAD_BYTES;
@@ -114,6 +114,10 @@ function lineOf(hint: Hint): string {
       return `e ${hint.executionId} ${hint.sequence}`;
     case 'machine':
       return `m ${hint.machineId}`;
+    case 'status':
+      return `s ${hint.machineId}`;
+    case 'batch':
+      return `b ${hint.batchId}`;
     case 'inbox':
       return `i ${hint.replicaId}`;
   }
@@ -125,6 +129,8 @@ function unpacked(payload: string): Hint[] {
     const [about, subject = '', sequence = '0'] = line.split(' ');
     if (about === 'e') return [{ about: 'execution', executionId: subject, sequence: Number(sequence) }];
     if (about === 'm') return [{ about: 'machine', machineId: subject }];
+    if (about === 's') return [{ about: 'status', machineId: subject }];
+    if (about === 'b') return [{ about: 'batch', batchId: subject }];
     return about === 'i' ? [{ about: 'inbox', replicaId: Number(subject) }] : [];
   });
 }

@@ -15,6 +15,8 @@ export type MachineRow = MachineWithOperation & {
 
 /** A server without a sign of life for so long is taken for dead. */
 export const REPLICA_DEAD_AFTER_MS = 10_000;
+/** SQL, of a row of replicas: it has shown one since. */
+export const REPLICA_ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 
 /** To be followed by a WHERE (and more) that names its columns with `m.`. */
 export const SELECT_MACHINE = `SELECT m.id AS machine, m.public_id AS machine_id, m.name, m.created_at, m.vcpu, m.memory_mib,
@@ -24,7 +26,7 @@ export const SELECT_MACHINE = `SELECT m.id AS machine, m.public_id AS machine_id
   m.last_operation, m.last_error, m.failed_for_good::int AS failed_for_good, m.resizing::int AS resizing, m.sleep_reason,
   m.expected_at, m.credential_hash, m.enrolled_with, m.credential_replaced::int AS credential_replaced, m.last_dispatch_number,
   m.waiting, m.waiting_bytes, m.owner,
-  coalesce((SELECT p.heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms' FROM replicas p
+  coalesce((SELECT p.${REPLICA_ALIVE} FROM replicas p
     WHERE p.id = m.owner), false) AS owner_alive,
   o.number AS operation_number, o.name AS operation_name, o.attempt AS operation_attempt, o.running::int AS operation_running,
   o.due_at AS operation_due_at, o.replica_id AS operator

@@ -11,7 +11,6 @@ import {
 import { ExecutionListSchema } from '../../../../api/execution.ts';
 import { ListQuery, WaitMs } from '../../../../api/fields.ts';
 import type { Batch } from '../../../../store/store.ts';
-import type { BatchRunner } from '../../../control/batches/batch-runner.ts';
 import { assertMachine } from '../../authentication/auth.ts';
 import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
@@ -23,8 +22,6 @@ import { replayedResource } from '../../requests/idempotency.ts';
 import { selectedMachines } from '../../requests/machines/labels.ts';
 import { assertKeyStillValid } from '../../requests/open-requests.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
-
-type BatchContext = HttpContext & { batches: BatchRunner };
 
 const DEFAULT_CONCURRENCY = 10;
 const ONE = '/v1/batches/:batch_id';
@@ -39,8 +36,7 @@ const BatchParams = Type.Object({
 });
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 
-export function batchRoutes(app: App, common: HttpContext, batches: BatchRunner): void {
-  const context = { ...common, batches };
+export function batchRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);
   getRoute(app, context);
@@ -48,7 +44,7 @@ export function batchRoutes(app: App, common: HttpContext, batches: BatchRunner)
   cancelRoute(app, context);
 }
 
-function createRoute(app: App, context: BatchContext): void {
+function createRoute(app: App, context: HttpContext): void {
   app.post(
     '/v1/batches',
     {
@@ -91,7 +87,7 @@ function createRoute(app: App, context: BatchContext): void {
       const wait = waiting(context, request, reply);
       switch (made.outcome) {
         case 'created':
-          context.batches.wake(batchId);
+          context.batches.changed(batchId);
           context.audit.note(request, {
             action: 'batch.create',
             resource: batchId,
@@ -114,7 +110,7 @@ function missing(machineId: string) {
 
 /** The machines that a key may use, and that the selector names or selects. */
 async function machinesOf(
-  context: BatchContext,
+  context: HttpContext,
   principal: Principal,
   selector: CreateBatch['selector'],
 ): Promise<string[]> {
@@ -132,7 +128,7 @@ async function machinesOf(
   throw invalid([{ location: 'body.selector.labels', message: 'must select at least one machine' }]);
 }
 
-function listRoute(app: App, context: BatchContext): void {
+function listRoute(app: App, context: HttpContext): void {
   app.get(
     '/v1/batches',
     {
@@ -154,7 +150,7 @@ function listRoute(app: App, context: BatchContext): void {
   );
 }
 
-function getRoute(app: App, context: BatchContext): void {
+function getRoute(app: App, context: HttpContext): void {
   app.get(
     ONE,
     {
@@ -175,7 +171,7 @@ function getRoute(app: App, context: BatchContext): void {
   );
 }
 
-function executionsRoute(app: App, context: BatchContext): void {
+function executionsRoute(app: App, context: HttpContext): void {
   app.get(
     `${ONE}/executions`,
     {
@@ -200,7 +196,7 @@ function executionsRoute(app: App, context: BatchContext): void {
   );
 }
 
-function cancelRoute(app: App, context: BatchContext): void {
+function cancelRoute(app: App, context: HttpContext): void {
   app.delete(
     ONE,
     {
@@ -225,7 +221,7 @@ function cancelRoute(app: App, context: BatchContext): void {
       switch (cancelled.outcome) {
         case 'applied':
         case 'stale':
-          context.batches.wake(batchId);
+          context.batches.changed(batchId);
           context.audit.note(request, { action: 'batch.cancel', resource: batchId, outcome: cancelled.outcome });
           return wait(cancelled.batch);
         case 'not_found':
@@ -238,7 +234,7 @@ function cancelRoute(app: App, context: BatchContext): void {
 }
 
 /** A key that is limited to some machines sees its own batches only. */
-async function findBatch(context: BatchContext, principal: Principal, batchId: string): Promise<Batch> {
+async function findBatch(context: HttpContext, principal: Principal, batchId: string): Promise<Batch> {
   const batch = await context.batches.store.getBatch({ batchId });
   const visible = batch !== undefined && (principal.machineIds === undefined || batch.createdBy === principal.apiKeyId);
   if (!visible) throw notFound('There is no such batch.');
@@ -249,7 +245,7 @@ type Waits = { query: { wait_ms?: number | undefined } };
 
 /** `?wait_ms=`: the batch when it is over, or as it is when the time is. */
 function waiting(
-  context: BatchContext,
+  context: HttpContext,
   request: Parameters<HttpContext['openRequests']['open']>[0] & Waits,
   reply: Parameters<HttpContext['openRequests']['open']>[1],
 ) {

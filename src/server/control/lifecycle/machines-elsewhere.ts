@@ -1,0 +1,68 @@
+/** Machines that other servers change: whoever watches one here is told as well, at a hint or by the next poll. */
+import type { Logger } from 'pino';
+import type { Store } from '../../../store/store.ts';
+import type { MachineFeed } from './machine-feed.ts';
+
+const POLL_INTERVAL_MS = 1000;
+
+export interface MachinesElsewhereDeps {
+  store: Pick<Store, 'getMachine'>;
+  feed: MachineFeed;
+  log: Pick<Logger, 'warn'>;
+}
+
+export class MachinesElsewhere {
+  readonly #deps: MachinesElsewhereDeps;
+  /** The last revision told, of machines that somebody watches. */
+  #told = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #polling: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(deps: MachinesElsewhereDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#pollLater();
+  }
+
+  /** Settles when nothing is read any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#polling;
+  }
+
+  /** Another server has changed the machine. */
+  changed(machineId: string): void {
+    if (this.#stopped || !this.#deps.feed.isWatched(machineId)) return;
+    this.#tell(machineId).catch((cause: unknown) => this.#failed(cause));
+  }
+
+  async #tell(machineId: string): Promise<void> {
+    const machine = await this.#deps.store.getMachine({ machineId });
+    if (machine === undefined || machine.revision <= (this.#told.get(machineId) ?? 0)) return;
+    this.#told.set(machineId, machine.revision);
+    this.#deps.feed.publish(machine);
+  }
+
+  async #poll(): Promise<void> {
+    const watched = this.#deps.feed.watched();
+    this.#told = new Map([...this.#told].filter(([machineId]) => watched.includes(machineId)));
+    for (const machineId of watched) await this.#tell(machineId);
+  }
+
+  #pollLater(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#polling = this.#poll()
+        .catch((cause: unknown) => this.#failed(cause))
+        .finally(() => this.#pollLater());
+    }, POLL_INTERVAL_MS);
+  }
+
+  #failed(cause: unknown): void {
+    this.#deps.log.warn({ err: cause }, 'machines that somebody watches could not be read; it is tried again');
+  }
+}

@@ -1,0 +1,214 @@
+/** Batches in PostgreSQL. The row of a batch is locked by whatever decides about it; two servers never decide at once. */
+import { memberKey, MEMBER_KEY_MS, nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
+import { type BatchCountRow, type BatchRow, progressOf, toBatch, toMember } from '../rows/batch-row.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import { toPage } from '../rows/page.ts';
+import type { Batch, BatchAdvance, BatchStore } from '../store.ts';
+import { refusalOf } from '../transactions/retries.ts';
+import type { Connection } from './connections/connection.ts';
+import type { Context } from './context.ts';
+import { Batch as Writes } from './lanes/batch.ts';
+import { flushStatements } from './lanes/flush.ts';
+import { load } from './lanes/load.ts';
+import { onBehalf } from './lanes/needs.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
+import { REPLICA_ALIVE } from './lanes/select-machine.ts';
+
+const SELECT = `SELECT b.id AS batch, b.public_id AS batch_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
+  b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at FROM batches b`;
+/** Of the server $1, or of none that lives. */
+const FREE_FOR = `(b.replica_id IS NULL OR b.replica_id = $1
+  OR NOT EXISTS (SELECT 1 FROM replicas r WHERE r.id = b.replica_id AND r.${REPLICA_ALIVE}))`;
+const COUNT = `SELECT b.batch_id AS batch, coalesce(b.outcome, e.status, 'pending') AS status, count(*) AS count
+  FROM batch_members b LEFT JOIN executions e ON e.id = b.execution_id WHERE b.batch_id = ANY($1) GROUP BY 1, 2`;
+const OPEN = 'b.batch_id = $1 AND b.outcome IS NULL';
+const FIND_MACHINES = "SELECT id, public_id FROM machines WHERE public_id = ANY($1) AND desired_state <> 'destroyed'";
+const INSERT = `INSERT INTO batches (public_id, status, sealed_request, max_concurrency, max_failures, created_by, created_at, replica_id)
+  VALUES ($1, 'running', $2, $3, $4, $5, $6, $7) RETURNING id`;
+const INSERT_MEMBERS = `INSERT INTO batch_members (batch_id, position, machine_id)
+  SELECT $1, position - 1, machine FROM unnest($2::bigint[]) WITH ORDINALITY AS t (machine, position)`;
+const TAKE_IN = `UPDATE batch_members b SET outcome = coalesce((SELECT e.status FROM executions e WHERE e.id = b.execution_id), 'failed')
+  WHERE ${OPEN} AND b.execution_id IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = b.execution_id AND e.completed_at IS NULL)`;
+/** Waits for whoever makes one of them at this moment: then its key stands for an execution. */
+const SPEND_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expires_at)
+  SELECT $2, b.position::text, $3, '${SPENT}', $4 FROM batch_members b WHERE ${OPEN} AND b.execution_id IS NULL ORDER BY 2
+  ON CONFLICT (api_key, key) DO NOTHING`;
+const NOTE_MADE = `UPDATE batch_members b SET execution_id = e.id FROM idempotency i JOIN executions e ON e.public_id = i.resource
+  WHERE ${OPEN} AND b.execution_id IS NULL AND i.api_key = $2 AND i.key = b.position::text`;
+const CANCEL_REST = `UPDATE batch_members b SET outcome = 'cancelled' WHERE ${OPEN} AND b.execution_id IS NULL`;
+const UNFINISHED = `SELECT m.public_id AS "machineId", e.public_id AS "executionId" FROM batch_members b
+  JOIN machines m ON m.id = b.machine_id JOIN executions e ON e.id = b.execution_id WHERE ${OPEN}`;
+const NEXT = `SELECT b.position, m.public_id AS "machineId" FROM batch_members b JOIN machines m ON m.id = b.machine_id
+  WHERE ${OPEN} AND b.execution_id IS NULL ORDER BY b.position LIMIT $2`;
+const LIST_EXECUTIONS = `SELECT b.position, ${EXECUTION_COLUMNS} FROM batch_members b
+  JOIN (${EXECUTION_TABLES}) ON e.id = b.execution_id
+  WHERE b.batch_id = (SELECT id FROM batches WHERE public_id = $1) AND b.position > $2 ORDER BY b.position LIMIT $3`;
+const OF_MEMBER = 'batch_id = (SELECT id FROM batches WHERE public_id = $2) AND position = $3 AND outcome IS NULL';
+
+/** What the server needs of batches. */
+export function batchMethods({ read, transactions, replicaId }: Context): BatchStore {
+  return {
+    createBatch: (p) => transactions.run((connection) => create(connection, p, replicaId())),
+    async getBatch({ batchId }) {
+      const rows = await read<BatchRow>({ text: `${SELECT} WHERE b.public_id = $1`, values: [batchId] });
+      return (await withCounts(read, rows))[0]?.batch;
+    },
+    async listBatches({ createdBy, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const text = `${SELECT} WHERE b.id < $1 AND ($2::text IS NULL OR b.created_by = $2) ORDER BY b.id DESC LIMIT $3`;
+      const rows = await read<BatchRow>({ text, values: [after, createdBy ?? null, limit + 1] });
+      return toPage(
+        await withCounts(read, rows),
+        limit,
+        ({ key }) => key,
+        ({ batch }) => batch,
+      );
+    },
+    async listBatchExecutions({ batchId, limit, after = -1 }) {
+      const statement = { text: LIST_EXECUTIONS, values: [batchId, after, limit + 1] };
+      const rows = await read<ExecutionRow & { position: number }>(statement);
+      return toPage(rows, limit, (row) => row.position, toExecution);
+    },
+    cancelBatch: (p) => transactions.run((connection) => cancel(connection, p)),
+    async listRunningBatches() {
+      const text = `SELECT b.public_id AS id FROM batches b WHERE b.status = 'running' AND ${FREE_FOR}`;
+      return (await read<{ id: string }>({ text, values: [replicaId()] })).map(({ id }) => id);
+    },
+    advanceBatch: (p) => transactions.run((connection) => advance(connection, p, replicaId())),
+    setBatchMember: ({ batchId, position, result }) =>
+      transactions.run(async (connection) => {
+        const execution = 'execution_id = (SELECT id FROM executions WHERE public_id = $1)';
+        const [set, value] =
+          'executionId' in result ? [execution, result.executionId] : ['outcome = $1', result.outcome];
+        const text = `UPDATE batch_members SET ${set} WHERE ${OF_MEMBER}`;
+        await connection.run({ text, values: [value, batchId, position] });
+      }),
+  };
+}
+
+/** In the order of `rows`. */
+async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Promise<{ key: number; batch: Batch }[]> {
+  if (rows.length === 0) return [];
+  const counts = await read<BatchCountRow & { batch: number }>({
+    text: COUNT,
+    values: [rows.map(({ batch }) => batch)],
+  });
+  const ofBatch = Map.groupBy(counts, ({ batch }) => batch);
+  return rows.map((row) => ({ key: row.batch, batch: toBatch(row, ofBatch.get(row.batch) ?? []) }));
+}
+
+/** As the transaction has it. */
+async function found(connection: Connection, row: BatchRow): Promise<Batch> {
+  const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.batch] });
+  return toBatch(latest, await countsOf(connection, row));
+}
+
+function countsOf(connection: Connection, { batch }: BatchRow): Promise<BatchCountRow[]> {
+  return connection.query<BatchCountRow>({ text: COUNT, values: [[batch]] });
+}
+
+async function create(
+  connection: Connection,
+  p: Parameters<BatchStore['createBatch']>[0],
+  replicaId: number,
+): ReturnType<BatchStore['createBatch']> {
+  const { batchId, machineIds, sealedRequest, maxConcurrency, maxFailures, createdBy } = p.batch;
+  const writes = new Writes(await load(connection, [onBehalf(p, batchId)]));
+  const refusal = refusalOf(writes, p);
+  if (refusal !== undefined) return flushed(connection, writes, refusal);
+  const machines = await connection.query<{ id: number; public_id: string }>({
+    text: FIND_MACHINES,
+    values: [machineIds],
+  });
+  const keys = new Map(machines.map(({ id, public_id: machineId }) => [machineId, id]));
+  const missing = machineIds.filter((machineId) => !keys.has(machineId));
+  if (missing.length > 0) return flushed(connection, writes, { outcome: 'machine_not_found', machineIds: missing });
+  const values = [batchId, sealedRequest, maxConcurrency, maxFailures ?? null, createdBy, p.now, replicaId];
+  const [made] = await connection.query<{ id: number }>({ text: INSERT, values });
+  const members = machineIds.map((machineId) => keys.get(machineId));
+  await connection.run({ text: INSERT_MEMBERS, values: [made?.id, members] });
+  writes.bind(p.idempotency, batchId);
+  const [row] = await locked(connection, batchId);
+  if (row === undefined) throw new Error('a batch that was just made is not there');
+  return flushed(connection, writes, { outcome: 'created', batch: await found(connection, row) });
+}
+
+async function cancel(
+  connection: Connection,
+  p: Parameters<BatchStore['cancelBatch']>[0],
+): ReturnType<BatchStore['cancelBatch']> {
+  const writes = new Writes(await load(connection, [onBehalf(p, p.batchId)]));
+  const refusal = refusalOf(writes, p);
+  if (refusal !== undefined) return flushed(connection, writes, refusal);
+  const [row] = await locked(connection, p.batchId);
+  if (row === undefined) return flushed(connection, writes, { outcome: 'not_found' });
+  writes.bind(p.idempotency, p.batchId);
+  const applies = row.status === 'running' && row.cancelled === 0;
+  if (applies) {
+    await connection.run({ text: 'UPDATE batches SET cancelled = true WHERE id = $1', values: [row.batch] });
+    await cancelRest(connection, row, p.now);
+  }
+  const batch = await found(connection, row);
+  return flushed(connection, writes, { outcome: applies ? 'applied' : 'stale', batch });
+}
+
+/** A key that was written on trial and not bound is deleted by it. */
+async function flushed<T>(connection: Connection, writes: Writes, outcome: T): Promise<T> {
+  await Promise.all(flushStatements(writes).map((statement) => connection.run(statement)));
+  return outcome;
+}
+
+function locked(connection: Connection, batchId: string): Promise<BatchRow[]> {
+  return connection.query<BatchRow>({ text: `${SELECT} WHERE b.public_id = $1 FOR UPDATE`, values: [batchId] });
+}
+
+async function advance(
+  connection: Connection,
+  { batchId, now }: Parameters<BatchStore['advanceBatch']>[0],
+  replicaId: number,
+): Promise<BatchAdvance | undefined> {
+  const [row] = await connection.query<BatchRow>({
+    text: `${SELECT} WHERE b.public_id = $2 AND ${FREE_FOR} FOR UPDATE`,
+    values: [replicaId, batchId],
+  });
+  if (row === undefined) return undefined;
+  const cancelled = row.cancelled === 1;
+  if (row.status !== 'running') return { batch: await found(connection, row), next: [], unfinished: [], cancelled };
+  const own = 'UPDATE batches SET replica_id = $1 WHERE id = $2 AND replica_id IS DISTINCT FROM $1';
+  await connection.run({ text: own, values: [replicaId, row.batch] });
+  await connection.run({ text: TAKE_IN, values: [row.batch] });
+  let step = await stepOf(connection, row);
+  if (step.cancelRest) {
+    await cancelRest(connection, row, now);
+    // One that was made and not noted runs.
+    step = await stepOf(connection, row);
+  }
+  const end = 'UPDATE batches SET status = $1, completed_at = $2, sealed_request = NULL WHERE id = $3';
+  if (step.end !== undefined) await connection.run({ text: end, values: [step.end, now, row.batch] });
+  const next = await connection.query<{ position: number; machineId: string }>({
+    text: NEXT,
+    values: [row.batch, step.start],
+  });
+  return {
+    batch: await found(connection, row),
+    next: next.map((member) => toMember(batchId, member, now)),
+    unfinished: step.unfinished,
+    cancelled,
+    ...(row.sealed_request === null ? {} : { sealedRequest: row.sealed_request }),
+  };
+}
+
+async function stepOf(connection: Connection, row: BatchRow) {
+  const [unfinished, counts] = await Promise.all([
+    connection.query<{ machineId: string; executionId: string }>({ text: UNFINISHED, values: [row.batch] }),
+    countsOf(connection, row),
+  ]);
+  return { unfinished, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
+}
+
+async function cancelRest(connection: Connection, { batch, batch_id: batchId }: BatchRow, now: number): Promise<void> {
+  const { apiKeyId, digest } = memberKey(batchId, 0);
+  await connection.run({ text: SPEND_KEYS, values: [batch, apiKeyId, digest, now + MEMBER_KEY_MS] });
+  await connection.run({ text: NOTE_MADE, values: [batch, apiKeyId] });
+  await connection.run({ text: CANCEL_REST, values: [batch] });
+}

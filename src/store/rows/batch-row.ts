@@ -1,0 +1,60 @@
+/** Batches as rows: the same columns whichever the database. */
+import {
+  type BatchLimits,
+  type BatchProgress,
+  type BatchStatus,
+  memberKey,
+  MEMBER_KEY_MS,
+} from '../../core/decisions/batch.ts';
+import type { ExecutionStatus } from '../../core/execution-status.ts';
+import type { Batch, BatchMember } from '../roles/batches.ts';
+
+export interface BatchRow {
+  batch: number;
+  batch_id: string;
+  status: string;
+  cancelled: number;
+  sealed_request: Buffer | null;
+  max_concurrency: number;
+  max_failures: number | null;
+  created_by: string;
+  created_at: number;
+  completed_at: number | null;
+}
+
+/** How many machines of a batch are where. */
+export interface BatchCountRow {
+  status: ExecutionStatus | 'pending';
+  count: number;
+}
+
+export function toBatch(row: BatchRow, counts: readonly BatchCountRow[]): Batch {
+  return {
+    batchId: row.batch_id,
+    status: row.status as BatchStatus,
+    counts: Object.fromEntries(counts.map(({ status, count }) => [status, count])),
+    maxConcurrency: row.max_concurrency,
+    ...(row.max_failures === null ? {} : { maxFailures: row.max_failures }),
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+    ...(row.completed_at === null ? {} : { completedAt: row.completed_at }),
+  };
+}
+
+/** What the next step of a batch is decided by. */
+export function progressOf(
+  row: BatchRow,
+  counts: readonly BatchCountRow[],
+  unfinished: number,
+): [BatchProgress, BatchLimits] {
+  const { pending = 0, succeeded = 0, failed = 0, expired = 0, cancelled: ended = 0 } = toBatch(row, counts).counts;
+  const limits = { maxConcurrency: row.max_concurrency, cancelled: row.cancelled === 1 };
+  return [
+    { pending, unfinished, succeeded, failed: failed + expired + ended },
+    row.max_failures === null ? limits : { ...limits, maxFailures: row.max_failures },
+  ];
+}
+
+export function toMember(batchId: string, row: { position: number; machineId: string }, now: number): BatchMember {
+  return { ...row, idempotency: { ...memberKey(batchId, row.position), expiresAt: now + MEMBER_KEY_MS } };
+}
