@@ -1,7 +1,7 @@
 /** The server as a process: builds its parts, listens, and stops without dropping what is in hand. */
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
-import type { Machine, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { secretHash } from './http/authentication/key-ring.ts';
 import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
@@ -70,10 +70,7 @@ export async function startServer(
   const version = packageVersion();
   const { onCommit, observer, ...telemetry } = await startTelemetry({ tracing, log: logger, now: Date.now, version });
   const feed = new MachineFeed();
-  const onMachine = (machine: Machine): void => {
-    feed.publish(machine);
-    control.tell({ about: 'status', machineId: machine.machineId });
-  };
+  const onMachine = feed.publisher((machineId) => control.tell({ about: 'status', machineId }));
   const store = await openStore(config, { onCommit, onMachine, version, fingerprint });
   const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
   const now = () => control.now();

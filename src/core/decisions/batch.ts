@@ -31,19 +31,8 @@ export interface BatchStep {
   end?: Exclude<BatchStatus, 'running'>;
 }
 
-/**
- * The Idempotency-Key that the execution of a machine is made under, `position` counted from 0: once, whichever server makes it. A key
- * that stands for nothing is spent: the execution is not to be made any more.
- */
-export function memberKey(batchId: string, position: number): { apiKeyId: string; key: string; digest: Buffer } {
-  return { apiKeyId: `batch:${batchId}`, key: String(position), digest: MEMBER_DIGEST };
-}
-
-/** What a key of `memberKey` stands for where it is spent. */
+/** What the Idempotency-Key of an execution that is not to be made any more stands for. */
 export const SPENT = '';
-/** For how long such a key is known, ms. */
-export const MEMBER_KEY_MS = 30 * 86_400_000;
-const MEMBER_DIGEST = Buffer.from('batch');
 
 /** Decides what a batch does next; pure and total. */
 export function nextBatchStep(progress: BatchProgress, limits: BatchLimits): BatchStep {

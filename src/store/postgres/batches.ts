@@ -1,6 +1,14 @@
 /** Batches in PostgreSQL. The row of a batch is locked by whatever decides about it; two servers never decide at once. */
-import { memberKey, MEMBER_KEY_MS, nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
-import { type BatchCountRow, type BatchRow, progressOf, toBatch, toMember } from '../rows/batch-row.ts';
+import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
+import {
+  type BatchCountRow,
+  type BatchRow,
+  memberKey,
+  MEMBER_KEY_MS,
+  progressOf,
+  toBatch,
+  toMember,
+} from '../rows/batch-row.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Batch, BatchAdvance, BatchStore } from '../store.ts';

@@ -1,11 +1,5 @@
 /** Batches as rows: the same columns whichever the database. */
-import {
-  type BatchLimits,
-  type BatchProgress,
-  type BatchStatus,
-  memberKey,
-  MEMBER_KEY_MS,
-} from '../../core/decisions/batch.ts';
+import type { BatchLimits, BatchProgress, BatchStatus } from '../../core/decisions/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
 import type { Batch, BatchMember } from '../roles/batches.ts';
 
@@ -53,6 +47,15 @@ export function progressOf(
     { pending, unfinished, succeeded, failed: failed + expired + ended },
     row.max_failures === null ? limits : { ...limits, maxFailures: row.max_failures },
   ];
+}
+
+/** For how long the key of an execution is known, ms. */
+export const MEMBER_KEY_MS = 30 * 86_400_000;
+const MEMBER_DIGEST = Buffer.from('batch');
+
+/** The Idempotency-Key that the execution of a machine is made under, `position` counted from 0: once, whichever server makes it. */
+export function memberKey(batchId: string, position: number): { apiKeyId: string; key: string; digest: Buffer } {
+  return { apiKeyId: `batch:${batchId}`, key: String(position), digest: MEMBER_DIGEST };
 }
 
 export function toMember(batchId: string, row: { position: number; machineId: string }, now: number): BatchMember {

@@ -1,6 +1,14 @@
 /** Batches in SQLite. */
-import { memberKey, MEMBER_KEY_MS, nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
-import { type BatchCountRow, type BatchRow, progressOf, toBatch, toMember } from '../rows/batch-row.ts';
+import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
+import {
+  type BatchCountRow,
+  type BatchRow,
+  memberKey,
+  MEMBER_KEY_MS,
+  progressOf,
+  toBatch,
+  toMember,
+} from '../rows/batch-row.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Batch, BatchAdvance, BatchStore, Execution, Page } from '../store.ts';

@@ -52,15 +52,20 @@ export class HintChannel implements CommitListener, HintListener {
   hinted(hint: Hint): void {
     switch (hint.about) {
       case 'execution':
-        return this.#parts.execution(hint.executionId, hint.sequence);
+        this.#parts.execution(hint.executionId, hint.sequence);
+        break;
       case 'machine':
-        return this.#parts.machine(hint.machineId);
+        this.#parts.machine(hint.machineId);
+        break;
       case 'status':
-        return this.#parts.status(hint.machineId);
+        this.#parts.status(hint.machineId);
+        break;
       case 'batch':
-        return this.#parts.batch(hint.batchId);
+        this.#parts.batch(hint.batchId);
+        break;
       case 'inbox':
         if (hint.replicaId === this.#cluster.replicaId) this.#parts.inbox();
+        break;
     }
   }
 

@@ -13,6 +13,14 @@ export class MachineFeed {
     for (const listener of this.#ofOne.get(machine.machineId) ?? []) listener(machine);
   };
 
+  /** As `publish`, and tells those who watch it elsewhere. */
+  publisher(tell: (machineId: string) => void): (machine: Machine) => void {
+    return (machine) => {
+      this.publish(machine);
+      tell(machine.machineId);
+    };
+  }
+
   /** Calls `listener` for each change of the machine; returns the unsubscription. */
   watch(machineId: string, listener: Listener): () => void {
     const listeners = this.#ofOne.get(machineId) ?? new Set();
