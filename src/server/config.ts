@@ -1,4 +1,4 @@
-/** The server's settings: one table, from which the environment, the CLI's flags and the documentation are derived. */
+/** The server's settings: one table. The environment, the CLI's flags and the documentation are derived from it. */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError } from '../node/config-error.ts';
@@ -14,32 +14,40 @@ const Text = (description: string, options: { default?: string; pattern?: string
 const ADMIN_KEY = '^[!-~]{16,}$';
 const PUBLIC_URL = '^https?://[^ ]+$';
 
-/** Never told in an error. */
+/** Settings whose values never appear in an error. */
 const SECRETS = new Set<string>(['apiKey', 'databaseUrl']);
 
 /** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
 const ServerConfigSchema = Type.Object({
   host: Text('Address to listen on.', { default: '127.0.0.1' }),
-  port: Count('Port to listen on; 0 takes a free one.', 7411, { maximum: 65_535 }),
-  dataDir: Text('Where the database and the keys are kept.', { default: './data' }),
+  port: Count('Port to listen on. 0: a free port.', 7411, { maximum: 65_535 }),
+  dataDir: Text('Directory of the database and the keys.', { default: './data' }),
   databaseUrl: Type.Optional(
-    Text('PostgreSQL instead of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.', {
+    Text('PostgreSQL database in place of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.', {
       pattern: '^postgres(ql)?://',
     }),
   ),
   secretKeyFile: Type.Optional(
-    Text('File with the secret key, 32 bytes in base64url: the same for all servers of a database. Unset: secret.key.'),
+    Text(
+      'File with the secret key, 32 bytes in base64url. All servers of a database need the same key. Unset: secret.key.',
+    ),
   ),
   publicUrl: Type.Optional(
-    Text('Where clients and agents reach this server, as https://execplane.example; told to providers.', {
-      pattern: PUBLIC_URL,
-    }),
+    Text(
+      'URL by which clients and agents reach this server, such as https://execplane.example. It is passed to providers.',
+      {
+        pattern: PUBLIC_URL,
+      },
+    ),
   ),
   providers: Type.Optional(Text('JSON file with the providers that create, wake and delete machines.')),
   apiKey: Type.Optional(
-    Text('The admin key. Unset: made at the first start and kept 0600 in the data directory.', {
-      pattern: '^[!-~]{16,}$',
-    }),
+    Text(
+      'The admin key. Unset: the server makes one at its first start and keeps it in the data directory (mode 0600).',
+      {
+        pattern: '^[!-~]{16,}$',
+      },
+    ),
   ),
   oidcIssuer: Type.Optional(
     Text('OpenID Connect provider whose users may sign in to the console, as https://login.example.com.', {
@@ -58,96 +66,101 @@ const ServerConfigSchema = Type.Object({
   oidcGroupsClaim: Text('The claim that lists the groups of a user.', { default: 'groups' }),
   maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
   streamBufferBytes: Count(
-    'Bytes of a stream that may wait to be read, for executions with output_mode "stream"; then the command waits.',
+    'Unread bytes of a stream in output_mode "stream", above which the command waits.',
     16_777_216,
     { minimum: 65_536, maximum: 1_073_741_824 },
   ),
   streamIdleMs: Count(
-    'How long such a stream waits for a reader, in ms; then its output is kept up to a limit.',
+    'Time for which such a stream waits for a reader, in ms. After it output is kept up to EXECPLANE_MAX_OUTPUT_BYTES.',
     3_600_000,
     {
       minimum: 100,
       maximum: 315_360_000_000,
     },
   ),
-  terminalDetachedMs: Count('How long a terminal that no client is attached to stays open, in ms.', 86_400_000, {
+  terminalDetachedMs: Count('Time after which a terminal without a client is closed, in ms.', 86_400_000, {
     minimum: 1000,
     maximum: 315_360_000_000,
   }),
   maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
-  maxBodiesBytes: Count('Bytes of request bodies held at once; one API key may hold half of them.', 268_435_456, {
+  maxBodiesBytes: Count('Bytes of request bodies held at once. One API key may hold half of them.', 268_435_456, {
     minimum: 1024,
   }),
   maxHeaderBytes: Count('Largest request head, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
-  maxJsonDepth: Count('How deep arrays and objects of a body may nest.', 32, { minimum: 2, maximum: 1000 }),
-  maxArgs: Count('Elements of a command.', 262_144, { minimum: 1, maximum: 1_000_000 }),
-  maxArgsBytes: Count('Bytes of a command, each element with its terminator; Linux takes 6 MiB.', 8_388_608, {
+  maxJsonDepth: Count('Nesting depth of arrays and objects in a body.', 32, { minimum: 2, maximum: 1000 }),
+  maxArgs: Count('Most elements of a command.', 262_144, { minimum: 1, maximum: 1_000_000 }),
+  maxArgsBytes: Count('Most bytes of a command, each element with its terminator. Linux accepts 6 MiB.', 8_388_608, {
     minimum: 1024,
   }),
-  maxEnv: Count('Environment variables of an execution.', 10_000),
-  maxEnvBytes: Count('Bytes of its environment, names and values each with a terminator.', 8_388_608),
-  headersTimeoutMs: Count('The head of a request must be here within this time, in ms.', 15_000, {
+  maxEnv: Count('Most environment variables of an execution.', 10_000),
+  maxEnvBytes: Count(
+    'Most bytes of the environment of an execution, names and values each with a terminator.',
+    8_388_608,
+  ),
+  headersTimeoutMs: Count('Time within which the head of a request must arrive, in ms.', 15_000, {
     minimum: 100,
     maximum: 600_000,
   }),
-  requestTimeoutMs: Count('The whole request must be here within this time, in ms.', 300_000, {
+  requestTimeoutMs: Count('Time within which a whole request must arrive, in ms.', 300_000, {
     minimum: 100,
     maximum: 86_400_000,
   }),
-  queueTtlMs: Count('How long an execution may wait for its start, in ms.', 3_600_000, {
+  queueTtlMs: Count('Time for which an execution may wait for its start, in ms.', 3_600_000, {
     minimum: 1,
     maximum: 315_360_000_000,
   }),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
   maxQueue: Count('Executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
-    'How long an agent may be away before its running commands end as agent_lost, in ms.',
+    'Time for which an agent may be offline before its running commands end as agent_lost, in ms.',
     900_000,
     {
       minimum: 1,
     },
   ),
-  retentionDays: Count('Days for which finished executions are kept; 0: for ever.', 30, { maximum: 36_500 }),
+  retentionDays: Count('Days for which finished executions are kept. 0: without end.', 30, { maximum: 36_500 }),
   maxDatabaseBytes: Count(
-    'Size of the database, in bytes, above which the oldest finished executions go; 0: no limit.',
+    'Size of the database, in bytes, above which the oldest finished executions are deleted. 0: no limit.',
     0,
   ),
-  maxCreatesPerSecond: Count('Executions that one API key may create each second; 0: no limit.', 0),
+  maxCreatesPerSecond: Count('Executions that one API key may create each second. 0: no limit.', 0),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
   maxFrameBytes: Count('Largest hello of an agent, in bytes.', 524_288, {
     minimum: 65_536,
     maximum: 268_435_456,
   }),
-  maxFramesPerSecond: Count('Control frames of one agent a second; twice as many at once.', 1000, { minimum: 10 }),
+  maxFramesPerSecond: Count('Control frames that one agent may send each second, and twice as many at once.', 1000, {
+    minimum: 10,
+  }),
   maxArtifactBytes: Count('Largest file that is kept as an artifact, in bytes.', 268_435_456),
-  artifactQuotaBytes: Count('All artifacts together, in bytes; what does not fit is not kept.', 10_737_418_240),
-  artifactTimeoutMs: Count('How long collecting the artifacts of an execution may take, in ms.', 300_000, {
+  artifactQuotaBytes: Count('Bytes of all artifacts together. Artifacts that do not fit are not kept.', 10_737_418_240),
+  artifactTimeoutMs: Count('Time limit for collecting the artifacts of an execution, in ms.', 300_000, {
     maximum: 86_400_000,
   }),
-  artifactRetentionDays: Count('Days for which artifacts are kept; 0: for ever.', 30, { maximum: 36_500 }),
-  shutdownMs: Count('How long a stopping server finishes what is in hand, in ms.', 10_000, { maximum: 600_000 }),
-  tlsCert: Type.Optional(Text('PEM file with the certificate chain; with it the server speaks HTTPS.')),
+  artifactRetentionDays: Count('Days for which artifacts are kept. 0: without end.', 30, { maximum: 36_500 }),
+  shutdownMs: Count('Time for which a stopping server finishes open requests, in ms.', 10_000, { maximum: 600_000 }),
+  tlsCert: Type.Optional(Text('PEM file with the certificate chain. If set, the server speaks HTTPS.')),
   tlsKey: Type.Optional(Text('PEM file with the private key of the certificate.')),
   agentCa: Type.Optional(
-    Text('PEM file with the certificate authority of agents; with it they are let in only with a certificate of it.'),
+    Text('PEM file with the certificate authority of agents. If set, agents need a certificate that it signed.'),
   ),
   trustProxy: Type.Optional(
     Text(
-      'Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: how many stand before the server, or their addresses (10.0.0.0/8).',
+      'Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted: their number before the server, or their addresses (10.0.0.0/8).',
     ),
   ),
   allowPrivateCallbacks: Type.Boolean({
     default: false,
-    description: 'Post callbacks also to addresses that are not public: loopback, private networks.',
+    description: 'true: post callbacks to addresses that are not public too (loopback, private networks).',
   }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
     default: 'info',
-    description: 'Lines below this level are not logged.',
+    description: 'Lowest level that is logged.',
   }),
   logRequests: Type.Enum(['none', 'writes', 'all'], {
     default: 'writes',
     description:
-      'Requests that get a line at info, with their duration: none, those that may change something, or all.',
+      'Requests that are logged at info with their duration: none, writes (those that may change something), or all.',
   }),
 });
 export type ServerConfig = Static<typeof ServerConfigSchema>;
@@ -164,7 +177,7 @@ export interface Setting {
 type Described = TSchema & { default?: unknown; description?: string; type?: string };
 const SCHEMAS = Object.entries(ServerConfigSchema.properties) as [keyof ServerConfig, Described][];
 
-/** All settings of the server, in the order in which they should be shown. */
+/** All settings of the server, in the order in which the CLI and the documentation show them. */
 export const SERVER_SETTINGS: readonly Setting[] = SCHEMAS.map(([property, schema]) => ({
   property,
   variable: `EXECPLANE_${words(property).join('_').toUpperCase()}`,
@@ -173,7 +186,7 @@ export const SERVER_SETTINGS: readonly Setting[] = SCHEMAS.map(([property, schem
   description: schema.description ?? '',
 }));
 
-/** Reads the settings: a flag (by property name) wins over its variable, an empty value is none. Throws ConfigError. */
+/** Reads the settings. A flag (by property name) wins over its variable; an empty value counts as absent. Throws ConfigError. */
 export function readServerConfig(
   flags: Readonly<Partial<Record<string, string>>> = {},
   env: Readonly<Partial<Record<string, string>>> = process.env,
@@ -195,11 +208,11 @@ export function readServerConfig(
   });
   const complete = config as ServerConfig;
   if ((complete.tlsCert === undefined) !== (complete.tlsKey === undefined)) {
-    throw new ConfigError('EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY: one needs the other');
+    throw new ConfigError('EXECPLANE_TLS_CERT and EXECPLANE_TLS_KEY: set both or neither');
   }
   if (complete.agentCa !== undefined && complete.tlsCert === undefined) {
     throw new ConfigError(
-      'EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT, for the server itself checks the certificates',
+      'EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT, because the server itself checks the certificates',
     );
   }
   if (complete.databaseUrl !== undefined) assertShared(complete);
@@ -208,11 +221,11 @@ export function readServerConfig(
   return complete;
 }
 
-/** What servers of one database must have in common cannot be made by each of them. */
+/** Servers of one database cannot each make the values that they must share. */
 function assertShared({ apiKey, secretKeyFile, maxDatabaseBytes }: ServerConfig): void {
   if (maxDatabaseBytes > 0) {
     throw new ConfigError(
-      'EXECPLANE_MAX_DATABASE_BYTES: holds for the file only; PostgreSQL reuses its room by itself',
+      'EXECPLANE_MAX_DATABASE_BYTES: applies to the SQLite file only; PostgreSQL reuses space by itself',
     );
   }
   if (secretKeyFile === undefined) {
@@ -250,7 +263,7 @@ function words(property: string): string[] {
   return property.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
 }
 
-/** What does not read as the setting's type stays text, and so fails its check. */
+/** A value that does not parse as the setting's type stays text, and so fails its check. */
 function parseSetting(schema: Described, raw: string): string | number | boolean {
   if (schema.type === 'integer' && /^[0-9]{1,16}$/.test(raw)) return Number(raw);
   if (schema.type === 'boolean' && (raw === 'true' || raw === 'false')) return raw === 'true';

@@ -1,4 +1,4 @@
-/** The log: JSON lines on stderr. What is logged of an error is listed here, so that nothing else ever is. */
+/** The log: JSON lines on stderr. The logged properties of an error are listed here, so that nothing else is ever logged. */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { LogDestination } from '../node/log-destination.ts';
 
@@ -18,7 +18,7 @@ export function createLogger(level: string, to: DestinationStream = new LogDesti
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: loggedError } }, to);
 }
 
-/** Type, message, code, stack and causes; never the properties that libraries hang on their errors. */
+/** Type, message, code, stack and causes; never the properties that libraries add to their errors. */
 function loggedError(error: unknown, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error' };
   return {

@@ -1,4 +1,4 @@
-/** The server as a process: builds its parts, listens, and stops without dropping what is in hand. */
+/** The server process: constructs its parts, listens, and stops without dropping open requests. */
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
 import type { Store } from '../store/store.ts';
@@ -37,24 +37,24 @@ export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.t
 export { examineServer } from './operations/doctor/doctor.ts';
 
 const DAY_MS = 86_400_000;
-/** How often work is looked for that nobody here was told of: a clock was set, or another server died with it. */
+/** Interval at which it looks for work that no notification announced: a clock was set, or another server died with it. */
 const POLL_MS = 60_000;
 const CLUSTER_POLL_MS = 5000;
-/** After connections were cut, so much longer for writes under way, in ms. */
+/** Time for writes under way after connections were cut, in ms. */
 const LAST_WRITES_MS = 5000;
 
 export interface RunningServer {
-  /** Where it listens, as `http://127.0.0.1:7411`. */
+  /** Its own URL, such as `http://127.0.0.1:7411`. */
   url: string;
   adminKey: AdminKey;
   logger: Logger;
-  /** Reads the certificate anew; nothing without TLS. */
+  /** Reads the certificate again. Does nothing without TLS. */
   reloadCertificate(): void;
-  /** Finishes what is in hand, at most for `shutdownMs`, then cuts it; settles when all is on disk and closed. */
+  /** Finishes open requests, at most for `shutdownMs`, then cuts them. Settles when everything is on disk and closed. */
   stop(): Promise<void>;
 }
 
-/** Starts a server; rejects where it cannot listen, or its data directory cannot be used. */
+/** Starts a server. Rejects if it cannot listen, or its data directory cannot be used. */
 export async function startServer(
   config: ServerConfig,
   logger: Logger = createLogger(config.logLevel),
@@ -132,7 +132,7 @@ export async function startServer(
   };
 }
 
-/** Runs a server until SIGTERM or SIGINT, then stops it; a second signal ends the process at once. */
+/** Runs a server until SIGTERM or SIGINT, then stops it. A second signal ends the process at once. */
 export async function runServer(config: ServerConfig): Promise<void> {
   const server = await startServer(config);
   const reload = (): void => server.reloadCertificate();
@@ -147,7 +147,7 @@ export async function runServer(config: ServerConfig): Promise<void> {
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
 }
 
-/** The settings of the control plane, in its own words. */
+/** Returns the settings of the control plane. */
 function controlSettings(config: ServerConfig) {
   const artifacts = {
     maxBytes: config.maxArtifactBytes,
@@ -174,14 +174,14 @@ function buildWebhooks(p: {
     now,
     pollMs,
     secret,
-    // What is posted has ended: it waits for nothing.
+    // A posted execution has ended, so it waits for nothing.
     wire: (execution) => executionWire(execution, WAKE_RETRY_AFTER_MS),
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,
   });
 }
 
-/** Lets agents in by the `upgrade` events of the server. */
+/** Passes the `upgrade` events of the server to agents. */
 function admitAgents(
   app: App,
   parts: { store: Store; control: RunningControlPlane; log: Logger },
@@ -193,7 +193,7 @@ function admitAgents(
   );
 }
 
-/** Made of the operation's id and the server's key, so that nothing but a hash of it has to be kept. */
+/** Derived from the operation's id and the server's key, so that only its hash has to be stored. */
 function joinTokens({ joinTokenDigest }: ServerKeys) {
   return (operationId: string): { token: string; hash: Buffer } => {
     const token = newJoinToken(joinTokenDigest(operationId));
@@ -211,7 +211,7 @@ function firstSignal(): Promise<NodeJS.Signals> {
   });
 }
 
-/** Agents and waiting clients are sent away together, for the socket closes only when both have gone. */
+/** Agents and waiting clients are disconnected together, because the socket closes only when both have gone. */
 async function closeInTime(app: App, stopAgents: () => Promise<void>, withinMs: number): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), withinMs);
   try {
@@ -226,9 +226,9 @@ function reloadCertificate(app: App, config: ServerConfig, logger: Logger): void
     const context = readSecureContext(config);
     if (context === undefined) return;
     (app.server as unknown as SecureServer).setSecureContext(context);
-    logger.info('the certificate was read anew');
+    logger.info('the certificate was reloaded');
   } catch (error) {
-    logger.error({ err: error }, 'the certificate could not be read: the one before stays in use');
+    logger.error({ err: error }, 'the certificate could not be read; the old one stays in use');
   }
 }
 

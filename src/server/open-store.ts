@@ -8,13 +8,13 @@ import type { ServerConfig } from './config.ts';
 
 export interface OpenStoreOptions extends Required<Pick<SqliteStoreOptions, 'onCommit' | 'onMachine'>> {
   version: string;
-  /** Of the secret key. */
+  /** Identifies the secret key. */
   fingerprint: Buffer;
 }
 
 const UNUSABLE_DATABASE = /^(SQLITE_(NOTADB|CORRUPT|CANTOPEN)|EISDIR|ENOTDIR|EACCES|EROFS)/;
 
-/** Rejects with ConfigError where the database cannot be reached, or belongs to servers with another secret key. */
+/** Rejects with ConfigError if the database cannot be reached, or belongs to servers with another secret key. */
 export async function openStore(config: ServerConfig, options: OpenStoreOptions): Promise<Store> {
   const { onCommit, onMachine, version, fingerprint } = options;
   const { databaseUrl: url } = config;
@@ -29,7 +29,7 @@ export async function openStore(config: ServerConfig, options: OpenStoreOptions)
   throw new ConfigError('EXECPLANE_SECRET_KEY_FILE: the servers of this database have another secret key');
 }
 
-/** Throws ConfigError if the database in the data directory is damaged, or is something else. */
+/** Throws ConfigError if the database in the data directory is damaged, or is not one of Execplane. */
 function openFile(dataDir: string, options: Pick<SqliteStoreOptions, 'onCommit' | 'onMachine'>): Store {
   const path = join(dataDir, 'execplane.db');
   try {

@@ -13,27 +13,27 @@ const HEADER_BYTES = 1 + NONCE_BYTES + TAG_BYTES;
 const KEY_BYTES = 32;
 const NOTHING = Buffer.alloc(0);
 
-/** What an execution needs and nobody else may read: wiped at its end. */
+/** The input of an execution, which nobody else may read: erased at its end. */
 export interface SecretInput {
   env: Readonly<Record<string, string>>;
   stdin: Buffer;
 }
 
 export interface Sealer {
-  /** Seals for one execution; `undefined` where there is nothing to hide. */
+  /** Seals for one execution. `undefined` if there is nothing to hide. */
   seal(executionId: string, input: SecretInput): Buffer | undefined;
-  /** Opens what `seal` made for the same execution; throws where it was changed, moved, or sealed under another key. */
+  /** Opens a text that `seal` made for the same execution. Throws if it was changed, moved, or sealed under another key. */
   open(executionId: string, sealed: Buffer | undefined): SecretInput;
 }
 
-/** A keyed digest (HMAC-SHA-256) of the parts, in order; where one part ends and the next begins counts. */
+/** Returns a keyed digest (HMAC-SHA-256) of the parts, in order. The boundaries of the parts count. */
 export type Digest = (...parts: readonly (string | Buffer)[]) => Buffer;
 
 export interface ServerKeys {
   sealer: Sealer;
-  /** For Idempotency-Keys: what is kept to compare reveals nothing of the body. */
+  /** For Idempotency-Keys: the stored value reveals nothing of the body. */
   requestDigest: Digest;
-  /** For cursors: only this server's are taken. */
+  /** For cursors: only those of this server are accepted. */
   cursorDigest: Digest;
   /** For the join tokens of machines that a provider creates: the same for the same operation. */
   joinTokenDigest: Digest;
@@ -45,7 +45,7 @@ export interface ServerKeys {
   signInKey: Buffer;
   /** Signs callbacks where several servers share a database. */
   webhookSecret: string;
-  /** Tells keys apart, and nothing of them: servers of one database compare it. */
+  /** Identifies the key without revealing it: servers of one database compare it. */
   fingerprint: Buffer;
 }
 
@@ -55,13 +55,13 @@ const FORMAT: KeyFileFormat = {
   expected: `${KEY_BYTES} bytes in base64url`,
 };
 
-/** Reads the key file of the data directory, or makes it (0600) at the first start; `keyFile`, where it is given, must be there. */
+/** Reads the key file of the data directory, or makes it (0600) at the first start. A `keyFile` that is given must exist. */
 export function loadServerKeys(dataDir: string, keyFile?: string): ServerKeys {
   const encoded = keyFile === undefined ? readOrCreateKeyFile(join(dataDir, 'secret.key'), FORMAT) : readKey(keyFile);
   return serverKeysFrom(Buffer.from(encoded, 'base64url'));
 }
 
-/** Throws ConfigError. A file that several servers share is nobody's to make. */
+/** Throws ConfigError. A server does not make a file that several servers share. */
 function readKey(path: string): string {
   try {
     const key = readFileSync(path, 'utf8').trim();
@@ -72,7 +72,7 @@ function readKey(path: string): string {
   throw new ConfigError(`EXECPLANE_SECRET_KEY_FILE: it must hold ${FORMAT.expected}`);
 }
 
-/** The keys for each purpose, derived from `master` (32 bytes). */
+/** Derives the keys for each purpose from `master` (32 bytes). */
 export function serverKeysFrom(master: Buffer): ServerKeys {
   return {
     sealer: createSealer(derive(master, 'input')),
@@ -108,7 +108,8 @@ function createSealer(key: Buffer): Sealer {
     },
     open(executionId, sealed) {
       if (sealed === undefined) return { env: {}, stdin: NOTHING };
-      if (sealed.length < HEADER_BYTES || sealed[0] !== VERSION) throw new Error('sealed input of an unknown form');
+      if (sealed.length < HEADER_BYTES || sealed[0] !== VERSION)
+        throw new Error('the sealed input has an unknown format');
       const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
       const decipher = createDecipheriv('aes-256-gcm', keyOf(executionId), nonce, { authTagLength: TAG_BYTES });
       decipher.setAuthTag(sealed.subarray(1 + NONCE_BYTES, HEADER_BYTES));
@@ -122,7 +123,7 @@ function createSealer(key: Buffer): Sealer {
 /** `__proto__` stays an ordinary name: JSON.parse makes own properties. */
 function readEnv(json: string): Record<string, string> {
   const env: unknown = json === '' ? {} : JSON.parse(json);
-  if (!isStringRecord(env)) throw new Error('sealed input holds an env of another form');
+  if (!isStringRecord(env)) throw new Error('the sealed input has a malformed env');
   return env;
 }
 

@@ -1,18 +1,18 @@
-/** EXECPLANE_TRUST_PROXY: whose X-Forwarded-For is believed. */
+/** EXECPLANE_TRUST_PROXY: the proxies whose X-Forwarded-For is trusted. */
 import { isIP } from 'node:net';
 import { ConfigError } from '../node/config-error.ts';
 
-/** Whether what the proxy at `address`, the `hop`th before the server, says is believed; or the addresses of those that are. */
+/** Whether the proxy at `address`, the `hop`th before the server, is trusted; or the addresses of the trusted ones. */
 type TrustedProxies = ((address: string, hop: number) => boolean) | string[];
 
 const MAX_HOPS = 16;
 
-/** Reads the setting; undefined: nobody is believed. Throws ConfigError. */
+/** Reads the setting. Undefined: no proxy is trusted. Throws ConfigError. */
 export function readTrustedProxies(setting: string | undefined): TrustedProxies | undefined {
   if (setting === undefined || setting === 'false') return undefined;
   if (setting === 'true') {
     throw new ConfigError(
-      'EXECPLANE_TRUST_PROXY: true would believe whatever address a client sends. Give the number of proxies before the server (1), or their addresses (10.0.0.0/8).',
+      'EXECPLANE_TRUST_PROXY: true would trust any address that a client sends. Give the number of proxies before the server (1), or their addresses (10.0.0.0/8).',
     );
   }
   if (/^[0-9]{1,2}$/.test(setting)) {
@@ -26,7 +26,7 @@ export function readTrustedProxies(setting: string | undefined): TrustedProxies 
   );
 }
 
-/** An IP address, or a network in CIDR notation. */
+/** Whether the text is an IP address, or a network in CIDR notation. */
 function isNetwork(text: string): boolean {
   const [address = '', prefix, ...rest] = text.split('/');
   const version = isIP(address);

@@ -67,7 +67,7 @@ test('machines create with a size or labels makes the machine itself', async () 
 });
 
 test.each([
-  [1, ['--provider', 'nobody'], 'is no provider of this server'],
+  [1, ['--provider', 'nobody'], 'is not a provider of this server'],
   [2, ['--vcpu', '0.3'], 'in steps of 0.25'],
   [2, ['web-1', '--vcpu', '1'], '"web-1" cannot be the id of a machine.'],
 ])('machines create exits with %d for %j', async (code, args, message) => {

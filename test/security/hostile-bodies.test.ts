@@ -116,7 +116,7 @@ test('a number that is longer than any field needs is refused before it is parse
   const refused = await create(`1${'0'.repeat(4)}.${'0'.repeat(35)}`);
   expect([refused.status, refused.body.errors]).toEqual([
     422,
-    [{ location: 'body', message: 'must not hold a number of more than 40 digits' }],
+    [{ location: 'body', message: 'must not contain a number of more than 40 digits' }],
   ]);
 });
 

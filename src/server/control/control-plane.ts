@@ -1,4 +1,4 @@
-/** The control plane, put together: what the HTTP routes ask for (control.ts), and the agents that were let in. */
+/** Constructs the control plane: implements the interface of the HTTP routes (control.ts), and serves the agents that were let in. */
 import type { Logger } from 'pino';
 import { ApiError } from '../../core/errors.ts';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
@@ -24,28 +24,28 @@ import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
 import { StdinRelay } from './commands/stdin.ts';
 
 export interface ControlPlaneConfig {
-  /** How long an execution may wait for its start by default, ms. */
+  /** Default time for which an execution may wait for its start, ms. */
   queueTtlMs: number;
-  /** How long an agent may be away before what it runs is lost, ms. */
+  /** Time for which an agent may be offline before its commands are lost, ms. */
   agentLostAfterMs: number;
   /** Bytes kept of each stream. */
   maxOutputBytes: number;
-  /** Bytes of a stream that may wait to be read, in stream mode; and how long it may wait for a reader, ms. */
+  /** Unread bytes of a stream in stream mode above which the command waits, and the time to wait for a reader, ms. */
   streamBufferBytes: number;
   streamIdleMs: number;
   artifacts: ArtifactSettings;
-  /** Between SIGTERM and SIGKILL when cancelling, ms. */
+  /** Time between SIGTERM and SIGKILL when cancelling, ms. */
   cancelGraceMs: number;
   /** Executions that may wait for one machine. */
   queueLimit?: number;
-  /** What providers can do: an execution wakes a machine that was put to sleep. */
+  /** The capabilities of providers: an execution wakes a machine that was put to sleep. */
   capabilities?: Capabilities;
-  /** A terminal that no client is attached to is closed after this time, ms. */
+  /** A terminal without a client is closed after this time, ms. */
   terminalDetachedMs?: number;
   heartbeatMs?: number;
-  /** Control frames of an agent a second. */
+  /** Control frames of one agent each second. */
   maxFramesPerSecond?: number;
-  /** Of this server, told to agents. */
+  /** The version of this server, sent to agents. */
   version: string;
 }
 
@@ -64,18 +64,18 @@ export interface ControlPlaneDeps {
 export interface RunningControlPlane extends ControlPlane {
   /** ms since the epoch, by the clock that all servers share. */
   readonly now: () => number;
-  /** An agent has shown its credential: its session begins. */
+  /** An agent has presented its credential: starts its session. */
   admit(agent: AdmittedAgent): void;
   readonly terminals: Terminals;
-  /** Agents are let in, deadlines run. Rejects where the other servers of its database cannot be joined. */
+  /** Lets agents in and starts the deadlines. Rejects if the other servers of its database cannot be joined. */
   start(): Promise<void>;
-  /** Sends agents away, answers who waits, and settles when all writes are done; the store is the caller's. */
+  /** Disconnects agents, answers waiting clients, and settles when all writes are done. The store belongs to the caller. */
   stop(): Promise<void>;
-  /** For metrics: connections of agents, ready or not, and executions that somebody listens to. */
+  /** For metrics: connections of agents, ready or not, and executions with a listener. */
   counts(): { links: number; subscribed: number };
 }
 
-/** A terminal that nobody looks at is closed after this time. */
+/** A terminal without a client is closed after this time. */
 const DETACHED_MS = 24 * 3600 * 1000;
 
 const NOBODY: ChangedElsewhere = { status: () => {}, batch: () => {} };

@@ -1,6 +1,6 @@
 /**
- * What the HTTP routes ask of the control plane: the seam between src/server/http and what runs
- * executions (dispatch, agents, live). Built in control-plane.ts.
+ * The interface of the control plane for the HTTP routes: separates src/server/http from dispatch, agents and live. Implemented in
+ * control-plane.ts.
  */
 import type { Limits, TerminalSize } from '../../core/launch-options.ts';
 import type { Context } from '@opentelemetry/api';
@@ -10,7 +10,7 @@ import type { ChangeHint } from './cluster/cluster.ts';
 import type { StdinOutcome, StdinRequest } from './commands/stdin.ts';
 import type { Listener } from './live/live.ts';
 
-/** A create as the route has validated it. */
+/** A create request after validation. */
 export interface CreateRequest extends OnBehalf {
   machineId: string;
   command: readonly string[];
@@ -27,40 +27,40 @@ export interface CreateRequest extends OnBehalf {
   outputMode?: 'stream';
   tty?: TerminalSize;
   limits?: Limits;
-  /** A terminal of its own (`command`: its shell, or nothing). */
+  /** Runs on a terminal (`command`: its shell, or nothing). */
   isTerminal?: true;
   declaredArtifacts?: readonly DeclaredArtifact[];
   createdBy: string;
-  /** The span of the request, where it is traced. */
+  /** The span of the request, if it is traced. */
   trace?: Context;
 }
 
 export interface ControlPlane {
-  /** Whether agents are let in, and requests served, now. */
+  /** Whether agents are let in and requests served now. */
   readonly ready: boolean;
-  /** Servers that share the load: each takes its part of limits that are meant for all. */
+  /** Number of servers that share the load: each takes its part of limits that apply to all together. */
   readonly servers: number;
   create(request: CreateRequest): Promise<CreateOutcome>;
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
-  /** `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
+  /** `not_running`: it still waits; `agent_away`: its agent is not connected. A terminal one: `stale`. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
   /**
-   * Hands a piece of live stdin on; settles when the runner has taken it over. `offset` is where the bytes belong (absent: at the
-   * end of what came before). `offset` in the answer: bytes of stdin taken over so far.
+   * Passes on a piece of live stdin. Settles when the runner has taken it over. `offset` is the place of the bytes (absent: after all
+   * earlier ones). `offset` in the answer: bytes of stdin taken over so far.
    */
   writeStdin(request: StdinRequest): Promise<StdinOutcome>;
-  /** Sets the size of its terminal. `not_running`: it waits still; `agent_away`: its agent is not connected. A terminal one: `stale`. */
+  /** Sets the size of its terminal. `not_running`: it still waits; `agent_away`: its agent is not connected. A terminal one: `stale`. */
   resize(p: { execution: Execution; size: TerminalSize }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
-  /** A reader has everything before `offset` of a stream in stream mode: it is deleted, and the command may produce more. */
+  /** A reader has everything before `offset` of a stream in stream mode: deletes it, and the command may produce more. */
   releaseOutput(p: {
     machineId: string;
     executionId: string;
     stream: 'stdout' | 'stderr';
     offset: number;
   }): Promise<ReleaseOutcome>;
-  /** Calls `listener` after each commit that touches the execution; returns the unsubscription. In memory, bounded by its callers. */
+  /** Calls `listener` after each commit that touches the execution. Returns the unsubscription. In memory, bounded by its callers. */
   subscribe(executionId: string, listener: Listener): () => void;
-  /** Settles with the execution when it is terminal, or as it is after `waitMs`, or when `signal` aborts. */
+  /** Settles with the execution when it is terminal, or after `waitMs`, or when `signal` aborts. */
   waitForEnd(p: { execution: Execution; waitMs: number; signal: AbortSignal }): Promise<Execution>;
   /** Settles when there are events past `afterSequence`, the execution is terminal, `waitMs` are over or `signal` aborts. */
   waitForEvents(p: {
@@ -73,11 +73,11 @@ export interface ControlPlane {
   tell(hint: ChangeHint): void;
   /** The machine was removed, and these ended with it: what runs there is killed, its connection closes. */
   machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void>;
-  /** These were ended in the store otherwise than by their agents. */
+  /** The store ended these otherwise than by reports of their agents. */
   ended(executions: readonly Execution[]): void;
-  /** Sends the machine's agent away; settles when it is written down that it is gone. */
+  /** Disconnects the machine's agent. Settles when that is written. */
   detachAgent(machineId: string): Promise<void>;
-  /** The credential of this machine was replaced or revoked: its connection closes at once. */
+  /** The credential of this machine was replaced or revoked: closes its connection at once. */
   credentialChanged(machineId: string): Promise<void>;
   /** Asks the agent of this machine to enrol again with this join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;

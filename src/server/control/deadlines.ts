@@ -1,6 +1,6 @@
 /**
- * Deadlines: what waits past its expires_at expires; what runs on a machine that is away for too long is lost; output in stream mode that
- * nobody reads is not waited for any more.
+ * Deadlines: an execution that waits past its expires_at expires; one that runs on a machine that is offline for too long is lost; output
+ * in stream mode that nobody reads is not waited for any more.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -10,10 +10,10 @@ import type { MachineCommands } from './commands/machine-commands.ts';
 
 const BATCH = 500;
 const RETRY_MS = 1000;
-/** The store is asked at least so often what expires next: another server may have created it, and a clock may have been set. */
+/** The store is asked at least this often what expires next: another server may have created it, and a clock may have been set. */
 const POLL_INTERVAL_MS = 5000;
 const MIN_SWEEP_INTERVAL_MS = 50;
-const LOST = 'The agent was away for longer than the server waits; whether and how the command ended is not known.';
+const LOST = 'The agent was offline for longer than the server waits: the outcome of the command is not known.';
 
 export interface DeadlineDeps {
   store: DeadlineStore & Pick<OutputStore, 'abandonIdleOutput'>;
@@ -21,7 +21,7 @@ export interface DeadlineDeps {
   /** ms since the epoch. */
   now: () => number;
   agentLostAfterMs: number;
-  /** How long output in stream mode waits for a reader. */
+  /** Time for which output in stream mode waits for a reader. */
   streamIdleMs: number;
   commits: CommitListener;
   machines: Pick<MachineCommands, 'outputLimited'>;
@@ -30,7 +30,7 @@ export interface DeadlineDeps {
 export class Deadlines {
   readonly #deps: DeadlineDeps;
   readonly #sweepIntervalMs: number;
-  /** When the next one expires, as far as is known. */
+  /** Time at which the next one expires, as far as is known. */
   #due = Number.POSITIVE_INFINITY;
   #expiryTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -48,7 +48,7 @@ export class Deadlines {
     this.#sweepLater();
   }
 
-  /** Something waits that expires at `expiresAt` (ms since the epoch). */
+  /** An execution waits that expires at `expiresAt` (ms since the epoch). */
   waitsUntil(expiresAt: number): void {
     if (expiresAt < this.#due) this.#wakeAt(expiresAt);
   }
@@ -73,14 +73,14 @@ export class Deadlines {
   async #expire(): Promise<void> {
     const { store, commits, log, now } = this.#deps;
     const reached = now() >= this.#due;
-    // Whatever is created here from now on with an earlier time wakes us by itself.
+    // An execution created here from now on with an earlier time sets the timer itself.
     this.#due = Number.POSITIVE_INFINITY;
     let next = Number.POSITIVE_INFINITY;
     try {
       if (reached) await inBatches((limit) => store.expireDue({ now: now(), limit }), commits);
       next = (await store.nextExpiry()) ?? Number.POSITIVE_INFINITY;
     } catch (cause) {
-      log.warn({ err: cause }, 'expiring failed; it is tried again');
+      log.warn({ err: cause }, 'expiring executions failed; trying again');
       next = now() + RETRY_MS;
     }
     this.#wakeAt(Math.min(next, this.#due));
@@ -95,7 +95,7 @@ export class Deadlines {
     this.#sweepTimer.unref();
   }
 
-  /** One query by index, whatever the number of machines. The store counts from when agents could last come back. */
+  /** One query by index, whatever the number of machines. The store counts from the time at which agents could last reconnect. */
   async #sweep(): Promise<void> {
     const { store, now, agentLostAfterMs, commits } = this.#deps;
     const awaySince = now() - agentLostAfterMs;
@@ -103,7 +103,7 @@ export class Deadlines {
       await inBatches((limit) => store.markAbandonedLost({ awaySince, reason: LOST, now: now(), limit }), commits);
       await this.#abandonIdleOutput();
     } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'looking for lost agents and idle output failed; it is tried again');
+      this.#deps.log.warn({ err: cause }, 'looking for lost agents and idle output failed; trying again');
     }
   }
 
@@ -122,7 +122,7 @@ export class Deadlines {
   }
 }
 
-/** Ends what is due, a batch a turn, and tells of it. */
+/** Ends the executions that are due, one batch per turn, and reports it. */
 async function inBatches(end: (limit: number) => Promise<Execution[]>, commits: CommitListener): Promise<void> {
   for (;;) {
     const ended = await end(BATCH);

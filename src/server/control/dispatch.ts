@@ -1,4 +1,4 @@
-/** Dispatch: an execution goes to its machine's agent, marked and committed before its start is sent, or it waits. */
+/** Dispatch: an execution is marked for its machine's agent and committed before its start is sent, or it waits. */
 import { customAlphabet } from 'nanoid';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { CreateOutcome, NewExecution, Store } from '../../store/store.ts';
@@ -26,7 +26,7 @@ export interface DispatchDeps {
   settings: { queueTtlMs: number; queueLimit: number; capabilities: Capabilities };
   commits: CommitListener;
   observer: Pick<ExecutionObserver, 'created'>;
-  /** Something waits that expires at this time (ms since the epoch). */
+  /** An execution waits that expires at this time (ms since the epoch). */
   waitsUntil: (expiresAt: number) => void;
 }
 
@@ -37,7 +37,7 @@ export class Dispatcher {
     this.#deps = deps;
   }
 
-  /** Commits a new execution; straight to the agent in the same transaction where it has a free slot and nothing waits. */
+  /** Commits a new execution, marked for the agent in the same transaction if it has a free slot and no other execution waits. */
   async create(request: CreateRequest): Promise<CreateOutcome> {
     const { store, sessions, settings } = this.#deps;
     const { machineId } = request;
@@ -105,7 +105,7 @@ export class Dispatcher {
   }
 }
 
-/** Ids of one time lie beside each other in the index: a create touches its newest page, not one anywhere in the history. */
+/** Ids made at about the same time are adjacent in the index: a create touches its newest page, not any page of the history. */
 function freshId(prefix: 'ex' | 'term', now: number): string {
   return `${prefix}-${now.toString(36)}${randomPart()}`;
 }
@@ -114,7 +114,7 @@ function inputOf(request: CreateRequest): SecretInput {
   return { env: request.env, stdin: request.stdin.mode === 'fixed' ? request.stdin.bytes : NOTHING };
 }
 
-/** Those of the optional properties that are there. */
+/** Returns the optional properties that are present. */
 function pick<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
   const picked: Partial<T> = {};
   for (const key of keys) if (from[key] !== undefined) picked[key] = from[key];

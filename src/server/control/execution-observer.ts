@@ -1,17 +1,17 @@
-/** What metrics and traces are told of executions, always after the commit. Observers must not throw. */
+/** The callbacks of metrics and traces for executions, always after the commit. Observers must not throw. */
 import type { Execution } from '../../store/store.ts';
 import type { CreateRequest } from './control.ts';
 
 export interface ExecutionObserver {
-  /** A new one is on disk; comes before everything else of it. */
+  /** A new execution is on disk. Called before any other callback for it. */
   created(execution: Execution, request: CreateRequest): void;
-  /** Its start has been handed to the link of its agent; again where the first one did not arrive. */
+  /** Its start was given to the connection of its agent; again if the first one did not arrive. */
   dispatched(execution: Execution): void;
-  /** Something of it was committed: its state after that. */
+  /** A change of it was committed; with its state after that. */
   committed(execution: Execution): void;
 }
 
-/** Tells all of them, in this order. */
+/** Calls all of them, in this order. */
 export function observeAll(observers: readonly Partial<ExecutionObserver>[]): ExecutionObserver {
   return {
     created: (execution, request) => {

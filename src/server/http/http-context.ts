@@ -1,4 +1,4 @@
-/** HttpContext: what the routes work with. Built once in app.ts and handed to each of them. */
+/** HttpContext: the dependencies of the routes. Built once in app.ts and passed to each of them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, RawServerDefault } from 'fastify';
@@ -41,7 +41,7 @@ export interface HttpContext {
   audit: AuditTrail;
   openRequests: OpenRequests;
   terminalTickets: TerminalTickets;
-  /** Metrics of other parts of the server, shown by /metrics. */
+  /** Metrics of other parts of the server, for /metrics. */
   metrics: readonly MetricSource[];
   /** Absent: no traces. */
   tracing: RequestTracing | undefined;

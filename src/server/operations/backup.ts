@@ -20,7 +20,7 @@ import { packageVersion } from '../../node/version.ts';
 
 const DATABASE = 'execplane.db';
 const KEYS = ['secret.key', 'admin.key', 'webhook.secret'];
-/** Everything that a restore puts there, or that belongs to what was there. */
+/** The files that a restore writes, or that belong to the replaced data. */
 const OURS = [DATABASE, `${DATABASE}-wal`, `${DATABASE}-shm`, ...KEYS];
 
 export interface BackupReport {
@@ -42,20 +42,20 @@ export async function backUp(p: { dataDir: string; to: string; now: number }): P
 }
 
 export interface RestoreReport extends Omit<Unpacked, 'files'> {
-  /** Where what was there before is now. */
+  /** The folder of the replaced data. */
   replaced?: string;
 }
 
 /**
- * Puts the backup `from` into `dataDir`. All of it is unpacked and verified aside before anything is touched; what was there is kept
- * beside it, and is refused to be replaced unless `force`. Throws BackupError, also where a server runs on the directory.
+ * Restores the backup `from` into `dataDir`. The whole backup is unpacked and verified elsewhere before anything is touched. Existing
+ * data is kept in a folder beside it, and is replaced only with `force`. Throws BackupError, also if a server runs on the directory.
  */
 export function restore(p: { dataDir: string; from: string; force: boolean; now: number }): RestoreReport {
   const owner = own(p.dataDir);
   try {
     const present = OURS.filter((name) => existsSync(join(p.dataDir, name)));
     if (present.length > 0 && !p.force) {
-      throw new BackupError(`${p.dataDir} holds data already (${present.join(', ')}): --force puts it aside`);
+      throw new BackupError(`${p.dataDir} contains data already (${present.join(', ')}): --force moves it aside`);
     }
     const aside = mkdtempSync(join(p.dataDir, 'restoring-'));
     try {
@@ -75,7 +75,7 @@ export function restore(p: { dataDir: string; from: string; force: boolean; now:
   }
 }
 
-/** The lock of the server, so that none starts meanwhile. */
+/** Takes the lock of the server, so that none starts meanwhile. */
 function own(dataDir: string): { close(): void } {
   try {
     return takeOwnership(join(dataDir, DATABASE), 0);
@@ -88,11 +88,13 @@ function own(dataDir: string): { close(): void } {
   }
 }
 
-/** Somebody else may have made the file: a name in it can be a path, and root follows it. */
+/** Somebody else may have made the file: a name in it can be a path, and root would follow it. */
 function refuseUnknown(from: string, files: readonly CompanionFile[]): void {
   const unknown = files.find(({ name, content }) => !KEYS.includes(name) || !Buffer.isBuffer(content));
   if (unknown === undefined) return;
-  throw new BackupError(`${from} holds ${JSON.stringify(unknown.name)}, which is in no backup: it is not restored`);
+  throw new BackupError(
+    `${from} contains ${JSON.stringify(unknown.name)}, which no backup contains: it is not restored`,
+  );
 }
 
 function writeKey(path: string, content: Buffer): void {
@@ -100,7 +102,7 @@ function writeKey(path: string, content: Buffer): void {
   flush(path);
 }
 
-/** Moves what is there into a folder of its own; that folder, where there was anything. */
+/** Moves existing data into a folder of its own. Returns that folder, if there was data. */
 function putAside(dataDir: string, present: readonly string[], now: number): string | undefined {
   if (present.length === 0) return undefined;
   const folder = join(dataDir, `replaced-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}`);
@@ -109,7 +111,7 @@ function putAside(dataDir: string, present: readonly string[], now: number): str
   return folder;
 }
 
-/** What root puts there has to be readable by the user whose directory it is. */
+/** The owner of the directory must be able to read files that root puts there. */
 function giveToOwner(dataDir: string): void {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(dataDir);

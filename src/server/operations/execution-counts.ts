@@ -1,4 +1,4 @@
-/** Counts executions by minute for the charts of the console: in memory first, so that no execution waits for it. */
+/** Counts executions by minute for the charts of the console: first in memory, so that no execution waits for it. */
 import type { Logger } from 'pino';
 import { isTerminal } from '../../core/execution.ts';
 import type { Execution, MinuteCount, Store } from '../../store/store.ts';
@@ -6,13 +6,13 @@ import type { ExecutionObserver } from '../control/execution-observer.ts';
 import { startName } from './start-times.ts';
 
 const MINUTE_MS = 60_000;
-/** The most that a crash loses of the charts, in ms. */
+/** The most time of the charts that a crash loses, in ms. */
 const FLUSH_MS = 5000;
 /** The charts show a week. */
 const KEPT_MINUTES = 8 * 24 * 60;
 
 export interface ExecutionCounts extends Pick<ExecutionObserver, 'created' | 'committed'> {
-  /** Writes what is left, and stops the timer. */
+  /** Writes the rest, and stops the timer. */
   stop(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function startExecutionCounts(p: {
     try {
       await p.store.addCounts({ counts: [...batch.values()], forgetBefore });
     } catch (err) {
-      p.logger.warn({ err }, 'counts of executions were not written; they are tried again');
+      p.logger.warn({ err }, 'counts of executions were not written; trying again');
       for (const { minute, name, count } of batch.values()) if (minute >= forgetBefore) add(name, count, minute);
     }
   };
@@ -55,7 +55,7 @@ export function startExecutionCounts(p: {
   };
 }
 
-/** From its create to its start. Clocks may be set back. */
+/** Time from its create to its start, not negative: clocks may be set back. */
 function startWaitMs({ createdAt, startedAt }: Execution): number | undefined {
   return startedAt === undefined ? undefined : Math.max(0, startedAt - createdAt);
 }

@@ -1,14 +1,14 @@
-/** Keeps the database from growing for ever: by age, by size, and what has expired; room that is free goes back to the disk. */
+/** Keeps the database from growing without end: deletes by age and by size, removes expired rows, and returns free space to the disk. */
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
 import { LOG_KEY } from '../../node/log-keys.ts';
 
-/** Between two rounds when nothing was left to delete. */
+/** Delay between two rounds when nothing was left to delete. */
 const ROUND_MS = 60_000;
 const DAY_MS = 86_400_000;
-/** Rows a transaction: small, so that a create never waits behind it for long. */
+/** Rows in one transaction: few, so that a create never waits long for it. */
 const STEP = 50;
-/** Between two steps of a round, so that what came in meanwhile goes first. */
+/** Delay between two steps of a round, so that requests that came meanwhile go first. */
 const PAUSE_MS = 20;
 
 export interface HousekeepingDeps {
@@ -16,13 +16,13 @@ export interface HousekeepingDeps {
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** Days that finished executions are kept; 0: for ever. */
+  /** Days that finished executions are kept. 0: without end. */
   retentionDays: number;
-  /** Size of the database above which the oldest finished executions go; 0: no limit. */
+  /** Size of the database above which the oldest finished executions are deleted. 0: no limit. */
   maxDatabaseBytes: number;
 }
 
-/** Starts the rounds; the first one comes at once. `stop` settles when no step is under way any more. */
+/** Starts the rounds, the first one at once. `stop` settles when no step is under way any more. */
 export function startHousekeeping(deps: HousekeepingDeps): { stop(): Promise<void> } {
   const abort = new AbortController();
   const running = rounds(deps, abort.signal);
@@ -39,16 +39,16 @@ async function rounds(deps: HousekeepingDeps, signal: AbortSignal): Promise<void
     try {
       await round(deps, signal);
     } catch (cause) {
-      deps.logger.warn({ err: cause }, 'housekeeping failed; it is tried again');
+      deps.logger.warn({ err: cause }, 'housekeeping failed; trying again');
     }
     await pause(ROUND_MS, signal);
   }
 }
 
-/** One small step of a duty; false when there was nothing left to do. */
+/** One small step of a duty. False when nothing was left to do. */
 type Step = () => Promise<boolean>;
 
-/** Each duty in small steps until nothing is due any more. */
+/** Runs each duty in small steps until nothing is due any more. */
 async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void> {
   const { store, now } = deps;
   let deleted = 0;
@@ -61,7 +61,7 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
     () => (deps.retentionDays === 0 ? nothing() : deleteBefore(now() - deps.retentionDays * DAY_MS)),
     async () => (await store.expireArtifacts({ now: now(), limit: STEP })) > 0,
     async () => (await store.forgetExpired({ now: now(), limit: STEP })) > 0,
-    // Cleared before the next look at the size: else all would be deleted before any of it counts.
+    // Cleared before the size is read again: otherwise all executions would be deleted before any deletion counts.
     async () =>
       (await store.maintain({ maxBytes: deps.maxDatabaseBytes })) ||
       ((await isTooLarge(deps)) && deleteBefore(Number.MAX_SAFE_INTEGER)),
@@ -72,7 +72,7 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
   if (deleted > 0)
     deps.logger.info({ [LOG_KEY.executions]: deleted }, 'deleted finished executions past their retention');
   if (!signal.aborted && (await isTooLarge(deps))) {
-    deps.logger.warn('the database is larger than EXECPLANE_MAX_DATABASE_BYTES, with no finished execution in it');
+    deps.logger.warn('the database is larger than EXECPLANE_MAX_DATABASE_BYTES, and contains no finished execution');
   }
 }
 

@@ -1,4 +1,4 @@
-/** From one server on the SQLite file of a data directory to servers on PostgreSQL: the rows, and the keys that go with them. */
+/** Moves one server's SQLite data to servers on PostgreSQL: the rows, and the keys that belong to them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createFile } from '../../node/atomic-file.ts';
@@ -13,7 +13,7 @@ import { loadServerKeys, type ServerKeys } from '../seal.ts';
 import { sealWebhookSecret } from './webhooks/shared-secret.ts';
 import { readWebhookSecret } from './webhooks/webhooks.ts';
 
-/** Nothing was moved; the message says why, and what to do. */
+/** Nothing was moved. The message has the reason, and what to do. */
 class MigrationRefusedError extends Error {
   override readonly name = 'MigrationRefusedError';
 }
@@ -21,7 +21,7 @@ class MigrationRefusedError extends Error {
 export interface MigrationOptions extends Pick<Move, 'progress' | 'now'> {
   dataDir: string;
   databaseUrl: string;
-  /** Of the servers on PostgreSQL; made from the one of the data directory where it is missing. */
+  /** Key file of the servers on PostgreSQL. If missing, it is made from the key of the data directory. */
   secretKeyFile: string;
 }
 
@@ -32,8 +32,8 @@ export interface MigrationReport {
 }
 
 /**
- * Moves the data of `dataDir`, whose server must not run, and which is only read, save that its machines count as away as at the start
- * of a server. Rejects where the target is in use or not empty: then nothing was moved.
+ * Moves the data of `dataDir`. Its server must be stopped. The SQLite file is only read, except that its machines are marked offline, as
+ * at the start of a server. Rejects if the target is in use or not empty: then nothing was moved.
  */
 export async function migrateToPostgres(options: MigrationOptions): Promise<MigrationReport> {
   const { dataDir, databaseUrl: url, secretKeyFile, now, progress } = options;
@@ -77,8 +77,8 @@ function own(dataDir: string, path: string): { close(): void } {
 }
 
 /**
- * The key that everything sealed and signed until now rests on: Idempotency-Keys, cursors and links would not be known under another
- * one, and a retry would run a command a second time.
+ * The key that everything sealed and signed depends on: under another one Idempotency-Keys, cursors and links would not be recognised,
+ * and a retry would run a command a second time.
  */
 function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
   const present = join(dataDir, 'secret.key');
@@ -88,7 +88,7 @@ function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
   const shared = loadServerKeys(dataDir, keyFile);
   if (shared.fingerprint.equals(ofServer.fingerprint)) return shared;
   throw new ConfigError(
-    `EXECPLANE_SECRET_KEY_FILE: ${keyFile} holds another key than ${present}: name a copy of ${present}, or a file that is to be made`,
+    `EXECPLANE_SECRET_KEY_FILE: ${keyFile} contains another key than ${present}: name a copy of ${present}, or a file that does not exist`,
   );
 }
 

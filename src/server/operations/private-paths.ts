@@ -1,4 +1,4 @@
-/** What is in the data directory is for the server's own user: what others may read is refused, not closed and trusted. */
+/** Files in the data directory belong to the server's user alone. A file that others may read is refused, not corrected and trusted. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../node/config-error.ts';
@@ -14,7 +14,7 @@ const FILES = [
   'execplane.db-shm',
 ] as const;
 
-/** Makes the data directory (0700) or checks it and what is in it. Throws ConfigError, with what to do. */
+/** Makes the data directory (0700), or checks it and its files. Throws ConfigError with the remedy. */
 export function preparePrivateDirectory(dataDir: string): void {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -25,7 +25,7 @@ export function preparePrivateDirectory(dataDir: string): void {
   refuseOpenDirectory(dataDir);
 }
 
-/** Throws ConfigError if other users may look into the data directory or what is in it. */
+/** Throws ConfigError if other users may read the data directory or its files. */
 export function refuseOpenDirectory(dataDir: string): void {
   naming('EXECPLANE_DATA_DIR', () => {
     refuseOpenFile(dataDir, OTHER_USERS, '0700');
@@ -38,7 +38,7 @@ export function refuseOpenKey(tlsKey: string): void {
   naming('EXECPLANE_TLS_KEY', () => refuseOpenFile(tlsKey, OTHERS_THAN_READING_GROUP));
 }
 
-/** Puts the name of the setting before the message of what `check` throws. */
+/** Puts the name of the setting before the message that `check` throws. */
 function naming(setting: string, check: () => void): void {
   try {
     check();

@@ -1,4 +1,4 @@
-/** What is seen of the server from outside: metrics always, traces where they have somewhere to go. */
+/** Metrics, always, and traces, if a collector is set. */
 import type { Logger } from 'pino';
 import type { RunningControlPlane } from '../control/control-plane.ts';
 import { type ExecutionObserver, observeAll } from '../control/execution-observer.ts';
@@ -15,11 +15,11 @@ export interface Telemetry {
   metrics(control: Pick<RunningControlPlane, 'counts'>): MetricSource[];
   /** Absent: no traces. */
   tracing?: RequestTracing;
-  /** Sends what is left of the traces. */
+  /** Sends the remaining traces. */
   close(): Promise<void>;
 }
 
-/** `now`: ms since the epoch. Without a collector the code of traces is not even loaded. */
+/** `now`: ms since the epoch. Without a collector the tracing code is not even loaded. */
 export async function startTelemetry(p: {
   tracing: TracingConfig | undefined;
   log: Pick<Logger, 'info' | 'warn'>;

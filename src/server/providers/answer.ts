@@ -1,11 +1,11 @@
-/** What hooks answer: one JSON object, in the words of docs/providers.md. */
+/** Parses the answers of hooks: one JSON object, in the format of docs/providers.md. */
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { parseJson } from '../../core/json.ts';
 import { PROVIDER_STATES } from '../../core/operation.ts';
 import type { ProviderAnswer } from '../control/lifecycle/provider.ts';
 
-/** More is no answer: a hook that prints on is ended. */
+/** A longer output is not an answer: a hook that prints more is ended. */
 export const MAX_ANSWER_BYTES = 1_048_576;
 const MAX_MESSAGE_CHARS = 500;
 const MAX_EXPECTED_MS = 86_400_000;
@@ -26,7 +26,7 @@ const AnswerSchema = Type.Union([
 ]);
 const answers = Compile(AnswerSchema);
 
-/** The answer in a text; undefined if it is none. */
+/** Returns the answer in a text. Undefined if there is none. */
 export function readAnswer(text: string): ProviderAnswer | undefined {
   const value = parseJson(text);
   if (!answers.Check(value)) return undefined;
@@ -47,7 +47,7 @@ function answerOf(answer: Static<typeof AnswerSchema>): ProviderAnswer {
   return failure(code === undefined ? message : `${code}: ${message}`, retryable);
 }
 
-/** A failure with a message of bounded length, on one line. */
+/** Returns a failure with a message of bounded length, on one line. */
 export function failure(message: string, retryable: boolean): ProviderAnswer {
   return { ok: false, message: message.replace(/\s+/g, ' ').trim().slice(0, MAX_MESSAGE_CHARS), retryable };
 }

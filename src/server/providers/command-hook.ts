@@ -8,18 +8,18 @@ import { killTree } from './process-tree.ts';
 
 /** sysexits.h: a temporary failure, try again. */
 const EX_TEMPFAIL = 75;
-/** How long a child of the hook may keep its pipes open after the hook has ended, in ms. */
+/** Time for which a child of the hook may keep its pipes open after the hook has ended, in ms. */
 const PIPES_MS = 1000;
 const STDERR_CHARS = 2000;
 
 export interface CommandHook {
   command: readonly string[];
-  /** All of its environment. */
+  /** Its whole environment. */
   env: Readonly<Record<string, string>>;
   timeoutMs: number;
 }
 
-/** Runs the hook once; it and all that it has started end with the time limit, with `signal`, or when it prints too much. */
+/** Runs the hook once. It and all processes that it started end at the time limit, with `signal`, or when it prints too much. */
 export async function runCommandHook(
   hook: CommandHook,
   request: ProviderRequest,
@@ -66,7 +66,7 @@ function answerOf(exit: Exit, { stdout, stderr }: Collected): ProviderAnswer {
   return failure(`the hook ${how} without an answer${said === '' ? '' : `: ${said}`}`, isRetryable(exit));
 }
 
-/** A hook that is killed, or says that it failed for now, is tried again. */
+/** A hook that was killed, or that reports a temporary failure, is tried again. */
 function isRetryable({ code, signal }: Exclude<Exit, { error: Error }>): boolean {
   return signal !== null || code === EX_TEMPFAIL;
 }
@@ -76,7 +76,7 @@ interface Collected {
   stderr(): string;
   /** Settles when stdout is longer than an answer may be. */
   exceeded: Promise<void>;
-  /** Settles when both pipes are closed, or have been given up after the end. */
+  /** Settles when both pipes are closed, or were given up after the end. */
   closed: Promise<void>;
 }
 
@@ -98,7 +98,7 @@ function collect(child: ChildProcess): Collected {
     child.once('close', () => resolve());
     child.once('error', () => resolve());
     child.once('exit', () => {
-      // Something that the hook left running holds a pipe: what it prints is no answer.
+      // A process that the hook left running holds a pipe: its output is not an answer.
       const giveUp = setTimeout(() => {
         child.stdout?.destroy();
         child.stderr?.destroy();
@@ -119,7 +119,7 @@ async function exitOf(child: ChildProcess): Promise<Exit> {
   }
 }
 
-/** Settles when `signal` aborts; never once `over` has. */
+/** Settles when `signal` aborts. Never settles once `over` has. */
 function aborted(signal: AbortSignal, over: AbortSignal): Promise<'aborted'> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve('aborted');

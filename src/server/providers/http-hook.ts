@@ -1,4 +1,4 @@
-/** A provider that is an HTTP endpoint: the request is POSTed, signed as callbacks are; the answer is the body. */
+/** A provider that is an HTTP endpoint: the request is POSTed, signed like callbacks; the answer is the body. */
 import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
 import { signedHeaders } from '../operations/webhooks/signature.ts';
 import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
@@ -10,7 +10,7 @@ export interface HttpHook {
   timeoutMs: number;
 }
 
-/** Asks the endpoint once, within the time limit. Redirections are not followed: the request holds a join token. */
+/** Calls the endpoint once, within the time limit. Redirects are not followed: the request contains a join token. */
 export async function runHttpHook(
   { url, secret, timeoutMs }: HttpHook,
   request: ProviderRequest,
@@ -47,7 +47,7 @@ function isRetryable(status: number): boolean {
   return status === 408 || status === 409 || status === 429 || status >= 500;
 }
 
-/** The body, or undefined if it is longer than an answer may be. */
+/** Returns the body. Undefined if it is longer than an answer may be. */
 async function bounded(response: Response): Promise<string | undefined> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -59,7 +59,7 @@ async function bounded(response: Response): Promise<string | undefined> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** What fetch says of a failed connection is in its cause. */
+/** fetch reports the reason of a failed connection in its cause. */
 function messageOf(error: unknown): string {
   const { cause, message } = error as Error;
   return cause instanceof Error ? cause.message : message;

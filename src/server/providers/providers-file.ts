@@ -1,4 +1,4 @@
-/** The file that names the providers of a server (EXECPLANE_PROVIDERS); it is read at start, and never changed by the API. */
+/** The file that names the providers of a server (EXECPLANE_PROVIDERS). It is read at start, and never changed by the API. */
 import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -42,7 +42,7 @@ const DEFAULT_TIMEOUT_MS = 300_000;
 const DEFAULT_CONCURRENCY = 4;
 
 /**
- * Reads the file; no file: no providers. `environment`: what hooks get besides the `env` of their provider. Throws ConfigError,
+ * Reads the file; no file: no providers. `environment`: variables for hooks besides the `env` of their provider. Throws ConfigError,
  * which names the setting and the place in the file.
  */
 export function readProviders(path: string | undefined, environment: Readonly<Record<string, string>>): Providers {
@@ -112,7 +112,7 @@ function settingsOf(path: string, name: string, entry: ProviderEntry): ProviderS
   };
 }
 
-/** A pattern is held against the whole value. */
+/** A pattern has to match the whole value. */
 function whole(pattern: string, refuse: (cause: unknown) => ConfigError): RegExp {
   try {
     return new RegExp(`^(?:${pattern})$`, 'u');

@@ -1,17 +1,17 @@
-/** So much work at a time; the rest waits in a bounded line (fault matrix, line 17). */
+/** Limits how much work runs at a time. More work waits in a bounded queue (fault matrix, line 17). */
 export class ConcurrencyLimiter {
   readonly #limit: number;
   readonly #lineLimit: number;
   readonly #line: (() => void)[] = [];
   #inside = 0;
 
-  /** `limit` at a time, `lineLimit` more may wait. */
+  /** `limit` tasks run at a time; `lineLimit` more may wait. */
   constructor(limit: number, lineLimit: number) {
     this.#limit = limit;
     this.#lineLimit = lineLimit;
   }
 
-  /** Runs `work` when its turn comes, and settles as it does; `refused` where the line is full. */
+  /** Runs `work` when its turn comes, and settles as it does. `refused` if the queue is full. */
   async run<T>(work: () => Promise<T>): Promise<T | 'refused'> {
     if (this.#inside >= this.#limit) {
       if (this.#line.length >= this.#lineLimit) return 'refused';

@@ -1,4 +1,4 @@
-/** One WebSocket of one agent: framing, bounds, heartbeats. Which frame is legal when, and what it means, is the session's. */
+/** The WebSocket of one agent: framing, bounds, heartbeats. The session decides which frame is legal when, and what it means. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { nestsDeeperThan } from '../../../core/json.ts';
@@ -13,21 +13,21 @@ import {
 import { FrameCredit } from './frame-credit.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
-/** What a connection tells its session. */
+/** The callbacks of a connection to its session. */
 export interface ConnectionListener {
   /** Whether the next frame has to be a hello, which may be large. */
   readonly expectsHello: boolean;
   frame(frame: AgentFrame): void;
   records(bytes: Buffer): void;
-  /** What was to be sent has shrunk to a little. */
+  /** The bytes that wait to be sent have shrunk to a few. */
   drained(): void;
-  /** Nothing more is sent or taken; comes exactly once. */
+  /** Nothing more is sent or received. Called exactly once. */
   closed(why: { code: number; reason: string }): void;
 }
 
 export interface ConnectionOptions {
   ws: WebSocket;
-  /** The socket below, whose bytes are the signs of life. */
+  /** The socket below. Its bytes are the signs of life. */
   socket: Pick<Socket, 'bytesRead'>;
   framesPerSecond: number;
   listener: ConnectionListener;
@@ -35,7 +35,7 @@ export interface ConnectionOptions {
 
 /** Frames nest three deep; later versions may add to them. */
 const MAX_DEPTH = 32;
-/** Silence for so many heartbeats ends a connection. */
+/** Silence for this many heartbeats ends a connection. */
 const MAX_SILENT_BEATS = 2;
 
 export class AgentConnection {
@@ -56,7 +56,7 @@ export class AgentConnection {
     ws.on('message', (data, isBinary) => this.#message(data as Buffer, isBinary));
     ws.on('ping', (data) => this.#ping(data.length));
     ws.on('pong', (data) => this.#spend(data.length));
-    // A violation of the WebSocket protocol itself: ws has sent the fitting close code; `close` follows, and knows nothing of it.
+    // A violation of the WebSocket protocol itself: ws has sent the fitting close code. `close` follows without that code.
     let violation = '';
     ws.on('error', ({ message }) => {
       violation = message;
@@ -68,12 +68,12 @@ export class AgentConnection {
     return this.#closed;
   }
 
-  /** Bytes handed to `send` that the socket has not taken over yet. */
+  /** Bytes given to `send` that the socket has not taken yet. */
   get unsentBytes(): number {
     return this.#ws.bufferedAmount;
   }
 
-  /** Sends a frame; with an attachment as a binary message. Nothing happens once closed. */
+  /** Sends a frame; with an attachment as a binary message. Does nothing once closed. */
   send(frame: ServerFrame, attachment?: Buffer): void {
     if (this.#closed) return;
     const message = attachment === undefined ? encodeFrame(frame) : encodeFrameWith(frame, attachment);
@@ -81,7 +81,7 @@ export class AgentConnection {
     else this.#ws.send(message, this.#written);
   }
 
-  /** No more is read from the socket until `resume`: the store is slower than this agent. */
+  /** Stops reading from the socket until `resume`: the store is slower than this agent. */
   pause(): void {
     this.#ws.pause();
   }
@@ -90,7 +90,7 @@ export class AgentConnection {
     this.#ws.resume();
   }
 
-  /** Ends it: what was sent before still goes out, what still comes in is dropped. */
+  /** Closes it: frames sent before still go out, frames that arrive are dropped. */
   close(code: number, reason: string): void {
     if (this.#closed) return;
     this.#ws.resume();
@@ -98,16 +98,16 @@ export class AgentConnection {
     this.#end(code, reason);
   }
 
-  /** Ends it without a word: the peer does not answer. */
+  /** Ends it without a close frame: the peer does not answer. */
   terminate(reason: string): void {
     this.#ws.terminate();
     this.#end(CLOSE.timeout, reason);
   }
 
-  /** Asks for a sign of life, once an interval; silence for two of them is the end. */
+  /** Sends a ping, once an interval. Silence for two of them ends the connection. */
   beat(): void {
     const { bytesRead } = this.#socket;
-    // While we do not read, silence says nothing.
+    // While the session does not read, silence means nothing.
     const silent = bytesRead === this.#bytesSeen && !this.#ws.isPaused;
     this.#silentBeats = silent ? this.#silentBeats + 1 : 0;
     this.#bytesSeen = bytesRead;
@@ -115,7 +115,7 @@ export class AgentConnection {
     else this.#ws.ping();
   }
 
-  /** Asks for a sign of life and ends it where none comes within `ms`: somebody else wants its place. */
+  /** Sends a ping, and ends the connection if no byte comes within `ms`: another connection wants its place. */
   probe(ms: number): void {
     if (this.#closed || this.#probe !== undefined) return;
     const { bytesRead } = this.#socket;
@@ -137,7 +137,7 @@ export class AgentConnection {
   }
 
   #frame(data: Buffer): void {
-    // How large a hello may be is the WebSocket's own limit.
+    // The WebSocket itself limits the size of a hello.
     if (data.length > AGENT_LIMITS.frameBytes && !this.#listener.expectsHello) {
       this.close(CLOSE.tooLarge, 'a control frame of more than 64 KiB');
       return;
@@ -156,12 +156,12 @@ export class AgentConnection {
     else this.#listener.records(bytes);
   }
 
-  /** The answer to a ping waits in memory until the agent reads: one that pings and never reads is dropped. */
+  /** The answer to a ping waits in memory until the agent reads. An agent that pings and never reads is dropped. */
   #ping(bytes: number): void {
     if (this.#spend(bytes) && this.#ws.bufferedAmount > AGENT_LIMITS.unreadBytes) this.terminate('does not read');
   }
 
-  /** Control frames, pings and pongs are paid from a credit that refills; records are bounded by flow control instead. */
+  /** Control frames, pings and pongs use up a credit that refills. Records are bounded by flow control instead. */
   #spend(bytes: number): boolean {
     if (this.#closed) return false;
     if (this.#credit.spend(bytes, performance.now())) return true;
@@ -177,7 +177,10 @@ export class AgentConnection {
   }
 }
 
-/** RFC 6455 §5.5 leaves 123 bytes for a reason, and ours name ids of the agent's choosing. A character cut in two becomes U+FFFD, of 3. */
+/**
+ * RFC 6455 §5.5 leaves 123 bytes for a reason, and reasons contain ids that the agent chose. A character cut in two becomes U+FFFD, which
+ * has 3 bytes.
+ */
 function shortened(reason: string): string {
   const bytes = Buffer.from(reason);
   return bytes.length <= 123 ? reason : bytes.toString('utf8', 0, 120);

@@ -1,7 +1,7 @@
-/** What one agent may send of control frames: a number and a size, each refilled with time. */
+/** Limits the control frames of one agent: their number and their size, each refilled with time. */
 import { AGENT_LIMITS } from './limits.ts';
 
-/** The credit holds so many seconds' worth. */
+/** The credit holds this many seconds' worth. */
 const BURST_S = 2;
 
 export class FrameCredit {
@@ -15,7 +15,7 @@ export class FrameCredit {
     this.#frames = p.framesPerSecond * BURST_S;
   }
 
-  /** Pays for one frame of `bytes` bytes; false where the credit does not cover it. `now`: ms of a monotonic clock. */
+  /** Pays for one frame of `bytes` bytes. False if the credit does not cover it. `now`: ms of a monotonic clock. */
   spend(bytes: number, now: number): boolean {
     const seconds = (now - this.#at) / 1000;
     this.#at = now;

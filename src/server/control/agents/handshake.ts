@@ -1,4 +1,4 @@
-/** From an agent's hello to a session that is ready: who it is, what it holds, what is lost, what is sent again. */
+/** The handshake: from an agent's hello to a ready session, with the executions that are lost and those that are sent again. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CLOSE, type Hello, PROTOCOL_VERSION } from '../../../core/protocol.ts';
 import { type Dispatch, type Execution, StoreUnavailableError } from '../../../store/store.ts';
@@ -29,25 +29,25 @@ export async function handshake(
       await becomeReady(deps, session, hello, protocol);
       await wakeWaiting(deps, session);
     });
-    if (outcome === 'refused') session.close(CLOSE.restart, 'too many agents arrive at once');
+    if (outcome === 'refused') session.close(CLOSE.restart, 'too many agents connect at once');
   } catch (cause) {
     if (cause instanceof StoreUnavailableError) session.log('warn', { err: cause }, 'agent sent away');
     else session.log('error', { err: cause }, 'reconciling failed');
-    session.close(CLOSE.restart, 'the store cannot be used now');
+    session.close(CLOSE.restart, 'the store is unavailable');
   }
 }
 
-/** The highest protocol version that both ends speak. */
+/** Returns the highest protocol version that both ends speak. */
 function commonVersion(offered: Hello['protocol']): number | undefined {
   const highest = Math.min(offered.max, PROTOCOL_VERSION.max);
   return highest >= Math.max(offered.min, PROTOCOL_VERSION.min) ? highest : undefined;
 }
 
-/** Everything up to the welcome; stops where the session closes meanwhile. */
+/** All steps up to the welcome. Stops if the session closes meanwhile. */
 async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hello, protocol: number): Promise<void> {
   const { store, now } = deps;
   const { machineId, runnerInstance, credentialHash } = session;
-  // Again, now that a revocation would find the session: the credential may have died since the upgrade.
+  // Checked again, now that a revocation would find the session: the credential may have been revoked since the upgrade.
   const known = await store.findMachineByCredential({ credentialHash });
   if (known?.machineId !== machineId) {
     session.close(CLOSE.revoked, 'the credential is not valid any more');
@@ -65,7 +65,7 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   }
   if (joined.outcome === 'held') {
     session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
-    // Where that one is half open it ends, and the next hello is let in.
+    // If that connection is half open, this ends it, and the next hello is let in.
     await deps.probe(machineId);
     return;
   }
@@ -76,7 +76,7 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   session.connectedAs(joined.epoch);
   tell(deps, joined.ended ?? []);
   if (session.phase === 'closed') return;
-  // An instance that was never here has been sent nothing: no inputs are needed.
+  // An instance that has not connected before was sent nothing: no inputs are needed.
   const aboveNumber = known.runnerInstance === runnerInstance ? lastDispatchNumber : Number.MAX_SAFE_INTEGER;
   const dispatched = await store.listDispatched({ machineId, aboveNumber });
   const plan = reconcile(
@@ -87,13 +87,13 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   const resend = await undelivered(deps, session, plan, dispatched);
   if (session.phase !== 'joining') return;
   session.welcome({ protocol, hello, plan, resend });
-  // What was released while the agent was away.
+  // Output that was released while the agent was offline.
   for (const execution of plan.held) await session.limitOutput(execution);
 }
 
 /**
- * Ends executions of a machine whose fate cannot be known. Those that have ended already stay as they are, and so do all where `epoch` is no longer the machine's. Rejects where the store
- * cannot be written: they stay marked then.
+ * Ends executions of a machine whose outcome cannot be known. Executions that have ended stay as they are, and so do all if `epoch` is no
+ * longer the machine's. Rejects if the store cannot be written; they stay marked then.
  */
 export async function markLost(
   { store, commits, now }: Pick<SessionDeps, 'store' | 'commits' | 'now'>,
@@ -119,7 +119,7 @@ async function endLost(deps: SessionDeps, session: AgentSession, plan: Reconcili
   }
 }
 
-/** What is to be sent again. Those that were cancelled or expired meanwhile end now, unsent. */
+/** Returns the executions to send again. Those that were cancelled or expired meanwhile end now, unsent. */
 async function undelivered(
   deps: SessionDeps,
   { machineId, epoch }: AgentSession,
@@ -136,7 +136,7 @@ async function undelivered(
   return dispatched.filter(({ execution }) => open.has(execution.executionId));
 }
 
-/** What waited for the machine becomes `queued`, a batch a turn; then it is claimed. */
+/** Makes executions that waited for the machine `queued`, one batch per turn. They are claimed after that. */
 async function wakeWaiting(deps: SessionDeps, session: AgentSession): Promise<void> {
   const limit = AGENT_LIMITS.wakeBatch;
   while (session.phase === 'ready') {

@@ -1,6 +1,6 @@
 /** One timer for the heartbeats of all connections: a wheel whose slots are visited in turn, each once an interval. */
 export interface Beating {
-  /** Comes once an interval. */
+  /** Called once an interval. */
   beat(): void;
 }
 
@@ -12,13 +12,13 @@ export class HeartbeatWheel {
   #visiting = 0;
   #filling = 0;
 
-  /** Visits everything once in `intervalMs`. */
+  /** Visits every slot once in `intervalMs`. */
   constructor(intervalMs: number) {
     this.#timer = setInterval(() => this.#visit(), intervalMs / SLOTS);
     this.#timer.unref();
   }
 
-  /** Adds to the slots in turn, so that thousands that came at once do not beat at once. Returns the removal. */
+  /** Adds to the slots in turn, so that thousands of connections made at once do not beat at once. Returns the removal. */
   add(beating: Beating): () => void {
     this.#filling = (this.#filling + 1) % SLOTS;
     const slot = this.#slots[this.#filling] as Set<Beating>;

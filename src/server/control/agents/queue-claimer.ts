@@ -3,7 +3,7 @@ import type { Dispatch } from '../../../store/store.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { PendingStart, StartQueue } from './start-queue.ts';
 
-/** Above this average size of inputs they are claimed one by one, so that few of them are in memory. */
+/** Above this average size of inputs, executions are claimed one by one, so that few inputs are in memory. */
 const LARGE_INPUT_BYTES = 256 * 1024;
 const RETRY_MS = 500;
 
@@ -12,7 +12,7 @@ export interface QueueClaimerOptions {
   /** Marks up to `limit` waiting executions for this session's agent. */
   claim: (limit: number) => Promise<Dispatch[]>;
   toStart: (dispatch: Dispatch) => PendingStart;
-  /** The store could not be asked; it is asked again. */
+  /** The claim failed in the store. It is tried again. */
   claimFailed: (cause: unknown) => void;
 }
 
@@ -20,9 +20,9 @@ export class QueueClaimer {
   readonly #options: QueueClaimerOptions;
   #open = false;
   #claiming = false;
-  /** Whether something may wait in the store. */
+  /** Whether an execution may wait in the store. */
   #backlog = true;
-  /** Counts what was reported as waiting, so that a claim that ran before it does not call the backlog empty. */
+  /** Counts the reports of waiting executions, so that a claim that ran before one does not call the backlog empty. */
   #noted = 0;
   #batch: number = AGENT_LIMITS.claimBatch;
   #retry: NodeJS.Timeout | undefined;
@@ -31,25 +31,25 @@ export class QueueClaimer {
     this.#options = options;
   }
 
-  /** Whether nothing waits that is older than a new execution. */
+  /** Whether no execution waits that is older than a new one. */
   get upToDate(): boolean {
     return this.#open && !this.#backlog;
   }
 
-  /** From now on claims are made. */
+  /** Starts claiming. */
   open(): void {
     this.#open = true;
     this.claimMore();
   }
 
-  /** Something waits in the store for this machine. */
+  /** An execution waits in the store for this machine. */
   noteWaiting(): void {
     this.#noted += 1;
     this.#backlog = true;
     this.claimMore();
   }
 
-  /** Claims as much as there is room for; call it whenever there may be more room. */
+  /** Claims as many as there is room for. Call it whenever there may be more room. */
   claimMore(): void {
     if (!this.#open || this.#claiming || !this.#backlog || this.#retry !== undefined) return;
     const limit = Math.min(this.#options.starts.free, this.#batch);

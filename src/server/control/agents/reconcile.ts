@@ -1,29 +1,29 @@
-/** Reconciling: what an agent that comes back holds, against what was dispatched to it. A pure decision. */
+/** Reconciles what an agent that connects holds with what was dispatched to it. A pure decision. */
 import type { Held, Hello } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 
 export interface Reconciliation {
-  /** Never arrived at this very instance: to be sent again, by rising dispatch number (unless cancelled or expired). */
+  /** Never arrived at this instance: to send again, by rising dispatch number (unless cancelled or expired). */
   undelivered: Execution[];
-  /** Their fate can't be known, with the reason. */
+  /** Executions whose outcome cannot be known, with the reason. */
   lost: { execution: Execution; reason: string }[];
-  /** Held here and open in the store: their reports will tell. */
+  /** Held by the agent and open in the store: their reports will tell. */
   held: Execution[];
-  /** The same for `welcome`: up to which number their reports are on disk. */
+  /** The same for `welcome`: the number up to which their reports are on disk. */
   acks: [executionId: string, reported: number][];
-  /** Held, but over, unknown or not this machine's. */
+  /** Held by the agent, but ended, unknown or of another machine. */
   forget: string[];
-  /** Held and not ended, and somebody asked to cancel: told again. */
+  /** Held and not ended, with a cancel requested: the cancel is sent again. */
   cancel: string[];
 }
 
-const LOST_HERE = 'The runner took the command on and has no record of it.';
-const LOST_BEFORE = 'The runner that had the command is gone; whether and how it ran cannot be known.';
+const LOST_HERE = 'The runner accepted the command and has no record of it.';
+const LOST_BEFORE = 'The runner that had the command is gone: the outcome cannot be known.';
 
 /**
- * Decides for each execution of `dispatched` (all of the machine that are dispatched and not terminal, by rising
- * dispatch number) and each one held. Starts arrive in the order of their numbers, so what this instance has not
- * taken on lies above its `last_dispatch_number`, and only that may be sent again.
+ * Decides for each execution of `dispatched` (all that are dispatched to the machine and not terminal, by rising dispatch number) and for
+ * each held one. Starts arrive in the order of their numbers, so an execution that this instance has not accepted has a number above its
+ * `last_dispatch_number`, and only such an execution may be sent again.
  */
 export function reconcile(
   hello: Pick<Hello, 'runner_instance' | 'last_dispatch_number' | 'held'>,

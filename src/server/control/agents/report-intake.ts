@@ -1,6 +1,6 @@
 /**
- * The reports of one session: to disk, to those who wait, and acknowledged. What arrives in a turn, or while the last batch is
- * written, is one batch. The socket is not read while too much waits, whatever holds it up.
+ * Takes the reports of one session: writes them, notifies waiting clients, acknowledges. Reports that arrive in one turn, or while the
+ * last batch is written, form one batch. The socket is not read while too much waits, whatever the cause.
  */
 import { isTerminal } from '../../../core/execution.ts';
 import { CLOSE } from '../../../core/protocol.ts';
@@ -11,12 +11,12 @@ import type { AgentConnection } from './connection.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** Kinds from here on are the journal's own and never leave the machine; those below that we do not know are a newer agent's. */
+/** Kinds from here on are the journal's own and never leave the machine. Unknown kinds below it come from a newer agent. */
 const FIRST_LOCAL_KIND = 64;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5000;
 const MAX_GAPS = 10_000;
-const GAP = 'Reports of it are missing on the server and on its agent (was the database restored from a backup?).';
+const GAP = 'Reports are missing on the server and on the agent. A database restored from a backup can cause this.';
 
 /** Bytes of reports of all agents that wait for the store. */
 export class ReportBudget {
@@ -27,11 +27,11 @@ export class ReportBudget {
   }
 }
 
-/** Executions whose reports had a gap: an agent that comes back fills it, unless it has dropped what the store lacks. */
+/** Executions whose reports had a gap. A reconnected agent fills it, unless it has dropped the reports that the store lacks. */
 export class ReportGaps {
   readonly #seen = new Set<string>();
 
-  /** Notes a gap; true for the second one of an execution: it will never be filled. */
+  /** Records a gap. True for the second one of an execution: it will never be filled. */
   again(executionId: string): boolean {
     if (this.#seen.delete(executionId)) return true;
     this.#seen.add(executionId);
@@ -40,7 +40,7 @@ export class ReportGaps {
     return false;
   }
 
-  /** Its reports go on: there is no gap any more. */
+  /** Its reports continue: there is no gap any more. */
   filled(executionId: string): void {
     this.#seen.delete(executionId);
   }
@@ -60,20 +60,20 @@ export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGap
 
 export class ReportIntake {
   readonly #deps: IntakeDeps;
-  /** Is not read while too much waits; is closed where it brings what is no report, or what cannot be written. */
+  /** The connection is not read while too much waits. It is closed if it sends a malformed report, or one that cannot be written. */
   readonly #connection: AgentConnection;
   readonly #session: ReportingSession;
   /** Server clock minus agent clock, ms. */
   #clockOffsetMs = 0;
   #waiting: RawRecord[] = [];
-  /** Of what waits and what is being written. */
+  /** Bytes of reports that wait or are being written. */
   #bytes = 0;
   #writing = false;
   #scheduled = false;
   #paused = false;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
-  /** On disk, or over for the server, and not yet told to the agent. */
+  /** On disk, or no longer wanted, and not yet acknowledged. */
   #acks = new Map<string, number>();
   #forget = new Set<string>();
 
@@ -106,7 +106,7 @@ export class ReportIntake {
     });
   }
 
-  /** What is being written still is; what waits is dropped, for the agent has it. */
+  /** A write under way is finished. Waiting reports are dropped: the agent has them. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -116,13 +116,13 @@ export class ReportIntake {
     this.#bytes = 0;
   }
 
-  /** These are over for the server, whatever the agent still has of them. */
+  /** The server wants nothing more of these, whatever reports the agent still has. */
   forget(executionIds: readonly string[]): void {
     for (const executionId of executionIds) this.#forget.add(executionId);
     this.flush();
   }
 
-  /** Acknowledges what has gathered, unless much is unsent already: then it waits, at most a number for each execution. */
+  /** Acknowledges the batch, unless much is unsent already: then the acknowledgement waits, at most one number per execution. */
   flush(): void {
     if (this.#connection.unsentBytes > AGENT_LIMITS.unsentLow) return;
     if (this.#acks.size > 0) this.#connection.send({ type: 'ack', acks: [...this.#acks] });
@@ -166,7 +166,7 @@ export class ReportIntake {
           return undefined;
         }
         if (waitMs === RETRY_FIRST_MS)
-          this.#session.log('warn', { err: cause }, 'reports wait: the store cannot be written');
+          this.#session.log('warn', { err: cause }, 'reports wait because the store cannot be written');
       }
       await this.#pauseBefore(waitMs);
     }
@@ -181,7 +181,7 @@ export class ReportIntake {
     });
   }
 
-  /** A batch is on disk: whoever waits is told first, then the agent may forget; a freed slot is filled. */
+  /** A batch is on disk: waiting clients are notified first, then it is acknowledged, and a freed slot is filled. */
   #written(results: readonly ReportResult[]): void {
     for (const { executionId, outcome, reported, execution } of results) {
       if (execution === undefined) continue;
@@ -191,7 +191,7 @@ export class ReportIntake {
         this.#deps.commits.committed(execution);
       }
       this.#acks.set(executionId, reported);
-      // What had ended before for the server.
+      // Executions that had ended before on the server.
       if (outcome === 'terminal') this.#forget.add(executionId);
     }
     this.flush();
@@ -200,7 +200,7 @@ export class ReportIntake {
     if (refused !== undefined) this.#refuse(refused);
   }
 
-  /** The agent comes back and sends what is missing, or forgets what is not its own. */
+  /** The agent reconnects, and sends the missing reports or drops those that are not its own. */
   #refuse({ executionId, outcome, execution }: ReportResult): void {
     this.#session.log('warn', { [LOG_KEY.executionId]: executionId, [LOG_KEY.outcome]: outcome }, 'reports refused');
     if (outcome === 'foreign') {
@@ -228,7 +228,7 @@ export class ReportIntake {
 
 type Decoded = { ok: true; records: RawRecord[] } | { ok: false; reason: string };
 
-/** The records of a message; their payloads are views into it. A message with anything else in it is refused as a whole. */
+/** Decodes the records of a message; their payloads are views into it. A message with anything else in it is refused as a whole. */
 function decodeRecords(message: Buffer): Decoded {
   const records: RawRecord[] = [];
   for (let offset = 0; offset < message.length; ) {
@@ -244,7 +244,7 @@ function decodeRecords(message: Buffer): Decoded {
   return records.length > 0 ? { ok: true, records } : { ok: false, reason: 'an empty message' };
 }
 
-/** As many of the first records as one transaction takes; at least one. `bytes`: of their payloads. */
+/** Counts the first records that fit into one transaction; at least one. `bytes`: size of their payloads. */
 function firstOf(waiting: readonly RawRecord[]): { records: RawRecord[]; bytes: number } {
   let count = 0;
   let bytes = 0;

@@ -1,4 +1,4 @@
-/** What an agent session works with; built once in control-plane.ts, the same for all sessions. */
+/** The dependencies of an agent session. Built once in control-plane.ts, the same for all sessions. */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
@@ -10,7 +10,7 @@ import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import type { ReportBudget, ReportGaps } from './report-intake.ts';
 import type { StartSettings } from './start-frame.ts';
 
-/** Told of what concerns live stdin. */
+/** The callbacks for live stdin. */
 export interface StdinListener {
   /** The runner has taken over this much. */
   acknowledged(machineId: string, ack: StdinAck): void;
@@ -27,9 +27,9 @@ export interface SessionDeps {
   reportGaps: ReportGaps;
   commits: CommitListener;
   stdin: StdinListener;
-  /** Has whichever server holds the machine's agent look whether that gives a sign of life. */
+  /** Makes the server that holds the machine's agent check whether the agent is alive. */
   probe: (machineId: string) => Promise<void>;
-  /** Told when a start has been handed to the connection. */
+  /** Called when a start was given to the connection. */
   observer: { dispatched(execution: Execution): void };
   log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** ms since the epoch. */
@@ -42,6 +42,6 @@ export interface AdmittedAgent {
   ws: WebSocket;
   socket: Pick<Socket, 'bytesRead'>;
   machineId: string;
-  /** SHA-256 of the credential it came with. */
+  /** SHA-256 of the agent's credential. */
   credentialHash: Buffer;
 }

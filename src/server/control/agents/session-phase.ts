@@ -1,4 +1,4 @@
-/** The phases of an agent session, and the order in which it goes through them. */
+/** The phases of an agent session, and their order. */
 
 export type SessionPhase = 'awaiting_hello' | 'joining' | 'ready' | 'closed';
 
@@ -9,7 +9,7 @@ const PHASES_BEFORE: Record<SessionPhase, readonly SessionPhase[]> = {
   closed: ['awaiting_hello', 'joining', 'ready'],
 };
 
-/** `next`, where a session may enter it from `current`; throws otherwise, for then the session is at fault. */
+/** Returns `next` if a session may enter it from `current`. Throws otherwise: the session has a fault then. */
 export function nextPhase(current: SessionPhase, next: SessionPhase): SessionPhase {
   if (PHASES_BEFORE[next].includes(current)) return next;
   throw new Error(`an agent session cannot go from ${current} to ${next}`);

@@ -1,4 +1,4 @@
-/** One agent's connection, from the upgrade to its close: what the agent may say when, what it is sent, and its slots. */
+/** AgentSession: the connection of one agent, from the upgrade to its close, with its phase, its frames and its slots. */
 import { type AgentFrame, CLOSE, type Hello, type ServerFrame, type Stdin } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Dispatch, Execution } from '../../../store/store.ts';
@@ -16,7 +16,7 @@ import { OUT_OF_ORDER, type PendingStart, StartQueue, type StartReservation } fr
 
 export class AgentSession implements ConnectionListener, ReportingSession {
   readonly machineId: string;
-  /** SHA-256 of the credential that the agent came with. */
+  /** SHA-256 of the agent's credential. */
   readonly credentialHash: Buffer;
   readonly #deps: SessionDeps;
   readonly #sessions: AgentSessions;
@@ -24,7 +24,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   readonly #starts: StartQueue;
   readonly #claimer: QueueClaimer;
   readonly #reports: ReportIntake;
-  /** Cancels for executions whose start has not gone out yet: told right behind it. */
+  /** Cancels of executions whose start has not been sent: they are sent right after it. */
   readonly #cancels = new Set<string>();
   #phase: SessionPhase = 'awaiting_hello';
   #beats = 0;
@@ -42,7 +42,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       unsentBytes: () => this.#connection.unsentBytes,
       send: (start) => this.#start(start),
       refuse: ({ executionId }) => {
-        // The database has lost numbers: the next hello raises them, and tells whether the agent has the execution.
+        // The database has lost numbers: the next hello raises them, and states whether the agent has the execution.
         this.log('error', { [LOG_KEY.executionId]: executionId }, OUT_OF_ORDER);
         this.close(CLOSE.restart, 'a dispatch number was given out twice');
       },
@@ -51,7 +51,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       starts: this.#starts,
       claim: (limit) => this.#claim(limit),
       toStart: (dispatch) => this.#pendingStart(dispatch),
-      claimFailed: (cause) => this.log('warn', { err: cause }, 'claiming failed; it is tried again'),
+      claimFailed: (cause) => this.log('warn', { err: cause }, 'claiming failed; trying again'),
     });
     this.#reports = new ReportIntake(deps, this.#connection, this);
   }
@@ -60,24 +60,24 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     return this.#phase;
   }
 
-  /** As its hello said; empty before it. */
+  /** As in its hello; empty before it. */
   get runnerInstance(): string {
     return this.#hello?.runner_instance ?? '';
   }
 
-  /** Of this connection of the machine; 0 until the store has it. What an earlier one still tries is stale there. */
+  /** The epoch of this connection of the machine; 0 until the store has it. Writes of an earlier connection are stale. */
   get epoch(): number {
     return this.#epoch;
   }
 
   // --- commands to the agent ---------------------------------------------------------------------------------------
 
-  /** Room for an execution that is about to be created; undefined where it has to wait its turn. */
+  /** Reserves a slot for an execution that is about to be created. Undefined if it has to wait. */
   reserve(bytes: number): StartReservation | undefined {
     return this.#claimer.upToDate && this.#starts.free > 0 ? this.#starts.reserve(1, bytes) : undefined;
   }
 
-  /** The create is over: what it marked leaves in its turn. What could not go out with this slot, another may. */
+  /** The create is over: the execution that it marked is sent in its turn. A slot that it did not use is free for another. */
   commit(reservation: StartReservation, starts: readonly PendingStart[]): void {
     this.#starts.commit(reservation, starts);
     this.#claimer.claimMore();
@@ -88,12 +88,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#claimer.claimMore();
   }
 
-  /** Something waits in the store for this machine. */
+  /** An execution waits in the store for this machine. */
   noteWaiting(): void {
     this.#claimer.noteWaiting();
   }
 
-  /** Has the agent end it: now, or right behind its start where that has not gone out yet. Repeats are harmless. */
+  /** Makes the agent cancel it: now, or right after its start if that has not been sent yet. Repeated calls are harmless. */
   cancel(executionId: string): void {
     if (!this.#starts.has(executionId)) {
       this.#cancels.add(executionId);
@@ -103,12 +103,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'cancel', execution_id: executionId, grace_ms: this.#deps.settings.graceMs });
   }
 
-  /** A signal, or the size of its terminal, for a command that runs. */
+  /** Sends a signal, or the size of its terminal, to a running command. */
   tell(frame: Extract<ServerFrame, { type: 'signal' | 'resize' }>): void {
     if (frame.type !== 'resize' || supports(this.#hello, 'terminals')) this.#connection.send(frame);
   }
 
-  /** A piece of live stdin. */
+  /** Sends a piece of live stdin. */
   sendStdin(piece: Omit<Stdin, 'type'>, bytes: Buffer): void {
     this.#connection.send({ type: 'stdin', ...piece }, bytes);
   }
@@ -124,14 +124,14 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'rotate', join_token: joinToken });
   }
 
-  /** An execution of the machine has ended. Where that was not by the agent's own report, the agent is to forget it. */
+  /** An execution of the machine has ended. If that was not by the agent's own report, the agent has to forget it. */
   executionEnded(executionId: string): void {
     if (!this.freeSlot(executionId)) return;
     this.#reports.forget([executionId]);
     this.#claimer.claimMore();
   }
 
-  /** The machine is gone for good: what runs there is to be killed. */
+  /** The machine was removed: its commands have to be killed. */
   machineRemoved(): void {
     const running = this.#starts.inFlight();
     if (running.length > 0) this.#connection.send({ type: 'forget', execution_ids: running });
@@ -142,12 +142,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.close(code, reason);
   }
 
-  /** Another instance wants in: ends this session where its agent gives no sign of life. */
+  /** Another instance wants the place: ends this session if its agent gives no sign of life. */
   probe(): void {
     this.#connection.probe(Math.min(this.#deps.settings.heartbeatMs, PROBE_MS));
   }
 
-  /** Once a heartbeat interval; a hello has a whole one to come. */
+  /** Called once a heartbeat interval. A hello has a whole interval to come. */
   beat(): void {
     this.#beats += 1;
     if (this.#phase === 'awaiting_hello' && this.#beats > 1) this.close(CLOSE.timeout, 'no hello in time');
@@ -156,7 +156,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   // --- the handshake (handshake.ts) --------------------------------------------------------------------------------
 
-  /** The agent has said who it is, and holds the machine's place. */
+  /** The agent has identified itself, and holds the machine's place. */
   join(): void {
     this.#enter('joining');
   }
@@ -167,7 +167,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     if (this.#phase === 'closed') this.#sessions.writeDisconnect(this);
   }
 
-  /** Welcome, then what did not arrive, in order, then the cancels; no new start can come before these. */
+  /** Sends welcome, then the starts that did not arrive, in order, then the cancels. No new start can come before these. */
   welcome(p: { protocol: number; hello: Hello; plan: Reconciliation; resend: readonly Dispatch[] }): void {
     const { hello, plan, resend } = p;
     this.#enter('ready');
@@ -196,12 +196,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#deps.stdin.sessionChanged(this.machineId);
   }
 
-  /** What waited for the machine's agent is queued: from now on it is claimed. */
+  /** The executions that waited for the machine's agent are queued: claiming starts now. */
   startClaiming(): void {
     this.#claimer.open();
   }
 
-  // --- what the connection tells -----------------------------------------------------------------------------------
+  // --- callbacks of the connection ---------------------------------------------------------------------------------
 
   get expectsHello(): boolean {
     return this.#phase === 'awaiting_hello';
@@ -248,12 +248,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#deps.log[level]({ [LOG_KEY.machineId]: this.machineId, ...fields }, text);
   }
 
-  /** The one place where the phase changes. */
+  /** The only place where the phase changes. */
   #enter(next: SessionPhase): void {
     this.#phase = nextPhase(this.#phase, next);
   }
 
-  /** The one place where a slot is freed: the end is on disk. False where the execution had none. */
+  /** The only place where a slot is freed: the end is on disk. False if the execution had none. */
   freeSlot(executionId: string): boolean {
     this.#cancels.delete(executionId);
     return this.#starts.finished(executionId);
@@ -271,7 +271,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     return { execution, openInput: () => this.#deps.sealer.open(execution.executionId, sealedInput) };
   }
 
-  /** Hands a start to the connection, and behind it a cancel where somebody asked for one before it could go out. */
+  /** Gives a start to the connection, followed by a cancel if one was requested before the start could be sent. */
   #start({ execution, openInput }: PendingStart): void {
     let input: ReturnType<typeof openInput>;
     try {
@@ -287,7 +287,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
   }
 
-  /** Ends what was marked for the agent and can never be sent, or followed, any more. */
+  /** Ends an execution that was marked for the agent and can never be sent, or followed, any more. */
   markLost(execution: Execution, reason: string): void {
     const { executionId } = execution;
     this.log('error', { [LOG_KEY.executionId]: executionId, [LOG_KEY.reason]: reason }, 'an execution is given up');

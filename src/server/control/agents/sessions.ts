@@ -1,4 +1,4 @@
-/** The agent sessions of this server: one a machine, and commands addressed by machine. */
+/** The agent sessions of this server: one for each machine. Commands are addressed by machine. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
@@ -11,21 +11,21 @@ import { HeartbeatWheel } from './heartbeat.ts';
 import { AgentSession } from './session.ts';
 import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 
-/** How long a stopping server waits for agents to answer its close, in ms. */
+/** Time for which a stopping server waits for agents to answer its close, in ms. */
 const STOP_TIMEOUT_MS = 2000;
 const DISCONNECT_RETRY_MS = 1000;
-/** Between two sessions that are closed one after the other. */
+/** Time between two sessions that are closed one after the other. */
 const MAX_PAUSE_MS = 50;
 
 export class AgentSessions implements CommitListener {
   readonly #deps: SessionDeps;
   readonly #log: Pick<Logger, 'info' | 'warn'>;
   readonly #wheel: HeartbeatWheel;
-  /** All whose socket is open, whether the agent has said hello or not; each with what ends its heartbeats. */
+  /** All sessions with an open socket, before or after hello; each with the removal from the heartbeats. */
   readonly #open = new Map<AgentSession, { ws: WebSocket; stopBeating: () => void; gone: Promise<void> }>();
-  /** Those that said hello and hold their machine's place. */
+  /** Sessions that said hello and hold their machine's place. */
   readonly #ofMachine = new Map<string, AgentSession>();
-  /** Disconnects that are being written, and machines (with the epoch that ended) of those that could not be yet. */
+  /** Disconnects that are being written, and machines (with the ended epoch) whose disconnect could not be written yet. */
   readonly #writing = new Set<Promise<void>>();
   readonly #unwritten = new Map<string, number>();
   #retry: NodeJS.Timeout | undefined;
@@ -42,12 +42,12 @@ export class AgentSessions implements CommitListener {
     return this.#open.size;
   }
 
-  /** The machine's session, ready or not. */
+  /** Returns the machine's session, ready or not. */
   get(machineId: string): AgentSession | undefined {
     return this.#ofMachine.get(machineId);
   }
 
-  /** The machine's session where commands may be sent to its agent. */
+  /** Returns the machine's session if commands may be sent to its agent. */
   ready(machineId: string): AgentSession | undefined {
     const session = this.#ofMachine.get(machineId);
     return session?.phase === 'ready' ? session : undefined;
@@ -60,7 +60,7 @@ export class AgentSessions implements CommitListener {
       .map(({ machineId, epoch }) => [machineId, epoch]);
   }
 
-  /** An agent was let in: its session begins. */
+  /** An agent was let in: starts its session. */
   admit(agent: AdmittedAgent): void {
     const session = new AgentSession(this.#deps, this, agent);
     const gone = new Promise<void>((resolve) => {
@@ -72,7 +72,7 @@ export class AgentSessions implements CommitListener {
     this.#open.set(session, { ws: agent.ws, stopBeating: this.#wheel.add(session), gone });
   }
 
-  /** Makes it the machine's session, in place of one of the same runner instance. Closes it where another instance is there. */
+  /** Makes it the machine's session, in place of one of the same runner instance. Closes it if another instance is connected. */
   takePlace(session: AgentSession): boolean {
     const { machineId, runnerInstance } = session;
     const holder = this.#ofMachine.get(machineId);
@@ -94,12 +94,12 @@ export class AgentSessions implements CommitListener {
     return true;
   }
 
-  /** A session is over. One that was replaced says nothing of the machine: it has another. */
+  /** A session is over. A replaced session changes nothing for the machine, which has another one. */
   closed(session: AgentSession, why: { code: number; reason: string }): void {
     const { machineId } = session;
     this.#open.get(session)?.stopBeating();
     if (this.#ofMachine.get(machineId) !== session) {
-      // One that was refused as the second of its credential has its line already.
+      // A session that was refused as the second of its credential is logged already.
       const told = why.code === CLOSE.duplicate || why.code === CLOSE.replaced;
       if (!told) this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected without having joined');
       return;
@@ -110,18 +110,18 @@ export class AgentSessions implements CommitListener {
     this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected');
   }
 
-  /** Sends a machine's agent away because the machine is put to sleep; settles when that is written down. */
+  /** Disconnects a machine's agent because the machine is put to sleep. Settles when that is written. */
   async detach(machineId: string): Promise<void> {
     this.#ofMachine.get(machineId)?.close(CLOSE.restart, 'the machine is being put to sleep');
     await Promise.all(this.#writing);
   }
 
-  /** An execution that has ended frees its slot. */
+  /** An execution has ended: frees its slot. */
   committed({ machineId, executionId, status }: Execution): void {
     if (isTerminal(status)) this.#ofMachine.get(machineId)?.executionEnded(executionId);
   }
 
-  /** Closes all sessions that there are now, many of them evenly over `spreadMs`; settles when each has been closed. */
+  /** Closes all present sessions; many of them evenly over `spreadMs`. Settles when each has been closed. */
   async closeAll(code: number, reason: string, spreadMs: number): Promise<void> {
     const open = [...this.#open.keys()];
     const pauseMs = Math.min(MAX_PAUSE_MS, spreadMs / Math.max(1, open.length));
@@ -131,7 +131,9 @@ export class AgentSessions implements CommitListener {
     }
   }
 
-  /** Sends all agents away, to come back to the server's successor; settles when their sockets are gone and their departures written. */
+  /**
+   * Disconnects all agents, which reconnect to the server's successor. Settles when their sockets are closed and the disconnects written.
+   */
   async stop(): Promise<void> {
     this.#wheel.stop();
     const open = [...this.#open];
@@ -146,7 +148,7 @@ export class AgentSessions implements CommitListener {
     clearTimeout(this.#retry);
   }
 
-  /** Writes down that the agent is away, as soon as the store can be written. If it is back by then, its epoch is another one. */
+  /** Writes that the agent is offline, as soon as the store can be written. If it is back by then, its epoch is another one. */
   writeDisconnect({ machineId, epoch }: Pick<AgentSession, 'machineId' | 'epoch'>): void {
     const { store, now } = this.#deps;
     const write = store.machineDisconnected({ machineId, epoch, now: now() }).then(

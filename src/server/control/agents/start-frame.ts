@@ -4,13 +4,13 @@ import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
 
-/** Why an execution ends whose start cannot be made. */
+/** The reason of an end if the start cannot be made. */
 export const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
 
 export interface StartSettings {
-  /** Bytes of each stream to keep. */
+  /** Bytes to keep of each stream. */
   maxOutputBytes: number;
-  /** Bytes of a stream that may wait to be read, in stream mode. */
+  /** Unread bytes of a stream in stream mode, above which the command waits. */
   streamBufferBytes: number;
   /** ms between SIGTERM and SIGKILL. */
   graceMs: number;
@@ -18,29 +18,29 @@ export interface StartSettings {
 }
 
 export interface ArtifactSettings extends ArtifactLimits {
-  /** For the collecting of those of one execution, ms. */
+  /** Time limit for collecting the artifacts of one execution, ms. */
   timeoutMs: number;
 }
 
-/** Of the end of each stream: what one report holds. */
+/** Bytes kept of the end of each stream: the size of one report. */
 const TAIL_BYTES = MAX_CHUNK_BYTES;
 const TERMINAL_BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** Whether the agent has said that it can do this. */
+/** Whether the agent has the capability. */
 export function supports(hello: Hello | undefined, feature: 'output_limit' | 'terminals'): boolean {
   return hello?.features?.includes(feature) ?? false;
 }
 
-/** The agent is older than what the execution needs. */
+/** The agent's version is too old for the execution. */
 export class UnsupportedError extends Error {}
 
-/** Throws UnsupportedError: an older agent would ignore what it does not know, and run the command without. */
+/** Throws UnsupportedError: an older agent would ignore the unknown field and run the command without it. */
 export function assertSupported(hello: Hello | undefined, { tty }: Execution): void {
   if (tty !== undefined && !supports(hello, 'terminals'))
-    throw new UnsupportedError('The agent of the machine is of a version without terminals.');
+    throw new UnsupportedError('The agent of the machine has a version without terminals.');
 }
 
-/** `runnerInstance`: the only one that may run it. */
+/** `runnerInstance`: the only instance that may run it. */
 export function startFrame(
   runnerInstance: string,
   execution: Execution,
@@ -75,7 +75,7 @@ export function startFrame(
   };
 }
 
-/** Bytes of a stream that may wait to be read; of a terminal always more than its scrollback, which is never read away. */
+/** Returns how many unread bytes of a stream may wait. A terminal has more than its scrollback, which is never released by reading. */
 function bufferBytes(
   { isTerminal }: Execution,
   { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
@@ -83,7 +83,7 @@ function bufferBytes(
   return isTerminal ? Math.max(streamBufferBytes, TERMINAL_BUFFER_BYTES) : streamBufferBytes;
 }
 
-/** How far the streams of an execution in stream mode may go: what was released makes room. */
+/** Returns how far the streams of an execution in stream mode may go: released output makes room. */
 export async function outputLimit(
   store: Pick<OutputStore, 'outputBounds'>,
   execution: Execution,

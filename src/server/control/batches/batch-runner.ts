@@ -1,6 +1,6 @@
 /**
- * Runs batches: makes one execution for each machine, in order, as many at once as the batch allows. What is to be made next is the
- * store's to say, so that a server that starts goes on where the last one stopped; each is made under a key of its own, once.
+ * Runs batches: makes one execution for each machine, in order, as many at once as the batch allows. The store decides which one is next,
+ * so that a restarted server continues where the last one stopped. Each is created under a key of its own, so only once.
  */
 import type { Logger } from 'pino';
 import { SPENT } from '../../../core/decisions/batch.ts';
@@ -11,7 +11,7 @@ import type { Sealer } from '../../seal.ts';
 import type { ControlPlane } from '../control.ts';
 import { type BatchCommand, commandText, readCommand } from './command-text.ts';
 
-/** After the store could not be used, or a queue was full. */
+/** Delay after the store could not be used, or a queue was full. */
 const RETRY_MS = 1000;
 
 export interface BatchRunnerDeps {
@@ -57,7 +57,7 @@ export class BatchRunner {
     this.#pollLater();
   }
 
-  /** Makes no more executions; settles when nothing is under way. */
+  /** Makes no more executions. Settles when nothing is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -95,14 +95,14 @@ export class BatchRunner {
     });
   }
 
-  /** Seals what the machines of a batch are to run. */
+  /** Opens the sealed command of a batch. */
   seal(batchId: string, command: BatchCommand): Buffer {
     const sealed = this.#deps.sealer.seal(batchId, { env: {}, stdin: Buffer.from(commandText(command)) });
     if (sealed === undefined) throw new Error('a batch without a command');
     return sealed;
   }
 
-  /** Settles with the batch when it is over, or as it is after `waitMs`, or when `signal` aborts. */
+  /** Settles with the batch when it is over, or after `waitMs`, or when `signal` aborts. */
   async waitForEnd(batch: Batch, waitMs: number, signal: AbortSignal): Promise<Batch> {
     const over = new Promise<void>((resolve) => {
       const wait = {
@@ -119,7 +119,7 @@ export class BatchRunner {
       this.#waits.add(wait);
       if (signal.aborted || this.#stopped) wait.settle();
     });
-    // Watched before it is read: an end in between is not missed.
+    // The batch is watched before it is read, so that an end in between is not missed.
     const latest = await this.#deps.store.getBatch({ batchId: batch.batchId });
     if (latest?.status !== 'running') this.#settleWaits(batch.batchId);
     await over;
@@ -141,7 +141,7 @@ export class BatchRunner {
         }
       }
     } catch (cause) {
-      this.#deps.log.warn({ err: cause, [LOG_KEY.batchId]: batchId }, 'a batch cannot go on; it is tried again');
+      this.#deps.log.warn({ err: cause, [LOG_KEY.batchId]: batchId }, 'a batch could not continue; trying again');
       this.#retryLater(batchId);
     }
   }
@@ -208,7 +208,7 @@ export class BatchRunner {
           await store.setBatchMember({ batchId, position, result: { executionId: made.resource } });
         return true;
       case 'actor_revoked':
-        // A revoked key does nothing more.
+        // A revoked key creates nothing more.
         await store.cancelBatch({ batchId, now: now() });
         return true;
       default:

@@ -1,4 +1,4 @@
-/** What the machines of a batch are to run, as the text that is sealed and stored. */
+/** The command of a batch as the text that is sealed and stored. */
 import { Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema } from '../../../core/launch-options.ts';
@@ -27,16 +27,16 @@ const command = Compile(
   }),
 );
 
-/** The text that `readCommand` reads. */
+/** Returns the text that `readCommand` reads. */
 export function commandText({ stdin, ...rest }: BatchCommand): string {
   const text = stdin.mode === 'fixed' ? { mode: 'fixed', base64: stdin.bytes.toString('base64') } : stdin;
   return JSON.stringify({ ...rest, stdin: text });
 }
 
-/** Throws if the text is not of `commandText`. */
+/** Throws if the text was not made by `commandText`. */
 export function readCommand(text: string): BatchCommand {
   const value: unknown = JSON.parse(text);
-  if (!command.Check(value)) throw new Error('the sealed command of a batch has another form');
+  if (!command.Check(value)) throw new Error('the sealed command of a batch is malformed');
   const { stdin, ...rest } = value;
   const { mode, base64 = '' } = stdin;
   return { ...rest, stdin: mode === 'fixed' ? { mode, bytes: Buffer.from(base64, 'base64') } : { mode } };

@@ -1,4 +1,4 @@
-/** Commands to a machine whose connection may be on another server: then that one is ordered to carry them out. */
+/** Commands to a machine whose connection may be on another server, which is then ordered to carry them out. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { ClusterStore, Execution } from '../../../store/store.ts';
@@ -9,9 +9,9 @@ import type { HintChannel } from './hint-channel.ts';
 import type { Answer, Ask, OrderBody } from './order-schemas.ts';
 import type { PendingAnswers } from './pending-answers.ts';
 
-/** How long the answer to an order is waited for, ms; then the agent counts as away. */
+/** Time to wait for the answer to an order, ms. After it the agent counts as offline. */
 const ANSWER_TIMEOUT_MS = 5000;
-/** Of stdin, which waits for the runner. */
+/** The same for stdin, which waits for the runner. */
 const STDIN_TIMEOUT_MS = 55_000;
 
 export interface ClusterCommandsDeps {
@@ -103,7 +103,7 @@ export class ClusterCommands implements MachineCommands {
     await this.#tellAll(machineId, { kind: 'probe' });
   }
 
-  /** The answer of the server that holds the machine's connection; undefined where none does, or it does not answer in time. */
+  /** Returns the answer of the server that holds the machine's connection. Undefined if none does, or it does not answer in time. */
   async #ask(
     machineId: string,
     ask: Ask,

@@ -1,4 +1,4 @@
-/** This server among several on one database (docs/cluster.md), put together. */
+/** Constructs this server's part among several servers on one database (docs/cluster.md). */
 import type { Logger } from 'pino';
 import { CLOSE } from '../../../core/protocol.ts';
 import type { ClusterStore, Hint, Store } from '../../../store/store.ts';
@@ -13,7 +13,7 @@ import { PendingAnswers } from './pending-answers.ts';
 import { Repair } from './repair.ts';
 import { type ClusterClock, Replica } from './replica.ts';
 
-/** Agents of a server that stops, or that is cut off, are sent away over so long, ms. */
+/** Time over which the agents of a server that stops, or is cut off, are disconnected, ms. */
 const DRAIN_MS = 5000;
 const SHED_MS = 30_000;
 
@@ -37,7 +37,7 @@ export type ChangedElsewhere = Pick<HintedParts, 'status' | 'batch'>;
 export class Cluster {
   /** Commands to machines, whichever server holds them. */
   readonly machines: MachineCommands;
-  /** Tells the other servers of what is committed here. */
+  /** Tells the other servers about commits of this one. */
   readonly commits: CommitListener;
   readonly #replica: Replica;
   readonly #hints: HintChannel;
@@ -68,17 +68,17 @@ export class Cluster {
       cluster,
       clock,
       log,
-      reaped: () => void sessions.closeAll(CLOSE.restart, 'the server was taken for dead', 0),
+      reaped: () => void sessions.closeAll(CLOSE.restart, 'the server was declared dead', 0),
       cutOff: () => void sessions.closeAll(CLOSE.restart, 'the server cannot reach its database', SHED_MS),
     });
   }
 
-  /** Whether agents and requests may be taken now. */
+  /** Whether this server accepts agents and requests now. */
   get ready(): boolean {
     return this.#replica.ready;
   }
 
-  /** Servers that share the load, at least one. */
+  /** Number of servers that share the load, at least one. */
   get live(): number {
     return this.#replica.live;
   }
@@ -93,7 +93,7 @@ export class Cluster {
     this.#repair.start();
   }
 
-  /** Hands the agents over to the other servers; settles when they have been sent away. */
+  /** Moves the agents to the other servers. Settles when they were disconnected. */
   async drain(): Promise<void> {
     await this.#replica.drain();
     await this.#sessions.closeAll(CLOSE.restart, 'the server stops', DRAIN_MS);

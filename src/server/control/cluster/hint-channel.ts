@@ -1,11 +1,11 @@
-/** Hints between servers: what was committed here is told to the others, packed; what they tell leads to a look at the database. */
+/** Hints between servers: this server's commits are sent to the others, packed. A received hint leads to a read of the database. */
 import type { ClusterStore, Execution, Hint, HintListener } from '../../../store/store.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 
-/** The first hint goes at once; those of so long behind it go together. */
+/** The first hint is sent at once; those of the following interval are sent together. */
 const PACK_MS = 10;
 
-/** Told what the hints of other servers are about. */
+/** The callbacks for hints of other servers. */
 export interface HintedParts {
   execution(executionId: string, sequence: number): void;
   machine(machineId: string): void;
@@ -75,7 +75,7 @@ export class HintChannel implements CommitListener, HintListener {
 
   #sendSoon(): void {
     if (this.#timer !== undefined) return;
-    // What is hinted in this turn goes together with the first.
+    // Hints of this turn are sent together with the first.
     queueMicrotask(() => this.#send());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -88,7 +88,7 @@ export class HintChannel implements CommitListener, HintListener {
     for (const [executionId, sequence] of this.#executions) hints.push({ about: 'execution', executionId, sequence });
     this.#others.clear();
     this.#executions.clear();
-    // A hint that is lost is made up for by polls.
+    // Polls make up for a lost hint.
     if (hints.length > 0) this.#cluster.hint(hints).catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-/** Does what other servers order for machines whose connections are here, and answers them. */
+/** Carries out orders of other servers for machines whose connections are here, and answers them. */
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { ClusterStore, ExecutionStore, ReceivedOrder } from '../../../store/store.ts';
@@ -6,7 +6,7 @@ import type { LocalCommands } from '../commands/machine-commands.ts';
 import type { HintChannel } from './hint-channel.ts';
 import { type Answer, type Ask, readOrderBody } from './order-schemas.ts';
 
-/** The longest that stdin of another server's client waits here for its runner. */
+/** The longest time that stdin of another server's client waits here for its runner. */
 const STDIN_TIMEOUT_MS = 50_000;
 const NOTHING = Buffer.alloc(0);
 
@@ -26,7 +26,7 @@ export class OrderDesk {
     this.#deps = deps;
   }
 
-  /** Takes what is in the inbox and begins with it; none waits for another. */
+  /** Takes the orders in the inbox and starts them. None waits for another. */
   async takeOrders(): Promise<void> {
     for (const order of await this.#deps.cluster.takeOrders()) {
       const work = this.#carryOut(order);
@@ -45,7 +45,7 @@ export class OrderDesk {
     const { orderId, machineId } = order;
     const body = readOrderBody(order.body);
     if (body === undefined) {
-      log.warn({ [LOG_KEY.machineId]: machineId }, 'an order of another server is not understood');
+      log.warn({ [LOG_KEY.machineId]: machineId }, 'an order of another server is malformed');
       return;
     }
     try {

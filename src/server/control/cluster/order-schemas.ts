@@ -1,4 +1,4 @@
-/** Orders from one server to another, as they travel through the database: checked where they arrive. */
+/** Orders from one server to another through the database. They are checked on arrival. */
 import { type Static, Type } from 'typebox';
 import { TerminalSizeSchema } from '../../../core/launch-options.ts';
 import { Compile } from 'typebox/schema';
@@ -44,7 +44,7 @@ export type Answer = Static<typeof AnswerSchema>;
 const orderBody = Compile(OrderBodySchema);
 const answer = Compile(AnswerSchema);
 
-/** `undefined` for what a server of another version may send, and this one does not know. */
+/** `undefined` for an order that a server of another version may send and this one does not know. */
 export function readOrderBody(body: unknown): OrderBody | undefined {
   return orderBody.Check(body) ? (body as OrderBody) : undefined;
 }

@@ -1,4 +1,4 @@
-/** Polls that find whatever a lost hint was about: orders, answers, work, cancels, commits that somebody waits for, lost places. */
+/** Polls that find what a lost hint was about: orders, answers, work, cancels, awaited commits, lost places. */
 import type { Logger } from 'pino';
 import { CLOSE } from '../../../core/protocol.ts';
 import type { ClusterStore } from '../../../store/store.ts';
@@ -10,7 +10,7 @@ import type { OrderDesk } from './order-desk.ts';
 import type { PendingAnswers } from './pending-answers.ts';
 
 const POLL_INTERVAL_MS = 1000;
-/** So many polls apart the connections held here are compared with the database's. */
+/** Number of polls between two comparisons of the connections held here with the database's. */
 const COMPARE_EVERY = 5;
 
 export interface RepairDeps {
@@ -25,9 +25,9 @@ export interface RepairDeps {
 
 export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   readonly #deps: RepairDeps;
-  /** Cancels that the agents have been told, so that they are told once. */
+  /** Cancels that the agents were told, so that they are told once. */
   #told = new Set<string>();
-  /** Executions to read, for somebody here waits for them. */
+  /** Executions to read because a client waits for them here. */
   readonly #hinted = new Set<string>();
   #reading: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -79,7 +79,7 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   }
 
   #failed(cause: unknown): void {
-    this.#deps.log.warn({ err: cause }, 'looking for what other servers did failed; it is tried again');
+    this.#deps.log.warn({ err: cause }, 'reading the changes of other servers failed; trying again');
   }
 
   #pollLater(): void {
@@ -128,7 +128,7 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
     }
   }
 
-  /** A session that is no longer the machine's connection by the database can do nothing any more: its agent is elsewhere, or comes back. */
+  /** A session that the database no longer has as the machine's connection is useless: its agent is elsewhere, or reconnects. */
   async #compareConnections(): Promise<void> {
     const before = new Map(this.#deps.sessions.connections());
     const held = new Map(

@@ -1,11 +1,11 @@
-/** This server among those on the database: its heartbeats, its clock, and whether it may take on anything now. */
+/** This server among those on the database: its heartbeats, its clock, and whether it may accept work now. */
 import type { Logger } from 'pino';
 import type { ClusterStore } from '../../../store/store.ts';
 
 const HEARTBEAT_INTERVAL_MS = 2000;
-/** Without a heartbeat for so long this server is not ready: another may soon take it for dead. */
+/** Without a heartbeat for this long, this server is not ready: another one may soon declare it dead. */
 const READY_FOR_MS = 5000;
-/** So long it keeps the connections of agents although the database cannot be reached; closing all at once helps nobody. */
+/** It keeps the connections of agents for this long while the database cannot be reached; closing all at once helps nobody. */
 const KEEP_SESSIONS_MS = 30_000;
 
 /** The clock that all servers share: the database's. Times of an execution do not depend on which server wrote them. */
@@ -21,9 +21,9 @@ export interface ReplicaDeps {
   cluster: Pick<ClusterStore, 'heartbeat' | 'leave'>;
   clock: ClusterClock;
   log: Pick<Logger, 'warn'>;
-  /** This server was taken for dead: its connections are no longer the machines'. */
+  /** This server was declared dead: its connections are no longer the machines'. */
   reaped: () => void;
-  /** The database has been away for long: agents are to look for another server. */
+  /** The database has been unreachable for long: agents should connect to another server. */
   cutOff: () => void;
 }
 
@@ -31,7 +31,7 @@ export class Replica {
   readonly #deps: ReplicaDeps;
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> = Promise.resolve();
-  /** Of a monotonic clock, ms. */
+  /** Time of a monotonic clock, ms. */
   #lastBeatAt = Number.NEGATIVE_INFINITY;
   #live = 1;
   #draining = false;
@@ -42,7 +42,7 @@ export class Replica {
     this.#deps = deps;
   }
 
-  /** Settles after the first heartbeat; rejects where it fails. */
+  /** Settles after the first heartbeat. Rejects if it fails. */
   async start(): Promise<void> {
     await this.#beat();
     this.#beatLater();
@@ -52,18 +52,18 @@ export class Replica {
     return !this.#draining && performance.now() - this.#lastBeatAt < READY_FOR_MS;
   }
 
-  /** Servers that share the load, at least one. */
+  /** Number of servers that share the load, at least one. */
   get live(): number {
     return Math.max(1, this.#live);
   }
 
-  /** Tells the others that this server stops: balancers see it by `ready`, agents are sent away by whoever calls this. */
+  /** Tells the others that this server stops. Load balancers see it by `ready`; the caller disconnects the agents. */
   async drain(): Promise<void> {
     this.#draining = true;
     await this.#beat().catch(() => {});
   }
 
-  /** Leaves the others; what cannot be written any more is found out by them. */
+  /** Leaves the others. They find out by themselves what cannot be written any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-/** Commands to the agent of a machine, addressed by machine: who sends one does not know which server holds the connection. */
+/** Commands to the agent of a machine, addressed by machine: the caller does not know which server holds the connection. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import { CLOSE } from '../../../core/protocol.ts';
@@ -9,22 +9,22 @@ import type { StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
 export type Sent = 'sent' | 'agent_away';
 
 export interface MachineCommands {
-  /** Something waits in the store for this machine. */
+  /** An execution waits in the store for this machine. */
   waiting(machineId: string): void;
-  /** A cancel of what its agent has was committed. It is state as well: an agent that is away is told when it comes back. */
+  /** A cancel of an execution that the agent has was committed. It is state as well: an offline agent is told when it reconnects. */
   cancelled(execution: Execution): void;
   signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent>;
   resize(p: { machineId: string; executionId: string; size: TerminalSize }): Promise<Sent>;
   /** `busy`: too many requests wait to write this stdin. */
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
-  /** Output was released, or is not waited for any more. It is state as well: an agent that is away is told when it comes back. */
+  /** Output was released, or is not waited for any more. It is state as well: an offline agent is told when it reconnects. */
   outputLimited(execution: Execution): Promise<void>;
   /** Asks the agent to enrol again with this join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;
-  /** The credential of the machine was replaced or revoked: its connection closes. */
+  /** The credential of the machine was replaced or revoked: closes its connection. */
   credentialChanged(machineId: string): Promise<void>;
   machineRemoved(machineId: string): Promise<void>;
-  /** The machine is put to sleep: its agent goes; settles when that is written down. */
+  /** The machine is put to sleep: disconnects its agent. Settles when that is written. */
   detach(machineId: string): Promise<void>;
   /** Another instance wants the machine's place: the connected agent has to give a sign of life. */
   probe(machineId: string): Promise<void>;

@@ -13,9 +13,9 @@ export class StdinWrite {
   readonly #request: StdinRequest;
   readonly #session: () => AgentSession | undefined;
   #execution: Execution;
-  /** Where the bytes belong, once that is known. */
+  /** Offset of the bytes, once it is known. */
   #start: number | undefined;
-  /** The session that the pieces so far went to; another one gets them again. */
+  /** The session that the pieces so far were sent to. Another session gets them again. */
   #sentTo: AgentSession | undefined;
   #sent = 0;
   #closeSent = false;
@@ -32,7 +32,7 @@ export class StdinWrite {
     this.#execution = p.request.execution;
   }
 
-  /** Writes, step by step, until the runner has it all or it cannot get it. */
+  /** Writes, step by step, until the runner has everything or cannot get it. */
   async run(live: Live): Promise<StdinOutcome> {
     const { signal } = this.#request;
     return new Promise((resolve, reject) => {
@@ -66,7 +66,7 @@ export class StdinWrite {
     });
   }
 
-  /** Does what can be done now; `undefined` while there is something to wait for. */
+  /** Does what is possible now. `undefined` while there is something to wait for. */
   #step(): StdinOutcome | undefined {
     const { status, dispatchedTo } = this.#execution;
     const done = this.#taken();
@@ -87,18 +87,18 @@ export class StdinWrite {
     return this.#taken();
   }
 
-  /** The answer, once the runner has everything of this request. */
+  /** Returns the answer, once the runner has everything of this request. */
   #taken(): StdinOutcome | undefined {
     const { taken, closed } = this.#state;
     const start = this.#start ?? this.#request.offset;
     if (taken === undefined || start === undefined || taken < start + this.#request.bytes.length) return undefined;
     if (this.#request.close && !closed) return undefined;
-    // Nothing of nothing is no proof that stdin was open.
+    // An empty request is no proof that stdin was open.
     if (closed && this.#request.bytes.length === 0 && !this.#request.close) return undefined;
     return { outcome: 'written', offset: taken, closed };
   }
 
-  /** A new session: an empty piece asks what the runner has, unless that is known; what was on its way is sent again. */
+  /** On a new session, an empty piece asks how much the runner has, unless that is known. Pieces on their way are sent again. */
   #begin(session: AgentSession): void {
     this.#sentTo = session;
     this.#sent = this.#state.taken ?? 0;
@@ -128,7 +128,7 @@ export class StdinWrite {
   }
 }
 
-/** Whether a write has to look again; output that goes by does not matter to it. */
+/** Whether a write has to look again. Commits of output do not matter to it. */
 function matters(before: ExecutionStatus, after: ExecutionStatus): boolean {
   return before !== after;
 }

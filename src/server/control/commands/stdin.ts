@@ -1,6 +1,6 @@
 /**
- * Live stdin: requests on one execution take turns, pieces travel at their offset until the runner says that it has taken
- * them over. A link that breaks meanwhile costs nothing: the pieces are sent again, and what is there already is skipped.
+ * Live stdin: requests on one execution take turns; pieces are sent with their offset until the runner confirms them. A connection that
+ * breaks meanwhile costs nothing: the pieces are sent again, and the runner skips bytes that it has.
  */
 import type { StdinAck } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
@@ -10,7 +10,7 @@ import type { AgentSession } from '../agents/session.ts';
 import type { StdinListener } from '../agents/session-deps.ts';
 import { StdinWrite } from './stdin-write.ts';
 
-/** A piece of live stdin. `offset` is where the bytes belong (absent: at the end of what came before). */
+/** A piece of live stdin. `offset` is the place of the bytes (absent: after all earlier ones). */
 export interface StdinRequest {
   execution: Execution;
   bytes: Buffer;
@@ -24,16 +24,16 @@ export type StdinOutcome =
   | { outcome: 'written'; offset: number; closed: boolean }
   | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' };
 
-/** What is known of one execution's stdin; it lives as long as somebody writes to it, or its link. */
+/** The state of one execution's stdin. It lives as long as a request writes to it, or its connection. */
 export interface StdinState {
   readonly executionId: string;
   readonly machineId: string;
-  /** Bytes the runner has taken over; unknown until its first acknowledgement. */
+  /** Bytes that the runner has taken over; unknown until its first acknowledgement. */
   taken: number | undefined;
   closed: boolean;
-  /** Requests in line, the writing one first. */
+  /** Waiting requests, the writing one first. */
   line: (() => void)[];
-  /** Wakes the writing request: an acknowledgement, a new link, an end. */
+  /** Wakes the writing request: an acknowledgement, a new connection, an end. */
   changed: () => void;
 }
 
@@ -42,7 +42,7 @@ export class StdinRelay implements StdinListener {
   readonly #live: Live;
   readonly #states = new Map<string, StdinState>();
 
-  /** `session`: of a machine, where it is ready. */
+  /** `session`: returns the session of a machine if it is ready. */
   constructor(p: { session: (machineId: string) => AgentSession | undefined; live: Live }) {
     this.#session = p.session;
     this.#live = p.live;
@@ -53,7 +53,7 @@ export class StdinRelay implements StdinListener {
     return this.#states.size;
   }
 
-  /** Settles when the runner has taken it over; `busy` where too many requests wait for their turn. */
+  /** Settles when the runner has taken it over; `busy` if too many requests wait for their turn. */
   async write(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
     const { execution, signal } = request;
     if (execution.stdinMode !== 'open') return { outcome: 'not_open' };

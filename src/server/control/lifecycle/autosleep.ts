@@ -1,4 +1,4 @@
-/** Puts machines to sleep that have had nothing to do for as long as they say. The store decides, in the transaction. */
+/** Puts machines to sleep that have been idle for their autosleep time. The store decides, in the transaction. */
 import type { Logger } from 'pino';
 import type { IdleMachine, Machine } from '../../../store/store.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -12,7 +12,7 @@ type Sightings = Map<string, { activity: string; since: number }>;
 export interface AutosleepDeps {
   listIdle: (p: { after: number; limit: number }) => Promise<{ items: IdleMachine[]; next?: number }>;
   change: Lifecycle['change'];
-  /** How long a machine has to run before it may be put to sleep, ms. */
+  /** Time that a machine has to run before it may be put to sleep, ms. */
   minAwakeMs: (machine: Machine) => number;
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
@@ -21,7 +21,7 @@ export interface AutosleepDeps {
 
 export class Autosleep {
   readonly #deps: AutosleepDeps;
-  /** Since when each machine has been seen idle, and what it had done by then. */
+  /** Since when each machine has been seen idle, and how much it had done by then. */
   #idle: Sightings = new Map();
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
@@ -43,7 +43,7 @@ export class Autosleep {
     await this.#sweeping;
   }
 
-  /** Looks at each machine that idles now; returns how long to wait, so that none sleeps a quarter later than it says. */
+  /** Looks at each idle machine. Returns how long to wait, so that none sleeps more than a quarter of its time too late. */
   async #sweep(): Promise<number> {
     let sweepMs = LONGEST_SWEEP_MS;
     const seen: Sightings = new Map();
@@ -59,7 +59,7 @@ export class Autosleep {
       }
       this.#idle = seen;
     } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'idle machines cannot be looked for; it is tried again');
+      this.#deps.log.warn({ err: cause }, 'reading idle machines failed; trying again');
     }
     return Math.max(SHORTEST_SWEEP_MS, sweepMs);
   }
@@ -74,7 +74,7 @@ export class Autosleep {
     await this.#deps.change({
       machineId: machine.machineId,
       request: { type: 'sleep', sleepReason: 'autosleep' },
-      // Whatever happened to it since it was read, it is not put to sleep for this.
+      // Any change since it was read keeps it awake.
       expectedRevision: machine.revision,
     });
   }

@@ -1,4 +1,4 @@
-/** Machines that come and go: what the routes ask for, and the parts that bring machines to where they are wanted. */
+/** The lifecycle of machines: the operations of the routes, and the parts that bring machines to their desired state. */
 import type { Capabilities, MachineRequest } from '../../../core/decisions/machine-change.ts';
 import type { Machine, MachineChangeOutcome, NewMachine, OnBehalf, Store } from '../../../store/store.ts';
 import type { ControlPlane } from '../control.ts';
@@ -14,12 +14,12 @@ export interface LifecycleDeps extends Omit<OperationRunnerDeps, 'store' | 'cont
   feed: MachineFeed;
 }
 
-/** What the providers can do, as the store's decisions want it. */
+/** The capabilities of the providers, in the form that the store's decisions need. */
 export function capabilitiesOf({ byName }: Providers): Capabilities {
   return new Map([...byName].map(([name, { capabilities }]) => [name, capabilities]));
 }
 
-/** Owns the runner of operations and autosleep; `stop` ends both. */
+/** Owns the operation runner and autosleep; `stop` ends both. */
 export class Lifecycle {
   readonly providers: Providers;
   readonly feed: MachineFeed;
@@ -52,7 +52,7 @@ export class Lifecycle {
     });
   }
 
-  /** Operations begin, idle machines are looked for. */
+  /** Starts operations, and the search for idle machines. */
   start(): void {
     this.#unwatch = this.feed.watchAll(({ operation }) => {
       if (operation?.running === false) this.#operations.wake();
@@ -62,7 +62,7 @@ export class Lifecycle {
     this.#elsewhere?.start();
   }
 
-  /** Ends the hooks at work and settles when nothing is under way any more. */
+  /** Ends the hooks in work, and settles when nothing is under way any more. */
   async stop(): Promise<void> {
     this.#unwatch();
     await this.#elsewhere?.stop();
@@ -93,7 +93,7 @@ export class Lifecycle {
   }
 }
 
-/** Whether it is where it is wanted. */
+/** Whether it is in its desired state. */
 export function isSettled({ desiredState, phase, resizing }: Machine): boolean {
   return phase === desiredState && !resizing;
 }

@@ -1,4 +1,4 @@
-/** Machines as they change, for those who watch one or all of them: in memory, each change in the order of the commits. */
+/** Changes of machines for listeners to one or all of them: in memory, in the order of the commits. */
 import type { Machine } from '../../../store/store.ts';
 
 type Listener = (machine: Machine) => void;
@@ -7,7 +7,7 @@ export class MachineFeed {
   readonly #ofOne = new Map<string, Set<Listener>>();
   readonly #ofAll = new Set<Listener>();
 
-  /** Tells everybody who watches it; call it after the commit. */
+  /** Notifies every listener. Call it after the commit. */
   readonly publish = (machine: Machine): void => {
     for (const listener of this.#ofAll) listener(machine);
     for (const listener of this.#ofOne.get(machine.machineId) ?? []) listener(machine);

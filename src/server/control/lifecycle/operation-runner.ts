@@ -1,6 +1,6 @@
 /**
- * Runs the operations of providers: what the store says is due, one at a time for each machine, so many at once for each provider.
- * Each is written down before its hook begins, so that a server that dies in between runs it again under the same id.
+ * Runs the operations of providers that the store says are due: one at a time for each machine, a bounded number at once for each
+ * provider. Each is written before its hook starts, so that after a crash another server runs it again under the same id.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -17,7 +17,7 @@ import {
 import type { ControlPlane } from '../control.ts';
 import type { Provider, ProviderAnswer, ProviderRequest, Providers } from './provider.ts';
 
-/** After the store could not be used, and while all that is due waits for a free place. */
+/** Delay after the store could not be used, and while all due operations wait for a free place. */
 const RETRY_MS = 1000;
 const TOKEN_LIFE_MS = 3_600_000;
 
@@ -33,11 +33,11 @@ export interface OperationRunnerDeps {
   log: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** The longest that it sleeps, ms: another server may die with its hooks. */
+  /** The longest delay, ms: another server may die with its hooks. */
   pollMs: number;
-  /** Where agents find this server. */
+  /** URL by which agents reach this server. */
   serverUrl: () => string;
-  /** The join token of an operation: the same whenever it is asked for. */
+  /** Returns the join token of an operation: the same at every call. */
   joinTokenOf: (operationId: string) => { token: string; hash: Buffer };
 }
 
@@ -53,7 +53,7 @@ export class OperationRunner {
     this.#deps = deps;
   }
 
-  /** Something may be due. */
+  /** An operation may be due. */
   wake(): void {
     if (this.#stopping.signal.aborted) return;
     clearTimeout(this.#timer);
@@ -65,7 +65,7 @@ export class OperationRunner {
     } else this.#scanAgain = true;
   }
 
-  /** Ends the hooks at work; settles when none is. They run again when a server starts. */
+  /** Ends the hooks in work. Settles when none is left. They run again when a server starts. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearTimeout(this.#timer);
@@ -82,10 +82,10 @@ export class OperationRunner {
       for (const name of names) await this.#startDue(providers.byName.get(name) ?? missing(name));
       const next = await store.nextOperationAt();
       const waitMs = next === undefined ? pollMs : next - now();
-      // What is due still waits for a free place: whoever leaves one looks again.
+      // Due operations still wait for a free place: the one that leaves a place looks again.
       sleepMs = waitMs > 0 ? Math.min(waitMs, pollMs) : RETRY_MS;
     } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'operations of providers cannot be read; it is tried again');
+      this.#deps.log.warn({ err: cause }, 'reading the operations of providers failed; trying again');
     }
     if (!this.#stopping.signal.aborted) this.#timer = setTimeout(() => this.wake(), sleepMs).unref();
   }
@@ -121,15 +121,18 @@ export class OperationRunner {
       if (begun.outcome === 'stale') return;
       if (operation.name === 'sleep') await control.detachAgent(machineId);
       const answer = await this.#ask(provider, begun.machine, { operationId, joinToken: token?.token });
-      // A stopping server leaves it begun: it cannot know how far the hook has come.
+      // A stopping server leaves it started: it cannot know how far the hook has come.
       if (this.#stopping.signal.aborted) return;
       await this.#settle(machineId, { number: operation.number, name: operation.name }, answer);
     } catch (cause) {
-      log.warn({ err: cause, [LOG_KEY.machineId]: machineId }, 'an operation of a provider could not be written down');
+      log.warn(
+        { err: cause, [LOG_KEY.machineId]: machineId },
+        'the outcome of a provider operation could not be written',
+      );
     }
   }
 
-  /** What the provider cannot do fails for good; where it cannot describe, the machine is as it was last. */
+  /** An operation that the provider cannot do fails for good. If the provider cannot describe, the machine keeps its last state. */
   async #ask(
     provider: Provider,
     machine: Machine,
@@ -163,7 +166,7 @@ export class OperationRunner {
     else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, 'a provider failed');
   }
 
-  /** Waits for a store that cannot be written, because the answer of a hook must not be lost; undefined: the server stops. */
+  /** Waits for a store that cannot be written, because the answer of a hook must not be lost. Undefined: the server stops. */
   async #insist<T>(write: () => Promise<T>): Promise<T | undefined> {
     while (!this.#stopping.signal.aborted) {
       try {
@@ -177,7 +180,7 @@ export class OperationRunner {
   }
 }
 
-/** One that has machines and is no longer in the file: what is to be done waits until it is there again. */
+/** A provider that has machines and is no longer in the file: its operations wait until it is there again. */
 function missing(name: string): Provider {
   return {
     name,
@@ -190,7 +193,7 @@ function missing(name: string): Provider {
   };
 }
 
-/** Without `describe`, what is pending is taken for done; only a running machine is proved, by its agent. */
+/** Without `describe`, a pending operation counts as done. Only a running machine is proved, by its agent. */
 function final(name: Operation, answer: ProviderAnswer): ProviderAnswer {
   if (!answer.ok || answer.state !== 'pending') return answer;
   if (name === 'sleep') return { ...answer, state: 'stopped' };

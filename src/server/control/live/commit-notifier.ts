@@ -1,7 +1,7 @@
-/** The port between commits and those who hear of them: nothing that commits knows who listens, on this server or another. */
+/** The port between commits and their listeners: code that commits does not know who listens, on this server or another. */
 import type { Execution } from '../../../store/store.ts';
 
-/** Told of each commit of this server on an execution, with the state after it. Must not throw. */
+/** Called for each commit of this server on an execution, with the state after it. Must not throw. */
 export interface CommitListener {
   committed(execution: Execution): void;
 }
@@ -9,7 +9,7 @@ export interface CommitListener {
 export class CommitNotifier implements CommitListener {
   readonly #listeners: CommitListener[] = [];
 
-  /** Listeners are told in the order in which they were added. */
+  /** Listeners are called in the order in which they were added. */
   add(listener: CommitListener): void {
     this.#listeners.push(listener);
   }

@@ -1,9 +1,9 @@
-/** Live notification: whoever waits for an execution hears of each commit that touches it. O(1) a commit. */
+/** Live notification: notifies every request that waits for an execution of each commit that touches it. O(1) for a commit. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import type { CommitListener } from './commit-notifier.ts';
 
-/** Told when something of an execution has been committed. `execution` is its state after it. */
+/** Called when a change of an execution was committed. `execution` is its state after it. */
 export type Listener = (execution: Execution) => void;
 
 export interface WaitRequest {
@@ -16,7 +16,7 @@ export interface WaitRequest {
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** The last sequence told, of executions that somebody listens to. */
+  /** The last sequence that was notified, of executions with a listener. */
   readonly #told = new Map<string, number>();
   readonly #waits = new Set<() => void>();
   #closed = false;
@@ -25,7 +25,7 @@ export class Live implements CommitListener {
     this.#store = store;
   }
 
-  /** Tells everybody who listens to the execution. */
+  /** Notifies every listener of the execution. */
   committed(execution: Execution): void {
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
@@ -33,7 +33,7 @@ export class Live implements CommitListener {
     for (const listener of [...listeners]) listener(execution);
   }
 
-  /** Calls `listener` after each commit on the execution; returns the unsubscription (harmless when repeated). */
+  /** Calls `listener` after each commit on the execution. Returns the unsubscription (harmless when repeated). */
   subscribe(executionId: string, listener: Listener): () => void {
     const own: Listener = (execution) => listener(execution);
     const listeners = this.#listeners.get(executionId) ?? new Set();
@@ -46,22 +46,22 @@ export class Live implements CommitListener {
     };
   }
 
-  /** Whether somebody listens to the execution and has not been told of anything up to `sequence`. */
+  /** Whether the execution has a listener that was not notified of anything up to `sequence`. */
   isBehind(executionId: string, sequence: number): boolean {
     return this.#listeners.has(executionId) && (this.#told.get(executionId) ?? 0) < sequence;
   }
 
-  /** Ids of the executions that somebody listens to. */
+  /** Ids of the executions with a listener. */
   waitedFor(): string[] {
     return [...this.#listeners.keys()];
   }
 
-  /** How many executions somebody listens to. */
+  /** Number of executions with a listener. */
   get subscribed(): number {
     return this.#listeners.size;
   }
 
-  /** The execution as committed now: another server may have committed since `known` was read, so the store is asked. */
+  /** Returns the execution as committed now: another server may have committed since `known` was read, so the store is asked. */
   async refresh(known: Execution): Promise<Execution> {
     if (isTerminal(known.status)) return known;
     const { machineId, executionId } = known;
@@ -81,7 +81,7 @@ export class Live implements CommitListener {
     );
   }
 
-  /** Answers all who wait with what is known now; later waits answer at once. */
+  /** Answers all waiting requests with the present state. Later waits answer at once. */
   close(): void {
     this.#closed = true;
     for (const finish of [...this.#waits]) finish();

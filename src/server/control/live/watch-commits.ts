@@ -1,17 +1,17 @@
-/** The commits of one execution as something to wait for: what is committed before the wait begins is not missed. */
+/** The commits of one execution as something to wait for. A commit before the wait is not missed. */
 import type { Execution } from '../../../store/store.ts';
 import type { Live } from './live.ts';
 
 export interface Commits {
-  /** The newest state seen; `undefined` before the first commit. */
+  /** The newest state seen. `undefined` before the first commit. */
   latest(): Execution | undefined;
-  /** Settles at the next commit since the last call, after `ms`, or when `signal` aborts; true for a commit. */
+  /** Settles at the next commit since the last call, after `ms`, or when `signal` aborts. True for a commit. */
   next(ms: number, signal: AbortSignal): Promise<boolean>;
   /** Stops watching. */
   close(): void;
 }
 
-/** Begins to watch: call it before reading what the wait is about. */
+/** Starts watching. Call it before reading the state that the wait is about. */
 export function watchCommits(live: Pick<Live, 'subscribe'>, executionId: string): Commits {
   let latest: Execution | undefined;
   let fresh = false;

@@ -1,4 +1,4 @@
-/** The messages of a terminal's stream, as the SDKs speak them (docs/api.md, Terminals). */
+/** The messages of a terminal's stream, in the format of the SDKs (docs/api.md, Terminals). */
 import { Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { type TerminalSize, TerminalSizeSchema } from '../../../core/launch-options.ts';
@@ -9,7 +9,7 @@ const resize = Compile(Type.Object({ type: Type.Literal('resize'), ...TerminalSi
 
 export type ClientMessage = { type: 'input'; bytes: Buffer } | { type: 'resize'; size: TerminalSize };
 
-/** Reads a message of a client: a binary one is always input. Undefined for what is none. */
+/** Parses a message of a client. A binary one is always input. Undefined if it is malformed. */
 export function parseClientMessage(data: Buffer, isBinary: boolean): ClientMessage | undefined {
   if (isBinary) return { type: 'input', bytes: data };
   let value: unknown;
@@ -24,12 +24,12 @@ export function parseClientMessage(data: Buffer, isBinary: boolean): ClientMessa
   return { type: 'resize', size: { width, height } };
 }
 
-/** Output as a text frame. */
+/** Returns output as a text frame. */
 export function outputMessage(bytes: Buffer): string {
   return `{"type":"output","data":"${bytes.toString('base64')}"}`;
 }
 
-/** Where the next byte of output belongs. */
+/** Returns the offset of the next byte of output. */
 export function offsetMessage(offset: number): string {
   return JSON.stringify({ type: 'offset', offset });
 }

@@ -7,11 +7,11 @@ import { watchCommits } from '../live/watch-commits.ts';
 import { CLOSED_MESSAGE, errorMessage, offsetMessage, outputMessage, parseClientMessage } from './messages.ts';
 import { TerminalInput } from './terminal-input.ts';
 
-/** Before base64: one SDK refuses messages over 1 MiB. */
+/** Size before base64: one SDK refuses messages over 1 MiB. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
-/** A client that takes nothing for so long is closed. */
+/** A client that reads nothing for this long is closed. */
 const STALL_TIMEOUT_MS = 10_000;
-/** What may wait in the socket before the next piece is read. */
+/** Bytes that may wait in the socket before the next piece is read. */
 const MAX_UNSENT_BYTES = 256 * 1024;
 const MAX_BAD_MESSAGES = 20;
 const POLL_INTERVAL_MS = 30_000;
@@ -20,11 +20,11 @@ const CLOSE = { normal: 1000, badMessages: 1008, failed: 1011, stopping: 1012, s
 export interface TerminalClientOptions {
   /** Output and input as binary messages. */
   binary: boolean;
-  /** Where to begin, in bytes from the start of the terminal. */
+  /** First byte to send, counted from the start of the terminal. */
   offset: number;
-  /** Tells where output begins, and where bytes were passed over. */
+  /** Announces the offset at which output starts, and where bytes were skipped. */
   tellsOffsets: boolean;
-  /** Ends with the key, or the server: its reason is `key_invalid` or `stopping`. */
+  /** Ends with the key or the server: its reason is `key_invalid` or `stopping`. */
   signal: AbortSignal;
 }
 
@@ -35,7 +35,7 @@ export interface TerminalClientDeps {
 }
 
 export class TerminalClient {
-  /** Bytes of the terminal that it has been sent. */
+  /** Bytes of the terminal that it was sent. */
   offset: number;
   received = 0;
   readonly #deps: TerminalClientDeps;
@@ -54,7 +54,7 @@ export class TerminalClient {
       control: deps.control,
       execution,
       signal: this.#gone.signal,
-      dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is away: the input is lost.')),
+      dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is offline: the input is lost.')),
       failed: (err) => this.#fail(err),
     });
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
@@ -64,7 +64,7 @@ export class TerminalClient {
     if (options.signal.aborted) this.#end();
   }
 
-  /** Sends what was printed and what is printed, until the terminal ends or the client goes. */
+  /** Sends past and present output, until the terminal ends or the client goes. */
   async run(execution: Execution): Promise<void> {
     const { signal } = this.#gone;
     const commits = watchCommits(this.#deps.control, execution.executionId);
@@ -96,7 +96,7 @@ export class TerminalClient {
     }
   }
 
-  /** Bytes that were deleted meanwhile (they were older than the scrollback) are passed over. */
+  /** Bytes that were deleted meanwhile (they were older than the scrollback) are skipped. */
   async #read(executionId: string): Promise<Buffer> {
     const wanted = { executionId, stream: 'stdout', maxBytes: MAX_OUTPUT_BYTES } as const;
     try {
@@ -109,7 +109,7 @@ export class TerminalClient {
     }
   }
 
-  /** Settles when the client has taken enough; closes one that takes nothing. */
+  /** Settles when the client has read enough. Closes one that reads nothing. */
   async #taken(): Promise<void> {
     let before = this.#ws.bufferedAmount;
     let since = performance.now();
@@ -117,7 +117,7 @@ export class TerminalClient {
       await new Promise((resolve) => setTimeout(resolve, 5));
       if (this.#ws.bufferedAmount < before) [before, since] = [this.#ws.bufferedAmount, performance.now()];
       if (performance.now() - since < STALL_TIMEOUT_MS) continue;
-      this.#ws.close(CLOSE.stalled, 'the client takes nothing');
+      this.#ws.close(CLOSE.stalled, 'the client does not read');
       this.#ws.terminate();
       return;
     }
@@ -147,7 +147,7 @@ export class TerminalClient {
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.send(message);
   }
 
-  /** An SDK reconnects for ever after other codes, so the end is always a normal closure. */
+  /** An SDK reconnects without end after other codes, so the end is always a normal closure. */
   #close(execution: Execution | undefined): void {
     this.#send(CLOSED_MESSAGE);
     this.#ws.close(CLOSE.normal, endOf(execution));
@@ -166,7 +166,7 @@ export class TerminalClient {
   }
 }
 
-/** The reason of the closure: at most 123 bytes fit. */
+/** Returns the reason of the closure: at most 123 bytes fit. */
 function endOf(execution: Execution | undefined): string {
   if (execution?.exitCode !== undefined) return `exit ${execution.exitCode}`;
   if (execution?.signal !== undefined) return `signal ${execution.signal}`;

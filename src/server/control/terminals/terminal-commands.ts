@@ -1,4 +1,4 @@
-/** What terminals ask of the control plane. */
+/** The parts of the control plane that terminals use. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { CancelOutcome, Execution, ReleaseOutcome } from '../../../store/store.ts';
 import type { StdinOutcome, StdinRequest } from '../commands/stdin.ts';

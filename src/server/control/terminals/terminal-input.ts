@@ -1,11 +1,11 @@
-/** What one client types, on its way to the terminal: in order, and held while the agent is away. */
+/** Passes the input of one client on to the terminal: in order, and held while the agent is offline. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 
-/** Input that may wait, of one client, in bytes. */
+/** Bytes of input of one client that may wait. */
 const MAX_HELD_BYTES = 64 * 1024;
-/** What could not be sent because the agent was away is tried again after this time. */
+/** Input that could not be sent because the agent was offline is tried again after this time. */
 const RETRY_MS = 200;
 
 type Item = { bytes: Buffer } | { size: TerminalSize };
@@ -15,7 +15,7 @@ export interface TerminalInputDeps {
   execution: Execution;
   /** Aborts when the client is gone. */
   signal: AbortSignal;
-  /** Bytes that were dropped, because too much waits for an agent that is away. */
+  /** Called for bytes that were dropped because too much waits for an offline agent. */
   dropped: () => void;
   failed: (cause: unknown) => void;
 }
@@ -43,12 +43,12 @@ export class TerminalInput {
     this.#push({ size });
   }
 
-  /** Bytes that wait or are on their way: a client is not read while it is ahead by too much. */
+  /** Bytes that wait or are on their way: a client that is too far ahead is not read. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** The agent takes what is sent: the socket is slowed down in place of dropping anything. */
+  /** The agent takes what is sent: the socket is slowed down, nothing is dropped. */
   #sending = false;
 
   #push(item: Item): void {
@@ -79,7 +79,7 @@ export class TerminalInput {
     return true;
   }
 
-  /** All input up to the next resize goes in one piece. */
+  /** All input up to the next resize is sent in one piece. */
   async #sendBytes(): Promise<boolean> {
     const end = this.#queue.findIndex((item) => 'size' in item);
     const items = end < 0 ? this.#queue : this.#queue.slice(0, end);
@@ -91,7 +91,7 @@ export class TerminalInput {
       this.#sending = false;
     });
     if (written.outcome === 'agent_away') return false;
-    // Whatever else it says (`not_open`: the shell has ended), these bytes are done with.
+    // Whatever else it answers (`not_open`: the shell has ended), these bytes are done.
     this.#queue.splice(0, count);
     this.#heldBytes -= bytes.length;
     return true;

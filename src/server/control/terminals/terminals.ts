@@ -1,4 +1,4 @@
-/** The terminals of this server: who looks at each, how much of it is kept, and when one that nobody looks at is closed. */
+/** The terminals of this server: the clients of each, its scrollback, and the end of one without clients. */
 import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
@@ -7,20 +7,20 @@ import type { CommitListener } from '../live/commit-notifier.ts';
 import { TerminalClient, type TerminalClientDeps, type TerminalClientOptions } from './terminal-client.ts';
 
 const SCROLLBACK_BYTES = 1024 * 1024;
-/** The scrollback is cut when it has grown by so much: each cut is a commit. */
+/** The scrollback is cut after it has grown by this much: each cut is a commit. */
 const CUT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 8;
 
 export interface TerminalsDeps extends TerminalClientDeps {
   control: TerminalClientDeps['control'] & Pick<TerminalCommands, 'releaseOutput' | 'cancel'>;
-  /** One that nobody has looked at for so long is closed, in ms. */
+  /** A terminal without a client for this long is closed, in ms. */
   detachedMs: number;
 }
 
-/** What is known of one terminal while it runs. */
+/** The state of one terminal while it runs. */
 interface Watched {
   clients: Set<TerminalClient>;
-  /** Everything before this offset is deleted, or about to be. */
+  /** All bytes before this offset are deleted, or about to be. */
   cutAt: number;
   cutting: boolean;
   detached: NodeJS.Timeout | undefined;
@@ -39,7 +39,7 @@ export class Terminals implements CommitListener {
     return (this.#watched.get(executionId)?.clients.size ?? 0) < MAX_CLIENTS;
   }
 
-  /** The bytes that a new client is sent first: the scrollback, from the next whole character on. */
+  /** Returns the bytes that a new client is sent first: the scrollback, from the next whole character on. */
   async scrollbackOf({ executionId }: Execution): Promise<{ start: number; end: number }> {
     const { start, end } = await this.#deps.store.outputBounds({ executionId, stream: 'stdout' });
     const from = Math.max(start, end - SCROLLBACK_BYTES);
@@ -49,7 +49,7 @@ export class Terminals implements CommitListener {
     return { start: from + (skipped < 0 ? head.length : skipped), end };
   }
 
-  /** Runs one client of a terminal; settles when it has gone, with the bytes that it sent and was sent. */
+  /** Runs one client of a terminal. Settles when it has gone, with the bytes that it sent and was sent. */
   async attach(
     ws: WebSocket,
     execution: Execution,
@@ -99,20 +99,20 @@ export class Terminals implements CommitListener {
     this.#watched.delete(executionId);
   }
 
-  /** Nobody looks at it: it is closed unless somebody comes back in time. */
+  /** No client is left: the terminal is closed unless one comes back in time. */
   #detached(execution: Execution, watched: Watched): void {
     const { machineId, executionId } = execution;
     if (this.#watched.get(executionId) !== watched) return;
     clearTimeout(watched.detached);
     watched.detached = setTimeout(() => {
       this.#deps.control.cancel({ machineId, executionId, by: 'detached' }).catch((err: unknown) => {
-        this.#deps.log.error({ err }, 'a terminal that nobody looks at could not be closed');
+        this.#deps.log.error({ err }, 'a terminal without clients could not be closed');
       });
     }, this.#deps.detachedMs);
     watched.detached.unref();
   }
 
-  /** Deletes what is older than the scrollback, but nothing that a client has yet to be sent: the slowest holds up the shell. */
+  /** Deletes output older than the scrollback, except bytes that a client has still to be sent: the slowest client holds up the shell. */
   #cut(execution: Execution, watched: Watched): void {
     const { machineId, executionId } = execution;
     const slowest = Math.min(...[...watched.clients].map((client) => client.offset));
@@ -124,7 +124,7 @@ export class Terminals implements CommitListener {
       .then(({ outcome }) => {
         if (outcome === 'released') watched.cutAt = offset;
       })
-      .catch((err: unknown) => this.#deps.log.error({ err }, 'the scrollback of a terminal could not be cut'))
+      .catch((err: unknown) => this.#deps.log.error({ err }, 'the scrollback of a terminal could not be deleted'))
       .finally(() => {
         watched.cutting = false;
       });

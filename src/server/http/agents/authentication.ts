@@ -1,4 +1,4 @@
-/** Agent authentication: an HTTP upgrade with a credential becomes a WebSocket, or a plain HTTP refusal. */
+/** Agent authentication: an HTTP upgrade with a credential becomes a WebSocket, or gets a plain HTTP refusal. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -16,7 +16,7 @@ import { createRequestIds } from '../requests/request-ids.ts';
 import { isTerminalStream } from '../terminals/stream-upgrade.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 
-/** How long a closing link may take over its closing handshake, in ms. */
+/** Time limit for the closing handshake of a connection, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
 const WEBSOCKET_OPTIONS = {
   noServer: true,
@@ -24,13 +24,13 @@ const WEBSOCKET_OPTIONS = {
   perMessageDeflate: false,
   closeTimeout: CLOSE_TIMEOUT_MS,
 };
-const WRONG_CREDENTIAL = 'Agents come with the credential that they enrolled with.';
+const WRONG_CREDENTIAL = 'An agent needs the credential that it enrolled with.';
 const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 
 export interface UpgradeDeps {
   store: Pick<Store, 'findMachineByCredential'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** Takes the agents that have shown their credential, while it is ready. */
+  /** Takes the agents that have presented their credential, while it is ready. */
   control: Pick<RunningControlPlane, 'ready' | 'admit'>;
   /** Largest message of an agent, bytes. */
   maxFrameBytes: number;
@@ -39,14 +39,14 @@ export interface UpgradeDeps {
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** What to call for each `upgrade` event of the HTTP server. Never throws; refuses what is not an agent's. */
+/** Returns the handler for `upgrade` events of the HTTP server. Never throws; refuses requests that are not from an agent. */
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
   const server = new WebSocketServer({ ...WEBSOCKET_OPTIONS, maxPayload: deps.maxFrameBytes });
   const nextRequestId = createRequestIds();
   server.on('wsClientError', (_error, socket) => {
     answerBare(
       socket,
-      new Problem(400, 'The request is no WebSocket handshake as this server reads it.'),
+      new Problem(400, 'The request is not a WebSocket handshake that this server accepts.'),
       nextRequestId(),
     );
   });
@@ -75,7 +75,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
   };
 }
 
-/** SHA-256 of a credential or token, as the store knows it. */
+/** SHA-256 of a credential or token, as the store keeps it. */
 export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }

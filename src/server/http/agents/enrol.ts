@@ -1,4 +1,4 @@
-/** Enrolment: an agent trades its join token for a machine id; from then on its own credential is what it comes with. */
+/** Enrolment: an agent trades its join token for a machine id. From then on it authenticates with its own credential. */
 import { customAlphabet } from 'nanoid';
 import type { Logger } from 'pino';
 import { ApiError } from '../../../core/errors.ts';
@@ -25,7 +25,7 @@ export interface EnrolDeps {
   log: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** The machine has another credential now: what is connected with the old one goes. */
+  /** The machine has another credential now: closes connections that use the old one. */
   credentialChanged: (machineId: string) => Promise<void>;
   requireCertificate: boolean;
 }
@@ -37,7 +37,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
   app.post(
     AGENT_PATHS.enrol,
     {
-      // Anybody may send one: what is parsed of it must be little.
+      // Anybody may send one: little of it may be parsed.
       bodyLimit: MAX_BODY_BYTES,
       config: { access: 'public', documented: { refusals: [401, 403, 429] } },
       schema: {
@@ -47,7 +47,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         body: EnrolRequestSchema,
         response: { 200: EnrolResponseSchema },
       },
-      // A request that is malformed counts as well, and is answered at no cost once the limit is passed.
+      // A malformed request counts too, and is answered at no cost once the limit is passed.
       preValidation: async (request) => {
         const [source, now] = [clientAddress(request), deps.now()];
         limit.enter(source, now);
@@ -71,7 +71,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
           ...(requestedMachineId !== undefined && { requestedMachineId }),
           ...(name !== undefined && { name }),
         });
-      // A good token always passes, but past the limit one is looked at after the other.
+      // A valid token always passes, but past the limit tokens are checked one after the other.
       const enrolled = retryAfterMs === 0 ? await enrol() : await overLimit.run(enrol);
       if (enrolled === 'refused') throw new ApiError('RATE_LIMITED', { retryAfterMs });
       if (enrolled.outcome !== 'enrolled') {
@@ -102,7 +102,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
   );
 }
 
-/** Whether a body has the parts of a request that may succeed: all that is worth a look once the limit is passed. */
+/** Whether a body has the parts of a request that may succeed. Once the limit is passed, only such a body is checked. */
 function mayBeGood(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false;
   return 'join_token' in body && 'credential' in body && Object.keys(body).length <= REQUEST_FIELDS;
@@ -125,7 +125,7 @@ function refusalOf(outcome: 'token_invalid' | 'machine_refused' | 'name_taken'):
 
 function refusedToken(): ApiError {
   return new ApiError('AUTH_INVALID', {
-    message: 'The join token is not valid here: it is unknown, used, expired or revoked.',
+    message: 'The join token is not valid: it is unknown, used, expired or revoked.',
   });
 }
 

@@ -1,18 +1,18 @@
-/** Slows down guessing: each address may fail so often in a window, then it is refused for the rest of it. */
+/** Slows down guessing: an address that has failed too often in a window is refused for the rest of it. */
 export class FailureLimit {
   readonly #most: number;
   readonly #windowMs: number;
   readonly #addresses: number;
   readonly #attempts = new Map<string, { count: number; until: number }>();
 
-  /** `most` failures per address in `windowMs`; of `addresses` addresses at most (the oldest is forgotten first). */
+  /** `most` failures per address in `windowMs`; at most `addresses` addresses (the oldest is forgotten first). */
   constructor(p: { most: number; windowMs: number; addresses: number }) {
     this.#most = p.most;
     this.#windowMs = p.windowMs;
     this.#addresses = p.addresses;
   }
 
-  /** Counts an attempt as failed, before anything is awaited for it: many at once are counted like one after another. `now` in ms. */
+  /** Counts an attempt as failed, before anything is awaited for it: concurrent attempts count like successive ones. `now` in ms. */
   enter(address: string, now: number): void {
     const known = this.#attempts.get(address);
     if (known !== undefined && known.until > now) {
@@ -31,7 +31,7 @@ export class FailureLimit {
     if (known !== undefined) known.count -= 1;
   }
 
-  /** ms until the address may fail again; 0 where the attempts that it has entered are within its limit. */
+  /** ms until the address may fail again; 0 if its attempts are within the limit. */
   waitMs(address: string, now: number): number {
     const known = this.#attempts.get(address);
     if (known === undefined || known.count <= this.#most) return 0;

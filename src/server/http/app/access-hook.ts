@@ -1,4 +1,4 @@
-/** Names each request and decides whether it may act: at its head, and again when its body is complete. */
+/** Identifies the principal of each request and decides whether it may act: after its head, and again when its body is complete. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import { type Access, authenticate, authorise } from '../authentication/auth.ts';
@@ -9,7 +9,7 @@ import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from '../authentication/rate-limit.ts';
 import { SECURITY_HEADERS } from '../replies/security-headers.ts';
 
-/** Refusals of admin routes that are written to the audit trail each second; a flood would only hide them. */
+/** Refusals of admin routes that are written to the audit trail each second. A flood would only hide them. */
 const AUDITED_REFUSALS_PER_SECOND = 10;
 
 type Done = (error?: Error) => void;
@@ -63,8 +63,8 @@ export function accessHook(context: HttpContext) {
 }
 
 /**
- * Fastify's preValidation hook: asks once more when the body is complete. A body may take minutes, and its key may be
- * revoked or expire meanwhile.
+ * Fastify's preValidation hook: checks the key once more when the body is complete. A body may take minutes, and its key may be revoked
+ * or expire meanwhile.
  */
 export function accessAfterBody({ keys }: Pick<HttpContext, 'keys'>) {
   return (request: FastifyRequest, _reply: FastifyReply, done: Done): void => {
@@ -82,7 +82,7 @@ export function accessAfterBody({ keys }: Pick<HttpContext, 'keys'>) {
   };
 }
 
-/** Below /v1/ even what does not exist is shown only to those with a key. */
+/** Below /v1/, even a missing resource is reported only to requests with a key. */
 function accessOf(request: FastifyRequest): Access {
   if (request.is404) return request.url.startsWith('/v1/') ? 'any_key' : 'public';
   return request.routeOptions.config.access ?? 'any_key';

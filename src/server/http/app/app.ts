@@ -1,4 +1,4 @@
-/** The HTTP application, apart from the process: tests get exactly what runs. */
+/** The HTTP application, separate from the process: tests use exactly what runs. */
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { JsonBounds } from '../../../core/json.ts';
@@ -46,9 +46,9 @@ export interface AppDeps {
   serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey' | 'signInKey'>;
   /** Has every scope, and is not in the store. */
   adminKey: string;
-  /** Of this server, for its documents. */
+  /** The version of this server, for its documents. */
   version: string;
-  /** Metrics of other parts of the server, shown by /metrics. */
+  /** Metrics of other parts of the server, for /metrics. */
   metrics?: readonly MetricSource[];
   /** Absent: their streams cannot be opened. */
   terminals?: Terminals | undefined;
@@ -58,17 +58,17 @@ export interface AppDeps {
   now?: () => number;
 }
 
-/** Longest path parameter: an id of 253 characters, and room for one that is to be refused as malformed. */
+/** Longest path parameter: an id of 253 characters, and room for one that is refused as malformed. */
 const MAX_PARAM_CHARS = 512;
 
-/** Builds the app; it owns its timers and its server, and `close()` disposes of them. Store and control plane are the caller's. */
+/** Builds the app. It owns its timers and its server, which `close()` disposes of. Store and control plane belong to the caller. */
 export function buildApp(deps: AppDeps, config: ServerConfig): App {
   const context = buildHttpContext(deps, config);
   const nextRequestId = createRequestIds();
   const answerError = errorHandler(context.logger);
   const app: App = Fastify({
     serverFactory: (handler) => createHttpServer(config, handler),
-    // The framework's own remarks (where it listens, who hung up) are ours to make, or not.
+    // The framework's own log lines (listening, disconnects) are replaced by ours.
     loggerInstance: context.logger.child({}, { level: 'warn' }),
     childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -109,10 +109,10 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   return app;
 }
 
-/** As long as a number of any field: JSON.stringify writes a double in at most 24 characters. */
+/** The longest text of a number in any field: JSON.stringify writes a double in at most 24 characters. */
 const MAX_NUMBER_DIGITS = 40;
 
-/** Room for the largest create, and for one that is somewhat too large and is told which field is. */
+/** Room for the largest create, and for one that is slightly too large and gets an answer that names the field. */
 function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds {
   const members = 2 * maxEnv + 1000;
   return { depth: maxJsonDepth, members, values: maxArgs + members, digits: MAX_NUMBER_DIGITS };

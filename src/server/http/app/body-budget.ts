@@ -1,4 +1,4 @@
-/** Bounds the memory that request bodies take: in all, and for each API key. Bytes count from their arrival to the answer. */
+/** Bounds the memory of request bodies: in total, and for each API key. Bytes count from their arrival to the answer. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 
@@ -9,7 +9,7 @@ export interface BodyBudget {
   bytes(): number;
 }
 
-/** `total`: of all bodies together. One key takes at most half of it, or one largest body if that is more. */
+/** `total`: for all bodies together. One key may use half of it, or one largest body if that is more. */
 export function createBodyBudget(p: { total: number; maxBodyBytes: number }): BodyBudget {
   const perKey = Math.max(p.total / 2, p.maxBodyBytes);
   const ofKey = new Map<string, number>();
@@ -23,11 +23,11 @@ export function createBodyBudget(p: { total: number; maxBodyBytes: number }): Bo
   };
   const refusal = (key: string): ApiError | undefined => {
     if ((ofKey.get(key) ?? 0) > perKey) {
-      return new ApiError('RATE_LIMITED', { message: 'The API key has too many bytes of request bodies under way.' });
+      return new ApiError('RATE_LIMITED', { message: 'The API key has too many bytes of request bodies in progress.' });
     }
     if (inAll > Math.max(p.total, p.maxBodyBytes)) {
       return new ApiError('DEPENDENCY_UNAVAILABLE', {
-        message: 'The server holds too many request bodies: try again.',
+        message: 'The server holds too many request bodies. Try again.',
       });
     }
     return undefined;
@@ -47,7 +47,7 @@ export function createBodyBudget(p: { total: number; maxBodyBytes: number }): Bo
         const refused = refusal(key);
         if (refused === undefined) return;
         payload.off('data', count);
-        // Whoever reads the body gives it up and answers with this error.
+        // The reader of the body gives it up and answers with this error.
         if (payload.listenerCount('error') > 0) payload.emit('error', refused);
       };
       payload.on('data', count);

@@ -1,4 +1,4 @@
-/** What is no HTTP never reaches a route: answered on the bare socket, in the shape of every other problem. */
+/** A request that is not HTTP never reaches a route: it is answered on the bare socket, in the shape of every other problem. */
 import type { Socket } from 'node:net';
 import { answerBare } from '../replies/bare-answer.ts';
 import { Problem } from '../replies/problem.ts';
@@ -9,13 +9,13 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 };
 const DETAIL_OF: Readonly<Record<number, string>> = {
-  400: 'The request is not HTTP as this server reads it.',
+  400: 'The request is not valid HTTP.',
   408: 'The request did not arrive in time.',
-  413: 'The body is larger than the server takes.',
-  431: 'The headers are larger than the server takes.',
+  413: 'The body is larger than the server accepts.',
+  431: 'The headers are larger than the server accepts.',
 };
 
-/** Handles Node's `clientError`; `nextRequestId` names the answer. */
+/** Handles Node's `clientError`. `nextRequestId` gives the answer its id. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket, nextRequestId: () => string): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy();

@@ -1,4 +1,4 @@
-/** The socket side of HTTP: limits and timeouts against clients that are slow, silent or never stop. */
+/** The socket side of HTTP: limits and timeouts for clients that are slow, silent or never stop. */
 import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
@@ -11,11 +11,11 @@ import { refuseOpenKey } from '../../operations/private-paths.ts';
 /** Longer than the minute for which proxies keep idle connections, so that they never use one that is just closing. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** A plain server, or one that speaks TLS where a certificate is configured. */
+/** Makes a plain server, or a TLS server if a certificate is configured. */
 export function createHttpServer(config: ServerConfig, handler: RequestListener): Server {
   const options: ServerOptions = {
     noDelay: true,
-    // A request without Host is answered by the app, in the shape of every error; Node's own answer is empty.
+    // The app answers a request without Host, in the shape of every error; Node's own answer is empty.
     requireHostHeader: false,
     keepAlive: true,
     maxHeaderSize: config.maxHeaderBytes,
@@ -23,7 +23,7 @@ export function createHttpServer(config: ServerConfig, handler: RequestListener)
     requestTimeout: config.requestTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: Math.min(5000, config.headersTimeoutMs),
-    // Some clients offer HTTP/2 with every plain request; they get the ordinary answer, not an agent's door.
+    // Some clients offer HTTP/2 with every plain request. They get the ordinary answer, not that of the agents' endpoint.
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
   };
   const context = readSecureContext(config);
@@ -32,20 +32,20 @@ export function createHttpServer(config: ServerConfig, handler: RequestListener)
   return withAllRequests(createSecureServer({ ...options, ...context, ...agentTls }, handler), handler);
 }
 
-/** Hands the app also requests with an unknown `Expect`, which Node would answer with an empty 417. */
+/** Passes requests with an unknown `Expect` to the app, which Node would answer with an empty 417. */
 function withAllRequests<S extends Server>(server: S, handler: RequestListener): S {
   return server.on('checkExpectation', handler);
 }
 
 /**
- * API clients need none, so that a handshake without one, or with a foreign one, goes on, and agents are refused where they
- * ask (agents/client-certificate.ts).
+ * API clients need no client certificate, so a handshake without one, or with an unknown one, continues. Agents are refused at their
+ * endpoint (agents/client-certificate.ts).
  */
 const ASK_FOR_CERTIFICATE: SecureOptions = { requestCert: true, rejectUnauthorized: false };
 
 /**
- * All that a TLS server takes anew when its certificate is reloaded: what is left out then falls back to the platform's default.
- * With client certificates no session is resumed: each connection proves itself.
+ * All options that a TLS server gets when its certificate is reloaded: an option left out falls back to the platform's default. With
+ * client certificates no session is resumed: each connection authenticates itself.
  */
 export function readSecureContext(config: ServerConfig): SecureContextOptions | undefined {
   const certificate = readCertificate(config);
@@ -54,7 +54,10 @@ export function readSecureContext(config: ServerConfig): SecureContextOptions | 
   return { ...certificate, minVersion: 'TLSv1.2', ...noTickets };
 }
 
-/** Certificate, key and the authority of agents; `undefined` where none is configured. Throws ConfigError for what cannot be read. */
+/**
+ * Returns the certificate, the key and the authority of agents. `undefined` if none is configured. Throws ConfigError for a file that
+ * cannot be read.
+ */
 export function readCertificate(config: ServerConfig): { cert: Buffer; key: Buffer; ca?: Buffer } | undefined {
   const { tlsCert, tlsKey, agentCa } = config;
   if (tlsCert === undefined || tlsKey === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Reads query parameters from text: integers above their maximum are clamped, lists are comma-separated, unknown names ignored. */
+/** Parses query parameters: integers above their maximum are clamped, lists are comma-separated, unknown names are ignored. */
 import type { TSchema } from 'typebox';
 import { type FieldError, invalid } from '../replies/problem.ts';
 
@@ -15,7 +15,7 @@ interface Parameter extends TSchema {
 type Reading = { value: string | number | boolean | string[] } | { message: string };
 type Query = Readonly<Record<string, string | string[] | undefined>>;
 
-/** A validator of the form that Fastify calls: the query as read, or a 422. */
+/** Returns a validator for Fastify: it returns the parsed query, or a 422. */
 export function queryReader(schema: TSchema): (query: unknown) => { value: unknown } | { error: Error } {
   const { properties } = schema as TSchema & { properties: Record<string, Parameter> };
   const parameters = Object.entries(properties);
@@ -43,7 +43,7 @@ function readGiven(parameter: Parameter, raw: string | string[]): Reading {
   return Array.isArray(raw) ? { message: 'must be given once' } : read(parameter, raw);
 }
 
-/** Items stand side by side with commas, unless the list is one of several parameters only. */
+/** Items are separated by commas, unless the list may only be several parameters. */
 function readList({ items = {}, explode = false }: Parameter, raw: readonly string[]): Reading {
   const all = explode ? raw : raw.flatMap((text) => text.split(','));
   const values = [...new Set(all.filter((value) => value !== ''))];
@@ -59,7 +59,8 @@ function read(parameter: Parameter, raw: string): Reading {
   if (parameter.enum !== undefined && !parameter.enum.includes(raw)) {
     return { message: `must be one of ${parameter.enum.join(', ')}` };
   }
-  if (parameter.format === 'date-time' && !isTime(raw)) return { message: 'must be a time as 2026-01-31T12:00:00Z' };
+  if (parameter.format === 'date-time' && !isTime(raw))
+    return { message: 'must be a time such as 2026-01-31T12:00:00Z' };
   return { value: raw };
 }
 

@@ -1,13 +1,13 @@
-/** The log of requests: how long each took and how it went, by the pattern of its route; no URL, no headers, no bodies. */
+/** Logs requests: duration and status, by the pattern of the route. No URL, no headers, no bodies. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { ServerConfig } from '../../config.ts';
 
-/** Fastify's onRequest hook, before those that answer. What `which` does not name is logged at debug. */
+/** Fastify's onRequest hook; register it before hooks that answer. Requests that `which` does not select are logged at debug. */
 export function requestLog(logger: Logger, which: ServerConfig['logRequests']) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     const level = isNamed(request, which) ? 'info' : 'debug';
-    // Not onResponse: a client that leaves in the middle of its answer ends it as well.
+    // Not onResponse: a client that disconnects in the middle of its answer ends the request as well.
     if (logger.isLevelEnabled(level)) reply.raw.once('close', () => logger[level](entry(request, reply), 'request'));
     done();
   };

@@ -1,11 +1,11 @@
 /**
- * Connections on which no request has come yet: clients open some in advance. Node counts them as busy, so that a
- * stopping server would wait for them; these are closed instead.
+ * Connections without a request so far; clients open some in advance. Node counts them as busy, so a stopping server would wait for them.
+ * They are closed instead.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Watches a server from its start on; `closeAll` closes what is silent, then and whenever it comes. */
+/** Watches a server from its start on. `closeAll` closes silent connections, present and later ones. */
 export function watchSilentConnections(server: Server, secure: boolean): { closeAll(): void } {
   const silent = new Set<Socket>();
   let closing = false;

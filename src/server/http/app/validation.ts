@@ -1,4 +1,4 @@
-/** Validation without coercion: a body is taken exactly as sent or refused; only query parameters are read from text. */
+/** Validation without coercion: a body is accepted exactly as sent or refused. Only query parameters are parsed from text. */
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -6,7 +6,7 @@ import { invalid, notFound } from '../replies/problem.ts';
 import { fieldErrors } from '../replies/field-errors.ts';
 import { queryReader } from './query.ts';
 
-/** What Fastify calls once a route and part of the request, at start. */
+/** Fastify calls this at start, once for each route and part of the request. */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   if (httpPart === 'querystring') return queryReader(schema);
   const compiled = Compile(schema);

@@ -1,4 +1,4 @@
-/** The admin key: the operator's own, or one made at the first start and kept beside the database. */
+/** The admin key: configured by the operator, or made at the first start and stored beside the database. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { readOrCreateKeyFile } from '../../../node/key-file.ts';
 
 export interface AdminKey {
   key: string;
-  /** Where it is kept; absent when it was configured, for then nothing is written. */
+  /** Path of its file. Absent if it was configured: then nothing is written. */
   file?: string;
 }
 
@@ -17,14 +17,14 @@ const ADMIN_KEY_FORMAT = {
   expected: 'a key of at least 16 printable characters',
 };
 
-/** Resolves the admin key; a configured one alone is valid. */
+/** Returns the admin key. A configured key is the only valid one. */
 export function resolveAdminKey(p: { configured: string | undefined; dataDir: string }): AdminKey {
   if (p.configured !== undefined) return { key: p.configured };
   const file = fileIn(p.dataDir);
   return { key: readOrCreateKeyFile(file, ADMIN_KEY_FORMAT), file };
 }
 
-/** The admin key as it is, where it can be had; makes none. */
+/** Returns the present admin key if it can be read. Does not make one. */
 export function presentAdminKey({ apiKey, dataDir }: { apiKey?: string; dataDir: string }): string | undefined {
   if (apiKey !== undefined) return apiKey;
   try {
@@ -38,12 +38,12 @@ function fileIn(dataDir: string): string {
   return join(dataDir, 'admin.key');
 }
 
-/** A fresh API key: 256 random bits. */
+/** Returns a new API key: 256 random bits. */
 export function newApiKey(): string {
   return `xpk_${randomBytes(32).toString('base64url')}`;
 }
 
-/** A fresh join token: 256 random bits. */
+/** Returns a new join token: 256 random bits. */
 export function newJoinToken(secret: Buffer = randomBytes(32)): string {
   return `xpj_${secret.toString('base64url')}`;
 }

@@ -1,24 +1,24 @@
-/** The audit trail: who did what. Entries about executions are written off the path of the answer, with a commit made anyway. */
+/** The audit trail. Entries about executions are written after the answer, with a commit that is made anyway. */
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { AuditEntry, Store } from '../../../store/store.ts';
 import { clientAddress } from './client-address.ts';
 import { actorName, type Principal } from './key-ring.ts';
 
-/** How long an entry may wait for another write to share a commit with, ms. */
+/** Time for which an entry may wait for another write to share a commit with, ms. */
 const SHARE_WITHIN_MS = 100;
 
 type Entry = Omit<AuditEntry, 'auditId'>;
 type AuditDetails = Pick<Entry, 'action' | 'machineId' | 'resource' | 'command' | 'outcome'>;
 
 export interface AuditTrail {
-  /** Remembers an entry, to be written within a moment. */
+  /** Records an entry, to be written in a moment. */
   note(request: FastifyRequest, details: AuditDetails): void;
-  /** The same for what is no request of the framework. */
+  /** The same for a request that did not go through the framework. */
   noteAs(who: { actor: string; source: string }, details: AuditDetails): void;
-  /** Writes an entry; settles when it is on disk. For administration. */
+  /** Writes an entry. Settles when it is on disk. For administration. */
   write(request: FastifyRequest, details: AuditDetails): Promise<void>;
-  /** Settles when all that was noted is on disk, or was reported as lost. */
+  /** Settles when all recorded entries are on disk, or were reported as lost. */
   flush(): Promise<void>;
 }
 

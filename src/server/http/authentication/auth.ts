@@ -1,4 +1,4 @@
-/** Who asks and whether they may: decided from the headers alone, before anything of the request is looked at. */
+/** Authentication and authorisation of a request, from its headers alone, before anything else of it is looked at. */
 import type { FastifyRequest } from 'fastify';
 import type { Scope } from '../../../api/fields.ts';
 import { ApiError } from '../../../core/errors.ts';
@@ -12,7 +12,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set on every route that is not public. */
     principal: Principal;
-    /** Set where the request came with a session of the console in place of a key. */
+    /** Set if the request came with a session of the console in place of a key. */
     consoleSession?: ConsoleSession;
   }
   interface FastifyContextConfig {
@@ -22,7 +22,7 @@ declare module 'fastify' {
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
-/** The key of a request; `undefined` for none. Throws AUTH_INVALID for two different ones. */
+/** Returns the key of a request; `undefined` if it has none. Throws AUTH_INVALID for two different ones. */
 export function presentedKey(headers: FastifyRequest['headers']): string | undefined {
   const bearer = headers.authorization === undefined ? undefined : BEARER.exec(headers.authorization)?.[1];
   const header = headers['x-api-key'];
@@ -33,7 +33,7 @@ export function presentedKey(headers: FastifyRequest['headers']): string | undef
   return bearer ?? named;
 }
 
-/** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID; a promise only where the store must be asked. */
+/** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID. Returns a promise only if the store must be asked. */
 export function authenticate(
   { keys, consoleSessions }: { keys: KeyRing; consoleSessions: ConsoleSessions },
   request: FastifyRequest,
@@ -46,7 +46,7 @@ export function authenticate(
   return accept(request, found);
 }
 
-/** Throws AUTH_SCOPE_FORBIDDEN unless the principal has the scope, and the machine that the path names. */
+/** Throws AUTH_SCOPE_FORBIDDEN unless the principal has the scope, and access to the machine in the path. */
 export function authorise(request: FastifyRequest, access: Access): void {
   const { principal } = request;
   if (access !== 'any_key' && access !== 'public') assertScope(principal, access);
@@ -61,14 +61,14 @@ export function assertScope({ scopes }: Principal, sufficient: Scope | readonly 
   throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: `The API key lacks the scope ${some.join(' or ')}.` });
 }
 
-/** Throws AUTH_SCOPE_FORBIDDEN where the key is limited to other machines. */
+/** Throws AUTH_SCOPE_FORBIDDEN if the key is limited to other machines. */
 export function assertMachine(principal: Principal, machineId: string): void {
   if (principal.machineIds !== undefined && !principal.machineIds.includes(machineId)) {
     throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key does not allow this machine.' });
   }
 }
 
-/** Keys and tokens reach every machine, so a key limited to some has no say in them. */
+/** Keys and tokens reach every machine, so a key limited to some cannot manage them. */
 export function assertAllMachines(principal: Principal): void {
   if (principal.machineIds !== undefined) {
     throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key is limited to some machines.' });
@@ -80,10 +80,10 @@ function findKey(keys: KeyRing, key: string | undefined) {
   return keys.find(key);
 }
 
-/** A browser sends its cookie with whatever page makes it ask. */
+/** A browser sends its cookie with a request that any page makes. */
 function takeSession(request: FastifyRequest, session: ConsoleSession): void {
   if (!isFromConsole(request)) {
-    throw new ApiError('AUTH_REQUIRED', { message: 'A session is taken only from the pages of the console.' });
+    throw new ApiError('AUTH_REQUIRED', { message: 'A session is accepted only from the pages of the console.' });
   }
   request.consoleSession = session;
 }

@@ -1,14 +1,17 @@
-/** Where a request comes from, known also when who sent it is gone: nobody stays out of the audit trail by hanging up. */
+/** The address of a client. It stays known after the client has disconnected: hanging up keeps nobody out of the audit trail. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 
-/** Looks once at each new connection of the server: Node then remembers the address beyond its end. */
+/** Reads the address of each new connection of the server once: Node then remembers it beyond the connection's end. */
 export function rememberAddresses(server: Server, secure: boolean): void {
   server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => void socket.remoteAddress);
 }
 
-/** The client's address, behind a trusted proxy as that says; `unknown` where the connection was gone before it was accepted. */
+/**
+ * Returns the client's address; behind a trusted proxy, the one that the proxy states. `unknown` if the connection was gone before it was
+ * accepted.
+ */
 export function clientAddress(request: FastifyRequest): string {
   return (request.ip as string | undefined) ?? 'unknown';
 }

@@ -1,14 +1,14 @@
 /**
- * Sessions of the console: a sealed cookie that names an API key by its hash. The server keeps none of them, so that every server
- * with the same secret key takes them; the key behind a session is looked up at each request, so that a session ends with its key.
+ * Sessions of the console: a sealed cookie that names an API key by its hash. The server stores none of them, so every server with the
+ * same secret key accepts them. The key of a session is looked up at each request, so a session ends with its key.
  */
 import type { FastifyRequest } from 'fastify';
 import { CONSOLE_HEADER } from '../../../api/console-header.ts';
 import { cookieName, cookieValue, seal, setCookie, unseal } from './sealed-cookie.ts';
 
-/** A session that is not used ends after this time. */
+/** An unused session ends after this time. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;
-/** Signing in is asked for again after this time, however much a session is used. */
+/** The user has to sign in again after this time, however much a session is used. */
 const MAX_SESSION_MS = 7 * 24 * 60 * 60 * 1000;
 
 const COOKIE = 'execplane_session';
@@ -24,13 +24,13 @@ export interface ConsoleSession {
 }
 
 export interface ConsoleSessions {
-  /** A session of this key from now on. */
+  /** Returns a session of this key from now on. */
   begin(keyHash: Buffer): ConsoleSession;
-  /** The same session with a later end; `undefined` while half of its time is left, or no more is given. */
+  /** Returns the same session with a later end. `undefined` while half of its time is left, or if no more is possible. */
   renew(session: ConsoleSession): ConsoleSession | undefined;
-  /** The session of a request; `undefined` for none, an altered, or an ended one. */
+  /** Returns the session of a request. `undefined` for none, an altered one, or an ended one. */
   read(request: FastifyRequest): ConsoleSession | undefined;
-  /** The Set-Cookie header that gives the session to the browser, or with `undefined` takes it away. */
+  /** Returns the Set-Cookie header that gives the session to the browser, or removes it (`undefined`). */
   cookie(request: FastifyRequest, session: ConsoleSession | undefined): string;
 }
 
@@ -57,8 +57,9 @@ export function createConsoleSessions({ sealKey, now }: { sealKey: Buffer; now: 
 }
 
 /**
- * Whether a request comes from the console's own pages (or, where it changes nothing, from the address bar). Browsers say so in
- * Sec-Fetch-Site, over plain HTTP only in Origin; what may change something must also carry a header that other origins cannot add.
+ * Whether a request comes from the console's own pages (or, if it changes nothing, from the address bar). Browsers state this in
+ * Sec-Fetch-Site, over plain HTTP only in Origin. A request that may change something must also carry a header that other origins cannot
+ * add.
  */
 export function isFromConsole(request: FastifyRequest): boolean {
   const { 'sec-fetch-site': site, origin } = request.headers;

@@ -1,41 +1,41 @@
-/** Finds the principal of an API key: the admin key, or one of the store's, remembered so that most requests cost no read. */
+/** Finds the principal of an API key: the admin key, or a key of the store, cached so that most requests cost no read. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ApiKey, Store } from '../../../store/store.ts';
 import type { Scope } from '../../../api/fields.ts';
 
-/** How long a found key is valid without a read of the store; another server may have revoked it. */
+/** Time for which a cached key is valid without a read of the store; another server may have revoked it. */
 const REMEMBERED_MS = 2000;
 /** The id of the configured key, which is not in the store. */
 export const ADMIN_KEY_ID = 'admin';
 const MAX_REMEMBERED = 1000;
 const TOUCH_EVERY_MS = 10_000;
 
-/** Who asks, and what they may do. */
+/** The owner of a key, and its permissions. */
 export interface Principal {
   apiKeyId: string;
   /** Who signed in to the console through OpenID Connect; absent for a key. */
   user?: string;
   /** SHA-256 of the key. */
   keyHash: Buffer;
-  /** With all that they imply. */
+  /** Scopes, including those that they imply. */
   scopes: ReadonlySet<Scope>;
-  /** The only machines it may touch; absent: all. */
+  /** The only machines that it has access to. Absent: all. */
   machineIds?: readonly string[];
   /** ms since the epoch. */
   expiresAt?: number;
 }
 
 export interface KeyRing {
-  /** The principal of a key; `undefined` where it is unknown, expired or revoked. At once where it is remembered. */
+  /** Returns the principal of a key. `undefined` if it is unknown, expired or revoked. Synchronous if it is cached. */
   find(key: string): Principal | undefined | Promise<Principal | undefined>;
   /** The same by the SHA-256 of the key. */
   findHash(keyHash: Buffer): Principal | undefined | Promise<Principal | undefined>;
-  /** Whether the principal's key is valid now, by the store. */
+  /** Whether the principal's key is valid now, according to the store. */
   isValid(principal: Principal): Promise<boolean>;
-  /** Forgets a key at once: it was revoked. */
+  /** Drops a key at once: it was revoked. */
   forget(apiKeyId: string): void;
-  /** Stops the timer and writes what is left of the times of use. */
+  /** Stops the timer and writes the remaining times of use. */
   close(): Promise<void>;
 }
 
@@ -72,7 +72,7 @@ export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): Ke
   const ask = async (keyHash: Buffer, name: string): Promise<Principal | undefined> => {
     const forgetsBefore = forgets;
     const apiKey = await store.findApiKey({ keyHash });
-    // What was read while a key was being revoked may be that key as it was before.
+    // A read while a key is being revoked may return that key as it was before.
     if (forgets !== forgetsBefore) return ask(keyHash, name);
     if (apiKey === undefined) return undefined;
     const principal = principalOf(apiKey, keyHash);

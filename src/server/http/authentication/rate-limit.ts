@@ -1,10 +1,10 @@
-/** A token bucket for each key: so many a second, a second's worth at once. */
+/** A token bucket for each key: a number of requests each second, and a second's worth at once. */
 export interface RateLimiter {
-  /** Takes one; 0, or how long to wait for the next one, in ms. */
+  /** Takes one token. Returns 0, or the time until the next one, in ms. */
   take(key: string): number;
 }
 
-/** `perSecond` 0: no limit; `servers`: how many share it. Buckets that are full again are forgotten, so that memory follows use. */
+/** `perSecond` 0: no limit; `servers`: how many share it. Full buckets are dropped, so that memory follows use. */
 export function createRateLimiter(p: { perSecond: number; servers?: () => number; now: () => number }): RateLimiter {
   if (p.perSecond === 0) return { take: () => 0 };
   const emptiedUntil = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** Tickets for streams: a browser cannot set a header on a WebSocket. Each works once, within a minute, and is kept as a hash. */
+/** Tickets for streams: a browser cannot set a header on a WebSocket. Each works once, within a minute, and is stored as a hash. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Principal } from './key-ring.ts';
 
@@ -30,7 +30,7 @@ export class TerminalTickets {
     return { ticket, expiresAt };
   }
 
-  /** Whom the ticket was given to; it is used up by that. */
+  /** Returns the owner of the ticket, which is used up by that. */
   redeem(ticket: string, terminalId: string): Principal | undefined {
     const hash = hashOf(ticket);
     const found = this.#tickets.get(hash);

@@ -1,4 +1,4 @@
-/** The console as Vite built it (`npm run build`): read once, served from memory, compressed as the browser takes it. */
+/** The files of the console as Vite built them (`npm run build`): read once, served from memory, in a coding that the browser accepts. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Best first; the build leaves each file in these forms beside the plain one. */
+/** Best first. The build makes each file in these codings beside the plain one. */
 const CODINGS = [
   { name: 'br', suffix: '.br' },
   { name: 'gzip', suffix: '.gz' },
@@ -26,7 +26,7 @@ export interface ConsoleFile {
   coded: ReadonlyMap<string, Buffer>;
 }
 
-/** The files by path (`index.html`, `assets/index-B3f….js`); none where the console was not built. */
+/** Returns the files by path (`index.html`, `assets/index-B3f….js`). None if the console was not built. */
 export function readConsoleFiles(folder = BUILT): ReadonlyMap<string, ConsoleFile> {
   const files = new Map<string, ConsoleFile>();
   if (!existsSync(folder)) return files;
@@ -42,7 +42,7 @@ export function readConsoleFiles(folder = BUILT): ReadonlyMap<string, ConsoleFil
   return files;
 }
 
-/** The best coding of a file that an Accept-Encoding header takes; `undefined`: as it is. */
+/** Returns the best coding of a file that an Accept-Encoding header accepts. `undefined`: none. */
 export function codingFor(file: ConsoleFile, acceptEncoding: string | undefined): string | undefined {
   const taken = new Set(
     (acceptEncoding ?? '')

@@ -1,4 +1,4 @@
-/** What the overview of the console shows: how many machines and executions there are now, and a chart of the past. */
+/** The overview of the console: present numbers of machines and executions, and a chart of the past. */
 import { type ConsoleOverview, ConsoleOverviewSchema, OverviewQuery, type Span } from '../../../api/console.ts';
 import type { MinuteCount } from '../../../store/store.ts';
 import { startPercentile } from '../../operations/start-times.ts';
@@ -45,7 +45,7 @@ export function consoleOverviewRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** A point for each span, also where nothing was counted. */
+/** Returns a point for each span, also if nothing was counted. */
 function pointsOf(counts: readonly MinuteCount[], chart: { from: number; step: number; points: number }) {
   const byMinute = new Map<number, Map<string, number>>();
   for (const { minute, name, count } of counts) {

@@ -1,4 +1,4 @@
-/** The console: one page at every path of its own, and the files it is made of; without a key. */
+/** The console: one page at every path of its own, and its files. No key is needed. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../http-context.ts';
 import { codingFor, type ConsoleFile, readConsoleFiles } from './files.ts';
@@ -26,7 +26,7 @@ const PAGE_HEADERS = {
   'content-security-policy': POLICY,
   'cross-origin-opener-policy': 'same-origin',
 };
-/** Their names change with what is in them. */
+/** Their names change with their content. */
 const ASSET_HEADERS = { 'cache-control': 'public, max-age=31536000, immutable' };
 
 export function consoleRoutes(app: App): void {
@@ -34,7 +34,7 @@ export function consoleRoutes(app: App): void {
   const files = readConsoleFiles();
   const page = async (request: FastifyRequest, reply: FastifyReply) => {
     const file = files.get('index.html');
-    if (file === undefined) throw notFound('The console is not part of this build: npm run build makes it.');
+    if (file === undefined) throw notFound('This build has no console. Run "npm run build".');
     return send(file, request, reply.headers(PAGE_HEADERS));
   };
   app.get('/', options, page);

@@ -1,4 +1,4 @@
-/** Sign in to the console with an API key, see who is signed in, sign out. */
+/** Signs in to the console with an API key, returns the session, signs out. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import { type ConsoleSession as ConsoleSessionWire, ConsoleSessionSchema, SignInSchema } from '../../../api/console.ts';
@@ -53,7 +53,7 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
     return answer(request.principal, renewed ?? session);
   });
 
-  // Also for a session that has ended: whoever leaves a shared browser must be able to.
+  // This works for an ended session too: a user of a shared browser must be able to sign out.
   app.delete(PATH, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
     if (!isFromConsole(request))
       throw new ApiError('AUTH_REQUIRED', { message: 'Sign out on the page of the console.' });

@@ -1,4 +1,4 @@
-/** The page that shows the OpenAPI document and tries what is in it: one file, and nothing from another host. */
+/** The page that shows the OpenAPI document, with a form for each operation: one file, and nothing from another host. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { code, escapeHtml, renderType, row, text } from './html.ts';
@@ -10,7 +10,7 @@ const ASSETS = new URL('../../../../assets/docs/', import.meta.url);
 
 export interface DocsPage {
   html: string;
-  /** The Content-Security-Policy under which it works: its own style and script, requests to its own server, and nothing else. */
+  /** The Content-Security-Policy of the page: its own style and script, requests to its own server, and nothing else. */
   policy: string;
 }
 

@@ -1,11 +1,11 @@
-/** Pieces of HTML; everything that is not markup of ours is escaped here. */
+/** Builds HTML; all text that is not our own markup is escaped here. */
 import type { JsonSchema } from './schema-objects.ts';
 
 export function escapeHtml(raw: string): string {
   return raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** A text that may not be there. */
+/** Returns a text that may be absent. */
 export function text(value: unknown): string {
   return value === undefined ? '' : escapeHtml(String(value));
 }
@@ -19,7 +19,7 @@ export function row(cells: readonly string[]): string {
   return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }
 
-/** The type of a schema, with a link to it where it has a name. */
+/** Returns the type of a schema, with a link to it if it has a name. */
 export function renderType(schema: JsonSchema): string {
   const {
     $ref: reference,
@@ -40,7 +40,7 @@ export function renderType(schema: JsonSchema): string {
   return items === undefined ? escapeHtml(type ?? 'any') : `array of ${renderType(items)}`;
 }
 
-/** `Execution` of `#/components/schemas/Execution`. */
+/** Returns `Execution` for `#/components/schemas/Execution`. */
 export function nameOf(reference: string): string {
   return reference.slice(reference.lastIndexOf('/') + 1);
 }

@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document, made of the very schemas that the routes run on. */
+/** The OpenAPI 3.1 document, made of the schemas that the routes themselves use. */
 import type { RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Access } from '../authentication/auth.ts';
@@ -8,13 +8,13 @@ import { BINARY, inline, type JsonSchema, parameterSchemas, refer } from './sche
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Media types of body and answer where they are not JSON. */
+    /** Media types of body and answer if they are not JSON. */
     consumes?: string;
     produces?: string;
-    /** What the schema of a route does not say, for the document. */
+    /** Parts of an operation that the schema of its route does not state. */
     documented?: {
       headers?: readonly Parameter[];
-      /** The 200 is a stream of server-sent events where Accept asks for them: what they are. */
+      /** Set if Accept can make the 200 a stream of server-sent events: describes the events. */
       eventStream?: string;
       /** Refusals besides those of every route of its kind. */
       refusals?: readonly RefusalStatus[];
@@ -45,7 +45,7 @@ interface Answer {
   description: string;
   headers?: Record<string, JsonSchema>;
   content?: Content;
-  /** Server-sent events, asked for with Accept. Not in `content`: generators make one type of all that an answer can be. */
+  /** Server-sent events, requested by Accept. They are not in `content`: generators would merge all types of an answer into one. */
   'x-event-stream'?: string;
 }
 interface Parameter {
@@ -74,7 +74,7 @@ export interface OpenApiDocument {
   components: { securitySchemes: JsonSchema; headers: JsonSchema; schemas: Record<string, JsonSchema> };
 }
 
-/** Remembers the routes registered from now on; call it before them. */
+/** Records the routes that are registered after this call. */
 export function collectRoutes(app: App): readonly RouteOptions[] {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => {
@@ -83,7 +83,7 @@ export function collectRoutes(app: App): readonly RouteOptions[] {
   return routes;
 }
 
-/** The document for these routes. Whoever sends it says where the server is. */
+/** Returns the document for these routes. The sender adds the URL of the server. */
 export function openApiDocument(routes: readonly RouteOptions[], version: string): OpenApiDocument {
   const paths: OpenApiDocument['paths'] = {};
   for (const route of routes) {
@@ -117,16 +117,16 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
 
 /** In the order in which they are shown. */
 const TAGS: Readonly<Record<string, string>> = {
-  Executions: 'Run commands, and read what they print.',
-  Terminals: 'Commands on a pseudo-terminal, typed into as they run.',
-  Artifacts: 'Files that commands leave behind.',
+  Executions: 'Run commands and read their output.',
+  Terminals: 'Interactive commands on a pseudo-terminal.',
+  Artifacts: 'Files that commands leave.',
   Machines: 'The machines that commands run on.',
-  Administration: 'API keys, join tokens, and who did what.',
-  Agents: 'What agents ask.',
-  Health: 'Whether the server works, and its metrics.',
+  Administration: 'API keys, join tokens and the audit trail.',
+  Agents: 'Requests of agents.',
+  Health: 'Health and metrics of the server.',
 };
 
-/** Those that routes have; one that is new here comes last. */
+/** Tags of the routes; a new one comes last. */
 function tagsOf(routes: readonly RouteOptions[]): { name: string; description: string }[] {
   const used = new Set(routes.flatMap(({ schema }) => schema?.tags ?? []));
   const names = [...new Set([...Object.keys(TAGS), ...used])].filter((name) => used.has(name));
@@ -163,7 +163,7 @@ function operation(route: RouteOptions): Operation {
   };
 }
 
-/** A body without a schema is octets, or text. */
+/** A body without a schema is bytes, or text. */
 function bodySchema(schema: TSchema | undefined, type: string): JsonSchema {
   if (schema !== undefined) return refer(schema);
   return type === 'application/octet-stream' ? BINARY : { type: 'string', description: 'Text.' };
@@ -179,7 +179,7 @@ function parametersOf(route: RouteOptions): Parameter[] {
       name: 'Idempotency-Key',
       in: 'header',
       required: false,
-      description: 'The same key with the same request within 24 h does nothing twice.',
+      description: 'A repeated request with the same key within 24 h does nothing twice.',
       schema: { type: 'string', pattern: '^[!-~]{1,255}$', examples: ['5f0c1d9e-retry-safe'] },
     });
   }
@@ -202,11 +202,11 @@ function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Paramet
 }
 
 const HEADERS = {
-  RequestId: header('Names this request, in the log of the server as well.', {
+  RequestId: header('Identifies this request, also in the log of the server.', {
     type: 'string',
     examples: ['req-8Kd2xq-1f'],
   }),
-  IdempotencyReplayed: header('true where the same Idempotency-Key came before: nothing was done again.', {
+  IdempotencyReplayed: header('true if the same Idempotency-Key came before: nothing was done again.', {
     type: 'string',
     examples: ['true'],
   }),
@@ -246,10 +246,10 @@ function headerReference(name: keyof typeof HEADERS): JsonSchema {
 }
 
 const REFUSALS = {
-  400: ['The request is malformed: no Host, or a body that is not JSON.', 'Problem'],
-  401: ['No key, or one that is not valid here.', 'ApiError'],
+  400: ['The request is malformed: it has no Host, or its body is not JSON.', 'Problem'],
+  401: ['The request has no key, or a key that is not valid.', 'ApiError'],
   403: ['The key does not allow this.', 'ApiError'],
-  404: ['There is no such thing.', 'Problem'],
+  404: ['The resource does not exist.', 'Problem'],
   409: ['The request does not fit the present state.', 'ApiError'],
   413: ['The body is too large.', 'Problem'],
   416: ['The stream has no such bytes.', 'Problem'],
@@ -257,7 +257,7 @@ const REFUSALS = {
   422: ['A field fails its schema.', 'Problem'],
   429: ['Too many requests.', 'ApiError'],
   500: ['A fault of the server.', 'Problem'],
-  503: ['The store cannot be written now.', 'ApiError'],
+  503: ['The database cannot be written now.', 'ApiError'],
 } as const satisfies Record<number, readonly [string, ComponentName]>;
 
 type RefusalStatus = keyof typeof REFUSALS;
@@ -272,7 +272,7 @@ function errorResponses(route: RouteOptions, takesBody: boolean): Operation['res
   add(params !== undefined, 404);
   add(querystring !== undefined || takesBody || route.method === 'DELETE', 422);
   add(route.method !== 'GET' || route.url.endsWith('/output'), 409);
-  // A body is judged also where none is asked for.
+  // A body is checked even if none is expected.
   add(route.method !== 'GET', 413, 415);
   const responses = [...statuses].map((status) => {
     const [description, name] = REFUSALS[status];

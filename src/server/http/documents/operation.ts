@@ -1,4 +1,4 @@
-/** An operation on the page: what it takes and answers, and a form to try it with, which assets/docs/try.js sends. */
+/** An operation on the page: its parameters and answers, and a form to try it, which assets/docs/try.js sends. */
 import type { OpenApiDocument, Operation } from './openapi.ts';
 import type { JsonSchema } from './schema-objects.ts';
 import { code, escapeHtml, nameOf, renderType, row, text } from './html.ts';
@@ -25,7 +25,7 @@ function renderParameter({ name, in: place, required, description, schema }: Ope
   return row([code(name), escapeHtml(place), renderType(schema), text(description), input]);
 }
 
-/** Where there is a choice of what to get. */
+/** A choice of media types, if there is more than one. */
 function renderAccept({ responses }: Operation): string[] {
   const answer = responses['200'];
   if (answer?.['x-event-stream'] === undefined) return [];
@@ -44,7 +44,7 @@ function names(name: string, place: string): string {
   return `name="${escapeHtml(name)}" data-in="${place}" aria-label="${escapeHtml(name)}"`;
 }
 
-/** What has to be there, as its examples have it. */
+/** The required fields, with the values of their examples. */
 function exampleOf(schema: JsonSchema, schemas: Schemas): unknown {
   const { $ref: reference } = schema as { $ref?: string };
   const { required = [], properties = {} } = (reference === undefined ? schema : schemas[nameOf(reference)]) as {

@@ -1,4 +1,4 @@
-/** The schemas of routes as OpenAPI has them, in the form that client generators turn into right code. */
+/** Turns the schemas of routes into OpenAPI schemas, in a form from which client generators make correct code. */
 import type { TSchema } from 'typebox';
 import { COMPONENTS } from '../../../api/components.ts';
 
@@ -6,15 +6,15 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 const MAX_INT32 = 2_147_483_647;
 
-/** By its properties: an optional field is a copy of its schema that shares them. */
+/** Named schemas by their properties: an optional field is a copy of its schema that shares them. */
 const NAMES: ReadonlyMap<unknown, string> = new Map(
   Object.entries(COMPONENTS).map(([name, schema]) => [schema.properties, name]),
 );
 
-/** Bytes as they are. */
+/** Raw bytes. */
 export const BINARY: JsonSchema = { type: 'string', format: 'binary', description: 'The bytes as they are.' };
 
-/** A reference if the schema has a name, else the schema itself. */
+/** Returns a reference if the schema has a name, else the schema itself. */
 export function refer(schema: unknown): JsonSchema {
   const name = NAMES.get((schema as { properties?: unknown }).properties);
   return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
@@ -25,7 +25,9 @@ export function inline(schema: unknown): JsonSchema {
   return forGenerators(copy);
 }
 
-/** The fields of a route's path or query. More than the maximum of a query parameter is clamped, not refused: none is told. */
+/**
+ * The fields of a route's path or query. A query parameter above its maximum is clamped, not refused, so the document states no maximum.
+ */
 export function parameterSchemas(schema: TSchema | undefined, place: 'path' | 'query'): [string, JsonSchema][] {
   const { properties = {} } = (schema ?? {}) as { properties?: Record<string, JsonSchema> };
   return Object.entries(properties).map(([name, field]) => {
@@ -39,7 +41,7 @@ function referInside(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? refer(value) : value;
 }
 
-/** Enums have a type, integers a size, and maps are told by additionalProperties. */
+/** Enums get a type, integers a size, and maps additionalProperties. */
 function forGenerators(schema: Record<string, unknown>): JsonSchema {
   const { type, enum: values, maximum, patternProperties, additionalProperties: _, ...rest } = schema;
   if (type === 'object' && patternProperties !== undefined) {

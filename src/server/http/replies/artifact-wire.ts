@@ -3,7 +3,7 @@ import type { ArtifactWire } from '../../../api/artifact.ts';
 import type { Artifact } from '../../../store/store.ts';
 import { time } from './wire.ts';
 
-/** An artifact as it travels; one that is kept for ever has no `expires_at`. */
+/** An artifact in the API's form. One that is kept without end has no `expires_at`. */
 export function artifactWire(artifact: Artifact, downloadUrl: string): ArtifactWire {
   const { expiresAt } = artifact;
   return {
@@ -20,7 +20,7 @@ export function artifactWire(artifact: Artifact, downloadUrl: string): ArtifactW
   };
 }
 
-/** The media type of a file, by its name. */
+/** Returns the media type of a file, by its name. */
 function mediaTypeOf(name: string): string {
   return mime.getType(name) ?? 'application/octet-stream';
 }

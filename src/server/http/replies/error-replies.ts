@@ -1,4 +1,4 @@
-/** The one place where an error becomes an answer: its status, its shape, its headers, and its line in the log. */
+/** Turns an error into an answer, and only here: its status, shape and headers, and its log line. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { API_ERRORS, ApiError } from '../../../core/errors.ts';
@@ -9,10 +9,11 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 const DEFAULT_RETRY_AFTER_MS = 1000;
 const MAX_RETRY_AFTER_MS = 60_000;
 
-/** Answers for errors thrown by hooks, parsers, validators and routes; what is our fault is logged here, once. */
+/** Answers errors thrown by hooks, parsers, validators and routes. Faults of the server are logged here, once. */
 export function errorHandler(logger: Logger) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    // Whoever hangs up in the middle of a body hears nothing of this; it is no fault of ours, and no error in the log.
+    // A client that disconnects in the middle of a body does not get this answer. It is not a fault of the server, and no error in the
+    // log.
     const refusal = request.raw.readableAborted ? new Problem(400, 'The request broke off.') : refusalOf(error);
     if (refusal instanceof Problem && refusal.status >= 500) {
       logger.error(
@@ -32,29 +33,29 @@ export function errorHandler(logger: Logger) {
 }
 
 /**
- * A body that nobody wants any more is read away, within the time that requests have. The framework would close the
- * connection on it, and whoever is still sending sees a broken pipe instead of the answer (RFC 9112, section 9.6).
+ * Reads and discards a body that is not wanted any more, within the time limit of requests. The framework would close the connection, and
+ * a client that is still sending would see a broken pipe instead of the answer (RFC 9112, section 9.6).
  */
 function readToEnd(request: FastifyRequest, reply: FastifyReply): void {
   reply.removeHeader('connection');
   request.raw.resume();
 }
 
-/** The headers that tell a client whether and when to try again; `undefined`: a retry cannot help. */
+/** Returns the headers that tell a client whether and when to try again. `undefined`: a retry cannot help. */
 function retryHeaders(retryAfterMs: number | undefined): Record<string, string> {
   if (retryAfterMs === undefined) return { 'x-should-retry': 'false' };
   const ms = Math.min(Math.max(Math.ceil(retryAfterMs), 1), MAX_RETRY_AFTER_MS);
   return { 'x-should-retry': 'true', 'retry-after-ms': String(ms), 'retry-after': String(Math.ceil(ms / 1000)) };
 }
 
-/** An error as it is answered. */
+/** An error in the form of its answer. */
 export interface ErrorReply {
   status: number;
   headers: Record<string, string>;
   body: Record<string, unknown>;
 }
 
-/** The status, headers and body of a refusal: of a registered code as JSON, of any other as a problem (contract §1). */
+/** Returns the status, headers and body of a refusal: JSON for a registered code, a problem for any other (contract §1). */
 export function errorReply(error: ApiError | Problem, requestId: string): ErrorReply {
   return error instanceof ApiError ? apiErrorReply(error) : problemReply(error, requestId);
 }
@@ -98,21 +99,21 @@ function refusalOf(error: unknown): ApiError | Problem {
   const status = statusOf(error);
   const detail = DETAILS[status];
   return detail === undefined
-    ? new Problem(500, 'The server failed to answer; the fault is ours. The request id identifies it in the log.')
+    ? new Problem(500, 'The server failed. The request id identifies the error in its log.')
     : new Problem(status, detail);
 }
 
-/** What the framework refuses by itself; anything else is a fault of ours. */
+/** Refusals of the framework itself; any other error is a fault of the server. */
 const DETAILS: Readonly<Record<number, string>> = {
   400: 'The request is malformed.',
-  404: 'There is nothing at this address.',
+  404: 'The resource does not exist.',
   408: 'The request did not arrive in time.',
-  413: 'The body is larger than the server takes.',
-  415: 'The body has a media type that this route does not take.',
-  431: 'The headers are larger than the server takes.',
+  413: 'The body is larger than the server accepts.',
+  415: 'The route does not accept the media type of the body.',
+  431: 'The headers are larger than the server accepts.',
 };
 
-/** A bad URL or an overlong id names nothing: 404, like every other address that leads nowhere. */
+/** A bad URL or an overlong id names no resource: 404, like every unknown address. */
 function statusOf(error: unknown): number {
   if (!isFrameworkError(error)) return 500;
   if (error.code === 'FST_ERR_BAD_URL' || error.code === 'FST_ERR_MAX_PARAM_LENGTH') return 404;

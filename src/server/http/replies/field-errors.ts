@@ -1,4 +1,4 @@
-/** The `errors` of a 422: which fields fail their schema, why, and their value unless it could be a secret. */
+/** The `errors` of a 422: the fields that fail their schema, the reasons, and their values unless those could be secrets. */
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
@@ -24,7 +24,7 @@ interface ArraySchema extends TSchema {
 }
 
 /**
- * The first hundred fields of `body` that fail `schema`. The walk ends there: a validator that lists every failure of a large
+ * Returns the first hundred fields of `body` that fail `schema`. The walk ends there: a validator that lists every failure of a large
  * body takes minutes.
  */
 export function fieldErrors(schema: TSchema, body: unknown): FieldError[] {
@@ -33,7 +33,7 @@ export function fieldErrors(schema: TSchema, body: unknown): FieldError[] {
   return errors;
 }
 
-/** `body.command[1]`: names of members, and indices of elements. */
+/** Returns a path such as `body.command[1]`: names of members, and indices of elements. */
 export function locationOf(path: Path): string {
   let location = 'body';
   for (const key of path) {
@@ -80,7 +80,9 @@ function visitElements(schema: ArraySchema, value: readonly unknown[], path: Pat
   if (errors.length === 0) visitWhole(schema, value, path, errors);
 }
 
-/** The first failure of a value as a whole; it is a scalar, of the wrong type, or an array with too few or repeated elements. */
+/**
+ * Returns the first failure of a value as a whole: a scalar, a value of the wrong type, or an array with too few or repeated elements.
+ */
 function visitWhole(schema: TSchema, value: unknown, path: Path, errors: FieldError[]): void {
   const [error] = validatorOf(schema).Errors(value);
   if (error !== undefined) errors.push(fieldError(path, value, messageOf(error)));
@@ -94,7 +96,7 @@ function messageOf(error: TLocalizedValidationError): string {
 
 function unknownField(path: Path): string {
   if (path[0] !== 'env') return 'is not a field of this request';
-  return path[1] === 'EXECUTION_ID' ? 'is set by the server' : 'a name must not be empty nor hold = or NUL';
+  return path[1] === 'EXECUTION_ID' ? 'is set by the server' : 'a name must not be empty or contain = or NUL';
 }
 
 function fieldError(path: Path, value: unknown, message: string): FieldError {
@@ -105,7 +107,7 @@ function fieldError(path: Path, value: unknown, message: string): FieldError {
   return error;
 }
 
-/** Fields whose value must not come back, not even in part. */
+/** Fields whose value must not be returned, not even in part. */
 const SECRETS: ReadonlySet<unknown> = new Set(['env', 'stdin', 'join_token', 'credential']);
 
 /** A value at the root, sent instead of an object, may be anything. */

@@ -1,4 +1,4 @@
-/** What a caller is told of a machine that cannot be changed as asked. */
+/** Answers to a caller whose change of a machine was refused. */
 import type { MachineChangeRefusal } from '../../../core/decisions/machine-change.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { Machine } from '../../../store/store.ts';
@@ -12,7 +12,7 @@ interface Refused {
 
 const MESSAGES = {
   destroyed: 'The machine is destroyed.',
-  no_provider: 'The machine has no provider: nobody here can do that to it.',
+  no_provider: 'The machine has no provider that could do that.',
   not_supported: 'The provider of the machine cannot do that.',
   active: 'Executions wait or run on the machine.',
 } as const;
@@ -51,7 +51,7 @@ export const machineRefusal = {
   },
 
   providerFull(): ApiError {
-    const message = 'The provider has as many machines as it may have.';
+    const message = 'The provider has reached its limit of machines.';
     return new ApiError('INVALID_STATE', { message, retryable: true, details: { reason: 'max_machines' } });
   },
 };

@@ -1,19 +1,19 @@
-/** Errors that answer `application/problem+json`: everything but 401, 403, 409, 429 and 503. */
+/** Errors with an `application/problem+json` body: all but 401, 403, 409, 429 and 503. */
 import { STATUS_CODES } from 'node:http';
 
-/** One field that is not as it should be; `value` only where it can be no secret. */
+/** An invalid field. `value` is present only if it cannot be a secret. */
 export interface FieldError {
-  /** As `body.command[1]`, `body.env.PATH`, `query.limit`. */
+  /** Such as `body.command[1]`, `body.env.PATH`, `query.limit`. */
   location: string;
   message: string;
   value?: string | number | boolean | null;
 }
 
-/** What a route throws to refuse a request without a registered code. */
+/** Thrown by a route to refuse a request without a registered code. */
 export class Problem extends Error {
   readonly status: number;
   readonly errors: readonly FieldError[] | undefined;
-  /** Headers that belong to this refusal, as Content-Range on a 416. */
+  /** Headers that belong to this refusal, such as Content-Range on a 416. */
   readonly headers: Readonly<Record<string, string>> | undefined;
 
   constructor(
@@ -29,7 +29,7 @@ export class Problem extends Error {
   }
 }
 
-/** The body of a problem, as sent; `requestId` makes its `instance`. */
+/** Returns the body of a problem, as sent. `requestId` makes its `instance`. */
 export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
   return {
     type: 'about:blank',
@@ -47,11 +47,11 @@ export function isRetryableStatus(status: number): boolean {
 }
 
 /** 404 for an unknown route, a wrong method, a malformed id, an unknown resource. */
-export function notFound(what = 'There is nothing at this address.'): Problem {
+export function notFound(what = 'The resource does not exist.'): Problem {
   return new Problem(404, what);
 }
 
 /** 422 for fields that fail their schema. */
 export function invalid(errors: readonly FieldError[]): Problem {
-  return new Problem(422, 'The request does not fit its schema: see errors.', { errors });
+  return new Problem(422, 'The request does not match its schema: see errors.', { errors });
 }

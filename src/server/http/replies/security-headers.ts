@@ -1,6 +1,6 @@
 /**
- * What every answer tells a browser that somehow got hold of it: nothing to keep, run, frame or read from another page. No
- * access-control header is ever sent, so that scripts of other origins can read no answer.
+ * Headers for a browser that shows an answer: it must not cache, run, frame or read it from another page. No access-control header is
+ * ever sent, so scripts of other origins can read no answer.
  */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',

@@ -1,7 +1,7 @@
-/** When to ask again after what waits for its machine. */
+/** Computes when to ask again for an execution that waits for its machine. */
 import type { Execution, Store } from '../../../store/store.ts';
 
-/** If nothing is known of when the machine will be there. */
+/** Used if nothing is known about when the machine will be online. */
 export const WAKE_RETRY_AFTER_MS = 1000;
 const MIN_MS = 250;
 const MAX_MS = 60_000;
@@ -12,7 +12,7 @@ interface Machines {
   now: () => number;
 }
 
-/** Looks at the machines that these wait for. Returns what tells for each when to ask again, in ms. */
+/** Reads the machines that these wait for. Returns a function that tells for each when to ask again, in ms. */
 export async function wakeRetries(
   { store, now }: Machines,
   executions: readonly Execution[],

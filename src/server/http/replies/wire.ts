@@ -1,4 +1,4 @@
-/** From the domain to what travels: camelCase to snake_case, ms to RFC 3339, and nothing but the contract's fields. */
+/** Converts from the domain to the API: camelCase to snake_case, ms to RFC 3339, and only the contract's fields. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Host } from '../../../core/machine-facts.ts';
 import { isRetryable, labelsOf } from '../../../core/machine.ts';
@@ -7,12 +7,12 @@ import type { ApiKeyWire, AuditEntryWire, JoinTokenWire } from '../../../api/adm
 import type { ExecutionEventWire, ExecutionWire } from '../../../api/execution.ts';
 import type { MachineWire } from '../../../api/machine.ts';
 
-/** RFC 3339 in UTC with milliseconds, from ms since the epoch. */
+/** Formats ms since the epoch as RFC 3339 in UTC with milliseconds. */
 export function time(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** `retryAfterMs`: while it waits for its machine, when to ask again. */
+/** `retryAfterMs`: when to ask again, while it waits for its machine. */
 export function executionWire(execution: Execution, retryAfterMs: number): ExecutionWire {
   const wire: ExecutionWire = {
     execution_id: execution.executionId,
@@ -58,7 +58,7 @@ export function machineWire(machine: Machine, include: MachineInclude = []): Mac
   return { ...machineDetailWire(machine, include), created_at: time(machine.createdAt) };
 }
 
-/** A single machine is answered without `created_at`. */
+/** A single machine is returned without `created_at`. */
 export function machineDetailWire(machine: Machine, include: MachineInclude = []): Omit<MachineWire, 'created_at'> {
   const { host, name } = machine;
   return {
@@ -124,7 +124,7 @@ export function auditEntryWire(entry: AuditEntry): AuditEntryWire {
   };
 }
 
-/** Counts are told from `running` on; what never started has none, whatever its end. */
+/** Counts are present from `running` on. An execution that never started has none, whatever its end. */
 function hasRun(execution: Execution): boolean {
   return execution.status === 'running' || execution.startedAt !== undefined;
 }

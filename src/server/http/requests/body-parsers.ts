@@ -1,17 +1,17 @@
-/** Bodies: JSON as RFC 8259 has it, octets where a route asks for them; everything else is a wrong media type. */
+/** Parses bodies: JSON according to RFC 8259, bytes for routes that take them. Any other media type is refused. */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { exceededBound, type JsonBounds } from '../../../core/json.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
 
-/** As many as a 422 tells. */
+/** As many as a 422 lists. */
 const MAX_ERRORS = 100;
 
 type Parsers = Pick<FastifyInstance, 'addContentTypeParser' | 'removeAllContentTypeParsers'>;
 type Done = (error: Error | null, body?: unknown) => void;
 
-/** Replaces the framework's parsers. An empty body is no body, whatever media type it claims (clients say so on DELETE). */
+/** Replaces the framework's parsers. An empty body is no body, whatever its media type (clients send one on DELETE). */
 export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) => {
@@ -46,7 +46,7 @@ function isEmpty(request: FastifyRequest): boolean {
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
-/** The parser's own message is never passed on: it quotes the body, and bodies hold secrets. */
+/** The parser's own message is never passed on: it quotes the body, and bodies contain secrets. */
 function parseJson(sent: Buffer, bounds: JsonBounds): unknown {
   const marked = sent.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
   const body = marked ? sent.subarray(BYTE_ORDER_MARK.length) : sent;
@@ -54,10 +54,10 @@ function parseJson(sent: Buffer, bounds: JsonBounds): unknown {
   const exceeded = exceededBound(bounds, body);
   if (exceeded === 'depth') throw new Problem(400, 'The body is nested too deep.');
   if (exceeded === 'digits') {
-    throw invalid([{ location: 'body', message: `must not hold a number of more than ${bounds.digits} digits` }]);
+    throw invalid([{ location: 'body', message: `must not contain a number of more than ${bounds.digits} digits` }]);
   }
   if (exceeded !== undefined) {
-    throw invalid([{ location: 'body', message: `must not have more than ${bounds[exceeded]} ${exceeded} in all` }]);
+    throw invalid([{ location: 'body', message: `must not have more than ${bounds[exceeded]} ${exceeded} in total` }]);
   }
   const text = body.toString('utf8');
   const parsed = tryParse(text);
@@ -75,7 +75,7 @@ function tryParse(text: string): { value: unknown } | undefined {
   }
 }
 
-/** A lone surrogate has no UTF-8 form: a command would silently get another argument than the one asked for. */
+/** A lone surrogate has no UTF-8 form: a command would silently get another argument than the requested one. */
 function refuseLoneSurrogates(body: unknown): void {
   const errors: FieldError[] = [];
   collectLoneSurrogates(body, [], errors);
@@ -85,7 +85,7 @@ function refuseLoneSurrogates(body: unknown): void {
 function collectLoneSurrogates(value: unknown, path: readonly (string | number)[], errors: FieldError[]): void {
   if (typeof value === 'string') {
     if (value.isWellFormed()) return;
-    errors.push({ location: locationOf(path).toWellFormed(), message: 'must not hold a lone surrogate' });
+    errors.push({ location: locationOf(path).toWellFormed(), message: 'must not contain a lone surrogate' });
   }
   if (typeof value !== 'object' || value === null) return;
   const isArray = Array.isArray(value);
@@ -93,7 +93,7 @@ function collectLoneSurrogates(value: unknown, path: readonly (string | number)[
     if (errors.length >= MAX_ERRORS) return;
     if (!key.isWellFormed()) {
       const location = locationOf([...path, key]).toWellFormed();
-      errors.push({ location, message: 'the name must not hold a lone surrogate' });
+      errors.push({ location, message: 'the name must not contain a lone surrogate' });
     }
     const isFine = typeof child === 'string' ? child.isWellFormed() : typeof child !== 'object';
     if (!isFine) collectLoneSurrogates(child, [...path, isArray ? Number(key) : key], errors);

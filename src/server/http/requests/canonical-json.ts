@@ -1,6 +1,6 @@
-/** One text for all spellings of a JSON value: keys sorted, no spaces. */
+/** Returns one text for all spellings of a JSON value: keys sorted, no spaces. */
 
-/** No value at all is the empty text. How deep a value nests was bounded where it was parsed. */
+/** An absent value is the empty text. The nesting depth was bounded by the parser. */
 export function canonicalJson(value: unknown): string {
   if (value === undefined) return '';
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);

@@ -1,4 +1,7 @@
-/** A create: from a validated body to what the control plane is asked, with the rules that a schema cannot say, and what it made. */
+/**
+ * Turns the validated body of a create into a request to the control plane, checks the rules that a schema cannot state, and interprets
+ * the result.
+ */
 import type { FastifyReply } from 'fastify';
 import { isArtifactName, isArtifactPattern } from '../../../core/artifact.ts';
 import type { ServerConfig } from '../../config.ts';
@@ -11,10 +14,10 @@ import type { CreateOutcome, Execution } from '../../../store/store.ts';
 
 type Stdin = CreateRequest['stdin'];
 
-/** What a request may ask for, whatever the machine would take. */
+/** Limits of a request, whatever the machine accepts. */
 export type CreateLimits = Pick<ServerConfig, 'maxArgs' | 'maxArgsBytes' | 'maxEnv' | 'maxEnvBytes'>;
 
-/** Throws a 422 for what the schema lets through and no machine could run. */
+/** Throws a 422 for a request that fits the schema and that no machine could run. */
 export function createRequestOf(
   body: CreateExecution,
   p: Pick<CreateRequest, 'machineId' | 'createdBy'>,
@@ -35,7 +38,7 @@ export function createRequestOf(
     command: body.command,
     stdin,
     env: body.env ?? {},
-    // An empty working directory is an unset variable of the caller's: the default, as with `docker exec --workdir ''`.
+    // An empty working directory comes from an unset variable of the caller: the default applies, as with `docker exec --workdir ''`.
     ...(body.cwd === undefined || body.cwd === '' ? {} : { cwd: body.cwd }),
     ...(body.user === undefined ? {} : { user: body.user }),
     ...(body.timeout_ms === undefined || body.timeout_ms === 0 ? {} : { timeoutMs: body.timeout_ms }),
@@ -61,7 +64,7 @@ function refuseArtifacts({ artifacts = [] }: CreateExecution, errors: FieldError
   }
 }
 
-/** Counted as execve(2) does: each text with the NUL behind it. */
+/** Counts as execve(2) does: each text with the NUL after it. */
 function refuseTooMuch({ command, env = {} }: CreateExecution, limits: CreateLimits, errors: FieldError[]): void {
   const refuse = (location: string, unit: string, most: number): void => {
     errors.push({ location, message: `must not have more than ${most} ${unit}` });
@@ -92,7 +95,7 @@ function stdinOf(body: CreateExecution, errors: FieldError[]): Stdin {
   return { mode: 'fixed', bytes: Buffer.from(body.stdin, 'base64') };
 }
 
-/** RFC 4648 §4 with its padding; Buffer.from would skip over anything else. */
+/** RFC 4648 §4 with its padding; Buffer.from would skip anything else. */
 function isBase64(text: string): boolean {
   return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 }
@@ -102,13 +105,13 @@ function isPlainUrl(text: string): boolean {
   return url !== null && url.hostname !== '' && url.username === '' && url.password === '';
 }
 
-/** What a create made, or the id of what an earlier request with its Idempotency-Key made; throws for a refusal. */
+/** Returns the created execution, or the id that an earlier request with this Idempotency-Key created. Throws for a refusal. */
 export function createdExecution(made: CreateOutcome, reply: FastifyReply): Execution | string {
   switch (made.outcome) {
     case 'created':
       return made.execution;
     case 'machine_not_found':
-      throw notFound('There is no such machine.');
+      throw notFound('The machine does not exist.');
     case 'machine_removed':
       throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
     case 'queue_full':

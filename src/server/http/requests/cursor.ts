@@ -1,4 +1,4 @@
-/** Cursors: where a page starts, bound to one list of one server, so that a foreign or altered one is refused. */
+/** Cursors: the start of a page, bound to one list of one server. A foreign or altered one is refused. */
 import { timingSafeEqual } from 'node:crypto';
 import { invalid } from '../replies/problem.ts';
 import type { Digest } from '../../seal.ts';
@@ -7,9 +7,9 @@ const MAC_BYTES = 8;
 const CURSOR_BYTES = 8 + MAC_BYTES;
 
 export interface Cursors {
-  /** `list` names the list and what it is limited to; `position` is the store's. */
+  /** `list` names the list and its filters; `position` belongs to the store. */
   encode(list: string, position: number): string;
-  /** The position; `undefined` for no cursor. Throws a 422 for one that `encode` did not make for this list. */
+  /** Returns the position; `undefined` without a cursor. Throws a 422 for a cursor that `encode` did not make for this list. */
   decode(list: string, cursor: string | undefined): number | undefined;
 }
 
@@ -27,7 +27,7 @@ export function createCursors(digest: Digest): Cursors {
       const bytes = Buffer.from(cursor, 'base64url');
       if (bytes.length === CURSOR_BYTES) {
         const position = bytes.readDoubleBE(0);
-        // Compared as text: other spellings of the same bytes are not cursors of ours.
+        // Compared as text: other spellings of the same bytes are not valid cursors.
         const made = Buffer.from(encode(list, position));
         const given = Buffer.from(cursor);
         if (made.length === given.length && timingSafeEqual(made, given)) return position;

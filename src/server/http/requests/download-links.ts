@@ -1,13 +1,13 @@
-/** Links to the bytes of an artifact that work without a key for a while: the server's signature stands for the key. */
+/** Links to the bytes of an artifact that work without a key for some time: the server's signature stands for the key. */
 import { timingSafeEqual } from 'node:crypto';
 import type { Digest } from '../../seal.ts';
 
 const VALID_MS = 15 * 60 * 1000;
 
 export interface DownloadLinks {
-  /** `base`: where clients reach the server. */
+  /** `base`: URL by which clients reach the server. */
   make(base: string, artifactId: string): string;
-  /** Whether the signature is of this server, for this artifact, and in force. */
+  /** Whether the signature was made by this server for this artifact, and is still valid. */
   isValid(artifactId: string, expires: string | undefined, signature: string | undefined): boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Idempotency-Key: recognises the retry of a request and refuses the key for any other request (contract §5.8). */
+/** Idempotency-Key: recognises the retry of a request, and refuses the key for any other request (contract §5.8). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { ActorRevoked, Idempotency, OnBehalf, Replay, Store } from '../../../store/store.ts';
@@ -10,7 +10,7 @@ import type { Digest } from '../../seal.ts';
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEY_PATTERN = /^[!-~]{1,255}$/;
 
-/** On whose behalf a request writes, and its Idempotency-Key if the client sent one. The admin key has no row in the store. */
+/** The actor of a write, and its Idempotency-Key if the client sent one. The admin key has no row in the store. */
 export type OnBehalfOf = (request: FastifyRequest) => OnBehalf;
 
 export function onBehalfReader(digest: Digest, now: () => number): OnBehalfOf {
@@ -47,7 +47,9 @@ function idempotencyReader(digest: Digest, now: () => number): (request: Fastify
   };
 }
 
-/** The id that the first request made or touched; marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED, AUTH_INVALID. */
+/**
+ * Returns the id that the first request created or changed, and marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED, AUTH_INVALID.
+ */
 export function replayedResource(replay: Replay | ActorRevoked, reply: FastifyReply): string {
   if (replay.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
   if (replay.outcome === 'key_reused') throw new ApiError('IDEMPOTENCY_KEY_REUSED');
@@ -55,7 +57,7 @@ export function replayedResource(replay: Replay | ActorRevoked, reply: FastifyRe
   return replay.resource;
 }
 
-/** The key of a request, what the request touches, and the reply to mark as a replay. */
+/** The key of a request, the resource of the request, and the reply to mark as a replay. */
 interface KeyedRequest {
   onBehalf: OnBehalf;
   resource: string;
@@ -70,9 +72,9 @@ export function actorOf({ onBehalf: { actor } }: Pick<KeyedRequest, 'onBehalf'>)
 type IdempotencyStore = Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>;
 
 /**
- * Runs `act` under the request's Idempotency-Key, for actions that the store does not bind in their own transaction.
- * `act` is told whether this is a replay: an action that may be repeated safely is repeated, because a server that died
- * between the binding of the key and the action has not done it. When `act` throws, the key is free again.
+ * Runs `act` under the request's Idempotency-Key, for actions that the store does not bind in their own transaction. `act` is told
+ * whether this is a replay: an action that may be repeated safely is repeated, because a server that died between the binding of the key
+ * and the action has not done it. If `act` throws, the key is free again.
  */
 export async function withIdempotencyKey<T>(
   store: IdempotencyStore,

@@ -1,4 +1,4 @@
-/** The resources that a path names, or a 404. */
+/** Looks up the resource that a path names, or throws a 404. */
 import type { Execution, Machine, Store } from '../../../store/store.ts';
 import { notFound } from '../replies/problem.ts';
 
@@ -14,7 +14,7 @@ export async function findExecution(
     machineId: params.machine_id,
     executionId: params.execution_id,
   });
-  if (execution === undefined || execution.isTerminal) throw notFound('There is no such execution on this machine.');
+  if (execution === undefined || execution.isTerminal) throw notFound('The machine has no such execution.');
   return execution;
 }
 
@@ -23,20 +23,20 @@ export async function findTerminal(
   params: { machine_id: string; terminal_id: string },
 ): Promise<Execution> {
   const found = await store.getExecution({ machineId: params.machine_id, executionId: params.terminal_id });
-  if (found?.isTerminal === undefined) throw notFound('There is no such terminal on this machine.');
+  if (found?.isTerminal === undefined) throw notFound('The machine has no such terminal.');
   return found;
 }
 
-/** Removed ones are shown for so long, in ms. */
+/** Removed machines are shown for this time, in ms. */
 const REMOVED_SHOWN_MS = 86_400_000;
 
-/** Also one that was removed within the last 24 h. */
+/** Includes a machine that was removed within the last 24 h. */
 export async function findMachine(
   { store, now }: { store: Pick<Store, 'getMachine'>; now: () => number },
   machineId: string,
 ): Promise<Machine> {
   const machine = await store.getMachine({ machineId });
   const isGone = machine?.phase === 'destroyed' && now() - machine.lastTransitionAt > REMOVED_SHOWN_MS;
-  if (machine === undefined || isGone) throw notFound('There is no such machine.');
+  if (machine === undefined || isGone) throw notFound('The machine does not exist.');
   return machine;
 }

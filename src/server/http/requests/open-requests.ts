@@ -1,33 +1,33 @@
-/** Requests that stay open (streams, waits): counted for each key, and ended when the key dies or the server stops. */
+/** Requests that stay open (streams, waits): counted for each key, and ended when the key expires or the server stops. */
 import type { EventEmitter } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { Principal } from '../authentication/key-ring.ts';
 
-/** Why an open request was ended: the `reason` of its signal. */
+/** The cause of the end of an open request: the `reason` of its signal. */
 type EndReason = 'client_gone' | 'key_invalid' | 'stopping';
 
-/** How often the keys of open requests are looked up: another server may have revoked them. */
+/** Interval between lookups of the keys of open requests: another server may have revoked them. */
 const RECHECK_INTERVAL_MS = 2000;
-/** The longest that setTimeout counts, in ms. */
+/** The longest delay of setTimeout, in ms. */
 const MAX_TIMER_MS = 2_147_483_647;
 
 export interface OpenRequests {
-  /** A signal that aborts when the client is gone, its key is no longer valid, or the server stops. Throws RATE_LIMITED. */
+  /** Returns a signal that aborts when the client is gone, its key is no longer valid, or the server stops. Throws RATE_LIMITED. */
   open(request: FastifyRequest, reply: FastifyReply): AbortSignal;
   /** The same for a request that a signed link let in. */
   openLink(reply: FastifyReply): AbortSignal;
   /** The same for a socket that was upgraded. */
   hold(principal: Principal, connection: Pick<EventEmitter, 'once'>): AbortSignal;
-  /** Ends all that a revoked key holds open. */
+  /** Ends all open requests of a revoked key. */
   endKey(apiKeyId: string): void;
-  /** Ends everything; what is opened afterwards ends at once. */
+  /** Ends everything. Requests opened later end at once. */
   endAll(): void;
-  /** How many are open. */
+  /** Number of open requests. */
   count(): number;
 }
 
-/** Stands for an API key id where links count. */
+/** Used in place of an API key id to count requests by link. */
 const LINKS = 'links';
 
 interface OpenOfKey {
@@ -36,7 +36,7 @@ interface OpenOfKey {
   controllers: Set<AbortController>;
 }
 
-/** `isValid` asks the store about a key; while it cannot answer, requests stay open. */
+/** `isValid` asks the store about a key. While it cannot answer, requests stay open. */
 export function createOpenRequests(p: {
   maxPerKey: number;
   now: () => number;
@@ -66,7 +66,7 @@ export function createOpenRequests(p: {
     const { apiKeyId = LINKS, expiresAt } = principal ?? {};
     const open = byKey.get(apiKeyId) ?? { principal, controllers: new Set() };
     if (open.controllers.size >= p.maxPerKey) {
-      throw new ApiError('RATE_LIMITED', { message: 'The API key holds too many streams and waits open.' });
+      throw new ApiError('RATE_LIMITED', { message: 'The API key has too many open streams and waits.' });
     }
     const controller = new AbortController();
     open.controllers.add(controller);

@@ -1,8 +1,8 @@
-/** Lists: from `?limit=&cursor=` to the store's page, and back to `{items, next_cursor}`. */
+/** Lists: turns `?limit=&cursor=` into a page of the store, and the page into `{items, next_cursor}`. */
 import type { Page, PageRequest } from '../../../store/store.ts';
 import type { Cursors } from './cursor.ts';
 
-/** `list` names the list and what it is limited to: a cursor of another one is refused (422). */
+/** `list` names the list and its filters: a cursor of another one is refused (422). */
 export function pageRequest(
   cursors: Cursors,
   list: string,

@@ -90,7 +90,7 @@ function revokeRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'admin' },
       schema: {
-        summary: 'Revoke an API key; what it holds open is closed at once',
+        summary: 'Revoke an API key; its open requests are closed at once',
         operationId: 'revokeApiKey',
         tags: ['Administration'],
         params: ApiKeyParams,
@@ -107,7 +107,7 @@ function revokeRoute(app: App, context: HttpContext): void {
         if (revoked.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
         const apiKey = revoked.outcome === 'revoked' ? revoked.apiKey : undefined;
         if (apiKey === undefined && replayed) return findApiKey(context, apiKeyId);
-        if (apiKey === undefined) throw notFound('There is no such API key.');
+        if (apiKey === undefined) throw notFound('The API key does not exist.');
         context.keys.forget(apiKeyId);
         context.openRequests.endKey(apiKeyId);
         await context.audit.write(request, { action: 'api_key.revoke', resource: apiKeyId, outcome: 'revoked' });
@@ -119,6 +119,6 @@ function revokeRoute(app: App, context: HttpContext): void {
 
 async function findApiKey(context: HttpContext, apiKeyId: string) {
   const apiKey = await context.store.getApiKey({ apiKeyId });
-  if (apiKey === undefined) throw notFound('There is no such API key.');
+  if (apiKey === undefined) throw notFound('The API key does not exist.');
   return apiKeyWire(apiKey);
 }

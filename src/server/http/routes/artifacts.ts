@@ -23,7 +23,7 @@ import { answerArtifact } from '../streams/artifact-content.ts';
 
 const LIST = 'artifacts';
 const TAGS = ['Artifacts'];
-const MISSING = 'There is no such artifact on this machine.';
+const MISSING = 'The machine has no such artifact.';
 const RANGE_DOCUMENTED = {
   headers: [
     {
@@ -37,17 +37,17 @@ const RANGE_DOCUMENTED = {
       name: 'If-None-Match',
       in: 'header',
       required: false,
-      description: 'The ETag of an answer before: 304 if the bytes are the same.',
+      description: 'The ETag of an earlier answer: 304 if the bytes are the same.',
       schema: { type: 'string', examples: ['"e3b0c44298fc1c149afbf4c8996fb924"'] },
     },
   ],
   refusals: [416],
   statuses: {
     206: {
-      description: 'The range that was asked for.',
+      description: 'The requested range.',
       content: { 'application/octet-stream': { schema: BINARY } },
     },
-    304: { description: 'The bytes are those of the ETag given.' },
+    304: { description: 'The bytes match the given ETag.' },
   },
 } as const;
 
@@ -162,7 +162,7 @@ function contentRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'executions:read', produces: 'application/octet-stream', documented: RANGE_DOCUMENTED },
       schema: {
-        summary: 'Get the bytes of an artifact; with Range',
+        summary: 'Get the bytes of an artifact; supports Range',
         operationId: 'getArtifactContent',
         tags: TAGS,
         params: ArtifactParams,
@@ -177,7 +177,7 @@ function contentRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** Where `download_url` leads. */
+/** The route of `download_url`. */
 function downloadRoute(app: App, context: HttpContext): void {
   app.get(
     '/downloads/:artifact_id',
@@ -195,10 +195,10 @@ function downloadRoute(app: App, context: HttpContext): void {
       const { artifact_id: artifactId } = request.params;
       const { expires, signature } = request.query;
       if (!context.downloads.isValid(artifactId, expires, signature)) {
-        throw new ApiError('AUTH_INVALID', { message: 'The link is not valid any more: get the artifact again.' });
+        throw new ApiError('AUTH_INVALID', { message: 'The link has expired: get the artifact again.' });
       }
       const artifact = await context.store.getArtifact({ artifactId });
-      if (artifact === undefined) throw notFound('There is no such artifact.');
+      if (artifact === undefined) throw notFound('The artifact does not exist.');
       const open = () => context.openRequests.openLink(reply);
       await answerArtifact(context, request, reply, { artifact, open });
       return reply;

@@ -21,7 +21,7 @@ export function auditRoutes(app: App, context: HttpContext): void {
     async (request) => {
       const { machineIds } = request.principal;
       const asked = pageRequest(context.cursors, 'audit', request.query);
-      // Whoever asks sees what was done before they asked.
+      // The answer includes everything that was done before the request.
       await context.audit.flush();
       const page = await context.store.listAudit({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
       return pageWire(context.cursors, 'audit', page, auditEntryWire);

@@ -1,10 +1,10 @@
-/** What the API is, for programs and for people; without a key. */
+/** The OpenAPI document and its page. No key is needed. */
 import type { RouteOptions } from 'fastify';
 import { docsPage } from '../documents/docs-page.ts';
 import type { App } from '../http-context.ts';
 import { openApiDocument } from '../documents/openapi.ts';
 
-/** `routes` is what was registered before; the document is made once, when it is first asked for, but for the URL of the server. */
+/** `routes`: all routes registered before. The document is made once, at the first request, except for the URL of the server. */
 export function documentRoutes(
   app: App,
   p: { routes: readonly RouteOptions[]; version: string; publicUrl: string | undefined },

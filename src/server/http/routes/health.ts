@@ -3,12 +3,12 @@ import { Type } from 'typebox';
 import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
 
-/** How long an answer about the store is good for, in ms: anybody may ask, and asking writes. */
+/** Time for which an answer about the store is valid, in ms: anybody may ask, and a check writes. */
 const READY_FOR_MS = 1000;
 
 const HealthSchema = Type.Object(
-  { status: Type.Literal('ok', { description: 'Always ok, or there is no such answer.', examples: ['ok'] }) },
-  { description: 'The server is well.' },
+  { status: Type.Literal('ok', { description: 'Always ok: otherwise there is no such answer.', examples: ['ok'] }) },
+  { description: 'The server works.' },
 );
 
 export function healthRoutes(app: App, context: HttpContext): void {
@@ -18,7 +18,7 @@ export function healthRoutes(app: App, context: HttpContext): void {
     '/healthz',
     {
       config,
-      schema: { summary: 'Whether the process lives', operationId: 'getHealth', tags: ['Health'], response },
+      schema: { summary: 'Check that the process runs', operationId: 'getHealth', tags: ['Health'], response },
     },
     async () => ({ status: 'ok' as const }),
   );
@@ -27,7 +27,7 @@ export function healthRoutes(app: App, context: HttpContext): void {
     '/readyz',
     {
       config,
-      schema: { summary: 'Whether requests can be served', operationId: 'getReadiness', tags: ['Health'], response },
+      schema: { summary: 'Check that requests can be served', operationId: 'getReadiness', tags: ['Health'], response },
     },
     async () => {
       await checkReady();
@@ -37,7 +37,7 @@ export function healthRoutes(app: App, context: HttpContext): void {
   app.addHook('preClose', async () => checkReady.stop());
 }
 
-/** One check at a time, shared by all who ask within a second. */
+/** One check at a time, shared by all requests within a second. */
 function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => void } {
   let checked: Promise<void> | undefined;
   let goodUntil = 0;
@@ -45,7 +45,7 @@ function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => 
   const check = (): Promise<void> => {
     if (stopping) throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' });
     if (!context.control.ready)
-      throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server takes no work now.' });
+      throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server accepts no work now.' });
     if (checked === undefined || context.now() >= goodUntil) {
       goodUntil = context.now() + READY_FOR_MS;
       checked = context.store.checkWritable();

@@ -1,4 +1,4 @@
-/** Make, list and revoke join tokens: what an agent enrols with. */
+/** Makes, lists and revokes join tokens, with which agents enrol. */
 import { nanoid } from 'nanoid';
 import { ApiError } from '../../../core/errors.ts';
 import type { JoinToken } from '../../../store/store.ts';
@@ -34,7 +34,7 @@ function createRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'admin' },
       schema: {
-        summary: 'Make a join token; with a machine id that is new, name that machine',
+        summary: 'Make a join token; a new machine id also makes that machine',
         operationId: 'createJoinToken',
         tags: ['Administration'],
         body: CreateJoinTokenSchema,
@@ -70,7 +70,7 @@ function createRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** A machine exists from the moment it is named, so that work can wait for it before it first joins. */
+/** A machine exists from the moment it is named, so that executions can wait for it before it first joins. */
 async function nameMachine(context: HttpContext, machineId: string): Promise<void> {
   const machine = await context.store.getMachine({ machineId });
   if (machine === undefined) await context.store.createMachine({ machineId, now: context.now() });
@@ -83,7 +83,7 @@ function listRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'admin' },
       schema: {
-        summary: 'List join tokens that can still be used, newest first',
+        summary: 'List the valid join tokens, newest first',
         operationId: 'listJoinTokens',
         tags: ['Administration'],
         querystring: ListQuery,
@@ -126,7 +126,7 @@ function revokeRoute(app: App, context: HttpContext): void {
         if (revoked.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
         const token = revoked.outcome === 'revoked' ? revoked.token : undefined;
         if (token === undefined && replayed) return findJoinToken(context, joinTokenId);
-        if (token === undefined) throw notFound('There is no such join token.');
+        if (token === undefined) throw notFound('The join token does not exist.');
         await context.audit.write(request, { action: 'join_token.revoke', resource: joinTokenId, outcome: 'revoked' });
         return joinTokenWire(token);
       });
@@ -136,6 +136,6 @@ function revokeRoute(app: App, context: HttpContext): void {
 
 async function findJoinToken(context: HttpContext, joinTokenId: string) {
   const token = await context.store.getJoinToken({ joinTokenId });
-  if (token === undefined) throw notFound('There is no such join token.');
+  if (token === undefined) throw notFound('The join token does not exist.');
   return joinTokenWire(token);
 }

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { Execplane } from '../../../client/main.ts';
 import type { App } from '../http-context.ts';
 
-/** Never resolved: requests of the tools are handed to the app itself. */
+/** Never resolved: requests of the tools are passed to the app itself. */
 const OWN_URL = 'http://execplane.internal';
 const CREDENTIALS = ['authorization', 'x-api-key'] as const;
 /** Responses that have no body (Fetch standard, "null body status"). */
@@ -12,14 +12,14 @@ const NO_BODY = new Set([204, 205, 304]);
 export function mcpRoutes(app: App, version: string): void {
   const config = { access: 'any_key' } as const;
   app.post('/mcp', { config, schema: { hide: true } }, async (request, reply) => {
-    // The library is loaded by those alone who use it.
+    // Only callers of this route load the library.
     const { answerMcp } = await import('../../../mcp/main.ts');
     const client = new Execplane({ url: OWN_URL, fetch: fetchWithin(app, request) });
     reply.hijack();
     await answerMcp({ client, version }, { request: request.raw, response: reply.raw, body: request.body });
     return reply;
   });
-  // The protocol asks for 405 where a server sends nothing of its own and keeps no sessions.
+  // The protocol requires 405 if a server sends no messages of its own and keeps no sessions.
   for (const method of ['GET', 'DELETE'] as const) {
     app.route({
       method,

@@ -27,7 +27,7 @@ export function metricsRoutes(app: App, context: HttpContext): void {
     },
     async (_request, reply) => {
       const stored = await storeMetrics(context);
-      // A sample is the time between two ticks: the tick itself is no delay.
+      // A sample is the time between two ticks: the tick itself is not a delay.
       const lag = delay.count === 0 ? 0 : Math.max(0, delay.percentile(99) / NANOSECONDS - SAMPLE_MS / 1000);
       delay.reset();
       const process = processMetrics(lag, context.openRequests.count());
@@ -54,7 +54,7 @@ async function storeMetrics(context: HttpContext): Promise<string> {
       'Machines, by phase.',
       PHASES.map((phase) => [`{phase="${phase}"}`, machines[phase] ?? 0]),
     ),
-    gauge('execplane_oldest_waiting_seconds', 'How long the oldest waiting execution has waited.', waited),
+    gauge('execplane_oldest_waiting_seconds', 'Age of the oldest waiting execution.', waited),
   ].join('');
 }
 
@@ -66,7 +66,7 @@ function processMetrics(lagSeconds: number, openRequests: number): string {
     gauge('nodejs_heap_used_bytes', 'Used heap.', heapUsed),
     family('process_cpu_seconds_total', 'counter', 'Processor time.', [['', (user + system) / 1e6]]),
     gauge('nodejs_eventloop_lag_p99_seconds', 'Delay of the event loop since the last scrape.', lagSeconds),
-    gauge('execplane_open_requests', 'Streams and waits that are open.', openRequests),
+    gauge('execplane_open_requests', 'Open streams and waits.', openRequests),
   ].join('');
 }
 

@@ -1,4 +1,4 @@
-/** All routes, a file a resource. */
+/** Registers all routes; one file for each resource. */
 
 import { enrolRoute } from '../agents/enrol.ts';
 import type { App, HttpContext } from '../http-context.ts';

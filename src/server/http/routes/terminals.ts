@@ -1,4 +1,4 @@
-/** Terminals: opened, listed, closed. Their streams are WebSockets (http/terminals/stream-upgrade.ts). */
+/** Opens, lists and closes terminals. Their streams are WebSockets (http/terminals/stream-upgrade.ts). */
 import type { FastifyRequest } from 'fastify';
 import { MachineParams } from '../../../api/fields.ts';
 import {
@@ -139,7 +139,7 @@ function closeRoute(app: App, context: HttpContext): void {
       const { executionId, machineId } = await findTerminal(context, request.params);
       const by = request.principal.apiKeyId;
       const closed = await context.control.cancel({ ...context.onBehalfOf(request), machineId, executionId, by });
-      if (closed.outcome === 'not_found') throw notFound('There is no such terminal on this machine.');
+      if (closed.outcome === 'not_found') throw notFound('The machine has no such terminal.');
       context.audit.note(request, {
         action: 'terminal.close',
         machineId,
@@ -157,7 +157,7 @@ function ticketRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'executions:write' },
       schema: {
-        summary: 'Get an address of the stream that works once, for a browser',
+        summary: 'Get a URL of the stream that works once, for a browser',
         operationId: 'createTerminalTicket',
         tags: ['Terminals'],
         params: TerminalParams,

@@ -1,4 +1,4 @@
-/** The bytes of an artifact as an answer: whole or a range, for a program and for a browser that must not run them. */
+/** The bytes of an artifact as an answer: whole or a range. A browser must never run them. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Artifact, Store } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
@@ -8,7 +8,7 @@ import { streamReply } from './stream-reply.ts';
 
 const PIECE_BYTES = 262_144;
 
-/** Sends what the request asks for of the artifact; `open` counts it as an open request. */
+/** Sends the requested part of the artifact. `open` counts it as an open request. */
 export async function answerArtifact(
   context: HttpContext,
   request: FastifyRequest,
@@ -36,14 +36,14 @@ export async function answerArtifact(
   }
   const { start, end } = range === 'whole' ? { start: 0, end: bytes } : range;
   if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bytes}`);
-  // Not the type of the file: no browser is to show what a command wrote as a page of this server.
+  // Not the type of the file: a browser must not show a command's file as a page of this server.
   reply.type('application/octet-stream').header('content-length', end - start);
   const signal = open();
   const chunks = pieces(context.store, { artifactId, start, end });
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-/** RFC 6266: the last segment of the name, and the same without what old clients do not read. */
+/** RFC 6266: the last segment of the name, and an ASCII form for old clients. */
 function disposition(name: string): string {
   const file = name.slice(name.lastIndexOf('/') + 1);
   const plain = file.replace(/[^ -~]|["\\%]/g, '_');
@@ -51,7 +51,7 @@ function disposition(name: string): string {
   return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
 }
 
-/** An artifact that is deleted meanwhile ends early: the answer is cut off, never closed as if it were whole. */
+/** If the artifact is deleted meanwhile, the answer is cut off and never looks complete. */
 async function* pieces(
   store: Pick<Store, 'readArtifact'>,
   p: { artifactId: string; start: number; end: number },

@@ -1,9 +1,9 @@
-/** `Range: bytes=…` (RFC 9110 §14): one range; of several, or of what is no range, the whole is sent. */
+/** `Range: bytes=…` (RFC 9110 §14): one range. For several, or a malformed one, the whole is sent. */
 
 /** `end` is exclusive. */
 export type ByteRange = { start: number; end: number };
 
-/** What to send of `size` bytes. */
+/** Returns the part to send of `size` bytes. */
 export function readRange(header: string | undefined, size: number): ByteRange | 'whole' | 'unsatisfiable' {
   const parts = header === undefined ? null : /^bytes=([0-9]{0,15})-([0-9]{0,15})$/i.exec(header.trim());
   const [, from = '', to = ''] = parts ?? [];

@@ -1,19 +1,19 @@
-/** Server-sent events of one execution, read from the store in small pages as the client takes them. */
+/** Server-sent events of one execution, read from the store in small pages at the pace of the client. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, ExecutionEvent } from '../../../store/store.ts';
 import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 import { eventWire } from '../replies/wire.ts';
 
-/** After so much silence a comment keeps proxies from closing the connection. */
+/** After this much silence a comment keeps proxies from closing the connection. */
 const KEEP_ALIVE_MS = 15_000;
 /** One line break: an empty line would be an empty event for some decoders. */
 const COMMENT = ':\n';
-/** What one reader may hold in memory: a page of the store, once as events and once as text. */
+/** Memory of one reader: a page of the store, once as events and once as text. */
 const PAGE_EVENTS = 256;
 const PAGE_BYTES = 131_072;
 
-/** Events past sequence `after`, until the terminal one or until `signal` aborts. */
+/** Yields events after sequence `after`, until the terminal one or until `signal` aborts. */
 export async function* eventStream(
   context: Pick<HttpContext, 'store' | 'control'>,
   p: { execution: Execution; after: number; encoding: 'utf8' | 'base64'; signal: AbortSignal },
@@ -22,7 +22,7 @@ export async function* eventStream(
   let { after } = p;
   const commits = watchCommits(context.control, executionId);
   try {
-    // The first bytes tell the client that it is connected, even where nothing has happened yet.
+    // The first bytes tell the client that it is connected, even if nothing has happened yet.
     yield COMMENT;
     let silentSince = performance.now();
     while (!p.signal.aborted) {
@@ -40,7 +40,7 @@ export async function* eventStream(
         silentSince = performance.now();
         continue;
       }
-      // Resumed behind the end: there is nothing left to come.
+      // Resumed after the end: nothing more will come.
       if (isTerminal(p.execution.status)) return;
       const silence = performance.now() - silentSince;
       if (!(await commits.next(KEEP_ALIVE_MS - silence, p.signal)) && !p.signal.aborted) {
@@ -58,7 +58,7 @@ export function isEnd(event: ExecutionEvent): boolean {
   return event.type === 'lifecycle' && isTerminal(event.status);
 }
 
-/** JSON has no raw line breaks, so that one data line holds it. */
+/** JSON has no raw line breaks, so one data line is enough. */
 function frame(event: ExecutionEvent, encoding: 'utf8' | 'base64'): string {
   return `id: ${event.sequence}\nevent: ${event.type}\ndata: ${JSON.stringify(eventWire(event, encoding))}\n\n`;
 }

@@ -1,4 +1,4 @@
-/** Answers one Execution: after its end with `?wait_ms=`, and together with its output with `?include=output`. */
+/** Answers one Execution: with `?wait_ms=` after its end, with `?include=output` together with its output. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ExecutionQuery, ExecutionWire } from '../../../api/execution.ts';
 import { isTerminal } from '../../../core/execution.ts';
@@ -13,7 +13,7 @@ import { executionWire } from '../replies/wire.ts';
 /** Sends the answer of one request. */
 export type SendExecution = (execution: Execution) => Promise<ExecutionWire | FastifyReply>;
 
-/** To be called before anything is done: a request that may not wait is refused here (429) and leaves nothing behind. */
+/** Call it before any action: a request that may not wait is refused here (429) and has no effect. */
 export function prepareExecutionReply(
   context: HttpContext,
   request: FastifyRequest,

@@ -5,7 +5,7 @@ import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 
 const PIECE_BYTES = 262_144;
-/** A reader looks for new bytes at least this often, and as often notes that it is there. */
+/** A reader looks for new bytes at least this often, and records its presence as often. */
 const POLL_INTERVAL_MS = 30_000;
 
 interface Followed {
@@ -15,7 +15,7 @@ interface Followed {
   signal: AbortSignal;
 }
 
-/** From `start` on. A reader that is connected counts as reading, however slow it is. */
+/** Yields bytes from `start` on. A connected reader counts as reading, however slow it is. */
 export async function* followedOutput(
   context: Pick<HttpContext, 'store' | 'control' | 'now' | 'logger'>,
   p: Followed,
@@ -24,7 +24,7 @@ export async function* followedOutput(
   const { executionId, outputMode } = p.execution;
   const noteReading = (): void => {
     store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
-      context.logger.warn({ err }, 'the time of a reading could not be written');
+      context.logger.warn({ err }, 'the time of a read could not be written');
     });
   };
   const timer = outputMode === 'stream' ? setInterval(noteReading, POLL_INTERVAL_MS).unref() : undefined;

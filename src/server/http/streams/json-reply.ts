@@ -4,10 +4,10 @@ import type { HttpContext } from '../http-context.ts';
 import { gather } from './stream-bytes.ts';
 import { streamReply } from './stream-reply.ts';
 
-/** Up to so many bytes of output the answer is made in one piece. */
+/** Up to this many bytes of output the answer is sent in one piece. */
 const ONE_PIECE_BYTES = 131_072;
 
-/** `outputBytes`: how much output the text holds. `signal`: of a request that is open already. */
+/** `outputBytes`: size of the output in the text. `signal`: of a request that is open already. */
 export async function replyJsonText(
   context: Pick<HttpContext, 'openRequests' | 'logger'>,
   request: FastifyRequest,

@@ -5,7 +5,7 @@ import { base64Text, fromWholeCharacter, readKept, utf8Text, wholeCharacterFrom 
 
 type StoredOutput = Pick<Store, 'outputBounds' | 'readStream' | 'outputTail'>;
 
-/** How much of each stream, in which encoding, and whether the end of what is truncated as well. */
+/** How much of each stream, in which encoding, and whether with the end of a truncated stream. */
 type OutputOptions = Pick<OutputQuery, 'encoding' | 'tail'> & { include?: readonly string[] };
 
 /** The object of `GET …/output`. */
@@ -49,7 +49,7 @@ async function* streamText(
   yield* encoding === 'base64' ? base64Text(bytes) : utf8Text(bytes);
 }
 
-/** The member with the end of a stream that is truncated, if it is asked for and known. */
+/** The member with the end of a truncated stream, if it is requested and known. */
 async function* tailMember(
   store: StoredOutput,
   execution: Execution,

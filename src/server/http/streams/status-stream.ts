@@ -1,23 +1,23 @@
-/** Server-sent events of one machine: its present state, then one for each transition. */
+/** Server-sent events of one machine: its present state, then one event for each transition. */
 import { isRetryable } from '../../../core/machine.ts';
 import type { Machine } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
 import { machineDetailWire } from '../replies/wire.ts';
 
-/** A comment after so much silence keeps proxies from closing the connection. */
+/** A comment after this much silence keeps proxies from closing the connection. */
 const KEEP_ALIVE_MS = 15_000;
 const COMMENT = ':\n\n';
-/** Transitions that wait for a slow reader; of more than that only the latest are told. */
+/** Transitions that may wait for a slow reader. Above this only the latest are sent. */
 const MAX_WAITING = 64;
 
-/** Until the machine is where it is wanted or has failed for good, or until `signal` aborts. */
+/** Ends when the machine is in its desired state or has failed for good, or when `signal` aborts. */
 export async function* statusStream(
   context: Pick<HttpContext, 'store' | 'lifecycle'>,
   { machineId, signal }: { machineId: string; signal: AbortSignal },
 ): AsyncGenerator<string> {
   let waiting: Machine[] = [];
   let wake = (): void => {};
-  // Watched before it is read: no transition in between is missed.
+  // The machine is watched before it is read: no transition in between is missed.
   const unwatch = context.lifecycle.feed.watch(machineId, (machine) => {
     waiting = [...waiting, machine].slice(-MAX_WAITING);
     wake();

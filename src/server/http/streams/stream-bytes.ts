@@ -1,4 +1,4 @@
-/** The kept bytes of a stream, piece by piece, and their text. Nothing here holds more than a piece. */
+/** The kept bytes of a stream, piece by piece, and their text. Never holds more than one piece. */
 import { isUtf8 } from 'node:buffer';
 import type { Store } from '../../../store/store.ts';
 
@@ -11,7 +11,7 @@ interface StreamName {
   stream: 'stdout' | 'stderr';
 }
 
-/** The bytes from `start` (0-based) to before `end`; fewer where no more are kept. */
+/** Yields the bytes from `start` (0-based) to before `end`; fewer if no more are kept. */
 export async function* readKept(
   store: Pick<Store, 'readStream'>,
   { executionId, stream, start, end }: StreamName & { start: number; end: number },
@@ -30,14 +30,14 @@ export async function* readKept(
   }
 }
 
-/** The inside of a JSON string: UTF-8, decoded over the borders of pieces, what is not UTF-8 as U+FFFD. */
+/** Yields the inside of a JSON string: UTF-8 decoded across pieces, invalid bytes as U+FFFD. */
 export async function* utf8Text(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   for await (const piece of pieces) yield escaped(decoder.decode(piece, { stream: true }));
   yield escaped(decoder.decode());
 }
 
-/** Base64 of all the pieces together. */
+/** Yields base64 of all the pieces together. */
 export async function* base64Text(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest = Buffer.alloc(0);
   for await (const piece of pieces) {
@@ -49,14 +49,14 @@ export async function* base64Text(pieces: AsyncIterable<Buffer>): AsyncGenerator
   yield rest.toString('base64');
 }
 
-/** All pieces at once; for few and small ones. */
+/** Returns all pieces at once; for few and small ones. */
 export async function gather<T>(pieces: AsyncIterable<T>): Promise<T[]> {
   const gathered: T[] = [];
   for await (const piece of pieces) gathered.push(piece);
   return gathered;
 }
 
-/** `offset`, or where the next character starts when it points into one. */
+/** Returns `offset`, or the start of the next character if it points into one. */
 export async function wholeCharacterFrom(
   store: Pick<Store, 'readStream'>,
   { executionId, stream, offset }: StreamName & { offset: number },
@@ -73,7 +73,7 @@ export async function wholeCharacterFrom(
   return offset;
 }
 
-/** `bytes` without the rest of a character that began before them. */
+/** Returns `bytes` without the rest of a character that began before them. */
 export function fromWholeCharacter(bytes: Buffer): Buffer {
   let start = 0;
   while (start < MAX_CHARACTER_BYTES - 1 && ((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;

@@ -7,8 +7,8 @@ import { OutputReleasedError } from '../../../store/store.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
 /**
- * Answers with `chunks` as they come; settles when the answer is over. If it is cut short (`signal`, an error) the connection
- * is reset, so that nobody takes a part for the whole. Errors are logged here.
+ * Answers with `chunks` as they come. Settles when the answer is over. If it is cut short (`signal`, an error) the connection is reset,
+ * so that nobody takes a part for the whole. Errors are logged here.
  */
 export async function streamReply(
   reply: FastifyReply,
@@ -30,14 +30,14 @@ export async function streamReply(
     if (p.signal.aborted) reset(response);
     else response.end();
   } catch (error) {
-    // Another reader may release what this one has not read: that is no fault.
+    // Another reader may release bytes that this one has not read: that is not a fault.
     const isFault = !p.signal.aborted && !(error instanceof OutputReleasedError);
     if (isFault) p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'stream cut short');
     reset(response);
   }
 }
 
-/** An HTTP/1.0 reader takes a closed connection for the end of the body: only a reset tells it otherwise. */
+/** An HTTP/1.0 reader takes a closed connection for the end of the body: only a reset shows that it was cut. */
 function reset(response: ServerResponse): void {
   const { socket } = response;
   // TLS has an end of its own, which a destroyed connection does not send.
@@ -45,7 +45,7 @@ function reset(response: ServerResponse): void {
   else socket.resetAndDestroy();
 }
 
-/** Settles when more may be written, or nothing needs to be any more. */
+/** Settles when more may be written, or nothing has to be written any more. */
 function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** The stream of a terminal: an HTTP upgrade with a key or a ticket becomes a WebSocket, or a plain refusal. */
+/** The stream of a terminal: an HTTP upgrade with a key or a ticket becomes a WebSocket, or gets a plain refusal. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -15,7 +15,7 @@ import { findTerminal } from '../requests/lookup.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
 import { notReady, terminalStatus } from './terminal-wire.ts';
 
-/** The largest message of a client; a larger one closes with 1009. */
+/** The largest message of a client. A larger one closes with 1009. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const PATH = /^\/v1\/machines\/([^/]+)\/terminals\/([^/]+)\/stream$/;
 
@@ -26,7 +26,7 @@ export function isTerminalStream(request: IncomingMessage): boolean {
   return PATH.test(request.url?.split('?', 1)[0] ?? '');
 }
 
-/** What to call for each `upgrade` event; leaves alone what is not a terminal's. Never throws. */
+/** Returns the handler for `upgrade` events. It ignores upgrades that are not for a terminal. Never throws. */
 export function createStreamUpgrade(context: HttpContext, terminals: Terminals): UpgradeHandler {
   const server = new WebSocketServer({
     noServer: true,
@@ -38,7 +38,7 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
   server.on('wsClientError', (_error, socket) => {
     answerBare(
       socket,
-      new Problem(400, 'The request is no WebSocket handshake as this server reads it.'),
+      new Problem(400, 'The request is not a WebSocket handshake that this server accepts.'),
       nextRequestId(),
     );
   });
@@ -81,7 +81,7 @@ interface Admitted {
   options: { binary: boolean; offset: number; tellsOffsets: boolean };
 }
 
-/** Throws what is to be answered. */
+/** Throws the refusal to answer. */
 async function admit(context: HttpContext, terminals: Terminals, request: IncomingMessage): Promise<Admitted> {
   const url = new URL(request.url ?? '', 'http://localhost');
   const [, machine_id = '', terminal_id = ''] = PATH.exec(url.pathname) ?? [];
@@ -91,11 +91,11 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   const execution = await findTerminal(context, { machine_id, terminal_id });
   const status = terminalStatus(execution);
   const asked = url.searchParams.get('offset');
-  // A client that comes back is told of an end that it has missed.
+  // A reconnecting client is told of an end that it has missed.
   const comesBack = asked !== null && isTerminal(execution.status);
   if (status !== 'ready' && !comesBack) throw notReady(status);
   if (!terminals.hasRoom(execution.executionId))
-    throw new ApiError('RATE_LIMITED', { message: 'The terminal has as many clients as it may have.' });
+    throw new ApiError('RATE_LIMITED', { message: 'The terminal has reached its limit of clients.' });
   const { start, end } = await terminals.scrollbackOf(execution);
   const binary = url.searchParams.get('frames') === 'binary';
   const tellsOffsets = url.searchParams.get('offsets') === 'true';
@@ -126,5 +126,5 @@ async function principalOf(
 function refusalOf(error: unknown): ApiError | Problem {
   if (error instanceof ApiError || error instanceof Problem) return error;
   if (error instanceof StoreUnavailableError) return new ApiError('DEPENDENCY_UNAVAILABLE', { cause: error });
-  return new Problem(500, 'The server failed to answer; the fault is ours.');
+  return new Problem(500, 'The server failed.');
 }

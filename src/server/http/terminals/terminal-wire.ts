@@ -1,4 +1,4 @@
-/** A terminal is an execution whose program is a shell: what the API calls its states and fields. */
+/** Converts a terminal, which is an execution whose program is a shell, to the states and fields of the API. */
 import type { FastifyRequest } from 'fastify';
 import type { TerminalStatus, TerminalWire } from '../../../api/terminal.ts';
 import { ApiError } from '../../../core/errors.ts';
@@ -25,7 +25,7 @@ export function terminalStatus({ status, errorCode }: Pick<Execution, 'status' |
   }
 }
 
-/** `retryAfterMs`: while it waits for its machine, when to ask again. */
+/** `retryAfterMs`: when to ask again, while it waits for its machine. */
 export function terminalWire(execution: Execution, baseUrl: string, retryAfterMs: number): TerminalWire {
   const { executionId, machineId, tty = { width: 0, height: 0 }, createdAt, startedAt, expiresAt } = execution;
   const status = terminalStatus(execution);
@@ -53,12 +53,12 @@ export function streamUrl({ machineId, executionId }: Execution, baseUrl: string
   return `${baseUrl.replace(/^http/, 'ws')}/v1/machines/${machineId}/terminals/${executionId}/stream`;
 }
 
-/** Where clients reach the server: as it is set, else as this one did. */
+/** Returns the URL by which clients reach the server: the setting, else the one of this request. */
 export function baseUrlOf(request: FastifyRequest, { publicUrl }: Pick<ServerConfig, 'publicUrl'>): string {
   return publicUrl ?? `${request.protocol}://${request.host}`;
 }
 
-/** Only what waits for its machine is worth another try. */
+/** A retry makes sense only if the terminal waits for its machine. */
 export function notReady(status: string): ApiError {
   return new ApiError('INVALID_STATE', {
     message: `The terminal is ${status}, not ready.`,

@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { type Finding, fail, ok, warn } from '../../../node/finding.ts';
 import { type Examination, examineDatabase } from '../../../store/sqlite/backup/examine.ts';
 
-/** How far the newest entry may lie ahead of the clock, ms. */
+/** How far the newest entry may be ahead of the clock, ms. */
 const AHEAD_MS = 60_000;
 
-/** The database: whole, of a schema that this build knows, not over its size, and not newer than the clock. */
+/** Checks the database: intact, with a schema that this build knows, not over its size, and not newer than the clock. */
 export function examineData(
   { dataDir, maxDatabaseBytes }: { dataDir: string; maxDatabaseBytes: number },
   now: number,
 ): Finding[] {
   const path = join(dataDir, 'execplane.db');
   if (!existsSync(path))
-    return [warn('database', 'there is none yet', 'Start the server once: it makes the database.')];
+    return [warn('database', 'there is no database yet', 'Start the server once: it makes the database.')];
   let found: Examination;
   try {
     found = examineDatabase(path);
@@ -24,7 +24,7 @@ export function examineData(
 }
 
 function integrity({ problems }: Examination): Finding {
-  if (problems.length === 0) return ok('integrity', 'SQLite finds no fault');
+  if (problems.length === 0) return ok('integrity', 'SQLite finds no error');
   return fail('integrity', problems.join('; '), 'Stop the server and restore a backup: execplane restore --force FILE');
 }
 
@@ -32,7 +32,7 @@ function schema({ schema: found, knownSchema }: Examination): Finding {
   if (found === knownSchema) return ok('schema', `version ${found}`);
   const message = `version ${found}; this build knows ${knownSchema}`;
   return found > knownSchema
-    ? fail('schema', message, 'Install the newer version that made it, or restore a backup of before.')
+    ? fail('schema', message, 'Install the newer version that made it, or restore an older backup.')
     : warn('schema', message, 'Start the server: it brings the database up to date.');
 }
 
@@ -42,7 +42,7 @@ function size({ bytes }: Examination, limit: number): Finding {
   return warn(
     'database size',
     message,
-    'The server deletes the oldest; where this stays, the rest alone is more: raise it.',
+    'The server deletes the oldest executions. If this warning stays, the rest alone is larger: raise the limit.',
   );
 }
 
@@ -50,5 +50,5 @@ function clock({ lastActionAt = 0 }: Examination, now: number): Finding {
   const ahead = lastActionAt - now;
   if (ahead <= AHEAD_MS) return ok('clock', new Date(now).toISOString());
   const message = `${new Date(now).toISOString()} is ${Math.round(ahead / 1000)} s before the last entry of the audit trail`;
-  return fail('clock', message, 'Set the clock, and have it kept by NTP (timedatectl set-ntp true).');
+  return fail('clock', message, 'Set the clock, and synchronise it by NTP (timedatectl set-ntp true).');
 }

@@ -3,13 +3,12 @@ import { join } from 'node:path';
 import { type Finding, fail, judgeSpace, ok, warn } from '../../../node/finding.ts';
 import { refuseOpenDirectory } from '../private-paths.ts';
 
-/** The data directory itself: there, closed to others, of one owner, writable, with room. */
+/** Checks the data directory itself: it exists, other users have no access, it has one owner, is writable, and the disk has room. */
 export function examineDirectory(dataDir: string): Finding[] {
   const stat = statSync(dataDir, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) {
-    const remedy =
-      'Say where it is (--data-dir, EXECPLANE_DATA_DIR), or start the server once: it makes the directory.';
-    return [fail('data directory', `${dataDir} is no directory`, remedy)];
+    const remedy = 'Name it with --data-dir or EXECPLANE_DATA_DIR, or start the server once: the server makes it.';
+    return [fail('data directory', `${dataDir} is not a directory`, remedy)];
   }
   try {
     const names = readdirSync(dataDir);
@@ -19,10 +18,13 @@ export function examineDirectory(dataDir: string): Finding[] {
       modes(dataDir),
       owners(dataDir, names, stat.uid),
       writable(dataDir),
-      judgeSpace(bavail * bsize, 'Make room, or keep less: EXECPLANE_MAX_DATABASE_BYTES, EXECPLANE_RETENTION_DAYS.'),
+      judgeSpace(
+        bavail * bsize,
+        'Free some space, or keep less data: EXECPLANE_MAX_DATABASE_BYTES, EXECPLANE_RETENTION_DAYS.',
+      ),
     ];
   } catch (error) {
-    const remedy = 'Run doctor as root, or as the user of the server.';
+    const remedy = 'Run doctor as root or as the user of the server.';
     return [fail('data directory', (error as Error).message, remedy)];
   }
 }
@@ -41,11 +43,11 @@ function modes(dataDir: string): Finding {
   }
 }
 
-/** The server runs as one user: what belongs to another it can't open. */
+/** The server runs as one user. It cannot open files of another one. */
 function owners(dataDir: string, names: readonly string[], uid: number): Finding {
   const others = names.filter((name) => statSync(join(dataDir, name), { throwIfNoEntry: false })?.uid !== uid);
   if (others.length === 0) return ok('owner', `everything belongs to uid ${uid}`);
-  const remedy = `Give all of it to one user: chown -R --reference=${dataDir} ${dataDir}`;
+  const remedy = `Make one user the owner of all files: chown -R --reference=${dataDir} ${dataDir}`;
   return warn('owner', `not of uid ${uid}, as the directory is: ${others.join(', ')}`, remedy);
 }
 
@@ -54,7 +56,8 @@ function writable(dataDir: string): Finding {
     accessSync(dataDir, constants.W_OK);
     return ok('writable', 'yes');
   } catch (error) {
-    const remedy = 'Run doctor as the user of the server, or root. If you did: is the file system mounted read-only?';
+    const remedy =
+      'Run doctor as root or as the user of the server. If you did, check whether the file system is mounted read-only.';
     return fail('writable', (error as Error).message, remedy);
   }
 }

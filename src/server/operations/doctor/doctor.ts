@@ -6,7 +6,7 @@ import { examineData } from './data.ts';
 import { examineDirectory } from './directory.ts';
 import { examineListener } from './listener.ts';
 
-/** Looks at everything; `now` in ms since the epoch. Does not reject. */
+/** Runs all checks; `now` in ms since the epoch. Does not reject. */
 export async function examineServer(config: ServerConfig, now: number): Promise<Finding[]> {
   const directory = examineDirectory(config.dataDir);
   const usable = directory.every(({ check, state }) => check !== 'data directory' || state !== 'fail');

@@ -7,19 +7,17 @@ import type { ServerConfig } from '../../config.ts';
 
 const ANSWER_TIMEOUT_MS = 5000;
 const DAY_MS = 86_400_000;
-/** Certificates that live 90 days are renewed long before. */
+/** Certificates that are valid for 90 days are renewed long before. */
 const RENEW_DAYS = 14;
 
-/** What the server answers at its port; `key`: the admin key, where there is one to be had. */
+/** Checks the server's answers at its port. `key`: the admin key, if it can be read. */
 export async function examineListener(config: ServerConfig, key: string | undefined, now: number): Promise<Finding[]> {
   const at = `${config.host}:${config.port}`;
   let certificate: X509Certificate | undefined;
   try {
     certificate = config.tlsCert === undefined ? undefined : new X509Certificate(readFileSync(config.tlsCert));
   } catch (error) {
-    return [
-      fail('certificate', (error as Error).message, 'EXECPLANE_TLS_CERT has to be a PEM file that you may read.'),
-    ];
+    return [fail('certificate', (error as Error).message, 'EXECPLANE_TLS_CERT must be a PEM file that you may read.')];
   }
   const findings = certificate === undefined ? [] : [expiry(certificate, now)];
   try {
@@ -33,7 +31,7 @@ export async function examineListener(config: ServerConfig, key: string | undefi
   return findings;
 }
 
-/** A server that speaks TLS resets what is plain: that is not the same as nobody being there. */
+/** A TLS server resets plain connections: that is not the same as nobody listening. */
 async function unanswered(
   config: ServerConfig,
   at: string,
@@ -41,9 +39,9 @@ async function unanswered(
 ): Promise<Finding> {
   if (config.tlsCert === undefined && code !== 'ECONNREFUSED' && (await speaksTls(config))) {
     const remedy = 'Give doctor the settings of the server: --tls-cert and --tls-key.';
-    return warn('port', `${at} answers over TLS, and doctor knows of no certificate`, remedy);
+    return warn('port', `${at} answers over TLS, and doctor has no certificate`, remedy);
   }
-  const remedy = 'Start the server. It runs? Give doctor its settings: --host, --port, --tls-cert and --tls-key.';
+  const remedy = 'Start the server. If it runs, give doctor its settings: --host, --port, --tls-cert and --tls-key.';
   return fail('port', `nothing answers at ${at} (${code ?? message})`, remedy);
 }
 
@@ -64,15 +62,15 @@ function speaksTls({ host, port }: ServerConfig): Promise<boolean> {
   });
 }
 
-/** An address to connect to, for one to listen on. */
+/** Returns an address to connect to, for an address to listen on. */
 function reachableHost(host: string): string {
   return { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
 }
 
 function expiry(certificate: X509Certificate, now: number): Finding {
   const days = Math.floor((Date.parse(certificate.validTo) - now) / DAY_MS);
-  const message = `good for ${days} days`;
-  const remedy = 'Renew it, and let the server read it anew: kill -HUP, or a restart.';
+  const message = `valid for ${days} days`;
+  const remedy = 'Renew it, and reload it: kill -HUP, or restart the server.';
   if (days < 0) return fail('certificate', `expired on ${certificate.validTo}`, remedy);
   return days < RENEW_DAYS ? warn('certificate', message, remedy) : ok('certificate', message);
 }
@@ -81,18 +79,19 @@ function readiness(at: string, status: number): Finding {
   if (status === 200) return ok('port', `${at} answers and is ready`);
   return fail(
     'port',
-    `${at} answers, and is not ready (HTTP ${status})`,
-    'Look at its log: journalctl -u execplane-server',
+    `${at} answers, but is not ready (HTTP ${status})`,
+    'Read its log: journalctl -u execplane-server',
   );
 }
 
 function acceptance(status: number): Finding {
   if (status === 200) return ok('key', 'the admin key is accepted');
-  const remedy = 'Is it the server of this directory that listens there? It reads its key at its start: restart it.';
+  const remedy =
+    'Check that the server of this directory listens there. It reads its key only at its start: restart it.';
   return fail('key', `the admin key is not accepted (HTTP ${status})`, remedy);
 }
 
-/** The status of an answer. Over TLS only to whoever shows the server's own certificate, under whatever name. */
+/** Returns the status of an answer. Over TLS the key is sent only to a server with the configured certificate, under any name. */
 async function statusOf(
   { host, port }: ServerConfig,
   certificate: X509Certificate | undefined,
@@ -127,7 +126,7 @@ function securely(host: string, port: number, certificate: X509Certificate): Pro
     socket.once('error', reject);
     socket.once('secureConnect', () => {
       if (socket.getPeerX509Certificate()?.fingerprint256 === certificate.fingerprint256) resolve(socket);
-      else socket.destroy(new Error('it shows another certificate than EXECPLANE_TLS_CERT'));
+      else socket.destroy(new Error('it has another certificate than EXECPLANE_TLS_CERT'));
     });
   });
 }

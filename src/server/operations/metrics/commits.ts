@@ -1,11 +1,11 @@
-/** What commits of the store carry, and how long they take. */
+/** Metrics of the store's commits: their writes and their duration. */
 import type { MetricSource } from './exposition.ts';
 import { Histogram, histogramFamily, SECONDS } from './histogram.ts';
 
 const WRITES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
 
 export interface CommitMetrics {
-  /** After each commit; the time is that of work and flush together, in ms. */
+  /** Called after each commit. The time includes work and flush, in ms. */
   observe(commit: { writes: number; durationMs: number }): void;
   expose: MetricSource;
 }

@@ -1,4 +1,4 @@
-/** How fast executions reach their machines and first print something, and how they end. */
+/** Metrics of executions: time to dispatch, time to first output, and how they ended. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { ExecutionObserver } from '../../control/execution-observer.ts';
@@ -13,13 +13,13 @@ export interface ExecutionMetrics extends Pick<ExecutionObserver, 'dispatched' |
 export function createExecutionMetrics(now: () => number): ExecutionMetrics {
   const dispatch = new Histogram(SECONDS);
   const firstByte = new Histogram(SECONDS);
-  /** Status and error code → how many. */
+  /** Status and error code → count. */
   const ended = new Map([[endLabels('succeeded', undefined), 0]]);
-  /** Execution id → when its start went out; until it prints or ends, so no more than agents have slots. */
+  /** Execution id → time at which its start was sent; until it prints or ends, so no more entries than agents have slots. */
   const silent = new Map<string, number>();
   return {
     dispatched(execution) {
-      // A start that did not arrive goes out again: the wait began with the first.
+      // A start that did not arrive is sent again: the wait began with the first.
       if (silent.has(execution.executionId)) return;
       const at = now();
       dispatch.observe(seconds(at - execution.createdAt));

@@ -1,12 +1,12 @@
-/** The text format of Prometheus, as far as it is needed here. */
+/** The parts of Prometheus's text format that are needed here. */
 
 /** Labels as they are written, `{status="queued"}`; empty for none. */
 export type Sample = readonly [labels: string, value: number];
 
-/** Something with metrics to tell: whole families, each with its HELP and TYPE. */
+/** A source of metrics: whole families, each with its HELP and TYPE. */
 export type MetricSource = () => string;
 
-/** A family of samples under one name. */
+/** Returns a family of samples under one name. */
 export function family(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {
   const lines = samples.map(([labels, value]) => `${name}${labels} ${value}\n`);
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;

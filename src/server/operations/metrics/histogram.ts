@@ -1,4 +1,4 @@
-/** Counts of values in fixed buckets: what it holds does not grow with what it has seen. */
+/** Counts values in fixed buckets. Its memory does not grow with the number of values. */
 
 /** Upper bounds of buckets for times, in seconds. */
 export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600] as const;
@@ -22,7 +22,7 @@ export class Histogram {
     if (bucket >= 0) this.#inBucket[bucket] = (this.#inBucket[bucket] ?? 0) + 1;
   }
 
-  /** Its lines in the text format of Prometheus; `labels` without braces. */
+  /** Returns its lines in Prometheus's text format; `labels` without braces. */
   lines(name: string, labels = ''): string {
     const before = labels === '' ? '' : `${labels},`;
     const own = labels === '' ? '' : `{${labels}}`;
@@ -38,7 +38,7 @@ ${name}_count${own} ${this.#count}
   }
 }
 
-/** A family of histograms: one for each set of labels. */
+/** Returns a family of histograms: one for each set of labels. */
 export function histogramFamily(
   name: string,
   help: string,

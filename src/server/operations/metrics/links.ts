@@ -1,4 +1,4 @@
-/** How many agents, and how many executions that somebody follows. */
+/** Metrics: the number of connected agents, and of followed executions. */
 import type { RunningControlPlane } from '../../control/control-plane.ts';
 import { family, type MetricSource } from './exposition.ts';
 
@@ -6,8 +6,8 @@ export function linkMetrics(control: Pick<RunningControlPlane, 'counts'>): Metri
   return () => {
     const { links, subscribed } = control.counts();
     return (
-      family('execplane_links', 'gauge', 'Links of agents, ready or not.', [['', links]]) +
-      family('execplane_followed_executions', 'gauge', 'Executions that somebody follows or waits for.', [
+      family('execplane_links', 'gauge', 'Connections of agents, ready or not.', [['', links]]) +
+      family('execplane_followed_executions', 'gauge', 'Executions that a client follows or waits for.', [
         ['', subscribed],
       ])
     );

@@ -1,9 +1,9 @@
-/** Counts and times of requests, by route. */
+/** Counts and durations of requests, by route. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MetricSource } from './exposition.ts';
 import { Histogram, histogramFamily } from './histogram.ts';
 
-/** In seconds; fewer than for executions, for there is a histogram for each route. */
+/** In seconds. Fewer than for executions, because each route has a histogram. */
 const BOUNDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60] as const;
 
 export interface RequestMetrics {
@@ -12,7 +12,7 @@ export interface RequestMetrics {
   expose: MetricSource;
 }
 
-/** A series for each method, route pattern and status: as many as there are routes, whatever clients send. */
+/** A series for each method, route pattern and status: bounded by the number of routes, whatever clients send. */
 export function createRequestMetrics(): RequestMetrics {
   const byRoute = new Map<string, Map<number, Histogram>>();
   const histogramOf = (method: string, route: string, status: number): Histogram => {
@@ -25,7 +25,7 @@ export function createRequestMetrics(): RequestMetrics {
   };
   return {
     observe(request, reply, done) {
-      // What leads nowhere shares one series: methods and paths are the client's to invent.
+      // Requests without a route share one series: clients choose their methods and paths.
       const route = request.is404 ? undefined : request.routeOptions.url;
       const method = route === undefined ? 'any' : request.method;
       histogramOf(method, route ?? 'none', reply.statusCode).observe(reply.elapsedTime / 1000);

@@ -1,4 +1,4 @@
-/** Bytes over the sockets of the server, those of clients and those of agents apart. */
+/** Bytes over the sockets of the server, of clients and of agents separately. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { family, type MetricSource } from './exposition.ts';
@@ -6,7 +6,7 @@ import { family, type MetricSource } from './exposition.ts';
 type Peer = 'client' | 'agent';
 const PEERS = ['client', 'agent'] as const;
 
-/** Counts from the start of the server on. Sockets that are open are asked when somebody looks, so that traffic costs nothing. */
+/** Counts from the start of the server on. Open sockets are read at each scrape, so that traffic costs nothing. */
 export function countTraffic(server: Server, secure: boolean): MetricSource {
   const open = new Map<Socket, Peer>();
   const closed = { client: { in: 0, out: 0 }, agent: { in: 0, out: 0 } };
@@ -43,7 +43,7 @@ export function countTraffic(server: Server, secure: boolean): MetricSource {
       family(
         'execplane_connections',
         'gauge',
-        'Sockets that are open.',
+        'Open sockets.',
         PEERS.map((peer) => [`{peer="${peer}"}`, sockets[peer]] as const),
       )
     );

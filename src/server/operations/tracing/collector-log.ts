@@ -1,10 +1,10 @@
-/** What the log says of the collector: once that it takes nothing, and once that it does again. */
+/** Logs the failure of the collector once, and its recovery once. */
 import { ExportResultCode } from '@opentelemetry/core';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
-/** The same exporter, with its failures told. */
+/** Returns the same exporter, with its failures logged. */
 export function collectorLog(
   exporter: SpanExporter,
   { log, collector }: { log: Pick<Logger, 'info' | 'warn'>; collector: string },
@@ -18,9 +18,9 @@ export function collectorLog(
         if (failed && !failing)
           log.warn(
             { [LOG_KEY.collector]: collector, [LOG_KEY.failure]: failure },
-            'traces are not taken by their collector',
+            'the collector does not accept traces',
           );
-        if (!failed && failing) log.info({ [LOG_KEY.collector]: collector }, 'traces are taken again');
+        if (!failed && failing) log.info({ [LOG_KEY.collector]: collector }, 'the collector accepts traces again');
         failing = failed;
         done(result);
       });

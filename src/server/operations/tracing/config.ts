@@ -1,8 +1,8 @@
-/** Where traces go, in the variables that all of OpenTelemetry shares; nowhere unless an endpoint is set. */
+/** The settings of traces, from the variables that OpenTelemetry defines. Traces are off unless an endpoint is set. */
 import { ConfigError } from '../../../node/config-error.ts';
 
 export interface TracingConfig {
-  /** Where spans are POSTed. */
+  /** URL to which spans are POSTed. */
   url: URL;
   headers: Record<string, string>;
   serviceName: string;
@@ -10,10 +10,10 @@ export interface TracingConfig {
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
-/** What OpenTelemetry's SDK asks for; everything else runs on 22.12. */
+/** The version that OpenTelemetry's SDK needs; everything else runs on 22.12. */
 const OLDEST_NODE = [22, 15] as const;
 
-/** Reads the OTEL_ variables; `undefined`: no traces. `node`: the version that this runs on. Throws ConfigError. */
+/** Reads the OTEL_ variables. `undefined`: no traces. `node`: the version that this runs on. Throws ConfigError. */
 export function readTracingConfig(
   env: Environment = process.env,
   node: string = process.versions.node,
@@ -25,7 +25,7 @@ export function readTracingConfig(
   if (isOlder(node)) {
     throw new ConfigError(`${name}: traces need Node.js ${OLDEST_NODE.join('.')} or later; this is ${node}`);
   }
-  // The shared one is the root of all signals, the other one is used as it is.
+  // The shared endpoint is the root of all signals; the one of traces is used unchanged.
   const url = URL.parse(own ?? `${shared?.replace(/\/$/, '')}/v1/traces`);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new ConfigError(`${name}: must be an http or https URL such as http://127.0.0.1:4318`);
@@ -45,7 +45,7 @@ function isOlder(node: string): boolean {
   return major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
 }
 
-/** `name=value,name=value`, values percent-encoded; what is wrong with them is told without them, for they hold keys. */
+/** Parses `name=value,name=value`, values percent-encoded. Errors do not quote them, because they contain keys. */
 function readHeaders(variable: string, env: Environment): Record<string, string> {
   const pairs = (env[variable] ?? '').split(',').filter((pair) => pair.trim() !== '');
   return Object.fromEntries(
@@ -53,14 +53,14 @@ function readHeaders(variable: string, env: Environment): Record<string, string>
       const [, name = '', encoded = ''] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
       const value = decoded(encoded);
       if (name === '' || value === undefined) {
-        throw new ConfigError(`${variable}: must read as name=value,name=value`);
+        throw new ConfigError(`${variable}: must have the form name=value,name=value`);
       }
       return [name, value];
     }),
   );
 }
 
-/** `undefined`: not percent-encoded, or no value of a header. */
+/** `undefined`: not percent-encoded, or not a valid header value. */
 function decoded(text: string): string | undefined {
   try {
     const value = decodeURIComponent(text);

@@ -1,4 +1,4 @@
-/** The span of a request: below the caller's where it says one (`traceparent`), by the pattern of its route. */
+/** The span of a request: below the caller's if it sends one (`traceparent`), named by the pattern of its route. */
 import {
   type Context,
   defaultTextMapGetter,
@@ -13,11 +13,11 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 export interface RequestTracing {
-  /** Where the spans of what this request sets off belong. */
+  /** The parent of the spans that this request causes. */
   contextOf(request: FastifyRequest): Context | undefined;
-  /** Fastify's onRequest hook, before those that answer. */
+  /** Fastify's onRequest hook; register it before hooks that answer. */
   begin(request: FastifyRequest, reply: FastifyReply, done: () => void): void;
-  /** Ends the spans that are open: connections tell of their end only after their server has told of its own. */
+  /** Ends the open spans: connections report their end only after their server has reported its own. */
   endAll(): void;
 }
 
@@ -29,13 +29,13 @@ export function traceRequests(tracer: Tracer): RequestTracing {
     contextOf: (request) => contexts.get(request),
     begin(request, reply, done) {
       const route = request.is404 ? undefined : request.routeOptions.url;
-      // Probes and scrapes would be most of what a quiet server has to tell.
+      // Probes and scrapes would be most of the spans of a quiet server.
       if (route?.startsWith('/v1/')) {
         const caller = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter);
         const attributes = attributesOf(request, route);
         const span = tracer.startSpan(`${request.method} ${route}`, { kind: SpanKind.SERVER, attributes }, caller);
         contexts.set(request, trace.setSpan(caller, span));
-        // Not onResponse: a client that leaves in the middle of a stream ends it as well.
+        // Not onResponse: a client that disconnects in the middle of a stream ends the request as well.
         const over = (): void => {
           if (open.delete(over)) end(span, reply);
         };

@@ -1,4 +1,4 @@
-/** Traces by OpenTelemetry's own library; loaded only where they have somewhere to go, for it takes 27 MB and most of a second. */
+/** Traces by OpenTelemetry's own library. Loaded only if a collector is set, because it takes 27 MB and most of a second. */
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { AlwaysOnSampler, BatchSpanProcessor, ParentBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
@@ -11,15 +11,15 @@ import { type RequestTracing, traceRequests } from './requests.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const INTERVAL_MS = 2000;
-/** What waits beyond this is dropped. */
+/** Spans beyond this are dropped. */
 const MOST_SPANS = 8192;
-/** For a batch with all that is tried again of it; also what a stopping server gives its collector. */
+/** Time limit for a batch with all its retries; a stopping server also gives its collector this long. */
 const EXPORT_MS = 3000;
 
 export interface Tracing {
   requests: RequestTracing;
   executions: ExecutionObserver;
-  /** Sends what is left, as far as the collector takes it in time. */
+  /** Sends the rest, as far as the collector accepts it in time. */
   close(): Promise<void>;
 }
 
@@ -37,20 +37,20 @@ export function startTracing(
     exportTimeoutMillis: EXPORT_MS,
   });
   const provider = new TracerProvider({
-    // Who has decided for their own trace has decided for our part of it.
+    // A caller that has decided for its own trace has decided for our part of it.
     sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }),
     resource: resourceFromAttributes({ 'service.name': serviceName, 'service.version': deps.version }),
     spanProcessors: [batches],
   });
   const tracer = provider.getTracer('execplane', deps.version);
-  deps.log.info({ [LOG_KEY.collector]: url.origin }, 'traces go to their collector');
+  deps.log.info({ [LOG_KEY.collector]: url.origin }, 'sending traces to the collector');
   const requests = traceRequests(tracer);
   return {
     requests,
     executions: traceExecutions(tracer, deps.now),
     async close() {
       requests.endAll();
-      // What could not be sent has been told where it was tried.
+      // Failed sends were logged where they were tried.
       await provider.shutdown().catch(() => undefined);
     },
   };

@@ -1,29 +1,29 @@
-/** One attempt to deliver a callback: one POST to an address that was looked at before connecting, no redirects. */
+/** One attempt to deliver a callback: one POST to an address that was checked before connecting, without redirects. */
 import { lookup as resolve } from 'node:dns';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isPublicAddress } from './public-address.ts';
 
-/** The longest that an attempt takes. */
+/** Time limit of an attempt. */
 export const MAX_ATTEMPT_MS = 15_000;
 
 export interface Delivery {
   url: string;
   headers: Record<string, string>;
   body: string;
-  /** Also to addresses that are not of the public internet. */
+  /** Also deliver to addresses that are not on the public internet. */
   allowPrivate: boolean;
   signal: AbortSignal;
 }
 
 export type DeliveryResult =
   | { outcome: 'delivered' }
-  /** The receiver says that it will never want it (410). */
+  /** The receiver will never want it (410). */
   | { outcome: 'unwanted' }
   | { outcome: 'failed'; reason: string };
 
-/** Posts it; never rejects. Whatever is not 2xx has failed, a redirect included. */
+/** Posts it; never rejects. Any status but 2xx has failed, a redirect included. */
 export async function deliver(delivery: Delivery): Promise<DeliveryResult> {
   const url = URL.parse(delivery.url);
   if (url === null) return { outcome: 'failed', reason: 'not a URL' };
@@ -45,7 +45,7 @@ function allowed(address: string, allowPrivate: boolean): boolean {
   return allowPrivate || isPublicAddress(address);
 }
 
-/** The status of the answer; its body is not read. */
+/** Returns the status of the answer. Its body is not read. */
 function post(url: URL, delivery: Delivery): Promise<number> {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const options: RequestOptions = {
@@ -69,7 +69,7 @@ function post(url: URL, delivery: Delivery): Promise<number> {
   });
 }
 
-/** Name resolution whose answer is the very address that is connected to: a name cannot be public now and private then. */
+/** Looks up the name; exactly the returned address is connected to. A name cannot be public now and private then. */
 function lookupAllowed(allowPrivate: boolean): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {

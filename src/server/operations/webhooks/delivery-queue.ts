@@ -1,10 +1,10 @@
 /** Claimed callbacks that wait for a slot. Slots are shared by host and by key: a receiver that hangs delays no other. */
 
-/** Deliveries under way at once: in all, to one host, and of one key to one host. */
+/** Deliveries under way at once: in total, to one host, and of one key to one host. */
 const MAX_ACTIVE = 64;
 const MAX_ACTIVE_OF_HOST = 8;
 const MAX_ACTIVE_OF_LANE = 4;
-/** What may wait here: in all, of one lane, and in all once each lane is allowed a few only. */
+/** Callbacks that may wait here: in total, of one key to one host, and in total once each may have only a few. */
 const MAX_WAITING = 4096;
 const MAX_WAITING_OF_LANE = 512;
 const ALWAYS_WAITING_OF_LANE = 4;
@@ -12,9 +12,9 @@ const MAX_WAITING_EVER = 4 * MAX_WAITING;
 
 export interface Deliverable {
   host: string;
-  /** Who created the execution: an API key id, or `admin`. */
+  /** The creator of the execution: an API key id, or `admin`. */
   createdBy: string;
-  /** ms since the epoch: past it somebody else may have claimed the callback, so it does not begin any more. */
+  /** ms since the epoch. After it another server may have claimed the callback, so its delivery does not begin any more. */
   beginBy: number;
 }
 
@@ -25,14 +25,14 @@ interface Lane<T> {
 }
 
 export class DeliveryQueue<T extends Deliverable> {
-  /** In the order in which their turn comes. */
+  /** In the order of their turns. */
   readonly #lanes = new Map<string, Lane<T>>();
   readonly #activeOfHost = new Map<string, number>();
   readonly #activeOfKey = new Map<string, number>();
   #active = 0;
   #waiting = 0;
 
-  /** Takes one in; false where too many wait already: it comes up again when its claim has expired. */
+  /** Accepts a callback. False if too many wait already: it comes up again when its claim has expired. */
   push(delivery: T): boolean {
     const lane = this.#lanes.get(laneOf(delivery)) ?? { waiting: [], active: 0 };
     const most = this.#waiting < MAX_WAITING ? MAX_WAITING_OF_LANE : ALWAYS_WAITING_OF_LANE;
@@ -43,7 +43,7 @@ export class DeliveryQueue<T extends Deliverable> {
     return true;
   }
 
-  /** One that has a slot from now on, until `done`; undefined where none may begin. `now` in ms since the epoch. */
+  /** Returns a callback that has a slot from now on, until `done`. Undefined if none may begin. `now` in ms since the epoch. */
   take(now: number): T | undefined {
     if (this.#active >= MAX_ACTIVE) return undefined;
     for (const [name, lane] of this.#lanes) {
@@ -53,7 +53,7 @@ export class DeliveryQueue<T extends Deliverable> {
       lane.waiting.shift();
       this.#waiting -= 1;
       this.#count(first, lane, 1);
-      // Its turn comes again after all the others'.
+      // Its next turn comes after all the others'.
       this.#lanes.delete(name);
       this.#lanes.set(name, lane);
       return first;
@@ -61,7 +61,7 @@ export class DeliveryQueue<T extends Deliverable> {
     return undefined;
   }
 
-  /** Its slot is free. */
+  /** Frees its slot. */
   done(delivery: T): void {
     const lane = this.#lanes.get(laneOf(delivery));
     if (lane === undefined) return;
@@ -69,7 +69,7 @@ export class DeliveryQueue<T extends Deliverable> {
     if (lane.active === 0 && lane.waiting.length === 0) this.#lanes.delete(laneOf(delivery));
   }
 
-  /** A key takes at most half of what the others leave, so that there is a slot for the next one. */
+  /** A key takes at most half of the slots that the others leave, so that there is one for the next key. */
   #hasRoom({ host, createdBy }: T): boolean {
     const ofHost = this.#activeOfHost.get(host) ?? 0;
     const ofKey = this.#activeOfKey.get(createdBy) ?? 0;

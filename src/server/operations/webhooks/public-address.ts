@@ -1,4 +1,4 @@
-/** Which addresses callbacks may go to: none by which the server could reach itself, its neighbours or its cloud's metadata. */
+/** Decides which addresses callbacks may go to: none by which the server could reach itself, its neighbours or its cloud's metadata. */
 import { BlockList, isIP } from 'node:net';
 
 /** Special-purpose addresses (IANA registries, RFC 6890), and the ways to write IPv4 addresses as IPv6 ones. */
@@ -34,11 +34,11 @@ const SPECIAL: readonly [network: string, prefix: number][] = [
   ['ff00::', 8],
 ];
 
-/** A list each: in one list, `::ffff:0:0/96` would stand for every IPv4 address. */
+/** One list for each family: in one list, `::ffff:0:0/96` would stand for every IPv4 address. */
 const special = { ipv4: new BlockList(), ipv6: new BlockList() };
 for (const [network, prefix] of SPECIAL) special[family(network)].addSubnet(network, prefix, family(network));
 
-/** Whether `address` (an IP address, as text) is one of the public internet. */
+/** Whether `address` (an IP address, as text) is on the public internet. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0 || address.includes('%')) return false;
   return !special[family(address)].check(address, family(address));

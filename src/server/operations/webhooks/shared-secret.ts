@@ -1,18 +1,18 @@
-/** Which secret signs callbacks: of one server, or of several that share a database. */
+/** The secret that signs callbacks, of one server or of several that share a database. */
 import type { Store } from '../../../store/store.ts';
 import type { Sealer, ServerKeys } from '../../seal.ts';
 import { readWebhookSecret } from './webhooks.ts';
 
-/** Sealed as the input of an execution is, under an id that no execution has. */
+/** Sealed like the input of an execution, under an id that no execution has. */
 const SEALED_AS = 'shared secrets';
 const NAME = 'webhook_secret';
 
-/** What a database keeps of the secret of the server that it came from, so that receivers go on to verify with it. */
+/** Stores the secret of the server that a database came from, so that receivers can still verify with it. */
 export function sealWebhookSecret(sealer: Sealer, webhookSecret: string): Buffer | undefined {
   return sealer.seal(SEALED_AS, { env: { [NAME]: webhookSecret }, stdin: Buffer.alloc(0) });
 }
 
-/** That of the data directory; where servers share a database, the one that came with it, else what follows from the secret key. */
+/** Returns the secret of the data directory; with a shared database, the one that came with it, else one derived from the secret key. */
 export async function webhookSecretOf(p: {
   store: Pick<Store, 'cluster'>;
   dataDir: string;

@@ -1,14 +1,14 @@
-/** Signatures as the Standard Webhooks specification has them (symmetric, version 1). */
+/** Signatures according to the Standard Webhooks specification (symmetric, version 1). */
 import { createHmac, randomBytes } from 'node:crypto';
 
 const PREFIX = 'whsec_';
 
-/** A new signing secret: `whsec_` and 32 random bytes in base64. */
+/** Returns a new signing secret: `whsec_` and 32 random bytes in base64. */
 export function freshSecret(): string {
   return PREFIX + randomBytes(32).toString('base64');
 }
 
-/** The headers of a delivery; `id` is the same for every attempt, `at` (ms since the epoch) is not. */
+/** Returns the headers of a delivery. `id` is the same for every attempt, `at` (ms since the epoch) is not. */
 export function signedHeaders(secret: string, p: { id: string; at: number; body: string }): Record<string, string> {
   const key = Buffer.from(secret.slice(secret.startsWith(PREFIX) ? PREFIX.length : 0), 'base64');
   const timestamp = String(Math.floor(p.at / 1000));

@@ -1,4 +1,4 @@
-/** Callbacks: the terminal Execution is posted to its callback_url, signed, until it is taken or a day has passed. */
+/** Callbacks: posts the terminal Execution to its callback_url, signed, until it is accepted or a day has passed. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Callback, CallbackStore, Execution } from '../../../store/store.ts';
@@ -8,9 +8,9 @@ import { type Deliverable, DeliveryQueue } from './delivery-queue.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
-/** Claimed in one transaction. */
+/** Callbacks claimed in one transaction. */
 const CLAIM_BATCH = 256;
-/** A claimed callback comes up again after this, should we die or have no room for it; longer than an attempt takes. */
+/** A claimed callback comes up again after this time, if the server dies or has no room for it. Longer than an attempt takes. */
 const LEASE_MS = 60_000;
 const FIRST_RETRY_MS = 5000;
 const MAX_RETRY_MS = 2 * 3_600_000;
@@ -24,11 +24,11 @@ export interface WebhookDeps {
   now: () => number;
   /** `whsec_…`. */
   secret: string;
-  /** The Execution as it travels. */
+  /** The Execution in the API's form. */
   wire: (execution: Execution) => unknown;
   userAgent: string;
   allowPrivate: boolean;
-  /** The longest that it sleeps, ms: a clock may be set, and another server may die. */
+  /** The longest delay, ms: a clock may be set, and another server may die. */
   pollMs: number;
 }
 
@@ -39,7 +39,7 @@ function claimed(callback: Callback, at: number): Claimed {
   return { ...callback, host, createdBy: callback.execution.createdBy, beginBy: at + LEASE_MS - MAX_ATTEMPT_MS };
 }
 
-/** The signing secret of the data directory (`webhook.secret`, 0600), made at the first start. */
+/** Returns the signing secret of the data directory (`webhook.secret`, 0600), made at the first start. */
 export function readWebhookSecret(dataDir: string): string {
   return readOrCreateKeyFile(join(dataDir, 'webhook.secret'), {
     make: freshSecret,
@@ -48,7 +48,7 @@ export function readWebhookSecret(dataDir: string): string {
   });
 }
 
-/** ms between an attempt (1 is the first) and the next; `random` from 0 to 1 spreads them. */
+/** ms between an attempt (1 is the first) and the next. `random` from 0 to 1 spreads them. */
 export function retryDelayMs(attempt: number, random: number): number {
   return Math.min(FIRST_RETRY_MS * 4 ** Math.min(attempt - 1, 10), MAX_RETRY_MS) * (0.75 + random / 2);
 }
@@ -59,7 +59,7 @@ export class Webhooks {
   readonly #active = new Set<Promise<void>>();
   readonly #queue = new DeliveryQueue<Claimed>();
   #claiming: Promise<void> | undefined;
-  /** Whether something may be due that the claim under way does not see. */
+  /** Whether a callback may be due that the claim under way does not see. */
   #wakened = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -67,7 +67,7 @@ export class Webhooks {
     this.#deps = deps;
   }
 
-  /** There may be something to deliver; also what begins the deliveries at the start of the server. */
+  /** A callback may be due. Also starts the deliveries when the server starts. */
   wake(): void {
     if (this.#stopping.signal.aborted) return;
     this.#wakened = true;
@@ -78,7 +78,7 @@ export class Webhooks {
     });
   }
 
-  /** Breaks off what is under way (it is tried again after the next start); settles when nothing is. */
+  /** Aborts deliveries under way (they are tried again after the next start). Settles when none is left. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearTimeout(this.#timer);
@@ -86,7 +86,7 @@ export class Webhooks {
     await Promise.all(this.#active);
   }
 
-  /** Claims a part of what is due, whoever it is for, and sleeps until the next one is. */
+  /** Claims a part of the due callbacks, of all keys, and sleeps until the next one is due. */
   async #claim(): Promise<void> {
     const { store, log, now } = this.#deps;
     this.#wakened = false;
@@ -98,7 +98,7 @@ export class Webhooks {
       if (callbacks.length === CLAIM_BATCH) this.#wakened = true;
       else this.#sleepUntil((await store.nextCallback()) ?? Number.POSITIVE_INFINITY);
     } catch (cause) {
-      log.warn({ err: cause }, 'callbacks wait: the store cannot be used');
+      log.warn({ err: cause }, 'callbacks wait because the store is unavailable');
       this.#sleepUntil(now() + STORE_RETRY_MS);
     }
   }
@@ -129,15 +129,15 @@ export class Webhooks {
       const { executionId } = execution;
       log.warn(
         { [LOG_KEY.executionId]: executionId, [LOG_KEY.attempt]: attempt, ...result, [LOG_KEY.givenUp]: over },
-        'a callback was not taken',
+        'a callback was not accepted',
       );
     }
     try {
       if (over) await store.finishCallback({ callbackId });
       else await this.#retry(callback);
     } catch (cause) {
-      // It comes up again by itself when its lease is over.
-      log.warn({ err: cause }, 'what became of a callback could not be written');
+      // It comes up again by itself when its claim has expired.
+      log.warn({ err: cause }, 'the outcome of a callback could not be written');
     }
   }
 

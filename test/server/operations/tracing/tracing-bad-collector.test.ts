@@ -32,9 +32,9 @@ test('a collector that takes nothing is told once, and once more when it is back
   await expect.poll(() => collector.requests.length, { timeout: 20_000 }).toBe(4);
   await tracing.close();
   expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
-    'traces go to their collector',
-    'traces are not taken by their collector',
-    'traces are taken again',
+    'sending traces to the collector',
+    'the collector does not accept traces',
+    'the collector accepts traces again',
   ]);
 });
 

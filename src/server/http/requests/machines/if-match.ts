@@ -4,12 +4,12 @@ import { invalid } from '../../replies/problem.ts';
 
 const REVISION = /^(?:W\/)?"([0-9]+)"$|^([0-9]+)$/;
 
-/** As `"7"`, `7` or `W/"7"`; undefined for none, or `*`. Throws a 422 for anything else. */
+/** Parses `"7"`, `7` or `W/"7"`. Undefined if absent or `*`. Throws a 422 for anything else. */
 export function readIfMatch(request: FastifyRequest): number | undefined {
   const given = request.headers['if-match'];
   if (given === undefined || given.trim() === '*') return undefined;
   const [, quoted, plain] = REVISION.exec(given.trim()) ?? [];
   const revision = Number(quoted ?? plain);
   if (Number.isSafeInteger(revision)) return revision;
-  throw invalid([{ location: 'header.if-match', message: 'must be a revision, as "7", or *' }]);
+  throw invalid([{ location: 'header.if-match', message: 'must be a revision such as "7", or *' }]);
 }

@@ -1,4 +1,4 @@
-/** From a validated body to what the lifecycle is asked; here stand the rules that a schema cannot say. */
+/** Turns a validated body into a request to the lifecycle, and checks the rules that a schema cannot state. */
 import { parseAutosleep } from '../../../../core/autosleep.ts';
 import type { CreateMachine, UpdateMachine } from '../../../../api/machine.ts';
 import type { MachineSettings } from '../../../../core/decisions/machine-change.ts';
@@ -8,13 +8,13 @@ import { type FieldError, invalid } from '../../replies/problem.ts';
 
 const DEFAULT_SIZE = { vcpu: 1, memory_mib: 4096, storage_gib: 10 };
 
-/** Throws a 422 for a provider that is not here, or for what it does not take. */
+/** Throws a 422 for an unknown provider, or for values that it does not accept. */
 export function newMachineOf(body: CreateMachine, machineId: string, providers: Providers): NewMachine {
   const { attributes, provider: name = providers.defaultName } = body;
   const errors: FieldError[] = [];
   const provider = name === undefined ? undefined : providers.byName.get(name);
   if (name !== undefined && provider === undefined) {
-    errors.push({ location: 'body.provider', message: 'is no provider of this server', value: name });
+    errors.push({ location: 'body.provider', message: 'is not a provider of this server', value: name });
   }
   errors.push(...attributeErrors(attributes, provider));
   const autosleepSeconds = readAutosleep(body.autosleep, errors) ?? provider?.autosleepSeconds ?? 0;
@@ -34,7 +34,7 @@ export function newMachineOf(body: CreateMachine, machineId: string, providers: 
   };
 }
 
-/** Throws a 422 for what the machine's provider does not take. */
+/** Throws a 422 for values that the machine's provider does not accept. */
 export function settingsOf(body: UpdateMachine, provider: Provider | undefined): MachineSettings {
   const errors: FieldError[] = attributeErrors(body.attributes, provider);
   const autosleepSeconds = readAutosleep(body.autosleep, errors);
@@ -62,7 +62,7 @@ function readAutosleep(text: string | undefined, errors: FieldError[]): number |
   return seconds;
 }
 
-/** Only what the operator named is passed on: an attribute may end up in a command line. */
+/** Only attributes that the operator listed are passed on: an attribute may become part of a command line. */
 function attributeErrors(
   attributes: Readonly<Record<string, string>> = {},
   provider: Provider | undefined,
@@ -70,7 +70,7 @@ function attributeErrors(
   return Object.entries(attributes).flatMap(([name, value]) => {
     const location = `body.attributes.${name}`;
     const pattern = provider?.attributes.get(name);
-    if (pattern === undefined) return [{ location, message: 'is not an attribute that the provider takes' }];
+    if (pattern === undefined) return [{ location, message: 'is not an attribute that the provider accepts' }];
     return pattern.test(value) ? [] : [{ location, message: `must match ${pattern.source}`, value }];
   });
 }

@@ -14,7 +14,7 @@ import { streamReply } from '../../streams/stream-reply.ts';
 import { eventStream, isEnd } from '../../streams/event-stream.ts';
 import { findExecution } from '../../requests/lookup.ts';
 
-/** A page ends early once its chunks pass this, so that 1000 events of 64 KiB never stand in memory. */
+/** A page ends early once its chunks exceed this, so that 1000 events of 64 KiB are never in memory. */
 const PAGE_BYTES = 1_048_576;
 
 const DOCUMENTED = {
@@ -23,7 +23,7 @@ const DOCUMENTED = {
       name: 'Last-Event-ID',
       in: 'header',
       required: false,
-      description: 'With Accept: text/event-stream: the sequence behind which the stream resumes.',
+      description: 'With Accept: text/event-stream: the sequence after which the stream resumes.',
       schema: { type: 'string', pattern: '^[0-9]{1,15}$', examples: ['7'] },
     },
   ],
@@ -72,7 +72,7 @@ async function page(
   const { wait_ms: waitMs = 0, limit, encoding = 'utf8' } = query;
   const signal = waitMs > 0 ? context.openRequests.open(request, reply) : undefined;
   const executionId = request.params.execution_id;
-  // Watched before it is read: what is committed in between ends the wait.
+  // The execution is watched before it is read: a commit in between ends the wait.
   const commits = signal === undefined ? undefined : watchCommits(context.control, executionId);
   try {
     const read = () => context.store.listEvents({ executionId, afterSequence: after, limit, maxBytes: PAGE_BYTES });
@@ -116,7 +116,7 @@ async function answerStream(
   const after = lastEventId(request) ?? p.after;
   const execution = await findExecution(context, request.params);
   if (isTerminal(execution.status) && after >= execution.lastSequence) {
-    // An EventSource comes back after every end of a stream, but not after a 204.
+    // An EventSource reconnects after every end of a stream, but not after a 204.
     await reply.code(204).send();
     return;
   }
@@ -126,7 +126,7 @@ async function answerStream(
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-/** A client that comes back says the last sequence it has seen; it knows better than the cursor it began with. */
+/** A reconnecting client sends the last sequence that it has seen, which is newer than the cursor that it started with. */
 function lastEventId(request: FastifyRequest): number | undefined {
   const given = request.headers['last-event-id'];
   if (given === undefined || given === '') return undefined;

@@ -114,7 +114,7 @@ function listAllRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'executions:read' },
       schema: {
-        summary: 'List the executions of all machines that the key may see, newest first',
+        summary: 'List the executions of all machines that the key has access to, newest first',
         operationId: 'listAllExecutions',
         tags: ['Executions'],
         querystring: AllExecutionsQuery,
@@ -197,7 +197,7 @@ function cancelRoute(app: App, context: HttpContext): void {
           });
           return send(cancelled.execution);
         case 'not_found':
-          throw notFound('There is no such execution on this machine.');
+          throw notFound('The machine has no such execution.');
         default:
           replayedResource(cancelled, reply);
           return send(await findExecution(context, request.params));

@@ -1,4 +1,4 @@
-/** All the output of a finished execution as one JSON object. */
+/** The whole output of a finished execution as one JSON object. */
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { ExecutionOutputSchema, OutputQuery } from '../../../../api/output.ts';
 import { ApiError } from '../../../../core/errors.ts';
@@ -15,7 +15,7 @@ export function outputRoutes(app: App, context: HttpContext): void {
     {
       config: { access: 'executions:read' },
       schema: {
-        summary: 'Get all the output of a finished execution',
+        summary: 'Get the whole output of a finished execution',
         operationId: 'getExecutionOutput',
         tags: ['Executions'],
         params: ExecutionParams,

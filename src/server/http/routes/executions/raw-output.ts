@@ -1,4 +1,4 @@
-/** One stream of an execution as its bytes: whole, a range, the tail, from an offset, or as they come. */
+/** One stream of an execution as bytes: whole, a range, the tail, from an offset, or live. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { ApiError } from '../../../../core/errors.ts';
@@ -34,19 +34,19 @@ const DOCUMENTED = {
       name: 'If-None-Match',
       in: 'header',
       required: false,
-      description: 'The ETag of an answer before: 304 where nothing has changed.',
+      description: 'The ETag of an earlier answer: 304 if nothing has changed.',
       schema: { type: 'string', examples: ['"exec-V1StGXR8Z5jdHi6B-stdout-2048"'] },
     },
   ],
   refusals: [409, 416],
   statuses: {
     206: {
-      description: 'The range that was asked for.',
+      description: 'The requested range.',
       content: {
         'application/octet-stream': { schema: BINARY },
       },
     },
-    304: { description: 'The bytes are those of the ETag given.' },
+    304: { description: 'The bytes match the given ETag.' },
   },
 } as const;
 
@@ -57,7 +57,7 @@ export function rawOutputRoutes(app: App, context: HttpContext): void {
       {
         config: { access: 'executions:read', produces: 'application/octet-stream', documented: DOCUMENTED },
         schema: {
-          summary: `Get the bytes of ${stream}, also while it runs; with Range`,
+          summary: `Get the bytes of ${stream}, also while it runs; supports Range`,
           operationId: `getExecution${stream === 'stdout' ? 'Stdout' : 'Stderr'}`,
           tags: ['Executions'],
           params: ExecutionParams,
@@ -93,7 +93,7 @@ function refuseContradictions({ query, headers }: RawRequest): void {
   if (release === true && offset === undefined) refuse('release', 'needs offset');
 }
 
-/** Deletes bytes, so that a key which may only read is not enough. */
+/** Releasing deletes bytes, so a key that may only read is not enough. */
 async function release(context: HttpContext, request: RawRequest, { execution, stream }: StreamOf): Promise<void> {
   assertScope(request.principal, 'executions:write');
   const { machineId, executionId } = execution;
@@ -101,9 +101,9 @@ async function release(context: HttpContext, request: RawRequest, { execution, s
   const released = await context.control.releaseOutput({ machineId, executionId, stream, offset });
   if (released.outcome === 'released') return;
   if (released.outcome === 'past_end') throw await noSuchBytes(context, { execution, stream });
-  if (released.outcome === 'not_found') throw notFound('There is no such execution on this machine.');
+  if (released.outcome === 'not_found') throw notFound('The machine has no such execution.');
   throw new ApiError('INVALID_STATE', {
-    message: 'The output of this execution is kept: only with output_mode "stream" it is released.',
+    message: 'The output of this execution is kept: only output_mode "stream" releases output.',
     details: { reason: released.outcome },
   });
 }
@@ -113,7 +113,7 @@ async function noSuchBytes({ store }: HttpContext, { execution, stream }: Stream
   return new Problem(416, 'The stream has no such bytes.', { headers: { 'content-range': `bytes */${end}` } });
 }
 
-/** What is kept now. Bytes never change once they are kept, so that ranges of a running command hold as well. */
+/** Sends the bytes that are kept now. Kept bytes never change, so ranges of a running command are valid too. */
 async function answerKept(context: HttpContext, request: RawRequest, reply: FastifyReply, p: StreamOf): Promise<void> {
   const { executionId, status } = p.execution;
   const { stream } = p;
@@ -151,7 +151,7 @@ async function follow(context: HttpContext, request: RawRequest, reply: FastifyR
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-/** The first byte that a request without Range is for. */
+/** Returns the first byte for a request without Range. */
 function startOf({ tail, offset }: RawOutputQuery, { start, end }: OutputBounds): number {
   if (offset !== undefined) return offset;
   return tail === undefined ? start : Math.max(start, end - tail);

@@ -1,4 +1,4 @@
-/** Set the size of the terminal that an execution runs on. */
+/** Sets the size of the terminal that an execution runs on. */
 import { ExecutionSchema } from '../../../../api/execution.ts';
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { ResizeSchema } from '../../../../api/terminal.ts';
@@ -10,7 +10,7 @@ import { findExecution } from '../../requests/lookup.ts';
 
 const REFUSALS = {
   not_running: 'The execution has not started yet.',
-  agent_away: 'The agent of the machine is away: nothing was sent.',
+  agent_away: 'The agent of the machine is offline: nothing was sent.',
 } as const;
 
 export function resizeRoutes(app: App, context: HttpContext): void {

@@ -1,4 +1,4 @@
-/** Send a signal to the process group of a running execution. */
+/** Sends a signal to the process group of a running execution. */
 import { ApiError } from '../../../../core/errors.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { withIdempotencyKey } from '../../requests/idempotency.ts';
@@ -11,7 +11,7 @@ import { findExecution } from '../../requests/lookup.ts';
 
 const REFUSALS = {
   not_running: 'The execution has not started yet.',
-  agent_away: 'The agent of the machine is away: nothing was sent.',
+  agent_away: 'The agent of the machine is offline: nothing was sent.',
 } as const;
 
 export function signalRoutes(app: App, context: HttpContext): void {

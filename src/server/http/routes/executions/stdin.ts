@@ -1,4 +1,4 @@
-/** Feed the stdin of an execution that was created with `stdin_open`. */
+/** Writes to the stdin of an execution that was created with `stdin_open`. */
 import { ApiError } from '../../../../core/errors.ts';
 import { useOctetBodies } from '../../requests/body-parsers.ts';
 import type { App, HttpContext } from '../../http-context.ts';
@@ -13,7 +13,7 @@ const NOTHING = Buffer.alloc(0);
 const REFUSALS = {
   not_open: 'The stdin of this execution is not open.',
   not_running: 'The execution has not started yet.',
-  agent_away: 'The agent of the machine is away: nothing was written.',
+  agent_away: 'The agent of the machine is offline: nothing was written.',
   bad_offset: 'The offset is past the bytes that were written so far.',
 } as const;
 

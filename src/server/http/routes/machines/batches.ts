@@ -105,10 +105,10 @@ function createRoute(app: App, context: HttpContext): void {
 }
 
 function missing(machineId: string) {
-  return { location: 'body.selector.machine_ids', message: 'there is no such machine', value: machineId };
+  return { location: 'body.selector.machine_ids', message: 'the machine does not exist', value: machineId };
 }
 
-/** The machines that a key may use, and that the selector names or selects. */
+/** Returns the machines that the selector names or selects, among those that the key has access to. */
 async function machinesOf(
   context: HttpContext,
   principal: Principal,
@@ -202,7 +202,7 @@ function cancelRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'executions:write' },
       schema: {
-        summary: 'Cancel a batch: nothing more is started, and what runs is cancelled',
+        summary: 'Cancel a batch: start no more executions, and cancel those that run',
         operationId: 'cancelBatch',
         tags: ['Batches'],
         params: BatchParams,
@@ -225,7 +225,7 @@ function cancelRoute(app: App, context: HttpContext): void {
           context.audit.note(request, { action: 'batch.cancel', resource: batchId, outcome: cancelled.outcome });
           return wait(cancelled.batch);
         case 'not_found':
-          throw notFound('There is no such batch.');
+          throw notFound('The batch does not exist.');
         default:
           return wait(await findBatch(context, request.principal, replayedResource(cancelled, reply)));
       }
@@ -237,13 +237,13 @@ function cancelRoute(app: App, context: HttpContext): void {
 async function findBatch(context: HttpContext, principal: Principal, batchId: string): Promise<Batch> {
   const batch = await context.batches.store.getBatch({ batchId });
   const visible = batch !== undefined && (principal.machineIds === undefined || batch.createdBy === principal.apiKeyId);
-  if (!visible) throw notFound('There is no such batch.');
+  if (!visible) throw notFound('The batch does not exist.');
   return batch;
 }
 
 type Waits = { query: { wait_ms?: number | undefined } };
 
-/** `?wait_ms=`: the batch when it is over, or as it is when the time is. */
+/** `?wait_ms=`: returns the batch when it is over, or when the time has passed. */
 function waiting(
   context: HttpContext,
   request: Parameters<HttpContext['openRequests']['open']>[0] & Waits,

@@ -1,4 +1,4 @@
-/** Make, change, remove, wake machines, and put them to sleep. */
+/** Makes, changes, removes and wakes machines, and puts them to sleep. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { customAlphabet } from 'nanoid';
 import { Type } from 'typebox';
@@ -20,7 +20,7 @@ import { newMachineOf, settingsOf } from '../../requests/machines/settings.ts';
 const ONE = '/v1/machines/:machine_id';
 const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);
 
-/** In the document: what the 202 of these routes is, and the header that they take. */
+/** For the document: the 202 of these routes, and their header. */
 const CHANGES = {
   refusals: [422],
   headers: [
@@ -28,13 +28,13 @@ const CHANGES = {
       name: 'If-Match',
       in: 'header',
       required: false,
-      description: 'Change nothing if the machine has another revision than this one, as "7".',
+      description: 'Change nothing if the machine has another revision than this one, such as "7".',
       schema: { type: 'string', examples: ['"7"'] },
     },
   ],
   statuses: {
     202: {
-      description: 'The machine, on its way to what was asked for.',
+      description: 'The machine, on its way to the requested state.',
       content: { 'application/json': { schema: { $ref: '#/components/schemas/Machine' } } },
     },
   },
@@ -109,7 +109,7 @@ function updateRoute(app: App, context: HttpContext): void {
 function removeRoute(app: App, context: HttpContext): void {
   const force = Type.Boolean({
     default: false,
-    description: 'Forget it at once; what its provider still has of it is left behind.',
+    description: 'Remove it at once; resources of its provider may remain.',
     examples: [false],
   });
   app.delete(
@@ -199,13 +199,13 @@ async function change(
     case 'refused':
       throw machineRefusal.of(changed, expectedRevision);
     case 'not_found':
-      throw notFound('There is no such machine.');
+      throw notFound('The machine does not exist.');
     default:
       return answer(reply, await findMachine(context, replayedResource(changed, reply)));
   }
 }
 
-/** What its provider may still have of a machine that was forgotten is in the audit trail, and nowhere else. */
+/** Only the audit trail records what the provider may still have of a machine that was removed by force. */
 function outcomeOf(asked: MachineRequest, { provider, providerRef, machineId }: Machine): string {
   if (asked.type !== 'remove' || !asked.force || provider === undefined) return 'changed';
   return `forgotten; the provider ${provider} may still have ${providerRef ?? machineId}`;
@@ -217,7 +217,7 @@ function answer(reply: FastifyReply, machine: Machine, status = isSettled(machin
   return machineDetailWire(machine);
 }
 
-/** Some clients send an empty object where nothing is to be sent. */
+/** Some clients send an empty object if there is nothing to send. */
 function assertNoBody({ body }: FastifyRequest): void {
   const isEmpty = body === undefined || (typeof body === 'object' && body !== null && Object.keys(body).length === 0);
   if (!isEmpty) throw invalid([{ location: 'body', message: 'must be empty' }]);

@@ -45,7 +45,7 @@ export function machineRoutes(app: App, context: HttpContext): void {
     {
       config: { access: 'machines:read' },
       schema: {
-        summary: 'Get a machine; a removed one for 24 h',
+        summary: 'Get a machine; removed machines are shown for 24 h',
         operationId: 'getMachine',
         tags: ['Machines'],
         params: MachineParams,

@@ -1,4 +1,4 @@
-/** Give the agent of a machine a new credential, while it runs. */
+/** Gives the agent of a machine a new credential while it runs. */
 import { nanoid } from 'nanoid';
 import type { Machine, OnBehalf } from '../../../../store/store.ts';
 import { ApiError } from '../../../../core/errors.ts';
@@ -11,7 +11,7 @@ import { MachineDetailSchema } from '../../../../api/machine.ts';
 import { machineDetailWire } from '../../replies/wire.ts';
 import { findMachine } from '../../requests/lookup.ts';
 
-/** How long the agent has for the exchange. */
+/** Time that the agent has for the exchange, ms. */
 const TOKEN_LIFE_MS = 10 * 60 * 1000;
 
 export function rotateRoute(app: App, context: HttpContext): void {
@@ -20,7 +20,7 @@ export function rotateRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'admin' },
       schema: {
-        summary: 'Give the connected agent a new credential; the old one dies as soon as it has it',
+        summary: 'Give the connected agent a new credential, which then replaces the old one',
         operationId: 'rotateMachineCredential',
         tags: ['Machines'],
         params: MachineParams,
@@ -47,7 +47,7 @@ export function rotateRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** The agent enrols afresh with a token that is bound to its machine, so that the server never knows the credential itself. */
+/** The agent enrols again with a token that is bound to its machine, so the server never knows the credential itself. */
 async function askAgent(
   context: HttpContext,
   { machineId, phase }: Machine,
@@ -71,7 +71,7 @@ async function askAgent(
 
 function away(): ApiError {
   return invalidState(
-    'The agent is away: enrol it again with a join token that is bound to the machine.',
+    'The agent is offline: enrol it again with a join token that is bound to the machine.',
     'agent_away',
   );
 }

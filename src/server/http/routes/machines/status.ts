@@ -1,4 +1,4 @@
-/** The status of a machine as it changes: server-sent events, until the machine is where it is wanted. */
+/** The status changes of a machine as server-sent events, until the machine is in its desired state. */
 import { MachineParams } from '../../../../api/fields.ts';
 import { MachineDetailSchema } from '../../../../api/machine.ts';
 import type { App, HttpContext } from '../../http-context.ts';
@@ -12,7 +12,7 @@ export function machineStatusRoute(app: App, context: HttpContext): void {
     {
       config: { access: 'machines:read', produces: 'text/event-stream' },
       schema: {
-        summary: 'Follow the status of a machine until it is what is desired, or has failed',
+        summary: 'Follow the status of a machine until it is in its desired state, or has failed',
         operationId: 'streamMachineStatus',
         tags: ['Machines'],
         params: MachineParams,
