@@ -1,4 +1,4 @@
-/** API keys, join tokens and the audit trail, as they travel. */
+/** API keys, join tokens and the audit trail in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { MAX_SPAN_MS, MachineId, NextCursor, SCOPES, Time } from './fields.ts';
 import { NOT_EMPTY_NO_NUL } from './patterns.ts';
@@ -15,7 +15,12 @@ export const ApiKeyParams = Type.Object({ api_key_id: ApiKeyId });
 export const JoinTokenParams = Type.Object({ join_token_id: JoinTokenId });
 
 const ExpiresInMs = Type.Optional(
-  Type.Integer({ minimum: 1, maximum: MAX_SPAN_MS, description: 'Valid for so long, in ms.', examples: [86_400_000] }),
+  Type.Integer({
+    minimum: 1,
+    maximum: MAX_SPAN_MS,
+    description: 'Time until it expires, in ms.',
+    examples: [86_400_000],
+  }),
 );
 const Name = Type.String({
   pattern: NOT_EMPTY_NO_NUL,
@@ -27,7 +32,7 @@ const Scopes = Type.Array(Type.Enum([...SCOPES]), {
   minItems: 1,
   maxItems: SCOPES.length,
   uniqueItems: true,
-  description: 'What it allows: admin implies every other, executions:write implies executions:read.',
+  description: 'Its scopes: admin implies every other, executions:write implies executions:read.',
   examples: [['executions:write']],
 });
 const MachineIds = Type.Optional(
@@ -35,14 +40,14 @@ const MachineIds = Type.Optional(
     minItems: 1,
     maxItems: 10_000,
     uniqueItems: true,
-    description: 'The only machines that it may touch; absent: all.',
+    description: 'The only machines that it has access to; absent: all.',
     examples: [['dm-build-1']],
   }),
 );
 
 export const CreateApiKeySchema = Type.Object(
   { name: Name, scopes: Scopes, machine_ids: MachineIds, expires_in_ms: ExpiresInMs },
-  { ...strict, description: 'A key to make.' },
+  { ...strict, description: 'The API key to make.' },
 );
 export type CreateApiKey = Static<typeof CreateApiKeySchema>;
 
@@ -57,9 +62,9 @@ const apiKey = {
   ),
   scopes: Scopes,
   machine_ids: MachineIds,
-  created_at: Time('When it was made.'),
-  expires_at: Type.Optional(Time('When it stops being valid.')),
-  last_used_at: Type.Optional(Time('When it was used last, to the minute.')),
+  created_at: Time('When it was created.'),
+  expires_at: Type.Optional(Time('When it expires.')),
+  last_used_at: Type.Optional(Time('When it was last used, to the minute.')),
 };
 export const ApiKeySchema = Type.Object(apiKey, { description: 'An API key, without its secret.' });
 export type ApiKeyWire = Static<typeof ApiKeySchema>;
@@ -67,7 +72,7 @@ export const CreatedApiKeySchema = Type.Object(
   {
     ...apiKey,
     key: Type.Optional(
-      Type.String({ description: 'The key itself; in this answer only, and not in a replay.', examples: ['xpk_…'] }),
+      Type.String({ description: 'The key itself; only in this answer, and not in a replay.', examples: ['xpk_…'] }),
     ),
   },
   { description: 'A new API key.' },
@@ -84,7 +89,7 @@ export const CreateJoinTokenSchema = Type.Object(
     reusable: Type.Optional(Type.Boolean({ description: 'May be used more than once.', examples: [false] })),
     expires_in_ms: ExpiresInMs,
   },
-  { ...strict, description: 'A join token to make.' },
+  { ...strict, description: 'The join token to make.' },
 );
 export type CreateJoinToken = Static<typeof CreateJoinTokenSchema>;
 
@@ -92,8 +97,8 @@ const joinToken = {
   join_token_id: JoinTokenId,
   machine_id: Type.Optional(MachineId),
   reusable: Type.Boolean({ description: 'May be used more than once.', examples: [false] }),
-  created_at: Time('When it was made.'),
-  expires_at: Time('When it stops being valid.'),
+  created_at: Time('When it was created.'),
+  expires_at: Time('When it expires.'),
 };
 export const JoinTokenSchema = Type.Object(joinToken, { description: 'A join token, without its secret.' });
 export type JoinTokenWire = Static<typeof JoinTokenSchema>;
@@ -101,7 +106,7 @@ export const CreatedJoinTokenSchema = Type.Object(
   {
     ...joinToken,
     token: Type.Optional(
-      Type.String({ description: 'The token itself; in this answer only, and not in a replay.', examples: ['xpj_…'] }),
+      Type.String({ description: 'The token itself; only in this answer, and not in a replay.', examples: ['xpj_…'] }),
     ),
   },
   { description: 'A new join token.' },
@@ -109,7 +114,7 @@ export const CreatedJoinTokenSchema = Type.Object(
 export type CreatedJoinTokenWire = Static<typeof CreatedJoinTokenSchema>;
 export const JoinTokenListSchema = Type.Object(
   { items: Type.Array(JoinTokenSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
-  { description: 'A page of join tokens that can still be used.' },
+  { description: 'A page of valid join tokens.' },
 );
 
 export const AuditEntrySchema = Type.Object(
@@ -121,15 +126,15 @@ export const AuditEntrySchema = Type.Object(
       examples: ['admin'],
     }),
     source: Type.String({ description: 'Address of the client.', examples: ['127.0.0.1'] }),
-    action: Type.String({ description: 'What was done or tried.', examples: ['execution.create'] }),
+    action: Type.String({ description: 'The action or attempt.', examples: ['execution.create'] }),
     machine_id: Type.Optional(MachineId),
-    resource: Type.Optional(Type.String({ description: 'The id of what it was done to.', examples: ['exec-V1StGX'] })),
+    resource: Type.Optional(Type.String({ description: 'The id of the resource.', examples: ['exec-V1StGX'] })),
     command: Type.Optional(
       Type.Array(Type.String(), { description: 'The argv of a created execution.', examples: [['uname']] }),
     ),
-    outcome: Type.String({ description: 'What came of it.', examples: ['created'] }),
+    outcome: Type.String({ description: 'The outcome of the action.', examples: ['created'] }),
   },
-  { description: 'Who did what, when, from where.' },
+  { description: 'An entry of the audit trail.' },
 );
 export type AuditEntryWire = Static<typeof AuditEntrySchema>;
 

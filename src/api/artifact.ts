@@ -1,4 +1,4 @@
-/** Artifacts as they travel, and how a request declares them. */
+/** Artifacts in the HTTP API, and how a request declares them. */
 import { type Static, Type } from 'typebox';
 import { MAX_ARTIFACTS } from '../core/artifact.ts';
 import { Bytes, ExecutionId, ListQuery, MachineId, NextCursor, Time } from './fields.ts';
@@ -11,7 +11,7 @@ const ArtifactId = Type.String({
   examples: ['art-exec-V1StGXR8Z5jdHi6B-3'],
 });
 const Name = Type.String({
-  description: 'Its relative path, with / between the segments.',
+  description: 'Its relative path, with / between segments.',
   examples: ['dist/app.tgz'],
 });
 
@@ -24,13 +24,16 @@ export const ArtifactSchema = Type.Object(
     machine_id: MachineId,
     execution_id: ExecutionId,
     name: Name,
-    size_bytes: Bytes('Bytes of the file.'),
-    created_at: Time('When it was whole on the server.'),
-    mime_type: Type.String({ description: 'By its name.', examples: ['application/gzip'] }),
-    sha256: Type.String({ description: 'Of its bytes, hexadecimal.', examples: ['e3b0c44298fc1c149afbf4c8996fb924…'] }),
+    size_bytes: Bytes('Size of the file in bytes.'),
+    created_at: Time('When it was complete on the server.'),
+    mime_type: Type.String({ description: 'Media type, derived from its name.', examples: ['application/gzip'] }),
+    sha256: Type.String({
+      description: 'SHA-256 of its bytes, hexadecimal.',
+      examples: ['e3b0c44298fc1c149afbf4c8996fb924…'],
+    }),
     download_url: Type.String({
       format: 'uri',
-      description: 'Its bytes, without a key, for 15 minutes.',
+      description: 'URL of its bytes, valid without a key for 15 minutes.',
       examples: ['https://example.com/downloads/art-exec-V1StGXR8Z5jdHi6B-3'],
     }),
     expires_at: Type.Optional(Time('When it is deleted; absent: never.')),
@@ -58,7 +61,7 @@ export const DownloadQuery = Type.Object({
   signature: Type.Optional(
     Type.String({
       maxLength: 64,
-      description: 'Over id and expiry.',
+      description: 'Signature over id and expiry.',
       examples: ['gcDX9A2UsY4iGSk7pBEqLNFK9YTNqZf6-ibOUKr1n3M'],
     }),
   ),
@@ -71,7 +74,8 @@ export const DeclaredArtifacts = Type.Array(
       path: Type.String({
         pattern: NOT_EMPTY_NO_NUL,
         maxLength: 1024,
-        description: 'Under the working directory: * is anything in a segment, ** anything, ? one character.',
+        description:
+          'Pattern of paths in the working directory: * is anything within a segment, ** anything, ? one character.',
         examples: ['dist/*.tgz'],
       }),
       name: Type.Optional(

@@ -1,4 +1,4 @@
-/** Batch, as it travels: one command on many machines. */
+/** Batches in the HTTP API: one command on many machines. */
 import { type Static, Type } from 'typebox';
 import { BATCH_STATUSES } from '../core/decisions/batch.ts';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
@@ -13,7 +13,7 @@ export const BatchSchema = Type.Object(
   {
     batch_id: Type.String({ description: 'The batch.', examples: ['batch-V1StGXR8Z5jdHi6B'] }),
     status: Type.Enum([...BATCH_STATUSES], {
-      description: 'succeeded: it succeeded on every machine; failed: it did not on one, or more.',
+      description: 'succeeded: it succeeded on every machine; failed: it did not succeed on one or more.',
       examples: ['running'],
     }),
     counts: Type.Object(
@@ -26,7 +26,7 @@ export const BatchSchema = Type.Object(
       { description: 'Machines by the status of their execution.' },
     ),
     created_at: Time('When it was created.'),
-    completed_at: Type.Optional(Time('When its last execution had ended.')),
+    completed_at: Type.Optional(Time('When its last execution ended.')),
   },
   { description: 'One command on many machines.' },
 );
@@ -49,18 +49,18 @@ export const CreateBatchSchema = Type.Object(
             minItems: 1,
             maxItems: 50_000,
             uniqueItems: true,
-            description: 'These, in this order.',
+            description: 'These machines, in this order.',
             examples: [['dm-web-1', 'dm-web-2']],
           }),
         ),
       },
-      { ...strict, description: 'Which machines: by labels, or by name. They are fixed when the batch is created.' },
+      { ...strict, description: 'The machines, by labels or by id. The selection is fixed when the batch is created.' },
     ),
     max_concurrency: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: 10_000,
-        description: 'Executions that are unfinished at once; 10 unless set.',
+        description: 'Most unfinished executions at a time. Default: 10.',
         examples: [10],
       }),
     ),
@@ -68,18 +68,18 @@ export const CreateBatchSchema = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 50_000,
-        description: 'When more than so many have failed, the rest is cancelled; absent: never.',
+        description: 'If more executions than this have failed, the rest is cancelled; absent: never.',
         examples: [0],
       }),
     ),
     order: Type.Optional(
       Type.Enum(['as_created'], {
-        description: 'Machines that labels select: oldest first.',
+        description: 'Machines selected by labels: oldest first.',
         examples: ['as_created'],
       }),
     ),
     ...command,
   },
-  { ...strict, description: 'What to run, and where.' },
+  { ...strict, description: 'The command to run, and its machines.' },
 );
 export type CreateBatch = Static<typeof CreateBatchSchema>;

@@ -1,4 +1,4 @@
-/** The schemas that the OpenAPI document calls by name. */
+/** The schemas that have names in the OpenAPI document. */
 import type { TSchema } from 'typebox';
 import {
   ApiKeyListSchema,

@@ -1,2 +1,2 @@
-/** Sent by the console with what may change something: no page of another origin can add it without being asked first. */
+/** Sent by the console with requests that may change something: a page of another origin cannot add it without a preflight. */
 export const CONSOLE_HEADER = 'x-execplane-console';

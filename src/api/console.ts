@@ -1,10 +1,10 @@
-/** What the console asks of its server besides the API: who is signed in, and what its overview shows. */
+/** Requests of the console besides the public API: its session and its overview. */
 import { type Static, Type } from 'typebox';
 import { MachineId, SCOPES, Time } from './fields.ts';
 
 export const SignInSchema = Type.Object(
   { key: Type.String({ minLength: 1, maxLength: 4096, description: 'An API key.', examples: ['xpk_…'] }) },
-  { additionalProperties: false, description: 'What a session is made of.' },
+  { additionalProperties: false, description: 'The API key of a new session.' },
 );
 
 /** Why signing in by name did not work. */
@@ -23,22 +23,22 @@ export type SignInWays = Static<typeof SignInWaysSchema>;
 
 export const ConsoleSessionSchema = Type.Object(
   {
-    api_key_id: Type.String({ description: 'The key behind the session; `admin` for the admin key.' }),
+    api_key_id: Type.String({ description: 'The id of the key of the session; `admin` for the admin key.' }),
     name: Type.Optional(Type.String({ description: 'The name of the key; absent for the admin key.' })),
     user: Type.Optional(Type.String({ description: 'Who signed in through OpenID Connect.' })),
     scopes: Type.Array(Type.Enum([...SCOPES]), { description: 'What it allows, with all that its scopes imply.' }),
     machine_ids: Type.Optional(Type.Array(MachineId, { description: 'The only machines that it may touch.' })),
     expires_at: Time('When the session ends unless it is used.'),
-    version: Type.String({ description: 'Of the server.' }),
+    version: Type.String({ description: 'Version of the server.' }),
   },
-  { description: 'Who is signed in to the console.' },
+  { description: 'A session of the console.' },
 );
 export type ConsoleSession = Static<typeof ConsoleSessionSchema>;
 
 export const SPANS = ['hour', 'day', 'week'] as const;
 export type Span = (typeof SPANS)[number];
 export const OverviewQuery = Type.Object({
-  span: Type.Enum([...SPANS], { default: 'hour', description: 'How far back the chart goes.', examples: ['day'] }),
+  span: Type.Enum([...SPANS], { default: 'hour', description: 'Time span of the chart.', examples: ['day'] }),
 });
 
 const Count = (description: string) => Type.Integer({ minimum: 0, description, examples: [3] });
@@ -46,24 +46,24 @@ const Counts = (description: string) => Type.Record(Type.String(), Type.Integer(
 
 export const ConsoleOverviewSchema = Type.Object(
   {
-    machines: Counts('How many machines there are, by phase.'),
-    executions: Counts('How many executions wait or run, by status.'),
-    oldest_waiting_at: Type.Optional(Time('Since when the oldest one waits.')),
-    failing_callbacks: Count('Callbacks that were tried more than once and are still to be delivered.'),
-    step_ms: Count('What each point of the chart spans, in ms.'),
+    machines: Counts('Number of machines, by phase.'),
+    executions: Counts('Number of executions that wait or run, by status.'),
+    oldest_waiting_at: Type.Optional(Time('Time since which the oldest one waits.')),
+    failing_callbacks: Count('Callbacks that were tried more than once and are not delivered yet.'),
+    step_ms: Count('Time span of each point of the chart, in ms.'),
     points: Type.Array(
       Type.Object({
-        at: Time('Where its span begins.'),
+        at: Time('Start of its time span.'),
         created: Count('Executions created in it.'),
         succeeded: Count('Executions that succeeded in it.'),
         failed: Count('Executions that failed, or expired, in it.'),
         cancelled: Count('Executions that were cancelled in it.'),
-        start_p50_ms: Type.Optional(Count('Half of those that ended in it had started within this time, in ms.')),
+        start_p50_ms: Type.Optional(Count('Median time to start of the executions that ended in it, in ms.')),
         start_p95_ms: Type.Optional(Count('Likewise, of 95 %.')),
       }),
       { description: 'Oldest first, without a gap.' },
     ),
   },
-  { description: 'What the overview of the console shows.' },
+  { description: 'The overview of the console.' },
 );
 export type ConsoleOverview = Static<typeof ConsoleOverviewSchema>;

@@ -1,4 +1,4 @@
-/** An execution, and the request that creates it, as they travel. */
+/** The execution in the HTTP API, and the request that creates it. */
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
 import { ArtifactEntrySchema, DeclaredArtifacts } from './artifact.ts';
@@ -27,11 +27,11 @@ const UsageSchema = Type.Object(
   {
     cpu_user_ms: Type.Integer({ minimum: 0, description: 'Processor time in the program, in ms.', examples: [120] }),
     cpu_system_ms: Type.Integer({ minimum: 0, description: 'Processor time in the kernel, in ms.', examples: [30] }),
-    max_memory_bytes: Bytes('The most memory at one time; without a memory controller, of the largest process.'),
+    max_memory_bytes: Bytes('Peak memory; without a memory controller, that of the largest process.'),
     io_read_bytes: Type.Optional(Bytes('Bytes read from block devices.')),
     io_write_bytes: Type.Optional(Bytes('Bytes written to block devices.')),
   },
-  { description: 'What all processes of the command used together.' },
+  { description: 'Resource usage of all processes of the command together.' },
 );
 
 const LimitsSchema = Type.Object(
@@ -43,15 +43,20 @@ const LimitsSchema = Type.Object(
       Type.Number({
         exclusiveMinimum: 0,
         maximum: 100_000,
-        description: 'Processors; fractions too.',
+        description: 'Number of processors; may be a fraction.',
         examples: [1.5],
       }),
     ),
     pids: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 4_194_304, description: 'Processes and threads.', examples: [256] }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 4_194_304,
+        description: 'Number of processes and threads.',
+        examples: [256],
+      }),
     ),
   },
-  { ...strict, description: 'The most that all processes of the command may use together.' },
+  { ...strict, description: 'Limits for all processes of the command together.' },
 );
 
 export const ExecutionSchema = Type.Object(
@@ -62,33 +67,33 @@ export const ExecutionSchema = Type.Object(
     command: Type.Array(Type.String(), { description: 'The argv as given.', examples: [['uname', '-a']] }),
     created_at: Time('When it was created.'),
     started_at: Type.Optional(Time('When the process was started.')),
-    completed_at: Type.Optional(Time('When it came to its end.')),
+    completed_at: Type.Optional(Time('When it ended.')),
     cwd: Type.Optional(Type.String({ description: 'The working directory as requested.', examples: ['/srv/app'] })),
     env_keys: Type.Optional(
       Type.Array(Type.String(), {
-        description: 'Names of the environment variables given, sorted; values never come back.',
+        description: 'Names of the given environment variables, sorted. Values are never returned.',
         examples: [['API_TOKEN', 'STAGE']],
       }),
     ),
     exit_code: Type.Optional(
-      Type.Integer({ description: 'When the process exited by itself: its code.', examples: [0] }),
+      Type.Integer({ description: 'Exit code, if the process exited by itself.', examples: [0] }),
     ),
-    signal: Type.Optional(Type.Integer({ description: 'When a signal ended it: its number.', examples: [9] })),
+    signal: Type.Optional(Type.Integer({ description: 'Number of the signal, if one ended it.', examples: [9] })),
     error_code: Type.Optional(
       Type.Enum([...FAILURE_CODES], {
-        description: 'Why it ended otherwise than well.',
+        description: 'Error code, if it ended without success.',
         examples: ['nonzero_exit'],
       }),
     ),
     error_message: Type.Optional(
-      Type.String({ description: 'The same in words.', examples: ['The command exited with code 1.'] }),
+      Type.String({ description: 'The error in words.', examples: ['The command exited with code 1.'] }),
     ),
-    expires_at: Time('When it expires unless it has started by then.'),
+    expires_at: Time('When it expires if it has not started.'),
     retry_after_ms: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: 60_000,
-        description: 'While wake_in_progress: when to ask again, in ms.',
+        description: 'While wake_in_progress: time after which to ask again, in ms.',
         examples: [1000],
       }),
     ),
@@ -100,13 +105,13 @@ export const ExecutionSchema = Type.Object(
     stderr_truncated: Type.Optional(
       Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
     ),
-    artifacts: Type.Optional(Type.Array(ArtifactEntrySchema, { description: 'Files that it left, by name.' })),
+    artifacts: Type.Optional(Type.Array(ArtifactEntrySchema, { description: 'Its artifacts, by name.' })),
     output: Type.Optional(ExecutionOutputSchema),
     usage: Type.Optional(UsageSchema),
   },
   {
     description:
-      'A command on a machine, and its result. `output` and `usage` only with `include=output,usage`, after the end.',
+      'A command on a machine, and its result. `output` and `usage` are present only with `include=output,usage`, after the end.',
   },
 );
 export type ExecutionWire = Static<typeof ExecutionSchema>;
@@ -121,7 +126,7 @@ export const CreateExecutionSchema = Type.Object(
     command: Type.Array(Type.String({ pattern: NO_NUL }), {
       minItems: 1,
       maxItems: 1_000_000,
-      description: 'The argv. No shell: the first element is looked up in PATH, nothing is split or expanded.',
+      description: 'The argv. No shell runs: the first element is looked up in PATH, and nothing is split or expanded.',
       examples: [['sh', '-c', 'echo hello']],
     }),
     stdin: Type.Optional(
@@ -130,7 +135,7 @@ export const CreateExecutionSchema = Type.Object(
     env: Type.Optional(
       Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
         additionalProperties: false,
-        description: 'Added over a clean base environment; sealed while it waits, wiped at the end.',
+        description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
         examples: [{ STAGE: 'test' }],
       }),
     ),
@@ -145,21 +150,21 @@ export const CreateExecutionSchema = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: Number.MAX_SAFE_INTEGER,
-        description: 'From process start; then the whole process tree is killed. 0: no limit.',
+        description: 'Time from process start, after which the whole process tree is killed. 0: no limit.',
         examples: [60_000],
       }),
     ),
     stdin_encoding: Type.Optional(
-      Type.Enum(['utf8', 'base64'], { description: 'How `stdin` is written here.', examples: ['base64'] }),
+      Type.Enum(['utf8', 'base64'], { description: 'The encoding of `stdin`.', examples: ['base64'] }),
     ),
     stdin_open: Type.Optional(
-      Type.Boolean({ description: 'Keep stdin open for POST …/stdin; not together with `stdin`.', examples: [true] }),
+      Type.Boolean({ description: 'Keep stdin open for POST …/stdin. Not together with `stdin`.', examples: [true] }),
     ),
     start_within_ms: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: MAX_SPAN_MS,
-        description: 'Expires unless started within this time, in ms.',
+        description: 'The execution expires if it has not started within this time, in ms.',
         examples: [300_000],
       }),
     ),
@@ -167,7 +172,7 @@ export const CreateExecutionSchema = Type.Object(
       Type.String({
         pattern: NOT_EMPTY_NO_NUL,
         maxLength: 256,
-        description: 'Run as this user, where the agent may.',
+        description: 'Run as this user, if the agent is allowed to.',
         examples: ['deploy'],
       }),
     ),
@@ -176,7 +181,7 @@ export const CreateExecutionSchema = Type.Object(
     output_mode: Type.Optional(
       Type.Enum(['keep', 'stream'], {
         description:
-          'keep (the default): the first bytes of each stream are kept, up to a limit. stream: every byte is kept until it is read and released; when too much waits to be read, the command waits.',
+          'keep (the default): the first bytes of each stream are kept, up to a limit. stream: every byte is kept until it is read and released; if too many bytes are unread, the command waits.',
         examples: ['stream'],
       }),
     ),
@@ -185,25 +190,25 @@ export const CreateExecutionSchema = Type.Object(
       Type.String({
         pattern: '^https?://',
         maxLength: 2048,
-        description: 'The finished Execution is POSTed there, signed as Standard Webhooks says.',
+        description: 'The finished Execution is POSTed to this URL, signed according to Standard Webhooks.',
         examples: ['https://example.com/hooks/execplane'],
       }),
     ),
   },
-  { ...strict, description: 'What to run.' },
+  { ...strict, description: 'The command to run.' },
 );
 export type CreateExecution = Static<typeof CreateExecutionSchema>;
 
-/** What an Execution holds only if the request asks for it. */
+/** Fields of an Execution that are present only if the request asks for them. */
 const INCLUDABLE = ['output', 'tail', 'usage'] as const;
 
-/** Query parameters of the requests that answer one Execution: create, get, cancel. */
+/** Query parameters of the requests that return one Execution: create, get, cancel. */
 export const ExecutionQuery = Type.Object({
   wait_ms: WaitMs,
   include: Type.Optional(
     Type.Array(Type.Enum([...INCLUDABLE]), {
       description:
-        'Comma-separated: what the answer holds as well, once the execution has ended. `tail` is for `output`: the end of a stream that is truncated.',
+        'Comma-separated: more fields for the answer, once the execution has ended. `tail` is for `output`: the end of a stream that is truncated.',
       examples: [['output', 'usage']],
     }),
   ),

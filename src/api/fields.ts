@@ -4,7 +4,7 @@ import { EXECUTION_STATUSES } from '../core/execution-status.ts';
 
 export const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
 const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
-/** Longest time span that a caller may ask for: ten years. */
+/** Longest time span that a caller may request: ten years. */
 export const MAX_SPAN_MS = 315_360_000_000;
 
 export const SCOPES = ['executions:read', 'executions:write', 'machines:read', 'machines:write', 'admin'] as const;
@@ -27,11 +27,11 @@ export const ExecutionId = Type.String({
 });
 
 export const Status = Type.Enum([...EXECUTION_STATUSES], {
-  description: 'Where the execution is on its way; the last four are ends.',
+  description: 'The status of the execution. The last four are ends.',
   examples: ['succeeded'],
 });
 
-/** An instant, as every response writes it. */
+/** An instant, in the format of every response. */
 export const Time = (description: string) =>
   Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] });
 
@@ -40,17 +40,17 @@ export const Bytes = (description: string) => Type.Integer({ minimum: 0, descrip
 export const MachineParams = Type.Object({ machine_id: MachineId });
 export const ExecutionParams = Type.Object({ machine_id: MachineId, execution_id: ExecutionId });
 
-/** `?limit=` and `?cursor=` of a list: more than `maximum` is clamped. */
+/** `?limit=` and `?cursor=` of a list. A limit above `maximum` is clamped. */
 export const pageQuery = (fallback: number, maximum: number) => ({
   limit: Type.Integer({
     minimum: 1,
     maximum,
     default: fallback,
-    description: `Items a page, or fewer where they are large; more than ${maximum} is read as ${maximum}.`,
+    description: `Items per page, or fewer if they are large. More than ${maximum} counts as ${maximum}.`,
     examples: [fallback],
   }),
   cursor: Type.Optional(
-    Type.String({ description: 'next_cursor of the page before.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
+    Type.String({ description: 'next_cursor of the previous page.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
   ),
 });
 export const ListQuery = Type.Object(pageQuery(50, 500));
@@ -59,7 +59,7 @@ export const WaitMs = Type.Optional(
   Type.Integer({
     minimum: 0,
     maximum: 55_000,
-    description: 'How long the answer may wait, in ms; more than 55000 is read as 55000.',
+    description: 'Time for which the answer may wait, in ms. More than 55000 counts as 55000.',
     examples: [30_000],
   }),
 );
@@ -72,18 +72,19 @@ export const Encoding = Type.Optional(
 );
 
 export const Tail = Type.Optional(
-  Type.Integer({ minimum: 0, description: 'Only the last so many bytes of a stream.', examples: [4096] }),
+  Type.Integer({ minimum: 0, description: 'Only this many last bytes of a stream.', examples: [4096] }),
 );
 
 export const NextCursor = Type.Optional(
-  Type.String({ description: 'Where the next page starts.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
+  Type.String({ description: 'Cursor of the next page.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
 );
 
-/** `?label=`, as often as wanted: all have to fit. */
+/** `?label=`, may be repeated: a machine has to match all. */
 export const LabelQuery = Type.Optional(
   Type.Array(Type.String({ examples: ['role=web'] }), {
     explode: true,
-    description: 'Only machines with this label: key=value, or key alone; given several times, all of them.',
+    description:
+      'Only machines with this label: key=value, or key alone. Given several times, a machine needs all of them.',
     examples: [['role=web']],
   }),
 );

@@ -6,11 +6,11 @@ export const StdinQuery = Type.Object({
   offset: Type.Optional(
     Type.Integer({
       minimum: 0,
-      description: 'Where in stdin the first byte belongs; absent: behind what came before.',
+      description: 'Offset of the first byte in stdin; absent: after all earlier bytes.',
       examples: [0],
     }),
   ),
-  close: Type.Optional(Type.Boolean({ description: 'Close stdin behind these bytes.', examples: [true] })),
+  close: Type.Optional(Type.Boolean({ description: 'Close stdin after these bytes.', examples: [true] })),
 });
 
 export const StdinResultSchema = Type.Object(
@@ -19,9 +19,9 @@ export const StdinResultSchema = Type.Object(
     offset: Type.Optional(
       Type.Integer({ minimum: 0, description: 'Bytes of stdin taken over so far; not in a replay.', examples: [2048] }),
     ),
-    closed: Type.Optional(Type.Boolean({ description: 'Nothing more is taken; not in a replay.', examples: [false] })),
+    closed: Type.Optional(Type.Boolean({ description: 'Stdin is closed; not in a replay.', examples: [false] })),
   },
-  { description: 'How far stdin has come.' },
+  { description: 'The progress of stdin.' },
 );
 export type StdinResultWire = Static<typeof StdinResultSchema>;
 

@@ -1,4 +1,4 @@
-/** Machine, as it travels. */
+/** The machine in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
 import { AUTOSLEEP_PATTERN } from '../core/autosleep.ts';
@@ -9,36 +9,37 @@ import { LabelQuery, MACHINE_ID_PATTERN, MachineId, NextCursor, pageQuery, Time 
 const detail = {
   machine_id: MachineId,
   vcpu: Type.Number({
-    description: 'Processors: as asked for, or as its agent reported if it has no provider; 0 before it first joined.',
+    description:
+      'Processors: as requested, or as reported by its agent if it has no provider; 0 before it first joined.',
     examples: [4],
   }),
   memory_mib: Type.Integer({ description: 'Memory in MiB, likewise.', examples: [16_384] }),
   storage_gib: Type.Integer({ description: 'Storage in GiB, likewise.', examples: [100] }),
   autosleep_seconds: Type.Integer({
-    description: 'Idle for so long it is put to sleep, if its provider can do that; 0: never.',
+    description: 'Idle time after which it is put to sleep, if its provider can do that; 0: never.',
     examples: [1800],
   }),
   desired_state: Type.Enum([...DESIRED_STATES], {
-    description: 'What it is meant to be.',
+    description: 'The desired state.',
     examples: ['running'],
   }),
   status: Type.Object(
     {
       phase: Type.Enum([...MACHINE_PHASES], {
-        description: 'running: its agent is connected; sleeping: it is away, or was put to sleep.',
+        description: 'running: its agent is connected; sleeping: its agent is offline, or it was put to sleep.',
         examples: ['running'],
       }),
       reason: Type.Enum([...MACHINE_REASONS], {
-        description: 'Why it is in this phase.',
+        description: 'The reason for this phase.',
         examples: ['agent_connected'],
       }),
       retryable: Type.Boolean({ description: 'Whether it may come back to running.', examples: [true] }),
       revision: Type.String({ description: 'Changes with every transition.', examples: ['7'] }),
-      last_transition_at: Time('When the phase changed last.'),
-      last_progress_at: Time('When its agent was heard of last.'),
-      last_error: Type.Optional(Type.String({ description: 'What went wrong last.', examples: ['link lost'] })),
+      last_transition_at: Time('When the phase last changed.'),
+      last_progress_at: Time('When its agent was last heard from.'),
+      last_error: Type.Optional(Type.String({ description: 'The last error.', examples: ['link lost'] })),
     },
-    { description: 'What it is.' },
+    { description: 'The present state.' },
   ),
 };
 
@@ -58,14 +59,14 @@ const included = {
         arch: Type.String({ description: 'Its architecture, as Node calls it.', examples: ['x64'] }),
         agent_version: Type.String({ description: 'The version of the agent.', examples: ['0.1.0'] }),
       },
-      { description: 'What its agent said of itself last; only with include=facts, once it has.' },
+      { description: 'Facts that its agent last reported. Only with include=facts.' },
     ),
   ),
 };
 
 export const MachineDetailSchema = Type.Object({ ...detail, ...included }, { description: 'A machine.' });
 export const MachineSchema = Type.Object(
-  { ...detail, ...included, created_at: Time('When it was first named.') },
+  { ...detail, ...included, created_at: Time('When it was created.') },
   { description: 'A machine in a list.' },
 );
 export type MachineWire = Static<typeof MachineSchema>;
@@ -91,11 +92,11 @@ export const MachineListQuery = Type.Object({
 });
 
 const strict = { additionalProperties: false } as const;
-/** Text, so that it goes into a file of settings, an environment or a tag of a cloud as it is. */
+/** Text, so that it can go unchanged into a settings file, an environment or a tag of a cloud. */
 const Attributes = Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,63}$' }), Type.String({ maxLength: 4096 }), {
   ...strict,
   maxProperties: 64,
-  description: 'Passed on to the provider, which says what it takes.',
+  description: 'Attributes for the provider, which defines the accepted ones.',
   examples: [{ image: 'debian-12' }],
 });
 const settings = {
@@ -113,7 +114,7 @@ const settings = {
     Type.String({
       pattern: AUTOSLEEP_PATTERN,
       maxLength: 64,
-      description: 'Put it to sleep when it has idled for so long: never, seconds, or as 7d3h4s.',
+      description: 'Idle time after which it is put to sleep: never, seconds, or such as 7d3h4s.',
       examples: ['30m'],
     }),
   ),
@@ -137,17 +138,18 @@ export const CreateMachineSchema = Type.Object(
       Type.String({
         minLength: 1,
         maxLength: 63,
-        description: "Who creates it; absent: the server's default, or nobody, and an agent joins by itself.",
+        description:
+          "The provider that creates it. Absent: the server's default provider; if there is none, an agent joins with a token.",
         examples: ['docker'],
       }),
     ),
   },
-  { ...strict, description: 'A machine that is wanted.' },
+  { ...strict, description: 'The machine to make.' },
 );
 export type CreateMachine = Static<typeof CreateMachineSchema>;
 
 export const UpdateMachineSchema = Type.Object(settings, {
   ...strict,
-  description: 'What is to change; the rest stays as it is.',
+  description: 'The changes. Absent fields stay unchanged.',
 });
 export type UpdateMachine = Static<typeof UpdateMachineSchema>;

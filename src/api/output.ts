@@ -1,33 +1,33 @@
-/** The output of an execution, as it travels. */
+/** The output of an execution in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { Bytes, Encoding, ExecutionId, Tail } from './fields.ts';
 
 export const ExecutionOutputSchema = Type.Object(
   {
     execution_id: ExecutionId,
-    stdout: Type.String({ description: 'What is kept of stdout.', examples: ['hello\n'] }),
-    stderr: Type.String({ description: 'What is kept of stderr.', examples: [''] }),
+    stdout: Type.String({ description: 'The kept part of stdout.', examples: ['hello\n'] }),
+    stderr: Type.String({ description: 'The kept part of stderr.', examples: [''] }),
     stdout_bytes: Bytes('Bytes written to stdout, including any not kept.'),
     stderr_bytes: Bytes('Bytes written to stderr, including any not kept.'),
     stdout_tail: Type.Optional(
       Type.String({
         description:
-          'The end of a stdout that is truncated: its last bytes, at most 64 KiB, none of which are in `stdout`. With `include=tail`, unless the agent could not tell.',
+          'The end of a stdout that is truncated: its last bytes, at most 64 KiB, none of which are in `stdout`. Only with `include=tail`, if the agent reported it.',
         examples: ['done\n'],
       }),
     ),
-    stderr_tail: Type.Optional(Type.String({ description: 'The same of stderr.', examples: ['done\n'] })),
+    stderr_tail: Type.Optional(Type.String({ description: 'The same for stderr.', examples: ['done\n'] })),
     stdout_truncated: Type.Boolean({ description: 'Some bytes of stdout were not kept.', examples: [false] }),
     stderr_truncated: Type.Boolean({ description: 'Some bytes of stderr were not kept.', examples: [false] }),
   },
-  { description: 'All the output of a finished execution.' },
+  { description: 'The whole output of a finished execution.' },
 );
 export type ExecutionOutputWire = Static<typeof ExecutionOutputSchema>;
 
 export const OutputQuery = Type.Object({
   include: Type.Optional(
     Type.Array(Type.Enum(['tail']), {
-      description: 'What the answer holds as well: `tail`, the end of a stream that is truncated.',
+      description: 'More fields for the answer: `tail`, the end of a truncated stream.',
       examples: [['tail']],
     }),
   ),
@@ -41,7 +41,7 @@ export const RawOutputQuery = Type.Object({
   offset: Type.Optional(
     Type.Integer({
       minimum: 0,
-      description: 'From this byte of the stream on (0-based); not together with tail or Range.',
+      description: 'Offset of the first byte (0-based). Not together with tail or Range.',
       examples: [1_048_576],
     }),
   ),

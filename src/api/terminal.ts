@@ -1,4 +1,4 @@
-/** Terminals, as they travel. */
+/** Terminals in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
 import { ListQuery, MachineId, NextCursor, Time } from './fields.ts';
@@ -34,7 +34,7 @@ export const TerminalParams = Type.Object({ machine_id: MachineId, terminal_id: 
 export const TerminalListQuery = ListQuery;
 
 const streamUrl = Type.String({
-  description: 'The WebSocket of its stream.',
+  description: 'URL of the WebSocket of its stream.',
   examples: ['wss://execplane.example.com/v1/machines/dm-build-1/terminals/term-m3k9/stream'],
 });
 
@@ -43,7 +43,7 @@ export const TerminalSchema = Type.Object(
     terminal_id: TerminalId,
     machine_id: MachineId,
     status: Type.Enum([...TERMINAL_STATUSES], {
-      description: 'Where the terminal is on its way; the last three are ends.',
+      description: 'The status of the terminal. The last three are ends.',
       examples: ['ready'],
     }),
     ...TerminalSizeFields,
@@ -53,20 +53,20 @@ export const TerminalSchema = Type.Object(
     ),
     stream_url: Type.Optional(streamUrl),
     ready_at: Type.Optional(Time('When its shell was started.')),
-    expires_at: Type.Optional(Time('When it expires unless it has started by then.')),
+    expires_at: Type.Optional(Time('When it expires if it has not started.')),
     retry_after_ms: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: 60_000,
-        description: 'While wake_in_progress: when to ask again, in ms.',
+        description: 'While wake_in_progress: time after which to ask again, in ms.',
         examples: [1000],
       }),
     ),
     error_code: Type.Optional(
-      Type.Enum([...FAILURE_CODES], { description: 'Why it failed or expired.', examples: ['agent_lost'] }),
+      Type.Enum([...FAILURE_CODES], { description: 'Error code, if it failed or expired.', examples: ['agent_lost'] }),
     ),
     error_message: Type.Optional(
-      Type.String({ description: 'The same in words.', examples: ['There is no user deploy on the machine.'] }),
+      Type.String({ description: 'The error in words.', examples: ['The machine has no user deploy.'] }),
     ),
   },
   { description: 'A shell on a machine that outlives every connection to it.' },
@@ -85,17 +85,22 @@ export const CreateTerminalSchema = Type.Object(
       Type.String({
         pattern: NOT_EMPTY_NO_NUL,
         maxLength: 4096,
-        description: "One program, run as a login shell; absent: the user's own.",
+        description: "The program, run as a login shell; absent: the user's own shell.",
         examples: ['/bin/bash'],
       }),
     ),
     cwd: Type.Optional(
-      Type.String({ pattern: NO_NUL, maxLength: 4096, description: 'Where the shell starts.', examples: ['/srv/app'] }),
+      Type.String({
+        pattern: NO_NUL,
+        maxLength: 4096,
+        description: 'Directory in which the shell starts.',
+        examples: ['/srv/app'],
+      }),
     ),
     env: Type.Optional(
       Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
         additionalProperties: false,
-        description: 'Added over a clean base environment; sealed while it waits, wiped at the end.',
+        description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
         examples: [{ STAGE: 'test' }],
       }),
     ),
@@ -103,7 +108,7 @@ export const CreateTerminalSchema = Type.Object(
       Type.String({
         pattern: NOT_EMPTY_NO_NUL,
         maxLength: 256,
-        description: 'Run as this user, where the agent may.',
+        description: 'Run as this user, if the agent is allowed to.',
         examples: ['deploy'],
       }),
     ),
@@ -114,14 +119,13 @@ export const CreateTerminalSchema = Type.Object(
 export const TerminalTicketQuery = Type.Object({
   resume: Type.Optional(
     Type.Boolean({
-      description:
-        'Also for a terminal that has ended: its stream, with offset, sends the rest of the output and the end.',
+      description: 'Also for an ended terminal: its stream, with offset, sends the rest of the output and the end.',
       examples: [true],
     }),
   ),
 });
 
 export const TerminalTicketSchema = Type.Object(
-  { stream_url: streamUrl, expires_at: Time('Until when it can be used.') },
-  { description: 'An address of the stream that needs no header and works once, for browsers.' },
+  { stream_url: streamUrl, expires_at: Time('When it expires.') },
+  { description: 'A URL of the stream that needs no header and works once, for browsers.' },
 );

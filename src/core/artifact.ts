@@ -1,8 +1,8 @@
-/** Artifacts: files that a command leaves for later. What may be one, wherever its name or its pattern comes from. */
+/** Artifacts: files that a command leaves. Checks their names and patterns, whatever their origin. */
 
 /** Bytes of a name in UTF-8. */
 export const MAX_ARTIFACT_NAME_BYTES = 1024;
-/** Artifacts of an execution; also the patterns that its request may declare. */
+/** Most artifacts of an execution, and most patterns that its request may declare. */
 export const MAX_ARTIFACTS = 100;
 
 /** Whether `name` is a relative path without `.` and `..`, with `/` between its segments. */
@@ -19,7 +19,7 @@ export function isArtifactPattern(path: string): boolean {
 
 /** A file, or several, that a request asks for: a pattern of paths under the working directory. */
 export interface DeclaredArtifact {
-  /** `*` is anything within a segment, `**` anything at all, `?` one character; a directory means all files in it. */
+  /** `*` is anything within a segment, `**` anything at all, `?` one character. A directory means all files in it. */
   path: string;
   /** The name of the file, or the folder of the names if the pattern may match several. Absent: the path. */
   name?: string;
@@ -27,7 +27,7 @@ export interface DeclaredArtifact {
   if_missing?: 'ignore' | 'fail';
 }
 
-/** An artifact as its execution lists it. */
+/** An artifact as listed by its execution. */
 export interface ArtifactEntry {
   artifactId: string;
   name: string;

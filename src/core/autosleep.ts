@@ -1,10 +1,10 @@
-/** How long a machine idles before it is put to sleep, as callers write it: `never`, seconds, or `7d3h4s`. */
+/** The idle time after which a machine is put to sleep, as callers write it: `never`, seconds, or `7d3h4s`. */
 
 export const AUTOSLEEP_PATTERN = '^(never|[0-9]+|(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$';
 const MAX_SECONDS = 315_360_000;
 const UNITS = { w: 604_800, d: 86_400, h: 3600, m: 60, s: 1 } as const;
 
-/** Seconds, 0 for never; undefined for what is not written so, or longer than ten years. */
+/** Parses it to seconds, 0 for never. Undefined if the text is malformed, or the time longer than ten years. */
 export function parseAutosleep(text: string): number | undefined {
   if (!new RegExp(AUTOSLEEP_PATTERN).test(text)) return undefined;
   const seconds = /^[0-9]+$/.test(text) ? Number(text) : secondsOf(text);

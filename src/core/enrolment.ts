@@ -1,13 +1,13 @@
-/** Enrolment: how an agent with a join token becomes a machine (docs/PROTOCOL.md, "Enrolment"). */
+/** Enrolment: an agent with a join token becomes a machine (docs/PROTOCOL.md, "Enrolment"). */
 import { type Static, Type } from 'typebox';
 import { MACHINE_NAME_PATTERN } from './machine-name.ts';
 
-/** POST /agent/v1/enrol, by an agent that holds a join token. The agent makes its credential, so that a retry is safe. */
+/** POST /agent/v1/enrol, by an agent that has a join token. The agent makes its credential, so that a retry is safe. */
 export const EnrolRequestSchema = Type.Object(
   {
-    join_token: Type.String({ maxLength: 256, description: 'What lets it in.', examples: ['xpj_…'] }),
+    join_token: Type.String({ maxLength: 256, description: 'The join token.', examples: ['xpj_…'] }),
     machine_id: Type.Optional(
-      Type.String({ maxLength: 253, description: 'The id it would like to have.', examples: ['dm-build-1'] }),
+      Type.String({ maxLength: 253, description: 'The requested machine id.', examples: ['dm-build-1'] }),
     ),
     name: Type.Optional(
       Type.String({
@@ -18,15 +18,15 @@ export const EnrolRequestSchema = Type.Object(
     ),
     credential: Type.String({
       pattern: '^xpa_[A-Za-z0-9_-]{43}$',
-      description: 'What it will come with from now on: 256 random bits, base64url, behind the prefix.',
+      description: 'The credential of the agent from now on: the prefix and 256 random bits in base64url.',
       examples: [`xpa_${'A'.repeat(43)}`],
     }),
   },
-  { additionalProperties: false, description: 'An agent that wants to join.' },
+  { additionalProperties: false, description: 'The request of an agent that enrols.' },
 );
 export type EnrolRequest = Static<typeof EnrolRequestSchema>;
 export const EnrolResponseSchema = Type.Object(
-  { machine_id: Type.String({ description: 'The machine that it is from now on.', examples: ['dm-build-1'] }) },
-  { description: 'The agent has joined.' },
+  { machine_id: Type.String({ description: 'The id of its machine.', examples: ['dm-build-1'] }) },
+  { description: 'The agent has enrolled.' },
 );
 export type EnrolResponse = Static<typeof EnrolResponseSchema>;

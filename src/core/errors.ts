@@ -1,4 +1,4 @@
-/** The registry of what the HTTP API refuses with a code: status, whether a retry can help, and what to do about it. */
+/** The registry of refusals with a code: status, whether a retry can help, and the text. */
 export const API_ERRORS = {
   AUTH_REQUIRED: {
     status: 401,
@@ -8,7 +8,7 @@ export const API_ERRORS = {
   AUTH_INVALID: {
     status: 401,
     retryable: false,
-    message: 'The API key is not valid here: it is unknown, expired or revoked.',
+    message: 'The API key is not valid: it is unknown, expired or revoked.',
   },
   AUTH_SCOPE_FORBIDDEN: { status: 403, retryable: false, message: 'The API key does not allow this.' },
   IDEMPOTENCY_KEY_REUSED: {
@@ -19,39 +19,39 @@ export const API_ERRORS = {
   EXECUTION_NOT_FINISHED: {
     status: 409,
     retryable: true,
-    message: 'The execution has not finished: its output is complete after the end.',
+    message: 'The execution has not finished: its output is complete only after the end.',
   },
   REVISION_MISMATCH: {
     status: 409,
     retryable: true,
-    // With the same If-Match it cannot succeed: the caller has to read the machine first.
+    // A repetition with the same If-Match cannot succeed: the caller has to read the machine first.
     repeatable: false,
-    message: 'The machine has another revision than If-Match says: read it again.',
+    message: 'The machine has another revision than the one in If-Match: read it again.',
   },
   INVALID_STATE: { status: 409, retryable: false, message: 'The request does not fit the present state.' },
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests: try again later.' },
   DEPENDENCY_UNAVAILABLE: {
     status: 503,
     retryable: true,
-    message: 'The store cannot be written now: nothing was done. Try again.',
+    message: 'The database cannot be written now, and nothing was changed. Try again.',
   },
 } as const satisfies Record<string, ErrorRule>;
 
 interface ErrorRule {
   status: 401 | 403 | 409 | 429 | 503;
   retryable: boolean;
-  /** False: a retry has to be another request. */
+  /** False: the same request cannot succeed later. */
   repeatable?: boolean;
   message: string;
 }
 
 export type ApiErrorCode = keyof typeof API_ERRORS;
 
-/** What a route throws to refuse a request with a registered code; `message` replaces the registry's text. */
+/** Thrown by a route to refuse a request with a registered code. `message` replaces the registry's text. */
 export class ApiError extends Error {
   readonly code: ApiErrorCode;
   readonly retryable: boolean;
-  /** When to send the same request again, in ms (1 to 60 000); only if that can help. */
+  /** Time after which to send the same request again, in ms (1 to 60 000); only if that can help. */
   readonly retryAfterMs: number | undefined;
   readonly details: Record<string, string> | undefined;
 

@@ -1,6 +1,6 @@
-/** The statuses of an execution and the reasons of its end: plain values, also for clients that run in a browser. */
+/** The statuses of an execution and the error codes of its end: plain values, also for clients in a browser. */
 
-/** Statuses in the order in which an execution can pass through them; the last four are ends. */
+/** Statuses in the order in which an execution can pass through them. The last four are ends. */
 export const EXECUTION_STATUSES = [
   'wake_in_progress',
   'queued',
@@ -13,7 +13,7 @@ export const EXECUTION_STATUSES = [
 export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number];
 export type TerminalStatus = 'succeeded' | 'failed' | 'cancelled' | 'expired';
 
-/** Why a command ended otherwise than well (contract §2): the `error_code` of an Execution. */
+/** Reasons of an end other than success (contract §2): the `error_code` of an Execution. */
 export const FAILURE_CODES = [
   'nonzero_exit',
   'signaled',

@@ -1,4 +1,4 @@
-/** The domain: what an execution is, and the one function through which its status changes. */
+/** The domain: the execution, and the only function that changes its status. */
 import type { ArtifactEntry, DeclaredArtifact } from './artifact.ts';
 import type { Limits, TerminalSize } from './launch-options.ts';
 import type { UsagePayload } from './report.ts';
@@ -9,12 +9,12 @@ export * from './execution-status.ts';
 export type Stream = 'stdout' | 'stderr';
 
 /**
- * `stream`: output is kept until it is read. `abandoned`: it was, and nobody read it for too long. Absent: up to a limit, in the
- * event log.
+ * `stream`: output is kept until it is read. `abandoned`: it was in stream mode, and nobody read it for too long. Absent: output is kept
+ * up to a limit, in the event log.
  */
 export type OutputMode = 'stream' | 'abandoned';
 
-/** Bytes the process produced on one stream, and whether some of them were not kept. */
+/** Bytes that the process produced on one stream, and whether some of them were not kept. */
 export interface StreamCount {
   bytes: number;
   truncated: boolean;
@@ -29,26 +29,26 @@ export interface Outcome {
   errorMessage?: string;
 }
 
-/** The part of an execution that `transition` reads and writes; times are ms since the epoch, on the server's clock. */
+/** The part of an execution that `transition` reads and writes. Times are ms since the epoch, on the server's clock. */
 export interface ExecutionState extends Partial<Omit<Outcome, 'status'>> {
   status: ExecutionStatus;
   createdAt: number;
   expiresAt: number;
   startedAt?: number;
   completedAt?: number;
-  /** Set when somebody asked to cancel before the end was known. */
+  /** Set if a cancel was requested before the end was known. */
   cancelRequestedAt?: number;
   /** The runner instance it was dispatched to; the fence of "at most once". */
   dispatchedTo?: string;
 }
 
-/** What was asked for. */
+/** The request of an execution. */
 export interface NewExecution {
   executionId: string;
   machineId: string;
   command: readonly string[];
   cwd?: string;
-  /** Names only, sorted; empty when there was no env. */
+  /** Names only, sorted; empty if there was no env. */
   envKeys: readonly string[];
   user?: string;
   timeoutMs?: number;
@@ -58,32 +58,32 @@ export interface NewExecution {
   /** It runs on a terminal of this size. */
   tty?: TerminalSize;
   limits?: Limits;
-  /** It is a terminal of its own, which the lists of executions do not show: `command` is its shell, or empty. */
+  /** It is a terminal, which the lists of executions do not show. `command` is its shell, or empty. */
   isTerminal?: true;
   /** Files to collect at the end, besides its drop folder. */
   declaredArtifacts?: readonly DeclaredArtifact[];
-  /** env and stdin, sealed; wiped at the end of the execution. */
+  /** env and stdin, sealed; erased at the end of the execution. */
   sealedInput?: Buffer;
   expiresAt: number;
   /** API key id, or `admin`. */
   createdBy: string;
 }
 
-/** An execution as it is known to everybody. */
+/** The public state of an execution. */
 export interface Execution extends ExecutionState, Omit<NewExecution, 'sealedInput'> {
   stdout: StreamCount;
   stderr: StreamCount;
-  /** Public events so far; the next one gets this plus 1. */
+  /** Number of public events so far. The next one gets this plus 1. */
   lastSequence: number;
-  /** The number of the last report applied: what the agent may forget. */
+  /** The number of the last report applied: the agent may drop reports up to it. */
   reported: number;
-  /** Rises per machine with every dispatch; set together with `dispatchedTo`. */
+  /** Rises per machine with every dispatch. Set together with `dispatchedTo`. */
   dispatchNumber?: number;
   /** API key id, or `admin`. */
   cancelledBy?: string;
-  /** What its processes used, once the agent has told. */
+  /** The usage of its processes, once the agent has reported it. */
   usage?: UsagePayload;
-  /** What it has left, by name; absent until there is something. */
+  /** Its artifacts, by name. Absent if there are none. */
   artifacts?: readonly ArtifactEntry[];
 }
 
@@ -109,7 +109,7 @@ export type ExecutionInput =
 type Refusal =
   /** Already at an end: nothing changes any more. */
   | 'terminal'
-  /** The input is not legal in the present status, or repeats what has happened. */
+  /** The input is not legal in the present status, or repeats an earlier one. */
   | 'not_applicable';
 
 export type Transition<S extends ExecutionState> =
@@ -117,8 +117,8 @@ export type Transition<S extends ExecutionState> =
   { ok: true; next: S; changed: boolean } | { ok: false; refusal: Refusal };
 
 /**
- * The next state of an execution after `input`, at `now` (ms since the epoch); pure and total.
- * A refusal means that the input changes nothing: it came late, twice, or out of place.
+ * Returns the state of an execution after `input`, at `now` (ms since the epoch). Pure and total. A refusal means that the input changes
+ * nothing: it came late, twice, or out of place.
  */
 export function transition<S extends ExecutionState>(state: S, input: ExecutionInput, now: number): Transition<S> {
   if (isTerminal(state.status)) return { ok: false, refusal: 'terminal' };
@@ -170,10 +170,10 @@ const REMOVED_WAITING: Outcome = {
 const REMOVED_RUNNING: Outcome = {
   status: 'failed',
   errorCode: 'machine_removed',
-  errorMessage: 'The machine was removed while the command was on it.',
+  errorMessage: 'The machine was removed while it had the command.',
 };
 
-/** What waits is cancelled at once; what was handed to an agent is only marked, for the agent knows whether it runs. */
+/** A waiting execution is cancelled at once. A dispatched one is only marked, because the agent knows whether it runs. */
 function cancelRequested<S extends ExecutionState>(state: S, now: number): Transition<S> {
   if (state.dispatchedTo === undefined) return ended(state, CANCELLED, now);
   if (state.cancelRequestedAt !== undefined) return refused();
@@ -181,8 +181,8 @@ function cancelRequested<S extends ExecutionState>(state: S, now: number): Trans
 }
 
 /**
- * The agent has proved that the start never arrived. Whoever asked to cancel meanwhile gets that, a passed deadline
- * expires it; otherwise nothing changes (it is sent again under the same mark).
+ * The agent has proved that the start never arrived. A cancel requested meanwhile takes effect, a passed deadline expires it; otherwise
+ * nothing changes (it is sent again under the same mark).
  */
 function undelivered<S extends ExecutionState>(state: S, now: number): Transition<S> {
   if (state.status !== 'queued' || state.dispatchedTo === undefined) return refused();

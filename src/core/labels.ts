@@ -1,4 +1,4 @@
-/** Labels of machines: what they are selected by. Set by the agent's settings and through the API, which wins. */
+/** Labels of machines, by which machines are selected. Set by the agent's settings and through the API, which wins. */
 import { type Static, Type } from 'typebox';
 
 const LABEL_KEY = /^(?=.{1,63}$)[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$/;
@@ -17,13 +17,13 @@ export const LabelsSchema = Type.Record(
 );
 export type Labels = Readonly<Static<typeof LabelsSchema>>;
 
-/** Machines with this label; without `value`, whatever its value. */
+/** Machines with this label; without `value`, with any value. */
 export interface LabelSelector {
   key: string;
   value?: string;
 }
 
-/** Reads `k=v,k2=v2`; undefined if it is not written so. */
+/** Parses `k=v,k2=v2`. Undefined if the text is malformed. */
 export function parseLabels(text: string): Labels | undefined {
   const pairs = text
     .split(',')
@@ -38,7 +38,7 @@ export function parseLabels(text: string): Labels | undefined {
   return Object.keys(labels).length > MAX_LABELS ? undefined : labels;
 }
 
-/** Reads `k=v` or `k`; undefined if it is neither. */
+/** Parses `k=v` or `k`. Undefined if the text is malformed. */
 export function parseSelector(text: string): LabelSelector | undefined {
   const [key = '', ...rest] = text.split('=');
   if (!LABEL_KEY.test(key)) return undefined;
@@ -47,14 +47,14 @@ export function parseSelector(text: string): LabelSelector | undefined {
   return value.length > MAX_VALUE_CHARS ? undefined : { key, value };
 }
 
-/** Whether the labels are as each of the selectors wants. */
+/** Whether the labels match each of the selectors. */
 export function fits(labels: Labels, selectors: readonly LabelSelector[]): boolean {
   return selectors.every(
     ({ key, value }) => Object.hasOwn(labels, key) && (value === undefined || labels[key] === value),
   );
 }
 
-/** Whether they are the same. */
+/** Whether both have the same labels. */
 export function sameLabels(a: Labels = {}, b: Labels = {}): boolean {
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);

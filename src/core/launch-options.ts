@@ -1,8 +1,8 @@
-/** How a command is run, as the protocol and the stored record spell it. */
+/** The launch options of a command, in the spelling of the protocol and of the stored record. */
 import { type Static, Type } from 'typebox';
 import { MAX_ARTIFACTS } from './artifact.ts';
 
-/** What the kernel takes in argv, env and paths. */
+/** Characters that the kernel accepts in argv, env and paths. */
 export const TextWithoutNul = Type.String({ pattern: '^[^\\u0000]*$' });
 
 /** The size of a terminal in characters; 0 if it is not known. */
@@ -13,7 +13,7 @@ export const TerminalSizeSchema = Type.Object({
 
 export type TerminalSize = Static<typeof TerminalSizeSchema>;
 
-/** What a command may use at most, all of its processes together. */
+/** Limits of a command, for all of its processes together. */
 export const LimitsSchema = Type.Object({
   memory_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
   cpus: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 100_000 })),
@@ -22,7 +22,7 @@ export const LimitsSchema = Type.Object({
 
 export type Limits = Static<typeof LimitsSchema>;
 
-/** The drop folder is always collected, `declared` under cwd besides. */
+/** The drop folder is always collected; `declared` lists paths under cwd besides. */
 export const StartArtifactsSchema = Type.Object({
   declared: Type.Array(
     Type.Object({
@@ -32,9 +32,9 @@ export const StartArtifactsSchema = Type.Object({
     }),
     { maxItems: MAX_ARTIFACTS },
   ),
-  /** Of each file. */
+  /** Limit for each file. */
   max_bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
-  /** From the exit on. */
+  /** Time from the exit on. */
   timeout_ms: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
 });
 export type StartArtifacts = Static<typeof StartArtifactsSchema>;

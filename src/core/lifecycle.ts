@@ -1,17 +1,17 @@
-/** The rules of a machine's life: from what is desired and what is seen to its phase and the operation that comes next. */
+/** The rules of a machine's life: from its desired state and its seen state to its phase and next operation. */
 import type { DesiredState, MachineState, Phase, Reason } from './machine.ts';
 import type { Operation } from './operation.ts';
 
 /**
- * What is known of a machine that a provider runs. connected: its agent is, which is believed before all else; unknown: a create
- * was begun and has not answered; up: it runs without its agent. The others are as the provider said last.
+ * The seen state of a machine with a provider. connected: its agent is connected, which counts above all else; unknown: a create was
+ * started and has not answered; up: it runs without its agent. The others are the provider's last answer.
  */
 export type Seen = 'absent' | 'unknown' | 'pending' | 'up' | 'connected' | 'stopped';
 
 export interface Rule {
   phase: Phase;
   reason: Reason;
-  /** What the provider is asked to do; absent: nothing, the machine is where it is wanted. */
+  /** The operation for the provider. Absent: none, the machine is in its desired state. */
   operation?: Operation;
 }
 
@@ -43,14 +43,14 @@ export const RULES: Readonly<Record<DesiredState, Readonly<Record<Seen, Rule>>>>
   },
 };
 
-/** Machines without a provider: nobody here can start or stop them, so only their agent says how they are. */
+/** Machines without a provider: the server cannot start or stop them, so only their agent determines their phase. */
 export const UNMANAGED: Readonly<Record<MachineState['agent'], Rule>> = {
   never_joined: { phase: 'placement_pending', reason: 'never_joined' },
   connected: { phase: 'running', reason: 'agent_connected' },
   away: { phase: 'sleeping', reason: 'agent_away' },
 };
 
-/** The rule that holds for a machine now. */
+/** Returns the rule that applies to a machine now. */
 export function ruleOf(machine: MachineState): Rule {
   if (machine.provider === undefined) {
     return machine.desiredState === 'destroyed' ? RULES.destroyed.absent : UNMANAGED[machine.agent];
@@ -59,13 +59,13 @@ export function ruleOf(machine: MachineState): Rule {
   const rule = RULES[machine.desiredState][seen];
   if (machine.failedForGood && rule.operation !== undefined) return { phase: 'failed', reason: 'provider_failed' };
   if (rule.phase === 'stopping' && machine.sleepReason !== undefined) return { ...rule, reason: machine.sleepReason };
-  // A sleep under way is waited for before the wake that replaces it.
+  // A sleep under way is completed before the wake that replaces it.
   if (machine.desiredState === 'running' && atWork(machine, 'sleep')) return RULES.running.stopped;
   const mayResize = machine.desiredState !== 'destroyed' && seen !== 'absent';
   return rule.operation === undefined && machine.resizing && mayResize ? { ...rule, operation: 'resize' } : rule;
 }
 
-/** Whether a hook of this operation is at work on the machine. */
+/** Whether a hook of this operation runs for the machine. */
 export function atWork({ operation }: MachineState, name: Operation): boolean {
   return operation?.running === true && operation.name === name;
 }

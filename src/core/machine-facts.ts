@@ -1,4 +1,4 @@
-/** What an agent reports of its machine. Apart from the protocol, so that browsers can load what a machine is. */
+/** The facts that an agent reports of its machine. Separate from the protocol, so that browsers can load the types. */
 import { type Static, Type } from 'typebox';
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -11,7 +11,7 @@ export type MachineFacts = Static<typeof MachineFactsSchema>;
 
 const Name = Type.String({ maxLength: 255 });
 
-/** What an agent says of the host that it runs on. */
+/** Facts about the host that the agent runs on. */
 export const HostSchema = Type.Object({ hostname: Name, os: Name, arch: Name }, {});
 export interface Host extends Static<typeof HostSchema> {
   agentVersion: string;

@@ -1,4 +1,4 @@
-/** A machine's life: its phases, and the one function through which they change. The rules themselves are in lifecycle.ts. */
+/** The machine: its phases, and the only function that changes them. The rules themselves are in lifecycle.ts. */
 import { atWork, ruleOf } from './lifecycle.ts';
 import {
   type Changes,
@@ -43,9 +43,9 @@ export type Reason = (typeof MACHINE_REASONS)[number];
 export const DESIRED_STATES = ['running', 'sleeping', 'destroyed'] as const;
 export type DesiredState = (typeof DESIRED_STATES)[number];
 
-/** The part of a machine that `transitionMachine` reads and writes; times are ms since the epoch, on the server's clock. */
+/** The part of a machine that `transitionMachine` reads and writes. Times are ms since the epoch, on the server's clock. */
 export interface MachineState {
-  /** Absent: nobody but its owner can start and stop it. */
+  /** Absent: only its owner can start and stop it. */
   provider?: string;
   desiredState: DesiredState;
   phase: Phase;
@@ -55,23 +55,23 @@ export interface MachineState {
   lastTransitionAt: number;
   lastProgressAt: number;
   agent: 'never_joined' | 'connected' | 'away';
-  /** Rises with each connection of its agent: whatever an earlier one still tries is stale. */
+  /** Rises with each connection of its agent: writes of an earlier connection are stale. */
   epoch: number;
-  /** When its agent was last connected, or could have been; absent while it is, and before it first joined. */
+  /** When its agent was last connected, or could have been. Absent while it is connected, and before it first joined. */
   awaySince?: number;
   providerState: ProviderState;
   operation?: PendingOperation;
   /** The number of its latest operation. */
   lastOperation: number;
-  /** What went wrong last; absent once an operation succeeded. */
+  /** The last error. Absent once an operation succeeded. */
   lastError?: string;
   /** The provider said that trying again does not help. */
   failedForGood: boolean;
   /** Its size was changed here and not yet at the provider. */
   resizing: boolean;
-  /** When one that is created or woken should be there. */
+  /** When a machine that is being created or woken is expected. */
   expectedAt?: number;
-  /** Why it is put to sleep, where nobody asked for it. */
+  /** Why it is put to sleep, if no caller asked for it. */
   sleepReason?: 'autosleep';
 }
 
@@ -81,18 +81,18 @@ export interface Machine extends MachineState {
   /** What people call it. */
   name?: string;
   createdAt: number;
-  /** Its size: as asked for where it has a provider, else as its agent reported. */
+  /** Its size: as requested if it has a provider, else as its agent reported. */
   facts: MachineFacts;
-  /** As its agent said last. */
+  /** As its agent last reported. */
   host?: Host;
   agentLabels?: Labels;
-  /** Set through the API; they win over those of its agent. */
+  /** Set through the API. They win over those of its agent. */
   ownLabels?: Labels;
-  /** Idle for so long it is put to sleep; 0: never. */
+  /** Idle time after which it is put to sleep; 0: never. */
   autosleepSeconds: number;
-  /** What the provider calls it. */
+  /** The provider's name for it. */
   providerRef?: string;
-  /** What its create passed on to the provider. */
+  /** The attributes that its create passed on to the provider. */
   attributes?: Readonly<Record<string, string>>;
   /** The runner instance seen last. */
   runnerInstance?: string;
@@ -100,33 +100,33 @@ export interface Machine extends MachineState {
 }
 
 export type MachineEvent =
-  /** An agent turned a join token into the machine's credential. */
+  /** An agent traded a join token for the machine's credential. */
   | { type: 'enrolled' }
   | { type: 'agent_connected' }
-  /** `epoch`: of the connection that ended; absent: there is none any more, whichever it was. */
+  /** `epoch`: of the connection that ended. Absent: there is none any more, whichever it was. */
   | { type: 'agent_disconnected'; epoch?: number }
   | { type: 'desired'; state: DesiredState; sleepReason?: 'autosleep' }
-  /** Its settings changed; `resize`: those that its provider has to know. */
+  /** Its settings changed. `resize`: settings that its provider has to know. */
   | { type: 'changed'; resize: boolean }
-  /** What its provider may still have of it is left behind. */
+  /** Resources that its provider may still have are left behind. */
   | { type: 'forgotten' }
   | OperationEvent;
 
 type MachineRefusal =
   /** It is removed, or is being removed. */
   | 'destroyed'
-  /** It is already what was asked for. */
+  /** It has the requested state already. */
   | 'unchanged'
   /** It is being put to sleep: its agent has to wait. */
   | 'stopping'
-  /** Nobody can do that to it. */
+  /** It has no provider that could do that. */
   | 'no_provider'
-  /** The operation is another one by now, or the event repeats what has happened. */
+  /** The machine has another operation by now, or the event repeats an earlier one. */
   | 'stale';
 
 export type MachineTransition<S extends MachineState> = { ok: true; next: S } | { ok: false; refusal: MachineRefusal };
 
-/** A machine that is new at `now`; without a provider it waits for an agent that joins by itself. */
+/** Returns a machine that is new at `now`. Without a provider it waits for an agent that joins. */
 export function newMachine(p: {
   machineId: string;
   name?: string;
@@ -164,8 +164,8 @@ export function newMachine(p: {
 }
 
 /**
- * The next state of a machine after `event`, at `now` (ms since the epoch); pure and total. A refusal means that the event
- * changes nothing. The phase, its reason and the next operation follow from the rules in lifecycle.ts.
+ * Returns the state of a machine after `event`, at `now` (ms since the epoch). Pure and total. A refusal means that the event changes
+ * nothing. The phase, its reason and the next operation follow from the rules in lifecycle.ts.
  */
 export function transitionMachine<S extends MachineState>(
   state: S,
@@ -177,17 +177,17 @@ export function transitionMachine<S extends MachineState>(
   return { ok: true, next: settled(state, applied(state, event, now), now, event) };
 }
 
-/** The labels that hold. */
+/** Returns the labels in effect. */
 export function labelsOf({ agentLabels, ownLabels }: Pick<Machine, 'agentLabels' | 'ownLabels'>): Labels {
   return { ...agentLabels, ...ownLabels };
 }
 
-/** Whether nothing more than deleting can happen to it. */
+/** Whether only deleting can still happen to it. */
 export function isRemoved({ desiredState }: Pick<MachineState, 'desiredState'>): boolean {
   return desiredState === 'destroyed';
 }
 
-/** Whether trying again, or waiting, can bring it to where it is wanted. */
+/** Whether a retry, or waiting, can bring it to its desired state. */
 export function isRetryable({ phase, failedForGood }: Pick<MachineState, 'phase' | 'failedForGood'>): boolean {
   return phase !== 'destroyed' && !failedForGood;
 }
@@ -213,14 +213,14 @@ function refusalOf(state: MachineState, event: MachineEvent): MachineRefusal | u
   }
 }
 
-/** What failed for good is tried again when somebody asks for it again. */
+/** An operation that failed for good is tried again on a new request. */
 function refusedDesire(state: MachineState, desired: DesiredState): MachineRefusal | undefined {
   if (isRemoved(state) && desired !== 'destroyed') return 'destroyed';
   if (state.desiredState === desired) return state.failedForGood ? undefined : 'unchanged';
   return state.provider === undefined && desired === 'sleeping' ? 'no_provider' : undefined;
 }
 
-/** What the event itself changes; `undefined` clears a field. */
+/** Returns the changes of the event itself; `undefined` clears a field. */
 function applied(state: MachineState, event: MachineEvent, now: number): Changes {
   switch (event.type) {
     case 'enrolled':
@@ -231,7 +231,7 @@ function applied(state: MachineState, event: MachineEvent, now: number): Changes
         epoch: state.epoch + 1,
         awaySince: undefined,
         providerState: 'running',
-        // Somebody started it without us: the agent is believed.
+        // It was started by somebody else: its agent is connected, so it runs.
         desiredState: 'running',
         failedForGood: false,
         lastError: undefined,
@@ -265,13 +265,13 @@ function applied(state: MachineState, event: MachineEvent, now: number): Changes
   }
 }
 
-/** The credential of a removed machine is dead: its agent is gone for good, and is not waited for. */
+/** The credential of a removed machine is revoked: its agent is gone for good, and is not waited for. */
 function afterRemoval(state: MachineState): Changes {
   const agent = state.agent === 'connected' ? 'away' : state.agent;
   return { agent, epoch: state.epoch + 1, awaySince: undefined };
 }
 
-/** Puts the phase, its reason and the next operation to what the rules say of `after`. */
+/** Sets the phase, its reason and the next operation according to the rules for `after`. */
 function settled<S extends MachineState>(before: S, changes: Changes, now: number, event?: MachineEvent): S {
   const after = present({ ...before, ...changes }) as S;
   const { phase, reason, operation: wanted } = ruleOf(after);
@@ -291,7 +291,7 @@ function settled<S extends MachineState>(before: S, changes: Changes, now: numbe
   }) as S;
 }
 
-/** The same without fields that are undefined. */
+/** Returns a copy without undefined fields. */
 function present(value: object): object {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined));
 }

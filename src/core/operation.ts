@@ -1,25 +1,25 @@
-/** What a provider is asked to do with a machine: one operation at a time, tried until it is done or cannot be. */
+/** The operations of a provider: one at a time for each machine, tried until it is done or cannot be done. */
 import type { MachineState } from './machine.ts';
 
-/** What a provider can be asked to do. */
+/** The operations that a provider can support. */
 export const OPERATIONS = ['create', 'delete', 'wake', 'sleep', 'resize', 'describe'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-/** Where a machine can be, as its provider says. */
+/** The states of a machine in a provider's answers. */
 export const PROVIDER_STATES = ['absent', 'pending', 'running', 'stopped'] as const;
-/** As the provider said last; unknown: a create was begun and has not answered. */
+/** The provider's last answer; unknown: a create was started and has not answered. */
 export type ProviderState = (typeof PROVIDER_STATES)[number] | 'unknown';
 
-/** What the provider is to do next, or does now. */
+/** The provider's next or present operation. */
 export interface PendingOperation {
-  /** Rises per machine: with the machine's id it names the operation in every attempt. */
+  /** Rises per machine: together with the machine's id it identifies the operation in every attempt. */
   number: number;
   name: Operation;
-  /** Hooks begun so far. */
+  /** Hooks started so far. */
   attempt: number;
-  /** Whether a hook is at work on it. */
+  /** Whether its hook runs. */
   running: boolean;
-  /** When the next hook may begin, ms since the epoch. */
+  /** When the next hook may start, ms since the epoch. */
   dueAt: number;
 }
 
@@ -31,7 +31,7 @@ export type OperationEvent =
   | { type: 'operation_failed'; number: number; message: string; retryable: boolean };
 type EventOf<T extends OperationEvent['type']> = Extract<OperationEvent, { type: T }>;
 
-/** What an event changes of a machine; `undefined` clears a field. */
+/** Changes of a machine by an event; `undefined` clears a field. */
 export type Changes = { [K in keyof MachineState]?: MachineState[K] | undefined };
 
 const FIRST_RETRY_MS = 1000;
@@ -39,14 +39,14 @@ const LONGEST_RETRY_MS = 300_000;
 const FIRST_DESCRIBE_MS = 2000;
 const LONGEST_DESCRIBE_MS = 30_000;
 
-/** Whether an event of an operation is about the one that the machine has, in the state that it has. */
+/** Whether an event of an operation concerns the machine's present operation in its present state. */
 export function concerns(event: OperationEvent, operation: PendingOperation | undefined): boolean {
   if (operation === undefined) return false;
   if (event.type === 'operation_interrupted') return operation.running;
   return operation.number === event.number && operation.running === (event.type !== 'operation_begun');
 }
 
-/** What an event of its operation changes of a machine. */
+/** Returns the changes of a machine by an event of its operation. */
 export function operationChanges(state: MachineState, event: OperationEvent, now: number): Changes {
   const { operation } = state;
   if (operation === undefined) return {};
@@ -65,7 +65,10 @@ export function operationChanges(state: MachineState, event: OperationEvent, now
   }
 }
 
-/** The operation after an event: a hook at work is waited for, what is still wanted goes on, another takes its place. */
+/**
+ * Returns the operation after an event: a running hook is completed, an operation that is still wanted continues, another one replaces
+ * it.
+ */
 export function nextOperation(
   { operation, lastOperation }: MachineState,
   wanted: Operation | undefined,
@@ -78,7 +81,7 @@ export function nextOperation(
   return { number: lastOperation + 1, name: wanted, attempt: 0, running: false, dueAt: now + pauseMs };
 }
 
-/** The states that an operation may answer; any other means that it has not done what it was asked for. */
+/** The states that may answer each operation. Any other means that the operation is not done. */
 const FITTING: Readonly<Record<Operation, readonly ProviderState[]>> = {
   create: ['pending', 'running', 'stopped'],
   wake: ['pending', 'running'],
@@ -99,7 +102,7 @@ function answered(
     return failed(state, operation, { type: 'operation_failed', number, message, retryable: true }, now);
   }
   return {
-    // One that goes on (described again, a delete that is pending) keeps its number and slows down.
+    // An operation that continues (described again, a delete that is pending) keeps its number and slows down.
     operation: { ...operation, running: false, dueAt: nextAttemptAt(operation, now) },
     providerState: answer,
     lastError: undefined,
@@ -118,12 +121,12 @@ function failed(
   if (retryable) {
     return { operation: { ...operation, running: false, dueAt: nextAttemptAt(operation, now) }, lastError: message };
   }
-  // A machine that cannot be resized runs on as it is, and so does one whose agent came all the same.
+  // A machine that cannot be resized keeps running unchanged, and so does one whose agent connected all the same.
   if (operation.name === 'resize') return { operation: undefined, lastError: message, resizing: false };
   return { operation: undefined, lastError: message, failedForGood: agent !== 'connected' };
 }
 
-/** Exponential: described every 2 to 30 s, anything else tried again after 1 s to 5 min. */
+/** Exponential: described every 2 to 30 s, any other operation tried again after 1 s to 5 min. */
 function nextAttemptAt({ name, attempt }: PendingOperation, now: number): number {
   const [first, longest] =
     name === 'describe' ? [FIRST_DESCRIBE_MS, LONGEST_DESCRIBE_MS] : [FIRST_RETRY_MS, LONGEST_RETRY_MS];

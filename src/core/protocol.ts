@@ -1,23 +1,23 @@
 /**
- * The protocol between server and agent: every control frame, both ways, with its one parse and one encode.
- * docs/PROTOCOL.md is normative; this file is what both ends run. Output travels as records (report.ts).
+ * The protocol between server and agent: every control frame in both directions, with its one parse and one encode. docs/PROTOCOL.md is
+ * normative; both ends run this file. Output travels as records (report.ts).
  */
 import { type Static, Type } from 'typebox';
-import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads what no link needs
+import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads code that a link does not need.
 import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
 import { LabelsSchema } from './labels.ts';
 import { HostSchema, MachineFactsSchema } from './machine-facts.ts';
 
-/** The versions this build speaks: what both ends share, the highest of it, is used. */
+/** The versions that this build speaks: the highest version that both ends share is used. */
 export const PROTOCOL_VERSION = { min: 1, max: 1 } as const;
 
-/** WebSocket close codes of ours (4000-4999 are free for applications, RFC 6455 §7.4.2). */
+/** Our own WebSocket close codes (4000-4999 are free for applications, RFC 6455 §7.4.2). */
 export const CLOSE = {
-  /** The server stops or restarts: come back (RFC 6455 registry: Service Restart). */
+  /** The server stops or restarts: reconnect (RFC 6455 registry: Service Restart). */
   restart: 1012,
   /** A message is larger than either side accepts. */
   tooLarge: 1009,
-  /** A frame that is no frame, or not legal here: a fault in the peer. */
+  /** A frame that is malformed, or not legal here: a fault of the peer. */
   badFrame: 4400,
   /** The credential was revoked or replaced while connected. */
   revoked: 4401,
@@ -31,7 +31,7 @@ export const CLOSE = {
   duplicate: 4409,
   /** The machine was removed. */
   removed: 4410,
-  /** This instance came back over a new link, which takes the place of this one. */
+  /** This instance has a new connection, which replaces this one. */
   replaced: 4411,
   /** Too many frames in too short a time. */
   tooManyFrames: 4429,
@@ -41,14 +41,14 @@ const ExecutionId = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0
 const Instance = Type.String({ minLength: 1, maxLength: 64 });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const strict = { additionalProperties: false } as const;
-/** Frames may gain fields in a later minor version; unknown ones are ignored. */
+/** Frames may gain fields in a later minor version. Unknown fields are ignored. */
 const open = {} as const;
 
-/** An execution that the runner has and the server has not yet acknowledged in full. */
+/** An execution that the runner has and the server has not yet acknowledged completely. */
 const HeldSchema = Type.Object(
   {
     execution_id: ExecutionId,
-    /** waiting: taken on, not started; running; ended: only its reports are still here. */
+    /** waiting: accepted, not started; running; ended: only its reports are left. */
     state: Type.Union([Type.Literal('waiting'), Type.Literal('running'), Type.Literal('ended')]),
     /** The highest report number written to the journal; 0 for none. */
     reported: Count,
@@ -65,24 +65,24 @@ export const HelloSchema = Type.Object(
     version: Type.String({ maxLength: 64 }),
     runner_instance: Instance,
     boot_id: Type.String({ maxLength: 64 }),
-    /** The highest dispatch number that this runner instance has taken on; what is above never arrived. */
+    /** The highest dispatch number that this runner instance has accepted. Starts with a higher one never arrived. */
     last_dispatch_number: Count,
     /** The runner's clock, ms since the epoch, when it made this frame. */
     clock_ms: Type.Number(),
     max_concurrency: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     facts: MachineFactsSchema,
     host: Type.Optional(HostSchema),
-    /** The labels of the agent's settings. */
+    /** The labels in the agent's settings. */
     labels: Type.Optional(LabelsSchema),
     held: Type.Array(HeldSchema, { maxItems: 100_000 }),
-    /** What the runner can do beyond the first release of this protocol version: `output_limit`. */
+    /** Capabilities of the runner beyond the first release of this protocol version, such as `output_limit`. */
     features: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
   },
   open,
 );
 export type Hello = Static<typeof HelloSchema>;
 
-/** agent → server: whether new work is taken (not while it stops, or its disk is full). */
+/** agent → server: whether new work is accepted (not while it stops, or its disk is full). */
 const CapacitySchema = Type.Object(
   {
     type: Type.Literal('capacity'),
@@ -110,19 +110,19 @@ const WelcomeSchema = Type.Object(
     protocol: Type.Integer({ minimum: 1 }),
     version: Type.String({ maxLength: 64 }),
     heartbeat_ms: Type.Integer({ minimum: 100 }),
-    /** Bytes of records the agent may have sent and not seen acknowledged: in all, and per execution. */
+    /** Bytes of records that the agent may have sent without acknowledgement: in total, and per execution. */
     window_bytes: Type.Integer({ minimum: 1 }),
     execution_window_bytes: Type.Integer({ minimum: 1 }),
-    /** For what is held and still of interest: the number up to which its reports are on the server's disk. */
+    /** For held executions that still matter: the number up to which their reports are on the server's disk. */
     acks: Type.Array(Type.Tuple([ExecutionId, Count])),
-    /** Held, but over or unknown for the server: end what runs, drop what was to be reported. */
+    /** Held executions that have ended or are unknown on the server: end their commands, drop their reports. */
     forget: Type.Array(ExecutionId),
   },
   open,
 );
 export type Welcome = Static<typeof WelcomeSchema>;
 
-/** What becomes of output past the limit: it is counted and thrown away, or the command waits in its write. */
+/** What happens to output past the limit: it is counted and discarded, or the command waits in its write. */
 const PastLimit = Type.Union([Type.Literal('discard'), Type.Literal('wait')]);
 
 /** server → agent: run this. The bytes attached to the frame are its stdin. */
@@ -138,12 +138,12 @@ const StartSchema = Type.Object(
     env: Type.Optional(Type.Record(Type.String({ pattern: '^[^=\\u0000]+$' }), TextWithoutNul, strict)),
     cwd: Type.Optional(TextWithoutNul),
     user: Type.Optional(TextWithoutNul),
-    /** ms from process start; absent: no limit. */
+    /** ms from process start. Absent: no limit. */
     timeout_ms: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     /** Bytes of each stream to keep. */
     max_output_bytes: Count,
     past_limit: Type.Optional(PastLimit),
-    /** Bytes of the end of each stream to report once more came than is kept; absent: none. */
+    /** Bytes of the end of each stream to report once it exceeds the kept part. Absent: none. */
     tail_bytes: Type.Optional(Count),
     /** stdin: none (end-of-file), fixed (the attached bytes), open (fed by stdin frames). */
     stdin: Type.Union([Type.Literal('none'), Type.Literal('fixed'), Type.Literal('open')]),
@@ -154,30 +154,30 @@ const StartSchema = Type.Object(
     /** Only to agents with the capability `limits`. */
     limits: Type.Optional(LimitsSchema),
     grace_ms: Count,
-    /** What to collect at the end; absent: nothing, and the command has no drop folder. */
+    /** Files to collect at the end. Absent: none, and the command has no drop folder. */
     artifacts: Type.Optional(StartArtifactsSchema),
   },
   open,
 );
 export type Start = Static<typeof StartSchema>;
 
-/** server → agent: SIGTERM, and SIGKILL to the tree after the grace; repeats are harmless. */
+/** server → agent: SIGTERM, and SIGKILL to the tree after the grace. Repeats are harmless. */
 const CancelSchema = Type.Object({ type: Type.Literal('cancel'), execution_id: ExecutionId, grace_ms: Count }, open);
 
-/** server → agent: send this signal (its name, as `SIGHUP`) to the command's process group, if it runs. */
+/** server → agent: send this signal (its name, such as `SIGHUP`) to the command's process group, if it runs. */
 const SignalSchema = Type.Object(
   { type: Type.Literal('signal'), execution_id: ExecutionId, signal: Type.String({ maxLength: 16 }) },
   open,
 );
 
-/** server → agent: the attached bytes belong at `offset` of the live stdin; what is there already is skipped. */
+/** server → agent: the attached bytes belong at `offset` of the live stdin. Bytes that the runner has are skipped. */
 const StdinSchema = Type.Object(
   { type: Type.Literal('stdin'), execution_id: ExecutionId, offset: Count, close: Type.Boolean() },
   open,
 );
 export type Stdin = Static<typeof StdinSchema>;
 
-/** server → agent: each stream may go up to this offset, counted from its start; limits only rise. */
+/** server → agent: each stream may go up to this offset, counted from its start. Limits only rise. */
 const OutputLimitSchema = Type.Object(
   {
     type: Type.Literal('output_limit'),
@@ -189,7 +189,7 @@ const OutputLimitSchema = Type.Object(
   open,
 );
 export type OutputLimit = Static<typeof OutputLimitSchema>;
-/** server → agent: the terminal of the command has this size now. What is no terminal is not touched. */
+/** server → agent: the terminal of the command has this size now. Ignored for commands without a terminal. */
 const ResizeSchema = Type.Object(
   { type: Type.Literal('resize'), execution_id: ExecutionId, ...TerminalSizeSchema.properties },
   open,
@@ -199,11 +199,11 @@ const ResizeSchema = Type.Object(
 const AckSchema = Type.Object({ type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) }, open);
 export type Ack = Static<typeof AckSchema>;
 
-/** server → agent: these are over for the server: end what runs, drop what was to be reported. */
+/** server → agent: the server wants nothing more of these: end their commands, drop their reports. */
 const ForgetSchema = Type.Object({ type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) }, open);
 export type Forget = Static<typeof ForgetSchema>;
 
-/** server → agent: enrol again with this join token, which is bound to the machine: the credential before dies by it. */
+/** server → agent: enrol again with this join token, which is bound to the machine. It revokes the present credential. */
 const RotateSchema = Type.Object({ type: Type.Literal('rotate'), join_token: Type.String({ maxLength: 256 }) }, open);
 
 export const ServerFrameSchema = Type.Union([
@@ -220,7 +220,7 @@ export const ServerFrameSchema = Type.Union([
 ]);
 export type ServerFrame = Static<typeof ServerFrameSchema>;
 
-/** Where agents enrol (HTTP POST) and where they connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
+/** Paths at which agents enrol (HTTP POST) and connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
 export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;
 
 export type Parsed<F> = { ok: true; frame: F; attachment: Buffer } | { ok: false; reason: string };
@@ -229,12 +229,12 @@ const NOTHING = Buffer.alloc(0);
 const agentFrame = byType(AgentFrameSchema.anyOf);
 const serverFrame = byType(ServerFrameSchema.anyOf);
 
-/** Reads a text message from an agent. */
+/** Parses a text message from an agent. */
 export function parseAgentFrame(text: string): Parsed<AgentFrame> {
   return parse<AgentFrame>(text, agentFrame, NOTHING);
 }
 
-/** Reads a message from the server: text, or binary for a frame with bytes attached. */
+/** Parses a message from the server: text, or binary for a frame with bytes attached. */
 export function parseServerFrame(data: string | Buffer): Parsed<ServerFrame> {
   if (typeof data === 'string') return parse<ServerFrame>(data, serverFrame, NOTHING);
   if (data.length < 4) return { ok: false, reason: 'a binary message of under 4 bytes' };
@@ -243,12 +243,12 @@ export function parseServerFrame(data: string | Buffer): Parsed<ServerFrame> {
   return parse<ServerFrame>(data.toString('utf8', 4, end), serverFrame, data.subarray(end));
 }
 
-/** Writes a frame as a text message. */
+/** Encodes a frame as a text message. */
 export function encodeFrame(frame: AgentFrame | ServerFrame): string {
   return JSON.stringify(frame);
 }
 
-/** Writes a frame with bytes attached as a binary message: u32 length of the JSON, the JSON, the bytes. */
+/** Encodes a frame with bytes attached as a binary message: u32 length of the JSON, the JSON, the bytes. */
 export function encodeFrameWith(frame: ServerFrame, attachment: Buffer): Buffer {
   const json = Buffer.from(JSON.stringify(frame));
   const bytes = Buffer.allocUnsafe(4 + json.length + attachment.length);
@@ -262,7 +262,7 @@ interface FrameCheck {
   check: (value: unknown) => boolean;
 }
 
-/** One compiled check per frame type, so that a frame is held against its own schema and not against all of them. */
+/** One compiled check per frame type, so that a frame is checked against its own schema and not against all of them. */
 function byType(
   schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][],
 ): Map<string, FrameCheck> {

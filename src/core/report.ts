@@ -1,11 +1,11 @@
 /**
- * Reports: what an agent says of an execution. One report is one record, the same bytes in the runner's journal, on the
- * socket between runner and link, and in the binary messages of the link (docs/PROTOCOL.md, "Records").
+ * Reports of agents about executions. One report is one record: the same bytes in the runner's journal, on the socket between runner and
+ * link, and in the binary messages of the link (docs/PROTOCOL.md, "Records").
  */
 import { crc32 } from 'node:zlib';
 import type { FailureCode } from './execution.ts';
 
-/** Kinds of record that travel to the server. Kinds from 64 on are the journal's own and never leave the machine. */
+/** Kinds of records that travel to the server. Kinds from 64 on are the journal's own and never leave the machine. */
 export const REPORT_KIND = {
   started: 1,
   stdout: 2,
@@ -27,7 +27,7 @@ export const MAX_CHUNK_BYTES = 65_536;
 /** The largest record: header, the longest execution id, the largest payload. */
 export const MAX_RECORD_BYTES = RECORD_HEADER_BYTES + 253 + MAX_CHUNK_BYTES;
 
-/** A record as it is framed: `kind` is the number on the wire. */
+/** A decoded record: `kind` is the number on the wire. */
 export interface RawRecord {
   kind: number;
   executionId: string;
@@ -38,7 +38,7 @@ export interface RawRecord {
   payload: Buffer;
 }
 
-/** What the processes of a command used, all of them together. */
+/** Resource usage of all processes of a command together. */
 export interface UsagePayload {
   cpu_user_ms: number;
   cpu_system_ms: number;
@@ -47,12 +47,12 @@ export interface UsagePayload {
   io_write_bytes?: number;
 }
 
-/** The payload of `ended` (JSON): how the command ended and what it produced. */
+/** The payload of `ended` (JSON): how the command ended, and how much it produced. */
 export interface EndedPayload {
   status: 'succeeded' | 'failed' | 'cancelled';
   exit_code?: number;
   signal?: number;
-  /** `timeout`: the command was killed because its `timeout_ms` ran out; the server ends it as `execution_timed_out`. */
+  /** `timeout`: the command was killed because its `timeout_ms` ran out. The server ends it as `execution_timed_out`. */
   error_code?: FailureCode | 'timeout';
   error_message?: string;
   stdout_bytes: number;
@@ -62,7 +62,7 @@ export interface EndedPayload {
   usage?: UsagePayload;
 }
 
-/** The payload of `progress` (JSON): bytes produced so far, sent now and then once output is no longer kept. */
+/** The payload of `progress` (JSON): bytes produced so far, sent from time to time once output is no longer kept. */
 export interface ProgressPayload {
   stdout_bytes: number;
   stderr_bytes: number;
@@ -73,14 +73,17 @@ export interface ArtifactPayload {
   name: string;
 }
 
-/** The payload of `artifact_end` (JSON): the checksum (hexadecimal) of a whole file, or why it is not whole, or was not begun. */
+/**
+ * The payload of `artifact_end` (JSON): the checksum (hexadecimal) of a complete file, or the reason why it is incomplete or was not
+ * begun.
+ */
 export interface ArtifactEndPayload {
   name: string;
   sha256?: string;
   reason?: string;
 }
 
-/** Writes one record into a fresh buffer. Throws RangeError where a part does not fit its field. */
+/** Encodes one record into a new buffer. Throws RangeError if a part does not fit its field. */
 export function encodeRecord(record: RawRecord): Buffer {
   const idBytes = record.executionId.length;
   if (idBytes < 1 || idBytes > 253) throw new RangeError(`execution id of ${idBytes} bytes`);
@@ -100,10 +103,10 @@ export function encodeRecord(record: RawRecord): Buffer {
 
 export type DecodedRecord =
   | { ok: true; record: RawRecord; bytes: number }
-  /** `incomplete`: more bytes may follow; `corrupt`: what stands here is not a record. */
+  /** `incomplete`: more bytes may follow; `corrupt`: the bytes here are not a record. */
   | { ok: false; reason: 'incomplete' | 'corrupt' };
 
-/** Reads the record at `offset`; its payload is a view into `bytes`, not a copy. */
+/** Decodes the record at `offset`. Its payload is a view into `bytes`, not a copy. */
 export function decodeRecord(bytes: Buffer, offset: number): DecodedRecord {
   const left = bytes.length - offset;
   if (left < 8) return { ok: false, reason: 'incomplete' };

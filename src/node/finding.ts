@@ -1,26 +1,26 @@
-/** What `execplane doctor` says of one thing that it looked at. */
+/** A finding of `execplane doctor`: the result of one check. */
 export interface Finding {
-  /** What was looked at: `disk space`. */
+  /** Name of the check, such as `disk space`. */
   check: string;
-  /** `warn`: it works, and somebody should look. */
+  /** `warn`: it works, and an operator should look at it. */
   state: 'ok' | 'warn' | 'fail';
-  /** What was found. */
+  /** The message. */
   message: string;
-  /** What to do about it. */
+  /** The remedy. */
   remedy?: string;
 }
 
-/** All is well. */
+/** Returns a finding without a problem. */
 export function ok(check: string, message: string): Finding {
   return { check, state: 'ok', message };
 }
 
-/** It works, and somebody should look. */
+/** Returns a finding that works and needs attention. */
 export function warn(check: string, message: string, remedy: string): Finding {
   return { check, state: 'warn', message, remedy };
 }
 
-/** It does not work. */
+/** Returns a finding that does not work. */
 export function fail(check: string, message: string, remedy: string): Finding {
   return { check, state: 'fail', message, remedy };
 }
@@ -29,7 +29,7 @@ const MIB = 1024 ** 2;
 const SCARCE_BYTES = 1024 * MIB;
 const TOO_LITTLE_BYTES = 100 * MIB;
 
-/** Whether `freeBytes` are enough to go on. */
+/** Checks whether `freeBytes` are enough to continue. */
 export function judgeSpace(freeBytes: number, remedy: string): Finding {
   const message = `${Math.floor(freeBytes / MIB)} MiB free`;
   if (freeBytes < TOO_LITTLE_BYTES) return fail('disk space', message, remedy);

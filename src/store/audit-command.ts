@@ -1,12 +1,12 @@
-/** What the audit trail keeps of an argv: its beginning, and a digest by which the whole can be recognised. */
+/** The audit trail's form of an argv: its beginning, and a digest that identifies the whole. */
 import { createHash } from 'node:crypto';
 
 /** Characters of an argv that are kept. */
 const MAX_CHARACTERS = 4096;
-/** Arguments of it, however short. */
+/** Arguments of it that are kept, however short. */
 const MAX_ARGUMENTS = 256;
 
-/** The first arguments as they are, as long as they fit; the one that does not is cut. `digest`: SHA-256, hex, of the whole as JSON. */
+/** Returns the first arguments as long as they fit; the one that does not fit is cut. `digest`: SHA-256, hex, of the whole as JSON. */
 export function boundedCommand(argv: readonly string[]): { command: readonly string[]; digest: string } {
   const digest = createHash('sha256').update(JSON.stringify(argv)).digest('hex');
   const command: string[] = [];

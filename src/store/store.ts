@@ -1,6 +1,6 @@
 /**
- * What the server needs of its database, in the words of the use cases, one role a file. Every method is one transaction; what it
- * returns is on disk. A method rejects only with StoreUnavailableError or for a fault of ours. Times are ms since the epoch.
+ * The interface of the database for the server: use cases, one role per file. Every method is one transaction; its result is on disk when
+ * it returns. A method rejects only with StoreUnavailableError, or for a fault of the server. Times are ms since the epoch.
  */
 import type { ArtifactStore } from './roles/artifacts.ts';
 import type { AuditStore } from './roles/audit.ts';
@@ -36,20 +36,20 @@ export type * from './roles/pages.ts';
 export type * from './roles/dispatch.ts';
 
 /**
- * The database cannot be written or read now (disk full, I/O error, locked, unreachable): try again later. Nothing was written, save
- * in one case: PostgreSQL went away under a COMMIT and did not come back in time to be asked about it. Then all of the transaction
- * was written, or none of it. Whoever tries again has to be safe in both cases: by an Idempotency-Key, the number of a report, an epoch.
+ * The database cannot be written or read now (disk full, I/O error, locked, unreachable): try again later. Nothing was written, with one
+ * exception: PostgreSQL was lost during a COMMIT and did not come back in time to be asked about it. Then either the whole transaction
+ * was written, or none of it. A retry has to be safe in both cases: by an Idempotency-Key, the number of a report, or an epoch.
  */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
-/** The bytes of a stream that were to be read have been released by another reader. */
+/** The requested bytes of the stream have been released by another reader. */
 export class OutputReleasedError extends Error {
   override readonly name = 'OutputReleasedError';
 }
 
-/** All roles, of one database. */
+/** All roles of one database. */
 export interface Store
   extends ExecutionStore,
     EventStore,

@@ -1,19 +1,19 @@
-/** What the reports of an agent make of the artifacts of an execution: each is kept whole or not at all, within the limits. */
+/** Decides on an agent's reports about artifacts: each artifact is kept whole or not at all, within the limits. */
 import { isArtifactName, MAX_ARTIFACTS } from '../artifact.ts';
 import type { ExecutionDraft } from './execution-draft.ts';
 
 /** Limits and times of the server. */
 export interface ArtifactTerms {
   now: number;
-  /** Of each artifact. */
+  /** Limit for each artifact. */
   maxBytes: number;
-  /** Bytes that are left of the quota of all artifacts. */
+  /** Bytes left of the quota of all artifacts. */
   roomBytes: number;
   /** ms since the epoch. */
   expiresAt: number;
 }
 
-/** What is to be written of an artifact, in order. */
+/** A write for an artifact. Writes are made in order. */
 export type ArtifactStep =
   | { type: 'begin'; artifactId: string; name: string; at: number; expiresAt: number }
   | { type: 'piece'; artifactId: string; position: number; bytes: Buffer }
@@ -29,7 +29,7 @@ export function beginArtifact(draft: ExecutionDraft, p: { name: string; number: 
   draft.openArtifact({ artifactId: `art-${draft.execution.executionId}-${number}`, name, bytes: 0 }, terms);
 }
 
-/** Bytes of the file that is open; too many of them end it. */
+/** Bytes of the open file. Too many of them end it. */
 export function addToArtifact(draft: ExecutionDraft, bytes: Buffer, p: { at: number; terms: ArtifactTerms }): void {
   const open = draft.artifact;
   if (open === undefined || bytes.length === 0) return;
@@ -40,7 +40,7 @@ export function addToArtifact(draft: ExecutionDraft, bytes: Buffer, p: { at: num
   else draft.addPiece(bytes);
 }
 
-/** The file is whole, or the agent says why it is not. */
+/** The file is complete, or the agent gives the reason why it is not. */
 export function endArtifact(
   draft: ExecutionDraft,
   p: { name: string; sha256: string | undefined; reason: string | undefined; at: number; now: number },
@@ -52,7 +52,7 @@ export function endArtifact(
   else if (p.reason !== undefined) tell(draft, { name: p.name, reason: p.reason, at: p.at });
 }
 
-/** Deletes an entry from those of an execution. */
+/** Deletes an artifact from the list of its execution. */
 export function withoutArtifact(draft: ExecutionDraft, artifactId: string): void {
   const left = (draft.execution.artifacts ?? []).filter((entry) => entry.artifactId !== artifactId);
   draft.set({ artifacts: left });
@@ -64,7 +64,7 @@ function refuse(draft: ExecutionDraft, reason: string, at: number): void {
   tell(draft, { name, reason, at });
 }
 
-/** Longer than any reason of ours. */
+/** Longer than any reason of our own agent. */
 const MAX_REASON = 1024;
 
 function tell(draft: ExecutionDraft, { name, reason, at }: { name: string; reason: string; at: number }): void {

@@ -1,31 +1,31 @@
-/** A batch: one command on many machines, so many at once, until it has failed on too many. */
+/** A batch: one command on many machines, a number of them at once, until it has failed on too many. */
 
 export const BATCH_STATUSES = ['running', 'succeeded', 'failed', 'cancelled'] as const;
 export type BatchStatus = (typeof BATCH_STATUSES)[number];
 
-/** Where the machines of a batch are. */
+/** Number of machines of a batch in each state. */
 export interface BatchProgress {
-  /** Has no execution yet. */
+  /** Without an execution so far. */
   pending: number;
-  /** Its execution waits or runs. */
+  /** With an execution that waits or runs. */
   unfinished: number;
   succeeded: number;
-  /** Ended otherwise, or could not be made; those that the batch itself cancelled left out. */
+  /** Ended without success, or not created; without those that the batch itself cancelled. */
   failed: number;
 }
 
 export interface BatchLimits {
   maxConcurrency: number;
-  /** More failures than this end the batch; absent: none do. */
+  /** More failures than this end the batch. Absent: no number does. */
   maxFailures?: number;
-  /** Somebody asked for its end. */
+  /** A cancel was requested. */
   cancelled: boolean;
 }
 
 export interface BatchStep {
-  /** How many more executions may be made now. */
+  /** Number of executions that may be made now. */
   start: number;
-  /** The rest is not made any more. */
+  /** No further executions are made. */
   cancelRest: boolean;
   /** Present once it is over. */
   end?: Exclude<BatchStatus, 'running'>;

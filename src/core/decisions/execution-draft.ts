@@ -1,4 +1,4 @@
-/** What a use case makes of one execution: its next record, the events that its log gains, what follows for its machine. */
+/** Collects a use case's changes to one execution: its next record, new events, and the consequences for its machine. */
 import type { OpenArtifact } from '../artifact.ts';
 import {
   type Execution,
@@ -12,13 +12,13 @@ import {
 
 import type { ArtifactStep } from './artifacts.ts';
 
-/** An execution with what only the store knows of it. */
+/** An execution with the fields that only the store needs. */
 export interface ExecutionRecord {
   /** Its key, and its machine's, in every table. */
   readonly key: number;
   readonly machineKey: number;
   readonly execution: Execution;
-  /** Where its streams end: bytes that were stored. */
+  /** Bytes stored of each stream. */
   readonly kept: Readonly<Record<Stream, number>>;
   /** Bytes of its streams that were read and deleted; in stream mode only. */
   readonly released: Readonly<Record<Stream, number>>;
@@ -29,39 +29,39 @@ export interface ExecutionRecord {
   readonly artifact?: OpenArtifact | undefined;
 }
 
-/** An event of the log; `offset`: bytes of the stream before its chunk. */
+/** An event of the log. `offset`: bytes of the stream before its chunk. */
 export type LogEntry =
   | Extract<ExecutionEvent, { type: 'lifecycle' }>
   | (Extract<ExecutionEvent, { type: Stream }> & { offset: number });
 
-/** Output that is kept apart from the log, until it is read; `offset`: bytes of the stream before it. */
+/** Output that is kept apart from the log until it is read. `offset`: bytes of the stream before it. */
 export interface StreamedChunk {
   stream: Stream;
   offset: number;
   bytes: Buffer;
 }
 
-/** The end of a stream of which more came than is kept in its log: one a stream, the first that is written. */
+/** The end of a stream that is longer than the part kept in its log: the first one that is written for each stream. */
 export interface OutputTail {
   stream: Stream;
   bytes: Buffer;
 }
 
-/** What is to be written of an execution. */
+/** The data to write for an execution. */
 export interface ExecutionChange {
   readonly after: ExecutionRecord;
   readonly entries: readonly LogEntry[];
   readonly streamed: readonly StreamedChunk[];
   readonly tails: readonly OutputTail[];
-  /** It waits from now on (1), no longer (-1), or as before (0): for the counts of its machine. */
+  /** Change in the counts of its machine: it waits from now on (1), no longer (-1), or as before (0). */
   readonly waiting: number;
-  /** It has ended: its input is to be wiped, its callback to be made. */
+  /** It has ended: erase its input, create its callback. */
   readonly ended: boolean;
-  /** What becomes of artifacts, in order. */
+  /** Writes for artifacts, in order. */
   readonly artifacts: readonly ArtifactStep[];
 }
 
-/** Gathers the steps of one transaction. Whoever holds it alone may change it. */
+/** Collects the steps of one transaction. Its owner may change it. */
 export class ExecutionDraft {
   readonly #before: ExecutionRecord;
   readonly #entries: LogEntry[] = [];
@@ -94,7 +94,7 @@ export class ExecutionDraft {
     return this.#lastEventAt;
   }
 
-  /** The artifact that is open. */
+  /** The open artifact. */
   get artifact(): OpenArtifact | undefined {
     return this.#artifact;
   }
@@ -108,7 +108,7 @@ export class ExecutionDraft {
     return this.#kept[stream];
   }
 
-  /** Puts `input` to `transition`; false if it was refused. `eventAt`: the time of the event, if there is one. */
+  /** Applies `input` through `transition`. False if it was refused. `eventAt`: the time of the event, if there is one. */
   apply(input: ExecutionInput, now: number, eventAt = now): boolean {
     const step = transition(this.#execution, input, now);
     if (!step.ok) return false;
@@ -130,13 +130,13 @@ export class ExecutionDraft {
     this.#execution[stream] = { bytes: Math.max(bytes, this.#kept[stream]), truncated };
   }
 
-  /** Keeps the end of a stream; of output that is kept until it is read nothing is missing. */
+  /** Keeps the end of a stream. Output that is kept until it is read is complete, so it needs none. */
   keepTail(stream: Stream, bytes: Buffer): void {
     if (bytes.length === 0 || this.#execution.outputMode !== undefined) return;
     if (!this.#tails.some((tail) => tail.stream === stream)) this.#tails.push({ stream, bytes });
   }
 
-  /** Sets what is not part of a status. */
+  /** Sets fields that are not part of a status. */
   set(
     fields: Partial<
       Pick<Execution, 'reported' | 'dispatchNumber' | 'cancelledBy' | 'outputMode' | 'artifacts' | 'usage'> &
@@ -152,7 +152,7 @@ export class ExecutionDraft {
     this.#artifacts.push({ type: 'begin', artifactId, name, at, expiresAt });
   }
 
-  /** Adds bytes to the artifact that is open. */
+  /** Adds bytes to the open artifact. */
   addPiece(bytes: Buffer): void {
     if (this.#artifact === undefined) return;
     const { artifactId, bytes: position } = this.#artifact;
@@ -161,7 +161,7 @@ export class ExecutionDraft {
     this.#pieceBytes += bytes.length;
   }
 
-  /** The artifact that is open is whole. */
+  /** The open artifact is complete. */
   storeArtifact(sha256: string, at: number): void {
     if (this.#artifact === undefined) return;
     const { artifactId, name } = this.#artifact;
@@ -171,14 +171,14 @@ export class ExecutionDraft {
     this.set({ artifacts: entries.sort((a, b) => (a.name < b.name ? -1 : 1)) });
   }
 
-  /** Drops the artifact that is open, if one is. */
+  /** Drops the open artifact, if there is one. */
   closeArtifact(): void {
     if (this.#artifact === undefined) return;
     this.#artifacts.push({ type: 'drop', artifactId: this.#artifact.artifactId });
     this.#artifact = undefined;
   }
 
-  /** Writes a remark into the log, under the status that the execution has. */
+  /** Adds a remark to the log, under the present status of the execution. */
   note(message: string, at: number): void {
     this.#lastEventAt = Math.max(this.#lastEventAt, at);
     this.#execution.lastSequence += 1;
@@ -214,7 +214,7 @@ export class ExecutionDraft {
   }
 }
 
-/** The event of the status that an execution has, under its `lastSequence`. */
+/** Returns the event of the present status of an execution, with its `lastSequence`. */
 export function statusEntry(execution: Execution, at: number): LogEntry {
   const { lastSequence: sequence, status, exitCode, signal, errorCode, errorMessage } = execution;
   return {
@@ -234,7 +234,7 @@ export function waits({ dispatchedTo, status }: Execution): boolean {
   return dispatchedTo === undefined && !isTerminal(status);
 }
 
-/** What one input makes of an execution; undefined if it is refused. */
+/** Returns the execution after one input. Undefined if the input is refused. */
 export function advance(record: ExecutionRecord, input: ExecutionInput, now: number): ExecutionChange | undefined {
   const draft = new ExecutionDraft(record);
   return draft.apply(input, now) ? draft.change() : undefined;

@@ -1,21 +1,21 @@
-/** What a caller's request makes of a machine: an event for its transition, nothing, or a refusal with a name. */
+/** Decides on a caller's request to change a machine: an event for its transition, nothing, or a named refusal. */
 import { type Labels, sameLabels } from '../labels.ts';
 import type { Machine, MachineEvent } from '../machine.ts';
 import { isRemoved } from '../machine.ts';
 import type { Operation } from '../operation.ts';
 import type { MachineFacts } from '../machine-facts.ts';
 
-/** What the providers of this server can do, by name. */
+/** The capabilities of this server's providers, by name. */
 export type Capabilities = ReadonlyMap<string, ReadonlySet<Operation>>;
 
 export type MachineRequest =
   | { type: 'run' }
   | { type: 'sleep'; sleepReason?: 'autosleep' }
-  /** `force`: whatever its provider still has of it is left behind. */
+  /** `force`: resources that its provider still has are left behind. */
   | { type: 'remove'; force: boolean }
   | ({ type: 'configure' } & MachineSettings);
 
-/** What is absent stays as it is. */
+/** Absent fields stay unchanged. */
 export interface MachineSettings {
   name?: string;
   facts?: Partial<MachineFacts>;
@@ -24,9 +24,9 @@ export interface MachineSettings {
   labels?: Labels;
 }
 
-/** What the transaction knows besides the machine. */
+/** The facts that the transaction knows besides the machine. */
 export interface ChangeContext {
-  /** The revision that the caller has seen; absent: any. */
+  /** The revision that the caller has seen. Absent: any. */
   expectedRevision?: number | undefined;
   /** Executions that wait or run there. */
   activeExecutions: number;
@@ -36,15 +36,15 @@ export interface ChangeContext {
 }
 
 export const MACHINE_CHANGE_REFUSALS = [
-  /** Another revision than the caller has seen. */
+  /** The machine has another revision than the caller has seen. */
   'revision_mismatch',
   /** It is removed, or being removed. */
   'destroyed',
-  /** It has no provider, and this takes one. */
+  /** It has no provider, and this request needs one. */
   'no_provider',
   /** Its provider cannot do that. */
   'not_supported',
-  /** Something waits or runs there. */
+  /** An execution waits or runs there. */
   'active',
   /** Storage can only grow. */
   'storage_below_present',
@@ -55,11 +55,11 @@ export type MachineChangeRefusal = (typeof MACHINE_CHANGE_REFUSALS)[number];
 
 export type MachineChange =
   | { outcome: 'change'; event: MachineEvent; changes: Partial<Machine> }
-  /** It is already what was asked for. */
+  /** It has the requested state already. */
   | { outcome: 'unchanged' }
   | { outcome: 'refused'; refusal: MachineChangeRefusal };
 
-/** Decides a request; pure and total. */
+/** Decides on a request. Pure and total. */
 export function decideMachineChange(machine: Machine, request: MachineRequest, context: ChangeContext): MachineChange {
   const { expectedRevision } = context;
   if (expectedRevision !== undefined && expectedRevision !== machine.revision) return refused('revision_mismatch');
@@ -75,7 +75,7 @@ export function decideMachineChange(machine: Machine, request: MachineRequest, c
   }
 }
 
-/** Whether using a machine wakes it: it was put to sleep, or failed, and its provider can do something about it. */
+/** Whether using a machine wakes it: it was put to sleep, or failed, and its provider can wake or create it. */
 export function isWokenByUse(machine: Machine, capabilities: Capabilities): boolean {
   return decideMachineChange(machine, { type: 'run' }, { activeExecutions: 0, capabilities }).outcome === 'change';
 }
@@ -89,7 +89,7 @@ function removal(machine: Machine, force: boolean, { capabilities }: ChangeConte
   return change({ type: 'desired', state: 'destroyed' });
 }
 
-/** A machine without a provider is wanted running already: it is waited for. */
+/** A machine without a provider always has the desired state running: executions wait for it. */
 function running(machine: Machine, { capabilities }: ChangeContext): MachineChange {
   if (machine.desiredState === 'running' && !machine.failedForGood) return { outcome: 'unchanged' };
   if (machine.providerState === 'stopped' && !can(machine, 'wake', capabilities)) return refused('not_supported');

@@ -1,4 +1,4 @@
-/** The queue of a machine: whether a new execution is let in and goes straight out, and under which number one goes out. */
+/** The queue of a machine: decides whether a new execution is admitted and sent at once, and gives dispatch numbers. */
 import type { Execution, NewExecution } from '../execution.ts';
 import {
   type ExecutionChange,
@@ -8,7 +8,7 @@ import {
   statusEntry,
 } from './execution-draft.ts';
 
-/** The part of a machine that counts for its queue. */
+/** The part of a machine that matters for its queue. */
 export interface MachineQueue {
   readonly key: number;
   readonly connected: boolean;
@@ -16,7 +16,7 @@ export interface MachineQueue {
   /** Rises with each connection. */
   readonly epoch: number;
   readonly runnerInstance?: string;
-  /** Executions that are neither dispatched nor ended, and bytes of what was asked for with them. */
+  /** Executions that are neither dispatched nor ended, and bytes of their requests. */
   readonly waiting: number;
   readonly waitingBytes: number;
   readonly lastDispatchNumber: number;
@@ -28,7 +28,7 @@ export interface QueueLimits {
   bytes: number | undefined;
 }
 
-/** A new execution: what is to be written of it. Its key is the store's to give. */
+/** A new execution, to be written. The store gives its key. */
 export interface NewRecord extends Omit<ExecutionRecord, 'key'> {
   readonly entry: LogEntry;
 }
@@ -44,8 +44,9 @@ export function queuedBytesOf({ command, envKeys, cwd = '', sealedInput }: NewEx
 }
 
 /**
- * Decides on a create. With `dispatchTo` (an epoch) it goes straight out: if that is the machine's connection still, and nothing older
- * waits. Compared here, because a mark for a connection that has gone meanwhile would have to end as agent_lost.
+ * Decides on a create. With `dispatchTo` (an epoch) the execution is dispatched at once if that is still the machine's connection and no
+ * older execution waits. The epoch is compared here, because a mark for a connection that has gone meanwhile would have to end as
+ * agent_lost.
  */
 export function admit(p: {
   queue: MachineQueue | undefined;
@@ -75,7 +76,7 @@ export function admit(p: {
   };
 }
 
-/** Marks a waiting one as dispatched under the machine's next number; undefined if it may not be. */
+/** Marks a waiting execution as dispatched under the machine's next number. Undefined if that is not allowed. */
 export function dispatch(record: ExecutionRecord, queue: MachineQueue, now: number): ExecutionChange | undefined {
   const { runnerInstance, lastDispatchNumber } = queue;
   if (runnerInstance === undefined) return undefined;
@@ -85,7 +86,7 @@ export function dispatch(record: ExecutionRecord, queue: MachineQueue, now: numb
   return draft.change();
 }
 
-/** The queue after a change to one of its machine's executions. */
+/** Returns the queue after a change of one of its machine's executions. */
 export function queueAfter(queue: MachineQueue, { after, waiting }: ExecutionChange): MachineQueue {
   return {
     ...queue,
@@ -95,7 +96,7 @@ export function queueAfter(queue: MachineQueue, { after, waiting }: ExecutionCha
   };
 }
 
-/** One that is larger than the limit by itself is let into an empty queue: a body has its own limit. */
+/** An execution that is larger than the limit by itself is admitted to an empty queue: a body has its own limit. */
 function isFull(queue: MachineQueue, bytes: number, limits: QueueLimits): boolean {
   if (queue.waiting >= limits.executions) return true;
   return limits.bytes !== undefined && queue.waiting > 0 && queue.waitingBytes + bytes > limits.bytes;

@@ -1,4 +1,4 @@
-/** What a report says: its kind and payload, read as what they are, the bytes of another program. */
+/** The meaning of a report: parses its kind and payload, which are the bytes of another program. */
 import { FAILURE_CODES, type FailureCode, type Outcome } from '../execution.ts';
 import { type RawRecord, REPORT_KIND, type UsagePayload } from '../report.ts';
 
@@ -17,12 +17,12 @@ export type ReportMeaning =
   | { type: 'artifact'; name: string }
   | { type: 'artifact_data' }
   | { type: 'artifact_end'; name: string; sha256: string | undefined; reason: string | undefined }
-  /** A kind from a newer agent, or a payload that cannot be read and does not matter. */
+  /** A kind from a newer agent, or a payload that cannot be parsed and does not matter. */
   | { type: 'ignored' };
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The meaning of a record; total. An `ended` that cannot be read still ends the execution: as agent_lost. */
+/** Returns the meaning of a record. Total. An `ended` that cannot be parsed still ends the execution: as agent_lost. */
 export function meaningOf(record: RawRecord): ReportMeaning {
   switch (record.kind) {
     case REPORT_KIND.started:
@@ -66,7 +66,7 @@ function ended(fields: Fields): ReportMeaning {
   };
 }
 
-/** What it used, if the agent tells: counts that are no counts are left out. */
+/** Returns the usage, if the agent reports it. Values that are not counts are left out. */
 function usageOf(value: unknown): { usage?: UsagePayload } {
   if (typeof value !== 'object' || value === null) return {};
   const told: Fields = { ...value };
@@ -126,7 +126,7 @@ function outcomeOf(fields: Fields): Outcome {
   }
 }
 
-/** What an agent calls a command that it killed because its `timeout_ms` ran out. */
+/** An agent's error code for a command that it killed because its `timeout_ms` ran out. */
 const TIMED_OUT = 'timeout';
 
 function timedOut(ending: Pick<Outcome, 'exitCode' | 'signal'>, message: string | undefined): Outcome {
@@ -134,7 +134,7 @@ function timedOut(ending: Pick<Outcome, 'exitCode' | 'signal'>, message: string 
   return { status: 'expired', ...ending, errorCode: 'execution_timed_out', errorMessage };
 }
 
-/** For a failure whose code this build does not know (a newer agent), or that came without one. */
+/** For a failure with a code that this build does not know (a newer agent), or without one. */
 function codeFor(exitCode: number | undefined, signal: number | undefined): FailureCode {
   if (signal !== undefined) return 'signaled';
   return exitCode === undefined ? 'spawn_failed' : 'nonzero_exit';

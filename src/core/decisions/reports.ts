@@ -1,4 +1,4 @@
-/** What the reports of an agent make of one execution: taken once, in order, within the caps, whatever the agent sends. */
+/** Decides on an agent's reports about one execution: each is applied once, in order, within the caps, whatever the agent sends. */
 import { type Execution, isTerminal, type Stream } from '../execution.ts';
 import { MAX_CHUNK_BYTES, type RawRecord } from '../report.ts';
 import { addToArtifact, type ArtifactTerms, beginArtifact, endArtifact } from './artifacts.ts';
@@ -6,10 +6,10 @@ import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './ex
 import { type OutputTerms, storedUpTo } from './output-streams.ts';
 import { meaningOf, type Produced } from './report-meaning.ts';
 
-/** Events of one execution, at most: what comes after them is counted and not kept. */
+/** Most events of one execution: later output is counted and not kept. */
 const MAX_EVENTS = 1_000_000;
 
-/** Clocks of a batch, the server's and how far the agent's is behind it in ms; and what is kept of the output. */
+/** The server's clock, how far the agent's is behind it in ms, and the limits of kept output. */
 export interface ReportTerms extends OutputTerms {
   now: number;
   clockOffsetMs: number;
@@ -19,13 +19,13 @@ export interface ReportTerms extends OutputTerms {
 
 interface Taken {
   outcome: 'applied' | 'duplicate' | 'terminal' | 'gap' | 'foreign';
-  /** All reports up to here are stored, or will never be wanted. */
+  /** All reports up to this number are stored, or will never be wanted. */
   reported: number;
-  /** To be written; absent if nothing was new. */
+  /** To be written. Absent if nothing was new. */
   change?: ExecutionChange;
 }
 
-/** Decides on the reports that came for one execution, if it is known. */
+/** Decides on the reports for one execution, if it is known. */
 export function takeReports(
   record: ExecutionRecord | undefined,
   p: { machineId: string; reports: readonly RawRecord[]; terms: ReportTerms },
@@ -42,7 +42,7 @@ export function takeReports(
   return { outcome: complete ? 'applied' : 'gap', reported, change: draft.change() };
 }
 
-/** False when a number was missing: nothing from there on was taken. What follows the end is not wanted, hence no gap. */
+/** False if a number was missing: nothing from there on was applied. Reports after the end are not wanted, so they make no gap. */
 function takeInOrder(draft: ExecutionDraft, reports: readonly RawRecord[], terms: ReportTerms): boolean {
   for (const report of reports) {
     const { status, reported } = draft.execution;
@@ -92,7 +92,7 @@ function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): 
   }
 }
 
-/** Keeps of a chunk what the caps allow. An agent of ours keeps to them by itself and reports what it did not keep. */
+/** Keeps the part of a chunk that the caps allow. Our own agent respects them by itself and reports what it did not keep. */
 function takeOutput(
   draft: ExecutionDraft,
   stream: Stream,
@@ -108,14 +108,14 @@ function takeOutput(
   draft.set({ [stream]: { bytes: Math.max(bytes, produced), truncated: true } });
 }
 
-/** Of a stream that was cut within its last character nothing more is kept: what is kept is its beginning. */
+/** If a stream was cut within its last character, nothing more is kept: the kept part has to be its beginning. */
 function keepable(draft: ExecutionDraft, stream: Stream, chunk: Buffer, terms: ReportTerms): Buffer {
   const room = hasRoomForEvent(draft, terms) ? Math.max(0, storedUpTo(draft, stream, terms) - draft.kept(stream)) : 0;
   if (room < LONGEST_CHARACTER && draft.execution[stream].truncated) return chunk.subarray(0, 0);
   return chunk.length <= room ? chunk : chunk.subarray(0, characterEnd(chunk, room));
 }
 
-/** One event is left for the end. */
+/** One event is reserved for the end. */
 function hasRoomForEvent(draft: ExecutionDraft, { maxEvents = MAX_EVENTS }: ReportTerms): boolean {
   return draft.execution.lastSequence < maxEvents - 1;
 }
@@ -123,7 +123,7 @@ function hasRoomForEvent(draft: ExecutionDraft, { maxEvents = MAX_EVENTS }: Repo
 /** Bytes of the longest character in UTF-8. */
 const LONGEST_CHARACTER = 4;
 
-/** The end of the last whole character within the first `length` bytes; `length` itself if they are no UTF-8. */
+/** Returns the end of the last whole character within the first `length` bytes; `length` itself if they are not UTF-8. */
 function characterEnd(chunk: Buffer, length: number): number {
   for (let end = length; end >= 0 && end > length - LONGEST_CHARACTER; end -= 1) {
     if (((chunk[end] ?? 0) & 0xc0) !== 0x80) return end;
@@ -131,13 +131,13 @@ function characterEnd(chunk: Buffer, length: number): number {
   return length;
 }
 
-/** What is not dispatched and alive cannot have been reported on, whoever says so. */
+/** An execution that is not dispatched, or has ended, cannot have reports, whatever an agent says. */
 function concerns(machineId: string, execution: Execution): boolean {
   return execution.machineId === machineId && (execution.dispatchedTo !== undefined || isTerminal(execution.status));
 }
 
 /**
- * Raises a stream's count. Bytes of which no chunk is here were not kept, but for up to `underWay` that the agent may still hold
+ * Raises the count of a stream. Bytes without a chunk here were not kept, except for up to `underWay` bytes that the agent may still hold
  * back (it reports progress before it has sent the last of the other stream).
  */
 function count(draft: ExecutionDraft, stream: Stream, produced: Produced, underWay: number): void {
@@ -147,7 +147,7 @@ function count(draft: ExecutionDraft, stream: Stream, produced: Produced, underW
   draft.set({ [stream]: { bytes, truncated: before.truncated || produced.truncated || missing > underWay } });
 }
 
-/** When the agent saw it, by the server's clock: never before the event before, never in the future. */
+/** Returns the time at which the agent saw it, by the server's clock: never before the previous event, never in the future. */
 function eventTime(lastEventAt: number, reportedAt: number, { now, clockOffsetMs }: ReportTerms): number {
   const at = Math.floor(reportedAt + clockOffsetMs);
   return Math.max(lastEventAt, Number.isFinite(at) ? Math.min(at, now) : now);

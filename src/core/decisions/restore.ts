@@ -1,17 +1,18 @@
-/** What becomes of an execution that waits by a database that may have lost that it was dispatched. */
+/** Decides on a waiting execution if the database may have lost that it was dispatched. */
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 
 const ABANDONED = {
   restored:
-    'It waited when the backup was made from which the database was restored; whether it has run since cannot be known.',
-  commits_lost: 'The database lost commits while it waited; whether it had been started by then cannot be known.',
+    'The database was restored from a backup in which the execution was waiting: whether it has run since cannot be known.',
+  commits_lost:
+    'The database lost commits while the execution was waiting: whether it was started by then cannot be known.',
 };
-/** Nothing that an agent could call itself. */
+/** A name that no agent can have. */
 const NOBODY = 'restored';
 
 /**
- * Ends it as agent_lost: it may have run, and nothing is ever run twice. By the same steps as if it had been handed to an agent that
- * never came back, so that its log is one that could have come about.
+ * Ends it as agent_lost: it may have run, and nothing is ever run twice. It goes through the same steps as if it had been given to an
+ * agent that never reconnected, so that its log is a possible one.
  */
 export function abandonWaiting(
   record: ExecutionRecord,

@@ -1,4 +1,4 @@
-/** Who may write, and what is a repeat of what was written before. */
+/** Decides who may write, and which writes repeat an earlier one. */
 
 /** An Idempotency-Key as it is stored. */
 export interface BoundKey {
@@ -7,7 +7,7 @@ export interface BoundKey {
   expiresAt: number;
 }
 
-/** What a request with a key that is bound is answered; undefined if the key is free, or has expired. */
+/** Returns the answer to a request with a bound key. Undefined if the key is free, or has expired. */
 export function replayOf(
   bound: BoundKey | undefined,
   asked: { digest: Buffer },
@@ -19,7 +19,7 @@ export function replayOf(
     : { outcome: 'key_reused' };
 }
 
-/** Whether an API key may act still. */
+/** Whether an API key may still act. */
 export function mayAct(key: { revokedAt?: number; expiresAt?: number } | undefined, now: number): boolean {
   return key !== undefined && key.revokedAt === undefined && (key.expiresAt === undefined || key.expiresAt > now);
 }

@@ -1,18 +1,18 @@
-/** One table from SQLite to PostgreSQL, read back and compared, within a transaction that is still open. */
+/** Copies one table from SQLite to PostgreSQL, reads it back and compares, within a transaction that stays open. */
 import { rows as insertRows } from '../postgres/lanes/bulk.ts';
 import type { Connection } from '../postgres/connections/connection.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { RowDigest } from './row-digest.ts';
 import { columnsOf, type MovedColumn, type MovedTable } from './tables.ts';
 
-/** What is sent, or read back, in one round trip. */
+/** Bytes that are sent, or read back, in one round trip. */
 const MAX_ROWS = 500;
 const MAX_BYTES = 4 * 1024 * 1024;
 const ROWS_READ_BACK = 64;
-/** How often a large table tells how far it is, rows. */
+/** Rows of a large table between two progress reports. */
 const PROGRESS_ROWS = 50_000;
 
-/** What came of a table. */
+/** The result of copying a table. */
 export interface CopiedTable {
   readonly name: string;
   readonly rows: number;
@@ -25,7 +25,7 @@ export class MoveMismatchError extends Error {
   override readonly name = 'MoveMismatchError';
 }
 
-/** Copies `table` and compares every row. `progress` is told of rows copied so far. Throws MoveMismatchError. */
+/** Copies `table` and compares every row. `progress` receives the number of rows copied so far. Throws MoveMismatchError. */
 export async function copyTable(
   { db, connection }: { db: Database; connection: Connection },
   table: MovedTable,
@@ -88,7 +88,7 @@ function sizeOf(row: readonly unknown[]): number {
   );
 }
 
-/** Text is put in the order of its bytes, as SQLite has it. */
+/** Text is sorted by its bytes, as in SQLite. */
 async function digestOf(connection: Connection, table: MovedTable, columns: readonly MovedColumn[]) {
   const isText = (name: string): boolean => columns.some((column) => column.name === name && column.type === 'text');
   const order = table.key.map((name) => (isText(name) ? `"${name}" COLLATE "C"` : `"${name}"`)).join(', ');
@@ -106,7 +106,7 @@ async function digestOf(connection: Connection, table: MovedTable, columns: read
   return digest;
 }
 
-/** The last key that SQLite has given out, also to a row that is gone: it is never given out again. */
+/** The last key that SQLite has given out, also to a deleted row: it must never be given out again. */
 function lastGiven(db: Database, { name, key, renamed = {}, highestDeleted = '0' }: MovedTable): number {
   const [first = ''] = key;
   const text = `SELECT max(coalesce((SELECT max(${renamed[first] ?? first}) FROM ${name} t), 0),

@@ -1,4 +1,4 @@
-/** Moves an SQLite database to an empty PostgreSQL database: one transaction, in which every row is read back before it ends. */
+/** Moves an SQLite database to an empty PostgreSQL database: one transaction, in which every row is read back before the commit. */
 import { transact } from '../postgres/connections/commit.ts';
 import { type Connection, connect } from '../postgres/connections/connection.ts';
 import { ConnectionSlot } from '../postgres/connections/slots.ts';
@@ -12,26 +12,26 @@ import { assertAllTablesKnown, MOVED_TABLES } from './tables.ts';
 
 export type { CopiedTable } from './copy.ts';
 
-/** What is to be moved cannot be, or not there; the message says what to do. */
+/** The data cannot be moved, or not to this target. The message says what to do. */
 export class MoveRefusedError extends Error {
   override readonly name = 'MoveRefusedError';
 }
 
 export interface Move {
   url: string;
-  /** Of the secret key, which the servers of the database compare with theirs. */
+  /** Identifies the secret key; the servers of the database compare it with theirs. */
   fingerprint: Buffer;
-  /** Secrets that the servers share, sealed under that key; undefined if there are none. */
+  /** Secrets that the servers share, sealed under that key. Undefined if there are none. */
   sealedSecrets: Buffer | undefined;
   /** ms since the epoch. */
   now: number;
-  /** Told of each table while it is copied and when it is verified. */
+  /** Called for each table while it is copied and when it is verified. */
   progress: (p: { table: string; rows: number; verified: boolean }) => void;
 }
 
 /**
- * Moves everything that `db` holds. Nothing is in the target unless all of it is. Rejects with MoveRefusedError where servers use the
- * target or it holds rows, MoveMismatchError, DatabaseUrlError, StoreUnavailableError.
+ * Moves everything that `db` contains. The target gets all of it or nothing. Rejects with MoveRefusedError if servers use the target or
+ * it contains rows, MoveMismatchError, DatabaseUrlError, StoreUnavailableError.
  */
 export async function moveToPostgres(db: Database, move: Move): Promise<CopiedTable[]> {
   assertAllTablesKnown(db);
@@ -58,7 +58,7 @@ export async function moveToPostgres(db: Database, move: Move): Promise<CopiedTa
   }
 }
 
-/** Until the transaction ends, no server can register. Throws MoveRefusedError unless there is none, and no row either. */
+/** Until the transaction ends, no server can register. Throws MoveRefusedError if a server is registered, or a row exists. */
 async function reserve(connection: Connection): Promise<void> {
   await connection.run({ text: 'SET LOCAL statement_timeout = 0' });
   await connection.run({ text: 'SET LOCAL idle_in_transaction_session_timeout = 0' });
@@ -76,7 +76,7 @@ async function reserve(connection: Connection): Promise<void> {
   }
 }
 
-/** Agents can come back from now on. */
+/** Agents can reconnect from now on. */
 async function shareSecrets(connection: Connection, { fingerprint, sealedSecrets, now }: Move): Promise<void> {
   const text = `INSERT INTO cluster (key_fingerprint, sealed_secrets, accepting_since, last_tick) VALUES ($1, $2, $3, $3)
     ON CONFLICT (single) DO UPDATE SET key_fingerprint = EXCLUDED.key_fingerprint, sealed_secrets = EXCLUDED.sealed_secrets`;

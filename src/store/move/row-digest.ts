@@ -1,9 +1,9 @@
-/** A digest of a table's rows that comes out the same for the same rows, whichever database they are read from. */
+/** A digest of a table's rows that is the same for the same rows, whichever database they are read from. */
 import { createHash, type Hash } from 'node:crypto';
 
 type Value = number | string | boolean | Buffer | null;
 
-/** Takes the rows in the order of their key. */
+/** Adds rows, in the order of their key. */
 export class RowDigest {
   readonly #hash: Hash = createHash('sha256');
   #rows = 0;
@@ -17,12 +17,12 @@ export class RowDigest {
     for (const value of row) this.#addValue(value as Value);
   }
 
-  /** Hexadecimal. Nothing can be added afterwards. */
+  /** Returns the digest in hexadecimal. Nothing can be added afterwards. */
   end(): string {
     return this.#hash.digest('hex');
   }
 
-  /** With its kind and its length, so that no two rows read as the same bytes. SQLite has 0 and 1 for false and true. */
+  /** With its kind and its length, so that no two rows give the same bytes. SQLite has 0 and 1 for false and true. */
   #addValue(value: Value): void {
     if (value === null) this.#hash.update('null;');
     else if (Buffer.isBuffer(value)) this.#hash.update(`bytes ${value.length}:`).update(value);

@@ -1,4 +1,4 @@
-/** Which tables of an SQLite database go into which of a PostgreSQL database, and under which names. */
+/** Maps the tables and columns of an SQLite database to those of a PostgreSQL database. */
 import type { Database } from '../sqlite/file/database.ts';
 
 /** One table, under its names in PostgreSQL. */
@@ -10,19 +10,19 @@ export interface MovedTable {
   readonly renamed?: Readonly<Record<string, string>>;
   /** Columns that only PostgreSQL has. */
   readonly added?: readonly string[];
-  /** Columns of the same table in SQLite that do not come along. */
+  /** Columns of the same table in SQLite that are not copied. */
   readonly dropped?: readonly string[];
-  /** What follows `FROM name t` in SQLite. */
+  /** The SQL after `FROM name t` in SQLite. */
   readonly suffix?: string;
-  /** The highest key that was given out to a row that is gone, in SQLite. */
+  /** The highest key that was given out to a deleted row, in SQLite. */
   readonly highestDeleted?: string;
-  /** The sequence that gives out the first column of the key; `identity`: the one of that column. */
+  /** The sequence that gives out the first column of the key. `identity`: the one of that column. */
   readonly sequence?: string;
 }
 
 const OF_MACHINE = { machine_id: 't.machine' };
 const OF_EXECUTION = { execution_id: 't.execution' };
-/** What is left of deleted executions and artifacts is not moved: the server would purge it. */
+/** The remains of deleted executions and artifacts are not moved: the server would purge them. */
 const EXECUTION_EXISTS = 'WHERE t.execution IN (SELECT execution FROM executions)';
 
 /** In the order in which they refer to each other. */
@@ -132,8 +132,8 @@ export interface MovedColumn {
 }
 
 /**
- * The columns of `table`, of which PostgreSQL has `found`. Throws where a column of SQLite would be left behind, or one of PostgreSQL
- * would stay empty: the two schemas have changed, and MOVED_TABLES has not.
+ * Returns the columns of `table`, of which PostgreSQL has `found`. Throws if a column of SQLite would be lost, or one of PostgreSQL would
+ * stay empty: then the schemas have changed, and MOVED_TABLES has not.
  */
 export function columnsOf(
   table: MovedTable,
@@ -152,7 +152,7 @@ export function columnsOf(
   throw new Error(`${table.name}: nothing moves its columns ${[...left, ...missing].join(', ')}`);
 }
 
-/** Throws where the database has a table that nothing moves. */
+/** Throws if the database has a table that nothing moves. */
 export function assertAllTablesKnown(db: Database): void {
   const names = db
     .prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'")

@@ -1,4 +1,4 @@
-/** API keys: hashes, scopes, when last used. */
+/** API keys: hashes, scopes, time of last use. */
 import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
@@ -14,7 +14,7 @@ const FORGET_EXPIRED = 'DELETE FROM api_keys WHERE user_name = $1 AND expires_at
 const TOUCH = `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
   FROM (SELECT * FROM unnest($1::text[], $2::bigint[]) AS t (id, at) ORDER BY id) u WHERE k.public_id = u.id`;
 
-/** The keys of callers. A revoked key stays readable by its id and is in no list. */
+/** The API keys. A revoked key can still be read by its id, and is in no list. */
 export function apiKeyMethods({ read, transactions }: Context): KeyStore {
   const one = async (where: string, value: unknown): Promise<ApiKey | undefined> => {
     const [row] = await read<ApiKeyRow>({ text: `${SELECT} WHERE ${where}`, values: [value] });
@@ -37,7 +37,7 @@ export function apiKeyMethods({ read, transactions }: Context): KeyStore {
       const rows = await read<ApiKeyRow>({ text, values: [after, limit + 1] });
       return toPage(rows, limit, (row) => row.api_key, toApiKey);
     },
-    // Its lock waits for every transaction that the key is acting in (load.ts): from then on it does nothing more.
+    // Its lock waits for every transaction in which the key acts (load.ts): from then on the key changes nothing more.
     revokeApiKey: ({ apiKeyId, now, actor }) =>
       transactions.run((connection) =>
         ifMayAct(connection, { now, ...(actor && { actor }) }, async () => {

@@ -13,7 +13,7 @@ const INSERT = `INSERT INTO audit (at, actor, source, action, machine_public_id,
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[])`;
 
-/** Who did what. Entries gather for as long as their writers allow, and are written together. */
+/** The audit trail. Entries gather for as long as their writers allow, and are written together. */
 export function auditMethods({ read, transactions }: Context): AuditStore & { settled(): Promise<void> } {
   let gathering: { entries: Entry[]; written: Promise<void>; flush: () => void } | undefined;
 

@@ -6,7 +6,7 @@ import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts
 
 type Row = ExecutionRow & { callback: number; attempt: number; outbox_created_at: number };
 
-/** Those that another server is claiming are skipped. */
+/** Callbacks that another server is claiming are skipped. */
 const CLAIM = `WITH claimed AS (
     UPDATE callbacks SET attempt = attempt + 1, due_at = $2
     WHERE id = ANY(ARRAY(

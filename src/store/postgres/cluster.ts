@@ -1,4 +1,4 @@
-/** Several servers on one database: who lives, who holds which machine, orders between them, and hints. */
+/** Several servers on one database: which ones live, which one holds a machine, orders between them, and hints. */
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { ClusterStore, Heartbeat, Order, ReceivedOrder } from '../store.ts';
 import type { Context } from './context.ts';
@@ -19,7 +19,7 @@ interface InboxRow {
   payload: Buffer | null;
 }
 
-/** `address`: for connections of its own, since LISTEN needs one that stays. */
+/** `address`: for separate connections, since LISTEN needs one that stays. */
 export function clusterMethods(context: Context, replica: Replica, address: DatabaseAddress): ClusterStore {
   const bus = new HintBus(address);
   let registered = replica.id;
@@ -31,7 +31,7 @@ export function clusterMethods(context: Context, replica: Replica, address: Data
     },
     async heartbeat({ draining }) {
       const beat = await heartbeat(context, replica, draining);
-      // The store beats by itself as well, and may have found out first.
+      // The store sends heartbeats by itself too, and may have found out first.
       const outcome = replica.id === registered ? 'alive' : 'reaped';
       registered = replica.id;
       return { outcome, ...beat };
@@ -118,7 +118,7 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
   };
 }
 
-/** The clock is read before the beat, which may wait for locks. */
+/** The clock is read before the heartbeat, which may wait for locks. */
 async function heartbeat(
   { transactions }: Context,
   replica: Replica,

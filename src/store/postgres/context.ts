@@ -1,4 +1,4 @@
-/** What the parts of the store share. */
+/** The state that the parts of the store share. */
 import { StoreUnavailableError } from '../store.ts';
 import { Lane, type LaneHooks } from './lanes/lane.ts';
 import type { Work } from './lanes/needs.ts';
@@ -10,13 +10,13 @@ export interface Context {
   read: Readers['query'];
   /** Use cases of executions, committed in groups. */
   lanes: Lanes;
-  /** Everything else that is written. */
+  /** All other writes. */
   transactions: Transactions;
-  /** Of this server in the table of replicas. */
+  /** The id of this server in the table of replicas. */
   replicaId: () => number;
 }
 
-/** Writer lanes: what concerns one machine is committed in the order in which it was handed in. */
+/** Writer lanes: writes for one machine are committed in the order in which they were submitted. */
 export class Lanes {
   readonly #lanes: readonly Lane[];
 

@@ -1,4 +1,4 @@
-/** Executions on their way: handed out, reported on, ended by a deadline. */
+/** Executions on their way: claimed, reported on, ended by a deadline. */
 import type { ExecutionInput } from '../../core/execution.ts';
 import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
@@ -37,7 +37,7 @@ export function dispatchMethods({ read, lanes }: Context): DispatchStore & Repor
         needs: { machines: [p.machineId], executions: p.executionIds },
         run: (tx) => markLost(tx, p),
       }),
-    // The machine's row is not needed: what is reported on has left its queue.
+    // The machine's row is not needed: an execution with reports has left its queue.
     appendReports: (p) =>
       lanes.write(p.machineId, {
         needs: { executions: p.records.map(({ executionId }) => executionId), artifactBytes: p.records.some(isPiece) },
@@ -56,12 +56,12 @@ export function dispatchMethods({ read, lanes }: Context): DispatchStore & Repor
   };
 }
 
-/** Only then it matters what is left of the quota. */
+/** Only then the remaining quota matters. */
 function isPiece({ kind }: RawRecord): boolean {
   return kind === REPORT_KIND.artifact_data;
 }
 
-/** One whose time may be over: looked for without locks, decided on under them. */
+/** An execution that may be due: found without locks, decided on under them. */
 interface Candidate {
   execution: string;
   machine: string;
@@ -76,9 +76,9 @@ const FIND_ABANDONED = `SELECT e.public_id AS execution, m.public_id AS machine,
   WHERE m.away_since <= $1 AND (SELECT accepting_since FROM cluster) <= $1 AND ${DISPATCHED}
   ORDER BY m.id, e.dispatch_number LIMIT $2`;
 
-/** What ends because its time is over. */
+/** Ends executions that are due. */
 export function deadlineMethods({ read, lanes }: Context): DeadlineStore {
-  /** A machine that has another epoch than it was found with has been connected meanwhile. */
+  /** A machine that has another epoch than it was found with has connected meanwhile. */
   function endAll(found: readonly Candidate[], input: ExecutionInput, now: number): Promise<Execution[]> | Execution[] {
     if (found.length === 0) return [];
     return lanes.write('', {

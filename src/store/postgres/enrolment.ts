@@ -15,7 +15,7 @@ type Request = Parameters<EnrolmentStore['enrol']>[0];
 
 const SELECT = `SELECT id AS join_token, public_id AS join_token_id, machine_public_id AS machine_id, reusable::int AS reusable,
   created_at, expires_at, used_at, revoked_at FROM join_tokens`;
-/** A token can be used while this holds. */
+/** The condition under which a token is valid. */
 const USABLE = 'revoked_at IS NULL AND expires_at > $3 AND (reusable OR used_at IS NULL)';
 const INSERT = `INSERT INTO join_tokens (public_id, token_hash, machine_public_id, reusable, created_at, expires_at)
   VALUES ($1, $2, $3, $4, $5, $6)`;
@@ -55,7 +55,7 @@ export function enrolmentMethods({ read, transactions }: Context): EnrolmentStor
   };
 }
 
-/** The token's row is locked: of two agents with it one waits here for the other. */
+/** The token's row is locked: of two agents with it, one waits here for the other. */
 async function enrol(connection: Connection, request: Request): Promise<EnrolOutcome> {
   const { now, name, credentialHash } = request;
   const text = `${SELECT} WHERE token_hash = $1 FOR UPDATE`;
@@ -94,7 +94,7 @@ async function grant(
   ]);
 }
 
-/** The credential is in use: by the same token it is the same enrolment again, whose answer was lost. */
+/** The credential exists already: with the same token it is a repetition of the same enrolment, whose answer was lost. */
 function repeated(request: Request, token: JoinTokenRow, present: TouchedMachine | undefined): EnrolOutcome {
   const { record, row } = present ?? {};
   if (record === undefined || row?.enrolled_with !== token.join_token) return { outcome: 'machine_refused' };

@@ -1,4 +1,4 @@
-/** Executions: created, read, listed, cancelled, and their log. */
+/** Creates, reads, lists and cancels executions, and reads their logs. */
 import { isTerminal } from '../../core/execution.ts';
 import { type ChunkRow, type EventRow, gather, pageOf } from '../rows/event-row.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
@@ -17,7 +17,7 @@ const LIST_TERMINALS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_termina
   AND e.id < $3 ORDER BY e.id DESC LIMIT $4`;
 const LIST_ALL = `${SELECT_EXECUTION} WHERE NOT e.is_terminal AND e.id < $1 AND e.created_at >= $2 AND ($3::text IS NULL OR e.status = $3)
   AND ($4::text[] IS NULL OR m.public_id = ANY($4)) ORDER BY e.id DESC LIMIT $5`;
-/** What is alive is found by an index of its own, which stays small. */
+/** Executions that have not ended are found by an index of their own, which stays small. */
 const LIST_ALL_ALIVE = LIST_ALL.replace('WHERE', 'WHERE e.completed_at IS NULL AND');
 
 /** The caller's side of the store. */
@@ -79,13 +79,13 @@ export function executionMethods({ read, lanes, transactions }: Context): Execut
 }
 
 const KEY_OF = '(SELECT id FROM executions WHERE public_id = $1)';
-/** Chunks past the bytes asked for are not sent: the running sum before each row decides. */
+/** Chunks past the requested bytes are not sent: the running sum before each row decides. */
 const LIST_EVENTS = `SELECT sequence, at, type, status, exit_code, signal, error_code, error_message, chunk AS bytes FROM (
     SELECT v.*, coalesce(sum(octet_length(chunk)) OVER (ORDER BY sequence ROWS UNBOUNDED PRECEDING), 0) AS sum,
       row_number() OVER (ORDER BY sequence) AS place
     FROM (SELECT * FROM events WHERE execution_id = ${KEY_OF} AND sequence > $2 ORDER BY sequence LIMIT $3) v) w
   WHERE sum <= $4 OR place = 1 ORDER BY sequence`;
-/** From the chunk that holds the byte at an offset on, as far as the bytes asked for reach. */
+/** From the chunk with the byte at an offset on, as far as the requested bytes reach. */
 const READ_STREAM = `SELECT stream_offset, chunk AS bytes FROM events
   WHERE execution_id = ${KEY_OF} AND type = $2 AND stream_offset >= (
     SELECT max(stream_offset) FROM events WHERE execution_id = ${KEY_OF} AND type = $2 AND stream_offset <= $3)
@@ -96,7 +96,7 @@ const READ_STREAMED = `SELECT stream_end - octet_length(bytes) AS stream_offset,
     (SELECT min(stream_end) FROM stream_chunks WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3))
   ORDER BY stream_end`;
 
-/** The log. */
+/** The event log. */
 export function eventMethods({ read }: Context): EventStore {
   return {
     async listEvents({ executionId, afterSequence, limit, maxBytes }) {

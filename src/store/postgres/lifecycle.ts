@@ -1,4 +1,4 @@
-/** Machines made and changed on request, what their providers are asked to do, and those that have nothing to do. */
+/** Makes and changes machines on request, stores the operations of their providers, and finds idle machines. */
 import { toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { LifecycleStore } from '../store.ts';
@@ -13,7 +13,7 @@ const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_s
   ORDER BY m.id LIMIT $2`;
 const LIST_DUE = `${SELECT_MACHINE} WHERE NOT o.running AND m.provider = $1 AND o.due_at <= $2 ORDER BY o.due_at LIMIT $3`;
 
-/** Machines that come and go. */
+/** The lifecycle of machines. */
 export function lifecycleMethods({ read, lanes, replicaId }: Context): LifecycleStore {
   return {
     placeMachine: (p) => {

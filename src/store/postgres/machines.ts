@@ -1,4 +1,4 @@
-/** Machines: made, found, listed, connected. Each connection is under its epoch, owned by the server that holds it. */
+/** Makes, finds, lists and connects machines. Each connection has an epoch, and belongs to the server that holds it. */
 import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { newMachine } from '../../core/machine.ts';
 import { toMachine } from '../rows/machine-row.ts';
@@ -15,7 +15,7 @@ const NAMED = `${LIST} AND m.name = $4 AND m.desired_state <> 'destroyed'`;
 const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_labels l
   WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
 
-/** Machines at rest. */
+/** Machines without regard to their connections. */
 export function machineMethods({ read, lanes }: Context): MachineStore {
   return {
     createMachine: (p) =>
@@ -42,7 +42,7 @@ export function machineMethods({ read, lanes }: Context): MachineStore {
   };
 }
 
-/** What an agent says counts up to here: nothing that it says may bring the machine's numbers near the end of safe integers. */
+/** Numbers from an agent count up to here: no agent may bring the machine's numbers near the end of safe integers. */
 const MAX_TAKEN_OVER = 2 ** 52;
 
 function doubtsOf(p: Parameters<ConnectionStore['machineConnected']>[0]): Doubts {

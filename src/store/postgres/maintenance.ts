@@ -1,12 +1,12 @@
-/** Retention, expiry, counts. The room of what is deleted is the database's own to reuse: autovacuum is what `maintain` is elsewhere. */
+/** Retention, expiry and counts. Autovacuum reuses the space of deleted rows, so `maintain` has nothing to do. */
 import type { ExecutionStatus } from '../../core/execution.ts';
 import type { CountStore, Machine, MaintenanceStore, MinuteCount, Statistics } from '../store.ts';
 import type { Context } from './context.ts';
 
-/** Of the executions deleted in one step, requests and output together, at most (but for the first). */
+/** Bytes of requests and output of the executions deleted in one step, at most (except for the first). */
 const DELETE_BYTES = 8 * 1024 * 1024;
 
-/** The longest finished first; those that another server is deleting are skipped. */
+/** The executions that ended first go first. Those that another server is deleting are skipped. */
 const DELETE_FINISHED = `WITH finished AS (
     SELECT e.id, e.completed_at, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
     FROM executions e JOIN requests r ON r.execution_id = e.id
@@ -16,7 +16,7 @@ const DELETE_FINISHED = `WITH finished AS (
       row_number() OVER (ORDER BY completed_at, id) AS place FROM finished) f WHERE sum <= ${DELETE_BYTES} OR place = 1),
   log AS (DELETE FROM events WHERE execution_id IN (SELECT id FROM chosen))
   DELETE FROM executions WHERE id IN (SELECT id FROM chosen)`;
-/** An array is made once: a subquery behind IN may be run for each row, and its LIMIT holds for each run. */
+/** An array is computed once: a subquery in IN may be run for each row, and its LIMIT applies to each run. */
 const FORGET_KEYS = `DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`;
 const FORGET_TOKENS = `DELETE FROM join_tokens WHERE id = ANY(ARRAY(

@@ -1,14 +1,14 @@
 /**
- * Brings a database up to the schema of this build: migrations/postgres/NNNN_name.sql, each applied once, in order, under a lock that
- * all servers take. NNNN_name.online.sql runs statement by statement outside a transaction (CREATE INDEX CONCURRENTLY), and may be
- * repeated. A first line `-- readable_by: NNNN` names the oldest schema whose builds can still run against it.
+ * Brings a database up to the schema of this build: migrations/postgres/NNNN_name.sql, each applied once, in order, under a lock that all
+ * servers take. NNNN_name.online.sql runs statement by statement outside a transaction (CREATE INDEX CONCURRENTLY), and may be repeated.
+ * A first line `-- readable_by: NNNN` names the oldest schema whose builds can still run against it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Connection } from './connections/connection.ts';
 
 /** The same depth from src/store/postgres and from dist/store/postgres. */
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
-/** Any number that no other program uses for its locks on this database. */
+/** An arbitrary number that no other program uses for its locks on this database. */
 const LOCK = 7_411_000_001;
 
 /** The database was brought to a schema that this build cannot run against. */
@@ -23,7 +23,7 @@ interface Migration {
   online: boolean;
 }
 
-/** Applies what is missing. Safe to run from several servers at once. Throws SchemaTooNewError. */
+/** Applies the missing migrations. Safe to run from several servers at once. Throws SchemaTooNewError. */
 export async function migrate(connection: Connection): Promise<void> {
   const migrations = readMigrations();
   const latest = migrations.at(-1)?.version ?? 0;
@@ -61,7 +61,7 @@ function readMigrations(): Migration[] {
     });
 }
 
-/** A statement without parameters may be several, and they are one transaction: also with the row that says that it is done. */
+/** A statement without parameters may be several, and they form one transaction, together with the row that records it. */
 async function apply(connection: Connection, { version, sql, readableBy, online }: Migration): Promise<void> {
   const done = `INSERT INTO schema_migrations (version, readable_by) VALUES (${version}, ${readableBy})`;
   if (!online) {

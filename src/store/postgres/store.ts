@@ -1,4 +1,4 @@
-/** The store on PostgreSQL: for many servers at once. */
+/** The store on PostgreSQL, for many servers at once. */
 import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
@@ -22,22 +22,22 @@ import { Readers } from './connections/slots.ts';
 import { Transactions } from './connections/transactions.ts';
 import { parseDatabaseUrl } from './connections/url.ts';
 
-/** Connections: each lane has one, reads share some, everything else borrows from the rest. */
+/** Connections: each lane has one, reads share some, all other writes borrow from the rest. */
 const LANES = 2;
 const READERS = 2;
 const TRANSACTIONS = 3;
 
 export interface PostgresStoreOptions {
   url: string;
-  /** Of this program. */
+  /** The version of this program. */
   version: string;
   /** ms since the epoch. */
   now?: () => number;
-  /** Told of every group commit, after its writes have settled; for metrics. Must not throw. */
+  /** Called for every group commit, after its writes have settled; for metrics. Must not throw. */
   onCommit?: (statistics: CommitStatistics) => void;
-  /** Told of every machine that changed, after the commit. Must not throw. */
+  /** Called for every machine that changed, after the commit. Must not throw. */
   onMachine?: (machine: Machine) => void;
-  /** This server was taken for dead: its connections are to be closed. */
+  /** This server was declared dead: its connections have to be closed. */
   onReaped?: () => void;
 }
 

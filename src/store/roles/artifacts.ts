@@ -2,7 +2,7 @@
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
-/** A whole one; an artifact whose bytes are still coming in is seen by nobody. Times are ms since the epoch. */
+/** A complete artifact. One whose bytes are still coming in is not visible. Times are ms since the epoch. */
 export interface Artifact {
   artifactId: string;
   machineId: string;
@@ -19,14 +19,14 @@ export interface ArtifactStore {
   /** Newest first. */
   listArtifacts(p: { machineId: string; executionId?: string } & PageRequest): Promise<Page<Artifact>>;
   getArtifact(p: { artifactId: string }): Promise<Artifact | undefined>;
-  /** One that was deleted within the last day: for the answer to a retry. */
+  /** An artifact that was deleted within the last day: for the answer to a retry. */
   getDeletedArtifact(p: { artifactId: string }): Promise<Artifact | undefined>;
-  /** Bytes from `offset` on, at most `maxBytes` and at least one byte unless the artifact ends there. */
+  /** Bytes from `offset` on, at most `maxBytes`, and at least one byte unless the artifact ends there. */
   readArtifact(p: { artifactId: string; offset: number; maxBytes: number }): Promise<Buffer>;
-  /** Gone for everybody at once; `maintain` gives up the room that it takes. */
+  /** Removes it at once for all readers. `maintain` frees its space. */
   deleteArtifact(
     p: { machineId: string; artifactId: string; now: number } & OnBehalf,
   ): Promise<{ outcome: 'deleted'; artifact: Artifact } | { outcome: 'not_found' } | Replay | ActorRevoked>;
-  /** Deletes up to `limit` that have expired; returns how many. */
+  /** Deletes up to `limit` expired artifacts. Returns how many. */
   expireArtifacts(p: { now: number; limit: number }): Promise<number>;
 }

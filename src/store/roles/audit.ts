@@ -1,4 +1,4 @@
-/** Who did what: appended, never changed. */
+/** The audit trail: appended, never changed. */
 import type { Page, PageRequest } from './pages.ts';
 
 export interface AuditEntry {
@@ -8,20 +8,23 @@ export interface AuditEntry {
   actor: string;
   /** Address of the client. */
   source: string;
-  /** As `execution.create`, `api_key.revoke`. */
+  /** Such as `execution.create`, `api_key.revoke`. */
   action: string;
   machineId?: string;
-  /** The id of what was acted on. */
+  /** The id of the resource that the action changed. */
   resource?: string;
-  /** The argv, cut where it is long. */
+  /** The argv, cut if it is long. */
   command?: readonly string[];
-  /** SHA-256, hex, of the whole argv as JSON: what was cut can still be recognised. */
+  /** SHA-256, hex, of the whole argv as JSON: it identifies a cut argv. */
   commandDigest?: string;
   outcome: string;
 }
 
 export interface AuditStore {
-  /** Keeps of `command` what fits, and its digest. `withinMs`: how long it may wait for another write to share a commit with. */
+  /**
+   * Keeps the part of `command` that fits, and its digest. `withinMs`: time for which it may wait for another write to share a commit
+   * with.
+   */
   appendAudit(p: { entry: Omit<AuditEntry, 'auditId' | 'commandDigest'>; withinMs?: number }): Promise<void>;
   listAudit(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<AuditEntry>>;
 }

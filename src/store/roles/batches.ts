@@ -9,7 +9,7 @@ export interface NewBatch {
   batchId: string;
   /** In the order in which they get their executions; each once. */
   machineIds: readonly string[];
-  /** What is to be run, sealed; wiped when the batch is over. */
+  /** The sealed command; erased when the batch is over. */
   sealedRequest: Buffer;
   maxConcurrency: number;
   maxFailures?: number;
@@ -25,7 +25,7 @@ export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'ma
   completedAt?: number;
 }
 
-/** A machine of a batch that is to get its execution. */
+/** A machine of a batch that gets its execution next. */
 export interface BatchMember {
   position: number;
   machineId: string;
@@ -34,7 +34,7 @@ export interface BatchMember {
 }
 
 export interface BatchStore {
-  /** `machine_not_found`: names the machines that there are not, or not any more. */
+  /** `machine_not_found`: names the machines that do not exist, or not any more. */
   createBatch(
     p: { batch: NewBatch; now: number } & OnBehalf,
   ): Promise<
@@ -44,9 +44,9 @@ export interface BatchStore {
     | ActorRevoked
   >;
   getBatch(p: { batchId: string }): Promise<Batch | undefined>;
-  /** Newest first; with `createdBy` those of this key. */
+  /** Newest first; with `createdBy` only batches of this key. */
   listBatches(p: { createdBy?: string } & PageRequest): Promise<Page<Batch>>;
-  /** In the order of the machines; without those that have none, or whose execution was deleted. */
+  /** In the order of the machines; without machines that have none, or whose execution was deleted. */
   listBatchExecutions(p: { batchId: string } & PageRequest): Promise<Page<Execution>>;
   /**
    * No execution is made any more: the keys of those that have none are spent, and one that was made but not noted is noted. Those that
@@ -76,6 +76,6 @@ export interface BatchAdvance {
   next: BatchMember[];
   /** Executions of it that wait or run. */
   unfinished: { machineId: string; executionId: string }[];
-  /** Whether somebody asked for its end. */
+  /** Whether a cancel was requested. */
   cancelled: boolean;
 }

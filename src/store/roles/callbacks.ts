@@ -11,11 +11,11 @@ export interface Callback {
 }
 
 export interface CallbackStore {
-  /** Up to `limit` callbacks due at `now`; each is put off to `retryAt` in the same transaction, so that a crash repeats it. */
+  /** Up to `limit` callbacks due at `now`. Each is postponed to `retryAt` in the same transaction, so that a crash repeats it. */
   claimCallbacks(p: { now: number; retryAt: number; limit: number }): Promise<Callback[]>;
-  /** Delivered, or given up. */
+  /** Removes a callback that was delivered or given up. */
   finishCallback(p: { callbackId: number }): Promise<void>;
   retryCallback(p: { callbackId: number; at: number }): Promise<void>;
-  /** When the next callback is due; undefined when none waits. */
+  /** Time at which the next callback is due. Undefined if none waits. */
   nextCallback(): Promise<number | undefined>;
 }

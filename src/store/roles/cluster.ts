@@ -1,14 +1,14 @@
 /**
- * Several servers on one database: which of them live, which one holds a machine's connection, and what one tells another. Nothing
- * here is needed for safety: marks, disconnects and losses are fenced by epochs. A store for one server has no such role.
+ * Several servers on one database: which of them live, which one holds a machine's connection, and messages between them. Nothing here is
+ * needed for safety: marks, disconnects and losses are fenced by epochs. A store for one server has no such role.
  */
 import type { Execution } from '../../core/execution.ts';
 
-/** Something that may be worth a look. A hint may be lost, repeated or late; polls find what it was about. */
+/** A notification that a row may have changed. A hint may be lost, repeated or late; polls find the change anyway. */
 export type Hint =
   /** Events of the execution were committed, up to `sequence`. */
   | { about: 'execution'; executionId: string; sequence: number }
-  /** Something waits for the machine, or is to be cancelled there. */
+  /** An execution waits for the machine, or has to be cancelled there. */
   | { about: 'machine'; machineId: string }
   /** What is told of the machine has changed. */
   | { about: 'status'; machineId: string }
@@ -19,16 +19,16 @@ export type Hint =
 
 export interface HintListener {
   hinted(hint: Hint): void;
-  /** The connection for hints is new: any number of them may have been missed. */
+  /** The connection for hints is new: any number of hints may have been missed. */
   missedHints(): void;
 }
 
-/** What another server is to do about a machine whose connection it holds. `body` is JSON. */
+/** An order to the server that holds a machine's connection. `body` is JSON. */
 export interface Order {
   machineId: string;
   kind: string;
   body: unknown;
-  /** Bytes that come with it. */
+  /** Bytes that belong to it. */
   payload?: Buffer;
 }
 
@@ -37,48 +37,48 @@ export interface ReceivedOrder extends Order {
 }
 
 export interface Heartbeat {
-  /** `reaped`: this server was taken for dead and has registered anew; it holds no machine any more. */
+  /** `reaped`: this server was declared dead and has registered again; it holds no machine any more. */
   outcome: 'alive' | 'reaped';
-  /** Servers that live and do not drain, this one included if it does not. */
+  /** Servers that live and do not drain, including this one if it does not. */
   live: number;
   /** The database's clock minus this server's, ms. */
   clockOffsetMs: number;
 }
 
 export interface ClusterStore {
-  /** Of this server, as of its last registration. */
+  /** The id of this server, as of its last registration. */
   readonly replicaId: number;
-  /** Says that this server lives, by the database's clock, and frees the machines of those that have not for too long. */
+  /** Sends this server's heartbeat, by the database's clock, and frees the machines of servers without one for too long. */
   heartbeat(p: { draining: boolean }): Promise<Heartbeat>;
-  /** Makes the fingerprint that of the database's secret key, where it has none; false if it has another. */
+  /** Sets the fingerprint of the database's secret key if it has none. False if it has another. */
   claimKey(p: { fingerprint: Buffer }): Promise<boolean>;
-  /** What all servers share, sealed under the secret key; undefined where the database has none of it. */
+  /** Secrets that all servers share, sealed under the secret key. Undefined if the database has none. */
   sealedSecrets(): Promise<Buffer | undefined>;
-  /** This server stops: what it still holds is freed, and its row goes. */
+  /** This server stops: frees what it still holds, and removes its row. */
   leave(): Promise<void>;
 
-  /** The connections that this server holds, as the database has it. */
+  /** The connections that this server holds, according to the database. */
   connectionsHeld(): Promise<{ machineId: string; epoch: number }[]>;
-  /** Machines of this server for which something waits. */
+  /** Machines of this server for which an execution waits. */
   machinesWithWork(): Promise<string[]>;
-  /** Executions on machines of this server that are to be cancelled and have not ended. */
+  /** Executions on machines of this server that have to be cancelled and have not ended. */
   cancelsPending(): Promise<{ machineId: string; executionId: string }[]>;
-  /** Those that there are, in any order. */
+  /** Returns the existing ones, in any order. */
   getExecutions(p: { executionIds: readonly string[] }): Promise<Execution[]>;
 
-  /** Puts the order into the inbox of the server that holds the machine's connection; undefined if none does. */
+  /** Puts the order into the inbox of the server that holds the machine's connection. Undefined if none does. */
   sendOrder(order: Order): Promise<{ orderId: number; replicaId: number } | undefined>;
-  /** Puts the order into the inboxes of all other servers that live, and says which; nobody waits for answers. */
+  /** Puts the order into the inboxes of all other living servers, and returns them. Nobody waits for answers. */
   sendToAll(order: Order): Promise<number[]>;
-  /** Takes the orders out of this server's inbox, oldest first; they stay for their answers. */
+  /** Takes the orders out of this server's inbox, oldest first. They stay for their answers. */
   takeOrders(): Promise<ReceivedOrder[]>;
   /** `answer` is JSON. */
   answerOrder(p: { orderId: number; answer: unknown }): Promise<void>;
-  /** The answers that have come to these orders; an answer is given once. */
+  /** The answers that have come to these orders. An answer is returned once. */
   takeAnswers(p: { orderIds: readonly number[] }): Promise<{ orderId: number; answer: unknown }[]>;
 
-  /** Tells all servers, this one included. Never part of a write. */
+  /** Sends to all servers, including this one. Never part of a write. */
   hint(hints: readonly Hint[]): Promise<void>;
-  /** Calls `listener` until the returned function is called; connects anew by itself. */
+  /** Calls `listener` until the returned function is called. Reconnects by itself. */
   listen(listener: HintListener): () => Promise<void>;
 }

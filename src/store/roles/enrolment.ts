@@ -1,4 +1,4 @@
-/** Join tokens, and what they let in. */
+/** Join tokens, and enrolment. */
 import type { ActorRevoked, Actor, OnBehalf, Replay } from './idempotency.ts';
 import type { Machine } from './machines.ts';
 import type { Page, PageRequest } from './pages.ts';
@@ -13,7 +13,7 @@ export interface JoinToken {
 
 export type EnrolOutcome =
   | { outcome: 'enrolled'; machine: Machine; replacedCredential: boolean }
-  /** Unknown, used, expired or revoked token. */
+  /** The token is unknown, used, expired or revoked. */
   | { outcome: 'token_invalid' }
   /** The id exists (or existed) and the token is not bound to it, or is bound to another. */
   | { outcome: 'machine_refused' }
@@ -25,7 +25,7 @@ export interface EnrolmentStore {
     p: { token: JoinToken; tokenHash: Buffer; now: number } & OnBehalf,
   ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;
   getJoinToken(p: { joinTokenId: string }): Promise<JoinToken | undefined>;
-  /** Those that can still be used, newest first. */
+  /** Valid tokens, newest first. */
   listJoinTokens(p: { now: number } & PageRequest): Promise<Page<JoinToken>>;
   revokeJoinToken(p: {
     joinTokenId: string;
@@ -33,8 +33,8 @@ export interface EnrolmentStore {
     actor?: Actor;
   }): Promise<{ outcome: 'revoked'; token: JoinToken } | { outcome: 'not_found' } | ActorRevoked>;
   /**
-   * Uses a token: a machine gets its credential. Repeating it with the same token and credential gives the same answer, so a
-   * lost reply does no harm. `requestedMachineId`: as the agent asked; `freshMachineId`: made by the caller for a token without one.
+   * Uses a token: a machine gets its credential. A repetition with the same token and credential gives the same answer, so a lost reply
+   * does no harm. `requestedMachineId`: as the agent asked; `freshMachineId`: made by the caller for a token without one.
    */
   enrol(p: {
     tokenHash: Buffer;

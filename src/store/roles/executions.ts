@@ -14,24 +14,24 @@ export type CreateOutcome =
   | ActorRevoked;
 
 export type CancelOutcome =
-  /** `applied`: cancelled at once, or marked for its agent (`execution.dispatchedTo` is set); `stale`: nothing to do any more. */
+  /** `applied`: cancelled at once, or marked for its agent (`execution.dispatchedTo` is set); `stale`: nothing is left to do. */
   { outcome: 'applied' | 'stale'; execution: Execution } | { outcome: 'not_found' } | Replay | ActorRevoked;
 
 export interface ExecutionStore {
   /**
-   * Creates it with its first event: `queued` if the machine is connected (phase running), else `wake_in_progress`.
-   * With `dispatchTo` (the machine's connection, a slot reserved) it is marked as dispatched in the same transaction. It is created
-   * without the mark if older ones wait, or if that connection is no longer the machine's.
+   * Creates it with its first event: `queued` if the machine is connected (phase running), else `wake_in_progress`. With `dispatchTo`
+   * (the machine's connection, a slot reserved) it is marked as dispatched in the same transaction. It is created without the mark if
+   * older executions wait, or if that connection is no longer the machine's.
    */
   createExecution(
     p: {
       execution: NewExecution;
       now: number;
-      /** The most that may wait undispatched for one machine, else `queue_full`: how many, and bytes of what was asked for. */
+      /** Most executions that may wait undispatched for one machine, and bytes of their requests; else `queue_full`. */
       queueLimit: number;
       queueBytes?: number;
       dispatchTo?: Connection;
-      /** What providers can do: a machine that was put to sleep is woken in the same transaction. */
+      /** The capabilities of providers: a machine that was put to sleep is woken in the same transaction. */
       capabilities?: Capabilities;
     } & OnBehalf,
   ): Promise<CreateOutcome>;
@@ -42,16 +42,16 @@ export interface ExecutionStore {
   listAllExecutions(
     p: { machineIds?: readonly string[]; status?: ExecutionStatus; since?: number } & PageRequest,
   ): Promise<Page<Execution>>;
-  /** Those that are terminals of their own, newest first: what runs, and what has ended after `endedAfter`. */
+  /** Executions that are terminals, newest first: those that run, and those that ended after `endedAfter`. */
   listTerminals(p: { machineId: string; endedAfter: number } & PageRequest): Promise<Page<Execution>>;
   requestCancel(
     p: { machineId: string; executionId: string; by: string; now: number } & OnBehalf,
   ): Promise<CancelOutcome>;
 }
 
-/** What executions have printed and been through. */
+/** The output and the events of executions. */
 export interface EventStore {
-  /** Oldest first, past `afterSequence`; stops early once the chunks together pass `maxBytes` (always at least one event). */
+  /** Oldest first, after `afterSequence`. Stops early once the chunks together exceed `maxBytes` (always at least one event). */
   listEvents(p: {
     executionId: string;
     afterSequence: number;
@@ -59,8 +59,8 @@ export interface EventStore {
     maxBytes: number;
   }): Promise<ExecutionEvent[]>;
   /**
-   * Bytes of a stream from `offset` (0-based) on, at most `maxBytes` and at least one byte unless the kept bytes end there.
-   * Rejects with OutputReleasedError.
+   * Bytes of a stream from `offset` (0-based) on, at most `maxBytes`, and at least one byte unless the kept bytes end there. Rejects with
+   * OutputReleasedError.
    */
   readStream(p: {
     executionId: string;

@@ -1,6 +1,6 @@
-/** Idempotency-Keys, and the API key on whose behalf something is written. */
+/** Idempotency-Keys, and the API key for which a write is made. */
 
-/** What has to be remembered to recognise a retry (contract §5.8). */
+/** The stored data that recognises a retry (contract §5.8). */
 export interface Idempotency {
   /** API key id and the caller's key: unique together. */
   apiKeyId: string;
@@ -10,10 +10,10 @@ export interface Idempotency {
   expiresAt: number;
 }
 
-/** Outcomes common to everything that takes an Idempotency. `resource` is the id that the first request made or touched. */
+/** Outcomes common to all writes with an Idempotency-Key. `resource` is the id that the first request created or changed. */
 export type Replay = { outcome: 'replayed'; resource: string } | { outcome: 'key_reused' };
 
-/** An API key of the store. A write on its behalf happens only if the key is neither revoked nor expired in that transaction. */
+/** An API key of the store. A write for it happens only if the key is neither revoked nor expired in that transaction. */
 export interface Actor {
   apiKeyId: string;
 }
@@ -30,7 +30,7 @@ export interface OnBehalf {
 }
 
 export interface IdempotencyStore {
-  /** Binds a key to something that writes nothing else (a signal, a piece of stdin): `bound` for the first, then a Replay. */
+  /** Binds a key to an action that writes nothing else (a signal, a piece of stdin): `bound` for the first, then a Replay. */
   bindIdempotency(p: {
     idempotency: Idempotency;
     resource: string;

@@ -1,4 +1,4 @@
-/** API keys: kept as hashes. */
+/** API keys, stored as hashes. */
 import type { Actor, ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
@@ -19,9 +19,9 @@ export interface KeyStore {
   createApiKey(
     p: { apiKey: ApiKey; keyHash: Buffer; now: number } & OnBehalf,
   ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;
-  /** Also a revoked one. */
+  /** Also returns a revoked one. */
   getApiKey(p: { apiKeyId: string }): Promise<ApiKey | undefined>;
-  /** SHA-256 of a key → the key, unless revoked; expiry is the caller's to judge. */
+  /** SHA-256 of a key → the key, unless revoked. The caller checks the expiry. */
   findApiKey(p: { keyHash: Buffer }): Promise<ApiKey | undefined>;
   listApiKeys(p: PageRequest): Promise<Page<ApiKey>>;
   revokeApiKey(p: {

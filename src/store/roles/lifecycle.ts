@@ -1,4 +1,4 @@
-/** Machines that come and go: made, changed and removed on request, and what their providers are asked to do. */
+/** The lifecycle of machines: made, changed and removed on request; and the operations of their providers. */
 import type { Capabilities, MachineChangeRefusal, MachineRequest } from '../../core/decisions/machine-change.ts';
 import type { Execution } from '../../core/execution.ts';
 import type { Labels } from '../../core/labels.ts';
@@ -21,21 +21,21 @@ export interface NewMachine {
 export type MachineChangeOutcome =
   /** `ended`: executions that ended with it. */
   | { outcome: 'changed'; machine: Machine; ended: Execution[] }
-  /** It is already what was asked for. */
+  /** The machine has the requested state already. */
   | { outcome: 'unchanged'; machine: Machine }
   | { outcome: 'refused'; refusal: MachineChangeRefusal; machine: Machine; activeExecutions: number }
   | { outcome: 'not_found' }
   | Replay
   | ActorRevoked;
 
-/** How an attempt at an operation ended. `providerRef`: what the provider calls the machine. */
+/** The result of an attempt at an operation. `providerRef`: the provider's name for the machine. */
 export type OperationResult = { providerRef?: string } & Extract<
   OperationEvent,
   { type: 'operation_answered' | 'operation_failed' }
 >;
 
 export interface LifecycleStore {
-  /** `maxMachines`: the most that its provider may have, removed ones left out. */
+  /** `maxMachines`: the most that its provider may have, without removed ones. */
   placeMachine(
     p: { machine: NewMachine; maxMachines?: number; now: number } & OnBehalf,
   ): Promise<
@@ -44,7 +44,7 @@ export interface LifecycleStore {
     | Replay
     | ActorRevoked
   >;
-  /** What the request makes of the machine is decided and written at once; without `expectedRevision` whatever its revision. */
+  /** The change of the machine is decided and written at once; without `expectedRevision` whatever its revision. */
   changeMachine(
     p: {
       machineId: string;
@@ -54,18 +54,18 @@ export interface LifecycleStore {
       now: number;
     } & OnBehalf,
   ): Promise<MachineChangeOutcome>;
-  /** Machines that run, may be put to sleep when idle, and have nothing that waits or runs; oldest first, past `after`. */
+  /** Machines that run, may be put to sleep when idle, and have no execution that waits or runs; oldest first, after `after`. */
   listIdle(p: { after: number; limit: number }): Promise<{ items: IdleMachine[]; next?: number }>;
 
-  /** Providers that have machines which are not removed. */
+  /** Providers with machines that are not removed. */
   listProviders(): Promise<string[]>;
-  /** Machines of the provider whose operation may begin now, longest due first. */
+  /** Machines of the provider whose operation may start now, the longest due first. */
   listDueOperations(p: { provider: string; now: number; limit: number }): Promise<Machine[]>;
-  /** When the next operation may begin; `undefined` when none waits. */
+  /** Time at which the next operation may start. `undefined` if none waits. */
   nextOperationAt(): Promise<number | undefined>;
   /**
-   * Writes down that a hook begins, before it does. `joinToken`: lets the machine's agent in; that of an earlier attempt is kept
-   * and lives on. `stale`: the operation is another one by now.
+   * Records that a hook starts, before it does. `joinToken`: for the machine's agent; the token of an earlier attempt is kept and stays
+   * valid. `stale`: the machine has another operation by now.
    */
   beginOperation(p: {
     machineId: string;
@@ -73,7 +73,7 @@ export interface LifecycleStore {
     joinToken?: { token: JoinToken; tokenHash: Buffer };
     now: number;
   }): Promise<{ outcome: 'begun'; machine: Machine } | { outcome: 'stale' }>;
-  /** Writes down how the hook ended. What waits for a machine that cannot be woken ends, as wake_failed. */
+  /** Records the result of the hook. Executions that wait for a machine that cannot be woken end as wake_failed. */
   settleOperation(p: {
     machineId: string;
     result: OperationResult;
@@ -81,7 +81,7 @@ export interface LifecycleStore {
   }): Promise<{ outcome: 'settled'; machine: Machine; ended: Execution[] } | { outcome: 'stale' }>;
 }
 
-/** A machine that has nothing to do. As long as `activity` stays the same it has had nothing to do. */
+/** An idle machine. As long as `activity` stays the same, it has been idle. */
 export interface IdleMachine {
   machine: Machine;
   activity: string;

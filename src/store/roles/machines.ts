@@ -12,7 +12,7 @@ export interface MachineStore {
     machineId: string;
     now: number;
   }): Promise<{ outcome: 'created'; machine: Machine } | { outcome: 'exists' }>;
-  /** Also a removed one (phase destroyed). */
+  /** Also returns a removed one (phase destroyed). */
   getMachine(p: { machineId: string }): Promise<Machine | undefined>;
   /**
    * Removed ones are left out. Oldest first. `machineIds` limits it to those, `name` to the one with this name, `labels` to those
@@ -23,13 +23,13 @@ export interface MachineStore {
   ): Promise<Page<Machine>>;
 }
 
-/** The connections of machines, and the credentials that they need for one. */
+/** The connections of machines, and the credentials for them. */
 export interface ConnectionStore {
   /**
-   * Makes a new connection the machine's, under the next epoch: whatever an earlier one still tries is stale. `lastDispatchNumber`:
-   * the highest that the instance has taken on. If the machine's own is below it (the database was restored from a backup, or lost
-   * commits) it rises to that, because the agent would never start what is below. `held`: executions that the agent has. Those of the
-   * machine that wait, but may have been dispatched by commits that the database has lost, end as agent_lost.
+   * Makes a new connection the machine's, under the next epoch: writes of an earlier connection are stale. `lastDispatchNumber`: the
+   * highest that the instance has accepted. If the machine's own is below it (the database was restored from a backup, or lost commits),
+   * it rises to that, because the agent would never start an execution with a lower number. `held`: executions that the agent has.
+   * Waiting executions of the machine that may have been dispatched by lost commits end as agent_lost.
    */
   machineConnected(p: {
     machineId: string;
@@ -44,16 +44,16 @@ export interface ConnectionStore {
   }): Promise<
     | { outcome: 'applied'; machine: Machine; epoch: number; ended?: readonly Execution[] }
     | { outcome: 'removed' }
-    /** It is being put to sleep: its agent may come back later. */
+    /** The machine is being put to sleep: its agent may reconnect later. */
     | { outcome: 'stopping' }
     /** Another runner instance is connected with its credential, to another server. */
     | { outcome: 'held' }
   >;
-  /** The machine is away, if this was its connection; `stale` if another has taken its place, or it was away already. */
+  /** Marks the machine offline if this was its connection; `stale` if another one has replaced it, or it was offline already. */
   machineDisconnected(p: { machineId: string; epoch: number; now: number }): Promise<'applied' | 'stale'>;
   /** SHA-256 of an agent's credential → its machine. */
   findMachineByCredential(p: { credentialHash: Buffer }): Promise<Machine | undefined>;
-  /** The old credential dies; `not_found` also for a removed machine. */
+  /** Revokes the old credential; `not_found` also for a removed machine. */
   replaceCredential(p: {
     machineId: string;
     credentialHash: Buffer | undefined;

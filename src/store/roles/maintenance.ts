@@ -10,21 +10,21 @@ export interface Statistics {
 }
 
 export interface MaintenanceStore {
-  /** Settles when a write went through; rejects with StoreUnavailableError. For readiness and for recovery. */
+  /** Settles when a write went through. Rejects with StoreUnavailableError. For readiness and for recovery. */
   checkWritable(): Promise<void>;
   /**
-   * Deletes up to `limit` finished executions completed before `before`, longest finished first, fewer if they are large; returns how
-   * many. They are gone for everybody at once; the room that they take is given up by `maintain`.
+   * Deletes up to `limit` finished executions completed before `before`, the longest finished first, fewer if they are large. Returns how
+   * many. They disappear at once for all readers; `maintain` frees their space.
    */
   deleteFinished(p: { before: number; limit: number }): Promise<number>;
-  /** Forgets expired Idempotency-Keys and spent join tokens; returns how many. */
+  /** Removes expired Idempotency-Keys and spent join tokens. Returns how many. */
   forgetExpired(p: { now: number; limit: number }): Promise<number>;
   /**
-   * One small step of the database's own upkeep: it clears what deleted executions left, and gives room that it does not need back to
-   * the disk, above all if it takes more than `maxBytes` (0: no limit). False: nothing is left to do.
+   * One small step of the database's own upkeep: clears the remains of deleted executions, and returns free space to the disk, above all
+   * if it takes more than `maxBytes` (0: no limit). False: nothing is left to do.
    */
   maintain(p: { maxBytes: number }): Promise<boolean>;
-  /** Bytes in use. What is deleted counts until `maintain` has cleared it. */
+  /** Bytes in use. Deleted data counts until `maintain` has cleared it. */
   usedBytes(): Promise<number>;
   /** Counts for metrics. */
   statistics(): Promise<Statistics>;

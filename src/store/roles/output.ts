@@ -8,7 +8,7 @@ export interface StreamName {
   stream: Stream;
 }
 
-/** What is kept of a stream: the bytes from `start` (0-based) to before `end`. `start` is above 0 once bytes were released. */
+/** The kept part of a stream: the bytes from `start` (0-based) to before `end`. `start` is above 0 once bytes were released. */
 export interface OutputBounds {
   start: number;
   end: number;
@@ -22,12 +22,12 @@ export type ReleaseOutcome =
 
 export interface OutputStore {
   outputBounds(p: StreamName): Promise<OutputBounds>;
-  /** The last bytes that the stream had, all of them past those that are kept; undefined if it was not cut, or nobody sent them. */
+  /** The last bytes of the stream, all after the kept ones. Undefined if it was not cut, or the agent did not send them. */
   outputTail(p: StreamName): Promise<Buffer | undefined>;
-  /** A reader has everything before `offset`: those bytes are deleted. An offset that was released before changes nothing. */
+  /** A reader has everything before `offset`: deletes those bytes. An offset that was released already changes nothing. */
   releaseOutput(p: StreamName & { machineId: string; offset: number; now: number }): Promise<ReleaseOutcome>;
-  /** A reader is there: the stream is not idle. */
+  /** A reader is connected: the stream is not idle. */
   outputRead(p: { executionId: string; now: number }): Promise<void>;
-  /** Sets up to `limit` running executions to "abandoned" whose output nobody has read since `idleSince`; returns them. */
+  /** Sets up to `limit` running executions to "abandoned" whose output nobody has read since `idleSince`, and returns them. */
   abandonIdleOutput(p: { idleSince: number; now: number; limit: number }): Promise<Execution[]>;
 }

@@ -1,12 +1,12 @@
-/** A page may hold fewer items than were asked for if they are large, but at least one of those that there are. */
+/** A page may have fewer items than requested if they are large, but has at least one if one exists. */
 export interface Page<T> {
   items: T[];
-  /** Where the next page starts; absent on the last one. */
+  /** Cursor of the next page. Absent on the last one. */
   next?: number;
 }
 
 export interface PageRequest {
   limit: number;
-  /** A `next` of the page before. */
+  /** `next` of the previous page. */
   after?: number;
 }

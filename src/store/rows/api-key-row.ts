@@ -1,4 +1,4 @@
-/** An API key between its row and the domain. */
+/** Converts between an API key and its row. */
 import type { ApiKey } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 
@@ -14,7 +14,7 @@ export interface ApiKeyRow {
   last_used_at: number | null;
 }
 
-/** The key that a row stands for. */
+/** Returns the key of a row. */
 export function toApiKey(row: ApiKeyRow): ApiKey {
   return {
     apiKeyId: row.api_key_id,

@@ -1,4 +1,4 @@
-/** An artifact between its row and the domain. */
+/** Converts between an artifact and its row. */
 import type { Artifact } from '../store.ts';
 
 export interface ArtifactRow {
@@ -13,7 +13,7 @@ export interface ArtifactRow {
   expires_at: number;
 }
 
-/** The artifact that a row stands for. */
+/** Returns the artifact of a row. */
 export function toArtifact(row: ArtifactRow): Artifact {
   return {
     artifactId: row.artifact_id,

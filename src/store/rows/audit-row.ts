@@ -1,4 +1,4 @@
-/** An audit entry between its row and the domain. */
+/** Converts between an audit entry and its row. */
 import type { AuditEntry } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 
@@ -15,7 +15,7 @@ export interface AuditRow {
   outcome: string;
 }
 
-/** The entry that a row stands for. */
+/** Returns the entry of a row. */
 export function toEntry(row: AuditRow): AuditEntry {
   return {
     auditId: row.audit,

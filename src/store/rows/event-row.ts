@@ -1,4 +1,4 @@
-/** Events between their rows and the domain, whatever the database. */
+/** Converts between events and their rows, for any database. */
 import type { ExecutionStatus, FailureCode, Stream } from '../../core/execution.ts';
 import { type ExecutionEvent, OutputReleasedError } from '../store.ts';
 
@@ -19,7 +19,7 @@ export interface ChunkRow {
   bytes: Buffer;
 }
 
-/** The events of the first rows, until their chunks together pass `maxBytes`; always at least one. */
+/** Returns the events of the first rows, until their chunks together exceed `maxBytes`; always at least one. */
 export function pageOf(rows: Iterable<EventRow>, maxBytes: number): ExecutionEvent[] {
   const events: ExecutionEvent[] = [];
   let bytes = 0;
@@ -31,7 +31,10 @@ export function pageOf(rows: Iterable<EventRow>, maxBytes: number): ExecutionEve
   return events;
 }
 
-/** The bytes from `offset` on, at most `maxBytes`, of chunks in order; reads no chunk that it does not need. Throws OutputReleasedError. */
+/**
+ * Returns the bytes from `offset` on, at most `maxBytes`, of chunks in order. Reads no chunk that it does not need. Throws
+ * OutputReleasedError.
+ */
 export function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: number): Buffer {
   const parts: Buffer[] = [];
   let wanted = maxBytes;

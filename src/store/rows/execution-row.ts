@@ -1,11 +1,11 @@
-/** An execution between its rows and the domain, whatever the database: both select under these names, and true as 1. */
+/** Converts between an execution and its rows, for any database: both select under these names, with true as 1. */
 import type { ArtifactEntry, OpenArtifact } from '../../core/artifact.ts';
 import type { ExecutionStatus, FailureCode, OutputMode } from '../../core/execution.ts';
 import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { Execution } from '../store.ts';
 import { type ArtifactsColumn, JSON_COLUMN, type LaunchColumn } from './json-columns.ts';
 
-/** What was asked for. */
+/** The columns of the request. */
 export interface RequestRow {
   command: string;
   cwd: string | null;
@@ -62,20 +62,20 @@ export function launchColumn({ tty, limits }: Pick<Execution, 'tty' | 'limits'>)
   return JSON.stringify({ ...(tty && { tty }), ...(limits && { limits }) } satisfies LaunchColumn);
 }
 
-/** Both, joined. */
+/** Both rows, joined. */
 export type ExecutionRow = StateRow & RequestRow;
 
-/** The record that a row stands for. */
+/** Returns the record of a row. */
 export function toRecord(row: ExecutionRow): ExecutionRecord {
   return recordOf(row, row);
 }
 
-/** The execution that a row stands for. */
+/** Returns the execution of a row. */
 export function toExecution(row: ExecutionRow): Execution {
   return execution(row, row);
 }
 
-/** What an execution has left, and what of it is still coming in; one small column, since few have any. */
+/** The artifacts of an execution, and the one that is still coming in; one small column, since few executions have any. */
 function artifactsOf({ artifacts }: StateRow): ArtifactsColumn {
   return artifacts === null ? {} : JSON_COLUMN.artifacts('artifacts', artifacts);
 }
@@ -89,7 +89,7 @@ export function artifactsColumn(
   return JSON.stringify({ ...(entries?.length && { entries }), ...(open && { open }) } satisfies ArtifactsColumn);
 }
 
-/** The record that the rows of both tables stand for. */
+/** Returns the record of the rows of both tables. */
 export function recordOf(row: StateRow, asked: RequestRow): ExecutionRecord {
   return {
     key: row.execution,
@@ -103,7 +103,7 @@ export function recordOf(row: StateRow, asked: RequestRow): ExecutionRecord {
   };
 }
 
-/** What is NULL is absent. */
+/** NULL becomes absent. */
 function execution(row: StateRow, asked: RequestRow): Execution {
   const execution: Execution = {
     executionId: row.execution_id,
@@ -142,7 +142,7 @@ function execution(row: StateRow, asked: RequestRow): Execution {
   return Object.assign(execution, launchOf(row, asked));
 }
 
-/** How it is run, and what it used. */
+/** Its launch options and its usage. */
 function launchOf(row: StateRow, asked: RequestRow): Partial<Execution> {
   return {
     ...(row.is_terminal === 1 && { isTerminal: true }),

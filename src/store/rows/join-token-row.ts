@@ -1,4 +1,4 @@
-/** A join token between its row and the domain. */
+/** Converts between a join token and its row. */
 import type { JoinToken } from '../store.ts';
 
 export interface JoinTokenRow {
@@ -12,7 +12,7 @@ export interface JoinTokenRow {
   revoked_at: number | null;
 }
 
-/** The token that a row stands for. */
+/** Returns the token of a row. */
 export function toJoinToken(row: JoinTokenRow): JoinToken {
   return {
     joinTokenId: row.join_token_id,

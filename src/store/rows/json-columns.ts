@@ -1,4 +1,4 @@
-/** The columns that hold JSON, each with its schema: a value that does not fit is an error that names the column. */
+/** The columns that contain JSON, each with its schema. A value that does not match is an error that names the column. */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { StartArtifactsSchema, LimitsSchema, TerminalSizeSchema } from '../../core/launch-options.ts';
@@ -7,7 +7,7 @@ import { HostSchema } from '../../core/machine-facts.ts';
 const Count = Type.Integer({ minimum: 0 });
 const ArtifactEntrySchema = Type.Object({ artifactId: Type.String(), name: Type.String() });
 
-/** Bounds are those of the request that was stored: they may have been others then. */
+/** Without the bounds of requests: they may have been others when the request was stored. */
 const SCHEMAS = {
   strings: Type.Array(Type.String()),
   stringRecord: Type.Record(Type.String(), Type.String()),
@@ -47,7 +47,7 @@ function reader<S extends TSchema>(schema: S): (column: string, text: string) =>
   const validator = Compile(schema);
   return (column, text) => {
     const value: unknown = JSON.parse(text);
-    if (!validator.Check(value)) throw new Error(`The column ${column} holds JSON of another form.`);
+    if (!validator.Check(value)) throw new Error(`The column ${column} contains malformed JSON.`);
     return value;
   };
 }

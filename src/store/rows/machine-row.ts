@@ -1,4 +1,4 @@
-/** A machine between its row and the domain, whatever the database: both select under these names, and true as 1. */
+/** Converts between a machine and its row, for any database: both select under these names, with true as 1. */
 import type { Operation } from '../../core/operation.ts';
 import type { Machine } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
@@ -41,7 +41,7 @@ export interface MachineRow {
   credential_replaced: number;
 }
 
-/** The machine's row in machine_operations; all NULL where it has none. */
+/** The machine's row in machine_operations; all NULL if it has none. */
 interface OperationRow {
   operation_number: number | null;
   operation_name: string | null;
@@ -52,7 +52,7 @@ interface OperationRow {
 
 export type MachineWithOperation = MachineRow & OperationRow;
 
-/** The machine that a row stands for. What is NULL is absent. */
+/** Returns the machine of a row. NULL becomes absent. */
 export function toMachine(row: MachineWithOperation): Machine {
   const machine: Machine = {
     machineId: row.machine_id,

@@ -1,10 +1,13 @@
 /** Pages of rows, bounded by size as well as by number. */
 import type { Page } from '../store.ts';
 
-/** In characters. Lists are not paged by what a row may hold, and an argv alone may be megabytes. */
+/** In characters. Lists have no limit on the size of a row, and one argv may have megabytes. */
 const PAGE_SIZE = 4_194_304;
 
-/** The page made of up to `limit` + 1 rows, read one by one: it ends early once they are large together. The last row only tells that there is more. */
+/**
+ * Makes a page of up to `limit` + 1 rows, read one by one. It ends early once the rows together are large. The last row only shows that
+ * there are more.
+ */
 export function toPage<Row extends object, T>(
   rows: Iterable<Row>,
   limit: number,
@@ -23,7 +26,7 @@ export function toPage<Row extends object, T>(
   return { items };
 }
 
-/** What can be large in a row is text. */
+/** Only text can be large in a row. */
 function sizeOf(row: object): number {
   return Object.values(row).reduce(
     (sum: number, value: unknown) => sum + (typeof value === 'string' ? value.length : 0),

@@ -1,11 +1,11 @@
-/** API keys: hashes, scopes, when last used. */
+/** API keys: hashes, scopes, time of last use. */
 import { refusalOf } from '../transactions/retries.ts';
 import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
 
-/** The keys of callers. A revoked key stays readable by its id and is in no list. */
+/** The API keys. A revoked key can still be read by its id, and is in no list. */
 export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
   const insert = db.prepare(
     `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name)

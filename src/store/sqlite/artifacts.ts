@@ -1,4 +1,4 @@
-/** Artifacts: listed, read, deleted, expired. */
+/** Lists, reads, deletes and expires artifacts. */
 import type { ArtifactStore } from '../store.ts';
 import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
 import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';

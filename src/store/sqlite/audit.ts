@@ -5,7 +5,7 @@ import type { AuditStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
 
-/** Who did what. */
+/** The audit trail. */
 export function auditMethods({ db, write }: Context): AuditStore {
   const insert = db.prepare(
     `INSERT INTO audit (at, actor, source, action, machine_id, resource, command, command_digest, outcome)
@@ -21,7 +21,7 @@ export function auditMethods({ db, write }: Context): AuditStore {
     .pluck();
   const one = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE audit = ?');
 
-  /** The newest of each machine, merged: no more than a page is looked at of any, and each is read when it is its turn. */
+  /** The newest entries of each machine, merged: at most a page is read of any machine, each entry in its turn. */
   function* listSome(machineIds: readonly string[], after: number, count: number): Generator<AuditRow> {
     const numbers = [...new Set(machineIds)].flatMap((machineId) => ofMachine.all(machineId, after, count));
     for (const number of numbers.sort((a, b) => b - a)) {

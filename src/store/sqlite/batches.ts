@@ -84,7 +84,7 @@ function prepare(db: Database) {
   };
 }
 
-/** The tables of batches; its methods run inside a write. */
+/** The tables of batches. Its methods run inside a write. */
 class BatchTable {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #tx: Context['tx'];

@@ -1,4 +1,4 @@
-/** What the parts of the store share: the database, its one writer, and the tables that more than one of them touches. */
+/** The state that the parts of the store share: the database, its one writer, and the tables that several of them use. */
 import type { Database } from './file/database.ts';
 import type { EventLog } from './tables/event-log.ts';
 import type { MachineTable } from './tables/machine-table.ts';
@@ -20,8 +20,8 @@ export interface Context {
 }
 
 /**
- * Runs a read at once: a write transaction begins and ends within one turn, so a read always sees what is committed and
- * waits for nothing. Rejects as a write would.
+ * Runs a read at once: a write transaction begins and ends within one turn, so a read always sees the committed state and waits for
+ * nothing. Rejects as a write would.
  */
 export async function read<T>(work: () => T): Promise<T> {
   try {

@@ -1,4 +1,4 @@
-/** Executions on their way: handed out, reported on, ended by a deadline. */
+/** Executions on their way: claimed, reported on, ended by a deadline. */
 import * as dispatching from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { DeadlineStore, DispatchStore, ReportStore } from '../store.ts';
@@ -32,7 +32,7 @@ export function dispatchMethods({ db, write, tx }: Context): DispatchStore & Rep
   };
 }
 
-/** What ends because its time is over. */
+/** Ends executions that are due. */
 export function deadlineMethods({ db, write, tx }: Context): DeadlineStore {
   const due = db.prepare<[number, number], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE ${WAITING} AND e.expires_at <= ? ORDER BY e.expires_at LIMIT ?`,

@@ -1,4 +1,4 @@
-/** Join tokens, and what they let in: a token is turned into a machine's credential, once. */
+/** Join tokens, and enrolment: a token is traded for a machine's credential, once. */
 import type { EnrolOutcome, EnrolmentStore, Store } from '../store.ts';
 import { type Context, read } from './context.ts';
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
@@ -11,7 +11,7 @@ import { toPage } from '../rows/page.ts';
 
 type Methods = Pick<EnrolmentStore, 'createJoinToken' | 'getJoinToken' | 'listJoinTokens' | 'revokeJoinToken'>;
 
-/** A token can be used while this holds. */
+/** The condition under which a token is valid. */
 const USABLE = 'revoked_at IS NULL AND expires_at > $now AND (reusable = 1 OR used_at IS NULL)';
 
 /** The administration of join tokens. */
@@ -56,7 +56,7 @@ export function joinTokenMethods({ db, write, tx }: Context): Methods {
 
 type Request = Parameters<Store['enrol']>[0];
 
-/** What agents do before they have a credential. */
+/** Enrolment and authentication of agents. */
 export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 'enrol'> {
   const findToken = db.prepare<[Buffer], JoinTokenRow>('SELECT * FROM join_tokens WHERE token_hash = ?');
   const useToken = db.prepare('UPDATE join_tokens SET used_at = coalesce(used_at, ?) WHERE join_token = ?');
@@ -87,7 +87,7 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
   return { enrol: (request) => write(() => enrol(request)) };
 }
 
-/** The credential is in use: by the same token it is the same enrolment again, whose answer was lost. */
+/** The credential exists already: with the same token it is a repetition of the same enrolment, whose answer was lost. */
 function repeated(request: Request, token: JoinTokenRow, { machine, row }: StoredMachine): EnrolOutcome {
   const same = row.enrolled_with === token.join_token;
   const asked = request.requestedMachineId ?? machine.machineId;

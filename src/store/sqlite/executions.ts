@@ -1,4 +1,4 @@
-/** Executions: created, read, listed, cancelled, and their log. */
+/** Creates, reads, lists and cancels executions, and reads their logs. */
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { prepareAllExecutions } from './tables/all-executions.ts';

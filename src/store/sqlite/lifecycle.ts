@@ -1,4 +1,4 @@
-/** Machines made and changed on request, what their providers are asked to do, and those that have nothing to do. */
+/** Makes and changes machines on request, stores the operations of their providers, and finds idle machines. */
 import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
 import type { LifecycleStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
@@ -8,7 +8,7 @@ import { SELECT_MACHINE } from './tables/select-machine.ts';
 
 type IdleRow = MachineWithOperation & { last_dispatch_number: number };
 
-/** Machines that come and go. */
+/** The lifecycle of machines. */
 export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
   const idle = db.prepare<[number, number], IdleRow>(
     `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.machine > ? AND m.waiting = 0

@@ -14,7 +14,7 @@ type RestingMethods = Pick<Store, 'createMachine' | 'getMachine' | 'listMachines
 
 type Query = Parameters<Store['listMachines']>[0];
 
-/** Labels first: they are what the list is selected by. */
+/** Labels first: the list is selected by them. */
 const SELECT_LABELLED = SELECT_MACHINE.replace(
   'FROM machines m',
   'FROM machine_labels l CROSS JOIN machines m ON m.machine = l.machine',
@@ -47,7 +47,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
       .sort((a, b) => a.machine - b.machine);
   }
 
-  /** Machines with the first label, in the order of their keys; the others are looked at one by one. */
+  /** Machines with the first label, in the order of their keys. The other labels are checked one by one. */
   function labelled([first]: readonly LabelSelector[], after: number): Iterable<MachineWithOperation> {
     if (first === undefined) return [];
     return first.value === undefined ? byKey.iterate(first.key, after) : byValue.iterate(first.key, first.value, after);

@@ -10,7 +10,7 @@ interface Count<Key> {
   count: number;
 }
 
-/** What the server does on a timer, but for retention (retention.ts). */
+/** The server's periodic maintenance, except retention (retention.ts). */
 export function maintenanceMethods({ db, write }: Context): Methods {
   const forget = [
     `DELETE FROM idempotency WHERE (api_key_id, key) IN

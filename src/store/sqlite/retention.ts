@@ -1,24 +1,24 @@
 /**
- * Keeping the database small. Deleting overwrites every page it frees (secure_delete), so each step is bounded by bytes as well as
- * by rows: creates wait behind it in the queue of the writer, for a few ms each.
+ * Keeps the database small. Deleting overwrites every page that it frees (secure_delete), so each step is bounded by bytes as well as by
+ * rows: creates wait behind it in the queue of the writer, for a few ms each.
  */
 import type { Store } from '../store.ts';
 import { type Context, read } from './context.ts';
 
 type Methods = Pick<Store, 'deleteFinished' | 'maintain' | 'usedBytes'>;
 
-/** Of the executions deleted in one step, requests and output together, at most (but for the first). */
+/** Bytes of requests and output of the executions deleted in one step, at most (except for the first). */
 const DELETE_BYTES = 8 * 1024 * 1024;
-/** Of the log cleared in one step. */
+/** Bytes of the event log cleared in one step. */
 const CLEAR_ROWS = 500;
 const CLEAR_BYTES = 2 * 1024 * 1024;
-/** Of unread output, each of at most 64 KiB. */
+/** Chunks of unread output per step, each of at most 64 KiB. */
 const CLEAR_CHUNKS = 32;
-/** Of artifacts, at most 64 KiB each. */
+/** Pieces of artifacts per step, at most 64 KiB each. */
 const CLEAR_PIECES = 32;
-/** Free bytes of the file that are left for what comes next; more than that goes back to the disk. */
+/** Free bytes of the file that are kept for new data. More than that is returned to the disk. */
 const SPARE_BYTES = 32 * 1024 * 1024;
-/** Moved within the file in one step, each with a look at what refers to it. */
+/** Pages moved within the file in one step, each with a lookup of its references. */
 const SHRINK_PAGES = 256;
 
 interface Finished {
@@ -32,7 +32,7 @@ interface Left {
   bytes: number;
 }
 
-/** Of a finished execution; its log is cleared later. */
+/** The row of a finished execution. Its log is cleared later. */
 const DELETIONS = [
   'INSERT INTO pending_purge (execution) VALUES (?)',
   'DELETE FROM callbacks WHERE execution = ?',
@@ -41,7 +41,7 @@ const DELETIONS = [
   'DELETE FROM executions WHERE execution = ?',
 ];
 
-/** What retention does, in small steps. */
+/** Retention, in small steps. */
 export function retentionMethods({ db, write, chunks, tails }: Context): Methods {
   const finished = db.prepare<[number, number], Finished>(
     `SELECT e.execution, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
@@ -72,7 +72,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     return deleted;
   }
 
-  /** Clears what the budget allows of one execution's log, which is forgotten at its end. */
+  /** Clears as much of one execution's log as the budget allows. At its end the execution is removed from the list. */
   function clearLog(execution: number, budget: { rows: number; bytes: number }): void {
     const streamed = chunks.deleteSome(execution, CLEAR_CHUNKS);
     budget.rows -= streamed.chunks;
@@ -92,17 +92,17 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     if (left.length < CLEAR_ROWS && last === (left.at(-1)?.sequence ?? 0)) cleared.run(execution);
   }
 
-  /** Gives a small part of the free pages back to the disk; false: there are none that can be given. */
+  /** Returns a small part of the free pages to the disk. False: there are none to return. */
   function shrink(): Promise<boolean> {
     return write(() => {
       const free = pages(db, 'freelist_count');
-      // One page a step of the statement: exec runs it to its end. Without effect on a file that was made before it could shrink.
+      // The statement returns one page per step: exec runs it to its end. It has no effect on a file made before auto_vacuum was set.
       db.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES})`);
       return pages(db, 'freelist_count') < free;
     }, SHRINK_PAGES * pages(db, 'page_size'));
   }
 
-  /** Of as many executions as fit into one step. */
+  /** Deletes as many executions as fit into one step. */
   function clear(): boolean {
     const budget = { rows: CLEAR_ROWS, bytes: CLEAR_BYTES };
     let found = false;
@@ -128,7 +128,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
   };
 }
 
-/** A step that clears pieces of artifacts that are gone; false if there are none. */
+/** Clears pieces of deleted artifacts. False if there are none. */
 function artifactPurge(db: Context['db']): () => boolean {
   const first = db.prepare<[], number | null>('SELECT min(artifact) FROM artifact_purge').pluck();
   const clear = db.prepare(
@@ -148,7 +148,7 @@ function hasTooMuchRoom(db: Context['db'], maxBytes: number): boolean {
   return freeBytes > SPARE_BYTES || (maxBytes > 0 && freeBytes > 0 && usedBytes + freeBytes > maxBytes);
 }
 
-/** What a step wrote, at once: left to itself the log comes to 16 MiB, and whoever writes next waits for all of it. */
+/** Writes the log back into the file at once: otherwise it would grow to 16 MiB, and the next writer would wait for all of it. */
 function moveLogToFile(db: Context['db']): void {
   db.pragma('wal_checkpoint(PASSIVE)');
 }

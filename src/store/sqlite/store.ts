@@ -26,20 +26,20 @@ import { SqliteTransaction } from './tables/transaction.ts';
 import { type CommitStatistics, Writer } from './file/writer.ts';
 
 export interface SqliteStoreOptions {
-  /** The database file; made, with its directory, where it is missing. */
+  /** The database file. It is made, with its directory, if it is missing. */
   path: string;
-  /** How long another server that has the file is waited for, ms; 10 s unless told. */
+  /** Time to wait for another server that has the file, ms. Default: 10 s. */
   patienceMs?: number;
-  /** ms since the epoch: when the store is opened, from which on machines count as away. */
+  /** ms since the epoch: the time of opening, from which on machines count as offline. */
   now?: number;
-  /** Told of every commit, after its writes have settled; for metrics. Must not throw. */
+  /** Called for every commit, after its writes have settled; for metrics. Must not throw. */
   onCommit?: (statistics: CommitStatistics) => void;
-  /** Told of every machine that a commit changed, in the order of the commits. Must not throw. */
+  /** Called for every machine that a commit changed, in the order of the commits. Must not throw. */
   onMachine?: (machine: Machine) => void;
 }
 
 /**
- * Opens the store and brings its schema up to date. Throws DatabaseInUseError, SchemaTooNewError, or what SQLite says of the file.
+ * Opens the store and brings its schema up to date. Throws DatabaseInUseError, SchemaTooNewError, or the error of SQLite for the file.
  */
 export function openSqliteStore({
   path,
@@ -58,7 +58,7 @@ export function openSqliteStore({
   }
 }
 
-/** The store on an open database, which is closed with it, or at once where this throws. */
+/** Returns the store on an open database. It closes the database when it is closed, or at once if this throws. */
 export function buildStore(db: Database, { now, ...told }: { now: number } & Told): Store {
   try {
     migrate(db, now);
@@ -70,7 +70,7 @@ export function buildStore(db: Database, { now, ...told }: { now: number } & Tol
   }
 }
 
-/** Who is told of commits. */
+/** The listeners for commits. */
 interface Told {
   onCommit?: SqliteStoreOptions['onCommit'] | undefined;
   onMachine?: SqliteStoreOptions['onMachine'] | undefined;

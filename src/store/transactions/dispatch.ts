@@ -1,4 +1,4 @@
-/** The agent's side: claims, and the ends that are not reported. */
+/** The agent's side: claims, and the ends that no report causes. */
 import { advance, type ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import { dispatch, type MachineQueue } from '../../core/decisions/queue.ts';
 import type { Execution, ExecutionInput } from '../../core/execution.ts';
@@ -33,7 +33,7 @@ export function wakeWaiting(tx: Transaction, p: Asked<'wakeWaiting'>): Answer<'w
   return fenced(tx, p, () => ({ woken: advanceAll(tx, tx.waking(p), { type: 'machine_connected' }, p.now) }));
 }
 
-/** Puts the same input to each; returns those that it moved. */
+/** Applies the same input to each. Returns the executions that changed. */
 export function advanceAll(
   tx: Transaction,
   records: readonly ExecutionRecord[],
@@ -60,14 +60,14 @@ function advanceEach(
   });
 }
 
-/** An execution with what is sealed of it. */
+/** An execution with its sealed input. */
 export function withInput(tx: Pick<Transaction, 'sealedInput'>, record: ExecutionRecord): Dispatch {
   const { execution } = record;
   const sealedInput = tx.sealedInput(record);
   return sealedInput === undefined ? { execution } : { execution, sealedInput };
 }
 
-/** Does `work` only for the connection that the machine has now. */
+/** Runs `work` only for the machine's present connection. */
 function fenced<T>(tx: Transaction, p: { machineId: string; epoch: number }, work: () => T): Fenced<T> {
   return isPresent(tx.queue(p.machineId), p.epoch) ? { outcome: 'applied', ...work() } : { outcome: 'stale' };
 }

@@ -1,4 +1,4 @@
-/** Machines: connected, changed on request, and what their providers are asked to do. */
+/** Machines: connected, changed on request, and the operations of their providers. */
 import { sameLabels } from '../../core/labels.ts';
 import { decideMachineChange, isWokenByUse } from '../../core/decisions/machine-change.ts';
 import {
@@ -18,7 +18,7 @@ import type { MachineAccess, MachineRecord, Transaction } from './transaction.ts
 type Asked<Method extends keyof LifecycleStore> = Parameters<LifecycleStore[Method]>[0];
 type Answer<Method extends keyof LifecycleStore> = Awaited<ReturnType<LifecycleStore[Method]>>;
 
-/** Puts `event` to `transitionMachine`, with `changes` to the rest of the machine, and writes what follows. */
+/** Applies `event` through `transitionMachine`, with `changes` to the rest of the machine, and writes the consequences. */
 export function advanceMachine(
   machines: MachineAccess,
   record: MachineRecord,
@@ -40,7 +40,7 @@ export function machineConnected(
   if (record === undefined) return { outcome: 'removed' };
   const { runnerInstance, bootId, facts, host, labels: agentLabels = {}, now } = p;
   const relabelled = !sameLabels(agentLabels, record.machine.agentLabels);
-  // The size of a machine with a provider is what was asked for.
+  // The size of a machine with a provider is the requested one.
   const size = record.machine.provider === undefined ? { facts } : {};
   const changes = { runnerInstance, bootId, agentLabels, ...(host === undefined ? {} : { host }), ...size };
   const step = advanceMachine(machines, record, { type: 'agent_connected' }, { now, changes });
@@ -49,7 +49,7 @@ export function machineConnected(
   return { outcome: 'applied', machine: step.next, epoch: step.next.epoch };
 }
 
-/** Whether a machine that was put to sleep is wanted again for an execution. It may not have gone yet: then it runs on. */
+/** Whether a machine that was put to sleep is needed for an execution. It may still be running: then it keeps running. */
 export function wakeByUse(
   { machines }: Transaction,
   { execution, capabilities, now }: Parameters<ExecutionStore['createExecution']>[0],

@@ -1,4 +1,4 @@
-/** What agents report. */
+/** Reports of agents. */
 import type { ArtifactTerms } from '../../core/decisions/artifacts.ts';
 import { takeReports } from '../../core/decisions/reports.ts';
 import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
@@ -28,7 +28,7 @@ export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
 
 const FOR_EVER = Number.MAX_SAFE_INTEGER;
 
-/** What is left of the quota is looked up only if bytes of an artifact have come. */
+/** The remaining quota is read only if bytes of an artifact have come. */
 function artifactTerms(tx: Transaction, p: ReportBatch, reports: readonly RawRecord[]): ArtifactTerms {
   const { now } = p;
   if (p.artifacts === undefined) return { now, maxBytes: 0, roomBytes: 0, expiresAt: now };
@@ -38,7 +38,7 @@ function artifactTerms(tx: Transaction, p: ReportBatch, reports: readonly RawRec
   return { now, maxBytes, roomBytes, expiresAt: retentionMs === 0 ? FOR_EVER : now + retentionMs };
 }
 
-/** Bytes that a batch is about to write. */
+/** Number of bytes that a batch is about to write. */
 export function bytesOf({ records }: ReportBatch): number {
   return records.reduce((sum, report) => sum + report.payload.length, 0);
 }

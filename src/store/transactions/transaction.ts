@@ -1,7 +1,7 @@
 /**
- * What a use case sees of the database within one transaction, whatever the database: everything that it reads is locked, and what it
- * writes is seen by the use cases that come after it in the same transaction. Nothing here waits: SQLite reads at once, and PostgreSQL
- * has loaded what was announced.
+ * A use case's view of the database within one transaction, for any database: everything that it reads is locked, and its writes are
+ * visible to later use cases in the same transaction. Nothing here waits: SQLite reads at once, and PostgreSQL has loaded the announced
+ * rows.
  */
 import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { MachineQueue, NewRecord } from '../../core/decisions/queue.ts';
@@ -19,30 +19,30 @@ export interface MachineRecord {
 
 /** The machines, within a transaction. */
 export interface MachineAccess {
-  /** Also a removed one. */
+  /** Also returns a removed one. */
   find(machineId: string): MachineRecord | undefined;
-  /** Writes a new one; undefined if the id is taken. */
+  /** Writes a new one. Undefined if the id is taken. */
   insert(machine: Machine): MachineRecord | undefined;
-  /** Writes it as it is after a transition, with its operation. */
+  /** Writes it in its state after a transition, with its operation. */
   save(record: MachineRecord): void;
-  /** Makes its labels those that it is selected by. */
+  /** Replaces the labels by which it is selected. */
   saveLabels(record: MachineRecord): void;
-  /** Its credential, its join tokens and its labels die. */
+  /** Deletes its credential, its join tokens and its labels. */
   dropCredentials(record: MachineRecord, now: number): void;
-  /** Writes a join token of the machine; one that is there lives on. */
+  /** Writes a join token of the machine. An existing one stays. */
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void;
-  /** Machines of a provider that are not removed. */
+  /** Number of machines of a provider that are not removed. */
   countOf(provider: string): number;
   /** The key of the machine that has the name, and is not removed. */
   holderOf(name: string): number | undefined;
 }
 
 export interface Transaction {
-  /** Whether the key of `actor` may act still; true for none. */
+  /** Whether the key of `actor` may still act. True without a key. */
   mayAct(actor: Actor | undefined, now: number): boolean;
-  /** The replay that this key calls for, if it is bound and not expired. */
+  /** Returns the replay for this key, if it is bound and not expired. */
   replay(idempotency: Idempotency | undefined, now: number): Replay | undefined;
-  /** Binds the key, in the place of an expired one. */
+  /** Binds the key, in place of an expired one. */
   bind(idempotency: Idempotency | undefined, resource: string): void;
   readonly machines: MachineAccess;
   queue(machineId: string): MachineQueue | undefined;
@@ -51,21 +51,21 @@ export interface Transaction {
   execution(executionId: string): ExecutionRecord | undefined;
   /** Its env and stdin, sealed, as long as it has not ended. */
   sealedInput(record: ExecutionRecord): Buffer | undefined;
-  /** Writes what a decision made of an execution, and what follows for the queue of its machine. */
+  /** Writes the decision on an execution, and the change of its machine's queue. */
   save(change: ExecutionChange): void;
   artifact(artifactId: string): Artifact | undefined;
-  /** Bytes of all artifacts, unfinished ones included. */
+  /** Bytes of all artifacts, incomplete ones included. */
   artifactBytes(): number;
   expiredArtifacts(p: { now: number; limit: number }): readonly Artifact[];
   dropArtifact(artifactId: string): void;
-  /** As `dropArtifact`, but what it was can still be told. */
+  /** Like `dropArtifact`, but its description can still be returned. */
   removeArtifact(artifactId: string, at: number): void;
-  /** Forgets what was removed before `before`. */
+  /** Removes the rows of artifacts that were deleted before `before`. */
   forgetDeletedArtifacts(before: number): void;
-  /** The machine's oldest that are queued, neither dispatched nor expired. */
+  /** The machine's oldest executions that are queued, neither dispatched nor expired. */
   claimable(p: { machineId: string; now: number; limit: number }): readonly ExecutionRecord[];
-  /** All that wait or run on the machine, oldest first. */
+  /** All executions that wait or run on the machine, oldest first. */
   unfinished(machineKey: number): readonly ExecutionRecord[];
-  /** The machine's oldest that wait for it to wake. */
+  /** The machine's oldest executions that wait for it to wake. */
   waking(p: { machineId: string; limit: number }): readonly ExecutionRecord[];
 }

@@ -1,6 +1,6 @@
 /**
- * This server's row among the replicas of the cluster: a heartbeat by the database's clock. Whoever shows none for too long is taken
- * for dead by any other, and its machines are free.
+ * This server's row among the replicas of the cluster: a heartbeat by the database's clock. A server without a heartbeat for too long is
+ * declared dead by any other, which frees its machines.
  */
 import { StoreUnavailableError } from '../../store.ts';
 import { advanceMachine } from '../../transactions/machines.ts';
@@ -19,7 +19,7 @@ export interface ReplicaOptions {
   version: string;
   /** ms since the epoch. */
   now: () => number;
-  /** This server was taken for dead: its machines have other epochs by now, so that its connections are to be closed. */
+  /** This server was declared dead: its machines have other epochs by now, so its connections have to be closed. */
   onReaped: () => void;
 }
 
@@ -33,18 +33,18 @@ export class Replica {
     this.#options = options;
   }
 
-  /** In the table of replicas; it changes when this server was taken for dead. */
+  /** Its id in the table of replicas. It changes when this server was declared dead. */
   get id(): number {
     return this.#id;
   }
 
-  /** Registers, and keeps showing signs of life until `stop`. */
+  /** Registers, and sends heartbeats until `stop`. */
   async start(): Promise<void> {
     await this.#options.transactions.run((connection) => this.#register(connection));
     this.#schedule();
   }
 
-  /** Frees the machines of this server and takes its row away. */
+  /** Frees the machines of this server and removes its row. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#beating;
@@ -52,12 +52,12 @@ export class Replica {
     await transactions
       .run((connection) => release(connection, [this.#id], now()))
       .catch((error: unknown) => {
-        // Its row grows old, and another server does it.
+        // Its row expires, and another server removes it.
         if (!(error instanceof StoreUnavailableError)) throw error;
       });
   }
 
-  /** A sign of life, and a look at who has shown none. Rejects with StoreUnavailableError. */
+  /** Sends a heartbeat, and looks for servers without one. Rejects with StoreUnavailableError. */
   async beat(): Promise<void> {
     const { transactions, now } = this.#options;
     const alive = await transactions.run(async (connection) => {
@@ -73,7 +73,7 @@ export class Replica {
 
   #schedule(): void {
     this.#timer = setTimeout(() => {
-      // A database that is away is told of by whoever needs it; the next beat finds out whether it is back.
+      // Callers that need the database report that it is unreachable; the next heartbeat finds out whether it is back.
       this.#beating = this.beat()
         .catch((error: unknown) => {
           if (!(error instanceof StoreUnavailableError)) throw error;
@@ -94,12 +94,12 @@ export class Replica {
   }
 }
 
-/** While no server showed a sign of life, no agent could have come back: being away counts from the end of such a gap on. */
+/** While no server sent a heartbeat, no agent could reconnect: the offline time counts from the end of such a gap. */
 const TICK = `UPDATE cluster SET accepting_since = CASE WHEN $1 - last_tick > $2 THEN $1 ELSE accepting_since END,
   last_tick = greatest(last_tick, $1), history = ${HISTORY},
   history_since = CASE history WHEN ${HISTORY} THEN history_since ELSE $1 END`;
 
-/** Frees what the dead have held. Those that another server is freeing are skipped. */
+/** Frees the machines of dead servers. Those that another server is freeing are skipped. */
 async function reap(connection: Connection, now: number): Promise<void> {
   const text = `SELECT id FROM replicas WHERE heartbeat_at < clock_timestamp() - $1 * interval '1 ms'
     FOR UPDATE SKIP LOCKED`;
@@ -113,7 +113,7 @@ async function reap(connection: Connection, now: number): Promise<void> {
 }
 
 /**
- * Their machines are away, under another epoch: whatever a server that was taken for dead still tries is stale. Their hooks run again,
+ * Marks their machines offline, under another epoch: writes that a server declared dead still tries are stale. Their hooks run again,
  * under the same operation ids.
  */
 async function release(connection: Connection, replicaIds: readonly number[], now: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** Transactions whose end is known: an answer to COMMIT that is lost is found out, never guessed. */
+/** Transactions whose outcome is known: if the answer to COMMIT is lost, the outcome is looked up, never guessed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
@@ -6,12 +6,12 @@ import { asStoreError, isAnswer, isConflict } from './failures.ts';
 import type { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
-/** How often a transaction is run again that another one made fail, or that was lost without having been committed. */
+/** How often a transaction is run again that failed because of another one, or that was lost without having been committed. */
 const MAX_ATTEMPTS = 8;
-/** How long the fate of a COMMIT is asked for, and how often, ms. From then on it is not known. */
+/** Time for which the outcome of a COMMIT is looked up, and the interval, ms. After it the outcome is unknown. */
 const SETTLE_TIMEOUT_MS = 15_000;
 const SETTLE_INTERVAL_MS = 100;
-/** After so long its process is ended: it may hang on a socket that nobody reads. */
+/** After this time its process is ended: it may hang on a socket that nobody reads. */
 const TERMINATE_AFTER_MS = 1000;
 
 /** `last`: statements that are sent together with COMMIT. */
@@ -22,8 +22,8 @@ export interface Done<T> {
 export type Body<T> = (connection: Connection) => Promise<Done<T>>;
 
 /**
- * Runs `body` in a transaction. It may run several times, and must change nothing but the database. Rejects with what `body` throws
- * (nothing was written), or with StoreUnavailableError.
+ * Runs `body` in a transaction. It may run several times, and must change nothing but the database. Rejects with the error that `body`
+ * throws (nothing was written), or with StoreUnavailableError.
  */
 export async function transact<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
@@ -38,7 +38,7 @@ type Attempt<T> = { committed: true; result: T } | { committed: false; error: un
 async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<Attempt<T>> {
   const connection = await slot.get();
   const begun = begin(connection);
-  // Its failure is told below; until then nobody waits for it.
+  // Its failure is reported below; until then nobody waits for it.
   begun.catch(() => undefined);
   let done: Done<T>;
   let transactionId: string;
@@ -71,7 +71,7 @@ async function commit(
   const answers = await Promise.allSettled(sent);
   const failed = answers.find((answer) => answer.status === 'rejected')?.reason as unknown;
   const end = answers.at(-1);
-  // A COMMIT of a transaction that has failed is answered by ROLLBACK, and is no error.
+  // A COMMIT of a failed transaction is answered by ROLLBACK, without an error.
   if (end?.status === 'fulfilled') {
     if (end.value.command === 'COMMIT') return { answered: true };
     return { error: failed ?? new Error(`COMMIT was answered by ${end.value.command}`), answered: true };
@@ -79,7 +79,7 @@ async function commit(
   return { error: failed, answered: isAnswer(end?.reason) };
 }
 
-/** Sent together with what follows. The id is given at once, so that the transaction can be asked for. */
+/** Sent together with the following statements. The id is known at once, so that the transaction can be looked up. */
 async function begin(connection: Connection): Promise<string> {
   const [, rows] = await Promise.all([
     connection.run({ text: 'BEGIN' }),
@@ -92,7 +92,7 @@ async function rollBack(connection: Connection): Promise<void> {
   await connection.run({ text: 'ROLLBACK' }).catch(() => connection.destroy());
 }
 
-/** Rejects with StoreUnavailableError if it cannot be found out in time. */
+/** Rejects with StoreUnavailableError if the outcome cannot be found out in time. */
 async function wasCommitted(
   address: DatabaseAddress,
   lost: { transactionId: string; processId: number },
@@ -121,7 +121,7 @@ async function statusOf(
   const connection = await connect(address);
   try {
     if (terminate) {
-      // Only if it is the very transaction: its process id may be another's by now.
+      // Only if it is this very transaction: its process id may belong to another by now.
       const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_xid::text = ($2::xid8)::xid::text`;
       await connection.query({ text, values: [processId, transactionId] });
     }

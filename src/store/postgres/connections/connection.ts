@@ -1,4 +1,4 @@
-/** One connection to the primary: pipelined, with time-outs on either side. */
+/** One connection to the primary: pipelined, with time-outs on both sides. */
 import pg from 'pg';
 import { StoreUnavailableError } from '../../store.ts';
 import { asStoreError } from './failures.ts';
@@ -7,16 +7,16 @@ import type { DatabaseAddress, Target } from './url.ts';
 export interface Statement {
   text: string;
   values?: unknown[];
-  /** Prepared once a connection under this name. */
+  /** Prepared once for each connection under this name. */
   name?: string;
 }
 
 export interface Connection {
-  /** Sends it behind those before, without waiting for their answers. */
+  /** Sends it after the earlier ones, without waiting for their answers. */
   query<Row extends object>(statement: Statement): Promise<Row[]>;
-  /** As `query`, for what answers no rows: the command that was completed, as `COMMIT`, and how many rows it touched. */
+  /** Like `query`, for statements without rows. Returns the completed command, such as `COMMIT`, and the number of rows. */
   run(statement: Statement): Promise<{ command: string; count: number }>;
-  /** Of its process in the database. */
+  /** The id of its process in the database. */
   readonly processId: number;
   /** Whether it can still be used. */
   readonly alive: boolean;
@@ -25,11 +25,11 @@ export interface Connection {
   /** Calls `notified` with the payload of each NOTIFY that this connection listens to. */
   onNotification(notified: (payload: string) => void): void;
   close(): Promise<void>;
-  /** Ends it without a goodbye. */
+  /** Ends it without a message to the server. */
   destroy(): void;
 }
 
-/** Waiting for another transaction, for a statement, for the next statement of a transaction, for an answer: ms. */
+/** Time limits for a lock, a statement, the next statement of a transaction, and an answer, ms. */
 const TIMEOUTS = {
   lock_timeout: 5000,
   statement_timeout: 10_000,
@@ -38,7 +38,7 @@ const TIMEOUTS = {
 };
 const { INT8 } = pg.types.builtins;
 
-/** Every integer of ours fits into a double. */
+/** Every integer in the schema fits into a double. */
 const types = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
     return oid === INT8 ? (text: string) => Number(text) : pg.types.getTypeParser(oid, format as 'text');
@@ -99,7 +99,7 @@ function wrap(client: pg.Client): Connection {
   const dead = (): void => {
     alive = false;
   };
-  // Without a listener the loss of a connection would end the process; whoever waits for an answer is told by its query.
+  // Without a listener the loss of a connection would end the process. A caller that waits for an answer gets the error from its query.
   client.on('error', dead).on('end', dead);
   const ask = async (statement: Statement) => {
     try {

@@ -1,33 +1,33 @@
-/** Which failures mean that the database cannot be used now, and not that we are at fault. */
+/** Classifies failures: those that mean that the database is unavailable, and faults of our own. */
 import { StoreUnavailableError } from '../../store.ts';
 
 /** SQLSTATE classes and codes (postgresql.org/docs/current/errcodes-appendix.html) after which trying again can help. */
 const TEMPORARY =
   /^(08|53|57P|58|XX|25006$|25P03$|40001$|40P01$|55P03$|57014$|28|3D000$|E[A-Z]+$|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|CERT_|ERR_)/;
-/** What pg says without a code: the connection is gone, or did not answer. */
+/** Messages of pg without a code: the connection is gone, or did not answer. */
 const CONNECTION = /connection|timeout|terminated|not queryable/i;
-/** Two transactions that waited for each other, or that cannot be put in an order: the same again succeeds. */
+/** Two transactions that waited for each other, or that cannot be serialised: a repetition succeeds. */
 const CONFLICT = /^(40001|40P01)$/;
 
-/** `error` as the callers of the store know it: StoreUnavailableError if trying again can help, else itself. */
+/** Returns `error` for callers of the store: StoreUnavailableError if trying again can help, else the error itself. */
 export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof StoreUnavailableError) return error;
   const code = codeOf(error);
   if (constraintOf(error) === 'machines_owner_fkey') {
-    return new StoreUnavailableError('this server was taken for dead and registers anew', { cause: error });
+    return new StoreUnavailableError('this server was declared dead and registers again', { cause: error });
   }
   const temporary = code === undefined ? CONNECTION.test(error.message) : TEMPORARY.test(code);
   if (!temporary) return error;
-  return new StoreUnavailableError(`the database cannot be used now (${code ?? error.message})`, { cause: error });
+  return new StoreUnavailableError(`the database is unavailable (${code ?? error.message})`, { cause: error });
 }
 
-/** Whether the transaction failed because of another one, and is to be run again: then it finds what the other has made. */
+/** Whether the transaction failed because of another one and has to be run again: it then finds the changes of the other. */
 export function isConflict(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return CONFLICT.test(codeOf(error) ?? '') || constraintOf(error) === 'machines_public_id_key';
 }
 
-/** Whether the database said itself that the statement failed: then nothing of the transaction was committed. */
+/** Whether the database itself reported that the statement failed: then nothing of the transaction was committed. */
 export function isAnswer(error: unknown): boolean {
   return error instanceof Error && /^[0-9A-Z]{5}$/.test(codeOf(error) ?? '') && 'severity' in error;
 }

@@ -1,15 +1,15 @@
-/** Hints through NOTIFY: packed, on connections of their own, never within a transaction that writes, which would lose most of its speed. */
+/** Hints through NOTIFY: packed, on separate connections, never within a transaction that writes, which would lose most of its speed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hint, HintListener } from '../../store.ts';
 import { type Connection, connect } from './connection.ts';
 import type { DatabaseAddress } from './url.ts';
 
-/** PostgreSQL takes payloads of less than 8,000 bytes. */
+/** PostgreSQL accepts payloads of less than 8,000 bytes. */
 const MAX_PAYLOAD_BYTES = 7900;
 const REDIAL_MS = 1000;
-/** A connection that is half open tells of nothing: it is asked so often, and an answer has its time-out. */
+/** Interval of checks for a half-open connection, which reports nothing by itself. The answer has its time-out. */
 const CHECK_INTERVAL_MS = 10_000;
-/** Not heard by servers on another schema of the same database. */
+/** Servers on another schema of the same database do not receive it. */
 const CHANNEL = "'execplane_' || current_schema()";
 
 export class HintBus {
@@ -22,7 +22,7 @@ export class HintBus {
     this.#address = address;
   }
 
-  /** Rejects with StoreUnavailableError; then they are lost. */
+  /** Rejects with StoreUnavailableError; the hints are lost then. */
   async send(hints: readonly Hint[]): Promise<void> {
     this.#sender ??= this.#dialSender();
     const dialled = this.#sender;
@@ -58,7 +58,7 @@ export class HintBus {
 
   async #dialSender(): Promise<Connection> {
     const connection = await connect(this.#address);
-    // A hint that is lost with the database does no harm: nothing waits for the disk.
+    // A hint that is lost with the database does no harm: do not wait for the disk.
     await connection.run({ text: 'SET synchronous_commit = off' });
     return connection;
   }
@@ -66,7 +66,7 @@ export class HintBus {
   async #listen(listener: HintListener): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      // While the database is away, polls find nothing either; they find what was missed as soon as it is back.
+      // While the database is unreachable, polls find nothing either. They find missed changes as soon as it is back.
       await this.#listenOnce(listener).catch(() => undefined);
       await sleep(REDIAL_MS, undefined, { signal }).catch(() => undefined);
     }
@@ -123,7 +123,7 @@ function lineOf(hint: Hint): string {
   }
 }
 
-/** What a later version may add is overlooked. */
+/** Hints that a later version may add are ignored. */
 function unpacked(payload: string): Hint[] {
   return payload.split('\n').flatMap((line): Hint[] => {
     const [about, subject = '', sequence = '0'] = line.split(' ');

@@ -1,10 +1,10 @@
-/** Connections that are dialled when they are needed, and anew when they were lost. */
+/** Connections that are opened when they are needed, and again when they were lost. */
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
 import { asStoreError } from './failures.ts';
 import type { DatabaseAddress } from './url.ts';
 
-/** A connection, whichever it is at the time. One dial at a time. */
+/** Holds one connection, and replaces a lost one. Opens one at a time. */
 export class ConnectionSlot {
   readonly #address: DatabaseAddress;
   #connection: Promise<Connection> | undefined;
@@ -37,7 +37,7 @@ export class ConnectionSlot {
   }
 }
 
-/** Reads share connections: each is one statement, and none waits for the answer of another to be sent. */
+/** Connections shared by reads: each is one statement, and none waits for the answer of another before it is sent. */
 export class Readers {
   readonly #slots: readonly ConnectionSlot[];
   #turn = 0;
@@ -46,7 +46,7 @@ export class Readers {
     this.#slots = Array.from({ length: count }, () => new ConnectionSlot(address));
   }
 
-  /** Reads once more if the connection was lost under it. Rejects with StoreUnavailableError. */
+  /** Reads once more if the connection was lost during the read. Rejects with StoreUnavailableError. */
   async query<Row extends object>(statement: Statement): Promise<Row[]> {
     this.#turn += 1;
     const slot = this.#slots[this.#turn % this.#slots.length];

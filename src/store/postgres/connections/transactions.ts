@@ -1,11 +1,11 @@
-/** Transactions of several round trips, each on a connection of its own meanwhile. */
+/** Transactions of several round trips, each with exclusive use of a connection meanwhile. */
 import { StoreUnavailableError } from '../../store.ts';
 import { transact } from './commit.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
-/** Callers wait for theirs, so that this many mean that something is badly wrong. */
+/** Callers wait for their transactions, so this many mean that something is badly wrong. */
 const MAX_WAITING = 100_000;
 
 export class Transactions {
@@ -22,7 +22,7 @@ export class Transactions {
     this.#free = [...this.#slots];
   }
 
-  /** As `transact`. */
+  /** See `transact`. */
   async run<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
     if (this.#waiting.length >= MAX_WAITING) throw new StoreUnavailableError('too many writes wait');
@@ -31,7 +31,7 @@ export class Transactions {
     return run.finally(() => this.#running.delete(run));
   }
 
-  /** Settles when what was begun has ended. */
+  /** Settles when all started transactions have ended. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#running);

@@ -1,13 +1,13 @@
-/** Reads a PostgreSQL URL as libpq does: several hosts, `sslmode`, certificates. */
+/** Parses a PostgreSQL URL as libpq does: several hosts, `sslmode`, certificates. */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 
-/** The URL cannot be used; the message says why, without its password. */
+/** The URL cannot be used. The message has the reason, without its password. */
 export class DatabaseUrlError extends Error {
   override readonly name = 'DatabaseUrlError';
 }
 
-/** How to reach one of the hosts. */
+/** The settings for connecting to one of the hosts. */
 export interface Target {
   host: string;
   port: number;
@@ -18,9 +18,9 @@ export interface DatabaseAddress {
   user: string;
   password?: string;
   database: string;
-  /** Ways to connect, tried in turn on each host: false is without TLS. */
+  /** Ways to connect, tried in turn on each host. false: without TLS. */
   encryptions: readonly (false | ConnectionOptions)[];
-  /** Of libpq, as `-c search_path=x`. */
+  /** libpq's options, such as `-c search_path=x`. */
   options?: string;
   applicationName: string;
   connectTimeoutMs: number;
@@ -28,7 +28,7 @@ export interface DatabaseAddress {
 
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 type SslMode = (typeof SSL_MODES)[number];
-/** Everything else in the query would be overlooked, and is refused. */
+/** Any other parameter would be ignored, so it is refused. */
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'options', 'application_name', 'connect_timeout'];
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 
@@ -77,7 +77,7 @@ function encryptionsOf(parameters: ReadonlyMap<string, string>): (false | Connec
   return mode === 'prefer' ? [tls, false] : [tls];
 }
 
-/** `require` with a root certificate checks it, as libpq does. */
+/** `require` with a root certificate checks it, as in libpq. */
 function tlsOptions(mode: SslMode, parameters: ReadonlyMap<string, string>): ConnectionOptions {
   const file = (name: string): Buffer | undefined => {
     const path = parameters.get(name);

@@ -10,21 +10,21 @@ type Counters = Pick<MachineQueue, 'waiting' | 'waitingBytes' | 'lastDispatchNum
 
 export interface TouchedMachine {
   record: MachineRecord;
-  /** As loaded; absent for a new one. */
+  /** As loaded. Absent for a new one. */
   row?: MachineRow;
   counters: Counters;
   changes: Set<'machine' | 'counters' | 'owner' | 'credentials' | 'labels'>;
   owner: number | null;
-  /** The server whose hook is at work. */
+  /** The server that runs the machine's hook. */
   operator: number | null;
-  /** When its tokens die; its labels do too. */
+  /** The time at which its tokens and labels are removed. */
   credentialsDropAt?: number;
 }
 
 export interface LoadedMachines {
   rows: readonly MachineRow[];
   freshKeys: readonly number[];
-  /** Machines of each provider that was asked for. */
+  /** Number of machines of each requested provider. */
   countOf: ReadonlyMap<string, number>;
   /** Keys of the machines that have the names that were asked for. */
   holders: ReadonlyMap<string, number>;
@@ -58,7 +58,7 @@ export class BatchMachines implements MachineAccess {
     }
   }
 
-  /** Those that were changed, as they are now. */
+  /** The changed machines, in their present state. */
   changed(): Machine[] {
     return [...this.touched.values()]
       .filter(({ changes }) => changes.has('machine'))
@@ -123,7 +123,7 @@ export class BatchMachines implements MachineAccess {
     return record?.machine.agent === 'connected' && record.machine.runnerInstance !== p.runnerInstance;
   }
 
-  /** The server holds the machine's connection now; its numbers go on behind the highest that its agent has taken on. */
+  /** The server holds the machine's connection now. Its numbers continue after the highest that its agent has accepted. */
   own(machineId: string, p: { replicaId: number; lastDispatchNumber: number }): void {
     const touched = this.touched.get(machineId);
     if (touched === undefined) return;

@@ -1,4 +1,7 @@
-/** What a batch of use cases sees and changes: everything that they need is here, loaded and locked; changes are kept for one flush. */
+/**
+ * The state on which a batch of use cases works: everything that they need is loaded and locked here, and changes are collected for one
+ * flush.
+ */
 import type {
   ExecutionChange,
   ExecutionRecord,
@@ -15,26 +18,26 @@ import { BatchArtifacts, type LoadedArtifacts } from './batch-artifacts.ts';
 import { BatchMachines, type LoadedMachines } from './batch-machines.ts';
 import { keyOf } from './needs.ts';
 
-/** What was loaded. */
+/** The loaded rows. */
 export interface Loaded extends LoadedMachines, LoadedArtifacts {
   actors: ReadonlyMap<string, { revokedAt?: number; expiresAt?: number }>;
-  /** By `keyOf`; `ours`: written by this transaction on trial, hence free. */
+  /** By `keyOf`. `ours`: written by this transaction on trial, hence free. */
   keys: ReadonlyMap<string, { bound: BoundKey; ours: boolean }>;
   records: readonly ExecutionRecord[];
   inputs: ReadonlyMap<number, Buffer>;
-  /** Keys of those that wait, and that their agents may have had. */
+  /** Keys of executions that wait, and that their agents may have had. */
   doubtful: ReadonlySet<number>;
   /** Keys for new executions. */
   freshExecutionKeys: readonly number[];
 }
 
-/** What has become of an execution in this batch. */
+/** The state of an execution in this batch. */
 export interface Touched {
   record: ExecutionRecord;
   entries: LogEntry[];
   streamed: StreamedChunk[];
   tails: OutputTail[];
-  /** It is new: what was asked for. */
+  /** Present if it is new: the request. */
   asked?: NewExecution;
   changed: boolean;
   ended: boolean;
@@ -43,7 +46,7 @@ export interface Touched {
 export interface TouchedKey {
   apiKeyId: string;
   key: string;
-  /** What it stands for at the end; undefined: it is free. */
+  /** The resource that the key is bound to at the end. Undefined: the key is free. */
   bound?: BoundKey;
   changed: boolean;
 }
@@ -71,7 +74,7 @@ export class Batch implements Transaction {
     }
     for (const [name, { bound, ours }] of loaded.keys) {
       const [apiKeyId = '', key = ''] = name.split(/ (.*)/s);
-      // What is bound on trial is free until somebody binds it: it is to be deleted unless that happens.
+      // A key written on trial is free until a use case binds it. It is deleted if that does not happen.
       this.keys.set(name, ours ? { apiKeyId, key, changed: true } : { apiKeyId, key, bound, changed: false });
     }
   }
@@ -175,7 +178,7 @@ export class Batch implements Transaction {
     return this.#oldest(Number.POSITIVE_INFINITY, (record) => record.machineKey === machineKey);
   }
 
-  /** Those of the machine that wait, though the database may have lost that they were dispatched. */
+  /** The waiting executions of the machine, though the database may have lost that they were dispatched. */
   doubtful(machineId: string): ExecutionRecord[] {
     return this.#oldest(Number.POSITIVE_INFINITY, ({ key, execution }) => {
       const waits = execution.dispatchedTo === undefined && execution.machineId === machineId;

@@ -1,17 +1,17 @@
-/** Many rows in few statements. */
+/** Writes many rows in few statements. */
 import type { Statement } from '../connections/connection.ts';
 
-/** Parameters of one statement, at most (the protocol counts them in 16 bits). */
+/** Most parameters of one statement (the protocol counts them in 16 bits). */
 const MAX_PARAMETERS = 60_000;
 
-/** One statement for all rows: an array for each column. */
+/** Returns one statement for all rows: an array for each column. */
 export function bulk(name: string, text: string, of: readonly unknown[][]): Statement[] {
   const [first] = of;
   if (first === undefined) return [];
   return [{ name, text, values: first.map((_, column) => of.map((row) => row[column] ?? null)) }];
 }
 
-/** As few statements as hold all rows, each value a parameter: bytes in an array would travel as text. */
+/** Returns as few statements as possible, each value a parameter: bytes in an array would travel as text. */
 export function rows(
   { into, types, conflict = '' }: { into: string; types: readonly string[]; conflict?: string },
   of: readonly unknown[][],

@@ -1,4 +1,4 @@
-/** What a batch writes of artifacts: in the order in which it was decided. */
+/** Writes the artifacts of a batch, in the order of the decisions. */
 import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
 import type { ArtifactWrite, BatchArtifacts } from './batch-artifacts.ts';
 import type { Statement } from '../connections/connection.ts';

@@ -1,4 +1,4 @@
-/** What a batch writes of machines. */
+/** Writes the machines of a batch. */
 import { labelsOf } from '../../../core/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 import { bulk } from './bulk.ts';
@@ -144,7 +144,7 @@ function operationOf({ record: { key, machine }, operator }: TouchedMachine): un
   return [[key, number, name, attempt, running, dueAt, running ? operator : null]];
 }
 
-/** Those of a removed machine are gone. */
+/** The labels of a removed machine are gone. */
 function labelsFor({ record: { key, machine }, credentialsDropAt }: TouchedMachine): unknown[][] {
   if (credentialsDropAt !== undefined) return [];
   return Object.entries(labelsOf(machine)).map(([name, value]) => [key, name, value]);

@@ -1,4 +1,4 @@
-/** The second round trip of a batch: what its use cases changed, a few statements for all of them. */
+/** The second round trip of a batch: writes the changes of its use cases, in a few statements for all of them. */
 import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
 import { artifactsColumn, launchColumn } from '../../rows/execution-row.ts';
 import type { Batch, Touched } from './batch.ts';
@@ -7,7 +7,7 @@ import type { Statement } from '../connections/connection.ts';
 import { artifactStatements } from './flush-artifacts.ts';
 import { machineStatements } from './flush-machines.ts';
 
-/** The statements that write the batch. */
+/** Returns the statements that write the batch. */
 export function flushStatements(batch: Batch): Statement[] {
   const changed = [...batch.executions.values()].filter((touched) => touched.changed);
   const created = changed.filter((touched) => touched.asked !== undefined);
@@ -164,7 +164,7 @@ function streamedOf({ record, streamed }: Touched): unknown[][] {
   return streamed.map(({ stream, offset, bytes }) => [record.key, stream, offset + bytes.length, bytes]);
 }
 
-/** The first of its stream is kept. */
+/** The first tail of a stream is kept. */
 const INSERT_TAILS = {
   into: 'INSERT INTO output_tails (execution_id, stream, bytes) VALUES',
   types: ['bigint', 'text', 'bytea'],
@@ -175,7 +175,7 @@ function tailsOf({ record, tails }: Touched): unknown[][] {
   return tails.map(({ stream, bytes }) => [record.key, stream, bytes]);
 }
 
-/** A reader is given time from the creation on. */
+/** The time for a reader counts from the creation on. */
 function readAt({ record: { execution } }: Touched): number | null {
   return execution.outputMode === undefined ? null : execution.createdAt;
 }
@@ -185,7 +185,7 @@ const INSERT_SEALED = {
   types: ['bigint', 'bytea'],
 };
 
-/** What ended in the very batch that made it has no input to keep. */
+/** An execution that ended in the batch that created it has no input to keep. */
 function sealStatements(created: readonly Touched[]): Statement[] {
   const sealed = created.flatMap(({ record, asked, ended }) =>
     asked?.sealedInput === undefined || ended ? [] : [[record.key, asked.sealedInput]],

@@ -1,4 +1,4 @@
-/** Writes of several statements on behalf of somebody, that may be a repeat: the same checks as every use case makes. */
+/** Writes of several statements for an actor, possibly repeated: with the checks that every use case makes. */
 import type { ActorRevoked, OnBehalf, Replay } from '../../store.ts';
 import { refusalOf } from '../../transactions/retries.ts';
 import { Batch } from './batch.ts';
@@ -7,7 +7,7 @@ import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import { onBehalf } from './needs.ts';
 
-/** `resource`: what the key stands for from now on. */
+/** `resource`: what the key is bound to from now on. */
 export async function guarded<T>(
   connection: Connection,
   p: OnBehalf & { now: number; resource: string },
@@ -21,7 +21,7 @@ export async function guarded<T>(
   return done;
 }
 
-/** The same for what takes no key. */
+/** The same for writes without an Idempotency-Key. */
 export async function ifMayAct<T>(
   connection: Connection,
   { actor, now }: Pick<OnBehalf, 'actor'> & { now: number },

@@ -1,6 +1,6 @@
 /**
- * SQL: which history the database is on. It begins another where commits may be missing that were there: on a standby that took over,
- * after a recovery to a point in time, in a restored dump. The name of the WAL file tells the timeline at once, the control file only
+ * SQL: identifies the history that the database is on. A new history begins whenever commits may be missing: on a standby that took over,
+ * after a recovery to a point in time, in a restored dump. The name of the WAL file shows the timeline at once, the control file only
  * after the next checkpoint.
  */
 export const HISTORY =

@@ -1,4 +1,4 @@
-/** Group commit: the writes that arrive while a lane's last batch is under way share the next transaction. One batch at a time. */
+/** Group commit: writes that arrive while a lane's last batch is under way share the next transaction. One batch runs at a time. */
 import { type Machine, StoreUnavailableError } from '../../store.ts';
 import { Batch } from './batch.ts';
 import { type Done, transact } from '../connections/commit.ts';
@@ -15,16 +15,16 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
-/** What one commit carried; for metrics. */
+/** Contents of one commit, for metrics. */
 export interface CommitStatistics {
   writes: number;
   durationMs: number;
 }
 
 export interface LaneHooks {
-  /** Told of every commit, after its writes have settled. Must not throw. */
+  /** Called for every commit, after its writes have settled. Must not throw. */
   onCommit?: ((statistics: CommitStatistics) => void) | undefined;
-  /** Told of every machine that changed, after the commit. Must not throw. */
+  /** Called for every machine that changed, after the commit. Must not throw. */
   onMachine?: ((machine: Machine) => void) | undefined;
 }
 
@@ -36,7 +36,7 @@ interface Written {
 /** Bounds on one transaction. */
 const BATCH_WRITES = 1024;
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** Callers wait for their writes, so that this many means that something is badly wrong. */
+/** Callers wait for their writes, so this many mean that something is badly wrong. */
 const MAX_WAITING = 100_000;
 
 export class Lane {
@@ -53,7 +53,7 @@ export class Lane {
     this.#hooks = hooks;
   }
 
-  /** Settles after the COMMIT. Rejects with what the work throws (nothing of it was written), or with StoreUnavailableError. */
+  /** Settles after the COMMIT. Rejects with the error that the work throws (nothing of it was written), or with StoreUnavailableError. */
   write<T>(work: Work<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
     if (this.#waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailableError('too many writes wait'));
@@ -63,7 +63,7 @@ export class Lane {
     });
   }
 
-  /** Settles when all that was handed in has settled; later writes are refused. */
+  /** Settles when all submitted writes have settled. Later writes are refused. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
@@ -71,10 +71,10 @@ export class Lane {
   }
 
   async #drain(): Promise<void> {
-    // What is handed in within this turn belongs together.
+    // Writes submitted in this turn belong together.
     await Promise.resolve();
     while (this.#waiting.length > 0) await this.#runTogether(this.#takeBatch());
-    // In the turn that found nothing: what is handed in from here on begins anew.
+    // In the turn that found nothing: a write submitted from here on starts a new loop.
     this.#running = undefined;
   }
 
@@ -104,14 +104,14 @@ export class Lane {
       if (error instanceof StoreUnavailableError || batch.length === 1) {
         for (const waiting of batch) waiting.reject(error);
       } else {
-        // One of them is at fault: each alone, so that only that one fails.
+        // One of them has a fault: each runs alone, so that only that one fails.
         for (const waiting of batch) await this.#runTogether([waiting]);
       }
     }
   }
 }
 
-/** Two round trips, whatever the size of the batch: what is loaded, and what is written together with COMMIT. */
+/** Two round trips, whatever the size of the batch: one loads, the other writes together with COMMIT. */
 async function runBatch(connection: Connection, works: readonly Work<unknown>[]): Promise<Done<Written>> {
   const batch = new Batch(
     await load(

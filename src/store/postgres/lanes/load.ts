@@ -1,4 +1,4 @@
-/** The first round trip of a batch: everything that its use cases need is locked and read, in the order that all follow. */
+/** The first round trip of a batch: locks and reads everything that its use cases need, in the order that all transactions follow. */
 import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
 import { type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import type { Loaded } from './batch.ts';
@@ -63,8 +63,8 @@ async function loadActors(connection: Connection, all: readonly Needs[]): Promis
 }
 
 /**
- * Writes each key on trial, unless one that has not expired is there: of two transactions with the same key one waits here for
- * the other, and then finds its key.
+ * Writes each key on trial, unless one exists that has not expired: of two transactions with the same key, one waits here for the other,
+ * and then finds its key.
  */
 const TRY_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expires_at)
   SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[]) AS t (a, k, d, r, e) ORDER BY a, k
@@ -108,7 +108,7 @@ async function loadMachines(connection: Connection, all: readonly Needs[]): Prom
   return connection.query<MachineRow>({ name: 'lock-machines', text, values: [ids] });
 }
 
-/** Of two transactions that make machines of a provider one waits here for the other. */
+/** Of two transactions that make machines of a provider, one waits here for the other. */
 async function loadCounts(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
   const providers = [...new Set(all.flatMap(({ countOf }) => countOf ?? []))].sort();
   const counts = await Promise.all(
@@ -168,7 +168,7 @@ const LOCK_WAKING = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'wak
 const LOCK_UNFINISHED = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.completed_at IS NULL
   ORDER BY e.id FOR UPDATE OF e`;
 
-/** What is claimed may be cancelled by the same batch: so many more are read that as many as asked for remain. */
+/** A use case of the same batch may cancel an execution that is to be claimed, so that many more are read. */
 function recordStatements(all: readonly Needs[]): Statement[] {
   const ids = [...new Set(all.flatMap(({ executions = [] }) => executions))];
   const named = {
@@ -201,9 +201,9 @@ function recordStatements(all: readonly Needs[]): Statement[] {
 }
 
 /**
- * A number that the machine does not know, or an execution that its agent holds, proves that commits were lost. Of what another
- * instance had, a new one knows nothing: then it counts whether the database has begun another history since the last hello, and all
- * that waited by then are in doubt.
+ * A number that the machine does not know, or an execution that its agent holds, proves that commits were lost. A new instance knows
+ * nothing of an earlier one's executions: then it matters whether the database has begun another history since the last hello; if so, all
+ * executions that waited by then are in doubt.
  */
 const LOCK_DOUBTFUL = `${SELECT_EXECUTION} WHERE m.public_id = $1 AND e.dispatched_to IS NULL AND e.completed_at IS NULL
   AND (e.public_id = ANY($2) OR m.last_dispatch_number < $3
@@ -227,7 +227,7 @@ function sumOf(asked: readonly { limit: number }[]): number {
   return asked.reduce((sum, { limit }) => sum + limit, 0);
 }
 
-/** One may be named and claimed at once. */
+/** An execution may be named and claimed at once. */
 function distinct(rows: readonly RecordRow[]): RecordRow[] {
   return [...new Map(rows.map((row) => [row.execution, row])).values()];
 }

@@ -1,8 +1,8 @@
-/** What a use case needs loaded and locked before it can decide, and what it does then. */
+/** The rows that a use case needs loaded and locked before it decides, and its work after that. */
 import type { Actor, Idempotency } from '../../store.ts';
 import type { Batch } from './batch.ts';
 
-/** What a hello tells of the dispatches that the database may have lost. */
+/** The parts of a hello that reveal dispatches which the database may have lost. */
 export interface Doubts {
   machineId: string;
   runnerInstance: string;
@@ -12,19 +12,19 @@ export interface Doubts {
 }
 
 export interface Needs {
-  /** Public ids; their rows are locked, machines first. */
+  /** Public ids. Their rows are locked, machines first. */
   machines?: readonly string[];
   executions?: readonly string[];
-  /** The oldest of a machine that can be dispatched, with their inputs; or that wait for it to wake. */
+  /** The oldest executions of a machine that can be dispatched, with their inputs; or that wait for it to wake. */
   claimable?: { machineId: string; now: number; limit: number };
   waking?: { machineId: string; limit: number };
-  /** Those of a machine that wait, and that an agent that says hello may have had. */
+  /** Waiting executions of a machine that a connecting agent may have had. */
   doubtful?: Doubts;
-  /** All of a machine that have not ended. */
+  /** All executions of a machine that have not ended. */
   unfinished?: string;
   /** Whether it makes an execution, or a machine. */
   creates?: 'execution' | 'machine';
-  /** Machines of a provider are counted, and no others made meanwhile. */
+  /** Providers whose machines are counted; no others are made meanwhile. */
   countOf?: string | undefined;
   /** Which machine has this name is looked up, and nobody else gives it to one meanwhile. */
   name?: string | undefined;
@@ -37,9 +37,9 @@ export interface Needs {
 
 export interface Work<T> {
   needs: Needs;
-  /** How much it writes, where that is much. */
+  /** Number of bytes that it writes, if that is large. */
   bytes?: number;
-  /** Runs within one turn, on what was loaded; again if the transaction is. */
+  /** Runs within one turn on the loaded rows. Runs again if the transaction does. */
   run(tx: Batch): T;
 }
 
@@ -48,7 +48,7 @@ export function keyOf({ apiKeyId, key }: Pick<Idempotency, 'apiKeyId' | 'key'>):
   return `${apiKeyId} ${key}`;
 }
 
-/** On whose behalf, and under which key, something is done to `resource`. */
+/** The actor and the Idempotency-Key of a write to `resource`. */
 export function onBehalf(
   p: { actor?: Actor; idempotency?: Idempotency; now: number },
   resource: string,

@@ -1,4 +1,4 @@
-/** How executions are selected: under the names of the shared rows. */
+/** SQL that selects executions under the names of the shared rows. */
 
 const STATE_COLUMNS = `e.id AS execution, e.machine_id AS machine, m.public_id AS machine_id, e.public_id AS execution_id, e.status,
   e.created_at, e.expires_at, e.started_at, e.completed_at, e.cancel_requested_at, e.cancelled_by, e.dispatched_to, e.dispatch_number,
@@ -12,5 +12,5 @@ const REQUEST_COLUMNS = `r.command, r.cwd, r.env_keys, r."user", r.timeout_ms, r
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `${STATE_COLUMNS}, ${REQUEST_COLUMNS}`;
 export const EXECUTION_TABLES = `executions e JOIN machines m ON m.id = e.machine_id JOIN requests r ON r.execution_id = e.id`;
-/** To be followed by a WHERE (and more) that names its columns with `e.`. */
+/** Append a WHERE (and more) that names its columns with `e.`. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM ${EXECUTION_TABLES}`;

@@ -1,19 +1,19 @@
-/** How machines are selected: under the names of the shared rows. */
+/** SQL that selects machines under the names of the shared rows. */
 import type { MachineWithOperation } from '../../rows/machine-row.ts';
 
-/** A machine with what only the store knows of it. */
+/** A machine with the fields that only the store needs. */
 export type MachineRow = MachineWithOperation & {
   last_dispatch_number: number;
   waiting: number;
   waiting_bytes: number;
-  /** The server that holds its connection, and whether that has shown a sign of life. */
+  /** The server that holds its connection, and whether that server is alive. */
   owner: number | null;
   owner_alive: boolean;
-  /** The server whose hook is at work. */
+  /** The server that runs the machine's hook. */
   operator: number | null;
 };
 
-/** A server without a sign of life for so long is taken for dead. */
+/** A server without a heartbeat for this long is declared dead. */
 export const REPLICA_DEAD_AFTER_MS = 10_000;
 /** SQL, of a row of replicas: it has shown one since. */
 export const REPLICA_ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;

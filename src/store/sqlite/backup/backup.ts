@@ -1,6 +1,6 @@
 /**
- * A backup is one SQLite file: the database as of one moment, and the small files without which it cannot be read. It is taken while
- * a server writes on, through SQLite's own online copy within one read transaction.
+ * A backup is one SQLite file: the database as of one moment, and the small files without which it cannot be read. It is made while a
+ * server keeps writing, through SQLite's own online copy within one read transaction.
  */
 import { closeSync, linkSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -9,29 +9,29 @@ import { flush } from '../../../node/atomic-file.ts';
 import { errorCode } from '../../../node/error-code.ts';
 import type { Database } from '../file/database.ts';
 
-/** What is to be backed up, or restored, cannot be; the message says what to do. */
+/** The backup or restore is not possible. The message says what to do. */
 export class BackupError extends Error {
   override readonly name = 'BackupError';
 }
 
-/** A file that is kept beside the database. */
+/** A file that is stored beside the database. */
 export interface CompanionFile {
   name: string;
   content: Buffer;
 }
 
-/** Rows of each table. */
+/** Number of rows of each table. */
 export type RowCounts = Readonly<Record<string, number>>;
 
 const TABLES = `
   CREATE TABLE backup (made_at INTEGER NOT NULL, version TEXT NOT NULL, counts TEXT NOT NULL) STRICT;
   CREATE TABLE backup_files (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;`;
-/** Copied before the process looks at anything else again. */
+/** Pages copied before the process does anything else again. */
 const PAGES_A_STEP = 4096;
 
 /**
- * Copies the database `from` with `files` into the new file `to` (0600), and opens that again to see that it is whole. Throws
- * BackupError where there is no database, where `to` exists, or where the copy is not what it should be.
+ * Copies the database `from` with `files` into the new file `to` (0600), and reopens it to check that it is complete. Throws BackupError
+ * if there is no database, if `to` exists, or if the copy is not correct.
  */
 export async function backUpDatabase(p: {
   from: string;
@@ -62,7 +62,7 @@ export async function backUpDatabase(p: {
   }
 }
 
-/** Every table of the schema (none of SQLite's, none of a backup's) with how many rows it has. */
+/** Every table of the schema (none of SQLite's, none of a backup's) with its number of rows. */
 export function countRows(db: Database): RowCounts {
   const names = db
     .prepare<[], string>(
@@ -75,7 +75,7 @@ export function countRows(db: Database): RowCounts {
   );
 }
 
-/** Throws BackupError where the database at `path` is damaged or does not have these rows. */
+/** Throws BackupError if the database at `path` is damaged or does not have these rows. */
 export function verify(path: string, counts: RowCounts): void {
   const db = openExisting(path);
   try {
@@ -114,7 +114,7 @@ export function openExisting(path: string): Database {
   }
 }
 
-/** One file, without a log beside it. */
+/** Turns it into one file, without a log beside it. */
 function addCompanions(
   path: string,
   counts: RowCounts,
@@ -138,7 +138,7 @@ function addCompanions(
   }
 }
 
-/** Under its name only when it is whole and on disk; never over something else. */
+/** Gives the file its name only when it is complete and on disk. Never replaces another file. */
 function putInPlace(partial: string, to: string): void {
   flush(partial);
   try {

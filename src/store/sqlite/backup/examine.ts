@@ -1,19 +1,19 @@
-/** A look at a database from outside, whether a server has it open or not. */
+/** Examines a database from outside, whether a server has it open or not. */
 import { openExisting } from './backup.ts';
 import { latestSchema, schemaVersion } from '../file/migrations.ts';
 
 export interface Examination {
-  /** What SQLite's quick_check finds; empty where all is well. */
+  /** Findings of SQLite's quick_check. Empty if the database is intact. */
   problems: string[];
   schema: number;
-  /** Of this build. */
+  /** The schema version of this build. */
   knownSchema: number;
   bytes: number;
-  /** When somebody last did something, ms since the epoch; undefined where nobody has. */
+  /** Time of the last audit entry, ms since the epoch. Undefined if there is none. */
   lastActionAt?: number;
 }
 
-/** Reads all of the database at `path`. Throws BackupError where it cannot be read at all. */
+/** Reads the whole database at `path`. Throws BackupError if it cannot be read at all. */
 export function examineDatabase(path: string): Examination {
   const db = openExisting(path);
   try {

@@ -1,4 +1,4 @@
-/** From a backup to a database that a server may open. */
+/** Turns a backup into a database that a server may open. */
 import { chmodSync, copyFileSync } from 'node:fs';
 import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './backup.ts';
 import { type Database, openDatabase } from '../file/database.ts';
@@ -14,17 +14,17 @@ import { JSON_COLUMN } from '../../rows/json-columns.ts';
 export interface Unpacked {
   /** ms since the epoch. */
   madeAt: number;
-  /** Of the program that made the backup. */
+  /** The version of the program that made the backup. */
   version: string;
   files: CompanionFile[];
   counts: RowCounts;
-  /** Executions that waited when the backup was made, and are ended now. */
+  /** Executions that waited when the backup was made, and have now ended. */
   abandoned: number;
 }
 
 /**
- * Makes the database `to` (0600) of the backup `from`, and checks both. What waited for its start ends as agent_lost: it may have
- * run after the backup was made, and nothing is ever run twice. Throws BackupError, SchemaTooNewError.
+ * Makes the database `to` (0600) from the backup `from`, and checks both. Executions that waited for their start end as agent_lost: they
+ * may have run after the backup was made, and nothing is ever run twice. Throws BackupError, SchemaTooNewError.
  */
 export function unpackBackup({ from, to, now }: { from: string; to: string; now: number }): Unpacked {
   const { madeAt, version, counts } = readLabel(from);
@@ -66,7 +66,7 @@ function readLabel(from: string): Label {
   }
 }
 
-/** Everything that waits; returns how many. */
+/** Ends all waiting executions. Returns how many. */
 function abandonAll(db: Database, now: number): number {
   const chunks = createStreamChunks(db);
   const machines = new MachineTable(db);

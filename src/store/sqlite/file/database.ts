@@ -1,11 +1,11 @@
-/** Opening the file: modes, pragmas, and why they are what they are. */
+/** Opens the database file: modes, pragmas, and the reasons for them. */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 
 export type Database = Sqlite.Database;
 export type Statement<Parameters extends unknown[]> = Sqlite.Statement<Parameters>;
 
-/** How long another process may keep the file locked (a backup, a shell) before a write counts as refused, ms. */
+/** Time for which another process may keep the file locked (a backup, a shell) before a write counts as refused, ms. */
 export const BUSY_TIMEOUT_MS = 2000;
 /**
  * Larger pages make 64 KiB chunks cheaper and small commits dearer. Measured in tmpfs on 2 shared cores, per CPU second: with pages of
@@ -14,10 +14,10 @@ export const BUSY_TIMEOUT_MS = 2000;
  */
 const PAGE_BYTES = 4096;
 const CACHE_KIB = 32 * 1024;
-/** The WAL goes back into the file at this size, and is cut back to it after a burst; bounds what a restart has to read. */
+/** At this size the WAL is written back into the file; after a burst it is cut back to this size. Bounds the work of a restart. */
 const WAL_BYTES = 16 * 1024 * 1024;
 
-/** Opens the file for its one owner, making it (0600) where it is missing. */
+/** Opens the file for its one owner, and makes it (0600) if it is missing. */
 export function openDatabase(path: string): Database {
   // SQLite gives -wal and -shm the mode of the file itself.
   closeSync(openSync(path, 'a', 0o600));

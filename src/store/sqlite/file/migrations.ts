@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 /** The same depth from src/store/sqlite/file and from dist/store/sqlite/file. */
 const MIGRATIONS = new URL('../../../../migrations/sqlite/', import.meta.url);
 
-/** The file was written by a newer build: this one cannot know what it may touch. */
+/** The file was written by a newer build: this build cannot know what it may change. */
 export class SchemaTooNewError extends Error {
   override readonly name = 'SchemaTooNewError';
 }
@@ -15,7 +15,7 @@ interface Migration {
   sql: string;
 }
 
-/** Applies what is missing. Safe to run from several processes at once. Throws SchemaTooNewError. */
+/** Applies the missing migrations. Safe to run from several processes at once. Throws SchemaTooNewError. */
 export function migrate(db: Database, now: number): void {
   const migrations = readMigrations();
   const latest = latestSchema(migrations);
@@ -38,18 +38,18 @@ function readMigrations(): Migration[] {
     .map((name) => ({ version: Number(name.slice(0, 4)), sql: readFileSync(new URL(name, MIGRATIONS), 'utf8') }));
 }
 
-/** The schema of this build. */
+/** The schema version of this build. */
 export function latestSchema(migrations: readonly Migration[] = readMigrations()): number {
   return migrations.at(-1)?.version ?? 0;
 }
 
-/** The schema that a database has; 0 where it has none. */
+/** The schema version of a database; 0 if it has none. */
 export function schemaVersion(db: Database): number {
   return db.prepare<[], number>('SELECT coalesce(max(version), 0) FROM schema_migrations').pluck().get() ?? 0;
 }
 
 /**
- * Applies it unless that is done. The version row comes first: of two racing processes one waits here for the other, and then
+ * Applies the migration unless that is done. The version row comes first: of two racing processes, one waits here for the other, and then
  * finds it done.
  */
 function apply(db: Database, migration: Migration, now: number): void {

@@ -1,6 +1,6 @@
 /**
- * One server a database: a second one would take the machines of the first for away. The lock is SQLite's own, on an empty file
- * beside the database; the kernel frees it when the process ends, however it ends.
+ * One server per database: a second one would mark the machines of the first as offline. The lock is SQLite's own, on an empty file
+ * beside the database; the kernel frees it however the process ends.
  */
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -12,8 +12,8 @@ export class DatabaseInUseError extends Error {
 }
 
 /**
- * Takes the database at `path` for this process, until `close` of what it returns; makes its directory where it is missing. Another
- * that is just stopping is waited for. Throws DatabaseInUseError.
+ * Takes the database at `path` for this process, until `close` of the returned object. Makes its directory if it is missing. Waits for a
+ * server that is just stopping. Throws DatabaseInUseError.
  */
 export function takeOwnership(path: string, patienceMs: number): { close(): void } {
   const lockPath = `${path}.lock`;
@@ -22,7 +22,7 @@ export function takeOwnership(path: string, patienceMs: number): { close(): void
   chmodSync(lockPath, 0o600);
   const lock = new Sqlite(lockPath, { timeout: patienceMs });
   try {
-    // Nothing is ever written: no journal file for it.
+    // Nothing is ever written: no journal file is needed.
     lock.pragma('journal_mode = MEMORY');
     lock.exec('BEGIN EXCLUSIVE');
     return lock;

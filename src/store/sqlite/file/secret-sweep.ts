@@ -1,20 +1,20 @@
-/** Old copies of wiped secrets live on in the write-ahead log until it is cut: done as soon as the store is idle. */
+/** Removes old copies of erased secrets, which stay in the write-ahead log until it is truncated: as soon as the store is idle. */
 import { BUSY_TIMEOUT_MS, type Database } from './database.ts';
 
 export interface SecretSweep {
   /** A sealed input was deleted. */
   wiped(): void;
-  /** Nothing waits to be written. */
+  /** No write waits. */
   idle(): void;
   close(): void;
 }
 
-/** How long the store has to be idle first, how long it may be busy at most, and when a sweep that failed is tried again, ms. */
+/** Idle time before a sweep, longest time without one while busy, and delay after a failed sweep, ms. */
 const IDLE_MS = 250;
 const BUSY_MS = 30_000;
 const RETRY_MS = 1000;
 
-/** Sweeps `db`, for the first time after what a crash may have left; owns one timer, which keeps no process alive. */
+/** Sweeps `db`, first after a possible crash. Owns one timer, which keeps no process alive. */
 export function createSecretSweep(db: Database): SecretSweep {
   let since: number | undefined = performance.now();
   let timer = schedule(IDLE_MS);
@@ -44,8 +44,8 @@ export function createSecretSweep(db: Database): SecretSweep {
 }
 
 /**
- * Overwrites in the file what the log has in a newer version, then cuts the log to nothing; false where a reader of another process
- * (a backup) still needs it, which is not waited for, or where the disk is in trouble, which the next write will tell.
+ * Overwrites in the file the pages that the log has in a newer version, then truncates the log. False if a reader of another process (a
+ * backup) still needs it, which is not waited for, or if the disk has errors, which the next write will report.
  */
 function cutLog(db: Database): boolean {
   try {

@@ -1,8 +1,8 @@
-/** Which failures of SQLite mean that the disk or the file is in trouble, and not that we are. */
+/** Classifies failures of SQLite: errors of the disk or the file, and faults of our own. */
 import Sqlite from 'better-sqlite3';
 import { StoreUnavailableError } from '../../store.ts';
 
-/** Primary result codes (sqlite.org/rescode.html); an extended code starts with its primary one. */
+/** Primary result codes (sqlite.org/rescode.html). An extended code starts with its primary one. */
 const ENVIRONMENTAL = [
   'FULL',
   'IOERR',
@@ -18,10 +18,10 @@ const ENVIRONMENTAL = [
   'INTERRUPT',
 ].map((name) => new RegExp(`^SQLITE_${name}(_|$)`));
 
-/** `error` as the callers of the store know it: StoreUnavailableError where trying again can help, else itself. */
+/** Returns `error` for callers of the store: StoreUnavailableError if trying again can help, else the error itself. */
 export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Sqlite.SqliteError)) return error;
   const { code } = error;
   if (!ENVIRONMENTAL.some((pattern) => pattern.test(code))) return error;
-  return new StoreUnavailableError(`the database cannot be used now (${code})`, { cause: error });
+  return new StoreUnavailableError(`the database is unavailable (${code})`, { cause: error });
 }

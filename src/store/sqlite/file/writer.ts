@@ -13,35 +13,35 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
-/** What one commit carried; for metrics. */
+/** Contents of one commit, for metrics. */
 export interface CommitStatistics {
   writes: number;
-  /** Work and flush together. */
+  /** Duration of work and flush together. */
   durationMs: number;
 }
 
 export interface WriterHooks {
-  /** Told of every commit, after its writes have settled. Must not throw. */
+  /** Called for every commit, after its writes have settled. Must not throw. */
   onCommit?: ((statistics: CommitStatistics) => void) | undefined;
-  /** Told when nothing more waits after a batch. */
+  /** Called when no write waits after a batch. */
   onIdle: () => void;
 }
 
-/** Bounds on one transaction: how long the loop is held, and how large the WAL grows beyond its limit. */
+/** Bounds on one transaction: how long the event loop is blocked, and how far the WAL grows beyond its limit. */
 const BATCH_WRITES = 1024;
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** Callers wait for their writes, so that this many means that something is badly wrong. */
+/** Callers wait for their writes, so this many mean that something is badly wrong. */
 const QUEUE_WRITES = 100_000;
 
 type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: false; error: unknown };
 
-/** The one writer of a database. */
+/** The only writer of a database. */
 export class Writer {
   private readonly db: Database;
   private readonly statements: Record<'begin' | 'commit' | 'rollback', Statement<[]>>;
   private readonly hooks: WriterHooks;
   private queue: Waiting[] = [];
-  /** Writes that may wait for a transaction that others make anyway. */
+  /** Writes that may wait for a transaction that is made anyway. */
   private deferred: Waiting[] = [];
   private deferral: NodeJS.Timeout | undefined;
   private scheduled = false;
@@ -59,9 +59,9 @@ export class Writer {
   }
 
   /**
-   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: how much it writes, where that is much. `withinMs`: how
-   * long it may wait for another write to share its transaction and flush with.
-   * Rejects with what `work` throws (nothing of it was written), or with StoreUnavailableError.
+   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: number of bytes that it writes, if large. `withinMs`: time
+   * for which it may wait for another write to share its transaction and flush with. Rejects with the error that `work` throws (nothing
+   * of it was written), or with StoreUnavailableError.
    */
   write<T>(work: Work<T>, bytes = 0, withinMs = 0): Promise<T> {
     if (this.closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
@@ -78,7 +78,7 @@ export class Writer {
     });
   }
 
-  /** Settles when all that was handed in has settled; later writes are refused. */
+  /** Settles when all submitted writes have settled. Later writes are refused. */
   close(): Promise<void> {
     this.closed = true;
     if (this.deferred.length > 0) this.schedule();
@@ -135,7 +135,7 @@ export class Writer {
     } else if (attempt.error instanceof StoreUnavailableError || batch.length === 1) {
       for (const waiting of batch) waiting.reject(attempt.error);
     } else {
-      // One of them is at fault: each alone, so that only that one fails.
+      // One of them has a fault: each runs alone, so that only that one fails.
       for (const waiting of batch) this.runTogether([waiting]);
     }
   }

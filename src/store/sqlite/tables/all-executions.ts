@@ -1,4 +1,4 @@
-/** The list of executions over all machines, newest first. */
+/** Lists executions over all machines, newest first. */
 import { type ExecutionStatus, isTerminal } from '../../../core/execution.ts';
 import type { Execution, ExecutionStore, Page } from '../../store.ts';
 import { toPage } from '../../rows/page.ts';
@@ -7,11 +7,11 @@ import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
 import { NEWEST, prepareMachineKeys, prepareRowsByKey } from './machine-executions.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
-/** Up to so many machines are looked up one by one; among more than that the newest executions of all are searched. */
+/** Up to this many machines are looked up one by one; with more, the newest executions of all are searched. */
 const MAX_LOOKED_UP = 100;
 
 const NEWEST_FIRST = 'AND e.execution < ? ORDER BY e.execution DESC';
-/** By the partial index of what is alive, which stays small. */
+/** By the partial index of executions that have not ended, which stays small. */
 const ALIVE = 'SELECT execution FROM executions INDEXED BY executions_alive WHERE completed_at IS NULL';
 
 type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
@@ -51,7 +51,7 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
   };
 }
 
-/** Of these machines, and made at `since` or later: what is older in the list is older in time. */
+/** Executions of these machines, created at `since` or later: executions later in the list are older. */
 function* selected(
   rows: Iterable<ExecutionRow>,
   machineIds: ReadonlySet<string> | undefined,

@@ -49,7 +49,7 @@ export class ArtifactTable {
     this.#statements = prepare(db);
   }
 
-  /** Writes what a decision made of the artifacts of an execution. */
+  /** Writes the decision on the artifacts of an execution. */
   apply(p: { machineKey: number; executionId: string }, steps: readonly ArtifactStep[]): void {
     const { begin, piece, count, store, addToTotal } = this.#statements;
     for (const step of steps) {
@@ -73,20 +73,20 @@ export class ArtifactTable {
     return this.#statements.expired.all(now, limit).map(toArtifact);
   }
 
-  /** One that a caller has deleted lately. */
+  /** Returns an artifact that a caller has deleted lately. */
   findDeleted(artifactId: string): Artifact | undefined {
     const row = this.#statements.deleted.get(artifactId);
     return row && toArtifact(row);
   }
 
-  /** Its pieces are purged; its row stays, as one that was deleted at `at`. */
+  /** Purges its pieces. Its row stays, as one that was deleted at `at`. */
   remove(artifactId: string, at: number): void {
     this.#statements.takeFromTotal.run(artifactId);
     this.#statements.purge.run(artifactId);
     this.#statements.remove.run(at, artifactId);
   }
 
-  /** Forgets those that were deleted before `before`. */
+  /** Removes the rows of artifacts that were deleted before `before`. */
   forgetDeleted(before: number): void {
     this.#statements.forget.run(before);
   }
@@ -98,7 +98,7 @@ export class ArtifactTable {
     this.#statements.drop.run(artifactId);
   }
 
-  /** Bytes of all artifacts, unfinished ones included. */
+  /** Bytes of all artifacts, incomplete ones included. */
   totalBytes(): number {
     return this.#statements.total.get() ?? 0;
   }

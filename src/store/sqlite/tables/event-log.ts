@@ -1,6 +1,6 @@
 /**
  * The events of executions: appended inside a write, read from the clustered log. The first event of each is written together with the
- * second: until then the row of its execution says the same, and a create touches a page less.
+ * second one: until then the row of its execution has the same data, and a create touches one page less.
  */
 import type { Stream } from '../../../core/execution.ts';
 import type { ExecutionRecord, LogEntry } from '../../../core/decisions/execution-draft.ts';
@@ -20,17 +20,17 @@ const KEY_OF = '(SELECT execution FROM executions WHERE execution_id = ?)';
 const LIST = `SELECT v.sequence, v.at, v.type, v.status, v.exit_code, v.signal, v.error_code, v.error_message, c.bytes
   FROM events v LEFT JOIN chunks c ON c.chunk = v.chunk
   WHERE v.execution = ${KEY_OF} AND v.sequence > ? ORDER BY v.sequence LIMIT ?`;
-/** The first event of an execution that has no other, as its row says it. */
+/** The first event of an execution that has no other, taken from its row. */
 const FIRST = `1 AS sequence, created_at AS at, 'lifecycle' AS type, status`;
 const WRITE_FIRST = `INSERT INTO events (execution, sequence, at, type, status) SELECT execution, ${FIRST} FROM executions`;
-/** Where the chunk that holds the byte at an offset begins. */
+/** Offset at which the chunk with the byte at an offset begins. */
 const SEEK = `SELECT stream_offset FROM events
   WHERE execution = ? AND type = ? AND stream_offset IS NOT NULL AND stream_offset <= ?
   ORDER BY stream_offset DESC LIMIT 1`;
 const READ = `SELECT v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.chunk = v.chunk
   WHERE v.execution = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
 
-/** Writes the first events that are still to be written: for who reads the table by itself. */
+/** Writes the first events that are not written yet: for programs that read the table directly. */
 export function writeFirstEvents(db: Database): void {
   db.exec(`${WRITE_FIRST} WHERE last_sequence = 1 ON CONFLICT DO NOTHING`);
 }

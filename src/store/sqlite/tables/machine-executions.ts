@@ -1,10 +1,10 @@
-/** The executions of a machine, newest first: gathered from what waits, what is dispatched and each kind of end. */
+/** Lists the executions of a machine, newest first: merges those that wait, those that are dispatched, and each kind of end. */
 import { EXECUTION_STATUSES, type ExecutionStatus, isTerminal } from '../../../core/execution-status.ts';
 import type { ExecutionRow } from '../../rows/execution-row.ts';
 import type { Database } from '../file/database.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
-/** Past the newest key. */
+/** Above the newest key. */
 export const NEWEST = Number.MAX_SAFE_INTEGER;
 const ENDS = EXECUTION_STATUSES.filter(isTerminal);
 const KEYS = `SELECT e.execution FROM executions e
@@ -15,12 +15,12 @@ const OF_STATUS = '($status IS NULL OR +e.status = $status)';
 interface Selection {
   machineId: string;
   status: ExecutionStatus | null;
-  /** Keys below this one. */
+  /** Only keys below this one. */
   after: number;
   limit: number;
 }
 
-/** The newest keys of one machine, but for terminals: at most `limit`, newest first. */
+/** The newest keys of one machine, without terminals: at most `limit`, newest first. */
 export function prepareMachineKeys(db: Database): (selection: Selection) => number[] {
   const waiting = db
     .prepare<Selection, number>(

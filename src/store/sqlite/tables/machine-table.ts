@@ -1,4 +1,4 @@
-/** Where machines are loaded and saved, inside a write: the one place through which a phase reaches the database. */
+/** Loads and saves machines, inside a write. Only this file writes a phase to the database. */
 import { labelsOf } from '../../../core/machine.ts';
 import type { JoinToken, Machine } from '../../store.ts';
 import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
@@ -6,7 +6,7 @@ import type { Database } from '../file/database.ts';
 import { type MachineRow, type MachineWithOperation, toMachine } from '../../rows/machine-row.ts';
 import { SELECT_MACHINE } from './select-machine.ts';
 
-/** A machine with what only the enrolment needs of its row. */
+/** A machine with the columns that only the enrolment needs. */
 export interface StoredMachine extends MachineRecord {
   readonly row: Pick<MachineRow, 'credential_hash' | 'enrolled_with' | 'credential_replaced'>;
 }
@@ -57,19 +57,19 @@ export class MachineTable implements MachineAccess {
     this.statements = prepare(db);
   }
 
-  /** Runs `work`, and says which machines it changed. */
+  /** Runs `work`, and returns the machines that it changed. */
   collect<T>(work: () => T): { result: T; changed: readonly Machine[] } {
     this.changed = [];
     return { result: work(), changed: this.changed };
   }
 
-  /** Also a removed one. */
+  /** Also returns a removed one. */
   find(machineId: string): StoredMachine | undefined {
     const row = this.statements.find.get(machineId);
     return row && recordOf(row);
   }
 
-  /** Writes a new one; `undefined` where the id is taken. */
+  /** Writes a new one. `undefined` if the id is taken. */
   insert(machine: Machine): StoredMachine | undefined {
     const { machineId, createdAt, lastTransitionAt, lastProgressAt } = machine;
     const key = this.statements.insert.get(machineId, createdAt, lastTransitionAt, lastProgressAt);
@@ -150,7 +150,7 @@ function json(value: object | undefined): string | null {
   return value === undefined ? null : JSON.stringify(value);
 }
 
-/** The record that a row stands for. */
+/** Returns the record of a row. */
 export function recordOf(row: MachineWithOperation): StoredMachine {
   return { key: row.machine, machine: toMachine(row), row };
 }

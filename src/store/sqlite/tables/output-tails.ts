@@ -1,12 +1,12 @@
-/** The ends of streams of which more came than their logs keep. */
+/** The ends of streams that are longer than the part kept in their logs. */
 import type { OutputTail } from '../../../core/decisions/execution-draft.ts';
 import type { Stream } from '../../../core/execution.ts';
 import type { Database } from '../file/database.ts';
 
 export interface OutputTails {
-  /** Keeps what is the first of its stream; inside a write. */
+  /** Keeps the first tail of each stream; inside a write. */
   add(key: number, tails: readonly OutputTail[]): void;
-  /** Deletes those of an execution that is deleted, and returns their bytes; inside a write. */
+  /** Deletes the tails of a deleted execution, and returns their bytes; inside a write. */
   delete(key: number): number;
   read(executionId: string, stream: Stream): Buffer | undefined;
 }

@@ -1,6 +1,6 @@
-/** How machines are selected. */
+/** SQL that selects machines. */
 
-/** To be followed by a WHERE (and more) that names its columns with `m.`. */
+/** Append a WHERE (and more) that names its columns with `m.`. */
 export const SELECT_MACHINE = `SELECT m.*, o.number AS operation_number, o.name AS operation_name,
   o.attempt AS operation_attempt, o.running AS operation_running, o.due_at AS operation_due_at
   FROM machines m LEFT JOIN machine_operations o ON o.machine = m.machine`;

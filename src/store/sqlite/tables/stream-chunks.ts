@@ -6,7 +6,7 @@ import type { Database } from '../file/database.ts';
 export interface StreamChunks {
   /** To be used inside a write. */
   append(key: number, chunks: readonly StreamedChunk[]): void;
-  /** Deletes up to `limit` chunks of an execution that is deleted; inside a write. */
+  /** Deletes up to `limit` chunks of a deleted execution; inside a write. */
   deleteSome(key: number, limit: number): { chunks: number; bytes: number };
   /** The bytes from `offset` on of the chunks of a stream, read one by one. */
   from(key: number, stream: Stream, offset: number): Iterable<{ stream_offset: number; bytes: Buffer }>;

@@ -1,4 +1,4 @@
-/** What a use case reads and writes within a write of the one writer: at once, by prepared statements. */
+/** The transaction of a use case within a write of the writer: reads and writes at once, by prepared statements. */
 import type { ExecutionChange, ExecutionRecord } from '../../../core/decisions/execution-draft.ts';
 import { type MachineQueue, type NewRecord, queueAfter } from '../../../core/decisions/queue.ts';
 import { type BoundKey, mayAct, replayOf } from '../../../core/decisions/retries.ts';
@@ -91,7 +91,7 @@ export class SqliteTransaction implements Transaction {
   readonly machines: MachineTable;
   readonly #artifacts: ArtifactTable;
 
-  /** `onWiped` is told when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
+  /** `onWiped` is called when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
   constructor(
     db: Database,
     tables: { log: EventLog; chunks: StreamChunks; tails: OutputTails; machines: MachineTable },
