@@ -244,13 +244,13 @@ export const ExecutionEventSchema = Type.Object(
     error_code: ExecutionSchema.properties.error_code,
     error_message: ExecutionSchema.properties.error_message,
   },
-  { description: 'One entry of the log of an execution.' },
+  { description: 'An entry in the log of an execution.' },
 );
 export type ExecutionEventWire = Static<typeof ExecutionEventSchema>;
 
 export const ExecutionEventListSchema = Type.Object(
   { items: Type.Array(ExecutionEventSchema, { description: 'Oldest first.' }), next_cursor: NextCursor },
-  { description: 'A page of events; it has next_cursor while more exist or may still come.' },
+  { description: 'A page of events; it has next_cursor while more events exist or may still come.' },
 );
 
 export const EventsQuery = Type.Object({ ...pageQuery(100, 1000), wait_ms: WaitMs, encoding: Encoding });

@@ -25,7 +25,7 @@ export const StdinResultSchema = Type.Object(
 );
 export type StdinResultWire = Static<typeof StdinResultSchema>;
 
-/** What Linux knows by name and a caller may want to send. */
+/** Signals that Linux knows by name and a caller may want to send. */
 const SIGNALS = [
   'SIGHUP',
   'SIGINT',

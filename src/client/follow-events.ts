@@ -8,7 +8,7 @@ import { hasEnded } from './result.ts';
 import { ServerSentEventParser } from './http/server-sent-events.ts';
 import type { Transport } from './http/transport.ts';
 
-/** One entry of the log of an execution. */
+/** An entry in the log of an execution. */
 export type ExecutionEvent = Omit<ExecutionEventWire, 'chunk'> & {
   /** Output, byte for byte. */
   chunk?: Uint8Array<ArrayBuffer>;

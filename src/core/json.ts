@@ -1,6 +1,6 @@
 /** JSON as it comes from outside: parsed without a throw, and bounded before it is parsed. */
 
-/** Whether a parsed value has the type T. */
+/** A check of whether a parsed value has the type T. */
 export type Guard<T> = (value: unknown) => value is T;
 
 /** Parses JSON. Undefined if the text is not JSON. */
@@ -20,7 +20,7 @@ export function isStringRecord(value: unknown): value is Record<string, string> 
 
 /** Bounds of a JSON text, found before it is parsed: JSON.parse takes 11 s for 16 MiB of brackets, this a tenth of one. */
 export interface JsonBounds {
-  /** How deep arrays and objects may nest. */
+  /** Nesting depth of arrays and objects. */
   depth: number;
   /** Members of all objects together. */
   members: number;
@@ -46,10 +46,10 @@ const KINDS = kindsOf(
   [':', COLON],
   ['-0123456789', NUMBER],
 );
-/** Bytes that a number goes on with. */
+/** Bytes that continue a number. */
 const IN_NUMBER = kindsOf(['+-.0123456789eE', NUMBER]);
 
-/** The first bound that a JSON text exceeds. For text that is not JSON the result means nothing: the parser refuses it. */
+/** Returns the first bound that a JSON text exceeds. For text that is not JSON the result means nothing: the parser refuses it. */
 export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBounds | undefined {
   let depth = 0;
   let members = 0;
@@ -100,10 +100,10 @@ const UNBOUNDED = {
 
 const QUOTE_BYTE = 0x22;
 const BACKSLASH_BYTE = 0x5c;
-/** After so many escaped quotes in one string, a look at each byte is cheaper than a search for the next quote. */
+/** After this many escaped quotes in one string, checking each byte is cheaper than searching the next quote. */
 const MANY_ESCAPED = 64;
 
-/** The index of the quote that closes the string which opens at `start`, or the end. */
+/** Returns the index of the quote that closes the string opened at `start`, or the end. */
 function endOfString(json: Buffer, start: number): number {
   let escaped = 0;
   for (let at = json.indexOf(QUOTE_BYTE, start + 1); at !== -1; at = json.indexOf(QUOTE_BYTE, at + 1)) {
@@ -125,7 +125,7 @@ function endByBytes(json: Buffer, start: number): number {
   return json.length;
 }
 
-/** The index behind the number that begins at `start`. */
+/** Returns the index after the number that begins at `start`. */
 function endOfNumber(json: Buffer, start: number): number {
   let end = start + 1;
   while (end < json.length && IN_NUMBER[json[end] as number] === NUMBER) end += 1;

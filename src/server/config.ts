@@ -64,7 +64,7 @@ const ServerConfigSchema = Type.Object({
     ),
   ),
   oidcGroupsClaim: Text('The claim that lists the groups of a user.', { default: 'groups' }),
-  maxOutputBytes: Count('Bytes kept of each stream of an execution.', 16_777_216),
+  maxOutputBytes: Count('Bytes of output kept for each stream of an execution.', 16_777_216),
   streamBufferBytes: Count(
     'Unread bytes of a stream in output_mode "stream", above which the command waits.',
     16_777_216,
@@ -251,7 +251,7 @@ function assertOpenIdConnect({ oidcIssuer, oidcClientId, oidcScopes, oidcClientS
   readGroupScopes(oidcScopes);
 }
 
-/** What hooks of providers get of the server's environment: nothing that could be a secret. */
+/** The part of the server's environment that hooks of providers get: no variable that could hold a secret. */
 export function readHookEnvironment(
   env: Readonly<Partial<Record<string, string>>> = process.env,
 ): Record<string, string> {

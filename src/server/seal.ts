@@ -43,7 +43,7 @@ export interface ServerKeys {
   sessionKey: Buffer;
   /** Seals what a browser keeps while its user signs in with OpenID Connect: 32 bytes. */
   signInKey: Buffer;
-  /** Signs callbacks where several servers share a database. */
+  /** Signs callbacks if several servers share a database. */
   webhookSecret: string;
   /** Identifies the key without revealing it: servers of one database compare it. */
   fingerprint: Buffer;

@@ -71,6 +71,6 @@ export interface Store
     MaintenanceStore {
   /** Absent: the database has one server. */
   readonly cluster?: ClusterStore;
-  /** Settles when what was handed in is on disk and the database is closed. */
+  /** Settles when all submitted writes are on disk and the database is closed. */
   close(): Promise<void>;
 }

@@ -34,7 +34,7 @@ export interface BatchStep {
 /** What the Idempotency-Key of an execution that is not to be made any more stands for. */
 export const SPENT = '';
 
-/** Decides what a batch does next; pure and total. */
+/** Decides the next step of a batch. Pure and total. */
 export function nextBatchStep(progress: BatchProgress, limits: BatchLimits): BatchStep {
   const { pending, unfinished, failed } = progress;
   const overBudget = limits.maxFailures !== undefined && failed > limits.maxFailures;

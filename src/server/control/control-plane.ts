@@ -80,7 +80,7 @@ const DETACHED_MS = 24 * 3600 * 1000;
 
 const NOBODY: ChangedElsewhere = { status: () => {}, batch: () => {} };
 
-/** Builds it; `start` sets it going, `stop` disposes of all it owns. */
+/** Constructs it. `start` starts it, `stop` disposes of everything that it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
   const { store, sealer } = deps;
   const clock = store.cluster && new ClusterClock();

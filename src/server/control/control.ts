@@ -71,7 +71,7 @@ export interface ControlPlane {
   }): Promise<Execution>;
   /** Tells the other servers of a change that somebody there may wait for; nothing where there are none. */
   tell(hint: ChangeHint): void;
-  /** The machine was removed, and these ended with it: what runs there is killed, its connection closes. */
+  /** The machine was removed, and these ended with it: kills its commands, closes its connection. */
   machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void>;
   /** The store ended these otherwise than by reports of their agents. */
   ended(executions: readonly Execution[]): void;

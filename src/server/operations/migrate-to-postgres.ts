@@ -27,7 +27,7 @@ export interface MigrationOptions extends Pick<Move, 'progress' | 'now'> {
 
 export interface MigrationReport {
   tables: readonly CopiedTable[];
-  /** The file with the key that clients use, unless it was configured. */
+  /** The file with the key that clients use, unless the key was configured. */
   adminKeyFile?: string;
 }
 

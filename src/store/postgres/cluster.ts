@@ -8,7 +8,7 @@ import type { Replica } from './cluster/replica.ts';
 import { SELECT_EXECUTION } from './lanes/select-execution.ts';
 import type { DatabaseAddress } from './connections/url.ts';
 
-/** Orders whose answers nobody has asked for are dropped after so long. */
+/** Orders whose answers nobody has read are dropped after this time. */
 const KEEP_ORDERS = "interval '2 minutes'";
 
 interface InboxRow {

@@ -1,4 +1,4 @@
-/** Join tokens, and what they let in: a token is turned into a machine's credential, once. */
+/** Join tokens, and enrolment: a token is traded for a machine's credential, once. */
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore, EnrolOutcome } from '../store.ts';

@@ -73,7 +73,7 @@ const ADD = `INSERT INTO counts (minute, name, count)
 const LIST = `SELECT minute - minute % $2 AS minute, name, sum(count)::bigint AS count FROM counts
   WHERE minute >= $1 GROUP BY 1, 2 ORDER BY 1, 2`;
 
-/** What the charts of the console are made of. */
+/** The counts for the charts of the console. */
 export function countMethods({ read, transactions }: Context): CountStore {
   return {
     addCounts: ({ counts, forgetBefore }) =>
@@ -99,7 +99,7 @@ export function countMethods({ read, transactions }: Context): CountStore {
   };
 }
 
-/** One for each minute and name: a statement updates no row twice. */
+/** One row for each minute and name: a statement may not update a row twice. */
 function sumOf(counts: readonly MinuteCount[]): MinuteCount[] {
   const groups = Map.groupBy(counts, ({ minute, name }) => `${minute} ${name}`);
   return [...groups.values()].flatMap((group) => {

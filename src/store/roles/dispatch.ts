@@ -57,11 +57,11 @@ export interface DeadlineStore {
 }
 
 export interface ArtifactLimits {
-  /** Of each artifact. */
+  /** Limit for each artifact. */
   maxBytes: number;
-  /** Of all of them together. */
+  /** Limit for all artifacts together. */
   quotaBytes: number;
-  /** How long they are kept; 0: for ever. */
+  /** Time for which they are kept. 0: without end. */
   retentionMs: number;
 }
 
@@ -72,25 +72,25 @@ export interface ReportBatch {
   /** Server clock minus agent clock, ms. */
   clockOffsetMs: number;
   now: number;
-  /** Bytes kept of each stream, whatever the agent sends; no limit unless given. */
+  /** Bytes kept of each stream, whatever the agent sends. Absent: no limit. */
   maxOutputBytes?: number;
-  /** Bytes of a stream that may wait to be read, in stream mode; no limit unless given. */
+  /** Unread bytes of a stream in stream mode. Absent: no limit. */
   streamBufferBytes?: number;
   /** Absent: no artifact is kept. */
   artifacts?: ArtifactLimits;
 }
 
-/** What became of an execution's reports in a batch. */
+/** The result for the reports of one execution in a batch. */
 export interface ReportResult {
   executionId: string;
   /**
-   * applied: some of it was new; duplicate: all of it was known; terminal: it had ended before, so the reports were dropped;
-   * gap: a number was missing, nothing from there on was taken; foreign: it is not this machine's, or does not exist.
+   * applied: some of them were new; duplicate: all were known; terminal: it had ended before, so the reports were dropped; gap: a number
+   * was missing, nothing from there on was accepted; foreign: it is not this machine's, or does not exist.
    */
   outcome: 'applied' | 'duplicate' | 'terminal' | 'gap' | 'foreign';
-  /** All reports up to here are on disk (or will never be wanted). */
+  /** All reports up to this number are on disk (or will never be wanted). */
   reported: number;
-  /** The execution as it is now; absent when foreign. */
+  /** The execution in its present state. Absent if foreign. */
   execution?: Execution;
   statusChanged: boolean;
 }

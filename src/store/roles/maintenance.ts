@@ -34,16 +34,18 @@ export interface MaintenanceStore {
 export interface MinuteCount {
   /** Minutes since the epoch. */
   minute: number;
-  /** What was counted. */
+  /** Name of the counter. */
   name: string;
   count: number;
 }
 
 export interface CountStore {
-  /** Adds to what was counted before, and forgets the minutes before `forgetBefore`. */
+  /** Adds to the counts, and removes the minutes before `forgetBefore`. */
   addCounts(p: { counts: readonly MinuteCount[]; forgetBefore: number }): Promise<void>;
-  /** From the minute `from` on, added up over spans of `step` minutes; each under the first minute of its span, a multiple of `step`. */
+  /**
+   * Counts from the minute `from` on, summed over spans of `step` minutes; each under the first minute of its span, a multiple of `step`.
+   */
   listCounts(p: { from: number; step: number }): Promise<MinuteCount[]>;
-  /** Callbacks that were tried more than once and are still to be delivered. */
+  /** Callbacks that were tried more than once and are not delivered yet. */
   failingCallbacks(): Promise<number>;
 }

@@ -20,7 +20,7 @@ const SELECT_LABELLED = SELECT_MACHINE.replace(
   'FROM machine_labels l CROSS JOIN machines m ON m.machine = l.machine',
 );
 
-/** Machines at rest. */
+/** Machines without regard to their connections. */
 export function machineMethods({ db, write, machines }: Context): RestingMethods {
   const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.machine_id = ?`);
   const list = db.prepare<[number, number], MachineWithOperation>(
@@ -90,8 +90,8 @@ type ConnectionMethods = Pick<
 >;
 
 /**
- * At the start of the server no machine is connected and no hook runs: an SQLite database has one server, and it has just
- * begun. Away counts from now on even where it began before, since no agent could have come back while there was no server.
+ * At the start of the server no machine is connected and no hook runs: an SQLite database has one server, and it has just started. The
+ * offline time counts from now on, even of a machine that was offline before, since no agent could reconnect while there was no server.
  */
 export function forgetConnections(db: Database, now: number): void {
   const machines = new MachineTable(db);
@@ -105,10 +105,10 @@ export function forgetConnections(db: Database, now: number): void {
   }).immediate();
 }
 
-/** What an agent says counts up to here: nothing that it says may bring the machine's numbers near the end of safe integers. */
+/** Numbers from an agent count up to here: no agent may bring the machine's numbers near the end of safe integers. */
 const MAX_TAKEN_OVER = 2 ** 52;
 
-/** The connection of machines. */
+/** The connections of machines. */
 export function machineConnectionMethods({ db, write, tx, machines }: Context): ConnectionMethods {
   const raiseNumber = db.prepare(
     'UPDATE machines SET last_dispatch_number = max(last_dispatch_number, ?) WHERE machine_id = ?',

@@ -55,7 +55,7 @@ function tally<Key extends string>(counts: readonly Count<Key>[]): Partial<Recor
   return totals;
 }
 
-/** What the charts of the console are made of. */
+/** The counts for the charts of the console. */
 export function countMethods({ db, write }: Context): CountStore {
   const add = db.prepare<[number, string, number]>(
     `INSERT INTO counts (minute, name, count) VALUES (?, ?, ?)

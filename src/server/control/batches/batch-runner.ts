@@ -173,7 +173,7 @@ export class BatchRunner {
     return this.#watched.delete(batchId);
   }
 
-  /** Makes the executions that are next; false where one has to be tried again later. */
+  /** Makes the next executions. False if one has to be tried again later. */
   async #make({ batch, next, sealedRequest }: BatchAdvance): Promise<boolean> {
     const command = this.#open(batch.batchId, sealedRequest);
     for (const member of next) {

@@ -11,7 +11,7 @@ export interface HintedParts {
   machine(machineId: string): void;
   status(machineId: string): void;
   batch(batchId: string): void;
-  /** Orders, or answers, are in the inbox of this server. */
+  /** Orders or answers are in the inbox of this server. */
   inbox(): void;
   /** Any number of hints may have been missed. */
   everything(): void;

@@ -75,7 +75,7 @@ export class Lifecycle {
     this.#elsewhere?.changed(machineId);
   }
 
-  /** Makes a machine, to be created by its provider or joined by an agent. */
+  /** Makes a machine, which its provider creates or an agent joins. */
   place(p: { machine: NewMachine } & OnBehalf): ReturnType<Store['placeMachine']> {
     const maxMachines = this.providers.byName.get(p.machine.provider ?? '')?.maxMachines;
     return this.#store.placeMachine({ ...p, ...(maxMachines === undefined ? {} : { maxMachines }), now: this.#now() });

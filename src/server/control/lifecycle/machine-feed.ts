@@ -21,7 +21,7 @@ export class MachineFeed {
     };
   }
 
-  /** Calls `listener` for each change of the machine; returns the unsubscription. */
+  /** Calls `listener` for each change of the machine. Returns the unsubscription. */
   watch(machineId: string, listener: Listener): () => void {
     const listeners = this.#ofOne.get(machineId) ?? new Set();
     this.#ofOne.set(machineId, listeners.add(listener));

@@ -69,7 +69,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
       },
       (cause: unknown) => {
         deps.log.error({ err: cause }, 'an agent could not be let in');
-        answerBare(socket, new Problem(500, 'The server failed to answer; the fault is ours.'), nextRequestId());
+        answerBare(socket, new Problem(500, 'The server failed.'), nextRequestId());
       },
     );
   };

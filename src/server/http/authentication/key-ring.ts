@@ -51,7 +51,7 @@ export function actorName({ apiKeyId, user }: Pick<Principal, 'apiKeyId' | 'user
   return user === undefined ? apiKeyId : `user:${user}`;
 }
 
-/** SHA-256 of a secret, as the store keeps it. */
+/** Returns the SHA-256 of a secret, as the store keeps it. */
 export function secretHash(secret: string): Buffer {
   return hash('sha256', secret, 'buffer');
 }

@@ -211,7 +211,7 @@ const HEADERS = {
     examples: ['true'],
   }),
   ShouldRetry: header('Whether the same request may succeed later.', { type: 'string', enum: ['true', 'false'] }),
-  RetryAfterMs: header('When to try again, in ms.', {
+  RetryAfterMs: header('Time after which to try again, in ms.', {
     type: 'integer',
     format: 'int32',
     minimum: 1,

@@ -51,7 +51,7 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
   return wire;
 }
 
-/** What a caller may ask for besides the fields of the contract. */
+/** Optional additions to the fields of the contract. */
 export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
 
 export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {

@@ -1,4 +1,4 @@
-/** `execplane doctor`, the server's side: what it needs to work, each looked at from outside. Changes nothing. */
+/** `execplane doctor server`: checks from outside everything that the server needs. Changes nothing. */
 import type { Finding } from '../../../node/finding.ts';
 import { presentAdminKey } from '../../http/authentication/admin-key.ts';
 import type { ServerConfig } from '../../config.ts';

@@ -116,7 +116,7 @@ export class BatchMachines implements MachineAccess {
     return key === undefined || this.#byKey.has(key) ? undefined : key;
   }
 
-  /** Whether another runner instance is connected with its credential to another server that lives. */
+  /** Whether another runner instance is connected with its credential to another living server. */
   isHeldElsewhere(machineId: string, p: { replicaId: number; runnerInstance: string }): boolean {
     const { row, record } = this.touched.get(machineId) ?? {};
     if (row === undefined || !row.owner_alive || row.owner === p.replicaId) return false;

@@ -18,7 +18,7 @@ export const REPLICA_DEAD_AFTER_MS = 10_000;
 /** SQL, of a row of replicas: it has shown one since. */
 export const REPLICA_ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 
-/** To be followed by a WHERE (and more) that names its columns with `m.`. */
+/** Append a WHERE (and more) that names its columns with `m.`. */
 export const SELECT_MACHINE = `SELECT m.id AS machine, m.public_id AS machine_id, m.name, m.created_at, m.vcpu, m.memory_mib,
   m.storage_gib, m.autosleep_seconds, m.desired_state, m.phase, m.reason, m.revision, m.last_transition_at, m.last_progress_at,
   m.agent, m.epoch, m.away_since, m.runner_instance, m.boot_id, m.provider, m.provider_ref, m.attributes, m.host, m.agent_labels,
