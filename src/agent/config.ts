@@ -1,8 +1,8 @@
 /** The agent's settings: one table. Only this file of the agent reads the environment. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Labels, parseLabels } from '../core/labels.ts';
-import { isMachineName } from '../core/machine-name.ts';
+import { type Labels, parseLabels } from '../core/machines/labels.ts';
+import { isMachineName } from '../core/machines/machine-name.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { isLoopback } from '../node/loopback.ts';
 import { proxyFor } from '../node/proxy.ts';

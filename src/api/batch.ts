@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { BATCH_STATUSES } from '../core/decisions/batch.ts';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
-import { LabelsSchema } from '../core/labels.ts';
+import { LabelsSchema } from '../core/machines/labels.ts';
 import { CreateExecutionSchema } from './execution.ts';
 import { MachineId, NextCursor, Time } from './fields.ts';
 

@@ -1,9 +1,9 @@
 /** The machine in the HTTP API. */
 import { type Static, Type } from 'typebox';
-import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machine.ts';
-import { AUTOSLEEP_PATTERN } from '../core/autosleep.ts';
-import { LabelsSchema } from '../core/labels.ts';
-import { MACHINE_NAME_PATTERN } from '../core/machine-name.ts';
+import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machines/machine.ts';
+import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
+import { LabelsSchema } from '../core/machines/labels.ts';
+import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
 import { LabelQuery, MACHINE_ID_PATTERN, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
 
 const detail = {

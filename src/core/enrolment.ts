@@ -1,6 +1,6 @@
 /** Enrolment: an agent with a join token becomes a machine (docs/PROTOCOL.md, "Enrolment"). */
 import { type Static, Type } from 'typebox';
-import { MACHINE_NAME_PATTERN } from './machine-name.ts';
+import { MACHINE_NAME_PATTERN } from './machines/machine-name.ts';
 
 /** POST /agent/v1/enrol, by an agent that has a join token. The agent makes its credential, so that a retry is safe. */
 export const EnrolRequestSchema = Type.Object(

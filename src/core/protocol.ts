@@ -5,8 +5,8 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads code that a link does not need.
 import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
-import { LabelsSchema } from './labels.ts';
-import { HostSchema, MachineFactsSchema } from './machine-facts.ts';
+import { LabelsSchema } from './machines/labels.ts';
+import { HostSchema, MachineFactsSchema } from './machines/machine-facts.ts';
 
 /** The versions that this build speaks: the highest version that both ends share is used. */
 export const PROTOCOL_VERSION = { min: 1, max: 1 } as const;

@@ -1,7 +1,7 @@
 /** The providers in deploy/providers, asked what they would run: docker, libvirt, EC2 and Wake-on-LAN are not there. */
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import type { Operation } from '../../src/core/operation.ts';
+import type { Operation } from '../../src/core/machines/operation.ts';
 import { readAnswer } from '../../src/server/providers/answer.ts';
 
 const ENV = {

@@ -1,7 +1,7 @@
 /** The facts that the agent reports about its machine. A limit of the agent's cgroup counts as the machine's size. */
 import { readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, hostname, platform, totalmem } from 'node:os';
-import type { MachineFacts } from '../../core/machine-facts.ts';
+import type { MachineFacts } from '../../core/machines/machine-facts.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;

@@ -1,9 +1,9 @@
 /** Decides on a caller's request to change a machine: an event for its transition, nothing, or a named refusal. */
-import { type Labels, sameLabels } from '../labels.ts';
-import type { Machine, MachineEvent } from '../machine.ts';
-import { isRemoved } from '../machine.ts';
-import type { Operation } from '../operation.ts';
-import type { MachineFacts } from '../machine-facts.ts';
+import { type Labels, sameLabels } from '../machines/labels.ts';
+import type { Machine, MachineEvent } from '../machines/machine.ts';
+import { isRemoved } from '../machines/machine.ts';
+import type { Operation } from '../machines/operation.ts';
+import type { MachineFacts } from '../machines/machine-facts.ts';
 
 /** The capabilities of this server's providers, by name. */
 export type Capabilities = ReadonlyMap<string, ReadonlySet<Operation>>;

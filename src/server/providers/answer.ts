@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { parseJson } from '../../core/json.ts';
-import { PROVIDER_STATES } from '../../core/operation.ts';
+import { PROVIDER_STATES } from '../../core/machines/operation.ts';
 import type { ProviderAnswer } from '../control/lifecycle/provider.ts';
 
 /** A longer output is not an answer: a hook that prints more is ended. */

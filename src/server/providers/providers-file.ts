@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
-import { AUTOSLEEP_PATTERN, parseAutosleep } from '../../core/autosleep.ts';
+import { AUTOSLEEP_PATTERN, parseAutosleep } from '../../core/machines/autosleep.ts';
 import { parseJson } from '../../core/json.ts';
-import { OPERATIONS } from '../../core/operation.ts';
+import { OPERATIONS } from '../../core/machines/operation.ts';
 import { ConfigError } from '../../node/config-error.ts';
 import type { Provider, Providers, ProviderSettings } from '../control/lifecycle/provider.ts';
 import { runCommandHook } from './command-hook.ts';

@@ -4,7 +4,7 @@ import { type Connection, connect } from '../postgres/connections/connection.ts'
 import { ConnectionSlot } from '../postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../postgres/connections/url.ts';
 import { REPLICA_ALIVE } from '../postgres/lanes/select-machine.ts';
-import { migrate as migratePostgres } from '../postgres/migrations.ts';
+import { migrate as migratePostgres } from '../postgres/connections/migrations.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { writeFirstEvents } from '../sqlite/tables/event-log.ts';
 import { type CopiedTable, copyTable } from './copy.ts';

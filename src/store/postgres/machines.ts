@@ -1,6 +1,6 @@
 /** Makes, finds, lists and connects machines. Each connection has an epoch, and belongs to the server that holds it. */
 import { abandonWaiting } from '../../core/decisions/restore.ts';
-import { newMachine } from '../../core/machine.ts';
+import { newMachine } from '../../core/machines/machine.ts';
 import { toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { ConnectionStore, MachineStore } from '../store.ts';

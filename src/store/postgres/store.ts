@@ -15,7 +15,7 @@ import { eventMethods, executionMethods } from './executions.ts';
 import type { CommitStatistics } from './lanes/lane.ts';
 import { lifecycleMethods } from './lifecycle.ts';
 import { connectionMethods, machineMethods } from './machines.ts';
-import { migrate } from './migrations.ts';
+import { migrate } from './connections/migrations.ts';
 import { outputMethods } from './output.ts';
 import { Replica } from './cluster/replica.ts';
 import { Readers } from './connections/slots.ts';

@@ -1,10 +1,10 @@
 /** The lifecycle of machines: made, changed and removed on request; and the operations of their providers. */
 import type { Capabilities, MachineChangeRefusal, MachineRequest } from '../../core/decisions/machine-change.ts';
 import type { Execution } from '../../core/execution.ts';
-import type { Labels } from '../../core/labels.ts';
-import type { Machine } from '../../core/machine.ts';
-import type { OperationEvent } from '../../core/operation.ts';
-import type { MachineFacts } from '../../core/machine-facts.ts';
+import type { Labels } from '../../core/machines/labels.ts';
+import type { Machine } from '../../core/machines/machine.ts';
+import type { OperationEvent } from '../../core/machines/operation.ts';
+import type { MachineFacts } from '../../core/machines/machine-facts.ts';
 import type { JoinToken } from './enrolment.ts';
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 

@@ -1,8 +1,8 @@
 /** Machines: made, found, connected, removed. */
 import type { Execution } from '../../core/execution.ts';
-import type { Machine } from '../../core/machine.ts';
-import type { Labels, LabelSelector } from '../../core/labels.ts';
-import type { Host, MachineFacts } from '../../core/machine-facts.ts';
+import type { Machine } from '../../core/machines/machine.ts';
+import type { Labels, LabelSelector } from '../../core/machines/labels.ts';
+import type { Host, MachineFacts } from '../../core/machines/machine-facts.ts';
 import type { Page, PageRequest } from './pages.ts';
 
 export type { Machine };

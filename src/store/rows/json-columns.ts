@@ -2,7 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { StartArtifactsSchema, LimitsSchema, TerminalSizeSchema } from '../../core/launch-options.ts';
-import { HostSchema } from '../../core/machine-facts.ts';
+import { HostSchema } from '../../core/machines/machine-facts.ts';
 
 const Count = Type.Integer({ minimum: 0 });
 const ArtifactEntrySchema = Type.Object({ artifactId: Type.String(), name: Type.String() });

@@ -1,5 +1,5 @@
 /** Converts between a machine and its row, for any database: both select under these names, with true as 1. */
-import type { Operation } from '../../core/operation.ts';
+import type { Operation } from '../../core/machines/operation.ts';
 import type { Machine } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 

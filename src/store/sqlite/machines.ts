@@ -1,6 +1,6 @@
 /** Machines: made, found, listed, connected. What else happens to them is in enrolment.ts and lifecycle.ts. */
-import { fits, type LabelSelector } from '../../core/labels.ts';
-import { labelsOf, newMachine } from '../../core/machine.ts';
+import { fits, type LabelSelector } from '../../core/machines/labels.ts';
+import { labelsOf, newMachine } from '../../core/machines/machine.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Store } from '../store.ts';

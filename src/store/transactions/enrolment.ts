@@ -1,5 +1,5 @@
 /** Which machine a join token lets in. */
-import { newMachine } from '../../core/machine.ts';
+import { newMachine } from '../../core/machines/machine.ts';
 import type { EnrolmentStore } from '../roles/enrolment.ts';
 import { advanceMachine } from './machines.ts';
 import type { MachineAccess, MachineRecord } from './transaction.ts';

@@ -1,5 +1,5 @@
 /** Machines: connected, changed on request, and the operations of their providers. */
-import { sameLabels } from '../../core/labels.ts';
+import { sameLabels } from '../../core/machines/labels.ts';
 import { decideMachineChange, isWokenByUse } from '../../core/decisions/machine-change.ts';
 import {
   type Machine,
@@ -7,7 +7,7 @@ import {
   type MachineTransition,
   newMachine,
   transitionMachine,
-} from '../../core/machine.ts';
+} from '../../core/machines/machine.ts';
 import type { ExecutionStore } from '../roles/executions.ts';
 import type { LifecycleStore, MachineChangeOutcome } from '../roles/lifecycle.ts';
 import type { ConnectionStore } from '../roles/machines.ts';

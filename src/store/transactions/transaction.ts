@@ -6,7 +6,7 @@
 import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { MachineQueue, NewRecord } from '../../core/decisions/queue.ts';
 import type { NewExecution } from '../../core/execution.ts';
-import type { Machine } from '../../core/machine.ts';
+import type { Machine } from '../../core/machines/machine.ts';
 import type { JoinToken } from '../roles/enrolment.ts';
 import type { Artifact } from '../roles/artifacts.ts';
 import type { Actor, Idempotency, Replay } from '../roles/idempotency.ts';

@@ -1,7 +1,7 @@
 /** Labels of machines: whose they are, and what they select. */
 import { describe, expect, it } from 'vitest';
-import { type Labels, type LabelSelector, parseSelector } from '../../../src/core/labels.ts';
-import { labelsOf } from '../../../src/core/machine.ts';
+import { type Labels, type LabelSelector, parseSelector } from '../../../src/core/machines/labels.ts';
+import { labelsOf } from '../../../src/core/machines/machine.ts';
 import { FACTS, type OpenStore, REMOVE, RUNNER, T0, useStore } from './fixture.ts';
 
 export function describeLabels(open: OpenStore): void {

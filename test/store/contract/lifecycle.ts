@@ -1,7 +1,7 @@
 /** Machines that come and go: what is asked of them, and of their providers. */
 import { describe, expect, it } from 'vitest';
 import type { MachineRequest } from '../../../src/core/decisions/machine-change.ts';
-import type { Operation } from '../../../src/core/operation.ts';
+import type { Operation } from '../../../src/core/machines/operation.ts';
 import type { Machine, OperationResult } from '../../../src/store/store.ts';
 import { FACTS, type OpenStore, REMOVE, RUNNER, T0, useStore } from './fixture.ts';
 

@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { labelsOf } from '../../../core/machine.ts';
-import type { Operation } from '../../../core/operation.ts';
+import { labelsOf } from '../../../core/machines/machine.ts';
+import type { Operation } from '../../../core/machines/operation.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import {
   type JoinToken,

@@ -1,5 +1,5 @@
 /** The interface of a provider for the lifecycle: its capabilities and the result of a request. Adapters are in src/server/providers. */
-import type { Operation, PROVIDER_STATES } from '../../../core/operation.ts';
+import type { Operation, PROVIDER_STATES } from '../../../core/machines/operation.ts';
 
 /** A request to a provider; docs/providers.md is normative. */
 export interface ProviderRequest {

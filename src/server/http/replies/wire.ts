@@ -1,7 +1,7 @@
 /** Converts from the domain to the API: camelCase to snake_case, ms to RFC 3339, and only the contract's fields. */
 import { isTerminal } from '../../../core/execution.ts';
-import type { Host } from '../../../core/machine-facts.ts';
-import { isRetryable, labelsOf } from '../../../core/machine.ts';
+import type { Host } from '../../../core/machines/machine-facts.ts';
+import { isRetryable, labelsOf } from '../../../core/machines/machine.ts';
 import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
 import type { ApiKeyWire, AuditEntryWire, JoinTokenWire } from '../../../api/admin.ts';
 import type { ExecutionEventWire, ExecutionWire } from '../../../api/execution.ts';

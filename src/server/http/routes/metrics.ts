@@ -1,5 +1,5 @@
 /** Metrics in the text format of Prometheus, with any key. */
-import { MACHINE_PHASES } from '../../../core/machine.ts';
+import { MACHINE_PHASES } from '../../../core/machines/machine.ts';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { EXECUTION_STATUSES, isTerminal } from '../../../core/execution.ts';
 import type { App, HttpContext } from '../http-context.ts';

@@ -1,5 +1,5 @@
 /** Server-sent events of one machine: its present state, then one event for each transition. */
-import { isRetryable } from '../../../core/machine.ts';
+import { isRetryable } from '../../../core/machines/machine.ts';
 import type { Machine } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
 import { machineDetailWire } from '../replies/wire.ts';

@@ -1,6 +1,6 @@
 /** The machines of a batch: as loaded, and as its use cases leave them. */
 import type { MachineQueue } from '../../../core/decisions/queue.ts';
-import { isRemoved, type Machine } from '../../../core/machine.ts';
+import { isRemoved, type Machine } from '../../../core/machines/machine.ts';
 import { toMachine } from '../../rows/machine-row.ts';
 import type { JoinToken } from '../../store.ts';
 import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';

@@ -1,5 +1,5 @@
 /** Writes the machines of a batch. */
-import { labelsOf } from '../../../core/machine.ts';
+import { labelsOf } from '../../../core/machines/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 import { bulk } from './bulk.ts';
 import { HISTORY } from './history.ts';

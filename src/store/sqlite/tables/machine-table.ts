@@ -1,5 +1,5 @@
 /** Loads and saves machines, inside a write. Only this file writes a phase to the database. */
-import { labelsOf } from '../../../core/machine.ts';
+import { labelsOf } from '../../../core/machines/machine.ts';
 import type { JoinToken, Machine } from '../../store.ts';
 import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
 import type { Database } from '../file/database.ts';

@@ -1,5 +1,5 @@
 /** `?label=`: turns the parameter into a selection of machines. */
-import { type LabelSelector, parseSelector } from '../../../../core/labels.ts';
+import { type LabelSelector, parseSelector } from '../../../../core/machines/labels.ts';
 import type { Store } from '../../../../store/store.ts';
 import { invalid } from '../../replies/problem.ts';
 

@@ -1,5 +1,5 @@
 /** Turns a validated body into a request to the lifecycle, and checks the rules that a schema cannot state. */
-import { parseAutosleep } from '../../../../core/autosleep.ts';
+import { parseAutosleep } from '../../../../core/machines/autosleep.ts';
 import type { CreateMachine, UpdateMachine } from '../../../../api/machine.ts';
 import type { MachineSettings } from '../../../../core/decisions/machine-change.ts';
 import type { NewMachine } from '../../../../store/store.ts';

@@ -1,6 +1,6 @@
 /** Machines that come and go, over HTTP: providers are not asked; the tests settle what they would have answered. */
 import { expect, test } from 'vitest';
-import type { Operation } from '../../../../../src/core/operation.ts';
+import type { Operation } from '../../../../../src/core/machines/operation.ts';
 import type { Provider } from '../../../../../src/server/control/lifecycle/provider.ts';
 import { type HttpFixture, httpFixture, MACHINE } from '../../http-fixture.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fits, parseLabels, parseSelector } from '../../src/core/labels.ts';
+import { fits, parseLabels, parseSelector } from '../../../src/core/machines/labels.ts';
 
 test('labels are pairs with commas between them', () => {
   expect(parseLabels('role=web, site=berlin,empty=,eq=a=b')).toEqual({

@@ -1,10 +1,10 @@
 /** Servers of two versions on one database: the newer one has brought the schema further, in a way that the older one can live with, or not. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { SchemaTooNewError } from '../../../src/store/postgres/migrations.ts';
-import { openPostgresStore } from '../../../src/store/postgres/store.ts';
-import type { Store } from '../../../src/store/store.ts';
-import { TestPostgres } from '../../helpers/postgres.ts';
-import { Bench, MACHINE, record, RUNNER, T0 } from '../contract/fixture.ts';
+import { SchemaTooNewError } from '../../../../src/store/postgres/connections/migrations.ts';
+import { openPostgresStore } from '../../../../src/store/postgres/store.ts';
+import type { Store } from '../../../../src/store/store.ts';
+import { TestPostgres } from '../../../helpers/postgres.ts';
+import { Bench, MACHINE, record, RUNNER, T0 } from '../../contract/fixture.ts';
 
 let postgres: TestPostgres | undefined;
 let url = '';

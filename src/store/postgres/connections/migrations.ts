@@ -4,10 +4,10 @@
  * A first line `-- readable_by: NNNN` names the oldest schema whose builds can still run against it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Connection } from './connections/connection.ts';
+import type { Connection } from './connection.ts';
 
 /** The same depth from src/store/postgres and from dist/store/postgres. */
-const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
+const MIGRATIONS = new URL('../../../../migrations/postgres/', import.meta.url);
 /** An arbitrary number that no other program uses for its locks on this database. */
 const LOCK = 7_411_000_001;
 

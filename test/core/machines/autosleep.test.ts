@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseAutosleep } from '../../src/core/autosleep.ts';
+import { parseAutosleep } from '../../../src/core/machines/autosleep.ts';
 
 test.each([
   ['never', 0],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RULES, type Seen } from '../../src/core/lifecycle.ts';
+import { RULES, type Seen } from '../../../src/core/machines/lifecycle.ts';
 import {
   DESIRED_STATES,
   type DesiredState,
@@ -8,8 +8,8 @@ import {
   type MachineEvent,
   newMachine,
   transitionMachine,
-} from '../../src/core/machine.ts';
-import { PROVIDER_STATES } from '../../src/core/operation.ts';
+} from '../../../src/core/machines/machine.ts';
+import { PROVIDER_STATES } from '../../../src/core/machines/operation.ts';
 
 const T0 = 1_000_000;
 const unmanaged = () => newMachine({ machineId: 'dm-one', now: T0 });

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startProvider, type TestProvider } from '../../helpers/openid-provider.ts';
-import { type FixtureOptions, type HttpFixture, httpFixture } from './http-fixture.ts';
+import { startProvider, type TestProvider } from '../../../helpers/openid-provider.ts';
+import { type FixtureOptions, type HttpFixture, httpFixture } from '../http-fixture.ts';
 
 const FROM_CONSOLE = { 'sec-fetch-site': 'same-origin', 'x-execplane-console': '1' };
 let provider: TestProvider;
