@@ -1,19 +1,7 @@
 /** Files of a machine, moved as stdin and output of commands, with the permissions of the user that these run as. */
-import { ExecplaneError } from './http/errors.ts';
-import { LIST, MOVE, READ, REMOVE, STAT, WRITE } from './file-scripts.ts';
+import { type Bytes, concat, FileCommand, FileError, type FileOptions } from './file-command.ts';
+import { CONTINUE, LIST, MOVE, READ, REMOVE, STAT, WRITE } from './file-scripts.ts';
 import type { MachineClient } from './machine-client.ts';
-import { StdinClosedError } from './stdin-stream.ts';
-
-/** A file operation that the machine could not carry out. */
-export class FileError extends ExecplaneError {
-  override readonly name = 'FileError';
-  readonly path: string;
-
-  constructor(path: string, reason: string) {
-    super(`${path}: ${reason}`);
-    this.path = path;
-  }
-}
 
 export interface FileStat {
   name: string;
@@ -23,11 +11,6 @@ export interface FileStat {
   mode: number;
   /** Last change of the content, ms since the epoch. */
   modifiedAt: number;
-}
-
-export interface FileOptions {
-  /** Run the operation as this user, if the machine allows it. */
-  user?: string;
 }
 
 export interface ReadOptions extends FileOptions {
@@ -44,7 +27,13 @@ export interface WriteOptions extends FileOptions {
   sha256?: () => string;
 }
 
-type Bytes = Uint8Array<ArrayBuffer>;
+/** Content that can be sent from any byte on. */
+export interface ResumableContent {
+  /** Names this content alone: letters and digits, the same at each attempt and never used for other content. */
+  key: string;
+  /** Yields the content from byte `offset` on. */
+  from: (offset: number) => AsyncIterable<Uint8Array>;
+}
 
 export class Files {
   readonly #machine: MachineClient;
@@ -55,15 +44,15 @@ export class Files {
 
   /** Returns the content of a file that fits into memory. */
   async read(path: string, options: ReadOptions = {}): Promise<Bytes> {
-    return concat(await collect(this.stream(path, options)));
+    return concat(this.stream(path, options));
   }
 
   /** Yields the content of a file, piece by piece. */
   async *stream(path: string, { offset = 0, length, ...options }: ReadOptions = {}): AsyncGenerator<Bytes> {
-    const part = [String(offset + 1), length === undefined ? '' : String(length)];
-    const { handle, failure } = await this.#start(READ, [path, ...part], { ...options, stdin: 'none' });
-    yield* iterate(handle.stdout);
-    await failure(path);
+    const args = [String(offset + 1), length === undefined ? '' : String(length)];
+    const command = await FileCommand.start(this.#machine, { script: READ, path, args }, options);
+    yield* command.output();
+    await command.succeeded();
   }
 
   /** Writes a file under a temporary name, checks it, then renames it, so that no reader sees half of it. */
@@ -73,24 +62,39 @@ export class Files {
     { mode, sha256, ...options }: WriteOptions = {},
   ): Promise<void> {
     const mark = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0'));
-    const args = [path, mark.join(''), mode === undefined ? '' : mode.toString(8)];
-    const { handle, failure } = await this.#start(WRITE, args, { ...options, stdin: 'open' });
-    const printed = collect(iterate(handle.stdout));
-    const written = await this.#feed(handle.stdin, data);
-    const [size = '', sum = '', ...rest] = new TextDecoder().decode(concat(await printed)).split(' ');
-    await failure(path);
-    const temporary = rest.join(' ').replace(/\n$/, '');
-    const damage = Number(size) === written ? sha256 !== undefined && sha256() !== sum : true;
-    if (damage) {
-      await this.#run(REMOVE, [temporary], path, options);
-      throw new FileError(path, 'the machine received other bytes than were sent; the file is unchanged');
+    const args = [mark.join(''), modeText(mode)];
+    const command = await FileCommand.start(this.#machine, { script: WRITE, path, args, stdin: 'open' }, options);
+    const printed = concat(command.output());
+    const size = await command.feed(piecesOf(data));
+    const written = new TextDecoder().decode(await printed);
+    await command.succeeded();
+    await this.#put(path, written, { size, sha256 }, options);
+  }
+
+  /** Writes a file. If this is interrupted, the next call with the same key continues at the byte where it stopped. */
+  async writeResumable(
+    path: string,
+    { key, from }: ResumableContent,
+    { mode, sha256, ...options }: WriteOptions = {},
+  ): Promise<void> {
+    if (!/^[a-zA-Z0-9]{1,128}$/.test(key)) throw new TypeError('key: 1 to 128 letters and digits');
+    const args = [key, modeText(mode)];
+    const command = await FileCommand.start(this.#machine, { script: CONTINUE, path, args, stdin: 'open' }, options);
+    const [first, rest] = await firstLine(command.output());
+    if (first === undefined) {
+      await command.succeeded();
+      throw new FileError(path, 'it could not be written');
     }
-    await this.#run(MOVE, [temporary], path, options);
+    const printed = concat(rest);
+    const sent = await command.feed(from(Number(first)));
+    const written = new TextDecoder().decode(await printed);
+    await command.succeeded();
+    await this.#put(path, written, { size: Number(first) + sent, sha256 }, options);
   }
 
   /** Returns the entries of a directory, hidden files too, in no particular order. */
   async list(path: string, options: FileOptions = {}): Promise<FileStat[]> {
-    const text = await this.#run(LIST, [path], path, options);
+    const text = await this.#run(LIST, path, options);
     return text
       .split('\n\0')
       .filter((entry) => entry !== '')
@@ -99,57 +103,36 @@ export class Files {
 
   /** Returns the status of a file. Does not follow a symbolic link. */
   async stat(path: string, options: FileOptions = {}): Promise<FileStat> {
-    return statOf((await this.#run(STAT, [path], path, options)).replace(/\n$/, ''));
+    return statOf((await this.#run(STAT, path, options)).replace(/\n$/, ''));
   }
 
   /** Removes a file, or a directory with its contents. */
   async remove(path: string, options: FileOptions = {}): Promise<void> {
-    await this.#run(REMOVE, [path], path, options);
+    await this.#run(REMOVE, path, options);
   }
 
-  async #run(script: string, args: readonly string[], path: string, options: FileOptions): Promise<string> {
-    const { handle, failure } = await this.#start(script, args, { ...options, stdin: 'none' });
-    const bytes = concat(await collect(iterate(handle.stdout)));
-    await failure(path);
-    return new TextDecoder().decode(bytes);
-  }
-
-  async #start(script: string, args: readonly string[], options: FileOptions & { stdin: 'open' | 'none' }) {
-    const command = ['sh', '-c', script, 'sh', ...args];
-    const handle = await this.#machine.start(command, { ...options, output: 'stream' });
-    const errors = collect(iterate(handle.stderr));
-    errors.catch(() => {});
-    /** Throws unless the command succeeded. */
-    const failure = async (path: string): Promise<void> => {
-      const { status, errorMessage, exitCode } = await handle.result;
-      if (status === 'succeeded') return;
-      const said = new TextDecoder().decode(concat(await errors)).trim();
-      const reason = exitCode === undefined || said === '' ? (errorMessage ?? status) : reasonOf(said);
-      throw new FileError(path, reason);
-    };
-    return { handle, failure };
-  }
-
-  /** Returns the number of bytes. A command that stopped reading gives the reason by its own end. */
-  async #feed(
-    stdin: WritableStream<Uint8Array>,
-    data: string | Uint8Array | AsyncIterable<Uint8Array>,
-  ): Promise<number> {
-    const writer = stdin.getWriter();
-    let size = 0;
-    try {
-      for await (const piece of piecesOf(data)) {
-        await writer.write(piece);
-        size += piece.length;
-      }
-      await writer.close();
-    } catch (error) {
-      if (!(error instanceof StdinClosedError)) {
-        await writer.abort(error).catch(() => {});
-        throw error;
-      }
+  /** Moves the file that a script wrote to its place, if its content is what was sent. `printed`: its `SIZE SHA-256 NAME`. */
+  async #put(
+    path: string,
+    printed: string,
+    sent: { size: number; sha256: (() => string) | undefined },
+    options: FileOptions,
+  ): Promise<void> {
+    const [size = '', sum = '', ...rest] = printed.split(' ');
+    const temporary = rest.join(' ').replace(/\n$/, '');
+    if (Number(size) === sent.size && (sent.sha256 === undefined || sent.sha256() === sum)) {
+      await this.#run(MOVE, temporary, options);
+      return;
     }
-    return size;
+    await this.#run(REMOVE, temporary, options);
+    throw new FileError(path, 'the machine received other bytes than were sent; the file is unchanged');
+  }
+
+  async #run(script: string, path: string, options: FileOptions): Promise<string> {
+    const command = await FileCommand.start(this.#machine, { script, path }, options);
+    const bytes = await concat(command.output());
+    await command.succeeded();
+    return new TextDecoder().decode(bytes);
   }
 }
 
@@ -159,30 +142,24 @@ async function* piecesOf(data: string | Uint8Array | AsyncIterable<Uint8Array>):
   else yield* data;
 }
 
-/** Not every browser can iterate over a stream. */
-async function* iterate(stream: ReadableStream<Bytes>): AsyncGenerator<Bytes> {
-  const reader = stream.getReader();
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
-  } finally {
-    await reader.cancel().catch(() => {});
+/** Returns the first line of `pieces`, or undefined if they end before it does, and the rest. */
+async function firstLine(pieces: AsyncGenerator<Bytes>): Promise<[string | undefined, AsyncGenerator<Bytes>]> {
+  let text = '';
+  for (let next = await pieces.next(); !next.done; next = await pieces.next()) {
+    text += new TextDecoder().decode(next.value);
+    const end = text.indexOf('\n');
+    if (end >= 0) return [text.slice(0, end), continued(text.slice(end + 1), pieces)];
   }
+  return [undefined, pieces];
 }
 
-async function collect(pieces: AsyncIterable<Bytes>): Promise<Bytes[]> {
-  const all: Bytes[] = [];
-  for await (const piece of pieces) all.push(piece);
-  return all;
+async function* continued(begin: string, pieces: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+  yield new TextEncoder().encode(begin);
+  yield* pieces;
 }
 
-function concat(pieces: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+function modeText(mode: number | undefined): string {
+  return mode === undefined ? '' : mode.toString(8);
 }
 
 /** Parses `MODE SIZE SECONDS NAME`; the mode is st_mode(2) in hexadecimal. */
@@ -199,10 +176,3 @@ function statOf(line: string): FileStat {
 }
 
 const TYPES: Record<number, FileStat['type']> = { 16384: 'directory', 32768: 'file', 40960: 'symlink' };
-
-/** `cat: /etc/x: No such file or directory` → its last part. Names a missing tool. */
-function reasonOf(said: string): string {
-  const last = said.split('\n').at(-1) ?? said;
-  const missing = /(\S+): (?:command )?not found$/.exec(last)?.[1];
-  return missing === undefined ? (last.split(': ').at(-1) ?? last) : `the machine has no ${missing}`;
-}

@@ -1,7 +1,7 @@
 /** Follows the event log of an execution to its end, over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/execution.ts';
-import { backoffMs, pause } from './http/backoff.ts';
 import { decodeBase64 } from './base64.ts';
+import { Absence, type OutageListener } from './http/absence.ts';
 import { isRetryable, UnreachableError } from './http/errors.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
@@ -14,12 +14,6 @@ export type ExecutionEvent = Omit<ExecutionEventWire, 'chunk'> & {
   chunk?: Uint8Array<ArrayBuffer>;
 };
 
-/** Called when the server cannot be reached any more, and when it is back. */
-export interface OutageListener {
-  away(reason: Error): void;
-  back(): void;
-}
-
 export interface FollowOptions {
   /** Sequence of the last event that is known already. */
   after?: number;
@@ -29,11 +23,6 @@ export interface FollowOptions {
 
 /** The server sends something every 15 s. A stream that is silent for longer than this is dead. */
 const SILENCE_MS = 45_000;
-/** Following is given up if the server cannot be reached for this long, ms. */
-const OUTAGE_MS = 300_000;
-const RECONNECT = { firstMs: 100, maxMs: 5000 };
-/** Fewer failures in a row pass quickly and are not reported. */
-const TOLD_FAILURES = 3;
 
 /** Yields every event after `after` up to the terminal one, once and in order, as they come. Throws ExecplaneError. */
 export async function* followEvents(
@@ -57,48 +46,6 @@ export async function* followEvents(
       if (!isRetryable(error) || absence.isTooLong(error)) throw error;
     }
     await absence.pause(options.signal);
-  }
-}
-
-/** The server's absence, from the first failure to the next stream that opens. */
-class Absence {
-  readonly #outage: OutageListener | undefined;
-  #since: number | undefined;
-  /** Streams that broke since the last event came. */
-  #failures = 0;
-  #told = false;
-
-  constructor(outage: OutageListener | undefined) {
-    this.#outage = outage;
-  }
-
-  /** A stream has opened. However long it is silent, its break begins a new absence. */
-  over(): void {
-    this.#since = undefined;
-    if (this.#told) this.#outage?.back();
-    this.#told = false;
-  }
-
-  /** An event has come. */
-  heard(): void {
-    this.#failures = 0;
-  }
-
-  /** Counts a failure. Returns whether it is one too many. */
-  isTooLong(error: unknown): boolean {
-    const now = performance.now();
-    this.#since ??= now;
-    if (this.#failures + 1 >= TOLD_FAILURES && !this.#told && error instanceof Error) {
-      this.#told = true;
-      this.#outage?.away(error);
-    }
-    return now - this.#since > OUTAGE_MS;
-  }
-
-  /** Waits before the next attempt. */
-  async pause(signal: AbortSignal | undefined): Promise<void> {
-    await pause(backoffMs(this.#failures, RECONNECT), signal);
-    this.#failures += 1;
   }
 }
 

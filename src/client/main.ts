@@ -27,8 +27,10 @@ export {
   UnreachableError,
 } from './http/errors.ts';
 export { ExecutionHandle } from './execution-handle.ts';
-export type { ExecutionEvent, FollowOptions, OutageListener } from './follow-events.ts';
-export { FileError, type FileOptions, Files, type FileStat, type ReadOptions, type WriteOptions } from './files.ts';
+export type { OutageListener } from './http/absence.ts';
+export type { ExecutionEvent, FollowOptions } from './follow-events.ts';
+export { FileError, type FileOptions } from './file-command.ts';
+export { Files, type FileStat, type ReadOptions, type ResumableContent, type WriteOptions } from './files.ts';
 export { type ListExecutionsOptions, MachineClient, type RunOptions, type StartOptions } from './machine-client.ts';
 export { List, type Page, type PageOptions } from './http/pages.ts';
 export { Audit, JoinTokens, Keys, Machines } from './resources.ts';

@@ -1,6 +1,6 @@
 /** One output stream of an execution as bytes, while the command runs and to its end. */
 import type { ExecutionWire } from '../api/execution.ts';
-import { backoffMs, pause } from './http/backoff.ts';
+import { Absence } from './http/absence.ts';
 import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './http/errors.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
@@ -8,8 +8,6 @@ import type { Transport } from './http/transport.ts';
 
 /** A command may be silent for long. A connection that is silent for this long is opened again, to check it. */
 const SILENCE_MS = 60_000;
-const OUTAGE_MS = 300_000;
-const RECONNECT = { firstMs: 100, maxMs: 5000 };
 
 /** Bytes to read before the server is told that it may forget them; it keeps at most 16 MiB that wait. */
 const RELEASE_BYTES = 4_194_304;
@@ -49,27 +47,24 @@ async function* followOutput(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const release = new Release(transport, source, signal);
+  const absence = new Absence(undefined);
   let offset = 0;
-  let failures = 0;
-  let heardAt = performance.now();
   for (;;) {
     try {
-      for await (const piece of openAt(transport, source, offset, signal)) {
+      for await (const piece of openAt(transport, source, { offset, signal, opened: () => absence.over() })) {
         // The consumer has taken the earlier pieces.
         release.upTo(offset);
         offset += piece.length;
-        failures = 0;
-        heardAt = performance.now();
+        absence.heard();
         yield piece;
       }
       await assertComplete(transport, source, { received: offset, signal });
       return;
     } catch (error) {
       signal.throwIfAborted();
-      if (!isRetryable(error) || performance.now() - heardAt > OUTAGE_MS) throw error;
+      if (!isRetryable(error) || absence.isTooLong(error)) throw error;
     }
-    await pause(backoffMs(failures, RECONNECT), signal);
-    failures += 1;
+    await absence.pause(signal);
   }
 }
 
@@ -108,11 +103,11 @@ class Release {
 async function* openAt(
   transport: Transport,
   { path, stream }: OutputSource,
-  offset: number,
-  signal: AbortSignal,
+  { offset, signal, opened }: { offset: number; signal: AbortSignal; opened: () => void },
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const call = { query: { follow: true, offset }, headers: { accept: '*/*' }, attempts: 1, signal };
   const response = await transport.open('GET', `${path}/output/${stream}`, call);
+  opened();
   try {
     yield* readChunks(response, SILENCE_MS);
   } catch (cause) {

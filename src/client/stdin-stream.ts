@@ -20,25 +20,26 @@ const PIECE_BYTES = 1_048_576;
  * StdinClosedError once nothing reads any more.
  */
 export function stdinStream(transport: Transport, path: string): WritableStream<Uint8Array> {
-  const abort = new AbortController();
   let offset = 0;
+  let signal: AbortSignal;
   return new WritableStream<Uint8Array>({
+    start(controller) {
+      // It aborts at once; `abort` of a sink is called only when the write under way has settled. The types of Node lack it.
+      signal = (controller as typeof controller & { signal: AbortSignal }).signal;
+    },
     async write(chunk) {
       for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
         const piece = chunk.subarray(at, at + PIECE_BYTES);
-        await sendPiece(transport, path, { bytes: piece, offset }, abort.signal);
+        await sendPiece(transport, path, { bytes: piece, offset }, signal);
         offset += piece.length;
       }
     },
     async close() {
       const end = { bytes: new Uint8Array(), offset, close: true };
-      await sendPiece(transport, path, end, abort.signal).catch((error: unknown) => {
+      await sendPiece(transport, path, end, signal).catch((error: unknown) => {
         // It is closed already, which is the requested result.
         if (!(error instanceof StdinClosedError)) throw error;
       });
-    },
-    abort(reason) {
-      abort.abort(reason);
     },
   });
 }

@@ -1,7 +1,8 @@
 /** The event log over connections that break. */
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { followEvents, type OutageListener } from '../../src/client/follow-events.ts';
+import { followEvents } from '../../src/client/follow-events.ts';
+import type { OutageListener } from '../../src/client/http/absence.ts';
 import { ServerSentEventParser } from '../../src/client/http/server-sent-events.ts';
 import { Transport } from '../../src/client/http/transport.ts';
 import { json, refuseToTalk, scriptedServer } from './scripted-server.ts';

@@ -3,14 +3,20 @@ import type { Command } from 'commander';
 import type { MachineClient } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
-import { type CopyOptions, fetchFile, sendFile } from '../copy/files.ts';
+import type { CopyOptions } from '../copy/copy.ts';
+import { fetchFile } from '../copy/fetch-file.ts';
 import { fetchFolder, sendFolder } from '../copy/folders.ts';
-import { assertOneMachine, readOperand } from '../copy/operand.ts';
+import { assertOneMachine, type Operand, readOperand } from '../copy/operand.ts';
 import { machineIdOf } from '../machine-name.ts';
+import { CopyProgress } from '../copy/progress.ts';
+import { sendFile } from '../copy/send-file.ts';
+import { Interruption } from '../terminal/interruption.ts';
+import { printError } from '../streams/output.ts';
+import { StatusLine } from '../terminal/status-line.ts';
 
 const DESCRIPTION = [
   'Copy a file to or from a machine. The file is written under a temporary name, checked by checksum and renamed: no reader sees half of it.',
-  'The copy runs as commands on the machine, with their permissions.',
+  'The copy runs as commands on the machine, with their permissions. The same command continues an interrupted copy of a large file.',
 ].join(' ');
 const EXAMPLES = `  execplane cp app.conf dm-web-1:/etc/app/
   execplane cp -r dm-web-1:/var/log/app logs
@@ -30,16 +36,22 @@ export function cpCommand(): Command {
     .action(async (fromText: string, toText: string, flags: CopyFlags) => {
       const [from, to] = [readOperand(fromText), readOperand(toText)];
       assertOneMachine(from, to);
-      const how = { preserve: flags.preserve === true, recursive: flags.recursive === true };
-      if (to.at === 'machine') {
-        const machine = await machineOf(flags, to.machine);
-        await send(machine, { local: from.at === 'here' ? from.path : undefined, remote: to.path, ...how });
-      } else if (from.at === 'machine') {
-        const machine = await machineOf(flags, from.machine);
-        const copy = { remote: from.path, preserve: how.preserve };
-        if (how.recursive && to.at === 'here') await fetchFolder(machine, { local: to.path, ...copy });
-        else await fetchFile(machine, { local: to.at === 'here' ? to.path : undefined, ...copy });
+      const interruption = new Interruption();
+      const abort = new AbortController();
+      interruption.arm(async () => abort.abort());
+      const progress = new CopyProgress(new StatusLine());
+      try {
+        await copy(from, to, { flags, signal: abort.signal, progress });
+      } catch (error) {
+        if (!abort.signal.aborted) throw error;
+        printError(
+          `execplane: interrupted after ${progress.copied}. The same command continues the copy of a large file.\n`,
+        );
+      } finally {
+        interruption.dispose();
       }
+      // stdin may stay open for ever: it is not waited for.
+      if (interruption.exitCode !== undefined) process.exit(interruption.exitCode);
     });
 }
 
@@ -48,12 +60,29 @@ async function machineOf(flags: unknown, text: string): Promise<MachineClient> {
   return client.machine(await machineIdOf(client, text));
 }
 
+async function copy(
+  from: Operand,
+  to: Operand,
+  { flags, ...rest }: Omit<CopyOptions, 'preserve'> & { flags: CopyFlags },
+): Promise<void> {
+  const how = { ...rest, preserve: flags.preserve === true };
+  const recursive = flags.recursive === true;
+  if (to.at === 'machine') {
+    const machine = await machineOf(flags, to.machine);
+    await send(machine, { local: from.at === 'here' ? from.path : undefined, remote: to.path, recursive, ...how });
+  } else if (from.at === 'machine') {
+    const machine = await machineOf(flags, from.machine);
+    if (recursive && to.at === 'here') await fetchFolder(machine, { local: to.path, remote: from.path, ...how });
+    else await fetchFile(machine, { local: to.at === 'here' ? to.path : undefined, remote: from.path, ...how });
+  }
+}
+
 async function send(
   machine: MachineClient,
-  { local, recursive, ...copy }: CopyOptions & { local: string | undefined; remote: string; recursive: boolean },
+  { local, recursive, ...how }: CopyOptions & { local: string | undefined; remote: string; recursive: boolean },
 ): Promise<void> {
-  if (local === undefined || kindOf(local) === 'file') await sendFile(machine, { local, ...copy });
-  else if (recursive) await sendFolder(machine, { local, ...copy });
+  if (local === undefined || kindOf(local) === 'file') await sendFile(machine, { local, ...how });
+  else if (recursive) await sendFolder(machine, { local, ...how });
   else throw new CliError(`${local} is a folder: use -r to copy it.`);
 }
 

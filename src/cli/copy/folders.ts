@@ -3,11 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ExecutionHandle, type MachineClient, StdinClosedError } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
-import type { CopyOptions } from './files.ts';
+import type { CopyOptions } from './copy.ts';
 
 /** `$1` is the destination, `$2` the name of the folder, `$3` makes a name unique, `$4` are options of tar. */
 const UNPACK = `export LC_ALL=C
@@ -21,27 +20,30 @@ exec tar -cf - .`;
 
 export async function sendFolder(
   machine: MachineClient,
-  { local, remote, preserve }: CopyOptions & { local: string; remote: string },
+  { local, remote, preserve, signal, progress }: CopyOptions & { local: string; remote: string },
 ): Promise<void> {
   const name = basename(resolve(local));
   const mark = `${process.pid}-${Date.now()}`;
   const argv = ['sh', '-c', UNPACK, 'sh', remote, name, mark, preserve ? '-xpf' : '-xmf'];
   const handle = await machine.start(argv, { stdin: 'open' });
-  // Read at once: output that a process has printed is lost if it exits first.
+  endWith(signal, handle);
+  // Read at once: output that a process has printed is lost if it exits first. In a group of its own it does not receive Ctrl-C.
   const tar = spawn('tar', ['-C', dirname(resolve(local)), '-cf', '-', '--', name], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
   });
-  const ended = once(tar, 'close');
-  const sent = feed(handle, tar.stdout);
+  const ended = once(tar, 'close') as Promise<[number | null]>;
+  const sent = feed(handle, progress.watch(tar.stdout, { total: undefined }), ended);
   const result = await Promise.all([handle.result, sent]).then(([end]) => end);
-  const [code] = (await ended) as [number | null];
+  const [code] = await ended;
+  signal.throwIfAborted();
   if (result.status !== 'succeeded') throw await failureOf(handle, remote);
   if (code !== 0) throw new CliError(`${local}: tar could not read all of it (exit code ${code}).`);
 }
 
 export async function fetchFolder(
   machine: MachineClient,
-  { local, remote, preserve }: CopyOptions & { local: string; remote: string },
+  { local, remote, preserve, signal, progress }: CopyOptions & { local: string; remote: string },
 ): Promise<void> {
   const isThere = (await stat(local).catch(() => undefined))?.isDirectory() === true;
   const path = resolve(isThere ? join(local, basename(remote)) : local);
@@ -50,16 +52,17 @@ export async function fetchFolder(
     const unpacked = join(work, 'folder');
     await mkdir(unpacked);
     const handle = await machine.start(['sh', '-c', PACK, 'sh', remote], { stdin: 'none', output: 'stream' });
+    endWith(signal, handle);
     const tar = spawn('tar', ['-C', unpacked, preserve ? '-xpf' : '-xmf', '-'], {
       stdio: ['pipe', 'inherit', 'inherit'],
+      detached: true,
     });
     const ended = once(tar, 'close');
     // tar ends at the end mark of the archive, and may leave the padding unread: its exit code says whether it had everything.
-    const fed = pipeline(Readable.fromWeb(handle.stdout as Parameters<typeof Readable.fromWeb>[0]), tar.stdin).catch(
-      (error: Error) => error,
-    );
+    const fed = pipeline(progress.watch(handle.stdout, { total: undefined }), tar.stdin).catch((error: Error) => error);
     const [code] = (await ended) as [number | null];
     const cause = await fed;
+    signal.throwIfAborted();
     if ((await handle.result).status !== 'succeeded') throw await failureOf(handle, remote);
     if (code !== 0) throw new CliError(`${local}: tar could not write all of it (exit code ${code}).`, { cause });
     await rename(unpacked, path).catch((cause: Error) => {
@@ -70,12 +73,23 @@ export async function fetchFolder(
   }
 }
 
-/** A command that stops reading gives the reason by its own end. */
-async function feed(handle: ExecutionHandle, source: AsyncIterable<Buffer>): Promise<void> {
+/** Cancels the command with the copy. After its end this does nothing. */
+function endWith(signal: AbortSignal, handle: ExecutionHandle): void {
+  signal.addEventListener('abort', () => void handle.cancel().catch(() => {}), { once: true });
+}
+
+/** A command that stops reading gives the reason by its own end. If tar was killed, its archive is incomplete and must not be unpacked. */
+async function feed(
+  handle: ExecutionHandle,
+  archive: AsyncIterable<Uint8Array>,
+  ended: Promise<[number | null]>,
+): Promise<void> {
   const writer = handle.stdin.getWriter();
   try {
-    for await (const piece of source) await writer.write(piece);
-    await writer.close();
+    for await (const piece of archive) await writer.write(piece);
+    const [code] = await ended;
+    if (code === null) await handle.cancel();
+    else await writer.close();
   } catch (error) {
     if (!(error instanceof StdinClosedError)) throw error;
   }

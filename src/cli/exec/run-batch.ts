@@ -9,7 +9,7 @@ import { resultWord } from '../terminal/execution-words.ts';
 import { printJson } from '../terminal/print.ts';
 import { untilReached } from './absent-server.ts';
 import { EXECPLANE_FAILED, READER_GONE } from './exit-code.ts';
-import { Interruption } from './interruption.ts';
+import { Interruption } from '../terminal/interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 
 /** Interval between looks for new executions. */

@@ -17,7 +17,7 @@ import { printJson } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
 import { uploadProgress } from '../terminal/upload-progress.ts';
 import { EXECPLANE_FAILED, exitCodeOf, needsExplaining, READER_GONE } from './exit-code.ts';
-import { Interruption } from './interruption.ts';
+import { Interruption } from '../terminal/interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 import { MachineWait } from './machine-wait.ts';
 

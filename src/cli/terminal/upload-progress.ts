@@ -4,11 +4,15 @@ import type { StatusLine } from './status-line.ts';
 const SHOWN_AFTER_MS = 1000;
 const EVERY_MS = 200;
 
-/** Shows the progress of an upload. `total`: bytes, if known; `name`: what is uploaded; `now`: ms of a monotonic clock. */
+/** Shows the progress of an upload. `total`: bytes, if known; `name`: what is uploaded; `offset`: bytes sent earlier; `now`: ms of a monotonic clock. */
 export function uploadProgress(
   line: Pick<StatusLine, 'show'>,
   total: number | undefined,
-  { name = 'stdin', now = () => performance.now() }: { name?: string; now?: () => number } = {},
+  {
+    name = 'stdin',
+    offset = 0,
+    now = () => performance.now(),
+  }: { name?: string; offset?: number; now?: () => number } = {},
 ): (sent: number) => void {
   const startedAt = now();
   let shownAt = startedAt + SHOWN_AFTER_MS - EVERY_MS;
@@ -16,7 +20,7 @@ export function uploadProgress(
     const at = now();
     if (at - shownAt < EVERY_MS) return;
     shownAt = at;
-    const rate = `${size((sent * 1000) / (at - startedAt))}/s`;
+    const rate = `${size(((sent - offset) * 1000) / (at - startedAt))}/s`;
     const known = total !== undefined && total >= sent;
     const of = known ? ` of ${size(total)} (${Math.floor((sent / total) * 100)} %)` : '';
     line.show(`${name}: ${size(sent)}${of}, ${rate}`);

@@ -1,0 +1,70 @@
+/** Copies one file from a machine: checked by its SHA-256, and put in its place whole. */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type FileStat, type MachineClient, UnreachableError } from '../../client/main.ts';
+import { CliError } from '../cli-error.ts';
+import { writeOutput } from '../streams/output.ts';
+import type { CopyOptions } from './copy.ts';
+import { PartialFile } from './partial-file.ts';
+
+type Fetch = CopyOptions & { local: string | undefined; remote: string };
+
+/** Copies a file from a machine. `local`: undefined for stdout. A file continues where an earlier copy was interrupted. */
+export async function fetchFile(machine: MachineClient, copy: Fetch): Promise<void> {
+  const { local, remote } = copy;
+  const known = await machine.files.stat(remote);
+  if (local === undefined) return fetchToStdout(machine, copy, known);
+  const path = (await stat(local).catch(() => undefined))?.isDirectory() ? join(local, basename(remote)) : local;
+  // The size of a symbolic link or a device says nothing about its content.
+  const identity = known.type === 'file' ? [machine.machineId, remote, known.size, known.modifiedAt] : undefined;
+  const part = await PartialFile.open(path, identity);
+  try {
+    await fetchInto(part, machine, copy, known);
+    await part.putInPlace(copy.preserve ? known : undefined);
+  } catch (error) {
+    // After any other error the part may be wrong.
+    await part.close({ keep: copy.signal.aborted || error instanceof UnreachableError });
+    throw error;
+  }
+}
+
+async function fetchInto(
+  part: PartialFile,
+  machine: MachineClient,
+  { remote, signal, progress }: Fetch,
+  known: FileStat,
+): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const piece of part.content()) hash.update(piece);
+  const from = { total: sizeOf(known), offset: part.size };
+  const source = machine.files.stream(remote, { offset: part.size, signal });
+  for await (const piece of progress.watch(source, from)) {
+    hash.update(piece);
+    await part.append(piece);
+  }
+  await assertSame(machine, remote, hash.digest('hex'));
+}
+
+async function fetchToStdout(
+  machine: MachineClient,
+  { remote, signal, progress }: Fetch,
+  known: FileStat,
+): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const piece of progress.watch(machine.files.stream(remote, { signal }), { total: sizeOf(known) })) {
+    hash.update(piece);
+    await writeOutput('stdout', piece);
+  }
+  await assertSame(machine, remote, hash.digest('hex'));
+}
+
+function sizeOf({ type, size }: FileStat): number | undefined {
+  return type === 'file' ? size : undefined;
+}
+
+async function assertSame(machine: MachineClient, path: string, local: string): Promise<void> {
+  const { stdout } = await machine.run(['sh', '-c', 'sha256sum < "$1"', 'sh', path]);
+  if (stdout.split(' ')[0] === local) return;
+  throw new CliError(`${path}: the received bytes differ from the file on the machine; nothing was written.`);
+}

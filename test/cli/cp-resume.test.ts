@@ -1,0 +1,120 @@
+/** Copies that are interrupted, and continued by another process. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { baseEnv, MAIN, World } from '../helpers/harness.ts';
+import { Started, until } from '../helpers/processes.ts';
+import { StallingRelay } from '../helpers/stalling-relay.ts';
+
+const bytes = randomBytes(24_000_000);
+const STALL_BYTES = 16_000_000;
+/** Requests and answers beside the bytes themselves. */
+const OVERHEAD_BYTES = 1_000_000;
+
+let world: World;
+let relay: StallingRelay;
+let dir: string;
+
+beforeAll(async () => {
+  world = await World.start();
+  relay = await StallingRelay.to(world.server.url);
+  dir = mkdtempSync(join(tmpdir(), 'execplane-cp-resume-'));
+  writeFileSync(join(dir, 'source'), bytes);
+}, 60_000);
+afterAll(async () => {
+  await relay.close();
+  await world.dispose();
+  rmSync(dir, { recursive: true });
+}, 60_000);
+
+function startCopy(from: string, to: string): Started {
+  const env = baseEnv({ EXECPLANE_URL: relay.url, EXECPLANE_API_KEY: world.server.key });
+  return new Started(process.execPath, [MAIN, 'cp', from, to], env);
+}
+
+/** Files beside `name` that a copy left. */
+function partsOf(name: string): string[] {
+  return readdirSync(dir).filter((candidate) => candidate.startsWith(`${name}.execplane-`));
+}
+
+/** Begins a copy, and ends it by `signal` when many of its bytes have arrived. */
+async function interrupt(from: string, to: string, name: string, signal: NodeJS.Signals): Promise<Started> {
+  const stalled = relay.stallAfter(STALL_BYTES);
+  const copy = startCopy(from, to);
+  await Promise.race([stalled, copy.exited.then(() => Promise.reject(new Error(`it ended: ${copy.stderr}`)))]);
+  await until('bytes are there', () => partsOf(name).some((part) => statSync(join(dir, part)).size > 1_000_000));
+  copy.child.kill(signal);
+  await copy.exited;
+  return copy;
+}
+
+/** Copies to the end. Returns the bytes that went over the network. */
+async function finish(from: string, to: string, name: string): Promise<number> {
+  relay.reset();
+  const copy = startCopy(from, to);
+  expect((await copy.exited).code, copy.stderr).toBe(0);
+  expect(readFileSync(join(dir, name)).equals(bytes)).toBe(true);
+  expect(partsOf(name)).toEqual([]);
+  return relay.carried;
+}
+
+test('a copy to the machine that Ctrl-C ended says so, ends its command, and is continued at the byte', async () => {
+  const [from, to] = [join(dir, 'source'), `dm-test:${join(dir, 'to')}`];
+  const interrupted = await interrupt(from, to, 'to', 'SIGINT');
+  expect((await interrupted.exited).code).toBe(130);
+  expect(interrupted.stderr).toMatch(/^execplane: interrupted after [\d.]+ MiB\. The same command continues/);
+  await until('no command is left', async () => {
+    const { items } = await world.client.ask<{ items: unknown[] }>('GET', `${world.machine.path}?status=running`);
+    return items.length === 0;
+  });
+  const [part = ''] = partsOf('to');
+  const there = statSync(join(dir, part)).size;
+  expect(await finish(from, to, 'to')).toBeLessThan(bytes.length - there + OVERHEAD_BYTES);
+}, 60_000);
+
+test('one that was killed is continued too: the command that still waits for its bytes is ended', async () => {
+  const [from, to] = [join(dir, 'source'), `dm-test:${join(dir, 'killed')}`];
+  await interrupt(from, to, 'killed', 'SIGKILL');
+  expect(await finish(from, to, 'killed')).toBeLessThan(bytes.length);
+}, 60_000);
+
+test.each(['SIGINT', 'SIGKILL'] as const)(
+  'a copy from the machine that %s ended is continued',
+  async (signal) => {
+    const name = `from-${signal}`;
+    const [from, to] = [`dm-test:${join(dir, 'source')}`, join(dir, name)];
+    await interrupt(from, to, name, signal);
+    const there = statSync(join(dir, partsOf(name)[0] ?? '')).size;
+    expect(await finish(from, to, name)).toBeLessThan(bytes.length - there + OVERHEAD_BYTES);
+  },
+  60_000,
+);
+
+test('a source that changed meanwhile is copied from its beginning', async () => {
+  const changing = join(dir, 'changing');
+  writeFileSync(changing, randomBytes(bytes.length));
+  const to = `dm-test:${join(dir, 'changed')}`;
+  await interrupt(changing, to, 'changed', 'SIGINT');
+  const [left = ''] = partsOf('changed');
+  writeFileSync(changing, bytes);
+  const copy = startCopy(changing, to);
+  expect((await copy.exited).code, copy.stderr).toBe(0);
+  expect(readFileSync(join(dir, 'changed')).equals(bytes)).toBe(true);
+  expect(partsOf('changed')).toEqual([left]);
+}, 60_000);
+
+test('what is left is not followed where it is a link', async () => {
+  const [from, to] = [join(dir, 'source'), `dm-test:${join(dir, 'linked')}`];
+  await interrupt(from, to, 'linked', 'SIGINT');
+  const [left = ''] = partsOf('linked');
+  const victim = join(dir, 'victim');
+  rmSync(join(dir, left));
+  writeFileSync(victim, 'untouched');
+  symlinkSync(victim, join(dir, left));
+  const copy = startCopy(from, to);
+  expect((await copy.exited).code, copy.stderr).toBe(0);
+  expect(readFileSync(victim, 'utf8')).toBe('untouched');
+  expect(readFileSync(join(dir, 'linked')).equals(bytes)).toBe(true);
+}, 60_000);
