@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/machines/labels.ts';
 import { isMachineName } from '../core/machines/machine-name.ts';
 import { ConfigError } from '../node/config-error.ts';
-import { isLoopback } from '../node/loopback.ts';
+import { isLoopback } from '../node/network/loopback.ts';
 import { proxyFor } from '../node/proxy.ts';
 import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
 

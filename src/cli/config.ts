@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Command } from 'commander';
-import { isLoopback } from '../node/loopback.ts';
+import { isLoopback } from '../node/network/loopback.ts';
 import { CliError } from './cli-error.ts';
 import { type Login, readLogin } from './login-file.ts';
 import { addSettingOptions, type SettingOption } from './setting-options.ts';

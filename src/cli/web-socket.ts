@@ -1,11 +1,20 @@
-/** The `WebSocket` of the CLI: with a certificate authority and a proxy of this user's own, as in `fetch.ts`. */
+/**
+ * The `WebSocket` of the CLI: with a certificate authority and a proxy of this user's own, as in `fetch.ts`. It closes when the
+ * server is silent, as after a change of networks, which closes nothing.
+ */
 import { WebSocket as NodeWebSocket } from 'ws';
+import { startHeartbeat } from '../node/network/heartbeat.ts';
 import { proxyFor, webSocketAgent } from '../node/proxy.ts';
 import { type ClientConfig, environment } from './config.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+const HEARTBEAT_MS = 15_000;
 
-export function webSocketFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): (target: string) => WebSocket {
+/** A server of which nothing comes for two heartbeats, not even the answer to a ping, is gone. */
+export function webSocketFor(
+  { url, ca }: Pick<ClientConfig, 'url' | 'ca'>,
+  heartbeatMs = HEARTBEAT_MS,
+): (target: string) => WebSocket {
   const agent = webSocketAgent(url, proxyFor(url, environment()));
   const options = {
     perMessageDeflate: false,
@@ -13,6 +22,13 @@ export function webSocketFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): (ta
     ...(agent === undefined ? {} : { agent }),
     ...(ca === undefined ? {} : { ca }),
   };
-  // It implements the platform's interface, and more.
-  return (target) => new NodeWebSocket(target, options) as unknown as WebSocket;
+  return (target) => {
+    const ws = new NodeWebSocket(target, options);
+    ws.once('upgrade', ({ socket }) => {
+      const stop = startHeartbeat(ws, socket, heartbeatMs, () => ws.terminate());
+      ws.once('close', stop);
+    });
+    // It implements the platform's interface, and more.
+    return ws as unknown as WebSocket;
+  };
 }

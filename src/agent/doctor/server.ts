@@ -2,7 +2,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { type Finding, fail, ok, warn } from '../../node/finding.ts';
-import { isLoopback } from '../../node/loopback.ts';
+import { isLoopback } from '../../node/network/loopback.ts';
 import type { AgentConfig } from '../config.ts';
 import type { Credential } from '../link/enrolment/credential.ts';
 import { agentUrl, dial } from '../link/connection/dial.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CreateMachine, type Execplane, type Machine, type PageOptions, RefusedError } from '../../client/main.ts';
-import { isLoopback } from '../../node/loopback.ts';
+import { isLoopback } from '../../node/network/loopback.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
 import { labelsWith } from '../terminal/labels.ts';

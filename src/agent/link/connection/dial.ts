@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
-import { isLoopback } from '../../../node/loopback.ts';
+import { isLoopback } from '../../../node/network/loopback.ts';
 import type { AgentTls } from '../../config.ts';
 import { webSocketAgent } from '../../../node/proxy.ts';
 

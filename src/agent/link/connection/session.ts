@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { CLOSE, encodeFrame, type Hello, parseServerFrame, type ServerFrame } from '../../../core/protocol.ts';
+import { startHeartbeat } from '../../../node/network/heartbeat.ts';
 import type { RunnerToLink, State } from '../../runner-socket/frames.ts';
-import { startHeartbeat } from './heartbeat.ts';
 import { readRefusal } from './refusal.ts';
 import type { RunnerSocket } from '../../runner-socket/runner-socket.ts';
 

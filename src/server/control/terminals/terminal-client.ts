@@ -1,6 +1,8 @@
 /** One client of a terminal: its WebSocket from the upgrade to the close. */
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
+import { startHeartbeat } from '../../../node/network/heartbeat.ts';
 import { type Execution, OutputReleasedError, type Store } from '../../../store/store.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 import { watchCommits } from '../live/watch-commits.ts';
@@ -9,8 +11,8 @@ import { TerminalInput } from './terminal-input.ts';
 
 /** Size before base64: one SDK refuses messages over 1 MiB. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
-/** A client that reads nothing for this long is closed. */
-const STALL_TIMEOUT_MS = 10_000;
+/** A client that reads nothing for `stallMs` is closed. One that sends nothing for two heartbeats, not even a pong, is gone. */
+const TIMEOUTS = { stallMs: 10_000, heartbeatMs: 15_000 };
 /** Bytes that may wait in the socket before the next piece is read. */
 const MAX_UNSENT_BYTES = 256 * 1024;
 const MAX_BAD_MESSAGES = 20;
@@ -32,6 +34,14 @@ export interface TerminalClientDeps {
   store: Pick<Store, 'readStream' | 'getExecution' | 'outputBounds'>;
   control: Pick<TerminalCommands, 'writeStdin' | 'resize' | 'subscribe'>;
   log: { error(fields: object, text: string): void };
+  /** Absent: as docs/api.md says. */
+  timeouts?: Readonly<typeof TIMEOUTS>;
+}
+
+/** The connection of a client. */
+export interface ClientConnection {
+  ws: WebSocket;
+  socket: Pick<Socket, 'bytesRead'>;
 }
 
 export class TerminalClient {
@@ -41,13 +51,20 @@ export class TerminalClient {
   readonly #deps: TerminalClientDeps;
   readonly #ws: WebSocket;
   readonly #options: TerminalClientOptions;
+  readonly #timeouts: Readonly<typeof TIMEOUTS>;
   readonly #gone = new AbortController();
   readonly #input: TerminalInput;
   #badMessages = 0;
 
-  constructor(deps: TerminalClientDeps, ws: WebSocket, execution: Execution, options: TerminalClientOptions) {
+  constructor(
+    deps: TerminalClientDeps,
+    { ws, socket }: ClientConnection,
+    execution: Execution,
+    options: TerminalClientOptions,
+  ) {
     this.#deps = deps;
     this.#ws = ws;
+    this.#timeouts = deps.timeouts ?? TIMEOUTS;
     this.#options = options;
     this.offset = options.offset;
     this.#input = new TerminalInput({
@@ -58,23 +75,27 @@ export class TerminalClient {
       failed: (err) => this.#fail(err),
     });
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
-    ws.on('close', () => this.#gone.abort());
+    const stopHeartbeat = startHeartbeat(ws, socket, this.#timeouts.heartbeatMs, () => ws.terminate());
+    ws.on('close', () => {
+      stopHeartbeat();
+      this.#gone.abort();
+    });
     ws.on('error', () => {}); // `close` follows
     options.signal.addEventListener('abort', () => this.#end(), { once: true });
     if (options.signal.aborted) this.#end();
   }
 
-  /** Sends past and present output, until the terminal ends or the client goes. */
+  /** Sends past and present output, until the terminal ends, or the client goes or does not read. */
   async run(execution: Execution): Promise<void> {
     const { signal } = this.#gone;
     const commits = watchCommits(this.#deps.control, execution.executionId);
     this.#tellOffset();
     try {
       let latest: Execution | undefined = execution;
-      while (!signal.aborted) {
+      while (this.#isOpen) {
         const ended = latest === undefined || isTerminal(latest.status);
         await this.#sendPrinted(execution.executionId);
-        if (ended && !signal.aborted) return this.#close(latest);
+        if (ended && this.#isOpen) return this.#close(latest);
         const committed = await commits.next(POLL_INTERVAL_MS, signal);
         const { machineId, executionId } = execution;
         latest = committed ? commits.latest() : await this.#deps.store.getExecution({ machineId, executionId });
@@ -86,8 +107,12 @@ export class TerminalClient {
     }
   }
 
+  get #isOpen(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN;
+  }
+
   async #sendPrinted(executionId: string): Promise<void> {
-    while (!this.#gone.signal.aborted) {
+    while (this.#isOpen) {
       const bytes = await this.#read(executionId);
       if (bytes.length === 0) return;
       this.#send(this.#options.binary ? bytes : outputMessage(bytes));
@@ -113,13 +138,11 @@ export class TerminalClient {
   async #taken(): Promise<void> {
     let before = this.#ws.bufferedAmount;
     let since = performance.now();
-    while (this.#ws.bufferedAmount > MAX_UNSENT_BYTES && !this.#gone.signal.aborted) {
+    while (this.#ws.bufferedAmount > MAX_UNSENT_BYTES && this.#isOpen) {
       await new Promise((resolve) => setTimeout(resolve, 5));
       if (this.#ws.bufferedAmount < before) [before, since] = [this.#ws.bufferedAmount, performance.now()];
-      if (performance.now() - since < STALL_TIMEOUT_MS) continue;
-      this.#ws.close(CLOSE.stalled, 'the client does not read');
-      this.#ws.terminate();
-      return;
+      if (performance.now() - since < this.#timeouts.stallMs) continue;
+      this.#leave(CLOSE.stalled, 'the client does not read');
     }
   }
 
@@ -128,7 +151,7 @@ export class TerminalClient {
     if (message === undefined) {
       this.#badMessages += 1;
       this.#send(errorMessage('INVALID_MESSAGE', 'The message is neither input nor resize.'));
-      if (this.#badMessages >= MAX_BAD_MESSAGES) this.#ws.close(CLOSE.badMessages, 'too many bad messages');
+      if (this.#badMessages >= MAX_BAD_MESSAGES) this.#leave(CLOSE.badMessages, 'too many bad messages');
       return;
     }
     this.#badMessages = 0;
@@ -143,26 +166,32 @@ export class TerminalClient {
     if (this.#options.tellsOffsets) this.#send(offsetMessage(this.offset));
   }
 
+  /** The reason waits behind what the client has yet to take; `ws` ends the connection of one that does not take that. */
+  #leave(code: number, reason: string): void {
+    this.#ws.close(code, reason);
+    this.#gone.abort();
+  }
+
   #send(message: string | Buffer): void {
-    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.send(message);
+    if (this.#isOpen) this.#ws.send(message);
   }
 
   /** An SDK reconnects without end after other codes, so the end is always a normal closure. */
   #close(execution: Execution | undefined): void {
     this.#send(CLOSED_MESSAGE);
-    this.#ws.close(CLOSE.normal, endOf(execution));
+    this.#leave(CLOSE.normal, endOf(execution));
   }
 
   #end(): void {
     const stopping = this.#options.signal.reason === 'stopping';
-    if (stopping) this.#ws.close(CLOSE.stopping, 'the server stops');
-    else this.#ws.close(CLOSE.badMessages, 'the API key is not valid any more');
+    if (stopping) this.#leave(CLOSE.stopping, 'the server stops');
+    else this.#leave(CLOSE.badMessages, 'the API key is not valid any more');
   }
 
   #fail(err: unknown): void {
     if (this.#gone.signal.aborted) return;
     this.#deps.log.error({ err }, 'a stream of a terminal failed');
-    this.#ws.close(CLOSE.failed, 'the server failed');
+    this.#leave(CLOSE.failed, 'the server failed');
   }
 }
 

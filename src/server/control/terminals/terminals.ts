@@ -1,10 +1,14 @@
 /** The terminals of this server: the clients of each, its scrollback, and the end of one without clients. */
-import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
-import { TerminalClient, type TerminalClientDeps, type TerminalClientOptions } from './terminal-client.ts';
+import {
+  type ClientConnection,
+  TerminalClient,
+  type TerminalClientDeps,
+  type TerminalClientOptions,
+} from './terminal-client.ts';
 
 const SCROLLBACK_BYTES = 1024 * 1024;
 /** The scrollback is cut after it has grown by this much: each cut is a commit. */
@@ -51,22 +55,24 @@ export class Terminals implements CommitListener {
 
   /** Runs one client of a terminal. Settles when it has gone, with the bytes that it sent and was sent. */
   async attach(
-    ws: WebSocket,
+    connection: ClientConnection,
     execution: Execution,
     options: TerminalClientOptions,
   ): Promise<{ in: number; out: number }> {
     const watched = this.#watch(execution);
-    const client = new TerminalClient(this.#deps, ws, execution, options);
+    const client = new TerminalClient(this.#deps, connection, execution, options);
     watched.clients.add(client);
     clearTimeout(watched.detached);
-    const gone = new Promise<void>((resolve) => ws.once('close', () => resolve()));
+    const gone = new Promise<void>((resolve) => connection.ws.once('close', () => resolve()));
     try {
-      await Promise.all([client.run(execution), gone]);
+      await client.run(execution);
     } finally {
+      // One that takes nothing holds up the shell no longer, whenever its connection ends.
       watched.clients.delete(client);
       if (isTerminal(execution.status)) this.#forget(execution.executionId);
       else if (watched.clients.size === 0) this.#detached(execution, watched);
     }
+    await gone;
     return { in: client.received, out: client.offset - options.offset };
   }
 

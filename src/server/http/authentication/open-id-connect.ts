@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Configuration } from 'openid-client';
-import { isLoopback } from '../../../node/loopback.ts';
+import { isLoopback } from '../../../node/network/loopback.ts';
 import { ConfigError } from '../../../node/config-error.ts';
 import type { ServerConfig } from '../../config.ts';
 import { type GroupScopes, readGroupScopes } from '../../group-scopes.ts';

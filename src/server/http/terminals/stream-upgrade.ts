@@ -61,7 +61,7 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
             );
           audit('terminal.attach', 'attached');
           terminals
-            .attach(ws, execution, { ...options, signal })
+            .attach({ ws, socket: request.socket }, execution, { ...options, signal })
             .then(({ in: received, out }) => audit('terminal.detach', `${received} bytes in, ${out} bytes out`))
             .catch((err: unknown) => context.logger.error({ err }, 'a stream of a terminal failed'));
         });

@@ -1,8 +1,9 @@
+/** Notices that the other side of a WebSocket is gone, although no close of the connection ever came. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 
 /**
- * Pings every `intervalMs`, and calls `silent` if nothing came in for two intervals; bytes of a long message count. While the link itself
+ * Pings every `intervalMs`, and calls `silent` if nothing came in for two intervals; bytes of a long message count. While this side itself
  * does not read (it is paused), silence means nothing. Calls `beat` at each interval. Returns the function that stops it.
  */
 export function startHeartbeat(
@@ -10,7 +11,7 @@ export function startHeartbeat(
   socket: Pick<Socket, 'bytesRead'>,
   intervalMs: number,
   silent: () => void,
-  beat: () => void,
+  beat: () => void = () => {},
 ): () => void {
   let seen = socket.bytesRead;
   let quietIntervals = 0;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLoopback } from '../../src/node/loopback.ts';
+import { isLoopback } from '../../../src/node/network/loopback.ts';
 
 test.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.255.0.9', '::1', '[::1]', '::ffff:127.0.0.1'])('%s', (host) => {
   expect(isLoopback(host)).toBe(true);
