@@ -2,6 +2,8 @@
 import type { ComponentType } from 'react';
 import { AddMachinePage } from './pages/add-machine.tsx';
 import { AuditPage } from './pages/audit.tsx';
+import { BatchPage } from './pages/batch.tsx';
+import { BatchesPage } from './pages/batches.tsx';
 import { ExecutionPage } from './pages/execution.tsx';
 import { ExecutionsPage } from './pages/executions.tsx';
 import { KeysPage } from './pages/keys.tsx';
@@ -22,6 +24,8 @@ export const ROUTES = [
   { path: '/machines/:machineId/terminals', page: TerminalPage },
   { path: '/machines/:machineId/terminals/:terminalId', page: TerminalPage },
   { path: '/executions', page: ExecutionsPage },
+  { path: '/batches', page: BatchesPage },
+  { path: '/batches/:batchId', page: BatchPage },
   { path: '/run', page: RunPage },
   { path: '/keys', page: KeysPage },
   { path: '/tokens', page: TokensPage },

@@ -16,6 +16,7 @@ import { type RunningTestServer, runningServer } from '../helpers/running-server
 let browser: Browser;
 let server: RunningTestServer;
 let waiting: string;
+let batch: string;
 
 beforeAll(async () => {
   if (!hasChromium) return;
@@ -25,6 +26,8 @@ beforeAll(async () => {
     command: ['/bin/sh', '-c', 'echo one'],
     env: { STAGE: 'test' },
   }));
+  const many = { selector: { machine_ids: ['dm-one'] }, command: ['/bin/sh', '-c', 'echo many'] };
+  ({ batch_id: batch } = await server.client.ask<{ batch_id: string }>('POST', '/v1/batches', { body: many }));
   await server.client.ask('POST', '/v1/api-keys', { body: { name: 'ci', scopes: ['executions:write'] } });
   await server.client.ask('POST', '/v1/join-tokens', { body: { machine_id: 'dm-two' } });
 });
@@ -48,6 +51,9 @@ const PAGES = () =>
     ['/machines/add', 'Add a machine'],
     [`/machines/dm-one/executions/${waiting}`, 'echo one'],
     ['/executions', 'Executions'],
+    ['/batches', 'Batches'],
+    [`/batches/${batch}`, 'echo many'],
+    ['/run?on=labels&labels=role%3Dweb', 'Run a command'],
     ['/run?machine=dm-one&command=["true"]&env=STAGE', 'Run a command'],
     ['/keys', 'API keys'],
     ['/tokens', 'Join tokens'],

@@ -71,7 +71,7 @@ test('a key shows what it may do, and nothing else', async () => {
   const { page } = opened;
   await page.getByLabel('Lines of output').getByText('seen').waitFor();
   const links = await page.getByRole('navigation').getByRole('link').allTextContents();
-  expect(links).toEqual(['Overview', 'Machines', 'Executions']);
+  expect(links).toEqual(['Overview', 'Machines', 'Executions', 'Batches']);
   expect(await page.getByRole('link', { name: 'Run again' }).count()).toBe(0);
   const status = await page.evaluate(
     `fetch('/v1/machines/dm-one/executions', { method: 'POST', body: '{"command":["true"]}',
@@ -121,6 +121,40 @@ test('machines are searched, and executions chosen, by label', async () => {
   await page.getByRole('link', { name: "echo 'on it'" }).click();
   expect(new URL(page.url()).pathname).toBe(`/machines/dm-labelled/executions/${id}`);
   expect(complaints).toEqual([]);
+});
+
+test('a command runs on all machines with a label, and its batch shows how far it is', async () => {
+  for (const id of ['dm-fleet-1', 'dm-fleet-2']) await world.join(id, { EXECPLANE_LABELS: 'role=fleet' });
+  await using opened = await open({ path: '/run' });
+  const { page, complaints } = opened;
+  await page.getByRole('button', { name: 'All with labels' }).click();
+  await page.getByRole('textbox', { name: 'Labels' }).fill('role=fleet');
+  await page.getByText('2 machines now: dm-fleet-1, dm-fleet-2.').waitFor();
+  await page.getByRole('textbox', { name: 'Command' }).fill('[ "$(hostname)" ] && echo of the fleet');
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByText('2 succeeded').first().waitFor();
+  expect(await page.getByRole('link', { name: /^dm-fleet-/ }).allTextContents()).toEqual(['dm-fleet-1', 'dm-fleet-2']);
+  await page.getByRole('link', { name: 'Batches' }).click();
+  await page.getByRole('link', { name: /echo of the fleet/ }).waitFor();
+  expect(complaints).toEqual([]);
+});
+
+test('the labels of a machine are changed, and not over the change of somebody else', async () => {
+  await world.joinToken({ machine_id: 'dm-changed' });
+  await using opened = await open({ path: '/machines/dm-changed' });
+  const { page } = opened;
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Labels').fill('role=db, site=oslo');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.getByLabel('Facts').getByText('site=oslo').waitFor();
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await world.client.request('PATCH', '/v1/machines/dm-changed', { body: { labels: { role: 'cache' } } });
+  await dialog.getByLabel('Labels').fill('role=web');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByRole('alert').waitFor();
+  const { labels } = await world.client.ask<{ labels: object }>('GET', '/v1/machines/dm-changed?include=labels');
+  expect(labels).toEqual({ role: 'cache' });
 });
 
 test('a machine is removed only by who types its name', async () => {

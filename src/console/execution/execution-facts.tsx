@@ -3,6 +3,7 @@ import type { Execution } from '../data/executions.ts';
 import { Age } from '../parts/age.tsx';
 import { CopyButton } from '../parts/code-block.tsx';
 import { bytesText } from '../parts/duration.ts';
+import { FactsPanel } from '../parts/facts-panel.tsx';
 import { Took } from './execution-table.tsx';
 
 export function ExecutionFacts({ execution }: { execution: Execution }) {
@@ -24,17 +25,7 @@ export function ExecutionFacts({ execution }: { execution: Execution }) {
     ['Environment', names === undefined ? undefined : <code key="env">{names.join(', ')}</code>],
   ] as const;
   return (
-    <section className="panel" aria-label="Facts">
-      <dl className="facts body">
-        {facts.map(([name, value]) =>
-          value === undefined ? null : (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ),
-        )}
-      </dl>
+    <FactsPanel facts={facts}>
       <details className="body">
         <summary>Argv and id</summary>
         <div>
@@ -44,6 +35,6 @@ export function ExecutionFacts({ execution }: { execution: Execution }) {
           <code>{id}</code> <CopyButton text={id} label="Copy the id" />
         </div>
       </details>
-    </section>
+    </FactsPanel>
   );
 }

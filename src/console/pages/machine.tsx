@@ -7,12 +7,14 @@ import { type Execution, executionsPath } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { type Machine, machinePath, machineQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
+import { EditMachine } from '../machine/edit-machine.tsx';
 import { Age } from '../parts/age.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { durationText } from '../parts/duration.ts';
 import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
 import { ExecutionTable } from '../execution/execution-table.tsx';
+import { FactsPanel } from '../parts/facts-panel.tsx';
 import { Labels } from '../parts/labels.tsx';
 import { ListFooter } from '../parts/list-footer.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
@@ -86,20 +88,7 @@ function Facts({ machine }: { machine: Machine }) {
     ['Last heard of', <Age key="heard" at={status.last_progress_at} />],
     ['Labels', Object.keys(labels).length === 0 ? undefined : <Labels key="labels" labels={labels} />],
   ] as const;
-  return (
-    <section className="panel" aria-label="Facts">
-      <dl className="facts body">
-        {facts.map(([term, value]) =>
-          value === undefined ? null : (
-            <div key={term}>
-              <dt>{term}</dt>
-              <dd>{value}</dd>
-            </div>
-          ),
-        )}
-      </dl>
-    </section>
-  );
+  return <FactsPanel facts={facts} />;
 }
 
 function Executions({ machineId }: { machineId: string }) {
@@ -122,7 +111,7 @@ function Executions({ machineId }: { machineId: string }) {
 }
 
 function Actions({ machine }: { machine: Machine }) {
-  const [asked, setAsked] = useState<'rotate' | 'remove'>();
+  const [asked, setAsked] = useState<'change' | 'rotate' | 'remove'>();
   const mayRun = useMay('executions:write');
   const mayChange = useMay('machines:write');
   const isAdmin = useMay('admin');
@@ -140,6 +129,11 @@ function Actions({ machine }: { machine: Machine }) {
         </button>
       )}
       {mayChange && (
+        <button type="button" className="button" onClick={() => setAsked('change')}>
+          Change
+        </button>
+      )}
+      {mayChange && (
         <button type="button" className="button danger" onClick={() => setAsked('remove')}>
           Remove
         </button>
@@ -154,6 +148,7 @@ function Actions({ machine }: { machine: Machine }) {
           Run a command
         </Link>
       )}
+      {asked === 'change' && <EditMachine machine={machine} onClose={close} />}
       {asked === 'rotate' && <Rotate machineId={machineId} onClose={close} />}
       {asked === 'remove' && <Remove machineId={machineId} onClose={close} />}
     </div>

@@ -1,20 +1,28 @@
-/** Run a command on a machine. */
-import { useMutation, useQuery } from '@tanstack/react-query';
-import { type Dispatch, type SetStateAction, useMemo, useState } from 'react';
+/** Run a command on one machine, or on all with some labels. */
+import { useMutation } from '@tanstack/react-query';
+import { useMemo, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
+import { type Batch, BATCHES } from '../data/batches.ts';
 import { transport } from '../data/client.ts';
 import { type Execution, executionsPath } from '../data/executions.ts';
-import { machinesQuery } from '../data/machines.ts';
-import { useMay } from '../data/session.ts';
 import { CodeBlock } from '../parts/code-block.tsx';
 import { Field, Segments } from '../parts/field.tsx';
-import { ErrorNotice, Notice } from '../parts/notice.tsx';
-import { machineStatusText } from '../parts/status.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
 import { EnvironmentFields } from '../run/environment-fields.tsx';
-import { commandOf, faultsOf, formFrom, type RunForm, requestOf } from '../run/request.ts';
-import { samplesOf } from '../run/samples.ts';
+import { batchOf, commandOf, faultsOf, formFrom, type RunForm, requestOf } from '../run/request.ts';
+import { samplesOf, targetOf } from '../run/samples.ts';
+import { type SetForm, TargetFields } from '../run/target-fields.tsx';
 
-type SetForm = Dispatch<SetStateAction<RunForm>>;
+/** Starts what the form says; the page that shows it. */
+async function start(form: RunForm): Promise<string> {
+  if (form.on === 'labels') {
+    const batch: Batch = await transport.json('POST', BATCHES, { body: batchOf(form) });
+    return `/batches/${batch.batch_id}`;
+  }
+  const body = requestOf(form);
+  const execution: Execution = await transport.json('POST', executionsPath(form.machineId), { body });
+  return `/machines/${execution.machine_id}/executions/${execution.execution_id}`;
+}
 
 export function RunPage() {
   const [parameters] = useSearchParams();
@@ -23,9 +31,8 @@ export function RunPage() {
   const [, navigate] = useLocation();
   const faults = faultsOf(form);
   const running = useMutation({
-    mutationFn: (): Promise<Execution> =>
-      transport.json('POST', executionsPath(form.machineId), { body: requestOf(form) }),
-    onSuccess: ({ machine_id: machine, execution_id: id }) => navigate(`/machines/${machine}/executions/${id}`),
+    mutationFn: () => start(form),
+    onSuccess: (page) => navigate(page),
   });
   const submit = () => {
     setTried(true);
@@ -48,7 +55,7 @@ export function RunPage() {
         }}
       >
         <div className="body stack">
-          <MachineField form={form} setForm={setForm} wrong={shown.machineId} />
+          <TargetFields form={form} setForm={setForm} wrong={shown} />
           <CommandField form={form} setForm={setForm} wrong={shown.line ?? shown.argv} />
           <EnvironmentFields env={form.env} onChange={(env) => setForm((before) => ({ ...before, env }))} />
           <StdinField form={form} setForm={setForm} />
@@ -65,44 +72,6 @@ export function RunPage() {
         </div>
       </form>
       <Samples form={form} />
-    </>
-  );
-}
-
-function MachineField({ form, setForm, wrong }: { form: RunForm; setForm: SetForm; wrong: string | undefined }) {
-  const mayList = useMay('machines:read');
-  const { data: machines = [] } = useQuery({ ...machinesQuery, enabled: mayList });
-  const chosen = machines.find(({ machine_id: id }) => id === form.machineId);
-  return (
-    <>
-      <Field label="Machine" wrong={wrong} hint={mayList ? undefined : 'Its id. This key may not list machines.'}>
-        {(id, describedBy) => (
-          <>
-            <input
-              id={id}
-              aria-describedby={describedBy}
-              list={`${id}-machines`}
-              placeholder="dm-…"
-              autoComplete="off"
-              spellCheck={false}
-              value={form.machineId}
-              onChange={({ target }) => setForm((before) => ({ ...before, machineId: target.value.trim() }))}
-            />
-            <datalist id={`${id}-machines`}>
-              {machines.map((machine) => (
-                <option key={machine.machine_id} value={machine.machine_id}>
-                  {machineStatusText(machine)}
-                </option>
-              ))}
-            </datalist>
-          </>
-        )}
-      </Field>
-      {chosen !== undefined && chosen.status.phase !== 'running' && (
-        <Notice tone="warn" title={`${chosen.machine_id} is ${machineStatusText(chosen).toLowerCase()}`}>
-          <p>The command waits until its agent connects, for an hour unless the server is set otherwise.</p>
-        </Notice>
-      )}
     </>
   );
 }
@@ -147,7 +116,7 @@ function CommandField({ form, setForm, wrong }: { form: RunForm; setForm: SetFor
 function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
   return (
     <div className="stack">
-      {!form.stdinOpen && (
+      {(form.on === 'labels' || !form.stdinOpen) && (
         <Field label="Standard input" hint="Erased from the server as soon as the command has ended.">
           {(id, describedBy) => (
             <textarea
@@ -161,14 +130,16 @@ function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
           )}
         </Field>
       )}
-      <label className="choice">
-        <input
-          type="checkbox"
-          checked={form.stdinOpen}
-          onChange={({ target: { checked } }) => setForm((before) => ({ ...before, stdinOpen: checked }))}
-        />
-        Keep standard input open, to type into it while the command runs
-      </label>
+      {form.on === 'machine' && (
+        <label className="choice">
+          <input
+            type="checkbox"
+            checked={form.stdinOpen}
+            onChange={({ target: { checked } }) => setForm((before) => ({ ...before, stdinOpen: checked }))}
+          />
+          Keep standard input open, to type into it while the command runs
+        </label>
+      )}
     </div>
   );
 }
@@ -213,7 +184,7 @@ function SmallFields({
 function Samples({ form }: { form: RunForm }) {
   const [chosen, setChosen] = useState('curl');
   const samples = useMemo(
-    () => samplesOf({ machineId: form.machineId || 'dm-…', body: requestOf(form), url: location.origin }),
+    () => samplesOf({ target: targetOf(form), body: requestOf(form), url: location.origin }),
     [form],
   );
   const sample = samples.find(({ name }) => name === chosen);

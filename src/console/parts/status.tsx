@@ -1,4 +1,5 @@
 /** Statuses in words, with a colour and a shape, so that nobody has to distinguish colours. */
+import type { Batch } from '../data/batches.ts';
 import type { Machine } from '../data/machines.ts';
 import type { Execution } from '../data/executions.ts';
 
@@ -45,6 +46,17 @@ export function executionStatusText(status: Execution['status']): string {
 
 export function ExecutionStatus({ status }: { status: Execution['status'] }) {
   return <Badge look={EXECUTION[status]} />;
+}
+
+const BATCH: Record<Batch['status'], Look> = {
+  running: EXECUTION.running,
+  succeeded: EXECUTION.succeeded,
+  failed: EXECUTION.failed,
+  cancelled: EXECUTION.cancelled,
+};
+
+export function BatchStatus({ status }: { status: Batch['status'] }) {
+  return <Badge look={BATCH[status]} />;
 }
 
 export function machineStatusText({ status }: Pick<Machine, 'status'>): string {

@@ -1,10 +1,20 @@
 /** Turns the form of a command into a request. */
+import type { CreateBatch } from '../../api/batch.ts';
 import type { CreateExecution } from '../../api/execution.ts';
+import { type Labels, parseLabels } from '../../core/labels.ts';
 import { shellCommand, shellLine } from '../parts/command.ts';
 import { parseDuration } from '../parts/duration.ts';
 
 export interface RunForm {
+  /** One machine, or all with some labels. */
+  on: 'machine' | 'labels';
   machineId: string;
+  /** Such as `role=web site=berlin`. */
+  labels: string;
+  /** How many machines run it at once. Empty: as the server has it. */
+  concurrency: string;
+  /** The rest is cancelled when more have failed. Empty: never. */
+  maxFailures: string;
   /** A line for a shell, or a program and its arguments, one per line. */
   mode: 'shell' | 'argv';
   line: string;
@@ -21,7 +31,11 @@ export interface RunForm {
 }
 
 export const EMPTY_FORM: RunForm = {
+  on: 'machine',
   machineId: '',
+  labels: '',
+  concurrency: '',
+  maxFailures: '',
   mode: 'shell',
   line: '',
   argv: '',
@@ -55,6 +69,28 @@ export function requestOf(form: RunForm): CreateExecution {
   };
 }
 
+/** The labels of the form; undefined if they are not written as labels, or there are none. */
+export function labelsOf({ labels }: Pick<RunForm, 'labels'>): Labels | undefined {
+  const parsed = parseLabels(
+    labels
+      .trim()
+      .split(/[\s,]+/)
+      .join(','),
+  );
+  return parsed === undefined || Object.keys(parsed).length === 0 ? undefined : parsed;
+}
+
+/** Turns the form into a batch: the same command on all machines with its labels. */
+export function batchOf(form: RunForm): CreateBatch {
+  const { stdin_open: _open, output_mode: _mode, ...command } = requestOf({ ...form, stdinOpen: false });
+  return {
+    selector: { labels: { ...labelsOf(form) } },
+    ...(form.concurrency === '' ? {} : { max_concurrency: Number(form.concurrency) }),
+    ...(form.maxFailures === '' ? {} : { max_failures: Number(form.maxFailures) }),
+    ...command,
+  };
+}
+
 function stdinOf({ stdin, stdinOpen }: RunForm): Partial<CreateExecution> {
   if (stdinOpen) return { stdin_open: true };
   return stdin === '' ? {} : { stdin };
@@ -63,12 +99,26 @@ function stdinOf({ stdin, stdinOpen }: RunForm): Partial<CreateExecution> {
 /** Returns the errors of the form by field; none if it can be sent. */
 export function faultsOf(form: RunForm): Partial<Record<keyof RunForm, string>> {
   return {
-    ...(form.machineId === '' ? { machineId: 'Choose a machine.' } : {}),
+    ...targetFaults(form),
     ...(commandOf(form).length === 0 ? { [form.mode === 'shell' ? 'line' : 'argv']: 'Type a command.' } : {}),
     ...(form.timeout.trim() !== '' && parseDuration(form.timeout) === undefined
       ? { timeout: 'It must be a number of seconds, or such as 90s, 5m, 1h30m.' }
       : {}),
   };
+}
+
+function targetFaults(form: RunForm): Partial<Record<keyof RunForm, string>> {
+  if (form.on === 'machine') return form.machineId === '' ? { machineId: 'Choose a machine.' } : {};
+  return {
+    ...(labelsOf(form) === undefined ? { labels: 'It must be labels with their values, such as role=web.' } : {}),
+    ...(isCount(form.concurrency) ? {} : { concurrency: 'It must be a number from 1.' }),
+    ...(form.maxFailures === '0' || isCount(form.maxFailures) ? {} : { maxFailures: 'It must be a number from 0.' }),
+  };
+}
+
+/** Empty, or a number from 1. */
+function isCount(text: string): boolean {
+  return text === '' || /^[1-9][0-9]{0,3}$/.test(text);
 }
 
 /** Returns the address of a form filled in from an execution. Values of its environment and its stdin cannot be restored. */
@@ -90,6 +140,8 @@ export function formFrom(parameters: URLSearchParams): RunForm {
   const line = shellLine(argv);
   return {
     ...EMPTY_FORM,
+    on: parameters.get('on') === 'labels' || parameters.has('labels') ? 'labels' : 'machine',
+    labels: parameters.get('labels') ?? '',
     machineId: parameters.get('machine') ?? '',
     ...(line === undefined && argv.length > 0 ? { mode: 'argv', argv: argv.join('\n') } : { line: line ?? '' }),
     cwd: parameters.get('cwd') ?? '',

@@ -3,4 +3,5 @@ export interface PathParameters {
   machineId: string;
   executionId: string;
   terminalId: string;
+  batchId: string;
 }

@@ -40,6 +40,14 @@ const PLACES: readonly Place[] = [
     icon: 'M4 5h12M4 10h12M4 15h8',
   },
   {
+    path: '/batches',
+    text: 'Batches',
+    key: 'b',
+    scope: 'executions:read',
+    group: 'Work',
+    icon: 'M4 4h12v3H4zM4 9h12v3H4zM4 14h12v3H4z',
+  },
+  {
     path: '/run',
     text: 'Run a command',
     key: 'r',

@@ -41,6 +41,28 @@ describe('the form of a command', () => {
     expect(requestOf({ ...full, stdinOpen: true })).not.toHaveProperty('stdin');
   });
 
+  test('becomes a batch on all machines with its labels', () => {
+    const form = {
+      ...EMPTY_FORM,
+      on: 'labels' as const,
+      line: 'true',
+      stdinOpen: true,
+      labels: ' role=web, site=berlin',
+    };
+    expect(batchOf(form)).toEqual({
+      selector: { labels: { role: 'web', site: 'berlin' } },
+      command: ['/bin/sh', '-c', 'true'],
+    });
+    expect(batchOf({ ...form, concurrency: '5', maxFailures: '0' })).toMatchObject({
+      max_concurrency: 5,
+      max_failures: 0,
+    });
+    expect(faultsOf(form)).toEqual({});
+    const wrong = { ...form, labels: 'web', concurrency: '0', maxFailures: 'x' };
+    expect(Object.keys(faultsOf(wrong))).toEqual(['labels', 'concurrency', 'maxFailures']);
+    expect(Object.keys(faultsOf({ ...form, labels: ' ' }))).toEqual(['labels']);
+  });
+
   test('says what is missing', () => {
     expect(Object.keys(faultsOf(EMPTY_FORM))).toEqual(['machineId', 'line']);
     expect(Object.keys(faultsOf({ ...EMPTY_FORM, machineId: 'dm-a', line: 'x', timeout: 'soon' }))).toEqual([

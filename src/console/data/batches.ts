@@ -1,0 +1,44 @@
+/** Batches: one command on many machines. */
+import { queryOptions } from '@tanstack/react-query';
+import type { BatchWire } from '../../api/batch.ts';
+import type { ExecutionStatus } from '../../core/execution-status.ts';
+import type { Page } from '../../client/http/pages.ts';
+import { transport } from './client.ts';
+import type { Execution } from './executions.ts';
+
+const LIVE_MS = 1000;
+
+/** As in the API. Machines are counted by the status of their execution; `pending`: they have none yet. */
+export type Batch = Omit<BatchWire, 'counts'> & { counts: Partial<Record<ExecutionStatus | 'pending', number>> };
+export const BATCHES = '/v1/batches';
+
+export function batchPath(batchId: string): string {
+  return `${BATCHES}/${encodeURIComponent(batchId)}`;
+}
+
+/** Fetched again until it is over. */
+export function batchQuery(batchId: string) {
+  return queryOptions({
+    queryKey: ['batch', batchId],
+    queryFn: ({ signal }): Promise<Batch> => transport.json('GET', batchPath(batchId), { signal }),
+    refetchInterval: ({ state }) => (state.data === undefined || state.data.status === 'running' ? LIVE_MS : false),
+  });
+}
+
+/** The command of a batch, which only its executions tell; `null` while there is none. */
+export function batchCommandQuery(batchId: string) {
+  return queryOptions({
+    queryKey: ['batch-command', batchId],
+    queryFn: async ({ signal }): Promise<readonly string[] | null> => {
+      const query = { limit: 1 };
+      const page: Page<Execution> = await transport.json('GET', `${batchPath(batchId)}/executions`, { query, signal });
+      return page.items[0]?.command ?? null;
+    },
+    staleTime: ({ state }) => (state.data == null ? 0 : Number.POSITIVE_INFINITY),
+  });
+}
+
+/** The number of machines that a batch is for. */
+export function machineCount({ counts }: Batch): number {
+  return Object.values(counts).reduce<number>((sum, count = 0) => sum + count, 0);
+}

@@ -1,0 +1,137 @@
+/** Change the name, the labels, the size and the autosleep of a machine. */
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { type FormEvent, useState } from 'react';
+import type { UpdateMachine } from '../../api/machine.ts';
+import { parseLabels } from '../../core/labels.ts';
+import { transport } from '../data/client.ts';
+import { type Machine, machinePath } from '../data/machines.ts';
+import { Dialog } from '../parts/dialog.tsx';
+import { Field } from '../parts/field.tsx';
+import { labelTexts } from '../parts/labels.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+
+interface EditForm {
+  name: string;
+  labels: string;
+  vcpu: string;
+  memory: string;
+  storage: string;
+  autosleep: string;
+}
+
+const TEXTS = [
+  ['name', 'Name', 'What people call it: a-z, 0-9, dots and hyphens.'],
+  ['labels', 'Labels', 'Such as role=web site=berlin. They take the place of those that it has.'],
+] as const;
+const SIZES = [
+  ['vcpu', 'Processors', 'Its provider resizes it.'],
+  ['memory', 'Memory in MiB', 'Its provider resizes it.'],
+  ['storage', 'Storage in GiB', 'It can only grow.'],
+  ['autosleep', 'Sleeps when idle for', 'Such as 30m or 7d, or never.'],
+] as const;
+
+export function EditMachine({ machine, onClose }: { machine: Machine; onClose: () => void }) {
+  const [before] = useState(() => formOf(machine));
+  // Of the machine as it was when the form opened: it keeps one person from undoing what another has changed meanwhile.
+  const [revision] = useState(machine.status.revision);
+  const [form, setForm] = useState(before);
+  const queryClient = useQueryClient();
+  const saving = useMutation({
+    mutationFn: () =>
+      transport.json('PATCH', machinePath(machine.machine_id), {
+        body: changesOf(before, form),
+        headers: { 'if-match': `"${revision}"` },
+      }),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey: ['machines'] });
+      onClose();
+    },
+  });
+  const wrongLabels = labelsOf(form) === undefined;
+  const field = ([name, label, hint]: (typeof TEXTS | typeof SIZES)[number]) => (
+    <Field
+      key={name}
+      label={label}
+      hint={hint}
+      wrong={name === 'labels' && wrongLabels ? 'Each must be written as key=value.' : undefined}
+    >
+      {(id, describedBy) => (
+        <input
+          id={id}
+          aria-describedby={describedBy}
+          autoComplete="off"
+          spellCheck={false}
+          value={form[name]}
+          onChange={({ target }) => setForm({ ...form, [name]: target.value })}
+        />
+      )}
+    </Field>
+  );
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    saving.mutate();
+  };
+  return (
+    <Dialog title="Change the machine" onClose={onClose}>
+      <form className="stack" onSubmit={submit}>
+        <h2>Change {machine.machine_id}</h2>
+        {TEXTS.map(field)}
+        <div className="columns">{SIZES.map(field)}</div>
+        {saving.error !== null && <ErrorNotice error={saving.error} />}
+        <div className="row end">
+          <button type="button" className="button" onClick={onClose}>
+            Leave it
+          </button>
+          <button
+            type="submit"
+            className="button primary"
+            disabled={wrongLabels || saving.isPending || Object.keys(changesOf(before, form)).length === 0}
+          >
+            Save
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function formOf({
+  name = '',
+  labels,
+  vcpu,
+  memory_mib: memory,
+  storage_gib: storage,
+  autosleep_seconds: sleeps,
+}: Machine) {
+  return {
+    name,
+    labels: labelTexts(labels).join(' '),
+    vcpu: String(vcpu),
+    memory: String(memory),
+    storage: String(storage),
+    autosleep: sleeps === 0 ? 'never' : String(sleeps),
+  };
+}
+
+/** Only what was changed: the rest stays as it is. What is no number is for the server to refuse, by the name of its field. */
+function changesOf(before: EditForm, form: EditForm): UpdateMachine {
+  const has = (name: keyof EditForm) => form[name].trim() !== before[name];
+  const labels = labelsOf(form);
+  return {
+    ...(has('name') ? { name: form.name.trim() } : {}),
+    ...(has('labels') && labels !== undefined ? { labels } : {}),
+    ...(has('vcpu') ? { vcpu: Number(form.vcpu) } : {}),
+    ...(has('memory') ? { memory_mib: Number(form.memory) } : {}),
+    ...(has('storage') ? { storage_gib: Number(form.storage) } : {}),
+    ...(has('autosleep') ? { autosleep: form.autosleep.trim() } : {}),
+  };
+}
+
+function labelsOf({ labels }: EditForm) {
+  return parseLabels(
+    labels
+      .trim()
+      .split(/[\s,]+/)
+      .join(','),
+  );
+}

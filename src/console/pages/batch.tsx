@@ -1,0 +1,107 @@
+/** One batch: how far it is, and its executions in the order of its machines. */
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { BatchProgress, progressText } from '../batch/batch-progress.tsx';
+import { type Batch, batchCommandQuery, batchPath, batchQuery, machineCount } from '../data/batches.ts';
+import { transport } from '../data/client.ts';
+import type { Execution } from '../data/executions.ts';
+import { itemsOf, listQuery } from '../data/lists.ts';
+import { useMay } from '../data/session.ts';
+import { ExecutionTable } from '../execution/execution-table.tsx';
+import { Age } from '../parts/age.tsx';
+import { commandText } from '../parts/command.ts';
+import { Confirm } from '../parts/confirm.tsx';
+import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
+import { FactsPanel } from '../parts/facts-panel.tsx';
+import { ListFooter } from '../parts/list-footer.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+import { BatchStatus } from '../parts/status.tsx';
+import type { PathParameters } from '../shell/path-parameters.ts';
+
+export function BatchPage({ batchId }: PathParameters) {
+  const batch = useQuery(batchQuery(batchId));
+  const command = useQuery(batchCommandQuery(batchId));
+  const mayCancel = useMay('executions:write');
+  if (batch.data === undefined) return <Unavailable title={batchId} error={batch.error} />;
+  const { status, created_at: created, completed_at: completed } = batch.data;
+  return (
+    <>
+      <div className="page-head">
+        <div className="stack-tight">
+          <div className="row">
+            <BatchStatus status={status} />
+            <span className="soft small">on {machinesText(batch.data)}</span>
+          </div>
+          <h1 className="mono">{command.data == null ? batchId : commandText(command.data)}</h1>
+        </div>
+        {mayCancel && status === 'running' && <Cancel batchId={batchId} />}
+      </div>
+      <FactsPanel
+        facts={[
+          ['Progress', progressText(batch.data)],
+          ['Created', <Age key="created" at={created} />],
+          ['Ended', completed === undefined ? undefined : <Age key="ended" at={completed} />],
+          ['Id', <code key="id">{batchId}</code>],
+        ]}
+      >
+        <div className="body">
+          <BatchProgress batch={batch.data} />
+        </div>
+      </FactsPanel>
+      <Executions batchId={batchId} />
+    </>
+  );
+}
+
+function Executions({ batchId }: { batchId: string }) {
+  const list = useInfiniteQuery(listQuery<Execution>(`${batchPath(batchId)}/executions`));
+  const executions = itemsOf(list.data);
+  return (
+    <section className="panel" aria-label="Executions">
+      <header>
+        <h2>Executions</h2>
+      </header>
+      {list.isPending && <Loading />}
+      {list.error !== null && <ErrorNotice error={list.error} />}
+      {list.isSuccess && executions.length === 0 && <Empty title="No machine has begun yet" />}
+      {executions.length > 0 && <ExecutionTable executions={executions} withMachine />}
+      <ListFooter {...list} />
+    </section>
+  );
+}
+
+function Cancel({ batchId }: { batchId: string }) {
+  const [asked, setAsked] = useState(false);
+  const queryClient = useQueryClient();
+  const cancelling = useMutation({
+    mutationFn: () => transport.json('DELETE', batchPath(batchId)),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey: ['batch', batchId] });
+      setAsked(false);
+    },
+  });
+  return (
+    <>
+      <button type="button" className="button danger" onClick={() => setAsked(true)}>
+        Cancel
+      </button>
+      {asked && (
+        <Confirm
+          title="Cancel this batch?"
+          action="Cancel the batch"
+          busy={cancelling.isPending}
+          error={cancelling.error}
+          onConfirm={() => cancelling.mutate()}
+          onClose={() => setAsked(false)}
+        >
+          What runs is ended, first with SIGTERM; machines that have not begun do not begin.
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function machinesText(batch: Batch): string {
+  const count = machineCount(batch);
+  return count === 1 ? '1 machine' : `${count} machines`;
+}

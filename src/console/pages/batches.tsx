@@ -1,0 +1,98 @@
+/** Batches, newest first. */
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { Link } from 'wouter';
+import { BatchProgress } from '../batch/batch-progress.tsx';
+import { type Batch, BATCHES, batchCommandQuery, machineCount } from '../data/batches.ts';
+import { itemsOf, listQuery } from '../data/lists.ts';
+import { useMay } from '../data/session.ts';
+import { Age } from '../parts/age.tsx';
+import { commandText } from '../parts/command.ts';
+import { Empty, Loading } from '../parts/empty.tsx';
+import { ListFooter } from '../parts/list-footer.tsx';
+import { ErrorNotice } from '../parts/notice.tsx';
+import { BatchStatus } from '../parts/status.tsx';
+import { useRowKeys } from '../shell/use-row-keys.ts';
+
+export function BatchesPage() {
+  const list = useInfiniteQuery(listQuery<Batch>(BATCHES));
+  const batches = itemsOf(list.data);
+  return (
+    <>
+      <div className="page-head">
+        <h1>Batches</h1>
+        <RunOnMany />
+      </div>
+      {list.error !== null && <ErrorNotice error={list.error} />}
+      <section className="panel" aria-label="Batches">
+        {list.isPending && <Loading />}
+        {list.isSuccess && batches.length === 0 && (
+          <Empty title="No batch yet" action={<RunOnMany />}>
+            A batch runs one command on many machines, chosen by label, a few at a time.
+          </Empty>
+        )}
+        {batches.length > 0 && <BatchTable batches={batches} />}
+        <ListFooter {...list} />
+      </section>
+    </>
+  );
+}
+
+function BatchTable({ batches }: { batches: readonly Batch[] }) {
+  const chosen = useRowKeys(batches.map(({ batch_id: id }) => `/batches/${id}`));
+  return (
+    <table className="table" aria-label="Batches">
+      <thead>
+        <tr>
+          <th scope="col" className="col-status">
+            State
+          </th>
+          <th scope="col">Command</th>
+          <th scope="col" className="col-short optional">
+            Machines
+          </th>
+          <th scope="col" className="col-result optional">
+            Progress
+          </th>
+          <th scope="col" className="col-age">
+            Created
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {batches.map((batch, index) => (
+          <tr key={batch.batch_id} className={index === chosen ? 'chosen' : ''}>
+            <td>
+              <BatchStatus status={batch.status} />
+            </td>
+            <td>
+              <Link href={`/batches/${batch.batch_id}`} className="mono">
+                <Command batchId={batch.batch_id} />
+              </Link>
+            </td>
+            <td className="optional">{machineCount(batch)}</td>
+            <td className="optional">
+              <BatchProgress batch={batch} />
+            </td>
+            <td>
+              <Age at={batch.created_at} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Command({ batchId }: { batchId: string }) {
+  const { data } = useQuery(batchCommandQuery(batchId));
+  return data == null ? batchId : commandText(data);
+}
+
+function RunOnMany() {
+  if (!useMay('executions:write')) return null;
+  return (
+    <Link href="/run?on=labels" className="button primary">
+      Run on many machines
+    </Link>
+  );
+}
