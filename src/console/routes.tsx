@@ -1,18 +1,18 @@
 /** Maps paths to pages. The server answers with the console at the same paths (src/server/http/console/pages.ts). */
 import type { ComponentType } from 'react';
 import { AddMachinePage } from './pages/add-machine.tsx';
-import { AuditPage } from './pages/audit.tsx';
-import { BatchPage } from './pages/batch.tsx';
-import { BatchesPage } from './pages/batches.tsx';
+import { AuditPage } from './pages/administration/audit.tsx';
+import { BatchPage } from './pages/batches/batch.tsx';
+import { BatchesPage } from './pages/batches/batches.tsx';
 import { ExecutionPage } from './pages/execution.tsx';
 import { ExecutionsPage } from './pages/executions.tsx';
-import { KeysPage } from './pages/keys.tsx';
+import { KeysPage } from './pages/administration/keys.tsx';
 import { MachinePage } from './pages/machine.tsx';
 import { MachinesPage } from './pages/machines.tsx';
 import { OverviewPage } from './pages/overview.tsx';
 import { RunPage } from './pages/run.tsx';
 import { TerminalPage } from './pages/terminal.tsx';
-import { TokensPage } from './pages/tokens.tsx';
+import { TokensPage } from './pages/administration/tokens.tsx';
 import type { PathParameters } from './shell/path-parameters.ts';
 
 export const ROUTES = [

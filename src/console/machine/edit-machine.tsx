@@ -2,7 +2,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import type { UpdateMachine } from '../../api/machine.ts';
-import { parseLabels } from '../../core/labels.ts';
+import { parseLabels } from '../../core/machines/labels.ts';
 import { transport } from '../data/client.ts';
 import { type Machine, machinePath } from '../data/machines.ts';
 import { Dialog } from '../parts/dialog.tsx';

@@ -1,7 +1,7 @@
 /** Turns the form of a command into a request. */
 import type { CreateBatch } from '../../api/batch.ts';
 import type { CreateExecution } from '../../api/execution.ts';
-import { type Labels, parseLabels } from '../../core/labels.ts';
+import { type Labels, parseLabels } from '../../core/machines/labels.ts';
 import { shellCommand, shellLine } from '../parts/command.ts';
 import { parseDuration } from '../parts/duration.ts';
 

@@ -1,17 +1,17 @@
 /** Batches, newest first. */
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
-import { BatchProgress } from '../batch/batch-progress.tsx';
-import { type Batch, BATCHES, batchCommandQuery, machineCount } from '../data/batches.ts';
-import { itemsOf, listQuery } from '../data/lists.ts';
-import { useMay } from '../data/session.ts';
-import { Age } from '../parts/age.tsx';
-import { commandText } from '../parts/command.ts';
-import { Empty, Loading } from '../parts/empty.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
-import { BatchStatus } from '../parts/status.tsx';
-import { useRowKeys } from '../shell/use-row-keys.ts';
+import { BatchProgress } from './batch-progress.tsx';
+import { type Batch, BATCHES, batchCommandQuery, machineCount } from '../../data/batches.ts';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import { useMay } from '../../data/session.ts';
+import { Age } from '../../parts/age.tsx';
+import { commandText } from '../../parts/command.ts';
+import { Empty, Loading } from '../../parts/empty.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice } from '../../parts/notice.tsx';
+import { BatchStatus } from '../../parts/status.tsx';
+import { useRowKeys } from '../../shell/use-row-keys.ts';
 
 export function BatchesPage() {
   const list = useInfiniteQuery(listQuery<Batch>(BATCHES));

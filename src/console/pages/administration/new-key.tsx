@@ -1,13 +1,13 @@
 /** The form of a new API key. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import type { ApiKeyWire } from '../../api/admin.ts';
-import type { Scope } from '../../api/fields.ts';
-import { transport } from '../data/client.ts';
-import { Dialog } from '../parts/dialog.tsx';
-import { parseDuration } from '../parts/duration.ts';
-import { Field } from '../parts/field.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
+import type { ApiKeyWire } from '../../../api/admin.ts';
+import type { Scope } from '../../../api/fields.ts';
+import { transport } from '../../data/client.ts';
+import { Dialog } from '../../parts/dialog.tsx';
+import { parseDuration } from '../../parts/duration.ts';
+import { Field } from '../../parts/field.tsx';
+import { ErrorNotice } from '../../parts/notice.tsx';
 
 const PATH = '/v1/api-keys';
 const SCOPES: readonly (readonly [Scope, meaning: string])[] = [

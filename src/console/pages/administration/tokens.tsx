@@ -2,15 +2,15 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
-import type { JoinTokenWire } from '../../api/admin.ts';
-import { transport } from '../data/client.ts';
-import { itemsOf, listQuery } from '../data/lists.ts';
-import { useReachesAll } from '../data/session.ts';
-import { Age } from '../parts/age.tsx';
-import { Confirm } from '../parts/confirm.tsx';
-import { Empty, Loading } from '../parts/empty.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
+import type { JoinTokenWire } from '../../../api/admin.ts';
+import { transport } from '../../data/client.ts';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import { useReachesAll } from '../../data/session.ts';
+import { Age } from '../../parts/age.tsx';
+import { Confirm } from '../../parts/confirm.tsx';
+import { Empty, Loading } from '../../parts/empty.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice } from '../../parts/notice.tsx';
 import { LimitedNotice } from './keys.tsx';
 
 const PATH = '/v1/join-tokens';

@@ -2,14 +2,14 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
-import type { AuditEntryWire } from '../../api/admin.ts';
-import { itemsOf, listQuery } from '../data/lists.ts';
-import { Age } from '../parts/age.tsx';
-import { commandText } from '../parts/command.ts';
-import { Empty, Loading } from '../parts/empty.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
-import { useFocusOnSlash } from '../shell/shortcuts.ts';
+import type { AuditEntryWire } from '../../../api/admin.ts';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import { Age } from '../../parts/age.tsx';
+import { commandText } from '../../parts/command.ts';
+import { Empty, Loading } from '../../parts/empty.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice } from '../../parts/notice.tsx';
+import { useFocusOnSlash } from '../../shell/shortcuts.ts';
 
 /** Actions in words. Other actions are shown as in the API. */
 const ACTIONS: Readonly<Record<string, string>> = {

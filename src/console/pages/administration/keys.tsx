@@ -1,16 +1,16 @@
 /** API keys: their scopes, machines and expiry. */
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import type { ApiKeyWire } from '../../api/admin.ts';
-import { transport } from '../data/client.ts';
-import { itemsOf, listQuery } from '../data/lists.ts';
-import { useReachesAll } from '../data/session.ts';
-import { Age } from '../parts/age.tsx';
-import { Confirm } from '../parts/confirm.tsx';
-import { Empty, Loading } from '../parts/empty.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
-import { ErrorNotice, Notice } from '../parts/notice.tsx';
-import { Secret } from '../parts/secret.tsx';
+import type { ApiKeyWire } from '../../../api/admin.ts';
+import { transport } from '../../data/client.ts';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import { useReachesAll } from '../../data/session.ts';
+import { Age } from '../../parts/age.tsx';
+import { Confirm } from '../../parts/confirm.tsx';
+import { Empty, Loading } from '../../parts/empty.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice, Notice } from '../../parts/notice.tsx';
+import { Secret } from '../../parts/secret.tsx';
 import { NewKeyDialog } from './new-key.tsx';
 
 const PATH = '/v1/api-keys';

@@ -1,7 +1,7 @@
 /** How far a batch is: a bar, and the same in words. */
-import type { Batch } from '../data/batches.ts';
-import { machineCount } from '../data/batches.ts';
-import { executionStatusText } from '../parts/status.tsx';
+import type { Batch } from '../../data/batches.ts';
+import { machineCount } from '../../data/batches.ts';
+import { executionStatusText } from '../../parts/status.tsx';
 
 /** In the order in which a batch goes through them. */
 const PARTS = [

@@ -1,22 +1,22 @@
 /** One batch: how far it is, and its executions in the order of its machines. */
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { BatchProgress, progressText } from '../batch/batch-progress.tsx';
-import { type Batch, batchCommandQuery, batchPath, batchQuery, machineCount } from '../data/batches.ts';
-import { transport } from '../data/client.ts';
-import type { Execution } from '../data/executions.ts';
-import { itemsOf, listQuery } from '../data/lists.ts';
-import { useMay } from '../data/session.ts';
-import { ExecutionTable } from '../execution/execution-table.tsx';
-import { Age } from '../parts/age.tsx';
-import { commandText } from '../parts/command.ts';
-import { Confirm } from '../parts/confirm.tsx';
-import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
-import { FactsPanel } from '../parts/facts-panel.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
-import { BatchStatus } from '../parts/status.tsx';
-import type { PathParameters } from '../shell/path-parameters.ts';
+import { BatchProgress, progressText } from './batch-progress.tsx';
+import { type Batch, batchCommandQuery, batchPath, batchQuery, machineCount } from '../../data/batches.ts';
+import { transport } from '../../data/client.ts';
+import type { Execution } from '../../data/executions.ts';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import { useMay } from '../../data/session.ts';
+import { ExecutionTable } from '../../execution/execution-table.tsx';
+import { Age } from '../../parts/age.tsx';
+import { commandText } from '../../parts/command.ts';
+import { Confirm } from '../../parts/confirm.tsx';
+import { Empty, Loading, Unavailable } from '../../parts/empty.tsx';
+import { FactsPanel } from '../../parts/facts-panel.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice } from '../../parts/notice.tsx';
+import { BatchStatus } from '../../parts/status.tsx';
+import type { PathParameters } from '../../shell/path-parameters.ts';
 
 export function BatchPage({ batchId }: PathParameters) {
   const batch = useQuery(batchQuery(batchId));
