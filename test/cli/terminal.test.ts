@@ -26,7 +26,7 @@ test('behind a line that the command has not ended nothing is shown, and what is
   line.show('one');
   expect(text()).toBe('');
   line.say('away');
-  expect(text()).toBe('\nexecplane: away\n');
+  expect(text()).toBe('\r\nexecplane: away\r\n');
   line.wrote(Buffer.from('$ '));
   line.wrote(Buffer.from('ok\n'));
   line.show('two');

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { StartOptions } from '../../client/main.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 import { environmentVariable, readEnvironmentFile } from '../exec/environment.ts';
@@ -8,6 +8,7 @@ import { runExec, startDetached } from '../exec/run-exec.ts';
 import { isSameTerminal } from '../streams/descriptor.ts';
 import { hasStdin } from '../streams/input.ts';
 import { print } from '../streams/output.ts';
+import { assertTerminal, terminalEnvironment, terminalSize } from '../terminal/raw-terminal.ts';
 import { parseDuration } from '../terminal/duration.ts';
 import { labelsWith } from '../terminal/labels.ts';
 import { parseCount, parseWholeNumber } from '../terminal/list.ts';
@@ -21,6 +22,7 @@ const DESCRIPTION = [
 const EXAMPLES = `  execplane exec dm-web-1 -- uname -a
   execplane exec dm-web-1 -w /srv/app -e MODE=ci --timeout 10m -- make test
   tar cz . | execplane exec dm-web-1 -- tar xz -C /srv/app
+  execplane exec -it dm-web-1 -- vim /etc/hosts   at this terminal
   execplane exec dm-web-1 --json -- true          the final Execution as JSON, without the output
   execplane exec --label role=web --concurrency 5 -- systemctl reload nginx`;
 
@@ -28,6 +30,7 @@ const DEFAULT_WAIT_MS = 10_000;
 
 interface ExecFlags extends BatchFlags {
   stdin: boolean;
+  tty?: boolean;
 }
 
 /** `execplane exec`. */
@@ -40,6 +43,12 @@ export function execCommand(): Command {
     .option('--timeout <DURATION>', 'kill the command after this time, such as 30s or 5m', parseDuration)
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('-i, --interactive', 'keep stdin of the command open, even if local stdin is /dev/null')
+    .addOption(
+      new Option(
+        '-t, --tty',
+        'run the command on a terminal, as ssh -t does: keys go to it, Ctrl-C too; ~. cancels it',
+      ).conflicts(['json', 'label']),
+    )
     .option('--no-stdin', 'give the command no stdin: it reads end-of-file')
     .option('-d, --detach', 'leave the command running, and print the execution id')
     .option(
@@ -58,6 +67,7 @@ export function execCommand(): Command {
       const client = clientOf(flags);
       const batch = batchRequest([machineId, ...command], flags);
       if (batch !== undefined) process.exit(await runBatch(client, batch, flags));
+      if (flags.tty && !flags.detach) assertTerminal('-t gives the command this terminal');
       if (command.length === 0) self.error("error: missing required argument 'ARGV'");
       const request = {
         machineId,
@@ -81,9 +91,10 @@ function startOptions(flags: ExecFlags): StartOptions {
   return {
     stdin: forwards ? 'open' : 'none',
     // At a terminal the order of the two streams matters more; a program wants every byte.
-    output: flags.detach || flags.json || isSameTerminal() ? 'keep' : 'stream',
+    output: flags.detach || flags.json || (isSameTerminal() && !flags.tty) ? 'keep' : 'stream',
+    ...(flags.tty ? { tty: terminalSize() } : {}),
     ...(flags.cwd === undefined ? {} : { cwd: flags.cwd }),
-    env: { ...flags.envFile, ...flags.env },
+    env: { ...(flags.tty ? terminalEnvironment() : {}), ...flags.envFile, ...flags.env },
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
     ...(flags.user === undefined ? {} : { user: flags.user }),
     ...(flags.artifact === undefined ? {} : { artifacts: flags.artifact.map((path) => ({ path })) }),

@@ -3,7 +3,7 @@ import { clientCommand, clientFor } from '../client-command.ts';
 import { readClientConfig } from '../config.ts';
 import { runShell } from '../shell/run-shell.ts';
 import { parseDuration } from '../terminal/duration.ts';
-import { assertTerminal } from '../terminal/raw-terminal.ts';
+import { assertTerminal, terminalEnvironment } from '../terminal/raw-terminal.ts';
 import { webSocketFor } from '../web-socket.ts';
 
 const DESCRIPTION = [
@@ -42,6 +42,7 @@ export function shellCommand(): Command {
       assertTerminal('A shell needs a terminal');
       const { attach, cwd, user, shell, wait } = flags;
       const options = {
+        env: terminalEnvironment(),
         ...(cwd === undefined ? {} : { cwd }),
         ...(user === undefined ? {} : { user }),
         ...(shell === undefined ? {} : { shell }),

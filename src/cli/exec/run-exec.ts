@@ -11,11 +11,12 @@ import { downloadAll } from '../artifacts/download.ts';
 import { CliError } from '../cli-error.ts';
 import { tell } from '../terminal/failure.ts';
 import { readStdin, stdinSize } from '../streams/input.ts';
-import { ReaderGoneError } from '../streams/output.ts';
+import { ReaderGoneError, writeOutput } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';
 import { printJson } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
 import { uploadProgress } from '../terminal/upload-progress.ts';
+import { CommandTerminal } from './command-terminal.ts';
 import { EXECPLANE_FAILED, exitCodeOf, needsExplaining, READER_GONE } from './exit-code.ts';
 import { Interruption } from '../terminal/interruption.ts';
 import { assertAllKept } from './kept-output.ts';
@@ -39,7 +40,7 @@ export async function runExec(client: Execplane, request: ExecRequest): Promise<
   try {
     const handle = await client.machine(request.machineId).start(request.command, request.options);
     interruption.arm(() => handle.cancel());
-    const end = await new ExecRun(client, handle, request).untilEnd();
+    const end = await new ExecRun(client, handle, request, interruption).untilEnd();
     const execution = await handle.get();
     if (request.download !== undefined) {
       await downloadAll(client.machine(request.machineId), handle.executionId, request.download);
@@ -72,11 +73,14 @@ class ExecRun {
   readonly #wait: MachineWait;
   readonly #line = new StatusLine();
   readonly #printer = new OutputPrinter();
+  readonly #interruption: Interruption;
   readonly #ended = new AbortController();
+  #terminal: CommandTerminal | undefined;
   /** Causes that end this process before the command has ended. */
   readonly #failure = Promise.withResolvers<never>();
 
-  constructor(client: Execplane, handle: ExecutionHandle, request: ExecRequest) {
+  constructor(client: Execplane, handle: ExecutionHandle, request: ExecRequest, interruption: Interruption) {
+    this.#interruption = interruption;
     this.#handle = handle;
     this.#request = request;
     this.#failure.promise.catch(() => {});
@@ -93,6 +97,7 @@ class ExecRun {
       throw error;
     } finally {
       this.#wait.end();
+      this.#terminal?.dispose();
       this.#ended.abort();
       this.#line.clear();
     }
@@ -110,9 +115,7 @@ class ExecRun {
         return event;
       } else if (event.status === 'wake_in_progress') this.#wait.begin();
       else this.#wait.end();
-      if (event.status === 'running' && this.#request.options.stdin === 'open') {
-        this.#forwardStdin().catch(this.#failure.reject);
-      }
+      if (event.status === 'running' && this.#request.options.stdin === 'open') this.#takeStdin();
     }
     throw new CliError('the event log ended without a terminal event.');
   }
@@ -124,8 +127,20 @@ class ExecRun {
   async #print(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
     if (this.#request.json) return;
     this.#line.clear();
+    // Control characters are what a command on a terminal is for.
+    if (this.#request.options.tty !== undefined) return writeOutput(stream, bytes);
     await this.#printer.write(stream, bytes);
     if (this.#printer.isTerminal(stream)) this.#line.wrote(bytes);
+  }
+
+  #takeStdin(): void {
+    const { tty: size } = this.#request.options;
+    const failed = this.#failure.reject;
+    if (size === undefined) this.#forwardStdin().catch(failed);
+    else {
+      const left = (): void => this.#interruption.interrupt();
+      this.#terminal = new CommandTerminal({ handle: this.#handle, size, left, failed });
+    }
   }
 
   /** Sends stdin on as it comes, then its end. Ends by itself when the command reads no more. */

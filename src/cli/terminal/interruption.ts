@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { isHangupIgnored } from '../hangup.ts';
 import { isWriteBlocked, printError } from '../streams/output.ts';
 
@@ -27,6 +28,11 @@ export class Interruption {
     if (this.exitCode !== undefined) this.#start();
   }
 
+  /** Does what Ctrl-C does. */
+  interrupt(): void {
+    this.#interrupted('SIGINT');
+  }
+
   dispose(): void {
     for (const signal of this.#signals) process.off(signal, this.#interrupted);
   }
@@ -44,6 +50,7 @@ export class Interruption {
   #leave(signal: NodeJS.Signals, code: number): void {
     if (!isWriteBlocked()) process.exit(code);
     this.dispose();
+    if (isatty(0)) process.stdin.setRawMode(false);
     process.kill(process.pid, signal);
   }
 

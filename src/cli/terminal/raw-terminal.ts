@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
 import type { TerminalSize } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
+import { environment } from '../config.ts';
 import { terminalStream } from '../streams/descriptor.ts';
 import { printError } from '../streams/output.ts';
 
@@ -23,6 +24,12 @@ export function assertTerminal(reason: string): void {
 export function terminalSize(): TerminalSize {
   const stream = terminalStream('stdout') ?? terminalStream('stderr');
   return stream === undefined || stream.columns === 0 ? DEFAULT_SIZE : { width: stream.columns, height: stream.rows };
+}
+
+/** The environment of a program on the other side: the kind of terminal that shows its output. */
+export function terminalEnvironment(): Record<string, string> {
+  const { TERM } = environment();
+  return TERM === undefined || TERM === '' ? {} : { TERM };
 }
 
 /** Its modes are restored on every way out of this process except SIGKILL, and while the process is stopped. */

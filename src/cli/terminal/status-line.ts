@@ -35,7 +35,8 @@ export class StatusLine {
   say(text: string): void {
     if (this.#stream === undefined) return;
     this.clear();
-    this.#stream.write(`${this.#atLineStart ? '' : '\n'}execplane: ${text}\n`);
+    // With the carriage returns that a terminal in raw mode does not add.
+    this.#stream.write(`${this.#atLineStart ? '' : '\r\n'}execplane: ${text}\r\n`);
     this.#atLineStart = true;
   }
 

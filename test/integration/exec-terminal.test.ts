@@ -1,0 +1,94 @@
+/** `execplane exec -t` at a real pseudo-terminal: real server, real agent. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli, World } from '../helpers/harness.ts';
+import { hasPython, PseudoTerminal } from '../helpers/pseudo-terminal.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '100000' } });
+});
+afterAll(() => world.dispose());
+
+const exec = (script: string, ...options: string[]) =>
+  new PseudoTerminal(world.server, ['exec', '-it', ...options, 'dm-test', '--', '/bin/sh', '-c', script]);
+
+const newest = async () => {
+  const path = '/v1/machines/dm-test/executions';
+  const { items } = await world.client.ask<{ items: { status: string; execution_id: string }[] }>('GET', path);
+  return items[0];
+};
+
+describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
+  test('is this terminal: its size, its kind, its keys one by one, its colours, and the exit code of the command', async () => {
+    const script = `stty size; echo "$TERM"; stty raw -echo; echo ready; dd bs=1 count=1 2>/dev/null | od -An -c
+      stty sane; printf '\\033[31mred\\033[0m'; exit 7`;
+    await using terminal = exec(script);
+    await terminal.shows('30 100\r\n');
+    await terminal.shows('ready');
+    terminal.type('\u0003');
+    await terminal.shows('003');
+    await terminal.shows('\u001b[31mred');
+    expect(await terminal.exited).toEqual({ code: 7, restored: true });
+  });
+
+  test('is told of another size', async () => {
+    await using terminal = exec('trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 0.05; done');
+    await terminal.shows('ready');
+    terminal.resize(120, 40);
+    await terminal.shows('40 120');
+    expect(await terminal.exited).toEqual({ code: 0, restored: true });
+  });
+
+  test('Ctrl-C ends the command, by its own signal', async () => {
+    await using terminal = exec('echo ready; exec sleep 1000');
+    await terminal.shows('ready');
+    terminal.type('\u0003');
+    expect(await terminal.exited).toEqual({ code: 130, restored: true });
+    expect(await newest()).toMatchObject({ status: 'failed', signal: 2 });
+  });
+
+  test('~? shows the escapes, ~~ types one tilde, ~. cancels the command', async () => {
+    await using terminal = exec('echo ready; exec cat');
+    await terminal.shows('ready');
+    terminal.type('~?');
+    await terminal.shows('cancels the command');
+    terminal.type('~~ as typed\n');
+    await terminal.shows('~ as typed\r\n~ as typed');
+    terminal.type('~.');
+    expect(await terminal.exited).toEqual({ code: 130, restored: true });
+    expect((await newest())?.status).toBe('cancelled');
+  });
+
+  test.each(['SIGTERM', 'SIGHUP'] as const)('%s cancels the command and restores the terminal', async (signal) => {
+    await using terminal = exec('echo ready; exec sleep 1000');
+    await terminal.shows('ready');
+    terminal.signal(signal);
+    expect(await terminal.exited).toMatchObject({ restored: true });
+    expect((await newest())?.status).toBe('cancelled');
+  });
+
+  test('prints all of a flood that is over the cap of kept output', async () => {
+    await using terminal = exec('stty -onlcr; seq 1 100000; echo whole');
+    await terminal.shows('whole');
+    expect(await terminal.exited).toEqual({ code: 0, restored: true });
+    expect(terminal.shown).toBe(`${Array.from({ length: 100_000 }, (_, at) => `${at + 1}\n`).join('')}whole\n`);
+  });
+
+  test('with --no-stdin the terminal is for the output alone: Ctrl-C cancels', async () => {
+    await using terminal = exec('test -t 1 && echo on a terminal; exec sleep 1000', '--no-stdin');
+    await terminal.shows('on a terminal');
+    terminal.type('\u0003');
+    expect(await terminal.exited).toEqual({ code: 130, restored: true });
+    expect((await newest())?.status).toBe('cancelled');
+  });
+});
+
+test('without a terminal on stdin -t is refused, unless the command is left alone', async () => {
+  const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+  const { code, stderr } = await cli(['exec', '-t', 'dm-test', '--', 'true'], env);
+  expect(code).toBe(2);
+  expect(stderr).toContain('-t gives the command this terminal, and stdin is not one.');
+  const detached = await cli(['exec', '-dt', 'dm-test', '--', 'tty'], env);
+  expect(detached).toMatchObject({ code: 0, stderr: '' });
+  expect(await world.machine.ended(detached.stdout.trim())).toMatchObject({ status: 'succeeded' });
+});
