@@ -76,9 +76,9 @@ export class CommandTerminal {
     this.#sending = false;
   }
 
-  #obey(escape: Escape): void {
-    if (escape === 'help') this.#terminal.say(HELP);
-    else if (escape === 'close') this.#options.left();
+  #obey(order: Escape): void {
+    if (order === 'help') this.#terminal.say(HELP);
+    else if (order === 'close') this.#options.left();
     else this.#terminal.say('only execplane shell can be left with ~d and come back to; ~. cancels the command');
   }
 }
