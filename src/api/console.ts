@@ -1,6 +1,6 @@
 /** Requests of the console besides the public API: its session and its overview. */
 import { type Static, Type } from 'typebox';
-import { MachineId, SCOPES, Time } from './fields.ts';
+import { MachineId, NextCursor, SCOPES, Time } from './fields.ts';
 
 export const SignInSchema = Type.Object(
   { key: Type.String({ minLength: 1, maxLength: 4096, description: 'An API key.', examples: ['xpk_…'] }) },
@@ -34,6 +34,23 @@ export const ConsoleSessionSchema = Type.Object(
   { description: 'A session of the console.' },
 );
 export type ConsoleSession = Static<typeof ConsoleSessionSchema>;
+
+export const WaitingCallbackSchema = Type.Object(
+  {
+    machine_id: MachineId,
+    execution_id: Type.String({ description: 'The execution whose end it tells.' }),
+    url: Type.String({ description: 'Where it is to be posted.' }),
+    attempts: Type.Integer({ minimum: 0, description: 'How often it was tried.' }),
+    created_at: Time('When the execution ended.'),
+    due_at: Time('When it is tried next.'),
+  },
+  { description: 'A callback that is not delivered yet.' },
+);
+export type WaitingCallbackWire = Static<typeof WaitingCallbackSchema>;
+export const WaitingCallbackListSchema = Type.Object(
+  { items: Type.Array(WaitingCallbackSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of callbacks that are not delivered yet.' },
+);
 
 export const SPANS = ['hour', 'day', 'week'] as const;
 export type Span = (typeof SPANS)[number];

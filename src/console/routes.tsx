@@ -13,6 +13,7 @@ import { OverviewPage } from './pages/overview.tsx';
 import { RunPage } from './pages/run.tsx';
 import { TerminalPage } from './pages/terminal.tsx';
 import { TokensPage } from './pages/administration/tokens.tsx';
+import { WebhooksPage } from './pages/administration/webhooks.tsx';
 import type { PathParameters } from './shell/path-parameters.ts';
 
 export const ROUTES = [
@@ -29,5 +30,6 @@ export const ROUTES = [
   { path: '/run', page: RunPage },
   { path: '/keys', page: KeysPage },
   { path: '/tokens', page: TokensPage },
+  { path: '/webhooks', page: WebhooksPage },
   { path: '/audit', page: AuditPage },
 ] as readonly { path: string; page: ComponentType<PathParameters> }[];

@@ -57,6 +57,7 @@ const PAGES = () =>
     ['/run?machine=dm-one&command=["true"]&env=STAGE', 'Run a command'],
     ['/keys', 'API keys'],
     ['/tokens', 'Join tokens'],
+    ['/webhooks', 'Webhooks'],
     ['/audit', 'Audit'],
   ] as const;
 

@@ -171,7 +171,8 @@ function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: 
             content: (
               <>
                 <span className="status square tone-warn">Webhooks</span>
-                {failing.toLocaleString()} could not be delivered yet: the log of the server says why.
+                <Link href="/webhooks">{failing.toLocaleString()} could not be delivered yet</Link>: the log of the
+                server says why.
               </>
             ),
           },

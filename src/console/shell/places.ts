@@ -72,6 +72,14 @@ const PLACES: readonly Place[] = [
     icon: 'M3 6h14v3a1.5 1.5 0 0 0 0 3v3H3v-3a1.5 1.5 0 0 0 0-3z',
   },
   {
+    path: '/webhooks',
+    text: 'Webhooks',
+    key: 'w',
+    scope: 'admin',
+    group: 'Administration',
+    icon: 'M4 10h9M10 6l4 4-4 4M16 4v12',
+  },
+  {
     path: '/audit',
     text: 'Audit',
     key: 'a',

@@ -1,5 +1,7 @@
 /** The outbox of callbacks: a row is written in the transaction that ends its execution (flush.ts). */
+import { toWaitingCallback, type WaitingCallbackRow } from '../rows/callback-row.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
+import { toPage } from '../rows/page.ts';
 import type { CallbackStore } from '../store.ts';
 import type { Context } from './context.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
@@ -15,6 +17,10 @@ const CLAIM = `WITH claimed AS (
   SELECT ${EXECUTION_COLUMNS}, o.id AS callback, o.attempt, o.created_at AS outbox_created_at
   FROM claimed o JOIN ${EXECUTION_TABLES} ON e.id = o.execution_id ORDER BY o.created_at, o.id`;
 
+const WAITING = `SELECT o.id AS callback, m.public_id AS machine_id, e.public_id AS execution_id, r.callback_url, o.attempt,
+    o.created_at, o.due_at
+  FROM callbacks o JOIN ${EXECUTION_TABLES} ON e.id = o.execution_id WHERE o.id < $1 ORDER BY o.id DESC LIMIT $2`;
+
 /** Callbacks to deliver. `attempt` counts from 1. */
 export function callbackMethods({ read, transactions }: Context): CallbackStore {
   const write = (text: string, values: unknown[]): Promise<void> =>
@@ -22,6 +28,10 @@ export function callbackMethods({ read, transactions }: Context): CallbackStore 
       await connection.run({ text, values });
     });
   return {
+    async listCallbacks({ limit, after = Number.MAX_SAFE_INTEGER }) {
+      const rows = await read<WaitingCallbackRow>({ text: WAITING, values: [after, limit + 1] });
+      return toPage(rows, limit, (row) => row.callback, toWaitingCallback);
+    },
     async claimCallbacks({ now, retryAt, limit }) {
       const statement = { text: CLAIM, values: [now, retryAt, limit] };
       const rows = await transactions.run((connection) => connection.query<Row>(statement));

@@ -1,5 +1,6 @@
 /** Callbacks: each is written in the transaction that ends its execution, and stays until it is delivered or given up. */
 import type { Execution } from '../../core/execution.ts';
+import type { Page, PageRequest } from './pages.ts';
 
 export interface Callback {
   callbackId: number;
@@ -10,7 +11,22 @@ export interface Callback {
   execution: Execution;
 }
 
+/** A callback as people look at it. */
+export interface WaitingCallback {
+  callbackId: number;
+  machineId: string;
+  executionId: string;
+  url: string;
+  /** How often it was tried. */
+  attempts: number;
+  createdAt: number;
+  /** When it is tried next. */
+  dueAt: number;
+}
+
 export interface CallbackStore {
+  /** Callbacks that are not delivered yet, newest first. */
+  listCallbacks(p: PageRequest): Promise<Page<WaitingCallback>>;
   /** Up to `limit` callbacks due at `now`. Each is postponed to `retryAt` in the same transaction, so that a crash repeats it. */
   claimCallbacks(p: { now: number; retryAt: number; limit: number }): Promise<Callback[]>;
   /** Removes a callback that was delivered or given up. */

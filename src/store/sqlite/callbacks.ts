@@ -1,4 +1,6 @@
 /** The outbox of callbacks: a row is written in the transaction that ends its execution (transaction.ts). */
+import { toWaitingCallback, type WaitingCallbackRow } from '../rows/callback-row.ts';
+import { toPage } from '../rows/page.ts';
 import type { CallbackStore } from '../store.ts';
 import { type Context, read } from './context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
@@ -23,7 +25,16 @@ export function callbackMethods({ db, write }: Context): CallbackStore {
   const finish = db.prepare('DELETE FROM callbacks WHERE callback = ?');
   const next = db.prepare<[], number | null>('SELECT min(due_at) FROM callbacks').pluck();
 
+  const waiting = db.prepare<[number, number], WaitingCallbackRow>(
+    `SELECT o.callback, m.machine_id, e.execution_id, r.callback_url, o.attempt, o.created_at, o.due_at
+     FROM callbacks o CROSS JOIN executions e ON e.execution = o.execution
+     CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution
+     WHERE o.callback < ? ORDER BY o.callback DESC LIMIT ?`,
+  );
+
   return {
+    listCallbacks: ({ limit, after = Number.MAX_SAFE_INTEGER }) =>
+      read(() => toPage(waiting.iterate(after, limit + 1), limit, (row) => row.callback, toWaitingCallback)),
     claimCallbacks: ({ now, retryAt, limit }) =>
       write(() =>
         due.all(now, limit).map((row) => {

@@ -169,7 +169,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
     tell: () => {},
     async create(request) {
       created.push(request);
-      const { machineId, command, env, stdin, createdBy, cwd, outputMode, actor, idempotency } = request;
+      const { machineId, command, env, stdin, createdBy, cwd, callbackUrl, outputMode, actor, idempotency } = request;
       const now = Date.now();
       return store.createExecution({
         execution: {
@@ -181,6 +181,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
           createdBy,
           expiresAt: now + 60_000,
           ...(cwd === undefined ? {} : { cwd }),
+          ...(callbackUrl === undefined ? {} : { callbackUrl }),
           ...(outputMode === undefined ? {} : { outputMode }),
         },
         now,

@@ -32,6 +32,23 @@ export function describeCallbacks(open: OpenStore): void {
       ]);
     });
 
+    it('are listed until they are delivered, newest first', async () => {
+      const { store } = bench();
+      const first = await bench().create({ callbackUrl });
+      const second = await bench().create({ callbackUrl });
+      for (const { executionId } of [first, second]) {
+        await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now: T0 });
+      }
+      await claim(T0, 1);
+      const newest = await store.listCallbacks({ limit: 1 });
+      const waiting = { callbackId: expect.any(Number), machineId: MACHINE, url: callbackUrl, createdAt: T0 };
+      expect(newest.items).toEqual([{ ...waiting, executionId: second.executionId, attempts: 0, dueAt: T0 }]);
+      const { items } = await store.listCallbacks({ limit: 1, after: newest.next ?? 0 });
+      expect(items).toEqual([{ ...waiting, executionId: first.executionId, attempts: 1, dueAt: T0 + 100 }]);
+      await store.finishCallback({ callbackId: items[0]?.callbackId ?? 0 });
+      expect((await store.listCallbacks({ limit: 9 })).items).toHaveLength(1);
+    });
+
     it('are put off by a claim, retried when told, and gone when finished', async () => {
       const { store } = bench();
       const { executionId } = await bench().create({ callbackUrl });

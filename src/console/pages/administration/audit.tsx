@@ -17,6 +17,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   'api_key.revoke': 'Key revoked',
   'auth.refuse': 'Refused',
   'console.sign_in': 'Signed in',
+  'console.sign_out': 'Signed out',
   'execution.cancel': 'Cancelled',
   'execution.create': 'Command run',
   'execution.signal': 'Signal sent',

@@ -5,7 +5,18 @@ import { codingFor, type ConsoleFile, readConsoleFiles } from './files.ts';
 import { notFound } from '../replies/problem.ts';
 
 /** The first part of every path that the console shows (src/console/routes.tsx). */
-const PAGES = ['machines', 'run', 'executions', 'terminals', 'batches', 'keys', 'tokens', 'audit', 'sign-in'] as const;
+const PAGES = [
+  'machines',
+  'run',
+  'executions',
+  'terminals',
+  'batches',
+  'keys',
+  'tokens',
+  'webhooks',
+  'audit',
+  'sign-in',
+] as const;
 
 /** Nothing inline, nothing from another host, and no text that becomes markup or script. */
 const POLICY = [

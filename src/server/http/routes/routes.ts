@@ -8,6 +8,7 @@ import { artifactRoutes } from './artifacts.ts';
 import { auditRoutes } from './audit.ts';
 import { batchRoutes } from './machines/batches.ts';
 import { consoleRoutes } from '../console/pages.ts';
+import { consoleCallbackRoute } from '../console/callbacks.ts';
 import { consoleOverviewRoute } from '../console/overview.ts';
 import { openIdConnectRoutes } from '../console/open-id-connect.ts';
 import { consoleSessionRoutes } from '../console/session.ts';
@@ -52,6 +53,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
     credentialChanged: (machineId) => context.control.credentialChanged(machineId),
   });
   consoleOverviewRoute(app, context);
+  consoleCallbackRoute(app, context);
   consoleSessionRoutes(app, context, version);
   openIdConnectRoutes(app, context, context.openIdConnect);
   consoleRoutes(app);

@@ -1,0 +1,25 @@
+/** A callback that waits, between its row and the domain. */
+import type { WaitingCallback } from '../store.ts';
+
+export interface WaitingCallbackRow {
+  callback: number;
+  machine_id: string;
+  execution_id: string;
+  callback_url: string | null;
+  attempt: number;
+  created_at: number;
+  due_at: number;
+}
+
+/** The callback that a row stands for. */
+export function toWaitingCallback(row: WaitingCallbackRow): WaitingCallback {
+  return {
+    callbackId: row.callback,
+    machineId: row.machine_id,
+    executionId: row.execution_id,
+    url: row.callback_url ?? '',
+    attempts: row.attempt,
+    createdAt: row.created_at,
+    dueAt: row.due_at,
+  };
+}
