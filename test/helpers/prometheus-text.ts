@@ -15,6 +15,8 @@ export function parseMetrics(text: string): Map<string, MetricFamily> {
   const seen = new Set<string>();
   let help = '';
   for (const line of text.replace(/\n$/, '').split('\n')) {
+    // Empty lines are ignored (Prometheus, "Text-based format").
+    if (line === '') continue;
     const [, kind, name = '', rest = ''] = /^# (HELP|TYPE) (\S+) (.+)$/.exec(line) ?? [];
     if (kind === 'HELP') help = rest;
     else if (kind === 'TYPE') {

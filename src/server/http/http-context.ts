@@ -15,7 +15,7 @@ import type { Cursors } from './requests/cursor.ts';
 import type { OnBehalfOf } from './requests/idempotency.ts';
 import type { OpenIdConnect } from './authentication/open-id-connect.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
-import type { MetricSource } from '../operations/metrics/exposition.ts';
+import type { Registry } from 'prom-client';
 import type { OpenRequests } from './requests/open-requests.ts';
 import type { TerminalTickets } from './authentication/tickets.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';
@@ -42,7 +42,7 @@ export interface HttpContext {
   openRequests: OpenRequests;
   terminalTickets: TerminalTickets;
   /** Metrics of other parts of the server, for /metrics. */
-  metrics: readonly MetricSource[];
+  metrics: Registry;
   /** Absent: no traces. */
   tracing: RequestTracing | undefined;
 }

@@ -1,18 +1,19 @@
 /** Metrics, always, and traces, if a collector is set. */
 import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
 import type { RunningControlPlane } from '../control/control-plane.ts';
 import { type ExecutionObserver, observeAll } from '../control/execution-observer.ts';
 import { type CommitMetrics, createCommitMetrics } from './metrics/commits.ts';
 import { createExecutionMetrics } from './metrics/executions.ts';
-import type { MetricSource } from './metrics/exposition.ts';
-import { linkMetrics } from './metrics/links.ts';
+import { registerLinkMetrics } from './metrics/links.ts';
 import type { TracingConfig } from './tracing/config.ts';
 import type { RequestTracing } from './tracing/requests.ts';
 
 export interface Telemetry {
   observer: ExecutionObserver;
   onCommit: CommitMetrics['observe'];
-  metrics(control: Pick<RunningControlPlane, 'counts'>): MetricSource[];
+  /** Returns the metrics of executions, commits and `control`. */
+  metrics(control: Pick<RunningControlPlane, 'counts'>): Registry;
   /** Absent: no traces. */
   tracing?: RequestTracing;
   /** Sends the remaining traces. */
@@ -26,9 +27,13 @@ export async function startTelemetry(p: {
   now: () => number;
   version: string;
 }): Promise<Telemetry> {
-  const commits = createCommitMetrics();
-  const executions = createExecutionMetrics(p.now);
-  const metrics: Telemetry['metrics'] = (control) => [executions.expose, linkMetrics(control), commits.expose];
+  const registry = new Registry();
+  const commits = createCommitMetrics(registry);
+  const executions = createExecutionMetrics(registry, p.now);
+  const metrics: Telemetry['metrics'] = (control) => {
+    registerLinkMetrics(registry, control);
+    return registry;
+  };
   const common = { onCommit: commits.observe, metrics };
   if (p.tracing === undefined) return { ...common, observer: observeAll([executions]), close: async () => {} };
   const { startTracing } = await import('./tracing/tracing.ts');

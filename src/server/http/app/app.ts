@@ -1,6 +1,7 @@
 /** The HTTP application, separate from the process: tests use exactly what runs. */
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
 import type { JsonBounds } from '../../../core/json.ts';
 import type { Store } from '../../../store/store.ts';
 import { accessAfterBody, accessHook } from './access-hook.ts';
@@ -23,7 +24,6 @@ import { createHttpServer } from './http-server.ts';
 import { onBehalfReader } from '../requests/idempotency.ts';
 import { createOpenIdConnect } from '../authentication/open-id-connect.ts';
 import { createKeyRing } from '../authentication/key-ring.ts';
-import type { MetricSource } from '../../operations/metrics/exposition.ts';
 import { createOpenRequests } from '../requests/open-requests.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
 import { requestLog } from './request-log.ts';
@@ -49,7 +49,7 @@ export interface AppDeps {
   /** The version of this server, for its documents. */
   version: string;
   /** Metrics of other parts of the server, for /metrics. */
-  metrics?: readonly MetricSource[];
+  metrics?: Registry;
   /** Absent: their streams cannot be opened. */
   terminals?: Terminals | undefined;
   /** Absent: no traces. */
@@ -109,7 +109,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   return app;
 }
 
-/** The longest text of a number in any field: JSON.stringify writes a double in at most 24 characters. */
+/** The longest text of a number in any field: JSON.stringify writes a double in at most 25 characters. */
 const MAX_NUMBER_DIGITS = 40;
 
 /** Room for the largest create, and for one that is slightly too large and gets an answer that names the field. */
@@ -119,7 +119,17 @@ function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds
 }
 
 function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
-  const { store, control, lifecycle, batches, logger, serverKeys, adminKey, now = Date.now, metrics = [] } = deps;
+  const {
+    store,
+    control,
+    lifecycle,
+    batches,
+    logger,
+    serverKeys,
+    adminKey,
+    now = Date.now,
+    metrics = new Registry(),
+  } = deps;
   const keys = createKeyRing({ store, adminKey, now, logger });
   return {
     store,

@@ -1,27 +1,33 @@
 /** Metrics of the store's commits: their writes and their duration. */
-import type { MetricSource } from './exposition.ts';
-import { Histogram, histogramFamily, SECONDS } from './histogram.ts';
+import { Histogram, type Registry } from 'prom-client';
+import { SECONDS } from './buckets.ts';
 
-const WRITES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
+const WRITES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 export interface CommitMetrics {
   /** Called after each commit. The time includes work and flush, in ms. */
   observe(commit: { writes: number; durationMs: number }): void;
-  expose: MetricSource;
 }
 
-export function createCommitMetrics(): CommitMetrics {
-  const writes = new Histogram(WRITES);
-  const duration = new Histogram(SECONDS);
+/** Adds the metrics of commits to `registry`. */
+export function createCommitMetrics(registry: Registry): CommitMetrics {
+  const registers = [registry];
+  const writes = new Histogram({
+    name: 'execplane_commit_writes',
+    help: 'Writes that share a commit.',
+    buckets: WRITES,
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'execplane_commit_duration_seconds',
+    help: 'Time of a commit, its disk flush included.',
+    buckets: SECONDS,
+    registers,
+  });
   return {
     observe(commit) {
       writes.observe(commit.writes);
       duration.observe(commit.durationMs / 1000);
     },
-    expose: () =>
-      histogramFamily('execplane_commit_writes', 'Writes that share a commit.', [['', writes]]) +
-      histogramFamily('execplane_commit_duration_seconds', 'Time of a commit, its disk flush included.', [
-        ['', duration],
-      ]),
   };
 }

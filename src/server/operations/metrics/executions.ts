@@ -1,20 +1,16 @@
 /** Metrics of executions: time to dispatch, time to first output, and how they ended. */
+import { Counter, Histogram, type Registry } from 'prom-client';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { ExecutionObserver } from '../../control/execution-observer.ts';
-import { family, type MetricSource } from './exposition.ts';
-import { Histogram, histogramFamily, SECONDS } from './histogram.ts';
+import { SECONDS } from './buckets.ts';
 
-export interface ExecutionMetrics extends Pick<ExecutionObserver, 'dispatched' | 'committed'> {
-  expose: MetricSource;
-}
+export type ExecutionMetrics = Pick<ExecutionObserver, 'dispatched' | 'committed'>;
 
-/** `now`: ms since the epoch. */
-export function createExecutionMetrics(now: () => number): ExecutionMetrics {
-  const dispatch = new Histogram(SECONDS);
-  const firstByte = new Histogram(SECONDS);
-  /** Status and error code → count. */
-  const ended = new Map([[endLabels('succeeded', undefined), 0]]);
+/** Adds the metrics of executions to `registry`. `now`: ms since the epoch. */
+export function createExecutionMetrics(registry: Registry, now: () => number): ExecutionMetrics {
+  const { ended, dispatch, firstByte } = executionFamilies(registry);
+  ended.inc({ status: 'succeeded', error_code: '' }, 0);
   /** Execution id → time at which its start was sent; until it prints or ends, so no more entries than agents have slots. */
   const silent = new Map<string, number>();
   return {
@@ -31,27 +27,37 @@ export function createExecutionMetrics(now: () => number): ExecutionMetrics {
       if (sentAt !== undefined && spoke) firstByte.observe(seconds(now() - sentAt));
       const over = isTerminal(execution.status);
       if (spoke || over) silent.delete(execution.executionId);
-      if (!over) return;
-      const labels = endLabels(execution.status, execution.errorCode);
-      ended.set(labels, (ended.get(labels) ?? 0) + 1);
+      if (over) ended.inc({ status: execution.status, error_code: execution.errorCode ?? '' });
     },
-    expose: () =>
-      family('execplane_executions_ended_total', 'counter', 'Executions that ended, by how.', [...ended]) +
-      histogramFamily('execplane_dispatch_seconds', 'From the create of an execution to its start going out.', [
-        ['', dispatch],
-      ]) +
-      histogramFamily('execplane_first_byte_seconds', 'From a start going out to the first output on disk.', [
-        ['', firstByte],
-      ]),
+  };
+}
+
+function executionFamilies(registry: Registry) {
+  const registers = [registry];
+  return {
+    ended: new Counter({
+      name: 'execplane_executions_ended_total',
+      help: 'Executions that ended, by status and error code.',
+      labelNames: ['status', 'error_code'],
+      registers,
+    }),
+    dispatch: new Histogram({
+      name: 'execplane_dispatch_seconds',
+      help: 'Time from the create of an execution until its start is sent.',
+      buckets: SECONDS,
+      registers,
+    }),
+    firstByte: new Histogram({
+      name: 'execplane_first_byte_seconds',
+      help: 'Time from sending a start until the first output is on disk.',
+      buckets: SECONDS,
+      registers,
+    }),
   };
 }
 
 function hasPrinted({ stdout, stderr }: Execution): boolean {
   return stdout.bytes + stderr.bytes > 0;
-}
-
-function endLabels(status: string, errorCode: string | undefined): string {
-  return `{status="${status}",error_code="${errorCode ?? ''}"}`;
 }
 
 /** Clocks may be set back. */
