@@ -22,5 +22,5 @@ test.each<BatchCommand>([
 });
 
 test.each(['{}', '{"command":"true","stdin":{"mode":"none"},"env":{}}'])('%s is no command', (text) => {
-  expect(() => readCommand(text)).toThrow(/another form/);
+  expect(() => readCommand(text)).toThrow(/malformed/);
 });
