@@ -25,6 +25,8 @@ interface CommandOptions {
   user?: string;
   /** Runs on a terminal of this size: stdout and stderr are one stream, `stdout`. */
   tty?: { width: number; height: number };
+  /** Limits for all processes of the command together. Refused if the machine cannot hold them. */
+  limits?: NonNullable<CreateExecution['limits']>;
   /** Files below its working directory to keep as artifacts, besides those in its ARTIFACTS_DIR. */
   artifacts?: NonNullable<CreateExecution['artifacts']>;
 }
@@ -143,7 +145,7 @@ export class MachineClient {
 }
 
 function bodyOf(command: readonly string[], options: CommandOptions): CreateExecution {
-  const { env, cwd, timeoutMs, startWithinMs, user, tty, artifacts } = options;
+  const { env, cwd, timeoutMs, startWithinMs, user, tty, limits, artifacts } = options;
   return {
     command: [...command],
     ...(env === undefined ? {} : { env: { ...env } }),
@@ -152,6 +154,7 @@ function bodyOf(command: readonly string[], options: CommandOptions): CreateExec
     ...(startWithinMs === undefined ? {} : { start_within_ms: startWithinMs }),
     ...(user === undefined ? {} : { user }),
     ...(tty === undefined ? {} : { tty }),
+    ...(limits === undefined ? {} : { limits }),
     ...(artifacts === undefined ? {} : { artifacts }),
   };
 }

@@ -2,12 +2,12 @@
 import type { Execution } from '../data/executions.ts';
 import { Age } from '../parts/age.tsx';
 import { CopyButton } from '../parts/code-block.tsx';
-import { bytesText } from '../parts/duration.ts';
+import { bytesText, durationText } from '../parts/duration.ts';
 import { FactsPanel } from '../parts/facts-panel.tsx';
 import { Took } from './execution-table.tsx';
 
 export function ExecutionFacts({ execution }: { execution: Execution }) {
-  const { execution_id: id, exit_code: exitCode, signal, cwd, env_keys: names } = execution;
+  const { execution_id: id, exit_code: exitCode, signal, cwd, env_keys: names, usage } = execution;
   const printed = (execution.stdout_bytes ?? 0) + (execution.stderr_bytes ?? 0);
   const facts = [
     ['Created', <Age key="created" at={execution.created_at} />],
@@ -21,6 +21,9 @@ export function ExecutionFacts({ execution }: { execution: Execution }) {
         <Age key="expires" at={execution.expires_at} />
       ) : undefined,
     ],
+    ['Processor time', usage === undefined ? undefined : cpuText(usage)],
+    ['Memory at most', usage === undefined ? undefined : bytesText(usage.max_memory_bytes)],
+    ['Disk', usage === undefined ? undefined : diskText(usage)],
     ['Working directory', cwd === undefined ? undefined : <code key="cwd">{cwd}</code>],
     ['Environment', names === undefined ? undefined : <code key="env">{names.join(', ')}</code>],
   ] as const;
@@ -37,4 +40,16 @@ export function ExecutionFacts({ execution }: { execution: Execution }) {
       </details>
     </FactsPanel>
   );
+}
+
+type Usage = NonNullable<Execution['usage']>;
+
+function cpuText({ cpu_user_ms: user, cpu_system_ms: system }: Usage): string {
+  return `${durationText(user + system)} (${durationText(system)} in the kernel)`;
+}
+
+/** Not known for every file system. */
+function diskText({ io_read_bytes: read, io_write_bytes: written }: Usage): string | undefined {
+  if (read === undefined || written === undefined) return undefined;
+  return `${bytesText(read)} read, ${bytesText(written)} written`;
 }

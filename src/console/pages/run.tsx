@@ -59,7 +59,7 @@ export function RunPage() {
           <CommandField form={form} setForm={setForm} wrong={shown.line ?? shown.argv} />
           <EnvironmentFields env={form.env} onChange={(env) => setForm((before) => ({ ...before, env }))} />
           <StdinField form={form} setForm={setForm} />
-          <SmallFields form={form} setForm={setForm} wrongTimeout={faults.timeout} />
+          <SmallFields form={form} setForm={setForm} wrong={faults} />
           {running.error !== null && <ErrorNotice error={running.error} />}
           <div className="row">
             <button type="submit" className="button primary" disabled={running.isPending}>
@@ -148,22 +148,25 @@ const SMALL = [
   ['cwd', 'Working directory', 'the home of the user', 'Directory in which the command starts.'],
   ['user', 'User', 'the user of the agent', 'Works if the agent runs as root and its policy allows it.'],
   ['timeout', 'Timeout', 'none', 'Such as 90s, 5m, 1h30m. After it all processes of the command are killed.'],
+  ['memory', 'Memory', 'no limit', 'Such as 512m or 2g, for all processes of the command together.'],
+  ['cpus', 'Processors', 'no limit', 'Such as 1.5.'],
+  ['pids', 'Processes', 'no limit', 'Processes and threads at the same time.'],
   ['artifacts', 'Keep files', 'none', 'Such as dist/*.tgz, in the working directory. They are kept as artifacts.'],
 ] as const;
 
 function SmallFields({
   form,
   setForm,
-  wrongTimeout,
+  wrong,
 }: {
   form: RunForm;
   setForm: SetForm;
-  wrongTimeout: string | undefined;
+  wrong: ReturnType<typeof faultsOf>;
 }) {
   return (
     <div className="columns">
       {SMALL.map(([name, label, placeholder, hint]) => (
-        <Field key={name} label={label} hint={hint} wrong={name === 'timeout' ? wrongTimeout : undefined}>
+        <Field key={name} label={label} hint={hint} wrong={wrong[name]}>
           {(id, describedBy) => (
             <input
               id={id}

@@ -28,6 +28,14 @@ export function ageText(ms: number): string {
   return ms < 0 ? `in ${text}` : `${text} ago`;
 }
 
+/** Bytes of a size such as `512m`, `2g` or `1048576`, in powers of 1024; undefined if it is not one. */
+export function parseBytes(text: string): number | undefined {
+  const [, number, unit = ''] = /^([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
+  if (number === undefined) return undefined;
+  const bytes = Math.round(Number(number) * 1024 ** ' kmgt'.indexOf(unit.toLowerCase() || ' '));
+  return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
 /** Parses `90`, `90s`, `5m`, `1h30m`, `250ms` to ms. `undefined` if the text is not a span of time. */
 export function parseDuration(text: string): number | undefined {
   const trimmed = text.trim();

@@ -3,7 +3,7 @@ import type { CreateBatch } from '../../api/batch.ts';
 import type { CreateExecution } from '../../api/execution.ts';
 import { type Labels, parseLabels } from '../../core/machines/labels.ts';
 import { shellCommand, shellLine } from '../parts/command.ts';
-import { parseDuration } from '../parts/duration.ts';
+import { parseBytes, parseDuration } from '../parts/duration.ts';
 
 export interface RunForm {
   /** One machine, or all with some labels. */
@@ -26,6 +26,12 @@ export interface RunForm {
   user: string;
   /** Such as `30s`. Empty: no limit. */
   timeout: string;
+  /** Such as `512m`. Empty: no limit. */
+  memory: string;
+  /** Such as `1.5`. Empty: no limit. */
+  cpus: string;
+  /** Processes and threads. Empty: no limit. */
+  pids: string;
   /** Files to keep, as globs separated by spaces. */
   artifacts: string;
 }
@@ -45,6 +51,9 @@ export const EMPTY_FORM: RunForm = {
   cwd: '',
   user: '',
   timeout: '',
+  memory: '',
+  cpus: '',
+  pids: '',
   artifacts: '',
 };
 
@@ -65,8 +74,19 @@ export function requestOf(form: RunForm): CreateExecution {
     ...(form.user === '' ? {} : { user: form.user }),
     ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
     ...(artifacts.length === 0 ? {} : { artifacts: artifacts.map((path) => ({ path })) }),
+    ...limitsOf(form),
     ...stdinOf(form),
   };
+}
+
+function limitsOf({ memory, cpus, pids }: RunForm): Pick<CreateExecution, 'limits'> {
+  const bytes = parseBytes(memory);
+  const limits = {
+    ...(bytes === undefined ? {} : { memory_bytes: bytes }),
+    ...(cpus === '' ? {} : { cpus: Number(cpus) }),
+    ...(pids === '' ? {} : { pids: Number(pids) }),
+  };
+  return Object.keys(limits).length === 0 ? {} : { limits };
 }
 
 /** The labels of the form; undefined if they are not written as labels, or there are none. */
@@ -104,6 +124,11 @@ export function faultsOf(form: RunForm): Partial<Record<keyof RunForm, string>> 
     ...(form.timeout.trim() !== '' && parseDuration(form.timeout) === undefined
       ? { timeout: 'It must be a number of seconds, or such as 90s, 5m, 1h30m.' }
       : {}),
+    ...(form.memory.trim() !== '' && parseBytes(form.memory) === undefined
+      ? { memory: 'It must be such as 512m or 2g.' }
+      : {}),
+    ...(form.cpus === '' || Number(form.cpus) > 0 ? {} : { cpus: 'It must be a number above 0, such as 1.5.' }),
+    ...(isCount(form.pids) ? {} : { pids: 'It must be a number from 1.' }),
   };
 }
 

@@ -57,6 +57,7 @@ function commandLine({ target, body }: Request): string {
     ...Object.keys(body.env ?? {}).flatMap((name) => ['--env', `${name}=…`]),
     ...(body.timeout_ms === undefined ? [] : ['--timeout', `${body.timeout_ms / 1000}s`]),
     ...(body.user === undefined ? [] : ['--user', body.user]),
+    ...limitOptions(body.limits),
   ];
   const line = `execplane exec ${shellText(options)} -- ${shellText(body.command)}`;
   return body.stdin === undefined ? line : `printf %s ${quoted(body.stdin)} | ${line}`;
@@ -69,6 +70,15 @@ function targetOptions(target: SampleTarget): string[] {
     ...labelTexts(selector.labels).flatMap((label) => ['--label', label]),
     ...(concurrency === undefined ? [] : ['--concurrency', String(concurrency)]),
     ...(failures === undefined ? [] : ['--max-failures', String(failures)]),
+  ];
+}
+
+function limitOptions(limits: CreateExecution['limits'] = {}): string[] {
+  const { memory_bytes: memory, cpus, pids } = limits;
+  return [
+    ...(memory === undefined ? [] : ['--memory', String(memory)]),
+    ...(cpus === undefined ? [] : ['--cpus', String(cpus)]),
+    ...(pids === undefined ? [] : ['--pids', String(pids)]),
   ];
 }
 
@@ -91,6 +101,7 @@ function typeScript({ target, body, url }: Request): string {
     ...(body.env === undefined ? {} : { env: hidden(body).env }),
     ...(body.timeout_ms === undefined ? {} : { timeoutMs: body.timeout_ms }),
     ...(body.user === undefined ? {} : { user: body.user }),
+    ...(body.limits === undefined ? {} : { limits: body.limits }),
     ...(body.stdin === undefined ? {} : { stdin: body.stdin }),
   };
   const more = Object.keys(options).length === 0 ? '' : `, ${JSON.stringify(options)}`;

@@ -28,6 +28,8 @@ describe('the form of a command', () => {
       user: 'deploy',
       timeout: '1m',
       stdin: 'in',
+      memory: '1.5g',
+      pids: '64',
       artifacts: 'dist/*.tgz report.html ',
     };
     expect(requestOf(full)).toEqual({
@@ -38,6 +40,7 @@ describe('the form of a command', () => {
       timeout_ms: 60_000,
       stdin: 'in',
       artifacts: [{ path: 'dist/*.tgz' }, { path: 'report.html' }],
+      limits: { memory_bytes: 1_610_612_736, pids: 64 },
     });
     expect(requestOf({ ...full, stdinOpen: true })).not.toHaveProperty('stdin');
   });

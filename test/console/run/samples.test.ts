@@ -13,6 +13,13 @@ test('samples hold the request, and no value of the environment', () => {
   for (const sample of [curl, cli, client]) expect(sample?.text).not.toContain('secret-1');
 });
 
+test('samples hold the limits', () => {
+  const body = { command: ['make'], limits: { memory_bytes: 1024, cpus: 1.5, pids: 9 } };
+  const [, cli, client] = samplesOf({ target: { machineId: 'dm-a' }, body, url: 'https://x.example' });
+  expect(cli?.text).toBe('execplane exec dm-a --memory 1024 --cpus 1.5 --pids 9 -- make');
+  expect(client?.text).toContain('"limits":{"memory_bytes":1024,"cpus":1.5,"pids":9}');
+});
+
 test('samples of a batch name its labels and limits', () => {
   const form = { ...EMPTY_FORM, on: 'labels' as const, labels: 'role=web', maxFailures: '1' };
   const [curl, cli, client] = samplesOf({
