@@ -20,8 +20,8 @@ test('every error code of the API and of executions has its entry, and no entry 
   expect([...entries.keys()]).toEqual([...Object.keys(API_ERRORS), ...FAILURE_CODES]);
 });
 
-test.each([...entries])('%s: cause and cure', (_code, entry) => {
-  expect(entry).toMatch(/\*\*Cause\.\*\* \S[\s\S]*\n\*\*Cure\.\*\* \S/);
+test.each([...entries])('%s: cause and remedy', (_code, entry) => {
+  expect(entry).toMatch(/\*\*Cause\.\*\* \S[\s\S]*\n\*\*Remedy\.\*\* \S/);
 });
 
 test.each(Object.entries(API_ERRORS))('%s: its status', (code, { status }) => {
