@@ -9,11 +9,12 @@ import { ExecutionStatus } from '../parts/status.tsx';
 
 interface ExecutionTableProps {
   executions: readonly Execution[];
-  /** Shows the machine of each execution. */
-  withMachine: boolean;
+  /** Whether the machine of each execution is shown; `first`: it tells them apart, since all run the same command. */
+  machine: 'hidden' | 'shown' | 'first';
 }
 
-export function ExecutionTable({ executions, withMachine }: ExecutionTableProps) {
+export function ExecutionTable({ executions, machine }: ExecutionTableProps) {
+  const isFirst = machine === 'first';
   const chosen = useRowKeys(executions.map(pathOf));
   return (
     <table className="table" aria-label="Executions">
@@ -22,8 +23,11 @@ export function ExecutionTable({ executions, withMachine }: ExecutionTableProps)
           <th scope="col" className="col-status">
             State
           </th>
-          <th scope="col">Command</th>
-          {withMachine && (
+          {isFirst && <th scope="col">Machine</th>}
+          <th scope="col" className={isFirst ? 'optional' : ''}>
+            Command
+          </th>
+          {machine === 'shown' && (
             <th scope="col" className="col-machine optional">
               Machine
             </th>
@@ -45,12 +49,17 @@ export function ExecutionTable({ executions, withMachine }: ExecutionTableProps)
             <td>
               <ExecutionStatus status={execution.status} />
             </td>
-            <td>
+            {isFirst && (
+              <td>
+                <Link href={pathOf(execution)}>{execution.machine_id}</Link>
+              </td>
+            )}
+            <td className={isFirst ? 'optional' : ''}>
               <Link href={pathOf(execution)} className="mono">
                 {commandText(execution.command)}
               </Link>
             </td>
-            {withMachine && (
+            {machine === 'shown' && (
               <td className="optional">
                 <Link href={`/machines/${execution.machine_id}`}>{execution.machine_id}</Link>
               </td>

@@ -94,7 +94,7 @@ export function ExecutionsPage() {
               : 'Each command that runs on a machine is listed here, with its output and its result.'}
           </Empty>
         )}
-        {executions.length > 0 && <ExecutionTable executions={executions} withMachine />}
+        {executions.length > 0 && <ExecutionTable executions={executions} machine="shown" />}
         <ListFooter {...list} />
       </section>
     </>

@@ -104,7 +104,7 @@ function Executions({ machineId }: { machineId: string }) {
       {list.isPending && <Loading />}
       {list.error !== null && <ErrorNotice error={list.error} />}
       {list.isSuccess && executions.length === 0 && <Empty title="Nothing has run here yet" />}
-      {executions.length > 0 && <ExecutionTable executions={executions} withMachine={false} />}
+      {executions.length > 0 && <ExecutionTable executions={executions} machine="hidden" />}
       <ListFooter {...list} />
     </section>
   );

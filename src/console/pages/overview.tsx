@@ -209,7 +209,7 @@ function Recent() {
       {list.error !== null && <ErrorNotice error={list.error} />}
       {list.isPending && <Loading />}
       {list.isSuccess && executions.length === 0 && <Empty title="Nothing has run yet" />}
-      {executions.length > 0 && <ExecutionTable executions={executions} withMachine />}
+      {executions.length > 0 && <ExecutionTable executions={executions} machine="shown" />}
     </section>
   );
 }

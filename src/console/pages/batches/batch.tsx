@@ -64,7 +64,7 @@ function Executions({ batchId }: { batchId: string }) {
       {list.isPending && <Loading />}
       {list.error !== null && <ErrorNotice error={list.error} />}
       {list.isSuccess && executions.length === 0 && <Empty title="No machine has begun yet" />}
-      {executions.length > 0 && <ExecutionTable executions={executions} withMachine />}
+      {executions.length > 0 && <ExecutionTable executions={executions} machine="first" />}
       <ListFooter {...list} />
     </section>
   );
