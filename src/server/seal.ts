@@ -43,6 +43,8 @@ export interface ServerKeys {
   sessionKey: Buffer;
   /** Seals what a browser keeps while its user signs in with OpenID Connect: 32 bytes. */
   signInKey: Buffer;
+  /** Seals the tickets of terminals: 32 bytes. */
+  ticketKey: Buffer;
   /** Signs callbacks if several servers share a database. */
   webhookSecret: string;
   /** Identifies the key without revealing it: servers of one database compare it. */
@@ -82,6 +84,7 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     downloadDigest: createDigest(derive(master, 'download')),
     sessionKey: derive(master, 'console session'),
     signInKey: derive(master, 'console sign-in'),
+    ticketKey: derive(master, 'terminal ticket'),
     webhookSecret: `whsec_${derive(master, 'webhook').toString('base64')}`,
     fingerprint: derive(master, 'fingerprint'),
   };

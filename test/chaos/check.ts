@@ -13,12 +13,16 @@ export interface Created {
   id: string;
 }
 
-/** Everything that is wrong with these executions; empty when all is well. `mayBeLost`: a runner was killed. */
+/**
+ * Everything that is wrong with these executions; empty when all is well. `mayBeLost`: a runner was killed. `known`: ids that may be
+ * in the file of starts; absent: those of `created`.
+ */
 export async function faultsOf(
   machine: MachineClient,
   created: readonly Created[],
-  { starts, mayBeLost }: { starts: string; mayBeLost: boolean },
+  p: { starts: string; mayBeLost: boolean; known?: ReadonlySet<string> },
 ): Promise<string[]> {
+  const { starts, mayBeLost, known = new Set(created.map(({ id }) => id)) } = p;
   const startedIds = existsSync(starts) ? readFileSync(starts, 'utf8').trimEnd().split('\n') : [];
   const counts = new Map<string, number>();
   for (const id of startedIds) counts.set(id, (counts.get(id) ?? 0) + 1);
@@ -37,7 +41,6 @@ export async function faultsOf(
       ...wrong.map((text) => `${id} (${task.kind}, ${execution.status} ${execution.error_code ?? ''}): ${text}`),
     );
   }
-  const known = new Set(created.map(({ id }) => id));
   for (const id of startedIds) if (id !== '' && !known.has(id)) faults.push(`started, but nobody created it: ${id}`);
   return faults;
 }

@@ -1,8 +1,13 @@
-/** `npm run test:chaos -- --seeds 50 [--seed 1] [--ms 5000] [--logs DIR]`: many seeds, one after the other; stops at nothing. */
+/**
+ * `npm run test:chaos -- --seeds 50 [--seed 1] [--ms 5000] [--logs DIR] [--cluster]`: many seeds, one after the other; stops at nothing.
+ * With `--cluster` there are three servers on one PostgreSQL.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runChaos } from './run.ts';
+import { runClusterChaos } from './cluster/run.ts';
+import { ClusterWorld } from './cluster/world.ts';
+import { type ChaosResult, runChaos } from './run.ts';
 
 const { values } = parseArgs({
   options: {
@@ -11,17 +16,22 @@ const { values } = parseArgs({
     ms: { type: 'string', default: '5000' },
     /** Where the logs of failed runs are written. */
     logs: { type: 'string' },
+    cluster: { type: 'boolean', default: false },
   },
 });
+
+/** The servers of so many seeds are the same ones, unless one of them finds something. */
+const SEEDS_A_WORLD = 25;
 
 const first = Number(values.seed);
 const failed: number[] = [];
 let executions = 0;
 let lost = 0;
+let world: ClusterWorld | undefined;
 
 for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
   const began = performance.now();
-  const result = await runChaos(seed, Number(values.ms));
+  const result = values.cluster ? await playCluster(seed) : await runChaos(seed, Number(values.ms));
   executions += result.executions;
   lost += result.lost;
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
@@ -35,8 +45,18 @@ for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
     writeFileSync(join(values.logs, `seed-${seed}.log`), result.log);
   }
 }
+await world?.dispose();
 
-console.log(
-  `${executions} executions, ${lost} of them agent_lost (a runner was killed), failed seeds: ${failed.join(', ') || 'none'}`,
-);
+const why = values.cluster ? '' : ' (a runner was killed)';
+console.log(`${executions} executions, ${lost} of them agent_lost${why}, failed seeds: ${failed.join(', ') || 'none'}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
+
+async function playCluster(seed: number): Promise<ChaosResult> {
+  world ??= await ClusterWorld.start();
+  const result = await runClusterChaos(world, seed, Number(values.ms));
+  if (result.faults.length > 0 || (seed - first + 1) % SEEDS_A_WORLD === 0) {
+    await world.dispose();
+    world = undefined;
+  }
+  return result;
+}

@@ -8,6 +8,7 @@ import { World } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 import { type Created, databaseFaults, faultsOf } from './check.ts';
 import { isData } from './frames.ts';
+import { kept, persistently } from './persistence.ts';
 import { makePlan, type Step, saidStep } from './plan.ts';
 import { type Direction, FaultyProxy, type Verdict } from './proxy.ts';
 import { Random } from './random.ts';
@@ -188,25 +189,6 @@ class ChaosRun {
   async #allEnded(created: readonly Created[]): Promise<boolean> {
     for (const { id } of created) if (!isTerminal((await this.#machine.read(id)).status)) return false;
     return true;
-  }
-}
-
-/** What it comes to is looked at later; until then a failure of it is nobody's surprise. */
-function kept<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
-}
-
-/** Tries until it works: the server may be away, but it comes back. */
-async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
-  const until = performance.now() + SETTLE_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (performance.now() > until) throw error;
-      await delay(50);
-    }
   }
 }
 

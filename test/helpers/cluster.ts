@@ -1,66 +1,13 @@
-/** Several real servers on one PostgreSQL, behind a balancer that knows nothing but TCP. */
+/** Several real servers on one PostgreSQL, behind a balancer. */
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Balancer } from './balancer.ts';
 import { Client } from './client.ts';
 import { makeDirectory, removeDirectory } from './directories.ts';
 import { AgentUnderTest, ServerUnderTest, type Settings } from './harness.ts';
 import { TestPostgres } from './postgres.ts';
 import { killAll, processesWith, until } from './processes.ts';
-
-/** Hands each connection to the next server that takes it. */
-export class Balancer {
-  readonly #servers: readonly ServerUnderTest[];
-  readonly #listener: Server;
-  readonly #sockets = new Set<Socket>();
-  #turn = 0;
-
-  private constructor(servers: readonly ServerUnderTest[]) {
-    this.#servers = servers;
-    this.#listener = createServer((client) => this.#hand(client, 0));
-  }
-
-  static async start(servers: readonly ServerUnderTest[]): Promise<Balancer> {
-    const balancer = new Balancer(servers);
-    await new Promise<void>((resolve) => balancer.#listener.listen(0, '127.0.0.1', resolve));
-    return balancer;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#listener.address() as AddressInfo).port}`;
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise((resolve) => this.#listener.close(resolve));
-  }
-
-  #hand(client: Socket, tried: number): void {
-    this.#turn += 1;
-    const server = this.#servers[this.#turn % this.#servers.length];
-    if (server === undefined || tried > this.#servers.length) {
-      client.destroy();
-      return;
-    }
-    const upstream = connect(server.port, '127.0.0.1');
-    this.#track(client).on('close', () => upstream.destroy());
-    this.#track(upstream);
-    upstream.once('connect', () => {
-      upstream.on('close', () => client.destroy());
-      client.pipe(upstream).pipe(client);
-    });
-    upstream.once('error', () => {
-      if (upstream.pending || upstream.bytesRead === 0) this.#hand(client, tried + 1);
-      else client.destroy();
-    });
-  }
-
-  #track(socket: Socket): Socket {
-    this.#sockets.add(socket);
-    return socket.on('error', () => undefined).on('close', () => this.#sockets.delete(socket));
-  }
-}
 
 export class TestCluster {
   readonly dir: string;
@@ -88,7 +35,7 @@ export class TestCluster {
       const own = { EXECPLANE_DATA_DIR: join(dir, `server-${index}`) };
       servers.push(await ServerUnderTest.start(dir, { ...settings, ...own }));
     }
-    return new TestCluster({ dir, postgres, servers, balancer: await Balancer.start(servers) });
+    return new TestCluster({ dir, postgres, servers, balancer: await Balancer.start(servers.map(({ port }) => port)) });
   }
 
   server(index: number): ServerUnderTest {

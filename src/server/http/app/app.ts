@@ -31,7 +31,7 @@ import { registerRoutes } from '../routes/routes.ts';
 import { validatorCompiler } from './validation.ts';
 import type { ServerKeys } from '../../seal.ts';
 import { createStreamUpgrade } from '../terminals/stream-upgrade.ts';
-import { TerminalTickets } from '../authentication/tickets.ts';
+import { createTerminalTickets } from '../authentication/tickets.ts';
 import type { Terminals } from '../../control/terminals/terminals.ts';
 import { SECURITY_HEADERS } from '../replies/security-headers.ts';
 import { watchSilentConnections } from './silent-connections.ts';
@@ -43,7 +43,10 @@ export interface AppDeps {
   lifecycle: Lifecycle;
   batches: BatchRunner;
   logger: Logger;
-  serverKeys: Pick<ServerKeys, 'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey' | 'signInKey'>;
+  serverKeys: Pick<
+    ServerKeys,
+    'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey' | 'signInKey' | 'ticketKey'
+  >;
   /** Has every scope, and is not in the store. */
   adminKey: string;
   /** The version of this server, for its documents. */
@@ -148,7 +151,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     downloads: createDownloadLinks(serverKeys.downloadDigest, now),
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now, isValid: keys.isValid }),
-    terminalTickets: new TerminalTickets(now),
+    terminalTickets: createTerminalTickets({ store, keys, sealKey: serverKeys.ticketKey, now }),
     metrics,
     tracing: deps.tracing,
   };

@@ -112,8 +112,8 @@ async function principalOf(
   { ticket, terminal_id }: { ticket: string | null; terminal_id: string },
 ): Promise<Principal> {
   if (ticket !== null) {
-    const principal = context.terminalTickets.redeem(ticket, terminal_id);
-    if (principal === undefined || !(await context.keys.isValid(principal))) throw new ApiError('AUTH_INVALID');
+    const principal = await context.terminalTickets.redeem(ticket, terminal_id);
+    if (principal === undefined) throw new ApiError('AUTH_INVALID');
     return principal;
   }
   const key = presentedKey(request.headers);

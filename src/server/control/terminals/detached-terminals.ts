@@ -1,0 +1,69 @@
+/**
+ * Closes terminals that had no client for too long. The store records when a client was last attached, so that the time goes on through
+ * restarts, and counts clients of all servers of a database.
+ */
+import type { Store } from '../../../store/store.ts';
+import type { TerminalCommands } from './terminal-commands.ts';
+
+/** Bounds on the time between two looks, ms; in between it is a tenth of the time that a terminal may be without a client. */
+const MIN_INTERVAL_MS = 50;
+const MAX_INTERVAL_MS = 600_000;
+const BATCH = 100;
+
+export interface DetachedTerminalsDeps {
+  store: Pick<Store, 'outputRead' | 'listIdleTerminals'>;
+  control: Pick<TerminalCommands, 'cancel'>;
+  log: { error(fields: object, text: string): void };
+  /** ms since the epoch. */
+  now: () => number;
+  /** A terminal without a client for this long is closed, ms. */
+  detachedMs: number;
+  /** Ids of the terminals that have a client on this server. */
+  attached: () => string[];
+}
+
+export class DetachedTerminals {
+  readonly #deps: DetachedTerminalsDeps;
+  readonly #intervalMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(deps: DetachedTerminalsDeps) {
+    this.#deps = deps;
+    this.#intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, deps.detachedMs / 10));
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look()
+        .catch((err: unknown) => this.#deps.log.error({ err }, 'terminals without clients could not be closed'))
+        .finally(() => this.start());
+    }, this.#intervalMs);
+    this.#timer.unref();
+  }
+
+  /** Settles when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /** A client of the terminal has come or gone. */
+  touch(executionId: string): void {
+    if (this.#stopped) return;
+    const { store, now, log } = this.#deps;
+    store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
+      log.error({ err }, 'it could not be recorded that a terminal has a client');
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { store, control, now, detachedMs, attached } = this.#deps;
+    for (const executionId of attached()) await store.outputRead({ executionId, now: now() });
+    const idle = await store.listIdleTerminals({ idleSince: now() - detachedMs, limit: BATCH });
+    for (const { machineId, executionId } of idle) await control.cancel({ machineId, executionId, by: 'detached' });
+  }
+}

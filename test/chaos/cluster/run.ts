@@ -1,0 +1,281 @@
+/** One chaos run over several servers: what was acknowledged is there, ran once, and is whole, whatever happens to whom. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isTerminal, type WireExecution } from '../../helpers/client.ts';
+import { until } from '../../helpers/processes.ts';
+import { type Created, faultsOf } from '../check.ts';
+import { Random } from '../random.ts';
+import { kept, persistently } from '../persistence.ts';
+import type { ChaosResult } from '../run.ts';
+import { makeTask, type Task } from '../workload.ts';
+import { type ClusterStep, makeClusterPlan, saidClusterStep } from './plan.ts';
+import type { ClusterWorld } from './world.ts';
+
+interface WireBatch {
+  batch_id: string;
+  status: string;
+  counts: Record<string, number>;
+}
+
+/** An execution that was acknowledged, and how to ask for it again. */
+interface Acknowledged extends Created {
+  machineId: string;
+  key: string;
+}
+
+interface CreatedBatch {
+  id: string;
+  task: Task;
+  cancelled: boolean;
+}
+
+/** How long all may take to come to an end once everything is well again. */
+const SETTLE_MS = 120_000;
+const REQUEST_TIMEOUT_MS = 5000;
+
+class ClusterChaosRun {
+  readonly #world: ClusterWorld;
+  readonly #random: Random;
+  readonly #starts: string;
+  readonly #created: Promise<Acknowledged>[] = [];
+  readonly #batches: Promise<CreatedBatch>[] = [];
+  readonly #faults: Promise<void>[] = [];
+  readonly #reviving = new Map<number, Promise<void>>();
+  #database: Promise<void> = Promise.resolve();
+
+  constructor(world: ClusterWorld, random: Random, seed: number) {
+    this.#world = world;
+    this.#random = random;
+    this.#starts = join(world.dir, `starts-${seed}`);
+  }
+
+  /** Does what the plan says, then mends everything and waits until all has ended. Returns what is wrong. */
+  async play(plan: readonly ClusterStep[]): Promise<{ executions: number; lost: number; faults: string[] }> {
+    const began = performance.now();
+    for (const step of plan) {
+      await delay(Math.max(0, step.at - (performance.now() - began)));
+      if (step.do === 'create') this.#createMany(step.count);
+      else if (step.do === 'create_batch') this.#batches.push(kept(this.#createBatch()));
+      else this.#faults.push(kept(this.#strike(step)));
+    }
+    await Promise.all(this.#faults);
+    await this.#database;
+    for (const index of this.#world.servers.keys()) await this.#revive(index);
+    const created = await Promise.all(this.#created);
+    const batches = await Promise.all(this.#batches);
+    let unfinished: string[] = [];
+    await until(
+      () => `everything has ended; what has not:\n${unfinished.join('\n')}`,
+      async () => {
+        unfinished = await this.#unfinished(created, batches);
+        return unfinished.length === 0;
+      },
+      SETTLE_MS,
+      200,
+    );
+    return this.#check(created, batches);
+  }
+
+  #createMany(count: number): void {
+    for (let n = 0; n < count; n += 1) {
+      const machineId = this.#world.agent(this.#random.between(0, 1)).machineId;
+      const task = makeTask(this.#random, this.#starts);
+      this.#created.push(kept(this.#create(machineId, task)));
+    }
+  }
+
+  async #create(machineId: string, task: Task): Promise<Acknowledged> {
+    const key = randomUUID();
+    const { execution_id: id } = await persistently(() => this.#ask(machineId, task, key));
+    if (task.cancelAfterMs !== undefined) {
+      await delay(task.cancelAfterMs);
+      await persistently(() => this.#world.client.machine(machineId).cancel(id));
+    }
+    return { task, id, machineId, key };
+  }
+
+  #ask(machineId: string, task: Task, key: string): Promise<WireExecution> {
+    return this.#world.client.ask<WireExecution>('POST', `/v1/machines/${machineId}/executions`, {
+      body: task.body,
+      headers: { 'idempotency-key': key },
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    });
+  }
+
+  /** One command on all machines, one after the other or together; half of those of a kind that lasts are cancelled. */
+  async #createBatch(): Promise<CreatedBatch> {
+    const { cancelAfterMs, ...task } = makeTask(this.#random, this.#starts);
+    const machineIds = this.#world.agents.map(({ machineId }) => machineId);
+    const body = {
+      ...task.body,
+      selector: { machine_ids: machineIds },
+      max_concurrency: this.#random.between(1, machineIds.length),
+    };
+    const headers = { 'idempotency-key': randomUUID() };
+    const { batch_id: id } = await persistently(() =>
+      this.#world.client.ask<WireBatch>('POST', '/v1/batches', {
+        ...{ body, headers, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+      }),
+    );
+    if (cancelAfterMs === undefined) return { id, task, cancelled: false };
+    await delay(cancelAfterMs);
+    await persistently(() => this.#world.client.ask('DELETE', `/v1/batches/${id}`));
+    return { id, task: { ...task, ends: [...task.ends, 'succeeded'] }, cancelled: true };
+  }
+
+  async #strike({ do: fault, forMs, of }: Exclude<ClusterStep, { do: 'create' | 'create_batch' }>): Promise<void> {
+    const { links } = this.#world;
+    switch (fault) {
+      case 'kill_server':
+      case 'stop_server':
+        await this.#world.server(of).process.end(fault === 'kill_server' ? 'SIGKILL' : 'SIGTERM');
+        await delay(forMs);
+        return this.#revive(of);
+      case 'cut_links':
+        return links.cut();
+      case 'freeze_links':
+        links.freeze();
+        await delay(forMs);
+        return links.thaw();
+      case 'cut_database':
+        return this.#world.database(of).cut();
+      case 'freeze_database':
+        this.#world.database(of).freeze();
+        await delay(forMs);
+        return this.#world.database(of).thaw();
+      case 'restart_database':
+      case 'crash_database':
+        this.#database = this.#database.then(() => this.#restartDatabase(fault, forMs));
+        return this.#database;
+      case 'end_backends':
+        return this.#endBackends("state <> 'idle' OR pid % 3 = 0");
+      case 'lose_hints':
+        return this.#loseHints(forMs);
+      case 'kill_link': {
+        const agent = this.#world.agent(of);
+        await agent.link.end('SIGKILL');
+        await delay(forMs);
+        if (!agent.link.running) agent.restart();
+      }
+    }
+  }
+
+  async #restartDatabase(fault: 'restart_database' | 'crash_database', forMs: number): Promise<void> {
+    await this.#world.postgres.halt(fault === 'restart_database' ? 'fast' : 'immediate');
+    await delay(forMs);
+    await this.#world.postgres.run();
+  }
+
+  /** Whoever listens is cut off again and again: what is told meanwhile is heard by nobody. */
+  async #loseHints(forMs: number): Promise<void> {
+    const until = performance.now() + forMs;
+    while (performance.now() < until) {
+      await this.#endBackends("query LIKE 'LISTEN%' OR query = 'SELECT 1'");
+      await delay(100);
+    }
+  }
+
+  async #endBackends(which: string): Promise<void> {
+    const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND (${which})`;
+    // While the database is away, there are none.
+    await this.#world.postgres.query(text).catch(() => undefined);
+  }
+
+  /** Has the server running and ready; one that another fault ends meanwhile is started again. */
+  #revive(index: number): Promise<void> {
+    const reviving = this.#reviving.get(index) ?? this.#reviveServer(index).finally(() => this.#reviving.delete(index));
+    this.#reviving.set(index, reviving);
+    return reviving;
+  }
+
+  async #reviveServer(index: number): Promise<void> {
+    const server = this.#world.server(index);
+    const until = performance.now() + SETTLE_MS;
+    for (;;) {
+      try {
+        await (server.process.running ? server.ready() : server.restart());
+        return;
+      } catch (error) {
+        // It exits where it cannot reach the database at its start, or is killed again.
+        if (server.process.running || performance.now() > until) throw error;
+      }
+    }
+  }
+
+  async #unfinished(created: readonly Acknowledged[], batches: readonly CreatedBatch[]): Promise<string[]> {
+    const found: unknown[] = [];
+    for (const { machineId, id } of created) {
+      const execution = await this.#world.client.machine(machineId).read(id);
+      if (!isTerminal(execution.status)) found.push(execution);
+    }
+    for (const { id } of batches) {
+      const batch = await this.#batch(id);
+      if (batch.status === 'running') found.push(batch);
+    }
+    return found.map((one) => JSON.stringify(one));
+  }
+
+  #batch(id: string): Promise<WireBatch> {
+    return this.#world.client.ask<WireBatch>('GET', `/v1/batches/${id}`);
+  }
+
+  async #check(created: readonly Acknowledged[], batches: readonly CreatedBatch[]) {
+    const faults: string[] = [];
+    const all: Omit<Acknowledged, 'key'>[] = [...created];
+    for (const batch of batches) {
+      const { items } = await this.#world.client.ask<{ items: WireExecution[] }>(
+        'GET',
+        `/v1/batches/${batch.id}/executions`,
+      );
+      for (const { execution_id: id, machine_id: machineId } of items) all.push({ id, machineId, task: batch.task });
+      faults.push(...(await this.#batchFaults(batch, items)));
+    }
+    let lost = 0;
+    for (const { machineId } of this.#world.agents) {
+      const own = all.filter((one) => one.machineId === machineId);
+      const checked = { starts: this.#starts, mayBeLost: false, known: new Set(all.map(({ id }) => id)) };
+      faults.push(...(await faultsOf(this.#world.client.machine(machineId), own, checked)));
+      for (const { id } of own) {
+        const { error_code: code } = await this.#world.client.machine(machineId).read(id);
+        if (code === 'agent_lost') lost += 1;
+      }
+    }
+    for (const { machineId, task, key, id } of created) {
+      const { execution_id: again } = await this.#ask(machineId, task, key);
+      if (again !== id) faults.push(`${id}: its key now stands for ${again}`);
+    }
+    return { executions: all.length, lost, faults };
+  }
+
+  async #batchFaults(batch: CreatedBatch, executions: readonly WireExecution[]): Promise<string[]> {
+    const { status, counts } = await this.#batch(batch.id);
+    const machines = this.#world.agents.length;
+    const sum = Object.values(counts).reduce((total, count) => total + count, 0);
+    const said = `batch ${batch.id} (${status}, ${JSON.stringify(counts)})`;
+    const faults: string[] = [];
+    if (sum !== machines) faults.push(`${said}: counts ${sum} machines of ${machines}`);
+    if (new Set(executions.map(({ machine_id: id }) => id)).size !== executions.length)
+      faults.push(`${said}: a machine has two executions`);
+    if (!batch.cancelled && executions.length !== machines)
+      faults.push(`${said}: ${executions.length} executions for ${machines} machines`);
+    if (batch.cancelled && status !== 'cancelled' && status !== 'succeeded' && status !== 'failed')
+      faults.push(`${said}: is not over`);
+    return faults;
+  }
+}
+
+/** Plays the plan of `seed` for about `durationMs` in `world`, which is well again afterwards unless something is wrong. */
+export async function runClusterChaos(world: ClusterWorld, seed: number, durationMs: number): Promise<ChaosResult> {
+  const random = new Random(seed);
+  const plan = makeClusterPlan(random, durationMs, world.servers.length);
+  const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(saidClusterStep), log: '' };
+  try {
+    Object.assign(result, await new ClusterChaosRun(world, random, seed).play(plan));
+  } catch (error) {
+    result.faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  if (result.faults.length > 0) result.log = world.log;
+  return result;
+}

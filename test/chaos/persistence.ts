@@ -1,0 +1,23 @@
+/** Clients of a chaos run: they try again until they are answered. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+const GIVE_UP_MS = 90_000;
+
+/** What it comes to is looked at later; until then a failure of it is nobody's surprise. */
+export function kept<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/** Tries until it works: servers may be away, but they come back. */
+export async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
+  const until = performance.now() + GIVE_UP_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > until) throw error;
+      await delay(50);
+    }
+  }
+}
