@@ -95,8 +95,9 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Returns the execution now, or when it has ended or `waitMs` have passed. */
-  get({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
-    return this.#transport.json('GET', this.#path, { query: { wait_ms: waitMs }, signal });
+  get({ waitMs, include, signal }: WaitOptions & { include?: readonly 'usage'[] } = {}): Promise<ExecutionWire> {
+    const query = { wait_ms: waitMs, include: include?.join(',') };
+    return this.#transport.json('GET', this.#path, { query, signal });
   }
 
   /** Returns the execution once it has ended. */

@@ -25,7 +25,7 @@ interface CommandOptions {
   user?: string;
   /** Runs on a terminal of this size: stdout and stderr are one stream, `stdout`. */
   tty?: { width: number; height: number };
-  /** Limits for all processes of the command together. Refused if the machine cannot hold them. */
+  /** Limits for all of its processes together. A machine that cannot hold them fails it with `limits_unsupported`. */
   limits?: NonNullable<CreateExecution['limits']>;
   /** Files below its working directory to keep as artifacts, besides those in its ARTIFACTS_DIR. */
   artifacts?: NonNullable<CreateExecution['artifacts']>;

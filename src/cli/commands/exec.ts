@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { StartOptions } from '../../client/main.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 import { environmentVariable, readEnvironmentFile } from '../exec/environment.ts';
+import { addLimitOptions, limitsOf } from '../exec/limits.ts';
 import { batchRequest, type BatchFlags } from '../exec/batch-request.ts';
 import { runBatch } from '../exec/run-batch.ts';
 import { runExec, startDetached } from '../exec/run-exec.ts';
@@ -35,7 +36,7 @@ interface ExecFlags extends BatchFlags {
 
 /** `execplane exec`. */
 export function execCommand(): Command {
-  return clientCommand('exec <MACHINE> [ARGV...]', DESCRIPTION, EXAMPLES)
+  const command = clientCommand('exec <MACHINE> [ARGV...]', DESCRIPTION, EXAMPLES)
     .usage('[options] MACHINE -- ARGV...\n       execplane exec [options] --label KEY=VALUE -- ARGV...')
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
     .option('-e, --env <NAME=VALUE>', 'environment variable; NAME alone copies the local value; repeatable', collectEnv)
@@ -62,8 +63,9 @@ export function execCommand(): Command {
     .option('--json', 'print the final Execution, or Batch, as JSON instead of the output')
     .option('--label <KEY=VALUE>', 'run on all machines with this label, instead of MACHINE; repeatable', labelsWith)
     .option('--concurrency <N>', 'with --label: machines at once (default: 10)', parseCount)
-    .option('--max-failures <N>', 'with --label: cancel the rest after more failures than this', parseWholeNumber)
-    .action(async (machineId: string, command: string[], flags: ExecFlags, self: Command) => {
+    .option('--max-failures <N>', 'with --label: cancel the rest after more failures than this', parseWholeNumber);
+  return addLimitOptions(command).action(
+    async (machineId: string, command: string[], flags: ExecFlags, self: Command) => {
       const client = clientOf(flags);
       const batch = batchRequest([machineId, ...command], flags);
       if (batch !== undefined) process.exit(await runBatch(client, batch, flags));
@@ -83,10 +85,12 @@ export function execCommand(): Command {
       }
       // stdin may stay open for ever: do not wait for it.
       process.exit(await runExec(client, request));
-    });
+    },
+  );
 }
 
 function startOptions(flags: ExecFlags): StartOptions {
+  const limits = limitsOf(flags);
   const forwards = flags.detach !== true && flags.stdin && (flags.interactive === true || hasStdin());
   return {
     stdin: forwards ? 'open' : 'none',
@@ -97,6 +101,7 @@ function startOptions(flags: ExecFlags): StartOptions {
     env: { ...(flags.tty ? terminalEnvironment() : {}), ...flags.envFile, ...flags.env },
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
     ...(flags.user === undefined ? {} : { user: flags.user }),
+    ...(limits === undefined ? {} : { limits }),
     ...(flags.artifact === undefined ? {} : { artifacts: flags.artifact.map((path) => ({ path })) }),
   };
 }

@@ -1,9 +1,10 @@
 /** `execplane exec --label`: turns the flags into a batch. */
 import type { CreateBatch } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
+import { type LimitFlags, limitsOf } from './limits.ts';
 
 /** The flags of `exec` that a batch accepts or has to refuse. */
-export interface BatchFlags {
+export interface BatchFlags extends LimitFlags {
   label?: Record<string, string>;
   concurrency?: number;
   maxFailures?: number;
@@ -31,6 +32,7 @@ export function batchRequest(command: string[], flags: BatchFlags): CreateBatch 
   }
   if (flags.interactive) throw unfit('--interactive needs a single machine: with --label a command has no stdin.');
   if (flags.download !== undefined) throw unfit('--download needs a single machine: use "execplane artifacts get".');
+  const limits = limitsOf(flags);
   return {
     selector: { labels: label },
     command,
@@ -41,6 +43,7 @@ export function batchRequest(command: string[], flags: BatchFlags): CreateBatch 
     ...(cwd === undefined ? {} : { cwd }),
     ...(timeout === undefined ? {} : { timeout_ms: timeout }),
     ...(user === undefined ? {} : { user }),
+    ...(limits === undefined ? {} : { limits }),
     ...(artifact === undefined ? {} : { artifacts: artifact.map((path) => ({ path })) }),
   };
 }

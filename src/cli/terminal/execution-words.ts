@@ -12,3 +12,23 @@ export function resultWord(execution: Pick<Execution, 'exit_code' | 'signal' | '
   if (execution.signal !== undefined) return `signal ${execution.signal}`;
   return execution.error_code ?? '';
 }
+
+/** Returns what it used: processor time, memory, and bytes of block devices if they are known. */
+export function usageWords({ usage }: Pick<Execution, 'usage'>): string | undefined {
+  if (usage === undefined) return undefined;
+  const { io_read_bytes: read, io_write_bytes: written } = usage;
+  const io = [
+    ...(read === undefined ? [] : [`${sizeWord(read)} read`]),
+    ...(written === undefined ? [] : [`${sizeWord(written)} written`]),
+  ];
+  const processor = `${secondsWord(usage.cpu_user_ms)} user, ${secondsWord(usage.cpu_system_ms)} system`;
+  return [processor, `${sizeWord(usage.max_memory_bytes)} memory`, ...io].join(', ');
+}
+
+function secondsWord(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
+}
+
+function sizeWord(bytes: number): string {
+  return bytes < 1024 ** 3 ? `${(bytes / 1024 ** 2).toFixed(1)} MiB` : `${(bytes / 1024 ** 3).toFixed(2)} GiB`;
+}

@@ -1,10 +1,13 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { hostUser } from '../../../src/agent/runner/executions/host-user.ts';
+import { prepareLaunch } from '../../../src/agent/runner/executions/launch.ts';
 import { matchesPath, matchesText } from '../../../src/agent/runner/policy/glob.ts';
-import type { PolicyRequest, PolicyVerdict, ResolvedRequest } from '../../../src/agent/runner/policy/policy.ts';
+import type { Policy, PolicyRequest, PolicyVerdict, ResolvedRequest } from '../../../src/agent/runner/policy/policy.ts';
 import { PolicyFile } from '../../../src/agent/runner/policy/policy-file.ts';
 import { brokenRule, checkRules, type Rules } from '../../../src/agent/runner/policy/rules.ts';
+import type { Start } from '../../../src/core/protocol.ts';
 import { agentDirectory, linkedRunner } from '../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -54,6 +57,17 @@ test('a variable that no caller sets, and ceilings', () => {
     maxTimeoutMs: 5,
     maxOutputBytes: 0,
   });
+});
+
+test('ceilings of limits: the lower of what is asked for and what is allowed holds, also for a request without any', () => {
+  const policy: Policy = { check: (asked) => checkRules({ max_memory_bytes: 1000, max_pids: 5 }, asked) } as Policy;
+  const start = { execution_id: 'a', command: ['true'], max_output_bytes: 1, stdin: 'none' } as Start;
+  const limitsOf = (limits?: Start['limits']) => {
+    const prepared = prepareLaunch({ ...start, ...(limits && { limits }) }, hostUser({}), policy);
+    return 'ok' in prepared && prepared.ok ? prepared.launch.request.limits : undefined;
+  };
+  expect(limitsOf()).toEqual({ memoryBytes: 1000, pids: 5 });
+  expect(limitsOf({ memory_bytes: 999, cpus: 0.5, pids: 6 })).toEqual({ memoryBytes: 999, cpus: 0.5, pids: 5 });
 });
 
 test('a file that is not there allows; one that is broken, or open to others, denies; a change counts at once', () => {

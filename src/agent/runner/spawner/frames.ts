@@ -1,5 +1,5 @@
 /** Frames between this process and the native spawner (docs/spawner-protocol.md): encodes commands, parses events. */
-import type { SpawnRequest, TerminalSize } from './spawner.ts';
+import type { SpawnEnd, SpawnRequest, TerminalSize, Usage } from './spawner.ts';
 
 export const PROTOCOL_VERSION = 3;
 
@@ -145,4 +145,25 @@ export class FrameReader {
     }
     this.#rest = at === bytes.length ? NOTHING : bytes.subarray(at);
   }
+}
+
+/** Reads a count of bytes or of microseconds. */
+export function readCount(payload: Buffer, at: number): number {
+  return Number(payload.readBigUInt64LE(at));
+}
+
+/**
+ * Reads the payload of EXITED. `tree` is what the cgroup says about the whole tree. Without it the figures cover the main process and those it
+ * had waited for.
+ */
+export function readEnd(payload: Buffer, tree: Partial<Usage>): SpawnEnd {
+  const value = payload.readInt32LE(1);
+  const usage = {
+    cpuUserMs: Math.round(readCount(payload, 21) / 1000),
+    cpuSystemMs: Math.round(readCount(payload, 29) / 1000),
+    maxMemoryBytes: readCount(payload, 37),
+    ...tree,
+  };
+  const rest = { stdoutBytes: readCount(payload, 5), stderrBytes: readCount(payload, 13), usage };
+  return payload[0] === 0 ? { exitCode: value, ...rest } : { signal: value, ...rest };
 }

@@ -15,9 +15,11 @@ import {
   FrameReader,
   MAX_SPAWN_BYTES,
   PROTOCOL_VERSION,
+  readCount,
+  readEnd,
 } from './frames.ts';
 import { mainHasEnded } from './main-process.ts';
-import type { SpawnEnd, Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Usage } from './spawner.ts';
+import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Usage } from './spawner.ts';
 import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
@@ -112,12 +114,11 @@ class NativeSpawner implements Spawner {
   spawn(request: SpawnRequest): void {
     const cgroup = this.#cgroups?.acquire(request.limits);
     const bytes = encodeSpawn(request, cgroup?.path ?? '');
-    const refusal =
-      request.limits && !cgroup ? 'limits' : bytes && bytes.length <= MAX_SPAWN_BYTES ? undefined : 'exec';
+    const refusal = refusalOf({ limited: request.limits !== undefined && !cgroup, bytes: bytes?.length });
     if (!bytes || refusal) {
       if (cgroup) this.#cgroups?.giveBack(cgroup);
-      const { handle } = request;
-      setImmediate(() => this.#events.failed(handle, refusal ?? 'exec', bytes ? 'E2BIG' : 'EINVAL'));
+      const [stage, errno] = refusal ?? ['exec', 'EINVAL'];
+      setImmediate(() => this.#events.failed(request.handle, stage, errno));
       return;
     }
     const tree = new ProcessTree(request.executionId, this.#cgroups, cgroup);
@@ -281,19 +282,9 @@ class NativeSpawner implements Spawner {
   }
 }
 
-function readCount(payload: Buffer, at: number): number {
-  return Number(payload.readBigUInt64LE(at));
-}
-
-/** `tree` is what the cgroup says about the whole tree. Without it the figures cover the main process and those it had waited for. */
-function readEnd(payload: Buffer, tree: Partial<Usage>): SpawnEnd {
-  const value = payload.readInt32LE(1);
-  const usage = {
-    cpuUserMs: Math.round(readCount(payload, 21) / 1000),
-    cpuSystemMs: Math.round(readCount(payload, 29) / 1000),
-    maxMemoryBytes: readCount(payload, 37),
-    ...tree,
-  };
-  const rest = { stdoutBytes: readCount(payload, 5), stderrBytes: readCount(payload, 13), usage };
-  return payload[0] === 0 ? { exitCode: value, ...rest } : { signal: value, ...rest };
+/** Returns why a start is not even tried, if there is a reason. */
+function refusalOf(p: { limited: boolean; bytes: number | undefined }): [SpawnStage, string] | undefined {
+  if (p.limited) return ['limits', 'ENOTSUP'];
+  if (p.bytes === undefined) return ['exec', 'EINVAL'];
+  return p.bytes > MAX_SPAWN_BYTES ? ['exec', 'E2BIG'] : undefined;
 }

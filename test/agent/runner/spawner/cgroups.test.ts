@@ -1,0 +1,138 @@
+/**
+ * What is written to and read from the files of cgroups, against a directory that has them as the kernel's does: not every machine that runs
+ * the tests has the controllers. test/integration/limits.test.ts holds the kernel's part where it has.
+ */
+import * as files from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+
+/** The files of a new cgroup, by its parent's controllers. */
+const kernel = vi.hoisted(() => ({ root: '', files: {} as Record<string, string> }));
+
+vi.mock('node:fs', async (original) => {
+  const real = await original<typeof files>();
+  return {
+    ...real,
+    mkdirSync: (path: string) => {
+      real.mkdirSync(path);
+      if (!path.startsWith(kernel.root)) return;
+      for (const [name, text] of Object.entries(kernel.files)) real.writeFileSync(join(path, name), text);
+    },
+    writeFileSync: (path: string, text: string) => {
+      if (path.startsWith(kernel.root) && !real.existsSync(path)) throw new Error(`EACCES: ${path}`);
+      real.writeFileSync(path, text);
+    },
+    rmdirSync: (path: string) => real.rmSync(path, { recursive: true }),
+  };
+});
+
+const { CgroupPool } = await import('../../../../src/agent/runner/spawner/cgroups.ts');
+
+const PLAIN = {
+  'cgroup.events': 'populated 0\nfrozen 0\n',
+  'cpu.stat': 'usage_usec 7000\nuser_usec 5400\nsystem_usec 1600\n',
+};
+const MEMORY = {
+  'memory.max': 'max\n',
+  'memory.swap.max': 'max\n',
+  'memory.oom.group': '0\n',
+  'memory.peak': '123456789\n',
+  'memory.events': 'low 0\nhigh 0\nmax 3\noom 1\noom_kill 0\noom_group_kill 0\n',
+};
+const ALL = {
+  ...PLAIN,
+  ...MEMORY,
+  'cpu.max': 'max 100000\n',
+  'pids.max': 'max\n',
+  'io.stat': '8:0 rbytes=4096 wbytes=100 rios=1 wios=1\n8:16 rbytes=1000 wbytes=0 rios=2 wios=0 dbytes=0\n',
+};
+const EVERY = new Set(['memory', 'cpu', 'pids', 'io']);
+
+beforeEach(() => {
+  kernel.root = files.mkdtempSync(join(tmpdir(), 'execplane-cgroups-'));
+  kernel.files = ALL;
+});
+afterEach(() => files.rmSync(kernel.root, { recursive: true }));
+
+/** A cgroup with these limits; `text` reads one of its files. */
+function acquire(limits: Parameters<InstanceType<typeof CgroupPool>['acquire']>[0]) {
+  const pool = new CgroupPool(kernel.root, EVERY);
+  const cgroup = pool.acquire(limits);
+  if (cgroup === undefined) throw new Error('no cgroup');
+  return { pool, cgroup, text: (name: string) => files.readFileSync(join(cgroup.path, name), 'utf8') };
+}
+
+describe('the cgroup of a command', () => {
+  test('has its limits before the command is in it; memory without swap, and killed as a whole', () => {
+    const { text } = acquire({ memoryBytes: 64_000_000, cpus: 0.25, pids: 20 });
+    expect([text('memory.max'), text('memory.swap.max'), text('memory.oom.group')]).toEqual(['64000000', '0', '1']);
+    expect([text('cpu.max'), text('pids.max')]).toEqual(['25000 100000', '20']);
+  });
+
+  test('has no limit that was not asked for', () => {
+    const { text } = acquire({ pids: 20 });
+    expect([text('memory.max'), text('cpu.max'), text('pids.max')]).toEqual(['max\n', 'max 100000\n', '20']);
+  });
+
+  test('holds a memory limit also where the kernel has no swap to limit', () => {
+    const { 'memory.swap.max': _none, ...without } = ALL;
+    kernel.files = without;
+    expect(acquire({ memoryBytes: 1_000_000 }).text('memory.max')).toBe('1000000');
+  });
+
+  test('is none, and leaves none behind, if a limit cannot be put on it', () => {
+    kernel.files = { ...PLAIN, 'pids.max': 'max\n' };
+    const pool = new CgroupPool(kernel.root, new Set(['pids']));
+    expect(pool.acquire({ memoryBytes: 1_000_000, pids: 1 })).toBeUndefined();
+    expect(files.readdirSync(kernel.root)).toEqual([]);
+    expect(pool.acquire({ pids: 1 })).toBeDefined();
+  });
+
+  test('tells the usage of all its processes', () => {
+    expect(acquire({}).cgroup.usage()).toEqual({
+      cpuUserMs: 5,
+      cpuSystemMs: 2,
+      maxMemoryBytes: 123_456_789,
+      ioReadBytes: 5096,
+      ioWriteBytes: 100,
+    });
+  });
+
+  test('tells the processor time alone where the kernel counts nothing else', () => {
+    kernel.files = PLAIN;
+    expect(acquire({}).cgroup.usage()).toEqual({ cpuUserMs: 5, cpuSystemMs: 2 });
+  });
+
+  test('tells a kill for want of memory from a limit that was only reached', () => {
+    const { cgroup } = acquire({ memoryBytes: 1_000_000 });
+    expect(cgroup.outOfMemory()).toBe(false);
+    files.writeFileSync(join(cgroup.path, 'memory.events'), 'low 0\nmax 9\noom 2\noom_kill 1\n');
+    expect(cgroup.outOfMemory()).toBe(true);
+  });
+
+  test('is removed when it is given back, unless a process lives in it', () => {
+    const { pool, cgroup } = acquire({});
+    files.writeFileSync(join(cgroup.path, 'cgroup.events'), 'populated 1\n');
+    pool.giveBack(cgroup);
+    expect(files.existsSync(cgroup.path)).toBe(true);
+    files.writeFileSync(join(cgroup.path, 'cgroup.events'), 'populated 0\n');
+    pool.acquire();
+    expect(files.existsSync(cgroup.path)).toBe(false);
+  });
+});
+
+test.each([
+  [[], []],
+  [['memory'], ['memoryBytes']],
+  [
+    ['cpu', 'io', 'pids'],
+    ['cpus', 'pids'],
+  ],
+  [
+    ['memory', 'cpu', 'pids'],
+    ['memoryBytes', 'cpus', 'pids'],
+  ],
+])('with the controllers %j the limits are %j', (controllers, limits) => {
+  expect([...new CgroupPool(kernel.root, new Set(controllers)).limits]).toEqual(limits);
+});
