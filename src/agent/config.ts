@@ -42,7 +42,7 @@ export interface AgentConfig {
   /** Read only when it is needed. `-` means stdin. */
   joinTokenFile?: string;
   machineId?: string;
-  /** What the machine is to be called. */
+  /** The name of the machine. */
   machineName?: string;
   maxConcurrency: number;
   /** True: no command runs without a policy.json. */

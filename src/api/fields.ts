@@ -35,6 +35,7 @@ export const Status = Type.Enum([...EXECUTION_STATUSES], {
 export const Time = (description: string) =>
   Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] });
 
+/** A field with a number of bytes. */
 export const Bytes = (description: string) => Type.Integer({ minimum: 0, description, examples: [2048] });
 
 export const MachineParams = Type.Object({ machine_id: MachineId });

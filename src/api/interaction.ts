@@ -1,4 +1,4 @@
-/** What a caller sends to a running command: live stdin and signals, as they travel. */
+/** Live stdin and signals for a running command, in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { ExecutionId } from './fields.ts';
 

@@ -19,6 +19,7 @@ const LISTS: Readonly<Record<string, string>> = {
   TOKEN: 'tokens ls',
 };
 
+/** Shell → its completion script for these commands. */
 export const SHELLS: Readonly<Record<string, (specs: readonly CommandSpec[]) => string>> = { bash, zsh, fish };
 
 /** Words for the operand at each place after a command: `[place, words or command]`. */

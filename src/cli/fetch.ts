@@ -12,6 +12,10 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** Responses that have no body (Fetch standard, "null body status"). */
 const NO_BODY = new Set([204, 205, 304]);
 
+/**
+ * Returns a `fetch` for the server at `url`, with its certificate authority and the proxy of the environment. Connections time out after
+ * 10 s.
+ */
 export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof fetch {
   const proxy = proxyFor(url, environment());
   const options = {

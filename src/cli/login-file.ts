@@ -13,6 +13,7 @@ export interface Login {
   insecure?: true;
 }
 
+/** Stores a login in `file` (mode 0600, its directory 0700). */
 export function writeLogin(file: string, { url, apiKey, caFile, insecure }: Login): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   writePrivateJson(file, { url, api_key: apiKey, ca_file: caFile, insecure });

@@ -1,9 +1,9 @@
-/** The command line takes the name of a machine wherever it takes its id. */
+/** Resolves names of machines: the command line accepts a name wherever it accepts an id. */
 import type { Command } from 'commander';
 import type { Execplane } from '../client/main.ts';
 import { CliError } from './cli-error.ts';
 
-/** The id behind what a person wrote: an id itself, or the name of a machine, which the server is asked for. Throws CliError. */
+/** Returns the id for an operand: an id itself, or the name of a machine, which the server resolves. Throws CliError. */
 export async function machineIdOf(client: Pick<Execplane, 'machines'>, text: string): Promise<string> {
   if (text.startsWith('dm-')) return text;
   const machine = await client.machines.find(text);
@@ -13,7 +13,7 @@ export async function machineIdOf(client: Pick<Execplane, 'machines'>, text: str
   });
 }
 
-/** Puts the id in the place of a name, if the command has an operand MACHINE. With --label it is not one: no machine is named. */
+/** Replaces a name by its id, if the command has an operand MACHINE. With --label it has none. */
 export async function resolveOperand(command: Command, clientOf: (flags: unknown) => Execplane): Promise<void> {
   const place = command.registeredArguments.findIndex((argument) => argument.required && argument.name() === 'MACHINE');
   const given: unknown = command.processedArgs[place];

@@ -1,6 +1,6 @@
 /**
  * The `WebSocket` of the CLI: with a certificate authority and a proxy of this user's own, as in `fetch.ts`. It closes when the
- * server is silent, as after a change of networks, which closes nothing.
+ * server is silent, for example after a change of networks, which closes no connection.
  */
 import { WebSocket as NodeWebSocket } from 'ws';
 import { startHeartbeat } from '../node/network/heartbeat.ts';
@@ -10,7 +10,7 @@ import { type ClientConfig, environment } from './config.ts';
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const HEARTBEAT_MS = 15_000;
 
-/** A server of which nothing comes for two heartbeats, not even the answer to a ping, is gone. */
+/** A server that sends nothing for two heartbeats, not even the answer to a ping, is gone. */
 export function webSocketFor(
   { url, ca }: Pick<ClientConfig, 'url' | 'ca'>,
   heartbeatMs = HEARTBEAT_MS,

@@ -14,6 +14,7 @@ const SILENCE_MS = 60_000;
 const MAX_FAILURES = 10;
 const RECONNECT = { firstMs: 100, maxMs: 5000 };
 
+/** The artifacts of one machine. */
 export class Artifacts {
   readonly #transport: Transport;
   readonly #path: string;

@@ -1,5 +1,6 @@
 /** Base64 without Node's Buffer. */
 
+/** Decodes base64 (RFC 4648 §4). Throws if the text is malformed. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
@@ -9,6 +10,7 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
 
 const PIECE = 0x8000;
 
+/** Encodes bytes as base64 (RFC 4648 §4), with padding. */
 export function encodeBase64(bytes: Uint8Array): string {
   let binary = '';
   // Passed as arguments, too many characters at once overflow the stack.

@@ -169,6 +169,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 }
 
+/** Path of the executions of a machine in the API. */
 export function executionsPath(machineId: string): string {
   return `/v1/machines/${encodeURIComponent(machineId)}/executions`;
 }

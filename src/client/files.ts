@@ -35,6 +35,7 @@ export interface ResumableContent {
   from: (offset: number) => AsyncIterable<Uint8Array>;
 }
 
+/** The files of one machine. */
 export class Files {
   readonly #machine: MachineClient;
 

@@ -54,6 +54,7 @@ export interface ListExecutionsOptions extends PageOptions {
 
 type Ended = ExecutionWire & { output?: ExecutionOutputWire };
 
+/** The commands, executions, terminals, files and artifacts of one machine. */
 export class MachineClient {
   readonly machineId: string;
   /** Files that its commands left. */

@@ -20,7 +20,7 @@ abstract class Resource {
   }
 }
 
-/** What is answered besides: `name`, `labels`, `facts`. */
+/** More fields for the answer: `name`, `labels`, `facts`. */
 export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
 
 export interface MachineSelection {
@@ -42,7 +42,7 @@ export class Machines extends Resource {
     return this.transport.json('GET', machinePath(machineId), { query });
   }
 
-  /** The machine with this name, of those that are not removed. */
+  /** Returns the machine with this name, if it is not removed. */
   async find(name: string): Promise<MachineWire | undefined> {
     const { items } = await this.list({ name, include: ['name'] });
     return items[0];

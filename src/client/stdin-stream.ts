@@ -24,7 +24,7 @@ export function stdinStream(transport: Transport, path: string): WritableStream<
   let signal: AbortSignal;
   return new WritableStream<Uint8Array>({
     start(controller) {
-      // It aborts at once; `abort` of a sink is called only when the write under way has settled. The types of Node lack it.
+      // It aborts at once; `abort` of a sink is called only when the present write has settled. The types of Node lack it.
       signal = (controller as typeof controller & { signal: AbortSignal }).signal;
     },
     async write(chunk) {

@@ -1,4 +1,4 @@
-/** JSON as it comes from outside: parsed without a throw, and bounded before it is parsed. */
+/** JSON from outside: parsed without a throw, and bounded before it is parsed. */
 
 /** A check of whether a parsed value has the type T. */
 export type Guard<T> = (value: unknown) => value is T;
@@ -18,7 +18,7 @@ export function isStringRecord(value: unknown): value is Record<string, string> 
   return Object.values(value).every((entry) => typeof entry === 'string');
 }
 
-/** Bounds of a JSON text, found before it is parsed: JSON.parse takes 11 s for 16 MiB of brackets, this a tenth of one. */
+/** Bounds of a JSON text, checked before it is parsed: JSON.parse takes 11 s for 16 MiB of brackets, this check a tenth of a second. */
 export interface JsonBounds {
   /** Nesting depth of arrays and objects. */
   depth: number;

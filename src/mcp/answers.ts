@@ -8,6 +8,7 @@ export interface ToolAnswer {
   isError?: boolean;
 }
 
+/** Returns a successful answer with this text. */
 export function answer(text: string): ToolAnswer {
   return { content: [{ type: 'text', text }] };
 }

@@ -11,6 +11,7 @@ const MACHINE = z.string().describe('The machine, such as dm-build-1; list_machi
 const EXECUTION = z.string().describe('The execution_id from the answer of run_command.');
 const ONE = { machine_id: MACHINE, execution_id: EXECUTION };
 
+/** Adds the tools that run and follow commands. */
 export function addExecutionTools(server: McpServer, client: Execplane): void {
   addRunCommand(server, client);
   server.registerTool(

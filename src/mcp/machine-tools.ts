@@ -9,6 +9,7 @@ const MAX_FILE_BYTES = 65_536;
 const MACHINE = z.string().describe('The machine, such as dm-build-1; list_machines shows them.');
 const PATH = z.string().describe('Path on the machine; a relative path starts at the home of the user.');
 
+/** Adds the tools for machines and their files. */
 export function addMachineTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'list_machines',

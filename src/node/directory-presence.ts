@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 
 const INTERVAL_MS = 10_000;
 
+/** Identifies a directory by device and inode. */
 export class DirectoryPresence {
   readonly #directory: string;
   readonly #first: BigIntStats;

@@ -1,5 +1,5 @@
 /**
- * Proxies, as curl has them: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say which one; https and WebSockets go through it by
+ * Proxies, with the rules of curl: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY select one; https and WebSockets go through it by
  * CONNECT, plain http by its whole URL.
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';

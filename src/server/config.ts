@@ -236,7 +236,7 @@ function assertShared({ apiKey, secretKeyFile, maxDatabaseBytes }: ServerConfig)
   }
 }
 
-/** Users can sign in by name only if the provider knows this server, and some group may do something. */
+/** Sign-in by name needs a client id at the provider, and a group with a scope. */
 function assertOpenIdConnect({ oidcIssuer, oidcClientId, oidcScopes, oidcClientSecretFile }: ServerConfig): void {
   if (oidcIssuer === undefined) {
     const alone = oidcClientId ?? oidcScopes ?? oidcClientSecretFile;

@@ -1,13 +1,13 @@
-/** What members of a group of the OpenID Connect provider may do (EXECPLANE_OIDC_SCOPES). */
+/** The scopes of groups of the OpenID Connect provider (EXECPLANE_OIDC_SCOPES). */
 import { SCOPES, type Scope } from '../api/fields.ts';
 import { ConfigError } from '../node/config-error.ts';
 
-/** Stands for everybody whom the provider lets in. */
+/** Stands for every user of the provider. */
 const EVERYBODY = '*';
 
 export type GroupScopes = ReadonlyMap<string, readonly Scope[]>;
 
-/** Reads `GROUP=SCOPE,SCOPE;GROUP=SCOPE`. A group may hold any character but `;` and `=`. Throws ConfigError. */
+/** Parses `GROUP=SCOPE,SCOPE;GROUP=SCOPE`. A group may contain any character but `;` and `=`. Throws ConfigError. */
 export function readGroupScopes(setting: string): GroupScopes {
   const groups = new Map<string, readonly Scope[]>();
   for (const part of setting.split(';').filter((text) => text.trim() !== '')) {
@@ -23,7 +23,7 @@ export function readGroupScopes(setting: string): GroupScopes {
   return groups;
 }
 
-/** The scopes of a user in these groups, each once; empty for a user who may do nothing. */
+/** Returns the scopes of a user in these groups, each once; none for a user without access. */
 export function scopesOfGroups(groupScopes: GroupScopes, groups: readonly string[]): Scope[] {
   const scopes = [EVERYBODY, ...groups].flatMap((group) => groupScopes.get(group) ?? []);
   return SCOPES.filter((scope) => scopes.includes(scope));

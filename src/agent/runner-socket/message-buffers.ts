@@ -3,7 +3,7 @@ const SMALL_BYTES = 16 * 1024;
 /** Above the largest message of records that a runner of this version sends. */
 const BUFFER_BYTES = 160 * 1024;
 /** More buffers are in use only while the server does not keep up. */
-const MOST_KEPT = 32;
+const MAX_KEPT = 32;
 
 /**
  * A pool of buffers for messages from runner to server, reused once they are sent. Fresh memory for each message costs more than the rest
@@ -21,6 +21,6 @@ export class MessageBuffers {
   /** Takes back `message`, a buffer from here or a view into one, which nobody reads any more. */
   giveBack(message: Buffer): void {
     const { buffer } = message;
-    if (buffer.byteLength === BUFFER_BYTES && this.#free.length < MOST_KEPT) this.#free.push(buffer);
+    if (buffer.byteLength === BUFFER_BYTES && this.#free.length < MAX_KEPT) this.#free.push(buffer);
   }
 }

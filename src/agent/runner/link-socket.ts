@@ -9,7 +9,7 @@ const CHANNEL_VERSION = 1;
 /** Bytes on their way to a link that stopped reading are given up after this time. */
 const FAREWELL_MS = 500;
 /** A link that sends and never reads is cut off: the answers to it would grow without end. */
-const MOST_UNREAD_BYTES = 8 << 20;
+const MAX_UNREAD_BYTES = 8 << 20;
 
 /** Below this size one copy is cheaper than one more write. */
 const COPY_BELOW_BYTES = 64 * 1024;
@@ -168,6 +168,6 @@ function identityOf(file: string): string | undefined {
 }
 
 function send(socket: Socket, bytes: Buffer): boolean {
-  if (socket.writableLength > MOST_UNREAD_BYTES) socket.destroy();
+  if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
   return socket.writable && socket.write(bytes);
 }

@@ -13,6 +13,7 @@ export interface RunnerLog {
   warn(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
+/** Returns a log that writes lines of `level` and above to standard error. Unknown levels count as info. */
 export function openLog(level: string): RunnerLog {
   const destination = new LogDestination({ fd: STDERR });
   return {

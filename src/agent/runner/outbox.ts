@@ -25,7 +25,7 @@ export interface Windows {
 }
 
 /** The progress of sending one execution's reports. */
-interface Lane {
+interface ExecutionQueue {
   log: ExecutionLog;
   /** The number up to which reports were sent on this link. */
   sent: number;
@@ -39,11 +39,11 @@ interface Lane {
  */
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #queues = new Map<string, ExecutionQueue>();
   /** Executions with something to send and room in their window. A Set is a queue that holds each once. */
-  readonly #ready = new Set<Lane>();
+  readonly #ready = new Set<ExecutionQueue>();
   /** Executions whose first report waits for a second one. */
-  readonly #held = new Set<Lane>();
+  readonly #held = new Set<ExecutionQueue>();
   #heldTimer: NodeJS.Timeout | undefined;
   #windows: Windows | undefined;
   #inFlight = 0;
@@ -68,7 +68,7 @@ export class Outbox {
   /** The server is disconnected. */
   close(): void {
     this.#windows = undefined;
-    this.#lanes.clear();
+    this.#queues.clear();
     this.#ready.clear();
     this.#held.clear();
     clearTimeout(this.#heldTimer);
@@ -80,31 +80,31 @@ export class Outbox {
   /** One more report is on disk. */
   offer(log: ExecutionLog): void {
     if (this.#windows === undefined) return;
-    let lane = this.#lanes.get(log.executionId);
-    if (lane === undefined) {
-      lane = { log, sent: log.index.first - 1, inFlight: 0 };
-      this.#lanes.set(log.executionId, lane);
+    let queue = this.#queues.get(log.executionId);
+    if (queue === undefined) {
+      queue = { log, sent: log.index.first - 1, inFlight: 0 };
+      this.#queues.set(log.executionId, queue);
     }
-    if (log.index.last === 1 && !log.ended) this.#hold(lane);
+    if (log.index.last === 1 && !log.ended) this.#hold(queue);
     else {
-      this.#held.delete(lane);
-      this.#queue(lane);
+      this.#held.delete(queue);
+      this.#enqueue(queue);
     }
   }
 
   /** Reports of `bytes` bytes in total were acknowledged and dropped, or the execution was forgotten. */
   acknowledged(log: ExecutionLog, bytes: number): void {
-    const lane = this.#lanes.get(log.executionId);
-    if (lane === undefined) return;
-    const freed = log.settled ? lane.inFlight : Math.min(bytes, lane.inFlight);
-    lane.inFlight -= freed;
+    const queue = this.#queues.get(log.executionId);
+    if (queue === undefined) return;
+    const freed = log.forgotten ? queue.inFlight : Math.min(bytes, queue.inFlight);
+    queue.inFlight -= freed;
     this.#inFlight -= freed;
-    lane.sent = Math.max(lane.sent, log.index.first - 1);
-    if (log.settled) {
-      this.#lanes.delete(log.executionId);
-      this.#held.delete(lane);
-      this.#ready.delete(lane);
-    } else this.#queue(lane);
+    queue.sent = Math.max(queue.sent, log.index.first - 1);
+    if (log.forgotten) {
+      this.#queues.delete(log.executionId);
+      this.#held.delete(queue);
+      this.#ready.delete(queue);
+    } else this.#enqueue(queue);
   }
 
   /** The socket has room again. */
@@ -129,11 +129,11 @@ export class Outbox {
     }
   }
 
-  #hold(lane: Lane): void {
-    this.#held.add(lane);
+  #hold(queue: ExecutionQueue): void {
+    this.#held.add(queue);
     this.#heldTimer ??= setTimeout(() => {
       this.#heldTimer = undefined;
-      for (const held of this.#held) this.#queue(held);
+      for (const held of this.#held) this.#enqueue(held);
       this.#held.clear();
       this.pump();
     }, FIRST_REPORT_WAIT_MS);
@@ -142,33 +142,33 @@ export class Outbox {
   #nextMessage(): Buffer[] {
     const records: Buffer[] = [];
     let room = MESSAGE_BYTES;
-    for (const lane of this.#ready) {
+    for (const queue of this.#ready) {
       const before = room;
-      while (this.#maySend(lane) && before - room < TURN_BYTES) {
-        const { length } = lane.log.index.at(lane.sent + 1);
+      while (this.#maySend(queue) && before - room < TURN_BYTES) {
+        const { length } = queue.log.index.at(queue.sent + 1);
         if (length > room) return records;
-        records.push(this.#options.read(lane.log, ++lane.sent));
-        lane.inFlight += length;
+        records.push(this.#options.read(queue.log, ++queue.sent));
+        queue.inFlight += length;
         this.#inFlight += length;
         room -= length;
       }
       if (this.#windowFull()) return records;
-      this.#ready.delete(lane);
-      this.#queue(lane);
+      this.#ready.delete(queue);
+      this.#enqueue(queue);
     }
     return records;
   }
 
-  #queue(lane: Lane): void {
-    if (lane.sent < lane.log.index.last && !this.#laneFull(lane)) this.#ready.add(lane);
+  #enqueue(queue: ExecutionQueue): void {
+    if (queue.sent < queue.log.index.last && !this.#isFull(queue)) this.#ready.add(queue);
   }
 
-  #maySend(lane: Lane): boolean {
-    return lane.sent < lane.log.index.last && !this.#laneFull(lane) && !this.#windowFull();
+  #maySend(queue: ExecutionQueue): boolean {
+    return queue.sent < queue.log.index.last && !this.#isFull(queue) && !this.#windowFull();
   }
 
-  #laneFull(lane: Lane): boolean {
-    return lane.inFlight >= (this.#windows?.executionWindowBytes ?? 0);
+  #isFull(queue: ExecutionQueue): boolean {
+    return queue.inFlight >= (this.#windows?.executionWindowBytes ?? 0);
   }
 
   #windowFull(): boolean {

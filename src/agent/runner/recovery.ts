@@ -12,7 +12,7 @@ const REBOOTED = 'The machine was restarted while it had the command.';
  * output that had been read. Calls `reported` after each, and settles when no process of any is left.
  */
 export async function recover(journal: Journal, bootId: string, reported: () => void): Promise<void> {
-  const unended = [...journal.logs.values()].filter((log) => !log.ended && !log.settled);
+  const unended = [...journal.logs.values()].filter((log) => !log.ended && !log.forgotten);
   await Promise.all(unended.map((log) => end(journal, log, bootId).then(reported)));
 }
 

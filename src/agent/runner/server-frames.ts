@@ -119,7 +119,7 @@ function forget(parts: RunnerParts, executionIds: Forget['execution_ids']): void
   for (const executionId of executionIds) {
     const log = parts.journal.logs.get(executionId);
     if (log === undefined) continue;
-    parts.journal.settle(log);
+    parts.journal.forget(log);
     parts.outbox.acknowledged(log, 0);
     parts.executions.get(executionId)?.forget();
   }

@@ -50,7 +50,7 @@ export function cpCommand(): Command {
       } finally {
         interruption.dispose();
       }
-      // stdin may stay open for ever: it is not waited for.
+      // stdin may stay open for ever: do not wait for it.
       if (interruption.exitCode !== undefined) process.exit(interruption.exitCode);
     });
 }

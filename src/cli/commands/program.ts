@@ -122,7 +122,7 @@ export const COMMANDS: readonly CommandEntry[] = [
 /** Commands in the order of `--help`. */
 export const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
 
-/** Commands whose exit code is that of what they run: a failure of ours has another one. */
+/** Commands that exit with the code of the program that they run. Failures of Execplane have another code. */
 const EXIT_AS_THERE = new Set(['exec', 'shell']);
 
 const HELP_WIDTH = 80;

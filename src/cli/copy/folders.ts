@@ -18,6 +18,7 @@ const PACK = `export LC_ALL=C
 cd "$1" 2>/dev/null || { echo "tar: $1: No such directory" >&2; exit 1; }
 exec tar -cf - .`;
 
+/** Copies a local folder to a machine. Throws CliError. */
 export async function sendFolder(
   machine: MachineClient,
   { local, remote, preserve, signal, progress }: CopyOptions & { local: string; remote: string },
@@ -41,6 +42,7 @@ export async function sendFolder(
   if (code !== 0) throw new CliError(`${local}: tar could not read all of it (exit code ${code}).`);
 }
 
+/** Copies a folder from a machine. Throws CliError. */
 export async function fetchFolder(
   machine: MachineClient,
   { local, remote, preserve, signal, progress }: CopyOptions & { local: string; remote: string },
@@ -98,7 +100,7 @@ async function feed(
 async function failureOf(handle: ExecutionHandle, path: string): Promise<CliError> {
   // The first error explains the others.
   const bytes = await Array.fromAsync(handle.kept('stderr'));
-  const said = Buffer.concat(bytes).toString().trim().split('\n')[0];
+  const output = Buffer.concat(bytes).toString().trim().split('\n')[0];
   const { errorMessage, status } = await handle.result;
-  return new CliError(`${path}: ${said || errorMessage || status}`);
+  return new CliError(`${path}: ${output || errorMessage || status}`);
 }

@@ -1,4 +1,4 @@
-/** A file that is being fetched: it has a temporary name until it is whole. The part that an interrupted copy left is continued. */
+/** A file that is being fetched: it has a temporary name until it is complete. The part of an interrupted copy is continued. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { chmod, type FileHandle, lstat, open, readdir, rename, rm, utimes } from 'node:fs/promises';
@@ -19,7 +19,7 @@ export class PartialFile {
     this.size = size;
   }
 
-  /** Opens the file. `identity` names the content: the part of an interrupted copy of the same content is taken over. Undefined: start anew. */
+  /** Opens the file. `identity` names the content: the part of an interrupted copy of the same content is taken over. Undefined: start again. */
   static async open(path: string, identity: readonly (string | number)[] | undefined): Promise<PartialFile> {
     const digest = createHash('sha256').update([hostname(), ...(identity ?? [])].join('\0'));
     const stem = `${path}.execplane-${identity === undefined ? 'whole' : digest.digest('hex').slice(0, 32)}.`;

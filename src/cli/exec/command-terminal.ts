@@ -58,12 +58,12 @@ export class CommandTerminal {
     }
     if (this.#waitingBytes > MAX_WAITING_BYTES) process.stdin.pause();
     this.#send().catch((cause: unknown) => {
-      // A command that does not read what is typed is none of our business.
+      // It does not matter if a command does not read its input.
       if (!(cause instanceof StdinClosedError)) this.#options.failed(cause);
     });
   };
 
-  /** Escapes are obeyed while input is on its way: all that is typed meanwhile goes in one piece. */
+  /** Escapes take effect while input is on its way: input typed meanwhile is sent in one piece. */
   async #send(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;

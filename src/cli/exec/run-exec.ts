@@ -127,7 +127,7 @@ class ExecRun {
   async #print(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
     if (this.#request.json) return;
     this.#line.clear();
-    // Control characters are what a command on a terminal is for.
+    // A command on a terminal needs its control characters.
     if (this.#request.options.tty !== undefined) return writeOutput(stream, bytes);
     await this.#printer.write(stream, bytes);
     if (this.#printer.isTerminal(stream)) this.#line.wrote(bytes);

@@ -5,6 +5,7 @@ import { isatty } from 'node:tty';
 /** `file`: its reads and writes do not wait, as with files and devices. */
 export type DescriptorKind = 'file' | 'pipe' | 'socket' | 'terminal';
 
+/** Returns the kind of file behind a descriptor. */
 export function kindOf(descriptor: number): DescriptorKind {
   if (isatty(descriptor)) return 'terminal';
   const stat = fstatSync(descriptor);

@@ -28,7 +28,7 @@ export class Interruption {
     if (this.exitCode !== undefined) this.#start();
   }
 
-  /** Does what Ctrl-C does. */
+  /** Interrupts as Ctrl-C does. */
   interrupt(): void {
     this.#interrupted('SIGINT');
   }

@@ -36,7 +36,7 @@ export async function runUp(flags: Flags): Promise<void> {
     const over = Promise.race([agentEnds(agent, stop.signal), aborted(stop.signal)]);
     const machineId = await Promise.race([connected.promise, over]);
     if (machineId !== undefined) {
-      agent.settled();
+      agent.enableRestart();
       const { file } = server.adminKey;
       print(banner({ url, machineId, ...(file === undefined ? {} : { keyFile: resolve(file) }) }));
       await over;

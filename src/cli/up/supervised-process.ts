@@ -45,12 +45,12 @@ export class SupervisedProcess {
   }
 
   /** After this call, an unexpected exit leads to a new start. Before it, an exit is the end. */
-  settled(): void {
+  enableRestart(): void {
     this.#isSettled = true;
   }
 
-  /** Sends the signal and waits for the end. Sends SIGKILL after `patienceMs`. */
-  async stop(signal: NodeJS.Signals, patienceMs: number): Promise<void> {
+  /** Sends the signal and waits for the end. Sends SIGKILL after `timeoutMs`. */
+  async stop(signal: NodeJS.Signals, timeoutMs: number): Promise<void> {
     this.#stopping.abort();
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -58,7 +58,7 @@ export class SupervisedProcess {
     const timer = setTimeout(() => {
       this.#say(`${this.#options.name} does not stop: killing it`);
       child.kill('SIGKILL');
-    }, patienceMs);
+    }, timeoutMs);
     await this.#exited;
     clearTimeout(timer);
   }

@@ -16,7 +16,7 @@ const TOLD_FAILURES = 3;
 export class Absence {
   readonly #outage: OutageListener | undefined;
   #since: number | undefined;
-  /** Streams that broke since something came last. */
+  /** Streams that broke since data last came. */
   #failures = 0;
   #told = false;
 
@@ -31,7 +31,7 @@ export class Absence {
     this.#told = false;
   }
 
-  /** Something has come. */
+  /** Data has come. */
   heard(): void {
     this.#failures = 0;
   }

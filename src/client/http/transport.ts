@@ -48,6 +48,7 @@ const ANSWER_TIMEOUT_MS = 70_000;
 const DEFAULT_ATTEMPTS = 4;
 const RETRY = { firstMs: 250, maxMs: 10_000 };
 
+/** Sends requests to one server: adds the key, retries, and turns refusals into errors. */
 export class Transport {
   /** Address of the server, without a slash at the end. */
   readonly base: string;

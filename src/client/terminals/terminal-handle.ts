@@ -31,6 +31,7 @@ export class TerminalError extends ExecplaneError {
 const FIRST_POLL_MS = 25;
 const MAX_POLL_MS = 1000;
 
+/** A handle on one terminal. Its methods send requests; `attach` connects to it. */
 export class TerminalHandle {
   readonly machineId: string;
   readonly terminalId: string;
@@ -75,6 +76,7 @@ export class TerminalHandle {
   }
 }
 
+/** Path of the terminals of a machine in the API. */
 export function terminalsPath(machineId: string): string {
   return `/v1/machines/${encodeURIComponent(machineId)}/terminals`;
 }

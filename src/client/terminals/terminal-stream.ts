@@ -52,6 +52,7 @@ const NORMAL = 1000;
 
 type Closed = { code: number; reason: string; opened: boolean };
 
+/** A connection to a terminal. Iterating over it yields the output. */
 export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** The output of the terminal. It ends with the shell, or on `detach`. It errors with the reason if the terminal is refused. */
   readonly output: ReadableStream<Uint8Array<ArrayBuffer>>;

@@ -82,6 +82,7 @@ function drawn(series: readonly Series[], stacked: boolean): (number | null)[][]
   return stackedSums(series).reverse();
 }
 
+/** Returns each series with the sums of all series below it. */
 export function stackedSums(series: readonly Pick<Series, 'values'>[]): number[][] {
   let below: number[] = [];
   return series.map(({ values }) => {

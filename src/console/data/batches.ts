@@ -12,6 +12,7 @@ const LIVE_MS = 1000;
 export type Batch = Omit<BatchWire, 'counts'> & { counts: Partial<Record<ExecutionStatus | 'pending', number>> };
 export const BATCHES = '/v1/batches';
 
+/** Path of a batch in the API. */
 export function batchPath(batchId: string): string {
   return `${BATCHES}/${encodeURIComponent(batchId)}`;
 }
@@ -25,7 +26,7 @@ export function batchQuery(batchId: string) {
   });
 }
 
-/** The command of a batch, which only its executions tell; `null` while there is none. */
+/** The command of a batch, which only its executions contain; `null` while it has none. */
 export function batchCommandQuery(batchId: string) {
   return queryOptions({
     queryKey: ['batch-command', batchId],

@@ -9,10 +9,12 @@ const LIVE_MS = 1000;
 
 export type Execution = ExecutionWire;
 
+/** Path of the executions of a machine in the API. */
 export function executionsPath(machineId: string): string {
   return `${machinePath(machineId)}/executions`;
 }
 
+/** Path of an execution in the API. */
 export function executionPath(machineId: string, executionId: string): string {
   return `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
 }

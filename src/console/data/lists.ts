@@ -19,6 +19,7 @@ export function listQuery<T>(path: string, query: Query = {}) {
   });
 }
 
+/** Returns the items of all loaded pages. */
 export function itemsOf<T>(data: InfiniteData<Page<T>> | undefined): T[] {
   return data?.pages.flatMap((page) => page.items) ?? [];
 }

@@ -29,6 +29,7 @@ export const machinesQuery = queryOptions({
   refetchInterval: ({ state }) => Math.max(LIVE_MS, (state.data?.length ?? 0) * MS_PER_MACHINE),
 });
 
+/** The query for one machine. */
 export function machineQuery(machineId: string) {
   return queryOptions({
     queryKey: ['machines', machineId],
@@ -38,6 +39,7 @@ export function machineQuery(machineId: string) {
   });
 }
 
+/** Path of a machine in the API. */
 export function machinePath(machineId: string): string {
   return `/v1/machines/${encodeURIComponent(machineId)}`;
 }

@@ -5,6 +5,7 @@ import { transport } from './client.ts';
 
 const LIVE_MS = 5000;
 
+/** The query for the overview, with a chart of `span`. */
 export function overviewQuery(span: Span) {
   return queryOptions({
     queryKey: ['overview', span],

@@ -23,7 +23,7 @@ export const sessionQuery = queryOptions({
   staleTime: RENEW_EVERY_MS,
 });
 
-/** How people sign in besides with an API key. */
+/** The ways to sign in besides an API key. */
 export const signInWaysQuery = queryOptions({
   queryKey: ['sign-in-ways'],
   queryFn: ({ signal }) => transport.json<SignInWays>('GET', '/console/sign-in-ways', { signal }),
@@ -35,6 +35,7 @@ export function signIn(key: string): Promise<ConsoleSession> {
   return transport.json('POST', PATH, { body: { key }, attempts: 1 });
 }
 
+/** Returns a function that ends the session and returns to the sign-in page. */
 export function useSignOut(): () => Promise<void> {
   const queryClient = useQueryClient();
   return async () => {

@@ -1,4 +1,4 @@
-/** Change the name, the labels, the size and the autosleep of a machine. */
+/** Changes the name, the labels, the size and the autosleep of a machine. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import type { UpdateMachine } from '../../api/machine.ts';
@@ -32,7 +32,7 @@ const SIZES = [
 
 export function EditMachine({ machine, onClose }: { machine: Machine; onClose: () => void }) {
   const [before] = useState(() => formOf(machine));
-  // Of the machine as it was when the form opened: it keeps one person from undoing what another has changed meanwhile.
+  // The revision when the form opened: a person must not undo the changes that another one made meanwhile.
   const [revision] = useState(machine.status.revision);
   const [form, setForm] = useState(before);
   const queryClient = useQueryClient();
@@ -113,7 +113,7 @@ function formOf({
   };
 }
 
-/** Only what was changed: the rest stays as it is. What is no number is for the server to refuse, by the name of its field. */
+/** Only the changed fields. The server refuses a malformed number, and names its field. */
 function changesOf(before: EditForm, form: EditForm): UpdateMachine {
   const has = (name: keyof EditForm) => form[name].trim() !== before[name];
   const labels = labelsOf(form);

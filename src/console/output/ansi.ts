@@ -32,6 +32,7 @@ export function overwritten(text: string): string {
   return line.includes('\r') ? line.replace(OVERWRITTEN, '') : line;
 }
 
+/** Returns the text without ANSI sequences. */
 export function withoutAnsi(text: string): string {
   return text.includes(ESC) ? text.replace(SEQUENCE, '') : text;
 }

@@ -7,6 +7,7 @@ const COMBINING = /\p{Mark}/u;
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 
+/** Returns the number of columns of a text in a terminal. */
 export function columnsOf(text: string): number {
   if (ONE_COLUMN_EACH.test(text)) return text.length;
   let columns = 0;

@@ -8,6 +8,7 @@ export interface Layout {
   only?: Stream | undefined;
 }
 
+/** The rows of all lines of a log, for one width and one choice of streams. */
 export class RowLayout {
   readonly #log: OutputLog;
   readonly #layout: Layout;

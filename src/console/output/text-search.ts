@@ -3,6 +3,7 @@ import type { OutputLog, Stream } from './output-log.ts';
 
 const LINES_A_LOOK = 2000;
 
+/** A search for one text in a log, resumed after each slice of time. */
 export class TextSearch {
   /** Matching lines, in order. */
   readonly lines: number[] = [];

@@ -90,6 +90,7 @@ class Collector {
   }
 }
 
+/** Follows the log of an execution while the page is open. */
 export function useEvents(machineId: string, executionId: string): FollowedEvents {
   const [state, setState] = useState<FollowedEvents>(() => new Collector(() => {}).state());
   useEffect(() => {

@@ -11,6 +11,7 @@ export interface SearchState {
   searching: boolean;
 }
 
+/** Searches the log for `needle`, and again from its start if the text or the streams change. */
 export function useSearch(log: OutputLog, version: number, needle: string, only: Stream | undefined): SearchState {
   // biome-ignore lint/correctness/useExhaustiveDependencies: another log is another search
   const search = useMemo(() => (needle === '' ? undefined : new TextSearch(needle, only)), [log, needle, only]);

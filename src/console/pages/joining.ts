@@ -11,6 +11,7 @@ export type Joining =
 /** After this time without progress the page suggests causes, ms. */
 const LONG_WAIT_MS = 20_000;
 
+/** Returns how far the machine has come: waiting, enrolled, joined, or its token expired. */
 export function joiningState(p: {
   token: JoinTokenWire;
   /** Valid tokens. Absent until they are loaded. */

@@ -1,4 +1,4 @@
-/** Run a command on one machine, or on all with some labels. */
+/** Runs a command on one machine, or on all machines with some labels. */
 import { useMutation } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
@@ -13,7 +13,7 @@ import { batchOf, commandOf, faultsOf, formFrom, type RunForm, requestOf } from 
 import { samplesOf, targetOf } from '../run/samples.ts';
 import { type SetForm, TargetFields } from '../run/target-fields.tsx';
 
-/** Starts what the form says; the page that shows it. */
+/** Starts the command of the form. Returns the path of its page. */
 async function start(form: RunForm): Promise<string> {
   if (form.on === 'labels') {
     const batch: Batch = await transport.json('POST', BATCHES, { body: batchOf(form) });

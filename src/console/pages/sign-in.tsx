@@ -1,4 +1,4 @@
-/** Sign in with an API key, or by name at the OpenID Connect provider of the server. */
+/** Signs in with an API key, or by name at the OpenID Connect provider of the server. */
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation, useSearch } from 'wouter';
@@ -78,7 +78,7 @@ export function SignInPage() {
   );
 }
 
-/** Nothing where the server has no provider. */
+/** Shown only if the server has a provider. */
 function SignInByName() {
   const ways = useQuery(signInWaysQuery);
   const [path] = useLocation();

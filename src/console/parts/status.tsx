@@ -40,6 +40,7 @@ const REASON: Readonly<Record<string, Look>> = {
 
 export const EXECUTION_STATUSES = Object.entries(EXECUTION).map(([status, { text }]) => ({ status, text }));
 
+/** Returns the status of an execution in words. */
 export function executionStatusText(status: Execution['status']): string {
   return EXECUTION[status].text;
 }
@@ -59,6 +60,7 @@ export function BatchStatus({ status }: { status: Batch['status'] }) {
   return <Badge look={BATCH[status]} />;
 }
 
+/** Returns the state of a machine in words. */
 export function machineStatusText({ status }: Pick<Machine, 'status'>): string {
   return lookOf(status).text;
 }

@@ -6,12 +6,12 @@ import { shellCommand, shellLine } from '../parts/command.ts';
 import { parseBytes, parseDuration } from '../parts/duration.ts';
 
 export interface RunForm {
-  /** One machine, or all with some labels. */
+  /** One machine, or all machines with some labels. */
   on: 'machine' | 'labels';
   machineId: string;
   /** Such as `role=web site=berlin`. */
   labels: string;
-  /** How many machines run it at once. Empty: as the server has it. */
+  /** Machines at once. Empty: the server's default. */
   concurrency: string;
   /** The rest is cancelled when more have failed. Empty: never. */
   maxFailures: string;
@@ -63,6 +63,7 @@ export function commandOf({ mode, line, argv }: Pick<RunForm, 'mode' | 'line' | 
   return argv.split('\n').filter((argument, index, all) => argument !== '' || index < all.length - 1);
 }
 
+/** Returns the request of a form without errors. */
 export function requestOf(form: RunForm): CreateExecution {
   const env = form.env.filter(({ name }) => name !== '').map(({ name, value }) => [name, value] as const);
   const artifacts = form.artifacts.split(/\s+/).filter(Boolean);

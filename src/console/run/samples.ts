@@ -20,7 +20,7 @@ interface Request {
   url: string;
 }
 
-/** Where the command of a form runs. */
+/** The target of the command of a form. */
 export function targetOf(form: RunForm): SampleTarget {
   if (form.on === 'machine') return { machineId: form.machineId || 'dm-…' };
   const { selector, max_concurrency: concurrency, max_failures: failures } = batchOf(form);
@@ -31,6 +31,7 @@ export function targetOf(form: RunForm): SampleTarget {
   };
 }
 
+/** Returns the request as a curl call, an `execplane exec` line and a program. */
 export function samplesOf(request: Request): Sample[] {
   return [
     { name: 'curl', text: curl(request) },

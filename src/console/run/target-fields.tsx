@@ -1,4 +1,4 @@
-/** Where a command is to run: on one machine, or on all with some labels. */
+/** The target of a command: one machine, or all machines with some labels. */
 import { useQuery } from '@tanstack/react-query';
 import type { Dispatch, SetStateAction } from 'react';
 import { type Machine, machinesQuery } from '../data/machines.ts';
@@ -11,7 +11,7 @@ import { labelsOf, type RunForm } from './request.ts';
 export type SetForm = Dispatch<SetStateAction<RunForm>>;
 type Faults = Partial<Record<keyof RunForm, string>>;
 
-/** Machines that are named before the rest is only counted. */
+/** Number of machines that are named; the rest is only counted. */
 const NAMED = 5;
 
 export function TargetFields({ form, setForm, wrong }: { form: RunForm; setForm: SetForm; wrong: Faults }) {

@@ -4,6 +4,7 @@ import { useState } from 'react';
 export type Theme = 'system' | 'light' | 'dark';
 const KEY = 'execplane-theme';
 
+/** Returns the chosen theme and a function that changes and stores it. */
 export function useTheme(): [Theme, (theme: Theme) => void] {
   const [theme, setTheme] = useState(readTheme);
   const choose = (next: Theme) => {

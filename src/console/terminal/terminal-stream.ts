@@ -21,6 +21,7 @@ export interface StreamListener {
   onState: (state: StreamState) => void;
 }
 
+/** A connection of the page to one terminal. */
 export class TerminalStream {
   readonly #path: string;
   readonly #listener: StreamListener;

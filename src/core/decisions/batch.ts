@@ -31,7 +31,7 @@ export interface BatchStep {
   end?: Exclude<BatchStatus, 'running'>;
 }
 
-/** What the Idempotency-Key of an execution that is not to be made any more stands for. */
+/** The resource of the Idempotency-Key of an execution that must not be made any more. */
 export const SPENT = '';
 
 /** Decides the next step of a batch. Pure and total. */

@@ -30,7 +30,7 @@ export interface ChangeContext {
   expectedRevision?: number | undefined;
   /** Executions that wait or run there. */
   activeExecutions: number;
-  /** Whether another machine has the name that is asked for. */
+  /** Whether another machine has the requested name. */
   nameTaken?: boolean;
   capabilities: Capabilities;
 }

@@ -1,9 +1,10 @@
-/** Names of machines: what people call them. Of the machines that are not removed no two have the same one. */
+/** Names of machines, for people. Two machines that are not removed never have the same name. */
 
-/** As host names are, and never like an id: whoever reads one knows which of the two it is. */
+/** Names have the form of host names, and never that of an id: the text shows which of the two it is. */
 export const MACHINE_NAME_PATTERN = '^(?!dm-)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$';
 const MACHINE_NAME = new RegExp(MACHINE_NAME_PATTERN);
 
+/** Whether the text is a valid name of a machine. */
 export function isMachineName(text: string): boolean {
   return MACHINE_NAME.test(text);
 }

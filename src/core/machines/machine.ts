@@ -78,7 +78,7 @@ export interface MachineState {
 /** A machine. */
 export interface Machine extends MachineState {
   machineId: string;
-  /** What people call it. */
+  /** The name for people. */
   name?: string;
   createdAt: number;
   /** Its size: as requested if it has a provider, else as its agent reported. */
@@ -160,7 +160,7 @@ export function newMachine(p: {
     failedForGood: false,
     resizing: false,
   };
-  return { ...settled(start, {}, now), revision: 1 };
+  return { ...withRules(start, {}, now), revision: 1 };
 }
 
 /**
@@ -174,7 +174,7 @@ export function transitionMachine<S extends MachineState>(
 ): MachineTransition<S> {
   const refusal = refusalOf(state, event);
   if (refusal !== undefined) return { ok: false, refusal };
-  return { ok: true, next: settled(state, applied(state, event, now), now, event) };
+  return { ok: true, next: withRules(state, applied(state, event, now), now, event) };
 }
 
 /** Returns the labels in effect. */
@@ -272,7 +272,7 @@ function afterRemoval(state: MachineState): Changes {
 }
 
 /** Sets the phase, its reason and the next operation according to the rules for `after`. */
-function settled<S extends MachineState>(before: S, changes: Changes, now: number, event?: MachineEvent): S {
+function withRules<S extends MachineState>(before: S, changes: Changes, now: number, event?: MachineEvent): S {
   const after = present({ ...before, ...changes }) as S;
   const { phase, reason, operation: wanted } = ruleOf(after);
   const operation = nextOperation(after, wanted, now);

@@ -69,7 +69,7 @@ export interface ControlPlane {
     waitMs: number;
     signal: AbortSignal;
   }): Promise<Execution>;
-  /** Tells the other servers of a change that somebody there may wait for; nothing where there are none. */
+  /** Tells the other servers of a change that a request there may wait for. Does nothing without other servers. */
   tell(hint: ChangeHint): void;
   /** The machine was removed, and these ended with it: kills its commands, closes its connection. */
   machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void>;

@@ -27,6 +27,7 @@ export interface DeadlineDeps {
   machines: Pick<MachineCommands, 'outputLimited'>;
 }
 
+/** Ends executions whose time has passed. Owns its timers. */
 export class Deadlines {
   readonly #deps: DeadlineDeps;
   readonly #sweepIntervalMs: number;

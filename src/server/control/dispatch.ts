@@ -30,6 +30,7 @@ export interface DispatchDeps {
   waitsUntil: (expiresAt: number) => void;
 }
 
+/** Creates executions, and gives them to a connected agent with a free slot. */
 export class Dispatcher {
   readonly #deps: DispatchDeps;
 

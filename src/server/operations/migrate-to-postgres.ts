@@ -92,7 +92,7 @@ function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
   );
 }
 
-/** Every input that waits, and what every batch is to run, has to be readable by the servers to come. */
+/** The new servers must be able to read every waiting input and the command of every batch. */
 function verifyKey(db: Database, { sealer }: ServerKeys, keyFile: string): void {
   const inputs = db.prepare<[], { id: string; sealed: Buffer }>(
     `SELECT e.execution_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.execution = s.execution

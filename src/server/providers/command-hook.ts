@@ -62,8 +62,8 @@ function answerOf(exit: Exit, { stdout, stderr }: Collected): ProviderAnswer {
   const answer = readAnswer(lastLine);
   if (answer !== undefined) return answer;
   const how = exit.signal === null ? `exited with code ${exit.code}` : `was ended by ${exit.signal}`;
-  const said = stderr().trim();
-  return failure(`the hook ${how} without an answer${said === '' ? '' : `: ${said}`}`, isRetryable(exit));
+  const output = stderr().trim();
+  return failure(`the hook ${how} without an answer${output === '' ? '' : `: ${output}`}`, isRetryable(exit));
 }
 
 /** A hook that was killed, or that reports a temporary failure, is tried again. */

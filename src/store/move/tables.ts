@@ -113,7 +113,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
   },
 ];
 
-/** Tables that go with another, or that PostgreSQL needs none of. */
+/** Tables that belong to another one, or that PostgreSQL does not need. */
 const NOT_MOVED = [
   'schema_migrations',
   'chunks',

@@ -19,6 +19,7 @@ const FIND_EXPIRED = `SELECT a.public_id AS artifact, a.execution_public_id AS e
   FROM artifacts a JOIN machines m ON m.id = a.machine_id
   WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL AND a.expires_at <= $1 ORDER BY a.expires_at LIMIT $2`;
 
+/** The ArtifactStore of PostgreSQL. */
 export function artifactMethods({ read, lanes }: Context): ArtifactStore {
   const one = async (text: string, artifactId: string): Promise<Artifact | undefined> => {
     const [row] = await read<ArtifactRow>({ text, values: [artifactId] });

@@ -14,7 +14,7 @@ const INSERT = `INSERT INTO audit (at, actor, source, action, machine_public_id,
     $9::text[])`;
 
 /** The audit trail. Entries gather for as long as their writers allow, and are written together. */
-export function auditMethods({ read, transactions }: Context): AuditStore & { settled(): Promise<void> } {
+export function auditMethods({ read, transactions }: Context): AuditStore & { drain(): Promise<void> } {
   let gathering: { entries: Entry[]; written: Promise<void>; flush: () => void } | undefined;
 
   function gather(withinMs: number): { entries: Entry[]; written: Promise<void> } {
@@ -48,7 +48,7 @@ export function auditMethods({ read, transactions }: Context): AuditStore & { se
       const values = [after, limit + 1, ...(machineIds === undefined ? [] : [machineIds])];
       return toPage(await read<AuditRow>({ text, values }), limit, (row) => row.audit, toEntry);
     },
-    async settled() {
+    async drain() {
       gathering?.flush();
       await gathering?.written.catch(() => undefined);
     },

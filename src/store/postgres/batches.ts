@@ -1,4 +1,4 @@
-/** Batches in PostgreSQL. The row of a batch is locked by whatever decides about it; two servers never decide at once. */
+/** Batches in PostgreSQL. Every decision about a batch locks its row, so two servers never decide at once. */
 import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
 import {
   type BatchCountRow,
@@ -24,7 +24,7 @@ import { REPLICA_ALIVE } from './lanes/select-machine.ts';
 
 const SELECT = `SELECT b.id AS batch, b.public_id AS batch_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
   b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at FROM batches b`;
-/** Of the server $1, or of none that lives. */
+/** Batches of the server $1, or of no living server. */
 const FREE_FOR = `(b.replica_id IS NULL OR b.replica_id = $1
   OR NOT EXISTS (SELECT 1 FROM replicas r WHERE r.id = b.replica_id AND r.${REPLICA_ALIVE}))`;
 const COUNT = `SELECT b.batch_id AS batch, coalesce(b.outcome, e.status, 'pending') AS status, count(*) AS count
@@ -38,7 +38,7 @@ const INSERT_MEMBERS = `INSERT INTO batch_members (batch_id, position, machine_i
 const TAKE_IN = `UPDATE batch_members b SET outcome = coalesce((SELECT e.status FROM executions e WHERE e.id = b.execution_id), 'failed')
   WHERE ${OPEN} AND b.execution_id IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = b.execution_id AND e.completed_at IS NULL)`;
-/** Waits for whoever makes one of them at this moment: then its key stands for an execution. */
+/** Waits for a server that makes one of them at this moment: its key is then bound to an execution. */
 const SPEND_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expires_at)
   SELECT $2, b.position::text, $3, '${SPENT}', $4 FROM batch_members b WHERE ${OPEN} AND b.execution_id IS NULL ORDER BY 2
   ON CONFLICT (api_key, key) DO NOTHING`;
@@ -54,7 +54,7 @@ const LIST_EXECUTIONS = `SELECT b.position, ${EXECUTION_COLUMNS} FROM batch_memb
   WHERE b.batch_id = (SELECT id FROM batches WHERE public_id = $1) AND b.position > $2 ORDER BY b.position LIMIT $3`;
 const OF_MEMBER = 'batch_id = (SELECT id FROM batches WHERE public_id = $2) AND position = $3 AND outcome IS NULL';
 
-/** What the server needs of batches. */
+/** The BatchStore of PostgreSQL. */
 export function batchMethods({ read, transactions, replicaId }: Context): BatchStore {
   return {
     createBatch: (p) => transactions.run((connection) => create(connection, p, replicaId())),
@@ -105,7 +105,7 @@ async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Pro
   return rows.map((row) => ({ key: row.batch, batch: toBatch(row, ofBatch.get(row.batch) ?? []) }));
 }
 
-/** As the transaction has it. */
+/** In the state of the transaction. */
 async function found(connection: Connection, row: BatchRow): Promise<Batch> {
   const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.batch] });
   return toBatch(latest, await countsOf(connection, row));
@@ -160,7 +160,7 @@ async function cancel(
   return flushed(connection, writes, { outcome: applies ? 'applied' : 'stale', batch });
 }
 
-/** A key that was written on trial and not bound is deleted by it. */
+/** This deletes a key that was written on trial and not bound. */
 async function flushed<T>(connection: Connection, writes: Writes, outcome: T): Promise<T> {
   await Promise.all(flushStatements(writes).map((statement) => connection.run(statement)));
   return outcome;
@@ -188,7 +188,7 @@ async function advance(
   let step = await stepOf(connection, row);
   if (step.cancelRest) {
     await cancelRest(connection, row, now);
-    // One that was made and not noted runs.
+    // An execution that was made and not recorded counts as running.
     step = await stepOf(connection, row);
   }
   const end = 'UPDATE batches SET status = $1, completed_at = $2, sealed_request = NULL WHERE id = $3';

@@ -20,6 +20,7 @@ const USABLE = 'revoked_at IS NULL AND expires_at > $3 AND (reusable OR used_at 
 const INSERT = `INSERT INTO join_tokens (public_id, token_hash, machine_public_id, reusable, created_at, expires_at)
   VALUES ($1, $2, $3, $4, $5, $6)`;
 
+/** The EnrolmentStore of PostgreSQL. */
 export function enrolmentMethods({ read, transactions }: Context): EnrolmentStore {
   return {
     createJoinToken: (p) =>

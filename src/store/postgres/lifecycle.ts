@@ -2,7 +2,7 @@
 import { toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { LifecycleStore } from '../store.ts';
-import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
+import { beginOperation, changeMachine, placeMachine, endOperation } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
 import { onBehalf } from './lanes/needs.ts';
 import { type MachineRow, SELECT_MACHINE } from './lanes/select-machine.ts';
@@ -62,10 +62,10 @@ export function lifecycleMethods({ read, lanes, replicaId }: Context): Lifecycle
           return begun;
         },
       }),
-    settleOperation: (p) =>
+    endOperation: (p) =>
       lanes.write(p.machineId, {
         needs: { machines: [p.machineId], unfinished: p.machineId },
-        run: (tx) => settleOperation(tx, p),
+        run: (tx) => endOperation(tx, p),
       }),
   };
 }

@@ -50,6 +50,7 @@ function doubtsOf(p: Parameters<ConnectionStore['machineConnected']>[0]): Doubts
   return { machineId, runnerInstance, lastDispatchNumber, held, now };
 }
 
+/** The ConnectionStore of PostgreSQL. */
 export function connectionMethods({ read, lanes, transactions, replicaId }: Context): ConnectionStore {
   return {
     machineConnected: (p) =>

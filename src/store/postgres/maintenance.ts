@@ -30,6 +30,7 @@ interface Count<Key> {
   count: number;
 }
 
+/** The MaintenanceStore of PostgreSQL. */
 export function maintenanceMethods({ read, transactions }: Context): MaintenanceStore {
   const remove = (text: string, values: unknown[]): Promise<number> =>
     transactions.run(async (connection) => (await connection.run({ text, values })).count);

@@ -16,6 +16,7 @@ const IDLE_TERMINALS = `${SELECT_EXECUTION} WHERE e.output_mode = 'stream' AND e
 const READ_TAIL = `SELECT t.bytes FROM output_tails t JOIN executions e ON e.id = t.execution_id
   WHERE e.public_id = $1 AND t.stream = $2`;
 
+/** The OutputStore of PostgreSQL. */
 export function outputMethods({ read, lanes, transactions }: Context): OutputStore {
   return {
     async outputBounds({ executionId, stream }) {

@@ -73,7 +73,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     appendAudit: audit.appendAudit,
     listAudit: audit.listAudit,
     async close() {
-      await Promise.all([lanes.close(), audit.settled()]);
+      await Promise.all([lanes.close(), audit.drain()]);
       await replica.stop();
       await Promise.all([transactions.close(), readers.close()]);
     },

@@ -29,7 +29,7 @@ export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'ma
 export interface BatchMember {
   position: number;
   machineId: string;
-  /** To be made under this key: a replay of SPENT says that it is not to be made any more. */
+  /** The Idempotency-Key for its creation. A replay of SPENT means that it must not be made any more. */
   idempotency: Idempotency;
 }
 
@@ -55,7 +55,7 @@ export interface BatchStore {
   cancelBatch(
     p: { batchId: string; now: number } & OnBehalf,
   ): Promise<{ outcome: 'applied' | 'stale'; batch: Batch } | { outcome: 'not_found' } | Replay | ActorRevoked>;
-  /** Those that run, and that no other living server goes on with. */
+  /** Running batches that no other living server continues. */
   listRunningBatches(): Promise<string[]>;
   /**
    * Takes in what has ended, ends the batch if it is over, and says which machines are to get their execution now. Undefined where

@@ -11,16 +11,16 @@ export interface Callback {
   execution: Execution;
 }
 
-/** A callback as people look at it. */
+/** A callback, as shown to people. */
 export interface WaitingCallback {
   callbackId: number;
   machineId: string;
   executionId: string;
   url: string;
-  /** How often it was tried. */
+  /** Number of attempts so far. */
   attempts: number;
   createdAt: number;
-  /** When it is tried next. */
+  /** Time of the next attempt. */
   dueAt: number;
 }
 

@@ -10,7 +10,7 @@ export type Hint =
   | { about: 'execution'; executionId: string; sequence: number }
   /** An execution waits for the machine, or has to be cancelled there. */
   | { about: 'machine'; machineId: string }
-  /** What is told of the machine has changed. */
+  /** The machine's status has changed. */
   | { about: 'status'; machineId: string }
   /** The batch was made, cancelled, or is over. */
   | { about: 'batch'; batchId: string }

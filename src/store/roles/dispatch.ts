@@ -1,4 +1,4 @@
-/** Executions, the agent's side: handing them out, taking reports, and ending those that cannot run. */
+/** Executions, the agent's side: dispatches them, takes reports, and ends those that cannot run. */
 import type { Execution } from '../../core/execution.ts';
 import type { RawRecord } from '../../core/report.ts';
 

@@ -17,7 +17,7 @@ export type EnrolOutcome =
   | { outcome: 'token_invalid' }
   /** The id exists (or existed) and the token is not bound to it, or is bound to another. */
   | { outcome: 'machine_refused' }
-  /** Another machine has the name that the agent asks for. */
+  /** Another machine has the name that the agent requests. */
   | { outcome: 'name_taken' };
 
 export interface EnrolmentStore {
@@ -39,7 +39,7 @@ export interface EnrolmentStore {
   enrol(p: {
     tokenHash: Buffer;
     requestedMachineId?: string;
-    /** What the agent would like the machine to be called. */
+    /** The name that the agent requests for the machine. */
     name?: string;
     freshMachineId: string;
     credentialHash: Buffer;

@@ -5,7 +5,7 @@ import type { Page, PageRequest } from './pages.ts';
 export interface ApiKey {
   apiKeyId: string;
   name: string;
-  /** Who signed in to the console through OpenID Connect: the key was made for that session. */
+  /** The user who signed in to the console through OpenID Connect: the key was made for that session. */
   user?: string;
   scopes: readonly string[];
   machineIds?: readonly string[];
@@ -15,7 +15,7 @@ export interface ApiKey {
 }
 
 export interface KeyStore {
-  /** A key with a user takes the place of those of the same user that have expired. */
+  /** A key with a user replaces the expired keys of the same user. */
   createApiKey(
     p: { apiKey: ApiKey; keyHash: Buffer; now: number } & OnBehalf,
   ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;

@@ -74,11 +74,11 @@ export interface LifecycleStore {
     now: number;
   }): Promise<{ outcome: 'begun'; machine: Machine } | { outcome: 'stale' }>;
   /** Records the result of the hook. Executions that wait for a machine that cannot be woken end as wake_failed. */
-  settleOperation(p: {
+  endOperation(p: {
     machineId: string;
     result: OperationResult;
     now: number;
-  }): Promise<{ outcome: 'settled'; machine: Machine; ended: Execution[] } | { outcome: 'stale' }>;
+  }): Promise<{ outcome: 'applied'; machine: Machine; ended: Execution[] } | { outcome: 'stale' }>;
 }
 
 /** An idle machine. As long as `activity` stays the same, it has been idle. */

@@ -1,4 +1,4 @@
-/** What keeps the database small and tells how it is: its size, and what happens in it by the minute. */
+/** Upkeep of the database, its health, its size, and counts by minute. */
 import type { ExecutionStatus } from '../../core/execution.ts';
 import type { Machine } from './machines.ts';
 

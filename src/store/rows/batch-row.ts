@@ -1,4 +1,4 @@
-/** Batches as rows: the same columns whichever the database. */
+/** Converts between batches and their rows, for any database. */
 import type { BatchLimits, BatchProgress, BatchStatus } from '../../core/decisions/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
 import type { Batch, BatchMember } from '../roles/batches.ts';
@@ -16,12 +16,13 @@ export interface BatchRow {
   completed_at: number | null;
 }
 
-/** How many machines of a batch are where. */
+/** Number of machines of a batch in each state. */
 export interface BatchCountRow {
   status: ExecutionStatus | 'pending';
   count: number;
 }
 
+/** Returns the batch of a row and its counts. */
 export function toBatch(row: BatchRow, counts: readonly BatchCountRow[]): Batch {
   return {
     batchId: row.batch_id,
@@ -35,7 +36,7 @@ export function toBatch(row: BatchRow, counts: readonly BatchCountRow[]): Batch 
   };
 }
 
-/** What the next step of a batch is decided by. */
+/** The inputs of the decision on the next step of a batch. */
 export function progressOf(
   row: BatchRow,
   counts: readonly BatchCountRow[],
@@ -49,15 +50,16 @@ export function progressOf(
   ];
 }
 
-/** For how long the key of an execution is known, ms. */
+/** Time for which the key of an execution is kept, ms. */
 export const MEMBER_KEY_MS = 30 * 86_400_000;
 const MEMBER_DIGEST = Buffer.from('batch');
 
-/** The Idempotency-Key that the execution of a machine is made under, `position` counted from 0: once, whichever server makes it. */
+/** Returns the Idempotency-Key for the execution of a machine, `position` counted from 0: it is created once, whichever server creates it. */
 export function memberKey(batchId: string, position: number): { apiKeyId: string; key: string; digest: Buffer } {
   return { apiKeyId: `batch:${batchId}`, key: String(position), digest: MEMBER_DIGEST };
 }
 
+/** Returns a machine of a batch that gets its execution next. */
 export function toMember(batchId: string, row: { position: number; machineId: string }, now: number): BatchMember {
   return { ...row, idempotency: { ...memberKey(batchId, row.position), expiresAt: now + MEMBER_KEY_MS } };
 }

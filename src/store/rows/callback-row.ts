@@ -1,4 +1,4 @@
-/** A callback that waits, between its row and the domain. */
+/** Converts between a waiting callback and its row. */
 import type { WaitingCallback } from '../store.ts';
 
 export interface WaitingCallbackRow {
@@ -11,7 +11,7 @@ export interface WaitingCallbackRow {
   due_at: number;
 }
 
-/** The callback that a row stands for. */
+/** Returns the callback of a row. */
 export function toWaitingCallback(row: WaitingCallbackRow): WaitingCallback {
   return {
     callbackId: row.callback,

@@ -13,6 +13,7 @@ interface PieceRow {
 
 const NOTHING = Buffer.alloc(0);
 
+/** The ArtifactStore of SQLite. */
 export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
   const list = db.prepare<[string, number, string | null, string | null, number], ArtifactRow>(
     `${SELECT_ARTIFACT} AND a.machine = (SELECT machine FROM machines WHERE machine_id = ?) AND a.artifact < ?

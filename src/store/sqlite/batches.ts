@@ -142,7 +142,7 @@ class BatchTable {
     let step = this.#step(row);
     if (step.cancelRest) {
       this.#cancelRest(row, now);
-      // One that was made and not noted runs.
+      // An execution that was made and not recorded counts as running.
       step = this.#step(row);
     }
     if (step.end !== undefined) this.#statements.end.run(step.end, now, row.batch);
@@ -199,7 +199,7 @@ class BatchTable {
   }
 }
 
-/** What the server needs of batches. */
+/** The BatchStore of SQLite. */
 export function batchMethods(context: Context): BatchStore {
   const { write } = context;
   const table = new BatchTable(context);

@@ -1,5 +1,5 @@
 /** Makes and changes machines on request, stores the operations of their providers, and finds idle machines. */
-import { beginOperation, changeMachine, placeMachine, settleOperation } from '../transactions/machines.ts';
+import { beginOperation, changeMachine, placeMachine, endOperation } from '../transactions/machines.ts';
 import type { LifecycleStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
 import { type Context, read } from './context.ts';
@@ -43,6 +43,6 @@ export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
     listDueOperations: ({ provider, now, limit }) => read(() => due.all(provider, now, limit).map(toMachine)),
     nextOperationAt: () => read(() => next.get() ?? undefined),
     beginOperation: (p) => write(() => beginOperation(tx, p)),
-    settleOperation: (p) => write(() => settleOperation(tx, p)),
+    endOperation: (p) => write(() => endOperation(tx, p)),
   };
 }

@@ -1,4 +1,4 @@
-/** Machines: made, found, listed, connected. What else happens to them is in enrolment.ts and lifecycle.ts. */
+/** Makes, finds, lists and connects machines. Other changes are in enrolment.ts and lifecycle.ts. */
 import { fits, type LabelSelector } from '../../core/machines/labels.ts';
 import { labelsOf, newMachine } from '../../core/machines/machine.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';

@@ -1,4 +1,4 @@
-/** Expiry of what only serves retries, counts for metrics, and counts by minute for charts. */
+/** Expiry of rows that only serve retries, counts for metrics, and counts by minute for charts. */
 import type { ExecutionStatus } from '../../core/execution.ts';
 import type { CountStore, Machine, MaintenanceStore, MinuteCount } from '../store.ts';
 import { type Context, read } from './context.ts';

@@ -29,7 +29,7 @@ export interface SqliteStoreOptions {
   /** The database file. It is made, with its directory, if it is missing. */
   path: string;
   /** Time to wait for another server that has the file, ms. Default: 10 s. */
-  patienceMs?: number;
+  ownershipWaitMs?: number;
   /** ms since the epoch: the time of opening, from which on machines count as offline. */
   now?: number;
   /** Called for every commit, after its writes have settled; for metrics. Must not throw. */
@@ -43,12 +43,12 @@ export interface SqliteStoreOptions {
  */
 export function openSqliteStore({
   path,
-  patienceMs = 10_000,
+  ownershipWaitMs = 10_000,
   now = Date.now(),
   onCommit,
   onMachine,
 }: SqliteStoreOptions): Store {
-  const owner = takeOwnership(path, patienceMs);
+  const owner = takeOwnership(path, ownershipWaitMs);
   try {
     const store = buildStore(openDatabase(path), { now, onCommit, onMachine });
     return { ...store, close: () => store.close().finally(() => owner.close()) };

@@ -8,6 +8,7 @@ import type { Transaction } from './transaction.ts';
 /** As long as an Idempotency-Key is kept: a retry of the deletion is answered with the artifact. */
 const TOLD_MS = 24 * 60 * 60 * 1000;
 
+/** Deletes an artifact for a caller, or returns the replay of its Idempotency-Key. */
 export function deleteArtifact(
   tx: Transaction,
   p: Parameters<ArtifactStore['deleteArtifact']>[0],
@@ -22,6 +23,7 @@ export function deleteArtifact(
   return { outcome: 'deleted', artifact };
 }
 
+/** Deletes expired artifacts. Returns how many. */
 export function expireArtifacts(tx: Transaction, p: Parameters<ArtifactStore['expireArtifacts']>[0]): number {
   const expired = tx.expiredArtifacts(p);
   for (const artifact of expired) {

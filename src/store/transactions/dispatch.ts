@@ -8,6 +8,7 @@ import type { Transaction } from './transaction.ts';
 type Asked<Method extends keyof DispatchStore> = Parameters<DispatchStore[Method]>[0];
 type Answer<Method extends keyof DispatchStore> = Awaited<ReturnType<DispatchStore[Method]>>;
 
+/** Marks the oldest waiting executions for the machine's connection, under rising dispatch numbers. */
 export function claimQueued(tx: Transaction, p: Asked<'claimQueued'>): Answer<'claimQueued'> {
   return fenced(tx, p, () => ({
     dispatches: tx.claimable(p).flatMap((record): Dispatch[] => {
@@ -20,15 +21,18 @@ export function claimQueued(tx: Transaction, p: Asked<'claimQueued'>): Answer<'c
   }));
 }
 
+/** Ends executions whose start never arrived and that were cancelled or have expired. */
 export function endUndelivered(tx: Transaction, p: Asked<'endUndelivered'>): Answer<'endUndelivered'> {
   return fenced(tx, p, () => ({ ended: advanceEach(tx, p.executionIds, { type: 'undelivered' }, p.now) }));
 }
 
+/** Ends executions as agent_lost. */
 export function markLost(tx: Transaction, p: Asked<'markLost'>): Answer<'markLost'> {
   const input: ExecutionInput = { type: 'agent_lost', reason: p.reason };
   return fenced(tx, p, () => ({ ended: advanceEach(tx, p.executionIds, input, p.now) }));
 }
 
+/** Moves executions that waited for the machine to queued. */
 export function wakeWaiting(tx: Transaction, p: Asked<'wakeWaiting'>): Answer<'wakeWaiting'> {
   return fenced(tx, p, () => ({ woken: advanceAll(tx, tx.waking(p), { type: 'machine_connected' }, p.now) }));
 }

@@ -1,4 +1,4 @@
-/** Which machine a join token lets in. */
+/** Decides which machine a join token is for. */
 import { newMachine } from '../../core/machines/machine.ts';
 import type { EnrolmentStore } from '../roles/enrolment.ts';
 import { advanceMachine } from './machines.ts';
@@ -6,12 +6,12 @@ import type { MachineAccess, MachineRecord } from './transaction.ts';
 
 type Request = Pick<Parameters<EnrolmentStore['enrol']>[0], 'requestedMachineId' | 'freshMachineId' | 'name' | 'now'>;
 
-/** The machine that an agent with a token asks for, which may not exist yet. `boundTo`: the machine that the token is for. */
+/** The machine that an agent with a token requests, which may not exist yet. `boundTo`: the machine that the token is for. */
 export function machineIdOf(boundTo: string | null, { requestedMachineId, freshMachineId }: Request): string {
   return boundTo ?? requestedMachineId ?? freshMachineId;
 }
 
-/** The machine as it is when its agent is let in, made if there is none; or why it is not. */
+/** Returns the machine when its agent is let in, made if it does not exist; or the refusal. */
 export function admitMachine(
   machines: MachineAccess,
   boundTo: string | null,

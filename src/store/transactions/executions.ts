@@ -7,6 +7,7 @@ import type { IdempotencyStore } from '../roles/idempotency.ts';
 import { refusalOf } from './retries.ts';
 import type { Transaction } from './transaction.ts';
 
+/** Creates an execution, or returns the refusal or the replay. */
 export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['createExecution']>[0]): CreateOutcome {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
@@ -28,6 +29,7 @@ export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['c
   return { outcome: 'created', execution: admission.record.execution };
 }
 
+/** Cancels a waiting execution, or marks a dispatched one. */
 export function requestCancel(tx: Transaction, p: Parameters<ExecutionStore['requestCancel']>[0]): CancelOutcome {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
@@ -41,6 +43,7 @@ export function requestCancel(tx: Transaction, p: Parameters<ExecutionStore['req
   return { outcome: 'applied', execution: draft.execution };
 }
 
+/** Binds an Idempotency-Key to a resource, or returns its replay. */
 export function bindIdempotency(
   tx: Transaction,
   p: Parameters<IdempotencyStore['bindIdempotency']>[0],

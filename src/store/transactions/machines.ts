@@ -32,6 +32,7 @@ export function advanceMachine(
   return step;
 }
 
+/** Makes a connection the machine's, under the next epoch. */
 export function machineConnected(
   { machines }: Transaction,
   p: Parameters<ConnectionStore['machineConnected']>[0],
@@ -60,6 +61,7 @@ export function wakeByUse(
   return advanceMachine(machines, record, { type: 'desired', state: 'running' }, { now }).ok;
 }
 
+/** Makes a machine for its provider or for an agent, or returns the refusal or the replay. */
 export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<'placeMachine'> {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
@@ -76,6 +78,7 @@ export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<
   return { outcome: 'created', machine: record.machine };
 }
 
+/** Changes, wakes, puts to sleep or removes a machine, or returns the refusal or the replay. */
 export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): MachineChangeOutcome {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
@@ -101,6 +104,7 @@ export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): Machi
   return { outcome: 'changed', machine: step.next, ended };
 }
 
+/** Records that the hook of an operation starts. */
 export function beginOperation(tx: Transaction, p: Asked<'beginOperation'>): Answer<'beginOperation'> {
   const record = tx.machines.find(p.machineId);
   const event = { type: 'operation_begun', number: p.number } as const;
@@ -110,7 +114,8 @@ export function beginOperation(tx: Transaction, p: Asked<'beginOperation'>): Ans
   return { outcome: 'begun', machine: step.next };
 }
 
-export function settleOperation(tx: Transaction, p: Asked<'settleOperation'>): Answer<'settleOperation'> {
+/** Records the result of a hook, and ends the executions that it concerns. */
+export function endOperation(tx: Transaction, p: Asked<'endOperation'>): Answer<'endOperation'> {
   const { result, now } = p;
   const record = tx.machines.find(p.machineId);
   if (record === undefined) return { outcome: 'stale' };
@@ -121,5 +126,5 @@ export function settleOperation(tx: Transaction, p: Asked<'settleOperation'>): A
   const hopeless = phase === 'failed' && desiredState === 'running';
   const reason = `The machine could not be started: ${lastError}`;
   const ended = hopeless ? advanceAll(tx, tx.unfinished(record.key), { type: 'wake_failed', reason }, now) : [];
-  return { outcome: 'settled', machine: step.next, ended };
+  return { outcome: 'applied', machine: step.next, ended };
 }

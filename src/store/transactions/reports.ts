@@ -5,6 +5,7 @@ import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
 import type { ReportBatch, ReportResult } from '../roles/dispatch.ts';
 import type { Transaction } from './transaction.ts';
 
+/** Applies the reports of a batch to their executions. */
 export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
   const { machineId, clockOffsetMs, now } = p;
   const { maxOutputBytes = Number.POSITIVE_INFINITY, streamBufferBytes = Number.POSITIVE_INFINITY } = p;

@@ -33,7 +33,7 @@ export interface MachineAccess {
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void;
   /** Number of machines of a provider that are not removed. */
   countOf(provider: string): number;
-  /** The key of the machine that has the name, and is not removed. */
+  /** Returns the key of the machine that has the name and is not removed. */
   holderOf(name: string): number | undefined;
 }
 

@@ -32,7 +32,7 @@ export function describeLifecycle(open: OpenStore): void {
       const of = number ?? (await get()).operation?.number ?? 0;
       await store.beginOperation({ machineId: NEW, number: of, now: T0 });
       const full = { type: 'operation_answered', number: of, state: 'running', ...result } as OperationResult;
-      return store.settleOperation({ machineId: NEW, result: full, now: T0 + 2 });
+      return store.endOperation({ machineId: NEW, result: full, now: T0 + 2 });
     };
     const connect = () =>
       bench().store.machineConnected({ machineId: NEW, runnerInstance: RUNNER, bootId: 'b', facts: FACTS, now: T0 });
@@ -93,8 +93,8 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await begin(T0)).toEqual({ outcome: 'stale' });
       expect(await store.listDueOperations({ provider: 'docker', now: T0, limit: 9 })).toEqual([]);
       const failed = { type: 'operation_failed', number: 1, message: 'busy', retryable: true } as const;
-      expect(await store.settleOperation({ machineId: NEW, result: failed, now: T0 })).toMatchObject({
-        outcome: 'settled',
+      expect(await store.endOperation({ machineId: NEW, result: failed, now: T0 })).toMatchObject({
+        outcome: 'applied',
         machine: { lastError: 'busy', operation: { number: 1, attempt: 1, running: false, dueAt: T0 + 1000 } },
       });
       expect(await begin(T0 + 1000)).toMatchObject({ outcome: 'begun', machine: { operation: { attempt: 2 } } });
@@ -110,9 +110,9 @@ export function describeLifecycle(open: OpenStore): void {
     it('take the answer of their own operation only', async () => {
       await place();
       const result = { type: 'operation_answered', number: 7, state: 'running' } as const;
-      expect(await bench().store.settleOperation({ machineId: NEW, result, now: T0 })).toEqual({ outcome: 'stale' });
+      expect(await bench().store.endOperation({ machineId: NEW, result, now: T0 })).toEqual({ outcome: 'stale' });
       expect(await settle({ state: 'pending', providerRef: 'c-1', expectedMs: 500 })).toMatchObject({
-        outcome: 'settled',
+        outcome: 'applied',
         machine: { phase: 'starting', providerRef: 'c-1', expectedAt: T0 + 502, operation: { name: 'describe' } },
       });
       expect(await connect()).toMatchObject({ outcome: 'applied', machine: { phase: 'running', facts: FACTS } });

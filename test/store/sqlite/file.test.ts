@@ -78,10 +78,10 @@ describe('the database file', () => {
   it('has one server, until that one closes it', async () => {
     const first = openSqliteStore({ path: path() });
     await connectMachine(first);
-    expect(() => openSqliteStore({ path: path(), patienceMs: 1 })).toThrow(DatabaseInUseError);
+    expect(() => openSqliteStore({ path: path(), ownershipWaitMs: 1 })).toThrow(DatabaseInUseError);
     expect(await first.getMachine({ machineId: 'dm-one' })).toMatchObject({ phase: 'running' });
     await first.close();
-    await openSqliteStore({ path: path(), patienceMs: 1 }).close();
+    await openSqliteStore({ path: path(), ownershipWaitMs: 1 }).close();
   });
 
   it('is refused where a newer build has been', async () => {

@@ -11,6 +11,7 @@ export interface ArtifactOwner {
   isAgent: boolean;
 }
 
+/** The artifacts of one execution, from its start to the end of the collection. */
 export class Artifacts {
   /** Absent if the disk had no room for a drop folder. */
   readonly folder: string | undefined;

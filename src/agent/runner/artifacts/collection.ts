@@ -42,6 +42,7 @@ const COLLECTOR = fileURLToPath(new URL(`collector${extname(import.meta.url)}`, 
 /** Bounds the notes on files that are not kept. */
 const MAX_NOTES = 20;
 
+/** One run of a collector. Turns its messages into reports, within the limits of its plan. */
 export class Collection {
   readonly #plan: CollectionPlan;
   readonly #host: CollectionHost;

@@ -14,6 +14,7 @@ const MAX_DEPTH = 64;
 /** A regular file, or the reason why an entry is not taken. Call `open` at once. */
 export type Found = { path: string; open: () => number } | { path: string; reason: string };
 
+/** Walks a folder and yields its files. Follows no symbolic link. */
 export class FileWalk {
   #entries = 0;
 

@@ -22,7 +22,7 @@ export class ExecutionLog {
   /** The end is on disk. */
   ended = false;
   /** Nothing of it is needed: no report is taken any more. */
-  settled = false;
+  forgotten = false;
 
   constructor(executionId: string, dispatchNumber: number) {
     this.executionId = executionId;
@@ -31,7 +31,7 @@ export class ExecutionLog {
 
   /** Whether a runner that starts now would have to end it. */
   get live(): boolean {
-    return this.accepted && !this.ended && !this.settled;
+    return this.accepted && !this.ended && !this.forgotten;
   }
 
   /** Whether its end and all reports before it were acknowledged. */

@@ -60,7 +60,7 @@ export class Journal {
     this.#nextSegment = (ids.at(-1) ?? 0) + 1;
     this.logs = replay(this.#segments);
     this.#bytes = this.#segments.reduce((sum, { size, needed }) => sum + size + needed * INDEX_CHARGE_BYTES, 0);
-    for (const log of [...this.logs.values()]) if (log.settled || (!log.live && log.done)) this.#drop(log);
+    for (const log of [...this.logs.values()]) if (log.forgotten || (!log.live && log.done)) this.#drop(log);
   }
 
   /** Over the quota, from then until acknowledgements have freed a tenth of it. */
@@ -84,14 +84,14 @@ export class Journal {
   }
 
   spawned(log: ExecutionLog, process: ProcessIdentity): void {
-    if (log.settled) return;
+    if (log.forgotten) return;
     log.process = process;
     this.#note(log, 'spawned', process);
   }
 
   /** Adds a report, numbered after the last. It is to be sent once it is on disk. */
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void {
-    if (log.settled) return;
+    if (log.forgotten) return;
     const number = ++log.reported;
     const { executionId } = log;
     const kindNumber = REPORT_KIND[kind];
@@ -107,22 +107,22 @@ export class Journal {
       this.#cache.take(position);
       this.#release(position);
     });
-    if (log.done) this.settle(log);
+    if (log.done) this.forget(log);
     else this.#trim();
     return bytes;
   }
 
   /** Forgets an execution: nothing of it is needed any more, whatever was reported. */
-  settle(log: ExecutionLog): void {
-    if (log.settled) return;
-    log.settled = true;
-    this.#note(log, 'settled', {});
+  forget(log: ExecutionLog): void {
+    if (log.forgotten) return;
+    log.forgotten = true;
+    this.#note(log, 'forgotten', {});
     this.#drop(log);
   }
 
   /** Writes the additions since the last call. Throws the error of the file system; then all additions are kept. */
   flush(): void {
-    this.#pending = this.#pending.filter(({ log, report }) => report === undefined || !log.settled);
+    this.#pending = this.#pending.filter(({ log, report }) => report === undefined || !log.forgotten);
     const batch = this.#pending;
     if (batch.length === 0) return;
     const bytes = batch.reduce((sum, { record }) => sum + record.length, 0);
@@ -154,7 +154,7 @@ export class Journal {
 
   /** Closes the files, and removes all of them if nothing is needed any more. */
   close(): void {
-    const empty = this.logs.size === 0 && this.#pending.every(({ log }) => log.settled);
+    const empty = this.logs.size === 0 && this.#pending.every(({ log }) => log.forgotten);
     for (const segment of this.#segments.splice(0)) empty ? segment.remove() : segment.close();
   }
 

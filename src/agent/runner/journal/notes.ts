@@ -15,7 +15,7 @@ export const NOTE_KIND = {
   /** Carried forward: a live execution, and its tally. */
   live: 67,
   /** Nothing of the execution is needed any more. */
-  settled: 68,
+  forgotten: 68,
 } as const;
 export type NoteKind = keyof typeof NOTE_KIND;
 

@@ -81,9 +81,9 @@ function replayNote(state: ReplayState, record: RawRecord): void {
   } else if (record.kind === NOTE_KIND.spawned) {
     const log = state.logs.get(id);
     if (log !== undefined) log.process = note(record, isProcessIdentity);
-  } else if (record.kind === NOTE_KIND.settled) {
+  } else if (record.kind === NOTE_KIND.forgotten) {
     const log = state.logs.get(id);
-    if (log !== undefined) log.settled = true;
+    if (log !== undefined) log.forgotten = true;
   }
 }
 

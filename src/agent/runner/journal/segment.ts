@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const SPAN = 2 ** 27;
 const NAME = /^(\d{10})\.log$/;
 /** Buffers in one write: above IOV_MAX the kernel refuses. */
-const MOST_BUFFERS = 512;
+const MAX_BUFFERS = 512;
 
 /** One append-only file of the journal. */
 export class Segment {
@@ -46,7 +46,7 @@ export class Segment {
    */
   append(buffers: readonly Buffer[]): void {
     let end = this.size;
-    for (let i = 0; i < buffers.length; i += MOST_BUFFERS) end += this.#write(buffers.slice(i, i + MOST_BUFFERS), end);
+    for (let i = 0; i < buffers.length; i += MAX_BUFFERS) end += this.#write(buffers.slice(i, i + MAX_BUFFERS), end);
     this.size = end;
   }
 

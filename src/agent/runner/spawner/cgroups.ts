@@ -114,6 +114,7 @@ export class Cgroup {
   }
 }
 
+/** Makes, hands out and removes the cgroups of commands. */
 export class CgroupPool {
   /** The limits that can be put on a command here. */
   readonly limits: ReadonlySet<keyof SpawnLimits>;

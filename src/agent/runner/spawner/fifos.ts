@@ -15,6 +15,7 @@ export interface Fifo {
   write: number;
 }
 
+/** Makes named pipes in advance and hands them out. */
 export class FifoSource {
   readonly #directory: string;
   #names: string[] = [];

@@ -57,12 +57,14 @@ export function encodePlain(
   return frame(COMMAND[command], handle, 0);
 }
 
+/** Encodes SIGNAL: sends `signal` (its number) to the process group of `handle`. */
 export function encodeSignal(handle: number, signal: number): Buffer {
   const bytes = frame(COMMAND.signal, handle, 4);
   bytes.writeUInt32LE(signal, HEADER_BYTES);
   return bytes;
 }
 
+/** Encodes RESIZE: sets the size of the terminal of `handle`, in characters. */
 export function encodeResize(handle: number, { width, height }: TerminalSize): Buffer {
   const bytes = frame(COMMAND.resize, handle, 4);
   bytes.writeUInt16LE(width, HEADER_BYTES);

@@ -24,7 +24,7 @@ import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
 /** A program that does not answer SHUTDOWN by then does the same when its input ends. */
-const GOODBYE_WITHIN_MS = 500;
+const SHUTDOWN_TIMEOUT_MS = 500;
 const STAGES: readonly (SpawnStage | undefined)[] = [
   undefined,
   'fork',
@@ -192,7 +192,7 @@ class NativeSpawner implements Spawner {
     this.#closing = true;
     const { stdout } = this.#program;
     const left = once(stdout, 'close');
-    const timer = setTimeout(() => stdout.destroy(), GOODBYE_WITHIN_MS);
+    const timer = setTimeout(() => stdout.destroy(), SHUTDOWN_TIMEOUT_MS);
     this.#send(encodePlain('shutdown', 0));
     this.#flush();
     if (!stdout.closed) await left;

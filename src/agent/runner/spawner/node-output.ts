@@ -18,6 +18,7 @@ export interface OutputListener {
   closed(): void;
 }
 
+/** One output stream of a command in the Node spawner. Owns its pipe until the pipe is left to the drain. */
 export class NodeOutput {
   total = 0;
   /** The last of the bytes that were not emitted. */

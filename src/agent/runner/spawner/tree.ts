@@ -8,6 +8,7 @@ import type { Usage } from './spawner.ts';
 const FIRST_WAIT_MS = 1;
 const LONGEST_WAIT_MS = 100;
 
+/** The processes of one command: kills them and checks whether any is alive. */
 export class ProcessTree {
   readonly #executionId: string;
   readonly #pool: CgroupPool | undefined;

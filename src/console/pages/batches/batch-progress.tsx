@@ -1,4 +1,4 @@
-/** How far a batch is: a bar, and the same in words. */
+/** The progress of a batch: a bar, and the same in words. */
 import type { Batch } from '../../data/batches.ts';
 import { machineCount } from '../../data/batches.ts';
 import { executionStatusText } from '../../parts/status.tsx';

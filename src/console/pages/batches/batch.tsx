@@ -1,4 +1,4 @@
-/** One batch: how far it is, and its executions in the order of its machines. */
+/** One batch: its progress, and its executions in the order of its machines. */
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { BatchProgress, progressText } from './batch-progress.tsx';

@@ -38,6 +38,7 @@ const MAX_DEPTH = 32;
 /** Silence for this many heartbeats ends a connection. */
 const MAX_SILENT_BEATS = 2;
 
+/** The WebSocket of one agent. Owns its bounds and its heartbeats. */
 export class AgentConnection {
   readonly #ws: WebSocket;
   readonly #socket: Pick<Socket, 'bytesRead'>;

@@ -4,6 +4,7 @@ import { AGENT_LIMITS } from './limits.ts';
 /** The credit holds this many seconds' worth. */
 const BURST_S = 2;
 
+/** A token bucket for the number and the bytes of one agent's control frames. */
 export class FrameCredit {
   readonly #framesPerSecond: number;
   #frames: number;

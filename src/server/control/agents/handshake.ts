@@ -128,11 +128,11 @@ async function undelivered(
 ): Promise<Dispatch[]> {
   if (plan.undelivered.length === 0) return [];
   const executionIds = plan.undelivered.map(({ executionId }) => executionId);
-  const settled = await deps.store.endUndelivered({ machineId, epoch, executionIds, now: deps.now() });
-  if (settled.outcome === 'stale') return [];
-  tell(deps, settled.ended);
+  const undelivered = await deps.store.endUndelivered({ machineId, epoch, executionIds, now: deps.now() });
+  if (undelivered.outcome === 'stale') return [];
+  tell(deps, undelivered.ended);
   const open = new Set(executionIds);
-  for (const { executionId } of settled.ended) open.delete(executionId);
+  for (const { executionId } of undelivered.ended) open.delete(executionId);
   return dispatched.filter(({ execution }) => open.has(execution.executionId));
 }
 

@@ -6,6 +6,7 @@ export interface Beating {
 
 const SLOTS = 32;
 
+/** Owns the timer of all heartbeats. */
 export class HeartbeatWheel {
   readonly #slots: Set<Beating>[] = Array.from({ length: SLOTS }, () => new Set());
   readonly #timer: NodeJS.Timeout;

@@ -16,6 +16,7 @@ export interface QueueClaimerOptions {
   claimFailed: (cause: unknown) => void;
 }
 
+/** Claims waiting executions for one session, one claim at a time. */
 export class QueueClaimer {
   readonly #options: QueueClaimerOptions;
   #open = false;

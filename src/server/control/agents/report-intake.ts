@@ -58,6 +58,7 @@ export interface ReportingSession {
 
 export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGaps' | 'commits' | 'now' | 'settings'>;
 
+/** Takes the reports of one session, in order, one batch at a time. */
 export class ReportIntake {
   readonly #deps: IntakeDeps;
   /** The connection is not read while too much waits. It is closed if it sends a malformed report, or one that cannot be written. */

@@ -14,6 +14,7 @@ import type { AgentSessions } from './sessions.ts';
 import { assertSupported, outputLimit, startFrame, supports, UNREADABLE, UnsupportedError } from './start-frame.ts';
 import { OUT_OF_ORDER, type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
+/** The session of one agent. Its phase, its slots and its frames change only through its methods. */
 export class AgentSession implements ConnectionListener, ReportingSession {
   readonly machineId: string;
   /** SHA-256 of the agent's credential. */

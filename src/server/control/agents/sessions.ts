@@ -17,6 +17,7 @@ const DISCONNECT_RETRY_MS = 1000;
 /** Time between two sessions that are closed one after the other. */
 const MAX_PAUSE_MS = 50;
 
+/** All agent sessions of this server. */
 export class AgentSessions implements CommitListener {
   readonly #deps: SessionDeps;
   readonly #log: Pick<Logger, 'info' | 'warn'>;

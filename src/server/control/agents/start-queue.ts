@@ -31,6 +31,7 @@ export interface StartQueueOptions {
   refuse: (execution: Execution) => void;
 }
 
+/** The starts of one session. A slot is taken by `reserve` and freed by `ended`. */
 export class StartQueue {
   readonly #options: StartQueueOptions;
   /** Dispatched to this machine and not terminal. */

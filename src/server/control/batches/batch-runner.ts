@@ -21,20 +21,21 @@ export interface BatchRunnerDeps {
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** How often batches are looked for that nobody here was told of, ms. */
+  /** Interval of looks for batches that no hint announced, ms. */
   pollMs: number;
 }
 
-/** A batch at work. */
+/** A batch in work. */
 interface Stepping {
-  /** To be looked at once more when that is done. */
+  /** Look at it once more when that is done. */
   again: boolean;
   done: Promise<void>;
 }
 
+/** Runs the batches of this server. */
 export class BatchRunner {
   readonly #deps: BatchRunnerDeps;
-  /** By batch and execution: the ends of its subscriptions. */
+  /** By batch and execution: the unsubscriptions. */
   readonly #watched = new Map<string, Map<string, () => void>>();
   readonly #stepping = new Map<string, Stepping>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
@@ -51,7 +52,7 @@ export class BatchRunner {
     return this.#deps.store;
   }
 
-  /** Goes on with all that are not over and that no other server goes on with, now and as they turn up. */
+  /** Continues all batches that are not over and that no other server continues, now and later. */
   async start(): Promise<void> {
     await this.#poll();
     this.#pollLater();
@@ -68,7 +69,7 @@ export class BatchRunner {
     for (const batchId of [...this.#watched.keys()]) this.#unwatch(batchId);
   }
 
-  /** The batch is new or was cancelled: whichever server goes on with it looks at it. */
+  /** The batch is new or was cancelled: the server that continues it looks at it. */
   changed(batchId: string): void {
     this.#wake(batchId);
     this.#deps.control().tell({ about: 'batch', batchId });
@@ -131,7 +132,7 @@ export class BatchRunner {
       for (;;) {
         const step = await this.#deps.store.advanceBatch({ batchId, now: this.#deps.now() });
         if (step?.batch.status !== 'running') return this.#over(batchId, step?.batch);
-        // What has ended before it was watched is taken in by another look.
+        // Another look finds executions that ended before they were watched.
         const unwatched = step.unfinished.filter(({ executionId }) => this.#watch(batchId, executionId));
         if (step.cancelled) await this.#cancelAll(step);
         if (this.#stopped || (step.next.length === 0 && unwatched.length === 0)) return;
@@ -146,7 +147,7 @@ export class BatchRunner {
     }
   }
 
-  /** `batch`: it has ended; absent: another server goes on with it. */
+  /** `batch`: it has ended; absent: another server continues it. */
   #over(batchId: string, batch: Batch | undefined): void {
     const watched = this.#unwatch(batchId);
     if (batch === undefined) return;
@@ -154,7 +155,7 @@ export class BatchRunner {
     if (watched) this.#deps.control().tell({ about: 'batch', batchId });
   }
 
-  /** An execution that ends leaves its place to the next. False where it is watched already. */
+  /** An execution has ended: the next one takes its place. False if it is watched already. */
   #watch(batchId: string, executionId: string): boolean {
     const watched = this.#watched.get(batchId) ?? new Map<string, () => void>();
     if (watched.has(executionId)) return false;
@@ -167,7 +168,7 @@ export class BatchRunner {
     return true;
   }
 
-  /** Whether anything of the batch was watched. */
+  /** Whether an execution of the batch was watched. */
   #unwatch(batchId: string): boolean {
     for (const unsubscribe of this.#watched.get(batchId)?.values() ?? []) unsubscribe();
     return this.#watched.delete(batchId);
@@ -203,7 +204,7 @@ export class BatchRunner {
         return true;
       }
       case 'replayed':
-        // Another server has made it, or it is not to be made any more.
+        // Another server has made it, or it must not be made any more.
         if (made.resource !== SPENT)
           await store.setBatchMember({ batchId, position, result: { executionId: made.resource } });
         return true;

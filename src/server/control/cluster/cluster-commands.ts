@@ -22,6 +22,7 @@ export interface ClusterCommandsDeps {
   answers: PendingAnswers;
 }
 
+/** Sends commands to the agent of a machine, on this server or through an order to another one. */
 export class ClusterCommands implements MachineCommands {
   readonly #deps: ClusterCommandsDeps;
 

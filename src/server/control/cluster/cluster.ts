@@ -28,12 +28,13 @@ export interface ClusterDeps {
   elsewhere: ChangedElsewhere;
 }
 
-/** A change that somebody on another server may wait for. */
+/** A change that a request on another server may wait for. */
 export type ChangeHint = Extract<Hint, { about: 'status' | 'batch' }>;
 
-/** Told of what other servers have changed, and that somebody here may wait for. */
+/** The callbacks for changes by other servers that a request here may wait for. */
 export type ChangedElsewhere = Pick<HintedParts, 'status' | 'batch'>;
 
+/** The parts of a server that shares its database: replica, hints, orders and repair. */
 export class Cluster {
   /** Commands to machines, whichever server holds them. */
   readonly machines: MachineCommands;

@@ -17,6 +17,7 @@ export interface HintedParts {
   everything(): void;
 }
 
+/** Sends hints about this server's commits, and passes received hints to the parts that they concern. */
 export class HintChannel implements CommitListener, HintListener {
   readonly #cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>;
   readonly #parts: HintedParts;

@@ -18,6 +18,7 @@ export interface OrderDeskDeps {
   log: Pick<Logger, 'warn'>;
 }
 
+/** Carries out the orders in this server's inbox. */
 export class OrderDesk {
   readonly #deps: OrderDeskDeps;
   readonly #working = new Set<Promise<void>>();

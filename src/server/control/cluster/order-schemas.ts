@@ -49,6 +49,7 @@ export function readOrderBody(body: unknown): OrderBody | undefined {
   return orderBody.Check(body) ? (body as OrderBody) : undefined;
 }
 
+/** Parses the answer to an order. `undefined` if it is malformed. */
 export function readAnswer(value: unknown): Answer | undefined {
   return answer.Check(value) ? (value as Answer) : undefined;
 }

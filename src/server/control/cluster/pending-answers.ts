@@ -2,6 +2,7 @@
 import type { ClusterStore } from '../../../store/store.ts';
 import { type Answer, readAnswer } from './order-schemas.ts';
 
+/** The orders of this server that wait for an answer. */
 export class PendingAnswers {
   readonly #cluster: Pick<ClusterStore, 'takeAnswers'>;
   readonly #waiting = new Map<number, (answer: Answer | undefined) => void>();

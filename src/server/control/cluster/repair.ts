@@ -23,6 +23,7 @@ export interface RepairDeps {
   log: Pick<Logger, 'warn'>;
 }
 
+/** Polls the database for changes whose hints were lost. */
 export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   readonly #deps: RepairDeps;
   /** Cancels that the agents were told, so that they are told once. */

@@ -27,6 +27,7 @@ export interface ReplicaDeps {
   cutOff: () => void;
 }
 
+/** This server's membership in the cluster. */
 export class Replica {
   readonly #deps: ReplicaDeps;
   #timer: NodeJS.Timeout | undefined;

@@ -8,6 +8,7 @@ import type { StdinOutcome, StdinRequest, StdinState } from './stdin.ts';
 
 const NOTHING = Buffer.alloc(0);
 
+/** One request that writes live stdin. */
 export class StdinWrite {
   readonly #state: StdinState;
   readonly #request: StdinRequest;

@@ -37,6 +37,7 @@ export interface StdinState {
   changed: () => void;
 }
 
+/** Passes live stdin of all executions on to their agents. */
 export class StdinRelay implements StdinListener {
   readonly #session: (machineId: string) => AgentSession | undefined;
   readonly #live: Live;

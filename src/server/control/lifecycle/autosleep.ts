@@ -19,6 +19,7 @@ export interface AutosleepDeps {
   now: () => number;
 }
 
+/** Puts idle machines to sleep. Owns its timer. */
 export class Autosleep {
   readonly #deps: AutosleepDeps;
   /** Since when each machine has been seen idle, and how much it had done by then. */

@@ -29,7 +29,7 @@ export class Lifecycle {
   readonly #capabilities: Capabilities;
   readonly #operations: OperationRunner;
   readonly #autosleep: Autosleep;
-  /** Absent: nobody else changes machines. */
+  /** Absent: no other server changes machines. */
   readonly #elsewhere: MachinesElsewhere | undefined;
   #unwatch: () => void = () => {};
 

@@ -3,6 +3,7 @@ import type { Machine } from '../../../store/store.ts';
 
 type Listener = (machine: Machine) => void;
 
+/** Notifies listeners of the changes of machines. */
 export class MachineFeed {
   readonly #ofOne = new Map<string, Set<Listener>>();
   readonly #ofAll = new Set<Listener>();
@@ -13,7 +14,7 @@ export class MachineFeed {
     for (const listener of this.#ofOne.get(machine.machineId) ?? []) listener(machine);
   };
 
-  /** As `publish`, and tells those who watch it elsewhere. */
+  /** Like `publish`, and also notifies listeners on other servers. */
   publisher(tell: (machineId: string) => void): (machine: Machine) => void {
     return (machine) => {
       this.publish(machine);
@@ -35,7 +36,7 @@ export class MachineFeed {
     return this.#ofOne.has(machineId);
   }
 
-  /** Ids of the machines that somebody watches one by one. */
+  /** Ids of the machines with listeners of their own. */
   watched(): string[] {
     return [...this.#ofOne.keys()];
   }

@@ -1,4 +1,4 @@
-/** Machines that other servers change: whoever watches one here is told as well, at a hint or by the next poll. */
+/** Machines that other servers change: listeners here are notified too, at a hint or by the next poll. */
 import type { Logger } from 'pino';
 import type { Store } from '../../../store/store.ts';
 import type { MachineFeed } from './machine-feed.ts';
@@ -11,9 +11,10 @@ export interface MachinesElsewhereDeps {
   log: Pick<Logger, 'warn'>;
 }
 
+/** Notifies listeners here of changes of machines by other servers. */
 export class MachinesElsewhere {
   readonly #deps: MachinesElsewhereDeps;
-  /** The last revision told, of machines that somebody watches. */
+  /** The last notified revision, of machines with listeners. */
   #told = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
@@ -27,7 +28,7 @@ export class MachinesElsewhere {
     this.#pollLater();
   }
 
-  /** Settles when nothing is read any more. */
+  /** Settles when no read is under way any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -23,7 +23,7 @@ const TOKEN_LIFE_MS = 3_600_000;
 
 type OperationStore = Pick<
   Store,
-  'listProviders' | 'listDueOperations' | 'nextOperationAt' | 'beginOperation' | 'settleOperation'
+  'listProviders' | 'listDueOperations' | 'nextOperationAt' | 'beginOperation' | 'endOperation'
 >;
 
 export interface OperationRunnerDeps {
@@ -41,6 +41,7 @@ export interface OperationRunnerDeps {
   joinTokenOf: (operationId: string) => { token: string; hash: Buffer };
 }
 
+/** Runs the hooks of providers. Owns their processes through the providers. */
 export class OperationRunner {
   readonly #deps: OperationRunnerDeps;
   readonly #stopping = new AbortController();
@@ -123,7 +124,7 @@ export class OperationRunner {
       const answer = await this.#ask(provider, begun.machine, { operationId, joinToken: token?.token });
       // A stopping server leaves it started: it cannot know how far the hook has come.
       if (this.#stopping.signal.aborted) return;
-      await this.#settle(machineId, { number: operation.number, name: operation.name }, answer);
+      await this.#recordEnd(machineId, { number: operation.number, name: operation.name }, answer);
     } catch (cause) {
       log.warn(
         { err: cause, [LOG_KEY.machineId]: machineId },
@@ -150,17 +151,17 @@ export class OperationRunner {
     return { ok: false, message: `the provider ${provider.name} cannot ${name}`, retryable: false };
   }
 
-  async #settle(
+  async #recordEnd(
     machineId: string,
     { number, name }: { number: number; name: Operation },
     answer: ProviderAnswer,
   ): Promise<void> {
     const { store, control, log, now } = this.#deps;
-    const settled = await this.#insist(() =>
-      store.settleOperation({ machineId, result: resultOf(number, answer), now: now() }),
+    const recorded = await this.#insist(() =>
+      store.endOperation({ machineId, result: resultOf(number, answer), now: now() }),
     );
-    if (settled === undefined || settled.outcome === 'stale') return;
-    control.ended(settled.ended);
+    if (recorded === undefined || recorded.outcome === 'stale') return;
+    control.ended(recorded.ended);
     const told = { [LOG_KEY.machineId]: machineId, [LOG_KEY.operation]: name };
     if (answer.ok) log.info({ ...told, [LOG_KEY.status]: answer.state }, 'a provider answered');
     else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, 'a provider failed');

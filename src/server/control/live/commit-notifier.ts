@@ -6,6 +6,7 @@ export interface CommitListener {
   committed(execution: Execution): void;
 }
 
+/** Passes each commit on to its listeners. */
 export class CommitNotifier implements CommitListener {
   readonly #listeners: CommitListener[] = [];
 

@@ -13,6 +13,7 @@ export interface WaitRequest {
   signal: AbortSignal;
 }
 
+/** Waits and subscriptions for the commits of executions. */
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();

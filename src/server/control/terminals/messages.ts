@@ -34,6 +34,7 @@ export function offsetMessage(offset: number): string {
   return JSON.stringify({ type: 'offset', offset });
 }
 
+/** Returns an error message of the stream as a text frame. */
 export function errorMessage(code: 'INVALID_MESSAGE' | 'AGENT_AWAY', message: string): string {
   return JSON.stringify({ type: 'error', error_code: code, error_message: message });
 }

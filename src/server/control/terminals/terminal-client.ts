@@ -34,7 +34,7 @@ export interface TerminalClientDeps {
   store: Pick<Store, 'readStream' | 'getExecution' | 'outputBounds'>;
   control: Pick<TerminalCommands, 'writeStdin' | 'resize' | 'subscribe'>;
   log: { error(fields: object, text: string): void };
-  /** Absent: as docs/api.md says. */
+  /** Absent: the default of docs/api.md. */
   timeouts?: Readonly<typeof TIMEOUTS>;
 }
 
@@ -44,6 +44,7 @@ export interface ClientConnection {
   socket: Pick<Socket, 'bytesRead'>;
 }
 
+/** One client of a terminal. Owns its WebSocket. */
 export class TerminalClient {
   /** Bytes of the terminal that it was sent. */
   offset: number;
@@ -166,7 +167,7 @@ export class TerminalClient {
     if (this.#options.tellsOffsets) this.#send(offsetMessage(this.offset));
   }
 
-  /** The reason waits behind what the client has yet to take; `ws` ends the connection of one that does not take that. */
+  /** The reason waits behind unread output; `ws` ends the connection of a client that does not read it. */
   #leave(code: number, reason: string): void {
     this.#ws.close(code, reason);
     this.#gone.abort();

@@ -20,6 +20,7 @@ export interface TerminalInputDeps {
   failed: (cause: unknown) => void;
 }
 
+/** The input of one client of a terminal. */
 export class TerminalInput {
   readonly #deps: TerminalInputDeps;
   #queue: Item[] = [];

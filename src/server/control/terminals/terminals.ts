@@ -29,6 +29,7 @@ interface Watched {
   cutting: boolean;
 }
 
+/** The terminals that have clients on this server. */
 export class Terminals implements CommitListener {
   readonly #deps: TerminalsDeps;
   readonly #watched = new Map<string, Watched>();
@@ -68,7 +69,7 @@ export class Terminals implements CommitListener {
     try {
       await client.run(execution);
     } finally {
-      // One that takes nothing holds up the shell no longer, whenever its connection ends.
+      // A client that reads nothing must not hold up the shell any longer, whenever its connection ends.
       watched.clients.delete(client);
       this.#detached.touch(execution.executionId);
       // Another server may commit for its machine: then nobody tells this one of its end.

@@ -26,6 +26,7 @@ function actorOf(principal: Principal | undefined): string {
   return principal === undefined ? 'anonymous' : actorName(principal);
 }
 
+/** Creates the audit trail on `store`. Lost entries are logged. */
 export function createAuditTrail(p: {
   store: Pick<Store, 'appendAudit'>;
   now: () => number;

@@ -14,7 +14,7 @@ const TOUCH_EVERY_MS = 10_000;
 /** The owner of a key, and its permissions. */
 export interface Principal {
   apiKeyId: string;
-  /** Who signed in to the console through OpenID Connect; absent for a key. */
+  /** The user who signed in to the console through OpenID Connect. Absent for a key. */
   user?: string;
   /** SHA-256 of the key. */
   keyHash: Buffer;
@@ -46,7 +46,7 @@ export interface KeyRingDeps {
   logger: Pick<Logger, 'warn'>;
 }
 
-/** What the audit trail calls a principal. */
+/** Returns the name of a principal for the audit trail. */
 export function actorName({ apiKeyId, user }: Pick<Principal, 'apiKeyId' | 'user'>): string {
   return user === undefined ? apiKeyId : `user:${user}`;
 }
@@ -56,6 +56,7 @@ export function secretHash(secret: string): Buffer {
   return hash('sha256', secret, 'buffer');
 }
 
+/** Creates a key ring with at most 1,000 cached keys. Owns a timer, which `close` ends. */
 export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): KeyRing {
   const adminHash = secretHash(adminKey);
   const admin: Principal = { apiKeyId: ADMIN_KEY_ID, keyHash: adminHash, scopes: scopesOf(['admin']) };

@@ -1,5 +1,5 @@
 /**
- * Signing in with an OpenID Connect provider: the authorization code flow with PKCE, state and nonce, by the library openid-client,
+ * Sign-in with an OpenID Connect provider: the authorization code flow with PKCE, state and nonce, by the library openid-client,
  * which is loaded at the first sign-in.
  */
 import { readFileSync } from 'node:fs';
@@ -9,21 +9,21 @@ import { ConfigError } from '../../../node/config-error.ts';
 import type { ServerConfig } from '../../config.ts';
 import { type GroupScopes, readGroupScopes } from '../../group-scopes.ts';
 
-/** How long an answer of the provider may take, in seconds. */
+/** Time limit for an answer of the provider, in seconds. */
 const PROVIDER_TIMEOUT_S = 10;
 const MAX_NAME_CHARS = 200;
-/** The claims that name a user, best first: the first two are what people know each other by. */
+/** The claims that name a user, best first: people know each other by the first two. */
 const NAME_CLAIMS = ['preferred_username', 'email', 'sub'] as const;
 
-/** What has to be known when the user comes back from the provider. */
+/** The values that are needed when the user returns from the provider. */
 export interface SignInAttempt {
   state: string;
   nonce: string;
-  /** Of PKCE: proves that who comes back is who went. */
+  /** PKCE's secret: proves that the same browser returns. */
   verifier: string;
 }
 
-/** Who the provider says has signed in. */
+/** The signed-in user, according to the provider. */
 export interface SignedInUser {
   name: string;
   groups: readonly string[];
@@ -33,9 +33,9 @@ export interface OpenIdConnect {
   /** Shown on the button: the host of the provider. */
   providerName: string;
   groupScopes: GroupScopes;
-  /** The page of the provider that the browser is sent to. Throws where the provider cannot be reached. */
+  /** Returns the provider's page for the browser. Throws if the provider cannot be reached. */
   begin(redirectUri: string): Promise<{ url: URL; attempt: SignInAttempt }>;
-  /** `callback`: the URL that the provider sent the browser to. Throws where the answer is not one to this attempt. */
+  /** `callback`: the URL that the provider sent the browser to. Throws if it does not belong to this attempt. */
   finish(p: { callback: URL; attempt: SignInAttempt }): Promise<SignedInUser>;
 }
 
@@ -45,7 +45,7 @@ type Settings = Pick<
   'oidcIssuer' | 'oidcClientId' | 'oidcClientSecretFile' | 'oidcScopes' | 'oidcGroupsClaim'
 >;
 
-/** `undefined` where no provider is configured. Throws ConfigError if the file with the secret cannot be read. */
+/** `undefined` if no provider is configured. Throws ConfigError if the file with the secret cannot be read. */
 export function createOpenIdConnect(settings: Settings): OpenIdConnect | undefined {
   const { oidcIssuer, oidcClientId, oidcScopes, oidcGroupsClaim } = settings;
   if (oidcIssuer === undefined || oidcClientId === undefined || oidcScopes === undefined) return undefined;
@@ -87,7 +87,7 @@ export function createOpenIdConnect(settings: Settings): OpenIdConnect | undefin
       if (complete || configuration.serverMetadata().userinfo_endpoint === undefined) {
         return { name: nameOf(inToken), groups: groupsOf(inToken[oidcGroupsClaim]) };
       }
-      // Some providers tell name and groups only here.
+      // Some providers return name and groups only here.
       const claims: Claims = {
         ...(await client.fetchUserInfo(configuration, tokens.access_token, inToken.sub)),
         ...inToken,

@@ -14,7 +14,7 @@ export function seal(key: Buffer, plain: Buffer): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString('base64url');
 }
 
-/** Opens what `seal` made; `undefined` if it was altered, cut, or sealed under another key. */
+/** Opens a sealed text. `undefined` if it was altered, cut, or sealed under another key. */
 export function unseal(key: Buffer, value: string): Buffer | undefined {
   const sealed = Buffer.from(value, 'base64url');
   if (sealed.length < NONCE_BYTES + TAG_BYTES) return undefined;
@@ -27,7 +27,7 @@ export function unseal(key: Buffer, value: string): Buffer | undefined {
   }
 }
 
-/** The value of a cookie of this request. */
+/** Returns the value of a cookie of this request. */
 export function cookieValue({ headers }: FastifyRequest, name: string): string | undefined {
   const start = `${name}=`;
   return headers.cookie
@@ -36,12 +36,12 @@ export function cookieValue({ headers }: FastifyRequest, name: string): string |
     ?.slice(start.length);
 }
 
-/** The `__Host-` prefix keeps other hosts and plain HTTP from setting a cookie; browsers take it with Secure only. */
+/** The `__Host-` prefix keeps other hosts and plain HTTP from setting a cookie; browsers accept it only with Secure. */
 export function cookieName({ protocol }: FastifyRequest, name: string): string {
   return protocol === 'https' ? `__Host-${name}` : name;
 }
 
-/** A Set-Cookie header that scripts cannot read; `maxAgeMs` 0 takes the cookie away. */
+/** Returns a Set-Cookie header for a cookie that scripts cannot read. `maxAgeMs` 0 removes the cookie. */
 export function setCookie(
   request: FastifyRequest,
   p: { name: string; value: string; maxAgeMs: number; sameSite: 'Strict' | 'Lax' },

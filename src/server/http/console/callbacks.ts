@@ -9,6 +9,7 @@ import { pageRequest, pageWire } from '../requests/paging.ts';
 
 const LIST = 'callbacks';
 
+/** Registers the list of waiting callbacks for the console. */
 export function consoleCallbackRoute(app: App, { store, cursors }: HttpContext): void {
   app.get(
     '/console/callbacks',

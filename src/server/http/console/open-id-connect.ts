@@ -1,4 +1,4 @@
-/** Sign in to the console by name: to the OpenID Connect provider and back. The session is made of a key that lives as long as it. */
+/** Sign-in to the console by name: to the OpenID Connect provider and back. The session has a key of its own, which ends with it. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { nanoid } from 'nanoid';
 import { Type } from 'typebox';
@@ -18,10 +18,10 @@ import { baseUrlOf } from '../terminals/terminal-wire.ts';
 const START = '/console/open-id-connect/start';
 const CALLBACK = '/console/open-id-connect/callback';
 const COOKIE = 'execplane_sign_in';
-/** How long a user may take at the provider. */
+/** Time limit for a user at the provider. */
 const ATTEMPT_MS = 15 * 60 * 1000;
 
-/** What the browser keeps, sealed, while its user is at the provider. */
+/** The sealed state that the browser keeps while its user is at the provider. */
 const AttemptSchema = Type.Object({
   state: Type.String(),
   nonce: Type.String(),
@@ -37,7 +37,7 @@ const StartQuery = Type.Object({
   ),
 });
 
-/** `provider`: absent where users sign in with API keys only. */
+/** `provider`: absent if users sign in with API keys only. */
 export function openIdConnectRoutes(app: App, context: HttpContext, provider: OpenIdConnect | undefined): void {
   const config = { access: 'public' } as const;
   app.get('/console/sign-in-ways', { config, schema: { hide: true, response: { 200: SignInWaysSchema } } }, async () =>
@@ -77,7 +77,7 @@ export function openIdConnectRoutes(app: App, context: HttpContext, provider: Op
   });
 }
 
-/** The session of a user whose groups may do something; else `undefined`. Both are in the audit trail, by name. */
+/** Returns the session of a user whose groups have scopes; else `undefined`. The audit trail records both, with the name. */
 async function signIn(
   context: HttpContext,
   { request, user, provider }: { request: FastifyRequest; user: SignedInUser; provider: OpenIdConnect },

@@ -13,6 +13,7 @@ const CHARTS: Readonly<Record<Span, { step: number; points: number }>> = {
   week: { step: 120, points: 84 },
 };
 
+/** Registers the route of the console's overview. */
 export function consoleOverviewRoute(app: App, context: HttpContext): void {
   const { store } = context;
   app.get(

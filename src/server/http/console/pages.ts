@@ -40,6 +40,7 @@ const PAGE_HEADERS = {
 /** Their names change with their content. */
 const ASSET_HEADERS = { 'cache-control': 'public, max-age=31536000, immutable' };
 
+/** Registers the pages and the files of the console. */
 export function consoleRoutes(app: App): void {
   const options = { config: { access: 'public' }, schema: { hide: true } } as const;
   const files = readConsoleFiles();

@@ -8,6 +8,7 @@ import type { App, HttpContext } from '../http-context.ts';
 
 const PATH = '/console/session';
 
+/** Registers the routes that sign in, read the session and sign out. */
 export function consoleSessionRoutes(app: App, context: HttpContext, version: string): void {
   const { consoleSessions } = context;
   const schema = { hide: true, response: { 200: ConsoleSessionSchema } };
@@ -63,7 +64,7 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
   });
 }
 
-/** The key of a user who signed in by name was made for this session, and goes with it. */
+/** The key of a user who signed in by name was made for this session, and ends with it. */
 async function endUserKey(context: HttpContext, request: FastifyRequest): Promise<void> {
   const session = context.consoleSessions.read(request);
   const principal = session === undefined ? undefined : await context.keys.findHash(session.keyHash);

@@ -14,6 +14,7 @@ export interface DocsPage {
   policy: string;
 }
 
+/** Builds the page for an OpenAPI document. */
 export function docsPage(document: OpenApiDocument): DocsPage {
   const style = readFileSync(new URL('style.css', ASSETS), 'utf8');
   const script = readFileSync(new URL('try.js', ASSETS), 'utf8');

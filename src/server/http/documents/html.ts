@@ -1,6 +1,7 @@
 /** Builds HTML; all text that is not our own markup is escaped here. */
 import type { JsonSchema } from './schema-objects.ts';
 
+/** Escapes text for HTML, attributes included. */
 export function escapeHtml(raw: string): string {
   return raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
@@ -10,6 +11,7 @@ export function text(value: unknown): string {
   return value === undefined ? '' : escapeHtml(String(value));
 }
 
+/** Returns the escaped text in a `code` element. */
 export function code(raw: string): string {
   return `<code>${escapeHtml(raw)}</code>`;
 }

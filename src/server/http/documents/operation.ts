@@ -5,6 +5,7 @@ import { code, escapeHtml, nameOf, renderType, row, text } from './html.ts';
 
 type Schemas = OpenApiDocument['components']['schemas'];
 
+/** Returns one operation as HTML. */
 export function renderOperation(path: string, method: string, operation: Operation, schemas: Schemas): string {
   const verb = escapeHtml(method.toUpperCase());
   const fields = [...operation.parameters.map(renderParameter), ...renderAccept(operation)];

@@ -20,6 +20,7 @@ export function refer(schema: unknown): JsonSchema {
   return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
 }
 
+/** Returns the schema itself as an OpenAPI schema, even if it has a name. */
 export function inline(schema: unknown): JsonSchema {
   const copy = Object.fromEntries(Object.entries(schema as object).map(([key, value]) => [key, referInside(value)]));
   return forGenerators(copy);

@@ -54,6 +54,7 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
 /** Optional additions to the fields of the contract. */
 export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
 
+/** Converts a machine for a list. */
 export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {
   return { ...machineDetailWire(machine, include), created_at: time(machine.createdAt) };
 }
@@ -87,6 +88,7 @@ function factsWire({ hostname, os, arch, agentVersion }: Host): NonNullable<Mach
   return { hostname, os, arch, agent_version: agentVersion };
 }
 
+/** Converts an API key, without its secret. */
 export function apiKeyWire(apiKey: ApiKey): ApiKeyWire {
   return {
     api_key_id: apiKey.apiKeyId,
@@ -100,6 +102,7 @@ export function apiKeyWire(apiKey: ApiKey): ApiKeyWire {
   };
 }
 
+/** Converts a join token, without its secret. */
 export function joinTokenWire(token: JoinToken): JoinTokenWire {
   return {
     join_token_id: token.joinTokenId,
@@ -110,6 +113,7 @@ export function joinTokenWire(token: JoinToken): JoinTokenWire {
   };
 }
 
+/** Converts an entry of the audit trail. */
 export function auditEntryWire(entry: AuditEntry): AuditEntryWire {
   return {
     audit_id: String(entry.auditId),

@@ -13,6 +13,7 @@ export interface Cursors {
   decode(list: string, cursor: string | undefined): number | undefined;
 }
 
+/** Creates cursors that are signed with `digest`. */
 export function createCursors(digest: Digest): Cursors {
   const encode = (list: string, position: number): string => {
     const bytes = Buffer.alloc(CURSOR_BYTES);

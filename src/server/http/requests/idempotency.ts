@@ -13,6 +13,7 @@ const KEY_PATTERN = /^[!-~]{1,255}$/;
 /** The actor of a write, and its Idempotency-Key if the client sent one. The admin key has no row in the store. */
 export type OnBehalfOf = (request: FastifyRequest) => OnBehalf;
 
+/** Returns the reader of a request's actor and Idempotency-Key. It throws a 422 for a malformed key. */
 export function onBehalfReader(digest: Digest, now: () => number): OnBehalfOf {
   const readIdempotency = idempotencyReader(digest, now);
   return (request) => {

@@ -6,6 +6,7 @@ interface Executions {
   store: Pick<Store, 'getExecution'>;
 }
 
+/** Returns the execution of a path. Throws a 404 if it does not exist or is a terminal. */
 export async function findExecution(
   { store }: Executions,
   params: { machine_id: string; execution_id: string },
@@ -18,6 +19,7 @@ export async function findExecution(
   return execution;
 }
 
+/** Returns the terminal of a path. Throws a 404 if it does not exist. */
 export async function findTerminal(
   { store }: Executions,
   params: { machine_id: string; terminal_id: string },

@@ -12,6 +12,7 @@ export function pageRequest(
   return after === undefined ? { limit: query.limit } : { limit: query.limit, after };
 }
 
+/** Converts a page of the store to the API's form. */
 export function pageWire<T, W>(
   cursors: Cursors,
   list: string,

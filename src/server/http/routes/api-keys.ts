@@ -21,6 +21,7 @@ import { pageRequest, pageWire } from '../requests/paging.ts';
 
 const LIST = 'api-keys';
 
+/** Registers the routes of API keys. */
 export function apiKeyRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);

@@ -53,6 +53,7 @@ const RANGE_DOCUMENTED = {
 
 const DOWNLOAD_DOCUMENTED = { ...RANGE_DOCUMENTED, refusals: [401, 404, 416] } as const;
 
+/** Registers the routes of artifacts. */
 export function artifactRoutes(app: App, context: HttpContext): void {
   const wire = (request: FastifyRequest) => (artifact: Artifact) =>
     artifactWire(artifact, context.downloads.make(baseUrl(context, request), artifact.artifactId));

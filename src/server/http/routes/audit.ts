@@ -5,6 +5,7 @@ import { ListQuery } from '../../../api/fields.ts';
 import { auditEntryWire } from '../replies/wire.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 
+/** Registers the route of the audit trail. */
 export function auditRoutes(app: App, context: HttpContext): void {
   app.get(
     '/v1/audit',

@@ -11,6 +11,7 @@ const HealthSchema = Type.Object(
   { description: 'The server works.' },
 );
 
+/** Registers `/healthz` and `/readyz`. */
 export function healthRoutes(app: App, context: HttpContext): void {
   const config = { access: 'public' } as const;
   const response = { 200: HealthSchema };

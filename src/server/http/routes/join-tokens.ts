@@ -22,6 +22,7 @@ import { pageRequest, pageWire } from '../requests/paging.ts';
 const LIST = 'join-tokens';
 const DEFAULT_LIFE_MS = 60 * 60 * 1000;
 
+/** Registers the routes of join tokens. */
 export function joinTokenRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);

@@ -9,6 +9,7 @@ const CREDENTIALS = ['authorization', 'x-api-key'] as const;
 /** Responses that have no body (Fetch standard, "null body status"). */
 const NO_BODY = new Set([204, 205, 304]);
 
+/** Registers `/mcp`. `version`: of this server. */
 export function mcpRoutes(app: App, version: string): void {
   const config = { access: 'any_key' } as const;
   app.post('/mcp', { config, schema: { hide: true } }, async (request, reply) => {

@@ -12,6 +12,7 @@ const OPEN_STATUSES = EXECUTION_STATUSES.filter((status) => !isTerminal(status))
 const NANOSECONDS = 1e9;
 const SAMPLE_MS = 20;
 
+/** Registers `/metrics`, and the metrics of requests, sockets, the process and the store. */
 export function metricsRoutes(app: App, context: HttpContext): void {
   const { metrics } = context;
   app.addHook('onResponse', createRequestMetrics(metrics).observe);

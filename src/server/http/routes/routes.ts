@@ -27,6 +27,7 @@ import { signalRoutes } from './executions/signal.ts';
 import { terminalRoutes } from './terminals.ts';
 import { stdinRoutes } from './executions/stdin.ts';
 
+/** Registers all routes. `version`: of this server. */
 export function registerRoutes(app: App, context: HttpContext, version: string): void {
   const routes = collectRoutes(app);
   metricsRoutes(app, context);

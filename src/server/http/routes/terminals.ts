@@ -25,6 +25,7 @@ const COLLECTION = '/v1/machines/:machine_id/terminals';
 const ONE = `${COLLECTION}/:terminal_id`;
 const SHOWN_MS = 24 * 3600 * 1000;
 
+/** Registers the routes of terminals. */
 export function terminalRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);

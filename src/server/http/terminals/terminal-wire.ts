@@ -8,6 +8,7 @@ import type { ServerConfig } from '../../config.ts';
 /** However these end, the shell ran and is closed. */
 const CLOSED_BY = new Set(['nonzero_exit', 'signaled', 'cancelled', 'agent_stopped', 'oom_killed', 'machine_removed']);
 
+/** Returns the status of a terminal for the status of its execution. */
 export function terminalStatus({ status, errorCode }: Pick<Execution, 'status' | 'errorCode'>): TerminalStatus {
   switch (status) {
     case 'wake_in_progress':
@@ -49,6 +50,7 @@ export function terminalWire(execution: Execution, baseUrl: string, retryAfterMs
   };
 }
 
+/** Returns the URL of a terminal's stream below `baseUrl`. */
 export function streamUrl({ machineId, executionId }: Execution, baseUrl: string): string {
   return `${baseUrl.replace(/^http/, 'ws')}/v1/machines/${machineId}/terminals/${executionId}/stream`;
 }

@@ -5,7 +5,7 @@ import type { Execution } from '../../../store/store.ts';
 import type { ExecutionObserver } from '../../control/execution-observer.ts';
 
 /** Executions that are followed at once. The oldest are dropped and leave no more spans. */
-const MOST = 10_000;
+const MAX_FOLLOWED = 10_000;
 
 interface Followed {
   span: Span;
@@ -33,7 +33,7 @@ export function traceExecutions(tracer: Tracer, now: () => number): ExecutionObs
       const of = { span, context: trace.setSpan(request, span), committedAt: now(), dispatched: false };
       followed.set(execution.executionId, of);
       part(of, 'commit', execution, execution.createdAt, of.committedAt);
-      if (followed.size > MOST) followed.delete(followed.keys().next().value ?? '');
+      if (followed.size > MAX_FOLLOWED) followed.delete(followed.keys().next().value ?? '');
     },
     dispatched(execution) {
       const of = followed.get(execution.executionId);

@@ -21,6 +21,7 @@ export interface RequestTracing {
   endAll(): void;
 }
 
+/** Creates the hooks that make a span for each request. */
 export function traceRequests(tracer: Tracer): RequestTracing {
   const propagator = new W3CTraceContextPropagator();
   const contexts = new WeakMap<FastifyRequest, Context>();

@@ -12,7 +12,7 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const INTERVAL_MS = 2000;
 /** Spans beyond this are dropped. */
-const MOST_SPANS = 8192;
+const MAX_SPANS = 8192;
 /** Time limit for a batch with all its retries; a stopping server also gives its collector this long. */
 const EXPORT_MS = 3000;
 
@@ -32,7 +32,7 @@ export function startTracing(
   const exporter = new OTLPTraceExporter({ url: url.href, headers, timeoutMillis: EXPORT_MS });
   const batches = new BatchSpanProcessor({
     exporter: collectorLog(exporter, { log: deps.log, collector: url.origin }),
-    maxQueueSize: MOST_SPANS,
+    maxQueueSize: MAX_SPANS,
     scheduledDelayMillis: INTERVAL_MS,
     exportTimeoutMillis: EXPORT_MS,
   });

@@ -59,9 +59,9 @@ function post(url: URL, delivery: Delivery): Promise<number> {
     lookup: lookupAllowed(delivery.allowPrivate),
     signal: AbortSignal.any([delivery.signal, AbortSignal.timeout(MAX_ATTEMPT_MS)]),
   };
-  return new Promise((settle, reject) => {
+  return new Promise((resolve, reject) => {
     const request = send(url, options, (response) => {
-      settle(response.statusCode ?? 0);
+      resolve(response.statusCode ?? 0);
       request.destroy();
     });
     request.once('error', reject);

@@ -3,11 +3,11 @@
 /** Deliveries under way at once: in total, to one host, and of one key to one host. */
 const MAX_ACTIVE = 64;
 const MAX_ACTIVE_OF_HOST = 8;
-const MAX_ACTIVE_OF_LANE = 4;
+const MAX_ACTIVE_PER_QUEUE = 4;
 /** Callbacks that may wait here: in total, of one key to one host, and in total once each may have only a few. */
 const MAX_WAITING = 4096;
-const MAX_WAITING_OF_LANE = 512;
-const ALWAYS_WAITING_OF_LANE = 4;
+const MAX_WAITING_PER_QUEUE = 512;
+const MIN_WAITING_PER_QUEUE = 4;
 const MAX_WAITING_EVER = 4 * MAX_WAITING;
 
 export interface Deliverable {
@@ -19,14 +19,15 @@ export interface Deliverable {
 }
 
 /** Callbacks of one key to one host, in the order in which they came. */
-interface Lane<T> {
+interface KeyHostQueue<T> {
   waiting: T[];
   active: number;
 }
 
+/** The claimed callbacks of this server, and the slots of their deliveries. */
 export class DeliveryQueue<T extends Deliverable> {
   /** In the order of their turns. */
-  readonly #lanes = new Map<string, Lane<T>>();
+  readonly #queues = new Map<string, KeyHostQueue<T>>();
   readonly #activeOfHost = new Map<string, number>();
   readonly #activeOfKey = new Map<string, number>();
   #active = 0;
@@ -34,11 +35,11 @@ export class DeliveryQueue<T extends Deliverable> {
 
   /** Accepts a callback. False if too many wait already: it comes up again when its claim has expired. */
   push(delivery: T): boolean {
-    const lane = this.#lanes.get(laneOf(delivery)) ?? { waiting: [], active: 0 };
-    const most = this.#waiting < MAX_WAITING ? MAX_WAITING_OF_LANE : ALWAYS_WAITING_OF_LANE;
-    if (lane.waiting.length >= most || this.#waiting >= MAX_WAITING_EVER) return false;
-    this.#lanes.set(laneOf(delivery), lane);
-    lane.waiting.push(delivery);
+    const queue = this.#queues.get(queueNameOf(delivery)) ?? { waiting: [], active: 0 };
+    const most = this.#waiting < MAX_WAITING ? MAX_WAITING_PER_QUEUE : MIN_WAITING_PER_QUEUE;
+    if (queue.waiting.length >= most || this.#waiting >= MAX_WAITING_EVER) return false;
+    this.#queues.set(queueNameOf(delivery), queue);
+    queue.waiting.push(delivery);
     this.#waiting += 1;
     return true;
   }
@@ -46,16 +47,16 @@ export class DeliveryQueue<T extends Deliverable> {
   /** Returns a callback that has a slot from now on, until `done`. Undefined if none may begin. `now` in ms since the epoch. */
   take(now: number): T | undefined {
     if (this.#active >= MAX_ACTIVE) return undefined;
-    for (const [name, lane] of this.#lanes) {
-      this.#dropLate(lane, now);
-      const [first] = lane.waiting;
-      if (first === undefined || lane.active >= MAX_ACTIVE_OF_LANE || !this.#hasRoom(first)) continue;
-      lane.waiting.shift();
+    for (const [name, queue] of this.#queues) {
+      this.#dropLate(queue, now);
+      const [first] = queue.waiting;
+      if (first === undefined || queue.active >= MAX_ACTIVE_PER_QUEUE || !this.#hasRoom(first)) continue;
+      queue.waiting.shift();
       this.#waiting -= 1;
-      this.#count(first, lane, 1);
+      this.#count(first, queue, 1);
       // Its next turn comes after all the others'.
-      this.#lanes.delete(name);
-      this.#lanes.set(name, lane);
+      this.#queues.delete(name);
+      this.#queues.set(name, queue);
       return first;
     }
     return undefined;
@@ -63,10 +64,10 @@ export class DeliveryQueue<T extends Deliverable> {
 
   /** Frees its slot. */
   done(delivery: T): void {
-    const lane = this.#lanes.get(laneOf(delivery));
-    if (lane === undefined) return;
-    this.#count(delivery, lane, -1);
-    if (lane.active === 0 && lane.waiting.length === 0) this.#lanes.delete(laneOf(delivery));
+    const queue = this.#queues.get(queueNameOf(delivery));
+    if (queue === undefined) return;
+    this.#count(delivery, queue, -1);
+    if (queue.active === 0 && queue.waiting.length === 0) this.#queues.delete(queueNameOf(delivery));
   }
 
   /** A key takes at most half of the slots that the others leave, so that there is one for the next key. */
@@ -76,22 +77,22 @@ export class DeliveryQueue<T extends Deliverable> {
     return ofHost < MAX_ACTIVE_OF_HOST && ofKey < (MAX_ACTIVE - this.#active) / 2;
   }
 
-  #dropLate(lane: Lane<T>, now: number): void {
-    while (lane.waiting[0] !== undefined && lane.waiting[0].beginBy < now) {
-      lane.waiting.shift();
+  #dropLate(queue: KeyHostQueue<T>, now: number): void {
+    while (queue.waiting[0] !== undefined && queue.waiting[0].beginBy < now) {
+      queue.waiting.shift();
       this.#waiting -= 1;
     }
   }
 
-  #count(delivery: T, lane: Lane<T>, by: 1 | -1): void {
-    lane.active += by;
+  #count(delivery: T, queue: KeyHostQueue<T>, by: 1 | -1): void {
+    queue.active += by;
     this.#active += by;
     add(this.#activeOfHost, delivery.host, by);
     add(this.#activeOfKey, delivery.createdBy, by);
   }
 }
 
-function laneOf({ host, createdBy }: Deliverable): string {
+function queueNameOf({ host, createdBy }: Deliverable): string {
   return `${createdBy} ${host}`;
 }
 

@@ -53,6 +53,7 @@ export function retryDelayMs(attempt: number, random: number): number {
   return Math.min(FIRST_RETRY_MS * 4 ** Math.min(attempt - 1, 10), MAX_RETRY_MS) * (0.75 + random / 2);
 }
 
+/** Delivers the callbacks of this server. Owns its timer and its deliveries. */
 export class Webhooks {
   readonly #deps: WebhookDeps;
   readonly #stopping = new AbortController();

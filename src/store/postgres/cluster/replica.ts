@@ -23,6 +23,7 @@ export interface ReplicaOptions {
   onReaped: () => void;
 }
 
+/** This server's row in the table of replicas. Owns the heartbeat's timer. */
 export class Replica {
   readonly #options: ReplicaOptions;
   #id = 0;

@@ -12,6 +12,7 @@ const CHECK_INTERVAL_MS = 10_000;
 /** Servers on another schema of the same database do not receive it. */
 const CHANNEL = "'execplane_' || current_schema()";
 
+/** Sends and receives hints. Owns two connections. */
 export class HintBus {
   readonly #address: DatabaseAddress;
   readonly #stop = new AbortController();
@@ -93,7 +94,7 @@ export class HintBus {
   }
 }
 
-/** `e ID SEQUENCE`, `m ID`, `s ID`, `b ID`, `i REPLICA`, a line each. */
+/** `e ID SEQUENCE`, `m ID`, `s ID`, `b ID`, `i REPLICA`, one per line. */
 function packed(hints: readonly Hint[]): string[] {
   const payloads: string[][] = [];
   let bytes = MAX_PAYLOAD_BYTES;

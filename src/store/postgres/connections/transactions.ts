@@ -8,6 +8,7 @@ import type { DatabaseAddress } from './url.ts';
 /** Callers wait for their transactions, so this many mean that something is badly wrong. */
 const MAX_WAITING = 100_000;
 
+/** Runs transactions, each on a connection of a bounded pool. */
 export class Transactions {
   readonly #address: DatabaseAddress;
   readonly #free: ConnectionSlot[];

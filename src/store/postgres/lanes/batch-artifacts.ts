@@ -13,6 +13,7 @@ export interface LoadedArtifacts {
   totalBytes: number;
 }
 
+/** The artifacts of a batch of use cases. */
 export class BatchArtifacts {
   readonly writes: ArtifactWrite[] = [];
   readonly #artifacts: Map<string, Artifact>;

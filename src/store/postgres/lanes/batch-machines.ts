@@ -26,12 +26,13 @@ export interface LoadedMachines {
   freshKeys: readonly number[];
   /** Number of machines of each requested provider. */
   countOf: ReadonlyMap<string, number>;
-  /** Keys of the machines that have the names that were asked for. */
+  /** Keys of the machines that have the requested names. */
   holders: ReadonlyMap<string, number>;
 }
 
 const NOTHING: Counters = { waiting: 0, waitingBytes: 0, lastDispatchNumber: 0 };
 
+/** The machines of a batch of use cases. */
 export class BatchMachines implements MachineAccess {
   readonly touched = new Map<string, TouchedMachine>();
   readonly tokens: { token: JoinToken; tokenHash: Buffer }[] = [];
@@ -106,7 +107,7 @@ export class BatchMachines implements MachineAccess {
     return (this.#countOf.get(provider) ?? 0) + made.length;
   }
 
-  /** Of machines that the batch has touched, what it made of them counts. */
+  /** For machines that the batch has changed, the changed state counts. */
   holderOf(name: string): number | undefined {
     const touched = [...this.touched.values()].find(({ record: { machine } }) => {
       return machine.name === name && !isRemoved(machine);

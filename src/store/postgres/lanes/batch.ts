@@ -51,6 +51,7 @@ export interface TouchedKey {
   changed: boolean;
 }
 
+/** The transaction of a batch of use cases, in memory between its load and its flush. */
 export class Batch implements Transaction {
   readonly executions = new Map<string, Touched>();
   readonly keys = new Map<string, TouchedKey>();

@@ -13,6 +13,7 @@ const REMOVE = `WITH of AS (UPDATE artifacts SET deleted_at = $2 WHERE public_id
   DELETE FROM artifact_pieces WHERE artifact_id IN (SELECT id FROM of)`;
 const FORGET = 'DELETE FROM artifacts WHERE deleted_at < $1';
 
+/** Returns the statements that write the artifacts of a batch. */
 export function artifactStatements({ writes }: BatchArtifacts): Statement[] {
   return writes.map(statementOf);
 }

@@ -48,6 +48,7 @@ const DROP_LABELS = 'DELETE FROM machine_labels WHERE machine_id = ANY($1::bigin
 const ADD_LABELS = `INSERT INTO machine_labels (machine_id, key, value)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])`;
 
+/** Returns the statements that write the machines of a batch. */
 export function machineStatements(machines: BatchMachines): Statement[] {
   const touched = [...machines.touched.values()];
   const withChange = (change: 'machine' | 'counters' | 'owner' | 'credentials' | 'labels') =>

@@ -39,6 +39,7 @@ const BATCH_BYTES = 8 * 1024 * 1024;
 /** Callers wait for their writes, so this many mean that something is badly wrong. */
 const MAX_WAITING = 100_000;
 
+/** One writer: commits batches of writes, one after the other, on one connection. */
 export class Lane {
   readonly #address: DatabaseAddress;
   readonly #slot: ConnectionSlot;

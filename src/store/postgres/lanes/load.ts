@@ -125,7 +125,7 @@ async function loadCounts(connection: Connection, all: readonly Needs[]): Promis
   return new Map(counts);
 }
 
-/** Of two transactions that give a name one waits here for the other. */
+/** Of two transactions that give the same name, one waits here for the other. */
 async function loadHolders(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
   const names = [...new Set(all.flatMap(({ name }) => name ?? []))].sort();
   if (names.length === 0) return new Map();

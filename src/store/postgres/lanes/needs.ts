@@ -26,7 +26,7 @@ export interface Needs {
   creates?: 'execution' | 'machine';
   /** Providers whose machines are counted; no others are made meanwhile. */
   countOf?: string | undefined;
-  /** Which machine has this name is looked up, and nobody else gives it to one meanwhile. */
+  /** A name whose machine is looked up; no other transaction gives it to a machine meanwhile. */
   name?: string | undefined;
   /** Public ids. */
   artifacts?: readonly string[];

@@ -15,7 +15,7 @@ export type MachineRow = MachineWithOperation & {
 
 /** A server without a heartbeat for this long is declared dead. */
 export const REPLICA_DEAD_AFTER_MS = 10_000;
-/** SQL, of a row of replicas: it has shown one since. */
+/** SQL for a row of replicas: the server has had a heartbeat since. */
 export const REPLICA_ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 
 /** Append a WHERE (and more) that names its columns with `m.`. */

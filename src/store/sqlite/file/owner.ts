@@ -15,12 +15,12 @@ export class DatabaseInUseError extends Error {
  * Takes the database at `path` for this process, until `close` of the returned object. Makes its directory if it is missing. Waits for a
  * server that is just stopping. Throws DatabaseInUseError.
  */
-export function takeOwnership(path: string, patienceMs: number): { close(): void } {
+export function takeOwnership(path: string, waitMs: number): { close(): void } {
   const lockPath = `${path}.lock`;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openSync(lockPath, 'a', 0o600));
   chmodSync(lockPath, 0o600);
-  const lock = new Sqlite(lockPath, { timeout: patienceMs });
+  const lock = new Sqlite(lockPath, { timeout: waitMs });
   try {
     // Nothing is ever written: no journal file is needed.
     lock.pragma('journal_mode = MEMORY');

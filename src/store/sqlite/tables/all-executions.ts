@@ -16,6 +16,7 @@ const ALIVE = 'SELECT execution FROM executions INDEXED BY executions_alive WHER
 
 type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
 
+/** Prepares the statements, and returns the query. */
 export function prepareAllExecutions(db: Database): (query: Query) => Page<Execution> {
   const all = db.prepare<[number], ExecutionRow>(`${SELECT_EXECUTION} WHERE true ${NEWEST_FIRST}`);
   const succeeded = db.prepare<[string, number], ExecutionRow>(

@@ -42,6 +42,7 @@ function prepare(db: Database) {
   };
 }
 
+/** The tables of artifacts. Its methods run inside a write. */
 export class ArtifactTable {
   readonly #statements: ReturnType<typeof prepare>;
 

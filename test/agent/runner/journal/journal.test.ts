@@ -78,7 +78,7 @@ test('a settled execution is gone for the next journal as well, and an empty jou
     if (end) journal.report(log, 'ended', Buffer.from('{}'));
     journal.flush();
     if (end) journal.acknowledge(log, 2);
-    else journal.settle(log);
+    else journal.forget(log);
   }
   journal.flush();
   expect([...journal.logs]).toEqual([]);

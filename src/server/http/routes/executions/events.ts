@@ -33,6 +33,7 @@ const DOCUMENTED = {
   },
 } as const;
 
+/** Registers the route of the event log. */
 export function eventRoutes(app: App, context: HttpContext): void {
   app.get(
     '/v1/machines/:machine_id/executions/:execution_id/events',

@@ -24,6 +24,7 @@ import { pageRequest, pageWire } from '../../requests/paging.ts';
 const COLLECTION = '/v1/machines/:machine_id/executions';
 const ONE = `${COLLECTION}/:execution_id`;
 
+/** Registers the routes that create, list, get and cancel executions. */
 export function executionRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);

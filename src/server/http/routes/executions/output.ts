@@ -8,6 +8,7 @@ import { findExecution } from '../../requests/lookup.ts';
 import { replyJsonText } from '../../streams/json-reply.ts';
 import { outputBytes, outputJson } from '../../streams/output-json.ts';
 
+/** Registers the route of the whole output. */
 export function outputRoutes(app: App, context: HttpContext): void {
   const { store } = context;
   app.get(

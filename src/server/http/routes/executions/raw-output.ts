@@ -50,6 +50,7 @@ const DOCUMENTED = {
   },
 } as const;
 
+/** Registers the routes of the raw streams. */
 export function rawOutputRoutes(app: App, context: HttpContext): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     app.get(

@@ -14,6 +14,7 @@ const REFUSALS = {
   agent_away: 'The agent of the machine is offline: nothing was sent.',
 } as const;
 
+/** Registers the route that sends a signal. */
 export function signalRoutes(app: App, context: HttpContext): void {
   app.post(
     '/v1/machines/:machine_id/executions/:execution_id/signal',

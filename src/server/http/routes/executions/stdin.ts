@@ -17,6 +17,7 @@ const REFUSALS = {
   bad_offset: 'The offset is past the bytes that were written so far.',
 } as const;
 
+/** Registers the route that writes to stdin. */
 export function stdinRoutes(app: App, context: HttpContext): void {
   app.register((scope: App, _options, registered) => {
     useOctetBodies(scope);

@@ -36,6 +36,7 @@ const BatchParams = Type.Object({
 });
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 
+/** Registers the routes of batches. */
 export function batchRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   listRoute(app, context);

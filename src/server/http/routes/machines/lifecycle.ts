@@ -41,6 +41,7 @@ const CHANGES = {
 } as const;
 const ANSWERS = { 200: MachineDetailSchema };
 
+/** Registers the routes that make, change, wake, put to sleep and remove machines. */
 export function machineLifecycleRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   updateRoute(app, context);

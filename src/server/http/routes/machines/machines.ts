@@ -12,6 +12,7 @@ import { rotateRoute } from './rotate.ts';
 
 const LIST = 'machines';
 
+/** Registers the routes that list and get machines. */
 export function machineRoutes(app: App, context: HttpContext): void {
   app.get(
     '/v1/machines',

@@ -14,6 +14,7 @@ import { findMachine } from '../../requests/lookup.ts';
 /** Time that the agent has for the exchange, ms. */
 const TOKEN_LIFE_MS = 10 * 60 * 1000;
 
+/** Registers the route that gives an agent a new credential. */
 export function rotateRoute(app: App, context: HttpContext): void {
   app.post(
     '/v1/machines/:machine_id/rotate',

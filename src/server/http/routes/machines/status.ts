@@ -6,6 +6,7 @@ import { findMachine } from '../../requests/lookup.ts';
 import { statusStream } from '../../streams/status-stream.ts';
 import { streamReply } from '../../streams/stream-reply.ts';
 
+/** Registers the route of the status stream. */
 export function machineStatusRoute(app: App, context: HttpContext): void {
   app.get(
     '/v1/machines/:machine_id/status/stream',

@@ -38,7 +38,7 @@ async function settle(
   await http.store.beginOperation({ machineId, number, now: Date.now() });
   const expected = expectedMs === undefined ? {} : { expectedMs };
   const result = { type: 'operation_answered', number, state, ...expected } as const;
-  await http.store.settleOperation({ machineId, result, now: Date.now() });
+  await http.store.endOperation({ machineId, result, now: Date.now() });
 }
 async function running(http: HttpFixture, body: object = {}): Promise<string> {
   const path = await create(http, body);
