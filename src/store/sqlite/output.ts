@@ -15,6 +15,7 @@ interface BoundsRow {
 /** What a terminal has released says nothing of its readers: it is cut as it grows. */
 const READ_AT = 'output_read_at = CASE is_terminal WHEN 1 THEN output_read_at ELSE ? END';
 
+/** The OutputStore of SQLite. */
 export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
   const bounds = db.prepare<[string], BoundsRow>(
     'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE execution_id = ?',
