@@ -1,4 +1,4 @@
-/** (e) Thousands of agents on one server: memory a machine, heartbeats, dispatch across them, and the storm after a restart. */
+/** (e) Thousands of agents on one server: memory per machine, heartbeats, dispatch across them, and the reconnects after a restart. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -75,7 +75,7 @@ function watch(child: ChildProcess): void {
   });
 }
 
-/** Settles when the number of connected links is as wished. */
+/** Settles when the number of connected agents is reached. */
 function reached(wished: (connected: number) => boolean): Promise<void> {
   return new Promise((resolve) => {
     noticed = () => {
@@ -92,7 +92,7 @@ function residentBytes(): number {
   return Number(kib) * 1024;
 }
 
-/** User and system time of the server so far; the kernel counts it in ticks of 10 ms. */
+/** User and system time of the server so far. The kernel counts it in ticks of 10 ms. */
 function cpuSeconds(): number {
   const fields = readFileSync(`/proc/${world.server.process.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;

@@ -1,6 +1,6 @@
 /**
- * Counts per execution that no noise of the machine changes: flushes, bytes and pages of the write-ahead log, and the system calls
- * of server, link, runner and spawner (without those of the commands).
+ * Counts per execution that the load of the machine does not change: flushes, bytes and pages of the write-ahead log, and the system
+ * calls of server, link, runner and spawner (without those of the commands).
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { inParallel, say, TINY } from './rounds.ts';
 
 const EXECUTIONS = TINY ? 50 : 400;
 const WARM_UP = 20;
-/** Until what follows an answer (acknowledgements, audit) is done, ms. */
+/** Time until the work after an answer (acknowledgements, audit) is done, ms. */
 const SETTLE_MS = 500;
 
 if (!canCount()) {
@@ -64,7 +64,7 @@ function report(what: string, counts: Counts, hasLog: boolean): void {
   });
 }
 
-/** The runner's only child from its start on; undefined if it spawns by itself. */
+/** The runner's only child from its start on. Undefined if it spawns by itself. */
 function spawnerPid(): number | undefined {
   const runner = world.agent.runnerPid();
   const [child] = readFileSync(`/proc/${runner}/task/${runner}/children`, 'utf8').split(' ');

@@ -1,4 +1,4 @@
-/** (b) Creates a second into the durable queue, the agent away, against a bare Fastify route with one durable row. */
+/** (b) Creates per second into the durable queue, with the agent offline, against a bare Fastify route that writes one durable row. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -61,7 +61,7 @@ function path(): string {
   return `/v1/machines/${machine}/executions`;
 }
 
-/** A machine that has joined and gone away. */
+/** A machine that has joined and whose agent is offline. */
 async function freshMachine(): Promise<void> {
   machine = `dm-away-${world.agents.length}`;
   created = 0;

@@ -1,4 +1,4 @@
-/** (a) Executions a second of the whole thing, created, run and waited for, against a bare `child_process.spawn`; and how long each takes. */
+/** (a) Executions per second from create to end, against a bare `child_process.spawn`; and how long each takes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';
@@ -6,9 +6,9 @@ import { requestsTo } from './requests.ts';
 import { type Contender, measure, percentile, perSecond, print, say, TINY } from './rounds.ts';
 
 const WIDTHS = [1, 8, 32];
-/** How long each contender runs in each round, at each width. */
+/** Time that each contender runs in each round, at each width. */
 const SLICE_MS = TINY ? 200 : 2000;
-/** Clients of the SDKs ask for the state again and again; the pause between is theirs to choose. */
+/** Clients of the SDKs poll; they choose the pause between polls. */
 const POLL_MS = 10;
 
 const world = await World.start();

@@ -1,4 +1,4 @@
-/** (d) Time to first byte over server-sent events: from the command's write to the reader, the machine otherwise busy; and through a bare pipe. */
+/** (d) Time to first byte over server-sent events: from the command's write to the reader, on a busy machine; and through a bare pipe. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { World } from '../test/helpers/harness.ts';
@@ -11,7 +11,7 @@ const BUSY = TINY ? 1 : 8;
 const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
 const api = requestsTo(world.server.url, world.server.key, BUSY + 4);
 const executions = `/v1/machines/${world.agent.machineId}/executions`;
-/** Prints the time at which it writes: a reader on the same clock takes the difference. */
+/** Prints the time at which it writes: a reader on the same clock computes the difference. */
 const COMMAND = ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'];
 const delays: number[] = [];
 const bareDelays: number[] = [];

@@ -1,4 +1,4 @@
-/** (f) p99 of get, list and events over a growing database: flat means that history costs nothing. */
+/** (f) p99 of get, list and events over a growing database: equal figures mean that history costs nothing. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -12,7 +12,7 @@ const SAMPLES = TINY ? 5 : 2000;
 const STEP = 250_000;
 const MACHINE = 'dm-growth';
 
-/** The log of each: what a command that prints a line leaves. */
+/** The event log of each execution: that of a command that prints a line. */
 const EVENTS = [
   [1, 'status', `'lifecycle', 'queued'`],
   [2, 'status', `'lifecycle', 'running'`],
@@ -42,7 +42,7 @@ try {
   await world.dispose();
 }
 
-/** The paths that a dashboard asks for, each of an execution or page picked anew. */
+/** The paths of a dashboard, each for a random execution or page. */
 async function probe(api: Requests, rows: number): Promise<void> {
   const base = `/v1/machines/${MACHINE}/executions`;
   const any = (): string => `ex-bench${1 + Math.floor(Math.random() * rows)}`;
@@ -67,7 +67,7 @@ async function probe(api: Requests, rows: number): Promise<void> {
   say('growth', `${rows} executions, ${databaseMegabytes()} MB`, p99);
 }
 
-/** Writes finished executions `from`+1 to `to` straight into the database, as the server would have left them. */
+/** Writes finished executions `from`+1 to `to` directly into the database, in the form that the server would have left. */
 function grow(from: number, to: number): void {
   const database = new Database(databaseFile());
   database.pragma('synchronous = OFF');

@@ -1,4 +1,6 @@
-/** (g) Starts a second with a link of 300 MB more, against the usual one: who spawns must not be who holds the output of others. */
+/**
+ * (g) Starts per second with a link of 300 MB more, against the usual one: the process that spawns must not be the one that holds output.
+ */
 import { fileURLToPath } from 'node:url';
 import { World } from '../test/helpers/harness.ts';
 import { COMMAND } from './floors/spawn.ts';
@@ -13,7 +15,7 @@ const world = await World.start({ machine: 'dm-usual' });
 const api: Requests = requestsTo(world.server.url, world.server.key, WIDTH);
 
 try {
-  // The link alone has it: a runner's environment is its own.
+  // Only the link has it: a runner's environment is its own.
   await world.join('dm-large', { NODE_OPTIONS: `--import ${BALLAST}` });
   const figures = await measure([
     { name: 'link as it is', unit: '/s', run: () => rate('dm-usual') },

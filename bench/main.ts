@@ -1,4 +1,7 @@
-/** `npm run bench -- [NAME …] [--tiny] [--rounds N]`: each bench in a process of its own, one after the other; all of them unless some are named. */
+/**
+ * `npm run bench -- [NAME …] [--tiny] [--rounds N]`: each bench in a separate process, one after the other; all of them unless some are
+ * named.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -8,9 +11,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-/** What benches share. */
+/** Files that benches share. */
 const SHARED = ['main', 'requests', 'rounds', 'store-machine'];
-/** The figures of bench/README.md, (a) to (h); others follow. */
+/** The figures of bench/README.md, (a) to (h), then others. */
 const FIRST = ['executions', 'creates', 'output', 'first-byte', 'agents', 'growth', 'memory', 'link-size', 'peers'];
 const BENCHES = [...new Set([...FIRST, ...files()])];
 

@@ -1,4 +1,4 @@
-/** (c) Output: MB/s of a large stream to its end with every byte stored, and tiny lines a second, against a bare pipe. */
+/** (c) Output: MB/s of a large stream to its end with every byte stored, and tiny lines per second, against a bare pipe. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { World } from '../test/helpers/harness.ts';
@@ -8,7 +8,7 @@ import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 const SIZES_MB = TINY ? [4] : [256, 1074];
 const LINES = TINY ? 1000 : 100_000;
 const MOST_BYTES = Math.max(...SIZES_MB) * 1_000_000;
-/** One write(2) a line, as a program that flushes each line does. */
+/** One write(2) per line, as in a program that flushes each line. */
 const TINY_LINES = ['awk', `BEGIN { for (i = 1; i <= ${LINES}; i++) { print i; fflush() } }`];
 
 const world = await World.start({
@@ -33,7 +33,7 @@ function flood(megabytes: number): readonly string[] {
   return ['head', '-c', String(megabytes * 1_000_000), '/dev/zero'];
 }
 
-/** The same command read through a bare pipe, and run. */
+/** The same command read through a bare pipe, and as an execution. */
 function against(what: string, amount: number, unit: string, command: readonly string[]): Contender[] {
   const floor = `bare pipe, ${what}`;
   return [
@@ -42,7 +42,7 @@ function against(what: string, amount: number, unit: string, command: readonly s
   ];
 }
 
-/** Seconds until a child's output has been read to its end and it is gone. */
+/** Seconds until a child's output was read to its end and the child is gone. */
 function bare(command: readonly string[]): Promise<number> {
   return seconds(async () => {
     const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });

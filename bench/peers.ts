@@ -1,4 +1,4 @@
-/** (h) Peers side by side in the same rounds: ssh2 with one connection, BullMQ with a worker. `npm ci --prefix bench/peers` installs them. */
+/** (h) Peers in the same rounds: ssh2 with one connection, BullMQ with a worker. `npm ci --prefix bench/peers` installs them. */
 import { World } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';
 import { bullmqPeer } from './peers/bullmq.ts';
@@ -52,7 +52,7 @@ function add(peer: Peer): void {
   peers.push(peer);
 }
 
-/** Said aloud: a table without a peer must not look whole. Anything else than an absent package or program is a fault. */
+/** Printed clearly: a table without a peer must not look complete. Any other error than a missing package or program is a fault. */
 function notInstalled(error: NodeJS.ErrnoException): void {
   if (error.code !== 'MODULE_NOT_FOUND' && error.code !== 'ENOENT') throw error;
   process.stdout.write(`\npeers: NOT MEASURED, for it is not installed: ${error.message.split('\n')[0]}\n`);

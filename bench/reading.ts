@@ -1,4 +1,4 @@
-/** Resident memory of the server while one output of 1 GiB is read, each way there is, by a client that keeps up. */
+/** Resident memory of the server while one output of 1 GiB is read, in each way that the API has, by a client that keeps up. */
 import { readFileSync } from 'node:fs';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
@@ -18,7 +18,7 @@ try {
   const execution = `/v1/machines/${world.agent.machineId}/executions/${await flood()}`;
   process.stdout.write(`\nresident memory of the server while ${BYTES} bytes are read, MB\n`);
   for (const way of WAYS) {
-    // What the writing left behind is not what reading takes.
+    // The memory left from writing is not part of the memory of reading.
     await world.server.stop();
     await world.server.restart();
     say('reading', way, await read(`${execution}/${way}`, way.startsWith('events') ? 'text/event-stream' : '*/*'));
@@ -28,7 +28,7 @@ try {
   await world.dispose();
 }
 
-/** The id of an execution with that much on stdout, which has ended. */
+/** Returns the id of an ended execution with that much on stdout. */
 async function flood(): Promise<string> {
   const { execution_id: id } = await world.machine.create({ command: ['head', '-c', String(BYTES), '/dev/urandom'] });
   const { stdout_bytes: kept } = await world.machine.ended(id);

@@ -1,4 +1,4 @@
-/** The client side of every bench: one keep-alive pool, as little work a request as a client can do. */
+/** The client side of every bench: one keep-alive pool, with as little work per request as possible. */
 import { Pool } from 'undici';
 
 export interface Requests {
@@ -6,7 +6,7 @@ export interface Requests {
   get: (path: string) => Promise<{ status: number; json: Record<string, unknown> }>;
   /** Reads a body to its end and counts its bytes. */
   drain: (path: string, headers?: Record<string, string>) => Promise<number>;
-  /** ms from the request to the first match of `mark` in the body; the stream is left then. */
+  /** ms from the request to the first match of `mark` in the body. The stream is closed then. */
   firstMatch: (path: string, mark: string, headers: Record<string, string>) => Promise<number>;
   close: () => Promise<void>;
 }

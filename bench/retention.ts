@@ -1,6 +1,6 @@
 /**
- * What a create waits for while retention deletes a large database: the store, and housekeeping as the server runs it, in one
- * process, so that a step holds up creates as it does there. `node bench/retention.ts`
+ * The delay of a create while retention deletes a large database: the store, and housekeeping as the server runs it, in one process, so
+ * that a step delays creates as it does there. `node bench/retention.ts`
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { startHousekeeping } from '../src/server/operations/housekeeping.ts';
 import { inParallel, percentile, say, TINY } from './rounds.ts';
 import { createIn, MACHINE, storeWithMachine } from './store-machine.ts';
 
-/** Finished executions with a line of output each, and some with a lot. */
+/** Finished executions with a line of output each, and some with much output. */
 const SMALL = TINY ? 200 : 20_000;
 const LARGE = TINY ? 2 : 50;
 const CHUNK = Buffer.alloc(65_536, 'x');
@@ -76,7 +76,7 @@ async function report(executionId: string, output: readonly (readonly ['stdout',
   await store.appendReports({ machineId: MACHINE, records, clockOffsetMs: 0, now: Date.now() });
 }
 
-/** One durable create, after a moment without any; ms from asking for it to its commit. */
+/** One durable create after an idle moment. Returns ms from the call to its commit. */
 async function timedCreate(): Promise<number> {
   await sleep(BETWEEN_CREATES_MS);
   const from = performance.now();
@@ -85,7 +85,7 @@ async function timedCreate(): Promise<number> {
   return performance.now() - from;
 }
 
-/** Everything that is finished is past its age; creates go on until all of it is gone and the room given back. */
+/** All finished executions are past their age. Creates go on until they are deleted and the space is returned. */
 async function createsDuringRetention(): Promise<void> {
   const done = new AbortController();
   const housekeeping = startHousekeeping({
@@ -103,7 +103,7 @@ async function createsDuringRetention(): Promise<void> {
   await housekeeping.stop();
 }
 
-/** CPU time says what a step costs by itself, also where others use the machine. A create that falls into it counts with it. */
+/** CPU time shows the cost of a step by itself, also if others use the machine. A create that falls into a step counts with it. */
 async function timedStep<T>(step: () => Promise<T>): Promise<T> {
   const from = process.cpuUsage();
   const result = await step();

@@ -1,11 +1,14 @@
-/** Interleaved rounds: every contender once a round, so that noise of the machine hits all alike; ratios are taken within a round. */
+/**
+ * Interleaved rounds: every contender runs once per round, so that noise of the machine hits all alike; ratios are computed within a
+ * round.
+ */
 
-/** One thing measured: a higher figure is better, whatever its unit. */
+/** One measured thing: a higher figure is better, whatever its unit. */
 export interface Contender {
   name: string;
-  /** As `/s`, `MB/s`. */
+  /** Such as `/s`, `MB/s`. */
   unit: string;
-  /** What it is held against: the name of another contender of the same rounds. */
+  /** The floor that it is compared with: the name of another contender of the same rounds. */
   floor?: string;
   run: () => Promise<number>;
 }
@@ -22,13 +25,13 @@ export interface Figure {
 
 /** `--tiny`: each bench once and small, only to see that it works. */
 export const TINY: boolean = process.argv.includes('--tiny');
-/** `--rounds N`: 5 unless asked otherwise. */
+/** `--rounds N`; default 5. */
 const ROUNDS = TINY ? 1 : Number(process.argv[process.argv.indexOf('--rounds') + 1] ?? Number.NaN) || 5;
 
-// What a bench has started goes with it (test/helpers/harness.ts), however it ends.
+// A bench's processes are ended with it (test/helpers/harness.ts), however it ends.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-/** Runs all contenders in turn, once to warm up and then for each round; returns a figure for each. */
+/** Runs all contenders in turn, once to warm up and then for each round. Returns a figure for each. */
 export async function measure(contenders: readonly Contender[]): Promise<Figure[]> {
   const values = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   for (let round = TINY ? 0 : -1; round < ROUNDS; round += 1) {
@@ -46,7 +49,7 @@ export async function measure(contenders: readonly Contender[]): Promise<Figure[
   });
 }
 
-/** Prints a table for people, then a JSON line a figure for programs. */
+/** Prints a table for people, then a JSON line per figure for programs. */
 export function print(bench: string, title: string, figures: readonly Figure[]): void {
   const lines = [`\n${title}`];
   for (const { name, unit, median, min, max, ratio } of figures) {
@@ -58,14 +61,14 @@ export function print(bench: string, title: string, figures: readonly Figure[]):
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** Prints one line for people and one for programs: figures that are no speed, each under its name with its unit. */
+/** Prints one line for people and one for programs: figures that are not speeds, each under its name with its unit. */
 export function say(bench: string, what: string, figures: Readonly<Record<string, number>>): void {
   const words = Object.entries(figures).map(([name, value]) => `${name} ${show(value)}`);
   process.stdout.write(`  ${what.padEnd(42)} ${words.join('  ')}\n`);
   process.stdout.write(`${JSON.stringify({ bench, what, ...figures }, rounded)}\n`);
 }
 
-/** The value below which a share `p` (0 to 1) of `values` lies; NaN of nothing. */
+/** The value below which a share `p` (0 to 1) of `values` lies; NaN for no values. */
 export function percentile(values: readonly number[], p: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))] ?? Number.NaN;
@@ -84,7 +87,7 @@ export async function inParallel(total: number, width: number, task: (index: num
   await Promise.all(Array.from({ length: width }, lane));
 }
 
-/** Runs `task` again and again, `width` at a time, for `ms`; how many a second came to their end. Each one's ms go into `times`. */
+/** Runs `task` repeatedly, `width` at a time, for `ms`. Returns how many ended per second. The ms of each go into `times`. */
 export async function perSecond(
   width: number,
   ms: number,

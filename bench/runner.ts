@@ -1,6 +1,6 @@
 /**
- * The runner alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and what
- * it holds in memory. The runner is the one in src/.
+ * The runner alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and its memory. The
+ * runner is the one in src/.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -145,7 +145,7 @@ function memory(): { rss_mb: number; anonymous_mb: number } {
   return { rss_mb: mb('VmRSS'), anonymous_mb: mb('RssAnon') };
 }
 
-/** What the runner itself has used of the processors; what it waited for does not count. */
+/** Processor time that the runner itself has used, without its waits. */
 function cpuMs(): number {
   const fields = readFileSync(`/proc/${runner.pid}/stat`, 'latin1').split(' ');
   return (Number(fields[13]) + Number(fields[14])) * 10;

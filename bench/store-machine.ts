@@ -1,11 +1,11 @@
-/** For benchmarks of the store alone: a store with a machine that is connected, and executions for it. */
+/** For benches of the store alone: a store with a connected machine, and executions for it. */
 import { openSqliteStore } from '../src/store/sqlite/store.ts';
 import type { Store } from '../src/store/store.ts';
 
 export const MACHINE = 'dm-bench';
 export const RUNNER = 'runner-1';
 
-/** A new database at `path`. */
+/** Opens a new database at `path`. */
 export async function storeWithMachine(path: string): Promise<Store> {
   const store = openSqliteStore({ path });
   const now = Date.now();
@@ -15,7 +15,7 @@ export async function storeWithMachine(path: string): Promise<Store> {
   return store;
 }
 
-/** One durable create; dispatched as well, or left waiting. Throws where it was not created. */
+/** One durable create; dispatched too, or left waiting. Throws if it was not created. */
 export async function createIn(store: Store, executionId: string, dispatch: boolean): Promise<void> {
   const now = Date.now();
   const execution = {

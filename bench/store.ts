@@ -1,6 +1,6 @@
 /**
- * What the store alone can do, through its interface. CPU time is shown beside wall-clock time, since it is
- * what holds when the machine is shared.
+ * The speed of the store alone, through its interface. CPU time is shown beside wall-clock time, since it stays valid when the machine is
+ * shared.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { inParallel, say, TINY } from './rounds.ts';
 import { createIn, MACHINE, storeWithMachine } from './store-machine.ts';
 
 const PARALLEL = 32;
-/** Of what is done in earnest. */
+/** Part of the amount of a full run. */
 const PART = TINY ? 0.005 : 0.5;
 
 async function report(store: Store, records: RawRecord[]): Promise<void> {
@@ -28,7 +28,7 @@ const ENDED = Buffer.from(
   '{"status":"succeeded","exit_code":0,"stdout_bytes":6,"stderr_bytes":0,"stdout_truncated":false,"stderr_truncated":false}',
 );
 
-/** Runs `body` and prints how many `units` a second it made, and would make in a second of the processor to itself. */
+/** Runs `body`, and prints how many `units` it made per second, and per second of processor time. */
 async function measure(name: string, units: number, unit: string, body: () => Promise<void>): Promise<void> {
   const cpu = process.cpuUsage();
   const startedAt = performance.now();

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Makes this machine one of an Execplane server: installs the agent, or upgrades it, and joins.
+# Joins this machine to an Execplane server: installs the agent, or upgrades it, and enrols it.
 #
 #   sh install-agent.sh --url https://execplane.example.com < join-token
 #
 #   --url URL           the server; needed the first time
-#   --token-file FILE   the join token; else it is read from standard input. Never an argument: those are seen by everybody.
+#   --token-file FILE   the join token; default: read from standard input. Never an argument: everybody can see those.
 #   --machine-id ID     the machine id to ask for
-#   --name NAME         what people call the machine
-#   --ca-file FILE      certificate authority of the server, where it is not a public one
+#   --name NAME         the name of the machine for people
+#   --ca-file FILE      certificate authority of the server, if it is not a public one
 #   --from PLACE        folder or https address with the packages and SHA256SUMS; default: the folder of this script
 #   --sums SHA256       the digest that SHA256SUMS itself must have, if PLACE is not trusted
 #   --keyring FILE      or: OpenPGP keys (as gpg --export writes them); SHA256SUMS.sig beside SHA256SUMS must be a signature by one of them
 #
-# Run it again as often as you like: what is there is kept, commands that run go on. Needs root, Debian 12 or later (or what
-# descends from it) with systemd. To undo all of it: docs/install.md, "Remove"
+# It can be run again at any time: existing settings are kept, and commands keep running. Needs root, and Debian 12 or later (or a
+# derivative) with systemd. To undo everything: docs/install.md, "Remove"
 set -eu
 
 credential=/var/lib/execplane-agent/state/credential.json
@@ -46,7 +46,7 @@ read_options() {
   done
   case $from in
     https://*) ;;
-    # Whoever is on the way would choose what root installs.
+    # An attacker on the network path could choose what root installs.
     *://*) fail "--from must be a folder or an https address, not $from" ;;
   esac
 }
@@ -58,7 +58,7 @@ check_machine() {
   done
 }
 
-# Into $token; empty where the machine has joined before and none was given.
+# Reads the token into $token; empty if the machine has joined before and no token was given.
 read_token() {
   token=''
   if [ -n "$token_source" ]; then
@@ -73,7 +73,7 @@ read_token() {
 fetch() {
   case $from in
     https://*)
-      # A redirect stays on https: wget cannot be told so, and then follows none.
+      # A redirect must stay on https: wget has no such option, so it follows none.
       if command -v curl >/dev/null; then
         curl --fail --silent --show-error --proto '=https' --proto-redir '=https' --location --output "$work/$1" "$from/$1"
       else
@@ -84,7 +84,7 @@ fetch() {
   esac
 }
 
-# The name of the package $1 for this machine, as SHA256SUMS has it.
+# Prints the name of the package $1 for this machine, from SHA256SUMS.
 package_file() {
   sed -n "s/^[0-9a-f]\{64\}  \($1_[^_/]*_$(dpkg --print-architecture)\.deb\)\$/\1/p" "$work/SHA256SUMS"
 }
@@ -129,7 +129,7 @@ join() {
   waited=0
   until [ -e "$credential" ]; do
     waited=$((waited + 1))
-    [ "$waited" -le 60 ] || fail 'not joined within a minute: journalctl -u execplane-agent says why; the agent goes on trying'
+    [ "$waited" -le 60 ] || fail 'not joined within a minute: journalctl -u execplane-agent says why. The agent keeps trying'
     sleep 1
   done
   rm -f "$token_file"

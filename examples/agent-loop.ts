@@ -1,10 +1,10 @@
 /**
- * What a coding agent does in a loop: write a file, run it, read what went wrong, write it again. Run it with the settings that the
- * CLI has: EXECPLANE_URL, EXECPLANE_API_KEY, and the machine as its argument.
+ * The loop of a coding agent: write a file, run it, read the errors, write it again. Run it with the settings of the CLI: EXECPLANE_URL,
+ * EXECPLANE_API_KEY, and the machine as its argument.
  */
 import { Execplane } from 'execplane/client';
 
-/** Stands for the model: it sees what failed, and answers with the next version. */
+/** Stands for the model: it sees the failure, and answers with the next version. */
 const VERSIONS = ['test "$(expr 6 + 7)" = 42 && echo passed', 'test "$(expr 6 \\* 7)" = 42 && echo passed'];
 
 const client = new Execplane({

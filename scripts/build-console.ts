@@ -1,4 +1,4 @@
-/** Builds the console with Vite, and leaves each of its files compressed beside the plain one, as the server sends it. */
+/** Builds the console with Vite, and writes each of its files compressed beside the plain one, for the server to send. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
@@ -7,7 +7,7 @@ import { build } from 'vite';
 const COMPRESSED = new Set(['.css', '.html', '.js', '.svg']);
 /** Remarks on directives for other bundlers, and on how long plugins take on a busy machine. */
 const UNREMARKABLE = new Set(['MODULE_LEVEL_DIRECTIVE', 'PLUGIN_TIMINGS']);
-/** Near the best, at a tenth of its time. */
+/** Close to the best compression, in a tenth of its time. */
 const BROTLI_QUALITY = 9;
 
 /** `root`: of the project; `to`: a folder that is made. */

@@ -14,11 +14,11 @@ only=${2:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Warnings are errors: the runner's side of the pipes is trusted, what commands do with them is not.
+# Warnings are errors: the runner is trusted, but the commands are not.
 warnings="-Wall -Wextra -Wconversion -Werror"
-# The same bytes on every machine, and none that are not needed.
+# The same bytes on every machine, and only those that are needed.
 reproducible="-std=c11 -Os -fno-asynchronous-unwind-tables -fno-ident -ffile-prefix-map=$PWD=. -ffunction-sections"
-# Each makes a fault in here harder to use:
+# Each of these makes a fault in the spawner harder to exploit:
 #   -fPIE, -static-pie             code and data lie at random addresses
 #   -fstack-protector-strong       a return address that was overwritten ends the process
 #   -fstack-clash-protection       a frame cannot step over the guard page below the stack
@@ -55,7 +55,7 @@ fetch_arm64_musl() {
   dpkg-deb -x "$work"/musl-dev_*_arm64.deb "$work/arm64"
 }
 
-# -mbranch-protection=standard: the same for jumps, and return addresses are signed, on processors that can.
+# -mbranch-protection=standard: the same for jumps, and return addresses are signed, on processors that support it.
 build_arm64() {
   fetch_arm64_musl
   root="$work/arm64/usr"

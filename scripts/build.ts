@@ -1,4 +1,7 @@
-/** `npm run build`: dist/ anew from src/. It is swapped in whole, so that what runs from the one before never sees half of it. */
+/**
+ * `npm run build`: builds dist/ again from src/. It is swapped in whole, so that a program that runs from the old one never sees half of
+ * it.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +14,7 @@ const work = mkdtempSync(join(root, 'node_modules/.execplane-build-'));
 try {
   const next = join(work, 'next');
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  // The second one makes the declarations of the client library, against the types of a browser alone.
+  // The second compilation makes the declarations of the client library, against the types of a browser alone.
   for (const project of ['tsconfig.build.json', 'tsconfig.client.json']) {
     execFileSync(process.execPath, [compiler, '-p', join(root, project), '--outDir', next], { stdio: 'inherit' });
   }
@@ -21,7 +24,7 @@ try {
   if (existsSync(dist)) renameSync(dist, join(work, 'before'));
   renameSync(next, dist);
 } catch (error) {
-  // The compiler has said what is wrong.
+  // The compiler has printed the errors.
   if (!isFailedProcess(error)) console.error(error);
   process.exitCode = 1;
 } finally {

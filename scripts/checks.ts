@@ -1,4 +1,4 @@
-/** `npm run checks`: makes src/agent/schemas/checks.ts anew from the schemas that it is the compiled form of. */
+/** `npm run checks`: generates src/agent/schemas/checks.ts from the schemas. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checksSource } from './checks/source.ts';

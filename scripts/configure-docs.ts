@@ -1,4 +1,4 @@
-/** `node scripts/configure-docs.ts`: docs/configure.md anew, from the tables that the program reads. */
+/** `node scripts/configure-docs.ts`: generates docs/configure.md from the tables that the program reads. */
 import { writeFileSync } from 'node:fs';
 import { configureDocs } from './configure-docs/page.ts';
 

@@ -1,9 +1,9 @@
-/** Sends what is filled in on /docs to the server that the page came from, and shows what it answers. */
+/** Sends the filled-in forms of /docs to the server that the page came from, and shows the answers. */
 
-/** Of a body, in characters; for more there is curl. */
+/** Characters of a body that are shown. Use curl for longer ones. */
 const MOST_SHOWN = 1_000_000;
 
-/** Kept in this field and nowhere else. */
+/** Kept only in this field. */
 const key = document.querySelector('#key');
 
 for (const form of document.querySelectorAll('form')) {
@@ -14,7 +14,7 @@ for (const form of document.querySelectorAll('form')) {
   form.elements.curl.addEventListener('click', () => void copyAsCurl(form));
 }
 
-/** Ids that stand in many paths: what is filled in once is filled in everywhere. */
+/** Ids occur in many paths: a value filled in once is filled in everywhere. */
 const SHARED = ['machine_id', 'execution_id', 'artifact_id'];
 document.addEventListener('input', ({ target }) => {
   if (SHARED.includes(target.name)) share(target.name, target.value);
@@ -24,7 +24,7 @@ function share(name, value) {
   for (const field of document.querySelectorAll(`input[name="${name}"]:not([data-in="query"])`)) field.value = value;
 }
 
-/** One at a time for each form: while it waits there is nothing to press but Stop. */
+/** One request at a time for each form: meanwhile only the Stop button works. */
 async function send(form) {
   const { send: sendButton, stop: stopButton } = form.elements;
   const answer = form.querySelector('pre');
@@ -45,7 +45,7 @@ async function send(form) {
   }
 }
 
-/** The request as it is filled in, without the key. */
+/** Returns the request as filled in, without the key. */
 function requestOf(form) {
   const { method, path } = form.dataset;
   const filled = [...form.querySelectorAll('[data-in]')].filter((field) => field.value !== '');
@@ -61,7 +61,7 @@ function requestOf(form) {
   return { method, url: query === '' ? route : `${route}?${query}`, headers, body };
 }
 
-/** Shown as well: a page that came over plain HTTP from another host may not write to the clipboard. */
+/** Shows the curl line too: a page that came over plain HTTP from another host may not write to the clipboard. */
 async function copyAsCurl(form) {
   const { method, url, headers, body } = requestOf(form);
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -91,7 +91,7 @@ async function ask(form, signal) {
   return { response, tookMs: Math.round(performance.now() - before) };
 }
 
-/** The body as it comes, so that a stream can be watched. */
+/** Appends the body as it comes, so that a stream can be watched. */
 async function show(answer, { response, tookMs }, stop) {
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\n`);
   answer.append(`${response.status} ${response.statusText} (${tookMs} ms)\n`, ...headers, '\n');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const STRACE = '/usr/bin/strace';
-/** A page of the log is written with its frame header in front of it, apart (https://sqlite.org/fileformat2.html#walformat). */
+/** A page of the log is written with its frame header before it, separately (https://sqlite.org/fileformat2.html#walformat). */
 const WAL_FRAME_HEADER_BYTES = 24;
 
 export interface Counts {
@@ -26,8 +26,8 @@ export function canCount(): boolean {
 }
 
 /**
- * Runs `work` while the system calls of process `pid` are counted: of its first thread, and with `threads` of all its threads and of
- * what it forks. Throws if strace cannot attach.
+ * Runs `work` while the system calls of process `pid` are counted: those of its first thread, and with `threads` those of all its threads
+ * and of its children. Throws if strace cannot attach.
  */
 export async function counted(pid: number, threads: boolean, work: () => Promise<void>): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-counts-'));
@@ -50,7 +50,7 @@ export async function counted(pid: number, threads: boolean, work: () => Promise
   }
 }
 
-/** strace says `Process N attached` once it has the process. */
+/** strace prints `Process N attached` once it is attached. */
 async function attached(stderr: NodeJS.ReadableStream, ended: Promise<unknown>): Promise<void> {
   const lines = createInterface({ input: stderr });
   const first = await Promise.race([
@@ -67,7 +67,7 @@ async function readCounts(file: string): Promise<Counts> {
   return counts;
 }
 
-/** One line of strace: `[PID ]call(arguments) = result`; a call that others interrupt ends in a line of its own (`resumed`). */
+/** Parses one line of strace: `[PID ]call(arguments) = result`. An interrupted call ends in a line of its own (`resumed`). */
 function count(counts: Counts, line: string): void {
   const [, call] = /^(?:\d+\s+)?(\w+)\(/.exec(line) ?? [];
   if (call === undefined) return;

@@ -1,4 +1,7 @@
-/** The floor of bench/creates.ts: a bare Fastify route that commits one durable row, prints its port. argv: database file, `each` or `group`. */
+/**
+ * The floor of bench/creates.ts: a bare Fastify route that commits one durable row. Prints its port. argv: database file, `each` or
+ * `group`.
+ */
 import Database from 'better-sqlite3';
 import fastify from 'fastify';
 
@@ -10,7 +13,7 @@ database.exec('CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL)');
 const insert = database.prepare('INSERT INTO rows (body) VALUES (?)');
 
 let waiting: { body: string; done: () => void }[] = [];
-/** All that came in during one turn of the event loop goes into one commit. */
+/** All requests of one turn of the event loop go into one commit. */
 function together(body: string): Promise<void> {
   return new Promise((done) => {
     waiting.push({ body, done });

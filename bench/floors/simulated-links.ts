@@ -1,6 +1,6 @@
 /**
- * Thousands of links in one process: each enrols, connects, answers every start as `/bin/true` would, and comes back
- * with full jitter when its link closes. argv: URL, number; the join token in JOIN_TOKEN. Prints `connected N` whenever N changes.
+ * Thousands of links in one process: each enrols, connects, answers every start as `/bin/true` would, and reconnects with full jitter
+ * when its connection closes. argv: URL, number; the join token in JOIN_TOKEN. Prints `connected N` whenever N changes.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,7 +48,7 @@ async function link(index: number, credential: string): Promise<void> {
   }
 }
 
-/** One connection to its end; whether it got as far as a welcome. */
+/** Runs one connection to its end. Returns whether it got a welcome. */
 function connection(
   credential: string,
   index: number,

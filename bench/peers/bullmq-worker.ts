@@ -1,4 +1,4 @@
-/** The BullMQ peer: a worker that starts the argv of each job and answers with what it printed. argv: the socket of Redis, jobs at a time. */
+/** The BullMQ peer: a worker that starts the argv of each job and answers with its output. argv: the socket of Redis, jobs at a time. */
 import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';

@@ -1,4 +1,4 @@
-/** BullMQ: a queue in Redis, a worker in a process of its own, and a client that waits for each job by the queue's events. */
+/** BullMQ: a queue in Redis, a worker in a separate process, and a client that waits for each job by the queue's events. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -31,7 +31,7 @@ interface BullMq {
 
 const WORKER = fileURLToPath(new URL('./bullmq-worker.ts', import.meta.url));
 
-/** Starts Redis (which keeps nothing on disk: the best case) and a worker of `concurrency`. Throws where one of them is not installed. */
+/** Starts Redis (which stores nothing on disk: the best case) and a worker of `concurrency`. Throws if one of them is not installed. */
 export async function bullmqPeer(concurrency: number): Promise<Peer> {
   const { Queue, QueueEvents } = createRequire(import.meta.url)('bullmq') as BullMq;
   const dir = mkdtempSync(join(tmpdir(), 'execplane-bench-redis-'));

@@ -1,7 +1,7 @@
-/** Another way to run commands elsewhere, measured in the same rounds. */
+/** Another system that runs commands remotely, measured in the same rounds. */
 export interface Peer {
   name: string;
-  /** Runs the command to its end; how many bytes of its stdout came. Rejects where it failed. */
+  /** Runs the command to its end. Returns the number of bytes of its stdout. Rejects if it failed. */
   run: (command: readonly string[]) => Promise<number>;
   close: () => Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The ssh2 peer: a server that starts the argv it is asked for, as the sshd of a machine would its shell. Prints its port. */
+/** The ssh2 peer: a server that starts the requested argv, as the sshd of a machine would start a shell. Prints its port. */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -27,7 +27,7 @@ interface Ssh2 {
 
 const ssh2 = createRequire(import.meta.url)('ssh2') as Ssh2;
 const server = new ssh2.Server({ hostKeys: [ssh2.utils.generateKeyPairSync('ed25519').private] }, (connection) => {
-  // Else each answer waits some 40 ms for the client's TCP.
+  // Without this each answer waits about 40 ms for the client's TCP.
   connection.setNoDelay();
   connection.on('authentication', (context) => context.accept());
   connection.on('error', () => undefined);

@@ -17,7 +17,7 @@ type Channel = Readable & { stderr: Readable };
 
 const SERVER = fileURLToPath(new URL('./ssh-server.ts', import.meta.url));
 
-/** Starts a server in a process of its own and connects to it. Throws where ssh2 is not installed. */
+/** Starts a server in a separate process and connects to it. Throws if ssh2 is not installed. */
 export async function sshPeer(): Promise<Peer> {
   const { Client } = createRequire(import.meta.url)('ssh2') as { Client: new () => Client };
   const server = spawn(process.execPath, [SERVER], { stdio: ['ignore', 'pipe', 'inherit'] });

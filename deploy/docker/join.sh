@@ -1,10 +1,9 @@
 #!/bin/sh
-# The one-shot between server and agent in docker-compose.yml: puts a join token where the agent looks for it.
+# The one-shot service between server and agent in docker-compose.yml: puts a join token where the agent looks for it.
 #
-# It runs as the server's user, in the server's network (so that it is a CLI on the server's own host), with the server's
-# volume (for the admin key) and the agent's (to see whether there is a credential already) mounted read-only. The token goes
-# into a file that only this user can read; it joins one machine, once, within an hour. Nothing secret is in an argument, an
-# environment variable or the image.
+# It runs as the server's user, in the server's network (so that it is a CLI on the server's own host), with the volumes of the server
+# (for the admin key) and of the agent (to see whether a credential exists) mounted read-only. The token goes into a file that only this
+# user can read; it joins one machine, once, within an hour. No secret is in an argument, an environment variable or the image.
 set -eu
 umask 077
 

@@ -1,11 +1,11 @@
 /**
- * ExecStartPost of execplane-server.service: waits until the server listens at the host and port given, so that a start is
- * over when requests are answered. It tries for ever: systemd ends it when the server exits or its time to start is over.
+ * ExecStartPost of execplane-server.service: waits until the server listens at the given host and port, so that a start is complete when
+ * requests are answered. It tries without end: systemd ends it when the server exits or its start time is over.
  */
 import { connect } from 'node:net';
 
 const [host, port] = process.argv.slice(2);
-/** What "every address" is called by somebody who wants to reach one of them. */
+/** Addresses to connect to, for the names of "every address". */
 const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
 
 function attempt() {

@@ -41,7 +41,7 @@ const GUARDS: Record<string, TSchema> = {
 
 type FrameSchema = TSchema & { properties: { type: { const: string } } };
 
-/** The text of src/agent/schemas/checks.ts. */
+/** Returns the text of src/agent/schemas/checks.ts. */
 export function checksSource(): string {
   const guards = Object.entries(GUARDS).map(
     ([name, schema]) => `export const is${name}: Guard<${name}> = ${compiled(schema)};\n`,
@@ -54,7 +54,7 @@ export function checksSource(): string {
   ].join('\n');
 }
 
-/** A check for each frame type, so that a frame is held against its own schema and not against all of them. */
+/** Returns a check for each frame type, so that a frame is checked against its own schema and not against all of them. */
 function frameChecks(name: string, schemas: readonly FrameSchema[]): string {
   const entries = schemas.map((schema) => `  ['${schema.properties.type.const}', ${compiled(schema)}],\n`);
   return `export const ${name}: ReadonlyMap<string, (value: unknown) => boolean> = new Map([\n${entries.join('')}]);\n`;

@@ -34,7 +34,7 @@ const SECTIONS: readonly (readonly [title: string, text: string, settings: reado
   ],
 ];
 
-/** The page, whole. */
+/** Returns the whole page. */
 export function configureDocs(): string {
   const sections = SECTIONS.map(([title, text, settings]) => `\n## ${title}\n\n${text}\n\n${table(settings)}\n`);
   return [HEAD, ...sections].join('');

@@ -13,13 +13,13 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Release } from './release.ts';
 
-/** A file of the package: where it is, or what is in it, and where dpkg puts it. */
+/** A file of the package: its path or its content, and the place where dpkg puts it. */
 export interface DebFile {
   source: { path: string } | { text: string };
   /** Absolute, on the machine where it is installed. */
   to: string;
   mode: number;
-  /** An administrator's file: kept as changed, removed by purge. */
+  /** An administrator's file: dpkg keeps changes to it, and purge removes it. */
   conffile?: true;
   gzip?: true;
 }
@@ -31,7 +31,7 @@ export interface Deb {
   depends: string;
   recommends?: string;
   suggests?: string;
-  /** Folder with postinst, prerm, postrm (those that it needs). */
+  /** Folder with postinst, prerm, postrm (those that the package needs). */
   scripts?: string;
   folders?: readonly { from: string; to: string }[];
   files: readonly DebFile[];
@@ -41,18 +41,18 @@ const ARCHITECTURES: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
 const MAINTAINER = 'The Execplane authors <packages@execplane.invalid>';
 const SCRIPTS = ['postinst', 'prerm', 'postrm'];
 
-/** The version as Debian writes it: that of the program, and the revision of its packaging. */
+/** The version for Debian: that of the program, and the revision of its packaging. */
 export function debianVersion(release: Release): string {
   return `${release.version}-1`;
 }
 
-/** The packaging's changelog; what changed in the program is in the other one. */
+/** The packaging's changelog. Changes of the program are in the other one. */
 export function debianChangelog(release: Release): string {
   const date = new Date(release.epoch * 1000).toUTCString().replace('GMT', '+0000');
   return `execplane (${debianVersion(release)}) unstable; urgency=medium\n\n  * Version ${release.version}: see changelog.gz.\n\n -- ${MAINTAINER}  ${date}\n`;
 }
 
-/** Builds NAME_VERSION_ARCH.deb in `out`; returns its file name. */
+/** Builds NAME_VERSION_ARCH.deb in `out`. Returns its file name. */
 export function buildDeb(deb: Deb, p: { work: string; out: string; release: Release }): string {
   const architecture = ARCHITECTURES[p.release.arch];
   if (architecture === undefined) throw new Error(`Debian has no name here for ${p.release.arch}.`);
@@ -118,7 +118,7 @@ function md5sums(tree: string): string {
   });
 }
 
-/** Modes and times that do not depend on who builds: folders 0755, files without group write. */
+/** Sets modes and times that do not depend on who builds: folders 0755, files without group write. */
 function normalise(tree: string, epoch: number): void {
   execFileSync('chmod', ['-R', 'u+rwX,go-w', tree]);
   for (const entry of readdirSync(tree, { recursive: true, withFileTypes: true })) {

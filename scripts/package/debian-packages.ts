@@ -1,6 +1,6 @@
 /**
- * The three Debian packages. The program is in one of its own, so that server and agent can stand on the same machine,
- * share 130 MB, and are always of one version; the other two hold what makes it a service.
+ * The three Debian packages. The program has a package of its own, so that server and agent can be on the same machine, share 130 MB, and
+ * always have one version. The other two make it a service.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ interface Sources {
   release: Release;
 }
 
-/** Builds them in `out`; returns their file names. */
+/** Builds them in `out`. Returns their file names. */
 export function debianPackages(p: Sources): string[] {
   return [programPackage(p), ...ROLES.map((role) => rolePackage(p, role))].map((deb) => buildDeb(deb, p));
 }
@@ -48,7 +48,7 @@ function programPackage({ root, program, work, release }: Sources): Deb {
   };
 }
 
-/** The package of a role: what makes the program a service. */
+/** The package of a role: the files that make the program a service. */
 export function rolePackage({ root, release }: Pick<Sources, 'root' | 'release'>, role: Role): Deb {
   const name = `execplane-${role}`;
   const what = role === 'server' ? 'control plane as a service' : 'agent as a service';
@@ -58,7 +58,7 @@ export function rolePackage({ root, release }: Pick<Sources, 'root' | 'release'>
     description: `${LONG}\n.\nThis package holds the systemd unit, the settings and the user of the\n${role}.`,
     depends: `execplane (= ${debianVersion(release)}), adduser, init-system-helpers (>= 1.52)`,
     recommends: 'systemd (>= 252)',
-    // The providers read their requests with it.
+    // The providers parse their requests with it.
     ...(role === 'server' && { suggests: 'jq' }),
     scripts: join(root, 'deploy/debian', name),
     files: [

@@ -10,7 +10,7 @@ interface Setting {
   description: string;
 }
 
-/** execplane(1): deploy/man/execplane.1 with the settings of this release put in. */
+/** Returns execplane(1): deploy/man/execplane.1 with the settings of this release. */
 export function manPage(root: string, release: Release): string {
   return readFileSync(join(root, 'deploy/man/execplane.1'), 'utf8')
     .replace('@DATE@', new Date(release.epoch * 1000).toISOString().slice(0, 10))
@@ -24,7 +24,7 @@ function entry({ variable, default: fallback, description }: Setting): string {
   return `.TP\n.B ${roff(variable)}\n${roff(description + shown)}`;
 }
 
-/** A backslash, a hyphen-minus and a dot at the start of a line mean something else to roff. */
+/** A backslash, a hyphen-minus and a dot at the start of a line have other meanings in roff. */
 function roff(text: string): string {
   return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replace(/^\./, '\\&.');
 }

@@ -1,4 +1,4 @@
-/** The packages that run in production, as the lock file says, without what only their development needs. */
+/** The packages that run in production, according to the lock file, without the files that only their development needs. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
@@ -8,7 +8,7 @@ interface LockEntry {
   devOptional?: boolean;
 }
 
-/** Only read when better-sqlite3 is compiled on the spot. */
+/** Only read when better-sqlite3 is compiled during its installation. */
 const BUILD_ONLY = new Set(['node_modules/node-addon-api']);
 const DEVELOPMENT_FOLDERS = new Set(['test', 'tests', 'integration', 'docs', 'benchmark', 'benchmarks', 'examples']);
 const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml|html)$/;
@@ -24,7 +24,7 @@ export function copyProductionModules(root: string, to: string): void {
     if (!existsSync(from)) throw new Error(`${path} is missing: run "npm install" first.`);
     cpSync(from, join(to, path), { recursive: true, filter: (file) => isWanted(path, relative(from, file)) });
   }
-  // Nothing of it is run as a program; some packages were packed with odd modes.
+  // None of these files is run as a program; some packages were packed with odd modes.
   execFileSync('chmod', ['-R', 'a-x,a+X', join(to, 'node_modules')]);
 }
 

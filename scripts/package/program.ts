@@ -1,10 +1,10 @@
-/** The program as it is installed: the same tree in the packages, the tarballs and the container image. */
+/** The installed program: the same tree in the packages, the tarballs and the container image. */
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { copyProductionModules } from './production-modules.ts';
 import { readManifest } from './release.ts';
 
-/** Lays the program out in `to`, from a tree that has been built. `withNode`: with the Node runtime that the project pins. */
+/** Puts the program into `to`, from a tree that has been built. `withNode`: with the Node runtime that the project pins. */
 export function stageProgram({ root, to, withNode }: { root: string; to: string; withNode: boolean }): void {
   if (!existsSync(join(root, 'dist/cli/main.js'))) throw new Error('dist/ is missing: run "npm run build" first.');
   rmSync(to, { recursive: true, force: true });
@@ -12,7 +12,7 @@ export function stageProgram({ root, to, withNode }: { root: string; to: string;
   symlinkSync('../dist/cli/execplane', join(to, 'bin/execplane'));
   const { name, version, license, type, bin } = readManifest(root);
   writeFileSync(join(to, 'package.json'), `${JSON.stringify({ name, version, license, type, bin }, undefined, 2)}\n`);
-  // Declarations are for those who build on the client library, which comes from the registry.
+  // Declarations are for users of the client library, which comes from the registry.
   const filter = (path: string) => !path.endsWith('.d.ts');
   for (const folder of ['dist', 'assets', 'migrations'])
     cpSync(join(root, folder), join(to, folder), { recursive: true, filter });

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a release is called, and for which machines it is. */
+/** The name of a release, and its machines. */
 export interface Release {
   version: string;
   description: string;
-  /** As Node names it: `x64`, `arm64`. */
+  /** In Node's terms: `x64`, `arm64`. */
   arch: string;
   /** Seconds since the epoch: the time of every file in the packages, so that the same tree makes the same bytes. */
   epoch: number;

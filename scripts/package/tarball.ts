@@ -8,10 +8,10 @@ import type { Release } from './release.ts';
 export const ROLES = ['server', 'agent'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** What the unit of each calls besides the program itself, in deploy/systemd. */
+/** Programs in deploy/systemd that the unit of each role calls. */
 export const UNIT_PROGRAMS: Record<Role, readonly string[]> = { server: ['server-ready.js'], agent: ['agent-stop'] };
 
-/** The providers that a server comes with, in deploy/providers: programs without an ending. */
+/** The providers that come with a server, in deploy/providers: programs without a file extension. */
 export function providersOf(root: string, role: Role): string[] {
   return role === 'server' ? readdirSync(join(root, 'deploy/providers')).sort() : [];
 }
