@@ -1,6 +1,6 @@
 /** Several servers on one database: which ones live, which one holds a machine, orders between them, and hints. */
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
-import type { ClusterStore, Heartbeat, Order, ReceivedOrder } from '../store.ts';
+import type { ClusterStore, Order, ReceivedOrder } from '../store.ts';
 import type { Context } from './context.ts';
 import { HintBus } from './connections/hint-bus.ts';
 import { REPLICA_ALIVE } from './lanes/select-machine.ts';
@@ -22,7 +22,6 @@ interface InboxRow {
 /** `address`: for separate connections, since LISTEN needs one that stays. */
 export function clusterMethods(context: Context, replica: Replica, address: DatabaseAddress): ClusterStore {
   const bus = new HintBus(address);
-  let registered = replica.id;
   return {
     ...ownershipMethods(context, replica),
     ...orderMethods(context, replica),
@@ -30,11 +29,8 @@ export function clusterMethods(context: Context, replica: Replica, address: Data
       return replica.id;
     },
     async heartbeat({ draining }) {
-      const beat = await heartbeat(context, replica, draining);
-      // The store sends heartbeats by itself too, and may have found out first.
-      const outcome = replica.id === registered ? 'alive' : 'reaped';
-      registered = replica.id;
-      return { outcome, ...beat };
+      const { alive, ...beat } = await replica.beat({ draining });
+      return { outcome: alive ? 'alive' : 'reaped', ...beat };
     },
     async leave() {
       await bus.close();
@@ -96,7 +92,7 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
       return rows.map(({ replica_id: replicaId }) => replicaId);
     },
     takeOrders: () =>
-      transactions.run(async (connection) => {
+      transactions.poll(async (connection) => {
         const text = `UPDATE inbox SET taken = true WHERE replica_id = $1 AND NOT taken
           RETURNING id, machine_public_id, kind, body, payload`;
         const rows = await connection.query<InboxRow>({ text, values: [replica.id] });
@@ -110,35 +106,12 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
         await connection.run({ text: 'UPDATE inbox SET reply = $1 WHERE id = $2', values });
       }),
     takeAnswers: ({ orderIds }) =>
-      transactions.run(async (connection) => {
+      transactions.poll(async (connection) => {
         const text = 'DELETE FROM inbox WHERE id = ANY($1) AND reply IS NOT NULL RETURNING id, reply';
         const rows = await connection.query<{ id: number; reply: string }>({ text, values: [orderIds] });
         return rows.map(({ id, reply }) => ({ orderId: id, answer: JSON.parse(reply) as unknown }));
       }),
   };
-}
-
-/** The clock is read before the heartbeat, which may wait for locks. */
-async function heartbeat(
-  { transactions }: Context,
-  replica: Replica,
-  draining: boolean,
-): Promise<Omit<Heartbeat, 'outcome'>> {
-  const askedAt = Date.now();
-  const clock = await transactions.run(async (connection) => {
-    const text = 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock';
-    const [row] = await connection.query<{ clock: number }>({ text });
-    return row?.clock ?? askedAt;
-  });
-  const clockOffsetMs = Math.round(clock - (askedAt + Date.now()) / 2);
-  await replica.beat();
-  const live = await transactions.run(async (connection) => {
-    await connection.run({ text: 'UPDATE replicas SET draining = $1 WHERE id = $2', values: [draining, replica.id] });
-    const text = `SELECT count(*) AS live FROM replicas WHERE ${REPLICA_ALIVE} AND NOT draining`;
-    const [row] = await connection.query<{ live: number }>({ text });
-    return row?.live ?? 0;
-  });
-  return { live, clockOffsetMs };
 }
 
 /** One row for each living server `r` that `where` finds for the machine `m`. */

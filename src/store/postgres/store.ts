@@ -37,8 +37,6 @@ export interface PostgresStoreOptions {
   onCommit?: (statistics: CommitStatistics) => void;
   /** Called for every machine that changed, after the commit. Must not throw. */
   onMachine?: (machine: Machine) => void;
-  /** This server was declared dead: its connections have to be closed. */
-  onReaped?: () => void;
 }
 
 /**
@@ -46,12 +44,12 @@ export interface PostgresStoreOptions {
  * StoreUnavailableError.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
-  const { url, version, now = Date.now, onCommit, onMachine, onReaped = () => undefined } = options;
+  const { url, version, now = Date.now, onCommit, onMachine } = options;
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
   await migrate(first).finally(() => first.close());
   const transactions = new Transactions(address, TRANSACTIONS);
-  const replica = new Replica({ transactions, version, now, onReaped });
+  const replica = new Replica({ transactions, version, now });
   const readers = new Readers(address, READERS);
   const lanes = new Lanes(address, LANES, { onCommit, onMachine });
   const context: Context = {

@@ -103,9 +103,8 @@ describe('a server that shows no sign of life', () => {
     const dead = `INSERT INTO replicas (version, heartbeat_at) VALUES ('dead', clock_timestamp() - interval '1 minute') RETURNING id`;
     const [row] = await query<{ id: string }>(dead);
     await query(`UPDATE machines SET owner = ${row?.id}`);
-    await until('its machine is free', async () => {
-      return (await store.store.getMachine({ machineId: MACHINE }))?.phase === 'sleeping';
-    });
+    await store.store.cluster?.heartbeat({ draining: false });
+    expect((await store.store.getMachine({ machineId: MACHINE }))?.phase).toBe('sleeping');
     expect(await query(`SELECT id FROM replicas WHERE id = ${row?.id}`)).toEqual([]);
     expect(await store.store.machineDisconnected(store.ofConnection(T0))).toBe('stale');
     expect(await store.get(executionId)).toMatchObject({ status: 'queued', dispatchedTo: RUNNER });
@@ -128,7 +127,8 @@ describe('an operation of a provider', () => {
     const dead = `INSERT INTO replicas (version, heartbeat_at) VALUES ('dead', clock_timestamp() - interval '1 minute') RETURNING id`;
     const [row] = await query<{ id: string }>(dead);
     await query(`UPDATE machine_operations SET replica_id = ${row?.id}`);
-    await until('it is due again', async () => (await store.listDueOperations(DUE)).length === 1);
+    await store.cluster?.heartbeat({ draining: false });
+    expect(await store.listDueOperations(DUE)).toHaveLength(1);
     expect(await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 })).toMatchObject({
       outcome: 'begun',
       machine: { operation: { number: 1, attempt: 2, running: true } },

@@ -9,26 +9,23 @@ import type { Connection } from '../connections/connection.ts';
 import { flushStatements } from '../lanes/flush.ts';
 import { HISTORY } from '../lanes/history.ts';
 import { load } from '../lanes/load.ts';
-import { REPLICA_DEAD_AFTER_MS } from '../lanes/select-machine.ts';
+import { REPLICA_ALIVE, REPLICA_DEAD_AFTER_MS } from '../lanes/select-machine.ts';
 import type { Transactions } from '../connections/transactions.ts';
 
-const HEARTBEAT_MS = 2000;
+/** Receipts of commits are looked for within seconds, so that older ones are of connections that are gone. */
+const KEEP_RECEIPTS = "interval '1 hour'";
 
 export interface ReplicaOptions {
   transactions: Transactions;
   version: string;
   /** ms since the epoch. */
   now: () => number;
-  /** This server was declared dead: its machines have other epochs by now, so its connections have to be closed. */
-  onReaped: () => void;
 }
 
 /** This server's row in the table of replicas. Owns the heartbeat's timer. */
 export class Replica {
   readonly #options: ReplicaOptions;
   #id = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #beating: Promise<void> | undefined;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -39,16 +36,13 @@ export class Replica {
     return this.#id;
   }
 
-  /** Registers, and sends heartbeats until `stop`. */
+  /** Registers. From now on heartbeats are expected. */
   async start(): Promise<void> {
     await this.#options.transactions.run((connection) => this.#register(connection));
-    this.#schedule();
   }
 
   /** Frees the machines of this server and removes its row. */
   async stop(): Promise<void> {
-    clearTimeout(this.#timer);
-    await this.#beating;
     const { transactions, now } = this.#options;
     await transactions
       .run((connection) => release(connection, [this.#id], now()))
@@ -58,30 +52,23 @@ export class Replica {
       });
   }
 
-  /** Sends a heartbeat, and looks for servers without one. Rejects with StoreUnavailableError. */
-  async beat(): Promise<void> {
+  /**
+   * Sends a heartbeat, and frees what servers without one have held. `alive`: this server was not declared dead; otherwise it has
+   * registered again. `live`: servers that share the load. Rejects with StoreUnavailableError.
+   */
+  async beat({ draining }: { draining: boolean }): Promise<{ alive: boolean; live: number; clockOffsetMs: number }> {
     const { transactions, now } = this.#options;
-    const alive = await transactions.run(async (connection) => {
-      const beat = 'UPDATE replicas SET heartbeat_at = clock_timestamp() WHERE id = $1';
-      const { count } = await connection.run({ text: beat, values: [this.#id] });
+    const clockOffsetMs = await transactions.poll(clockOffset);
+    const beat = await transactions.poll(async (connection) => {
+      const text = 'UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2 WHERE id = $1';
+      const { count } = await connection.run({ text, values: [this.#id, draining] });
       await connection.run({ text: TICK, values: [now(), REPLICA_DEAD_AFTER_MS] });
       if (count === 0) await this.#register(connection);
-      return count === 1;
+      const [row] = await connection.query<{ live: number; dead: boolean }>({ text: COUNT_LIVE });
+      return { alive: count === 1, live: row?.live ?? 0, dead: row?.dead === true };
     });
-    if (!alive) this.#options.onReaped();
-    await transactions.run((connection) => reap(connection, now()));
-  }
-
-  #schedule(): void {
-    this.#timer = setTimeout(() => {
-      // Callers that need the database report that it is unreachable; the next heartbeat finds out whether it is back.
-      this.#beating = this.beat()
-        .catch((error: unknown) => {
-          if (!(error instanceof StoreUnavailableError)) throw error;
-        })
-        .finally(() => this.#schedule());
-    }, HEARTBEAT_MS);
-    this.#timer.unref();
+    if (beat.dead) await transactions.run((connection) => reap(connection, now()));
+    return { alive: beat.alive, live: beat.live, clockOffsetMs };
   }
 
   async #register(connection: Connection): Promise<void> {
@@ -89,10 +76,23 @@ export class Replica {
     const first = `INSERT INTO cluster (accepting_since, last_tick) VALUES ($1, $1) ON CONFLICT DO NOTHING`;
     await connection.run({ text: first, values: [now()] });
     await connection.run({ text: TICK, values: [now(), REPLICA_DEAD_AFTER_MS] });
+    const old = `DELETE FROM commit_receipts WHERE at < clock_timestamp() - ${KEEP_RECEIPTS}`;
+    await connection.run({ text: old });
     const text = 'INSERT INTO replicas (version) VALUES ($1) RETURNING id';
     const [row] = await connection.query<{ id: number }>({ text, values: [version] });
     this.#id = row?.id ?? 0;
   }
+}
+
+const COUNT_LIVE = `SELECT count(*) FILTER (WHERE ${REPLICA_ALIVE} AND NOT draining) AS live,
+  coalesce(bool_or(NOT ${REPLICA_ALIVE}), false) AS dead FROM replicas`;
+
+/** The database's clock minus this server's, ms. */
+async function clockOffset(connection: Connection): Promise<number> {
+  const askedAt = Date.now();
+  const text = 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock';
+  const [row] = await connection.query<{ clock: number }>({ text });
+  return Math.round((row?.clock ?? askedAt) - (askedAt + Date.now()) / 2);
 }
 
 /** While no server sent a heartbeat, no agent could reconnect: the offline time counts from the end of such a gap. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
-import { asStoreError, isAnswer, isConflict } from './failures.ts';
+import { asStoreError, codeOf, isAnswer, isConflict } from './failures.ts';
 import type { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
@@ -11,6 +11,7 @@ const MAX_ATTEMPTS = 8;
 /** Time for which the outcome of a COMMIT is looked up, and the interval, ms. After it the outcome is unknown. */
 const SETTLE_TIMEOUT_MS = 15_000;
 const SETTLE_INTERVAL_MS = 100;
+const INVALID_PARAMETER_VALUE = '22023';
 /** After this time its process is ended: it may hang on a socket that nobody reads. */
 const TERMINATE_AFTER_MS = 1000;
 
@@ -18,6 +19,8 @@ const TERMINATE_AFTER_MS = 1000;
 export interface Done<T> {
   result: T;
   last?: readonly Statement[];
+  /** It may be lost in a crash of the database although it counts as committed: it leaves no receipt. */
+  disposable?: true;
 }
 export type Body<T> = (connection: Connection) => Promise<Done<T>>;
 
@@ -51,11 +54,13 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
     if (isConflict(error)) return { committed: false, error };
     throw asStoreError(error);
   }
-  const { error, answered } = await commit(connection, done.last ?? []);
+  const receipt = done.disposable ? [] : [receiptOf(slot)];
+  const { error, answered } = await commit(connection, [...(done.last ?? []), ...receipt]);
   if (error === undefined) return { committed: true, result: done.result };
   if (!answered) {
     connection.destroy();
-    const lost = { transactionId, processId: connection.processId };
+    const { processId } = connection;
+    const lost = { transactionId, processId, ...(done.disposable ? {} : { receipt: slot.id }) };
     return (await wasCommitted(address, lost)) ? { committed: true, result: done.result } : { committed: false, error };
   }
   if (isConflict(error)) return { committed: false, error };
@@ -80,6 +85,13 @@ async function commit(
 }
 
 /** Sent together with the following statements. The id is known at once, so that the transaction can be looked up. */
+/** Tells this transaction from another one that is given the same id, after a crash in which this one was lost. */
+function receiptOf({ id }: ConnectionSlot): Statement {
+  const text = `INSERT INTO commit_receipts (connection, transaction_id) VALUES ($1, pg_current_xact_id())
+    ON CONFLICT (connection) DO UPDATE SET transaction_id = EXCLUDED.transaction_id, at = EXCLUDED.at`;
+  return { name: 'receipt', text, values: [id] };
+}
+
 async function begin(connection: Connection): Promise<string> {
   const [, rows] = await Promise.all([
     connection.run({ text: 'BEGIN' }),
@@ -92,11 +104,15 @@ async function rollBack(connection: Connection): Promise<void> {
   await connection.run({ text: 'ROLLBACK' }).catch(() => connection.destroy());
 }
 
+/** A transaction whose COMMIT was not answered. `receipt`: what its receipt is kept under, if it leaves one. */
+interface Lost {
+  transactionId: string;
+  processId: number;
+  receipt?: string;
+}
+
 /** Rejects with StoreUnavailableError if the outcome cannot be found out in time. */
-async function wasCommitted(
-  address: DatabaseAddress,
-  lost: { transactionId: string; processId: number },
-): Promise<boolean> {
+async function wasCommitted(address: DatabaseAddress, lost: Lost): Promise<boolean> {
   const startedAt = performance.now();
   let failure: unknown;
   while (performance.now() - startedAt < SETTLE_TIMEOUT_MS) {
@@ -115,7 +131,7 @@ async function wasCommitted(
 
 async function statusOf(
   address: DatabaseAddress,
-  { transactionId, processId }: { transactionId: string; processId: number },
+  { transactionId, processId, receipt }: Lost,
   terminate: boolean,
 ): Promise<string | null> {
   const connection = await connect(address);
@@ -125,10 +141,20 @@ async function statusOf(
       const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_xid::text = ($2::xid8)::xid::text`;
       await connection.query({ text, values: [processId, transactionId] });
     }
-    const text = 'SELECT pg_xact_status($1::xid8) AS status';
-    const [row] = await connection.query<{ status: string | null }>({ text, values: [transactionId] });
-    return row?.status ?? null;
+    const [row] = await connection.query<{ status: string | null; receipt: boolean }>({
+      text: STATUS,
+      values: [transactionId, receipt ?? null],
+    });
+    if (row?.status !== 'committed' || receipt === undefined) return row?.status ?? null;
+    return row.receipt ? 'committed' : 'aborted';
+  } catch (error) {
+    // The id is "in the future": after a crash it has not been given out again.
+    if (codeOf(error) === INVALID_PARAMETER_VALUE) return 'aborted';
+    throw error;
   } finally {
     await connection.close();
   }
 }
+
+const STATUS = `SELECT pg_xact_status($1::xid8) AS status,
+  EXISTS (SELECT 1 FROM commit_receipts WHERE connection = $2 AND transaction_id = $1::xid8) AS receipt`;

@@ -1,4 +1,5 @@
 /** Connections that are opened when they are needed, and again when they were lost. */
+import { randomUUID } from 'node:crypto';
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
 import { asStoreError } from './failures.ts';
@@ -6,6 +7,8 @@ import type { DatabaseAddress } from './url.ts';
 
 /** Holds one connection, and replaces a lost one. Opens one at a time. */
 export class ConnectionSlot {
+  /** What the receipts of its transactions are kept under. */
+  readonly id = randomUUID();
   readonly #address: DatabaseAddress;
   #connection: Promise<Connection> | undefined;
   #closed = false;

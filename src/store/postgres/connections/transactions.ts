@@ -1,6 +1,6 @@
 /** Transactions of several round trips, each with exclusive use of a connection meanwhile. */
 import { StoreUnavailableError } from '../../store.ts';
-import { transact } from './commit.ts';
+import { type Body, transact } from './commit.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
@@ -24,7 +24,16 @@ export class Transactions {
   }
 
   /** See `transact`. */
-  async run<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+  run<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#run(async (connection) => ({ result: await body(connection) }));
+  }
+
+  /** The same for what is done again and again, so that a crash of the database may undo it unnoticed. */
+  poll<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#run(async (connection) => ({ result: await body(connection), disposable: true }));
+  }
+
+  async #run<T>(body: Body<T>): Promise<T> {
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
     if (this.#waiting.length >= MAX_WAITING) throw new StoreUnavailableError('too many writes wait');
     const run = this.#runOn(body);
@@ -39,10 +48,10 @@ export class Transactions {
     await Promise.all(this.#slots.map((slot) => slot.close()));
   }
 
-  async #runOn<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+  async #runOn<T>(body: Body<T>): Promise<T> {
     const slot = this.#free.pop() ?? (await new Promise<ConnectionSlot>((resolve) => this.#waiting.push(resolve)));
     try {
-      return await transact(slot, this.#address, async (connection) => ({ result: await body(connection) }));
+      return await transact(slot, this.#address, body);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free.push(slot);
