@@ -3,7 +3,6 @@
  * the platform's list of ports that a browser may not reach, and in a fraction of the time that loading the platform's fetch takes.
  */
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import { proxyFor } from '../node/proxy.ts';
 import { type ClientConfig, environment } from './config.ts';
@@ -23,9 +22,10 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
     noDelay: true,
     ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href } }),
   };
-  const secure = url.protocol === 'https:';
-  const agent = secure ? new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) }) : new HttpAgent(options);
-  const send = secure ? httpsRequest : httpRequest;
+  // TLS takes as long to load as Node takes to start: not for a URL without it.
+  const https = url.protocol === 'https:' ? process.getBuiltinModule('node:https') : undefined;
+  const agent = https ? new https.Agent({ ...options, ...(ca === undefined ? {} : { ca }) }) : new HttpAgent(options);
+  const send = https?.request ?? httpRequest;
   return (input, init = {}) =>
     new Promise((resolve, reject) => {
       const { method = 'GET', signal, body } = init;
@@ -37,7 +37,7 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
         if (socket.connecting) socket.once('connect', () => clearTimeout(timer));
         else clearTimeout(timer);
       });
-      request.once('response', (response) => resolve(responseOf(response)));
+      request.once('response', (response) => resolve(new HttpAnswer(response) as unknown as Response));
       request.on('error', (error) => {
         clearTimeout(timer);
         reject(error);
@@ -46,17 +46,44 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
     });
 }
 
-function responseOf(message: IncomingMessage): Response {
-  const headers = new Headers();
-  for (const [name, values] of Object.entries(message.headersDistinct)) {
-    for (const value of values ?? []) headers.append(name, value);
+/**
+ * The part of a `Response` that the client library uses. The platform's own, and its `Headers`, would load its whole fetch for the first
+ * answer, which takes longer than Node takes to start.
+ */
+class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | 'arrayBuffer'> {
+  readonly status: number;
+  readonly headers: Pick<Headers, 'get' | 'has'>;
+  readonly #message: IncomingMessage;
+
+  constructor(message: IncomingMessage) {
+    this.#message = message;
+    this.status = message.statusCode ?? 0;
+    const headers = message.headersDistinct;
+    this.headers = {
+      get: (name) => headers[name.toLowerCase()]?.join(', ') ?? null,
+      has: (name) => headers[name.toLowerCase()] !== undefined,
+    };
+    // A broken connection is an error of the body. If nobody reads the body any more, it must not end the process.
+    message.on('error', () => {});
+    if (NO_BODY.has(this.status)) message.resume();
   }
-  const status = message.statusCode ?? 0;
-  // A broken connection is an error of the body. If nobody reads the body any more, it must not end the process.
-  message.on('error', () => {});
-  if (NO_BODY.has(status)) {
-    message.resume();
-    return new Response(null, { status, headers });
+
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
   }
-  return new Response(Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>, { status, headers });
+
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    if (NO_BODY.has(this.status)) return null;
+    return Readable.toWeb(this.#message) as ReadableStream<Uint8Array<ArrayBuffer>>;
+  }
+
+  async text(): Promise<string> {
+    return new TextDecoder().decode(await this.arrayBuffer());
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    const chunks: Buffer[] = [];
+    if (!NO_BODY.has(this.status)) for await (const chunk of this.#message) chunks.push(chunk as Buffer);
+    return new Uint8Array(Buffer.concat(chunks)).buffer;
+  }
 }

@@ -3,10 +3,12 @@
  * CONNECT, plain http by its whole URL.
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { BlockList, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ConfigError } from './config-error.ts';
+
+/** Loaded only where it is used: TLS takes as long as the start of Node, which a short command of the CLI would wait for. */
+const https = () => process.getBuiltinModule('node:https');
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
@@ -64,7 +66,7 @@ export function requestAgent(url: URL, proxy: URL | undefined): HttpAgent | unde
   if (proxy === undefined) return undefined;
   // Node's own support takes its proxy from an environment: it gets one made from the settings.
   const proxyEnv = { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
-  return url.protocol === 'https:' ? new HttpsAgent({ proxyEnv }) : new HttpAgent({ proxyEnv });
+  return url.protocol === 'https:' ? new (https().Agent)({ proxyEnv }) : new HttpAgent({ proxyEnv });
 }
 
 /** Returns the agent for a WebSocket to `url`. Undefined without a proxy. */
@@ -89,7 +91,7 @@ class TunnelAgent extends HttpAgent {
     const { protocol, username, password } = this.#proxy;
     const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
     const target = `${host?.includes(':') ? `[${host}]` : host}:${port}`;
-    const request = (protocol === 'https:' ? httpsRequest : httpRequest)(this.#proxy, {
+    const request = (protocol === 'https:' ? https().request : httpRequest)(this.#proxy, {
       method: 'CONNECT',
       path: target,
       agent: false,
