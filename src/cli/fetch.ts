@@ -51,13 +51,14 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
  * answer, which takes longer than Node takes to start.
  */
 class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | 'arrayBuffer'> {
+  readonly ok: boolean;
   readonly status: number;
   readonly headers: Pick<Headers, 'get' | 'has'>;
-  readonly #message: IncomingMessage;
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
 
   constructor(message: IncomingMessage) {
-    this.#message = message;
     this.status = message.statusCode ?? 0;
+    this.ok = this.status >= 200 && this.status < 300;
     const headers = message.headersDistinct;
     this.headers = {
       get: (name) => headers[name.toLowerCase()]?.join(', ') ?? null,
@@ -65,16 +66,9 @@ class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | '
     };
     // A broken connection is an error of the body. If nobody reads the body any more, it must not end the process.
     message.on('error', () => {});
-    if (NO_BODY.has(this.status)) message.resume();
-  }
-
-  get ok(): boolean {
-    return this.status >= 200 && this.status < 300;
-  }
-
-  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    if (NO_BODY.has(this.status)) return null;
-    return Readable.toWeb(this.#message) as ReadableStream<Uint8Array<ArrayBuffer>>;
+    // Reading begins here, so that a small body which nobody reads does not keep its connection, and with it the process.
+    this.body = NO_BODY.has(this.status) ? null : (Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>);
+    if (this.body === null) message.resume();
   }
 
   async text(): Promise<string> {
@@ -82,8 +76,12 @@ class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | '
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    const chunks: Buffer[] = [];
-    if (!NO_BODY.has(this.status)) for await (const chunk of this.#message) chunks.push(chunk as Buffer);
-    return new Uint8Array(Buffer.concat(chunks)).buffer;
+    const chunks: Uint8Array[] = [];
+    const reader = this.body?.getReader();
+    for (;;) {
+      const { done = true, value } = (await reader?.read()) ?? {};
+      if (done || value === undefined) return new Uint8Array(Buffer.concat(chunks)).buffer;
+      chunks.push(value);
+    }
   }
 }

@@ -6,14 +6,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCode } from '../../../node/error-code.ts';
 
+/** Asked for once: it and the user are asked of the system each time, and they do not change. */
+const PREFIX = join(tmpdir(), 'execplane-artifacts-');
+const OWN_UID = process.getuid?.();
+
 /** The variable that names the drop folder to a command. */
 export const ARTIFACTS_VARIABLE = 'ARTIFACTS_DIR';
 
 /** Makes an empty folder (0700) for the user. Undefined if the disk has no room; the command then runs without one. */
 export function makeDropFolder(owner: { uid: number; gid: number }): string | undefined {
   try {
-    const folder = mkdtempSync(join(tmpdir(), 'execplane-artifacts-'));
-    if (owner.uid !== process.getuid?.()) chownSync(folder, owner.uid, owner.gid);
+    const folder = mkdtempSync(PREFIX);
+    if (owner.uid !== OWN_UID) chownSync(folder, owner.uid, owner.gid);
     return folder;
   } catch {
     return undefined;
