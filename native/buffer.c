@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for `more` bytes behind what is there. */
+/* Makes room for `more` bytes after the present ones. */
 char *reserve(struct buffer *buffer, size_t more) {
   if (buffer->start > 0 && (buffer->length == 0 || buffer->start + buffer->length + more > buffer->capacity)) {
     memmove(buffer->bytes, buffer->bytes + buffer->start, buffer->length);

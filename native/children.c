@@ -1,4 +1,4 @@
-/* The life of an execution: cloned, deciding what it runs, running, reaped, let go. */
+/* The life of an execution: cloned, resolving its program, running, reaped, released. */
 #define _GNU_SOURCE
 #include "spawner.h"
 
@@ -17,7 +17,7 @@ enum { BUCKETS = 4096, WORDS_LIMIT = 16384 };
 
 static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead;
 
-/* ---- who there is ---- */
+/* ---- the table of executions ---- */
 
 static struct execution **handle_slot(uint32_t handle) {
   struct execution **slot = &by_handle[handle % BUCKETS];
@@ -46,7 +46,7 @@ static void forget_handle(struct execution *execution) {
   for (int i = 0; i < 2; i++) forget_tail(&execution->outputs[i]);
 }
 
-/* Freed at the end of the turn only: events of the same turn may still point here. */
+/* Frees it at the end of the turn only: events of the same turn may still point to it. */
 void bury_if_done(struct execution *execution) {
   if (execution->state != OVER || execution->outputs[0].fd >= 0 || execution->outputs[1].fd >= 0) return;
   if (execution->previous) execution->previous->next = execution->next;
@@ -100,7 +100,7 @@ static struct execution *prepare(uint32_t handle, struct launch *launch) {
 static void adopt(struct execution *execution, pid_t pid) {
   execution->pid = pid;
   execution->state = STARTING;
-  *handle_slot(execution->handle) = execution; /* no other has this handle, so this is the end of a chain */
+  *handle_slot(execution->handle) = execution; /* the handle is new, so this is the end of a chain */
   execution->next_pid = by_pid[(uint32_t)pid % BUCKETS];
   by_pid[(uint32_t)pid % BUCKETS] = execution;
   execution->next = all;
@@ -112,7 +112,7 @@ static void adopt(struct execution *execution, pid_t pid) {
   if (execution->input.fd >= 0 && epoll_ctl(poller, EPOLL_CTL_ADD, execution->input.fd, &event) < 0) die("epoll_ctl");
 }
 
-/* No child was made of it. */
+/* The clone failed: there is no child. */
 static void give_up(struct execution *execution, uint32_t error) {
   report_failure(execution->handle, STAGE_FORK, error);
   close_fd(&execution->status_fd);
@@ -137,7 +137,7 @@ void spawn(uint32_t handle, const char *payload, size_t size) {
 
 /* ---- until it runs ---- */
 
-/* The runner has seen what the child is about to run. */
+/* The runner approves the resolved program. */
 void approve(struct execution *execution) {
   if (execution->verdict_fd < 0) return;
   (void)!write(execution->verdict_fd, "", 1);
@@ -167,37 +167,37 @@ static void broke(struct execution *execution, const struct child_word *failure)
   execution->state = BROKEN;
 }
 
-/* Everything that the status pipe holds now; true once the child's end is closed: by execve, or by its death. */
+/* Reads all bytes in the status pipe; true once the child's end is closed: by execve, or by its death. */
 static bool read_words(struct execution *execution) {
-  struct buffer *said = &execution->launch->said;
+  struct buffer *message = &execution->launch->message;
   for (;;) {
-    ssize_t count = read(execution->status_fd, reserve(said, 4096), 4096);
-    if (count > 0) said->length += (size_t)count;
+    ssize_t count = read(execution->status_fd, reserve(message, 4096), 4096);
+    if (count > 0) message->length += (size_t)count;
     if (count == 0) return true;
     if (count < 0 && errno != EINTR) return errno != EAGAIN;
-    if (said->length > WORDS_LIMIT) return true;
+    if (message->length > WORDS_LIMIT) return true;
   }
 }
 
-/* Hands on what the child says it is about to run, once it has said all of it. */
+/* Passes on the child's resolved program, once its message is complete. */
 static void tell_resolved(struct execution *execution) {
-  struct buffer *said = &execution->launch->said;
+  struct buffer *message = &execution->launch->message;
   struct child_word word;
-  if (said->length < sizeof word) return;
-  memcpy(&word, said->bytes + said->start, sizeof word);
-  if (word.stage != STAGE_RESOLVED || said->length < sizeof word + word.value) return;
-  report(execution, RESOLVED, said->bytes + said->start + sizeof word, word.value);
-  consume(said, sizeof word + word.value);
+  if (message->length < sizeof word) return;
+  memcpy(&word, message->bytes + message->start, sizeof word);
+  if (word.stage != STAGE_RESOLVED || message->length < sizeof word + word.value) return;
+  report(execution, RESOLVED, message->bytes + message->start + sizeof word, word.value);
+  consume(message, sizeof word + word.value);
 }
 
-/* Listens to a child that does not run its program yet. */
+/* Reads the status pipe of a child that does not run its program yet. */
 void hear_child(struct execution *execution) {
   bool decided = read_words(execution);
   tell_resolved(execution);
   if (!decided) return;
   struct child_word failure;
-  bool failed = execution->launch->said.length >= sizeof failure;
-  if (failed) memcpy(&failure, execution->launch->said.bytes + execution->launch->said.start, sizeof failure);
+  bool failed = execution->launch->message.length >= sizeof failure;
+  if (failed) memcpy(&failure, execution->launch->message.bytes + execution->launch->message.start, sizeof failure);
   close_watched(&execution->status_fd);
   close_fd(&execution->verdict_fd);
   launch_free(execution->launch);
@@ -226,7 +226,7 @@ static void report_exit(struct execution *execution) {
   report(execution, EXITED, payload, sizeof payload);
 }
 
-/* From here on its pipes, if others hold them, are read to nowhere. */
+/* From here on its pipes, if other processes hold them, are drained. */
 static void leave(struct execution *execution) {
   forget_handle(execution);
   close_input(execution);
@@ -243,8 +243,8 @@ void finish_if_handed_over(struct execution *execution) {
 }
 
 /*
- * The main process has been reaped. What is in its pipes at this moment is its output; what a grandchild adds later is
- * not, and so can't delay the end. Small leftovers, the usual case, are read here and now.
+ * The main process has been reaped. The bytes in its pipes at this moment are its output; bytes that a grandchild adds
+ * later are not, and so cannot delay the end. Small leftovers, the usual case, are read at once.
  */
 static void end(struct execution *execution) {
   execution->state = ENDING;
@@ -256,7 +256,7 @@ static void end(struct execution *execution) {
 static void reaped(const siginfo_t *info, const struct rusage *usage) {
   struct execution **slot = pid_slot(info->si_pid);
   struct execution *execution = *slot;
-  if (!execution) return; /* an orphan of some command: we are the reaper of its descendants */
+  if (!execution) return; /* an orphan of a command: the spawner reaps its descendants */
   *slot = execution->next_pid;
   if (execution->state == STARTING) hear_child(execution);
   if (execution->state == BROKEN) {
@@ -280,7 +280,7 @@ void reap_all(void) {
   }
 }
 
-/* ---- what the runner asks for ---- */
+/* ---- commands of the runner ---- */
 
 void set_paused(struct execution *execution, bool paused) {
   execution->paused = paused;
@@ -289,8 +289,8 @@ void set_paused(struct execution *execution, bool paused) {
 }
 
 /*
- * A process that has exited is not signalled any more, even while nobody has seen its end yet. One that does not run its
- * program yet gets the signal as soon as it does: on older kernels a core dump takes along whoever shares the memory.
+ * A process that has exited is not signalled any more, even if its end was not seen yet. One that does not run its
+ * program yet gets the signal as soon as it does: on older kernels a core dump ends every process that shares the memory.
  */
 void send_signal(struct execution *execution, uint32_t number) {
   if (number < 1 || number > 64) return;
@@ -300,8 +300,8 @@ void send_signal(struct execution *execution, uint32_t number) {
 }
 
 /*
- * The runner does not want to hear of it any more. What runs goes on unheard, and is still ours to reap; what does not run
- * yet never will. (Not by its process group: the child may not have made that yet.)
+ * The runner does not want the execution any more. A running command keeps running unreported, and the spawner still
+ * reaps it. A command that does not run yet is ended. (Not by its process group, which the child may not have made yet.)
  */
 void release(struct execution *execution) {
   forget_handle(execution);
@@ -310,7 +310,7 @@ void release(struct execution *execution) {
   if (execution->state == ENDING) leave(execution);
 }
 
-/* Ends what does not run its program yet, and says so at once: a child that hangs in the kernel dies when it can. */
+/* Ends a child that does not run its program yet, and reports it at once: one that hangs in the kernel dies later. */
 void abort_start(struct execution *execution) {
   if (execution->state != STARTING) return;
   report_failure(execution->handle, STAGE_ABORTED, EINTR);

@@ -1,7 +1,6 @@
 /*
- * The frames of the runner's two pipes: commands are read and obeyed, events are gathered and written once a turn. While
- * the runner does not take them, no command's pipe is read, so a flood ends up waiting in the write(2) of the program that
- * makes it.
+ * The frames of the runner's two pipes: commands are read and carried out, events are collected and written once a turn.
+ * While the runner does not read them, no command's pipe is read, so that the program that floods waits in its write(2).
  */
 #define _GNU_SOURCE
 #include "spawner.h"
@@ -19,7 +18,7 @@ enum {
 };
 
 static struct buffer commands, events;
-/* The runner does not keep up: no output is read until it does, but all else goes on. */
+/* The runner does not keep up: no output is read until it does; everything else continues. */
 static bool blocked;
 struct watch commands_watch = {WATCH_COMMANDS, NULL}, events_watch = {WATCH_EVENTS, NULL};
 struct watch signals_watch = {WATCH_SIGNALS, NULL}, outputs_watch = {WATCH_OUTPUTS, NULL};
@@ -33,7 +32,7 @@ static void put_header(char *at, uint8_t op, uint32_t handle, size_t payload) {
   memcpy(at + 5, &handle, 4);
 }
 
-/* These are few for each thing the runner asked for, so the buffer may grow past its limit for them. */
+/* There are few of these for each command of the runner, so the buffer may exceed its limit for them. */
 void put_event(uint8_t op, uint32_t handle, const void *payload, size_t size) {
   if (draining) return;
   char *at = reserve(&events, HEADER + size);
@@ -56,7 +55,7 @@ bool events_full(void) {
   return events.length + HEADER + 4096 > EVENTS_LIMIT;
 }
 
-/* Where up to `most` bytes of output can be read to; lowers `most` to what there is room for. */
+/* Returns the place for up to `most` bytes of output; lowers `most` to the free room. */
 char *reserve_output(size_t *most) {
   size_t space = EVENTS_LIMIT - events.length - HEADER;
   if (*most > CHUNK) *most = CHUNK;
@@ -64,7 +63,7 @@ char *reserve_output(size_t *most) {
   return reserve(&events, HEADER + *most) + HEADER;
 }
 
-/* Makes an event of the `count` bytes that were read to where reserve_output said. */
+/* Makes an event of the `count` bytes that were read to the place from reserve_output. */
 void commit_output(const struct execution *execution, uint8_t event, size_t count) {
   put_header(events.bytes + events.start + events.length, event, execution->handle, count);
   events.length += HEADER + count;
@@ -89,7 +88,7 @@ void flush_events(void) {
   set_blocked(false);
 }
 
-/* The runner is gone: what was to be told it, and what it had asked for, is dropped. */
+/* The runner is gone: drops waiting events and commands. */
 void drop_events(void) {
   commands.length = events.length = 0;
   set_blocked(false);
@@ -129,10 +128,10 @@ static void obey(uint8_t op, uint32_t handle, const char *payload, size_t size) 
   if (op == SHUTDOWN) return runner_gone();
   if (op < SPAWN || op > ABORT) die("unknown command");
   struct execution *execution = find_execution(handle);
-  if (execution) obey_about(execution, op, payload, size); /* else its end and this command have crossed */
+  if (execution) obey_about(execution, op, payload, size); /* otherwise it has ended, and this command was already on its way */
 }
 
-/* Obeys what has arrived in full; returns how many bytes the next command needs in the buffer. */
+/* Carries out all complete commands; returns how many bytes the next one needs in the buffer. */
 static size_t obey_all(void) {
   while (commands.length >= HEADER && !draining) {
     const char *at = commands.bytes + commands.start;

@@ -1,4 +1,4 @@
-/* What a command is fed: the pipe of its stdin, or the keys of its terminal. */
+/* The input of a command: the pipe of its stdin, or its terminal. */
 #define _GNU_SOURCE
 #include "spawner.h"
 
@@ -32,7 +32,7 @@ static void end_terminal_input(struct input *input) {
   (void)!write(input->fd, &modes.c_cc[VEOF], 1);
 }
 
-/* Writes what waits; returns false once the pipe is full. A command that reads no more is no error, only the end of its stdin. */
+/* Writes waiting bytes; returns false once the pipe is full. A command that stops reading is not an error, only the end of its stdin. */
 static bool write_input(struct execution *execution) {
   struct input *input = &execution->input;
   struct buffer *waiting = &input->waiting;
@@ -59,7 +59,7 @@ void feed_input(struct execution *execution) {
     close_input(execution);
   }
   if (input->fd >= 0) {
-    /* Without EPOLLOUT it still tells (EPOLLERR) when the last reader has gone. */
+    /* Without EPOLLOUT, EPOLLERR still tells when the last reader has gone. */
     struct epoll_event event = {.events = waits ? EPOLLOUT : 0, .data.ptr = &input->watch};
     epoll_ctl(poller, EPOLL_CTL_MOD, input->fd, &event);
   }

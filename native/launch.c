@@ -42,9 +42,9 @@ struct clone_arguments {
   uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
-/* Whether the spawner's own protection from (or exposure to) the OOM killer has to be taken off its children. */
+/* Whether the spawner's own OOM score has to be reset in its children. */
 static bool oom_adjusted;
-/* The soft limit of open files that a command gets; 0: as it is. */
+/* The soft limit of open files that a command gets; 0: unchanged. */
 static uint64_t files_soft_limit;
 
 void launch_init(uint64_t files_soft) {
@@ -110,7 +110,7 @@ static long may_execute(long fd) {
 static long try_file(const char *file, char *const *argv, char *const *envp, long *held) {
   if (!held) {
     long error = raw_call(SYS_execve, (long)file, (long)argv, (long)envp, 0, 0);
-    return error == -ENOENT && exists(file) ? -ELIBACC : error; /* it is there, its interpreter is not */
+    return error == -ENOENT && exists(file) ? -ELIBACC : error; /* the file exists, its interpreter does not */
   }
   long fd = open_raw(file, O_PATH);
   if (fd < 0) return fd;
@@ -127,13 +127,13 @@ static const char *path_of(char *const *envp) {
   return DEFAULT_PATH;
 }
 
-/* With these execvp(3) looks on in the PATH. */
+/* Errors after which execvp(3) searches on in the PATH. */
 static bool looks_on(long error) {
   return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -ENODEV || error == -ETIMEDOUT ||
          error == -EACCES || error == -ENAMETOOLONG;
 }
 
-/* As execvp(3) in the PATH of the new environment, without its fallback to /bin/sh for a text file. As try_file. */
+/* Like execvp(3) in the PATH of the new environment, without its fallback to /bin/sh for a text file. Returns as try_file. */
 static long search(const struct launch *launch, long *held) {
   const char *file = launch->file;
   char *const *argv = launch->argv, *const *envp = launch->envp;
@@ -158,7 +158,7 @@ static long search(const struct launch *launch, long *held) {
   }
 }
 
-/* Says what it is about to run: the working directory and the file, both as the kernel names them. */
+/* Reports the resolved working directory and file, both as the kernel names them. */
 static void tell(const struct launch *launch, const char *cwd, const char *file) {
   char message[sizeof(struct child_word) + 2 * (PATH_BYTES + 1)];
   size_t cwd_size = strlen(cwd) + 1, file_size = strlen(file) + 1;
@@ -184,9 +184,9 @@ static bool same_file(long fd, const char *path) {
 }
 
 /*
- * Opens the file, says which one it is, waits to be allowed, and runs what is open: nothing that changes a path meanwhile
- * changes what runs. The kernel gives an interpreter a path and not a descriptor that closes (ENOENT), so a script is run by
- * its real path, which no link is part of; who can change what stands there can change the script as well.
+ * Opens the file, reports its name, waits for approval, and runs the open file: a change of a path meanwhile does not
+ * change the program that runs. The kernel gives an interpreter a path and not a descriptor that closes (ENOENT), so a
+ * script is run by its real path, without symbolic links; a user who can change that path can change the script as well.
  */
 static _Noreturn void run_checked(const struct launch *launch) {
   long fd = -1;
@@ -234,7 +234,7 @@ static void take_streams(const struct launch *launch) {
   long input = launch->stdio[0];
   if (input < 0) input = open_raw("/dev/null", O_RDONLY);
   if (input < 0) fail(launch, STAGE_FORK, input);
-  /* 0, 1 and 2 are the spawner's own, so none of these is among them, and dup3 leaves no close-on-exec on the copy. */
+  /* None of these is 0, 1 or 2, which the spawner itself uses, and dup3 sets no close-on-exec on the copy. */
   raw_call(SYS_dup3, input, 0, 0, 0, 0);
   raw_call(SYS_dup3, launch->stdio[1], 1, 0, 0, 0);
   raw_call(SYS_dup3, launch->stdio[2], 2, 0, 0, 0);
@@ -242,7 +242,7 @@ static void take_streams(const struct launch *launch) {
   if (launch->flags & FLAG_TERMINAL) raw_call(SYS_ioctl, 0, TIOCSCTTY, 0, 0, 0);
 }
 
-/* Takes off what is the spawner's own: its OOM score, and its limit of open files. */
+/* Resets the spawner's own OOM score and limit of open files. */
 static void shed(void) {
   if (oom_adjusted) {
     long fd = open_raw("/proc/self/oom_score_adj", O_WRONLY);
@@ -263,7 +263,7 @@ static void become(const struct launch *launch) {
   if (error < 0) fail(launch, STAGE_IDENTITY, error);
 }
 
-/* The home, or / where that can't be entered, as su(1) and sshd(8) do; then what was asked for, from there. */
+/* Enters the home, or / if that cannot be entered, as su(1) and sshd(8) do; then the requested directory, from there. */
 static void enter_directory(const struct launch *launch) {
   if (launch->cwd[0] != '/') {
     long error = raw_call(SYS_chdir, (long)launch->home, 0, 0, 0, 0);
@@ -293,13 +293,13 @@ static void child(void *argument) {
 
 /* ---- in the spawner ---- */
 
-/* Clones the child, into its cgroup where that works. Returns the pid or -errno. */
+/* Clones the child, into its cgroup if that works. Returns the pid or -errno. */
 pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   static bool no_clone3;
   long result = -ENOSYS;
-  uint64_t shared = launch->flags & FLAG_IDENTITY ? 0 : CLONE_VM; /* nobody else's process may ever look into our memory */
+  uint64_t shared = launch->flags & FLAG_IDENTITY ? 0 : CLONE_VM; /* a process of another user must never share our memory */
 #ifdef CLONE_VM_OFF
-  shared = 0; /* for sanitizers, which know nothing of a second stack */
+  shared = 0; /* for sanitizers, which do not support a second stack */
 #endif
   struct clone_arguments arguments = {
     .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = LAUNCH_STACK_BYTES};

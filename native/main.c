@@ -1,9 +1,9 @@
 /*
- * execplane-spawner: starts programs for the runner and carries their bytes. One thread, one epoll loop, no waiting
- * anywhere but in it. Commands come in on standard input, events go out on standard output (docs/spawner-protocol.md).
+ * execplane-spawner: starts programs for the runner and carries their bytes. One thread with one epoll loop, which never
+ * waits anywhere else. Commands come in on standard input, events go out on standard output (docs/spawner-protocol.md).
  *
- * Its one argument, where there is one, is the soft limit of open files that commands get: the platform of the runner
- * raises its own, so that only the runner may know what the agent was started with.
+ * Its optional argument is the soft limit of open files that commands get: Node raises the limit of the runner, so only
+ * the runner may know the limit that the agent was started with.
  */
 #define _GNU_SOURCE
 #include "spawner.h"
@@ -23,10 +23,10 @@
 
 enum { TURN = 128, RETRY_KILL_MS = 100, SIGNALS = 64 };
 
-/* `poller` waits for everything; the commands' output pipes are behind `outputs`, which it waits for as one of many. */
+/* `poller` waits for everything; `outputs` waits for the commands' output pipes, and is one of the descriptors of `poller`. */
 int poller, outputs, signals, discard;
 int64_t now;
-/* The runner is gone, or has said goodbye: nothing is reported any more, pipes are only drained. */
+/* The runner is gone, or has sent SHUTDOWN: nothing is reported any more, pipes are only drained. */
 bool draining;
 
 _Noreturn void die(const char *what) {
@@ -36,8 +36,8 @@ _Noreturn void die(const char *what) {
 }
 
 /*
- * The runner is gone, by its own word or without one. What runs is killed, for nobody would ever know its end; what has
- * ended has perhaps left children in the background, and those keep their pipes until they close them.
+ * The runner is gone, with or without SHUTDOWN. Running commands are killed, because nobody would learn of their end.
+ * Commands that have ended may have left children in the background, which keep their pipes until they close them.
  */
 void runner_gone(void) {
   if (draining) return;
@@ -93,8 +93,8 @@ struct kernel_sigaction {
 };
 
 /*
- * Takes off all that was inherited: descriptors, directory, session, umask, signal dispositions. Signals are blocked and
- * never handled, so a child has nothing to reset; and what is sent to us is nobody's way to stop us.
+ * Resets everything that was inherited: descriptors, directory, session, umask, signal dispositions. Signals are blocked
+ * and never handled, so a child has nothing to reset, and no signal but SIGKILL stops the spawner.
  */
 static void isolate(void) {
   if (syscall(SYS_close_range, 3U, ~0U, 0) < 0) {
@@ -112,7 +112,7 @@ static void isolate(void) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/* Raises our own soft limit of open files; what commands get is remembered first. */
+/* Raises our own soft limit of open files; stores the limit of commands first. */
 static void raise_file_limit(const char *wanted) {
   struct rlimit files = {0};
   if (getrlimit(RLIMIT_NOFILE, &files) < 0) return launch_init(0);

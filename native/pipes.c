@@ -1,4 +1,4 @@
-/* The pipes or the terminal of a command, and the bytes that it prints. */
+/* The pipes or the terminal of a command, and its output. */
 #define _GNU_SOURCE
 #include "spawner.h"
 
@@ -12,7 +12,7 @@
 
 enum {
   DISCARD_AT_ONCE = 1048576,
-  TERMINAL_HOLDS = 1048576, /* more than any terminal holds of what nobody has read yet */
+  TERMINAL_HOLDS = 1048576, /* more unread bytes than any terminal holds */
   TURN = 128,
 };
 
@@ -22,8 +22,8 @@ void close_fd(int *fd) {
 }
 
 /*
- * Closing alone does not end the watch: a child between clone and execve has a copy of the descriptor, and epoll would go
- * on telling of it, with a pointer to what has been freed.
+ * Closing alone does not end the watch: a child between clone and execve has a copy of the descriptor, and epoll would
+ * keep reporting it, with a pointer to freed memory.
  */
 void close_watched(int *fd) {
   if (*fd >= 0) epoll_ctl(poller, EPOLL_CTL_DEL, *fd, NULL);
@@ -32,7 +32,7 @@ void close_watched(int *fd) {
 
 /* ---- opening ---- */
 
-/* A pipe of which our end (`ours`: 0 reads, 1 writes) never blocks; the other one is as programs expect it. */
+/* Makes a pipe whose end for us (`ours`: 0 reads, 1 writes) never blocks; the other end blocks, as programs expect. */
 static bool make_pipe(int *our_end, int *child_end, int ours) {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) < 0) return false;
@@ -42,7 +42,7 @@ static bool make_pipe(int *our_end, int *child_end, int ours) {
   return true;
 }
 
-/* A terminal: the master is ours, twice (to read from and to write to), the other side all three of the child's streams. */
+/* Makes a terminal: we hold the master twice (to read and to write); the other side is all three of the child's streams. */
 static bool open_terminal(struct execution *execution, struct launch *launch) {
   int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), unlocked = 0;
   if (master < 0) return false;
@@ -57,7 +57,7 @@ static bool open_terminal(struct execution *execution, struct launch *launch) {
   return launch->stdio[1] >= 0 && launch->stdio[2] >= 0 && execution->input.fd >= 0;
 }
 
-/* All that is between us and the child, owned by whom it runs as, so that it can open its own /dev/stdin and so on by name. */
+/* Makes all pipes of a child, owned by its user, so that it can open its own /dev/stdin and so on by name. */
 bool open_streams(struct execution *execution, struct launch *launch) {
   bool made = make_pipe(&execution->status_fd, &launch->status_fd, 0);
   if (launch->flags & FLAG_ASK) made = made && make_pipe(&execution->verdict_fd, &launch->verdict_fd, 1);
@@ -74,7 +74,7 @@ bool open_streams(struct execution *execution, struct launch *launch) {
   return made;
 }
 
-/* Writes nothing: a child that shares our memory reads its numbers meanwhile. */
+/* Writes nothing: a child that shares our memory reads the descriptors' numbers meanwhile. */
 void close_child_ends(const struct launch *launch) {
   const int ends[] = {launch->stdio[0], launch->stdio[1], launch->stdio[2], launch->verdict_fd, launch->status_fd};
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
@@ -85,11 +85,11 @@ void close_child_ends(const struct launch *launch) {
 /* ---- output of a command ---- */
 
 /*
- * One shot at a time, armed again after each read: so the pipes of a command are read in the order in which they were
- * written to. A watch that stays armed keeps its old place in the queue.
+ * One shot at a time, armed again after each read, so that the pipes of a command are read in the order in which they
+ * were written to. A watch that stays armed keeps its old place in the queue.
  */
 static const uint32_t READABLE_ONCE = EPOLLIN | EPOLLONESHOT;
-/* For a terminal that nobody has open: it is told once, and again only with new bytes. */
+/* For a terminal that no process has open: epoll reports it once, and again only with new bytes. */
 static const uint32_t READABLE_AGAIN = EPOLLIN | EPOLLET;
 
 void watch_output(struct output *output, bool on) {
@@ -106,7 +106,7 @@ void close_output(struct output *output) {
   output->due = 0;
 }
 
-/* Reads up to `most` bytes and throws them away, without copying them where the kernel can. As read(2). */
+/* Reads up to `most` bytes and discards them, without copying if the kernel can. Returns as read(2). */
 static ssize_t throw_away(int fd, size_t most) {
   static char waste[CHUNK];
   ssize_t count = splice(fd, NULL, discard, NULL, most, SPLICE_F_NONBLOCK);
@@ -114,14 +114,14 @@ static ssize_t throw_away(int fd, size_t most) {
   return count;
 }
 
-/* Reads up to `most` bytes over the oldest of the ring. As read(2). */
+/* Reads up to `most` bytes over the oldest of the ring. Returns as read(2). */
 static ssize_t keep_last(struct output *output, size_t most) {
   size_t size = output->execution->tail_size;
   size_t at = (size_t)((output->total - output->kept) % size);
   return read(output->fd, reserve(&output->tail, size) + at, most < size - at ? most : size - at);
 }
 
-/* Hands over the ring, oldest byte first, if anything was not handed over. */
+/* Passes on the ring, oldest byte first, if any byte was not passed on. */
 void report_tail(struct output *output) {
   static char in_order[CHUNK];
   if (!output->tail.bytes) return;
@@ -155,12 +155,12 @@ static void report_counts(struct execution *execution) {
   report(execution, COUNT, counts, sizeof counts);
 }
 
-/* Takes note of what one read brought; `counted`: of bytes that nobody gets. */
+/* Records the result of one read; `counted`: of bytes that are only counted. */
 static void account(struct execution *execution, struct output *output, ssize_t count, bool counted) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
-    if (errno == EAGAIN) output->due = 0; /* a terminal is empty, or somebody else has read it: it has a name in /proc */
+    if (errno == EAGAIN) output->due = 0; /* a terminal is empty, or another process has read it: it has a name in /proc */
   } else if (count < 0 && errno == EIO && execution->terminal && execution->state == RUNNING) {
-    output->deserted = true; /* closed by all, who may open it again; our closing it would hang up on the command */
+    output->deserted = true; /* every process has closed it, and may open it again; closing it here would hang up on the command */
   } else if (count <= 0) {
     close_output(output);
   } else {
@@ -171,7 +171,7 @@ static void account(struct execution *execution, struct output *output, ssize_t 
   }
 }
 
-/* One read of one pipe: into an event, into the count, or, after the end, to nowhere. */
+/* One read of one pipe: into an event, into the count, or, after the end, discarded. */
 static void read_output(struct execution *execution, struct output *output) {
   bool nowhere = execution->state == OVER || execution->released;
   uint64_t wanted = execution->keep - output->kept;
@@ -208,7 +208,7 @@ void read_outputs(void) {
   }
 }
 
-/* What is in the pipes now is due. A terminal does not tell all of it: it is read until it says that it is empty. */
+/* The bytes in the pipes now are due. A terminal does not report their number: it is read until it is empty. */
 void count_due(struct execution *execution) {
   for (int i = 0; i < 2; i++) {
     struct output *output = &execution->outputs[i];
@@ -219,7 +219,7 @@ void count_due(struct execution *execution) {
   }
 }
 
-/* Reads what is due here and now, as far as the runner keeps up. */
+/* Reads the due bytes at once, as far as the runner keeps up. */
 void take_leftovers(struct execution *execution) {
   for (int i = 0; i < 2 && execution->state == ENDING && !execution->paused; i++) {
     struct output *output = &execution->outputs[i];

@@ -14,7 +14,7 @@ static inline long raw_call(long number, long a, long b, long c, long d, long e)
   return result;
 }
 
-/* clone and clone3 onto another stack: the child goes into entry(argument) and never comes back. */
+/* clone and clone3 onto another stack: the child enters entry(argument) and never returns. */
 static long clone_call(long number, long a, long b, void (*entry)(void *), void *argument) {
   long result;
   register long r10 __asm__("r10") = 0;

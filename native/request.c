@@ -1,4 +1,4 @@
-/* What a SPAWN says, taken apart. Nothing of it is believed before it is checked. */
+/* Parses a SPAWN. Every field is checked before it is used. */
 #include "spawner.h"
 
 #include <stdlib.h>
@@ -60,7 +60,7 @@ static void read_groups(struct reader *reader, struct launch *launch) {
   else reader->bad = true;
 }
 
-/* NULL for a payload that is none, or without memory. */
+/* Returns NULL for a malformed payload, or without memory. */
 struct launch *launch_parse(const char *payload, size_t length) {
   struct launch *launch = calloc(1, sizeof *launch);
   if (!launch) return NULL;
@@ -97,6 +97,6 @@ void launch_free(struct launch *launch) {
   free(launch->groups);
   free(launch->argv);
   free(launch->envp);
-  free(launch->said.bytes);
+  free(launch->message.bytes);
   free(launch);
 }

@@ -1,4 +1,4 @@
-/* What the parts of the spawner share. docs/spawner-protocol.md is normative for everything that crosses its pipes. */
+/* Declarations shared by the parts of the spawner. docs/spawner-protocol.md is normative for everything that crosses its pipes. */
 #ifndef SPAWNER_H
 #define SPAWNER_H
 
@@ -19,22 +19,22 @@ enum { HELLO = 64, STARTED, FAILED, STDOUT, STDERR, COUNT, STDIN_TAKEN, EXITED, 
 /* The flags of a SPAWN. */
 enum { FLAG_IDENTITY = 1, FLAG_STDIN_PIPE = 2, FLAG_TERMINAL = 4, FLAG_ASK = 8 };
 
-/* Where a start failed; RESOLVED is no failure: the child says what it is about to run. */
+/* The stage at which a start failed; RESOLVED is not a failure: the child reports its resolved program. */
 enum stage { STAGE_FORK = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC, STAGE_INTERPRETER, STAGE_ABORTED, STAGE_RESOLVED };
 
 enum state {
   STARTING, /* cloned; the new program does not run yet */
   RUNNING,  /* it runs */
   BROKEN,   /* the start failed and was reported; the child is yet to be reaped */
-  ENDING,   /* reaped; what it had written by then is being handed over */
-  OVER,     /* only its pipes are left, because somebody else holds them */
+  ENDING,   /* reaped; its output written by then is being passed on */
+  OVER,     /* only its pipes are left, because other processes hold them */
 };
 
 enum watch_kind { WATCH_COMMANDS, WATCH_EVENTS, WATCH_SIGNALS, WATCH_STATUS, WATCH_STDIN, WATCH_OUTPUTS };
 
 struct execution;
 
-/* What an epoll event points at. */
+/* The object that an epoll event points to. */
 struct watch {
   enum watch_kind kind;
   struct execution *execution;
@@ -48,17 +48,17 @@ struct buffer {
 /* Our end of the command's stdout or stderr, or of its terminal. */
 struct output {
   struct execution *execution;
-  int fd;        /* -1 once everybody has closed it */
+  int fd;        /* -1 once every writer has closed it */
   uint8_t event, tail_event; /* STDOUT and STDOUT_TAIL, or those of stderr */
   bool watched;
   bool deserted;  /* no process has the terminal open at the moment */
-  uint64_t kept;  /* bytes handed over */
+  uint64_t kept;  /* bytes passed on */
   uint64_t total; /* bytes produced */
   uint64_t due;   /* in ENDING: bytes written before the exit and not yet taken */
-  struct buffer tail; /* a ring of the last bytes that were not handed over; without memory until there are any */
+  struct buffer tail; /* a ring of the last bytes that were not passed on; without memory until there are any */
 };
 
-/* Our end of the command's stdin, and what it has not taken yet. */
+/* Our end of the command's stdin, and the bytes that it has not taken yet. */
 struct input {
   struct watch watch;
   int fd; /* -1 once closed */
@@ -77,29 +77,29 @@ struct execution {
   enum state state;
   bool paused, released, in_cgroup, terminal;
   struct watch status_watch;
-  int status_fd;              /* the child's words until it runs its program */
-  int verdict_fd;             /* our answer to what it has resolved; -1 where it does not ask */
-  uint64_t early_signals;     /* asked for before it ran: bit n-1 for signal n */
+  int status_fd;              /* messages of the child until it runs its program */
+  int verdict_fd;             /* our answer to its resolved program; -1 if it does not ask */
+  uint64_t early_signals;     /* requested before it ran: bit n-1 for signal n */
   int wait_code, wait_status; /* si_code and si_status of the exit */
-  struct rusage usage;        /* of the main process and of what it had waited for */
+  struct rusage usage;        /* of the main process and of those it had waited for */
   struct output outputs[2];
   struct input input;
   uint64_t keep;
-  uint32_t tail_size;    /* of each ring; 0: what is not handed over is thrown away */
+  uint32_t tail_size;    /* size of each ring; 0: bytes that are not passed on are discarded */
   int64_t counted_at; /* when the last COUNT went out, ms */
   struct launch *launch; /* until it runs */
   char *cgroup;          /* directory, or NULL */
   char *marker;          /* EXECUTION_ID=... of its environment, or NULL */
 };
 
-/* One start: what the child reads between clone and exec. It lives until the start is decided. */
+/* One start: the data that the child reads between clone and exec. It lives until the start is decided. */
 struct launch {
   uint64_t keep;
   uint32_t tail_size;
   uint8_t flags;
   uint16_t columns, rows;
   char *home, *cwd, *cgroup;
-  char *file; /* what is looked up and run; argv[0] unless it was named */
+  char *file; /* the file to look up and run; argv[0] by default */
   char **argv, **envp;
   uint32_t uid, gid, group_count;
   uint32_t *groups;
@@ -107,10 +107,10 @@ struct launch {
   int status_fd, verdict_fd;
   char *payload; /* the strings above point into it */
   char *stack;
-  struct buffer said; /* what the child has said so far */
+  struct buffer message; /* bytes of the child's message so far */
 };
 
-/* The head of what a child says through its status pipe: a failure, or STAGE_RESOLVED with `value` bytes behind it. */
+/* The head of a child's message through its status pipe: a failure, or STAGE_RESOLVED followed by `value` bytes. */
 struct child_word {
   uint32_t stage;
   uint32_t value;
@@ -140,7 +140,7 @@ void drop_events(void);
 void read_commands(void);
 extern struct watch commands_watch, events_watch, outputs_watch, signals_watch;
 
-/* pipes.c: what a command prints */
+/* pipes.c: the output of a command */
 bool open_streams(struct execution *execution, struct launch *launch);
 void close_child_ends(const struct launch *launch);
 void close_fd(int *fd);
@@ -153,7 +153,7 @@ void read_outputs(void);
 void count_due(struct execution *execution);
 void take_leftovers(struct execution *execution);
 
-/* input.c: what a command is fed */
+/* input.c: the input of a command */
 void close_input(struct execution *execution);
 void report_input(struct execution *execution);
 void feed_input(struct execution *execution);
@@ -181,7 +181,7 @@ void release_all(void);
 void launch_init(uint64_t files_soft);
 pid_t launch_start(struct launch *launch, bool *in_cgroup);
 
-/* request.c: what a SPAWN says */
+/* request.c: parses a SPAWN */
 enum { LAUNCH_STACK_BYTES = 65536 };
 struct launch *launch_parse(const char *payload, size_t length);
 void launch_free(struct launch *launch);

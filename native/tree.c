@@ -1,6 +1,6 @@
 /*
- * Killing what a command has started, for when the runner is gone and nobody else will: by cgroup where the command has
- * one; else its process group, its session, every descendant, and whoever carries its EXECUTION_ID.
+ * Kills the processes of a command when the runner is gone: by cgroup if the command has one, else its process group, its
+ * session, every descendant, and every process with its EXECUTION_ID.
  */
 #define _GNU_SOURCE
 #include "spawner.h"
@@ -47,7 +47,7 @@ static bool read_process(pid_t pid, struct process *process) {
          state != 'X' && (state != 'Z' || threads > 1);
 }
 
-/* The whole environment of a process, however long; NULL where it can't be read. To be freed. */
+/* Returns the whole environment of a process, however long; NULL if it cannot be read. The caller frees it. */
 static char *read_environment(pid_t pid, size_t *length) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/environ", pid);
@@ -82,7 +82,7 @@ static bool contains(const pid_t *pids, size_t count, pid_t pid) {
   return false;
 }
 
-/* One walk over /proc: stops whatever belongs to the tree and is not yet in it. Returns how many it found. */
+/* One walk over /proc: stops each process that belongs to the tree and is not yet in it. Returns how many it found. */
 static size_t walk(const struct execution *execution, pid_t *tree, size_t count) {
   size_t before = count;
   DIR *proc = opendir("/proc");
@@ -94,14 +94,14 @@ static size_t walk(const struct execution *execution, pid_t *tree, size_t count)
     bool belongs = pid == execution->pid || process.group == execution->pid || process.session == execution->pid ||
                    contains(tree, count, process.parent) || carries(pid, execution->marker);
     if (!belongs) continue;
-    kill(pid, SIGSTOP); /* so that it starts nothing more behind our back, and orphans none of its children */
+    kill(pid, SIGSTOP); /* so that it starts no more processes, and orphans none of its children */
     tree[count++] = pid;
   }
   closedir(proc);
   return count - before;
 }
 
-/* Stops all it can find before it kills any, so that nothing is orphaned that only its parent leads to. */
+/* Stops all processes that it finds before it kills any, so that none is orphaned that only its parent leads to. */
 static size_t kill_found(const struct execution *execution, pid_t *tree) {
   size_t count = 0;
   for (size_t found; (found = walk(execution, tree, count)) > 0;) count += found;
@@ -127,8 +127,8 @@ static void kill_members(const char *directory, int depth) {
 }
 
 /*
- * cgroup.kill takes along what is being forked, but passes by a process whose main thread has ended before the others
- * (pthread_exit): that takes its number.
+ * cgroup.kill also kills processes that are being forked, but misses a process whose main thread has ended before the
+ * others (pthread_exit): that one is killed by its number.
  */
 static bool kill_cgroup(const struct execution *execution) {
   char path[PATH_BYTES];
@@ -141,8 +141,8 @@ static bool kill_cgroup(const struct execution *execution) {
 }
 
 /*
- * SIGKILL to the whole tree of a command whose main process has not been reaped (so that its pid is still its own). A walk
- * can miss what forks just then, so it is over when a few of them have found nothing.
+ * Sends SIGKILL to the whole tree of a command whose main process has not been reaped (so that its pid is still its own).
+ * A walk can miss a process that is just being forked, so it is over when several walks have found nothing.
  */
 void kill_tree(const struct execution *execution) {
   if (execution->in_cgroup && kill_cgroup(execution)) return;
