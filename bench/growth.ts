@@ -16,7 +16,7 @@ const MACHINE = 'dm-growth';
 const EVENTS = [
   [1, 'status', `'lifecycle', 'queued'`],
   [2, 'status', `'lifecycle', 'running'`],
-  [3, 'stream_offset, chunk', `'stdout', 0, (SELECT max(chunk) FROM chunks) - (@to - i)`],
+  [3, 'stream_offset, chunk', `'stdout', 0, (SELECT max(id) FROM chunks) - (@to - i)`],
   [4, 'status, exit_code', `'lifecycle', iif(i % 100 = 0, 'failed', 'succeeded'), i % 100 = 0`],
 ] as const;
 
@@ -75,38 +75,36 @@ function grow(from: number, to: number): void {
   const now = Date.now();
   database
     .prepare(
-      `INSERT OR IGNORE INTO machines (machine_id, created_at, phase, last_transition_at, last_progress_at) VALUES (?, ?, 'sleeping', ?, ?)`,
+      `INSERT OR IGNORE INTO machines (public_id, created_at, phase, last_transition_at, last_progress_at) VALUES (?, ?, 'sleeping', ?, ?)`,
     )
     .run(MACHINE, now, now, now);
-  const { machine, base } = database
-    .prepare(
-      `SELECT machine, (SELECT coalesce(max(execution), 0) FROM executions) AS base FROM machines WHERE machine_id = ?`,
-    )
-    .get(MACHINE) as { machine: number; base: number };
+  const { id: machine, base } = database
+    .prepare(`SELECT id, (SELECT coalesce(max(id), 0) FROM executions) AS base FROM machines WHERE public_id = ?`)
+    .get(MACHINE) as { id: number; base: number };
   const numbers =
     'WITH RECURSIVE n(i) AS (SELECT CAST(@from AS INTEGER) + 1 UNION ALL SELECT i + 1 FROM n WHERE i < @to)';
   const values = { from, to, machine, base: base - from, now };
   database.transaction(() => {
     database
       .prepare(
-        `INSERT INTO executions (execution, execution_id, machine, status, created_at, expires_at, started_at, completed_at, dispatched_to, dispatch_number, exit_code, error_code, last_sequence, last_event_at, stdout_bytes, stdout_kept)
+        `INSERT INTO executions (id, public_id, machine_id, status, created_at, expires_at, started_at, completed_at, dispatched_to, dispatch_number, exit_code, error_code, last_sequence, last_event_at, stdout_bytes, stdout_kept)
          ${numbers} SELECT @base + i, 'ex-bench' || i, @machine, iif(i % 100 = 0, 'failed', 'succeeded'), @now, @now, @now, @now, 'bench', i, i % 100 = 0, iif(i % 100 = 0, 'nonzero_exit', NULL), 4, @now, 6, 6 FROM n`,
       )
       .run(values);
     database
       .prepare(
-        `INSERT INTO requests (execution, command, env_keys, stdin_mode, created_by) ${numbers} SELECT @base + i, '["echo","bench"]', '[]', 'none', 'admin' FROM n`,
+        `INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by) ${numbers} SELECT @base + i, '["echo","bench"]', '[]', 'none', 'admin' FROM n`,
       )
       .run(values);
     database
       .prepare(
-        `INSERT INTO chunks (chunk, bytes) ${numbers} SELECT (SELECT coalesce(max(chunk), 0) FROM chunks) + i - @from, CAST('bench' || char(10) AS BLOB) FROM n`,
+        `INSERT INTO chunks (id, bytes) ${numbers} SELECT (SELECT coalesce(max(id), 0) FROM chunks) + i - @from, CAST('bench' || char(10) AS BLOB) FROM n`,
       )
       .run(values);
     for (const [sequence, columns, row] of EVENTS) {
       database
         .prepare(
-          `INSERT INTO events (execution, sequence, at, type, ${columns}) ${numbers} SELECT @base + i, ${sequence}, @now, ${row} FROM n`,
+          `INSERT INTO events (execution_id, sequence, at, type, ${columns}) ${numbers} SELECT @base + i, ${sequence}, @now, ${row} FROM n`,
         )
         .run(values);
     }

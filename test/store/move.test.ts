@@ -46,11 +46,11 @@ function fill(): void {
   for (let minute = 0; minute < 700; minute += 1) name.run(minute, NAMES[minute % NAMES.length], minute);
   for (const one of NAMES) name.run(-1, one, 1);
   const key = db.prepare(
-    "INSERT INTO api_keys (api_key_id, key_hash, name, scopes, created_at) VALUES (?, ?, 'one', '[]', 1)",
+    "INSERT INTO api_keys (public_id, key_hash, name, scopes, created_at) VALUES (?, ?, 'one', '[]', 1)",
   );
   for (const id of ['ak-1', 'ak-2', 'ak-3']) key.run(id, Buffer.from(id));
-  db.exec("DELETE FROM api_keys WHERE api_key_id = 'ak-3'");
-  const token = `INSERT INTO join_tokens (join_token_id, token_hash, reusable, created_at, expires_at)
+  db.exec("DELETE FROM api_keys WHERE public_id = 'ak-3'");
+  const token = `INSERT INTO join_tokens (public_id, token_hash, reusable, created_at, expires_at)
     VALUES ('jt-1', x'00ff', 1, 1, 9007199254740991)`;
   db.exec(token);
 }

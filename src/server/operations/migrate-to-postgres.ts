@@ -95,8 +95,8 @@ function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
 /** The new servers must be able to read every waiting input and the command of every batch. */
 function verifyKey(db: Database, { sealer }: ServerKeys, keyFile: string): void {
   const inputs = db.prepare<[], { id: string; sealed: Buffer }>(
-    `SELECT e.execution_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.execution = s.execution
-     UNION ALL SELECT batch_id, sealed_request FROM batches WHERE sealed_request IS NOT NULL`,
+    `SELECT e.public_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.id = s.execution_id
+     UNION ALL SELECT public_id, sealed_request FROM batches WHERE sealed_request IS NOT NULL`,
   );
   for (const { id, sealed } of inputs.iterate()) {
     try {

@@ -20,95 +20,78 @@ export interface MovedTable {
   readonly sequence?: string;
 }
 
-const OF_MACHINE = { machine_id: 't.machine' };
-const OF_EXECUTION = { execution_id: 't.execution' };
 /** The remains of deleted executions and artifacts are not moved: the server would purge them. */
-const EXECUTION_EXISTS = 'WHERE t.execution IN (SELECT execution FROM executions)';
+const EXECUTION_EXISTS = 'WHERE t.execution_id IN (SELECT id FROM executions)';
 
 /** In the order in which they refer to each other. */
 export const MOVED_TABLES: readonly MovedTable[] = [
   {
     name: 'machines',
     key: ['id'],
-    renamed: { id: 't.machine', public_id: 't.machine_id' },
     added: ['owner', 'history'],
     sequence: 'identity',
   },
-  { name: 'machine_labels', key: ['machine_id', 'key'], renamed: OF_MACHINE },
-  { name: 'machine_operations', key: ['machine_id'], renamed: OF_MACHINE, added: ['replica_id'] },
+  { name: 'machine_labels', key: ['machine_id', 'key'] },
+  { name: 'machine_operations', key: ['machine_id'], added: ['replica_id'] },
   {
     name: 'executions',
     key: ['id'],
-    renamed: { id: 't.execution', public_id: 't.execution_id', machine_id: 't.machine' },
     highestDeleted: '(SELECT highest_deleted FROM execution_keys)',
     sequence: 'execution_ids',
   },
-  { name: 'requests', key: ['execution_id'], renamed: OF_EXECUTION },
-  { name: 'sealed_inputs', key: ['execution_id'], renamed: OF_EXECUTION },
+  { name: 'requests', key: ['execution_id'] },
+  { name: 'sealed_inputs', key: ['execution_id'] },
   {
     name: 'events',
     key: ['execution_id', 'sequence'],
-    renamed: { ...OF_EXECUTION, chunk: 'c.bytes' },
-    dropped: ['chunk'],
-    suffix: `LEFT JOIN chunks c ON c.chunk = t.chunk ${EXECUTION_EXISTS}`,
+    renamed: { chunk: 'c.bytes' },
+    dropped: ['chunk_id'],
+    suffix: `LEFT JOIN chunks c ON c.id = t.chunk_id ${EXECUTION_EXISTS}`,
   },
   {
     name: 'stream_chunks',
     key: ['execution_id', 'stream', 'stream_end'],
-    renamed: OF_EXECUTION,
-    dropped: ['chunk'],
+    dropped: ['id'],
     suffix: EXECUTION_EXISTS,
   },
-  { name: 'output_tails', key: ['execution_id', 'stream'], renamed: OF_EXECUTION, suffix: EXECUTION_EXISTS },
+  { name: 'output_tails', key: ['execution_id', 'stream'], suffix: EXECUTION_EXISTS },
   {
     name: 'artifacts',
     key: ['id'],
-    renamed: {
-      id: 't.artifact',
-      public_id: 't.artifact_id',
-      machine_id: 't.machine',
-      execution_public_id: 't.execution_id',
-    },
     sequence: 'identity',
   },
   {
     name: 'artifact_pieces',
     key: ['artifact_id', 'position'],
-    renamed: { artifact_id: 't.artifact' },
-    suffix: `WHERE t.artifact IN (SELECT artifact FROM artifacts)
-      AND t.artifact NOT IN (SELECT artifact FROM artifact_purge)`,
+    suffix: `WHERE t.artifact_id IN (SELECT id FROM artifacts)
+      AND t.artifact_id NOT IN (SELECT artifact_id FROM artifact_purge)`,
   },
   {
     name: 'batches',
     key: ['id'],
-    renamed: { id: 't.batch', public_id: 't.batch_id' },
     added: ['replica_id'],
     sequence: 'identity',
   },
   {
     name: 'batch_members',
     key: ['batch_id', 'position'],
-    renamed: { batch_id: 't.batch', ...OF_MACHINE, ...OF_EXECUTION },
   },
   { name: 'counts', key: ['minute', 'name'] },
-  { name: 'idempotency', key: ['api_key', 'key'], renamed: { api_key: 't.api_key_id' } },
-  { name: 'callbacks', key: ['id'], renamed: { id: 't.callback', ...OF_EXECUTION }, sequence: 'identity' },
+  { name: 'idempotency', key: ['api_key', 'key'] },
+  { name: 'callbacks', key: ['id'], sequence: 'identity' },
   {
     name: 'join_tokens',
     key: ['id'],
-    renamed: { id: 't.join_token', public_id: 't.join_token_id', machine_public_id: 't.machine_id' },
     sequence: 'identity',
   },
   {
     name: 'api_keys',
     key: ['id'],
-    renamed: { id: 't.api_key', public_id: 't.api_key_id' },
     sequence: 'identity',
   },
   {
     name: 'audit',
     key: ['id'],
-    renamed: { id: 't.audit', machine_public_id: 't.machine_id' },
     sequence: 'identity',
   },
 ];

@@ -5,7 +5,7 @@ import type { ApiKey, KeyStore } from '../store.ts';
 import type { Context } from './context.ts';
 import { guarded, ifMayAct } from './lanes/guarded.ts';
 
-const SELECT = `SELECT id AS api_key, public_id AS api_key_id, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name
+const SELECT = `SELECT id, public_id, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name
   FROM api_keys`;
 const INSERT = `INSERT INTO api_keys (public_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at,
     user_name)
@@ -35,7 +35,7 @@ export function apiKeyMethods({ read, transactions }: Context): KeyStore {
     async listApiKeys({ limit, after = Number.MAX_SAFE_INTEGER }) {
       const text = `${SELECT} WHERE id < $1 AND revoked_at IS NULL ORDER BY id DESC LIMIT $2`;
       const rows = await read<ApiKeyRow>({ text, values: [after, limit + 1] });
-      return toPage(rows, limit, (row) => row.api_key, toApiKey);
+      return toPage(rows, limit, (row) => row.id, toApiKey);
     },
     // Its lock waits for every transaction in which the key acts (load.ts): from then on the key changes nothing more.
     revokeApiKey: ({ apiKeyId, now, actor }) =>

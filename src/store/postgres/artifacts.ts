@@ -28,7 +28,7 @@ export function artifactMethods({ read, lanes }: Context): ArtifactStore {
   return {
     async listArtifacts({ machineId, executionId = null, limit, after = Number.MAX_SAFE_INTEGER }) {
       const rows = await read<ArtifactRow>({ text: LIST, values: [machineId, after, executionId, limit + 1] });
-      return toPage(rows, limit, (row) => row.artifact, toArtifact);
+      return toPage(rows, limit, (row) => row.id, toArtifact);
     },
     getArtifact: ({ artifactId }) => one(`${SELECT_ARTIFACT} AND a.public_id = $1`, artifactId),
     getDeletedArtifact: ({ artifactId }) => one(FIND_DELETED, artifactId),

@@ -7,7 +7,7 @@ import type { Context } from './context.ts';
 
 type Entry = Parameters<AuditStore['appendAudit']>[0]['entry'];
 
-const SELECT = `SELECT id AS audit, at, actor, source, action, machine_public_id AS machine_id, resource, command, command_digest,
+const SELECT = `SELECT id, at, actor, source, action, machine_public_id, resource, command, command_digest,
   outcome FROM audit`;
 const INSERT = `INSERT INTO audit (at, actor, source, action, machine_public_id, resource, command, command_digest, outcome)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -46,7 +46,7 @@ export function auditMethods({ read, transactions }: Context): AuditStore & { dr
       const some = machineIds === undefined ? '' : 'AND machine_public_id = ANY($3)';
       const text = `${SELECT} WHERE id < $1 ${some} ORDER BY id DESC LIMIT $2`;
       const values = [after, limit + 1, ...(machineIds === undefined ? [] : [machineIds])];
-      return toPage(await read<AuditRow>({ text, values }), limit, (row) => row.audit, toEntry);
+      return toPage(await read<AuditRow>({ text, values }), limit, (row) => row.id, toEntry);
     },
     async drain() {
       gathering?.flush();

@@ -22,7 +22,7 @@ import { onBehalf } from './lanes/needs.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
 import { REPLICA_ALIVE } from './lanes/select-machine.ts';
 
-const SELECT = `SELECT b.id AS batch, b.public_id AS batch_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
+const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
   b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at FROM batches b`;
 /** Batches of the server $1, or of no living server. */
 const FREE_FOR = `(b.replica_id IS NULL OR b.replica_id = $1
@@ -99,20 +99,20 @@ async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Pro
   if (rows.length === 0) return [];
   const counts = await read<BatchCountRow & { batch: number }>({
     text: COUNT,
-    values: [rows.map(({ batch }) => batch)],
+    values: [rows.map(({ id }) => id)],
   });
   const ofBatch = Map.groupBy(counts, ({ batch }) => batch);
-  return rows.map((row) => ({ key: row.batch, batch: toBatch(row, ofBatch.get(row.batch) ?? []) }));
+  return rows.map((row) => ({ key: row.id, batch: toBatch(row, ofBatch.get(row.id) ?? []) }));
 }
 
 /** In the state of the transaction. */
 async function found(connection: Connection, row: BatchRow): Promise<Batch> {
-  const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.batch] });
+  const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.id] });
   return toBatch(latest, await countsOf(connection, row));
 }
 
-function countsOf(connection: Connection, { batch }: BatchRow): Promise<BatchCountRow[]> {
-  return connection.query<BatchCountRow>({ text: COUNT, values: [[batch]] });
+function countsOf(connection: Connection, { id }: BatchRow): Promise<BatchCountRow[]> {
+  return connection.query<BatchCountRow>({ text: COUNT, values: [[id]] });
 }
 
 async function create(
@@ -153,7 +153,7 @@ async function cancel(
   writes.bind(p.idempotency, p.batchId);
   const applies = row.status === 'running' && row.cancelled === 0;
   if (applies) {
-    await connection.run({ text: 'UPDATE batches SET cancelled = true WHERE id = $1', values: [row.batch] });
+    await connection.run({ text: 'UPDATE batches SET cancelled = true WHERE id = $1', values: [row.id] });
     await cancelRest(connection, row, p.now);
   }
   const batch = await found(connection, row);
@@ -183,8 +183,8 @@ async function advance(
   const cancelled = row.cancelled === 1;
   if (row.status !== 'running') return { batch: await found(connection, row), next: [], unfinished: [], cancelled };
   const own = 'UPDATE batches SET replica_id = $1 WHERE id = $2 AND replica_id IS DISTINCT FROM $1';
-  await connection.run({ text: own, values: [replicaId, row.batch] });
-  await connection.run({ text: TAKE_IN, values: [row.batch] });
+  await connection.run({ text: own, values: [replicaId, row.id] });
+  await connection.run({ text: TAKE_IN, values: [row.id] });
   let step = await stepOf(connection, row);
   if (step.cancelRest) {
     await cancelRest(connection, row, now);
@@ -192,10 +192,10 @@ async function advance(
     step = await stepOf(connection, row);
   }
   const end = 'UPDATE batches SET status = $1, completed_at = $2, sealed_request = NULL WHERE id = $3';
-  if (step.end !== undefined) await connection.run({ text: end, values: [step.end, now, row.batch] });
+  if (step.end !== undefined) await connection.run({ text: end, values: [step.end, now, row.id] });
   const next = await connection.query<{ position: number; machineId: string }>({
     text: NEXT,
-    values: [row.batch, step.start],
+    values: [row.id, step.start],
   });
   return {
     batch: await found(connection, row),
@@ -208,15 +208,15 @@ async function advance(
 
 async function stepOf(connection: Connection, row: BatchRow) {
   const [unfinished, counts] = await Promise.all([
-    connection.query<{ machineId: string; executionId: string }>({ text: UNFINISHED, values: [row.batch] }),
+    connection.query<{ machineId: string; executionId: string }>({ text: UNFINISHED, values: [row.id] }),
     countsOf(connection, row),
   ]);
   return { unfinished, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
 }
 
-async function cancelRest(connection: Connection, { batch, batch_id: batchId }: BatchRow, now: number): Promise<void> {
+async function cancelRest(connection: Connection, { id, public_id: batchId }: BatchRow, now: number): Promise<void> {
   const { apiKeyId, digest } = memberKey(batchId, 0);
-  await connection.run({ text: SPEND_KEYS, values: [batch, apiKeyId, digest, now + MEMBER_KEY_MS] });
-  await connection.run({ text: NOTE_MADE, values: [batch, apiKeyId] });
-  await connection.run({ text: CANCEL_REST, values: [batch] });
+  await connection.run({ text: SPEND_KEYS, values: [id, apiKeyId, digest, now + MEMBER_KEY_MS] });
+  await connection.run({ text: NOTE_MADE, values: [id, apiKeyId] });
+  await connection.run({ text: CANCEL_REST, values: [id] });
 }

@@ -6,7 +6,7 @@ import type { CallbackStore } from '../store.ts';
 import type { Context } from './context.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
 
-type Row = ExecutionRow & { callback: number; attempt: number; outbox_created_at: number };
+type Row = ExecutionRow & { callback_id: number; attempt: number; outbox_created_at: number };
 
 /** Callbacks that another server is claiming are skipped. */
 const CLAIM = `WITH claimed AS (
@@ -14,10 +14,10 @@ const CLAIM = `WITH claimed AS (
     WHERE id = ANY(ARRAY(
       SELECT id FROM callbacks WHERE due_at <= $1 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED))
     RETURNING id, execution_id, attempt, created_at)
-  SELECT ${EXECUTION_COLUMNS}, o.id AS callback, o.attempt, o.created_at AS outbox_created_at
+  SELECT ${EXECUTION_COLUMNS}, o.id AS callback_id, o.attempt, o.created_at AS outbox_created_at
   FROM claimed o JOIN ${EXECUTION_TABLES} ON e.id = o.execution_id ORDER BY o.created_at, o.id`;
 
-const WAITING = `SELECT o.id AS callback, m.public_id AS machine_id, e.public_id AS execution_id, r.callback_url, o.attempt,
+const WAITING = `SELECT o.id, m.public_id AS machine_public_id, e.public_id AS execution_public_id, r.callback_url, o.attempt,
     o.created_at, o.due_at
   FROM callbacks o JOIN ${EXECUTION_TABLES} ON e.id = o.execution_id WHERE o.id < $1 ORDER BY o.id DESC LIMIT $2`;
 
@@ -30,13 +30,13 @@ export function callbackMethods({ read, transactions }: Context): CallbackStore 
   return {
     async listCallbacks({ limit, after = Number.MAX_SAFE_INTEGER }) {
       const rows = await read<WaitingCallbackRow>({ text: WAITING, values: [after, limit + 1] });
-      return toPage(rows, limit, (row) => row.callback, toWaitingCallback);
+      return toPage(rows, limit, (row) => row.id, toWaitingCallback);
     },
     async claimCallbacks({ now, retryAt, limit }) {
       const statement = { text: CLAIM, values: [now, retryAt, limit] };
       const rows = await transactions.run((connection) => connection.query<Row>(statement));
       return rows.map((row) => ({
-        callbackId: row.callback,
+        callbackId: row.callback_id,
         attempt: row.attempt,
         createdAt: row.outbox_created_at,
         url: row.callback_url ?? '',

@@ -13,7 +13,7 @@ import { load } from './lanes/load.ts';
 
 type Request = Parameters<EnrolmentStore['enrol']>[0];
 
-const SELECT = `SELECT id AS join_token, public_id AS join_token_id, machine_public_id AS machine_id, reusable::int AS reusable,
+const SELECT = `SELECT id, public_id, machine_public_id, reusable::int AS reusable,
   created_at, expires_at, used_at, revoked_at FROM join_tokens`;
 /** The condition under which a token is valid. */
 const USABLE = 'revoked_at IS NULL AND expires_at > $3 AND (reusable OR used_at IS NULL)';
@@ -39,7 +39,7 @@ export function enrolmentMethods({ read, transactions }: Context): EnrolmentStor
     async listJoinTokens({ now, limit, after = Number.MAX_SAFE_INTEGER }) {
       const text = `${SELECT} WHERE id < $1 AND ${USABLE} ORDER BY id DESC LIMIT $2`;
       const rows = await read<JoinTokenRow>({ text, values: [after, limit + 1, now] });
-      return toPage(rows, limit, (row) => row.join_token, toJoinToken);
+      return toPage(rows, limit, (row) => row.id, toJoinToken);
     },
     revokeJoinToken: ({ joinTokenId, now, actor }) =>
       transactions.run((connection) =>
@@ -48,7 +48,7 @@ export function enrolmentMethods({ read, transactions }: Context): EnrolmentStor
           const [row] = await connection.query<JoinTokenRow>({ text: `${SELECT} ${lock}`, values: [joinTokenId] });
           if (row === undefined) return { outcome: 'not_found' } as const;
           const text = 'UPDATE join_tokens SET revoked_at = $1 WHERE id = $2';
-          await connection.run({ text, values: [now, row.join_token] });
+          await connection.run({ text, values: [now, row.id] });
           return { outcome: 'revoked', token: toJoinToken(row) } as const;
         }),
       ),
@@ -64,12 +64,12 @@ async function enrol(connection: Connection, request: Request): Promise<EnrolOut
   if (token === undefined) return { outcome: 'token_invalid' };
   const holder = 'SELECT public_id AS machine FROM machines WHERE credential_hash = $1';
   const [present] = await connection.query<{ machine: string }>({ text: holder, values: [credentialHash] });
-  const machineId = machineIdOf(token.machine_id, request);
+  const machineId = machineIdOf(token.machine_public_id, request);
   const wanted = present === undefined ? [machineId] : [present.machine];
   const batch = new Batch(await load(connection, [{ machines: wanted, creates: 'machine', name }]));
   if (present !== undefined) return repeated(request, token, batch.machines.touched.get(present.machine));
   if (!usable(token, now)) return { outcome: 'token_invalid' };
-  const admitted = admitMachine(batch.machines, token.machine_id, request);
+  const admitted = admitMachine(batch.machines, token.machine_public_id, request);
   if ('outcome' in admitted) return admitted;
   const { record } = admitted;
   const before = batch.machines.touched.get(machineId)?.row?.credential_hash ?? null;
@@ -86,11 +86,11 @@ async function grant(
     connection.run({
       text: `UPDATE machines SET credential_replaced = (credential_hash IS NOT NULL), credential_hash = $1, enrolled_with = $2
         WHERE id = $3`,
-      values: [p.credentialHash, p.token.join_token, p.key],
+      values: [p.credentialHash, p.token.id, p.key],
     }),
     connection.run({
       text: 'UPDATE join_tokens SET used_at = coalesce(used_at, $1) WHERE id = $2',
-      values: [p.now, p.token.join_token],
+      values: [p.now, p.token.id],
     }),
   ]);
 }
@@ -98,7 +98,7 @@ async function grant(
 /** The credential exists already: with the same token it is a repetition of the same enrolment, whose answer was lost. */
 function repeated(request: Request, token: JoinTokenRow, present: TouchedMachine | undefined): EnrolOutcome {
   const { record, row } = present ?? {};
-  if (record === undefined || row?.enrolled_with !== token.join_token) return { outcome: 'machine_refused' };
+  if (record === undefined || row?.enrolled_with !== token.id) return { outcome: 'machine_refused' };
   const { machine } = record;
   const asked = request.requestedMachineId ?? machine.machineId;
   if (asked !== machine.machineId) return { outcome: 'machine_refused' };

@@ -59,21 +59,16 @@ export function executionMethods({ read, lanes, transactions }: Context): Execut
           ? { name: 'list-executions', text: LIST, values: asked }
           : { name: 'list-executions-by-status', text: LIST_BY_STATUS, values: [...asked, status] },
       );
-      return toPage(rows, limit, (row) => row.execution, toExecution);
+      return toPage(rows, limit, (row) => row.id, toExecution);
     },
     async listTerminals({ machineId, endedAfter, limit, after = Number.MAX_SAFE_INTEGER }) {
       const values = [machineId, endedAfter, after, limit + 1];
-      return toPage(
-        await read<ExecutionRow>({ text: LIST_TERMINALS, values }),
-        limit,
-        (row) => row.execution,
-        toExecution,
-      );
+      return toPage(await read<ExecutionRow>({ text: LIST_TERMINALS, values }), limit, (row) => row.id, toExecution);
     },
     async listAllExecutions({ machineIds = null, status = null, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
       const text = status === null || isTerminal(status) ? LIST_ALL : LIST_ALL_ALIVE;
       const rows = await read<ExecutionRow>({ text, values: [after, since, status, machineIds, limit + 1] });
-      return toPage(rows, limit, (row) => row.execution, toExecution);
+      return toPage(rows, limit, (row) => row.id, toExecution);
     },
   };
 }

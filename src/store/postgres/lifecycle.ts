@@ -36,7 +36,7 @@ export function lifecycleMethods({ read, lanes, replicaId }: Context): Lifecycle
       return toPage(
         rows,
         limit,
-        (row) => row.machine,
+        (row) => row.id,
         (row) => ({ machine: toMachine(row), activity: activityOf(row) }),
       );
     },

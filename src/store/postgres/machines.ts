@@ -37,7 +37,7 @@ export function machineMethods({ read, lanes }: Context): MachineStore {
       const text = `${name === undefined ? LIST : NAMED} ${labelled} ORDER BY m.id LIMIT $2`;
       const asked = labels.flatMap(({ key, value = null }) => [key, value]);
       const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...given, ...asked] });
-      return toPage(rows, limit, (row) => row.machine, toMachine);
+      return toPage(rows, limit, (row) => row.id, toMachine);
     },
   };
 }

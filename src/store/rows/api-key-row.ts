@@ -3,8 +3,8 @@ import type { ApiKey } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 
 export interface ApiKeyRow {
-  api_key: number;
-  api_key_id: string;
+  id: number;
+  public_id: string;
   name: string;
   user_name: string | null;
   scopes: string;
@@ -17,7 +17,7 @@ export interface ApiKeyRow {
 /** Returns the key of a row. */
 export function toApiKey(row: ApiKeyRow): ApiKey {
   return {
-    apiKeyId: row.api_key_id,
+    apiKeyId: row.public_id,
     name: row.name,
     ...(row.user_name === null ? {} : { user: row.user_name }),
     scopes: JSON_COLUMN.strings('scopes', row.scopes),

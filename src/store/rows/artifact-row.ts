@@ -2,10 +2,10 @@
 import type { Artifact } from '../store.ts';
 
 export interface ArtifactRow {
-  artifact: number;
-  artifact_id: string;
-  machine_id: string;
-  execution_id: string;
+  id: number;
+  public_id: string;
+  machine_public_id: string;
+  execution_public_id: string;
   name: string;
   bytes: number;
   sha256: string;
@@ -16,9 +16,9 @@ export interface ArtifactRow {
 /** Returns the artifact of a row. */
 export function toArtifact(row: ArtifactRow): Artifact {
   return {
-    artifactId: row.artifact_id,
-    machineId: row.machine_id,
-    executionId: row.execution_id,
+    artifactId: row.public_id,
+    machineId: row.machine_public_id,
+    executionId: row.execution_public_id,
     name: row.name,
     bytes: row.bytes,
     sha256: row.sha256,

@@ -4,8 +4,8 @@ import type { ExecutionStatus } from '../../core/execution-status.ts';
 import type { Batch, BatchMember } from '../roles/batches.ts';
 
 export interface BatchRow {
-  batch: number;
-  batch_id: string;
+  id: number;
+  public_id: string;
   status: string;
   cancelled: number;
   sealed_request: Buffer | null;
@@ -25,7 +25,7 @@ export interface BatchCountRow {
 /** Returns the batch of a row and its counts. */
 export function toBatch(row: BatchRow, counts: readonly BatchCountRow[]): Batch {
   return {
-    batchId: row.batch_id,
+    batchId: row.public_id,
     status: row.status as BatchStatus,
     counts: Object.fromEntries(counts.map(({ status, count }) => [status, count])),
     maxConcurrency: row.max_concurrency,

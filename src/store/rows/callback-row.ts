@@ -2,9 +2,9 @@
 import type { WaitingCallback } from '../store.ts';
 
 export interface WaitingCallbackRow {
-  callback: number;
-  machine_id: string;
-  execution_id: string;
+  id: number;
+  machine_public_id: string;
+  execution_public_id: string;
   callback_url: string | null;
   attempt: number;
   created_at: number;
@@ -14,9 +14,9 @@ export interface WaitingCallbackRow {
 /** Returns the callback of a row. */
 export function toWaitingCallback(row: WaitingCallbackRow): WaitingCallback {
   return {
-    callbackId: row.callback,
-    machineId: row.machine_id,
-    executionId: row.execution_id,
+    callbackId: row.id,
+    machineId: row.machine_public_id,
+    executionId: row.execution_public_id,
     url: row.callback_url ?? '',
     attempts: row.attempt,
     createdAt: row.created_at,

@@ -22,10 +22,10 @@ export interface RequestRow {
 
 /** The narrow row that changes. */
 export interface StateRow {
-  execution: number;
-  machine: number;
-  machine_id: string;
-  execution_id: string;
+  id: number;
+  public_id: string;
+  machine_id: number;
+  machine_public_id: string;
   status: string;
   created_at: number;
   expires_at: number;
@@ -92,8 +92,8 @@ export function artifactsColumn(
 /** Returns the record of the rows of both tables. */
 export function recordOf(row: StateRow, asked: RequestRow): ExecutionRecord {
   return {
-    key: row.execution,
-    machineKey: row.machine,
+    key: row.id,
+    machineKey: row.machine_id,
     execution: execution(row, asked),
     kept: { stdout: row.stdout_kept, stderr: row.stderr_kept },
     released: { stdout: row.stdout_released, stderr: row.stderr_released },
@@ -106,8 +106,8 @@ export function recordOf(row: StateRow, asked: RequestRow): ExecutionRecord {
 /** NULL becomes absent. */
 function execution(row: StateRow, asked: RequestRow): Execution {
   const execution: Execution = {
-    executionId: row.execution_id,
-    machineId: row.machine_id,
+    executionId: row.public_id,
+    machineId: row.machine_public_id,
     command: JSON_COLUMN.strings('command', asked.command),
     envKeys: asked.env_keys === '' ? [] : JSON_COLUMN.strings('env_keys', asked.env_keys),
     stdinMode: asked.stdin_mode as Execution['stdinMode'],

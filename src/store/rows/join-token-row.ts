@@ -2,9 +2,9 @@
 import type { JoinToken } from '../store.ts';
 
 export interface JoinTokenRow {
-  join_token: number;
-  join_token_id: string;
-  machine_id: string | null;
+  id: number;
+  public_id: string;
+  machine_public_id: string | null;
   reusable: number;
   created_at: number;
   expires_at: number;
@@ -15,8 +15,8 @@ export interface JoinTokenRow {
 /** Returns the token of a row. */
 export function toJoinToken(row: JoinTokenRow): JoinToken {
   return {
-    joinTokenId: row.join_token_id,
-    ...(row.machine_id === null ? {} : { machineId: row.machine_id }),
+    joinTokenId: row.public_id,
+    ...(row.machine_public_id === null ? {} : { machineId: row.machine_public_id }),
     reusable: row.reusable === 1,
     createdAt: row.created_at,
     expiresAt: row.expires_at,

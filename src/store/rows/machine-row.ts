@@ -4,8 +4,8 @@ import type { Machine } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 
 export interface MachineRow {
-  machine: number;
-  machine_id: string;
+  id: number;
+  public_id: string;
   name: string | null;
   created_at: number;
   vcpu: number;
@@ -55,7 +55,7 @@ export type MachineWithOperation = MachineRow & OperationRow;
 /** Returns the machine of a row. NULL becomes absent. */
 export function toMachine(row: MachineWithOperation): Machine {
   const machine: Machine = {
-    machineId: row.machine_id,
+    machineId: row.public_id,
     createdAt: row.created_at,
     facts: { vcpu: row.vcpu, memory_mib: row.memory_mib, storage_gib: row.storage_gib },
     autosleepSeconds: row.autosleep_seconds,

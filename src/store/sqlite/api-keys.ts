@@ -8,20 +8,20 @@ import { type Context, read } from './context.ts';
 /** The API keys. A revoked key can still be read by its id, and is in no list. */
 export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
   const insert = db.prepare(
-    `INSERT INTO api_keys (api_key_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name)
+    `INSERT INTO api_keys (public_id, key_hash, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const forgetExpired = db.prepare('DELETE FROM api_keys WHERE user_name = ? AND expires_at <= ?');
-  const byId = db.prepare<[string], ApiKeyRow>('SELECT * FROM api_keys WHERE api_key_id = ?');
+  const byId = db.prepare<[string], ApiKeyRow>('SELECT * FROM api_keys WHERE public_id = ?');
   const byHash = db.prepare<[Buffer], ApiKeyRow>('SELECT * FROM api_keys WHERE key_hash = ? AND revoked_at IS NULL');
   const list = db.prepare<[number, number], ApiKeyRow>(
-    'SELECT * FROM api_keys WHERE api_key < ? AND revoked_at IS NULL ORDER BY api_key DESC LIMIT ?',
+    'SELECT * FROM api_keys WHERE id < ? AND revoked_at IS NULL ORDER BY id DESC LIMIT ?',
   );
   const revoke = db.prepare<[number, string], ApiKeyRow>(
-    'UPDATE api_keys SET revoked_at = ? WHERE api_key_id = ? AND revoked_at IS NULL RETURNING *',
+    'UPDATE api_keys SET revoked_at = ? WHERE public_id = ? AND revoked_at IS NULL RETURNING *',
   );
   const touch = db.prepare(
-    'UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), $at) WHERE api_key_id = $apiKeyId',
+    'UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), $at) WHERE public_id = $apiKeyId',
   );
 
   function create(p: Parameters<KeyStore['createApiKey']>[0]) {
@@ -49,7 +49,7 @@ export function apiKeyMethods({ db, write, tx }: Context): KeyStore {
     getApiKey: ({ apiKeyId }) => read(() => apiKeyOf(byId.get(apiKeyId))),
     findApiKey: ({ keyHash }) => read(() => apiKeyOf(byHash.get(keyHash))),
     listApiKeys: ({ limit, after = Number.MAX_SAFE_INTEGER }) =>
-      read(() => toPage(list.iterate(after, limit + 1), limit, (row) => row.api_key, toApiKey)),
+      read(() => toPage(list.iterate(after, limit + 1), limit, (row) => row.id, toApiKey)),
     revokeApiKey: ({ apiKeyId, now, actor }) =>
       write(() => {
         if (!tx.mayAct(actor, now)) return { outcome: 'actor_revoked' };

@@ -16,14 +16,14 @@ const NOTHING = Buffer.alloc(0);
 /** The ArtifactStore of SQLite. */
 export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
   const list = db.prepare<[string, number, string | null, string | null, number], ArtifactRow>(
-    `${SELECT_ARTIFACT} AND a.machine = (SELECT machine FROM machines WHERE machine_id = ?) AND a.artifact < ?
-     AND (? IS NULL OR a.execution_id = ?) ORDER BY a.artifact DESC LIMIT ?`,
+    `${SELECT_ARTIFACT} AND a.machine_id = (SELECT id FROM machines WHERE public_id = ?) AND a.id < ?
+     AND (? IS NULL OR a.execution_public_id = ?) ORDER BY a.id DESC LIMIT ?`,
   );
-  const key = db.prepare<[string], number>('SELECT artifact FROM artifacts WHERE artifact_id = ?').pluck();
+  const key = db.prepare<[string], number>('SELECT id FROM artifacts WHERE public_id = ?').pluck();
   /** The piece with the byte at an offset, and those after it. */
   const pieces = db.prepare<[number, number, number], PieceRow>(
-    `SELECT position, bytes FROM artifact_pieces WHERE artifact = ? AND position >= coalesce(
-       (SELECT max(position) FROM artifact_pieces WHERE artifact = ? AND position <= ?), 0) ORDER BY position`,
+    `SELECT position, bytes FROM artifact_pieces WHERE artifact_id = ? AND position >= coalesce(
+       (SELECT max(position) FROM artifact_pieces WHERE artifact_id = ? AND position <= ?), 0) ORDER BY position`,
   );
 
   function readFrom({ artifactId, offset, maxBytes }: Parameters<ArtifactStore['readArtifact']>[0]): Buffer {
@@ -45,7 +45,7 @@ export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
     listArtifacts: ({ machineId, executionId = null, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => {
         const rows = list.iterate(machineId, after, executionId, executionId, limit + 1);
-        return toPage(rows, limit, (row) => row.artifact, toArtifact);
+        return toPage(rows, limit, (row) => row.id, toArtifact);
       }),
     getArtifact: ({ artifactId }) => read(() => tx.artifact(artifactId)),
     getDeletedArtifact: ({ artifactId }) => read(() => tx.deletedArtifact(artifactId)),

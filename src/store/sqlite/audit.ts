@@ -8,18 +8,16 @@ import { type Context, read } from './context.ts';
 /** The audit trail. */
 export function auditMethods({ db, write }: Context): AuditStore {
   const insert = db.prepare(
-    `INSERT INTO audit (at, actor, source, action, machine_id, resource, command, command_digest, outcome)
+    `INSERT INTO audit (at, actor, source, action, machine_public_id, resource, command, command_digest, outcome)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
-  const list = db.prepare<[number, number], AuditRow>(
-    'SELECT * FROM audit WHERE audit < ? ORDER BY audit DESC LIMIT ?',
-  );
+  const list = db.prepare<[number, number], AuditRow>('SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?');
   const ofMachine = db
     .prepare<[string, number, number], number>(
-      'SELECT audit FROM audit WHERE machine_id = ? AND audit < ? ORDER BY audit DESC LIMIT ?',
+      'SELECT id FROM audit WHERE machine_public_id = ? AND id < ? ORDER BY id DESC LIMIT ?',
     )
     .pluck();
-  const one = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE audit = ?');
+  const one = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE id = ?');
 
   /** The newest entries of each machine, merged: at most a page is read of any machine, each entry in its turn. */
   function* listSome(machineIds: readonly string[], after: number, count: number): Generator<AuditRow> {
@@ -50,7 +48,7 @@ export function auditMethods({ db, write }: Context): AuditStore {
     listAudit: ({ machineIds, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => {
         const rows = machineIds === undefined ? list.iterate(after, limit + 1) : listSome(machineIds, after, limit + 1);
-        return toPage(rows, limit, (row) => row.audit, toEntry);
+        return toPage(rows, limit, (row) => row.id, toEntry);
       }),
   };
 }

@@ -18,69 +18,69 @@ import type { Database } from './file/database.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
-const OPEN = 'FROM batch_members b WHERE b.batch = ? AND b.outcome IS NULL';
+const OPEN = 'FROM batch_members b WHERE b.batch_id = ? AND b.outcome IS NULL';
 
 /** The statements, made once. */
 function prepare(db: Database) {
   return {
-    find: db.prepare<[string], BatchRow>('SELECT * FROM batches WHERE batch_id = ?'),
-    list: db.prepare<[number, number], BatchRow>('SELECT * FROM batches WHERE batch < ? ORDER BY batch DESC LIMIT ?'),
+    find: db.prepare<[string], BatchRow>('SELECT * FROM batches WHERE public_id = ?'),
+    list: db.prepare<[number, number], BatchRow>('SELECT * FROM batches WHERE id < ? ORDER BY id DESC LIMIT ?'),
     listOf: db.prepare<[string, number, number], BatchRow>(
-      'SELECT * FROM batches WHERE +created_by = ? AND batch < ? ORDER BY batch DESC LIMIT ?',
+      'SELECT * FROM batches WHERE +created_by = ? AND id < ? ORDER BY id DESC LIMIT ?',
     ),
-    running: db.prepare<[], string>("SELECT batch_id FROM batches WHERE status = 'running'").pluck(),
+    running: db.prepare<[], string>("SELECT public_id FROM batches WHERE status = 'running'").pluck(),
     machine: db
-      .prepare<[string], number>("SELECT machine FROM machines WHERE machine_id = ? AND desired_state <> 'destroyed'")
+      .prepare<[string], number>("SELECT id FROM machines WHERE public_id = ? AND desired_state <> 'destroyed'")
       .pluck(),
     insert: db.prepare(
-      `INSERT INTO batches (batch_id, status, sealed_request, max_concurrency, max_failures, created_by, created_at)
+      `INSERT INTO batches (public_id, status, sealed_request, max_concurrency, max_failures, created_by, created_at)
        VALUES (?, 'running', ?, ?, ?, ?, ?)`,
     ),
-    insertMember: db.prepare('INSERT INTO batch_members (batch, position, machine) VALUES (?, ?, ?)'),
+    insertMember: db.prepare('INSERT INTO batch_members (batch_id, position, machine_id) VALUES (?, ?, ?)'),
     counts: db.prepare<[number], BatchCountRow>(
       `SELECT coalesce(b.outcome, e.status, 'pending') AS status, count(*) AS count
-       FROM batch_members b LEFT JOIN executions e ON e.execution = b.execution WHERE b.batch = ? GROUP BY 1`,
+       FROM batch_members b LEFT JOIN executions e ON e.id = b.execution_id WHERE b.batch_id = ? GROUP BY 1`,
     ),
     takeIn: db.prepare(
       `UPDATE batch_members SET outcome =
-         coalesce((SELECT status FROM executions e WHERE e.execution = batch_members.execution), 'failed')
-       WHERE batch = ? AND outcome IS NULL AND execution IS NOT NULL AND NOT EXISTS
-         (SELECT 1 FROM executions e WHERE e.execution = batch_members.execution AND e.completed_at IS NULL)`,
+         coalesce((SELECT status FROM executions e WHERE e.id = batch_members.execution_id), 'failed')
+       WHERE batch_id = ? AND outcome IS NULL AND execution_id IS NOT NULL AND NOT EXISTS
+         (SELECT 1 FROM executions e WHERE e.id = batch_members.execution_id AND e.completed_at IS NULL)`,
     ),
     pending: db
-      .prepare<[number], number>(`SELECT b.position ${OPEN} AND b.execution IS NULL ORDER BY b.position`)
+      .prepare<[number], number>(`SELECT b.position ${OPEN} AND b.execution_id IS NULL ORDER BY b.position`)
       .pluck(),
     spend: db.prepare(
-      'INSERT OR IGNORE INTO idempotency (api_key_id, key, digest, resource, expires_at) VALUES (?, ?, ?, ?, ?)',
+      'INSERT OR IGNORE INTO idempotency (api_key, key, digest, resource, expires_at) VALUES (?, ?, ?, ?, ?)',
     ),
     note: db.prepare(
-      `UPDATE batch_members SET execution = (SELECT e.execution FROM idempotency i
-         JOIN executions e ON e.execution_id = i.resource WHERE i.api_key_id = ? AND i.key = ?)
-       WHERE batch = ? AND position = ?`,
+      `UPDATE batch_members SET execution_id = (SELECT e.id FROM idempotency i
+         JOIN executions e ON e.public_id = i.resource WHERE i.api_key = ? AND i.key = ?)
+       WHERE batch_id = ? AND position = ?`,
     ),
     cancelRest: db.prepare(
-      "UPDATE batch_members SET outcome = 'cancelled' WHERE batch = ? AND outcome IS NULL AND execution IS NULL",
+      "UPDATE batch_members SET outcome = 'cancelled' WHERE batch_id = ? AND outcome IS NULL AND execution_id IS NULL",
     ),
     next: db.prepare<[number, number], { position: number; machineId: string }>(
-      `SELECT b.position, (SELECT machine_id FROM machines m WHERE m.machine = b.machine) AS machineId
-       ${OPEN} AND b.execution IS NULL ORDER BY b.position LIMIT ?`,
+      `SELECT b.position, (SELECT public_id FROM machines m WHERE m.id = b.machine_id) AS machineId
+       ${OPEN} AND b.execution_id IS NULL ORDER BY b.position LIMIT ?`,
     ),
     unfinished: db.prepare<[number], { machineId: string; executionId: string }>(
-      `SELECT (SELECT machine_id FROM machines m WHERE m.machine = b.machine) AS machineId,
-         (SELECT execution_id FROM executions e WHERE e.execution = b.execution) AS executionId
-       ${OPEN} AND b.execution IS NOT NULL`,
+      `SELECT (SELECT public_id FROM machines m WHERE m.id = b.machine_id) AS machineId,
+         (SELECT public_id FROM executions e WHERE e.id = b.execution_id) AS executionId
+       ${OPEN} AND b.execution_id IS NOT NULL`,
     ),
     executions: db.prepare<[number, number, number], ExecutionRow & { position: number }>(
-      `${SELECT_EXECUTION.replace('SELECT ', 'SELECT b.position, ').replace('FROM executions e', 'FROM batch_members b CROSS JOIN executions e ON e.execution = b.execution')}
-       WHERE b.batch = ? AND b.position > ? ORDER BY b.position LIMIT ?`,
+      `${SELECT_EXECUTION.replace('SELECT ', 'SELECT b.position, ').replace('FROM executions e', 'FROM batch_members b CROSS JOIN executions e ON e.id = b.execution_id')}
+       WHERE b.batch_id = ? AND b.position > ? ORDER BY b.position LIMIT ?`,
     ),
-    end: db.prepare('UPDATE batches SET status = ?, completed_at = ?, sealed_request = NULL WHERE batch = ?'),
-    cancel: db.prepare('UPDATE batches SET cancelled = 1 WHERE batch = ?'),
+    end: db.prepare('UPDATE batches SET status = ?, completed_at = ?, sealed_request = NULL WHERE id = ?'),
+    cancel: db.prepare('UPDATE batches SET cancelled = 1 WHERE id = ?'),
     setExecution: db.prepare(
-      `UPDATE batch_members SET execution = (SELECT execution FROM executions WHERE execution_id = ?)
-       WHERE batch = ? AND position = ?`,
+      `UPDATE batch_members SET execution_id = (SELECT id FROM executions WHERE public_id = ?)
+       WHERE batch_id = ? AND position = ?`,
     ),
-    setOutcome: db.prepare('UPDATE batch_members SET outcome = ? WHERE batch = ? AND position = ?'),
+    setOutcome: db.prepare('UPDATE batch_members SET outcome = ? WHERE batch_id = ? AND position = ?'),
   };
 }
 
@@ -94,7 +94,7 @@ class BatchTable {
     this.#tx = tx;
   }
 
-  readonly toBatch = (row: BatchRow): Batch => toBatch(row, this.#statements.counts.all(row.batch));
+  readonly toBatch = (row: BatchRow): Batch => toBatch(row, this.#statements.counts.all(row.id));
 
   found(batchId: string): Batch | undefined {
     const row = this.#statements.find.get(batchId);
@@ -128,7 +128,7 @@ class BatchTable {
     if (row === undefined) return { outcome: 'not_found' };
     this.#tx.bind(p.idempotency, p.batchId);
     if (row.status !== 'running' || row.cancelled === 1) return { outcome: 'stale', batch: this.toBatch(row) };
-    this.#statements.cancel.run(row.batch);
+    this.#statements.cancel.run(row.id);
     this.#cancelRest(row, p.now);
     return { outcome: 'applied', batch: this.toBatch(row) };
   }
@@ -138,15 +138,15 @@ class BatchTable {
     if (row === undefined) return undefined;
     const cancelled = row.cancelled === 1;
     if (row.status !== 'running') return { batch: this.toBatch(row), next: [], unfinished: [], cancelled };
-    this.#statements.takeIn.run(row.batch);
+    this.#statements.takeIn.run(row.id);
     let step = this.#step(row);
     if (step.cancelRest) {
       this.#cancelRest(row, now);
       // An execution that was made and not recorded counts as running.
       step = this.#step(row);
     }
-    if (step.end !== undefined) this.#statements.end.run(step.end, now, row.batch);
-    const next = step.start === 0 ? [] : this.#statements.next.all(row.batch, step.start);
+    if (step.end !== undefined) this.#statements.end.run(step.end, now, row.id);
+    const next = step.start === 0 ? [] : this.#statements.next.all(row.id, step.start);
     return {
       batch: this.found(batchId) as Batch,
       next: next.map((member) => toMember(batchId, member, now)),
@@ -157,18 +157,18 @@ class BatchTable {
   }
 
   #step(row: BatchRow) {
-    const unfinished = this.#statements.unfinished.all(row.batch);
-    const counts = this.#statements.counts.all(row.batch);
+    const unfinished = this.#statements.unfinished.all(row.id);
+    const counts = this.#statements.counts.all(row.id);
     return { unfinished, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
   }
 
-  #cancelRest({ batch, batch_id: batchId }: BatchRow, now: number): void {
-    for (const position of this.#statements.pending.all(batch)) {
+  #cancelRest({ id, public_id: batchId }: BatchRow, now: number): void {
+    for (const position of this.#statements.pending.all(id)) {
       const { apiKeyId, key, digest } = memberKey(batchId, position);
       this.#statements.spend.run(apiKeyId, key, digest, SPENT, now + MEMBER_KEY_MS);
-      this.#statements.note.run(apiKeyId, key, batch, position);
+      this.#statements.note.run(apiKeyId, key, id, position);
     }
-    this.#statements.cancelRest.run(batch);
+    this.#statements.cancelRest.run(id);
   }
 
   list({ createdBy, limit, after = NEWEST }: Parameters<BatchStore['listBatches']>[0]): Page<Batch> {
@@ -176,7 +176,7 @@ class BatchTable {
       createdBy === undefined
         ? this.#statements.list.all(after, limit + 1)
         : this.#statements.listOf.all(createdBy, after, limit + 1);
-    return toPage(rows, limit, (row) => row.batch, this.toBatch);
+    return toPage(rows, limit, (row) => row.id, this.toBatch);
   }
 
   executions({ batchId, limit, after = -1 }: Parameters<BatchStore['listBatchExecutions']>[0]): Page<Execution> {
@@ -195,7 +195,7 @@ class BatchTable {
   }
 
   #keyOf(batchId: string): number {
-    return this.#statements.find.get(batchId)?.batch ?? 0;
+    return this.#statements.find.get(batchId)?.id ?? 0;
   }
 }
 

@@ -12,7 +12,7 @@ const DISPATCHED = 'e.dispatch_number > 0 AND e.completed_at IS NULL';
 /** The agent's side of the store. */
 export function dispatchMethods({ db, write, tx }: Context): DispatchStore & ReportStore {
   const dispatched = db.prepare<[string], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE e.machine = (SELECT machine FROM machines WHERE machine_id = ?) AND ${DISPATCHED}
+    `${SELECT_EXECUTION} WHERE e.machine_id = (SELECT id FROM machines WHERE public_id = ?) AND ${DISPATCHED}
      ORDER BY e.dispatch_number`,
   );
   return {
@@ -41,7 +41,7 @@ export function deadlineMethods({ db, write, tx }: Context): DeadlineStore {
     .prepare<[], number | null>(`SELECT min(e.expires_at) FROM executions e WHERE ${WAITING}`)
     .pluck();
   const abandoned = db.prepare<[number, number], ExecutionRow>(
-    `SELECT ${EXECUTION_COLUMNS} FROM machines m CROSS JOIN executions e ON e.machine = m.machine CROSS JOIN requests r ON r.execution = e.execution
+    `SELECT ${EXECUTION_COLUMNS} FROM machines m CROSS JOIN executions e ON e.machine_id = m.id CROSS JOIN requests r ON r.execution_id = e.id
      WHERE m.away_since <= ? AND ${DISPATCHED} LIMIT ?`,
   );
   return {

@@ -17,15 +17,15 @@ const USABLE = 'revoked_at IS NULL AND expires_at > $now AND (reusable = 1 OR us
 /** The administration of join tokens. */
 export function joinTokenMethods({ db, write, tx }: Context): Methods {
   const insert = db.prepare(
-    `INSERT INTO join_tokens (join_token_id, token_hash, machine_id, reusable, created_at, expires_at)
+    `INSERT INTO join_tokens (public_id, token_hash, machine_public_id, reusable, created_at, expires_at)
      VALUES (?, ?, ?, ?, ?, ?)`,
   );
-  const find = db.prepare<[string], JoinTokenRow>('SELECT * FROM join_tokens WHERE join_token_id = ?');
+  const find = db.prepare<[string], JoinTokenRow>('SELECT * FROM join_tokens WHERE public_id = ?');
   const list = db.prepare<[{ now: number; after: number; limit: number }], JoinTokenRow>(
-    `SELECT * FROM join_tokens WHERE join_token < $after AND ${USABLE} ORDER BY join_token DESC LIMIT $limit`,
+    `SELECT * FROM join_tokens WHERE id < $after AND ${USABLE} ORDER BY id DESC LIMIT $limit`,
   );
   const revoke = db.prepare<[number, string], JoinTokenRow>(
-    'UPDATE join_tokens SET revoked_at = ? WHERE join_token_id = ? AND revoked_at IS NULL RETURNING *',
+    'UPDATE join_tokens SET revoked_at = ? WHERE public_id = ? AND revoked_at IS NULL RETURNING *',
   );
   return {
     createJoinToken: (p) =>
@@ -44,7 +44,7 @@ export function joinTokenMethods({ db, write, tx }: Context): Methods {
         return row && toJoinToken(row);
       }),
     listJoinTokens: ({ now, limit, after = Number.MAX_SAFE_INTEGER }) =>
-      read(() => toPage(list.iterate({ now, after, limit: limit + 1 }), limit, (row) => row.join_token, toJoinToken)),
+      read(() => toPage(list.iterate({ now, after, limit: limit + 1 }), limit, (row) => row.id, toJoinToken)),
     revokeJoinToken: ({ joinTokenId, now, actor }) =>
       write(() => {
         if (!tx.mayAct(actor, now)) return { outcome: 'actor_revoked' };
@@ -59,14 +59,12 @@ type Request = Parameters<Store['enrol']>[0];
 /** Enrolment and authentication of agents. */
 export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 'enrol'> {
   const findToken = db.prepare<[Buffer], JoinTokenRow>('SELECT * FROM join_tokens WHERE token_hash = ?');
-  const useToken = db.prepare('UPDATE join_tokens SET used_at = coalesce(used_at, ?) WHERE join_token = ?');
+  const useToken = db.prepare('UPDATE join_tokens SET used_at = coalesce(used_at, ?) WHERE id = ?');
   const holder = db.prepare<[Buffer], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.credential_hash = ?`);
-  const credential = db
-    .prepare<[number], Buffer | null>('SELECT credential_hash FROM machines WHERE machine = ?')
-    .pluck();
+  const credential = db.prepare<[number], Buffer | null>('SELECT credential_hash FROM machines WHERE id = ?').pluck();
   const setCredential = db.prepare(
     `UPDATE machines SET credential_replaced = (credential_hash IS NOT NULL), credential_hash = ?, enrolled_with = ?
-     WHERE machine = ?`,
+     WHERE id = ?`,
   );
 
   function enrol(request: Request): EnrolOutcome {
@@ -75,12 +73,12 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
     const present = holder.get(request.credentialHash);
     if (present !== undefined) return repeated(request, token, recordOf(present));
     if (!usable(token, request.now)) return { outcome: 'token_invalid' };
-    const admitted = admitMachine(machines, token.machine_id, request);
+    const admitted = admitMachine(machines, token.machine_public_id, request);
     if ('outcome' in admitted) return admitted;
     const { record } = admitted;
     const replacedCredential = credential.get(record.key) !== null;
-    setCredential.run(request.credentialHash, token.join_token, record.key);
-    useToken.run(request.now, token.join_token);
+    setCredential.run(request.credentialHash, token.id, record.key);
+    useToken.run(request.now, token.id);
     return { outcome: 'enrolled', machine: record.machine, replacedCredential };
   }
 
@@ -89,7 +87,7 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
 
 /** The credential exists already: with the same token it is a repetition of the same enrolment, whose answer was lost. */
 function repeated(request: Request, token: JoinTokenRow, { machine, row }: StoredMachine): EnrolOutcome {
-  const same = row.enrolled_with === token.join_token;
+  const same = row.enrolled_with === token.id;
   const asked = request.requestedMachineId ?? machine.machineId;
   if (!same || asked !== machine.machineId) return { outcome: 'machine_refused' };
   return { outcome: 'enrolled', machine, replacedCredential: row.credential_replaced === 1 };

@@ -8,7 +8,7 @@ import { type Context, read } from './context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
-const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
+const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = ?)';
 
 /** The caller's side of the store. */
 export function executionMethods({ db, write, log, tx }: Context): ExecutionStore & EventStore & IdempotencyStore {
@@ -16,7 +16,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
   const byKeys = prepareRowsByKey(db);
   const listTerminals = db.prepare<[string, number, number, number], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 1 AND (e.completed_at IS NULL OR e.completed_at > ?)
-     AND e.execution < ? ORDER BY e.execution DESC LIMIT ?`,
+     AND e.id < ? ORDER BY e.id DESC LIMIT ?`,
   );
   const listAll = prepareAllExecutions(db);
 
@@ -31,13 +31,13 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     listExecutions: ({ machineId, status, limit, after = NEWEST }) =>
       read(() => {
         const keys = keysOf({ machineId, status: status ?? null, after, limit: limit + 1 });
-        return toPage(byKeys(keys), limit, (row) => row.execution, toExecution);
+        return toPage(byKeys(keys), limit, (row) => row.id, toExecution);
       }),
     listAllExecutions: (p) => read(() => listAll(p)),
     listTerminals: ({ machineId, endedAfter, limit, after = NEWEST }) =>
       read(() => {
         const rows = listTerminals.iterate(machineId, endedAfter, after, limit + 1);
-        return toPage(rows, limit, (row) => row.execution, toExecution);
+        return toPage(rows, limit, (row) => row.id, toExecution);
       }),
     requestCancel: (p) => write(() => requestCancel(tx, p)),
     listEvents: (p) => read(() => log.list(p)),

@@ -11,10 +11,10 @@ type IdleRow = MachineWithOperation & { last_dispatch_number: number };
 /** The lifecycle of machines. */
 export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
   const idle = db.prepare<[number, number], IdleRow>(
-    `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.machine > ? AND m.waiting = 0
+    `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > ? AND m.waiting = 0
      AND NOT EXISTS (SELECT 1 FROM executions e
-       WHERE e.machine = m.machine AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL)
-     ORDER BY m.machine LIMIT ?`,
+       WHERE e.machine_id = m.id AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL)
+     ORDER BY m.id LIMIT ?`,
   );
   const providers = db
     .prepare<[], string>("SELECT DISTINCT provider FROM machines WHERE provider > '' AND phase <> 'destroyed'")
@@ -32,7 +32,7 @@ export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
         toPage(
           idle.iterate(after, limit + 1),
           limit,
-          (row) => row.machine,
+          (row) => row.id,
           (row) => ({
             machine: toMachine(row),
             activity: `${row.last_dispatch_number} ${row.revision}`,

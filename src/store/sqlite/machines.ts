@@ -17,25 +17,25 @@ type Query = Parameters<Store['listMachines']>[0];
 /** Labels first: the list is selected by them. */
 const SELECT_LABELLED = SELECT_MACHINE.replace(
   'FROM machines m',
-  'FROM machine_labels l CROSS JOIN machines m ON m.machine = l.machine',
+  'FROM machine_labels l CROSS JOIN machines m ON m.id = l.machine_id',
 );
 
 /** Machines without regard to their connections. */
 export function machineMethods({ db, write, machines }: Context): RestingMethods {
-  const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.machine_id = ?`);
+  const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.public_id = ?`);
   const list = db.prepare<[number, number], MachineWithOperation>(
-    `${SELECT_MACHINE} WHERE m.machine > ? AND m.phase <> 'destroyed' ORDER BY m.machine LIMIT ?`,
+    `${SELECT_MACHINE} WHERE m.id > ? AND m.phase <> 'destroyed' ORDER BY m.id LIMIT ?`,
   );
 
   const byValue = db.prepare<[string, string, number], MachineWithOperation>(
-    `${SELECT_LABELLED} WHERE l.key = ? AND l.value = ? AND l.machine > ? ORDER BY l.machine`,
+    `${SELECT_LABELLED} WHERE l.key = ? AND l.value = ? AND l.machine_id > ? ORDER BY l.machine_id`,
   );
   const byKey = db.prepare<[string, number], MachineWithOperation>(
-    `${SELECT_LABELLED} WHERE l.key = ? AND l.machine > ? ORDER BY l.machine`,
+    `${SELECT_LABELLED} WHERE l.key = ? AND l.machine_id > ? ORDER BY l.machine_id`,
   );
 
   const named = db.prepare<[string, number], MachineWithOperation>(
-    `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.machine > ?`,
+    `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.id > ?`,
   );
 
   /** As many as an API key is limited to: few. */
@@ -43,8 +43,8 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
     return [...new Set(machineIds)]
       .map((machineId) => find.get(machineId))
       .filter((row) => row !== undefined)
-      .filter((row) => row.phase !== 'destroyed' && row.machine > after)
-      .sort((a, b) => a.machine - b.machine);
+      .filter((row) => row.phase !== 'destroyed' && row.id > after)
+      .sort((a, b) => a.id - b.id);
   }
 
   /** Machines with the first label, in the order of their keys. The other labels are checked one by one. */
@@ -62,7 +62,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
 
   function rowsOf({ machineIds, name, labels = [], limit, after = 0 }: Query): Iterable<MachineWithOperation> {
     if (name !== undefined) {
-      const rows = named.all(name, after).filter((row) => machineIds?.includes(row.machine_id) ?? true);
+      const rows = named.all(name, after).filter((row) => machineIds?.includes(row.public_id) ?? true);
       return fitting(rows, labels);
     }
     if (machineIds !== undefined) return fitting(listSome(machineIds, after), labels);
@@ -80,7 +80,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
         const row = find.get(machineId);
         return row && toMachine(row);
       }),
-    listMachines: (p) => read(() => toPage(rowsOf(p), p.limit, (row) => row.machine, toMachine)),
+    listMachines: (p) => read(() => toPage(rowsOf(p), p.limit, (row) => row.id, toMachine)),
   };
 }
 
@@ -111,12 +111,12 @@ const MAX_TAKEN_OVER = 2 ** 52;
 /** The connections of machines. */
 export function machineConnectionMethods({ db, write, tx, machines }: Context): ConnectionMethods {
   const raiseNumber = db.prepare(
-    'UPDATE machines SET last_dispatch_number = max(last_dispatch_number, ?) WHERE machine_id = ?',
+    'UPDATE machines SET last_dispatch_number = max(last_dispatch_number, ?) WHERE public_id = ?',
   );
   const byCredential = db.prepare<[Buffer], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.credential_hash = ?`);
   const setCredential = db.prepare(
     `UPDATE machines SET credential_hash = ?, enrolled_with = NULL, credential_replaced = 0
-     WHERE machine_id = ? AND desired_state <> 'destroyed'`,
+     WHERE public_id = ? AND desired_state <> 'destroyed'`,
   );
 
   function connect(p: Parameters<Store['machineConnected']>[0]): ReturnType<typeof machineConnected> {

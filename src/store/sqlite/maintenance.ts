@@ -13,9 +13,9 @@ interface Count<Key> {
 /** The server's periodic maintenance, except retention (retention.ts). */
 export function maintenanceMethods({ db, write }: Context): Methods {
   const forget = [
-    `DELETE FROM idempotency WHERE (api_key_id, key) IN
-       (SELECT api_key_id, key FROM idempotency WHERE expires_at <= ? LIMIT ?)`,
-    'DELETE FROM join_tokens WHERE join_token IN (SELECT join_token FROM join_tokens WHERE expires_at <= ? LIMIT ?)',
+    `DELETE FROM idempotency WHERE (api_key, key) IN
+       (SELECT api_key, key FROM idempotency WHERE expires_at <= ? LIMIT ?)`,
+    'DELETE FROM join_tokens WHERE id IN (SELECT id FROM join_tokens WHERE expires_at <= ? LIMIT ?)',
   ].map((sql) => db.prepare(sql));
   const waiting = db.prepare<[], Count<ExecutionStatus> & { oldest: number }>(
     `SELECT status AS key, count(*) AS count, min(created_at) AS oldest FROM executions

@@ -18,17 +18,17 @@ const READ_AT = 'output_read_at = CASE is_terminal WHEN 1 THEN output_read_at EL
 /** The OutputStore of SQLite. */
 export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
   const bounds = db.prepare<[string], BoundsRow>(
-    'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE execution_id = ?',
+    'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE public_id = ?',
   );
   const released = {
-    stdout: db.prepare(`UPDATE executions SET stdout_released = ?, ${READ_AT} WHERE execution = ?`),
-    stderr: db.prepare(`UPDATE executions SET stderr_released = ?, ${READ_AT} WHERE execution = ?`),
+    stdout: db.prepare(`UPDATE executions SET stdout_released = ?, ${READ_AT} WHERE id = ?`),
+    stderr: db.prepare(`UPDATE executions SET stderr_released = ?, ${READ_AT} WHERE id = ?`),
   };
-  const forget = db.prepare('DELETE FROM stream_chunks WHERE execution = ? AND stream = ? AND stream_end <= ?');
-  const touch = db.prepare('UPDATE executions SET output_read_at = ? WHERE execution_id = ?');
+  const forget = db.prepare('DELETE FROM stream_chunks WHERE execution_id = ? AND stream = ? AND stream_end <= ?');
+  const touch = db.prepare('UPDATE executions SET output_read_at = ? WHERE public_id = ?');
   const idle = db
     .prepare<[number, number], string>(
-      `SELECT execution_id FROM executions
+      `SELECT public_id FROM executions
        WHERE output_mode = 'stream' AND completed_at IS NULL AND is_terminal = 0 AND output_read_at < ? ORDER BY output_read_at LIMIT ?`,
     )
     .pluck();

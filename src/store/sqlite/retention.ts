@@ -22,41 +22,41 @@ const SPARE_BYTES = 32 * 1024 * 1024;
 const SHRINK_PAGES = 256;
 
 interface Finished {
-  execution: number;
+  id: number;
   bytes: number;
 }
 
 interface Left {
   sequence: number;
-  chunk: number | null;
+  chunk_id: number | null;
   bytes: number;
 }
 
 /** The row of a finished execution. Its log is cleared later. */
 const DELETIONS = [
-  'INSERT INTO pending_purge (execution) VALUES (?)',
-  'DELETE FROM callbacks WHERE execution = ?',
-  'DELETE FROM requests WHERE execution = ?',
+  'INSERT INTO pending_purge (execution_id) VALUES (?)',
+  'DELETE FROM callbacks WHERE execution_id = ?',
+  'DELETE FROM requests WHERE execution_id = ?',
   'UPDATE execution_keys SET highest_deleted = max(highest_deleted, ?)',
-  'DELETE FROM executions WHERE execution = ?',
+  'DELETE FROM executions WHERE id = ?',
 ];
 
 /** Retention, in small steps. */
 export function retentionMethods({ db, write, chunks, tails }: Context): Methods {
   const finished = db.prepare<[number, number], Finished>(
-    `SELECT e.execution, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
-     FROM executions e CROSS JOIN requests r ON r.execution = e.execution
+    `SELECT e.id, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
+     FROM executions e CROSS JOIN requests r ON r.execution_id = e.id
      WHERE e.completed_at < ? ORDER BY e.completed_at LIMIT ?`,
   );
   const deletions = DELETIONS.map((sql) => db.prepare(sql));
-  const pending = db.prepare<[], number | null>('SELECT min(execution) FROM pending_purge').pluck();
+  const pending = db.prepare<[], number | null>('SELECT min(execution_id) FROM pending_purge').pluck();
   const log = db.prepare<[number], Left>(
-    `SELECT v.sequence, v.chunk, coalesce(octet_length(c.bytes), 0) AS bytes
-     FROM events v LEFT JOIN chunks c ON c.chunk = v.chunk WHERE v.execution = ? ORDER BY v.sequence LIMIT ${CLEAR_ROWS}`,
+    `SELECT v.sequence, v.chunk_id, coalesce(octet_length(c.bytes), 0) AS bytes
+     FROM events v LEFT JOIN chunks c ON c.id = v.chunk_id WHERE v.execution_id = ? ORDER BY v.sequence LIMIT ${CLEAR_ROWS}`,
   );
-  const clearEvents = db.prepare('DELETE FROM events WHERE execution = ? AND sequence <= ?');
-  const clearChunk = db.prepare('DELETE FROM chunks WHERE chunk = ?');
-  const cleared = db.prepare('DELETE FROM pending_purge WHERE execution = ?');
+  const clearEvents = db.prepare('DELETE FROM events WHERE execution_id = ? AND sequence <= ?');
+  const clearChunk = db.prepare('DELETE FROM chunks WHERE id = ?');
+  const cleared = db.prepare('DELETE FROM pending_purge WHERE execution_id = ?');
 
   const clearArtifacts = artifactPurge(db);
 
@@ -66,7 +66,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     for (const one of finished.all(before, limit)) {
       bytes += one.bytes;
       if (deleted > 0 && bytes > DELETE_BYTES) break;
-      for (const deletion of deletions) deletion.run(one.execution);
+      for (const deletion of deletions) deletion.run(one.id);
       deleted += 1;
     }
     return deleted;
@@ -83,7 +83,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     let last = 0;
     for (const event of left) {
       if (budget.bytes <= 0) break;
-      if (event.chunk !== null) clearChunk.run(event.chunk);
+      if (event.chunk_id !== null) clearChunk.run(event.chunk_id);
       budget.bytes -= event.bytes;
       budget.rows -= 1;
       last = event.sequence;
@@ -130,11 +130,11 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
 
 /** Clears pieces of deleted artifacts. False if there are none. */
 function artifactPurge(db: Context['db']): () => boolean {
-  const first = db.prepare<[], number | null>('SELECT min(artifact) FROM artifact_purge').pluck();
+  const first = db.prepare<[], number | null>('SELECT min(artifact_id) FROM artifact_purge').pluck();
   const clear = db.prepare(
-    'DELETE FROM artifact_pieces WHERE rowid IN (SELECT rowid FROM artifact_pieces WHERE artifact = ? LIMIT ?)',
+    'DELETE FROM artifact_pieces WHERE rowid IN (SELECT rowid FROM artifact_pieces WHERE artifact_id = ? LIMIT ?)',
   );
-  const cleared = db.prepare('DELETE FROM artifact_purge WHERE artifact = ?');
+  const cleared = db.prepare('DELETE FROM artifact_purge WHERE artifact_id = ?');
   return () => {
     const artifact = first.get() ?? null;
     if (artifact === null) return false;

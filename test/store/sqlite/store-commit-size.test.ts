@@ -89,7 +89,7 @@ it('an execution of a short command takes two commits and 64 KB of log, its audi
 
 it('no key is given out again, though the newest execution is deleted', async () => {
   const { db, store } = await prepare();
-  const key = db.prepare<[string], number>('SELECT execution FROM executions WHERE execution_id = ?').pluck();
+  const key = db.prepare<[string], number>('SELECT id FROM executions WHERE public_id = ?').pluck();
   await createExecution(store, 'first');
   const first = key.get('first') ?? 0;
   await end(store, 'first');

@@ -43,9 +43,9 @@ describe('the layout', () => {
     const store = buildStore(db, { now: 0 });
     await connectMachine(store);
     const drift = db.prepare(
-      `SELECT m.machine_id, m.waiting, count(e.execution) AS counted FROM machines m
-       LEFT JOIN executions e ON e.machine = m.machine AND e.dispatched_to IS NULL AND e.completed_at IS NULL
-       GROUP BY m.machine HAVING waiting <> counted`,
+      `SELECT m.public_id, m.waiting, count(e.id) AS counted FROM machines m
+       LEFT JOIN executions e ON e.machine_id = m.id AND e.dispatched_to IS NULL AND e.completed_at IS NULL
+       GROUP BY m.id HAVING waiting <> counted`,
     );
     let made = 0;
     const connection = { epoch: 1 };

@@ -47,7 +47,7 @@ export class BatchMachines implements MachineAccess {
     this.#holders = holders;
     for (const row of rows) {
       const { last_dispatch_number: lastDispatchNumber, waiting, waiting_bytes: waitingBytes, owner, operator } = row;
-      const record = { key: row.machine, machine: toMachine(row) };
+      const record = { key: row.id, machine: toMachine(row) };
       this.#add({
         record,
         row,

@@ -38,9 +38,9 @@ export async function load(connection: Connection, all: readonly Needs[]): Promi
       loadArtifactBytes(connection, all),
     ]);
   const records = [...found, ...doubts];
-  const doubtful = new Set(doubts.map(({ execution }) => execution));
+  const doubtful = new Set(doubts.map(({ id }) => id));
   const inputs = new Map(
-    records.flatMap(({ execution, sealed }) => (sealed instanceof Buffer ? [[execution, sealed] as const] : [])),
+    records.flatMap(({ id, sealed }) => (sealed instanceof Buffer ? [[id, sealed] as const] : [])),
   );
   const loaded = { records: distinct(records).map(toRecord), inputs, artifacts: artifacts.map(toArtifact), totalBytes };
   return { actors, keys, countOf, holders, rows, doubtful, freshExecutionKeys, freshKeys, ...loaded };
@@ -229,7 +229,7 @@ function sumOf(asked: readonly { limit: number }[]): number {
 
 /** An execution may be named and claimed at once. */
 function distinct(rows: readonly RecordRow[]): RecordRow[] {
-  return [...new Map(rows.map((row) => [row.execution, row])).values()];
+  return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
 
 /** Taken under the locks of their machines: for each machine they rise in the order of commits. */

@@ -1,6 +1,6 @@
 /** SQL that selects executions under the names of the shared rows. */
 
-const STATE_COLUMNS = `e.id AS execution, e.machine_id AS machine, m.public_id AS machine_id, e.public_id AS execution_id, e.status,
+const STATE_COLUMNS = `e.id, e.public_id, e.machine_id, m.public_id AS machine_public_id, e.status,
   e.created_at, e.expires_at, e.started_at, e.completed_at, e.cancel_requested_at, e.cancelled_by, e.dispatched_to, e.dispatch_number,
   e.exit_code, e.signal, e.error_code, e.error_message, e.stdout_bytes, e.stdout_kept, e.stdout_truncated::int AS stdout_truncated,
   e.stderr_bytes, e.stderr_kept, e.stderr_truncated::int AS stderr_truncated, e.last_sequence, e.last_event_at, e.reported,

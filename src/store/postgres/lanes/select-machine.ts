@@ -19,7 +19,7 @@ export const REPLICA_DEAD_AFTER_MS = 10_000;
 export const REPLICA_ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 
 /** Append a WHERE (and more) that names its columns with `m.`. */
-export const SELECT_MACHINE = `SELECT m.id AS machine, m.public_id AS machine_id, m.name, m.created_at, m.vcpu, m.memory_mib,
+export const SELECT_MACHINE = `SELECT m.id, m.public_id, m.name, m.created_at, m.vcpu, m.memory_mib,
   m.storage_gib, m.autosleep_seconds, m.desired_state, m.phase, m.reason, m.revision, m.last_transition_at, m.last_progress_at,
   m.agent, m.epoch, m.away_since, m.runner_instance, m.boot_id, m.provider, m.provider_ref, m.attributes, m.host, m.agent_labels,
   m.own_labels, m.provider_state,

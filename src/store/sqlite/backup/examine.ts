@@ -18,7 +18,7 @@ export function examineDatabase(path: string): Examination {
   const db = openExisting(path);
   try {
     const problems = db.prepare<[], string>('PRAGMA quick_check(3)').pluck().all();
-    const last = db.prepare<[], number>('SELECT at FROM audit ORDER BY audit DESC LIMIT 1').pluck().get();
+    const last = db.prepare<[], number>('SELECT at FROM audit ORDER BY id DESC LIMIT 1').pluck().get();
     const pages = db.pragma('page_count', { simple: true }) as number;
     return {
       problems: problems.filter((problem) => problem !== 'ok'),

@@ -10,9 +10,9 @@ import { SELECT_EXECUTION } from './select-execution.ts';
 /** Up to this many machines are looked up one by one; with more, the newest executions of all are searched. */
 const MAX_LOOKED_UP = 100;
 
-const NEWEST_FIRST = 'AND e.execution < ? ORDER BY e.execution DESC';
+const NEWEST_FIRST = 'AND e.id < ? ORDER BY e.id DESC';
 /** By the partial index of executions that have not ended, which stays small. */
-const ALIVE = 'SELECT execution FROM executions INDEXED BY executions_alive WHERE completed_at IS NULL';
+const ALIVE = 'SELECT id FROM executions INDEXED BY executions_alive WHERE completed_at IS NULL';
 
 type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
 
@@ -26,7 +26,7 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
     `${SELECT_EXECUTION} WHERE e.status IN ('failed', 'cancelled', 'expired') AND e.status = ? ${NEWEST_FIRST}`,
   );
   const alive = db.prepare<[string, number], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE e.execution IN (${ALIVE}) AND +e.status = ? ${NEWEST_FIRST}`,
+    `${SELECT_EXECUTION} WHERE e.id IN (${ALIVE}) AND +e.status = ? ${NEWEST_FIRST}`,
   );
   const ofMachine = prepareMachineKeys(db);
   const byKeys = prepareRowsByKey(db);
@@ -48,7 +48,7 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
     const lookUp = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
     const rows = lookUp ? newestOf(machineIds, query) : newestOfAll(status, after);
     const wanted = lookUp || machineIds === undefined ? undefined : new Set(machineIds);
-    return toPage(selected(rows, wanted, since), limit, (row) => row.execution, toExecution);
+    return toPage(selected(rows, wanted, since), limit, (row) => row.id, toExecution);
   };
 }
 
@@ -61,6 +61,6 @@ function* selected(
   for (const row of rows) {
     if (row.created_at < since) return;
     if (row.is_terminal === 1) continue;
-    if (machineIds === undefined || machineIds.has(row.machine_id)) yield row;
+    if (machineIds === undefined || machineIds.has(row.machine_public_id)) yield row;
   }
 }

@@ -4,32 +4,32 @@ import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
 import type { Artifact } from '../../store.ts';
 import type { Database } from '../file/database.ts';
 
-export const SELECT_ARTIFACT = `SELECT a.*, m.machine_id FROM artifacts a CROSS JOIN machines m ON m.machine = a.machine
+export const SELECT_ARTIFACT = `SELECT a.*, m.public_id AS machine_public_id FROM artifacts a CROSS JOIN machines m ON m.id = a.machine_id
   WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL`;
 
 /** The statements, made once. */
 function prepare(db: Database) {
   return {
     begin: db.prepare(
-      `INSERT INTO artifacts (artifact_id, machine, execution_id, name, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO artifacts (public_id, machine_id, execution_public_id, name, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
     ),
     piece: db.prepare(
-      `INSERT INTO artifact_pieces (artifact, position, bytes)
-       SELECT artifact, ?, ? FROM artifacts WHERE artifact_id = ?`,
+      `INSERT INTO artifact_pieces (artifact_id, position, bytes)
+       SELECT id, ?, ? FROM artifacts WHERE public_id = ?`,
     ),
-    count: db.prepare('UPDATE artifacts SET bytes = bytes + ? WHERE artifact_id = ?'),
-    store: db.prepare('UPDATE artifacts SET sha256 = ?, created_at = ? WHERE artifact_id = ?'),
+    count: db.prepare('UPDATE artifacts SET bytes = bytes + ? WHERE public_id = ?'),
+    store: db.prepare('UPDATE artifacts SET sha256 = ?, created_at = ? WHERE public_id = ?'),
     purge: db.prepare(
-      'INSERT OR IGNORE INTO artifact_purge (artifact) SELECT artifact FROM artifacts WHERE artifact_id = ?',
+      'INSERT OR IGNORE INTO artifact_purge (artifact_id) SELECT id FROM artifacts WHERE public_id = ?',
     ),
-    drop: db.prepare('DELETE FROM artifacts WHERE artifact_id = ?'),
-    remove: db.prepare('UPDATE artifacts SET deleted_at = ? WHERE artifact_id = ?'),
+    drop: db.prepare('DELETE FROM artifacts WHERE public_id = ?'),
+    remove: db.prepare('UPDATE artifacts SET deleted_at = ? WHERE public_id = ?'),
     deleted: db.prepare<[string], ArtifactRow>(
-      `SELECT a.*, m.machine_id FROM artifacts a CROSS JOIN machines m ON m.machine = a.machine
-       WHERE a.deleted_at IS NOT NULL AND a.artifact_id = ?`,
+      `SELECT a.*, m.public_id AS machine_public_id FROM artifacts a CROSS JOIN machines m ON m.id = a.machine_id
+       WHERE a.deleted_at IS NOT NULL AND a.public_id = ?`,
     ),
     forget: db.prepare('DELETE FROM artifacts WHERE deleted_at < ?'),
-    find: db.prepare<[string], ArtifactRow>(`${SELECT_ARTIFACT} AND a.artifact_id = ?`),
+    find: db.prepare<[string], ArtifactRow>(`${SELECT_ARTIFACT} AND a.public_id = ?`),
     expired: db.prepare<[number, number], ArtifactRow>(
       `${SELECT_ARTIFACT} AND a.expires_at <= ? ORDER BY a.expires_at LIMIT ?`,
     ),
@@ -37,7 +37,7 @@ function prepare(db: Database) {
     addToTotal: db.prepare('UPDATE artifact_total SET bytes = bytes + ? WHERE one = 1'),
     takeFromTotal: db.prepare(
       `UPDATE artifact_total SET bytes = bytes - coalesce(
-         (SELECT bytes FROM artifacts WHERE artifact_id = ? AND deleted_at IS NULL), 0) WHERE one = 1`,
+         (SELECT bytes FROM artifacts WHERE public_id = ? AND deleted_at IS NULL), 0) WHERE one = 1`,
     ),
   };
 }

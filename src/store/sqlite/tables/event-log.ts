@@ -16,19 +16,19 @@ export interface EventLog {
   readStream(p: { executionId: string; stream: Stream; offset: number; maxBytes: number }): Buffer;
 }
 
-const KEY_OF = '(SELECT execution FROM executions WHERE execution_id = ?)';
+const KEY_OF = '(SELECT id FROM executions WHERE public_id = ?)';
 const LIST = `SELECT v.sequence, v.at, v.type, v.status, v.exit_code, v.signal, v.error_code, v.error_message, c.bytes
-  FROM events v LEFT JOIN chunks c ON c.chunk = v.chunk
-  WHERE v.execution = ${KEY_OF} AND v.sequence > ? ORDER BY v.sequence LIMIT ?`;
+  FROM events v LEFT JOIN chunks c ON c.id = v.chunk_id
+  WHERE v.execution_id = ${KEY_OF} AND v.sequence > ? ORDER BY v.sequence LIMIT ?`;
 /** The first event of an execution that has no other, taken from its row. */
 const FIRST = `1 AS sequence, created_at AS at, 'lifecycle' AS type, status`;
-const WRITE_FIRST = `INSERT INTO events (execution, sequence, at, type, status) SELECT execution, ${FIRST} FROM executions`;
+const WRITE_FIRST = `INSERT INTO events (execution_id, sequence, at, type, status) SELECT id, ${FIRST} FROM executions`;
 /** Offset at which the chunk with the byte at an offset begins. */
 const SEEK = `SELECT stream_offset FROM events
-  WHERE execution = ? AND type = ? AND stream_offset IS NOT NULL AND stream_offset <= ?
+  WHERE execution_id = ? AND type = ? AND stream_offset IS NOT NULL AND stream_offset <= ?
   ORDER BY stream_offset DESC LIMIT 1`;
-const READ = `SELECT v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.chunk = v.chunk
-  WHERE v.execution = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
+const READ = `SELECT v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.id = v.chunk_id
+  WHERE v.execution_id = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
 
 /** Writes the first events that are not written yet: for programs that read the table directly. */
 export function writeFirstEvents(db: Database): void {
@@ -39,20 +39,20 @@ export function writeFirstEvents(db: Database): void {
 export function createEventLog(db: Database, streamed: Pick<StreamChunks, 'from'>): EventLog {
   const statements = {
     lifecycle: db.prepare(
-      `INSERT INTO events (execution, sequence, at, type, status, exit_code, signal, error_code, error_message)
+      `INSERT INTO events (execution_id, sequence, at, type, status, exit_code, signal, error_code, error_message)
        VALUES (?, ?, ?, 'lifecycle', ?, ?, ?, ?, ?)`,
     ),
     output: db.prepare(
-      'INSERT INTO events (execution, sequence, at, type, stream_offset, chunk) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO events (execution_id, sequence, at, type, stream_offset, chunk_id) VALUES (?, ?, ?, ?, ?, ?)',
     ),
     chunk: db.prepare('INSERT INTO chunks (bytes) VALUES (?)'),
-    writeFirst: db.prepare(`${WRITE_FIRST} WHERE execution = ? ON CONFLICT DO NOTHING`),
+    writeFirst: db.prepare(`${WRITE_FIRST} WHERE id = ? ON CONFLICT DO NOTHING`),
     onlyFirst: db.prepare<[string], EventRow>(
       `SELECT ${FIRST}, NULL AS exit_code, NULL AS signal, NULL AS error_code, NULL AS error_message, NULL AS bytes
-       FROM executions WHERE execution_id = ? AND last_sequence = 1`,
+       FROM executions WHERE public_id = ? AND last_sequence = 1`,
     ),
     list: db.prepare<[string, number, number], EventRow>(LIST),
-    key: db.prepare<[string], number>('SELECT execution FROM executions WHERE execution_id = ?').pluck(),
+    key: db.prepare<[string], number>('SELECT id FROM executions WHERE public_id = ?').pluck(),
     seek: db.prepare<[number, Stream, number], number>(SEEK).pluck(),
     read: db.prepare<[number, Stream, number], ChunkRow>(READ),
   };

@@ -7,9 +7,9 @@ import { SELECT_EXECUTION } from './select-execution.ts';
 /** Above the newest key. */
 export const NEWEST = Number.MAX_SAFE_INTEGER;
 const ENDS = EXECUTION_STATUSES.filter(isTerminal);
-const KEYS = `SELECT e.execution FROM executions e
-  WHERE e.machine = (SELECT machine FROM machines WHERE machine_id = $machineId) AND e.is_terminal = 0 AND e.execution < $after`;
-const NEWEST_FIRST = 'ORDER BY e.execution DESC LIMIT $limit';
+const KEYS = `SELECT e.id FROM executions e
+  WHERE e.machine_id = (SELECT id FROM machines WHERE public_id = $machineId) AND e.is_terminal = 0 AND e.id < $after`;
+const NEWEST_FIRST = 'ORDER BY e.id DESC LIMIT $limit';
 const OF_STATUS = '($status IS NULL OR +e.status = $status)';
 
 interface Selection {
@@ -52,7 +52,7 @@ export function prepareMachineKeys(db: Database): (selection: Selection) => numb
 /** The executions with these keys, newest first. */
 export function prepareRowsByKey(db: Database): (keys: readonly number[]) => Iterable<ExecutionRow> {
   const rows = db.prepare<[string], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE e.execution IN (SELECT value FROM json_each(?)) ORDER BY e.execution DESC`,
+    `${SELECT_EXECUTION} WHERE e.id IN (SELECT value FROM json_each(?)) ORDER BY e.id DESC`,
   );
   return (keys) => rows.iterate(JSON.stringify(keys));
 }

@@ -11,29 +11,31 @@ export interface StoredMachine extends MachineRecord {
   readonly row: Pick<MachineRow, 'credential_hash' | 'enrolled_with' | 'credential_replaced'>;
 }
 
-const INSERT = `INSERT INTO machines (machine_id, created_at, last_transition_at, last_progress_at)
-  VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING machine`;
+const INSERT = `INSERT INTO machines (public_id, created_at, last_transition_at, last_progress_at)
+  VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`;
 const UPDATE = `UPDATE machines SET vcpu = ?, memory_mib = ?, storage_gib = ?, autosleep_seconds = ?, desired_state = ?,
   phase = ?, reason = ?, revision = ?, last_transition_at = ?, last_progress_at = ?, agent = ?, epoch = ?, away_since = ?,
   runner_instance = ?, boot_id = ?, provider = ?, provider_ref = ?, attributes = ?, provider_state = ?, last_operation = ?,
   last_error = ?, failed_for_good = ?, resizing = ?, sleep_reason = ?, expected_at = ?,
-  host = ?, agent_labels = ?, own_labels = ?, name = ? WHERE machine = ?`;
-const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine, number, name, attempt, running, due_at)
+  host = ?, agent_labels = ?, own_labels = ?, name = ? WHERE id = ?`;
+const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine_id, number, name, attempt, running, due_at)
   VALUES (?, ?, ?, ?, ?, ?)`;
 
 /** The statements of the table, made once. */
 function prepare(db: Database) {
   return {
-    find: db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.machine_id = ?`),
+    find: db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.public_id = ?`),
     insert: db.prepare<unknown[], number>(INSERT).pluck(),
     update: db.prepare(UPDATE),
     saveOperation: db.prepare(SAVE_OPERATION),
-    dropLabels: db.prepare('DELETE FROM machine_labels WHERE machine = ?'),
-    addLabel: db.prepare('INSERT INTO machine_labels (machine, key, value) VALUES (?, ?, ?)'),
-    dropCredential: db.prepare('UPDATE machines SET credential_hash = NULL WHERE machine = ?'),
-    revokeTokens: db.prepare('UPDATE join_tokens SET revoked_at = ? WHERE machine_id = ? AND revoked_at IS NULL'),
+    dropLabels: db.prepare('DELETE FROM machine_labels WHERE machine_id = ?'),
+    addLabel: db.prepare('INSERT INTO machine_labels (machine_id, key, value) VALUES (?, ?, ?)'),
+    dropCredential: db.prepare('UPDATE machines SET credential_hash = NULL WHERE id = ?'),
+    revokeTokens: db.prepare(
+      'UPDATE join_tokens SET revoked_at = ? WHERE machine_public_id = ? AND revoked_at IS NULL',
+    ),
     saveToken: db.prepare(
-      `INSERT INTO join_tokens (join_token_id, token_hash, machine_id, reusable, created_at, expires_at)
+      `INSERT INTO join_tokens (public_id, token_hash, machine_public_id, reusable, created_at, expires_at)
        VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (token_hash) DO UPDATE SET expires_at = excluded.expires_at`,
     ),
     countOf: db
@@ -42,9 +44,9 @@ function prepare(db: Database) {
       )
       .pluck(),
     holderOf: db
-      .prepare<[string], number>("SELECT machine FROM machines WHERE name = ? AND desired_state <> 'destroyed'")
+      .prepare<[string], number>("SELECT id FROM machines WHERE name = ? AND desired_state <> 'destroyed'")
       .pluck(),
-    dropOperation: db.prepare('DELETE FROM machine_operations WHERE machine = ?'),
+    dropOperation: db.prepare('DELETE FROM machine_operations WHERE machine_id = ?'),
   };
 }
 
@@ -152,5 +154,5 @@ function json(value: object | undefined): string | null {
 
 /** Returns the record of a row. */
 export function recordOf(row: MachineWithOperation): StoredMachine {
-  return { key: row.machine, machine: toMachine(row), row };
+  return { key: row.id, machine: toMachine(row), row };
 }

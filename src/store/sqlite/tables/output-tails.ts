@@ -14,15 +14,15 @@ export interface OutputTails {
 /** The tails of `db`. */
 export function createOutputTails(db: Database): OutputTails {
   const insert = db.prepare(
-    'INSERT INTO output_tails (execution, stream, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    'INSERT INTO output_tails (execution_id, stream, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
   );
   const remove = db
-    .prepare<[number], number>('DELETE FROM output_tails WHERE execution = ? RETURNING octet_length(bytes)')
+    .prepare<[number], number>('DELETE FROM output_tails WHERE execution_id = ? RETURNING octet_length(bytes)')
     .pluck();
   const read = db
     .prepare<[string, Stream], Buffer>(
-      `SELECT t.bytes FROM output_tails t JOIN executions e ON e.execution = t.execution
-       WHERE e.execution_id = ? AND t.stream = ?`,
+      `SELECT t.bytes FROM output_tails t JOIN executions e ON e.id = t.execution_id
+       WHERE e.public_id = ? AND t.stream = ?`,
     )
     .pluck();
   return {

@@ -4,11 +4,11 @@ import { type RequestRow, recordOf, type StateRow } from '../../rows/execution-r
 import type { Database } from '../file/database.ts';
 
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
-export const EXECUTION_COLUMNS = `e.*, m.machine_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
+export const EXECUTION_COLUMNS = `e.*, m.public_id AS machine_public_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
   r.callback_url, r.created_by, r.queued_bytes, r.launch, r.artifacts AS declared_artifacts`;
 /** Append a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
-  CROSS JOIN machines m ON m.machine = e.machine CROSS JOIN requests r ON r.execution = e.execution`;
+  CROSS JOIN machines m ON m.id = e.machine_id CROSS JOIN requests r ON r.execution_id = e.id`;
 
 /**
  * Finds one by its public id, in two statements: measured at 3 µs, against 46 for the join (the cost of starting a join, negligible for a
@@ -16,15 +16,15 @@ export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
  */
 export function prepareFind(db: Database): (executionId: string) => ExecutionRecord | undefined {
   const state = db.prepare<[string], StateRow>(
-    `SELECT e.*, (SELECT machine_id FROM machines m WHERE m.machine = e.machine) AS machine_id
-     FROM executions e WHERE e.execution_id = ?`,
+    `SELECT e.*, (SELECT public_id FROM machines m WHERE m.id = e.machine_id) AS machine_public_id
+     FROM executions e WHERE e.public_id = ?`,
   );
   const request = db.prepare<[number], RequestRow>(
-    'SELECT *, artifacts AS declared_artifacts FROM requests WHERE execution = ?',
+    'SELECT *, artifacts AS declared_artifacts FROM requests WHERE execution_id = ?',
   );
   return (executionId) => {
     const row = state.get(executionId);
-    const asked = row && request.get(row.execution);
+    const asked = row && request.get(row.id);
     return row && asked && recordOf(row, asked);
   };
 }

@@ -14,14 +14,14 @@ export interface StreamChunks {
 
 /** The chunks of `db`. */
 export function createStreamChunks(db: Database): StreamChunks {
-  const insert = db.prepare('INSERT INTO stream_chunks (execution, stream, stream_end, bytes) VALUES (?, ?, ?, ?)');
+  const insert = db.prepare('INSERT INTO stream_chunks (execution_id, stream, stream_end, bytes) VALUES (?, ?, ?, ?)');
   const from = db.prepare<[number, Stream, number], { stream_offset: number; bytes: Buffer }>(
     `SELECT stream_end - octet_length(bytes) AS stream_offset, bytes FROM stream_chunks
-     WHERE execution = ? AND stream = ? AND stream_end > ? ORDER BY stream_end`,
+     WHERE execution_id = ? AND stream = ? AND stream_end > ? ORDER BY stream_end`,
   );
   const deleteSome = db
     .prepare<[number, number], number>(
-      `DELETE FROM stream_chunks WHERE chunk IN (SELECT chunk FROM stream_chunks WHERE execution = ? LIMIT ?)
+      `DELETE FROM stream_chunks WHERE id IN (SELECT id FROM stream_chunks WHERE execution_id = ? LIMIT ?)
        RETURNING octet_length(bytes)`,
     )
     .pluck();

@@ -15,7 +15,7 @@ import { artifactsColumn, launchColumn, type ExecutionRow, toRecord } from '../.
 import { prepareFind, SELECT_EXECUTION } from './select-execution.ts';
 
 interface QueueRow {
-  machine: number;
+  id: number;
   phase: string;
   desired_state: string;
   epoch: number;
@@ -25,22 +25,21 @@ interface QueueRow {
   last_dispatch_number: number;
 }
 
-const QUEUE_COLUMNS =
-  'machine, phase, desired_state, epoch, runner_instance, waiting, waiting_bytes, last_dispatch_number';
+const QUEUE_COLUMNS = 'id, phase, desired_state, epoch, runner_instance, waiting, waiting_bytes, last_dispatch_number';
 /** Keys rise, and none is given out twice. */
-const INSERT = `INSERT INTO executions (execution, execution_id, machine, status, created_at, expires_at, dispatched_to,
+const INSERT = `INSERT INTO executions (id, public_id, machine_id, status, created_at, expires_at, dispatched_to,
   dispatch_number, last_sequence, last_event_at, is_terminal, output_mode, output_read_at)
-  SELECT 1 + max(coalesce((SELECT max(execution) FROM executions), 0), highest_deleted), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+  SELECT 1 + max(coalesce((SELECT max(id) FROM executions), 0), highest_deleted), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
   FROM execution_keys`;
-const INSERT_REQUEST = `INSERT INTO requests (execution, command, cwd, env_keys, user, timeout_ms, stdin_mode, callback_url,
+const INSERT_REQUEST = `INSERT INTO requests (execution_id, command, cwd, env_keys, user, timeout_ms, stdin_mode, callback_url,
   created_by, queued_bytes, artifacts, launch)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const UPDATE = `UPDATE executions SET status = ?, started_at = ?, completed_at = ?, cancel_requested_at = ?, cancelled_by = ?,
   dispatched_to = ?, dispatch_number = ?, exit_code = ?, signal = ?, error_code = ?, error_message = ?, stdout_bytes = ?,
   stdout_kept = ?, stdout_truncated = ?, stderr_bytes = ?, stderr_kept = ?, stderr_truncated = ?, last_sequence = ?,
-  last_event_at = ?, reported = ?, output_mode = ?, artifacts = ?, usage = ? WHERE execution = ?`;
+  last_event_at = ?, reported = ?, output_mode = ?, artifacts = ?, usage = ? WHERE id = ?`;
 const WAITING = 'e.dispatch_number IS NULL AND e.completed_at IS NULL';
-const OF_MACHINE = 'e.machine = (SELECT machine FROM machines WHERE machine_id = ?)';
+const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = ?)';
 
 /** The statements, made once. */
 function prepare(db: Database) {
@@ -49,35 +48,33 @@ function prepare(db: Database) {
     insert: db.prepare(INSERT),
     insertRequest: db.prepare(INSERT_REQUEST),
     update: db.prepare(UPDATE),
-    queue: db.prepare<[string], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine_id = ?`),
-    queueByKey: db.prepare<[number], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE machine = ?`),
-    saveQueue: db.prepare(
-      'UPDATE machines SET waiting = ?, waiting_bytes = ?, last_dispatch_number = ? WHERE machine = ?',
-    ),
+    queue: db.prepare<[string], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE public_id = ?`),
+    queueByKey: db.prepare<[number], QueueRow>(`SELECT ${QUEUE_COLUMNS} FROM machines WHERE id = ?`),
+    saveQueue: db.prepare('UPDATE machines SET waiting = ?, waiting_bytes = ?, last_dispatch_number = ? WHERE id = ?'),
     claimable: db.prepare<[string, number, number], ExecutionRow>(
       `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND ${WAITING} AND +e.status = 'queued' AND +e.expires_at > ?
-       ORDER BY e.execution LIMIT ?`,
+       ORDER BY e.id LIMIT ?`,
     ),
     unfinished: db.prepare<[number], ExecutionRow>(
-      `${SELECT_EXECUTION} WHERE e.machine = ? AND e.completed_at IS NULL`,
+      `${SELECT_EXECUTION} WHERE e.machine_id = ? AND e.completed_at IS NULL`,
     ),
     waking: db.prepare<[string, number], ExecutionRow>(
-      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND ${WAITING} AND +e.status = 'wake_in_progress' ORDER BY e.execution LIMIT ?`,
+      `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND ${WAITING} AND +e.status = 'wake_in_progress' ORDER BY e.id LIMIT ?`,
     ),
-    seal: db.prepare('INSERT INTO sealed_inputs (execution, sealed) VALUES (?, ?)'),
-    sealed: db.prepare<[number], Buffer>('SELECT sealed FROM sealed_inputs WHERE execution = ?').pluck(),
-    wipe: db.prepare('DELETE FROM sealed_inputs WHERE execution = ?'),
-    callBack: db.prepare('INSERT INTO callbacks (execution, created_at, due_at) VALUES (?, ?, ?)'),
+    seal: db.prepare('INSERT INTO sealed_inputs (execution_id, sealed) VALUES (?, ?)'),
+    sealed: db.prepare<[number], Buffer>('SELECT sealed FROM sealed_inputs WHERE execution_id = ?').pluck(),
+    wipe: db.prepare('DELETE FROM sealed_inputs WHERE execution_id = ?'),
+    callBack: db.prepare('INSERT INTO callbacks (execution_id, created_at, due_at) VALUES (?, ?, ?)'),
     apiKey: db.prepare<[string], { revoked_at: number | null; expires_at: number | null }>(
-      'SELECT revoked_at, expires_at FROM api_keys WHERE api_key_id = ?',
+      'SELECT revoked_at, expires_at FROM api_keys WHERE public_id = ?',
     ),
     boundKey: db.prepare<[string, string], BoundKey>(
-      'SELECT digest, resource, expires_at AS expiresAt FROM idempotency WHERE api_key_id = ? AND key = ?',
+      'SELECT digest, resource, expires_at AS expiresAt FROM idempotency WHERE api_key = ? AND key = ?',
     ),
     bind: db.prepare(
-      'INSERT OR REPLACE INTO idempotency (api_key_id, key, digest, resource, expires_at) VALUES (?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO idempotency (api_key, key, digest, resource, expires_at) VALUES (?, ?, ?, ?, ?)',
     ),
-    release: db.prepare('DELETE FROM idempotency WHERE api_key_id = ? AND key = ?'),
+    release: db.prepare('DELETE FROM idempotency WHERE api_key = ? AND key = ?'),
   };
 }
 
@@ -181,7 +178,7 @@ export class SqliteTransaction implements Transaction {
 
   unfinished(machineKey: number): ExecutionRecord[] {
     const rows = this.#statements.unfinished.all(machineKey);
-    return rows.sort((a, b) => a.execution - b.execution).map(toRecord);
+    return rows.sort((a, b) => a.id - b.id).map(toRecord);
   }
 
   waking(p: { machineId: string; limit: number }): ExecutionRecord[] {
@@ -285,7 +282,7 @@ export class SqliteTransaction implements Transaction {
 
 function toQueue(row: QueueRow): MachineQueue {
   return {
-    key: row.machine,
+    key: row.id,
     connected: row.phase === 'running',
     removed: row.desired_state === 'destroyed',
     epoch: row.epoch,

@@ -17,12 +17,16 @@ const ROWS = `
   INSERT INTO events (execution, sequence, at, type, stream_offset, chunk, status) VALUES
     (1, 1, 1, 'lifecycle', NULL, NULL, 'queued'), (1, 2, 2, 'stdout', 0, 1, NULL), (1, 3, 3, 'lifecycle', NULL, NULL, 'succeeded');`;
 
-function makeDatabase(path: string, schema: number): void {
+/** `hasRun`: whether the database has met the migration of this number. */
+function makeDatabase(path: string, hasRun: (version: number) => boolean): void {
   const db = new Sqlite(path);
+  db.unsafeMode(true);
   db.exec('CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
-  for (const name of readdirSync(MIGRATIONS).sort().slice(0, schema)) {
+  for (const name of readdirSync(MIGRATIONS).sort()) {
+    const version = Number(name.slice(0, 4));
+    if (!hasRun(version)) continue;
     db.exec(readFileSync(new URL(name, MIGRATIONS), 'utf8'));
-    db.prepare('INSERT INTO schema_migrations VALUES (?, 0)').run(Number(name.slice(0, 4)));
+    db.prepare('INSERT INTO schema_migrations VALUES (?, 0)').run(version);
   }
   db.exec(ROWS);
   db.close();
@@ -32,7 +36,7 @@ describe('a database of schema 2', () => {
   const path = useDatabasePath();
 
   it('keeps its log, is cleared of it when its time has come, and has an end of giving back what it cannot', async () => {
-    makeDatabase(path(), 2);
+    makeDatabase(path(), (version) => version <= 2);
     const store = openSqliteStore({ path: path() });
     const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
     expect(await log()).toMatchObject([{ status: 'queued' }, { type: 'stdout' }, { status: 'succeeded' }]);
@@ -56,7 +60,7 @@ describe('a database of schema 3', () => {
   const path = useDatabasePath();
 
   it('has the codes of today for what ran out of time, and goes on with what waits', async () => {
-    makeDatabase(path(), 3);
+    makeDatabase(path(), (version) => version <= 3);
     const db = new Sqlite(path());
     db.exec(`
       UPDATE executions SET status = 'failed', error_code = 'timeout' WHERE execution = 1;
@@ -88,3 +92,33 @@ describe('a database of schema 3', () => {
     await store.close();
   });
 });
+
+describe('a database that met later migrations before the one that renames its keys', () => {
+  const path = useDatabasePath();
+
+  it('keeps its rows, and has the schema of a fresh one', async () => {
+    makeDatabase(path(), (version) => version < 60 || version === 85 || version === 90);
+    const store = openSqliteStore({ path: path() });
+    expect(await store.getExecution({ machineId: 'dm-one', executionId: 'a' })).toMatchObject({ status: 'succeeded' });
+    const output = { executionId: 'a', stream: 'stdout', offset: 0, maxBytes: 2 ** 20 } as const;
+    expect((await store.readStream(output)).length).toBe(65_536);
+    await store.close();
+    const fresh = `${path()}-fresh`;
+    await openSqliteStore({ path: fresh }).close();
+    expect(columnsOf(path())).toEqual(columnsOf(fresh));
+  });
+});
+
+/** Tables and indexes with their columns, in no order: those that were added stand behind the others. */
+function columnsOf(path: string): string[] {
+  const db = new Sqlite(path, { readonly: true });
+  const columns = db
+    .prepare<[], string>(
+      `SELECT s.name || ' ' || c.name FROM sqlite_schema s JOIN pragma_table_xinfo(s.name) c WHERE s.type = 'table'
+       UNION ALL SELECT s.name || ' ' || c.name FROM sqlite_schema s JOIN pragma_index_info(s.name) c WHERE s.type = 'index' ORDER BY 1`,
+    )
+    .pluck()
+    .all();
+  db.close();
+  return columns;
+}
