@@ -8,7 +8,7 @@ import { LIVE_MS } from '../data/lists.ts';
 import { machinePath } from '../data/machines.ts';
 import { Age } from '../parts/age.tsx';
 import { Empty } from '../parts/empty.tsx';
-import { ErrorNotice } from '../parts/notice.tsx';
+import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { TerminalView } from '../terminal/terminal-view.tsx';
 
 const FIRST_SIZE = { width: 80, height: 24 };
@@ -40,6 +40,7 @@ export function TerminalPage({ machineId, terminalId }: { machineId: string; ter
     },
   });
   const running = (terminals.data?.items ?? []).filter(({ status }) => !ENDS.has(status)).reverse();
+  const waits = running.some(({ terminal_id: id, status }) => id === terminalId && status === 'wake_in_progress');
   const error = terminals.error ?? opening.error ?? closing.error;
   return (
     <>
@@ -65,7 +66,8 @@ export function TerminalPage({ machineId, terminalId }: { machineId: string; ter
       </div>
       {error !== null && <ErrorNotice error={error} />}
       <Tabs terminals={running} machineId={machineId} chosen={terminalId} />
-      {terminalId !== undefined && <TerminalView key={terminalId} path={`${path}/${terminalId}`} />}
+      {waits && <Notice tone="busy" title="The machine is not connected. The terminal opens as soon as it is." />}
+      {terminalId !== undefined && !waits && <TerminalView key={terminalId} path={`${path}/${terminalId}`} />}
       {terminalId === undefined && running.length === 0 && (
         <section className="panel" aria-label="No terminal">
           <Empty title="No terminal is open here">

@@ -1,11 +1,17 @@
-/** A terminal on the page. xterm.js is loaded when the first one is opened. */
+/** A terminal on the page, with the stream of the client library. xterm.js is loaded when the first one is opened. */
 import { useEffect, useRef, useState } from 'react';
-import type { ITheme } from '@xterm/xterm';
+import type { ITheme, Terminal } from '@xterm/xterm';
 import { Notice } from '../parts/notice.tsx';
 import { withAdoptedStyles } from './adopted-styles.ts';
-import { type StreamState, TerminalStream } from './terminal-stream.ts';
+import { TerminalStream } from '../../client/terminals/terminal-stream.ts';
+import { transport } from '../data/client.ts';
 
 const SCROLLBACK_LINES = 10_000;
+
+type StreamState =
+  | { state: 'connecting' | 'open' | 'away' | 'input lost' }
+  | { state: 'ended'; reason: string }
+  | { state: 'failed'; error: unknown };
 
 export function TerminalView({ path }: { path: string }) {
   const place = useRef<HTMLDivElement>(null);
@@ -36,6 +42,8 @@ function StreamNotice({ stream }: { stream: StreamState }) {
   switch (stream.state) {
     case 'away':
       return <Notice tone="warn" title="The connection is lost and will be restored. The shell keeps running." />;
+    case 'input lost':
+      return <Notice tone="warn" title="The machine is not connected, and too much is typed: input was dropped." />;
     case 'ended':
       return <Notice tone="busy" title={`The shell has ended: ${stream.reason}`} />;
     case 'failed':
@@ -46,8 +54,8 @@ function StreamNotice({ stream }: { stream: StreamState }) {
 }
 
 async function openTerminal(element: HTMLElement, path: string, onState: (state: StreamState) => void) {
-  const [{ Terminal }, { FitAddon }] = await Promise.all([import('@xterm/xterm'), import('@xterm/addon-fit')]);
-  const terminal = new Terminal({
+  const [xterm, { FitAddon }] = await Promise.all([import('@xterm/xterm'), import('@xterm/addon-fit')]);
+  const terminal = new xterm.Terminal({
     scrollback: SCROLLBACK_LINES,
     fontFamily: getComputedStyle(element).fontFamily,
     fontSize: 13,
@@ -59,22 +67,38 @@ async function openTerminal(element: HTMLElement, path: string, onState: (state:
   const fit = new FitAddon();
   terminal.loadAddon(fit);
   const dropStyles = withAdoptedStyles(document, () => terminal.open(element));
-  const stream = new TerminalStream(path, {
-    onStart: () => terminal.reset(),
-    onOutput: (bytes) => terminal.write(bytes),
-    onState,
+  fit.fit();
+  const stream = new TerminalStream(transport, path, {
+    size: { width: terminal.cols, height: terminal.rows },
+    listener: {
+      away: () => onState({ state: 'away' }),
+      back: () => onState({ state: 'open' }),
+      inputLost: () => onState({ state: 'input lost' }),
+    },
   });
-  terminal.onData((text) => stream.send(text));
-  terminal.onResize(({ cols, rows }) => stream.resize(cols, rows));
+  void show(stream, terminal, onState);
+  terminal.onData((text) => stream.write(text));
+  terminal.onResize(({ cols, rows }) => stream.resize({ width: cols, height: rows }));
   const observer = new ResizeObserver(() => fit.fit());
   observer.observe(element);
   terminal.focus();
   return () => {
     observer.disconnect();
-    stream.close();
+    stream.detach();
     terminal.dispose();
     dropStyles();
   };
+}
+
+/** Draws the output as fast as the terminal takes it; the rest waits with the server. */
+async function show(stream: TerminalStream, terminal: Terminal, onState: (state: StreamState) => void): Promise<void> {
+  try {
+    for await (const bytes of stream) await new Promise<void>((drawn) => terminal.write(bytes, drawn));
+    const { reason } = await stream.end;
+    if (reason !== 'detached') onState({ state: 'ended', reason });
+  } catch (error) {
+    onState({ state: 'failed', error });
+  }
 }
 
 /** The colours of the page. */
