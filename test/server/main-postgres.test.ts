@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readServerConfig, type ServerConfig, startServer } from '../../src/server/main.ts';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { examineServer, readServerConfig, type ServerConfig, startServer } from '../../src/server/main.ts';
 import { TestPostgres } from '../helpers/postgres.ts';
 
 let postgres: TestPostgres | undefined;
@@ -65,4 +65,26 @@ test('a PostgreSQL database needs a shared key, and no limit of size', () => {
   const url = { EXECPLANE_DATABASE_URL: 'postgres://me@h/d' };
   expect(() => readServerConfig({}, url)).toThrow(/EXECPLANE_SECRET_KEY_FILE/);
   expect(() => settings({ ...url, EXECPLANE_MAX_DATABASE_BYTES: '1' })).toThrow(/EXECPLANE_MAX_DATABASE_BYTES/);
+});
+test('doctor says of the database what is well, and what to do about the rest', async () => {
+  const config = settings({ EXECPLANE_DATABASE_URL: (await postgres?.schema()) ?? '' });
+  const said = async (check: string, of = config) =>
+    (await examineServer(of, Date.now())).find((finding) => finding.check === check);
+  expect(await said('schema')).toMatchObject({ state: 'warn', message: 'there is none yet' });
+  const server = await startServer(config);
+  onTestFinished(() => server.stop());
+  const { port } = new URL(server.url);
+  const findings = await examineServer({ ...config, port: Number(port) }, Date.now());
+  const states = findings.map(({ check, state }) => [check, state]);
+  // The PostgreSQL of tests does without what costs time.
+  expect(states.filter(([check, state]) => state !== 'ok' && check !== 'disk space')).toEqual([['durability', 'fail']]);
+  expect(states.map(([check]) => check)).toEqual([
+    ...['data directory', 'modes', 'owner', 'writable', 'disk space'],
+    ...['database', 'durability', 'standbys', 'time zone', 'clock', 'connections', 'schema', 'secret key', 'servers'],
+    ...['port', 'key'],
+  ]);
+  const other = { ...config, secretKeyFile: join(directory, 'other') };
+  expect(await said('secret key', other)).toMatchObject({ state: 'fail', remedy: expect.stringContaining('Copy') });
+  const away = { ...config, databaseUrl: 'postgres://me:hidden@127.0.0.1:1/none' };
+  expect(await said('database', away)).toMatchObject({ state: 'fail', message: expect.not.stringContaining('hidden') });
 });

@@ -31,7 +31,10 @@ export async function doctorCommand(): Promise<Command> {
     agent: async (flags) => agent.examineAgent(agent.readAgentConfig(flags, settingsOf('agent')), Date.now()),
   };
   const present: Record<Side, (flags: Flags) => boolean> = {
-    server: (flags) => existsSync(join(server.readServerConfig(flags, settingsOf('server')).dataDir, 'execplane.db')),
+    server: (flags) => {
+      const { databaseUrl, dataDir } = server.readServerConfig(flags, settingsOf('server'));
+      return databaseUrl !== undefined || existsSync(join(dataDir, 'execplane.db'));
+    },
     agent: (flags) =>
       existsSync(join(resolve(agent.readAgentConfig(flags, settingsOf('agent')).dir), 'credential.json')),
   };

@@ -23,10 +23,15 @@ interface Migration {
   online: boolean;
 }
 
+/** The number of the newest migration that this build knows. */
+export function latestMigration(): number {
+  return readMigrations().at(-1)?.version ?? 0;
+}
+
 /** Applies the missing migrations. Safe to run from several servers at once. Throws SchemaTooNewError. */
 export async function migrate(connection: Connection): Promise<void> {
   const migrations = readMigrations();
-  const latest = migrations.at(-1)?.version ?? 0;
+  const latest = latestMigration();
   await connection.run({ text: 'SELECT pg_advisory_lock($1)', values: [LOCK] });
   try {
     await connection.run({

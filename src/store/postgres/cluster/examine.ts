@@ -1,0 +1,98 @@
+/** Looks at a PostgreSQL database from outside, without changing it. */
+import { connect } from '../connections/connection.ts';
+import { latestMigration } from '../connections/migrations.ts';
+import { parseDatabaseUrl } from '../connections/url.ts';
+import { REPLICA_ALIVE } from '../lanes/select-machine.ts';
+
+export interface PostgresExamination {
+  /** As `15.18`, and as the number that versions are compared by. */
+  version: string;
+  versionNumber: number;
+  timeZone: string;
+  fsync: boolean;
+  synchronousCommit: string;
+  /** Standbys that are connected, and whether commits wait for any of them. */
+  standbys: number;
+  waitsForStandbys: boolean;
+  /** The database's clock minus this host's, ms. */
+  clockOffsetMs: number;
+  connections: number;
+  maxConnections: number;
+  /** The newest migration that was applied, and that this build knows; 0: none. */
+  schema: number;
+  knownSchema: number;
+  /** The oldest build that may use the schema. */
+  readableBy: number;
+  /** Of the secret key that the servers share; absent: no server has run yet. */
+  fingerprint?: Buffer;
+  /** Versions of the servers that live. */
+  servers: string[];
+}
+
+const SETTINGS = `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
+  current_setting('TimeZone') AS zone, current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit,
+  (SELECT count(*) FROM pg_stat_replication) AS standbys, current_setting('synchronous_standby_names') AS names,
+  floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock,
+  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS max,
+  to_regclass('schema_migrations') IS NOT NULL AS made`;
+
+interface SettingsRow {
+  version: string;
+  number: number;
+  zone: string;
+  fsync: string;
+  commit: string;
+  standbys: number;
+  names: string;
+  clock: number;
+  connections: number;
+  max: number;
+  made: boolean;
+}
+
+/** Rejects with DatabaseUrlError, StoreUnavailableError. */
+export async function examinePostgres(url: string): Promise<PostgresExamination> {
+  const connection = await connect(parseDatabaseUrl(url));
+  try {
+    const askedAt = Date.now();
+    const [row] = await connection.query<SettingsRow>({ text: SETTINGS });
+    if (row === undefined) throw new Error('PostgreSQL answered nothing');
+    const clockOffsetMs = Math.round(row.clock - (askedAt + Date.now()) / 2);
+    const own = row.made ? await examineSchema(connection) : { schema: 0, readableBy: 0, servers: [] };
+    return {
+      version: row.version,
+      versionNumber: row.number,
+      timeZone: row.zone,
+      fsync: row.fsync === 'on',
+      synchronousCommit: row.commit,
+      standbys: row.standbys,
+      waitsForStandbys: row.names !== '',
+      clockOffsetMs,
+      // This one is about to go.
+      connections: row.connections - 1,
+      maxConnections: row.max,
+      knownSchema: latestMigration(),
+      ...own,
+    };
+  } finally {
+    await connection.close();
+  }
+}
+
+async function examineSchema(connection: Awaited<ReturnType<typeof connect>>) {
+  const [versions, keys, replicas] = await Promise.all([
+    connection.query<{ schema: number | null; readable: number | null }>({
+      text: 'SELECT max(version) AS schema, max(readable_by) AS readable FROM schema_migrations',
+    }),
+    connection.query<{ fingerprint: Buffer | null }>({ text: 'SELECT key_fingerprint AS fingerprint FROM cluster' }),
+    connection.query<{ version: string }>({ text: `SELECT version FROM replicas WHERE ${REPLICA_ALIVE} ORDER BY id` }),
+  ]);
+  const fingerprint = keys[0]?.fingerprint ?? undefined;
+  return {
+    schema: versions[0]?.schema ?? 0,
+    readableBy: versions[0]?.readable ?? 0,
+    servers: replicas.map(({ version }) => version),
+    ...(fingerprint && { fingerprint }),
+  };
+}
