@@ -1,6 +1,9 @@
 /** Bodies made to hold up the event loop: none costs much more than the parsing of a body that is right and as large. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directories.ts';
 import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 const MIB = 1024 * 1024;
@@ -90,22 +93,52 @@ function parsing(): number {
   return performance.now() - before;
 }
 
+/** The time that parsing takes, and flushing as many bytes to the disk: no create can do with less. */
+function parsingAndFlushing(directory: string): number {
+  const parsed = parsing();
+  const before = performance.now();
+  writeFileSync(join(directory, 'as-large'), RIGHT, { flush: true });
+  return parsed + performance.now() - before;
+}
+
+/** Rounds until one is below the limit: on a busy machine others take the processor in the midst of most. */
+const ROUNDS = 10;
+
+async function expectRatio(name: string, limit: number, round: () => Promise<number>): Promise<void> {
+  const ratios: number[] = [];
+  while (ratios.length < ROUNDS && !ratios.some((ratio) => ratio < limit)) ratios.push(await round());
+  expect(Math.min(...ratios), `${name}: ${ratios}`).toBeLessThan(limit);
+}
+
 test('no body stops the server for much longer than the parsing of a right one of that size', async () => {
   await using http = await httpFixture();
   // Once for the compilers.
   expect((await stallOf(http, EXECUTIONS, RIGHT)).status).toBe(200);
   for (const [name, path, body, status] of HOSTILE) {
     const payload = body();
-    const ratios: number[] = [];
-    for (let round = 0; round < 3; round += 1) {
+    await expectRatio(name, 4, async () => {
       const measure = parsing();
       const stall = await stallOf(http, path, payload);
       expect(stall.status, name).toBe(status);
       expect(stall.bytes, name).toBeLessThan(256 * 1024);
-      ratios.push(stall.ms / measure);
-    }
-    expect(Math.min(...ratios), `${name}: ${ratios}`).toBeLessThan(4);
+      return stall.ms / measure;
+    });
   }
+});
+
+test.each([
+  ['as many arguments as may be, and 9 MiB of stdin', RIGHT],
+  ['15 MiB of stdin', Buffer.from(`{"command":["a"],"stdin":"${'x'.repeat(15 * MIB)}"}`)],
+])('a right body is worked on in steps: %s', async (name, body) => {
+  await using http = await httpFixture();
+  const directory = temporaryDirectory('flushed');
+  await stallOf(http, EXECUTIONS, body);
+  await expectRatio(name, 2.5, async () => {
+    const measure = parsingAndFlushing(directory);
+    const stall = await stallOf(http, EXECUTIONS, body);
+    expect(stall.status).toBe(200);
+    return stall.ms / measure;
+  });
 });
 
 test('a number that is longer than any field needs is refused before it is parsed', async () => {

@@ -39,8 +39,10 @@ type Admission =
 
 /** Bytes that wait with it: argv, names, cwd, and its sealed input. */
 export function queuedBytesOf({ command, envKeys, cwd = '', sealedInput }: NewExecution): number {
-  const text = [...command, ...envKeys, cwd].reduce((sum, part) => sum + Buffer.byteLength(part) + 1, 0);
-  return text + (sealedInput?.length ?? 0);
+  let bytes = Buffer.byteLength(cwd) + 1 + (sealedInput?.length ?? 0);
+  for (const argument of command) bytes += Buffer.byteLength(argument) + 1;
+  for (const name of envKeys) bytes += Buffer.byteLength(name) + 1;
+  return bytes;
 }
 
 /**

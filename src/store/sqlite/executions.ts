@@ -1,4 +1,5 @@
 /** Creates, reads, lists and cancels executions, and reads their logs. */
+import { queuedBytesOf } from '../../core/decisions/queue.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { prepareAllExecutions } from './tables/all-executions.ts';
@@ -26,7 +27,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
   }
 
   return {
-    createExecution: (p) => write(() => createExecution(tx, p), p.execution.sealedInput?.length),
+    createExecution: (p) => write(() => createExecution(tx, p), queuedBytesOf(p.execution)),
     getExecution: (p) => read(() => find(p.machineId, p.executionId)),
     listExecutions: ({ machineId, status, limit, after = NEWEST }) =>
       read(() => {

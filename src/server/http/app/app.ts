@@ -7,6 +7,7 @@ import type { Store } from '../../../store/store.ts';
 import { accessAfterBody, accessHook } from './access-hook.ts';
 import { createAuditTrail } from '../authentication/audit-trail.ts';
 import { createBodyBudget } from './body-budget.ts';
+import { pauseHook } from '../requests/large-bodies.ts';
 import { useJsonBodies } from '../requests/body-parsers.ts';
 import { createConsoleSessions } from '../authentication/console-session.ts';
 import { readTrustedProxies } from '../../trusted-proxies.ts';
@@ -97,6 +98,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   const bodies = createBodyBudget({ total: config.maxBodiesBytes, maxBodyBytes: config.maxBodyBytes });
   app.addHook('preParsing', bodies.hook);
   app.addHook('preValidation', accessAfterBody(context));
+  app.addHook('preHandler', pauseHook);
   rememberAddresses(app.server, config.tlsCert !== undefined);
   const silent = watchSilentConnections(app.server, config.tlsCert !== undefined);
   app.addHook('preClose', async () => {

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { exceededBound, type JsonBounds } from '../../../core/json.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
+import { noteBody, runSteps } from './large-bodies.ts';
 
 /** As many as a 422 lists. */
 const MAX_ERRORS = 100;
@@ -14,9 +15,12 @@ type Done = (error: Error | null, body?: unknown) => void;
 /** Replaces the framework's parsers. An empty body is no body, whatever its media type (clients send one on DELETE). */
 export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done: Done) => {
+    noteBody(request, body);
     try {
-      done(null, body.length === 0 ? undefined : parseJson(body, bounds));
+      const parsed = body.length === 0 ? undefined : runSteps(request, parseJson(body, bounds));
+      if (parsed instanceof Promise) parsed.then((value) => done(null, value), done);
+      else done(null, parsed);
     } catch (error) {
       done(error as Error);
     }
@@ -46,8 +50,8 @@ function isEmpty(request: FastifyRequest): boolean {
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
-/** The parser's own message is never passed on: it quotes the body, and bodies contain secrets. */
-function parseJson(sent: Buffer, bounds: JsonBounds): unknown {
+/** Parses in steps. The parser's own message is never passed on: it quotes the body, and bodies contain secrets. */
+function* parseJson(sent: Buffer, bounds: JsonBounds): Generator<void, unknown> {
   const marked = sent.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
   const body = marked ? sent.subarray(BYTE_ORDER_MARK.length) : sent;
   if (!isUtf8(body)) throw new Problem(400, 'The body is not UTF-8.');
@@ -59,11 +63,14 @@ function parseJson(sent: Buffer, bounds: JsonBounds): unknown {
   if (exceeded !== undefined) {
     throw invalid([{ location: 'body', message: `must not have more than ${bounds[exceeded]} ${exceeded} in total` }]);
   }
+  yield;
   const text = body.toString('utf8');
   const parsed = tryParse(text);
   if (parsed === undefined) throw new Problem(400, 'The body is not JSON.');
+  yield;
   // In valid UTF-8 a lone surrogate can only come from an escape.
-  if (/\\u[dD][89a-fA-F]/.test(text)) refuseLoneSurrogates(parsed.value);
+  if (body.includes('\\u') && /\\u[dD][89a-fA-F]/.test(text)) refuseLoneSurrogates(parsed.value);
+  yield;
   return parsed.value;
 }
 

@@ -1,12 +1,18 @@
 /** Decides which addresses callbacks may go to: none by which the server could reach itself, its neighbours or its cloud's metadata. */
 import { BlockList, isIP } from 'node:net';
 
-/** Special-purpose addresses (IANA registries, RFC 6890), and the ways to write IPv4 addresses as IPv6 ones. */
+/**
+ * Special-purpose addresses (IANA registries, RFC 6890), and the ways to write IPv4 addresses as IPv6 ones. Of IPv6 only global
+ * unicast (2000::/3) is public: with all that is outside go loopback, private and link-local addresses, multicast, the well-known
+ * NAT64 prefixes, and IPv4 that is compatible (::/96), mapped (::ffff:0:0/96) or translated by SIIT (::ffff:0:0:0/96).
+ */
 const SPECIAL: readonly [network: string, prefix: number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
+  // What a virtual machine in Azure reaches its host by.
+  ['168.63.129.16', 32],
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
@@ -18,21 +24,17 @@ const SPECIAL: readonly [network: string, prefix: number][] = [
   ['203.0.113.0', 24],
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
-  ['::', 96],
-  ['::ffff:0:0', 96],
-  ['64:ff9b::', 96],
-  ['64:ff9b:1::', 48],
-  ['100::', 64],
+  ['::', 3],
+  ['4000::', 2],
+  ['8000::', 1],
+  // Teredo and other protocol assignments; documentation; 6to4; documentation.
   ['2001::', 23],
   ['2001:db8::', 32],
   ['2002::', 16],
   ['3fff::', 20],
-  ['5f00::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['fec0::', 10],
-  ['ff00::', 8],
 ];
+/** The last 64 bits of an ISATAP address (RFC 5214), with IPv4 in the last 32, in the spelling of `URL`. */
+const ISATAP = /:(?:0|200)?:5efe:[0-9a-f]+:[0-9a-f]+\]$/;
 
 /** One list for each family: in one list, `::ffff:0:0/96` would stand for every IPv4 address. */
 const special = { ipv4: new BlockList(), ipv6: new BlockList() };
@@ -41,7 +43,8 @@ for (const [network, prefix] of SPECIAL) special[family(network)].addSubnet(netw
 /** Whether `address` (an IP address, as text) is on the public internet. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0 || address.includes('%')) return false;
-  return !special[family(address)].check(address, family(address));
+  if (special[family(address)].check(address, family(address))) return false;
+  return isIP(address) === 4 || !ISATAP.test(new URL(`http://[${address}]`).hostname);
 }
 
 function family(address: string): 'ipv4' | 'ipv6' {

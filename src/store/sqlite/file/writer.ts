@@ -32,6 +32,8 @@ const BATCH_WRITES = 1024;
 const BATCH_BYTES = 8 * 1024 * 1024;
 /** Callers wait for their writes, so this many mean that something is badly wrong. */
 const QUEUE_WRITES = 100_000;
+/** A COMMIT of more than this leaves the checkpoint to the next one, for each of the two holds the loop for 40 ms. */
+const LARGE_BATCH_BYTES = 1024 * 1024;
 
 type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: false; error: unknown };
 
@@ -39,6 +41,8 @@ type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: fals
 export class Writer {
   private readonly db: Database;
   private readonly statements: Record<'begin' | 'commit' | 'rollback', Statement<[]>>;
+  /** Pages of the WAL past which a COMMIT brings them back into the file. */
+  private readonly checkpointPages: number;
   private readonly hooks: WriterHooks;
   private queue: Waiting[] = [];
   /** Writes that may wait for a transaction that is made anyway. */
@@ -51,6 +55,7 @@ export class Writer {
   constructor(db: Database, hooks: WriterHooks) {
     this.db = db;
     this.hooks = hooks;
+    this.checkpointPages = db.pragma('wal_autocheckpoint', { simple: true }) as number;
     this.statements = {
       begin: db.prepare<[]>('BEGIN IMMEDIATE'),
       commit: db.prepare<[]>('COMMIT'),
@@ -142,13 +147,17 @@ export class Writer {
 
   private attempt(batch: readonly Waiting[]): Attempt {
     const startedAt = performance.now();
+    const isLarge = batch.reduce((sum, { bytes }) => sum + bytes, 0) > LARGE_BATCH_BYTES;
     try {
+      if (isLarge) this.db.pragma('wal_autocheckpoint = 0');
       this.statements.begin.run();
       const results = batch.map((waiting) => waiting.work());
       this.statements.commit.run();
       return { ok: true, results, durationMs: performance.now() - startedAt };
     } catch (error) {
       return { ok: false, error: this.undo(error) };
+    } finally {
+      if (isLarge) this.db.pragma(`wal_autocheckpoint = ${this.checkpointPages}`);
     }
   }
 

@@ -200,7 +200,14 @@ test('an address that is not public is never connected to, written out or behind
 });
 
 describe('public addresses', () => {
-  test.each(['1.1.1.1', '93.184.215.14', '172.32.0.1', '2606:4700:4700::1111', '2a00:1450::1'])('%s', (address) => {
+  test.each([
+    '1.1.1.1',
+    '93.184.215.14',
+    '172.32.0.1',
+    '2606:4700:4700::1111',
+    '2a00:1450::1',
+    '2a00:1450:1:2:5efe::1',
+  ])('%s', (address) => {
     expect(isPublicAddress(address)).toBe(true);
   });
   test.each([
@@ -217,7 +224,17 @@ describe('public addresses', () => {
     '::1',
     '::7f00:1',
     '::ffff:10.0.0.1',
+    '168.63.129.16',
+    '::ffff:0:10.0.0.1',
+    '::ffff:0:0:1',
     '64:ff9b::a00:1',
+    '64:ff9b:1:2:3::a00:1',
+    '2001:0:1::1',
+    '2a00:1450::5efe:10.0.0.1',
+    '2a00:1450:1:2:0:5efe:a00:1',
+    '2a00:1450:1:2:200:5efe:a00:1',
+    '4000::1',
+    'fec0::1',
     '2002:7f00:1::',
     'fd00::1',
     'fe80::1',

@@ -18,6 +18,7 @@ import { wakeRetries } from '../../replies/wake-retry.ts';
 import { executionWire } from '../../replies/wire.ts';
 import { createdExecution, createRequestOf } from '../../requests/create-request.ts';
 import { readSelectors, selectedMachines } from '../../requests/machines/labels.ts';
+import { pauseIfLarge } from '../../requests/large-bodies.ts';
 import { findExecution, findMachine } from '../../requests/lookup.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
 
@@ -59,14 +60,17 @@ function createRoute(app: App, context: HttpContext): void {
       const machineId = request.params.machine_id;
       const createdBy = request.principal.apiKeyId;
       const asked = createRequestOf(request.body, { machineId, createdBy }, context.config);
+      await pauseIfLarge(request);
       const onBehalf = context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
+      await pauseIfLarge(request);
       const trace = context.tracing?.contextOf(request);
       const made = await context.control.create({
         ...asked,
         ...onBehalf,
         ...(trace === undefined ? {} : { trace }),
       });
+      await pauseIfLarge(request);
       const created = createdExecution(made, reply);
       if (typeof created === 'string')
         return send(await findExecution(context, { machine_id: machineId, execution_id: created }));
