@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/machines/labels.ts';
 import { isMachineName } from '../core/machines/machine-name.ts';
 import { ConfigError } from '../node/config-error.ts';
+import type { LogFormat } from '../node/log-destination.ts';
 import { isLoopback } from '../node/network/loopback.ts';
-import { proxyFor } from '../node/proxy.ts';
 import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
+import { proxyFor } from '../node/proxy.ts';
 
 /** A setting as the CLI and the documentation show it: `agentDir` is EXECPLANE_AGENT_DIR and --agent-dir. */
 export interface AgentSetting {
@@ -53,6 +54,7 @@ export interface AgentConfig {
   /** Taken from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. */
   proxy?: URL | undefined;
   logLevel: string;
+  logFormat: LogFormat;
   /** Set if systemd expects signs of life. */
   watchdog?: Watchdog;
   /** The soft limit of open files that the agent was started with, if the launcher (launcher.sh) passed it on. */
@@ -81,6 +83,7 @@ const TABLE = {
   tlsKey: ['PEM file with the private key of the client certificate.'],
   insecure: ['true: allow plain http to a server on another host.', 'false'],
   logLevel: ['Lowest level that is logged.', 'info'],
+  logFormat: ['json: one object a line. text: lines for people.', 'json'],
 } as const satisfies Record<string, readonly [description: string, fallback?: string]>;
 type Property = keyof typeof TABLE;
 
@@ -112,6 +115,10 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
     logLevel:
       source.checked('logLevel', (level) => LOG_LEVELS.includes(level), `must be one of ${LOG_LEVELS.join(', ')}`) ??
       '',
+    logFormat:
+      source.checked('logFormat', (format) => /^(json|text)$/.test(format), 'must be json or text') === 'text'
+        ? 'text'
+        : 'json',
     tls: readTls(source),
     labels: readLabels(source),
     runnerEnv: runnerEnvironment(env),

@@ -29,7 +29,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     import('./link/watchdog.ts'),
   ]);
   const options = { name: 'agent', level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  const log = pino(options, new LogDestination({ fd: STDERR }));
+  const log = pino(options, new LogDestination({ fd: STDERR, format: config.logFormat }));
   const liveness = new Liveness(() => performance.now());
   const agent = new Agent(config, log, liveness, (machineId) => {
     if (process.connected) process.send?.({ type: 'connected', machineId } satisfies AgentConnectedMessage);

@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { LOG_KEY } from './log-keys.ts';
+import { readableLine } from './readable-line.ts';
 
 /** Bytes kept in memory for a reader that has stopped reading. */
 const MAX_WAITING_BYTES = 1024 * 1024;
@@ -14,9 +15,13 @@ const PINO_WARN = 40;
 /** C1 controls, the delete character and characters that change the direction of text. JSON itself escapes C0. */
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
+export type LogFormat = 'json' | 'text';
+
 interface LogDestinationOptions {
   /** The descriptor. It is not closed and, unless it is a socket, not changed. */
   fd: number;
+  /** `text`: lines for people. */
+  format?: LogFormat;
   maxWaitingBytes?: number;
 }
 
@@ -27,13 +32,15 @@ interface LogDestinationOptions {
 export class LogDestination {
   readonly #output: { fd: number; close: () => void };
   readonly #maxWaitingBytes: number;
+  readonly #format: LogFormat;
   readonly #flushAtExit = () => this.#flush();
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #droppedLines = 0;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor({ fd, maxWaitingBytes = MAX_WAITING_BYTES }: LogDestinationOptions) {
+  constructor({ fd, format = 'json', maxWaitingBytes = MAX_WAITING_BYTES }: LogDestinationOptions) {
+    this.#format = format;
     this.#output = openNonBlocking(fd);
     this.#maxWaitingBytes = maxWaitingBytes;
     process.on('exit', this.#flushAtExit);
@@ -41,7 +48,8 @@ export class LogDestination {
 
   /** Takes a line of JSON. Never throws, never waits. */
   write(line: string): void {
-    const bytes = Buffer.from(line.replace(UNPRINTABLE, escaped));
+    const text = this.#format === 'text' ? readableLine(line) : line;
+    const bytes = Buffer.from(text.replace(UNPRINTABLE, escaped));
     if (this.#waitingBytes + bytes.length > this.#maxWaitingBytes) {
       this.#droppedLines++;
       return;

@@ -157,6 +157,10 @@ const ServerConfigSchema = Type.Object({
     default: 'info',
     description: 'Lowest level that is logged.',
   }),
+  logFormat: Type.Enum(['json', 'text'], {
+    default: 'json',
+    description: 'json: one object a line. text: lines for people, as `execplane up` prints its warnings.',
+  }),
   logRequests: Type.Enum(['none', 'writes', 'all'], {
     default: 'writes',
     description:

@@ -1,6 +1,7 @@
 /** The log: JSON lines on stderr. The logged properties of an error are listed here, so that nothing else is ever logged. */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { LogDestination } from '../node/log-destination.ts';
+import type { ServerConfig } from './config.ts';
 
 const STDERR = 2;
 const MAX_CAUSES = 4;
@@ -13,8 +14,12 @@ interface LoggedError {
   cause?: LoggedError;
 }
 
-/** `to` is for tests. */
-export function createLogger(level: string, to: DestinationStream = new LogDestination({ fd: STDERR })): Logger {
+/** The log of the server as it runs. */
+export function logToStderr({ logLevel, logFormat }: Pick<ServerConfig, 'logLevel' | 'logFormat'>): Logger {
+  return createLogger(logLevel, new LogDestination({ fd: STDERR, format: logFormat }));
+}
+
+export function createLogger(level: string, to: DestinationStream): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: loggedError } }, to);
 }
 

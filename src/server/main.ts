@@ -1,40 +1,40 @@
 /** The server process: constructs its parts, listens, and stops without dropping open requests. */
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
+import { LOG_KEY } from '../node/log-keys.ts';
+import { packageVersion } from '../node/version.ts';
 import type { Store } from '../store/store.ts';
-import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
-import { secretHash } from './http/authentication/key-ring.ts';
-import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
-import { createUpgradeHandler } from './http/agents/authentication.ts';
-import { buildApp } from './http/app/app.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
-import type { App } from './http/http-context.ts';
-import { observeAll } from './control/execution-observer.ts';
-import { startExecutionCounts } from './operations/execution-counts.ts';
-import { startHousekeeping } from './operations/housekeeping.ts';
-import { readSecureContext } from './http/app/http-server.ts';
-import { createLogger } from './logging.ts';
-import { preparePrivateDirectory } from './operations/private-paths.ts';
-import { WAKE_RETRY_AFTER_MS } from './http/replies/wake-retry.ts';
-import { executionWire } from './http/replies/wire.ts';
-import { openStore } from './open-store.ts';
-import { loadServerKeys, type ServerKeys } from './seal.ts';
-import type { ChangedElsewhere } from './control/cluster/cluster.ts';
 import { BatchRunner } from './control/batches/batch-runner.ts';
+import type { ChangedElsewhere } from './control/cluster/cluster.ts';
+import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
+import { observeAll } from './control/execution-observer.ts';
 import { capabilitiesOf, Lifecycle } from './control/lifecycle/lifecycle.ts';
 import { MachineFeed } from './control/lifecycle/machine-feed.ts';
-import { readProviders } from './providers/providers-file.ts';
+import { createUpgradeHandler } from './http/agents/authentication.ts';
+import { buildApp } from './http/app/app.ts';
+import { readSecureContext } from './http/app/http-server.ts';
+import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
+import { secretHash } from './http/authentication/key-ring.ts';
+import type { App } from './http/http-context.ts';
+import { WAKE_RETRY_AFTER_MS } from './http/replies/wake-retry.ts';
+import { executionWire } from './http/replies/wire.ts';
+import { logToStderr } from './logging.ts';
+import { openStore } from './open-store.ts';
+import { startExecutionCounts } from './operations/execution-counts.ts';
+import { startHousekeeping } from './operations/housekeeping.ts';
+import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingConfig, type TracingConfig } from './operations/tracing/config.ts';
-import { packageVersion } from '../node/version.ts';
 import { webhookSecretOf } from './operations/webhooks/shared-secret.ts';
 import { Webhooks } from './operations/webhooks/webhooks.ts';
-import { LOG_KEY } from '../node/log-keys.ts';
+import { readProviders } from './providers/providers-file.ts';
+import { loadServerKeys, type ServerKeys } from './seal.ts';
 
-export { type BackupReport, backUp, type RestoreReport, restore } from './operations/backup.ts';
-export { type MigrationReport, migrateToPostgres } from './operations/migrate-to-postgres.ts';
 export { readServerConfig, SERVER_SETTINGS, type ServerConfig } from './config.ts';
+export { type BackupReport, backUp, type RestoreReport, restore } from './operations/backup.ts';
 export { examineServer } from './operations/doctor/doctor.ts';
+export { type MigrationReport, migrateToPostgres } from './operations/migrate-to-postgres.ts';
 
 const DAY_MS = 86_400_000;
 /** Interval at which it looks for work that no notification announced: a clock was set, or another server died with it. */
@@ -57,7 +57,7 @@ export interface RunningServer {
 /** Starts a server. Rejects if it cannot listen, or its data directory cannot be used. */
 export async function startServer(
   config: ServerConfig,
-  logger: Logger = createLogger(config.logLevel),
+  logger: Logger = logToStderr(config),
   tracing: TracingConfig | undefined = readTracingConfig(),
 ): Promise<RunningServer> {
   preparePrivateDirectory(config.dataDir);

@@ -49,6 +49,24 @@ async function up(settings: Settings = {}, [program, ...args]: readonly [string,
   return { child, closed, machineId, url, curl: lineWith('curl '), exec: lineWith(' exec '), stderr: () => stderr };
 }
 
+test('beside the banner it prints warnings for people; a log that was asked for is JSON', async () => {
+  const quiet = await up();
+  expect(quiet.stderr()).toBe('');
+  killAll(processesWith(join(dir, 'agent')).filter((pid) => commandLine(pid).includes('runner/main.js')));
+  await until('the death of the runner is told', () => quiet.stderr().includes('\n'));
+  expect(quiet.stderr()).toMatch(/^\d\d:\d\d:\d\d warning: the runner is gone[^{}\n]*\n/);
+  quiet.child.kill('SIGINT');
+  await quiet.closed;
+  const asked = await up({ EXECPLANE_LOG_LEVEL: 'info' });
+  asked.child.kill('SIGINT');
+  await asked.closed;
+  const lines = asked
+    .stderr()
+    .split('\n')
+    .filter((line) => line.startsWith('{'));
+  expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toContain('listening');
+}, 120_000);
+
 test('the lines that it prints work when they are pasted into a shell, and Ctrl-C leaves nothing behind', async () => {
   const started = await up();
   const curl = spawnSync('sh', ['-c', started.curl], { encoding: 'utf8', env: baseEnv() });

@@ -20,7 +20,8 @@ type Flags = Readonly<Record<string, string>>;
 const AGENT_STOP_MS = 50_000;
 
 /** Runs server and agent until a signal, or until the agent cannot run any more. Leaves no process behind. */
-export async function runUp(flags: Flags): Promise<void> {
+export async function runUp(given: Flags): Promise<void> {
+  const flags = { ...readableWarnings(given), ...given };
   const stop = new AbortController();
   const signals = ['SIGINT', 'SIGTERM', ...(isHangupIgnored() ? [] : ['SIGHUP'])];
   for (const signal of signals) process.on(signal, () => stop.abort());
@@ -47,6 +48,15 @@ export async function runUp(flags: Flags): Promise<void> {
     await agent?.stop('SIGINT', AGENT_STOP_MS);
     await server.stop();
   }
+}
+
+/** Beside the banner, people need no more than warnings that they can read. Whoever sets anything about the log gets what they set. */
+function readableWarnings(flags: Flags): Flags {
+  const { EXECPLANE_LOG_LEVEL: level, EXECPLANE_LOG_FORMAT: format } = environment();
+  const isSet = [flags['logLevel'], flags['logFormat'], level, format].some(
+    (value) => value !== undefined && value !== '',
+  );
+  return isSet ? {} : { logLevel: 'warn', logFormat: 'text' };
 }
 
 /** Returns a join token, unless the credential of the agent's directory belongs to a machine that this server knows. */
