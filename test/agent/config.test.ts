@@ -12,6 +12,7 @@ describe('agent settings', () => {
       labels: {},
       policyRequired: false,
       logLevel: 'info',
+      logFormat: 'json',
       tls: {},
       runnerEnv: {},
     });
@@ -34,6 +35,7 @@ describe('agent settings', () => {
     ['EXECPLANE_CA_FILE', '/nowhere/ca.pem'],
     ['EXECPLANE_INSECURE', 'perhaps'],
     ['EXECPLANE_LOG_LEVEL', 'loud'],
+    ['EXECPLANE_LOG_FORMAT', 'xml'],
   ])('%s=%s is refused by name, with exit code 2', (variable, value) => {
     expect(() => readAgentConfig({}, { [variable]: value })).toThrow(
       expect.objectContaining({ message: expect.stringContaining(`${variable}:`), exitCode: 2 }),

@@ -42,6 +42,7 @@ test.each([
   ['EXECPLANE_MAX_BODY_BYTES', '1e6'],
   ['EXECPLANE_RETENTION_DAYS', 'never'],
   ['EXECPLANE_LOG_LEVEL', 'loud'],
+  ['EXECPLANE_LOG_FORMAT', 'xml'],
   ['EXECPLANE_LOG_REQUESTS', 'some'],
   ['EXECPLANE_API_KEY', 'x'],
   ['EXECPLANE_TRUST_PROXY', 'true'],
