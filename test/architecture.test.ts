@@ -157,7 +157,7 @@ describe('the runner stays small', () => {
   });
 });
 
-describe('what is parsed is checked', () => {
+describe('parsed JSON is checked', () => {
   test('no value of JSON.parse is given a type without a check', () => {
     const unchecked = /JSON\.parse\([^;]*\)\s*as\s+(?!unknown\b)/;
     expect(sources.filter((file) => unchecked.test(withoutComments(read(file))))).toEqual([]);

@@ -42,7 +42,7 @@ describe('agent settings', () => {
     );
   });
 
-  test('plain http to another host only where it is asked for', () => {
+  test('plain http to another host is refused unless it is allowed', () => {
     const config = readAgentConfig({}, { EXECPLANE_URL: 'http://10.0.0.1', EXECPLANE_INSECURE: 'true' });
     expect(config.url.href).toBe('http://10.0.0.1/');
   });

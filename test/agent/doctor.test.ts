@@ -39,7 +39,7 @@ test('a certificate that convinces, and one that is about to be over', async () 
   expect(await said('tls', target, Date.parse('2999-01-01'))).toMatchObject({ state: 'warn' });
 });
 
-test('a certificate of an authority that is not trusted: said as what it is, with what to set', async () => {
+test('a certificate of an unknown authority: the error names the setting', async () => {
   await using server = await secureServer();
   const target = { url: new URL(server.url), tls: trusting(OTHER) };
   expect(await said('tls', target)).toMatchObject({
@@ -48,7 +48,7 @@ test('a certificate of an authority that is not trusted: said as what it is, wit
   });
 });
 
-test('plain http within the machine is well; nothing that listens is not', async () => {
+test('plain http within the machine is ok; a port without a listener is not', async () => {
   await using server = await runningServer();
   expect(await said('tls', { url: new URL(server.url) })).toMatchObject({ state: 'ok' });
   expect(await said('server', { url: new URL('http://127.0.0.1:1') })).toMatchObject({
@@ -57,7 +57,7 @@ test('plain http within the machine is well; nothing that listens is not', async
   });
 });
 
-test('https where plain http is spoken', async () => {
+test('https to a server that speaks plain http', async () => {
   await using server = await runningServer();
   const url = new URL(server.url.replace('http:', 'https:'));
   expect(await said('server', { url })).toMatchObject({ state: 'fail', remedy: expect.stringContaining('https') });
@@ -73,7 +73,7 @@ test('a clock that is off, and a machine that has not joined', async () => {
   });
 });
 
-test('a policy that allows nothing because it is malformed, one that is sound, and none', async () => {
+test('a malformed policy fails; a sound one and a missing one are ok', async () => {
   const file = join(dir, 'policy.json');
   const target = { url: new URL('http://127.0.0.1:1') };
   expect(await said('policy', target)).toMatchObject({

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { verifyChecksum } from '../../src/agent/upgrade/checksums.ts';
 import { controlOf } from '../../src/agent/upgrade/repack.ts';
 
-test('a file that does not match its sum is not taken', async () => {
+test('a file that does not match its checksum is refused', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-release-'));
   writeFileSync(join(folder, 'a.tar.gz'), 'a');
   const sum = 'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb';
@@ -17,7 +17,7 @@ test('a file that does not match its sum is not taken', async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('what dpkg adds to a control file is taken out of it again', () => {
+test('lines that dpkg adds to a control file are removed', () => {
   const status = `Package: execplane-agent
 Status: install ok installed
 Version: 0.1.0-1

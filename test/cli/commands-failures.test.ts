@@ -34,7 +34,7 @@ describe('keys and logins', () => {
     expect(code).toBe(2);
   });
 
-  test('an empty login file: told with the way out, and login is that way', async () => {
+  test('an empty login file: the error suggests login, and login repairs it', async () => {
     const file = join(home, '.config/execplane/login.json');
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, '', { mode: 0o600 });
@@ -126,7 +126,7 @@ describe('something else answers', () => {
 });
 
 describe('flags', () => {
-  test('--insecure takes no other flag for its value', async () => {
+  test('--insecure does not take the next flag for its value', async () => {
     const { code, stdout } = await cli(['machines', 'ls', '--insecure', '--json'], settings());
     expect(JSON.parse(stdout)).toMatchObject({ items: [{ machine_id: 'dm-test' }] });
     expect(code).toBe(0);
@@ -151,7 +151,7 @@ describe('flags', () => {
 });
 
 describe('a machine that is away', () => {
-  test('is said, waited for as long as asked, and the command does not run', async () => {
+  test('is reported, waited for as long as --wait says, and the command does not run', async () => {
     await cli(['machines', 'create', 'dm-new'], settings());
     const { code, stderr } = await cli(['exec', 'dm-new', '--wait', '300ms', '--', 'true'], settings());
     expect(stderr).toMatch(/^execplane: dm-new has never joined: waiting .* for it \(--wait\)\n/);

@@ -38,7 +38,7 @@ describe('a wrong setting stops the start, named, with exit code 2', () => {
   });
 });
 
-test('no key anywhere: says where one may come from', async () => {
+test('without any key: the error says where to get one', async () => {
   const { code, stderr } = await cli(['machines', 'ls'], { HOME: dir, EXECPLANE_DATA_DIR: join(dir, 'none') });
   expect(code).toBe(2);
   expect(stderr).toContain('EXECPLANE_API_KEY');
@@ -52,21 +52,21 @@ test('a key file that others can read is not used', async () => {
   expect(stderr).not.toContain('xpk_secret');
 });
 
-test('nobody there: says so, with what to check', async () => {
+test('no server: the error says what to check', async () => {
   const env = { HOME: dir, EXECPLANE_API_KEY: 'xpk_x', EXECPLANE_URL: 'http://127.0.0.1:1' };
   const { code, stderr } = await cli(['status'], env);
   expect(code).toBe(1);
   expect(stderr).toContain('http://127.0.0.1:1 cannot be reached: nothing listens there.');
 });
 
-test('exec exits with 125 where Execplane failed', async () => {
+test('exec exits with 125 if Execplane failed', async () => {
   const env = { HOME: dir, EXECPLANE_API_KEY: 'xpk_x', EXECPLANE_URL: 'http://127.0.0.1:1' };
   const { code, stderr } = await cli(['exec', 'dm-x', '--', 'true'], env);
   expect(code).toBe(125);
   expect(stderr).toContain('cannot be reached');
 });
 
-test.each(['up', 'server'])('%s says which port is in use', async (command) => {
+test.each(['up', 'server'])('%s names the port that is in use', async (command) => {
   const taken = createServer();
   const port = await new Promise<number>((resolve) => {
     taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port));

@@ -77,7 +77,7 @@ test.each([
   });
 });
 
-test('a name is taken wherever an id is', async () => {
+test('a name is accepted wherever an id is', async () => {
   expect(await ok('machines', 'rename', 'dm-test', 'tester')).toBe('dm-test is called tester.\n');
   expect(await ok('machines', 'ls')).toMatch(/^dm-test +tester +online/m);
   expect(await ok('machines', 'show', 'tester')).toMatch(/^name +tester$/m);
@@ -121,7 +121,7 @@ test('executions: ls, show, logs, output, cancel', async () => {
   expect(events.map((line) => JSON.parse(line).sequence)).toEqual(events.map((_, at) => at + 1));
 });
 
-test('keys: what a key may do is what it was made for, until it is revoked', async () => {
+test('keys: a key has its scopes until it is revoked', async () => {
   const made = await json<{ api_key_id: string; key: string }>('keys', 'create', 'ci', '--scope', 'machines:read');
   const asKey = { ...env, EXECPLANE_API_KEY: made.key };
   expect((await cli(['machines', 'ls'], asKey)).code).toBe(0);
@@ -191,7 +191,7 @@ describe('agent stop', () => {
     expect(await cli(stop)).toMatchObject({ code: 1, stderr: expect.stringContaining('no agent runs') });
   }, 60_000);
 
-  test('where the link is gone, it ends the runner', async () => {
+  test('without a link, it ends the runner', async () => {
     const agent = await world.join('dm-unlinked');
     await agent.killLink();
     expect(agent.ownedPids()).not.toEqual([]);

@@ -42,7 +42,7 @@ describe('streams', () => {
     expect((await cat.exited).code).toBe(0);
   });
 
-  test('a megabyte through stdin comes back as it was', async () => {
+  test('a megabyte through stdin comes back unchanged', async () => {
     const bytes = randomBytes(1_000_000);
     const cat = exec('--', 'cat');
     cat.stdin.end(bytes);
@@ -129,7 +129,7 @@ describe('exit codes', () => {
 });
 
 describe('the server goes away and comes back', () => {
-  test('the stream is taken up where it was, nothing lost and nothing twice', async () => {
+  test('the stream resumes where it was: no byte is lost or repeated', async () => {
     const counting = exec('--', 'sh', '-c', 'echo before; read line; echo "after $line"');
     await counting.printed('before\n');
     await world.server.kill();

@@ -11,7 +11,7 @@ function terminal() {
   return { line: new StatusLine(stream), text: () => String(stream.read() ?? '') };
 }
 
-test('a status is shown on one line, cut to its width, and taken away again', () => {
+test('a status is shown on one line, cut to its width, and removed again', () => {
   const { line, text } = terminal();
   line.show('one');
   line.show('x'.repeat(50));

@@ -67,7 +67,7 @@ test('beside the banner it prints warnings for people; a log that was asked for 
   expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toContain('listening');
 }, 120_000);
 
-test('the lines that it prints work when they are pasted into a shell, and Ctrl-C leaves nothing behind', async () => {
+test('the printed lines work when pasted into a shell, and Ctrl-C leaves no process behind', async () => {
   const started = await up();
   const curl = spawnSync('sh', ['-c', started.curl], { encoding: 'utf8', env: baseEnv() });
   expect(JSON.parse(curl.stdout)).toMatchObject({ status: 'succeeded', command: ['uname', '-a'], exit_code: 0 });
@@ -91,7 +91,7 @@ test('the lines that it prints work when they are pasted into a shell, and Ctrl-
   expect(processesWith(dir).map(commandLine)).toEqual([]);
 }, 120_000);
 
-test('SIGTERM ends it too, and a second start takes up the same machine', async () => {
+test('SIGTERM ends it too, and a second start uses the same machine', async () => {
   const first = await up();
   first.child.kill('SIGTERM');
   expect(await first.closed).toBe(0);

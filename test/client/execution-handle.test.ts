@@ -122,7 +122,7 @@ describe('start', () => {
     await expect(handle.stdin.getWriter().write(new Uint8Array(1))).rejects.toBeInstanceOf(StdinClosedError);
   });
 
-  test('the server is killed and comes back: the streams go on, nothing is lost or repeated', async () => {
+  test('the server is killed and restarted: the streams continue, no byte is lost or repeated', async () => {
     const handle = await machine.start(['sh', '-c', 'echo before; read line; echo "after $line"']);
     const reader = handle.stdout.getReader();
     const first = await reader.read();

@@ -22,7 +22,7 @@ function stream(sequences: readonly number[], end: 'ends' | 'breaks') {
   };
 }
 
-test('a stream that breaks is taken up after its last event; nothing is told twice', async () => {
+test('a broken stream resumes after its last event; no event comes twice', async () => {
   const server = await scriptedServer(stream([1], 'breaks'), stream([1, 2], 'breaks'), stream([3], 'ends'));
   const events = await Array.fromAsync(followEvents(new Transport(server), '/x'));
   expect(events.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
@@ -30,7 +30,7 @@ test('a stream that breaks is taken up after its last event; nothing is told twi
   expect(server.asked.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '1', '2']);
 });
 
-test('a stream that ends before the end is taken up too', async () => {
+test('a stream that ends before the terminal event resumes too', async () => {
   const server = await scriptedServer(stream([1, 2], 'ends'), stream([3], 'ends'));
   const events = await Array.fromAsync(followEvents(new Transport(server), '/x', { after: 1 }));
   expect(events.map(({ sequence }) => sequence)).toEqual([2, 3]);
@@ -42,7 +42,7 @@ test('a refusal is thrown', async () => {
   await expect(events.next()).rejects.toMatchObject({ status: 404 });
 });
 
-test('a server that stays away is told of once, and when it is back', async () => {
+test('an unreachable server is reported once, and again when it is back', async () => {
   const told: string[] = [];
   const outage: OutageListener = { away: ({ name }) => void told.push(name), back: () => void told.push('back') };
   const away = [refuseToTalk, refuseToTalk, refuseToTalk, refuseToTalk];

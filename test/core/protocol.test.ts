@@ -126,7 +126,7 @@ describe('round trips', () => {
   });
 });
 
-describe('what is no frame is refused with a reason', () => {
+describe('a malformed frame is refused with a reason', () => {
   test.each([
     ['', 'not JSON'],
     ['{', 'not JSON'],
@@ -168,6 +168,6 @@ describe('what is no frame is refused with a reason', () => {
   });
 });
 
-test('fields that this version does not know are let through', () => {
+test('unknown fields are accepted', () => {
   expect(parseAgentFrame('{"type":"capacity","accepting":true,"mood":"good"}').ok).toBe(true);
 });

@@ -20,7 +20,7 @@ const record: fc.Arbitrary<RawRecord> = fc.record({
 });
 
 describe('a record', () => {
-  test('comes back as it was, wherever it stands among others', () => {
+  test('is decoded unchanged, at any place among others', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 8 }), (records) => {
         const bytes = Buffer.concat(records.map(encodeRecord));
@@ -48,7 +48,7 @@ describe('a record', () => {
     );
   });
 
-  test('with any one bit wrong is not taken', () => {
+  test('is refused with any single bit flipped', () => {
     fc.assert(
       fc.property(record, fc.nat(), fc.nat(7), (one, at, bit) => {
         const bytes = encodeRecord(one);
@@ -59,7 +59,7 @@ describe('a record', () => {
     );
   });
 
-  test('is laid out as docs/PROTOCOL.md says', () => {
+  test('has the layout of docs/PROTOCOL.md', () => {
     const bytes = encodeRecord({ kind: 2, executionId: 'ex-7', number: 258, at: 1.5, payload: Buffer.from('hi') });
     expect(bytes.length).toBe(24 + 4 + 2);
     expect(bytes.readUInt32LE(0)).toBe(bytes.length - 8);

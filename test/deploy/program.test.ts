@@ -41,7 +41,7 @@ test('the spawner is there, and what is for other platforms is not', () => {
   expect(files).toBe('');
 });
 
-test('what is read beside the code is there', () => {
+test('files that are read beside the code exist', () => {
   for (const file of ['assets/docs/try.js', 'migrations/sqlite']) expect(existsSync(join(program, file))).toBe(true);
 });
 

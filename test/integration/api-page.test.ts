@@ -51,7 +51,7 @@ test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed 
   },
 );
 
-test('the receiver of callbacks takes what the server signs, and nothing else', async () => {
+test('the receiver of callbacks accepts signed requests of the server, and no others', async () => {
   const [, program = ''] = /^```js\n(.*?)^```$/ms.exec(page) ?? [];
   const secret = join(world.server.dataDir, 'webhook.secret');
   const file = join(world.dir, 'receiver.mjs');

@@ -120,7 +120,7 @@ test('the overlays', async () => {
   expect(faults).toEqual([]);
 });
 
-test('an address that is not there says so, and what is not found says why', async () => {
+test('an unknown path and a missing resource show an error', async () => {
   await using opened = await openConsole(browser, {
     url: server.url,
     path: '/machines/dm-none',

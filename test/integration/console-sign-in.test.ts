@@ -47,7 +47,7 @@ test('who has the address of a page and an account at the provider sees that pag
   expect(complaints).toEqual([]);
 });
 
-test('who may do nothing is told so, and can use an API key', async () => {
+test('a user without scopes sees an error, and can use an API key', async () => {
   provider.claims = { sub: '8', preferred_username: 'bob@example.org', groups: [] };
   await using opened = await openConsole(browser, { url: server.url });
   const { page } = opened;

@@ -57,14 +57,14 @@ test('neither key nor session is within reach of a script', async () => {
   expect(kept).toBe('[{},{},""]');
 });
 
-test('a wrong key is told apart from a server that is away', async () => {
+test('a wrong key and an unreachable server show different errors', async () => {
   await using opened = await openConsole(browser, { url: world.server.url });
   await opened.page.getByLabel('API key').fill('wrong');
   await opened.page.getByRole('button', { name: 'Sign in' }).click();
   await opened.page.getByText('The server does not know this key').waitFor();
 });
 
-test('a key shows what it may do, and nothing else', async () => {
+test('a key shows its scopes, and nothing else', async () => {
   const { key } = await newKey({ scopes: ['executions:read', 'machines:read'], machine_ids: ['dm-one'] });
   const { execution_id: id } = await world.machine.run({ command: ['echo', 'seen'] });
   await using opened = await open({ key, path: `/machines/dm-one/executions/${id}` });
@@ -157,7 +157,7 @@ test('the labels of a machine are changed, and not over the change of somebody e
   expect(labels).toEqual({ role: 'cache' });
 });
 
-test('a machine is removed only by who types its name', async () => {
+test('a machine is removed only after its name is typed', async () => {
   await world.joinToken({ machine_id: 'dm-gone' });
   await using opened = await open({ path: '/machines/dm-gone' });
   const { page } = opened;

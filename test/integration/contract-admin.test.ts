@@ -183,7 +183,7 @@ describe('join tokens', () => {
 });
 
 describe('audit', () => {
-  test('newest first, with who did what', async () => {
+  test('newest first, with actor and action', async () => {
     const { execution_id } = await world.machine.run({ command: ['/bin/echo', 'audited'] });
     await world.machine.cancel(execution_id);
     await until('it is on record', async () => {

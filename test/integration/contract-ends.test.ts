@@ -102,7 +102,7 @@ describe('cancelling', () => {
     expect(ran).toBeGreaterThanOrEqual(4900);
   });
 
-  test('descendants go even where the main process ends on SIGTERM at once', async () => {
+  test('descendants are killed even if the main process ends on SIGTERM at once', async () => {
     const { id, pids } = await started(
       'setsid sh -c \'trap "" TERM; exec sleep 600\' & echo pid=$!; sleep 0.2; echo ready; exec sleep 600',
     );

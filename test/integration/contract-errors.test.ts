@@ -119,7 +119,7 @@ describe('404', () => {
     expectProblem(await send(method, path), 404);
   });
 
-  test('a path that is not URL-encoded right is no fault of ours', async () => {
+  test('a malformed URL encoding is not a 500', async () => {
     expect((await send('GET', `${EXECUTIONS}/%ZZ`)).status).toBeOneOf([400, 404]);
   });
 });
@@ -142,7 +142,7 @@ describe('bodies', () => {
     );
   });
 
-  test('JSON nested 10 000 deep: 400 or 422, and the server goes on', async () => {
+  test('JSON nested 10 000 deep: 400 or 422, and the server keeps running', async () => {
     const body = `{"command":${'['.repeat(10_000)}${']'.repeat(10_000)}}`;
     const answer = await send('POST', EXECUTIONS, { body, headers: { 'content-type': 'application/json' } });
     expect(answer.status).toBeOneOf([400, 422]);

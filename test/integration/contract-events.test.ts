@@ -39,7 +39,7 @@ describe('sequence', () => {
     expect(statuses).toEqual(['queued', 'running', 'succeeded']);
   });
 
-  test('what could not be spawned goes from queued to failed', async () => {
+  test('a command that could not be spawned goes from queued to failed', async () => {
     const { execution_id } = await world.machine.run({ command: ['/no/such'] });
     const log = await world.machine.events(execution_id);
     expect(log.map(({ status }) => status)).toEqual(['queued', 'failed']);

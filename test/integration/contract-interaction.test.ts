@@ -46,7 +46,7 @@ describe('stdin_open', () => {
     expect((await world.machine.output(id)).stdout).toBe('abcdefghi');
   });
 
-  test('an offset past what has come leaves no hole: refused', async () => {
+  test('an offset past the written bytes is refused', async () => {
     const id = await open(['/bin/cat']);
     expect((await post(id, 'x', { offset: 5 })).status).toBeOneOf([409, 422]);
     await post(id, 'ok', { offset: 0, close: true });
@@ -209,7 +209,7 @@ describe('callback_url', () => {
     expect(JSON.parse(second?.body ?? '')).toEqual(expect.objectContaining({ ...execution }));
   });
 
-  test('what was not taken before a restart of the server is POSTed after it', async () => {
+  test('a callback that was not accepted before a restart of the server is POSTed after it', async () => {
     await using receiver = await Receiver.start();
     const execution = await world.machine.run({ command: ['/bin/true'], callback_url: receiver.url });
     await receiver.refused.promise;

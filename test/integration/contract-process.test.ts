@@ -118,7 +118,7 @@ describe('stdin', () => {
     expect(execution).toMatchObject({ status: 'succeeded', exit_code: 0 });
   });
 
-  test('a process that closes its stdin early goes on', async () => {
+  test('a process that closes its stdin early keeps running', async () => {
     expect(await shell('head -c 3; exec <&-; sleep 0.1; echo " done"', { stdin: 'abc'.repeat(2_000_000) })).toBe(
       'abc done\n',
     );
@@ -161,7 +161,7 @@ describe('env', () => {
       .filter(Boolean)
       .map((pair) => pair.slice(0, pair.indexOf('=')));
 
-  test('nothing but the clean base: names are those promised', async () => {
+  test('only the clean base: the promised names', async () => {
     const out = await stdoutOf({ command: ['env', '-0'] });
     expect(names(out).filter((name) => !PROMISED.has(name) && !name.startsWith('LC_'))).toEqual([]);
     expect(names(out)).toEqual(expect.arrayContaining(['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'EXECUTION_ID']));
@@ -179,7 +179,7 @@ describe('env', () => {
     expect(await shell('echo $HOME $USER $LOGNAME')).toBe(`${homedir()} ${username} ${username}\n`);
   });
 
-  test('what the caller adds is there, and wins over the base', async () => {
+  test('variables of the caller are set, and win over the base', async () => {
     const out = await shell('echo "$GREETING|$HOME|$LANG"', {
       env: { GREETING: 'hallo  welt', HOME: '/elsewhere', LANG: 'C' },
     });

@@ -147,7 +147,7 @@ describe('5.6 secrets do not linger', () => {
     }
   });
 
-  test('what holds secrets is readable by its owner only', async () => {
+  test('files with secrets are readable only by their owner', async () => {
     const loose = [world.server.dataDir, world.agent.dir].flatMap((dir) =>
       readdirSync(dir, { withFileTypes: true })
         .map((entry) => join(dir, entry.name))

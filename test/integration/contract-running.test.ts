@@ -138,7 +138,7 @@ describe('with a server and an agent', () => {
     await world.connected();
   });
 
-  test('agent stop, said on the machine, does the same', async () => {
+  test('agent stop, run on the machine, does the same', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
     const { code } = await cli(['agent', 'stop'], { EXECPLANE_AGENT_DIR: world.agent.dir });

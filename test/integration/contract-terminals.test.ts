@@ -45,7 +45,7 @@ describe('an execution on a terminal', () => {
     expect((await world.machine.output(execution_id)).stdout).toBe('30 100\r\nall\r\nready\r\n40 120\r\n');
   });
 
-  test('takes what is typed, and its end-of-file character', async () => {
+  test('accepts input and the end-of-file character', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/cat'], tty: { width: 80, height: 24 } });
     const query = { offset: 0, close: true };
     while ((await world.machine.read(execution_id)).status !== 'running');
@@ -90,7 +90,7 @@ describe('a terminal', () => {
     await expect(attach(terminal_id)).rejects.toMatchObject({ status: 409 });
   });
 
-  test('survives its clients, the link and the server: nothing is lost or repeated', async () => {
+  test('survives its clients, the link and the server: no output is lost or repeated', async () => {
     const { terminal_id } = await openTerminal();
     const first = await attach(terminal_id, '?frames=binary');
     first.type('i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo line $i; sleep 0.02; done; echo do"ne"\n');
@@ -113,7 +113,7 @@ describe('a terminal', () => {
     expect((await last.end()).code).toBe(1000);
   });
 
-  test('keeps a scrollback of 1 MiB while nobody looks', async () => {
+  test('keeps a scrollback of 1 MiB without clients', async () => {
     const { terminal_id } = await openTerminal();
     const writer = await attach(terminal_id, '?replay=none');
     writer.type('stty -echo; seq 1 600000; echo do"ne"; exec cat\n');
@@ -130,7 +130,7 @@ describe('a terminal', () => {
     expect((await reader.end()).code).toBe(1000);
   });
 
-  test('others see everything while a client takes nothing', async () => {
+  test('other clients see everything while one client reads nothing', async () => {
     const { terminal_id } = await openTerminal();
     const stuck = await attach(terminal_id, '?frames=binary');
     const reader = await attach(terminal_id, '?frames=binary&replay=none');

@@ -68,7 +68,7 @@ test('a command is sent as filled in, with the key, to this server alone; the ke
   expect(await page.content()).not.toContain(server.client.key);
 });
 
-test('a refusal is shown as it is', async () => {
+test('a refusal is shown unchanged', async () => {
   await using opened = await openPage();
   await opened.page.locator('#key').fill('wrong');
   const place = await operation(opened.page, 'getMachine', { machine_id: 'dm-one' });

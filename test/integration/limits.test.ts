@@ -107,7 +107,7 @@ describe('usage', () => {
   });
 });
 
-test('exec passes --memory, --cpus and --pids on, and says what became of them', async () => {
+test('exec passes --memory, --cpus and --pids on, and reports their effect', async () => {
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const flags = ['--memory', '512m', '--cpus', '0.5', '--pids', '64'];
   const { code, stderr } = await cli(['exec', ...flags, 'dm-test', '--', '/bin/true'], env);

@@ -86,7 +86,7 @@ test('200 executions at once on one machine: each with its own output, each once
   expect(stdout).toBe(Array.from({ length: 200 }, (_, n) => `${n}\n`).join(''));
 });
 
-test('one created while the agent is away runs when it comes', async () => {
+test('an execution created while the agent is offline runs when it connects', async () => {
   await world.agent.detach();
   await world.away();
   const waiting = await world.machine.create({ command: ['/bin/echo', 'was away'] });

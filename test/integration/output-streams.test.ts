@@ -58,7 +58,7 @@ describe('a command that prints more than is kept otherwise', () => {
     ]);
   });
 
-  test('waits while nobody reads, and goes on where it was', async () => {
+  test('waits while nobody reads, and continues where it was', async () => {
     const { execution_id: id } = await world.machine.create(sh('seq 1 400000; echo done >&2'));
     await until('the buffer is full', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) >= BUFFER_BYTES);
     const waiting = await world.machine.read(id, { wait_ms: 1000 });
@@ -82,7 +82,7 @@ describe('a command that prints more than is kept otherwise', () => {
   });
 });
 
-test('what was released is gone (416), the rest can be had again from any offset', async () => {
+test('released output is gone (416), the rest can be read again from any offset', async () => {
   const { execution_id: id } = await world.machine.create(sh('printf 0123456789; sleep 600'));
   const path = world.machine.at(id, '/output/stdout');
   await until('it has printed', async () => (await world.machine.read(id)).stdout_bytes === 10);

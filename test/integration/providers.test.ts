@@ -95,7 +95,7 @@ test('64: the server dies during a hook: the hook runs again with the same opera
   expect(await ground.run(id, ['true'])).toMatchObject({ status: 'succeeded' });
 });
 
-test('65: a hook that hangs is killed with all that it started, told of, and tried again', async () => {
+test('65: a hook that hangs is killed with all its processes, reported, and tried again', async () => {
   const ground = await start({ timeout_ms: 1000 });
   const { provider } = ground;
   provider.fail('create', 'hang');

@@ -152,7 +152,7 @@ test('output before the end is retried as the server says, and arrives', async (
   for (const wait of sdk.waits) expect(wait).toBeGreaterThanOrEqual(1);
 });
 
-test('what cannot help is not retried: 404, 422, a key that is not ours', async () => {
+test('useless retries are not made: 404, 422, an unknown key', async () => {
   const sdk = bearer();
   await expect(sdk.call('GET', `${PATH}/nothing`)).rejects.toMatchObject({ status: 404 });
   await expect(sdk.call('POST', PATH, { body: { command: null } })).rejects.toMatchObject({ status: 422 });
@@ -161,7 +161,7 @@ test('what cannot help is not retried: 404, 422, a key that is not ours', async 
   expect([sdk.requests, stranger.requests]).toEqual([2, 1]);
 });
 
-test('a machine that is away is reported as wake_in_progress with when to ask again', async () => {
+test('an offline machine is reported as wake_in_progress with the time to ask again', async () => {
   const sdk = bearer();
   await world.joinToken({ machine_id: 'dm-asleep' });
   const created = await sdk.call<WireExecution>('POST', '/v1/machines/dm-asleep/executions', {

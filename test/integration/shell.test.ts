@@ -53,7 +53,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 137, restored: true });
   });
 
-  test('~d leaves it running, --attach comes back to it, ~. closes it', async () => {
+  test('~d leaves it running, --attach returns to it, ~. closes it', async () => {
     await using first = await openShell();
     first.type('kept=value; echo st""ored\n');
     await first.shows('stored');

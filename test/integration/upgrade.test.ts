@@ -119,7 +119,7 @@ describe('to a version that works', () => {
     expect(output.stdout).toBe(output.printed);
   });
 
-  test('where nobody starts the agent again, the upgrade does, with the same settings', async () => {
+  test('without a service manager the upgrade starts the agent again, with the same settings', async () => {
     supervised = false;
     const { code, stderr } = await call('upgrade', '--to', program(NEXT));
     expect(stderr).toBe('');
@@ -153,7 +153,7 @@ describe('to one that does not come up', { timeout: WAY_BACK_MS }, () => {
     },
   );
 
-  test('it does not even say its version: nothing has been touched', async () => {
+  test('a program that prints no version: nothing has been changed', async () => {
     const { pid } = agent;
     const { code, stderr } = await call('upgrade', '--to', program(NEXT, 'syntax error'));
     expect(code).toBe(1);
@@ -163,7 +163,7 @@ describe('to one that does not come up', { timeout: WAY_BACK_MS }, () => {
   });
 });
 
-test('without a connection there is nothing to compare with: nothing is done', async () => {
+test('without a connection the upgrade is refused', async () => {
   await world.server.stop();
   await until('it has noticed', () => versionThatRuns().linked === false);
   const { code, stderr } = await call('upgrade', '--to', opt);

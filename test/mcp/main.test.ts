@@ -113,7 +113,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect(part.text.split('\n').slice(1).join('\n')).toBe(all.slice(Number(offset), Number(offset) + 100));
   });
 
-  test('what goes wrong is told, in words that help', async () => {
+  test('errors say how to continue', async () => {
     await using host = await connected(transport);
     const nowhere = await host.call('run_command', { machine_id: 'dm-nowhere', command: ['true'] });
     expect(nowhere).toMatchObject({ isError: true, text: expect.stringContaining('list_machines') });

@@ -21,7 +21,7 @@ const FILES = [
   ['webhook.secret', () => void readWebhookSecret(dir)],
 ] as const;
 
-test.each(FILES)('%s is made with mode 0600, and read again as it is', (name, read) => {
+test.each(FILES)('%s is made with mode 0600, and read back unchanged', (name, read) => {
   read();
   const made = readFileSync(join(dir, name), 'utf8');
   expect(made.trim().length).toBeGreaterThan(40);

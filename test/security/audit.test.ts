@@ -26,7 +26,7 @@ test('who, from where, what, on which machine, the argv, the outcome; neither en
   expect(trail.raw.toString()).not.toMatch(/env-secret|stdin-secret/);
 });
 
-test('who hangs up before the answer is in the trail all the same', async () => {
+test('a client that disconnects before the answer is in the audit trail all the same', async () => {
   await using http = await httpFixture();
   const { hostname, port } = new URL(await http.listen());
   const accepted = once(http.app.server, 'connection') as Promise<[Socket]>;
@@ -49,7 +49,7 @@ test('who hangs up before the answer is in the trail all the same', async () => 
   });
 });
 
-test('no route and no statement changes what was written down', async () => {
+test('no route and no statement changes the audit trail', async () => {
   await using http = await httpFixture();
   await http.create();
   await http.call('GET', '/v1/audit');

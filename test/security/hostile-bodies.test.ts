@@ -153,7 +153,7 @@ test('a number that is longer than any field needs is refused before it is parse
   ]);
 });
 
-test('a 422 tells at most a hundred fields', async () => {
+test('a 422 lists at most a hundred fields', async () => {
   await using http = await httpFixture();
   const body = `{"command":[${'1,'.repeat(500)}1],${numbered(500)}}`;
   const refused = await http.call('POST', EXECUTIONS, { body });

@@ -63,7 +63,7 @@ test('nesting of a body, also where no schema looks at it', async () => {
   expect((await http.call('POST', EXECUTIONS, { body: brackets })).status).toBe(200);
 });
 
-test('a body of nothing but brackets is refused before it is parsed, which would hold up everybody', async () => {
+test('a body of only brackets is refused before the slow parse', async () => {
   await using http = await httpFixture();
   const parse = vi.spyOn(JSON, 'parse');
   const body = '['.repeat(8_000_000) + ']'.repeat(8_000_000);
@@ -73,7 +73,7 @@ test('a body of nothing but brackets is refused before it is parsed, which would
   expect(parse).not.toHaveBeenCalled();
 });
 
-test('what anybody may send without a key is little', async () => {
+test('a request without a key may only be small', async () => {
   await using server = await runningServer();
   const enrol = (padding: number) => {
     const body = { join_token: 'x'.repeat(padding), credential: `xpa_${'a'.repeat(43)}` };
@@ -163,7 +163,7 @@ test('bytes of a frame', async () => {
   expect((await agent.closed).code).toBe(CLOSE.tooLarge);
 });
 
-test('a frame of nothing but brackets is refused before it is parsed', async () => {
+test('a frame of only brackets is refused before it is parsed', async () => {
   await using server = await runningServer();
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   const parse = vi.spyOn(JSON, 'parse');

@@ -53,7 +53,7 @@ test('a removed machine: its link ends at once, what it had ends machine_removed
   expect((await server.enrol(token, 'dm-one')).status).toBe(409);
 });
 
-test('rotation takes a stolen credential away from whoever has it, and its link with it', async () => {
+test('rotation ends a stolen credential and its connection', async () => {
   await using server = await runningServer();
   const stolen = await server.machine('dm-one');
   const agent = await ScriptedAgent.join(server.url, stolen);

@@ -20,7 +20,7 @@ const verdict = (argv: string[], more: Partial<Wanted> = {}) => {
   return rule === undefined ? first : { allowed: false, rule };
 };
 
-test('the example allows what the document says', () => {
+test('the example allows the commands that the document lists', () => {
   expect(verdict(['/srv/app/bin/deploy', '--fast'])).toEqual({
     allowed: true,
     asks: true,

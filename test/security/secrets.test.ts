@@ -188,7 +188,7 @@ test('no file of the agent has any of it, the journal included, but its credenti
   expect(findings(files)).toEqual([]);
 });
 
-test('no log has any of it, at the level that says most', () => {
+test('no log contains any of it, at the most detailed level', () => {
   const { server, agent } = world;
   expect(server.log).toContain('"level":20');
   expect(

@@ -72,7 +72,7 @@ describe('the directory', () => {
     chmodSync(dir, 0o700);
   });
 
-  test('another agent on it: said clearly, and nothing is dialled', async () => {
+  test('another agent on the directory: the error says so, and no connection is made', async () => {
     enrolledAs('dm-1');
     runner.answer = { type: 'attach_refused', reason: 'another link is attached' };
     start();
@@ -110,7 +110,7 @@ describe('enrolling', () => {
     expect(server.enrolments[0]?.['credential']).toBe(credential);
   });
 
-  test('a token that is refused: it stays, and says what to do', async () => {
+  test('a refused token: the agent stays, and the log says what to do', async () => {
     server.enrolAnswers.push({ status: 401, body: { message: 'The join token is not valid.' } });
     start({ joinToken: 'xpj_bad' });
     await expect.poll(() => log.join('')).toMatch(/The join token is not valid.*execplane tokens create.*slowly/);
@@ -157,7 +157,7 @@ describe('enrolling', () => {
 });
 
 describe('a credential that is rotated', () => {
-  test('the agent comes back at once with the new one; the runner hears nothing of it', async () => {
+  test('the agent reconnects at once with the new credential; the runner does not notice', async () => {
     enrolledAs('dm-1');
     server.enrolAnswers.push({ status: 200, body: { machine_id: 'dm-1' } });
     start({ joinToken: 'xpj_used' });
@@ -192,7 +192,7 @@ describe('a credential that is rotated', () => {
 });
 
 describe('a link that is cut', () => {
-  test.each([CLOSE.restart, CLOSE.badFrame, CLOSE.replaced])('closed with %d, it comes back', async (code) => {
+  test.each([CLOSE.restart, CLOSE.badFrame, CLOSE.replaced])('closed with %d, it reconnects', async (code) => {
     enrolledAs('dm-1');
     start();
     const { link } = await connect();
@@ -225,7 +225,7 @@ describe('leaving', () => {
     expect(findLink(dir)).toBeUndefined();
   });
 
-  test('stop passes on what the runner still has to report, and leaves after it', async () => {
+  test("stop passes on the runner's remaining reports, then leaves", async () => {
     runner.answer = { type: 'attached', runner_instance: INSTANCE, pid: GONE_PID };
     start();
     const { link } = await connect();
@@ -259,7 +259,7 @@ describe('agent stop', () => {
     runner = await ScriptedRunner.listen(dir);
   });
 
-  test('a pid that another process has meanwhile is not taken for the link', () => {
+  test('a pid that another process has meanwhile does not count as the link', () => {
     const { release } = claimPidFile(dir);
     const file = join(dir, 'link.pid');
     const claimed = JSON.parse(readFileSync(file, 'utf8'));

@@ -27,7 +27,7 @@ describe('the watchdog', () => {
     return { program, heard: () => readFileSync(said, 'utf8').trim().split('\n') };
   }
 
-  test('tells systemd again and again while the loop goes round, then no more', async () => {
+  test('notifies systemd while the loop runs, and stops when it hangs', async () => {
     const { program, heard } = notifier();
     let alive = true;
     const errors: unknown[] = [];
@@ -47,7 +47,7 @@ describe('the watchdog', () => {
     stop();
   });
 
-  test('says it once where systemd cannot be told', async () => {
+  test('logs once that systemd cannot be notified', async () => {
     const warnings: unknown[] = [];
     const log = { ...SILENT, warn: (...said: unknown[]) => warnings.push(said[1]) };
     let asked = 0;
@@ -60,7 +60,7 @@ describe('the watchdog', () => {
   });
 });
 
-describe('where systemd wants signs of life', () => {
+describe("systemd's watchdog settings", () => {
   const given = { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '120000000', PATH: '/usr/bin' };
   const read = (env: Record<string, string>) => readAgentConfig({}, env).watchdog;
 
@@ -70,7 +70,7 @@ describe('where systemd wants signs of life', () => {
     expect(read(given)).toEqual(expected);
   });
 
-  test('not of the one that started it, and not where there is none', () => {
+  test('settings for another process, or none, do not count', () => {
     expect(read({ ...given, WATCHDOG_PID: '1' })).toBeUndefined();
     expect(read({ NOTIFY_SOCKET: '/run/systemd/notify' })).toBeUndefined();
     expect(read({ WATCHDOG_USEC: '120000000' })).toBeUndefined();
@@ -78,7 +78,7 @@ describe('where systemd wants signs of life', () => {
 });
 
 describe('liveness', () => {
-  test('is over when what was expected does not come, and back when it does', () => {
+  test('is lost when the expected sign does not come, and back when it comes', () => {
     let now = 0;
     const liveness = new Liveness(() => now);
     expect(liveness.alive).toBe(true);

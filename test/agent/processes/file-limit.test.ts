@@ -51,9 +51,12 @@ function installedLauncher(): string {
   return join(folder, 'execplane');
 }
 
-test.runIf(process.platform === 'linux')('the launcher tells it, whoever has started that', async () => {
-  expect(await limitsFrom(`${LOWERED}; exec /bin/sh "$0" "$@"`, [installedLauncher()])).toBe('1024\n20000\n');
-});
+test.runIf(process.platform === 'linux')(
+  'the launcher passes it on, whichever program started the launcher',
+  async () => {
+    expect(await limitsFrom(`${LOWERED}; exec /bin/sh "$0" "$@"`, [installedLauncher()])).toBe('1024\n20000\n');
+  },
+);
 
 test.runIf(process.platform === 'linux')(
   'without the launcher it is that of the shell which has started Node',
@@ -63,7 +66,7 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-test.runIf(process.platform === 'linux')('what somebody has set for the agent alone stays', async () => {
+test.runIf(process.platform === 'linux')('a limit set for the agent alone stays', async () => {
   const program = [process.execPath, join(CLI, 'main.ts')];
   // The shell's own hard limit is another one: its soft limit says nothing of the agent's.
   const script = 'ulimit -Sn 1024; ulimit -Hn 20000; prlimit --nofile=3000:3000 -- "$0" "$@"; exit $?';

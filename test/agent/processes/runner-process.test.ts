@@ -6,7 +6,7 @@ import { attachPatiently } from '../../../src/agent/processes/runner-process.ts'
 import { stopAgent } from '../../../src/agent/processes/stop.ts';
 import { linkedRunner } from '../../helpers/runner-process.ts';
 
-test('the next link attaches, while the one of before and its command go on', async () => {
+test('the next link attaches while the command keeps running', async () => {
   const { directory, runner, link } = await linkedRunner();
   link.start('kept', ['cat'], { stdin: 'open' });
   const pid = await link.started('kept');

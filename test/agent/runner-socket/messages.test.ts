@@ -59,7 +59,7 @@ function message(value: unknown, kind = 1): Buffer {
   return Buffer.concat([head, json]);
 }
 
-describe('what a runner takes from a link', () => {
+describe('messages that a runner accepts from a link', () => {
   test.each(LEGAL_FROM_LINK)('%j', (frame) => {
     const [read] = new MessageDecoder(FROM_LINK).push(message(frame));
     expect(read).toMatchObject({ kind: 'frame', frame });
@@ -87,7 +87,7 @@ describe('what a runner takes from a link', () => {
   });
 });
 
-describe('what a link takes from a runner', () => {
+describe('messages that a link accepts from a runner', () => {
   test.each([
     { type: 'attached', runner_instance: 'r', pid: 1 },
     { type: 'attach_refused', reason: 'no' },

@@ -63,7 +63,7 @@ test('a rule that pins arguments is for the file and not for a name; a link to a
   expect((await link.run('c', [join(open, 'echo'), 'hello'])).ended.error_code).toBe('policy_denied');
 });
 
-test('a working directory is what it really is', async () => {
+test('a working directory is checked by its real path', async () => {
   const { link, directory } = await linkedRunner();
   const { open } = place(directory);
   writeFileSync(join(directory, 'policy.json'), JSON.stringify({ allow_cwd: [`${directory}/**`] }), { mode: 0o600 });
@@ -95,7 +95,7 @@ test.runIf(process.getuid?.() === 0)(
   },
 );
 
-test('an argument of megabytes against globs stalls nobody', async () => {
+test('an argument of megabytes does not stall the glob matcher', async () => {
   const { link, directory } = await linkedRunner();
   const rules = {
     allow_commands: [

@@ -96,7 +96,7 @@ test('a file that is required and missing denies', () => {
   expect(policy.check(request())).toMatchObject({ allowed: false, rule: expect.stringContaining('missing') });
 });
 
-test('what the policy refuses never starts, and names the rule', async () => {
+test('a refused command never starts, and its error names the rule', async () => {
   const { link, directory } = await linkedRunner();
   writeFileSync(join(directory, 'policy.json'), '{"deny_commands": ["**/true"], "max_timeout_ms": 100}', {
     mode: 0o600,

@@ -52,14 +52,14 @@ test('killed while it runs: the tree is killed, the output that had been read is
   expect(processesWith('EXECUTION_ID=die-output')).toEqual([]);
 });
 
-test('killed after the end was written: the end is delivered as it was', async () => {
+test('killed after the end was written: the end is delivered unchanged', async () => {
   const { next } = await afterDeath('ended', 'die-ended', 'echo fine; exit 3');
   const { ended, stdout } = await next.ended('die-ended');
   expect(stdout.toString()).toBe('fine\n');
   expect(ended).toMatchObject({ error_code: 'nonzero_exit', exit_code: 3 });
 });
 
-test('what was acknowledged before the death is not offered again', async () => {
+test('reports acknowledged before the death are not sent again', async () => {
   const { link, runner, directory } = await linkedRunner();
   await link.run('done', ['/bin/true']);
   link.start('lives', sh('echo a; sleep 60'));
@@ -91,7 +91,7 @@ test('a journal that ends in the middle of a record is read up to there', async 
   expect(records.map(({ number }) => number)).toEqual([1, 2, 3]);
 });
 
-test('garbage behind the last record changes nothing', async () => {
+test('garbage after the last record changes nothing', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.autoAck = false;
   await link.run('garbage', sh('echo one'));

@@ -41,7 +41,7 @@ test('another version of the channel is refused', async () => {
   await link.close();
 });
 
-test('garbage on the socket costs the sender its connection, and nobody else anything', async () => {
+test("garbage on the socket ends only the sender's connection", async () => {
   const { link, directory } = await linkedRunner();
   link.start('a', sh('read x; echo $x'), { stdin: 'open' });
   await link.started('a');
@@ -52,7 +52,7 @@ test('garbage on the socket costs the sender its connection, and nobody else any
   expect((await link.ended('a')).stdout.toString()).toBe('hi\n');
 });
 
-test('what was not acknowledged comes again on the next link, byte for byte; what was does not', async () => {
+test('unacknowledged reports come again on the next link, byte for byte; acknowledged ones do not', async () => {
   const { link, directory } = await linkedRunner();
   link.autoAck = false;
   link.start('a', sh('seq 1 200000'));
@@ -113,7 +113,7 @@ test('a flood of one does not hold up the end of another', async () => {
   await link.ended('flood');
 });
 
-test('a link that stops reading bounds nothing but itself', async () => {
+test('a link that stops reading slows down only itself', async () => {
   const { link } = await linkedRunner();
   link.start('a', sh('head -c 30000000 /dev/zero'), { max_output_bytes: 40 << 20 });
   await link.started('a');

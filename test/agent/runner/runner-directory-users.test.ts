@@ -21,7 +21,7 @@ function besideRecord(directory: string): string[] {
   return ['-c', `exec unshare --mount /bin/sh -c '${place} && ${link} && exec "$@"' "$0" "$@"`, record];
 }
 
-test.runIf(process.platform === 'linux')('a user whom getent(1) alone knows is found', async ({ skip }) => {
+test.runIf(process.platform === 'linux')('a user that only getent(1) knows is found', async ({ skip }) => {
   const directory = agentDirectory();
   const shell = besideRecord(directory);
   const asked = spawnSync('/bin/sh', [...shell, 'getent', 'passwd', USER.userName], { encoding: 'utf8' });

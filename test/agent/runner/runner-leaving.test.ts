@@ -78,7 +78,7 @@ test('no thread that is stuck keeps a runner that leaves: it would keep the dire
   expect(next.state).toMatchObject({ runner_instance: instance, last_dispatch_number: 7 });
 });
 
-test('neither a link that does not read nor a spawner that does not answer keeps it', async () => {
+test('neither a link that does not read nor a spawner that does not answer keeps it from leaving', async () => {
   const { link, runner, directory } = await linkedRunner();
   const instance = link.state?.runner_instance;
   link.pauseReading();
@@ -117,7 +117,7 @@ test('it does not leave while a command runs', async () => {
   expect((await next.ended('a')).ended.status).toBe('succeeded');
 });
 
-test('two runners started at once on a directory leave one, and a dead one is no obstacle', async () => {
+test('of two runners started at once on a directory one stays, and a dead one is no obstacle', async () => {
   const directory = agentDirectory();
   for (let round = 0; round < 2; round++) {
     const runners = [1, 2, 3].map(() => launchRunner(directory));

@@ -28,7 +28,7 @@ async function runnerHere(options: Partial<RunnerOptions>): Promise<string> {
   return directory;
 }
 
-test('a full disk: no new work, output waits, nothing is lost, and it goes on by itself', async () => {
+test('a full disk: no new work, output waits, nothing is lost, and it continues by itself', async () => {
   const directory = await runnerHere({ diskRetryMs: 20 });
   const link = await attach(directory);
   link.start('a', ['/bin/sh', '-c', 'echo ready; read x; seq 1 50000'], { stdin: 'open' });
@@ -51,7 +51,7 @@ test('a full disk: no new work, output waits, nothing is lost, and it goes on by
   expect((await link.ended('b')).stdout.toString()).toBe('b\n');
 });
 
-test('past the quota commands wait, and go on as acknowledgements free it', async () => {
+test('over the quota commands wait, and continue as acknowledgements free space', async () => {
   const directory = await runnerHere({ quotaBytes: 1 << 20, segmentBytes: 128 << 10 });
   const link = await attach(directory);
   link.autoAck = false;

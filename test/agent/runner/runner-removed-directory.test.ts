@@ -8,7 +8,7 @@ import { agentDirectory, attach } from '../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-test('once its directory is removed a runner starts nothing more, and says why', async () => {
+test('once its directory is removed, a runner starts no command, and reports the reason', async () => {
   const directory = agentDirectory();
   const runner = new Runner({
     log: { warn: () => {} },

@@ -57,7 +57,7 @@ describe('exec --label', () => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  test('exits with 1 if one machine fails, and says which', async () => {
+  test('exits with 1 if one machine fails, and names the machine', async () => {
     const once = `mkdir ${world.dir}/once 2>/dev/null || exit 3`;
     const { code, stderr } = await run('--label', 'role=web', '--concurrency', '1', '--', 'sh', '-c', once);
     expect(code).toBe(1);
@@ -103,7 +103,7 @@ describe('exec --label', () => {
     expect(stderr).toContain('dm-two: the server did not keep all of the output');
   });
 
-  test('goes on over a restart of the server', async () => {
+  test('continues over a restart of the server', async () => {
     const counting = exec(
       '--label',
       'site=berlin',

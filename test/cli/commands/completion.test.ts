@@ -53,7 +53,7 @@ test('machines, executions and keys that the server has', () => {
   expect(offered('batches', 'cancel', '')).toEqual(['batch-1']);
 });
 
-test('nothing of ours behind --, nor where an operand is for people to invent', () => {
+test('completes nothing after --, nor an operand that is a new name', () => {
   expect(offered('exec', 'dm-one', '--', 'ls', '-')).toEqual([]);
   expect(offered('keys', 'create', '')).toEqual([]);
 });

@@ -46,7 +46,7 @@ async function cp(...args: string[]): Promise<void> {
   expect(code).toBe(0);
 }
 
-test('a file goes there and comes back, with mode and time where asked', async () => {
+test('a file is copied there and back, with mode and time if requested', async () => {
   const [there, back] = [join(dir, 'there'), join(dir, 'back')];
   await cp('-p', join(dir, 'file'), `dm-test:${there}`);
   expect(readFileSync(there).equals(bytes)).toBe(true);
@@ -86,7 +86,7 @@ test.each([
   [['.', 'dm-test:/tmp/x'], 1, 'is a folder: use -r to copy it'],
   [['a', 'b'], 2, 'exactly one of the two operands must be MACHINE:PATH'],
   [['-r', 'dm-test:/nowhere', 'execplane-cp-x'], 1, 'No such directory'],
-])('cp %j exits with %d and says why', async (args, code, message) => {
+])('cp %j exits with %d and the reason', async (args, code, message) => {
   expect(await cli(['cp', ...args], settings())).toMatchObject({ code, stderr: expect.stringContaining(message) });
 });
 

@@ -85,7 +85,7 @@ describe('stdin', () => {
 });
 
 describe('stdout', () => {
-  test('a file, appended to and written to from where it stands', async () => {
+  test('a file, appended to and written at its present position', async () => {
     const { code } = await run(
       'printf head > out; M -- printf 1 >> out; { printf 2; M -- printf 3; printf 4; } >> out',
     );
@@ -120,7 +120,7 @@ describe('stdout', () => {
     });
   });
 
-  test('what the server did not keep is an error of executions logs and output', async () => {
+  test('output that the server did not keep is an error of executions logs and output', async () => {
     const { execution_id: id } = await world.machine.run({ command: ['head', '-c', '3000000', '/dev/zero'] });
     for (const command of ['logs', 'output']) {
       const { code, stderr } = await run(`X executions ${command} dm-test ${id} > out`);

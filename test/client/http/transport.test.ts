@@ -62,7 +62,7 @@ describe('repeats', () => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test('four attempts, unless told otherwise', async () => {
+  test('four attempts by default', async () => {
     const server = await scriptedServer(json(BUSY, 429));
     await expect(clientOf(server).machines.get('dm-one')).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     expect(server.asked).toHaveLength(4);
@@ -88,7 +88,7 @@ describe('errors', () => {
     });
   });
 
-  test('nobody listens: the reason, not "fetch failed"', async () => {
+  test('no listener: the error has the reason, not "fetch failed"', async () => {
     const url = `http://127.0.0.1:${await freePort()}`;
     const client = new Execplane({ url, attempts: 1 });
     const error = await client.ready().catch((thrown: unknown) => thrown);

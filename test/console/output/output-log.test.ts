@@ -48,7 +48,7 @@ describe('lines', () => {
     expect(linesOf(log).map((line) => line.length)).toEqual([4008, 4008, 1009, 9]);
   });
 
-  test('what a carriage return overwrites is gone, and the one of CRLF is none', () => {
+  test('text before a carriage return is overwritten, except in CRLF', () => {
     expect(linesOf(logOf(['stdout', '10%\r50%\r100%\r\nwindows\r\n']))).toEqual(['stdout: 100%', 'stdout: windows']);
   });
 
@@ -127,7 +127,7 @@ describe('rows', () => {
 });
 
 describe('search', () => {
-  test('finds lines in either case, in one stream or both, also of what comes later', () => {
+  test('finds lines in either case, in one stream or both, also later lines', () => {
     const log = logOf(['stdout', 'An Error\nfine\n'], ['stderr', `${ESC}[31mERR${ESC}[0mOR\n`]);
     const search = new TextSearch('error');
     expect(search.advance(log, 1000, () => 0)).toBe(false);

@@ -7,7 +7,7 @@ describe('commands', () => {
     expect(quoted('plain-1.2/x')).toBe('plain-1.2/x');
   });
 
-  test('are shown as the line where a shell runs it', () => {
+  test('are shown as the shell line if a shell runs it', () => {
     expect(commandText(['/bin/sh', '-c', 'a | b'])).toBe('a | b');
     expect(commandText(['/bin/sh', '-c', 'a', 'b'])).toBe('/bin/sh -c a b');
   });

@@ -15,7 +15,7 @@ describe('the form of a command', () => {
     expect(commandOf({ ...EMPTY_FORM, mode: 'argv', argv: 'ls\n\n-l a\n' })).toEqual(['ls', '', '-l a']);
   });
 
-  test('becomes a request without what is not set', () => {
+  test('becomes a request without unset fields', () => {
     const form = { ...EMPTY_FORM, machineId: 'dm-a', line: 'true' };
     expect(requestOf(form)).toEqual({ command: ['/bin/sh', '-c', 'true'] });
     const full = {

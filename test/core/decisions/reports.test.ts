@@ -116,7 +116,7 @@ describe('output that is kept until it is read', () => {
     });
   });
 
-  test('what was released makes room', () => {
+  test('released output makes room', () => {
     const read = { ...streaming, kept: { stdout: 20 * MIB, stderr: 0 }, released: { stdout: 20 * MIB, stderr: 0 } };
     const { change } = take([chunk], { streamBufferBytes: 4 * MIB }, read);
     expect(change?.after).toMatchObject({ kept: { stdout: 21 * MIB } });

@@ -151,7 +151,7 @@ describe('a machine with a provider', () => {
     expect(slept).toMatchObject({ phase: 'starting', operation: { name: 'wake', number: number + 1, running: false } });
   });
 
-  test('runs on where the sleep had not begun', () => {
+  test('keeps running if the sleep had not begun', () => {
     const used = apply(up(), desire('sleeping'), desire('running'));
     expect(used).toMatchObject({ phase: 'running', reason: 'agent_connected' });
     expect(used).not.toHaveProperty('operation');
@@ -177,7 +177,7 @@ describe('a machine with a provider', () => {
     });
   });
 
-  test('fails where trying again does not help, until it is asked for again', () => {
+  test('fails if a retry does not help, until a new request', () => {
     const failed = fail(apply(asleep(), desire('running')), false);
     expect(failed).toMatchObject({
       phase: 'failed',
@@ -201,7 +201,7 @@ describe('a machine with a provider', () => {
     expect(awake).toMatchObject({ phase: 'stopping', operation: { name: 'sleep' }, lastError: expect.any(String) });
   });
 
-  test('is deleted where a create may have made it, and only then', () => {
+  test('is deleted if a create may have made it, and only then', () => {
     expect(apply(managed(), desire('destroyed'))).toMatchObject({ phase: 'destroyed' });
     const begun = apply(managed(), { type: 'operation_begun', number: 1 }, desire('destroyed'));
     expect(begun).toMatchObject({ phase: 'destroying', operation: { name: 'create', running: true } });
@@ -215,7 +215,7 @@ describe('a machine with a provider', () => {
     expect(apply(stuck, { type: 'forgotten' })).toMatchObject({ phase: 'destroyed', failedForGood: false });
   });
 
-  test('is resized while it runs, and runs on where that fails', () => {
+  test('is resized while it runs, and keeps running if that fails', () => {
     const resized = apply(up(), { type: 'changed', resize: true });
     expect(resized).toMatchObject({ phase: 'running', operation: { name: 'resize' }, revision: up().revision + 1 });
     expect(answer(resized, 'running')).toMatchObject({ phase: 'running', resizing: false });

@@ -75,7 +75,7 @@ async function beginLinked(heartbeatMs = 60_000) {
 }
 
 describe('greeting', () => {
-  test('hello says what the runner holds and who asks', async () => {
+  test("hello contains the held executions and the agent's version", async () => {
     const { hello } = await beginLinked();
     expect(server.authorizations).toEqual(['Bearer xpa_secret']);
     expect(hello).toEqual({
@@ -104,7 +104,7 @@ describe('greeting', () => {
     expect((await link.next()).data.toString()).toBe('after the welcome');
   });
 
-  test('a runner that takes no new work says so on every connection', async () => {
+  test('a runner that accepts no new work reports that on every connection', async () => {
     runner.send({ type: 'capacity', accepting: false, reason: 'disk_full' });
     const { link } = await beginLinked();
     expect(await link.nextFrame()).toEqual({ type: 'capacity', accepting: false, reason: 'disk_full' });
@@ -208,7 +208,7 @@ describe('the end', () => {
     await runner.nextOf('unlinked');
   });
 
-  test('while it lasts it says again and again that it is looked after', async () => {
+  test('while the connection lasts, it sends signs of life', async () => {
     await beginLinked(100);
     await expect.poll(() => expected.length, { timeout: 30_000 }).toBeGreaterThan(3);
     expect(new Set(expected)).toEqual(new Set([400]));

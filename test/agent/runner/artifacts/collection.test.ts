@@ -176,7 +176,7 @@ describe('hostile folders', () => {
     expect(Object.keys(skipped).sort()).toEqual(['large', 'sparse']);
   });
 
-  test('of 20,000 files the first hundred are taken, in bounded time and with few words', async () => {
+  test('of 20,000 files the first hundred are kept, in bounded time and with few notes', async () => {
     const script = 'cd $ARTIFACTS_DIR; seq -w 20000 | xargs touch';
     const { files, skipped, ended } = await run(script);
     expect(Object.keys(files)).toHaveLength(100);
@@ -205,7 +205,7 @@ describe('hostile folders', () => {
   );
 });
 
-test('collecting that takes too long is ended, and told; the command keeps its end', async () => {
+test('a collection that takes too long is ended and reported; the command keeps its end', async () => {
   const script = 'cd $ARTIFACTS_DIR; head -c 1048576 /dev/zero > a';
   const { skipped, ended } = await run(script, { timeout_ms: 1 });
   expect(Object.values(skipped)).toEqual(['collecting took longer than 1 ms']);

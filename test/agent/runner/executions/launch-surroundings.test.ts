@@ -78,7 +78,7 @@ test('a home that is missing is / instead, and no cwd_not_found', async () => {
   await harness.close();
 });
 
-test('a stopped command that is cancelled goes on, and its trap runs', async () => {
+test('a stopped command that is cancelled continues, and its trap runs', async () => {
   const { link } = await linkedRunner();
   link.start('a', sh('trap "echo trapped; exit 5" TERM; echo ready; while :; do sleep 0.05; done'));
   const pid = await link.started('a');
@@ -90,7 +90,7 @@ test('a stopped command that is cancelled goes on, and its trap runs', async () 
   expect(stdout.toString()).toBe('ready\ntrapped\n');
 });
 
-test('what stdout and stderr were written in turn comes in turn', async () => {
+test('alternating writes to stdout and stderr keep their order', async () => {
   const { link } = await linkedRunner();
   const script = 'i=0; while [ $i -lt 40 ]; do echo $i; sleep 0.01; echo $i >&2; sleep 0.01; i=$((i+1)); done';
   const { records } = await link.run('a', sh(script));
@@ -111,7 +111,7 @@ test.runIf(process.getuid?.() === 0)('a cgroup that a command has changed is not
   await harness.close();
 });
 
-test('a name that no user has, a number and what is no name at all are user_not_found', async () => {
+test('an unknown name, a number and a malformed name are user_not_found', async () => {
   const { link } = await linkedRunner();
   expect((await link.run('a', ['/bin/true'], { user: '0' })).ended.error_code).toBe('user_not_found');
   expect((await link.run('b', ['/bin/true'], { user: 'nobody; id' })).ended.error_code).toBe('user_not_found');

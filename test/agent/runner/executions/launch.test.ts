@@ -33,7 +33,7 @@ test('each way to end has its code', async () => {
   expect((await link.run('rt', sh('kill -40 $$'))).ended).toMatchObject({ error_code: 'signaled', signal: 40 });
 });
 
-describe('what could not be spawned was never started, and says why', () => {
+describe('a command that could not be spawned never started, and has the reason', () => {
   test.each<[string, (directory: string) => string[], object]>([
     ['no such command', () => ['no-such-command'], { error_code: 'command_not_found', exit_code: 127 }],
     ['no such file', () => ['/no/such/file'], { error_code: 'command_not_found', exit_code: 127 }],

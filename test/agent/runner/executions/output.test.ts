@@ -81,7 +81,7 @@ test('past the cap bytes are only counted, and the command runs on', async () =>
   });
 });
 
-test('the cap does not split a character, and is exact for what is exactly as long', async () => {
+test('the cap does not split a character, and is exact for output of exactly that length', async () => {
   const { link } = await linked();
   const split = await link.run('split', sh('printf aa€€'), { max_output_bytes: 7 });
   expect(split.stdout.toString()).toBe('aa€');
@@ -107,7 +107,7 @@ test('the end of what is past the cap is reported, if it is asked for, before th
   expect(tailOf(await link.run('unasked', sh('seq 1 100000'), { max_output_bytes: 7 }))).toBeUndefined();
 });
 
-test('a command that goes on past the cap says now and then how far it is', async () => {
+test('output past the cap is reported as progress from time to time', async () => {
   const { link } = await linked();
   link.start('a', sh('while :; do head -c 100000 /dev/zero; sleep 0.05; done'), { max_output_bytes: 10 });
   await link.until('a progress report', () => link.records.get('a')?.some(({ kind }) => kind === 5) === true);

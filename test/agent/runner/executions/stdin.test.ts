@@ -29,7 +29,7 @@ test('a large stdin arrives whole', async () => {
   expect(stdout.toString()).toMatch(/ 3000001\n$/);
 });
 
-test('a live stdin is taken over once, whatever is sent again', async () => {
+test('repeated pieces of a live stdin are taken over once', async () => {
   const { link } = await linked();
   link.start('a', ['/bin/cat'], { stdin: 'open' });
   const piece = (offset: number, text: string, close = false) =>
@@ -49,7 +49,7 @@ test('a live stdin is taken over once, whatever is sent again', async () => {
   );
 });
 
-test('a live stdin is acknowledged no further than what has been handed over', async () => {
+test('a live stdin is acknowledged only as far as it was passed on', async () => {
   const { link } = await linked();
   link.start('a', sh('echo ready; sleep 0.2; wc -c'), { stdin: 'open' });
   await link.printed('a', 'ready');

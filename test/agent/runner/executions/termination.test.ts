@@ -9,7 +9,7 @@ const sh = (script: string) => ['/bin/sh', '-c', script];
 const cancel = (executionId: string, graceMs = 10_000) =>
   ({ type: 'cancel', execution_id: executionId, grace_ms: graceMs }) as const;
 
-test('a cancel ends it by SIGTERM, and again or after the end changes nothing', async () => {
+test('a cancel ends it by SIGTERM; a repeated or late one changes nothing', async () => {
   const { link } = await linked();
   link.start('a', ['/bin/sleep', '60']);
   await link.started('a');
@@ -74,7 +74,7 @@ test('the first cause wins: a cancel under way is not turned into a timeout, whi
   expect((await link.ended('a')).ended).toMatchObject({ status: 'cancelled', signal: 9 });
 });
 
-test('cancel races the natural end: exactly one end, and no cancel of what had ended', async () => {
+test('cancel races the natural end: exactly one end, and no cancel after the end', async () => {
   const { link } = await linked();
   for (let i = 0; i < 60; i++) {
     const id = `r${i}`;
@@ -89,7 +89,7 @@ test('cancel races the natural end: exactly one end, and no cancel of what had e
   }
 });
 
-test('what waits for a slot waits in order, and is cancelled at once without a start', async () => {
+test('executions wait for a slot in order, and are cancelled at once without a start', async () => {
   const { link } = await linked();
   for (let i = 0; i < 64; i++) link.start(`slot${i}`, sh('read x'), { stdin: 'open' });
   link.start('first', ['/bin/echo', '1']);
@@ -107,7 +107,7 @@ test('what waits for a slot waits in order, and is cancelled at once without a s
   expect(first.records[0]?.at).toBeLessThanOrEqual(third.records[0]?.at ?? 0);
 });
 
-test('a signal reaches the group by name, and is nothing after the end', async () => {
+test('a signal reaches the group by name, and is ignored after the end', async () => {
   const { link } = await linked();
   link.start('a', sh('trap "echo got; exit 0" HUP; echo ready; while :; do sleep 0.05; done'));
   await link.printed('a', 'ready');
@@ -118,7 +118,7 @@ test('a signal reaches the group by name, and is nothing after the end', async (
   await link.run('b', ['/bin/true']);
 });
 
-test('what is forgotten is killed, and reports nothing more', async () => {
+test('a forgotten command is killed, and reports nothing more', async () => {
   const { link } = await linked();
   link.start('f-1', sh('trap "" TERM; echo ready; while :; do echo x; sleep 0.02; done'));
   await link.printed('f-1', 'ready');

@@ -19,7 +19,7 @@ function files(directory: string): string[] {
   return readdirSync(join(directory, 'journal'));
 }
 
-test('what is written can be read back, by this journal and by the next one', () => {
+test('written records can be read back, by this journal and by the next one', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory);
   const log = journal.accept('a', 1);
@@ -42,7 +42,7 @@ test('what is written can be read back, by this journal and by the next one', ()
   next.close();
 });
 
-test('segments go when all in them is acknowledged, and what is live stays known', () => {
+test('segments are removed when everything in them is acknowledged; live executions stay known', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory);
   const live = journal.accept('live', 1);
@@ -66,7 +66,7 @@ test('segments go when all in them is acknowledged, and what is live stays known
   next.close();
 });
 
-test('a settled execution is gone for the next journal as well, and an empty journal leaves no file', () => {
+test('a forgotten execution is gone for the next journal too, and an empty journal leaves no file', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory);
   for (const [id, end] of [
@@ -88,7 +88,7 @@ test('a settled execution is gone for the next journal as well, and an empty jou
   expect(files(directory)).toEqual([]);
 });
 
-test('over the quota it is full until acknowledgements have freed space; what is added then is kept', () => {
+test('over the quota it is full until acknowledgements have freed space; reports added meanwhile are kept', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory, { quotaBytes: 50_000 });
   const log = journal.accept('a', 1);
@@ -106,7 +106,7 @@ test('over the quota it is full until acknowledgements have freed space; what is
   journal.close();
 });
 
-test('files are for their owner alone, and hold what the record says', () => {
+test('files are readable only by their owner, and contain the records', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory);
   journal.accept('a', 1);

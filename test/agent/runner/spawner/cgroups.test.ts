@@ -75,7 +75,7 @@ describe('the cgroup of a command', () => {
     expect([text('memory.max'), text('cpu.max'), text('pids.max')]).toEqual(['max\n', 'max 100000\n', '20']);
   });
 
-  test('holds a memory limit also where the kernel has no swap to limit', () => {
+  test('applies a memory limit also if the kernel has no swap to limit', () => {
     const { 'memory.swap.max': _none, ...without } = ALL;
     kernel.files = without;
     expect(acquire({ memoryBytes: 1_000_000 }).text('memory.max')).toBe('1000000');
@@ -89,7 +89,7 @@ describe('the cgroup of a command', () => {
     expect(pool.acquire({ pids: 1 })).toBeDefined();
   });
 
-  test('tells the usage of all its processes', () => {
+  test('reports the usage of all its processes', () => {
     expect(acquire({}).cgroup.usage()).toEqual({
       cpuUserMs: 5,
       cpuSystemMs: 2,
@@ -99,12 +99,12 @@ describe('the cgroup of a command', () => {
     });
   });
 
-  test('tells the processor time alone where the kernel counts nothing else', () => {
+  test('reports only the processor time if the kernel counts nothing else', () => {
     kernel.files = PLAIN;
     expect(acquire({}).cgroup.usage()).toEqual({ cpuUserMs: 5, cpuSystemMs: 2 });
   });
 
-  test('tells a kill for want of memory from a limit that was only reached', () => {
+  test('distinguishes an out-of-memory kill from a limit that was only reached', () => {
     const { cgroup } = acquire({ memoryBytes: 1_000_000 });
     expect(cgroup.outOfMemory()).toBe(false);
     files.writeFileSync(join(cgroup.path, 'memory.events'), 'low 0\nmax 9\noom 2\noom_kill 1\n');

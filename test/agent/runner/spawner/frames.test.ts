@@ -12,7 +12,7 @@ const request = {
   tailBytes: 2 ** 16,
 } as const;
 
-test('a spawn command is laid out as the protocol says', () => {
+test('a spawn command has the layout of the protocol', () => {
   const identity = { uid: 1, gid: 2, groups: [3, 4] };
   const more = {
     stdin: 'pipe',

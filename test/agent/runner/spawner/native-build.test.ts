@@ -36,7 +36,7 @@ const sameCompiler = has('gcc') && execFileSync('gcc', ['--version'], { encoding
 const musl = existsSync('/usr/lib/x86_64-linux-musl/rcrt1.o');
 
 describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the native spawner', () => {
-  test.runIf(sameCompiler && musl)('is what the sources give, byte for byte', () => {
+  test.runIf(sameCompiler && musl)('is the build of its sources, byte for byte', () => {
     execFileSync('sh', [join(ROOT, 'scripts/build-native.sh'), scratch, 'x64']);
     const built = readFileSync(join(scratch, 'linux-x64/execplane-spawner'));
     expect(built.equals(readFileSync(join(ROOT, 'native/prebuilt/linux-x64/execplane-spawner')))).toBe(true);

@@ -22,7 +22,7 @@ test('a process is itself only with its start time and boot', async () => {
   expect(processIdentity(pid)).toBeUndefined();
 });
 
-test('killMarked ends who carries the marker, and the main process by its identity', async () => {
+test('killMarked ends processes with the marker, and the main process by its identity', async () => {
   const marked = sleeper({ EXECUTION_ID: `marked-${process.pid}` });
   const main = sleeper({});
   await killMarked(`marked-${process.pid}`, processIdentity(main.pid));

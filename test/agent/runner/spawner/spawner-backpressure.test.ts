@@ -44,7 +44,7 @@ async function stuck(pid: number): Promise<void> {
 }
 
 describe.runIf(process.platform === 'linux')('a runner that does not read', () => {
-  test('holds up the writers, costs no memory, and loses nothing', async () => {
+  test('makes the writers wait, costs no memory, and loses nothing', async () => {
     const program = spawn(binary, [], { stdio: ['pipe', 'pipe', 'inherit'], env: {} });
     onTestFinished(() => void program.kill('SIGKILL'));
     const pid = program.pid ?? 0;

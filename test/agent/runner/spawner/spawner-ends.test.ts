@@ -50,7 +50,7 @@ describe.each(KINDS)('the end of a command, %s', (kind) => {
     expect(command.end).toEqual({ signal: SIGTERM, ...nothing });
   });
 
-  test('a process that has exited is not signalled, even before its end was told', async () => {
+  test('a process that has exited is not signalled, even before its end was reported', async () => {
     const command = harness.start(['sh', '-c', 'echo full']);
     harness.spawner.pause(command.handle);
     await command.started.promise;

@@ -11,7 +11,7 @@ describe.runIf(process.getuid?.() === 0).each(KINDS)('another identity, %s', (ki
   afterAll(() => harness.close());
   const nobody = { cwd: '/', identity: { uid: NOBODY, gid: NOBODY, groups: kind === 'node' ? [] : [4, 20] } };
 
-  test('user, group and supplementary groups are its own and nothing of ours', async () => {
+  test('user, group and supplementary groups are those of the user, none of the agent', async () => {
     const command = await harness.run(
       ['sh', '-c', 'grep -E "^(Uid|Gid|Groups|CapEff)" /proc/self/status | tr -s "\\t " " "'],
       nobody,

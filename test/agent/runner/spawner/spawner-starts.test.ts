@@ -18,13 +18,13 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
   };
   const failure = async (argv: string[], options = {}) => (await harness.run(argv, options)).failure;
 
-  test('argv reaches the program as it is, argv[0] included', async () => {
+  test('argv reaches the program unchanged, argv[0] included', async () => {
     const command = await harness.run(['sh', '-c', 'printf "%s|" "$0" "$@"', 'zero', '', 'a b', '*', "'", 'ä\n']);
     expect(command.out).toBe("zero||a b|*|'|ä\n|");
     expect((await harness.run(['sh', '-c', "tr '\\0' '|' < /proc/$$/cmdline"])).out).toMatch(/^sh\|/);
   });
 
-  test('the environment is exactly what was asked for', async () => {
+  test('the environment is exactly the requested one', async () => {
     const command = await harness.run(['env'], { env: { A: 'x=y', EMPTY: '', ODD: 'line\nbreak' } });
     expect(command.out.split('\n').sort()).toEqual(
       [
@@ -39,7 +39,7 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     );
   });
 
-  test('it runs where it should, as the leader of a session of its own', async () => {
+  test('it runs in the requested directory, as the leader of its own session', async () => {
     const command = await harness.run(['sh', '-c', 'pwd; umask; cut -d" " -f5,6 /proc/self/stat; echo $$'], {
       cwd: '/usr',
     });

@@ -32,7 +32,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(command.out).toBe('done\n');
   });
 
-  test('stdin arrives exact and in order, and what was taken is told', async () => {
+  test('stdin arrives exact and in order, and taken bytes are reported', async () => {
     const command = harness.start(['cat'], { stdin: 'pipe', keepBytes: 10 * MEGABYTE });
     const sent = Buffer.alloc(3 * MEGABYTE, 'Grüße\0\xff', 'latin1');
     for (let at = 0; at < sent.length; at += 200_000) {
@@ -52,7 +52,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(deaf.taken).toBeLessThan(250_000);
   });
 
-  test('a closed stdin is told while the program runs on', async () => {
+  test('a closed stdin is reported while the program keeps running', async () => {
     const command = harness.start(['sh', '-c', 'exec 0<&-; echo closed; exec sleep 60'], { stdin: 'pipe' });
     await command.when(() => command.out === 'closed\n');
     harness.spawner.writeStdin(command.handle, Buffer.from('into the void'), false);
@@ -92,7 +92,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     [10, '1234567890'],
     [11, '2345678901'],
     [38, '9012345678'],
-  ])('of %i bytes past the cap the last ones are told before the end', async (past, last) => {
+  ])('of %i bytes past the cap the last ones are reported before the end', async (past, last) => {
     const text = `kept${'1234567890'.repeat(4).slice(0, past)}`;
     const command = await harness.run(['sh', '-c', `printf ${text}; printf ${text} >&2`], {
       keepBytes: 4,
@@ -111,12 +111,12 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(command.end?.stdoutBytes).toBe(whole.length);
   });
 
-  test('with a cap of nothing everything is only counted', async () => {
+  test('with a cap of 0 all output is only counted', async () => {
     const command = await harness.run(['echo', 'hello'], { keepBytes: 0 });
     expect([command.stdout.length, command.end]).toEqual([0, { exitCode: 0, stdoutBytes: 6, stderrBytes: 0 }]);
   });
 
-  test('pausing holds the writer, and going on loses nothing', async () => {
+  test('pausing makes the writer wait, and resuming loses nothing', async () => {
     const command = harness.start(['sh', '-c', 'seq 1 200000; echo end >&2'], { keepBytes: 10 * MEGABYTE });
     harness.spawner.pause(command.handle);
     await command.started.promise;
@@ -128,7 +128,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(command.err).toBe('end\n');
   });
 
-  test('the end of a paused program waits for its output to be taken', async () => {
+  test('the end of a paused program waits until its output is read', async () => {
     const command = harness.start(['echo', 'little'], {});
     harness.spawner.pause(command.handle);
     await command.started.promise;

@@ -52,7 +52,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     expect(await harness.spawner.treeAlive(command.handle)).toBe(false);
   });
 
-  test('killTree after the end of the main process ends what that left behind', async () => {
+  test('killTree after the end of the main process ends the remaining processes', async () => {
     const { command, pids } = await escapees();
     process.kill(command.pid, 'SIGKILL');
     await command.over.promise;
@@ -62,7 +62,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  test('killTree touches nobody else, also when it comes right after the start, or twice', async () => {
+  test('killTree affects no other process, also right after the start, or twice', async () => {
     const other = harness.start(['sleep', '600']);
     await other.started.promise;
     const command = harness.start(['sleep', '600']);
@@ -116,7 +116,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('what is left running after release is left alone', async () => {
+  test('processes that run after release are left alone', async () => {
     const command = await harness.run(['sh', '-c', 'sleep 600 >/dev/null 2>&1 & echo $!']);
     const pid = Number(command.out);
     harness.spawner.release(command.handle);

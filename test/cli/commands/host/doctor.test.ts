@@ -47,7 +47,7 @@ test('both are well', async () => {
   expect(world.agent.log).not.toContain('the connection ended');
 });
 
-test('the link is gone: the runner is told of, and the exit code is 1', async () => {
+test('without a link: the runner is reported, and the exit code is 1', async () => {
   await world.agent.killLink();
   const { code, items, failed } = await findings('agent');
   expect(failed).toEqual(['link']);
@@ -74,7 +74,7 @@ test('the machine was removed; the directory is open', async () => {
   chmodSync(other.dir, 0o700);
 });
 
-test('neither is here: says where to look, exit code 2', async () => {
+test('neither is here: the error asks for a directory, exit code 2', async () => {
   const nowhere = { HOME: world.dir, EXECPLANE_DATA_DIR: '/nowhere', EXECPLANE_AGENT_DIR: '/nowhere' };
   expect(await cli(['doctor'], nowhere)).toMatchObject({ code: 2, stderr: expect.stringContaining('--data-dir') });
 });
