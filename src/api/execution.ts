@@ -19,6 +19,7 @@ import {
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
 import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { ReasonSchema } from './reason.ts';
 import { ResizeSchema } from './terminal.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -108,10 +109,11 @@ export const ExecutionSchema = Type.Object(
     artifacts: Type.Optional(Type.Array(ArtifactEntrySchema, { description: 'Its artifacts, by name.' })),
     output: Type.Optional(ExecutionOutputSchema),
     usage: Type.Optional(UsageSchema),
+    reason: Type.Optional(ReasonSchema),
   },
   {
     description:
-      'A command on a machine, and its result. `output` and `usage` are present only with `include=output,usage`, after the end.',
+      'A command on a machine, and its result. `output` and `usage` are present only with `include=output,usage`, after the end; `reason` with `include=reason`.',
   },
 );
 export type ExecutionWire = Static<typeof ExecutionSchema>;
@@ -200,7 +202,7 @@ export const CreateExecutionSchema = Type.Object(
 export type CreateExecution = Static<typeof CreateExecutionSchema>;
 
 /** Fields of an Execution that are present only if the request asks for them. */
-const INCLUDABLE = ['output', 'tail', 'usage'] as const;
+const INCLUDABLE = ['output', 'tail', 'usage', 'reason'] as const;
 
 /** Query parameters of the requests that return one Execution: create, get, cancel. */
 export const ExecutionQuery = Type.Object({
@@ -208,7 +210,7 @@ export const ExecutionQuery = Type.Object({
   include: Type.Optional(
     Type.Array(Type.Enum([...INCLUDABLE]), {
       description:
-        'Comma-separated: more fields for the answer, once the execution has ended. `tail` is for `output`: the end of a stream that is truncated.',
+        'Comma-separated: more fields for the answer. `output` and `usage`: once the execution has ended; `tail` is for `output`: the end of a stream that is truncated. `reason`: why it is in its state.',
       examples: [['output', 'usage']],
     }),
   ),

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machines/machine.ts';
 import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
+import { ReasonSchema } from './reason.ts';
 import { LabelsSchema } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
 import { LabelQuery, MACHINE_ID_PATTERN, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
@@ -49,6 +50,7 @@ const Name = Type.String({
   examples: ['web-1'],
 });
 const included = {
+  reason: Type.Optional(ReasonSchema),
   name: Type.Optional(Name),
   labels: Type.Optional(LabelsSchema),
   facts: Type.Optional(
@@ -78,8 +80,8 @@ export const MachineListSchema = Type.Object(
 
 export const MachineQuery = Type.Object({
   include: Type.Optional(
-    Type.Array(Type.Enum(['name', 'labels', 'facts'], { examples: ['labels'] }), {
-      description: 'More to answer: name, labels, facts.',
+    Type.Array(Type.Enum(['name', 'labels', 'facts', 'reason'], { examples: ['labels'] }), {
+      description: 'More to answer: name, labels, facts; reason: why it is in its state.',
       examples: [['name', 'labels']],
     }),
   ),

@@ -1,4 +1,5 @@
 /** Terminals in the HTTP API. */
+import { ReasonSchema } from './reason.ts';
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
 import { ListQuery, MachineId, NextCursor, Time } from './fields.ts';
@@ -32,6 +33,14 @@ const TerminalId = Type.String({
 });
 export const TerminalParams = Type.Object({ machine_id: MachineId, terminal_id: TerminalId });
 export const TerminalListQuery = ListQuery;
+export const TerminalQuery = Type.Object({
+  include: Type.Optional(
+    Type.Array(Type.Enum(['reason']), {
+      description: 'Comma-separated: more fields for the answer.',
+      examples: [['reason']],
+    }),
+  ),
+});
 
 const streamUrl = Type.String({
   description: 'URL of the WebSocket of its stream.',
@@ -65,6 +74,7 @@ export const TerminalSchema = Type.Object(
     error_code: Type.Optional(
       Type.Enum([...FAILURE_CODES], { description: 'Error code, if it failed or expired.', examples: ['agent_lost'] }),
     ),
+    reason: Type.Optional(ReasonSchema),
     error_message: Type.Optional(
       Type.String({ description: 'The error in words.', examples: ['The machine has no user deploy.'] }),
     ),

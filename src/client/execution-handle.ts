@@ -95,7 +95,11 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Returns the execution now, or when it has ended or `waitMs` have passed. */
-  get({ waitMs, include, signal }: WaitOptions & { include?: readonly 'usage'[] } = {}): Promise<ExecutionWire> {
+  get({
+    waitMs,
+    include,
+    signal,
+  }: WaitOptions & { include?: readonly ('usage' | 'reason')[] } = {}): Promise<ExecutionWire> {
     const query = { wait_ms: waitMs, include: include?.join(',') };
     return this.#transport.json('GET', this.#path, { query, signal });
   }

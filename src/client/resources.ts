@@ -20,8 +20,8 @@ abstract class Resource {
   }
 }
 
-/** More fields for the answer: `name`, `labels`, `facts`. */
-export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
+/** More fields for the answer: `name`, `labels`, `facts`, `reason`. */
+export type MachineInclude = readonly ('name' | 'labels' | 'facts' | 'reason')[];
 
 export interface MachineSelection {
   label?: readonly string[] | undefined;

@@ -13,7 +13,7 @@ import { assertAllKept } from '../exec/kept-output.ts';
 import { print, printError } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';
 import { age } from '../terminal/age.ts';
-import { resultWord, statusWord, usageWords } from '../terminal/execution-words.ts';
+import { resultWord, statusWord, usageWords, reasonFields } from '../terminal/execution-words.ts';
 import { addListOptions, type ListOptions, parseCount, printList } from '../terminal/list.ts';
 import { printFields, printJson, shellWords } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
@@ -53,11 +53,12 @@ function show(): Command {
   return clientCommand('show <MACHINE> <EXECUTION>', 'Show an execution.', '  execplane executions show dm-web-1 ID')
     .option('--json', 'print the execution as JSON')
     .action(async (machineId: string, id: string, flags: { json?: true }) => {
-      const execution = await handleOf(flags, machineId, id).get({ include: ['usage'] });
+      const execution = await handleOf(flags, machineId, id).get({ include: ['usage', 'reason'] });
       if (flags.json) printJson(execution);
       else {
         const words = { status: statusWord(execution), command: shellWords(execution.command) };
-        printFields({ ...execution, ...words, usage: usageWords(execution) });
+        const { reason, ...fields } = execution;
+        printFields({ ...fields, ...words, usage: usageWords(execution), ...reasonFields(reason) });
       }
     });
 }

@@ -5,12 +5,17 @@ import { span } from '../terminal/age.ts';
 import { absence } from '../terminal/machine-words.ts';
 import { EXECPLANE_FAILED } from './exit-code.ts';
 
-/** Waits for an offline machine: says so once, and cancels the command if the machine does not come back in time. */
+/** A command that starts within this time is not talked about. */
+const SILENT_MS = 1000;
+const NOTHING_KNOWN = { status: undefined, reason: undefined };
+
+/** Waits for a machine that is offline or busy: says so once. Cancels the command if the machine does not come online in time. */
 export class MachineWait {
   readonly #client: Execplane;
   readonly #handle: ExecutionHandle;
   readonly #waitMs: number;
   #timer: NodeJS.Timeout | undefined;
+  #queued: NodeJS.Timeout | undefined;
   #absence = 'is offline';
   /** Settles with the reason to give up. Never settles if the machine comes back. */
   readonly #over = Promise.withResolvers<never>();
@@ -34,9 +39,16 @@ export class MachineWait {
     void this.#announce();
   }
 
-  /** The machine is online, or there is nothing to wait for any more. */
+  /** The machine is online, and the command waits there. */
+  queued(): void {
+    this.end();
+    this.#queued = setTimeout(() => void this.#explain(), SILENT_MS);
+  }
+
+  /** There is nothing to wait for any more. */
   end(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#queued);
   }
 
   async #announce(): Promise<void> {
@@ -44,6 +56,11 @@ export class MachineWait {
     // A key may have the scope to run commands and not to read machines.
     this.#absence = await this.#client.machines.get(machineId).then(absence, () => this.#absence);
     printError(`execplane: ${machineId} ${this.#absence}: waiting ${span(this.#waitMs)} for it (--wait)\n`);
+  }
+
+  async #explain(): Promise<void> {
+    const { status, reason } = await this.#handle.get({ include: ['reason'] }).catch(() => NOTHING_KNOWN);
+    if (status === 'queued' && reason !== undefined) printError(`execplane: ${reason.message}\n`);
   }
 
   async #giveUp(): Promise<void> {

@@ -114,6 +114,7 @@ class ExecRun {
         await Promise.all(pumps);
         return event;
       } else if (event.status === 'wake_in_progress') this.#wait.begin();
+      else if (event.status === 'queued') this.#wait.queued();
       else this.#wait.end();
       if (event.status === 'running' && this.#request.options.stdin === 'open') this.#takeStdin();
     }

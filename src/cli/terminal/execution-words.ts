@@ -25,6 +25,12 @@ export function usageWords({ usage }: Pick<Execution, 'usage'>): string | undefi
   return [processor, `${sizeWord(usage.max_memory_bytes)} memory`, ...io].join(', ');
 }
 
+/** Returns why it is in its state, and what changes that, as fields to show. */
+export function reasonFields(reason: Execution['reason']): { reason?: string; next?: string } {
+  if (reason === undefined) return {};
+  return { reason: reason.message, ...(reason.next === undefined ? {} : { next: reason.next }) };
+}
+
 function secondsWord(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
 }

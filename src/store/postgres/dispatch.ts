@@ -1,4 +1,5 @@
 /** Executions on their way: claimed, reported on, ended by a deadline. */
+import type { QueuePlace } from '../../core/decisions/reason.ts';
 import type { ExecutionInput } from '../../core/execution.ts';
 import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
@@ -13,6 +14,12 @@ const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';
 const LIST_DISPATCHED = `SELECT ${EXECUTION_COLUMNS}, s.sealed FROM ${EXECUTION_TABLES}
   LEFT JOIN sealed_inputs s ON s.execution_id = e.id AND e.dispatch_number > $2
   WHERE m.public_id = $1 AND ${DISPATCHED} ORDER BY e.dispatch_number`;
+
+const QUEUE_PLACE = `SELECT
+  (SELECT count(*)::int FROM executions o WHERE o.machine_id = w.machine_id AND o.dispatched_to IS NOT NULL AND o.completed_at IS NULL) AS busy,
+  (SELECT count(*)::int FROM executions o
+   WHERE o.machine_id = w.machine_id AND o.dispatched_to IS NULL AND o.completed_at IS NULL AND o.id < w.id) AS ahead
+  FROM executions w JOIN machines m ON m.id = w.machine_id WHERE m.public_id = $1 AND w.public_id = $2`;
 
 /** The agent's side of the store. */
 export function dispatchMethods({ read, lanes }: Context): DispatchStore & ReportStore {
@@ -44,6 +51,14 @@ export function dispatchMethods({ read, lanes }: Context): DispatchStore & Repor
         bytes: bytesOf(p),
         run: (tx) => appendReports(tx, p),
       }),
+    async queuePlace({ machineId, executionId }) {
+      const [place] = await read<QueuePlace>({
+        name: 'queue-place',
+        text: QUEUE_PLACE,
+        values: [machineId, executionId],
+      });
+      return place;
+    },
     async listDispatched({ machineId, aboveNumber }) {
       const values = [machineId, aboveNumber];
       const statement = { name: 'list-dispatched', text: LIST_DISPATCHED, values };

@@ -1,5 +1,6 @@
 /** Executions, the agent's side: dispatches them, takes reports, and ends those that cannot run. */
 import type { Execution } from '../../core/execution.ts';
+import type { QueuePlace } from '../../core/decisions/reason.ts';
 import type { RawRecord } from '../../core/report.ts';
 
 /** The connection of a machine: `machineConnected` returned its epoch. A write for an earlier connection changes nothing. */
@@ -33,6 +34,8 @@ export interface DispatchStore {
   claimQueued(p: OfConnection & { limit: number }): Promise<Fenced<{ dispatches: Dispatch[] }>>;
   /** All executions that are dispatched and not terminal, by rising dispatch number; with sealed input for those above `aboveNumber`. */
   listDispatched(p: { machineId: string; aboveNumber: number }): Promise<Dispatch[]>;
+  /** The place of a waiting execution. Undefined if there is no such execution. */
+  queuePlace(p: { machineId: string; executionId: string }): Promise<QueuePlace | undefined>;
   /** For executions whose start never arrived: ended if cancelled or expired meanwhile, else untouched. `ended`: those that ended. */
   endUndelivered(p: OfConnection & { executionIds: readonly string[] }): Promise<Fenced<{ ended: Execution[] }>>;
   /** Ends them as agent_lost. Executions that are already terminal are left out of `ended`. */

@@ -1,4 +1,5 @@
 /** Executions on their way: claimed, reported on, ended by a deadline. */
+import type { QueuePlace } from '../../core/decisions/reason.ts';
 import * as dispatching from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { DeadlineStore, DispatchStore, ReportStore } from '../store.ts';
@@ -9,13 +10,21 @@ import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './tables/select-execution.t
 const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatch_number > 0 AND e.completed_at IS NULL';
 
+const QUEUE_PLACE = `SELECT
+  (SELECT count(*) FROM executions o WHERE o.machine = w.machine AND o.dispatch_number > 0 AND o.completed_at IS NULL) AS busy,
+  (SELECT count(*) FROM executions o
+   WHERE o.machine = w.machine AND o.dispatch_number IS NULL AND o.completed_at IS NULL AND o.execution < w.execution) AS ahead
+  FROM executions w JOIN machines m ON m.machine = w.machine WHERE m.machine_id = ? AND w.execution_id = ?`;
+
 /** The agent's side of the store. */
 export function dispatchMethods({ db, write, tx }: Context): DispatchStore & ReportStore {
   const dispatched = db.prepare<[string], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE e.machine_id = (SELECT id FROM machines WHERE public_id = ?) AND ${DISPATCHED}
      ORDER BY e.dispatch_number`,
   );
+  const place = db.prepare<[string, string], QueuePlace>(QUEUE_PLACE);
   return {
+    queuePlace: ({ machineId, executionId }) => read(() => place.get(machineId, executionId)),
     claimQueued: (p) => write(() => dispatching.claimQueued(tx, p)),
     endUndelivered: (p) => write(() => dispatching.endUndelivered(tx, p)),
     markLost: (p) => write(() => dispatching.markLost(tx, p)),

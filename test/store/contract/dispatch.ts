@@ -1,11 +1,47 @@
 /** The agent's side but for reports: claiming, waking, expiring, losing. */
 import { describe, expect, it } from 'vitest';
 import type { Execution } from '../../../src/store/store.ts';
-import { MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
+import { ended, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
 
 const ids = (executions: readonly Execution[]) => executions.map(({ executionId }) => executionId);
 
 export function describeDispatch(open: OpenStore): void {
+  describe('queuePlace', () => {
+    const bench = useStore(open);
+    const place = ({ executionId, machineId }: Execution) => bench().store.queuePlace({ executionId, machineId });
+
+    it('counts what runs on the machine, and what waits there for longer', async () => {
+      const first = await bench().create();
+      const second = await bench().create();
+      const third = await bench().create();
+      expect([await place(first), await place(third)]).toEqual([
+        { busy: 0, ahead: 0 },
+        { busy: 0, ahead: 2 },
+      ]);
+      await bench().store.claimQueued({ ...bench().ofConnection(T0 + 1), limit: 1 });
+      expect([await place(second), await place(third)]).toEqual([
+        { busy: 1, ahead: 0 },
+        { busy: 1, ahead: 1 },
+      ]);
+      await bench().report([record(first.executionId, 1, 'started'), record(first.executionId, 2, 'ended', ended())]);
+      await bench().store.requestCancel({
+        machineId: MACHINE,
+        executionId: second.executionId,
+        by: 'admin',
+        now: T0 + 2,
+      });
+      expect(await place(third)).toEqual({ busy: 0, ahead: 0 });
+    });
+
+    it('leaves other machines out, and knows no execution of another machine', async () => {
+      await bench().connect('dm-two');
+      await bench().create();
+      const elsewhere = await bench().create({ machineId: 'dm-two' });
+      expect(await place(elsewhere)).toEqual({ busy: 0, ahead: 0 });
+      expect(await place({ ...elsewhere, machineId: MACHINE })).toBeUndefined();
+    });
+  });
+
   describe('claimQueued', () => {
     const bench = useStore(open);
     const claim = async (limit: number) => {

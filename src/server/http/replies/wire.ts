@@ -52,7 +52,7 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
 }
 
 /** Optional additions to the fields of the contract. */
-export type MachineInclude = readonly ('name' | 'labels' | 'facts')[];
+export type MachineInclude = readonly ('name' | 'labels' | 'facts' | 'reason')[];
 
 /** Converts a machine for a list. */
 export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {

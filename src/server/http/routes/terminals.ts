@@ -6,6 +6,7 @@ import {
   TerminalListQuery,
   TerminalListSchema,
   TerminalParams,
+  TerminalQuery,
   TerminalSchema,
   TerminalTicketQuery,
   TerminalTicketSchema,
@@ -15,6 +16,7 @@ import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { notFound } from '../replies/problem.ts';
+import { executionReasonWire } from '../replies/reasons.ts';
 import { wakeRetries, wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { createdExecution } from '../requests/create-request.ts';
 import { findMachine, findTerminal } from '../requests/lookup.ts';
@@ -116,10 +118,16 @@ function getRoute(app: App, context: HttpContext): void {
         operationId: 'getTerminal',
         tags: ['Terminals'],
         params: TerminalParams,
+        querystring: TerminalQuery,
         response: { 200: TerminalSchema },
       },
     },
-    async (request) => wireOf(context, request, await findTerminal(context, request.params)),
+    async (request) => {
+      const terminal = await findTerminal(context, request.params);
+      const wire = await wireOf(context, request, terminal);
+      if (request.query.include?.includes('reason')) wire.reason = await executionReasonWire(context, terminal);
+      return wire;
+    },
   );
 }
 

@@ -7,6 +7,7 @@ import type { HttpContext } from '../http-context.ts';
 import { assertKeyStillValid } from '../requests/open-requests.ts';
 import { replyJsonText } from './json-reply.ts';
 import { outputBytes, outputJson } from './output-json.ts';
+import { executionReasonWire } from '../replies/reasons.ts';
 import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 
@@ -33,6 +34,7 @@ export function prepareExecutionReply(
     const execution = await afterWait(created);
     const wire = executionWire(execution, await wakeRetryAfterMs(context, execution));
     if (include.includes('usage') && execution.usage !== undefined) wire.usage = execution.usage;
+    if (include.includes('reason')) wire.reason = await executionReasonWire(context, execution);
     if (!include.includes('output') || !isTerminal(execution.status)) return wire;
     const chunks = withOutput(wire, outputJson(context.store, execution, query));
     return replyJsonText(context, request, reply, {

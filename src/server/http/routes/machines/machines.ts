@@ -2,6 +2,7 @@
 import type { App, HttpContext } from '../../http-context.ts';
 import { MachineParams } from '../../../../api/fields.ts';
 import { MachineDetailSchema, MachineListQuery, MachineListSchema, MachineQuery } from '../../../../api/machine.ts';
+import { machineReasonWire } from '../../replies/reasons.ts';
 import { machineDetailWire, machineWire } from '../../replies/wire.ts';
 import { readSelectors } from '../../requests/machines/labels.ts';
 import { findMachine } from '../../requests/lookup.ts';
@@ -38,7 +39,10 @@ export function machineRoutes(app: App, context: HttpContext): void {
         ...(name === undefined ? {} : { name }),
         ...(machineIds === undefined ? {} : { machineIds }),
       });
-      return pageWire(context.cursors, list, page, (machine) => machineWire(machine, include));
+      return pageWire(context.cursors, list, page, (machine) => ({
+        ...machineWire(machine, include),
+        ...(include?.includes('reason') ? { reason: machineReasonWire(context, machine) } : {}),
+      }));
     },
   );
   app.get(
@@ -57,7 +61,9 @@ export function machineRoutes(app: App, context: HttpContext): void {
     async (request, reply) => {
       const machine = await findMachine(context, request.params.machine_id);
       reply.header('etag', `"${machine.revision}"`);
-      return machineDetailWire(machine, request.query.include);
+      const { include } = request.query;
+      const reason = include?.includes('reason') ? { reason: machineReasonWire(context, machine) } : {};
+      return { ...machineDetailWire(machine, include), ...reason };
     },
   );
   machineLifecycleRoutes(app, context);

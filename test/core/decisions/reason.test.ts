@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import { executionReason, machineReason } from '../../../src/core/decisions/reason.ts';
+import type { Machine } from '../../../src/core/machines/machine.ts';
+import { storedExecution } from '../../helpers/stored-execution.ts';
+
+const T0 = 1_000_000_000;
+const MINUTE = 60_000;
+const CONNECTED = { agent: 'connected', phase: 'running', reason: 'agent_connected', lastTransitionAt: T0 } as Machine;
+const AWAY = { ...CONNECTED, agent: 'away', phase: 'sleeping', reason: 'agent_away', awaySince: T0 } as Machine;
+const NEVER = { ...CONNECTED, agent: 'never_joined', phase: 'placement_pending', reason: 'never_joined' } as Machine;
+
+const at = (now: number, machine: Machine | undefined) => ({ machine, now, lostAfterMs: 15 * MINUTE });
+const execution = (more: Parameters<typeof storedExecution>[0]) =>
+  storedExecution({ createdAt: T0, expiresAt: T0 + 60 * MINUTE, ...more });
+
+describe('why an execution is in its state', () => {
+  test.each([
+    [{ busy: 64, ahead: 2 }, 'queued: all 64 slots of the machine are busy; position 3'],
+    [{ busy: 1, ahead: 0 }, 'queued: the only slot of the machine is busy; position 1'],
+    [{ busy: 0, ahead: 0 }, 'queued: position 1'],
+  ])('queued behind %j', (place, message) => {
+    const reason = executionReason(execution({ status: 'queued' }), { ...at(T0, CONNECTED), place });
+    expect(reason).toMatchObject({ message, since: T0, until: T0 + 60 * MINUTE, next: expect.stringMatching(/\.$/) });
+  });
+
+  test('queued, and sent to the agent', () => {
+    const { message } = executionReason(execution({ status: 'queued', dispatchedTo: 'r' }), at(T0, CONNECTED));
+    expect(message).toBe('queued: it was sent to the agent, which has not started it yet');
+  });
+
+  test.each([
+    [AWAY, 'waiting: the machine was last seen 4 minutes ago'],
+    [NEVER, 'waiting: no agent has joined the machine yet'],
+    [{ ...AWAY, reason: 'slept' } as Machine, 'waiting: the machine sleeps'],
+    [{ ...AWAY, phase: 'starting' } as Machine, 'waiting: the machine is being started'],
+    [{ ...AWAY, phase: 'failed', lastError: 'no quota' } as Machine, 'waiting: its provider failed (no quota)'],
+    [undefined, 'waiting: the machine is unknown'],
+  ])('waiting for its machine', (machine, message) => {
+    const reason = executionReason(execution({ status: 'wake_in_progress' }), at(T0 + 4 * MINUTE, machine));
+    expect(reason).toMatchObject({ message, since: T0, until: T0 + 60 * MINUTE });
+  });
+
+  test.each([
+    [0, '0 seconds'],
+    [1000, '1 second'],
+    [119_000, '119 seconds'],
+    [120_000, '2 minutes'],
+    [3 * 60 * MINUTE, '3 hours'],
+    [50 * 60 * MINUTE, '2 days'],
+  ])('last seen %i ms ago', (ms, words) => {
+    const { message } = executionReason(execution({ status: 'wake_in_progress' }), at(T0 + ms, AWAY));
+    expect(message).toBe(`waiting: the machine was last seen ${words} ago`);
+  });
+
+  test('running: until its timeout, if it has one', () => {
+    const started = { status: 'running', startedAt: T0 + 5 } as const;
+    const plain = executionReason(execution(started), at(T0, CONNECTED));
+    expect(plain).toMatchObject({ message: 'running: the command has not ended', since: T0 + 5 });
+    expect(plain).not.toHaveProperty('until');
+    const limited = executionReason(execution({ ...started, timeoutMs: 10 }), at(T0, CONNECTED));
+    expect(limited.until).toBe(T0 + 15);
+  });
+
+  test('running on a machine that is offline: until it is given up', () => {
+    const running = execution({ status: 'running', isTerminal: true });
+    expect(executionReason(running, at(T0 + 2 * MINUTE, AWAY))).toMatchObject({
+      message: 'running: the machine was last seen 2 minutes ago; the shell keeps running there',
+      since: T0,
+      until: T0 + 15 * MINUTE,
+    });
+  });
+
+  test('being cancelled', () => {
+    const cancelled = execution({ status: 'running', cancelRequestedAt: T0 + 7 });
+    expect(executionReason(cancelled, at(T0 + 8, CONNECTED))).toMatchObject({
+      message: 'cancelling: its processes are being ended',
+      since: T0 + 7,
+    });
+  });
+
+  test('at its end: what ended it, and nothing that would change it', () => {
+    const failed = { status: 'failed', errorMessage: 'The command exited with code 3.', completedAt: T0 + 9 } as const;
+    expect(executionReason(execution(failed), at(T0, CONNECTED))).toEqual({
+      message: 'failed: the command exited with code 3',
+      since: T0 + 9,
+    });
+    const succeeded = execution({ status: 'succeeded', completedAt: T0 + 9 });
+    expect(executionReason(succeeded, at(T0, undefined)).message).toBe('succeeded: the command exited with code 0');
+  });
+});
+
+describe('why a machine is in its state', () => {
+  test.each([
+    [CONNECTED, { message: 'running: its agent is connected', since: T0 }],
+    [NEVER, { message: 'placement_pending: no agent has joined the machine yet', since: T0 }],
+    [AWAY, { message: 'sleeping: the machine was last seen 5 minutes ago', since: T0 }],
+    [{ ...CONNECTED, phase: 'destroyed' } as Machine, { message: 'destroyed: it was removed', since: T0 }],
+  ])('%#', (machine, reason) => {
+    expect(machineReason(machine, at(T0 + 5 * MINUTE, undefined))).toMatchObject(reason);
+  });
+
+  test('an offline one: when its commands are given up, and that they were', () => {
+    const next = (now: number) => machineReason(AWAY, at(now, undefined)).next;
+    expect(next(T0 + 5 * MINUTE)).toContain('given up as agent_lost 10 minutes from now');
+    expect(next(T0 + 20 * MINUTE)).toContain('were given up');
+  });
+
+  test('one that is being woken: until when it is expected', () => {
+    const waking = { ...AWAY, phase: 'starting', expectedAt: T0 + MINUTE } as Machine;
+    expect(machineReason(waking, at(T0, undefined)).until).toBe(T0 + MINUTE);
+    expect(machineReason(waking, at(T0 + 2 * MINUTE, undefined))).not.toHaveProperty('until');
+  });
+});

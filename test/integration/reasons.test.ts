@@ -1,0 +1,64 @@
+/** `include=reason`: why executions, machines and terminals are in their states, and what the CLI says of it while it waits. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startExec } from '../cli/exec-process.ts';
+import { World } from '../helpers/harness.ts';
+import { until } from '../helpers/processes.ts';
+
+interface Told {
+  status: string | { phase: string };
+  reason?: { message: string; since: string; until?: string; next?: string };
+}
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start({ agent: { EXECPLANE_MAX_CONCURRENCY: '1' } });
+});
+afterAll(() => world.dispose());
+
+const query = { include: 'reason' };
+const tell = (path: string) => world.client.ask<Told>('GET', path, { query });
+
+test('an execution that waits for a slot says so and when it expires, exec says it too, and all that ran say how they ended', async () => {
+  const blocker = await world.machine.create({ command: ['/bin/sleep', '600'] });
+  while ((await world.machine.read(blocker.execution_id)).status !== 'running');
+  expect((await tell(world.machine.at(blocker.execution_id))).reason?.message).toBe(
+    'running: the command has not ended',
+  );
+  const waiting = await world.machine.create({ command: ['/bin/true'] });
+  const { status, reason } = await tell(world.machine.at(waiting.execution_id));
+  expect([status, reason?.message]).toEqual(['queued', 'queued: the only slot of the machine is busy; position 1']);
+  expect(reason?.until).toBe(waiting.expires_at);
+  expect(await world.client.ask('GET', world.machine.at(waiting.execution_id))).not.toHaveProperty('reason');
+  const exec = startExec(world.server, ['dm-test', '--no-stdin', '--', '/bin/true']);
+  let said = '';
+  exec.child.stderr.on('data', (text: Buffer) => {
+    said += text.toString();
+  });
+  await until('exec says why it waits', () =>
+    said.includes('queued: the only slot of the machine is busy; position 2'),
+  );
+  const opened = await world.client.ask<{ terminal_id: string }>('POST', '/v1/machines/dm-test/terminals', {
+    body: { width: 80, height: 24 },
+  });
+  const terminal = `/v1/machines/dm-test/terminals/${opened.terminal_id}`;
+  expect((await tell(terminal)).reason?.message).toBe('queued: the only slot of the machine is busy; position 3');
+  await world.client.ask('DELETE', terminal);
+  await world.client.ask('DELETE', world.machine.at(blocker.execution_id), { query: { wait_ms: 10_000 } });
+  expect((await exec.exited).code).toBe(0);
+  expect((await tell(world.machine.at(blocker.execution_id))).reason?.message).toBe(
+    'cancelled: the execution was cancelled',
+  );
+});
+
+test('a machine says that it is connected, and that it is not any more; what waits for it says so', async () => {
+  expect((await tell('/v1/machines/dm-test')).reason?.message).toBe('running: its agent is connected');
+  await world.agent.killLink();
+  await world.away();
+  expect((await tell('/v1/machines/dm-test')).reason?.message).toMatch(/^sleeping: .* last seen /);
+  const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
+  expect((await tell(world.machine.at(execution_id))).reason?.message).toMatch(/^waiting: the machine was last seen /);
+  const { items } = await world.client.ask<{ items: Told[] }>('GET', '/v1/machines', { query });
+  expect(items.map(({ reason }) => typeof reason?.message)).toEqual(['string']);
+  world.agent.restart();
+  await world.connected();
+});
