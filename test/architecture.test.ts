@@ -1,4 +1,4 @@
-/** The house rules that no linter here can hold: which way imports point, what stays out of core and runner, file sizes. */
+/** House rules that no linter here can check: the direction of imports, imports that core and runner must not have, file sizes. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative } from 'node:path';

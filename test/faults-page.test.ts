@@ -1,4 +1,4 @@
-/** docs/faults.md names, for each fault, the tests that show what becomes of it; they have to be there. */
+/** docs/faults.md names existing tests for each fault. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What doctor says of the way from an agent to its server. */
+/** Checks of doctor on the way from an agent to its server. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

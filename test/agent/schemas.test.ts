@@ -1,4 +1,4 @@
-/** The checks of the agent are compiled from its schemas ahead of time: they must be the checks of the schemas as they are now. */
+/** The compiled checks of the agent match its present schemas. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { checksSource } from '../../scripts/checks/source.ts';

@@ -1,4 +1,4 @@
-/** What an upgrade of the agent looks at before it touches anything. */
+/** The checks that an upgrade of the agent makes before it changes anything. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What has to hold for every execution of a chaos run, whatever happened meanwhile. */
+/** The invariants of every execution of a chaos run. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

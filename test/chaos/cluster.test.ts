@@ -1,4 +1,4 @@
-/** Three servers on one PostgreSQL while one of them is killed every three seconds, and commands that must come to no harm (fault 51). */
+/** Three servers on one PostgreSQL, one of which is killed every three seconds: no command is lost or run twice (fault 51). */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

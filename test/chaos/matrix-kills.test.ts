@@ -1,4 +1,4 @@
-/** Each process is killed (-9) at each named point of an execution's way: it runs once, or it is said that nobody knows. */
+/** Each process is killed (-9) at each named point of an execution: it runs once, or ends as agent_lost. */
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { WireExecution } from '../helpers/client.ts';

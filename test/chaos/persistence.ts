@@ -1,4 +1,4 @@
-/** Clients of a chaos run: they try again until they are answered. */
+/** Clients of a chaos run, which retry until they are answered. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const GIVE_UP_MS = 90_000;

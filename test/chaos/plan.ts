@@ -1,4 +1,4 @@
-/** What a seed does: when commands are created, and which faults happen meanwhile. */
+/** The plan of a seed: when commands are created, and which faults happen meanwhile. */
 import type { Random } from './random.ts';
 
 export const FAULTS = [

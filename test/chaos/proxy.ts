@@ -1,4 +1,4 @@
-/** Stands between agent and server, and does to their connections what networks do. */
+/** A proxy between agent and server that disturbs their connections as networks do. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../helpers/free-port.ts';

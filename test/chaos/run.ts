@@ -1,4 +1,4 @@
-/** One chaos run: a server, an agent, a bad network between them, and commands that must come to no harm. */
+/** One chaos run: a server, an agent, a bad network between them, and commands that must not be lost or run twice. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** The commands of a chaos run: each says once that it was started, and then prints what is known beforehand. */
+/** The commands of a chaos run: each records that it was started, and then prints known output. */
 import type { CreateBody } from '../helpers/client.ts';
 import type { Random } from './random.ts';
 

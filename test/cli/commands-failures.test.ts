@@ -1,4 +1,4 @@
-/** What people do wrong, or what stands between them and the server: each error says what it is, and what to do. */
+/** Errors of users and of the connection: each message names the cause and the remedy. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';

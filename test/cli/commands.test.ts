@@ -1,4 +1,4 @@
-/** The rest of the API by hand: what people read, and what `--json` gives to programs. */
+/** The other commands of the CLI: tables for people, and `--json` for programs. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

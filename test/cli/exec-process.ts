@@ -1,4 +1,4 @@
-/** A running `execplane exec`, with its three streams in the hands of the test. */
+/** A running `execplane exec` whose three streams a test controls. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';

@@ -1,4 +1,4 @@
-/** `execplane exec` as a person meets it: real server, real agent, real pipes. */
+/** `execplane exec` with a real server, a real agent and real pipes. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { World } from '../helpers/harness.ts';

@@ -1,4 +1,4 @@
-/** What is loaded before `execplane exec` sends its request. Counts, so that no busy machine changes them. */
+/** The files loaded before `execplane exec` sends its request. Counts, so that a busy machine does not change them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-/** What people at a terminal are told beside the output, and when nothing is. */
+/** Messages at a terminal beside the output, and cases without any. */
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { StatusLine } from '../../src/cli/terminal/status-line.ts';

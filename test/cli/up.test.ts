@@ -1,4 +1,4 @@
-/** `execplane up`, which is what `npm start` runs: from nothing to a command that ran, and to nothing again. */
+/** `execplane up`, which `npm start` runs: from an empty directory to an executed command, and to no process left. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The output of an execution as a stream, over connections that say nothing. */
+/** The output of an execution as a stream, over silent connections. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Execplane } from '../../src/client/main.ts';
 

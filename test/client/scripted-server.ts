@@ -1,4 +1,4 @@
-/** An HTTP server that answers each request as the test scripts it, and keeps what came. */
+/** An HTTP server that answers each request as the test scripts it, and records the requests. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

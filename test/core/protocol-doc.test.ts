@@ -1,4 +1,4 @@
-/** docs/PROTOCOL.md is normative: its lists are held against the code, both ways. */
+/** docs/PROTOCOL.md is normative: its lists match the code in both directions. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { AGENT_PATHS, AgentFrameSchema, CLOSE, PROTOCOL_VERSION, ServerFrameSchema } from '../../src/core/protocol.ts';

@@ -1,4 +1,4 @@
-/** docs/capacity.md names benches and settings that there are, and limits as they are. */
+/** docs/capacity.md names existing benches and settings, and the present limits. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The Dockerfile, the compose files and the scripts of deploy/, held to what docs/containers.md says of them; brought up for real by containers.sh. */
+/** The Dockerfile, the compose files and the scripts of deploy/ match docs/containers.md. containers.sh runs them for real. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';

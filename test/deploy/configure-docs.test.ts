@@ -1,4 +1,4 @@
-/** docs/configure.md is what scripts/configure-docs.ts makes of the settings that there are. */
+/** docs/configure.md is the output of scripts/configure-docs.ts for the present settings. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

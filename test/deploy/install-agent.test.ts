@@ -1,4 +1,4 @@
-/** The installer of agents: what it fetches as root comes over https or from a folder, and is what the sums and the signature say. */
+/** The installer of agents: files that root installs come over https or from a folder, and match the checksums and the signature. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What is installed runs by itself: the staged program has every module that it needs, and nothing of development. */
+/** The installed program runs by itself: the staged program has every module that it needs, and none of development. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** The providers in deploy/providers, asked what they would run: docker, libvirt, EC2 and Wake-on-LAN are not there. */
+/** The commands that the providers in deploy/providers would run; docker, libvirt, EC2 and Wake-on-LAN are not there. */
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import type { Operation } from '../../src/core/machines/operation.ts';

@@ -1,4 +1,4 @@
-/** The systemd units, as systemd itself judges them: they are valid, and the server is as well locked up as the docs say. */
+/** The systemd units, checked by systemd itself: they are valid, and the server has the documented exposure level. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

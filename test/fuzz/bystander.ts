@@ -1,4 +1,4 @@
-/** Somebody else's execution that runs meanwhile: whatever is done to the server, it must come out whole. */
+/** An execution that runs during a fuzz test: it must end undisturbed. */
 import { expect } from 'vitest';
 import type { RunningTestServer } from '../helpers/running-server.ts';
 import { ScriptedAgent } from '../helpers/scripted-agent.ts';

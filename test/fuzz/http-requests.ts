@@ -1,4 +1,4 @@
-/** Requests to try: most fields right most of the time, so that they get past the first check and break a later one. */
+/** Generates requests: most fields are valid most of the time, so that they pass the first check and fail a later one. */
 import fc from 'fast-check';
 
 export interface FuzzRequest {

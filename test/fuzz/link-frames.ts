@@ -1,4 +1,4 @@
-/** What an agent may send over its link, and what it may not: frames and records, right in most places, wrong in some. */
+/** Generates legal and illegal messages of an agent: frames and records with few faults. */
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { encodeRecord, MAX_CHUNK_BYTES, REPORT_KIND } from '../../src/core/report.ts';

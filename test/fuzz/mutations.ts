@@ -1,4 +1,4 @@
-/** Small damage to bytes that were good: what a broken peer, or one that probes, sends. */
+/** Small damage to valid bytes, as from a broken or probing peer. */
 import fc from 'fast-check';
 
 interface Mutation {

@@ -1,4 +1,4 @@
-/** The seed of a fuzz run: always the same, so that a failure is there again; FUZZ_SEED tries another one. */
+/** The seed of a fuzz run: always the same, so that a failure can be repeated. FUZZ_SEED sets another one. */
 export const SEED = Number(process.env['FUZZ_SEED'] ?? 20_260_131);
 
 /** How many requests are tried; FUZZ_CASES=10000 for a long run. */

@@ -1,4 +1,4 @@
-/** A balancer that knows nothing but TCP, and that does to its connections what networks do. */
+/** A TCP load balancer that disturbs its connections as networks do. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Hands each connection to the next port that takes it. With one port it is a proxy. */

@@ -1,4 +1,4 @@
-/** Holds answers to the OpenAPI document: status, media type, headers and body, and no field that it does not name. */
+/** Checks answers against the OpenAPI document: status, media type, headers and body, and no undocumented field. */
 import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';

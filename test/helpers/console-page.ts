@@ -1,4 +1,4 @@
-/** The console in a real browser, Debian's Chromium, and what it complained of. */
+/** The console in a real browser, Debian's Chromium, and the errors that the browser reported. */
 import { existsSync } from 'node:fs';
 import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';

@@ -1,4 +1,4 @@
-/** A command that prints numbers for as long as a test wants: what it printed can be told to the byte. */
+/** A command that prints numbers for as long as a test wants: its output is known to the byte. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineClient } from './client.ts';

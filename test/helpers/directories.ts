@@ -1,4 +1,4 @@
-/** Directories that a test makes for itself, removed when nothing writes into them any more. */
+/** Temporary directories of tests, removed when no process writes into them any more. */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

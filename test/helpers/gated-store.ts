@@ -1,4 +1,4 @@
-/** A store whose writes can be held back, or answered in another order, at the very point where a race would be. */
+/** A store whose writes can be delayed, or answered in another order, at the point where a race would be. */
 import type { Store } from '../../src/store/store.ts';
 
 type Method = keyof Store;

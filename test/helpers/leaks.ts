@@ -1,4 +1,4 @@
-/** Set up for every test file: what a file leaves open (children, listening sockets) fails it. */
+/** Set up for every test file: a file that leaves children or listening sockets open fails. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 

@@ -1,4 +1,4 @@
-/** Several servers on one store, with what they tell each other kept in memory: hints can be lost, and servers can die. */
+/** Several servers on one store, with their hints kept in memory: hints can be lost, and servers can die. */
 import type { ClusterStore, Hint, HintListener, Order, Store } from '../../src/store/store.ts';
 
 interface Held {

@@ -1,4 +1,4 @@
-/** An OpenID Connect provider on loopback that lets everybody in as the user whom the test chose. */
+/** An OpenID Connect provider on loopback that signs everybody in as the user of the test's choice. */
 import { OAuth2Server } from 'oauth2-mock-server';
 
 export interface TestProvider extends AsyncDisposable {

@@ -1,4 +1,4 @@
-/** Processes that a test starts, or that were started on its behalf: waited for by signal, and gone at the end. */
+/** Processes that a test starts: waited for by signal, and ended with the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';

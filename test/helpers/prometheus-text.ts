@@ -1,4 +1,4 @@
-/** Reads the text format of Prometheus strictly: what a server of theirs would refuse is thrown here. */
+/** Parses the text format of Prometheus strictly: text that a Prometheus server would refuse throws. */
 
 export interface MetricFamily {
   type: string;

@@ -1,4 +1,4 @@
-/** The server as it runs, in this process: its own files, a real socket, and what it logs. */
+/** A complete server in this process: its own files, a real socket, and its log. */
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { readServerConfig } from '../../src/server/config.ts';

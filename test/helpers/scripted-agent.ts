@@ -1,4 +1,4 @@
-/** An agent that does what a test tells it, over a real WebSocket: it knows frames and records, and decides nothing. */
+/** An agent that a test scripts, over a real WebSocket: it knows frames and records, and decides nothing. */
 import { WebSocket } from 'ws';
 import {
   AGENT_PATHS,

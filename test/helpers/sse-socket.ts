@@ -1,4 +1,4 @@
-/** A reader of server-sent events on a bare socket: cheap enough for a thousand of them, and it can stop reading. */
+/** A reader of server-sent events on a bare socket: cheap enough for a thousand of them, and able to stop reading. */
 import { connect, type Socket } from 'node:net';
 
 const EVENT = /^id: (\d+)$/gm;

@@ -1,4 +1,4 @@
-/** An execution as the store hands it out, for tests that need no store. */
+/** An execution as the store returns it, for tests that need no store. */
 import type { Execution } from '../../src/store/store.ts';
 
 export function storedExecution(parts: Partial<Execution> = {}): Execution {

@@ -1,4 +1,4 @@
-/** Reads a stream of an execution in stream mode to its end, over every cut, releasing as it goes. */
+/** Reads a stream of an execution in stream mode to its end, over every broken connection, and releases what it has read. */
 import { createHash } from 'node:crypto';
 import type { MachineClient } from './client.ts';
 

@@ -1,4 +1,4 @@
-/** A client of a terminal's stream, speaking as the official SDKs do: JSON text frames with base64 in them. */
+/** A client of a terminal's stream in the format of the official SDKs: JSON text frames with base64. */
 import WebSocket from 'ws';
 
 interface Message {

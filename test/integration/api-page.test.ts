@@ -1,4 +1,4 @@
-/** docs/api.md: its lines run from top to bottom, they print what the page says, and nothing of the API is left out. */
+/** docs/api.md: its lines run from top to bottom, their output is that of the page, and the page covers the whole API. */
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Three real servers on one PostgreSQL: what users see when one of them dies, stops, or is asked what another one holds. */
+/** Three real servers on one PostgreSQL: answers to users if one of them dies, stops, or does not hold the machine. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

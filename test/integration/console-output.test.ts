@@ -1,4 +1,4 @@
-/** What a command prints and leaves, and terminals, in the console in a real browser. Where there is no Chromium, these tests say so. */
+/** Output, artifacts and terminals in the console in a real browser. Without Chromium these tests are reported as skipped. */
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Every page of the console as a person finds it: in both themes and two sizes, held to WCAG AA by axe. */
+/** Every page of the console: in both themes and two sizes, checked against WCAG AA by axe. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import {

@@ -1,4 +1,4 @@
-/** The console in a real browser, against the built server with an agent. Where there is no Chromium, these tests say so. */
+/** The console in a real browser, against the built server with an agent. Without Chromium these tests are reported as skipped. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CHROMIUM, hasChromium, launchChromium, openConsole, signIn } from '../helpers/console-page.ts';

@@ -1,4 +1,4 @@
-/** Contract §2: how a command ends, is ended, and what is then said of it. */
+/** Contract §2: how a command ends or is ended, and the result of the execution. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { World } from '../helpers/harness.ts';
 import { isAlive, processesWith, until } from '../helpers/processes.ts';

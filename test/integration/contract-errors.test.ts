@@ -1,4 +1,4 @@
-/** Contract §1, errors: status, media type, shape, headers; and the door (fault matrix 41, 50). */
+/** Contract §1, errors: status, media type, shape, headers; authentication (fault matrix 41, 50). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer, Sent, WireProblem } from '../helpers/client.ts';
 import { World } from '../helpers/harness.ts';

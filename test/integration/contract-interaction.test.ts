@@ -1,4 +1,4 @@
-/** Contract §4: a command that is talked to while it runs, and one that reports back: stdin, signals, users, callbacks. */
+/** Contract §4: interaction with a running command: stdin, signals, users, callbacks. */
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';

@@ -1,4 +1,4 @@
-/** Contract §1, pages: limit, cursor, and what the last page looks like. */
+/** Contract §1, pages: limit, cursor, and the last page. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WireExecution, WirePage, WireProblem } from '../helpers/client.ts';
 import { World } from '../helpers/harness.ts';

@@ -1,4 +1,4 @@
-/** Contract §2: argv, stdin, env, cwd: what the process gets. */
+/** Contract §2: argv, stdin, env and cwd of the process. */
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';

@@ -1,4 +1,4 @@
-/** Contract §6: the commands, their settings, and what an operator meets. */
+/** Contract §6: the commands, their settings, and their behaviour for an operator. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';

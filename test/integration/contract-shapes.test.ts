@@ -1,4 +1,4 @@
-/** Contract §1, the fields of what comes back: exactly those listed, absent when not applicable, never null. */
+/** Contract §1, the fields of responses: exactly those listed, absent if not applicable, never null. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WireEvent, WireExecution } from '../helpers/client.ts';
 import { World } from '../helpers/harness.ts';

@@ -1,4 +1,4 @@
-/** The page at /docs in a real browser, Debian's Chromium. Where there is none, these tests are skipped and say so. */
+/** The page at /docs in a real browser, Debian's Chromium. Without it these tests are reported as skipped. */
 import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';

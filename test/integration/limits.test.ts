@@ -1,4 +1,4 @@
-/** Limits on the memory, the processors and the processes of a command, and what it used: with what the machine has of them. */
+/** Limits on memory, processors and processes of a command, and its usage, with the controllers that the machine has. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The main job on real input: what people run Execplane for, over HTTP and on a real machine. */
+/** The main use of Execplane on real input, over HTTP and on a real machine. */
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

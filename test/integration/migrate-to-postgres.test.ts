@@ -1,4 +1,4 @@
-/** execplane migrate-to-postgres: a server on PostgreSQL answers as the one on SQLite did, and goes on with what lived meanwhile. */
+/** execplane migrate-to-postgres: the server on PostgreSQL answers as the one on SQLite did, and continues running executions. */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';

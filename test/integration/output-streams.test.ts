@@ -1,4 +1,4 @@
-/** output_mode "stream" (contract-files.md): output of any size, exact over every cut, in bounded memory and disk. */
+/** output_mode "stream" (contract-files.md): output of any size, exact over every broken connection, in bounded memory and disk. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

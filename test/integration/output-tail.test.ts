@@ -1,4 +1,4 @@
-/** output_mode "keep" (contract-files.md): of output past the cap the end is kept as well. */
+/** output_mode "keep" (contract-files.md): the end of output past the cap is kept too. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A server of this build and an agent of the release before it, and what becomes of a command as that agent is upgraded. */
+/** A server of this build and an agent of the previous release, and a command while that agent is upgraded. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineClient } from '../helpers/client.ts';

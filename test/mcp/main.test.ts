@@ -1,4 +1,4 @@
-/** The tools as a host uses them: the SDK's own client, over stdio and over HTTP. */
+/** The MCP tools through the SDK's own client, over stdio and over HTTP. */
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';

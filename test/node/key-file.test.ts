@@ -1,4 +1,4 @@
-/** Key files: made once, and refused if they hold anything but a key. */
+/** Key files: made once, and refused if they contain anything but a key. */
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Which proxy a URL is reached by, as curl has it. */
+/** The proxy for a URL, with the rules of curl. */
 import { describe, expect, test } from 'vitest';
 import { proxyFor } from '../../src/node/proxy.ts';
 

@@ -1,4 +1,4 @@
-/** What clients that were generated from the document let a program write; it is type-checked and never run. */
+/** A program that uses the generated clients. It is type-checked and never run. */
 import * as hey from './generated/hey-api/index.ts';
 import type { paths } from './generated/openapi-typescript.ts';
 import * as orval from './generated/orval.ts';

@@ -1,4 +1,4 @@
-/** Attacks with no key, a wrong one, and one that may do something else; on every route that there is. */
+/** Attacks without a key, with a wrong one, and with one that has another scope, on every route. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The audit trail: says what happened with nothing secret in it, and keeps what it was told. */
+/** The audit trail: records actions without secrets, and keeps its entries. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Secrets on disk that others could read stop the start, with what to do; what we make ourselves is closed. */
+/** Secrets on disk that others could read prevent the start, with the remedy; files that the server makes are private. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** What one agent sends costs the server's event loop little, however hostile it is: each input is held against a stall of the test's own. */
+/**
+ * Messages of one agent cost the server's event loop little, however hostile: each input is compared with a stall that the test itself
+ * makes.
+ */
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';

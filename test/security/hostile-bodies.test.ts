@@ -1,4 +1,4 @@
-/** Bodies made to hold up the event loop: none costs much more than the parsing of a body that is right and as large. */
+/** Bodies made to block the event loop: none costs much more than the parsing of a correct body of that size. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';

@@ -1,4 +1,4 @@
-/** Every limit of the door, on both sides of its edge; what lies past it costs nobody else anything. */
+/** Every limit of the API, on both sides of its bound; requests past it do not affect others. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test, vi } from 'vitest';

@@ -1,4 +1,4 @@
-/** Attacks with a stolen or a made-up agent, and on the way in for new ones. */
+/** Attacks with a stolen or a forged agent, and on enrolment. */
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';

@@ -1,4 +1,4 @@
-/** The machine's own policy: the document's example does what it says, and nobody keeps the runner busy through it. */
+/** The machine's own policy: the document's example works as described, and nobody can keep the runner busy through it. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { matchesText } from '../../src/agent/runner/policy/glob.ts';

@@ -1,4 +1,4 @@
-/** A key that dies does nothing more: not a request whose body was still on its way, nor a stream, nor a wait. */
+/** A revoked key does nothing more: no request whose body was still on its way, no stream, no wait. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The line: who may be talked to unencrypted, whose certificate is believed, and what browsers are told. */
+/** Transport security: unencrypted connections, trusted certificates, and headers for browsers. */
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** A server on PostgreSQL, from its settings to its routes; and what its settings may not be. */
+/** A server on PostgreSQL, from its settings to its routes, and invalid settings. */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** An SQLite database moved to PostgreSQL: refusals, and rows that would not be the same. */
+/** An SQLite database moved to PostgreSQL: refusals, and rows that would differ. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

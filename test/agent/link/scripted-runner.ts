@@ -1,4 +1,4 @@
-/** A runner that does as the test says, on the socket where links look for it. */
+/** A runner that a test scripts, on the socket where links look for it. */
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';

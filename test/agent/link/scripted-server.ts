@@ -1,4 +1,4 @@
-/** A server that does as the test says: it accepts the link, or refuses it, and keeps what it is sent. */
+/** A server that a test scripts: it accepts the link or refuses it, and records the messages that it receives. */
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';

@@ -1,4 +1,4 @@
-/** Root trusts nothing that the agent's user put into the state directory. */
+/** Root trusts no file that the agent's user put into the state directory. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {

@@ -1,4 +1,4 @@
-/** The socket between link and runner: one schema for each direction, and what matches none of it ends the connection. */
+/** The socket between link and runner: one schema for each direction. A message that matches none ends the connection. */
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Ways around a policy, each a real run: what the kernel would run is what the rules see, and what was checked is what runs. */
+/** Attempts to bypass a policy, each a real run: the rules see what the kernel would run, and exactly that runs. */
 import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';

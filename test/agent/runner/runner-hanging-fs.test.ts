@@ -1,4 +1,4 @@
-/** A working directory, a PATH or a program on a file system that never answers holds up its own command, and nothing else. */
+/** A working directory, a PATH or a program on a file system that never answers delays only its own command. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What a seed does to several servers on one PostgreSQL. */
+/** The plan of a seed for several servers on one PostgreSQL. */
 import type { Random } from '../random.ts';
 
 const CLUSTER_FAULTS = [

@@ -1,4 +1,4 @@
-/** One chaos run over several servers: what was acknowledged is there, ran once, and is whole, whatever happens to whom. */
+/** One chaos run over several servers: acknowledged executions exist, ran once, and are complete. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** `execplane exec --label` and `execplane batches`: two real machines, and one that never comes. */
+/** `execplane exec --label` and `execplane batches`: with two real machines, and one that never connects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, type Settings, World } from '../../helpers/harness.ts';
 import { isAlive, until } from '../../helpers/processes.ts';

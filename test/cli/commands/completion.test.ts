@@ -1,4 +1,4 @@
-/** Completion as a shell does it: the script in a real bash, with an `execplane` that answers at once. */
+/** Completion in a real bash, with an `execplane` that answers at once. */
 import { execFileSync } from 'node:child_process';
 import { beforeAll, expect, test } from 'vitest';
 import { specsOf } from '../../../src/cli/commands/completion.ts';

@@ -1,4 +1,4 @@
-/** `execplane cp`, both ways, as cp is used. */
+/** `execplane cp` in both directions. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {

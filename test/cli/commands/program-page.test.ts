@@ -1,4 +1,4 @@
-/** docs/cli.md tells of every command, option and exit code that there is, and of no other. */
+/** docs/cli.md lists every command, option and exit code that exists, and no other. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';

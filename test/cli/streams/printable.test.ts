@@ -1,4 +1,4 @@
-/** What other machines wrote must not drive the terminal. */
+/** Output of other machines must not control the terminal. */
 import { describe, expect, test } from 'vitest';
 import { printable, PrintableStream } from '../../../src/cli/streams/printable.ts';
 

@@ -1,4 +1,4 @@
-/** What is typed at a remote terminal: input, or an escape at the start of a line. */
+/** Input at a remote terminal: text, or an escape at the start of a line. */
 import { expect, test } from 'vitest';
 import { EscapeReader } from '../../../src/cli/terminal/escapes.ts';
 

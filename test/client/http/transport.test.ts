@@ -1,4 +1,4 @@
-/** How the client asks: what it repeats and how, what it makes of answers that are none. */
+/** Requests of the client: retries, and answers that are malformed. */
 import { describe, expect, test } from 'vitest';
 import { Execplane, RefusedError, UnexpectedAnswerError, UnreachableError } from '../../../src/client/main.ts';
 import { freePort } from '../../helpers/free-port.ts';

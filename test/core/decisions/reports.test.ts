@@ -1,4 +1,4 @@
-/** What is decided on the reports of one execution that a store's contract does not reach. */
+/** Decisions on the reports of one execution that the store's contract does not cover. */
 import { describe, expect, test } from 'vitest';
 import type { ExecutionRecord } from '../../../src/core/decisions/execution-draft.ts';
 import { abandonOutput } from '../../../src/core/decisions/output-streams.ts';

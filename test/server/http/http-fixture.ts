@@ -1,4 +1,4 @@
-/** The app over a real store, with a control plane that runs nothing: tests play the agent by handing in reports. */
+/** The app over a real store, with a control plane that runs nothing: tests act as the agent by submitting reports. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Backup and restore of a data directory, beside a server that writes and where something is in the way. */
+/** Backup and restore of a data directory, beside a server that writes, and their failures. */
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,

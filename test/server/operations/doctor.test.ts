@@ -1,4 +1,4 @@
-/** What doctor says of a server that is well, and of each way in which one is not. */
+/** Findings of doctor for a healthy server, and for each fault. */
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

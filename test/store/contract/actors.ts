@@ -1,4 +1,4 @@
-/** Writes on behalf of an API key happen only if the key lives in the transaction that writes. */
+/** Writes for an API key happen only if the key is valid in the transaction that writes. */
 import { describe, expect, it } from 'vitest';
 import { MACHINE, type OpenStore, T0, useStore, FACTS, REMOVE } from './fixture.ts';
 

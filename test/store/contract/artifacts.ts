@@ -1,4 +1,4 @@
-/** Artifacts: stored whole or not at all, whatever the batches, and gone when they are deleted or expire. */
+/** Artifacts: stored completely or not at all, whatever the batches, and gone when they are deleted or expire. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ArtifactLimits } from '../../../src/store/store.ts';
 import { type Bench, ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';

@@ -1,4 +1,4 @@
-/** Batches: what is made next, what has ended, and when one is over. */
+/** Batches: the next executions, ended ones, and the end of a batch. */
 import { describe, expect, it } from 'vitest';
 import { MACHINE, type OpenStore, T0, useStore } from './fixture.ts';
 

@@ -1,4 +1,4 @@
-/** Callbacks: written with the end of the execution, claimed, put off, finished. */
+/** Callbacks: written with the end of the execution, claimed, postponed, finished. */
 import { describe, expect, it } from 'vitest';
 import { ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
 

@@ -1,4 +1,4 @@
-/** Join tokens and what they let in. */
+/** Join tokens and enrolment. */
 import { describe, expect, it } from 'vitest';
 import type { JoinToken } from '../../../src/store/store.ts';
 import { MACHINE, type OpenStore, T0, useStore, REMOVE } from './fixture.ts';

@@ -1,4 +1,4 @@
-/** What every part of the contract suite starts from. */
+/** The fixtures of the contract suite. */
 import { afterEach, beforeEach, expect } from 'vitest';
 import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
 import type {

@@ -1,4 +1,4 @@
-/** Random histories against a model: whatever comes, in whatever order and however often, the log is what really happened. */
+/** Random histories against a model: in any order and number of repeats, the log is what really happened. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isTerminal } from '../../../src/core/execution.ts';

@@ -1,4 +1,4 @@
-/** Retention, forgetting, counting. */
+/** Retention, expiry and counts. */
 import { describe, expect, it } from 'vitest';
 import { ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
 

@@ -1,4 +1,4 @@
-/** Idempotency-Keys: the second request is the first one, another body is refused, a refused request binds nothing. */
+/** Idempotency-Keys: a repetition gives the first result, another body is refused, a refused request binds nothing. */
 import { describe, expect, it } from 'vitest';
 import { MACHINE, type OpenStore, T0, useStore, REMOVE } from './fixture.ts';
 

@@ -1,4 +1,4 @@
-/** Labels of machines: whose they are, and what they select. */
+/** Labels of machines: their origin, and selection by them. */
 import { describe, expect, it } from 'vitest';
 import { type Labels, type LabelSelector, parseSelector } from '../../../src/core/machines/labels.ts';
 import { labelsOf } from '../../../src/core/machines/machine.ts';

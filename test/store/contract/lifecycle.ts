@@ -1,4 +1,4 @@
-/** Machines that come and go: what is asked of them, and of their providers. */
+/** The lifecycle of machines, and the operations of their providers. */
 import { describe, expect, it } from 'vitest';
 import type { MachineRequest } from '../../../src/core/decisions/machine-change.ts';
 import type { Operation } from '../../../src/core/machines/operation.ts';

@@ -1,4 +1,4 @@
-/** What is enforced where it is stored: output caps, the queue's bytes, what the audit trail keeps, and who may write. */
+/** Limits that the store enforces: output caps, the queue's bytes, the size of audit entries, and valid actors. */
 import { describe, expect, it } from 'vitest';
 import { ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
 

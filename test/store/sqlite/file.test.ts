@@ -1,4 +1,4 @@
-/** The file: its modes, its schema, several processes at once, and what a crash leaves. */
+/** The database file: its modes, its schema, several processes at once, and the state after a crash. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** A directory of its own for each test of the SQLite store. */
+/** A directory for each test of the SQLite store. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

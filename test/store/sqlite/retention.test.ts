@@ -1,4 +1,4 @@
-/** Retention beside creates: none of its steps holds one up, and the file and its log become small again. */
+/** Retention beside creates: no step delays one, and the file and its log become small again. */
 import { statSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { startHousekeeping } from '../../../src/server/operations/housekeeping.ts';

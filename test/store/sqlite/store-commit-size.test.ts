@@ -1,4 +1,7 @@
-/** What an execution costs on disk: commits, and the pages that they write to the log. Counts, so that no busy machine changes them. */
+/**
+ * The cost of an execution on disk: commits, and the pages that they write to the log. Counts, so that a busy machine does not change
+ * them.
+ */
 import { statSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { REPORT_KIND } from '../../../src/core/report.ts';

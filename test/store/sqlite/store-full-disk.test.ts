@@ -1,4 +1,4 @@
-/** A full disk: nothing is acknowledged, reading goes on, and writing does again once there is room. */
+/** A full disk: nothing is acknowledged, reading continues, and writing resumes once there is space. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What keeps the store fast with millions of rows: every query is a search, every count is kept. */
+/** Properties that keep the store fast with millions of rows: every query uses an index, every count is stored. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../../src/store/sqlite/file/database.ts';

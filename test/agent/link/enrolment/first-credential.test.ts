@@ -1,4 +1,4 @@
-/** A join token that the server does not take: the agent waits for a person, and never ends by it. */
+/** A refused join token: the agent waits for a person, and never exits because of it. */
 import { expect, test } from 'vitest';
 import { EnrolRefusedError } from '../../../../src/agent/link/enrolment/enrol.ts';
 import { type FirstCredentialOptions, firstCredential } from '../../../../src/agent/link/enrolment/first-credential.ts';

@@ -1,4 +1,4 @@
-/** What a command leaves is collected at its end: from its drop folder, and by declared patterns; hostile folders too. */
+/** Files of a command are collected at its end, from its drop folder and by declared patterns; from hostile folders too. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,

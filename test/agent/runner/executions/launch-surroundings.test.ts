@@ -1,4 +1,4 @@
-/** What commands get of their surroundings, and what the runner keeps of its own. */
+/** The environment of commands, and the parts of the runner that they do not inherit. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';

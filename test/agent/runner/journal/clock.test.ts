@@ -1,4 +1,4 @@
-/** The machine's clock jumps (fault 21): what the runner reports does not jump along. */
+/** The machine's clock jumps (fault 21): the times of the runner's reports do not. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { startClock } from '../../../../src/agent/runner/journal/clock.ts';
 

@@ -1,4 +1,4 @@
-/** The native spawner as it is built: the sources give what is checked in, and hold under the compiler's sanitizers. */
+/** The build of the native spawner: the checked-in binaries are those of the sources, which run under the compiler's sanitizers. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** A spawner whose every event is kept by handle, and tests wait for them. */
+/** SpawnerHarness: a spawner whose events are recorded by handle, for tests to wait for. */
 import { join } from 'node:path';
 import { startSpawner } from '../../../../src/agent/runner/spawner/index.ts';
 import type {

@@ -1,4 +1,4 @@
-/** Commands on a terminal, as the native spawner runs them; the one for other platforms has no terminals. */
+/** Commands on a terminal, in the native spawner. The Node spawner has no terminals. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SpawnerHarness } from './spawner-harness.ts';
 

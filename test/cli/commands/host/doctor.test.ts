@@ -1,4 +1,4 @@
-/** `execplane doctor` on a host with both, and what it says as they go away. */
+/** `execplane doctor` on a host with both, and its findings when one of them is stopped. */
 import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, type Settings, World } from '../../../helpers/harness.ts';

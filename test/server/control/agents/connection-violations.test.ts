@@ -1,4 +1,4 @@
-/** What an agent may not do closes its link with the right code, makes one line in the log, and disturbs nobody else. */
+/** A violation of an agent closes its connection with the right code, is logged once, and affects no other agent. */
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';

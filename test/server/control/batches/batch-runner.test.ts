@@ -1,4 +1,4 @@
-/** Batches on a running server; agents are scripted, so that a test says when a command ends and how. */
+/** Batches on a running server. Agents are scripted, so that a test decides when and how a command ends. */
 import { expect, test } from 'vitest';
 import { type RunningTestServer, runningServer } from '../../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';

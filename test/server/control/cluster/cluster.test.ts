@@ -1,4 +1,4 @@
-/** Two servers on one database: whatever is asked of one reaches the agent that is connected to the other, hints or no hints. */
+/** Two servers on one database: commands to one reach the agent that is connected to the other, with or without hints. */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';

@@ -1,4 +1,4 @@
-/** A client of a terminal that does not take its part, over a real connection and a terminal that never stops printing. */
+/** A client of a terminal that does not read, over a real connection and a terminal that never stops printing. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';

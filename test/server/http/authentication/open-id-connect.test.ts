@@ -1,4 +1,4 @@
-/** Signing in to the console by name, at a provider that runs here. */
+/** Sign-in to the console by name, at a provider that runs here. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

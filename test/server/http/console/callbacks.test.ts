@@ -1,4 +1,4 @@
-/** Webhooks that wait, as the console lists them. */
+/** Waiting webhooks in the list of the console. */
 import { expect, test } from 'vitest';
 import { httpFixture, MACHINE } from '../http-fixture.ts';
 

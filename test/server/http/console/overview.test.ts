@@ -1,4 +1,4 @@
-/** The overview of the console: counts by minute, made into a chart. */
+/** The overview of the console: a chart from counts by minute. */
 import { expect, test } from 'vitest';
 import type { Execution } from '../../../../src/store/store.ts';
 import { startExecutionCounts } from '../../../../src/server/operations/execution-counts.ts';

@@ -1,4 +1,4 @@
-/** Sessions of the console: made of a key, taken from the console's own pages only, gone with the key. */
+/** Sessions of the console: made from a key, accepted from the console's own pages only, ended with the key. */
 import { expect, test } from 'vitest';
 import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../http-fixture.ts';
 

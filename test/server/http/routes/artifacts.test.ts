@@ -1,4 +1,4 @@
-/** The routes of artifacts: what an agent has sent is listed, downloaded and deleted. */
+/** The routes of artifacts: artifacts of an agent are listed, downloaded and deleted. */
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type HttpFixture, httpFixture, MACHINE } from '../http-fixture.ts';

@@ -1,4 +1,4 @@
-/** What a Range header asks for of a stream of 10 bytes. */
+/** Range headers for a stream of 10 bytes. */
 import { expect, test } from 'vitest';
 import { readRange } from '../../../../src/server/http/streams/byte-range.ts';
 

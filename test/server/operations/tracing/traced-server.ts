@@ -1,4 +1,4 @@
-/** A server that sends its traces, and an execution for them to tell of. */
+/** A server that sends its traces, and an execution that has some. */
 import { readTracingConfig, type TracingConfig } from '../../../../src/server/operations/tracing/config.ts';
 import { type RunningTestServer, runningServer } from '../../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';

@@ -1,4 +1,4 @@
-/** Collectors that refuse, hang or are not there: they cost spans, and nothing else. */
+/** Collectors that refuse, hang or are missing: only spans are lost. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { ROOT_CONTEXT } from '@opentelemetry/api';

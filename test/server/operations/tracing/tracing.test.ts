@@ -1,4 +1,4 @@
-/** Traces as a collector gets them. */
+/** Traces as a collector receives them. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** COMMITs whose answers are lost with the database itself: its ids of transactions are given out a second time. */
+/** COMMITs whose answers are lost together with the database: it gives out transaction ids a second time. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { transact } from '../../../../src/store/postgres/connections/commit.ts';
 import { connect } from '../../../../src/store/postgres/connections/connection.ts';

@@ -1,4 +1,4 @@
-/** Servers of two versions on one database: the newer one has brought the schema further, in a way that the older one can live with, or not. */
+/** Servers of two versions on one database: the newer one has migrated the schema to one that the older one can use, or cannot. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SchemaTooNewError } from '../../../../src/store/postgres/connections/migrations.ts';
 import { openPostgresStore } from '../../../../src/store/postgres/store.ts';

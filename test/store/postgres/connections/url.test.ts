@@ -1,4 +1,4 @@
-/** PostgreSQL URLs, read as libpq reads them. */
+/** PostgreSQL URLs, parsed as libpq does. */
 import { describe, expect, it } from 'vitest';
 import { parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
 

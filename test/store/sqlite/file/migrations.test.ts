@@ -1,4 +1,4 @@
-/** A database of an earlier schema, as builds before this one made it. */
+/** A database with an earlier schema, made by earlier builds. */
 import { readdirSync, readFileSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';

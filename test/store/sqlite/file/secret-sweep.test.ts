@@ -1,4 +1,4 @@
-/** Sealed inputs leave no trace in the files once their executions have ended: a raw scan of every byte. */
+/** Sealed inputs leave no trace in the files once their executions have ended: a scan of every byte. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';

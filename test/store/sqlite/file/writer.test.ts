@@ -1,4 +1,4 @@
-/** Group commit: who shares a transaction, who fails, and what is left behind. */
+/** Group commit: shared transactions, failing writes, and the state after them. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../../../src/store/sqlite/file/database.ts';
 import { type CommitStatistics, Writer } from '../../../../src/store/sqlite/file/writer.ts';

@@ -1,4 +1,4 @@
-/** Machines that come and go, over HTTP: providers are not asked; the tests settle what they would have answered. */
+/** Machines with a lifecycle, over HTTP: providers are not called; the tests record their answers. */
 import { expect, test } from 'vitest';
 import type { Operation } from '../../../../../src/core/machines/operation.ts';
 import type { Provider } from '../../../../../src/server/control/lifecycle/provider.ts';
