@@ -112,9 +112,9 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     }
   }
 
-  /** Returns all kept output; only after the end. `tail`: only the last bytes of each stream. */
+  /** Returns all kept output, and the end of a truncated stream; only after the end. `tail`: only the last bytes of the kept part. */
   output({ tail, signal }: { tail?: number; signal?: AbortSignal } = {}): Promise<ExecutionOutputWire> {
-    return this.#transport.json('GET', `${this.#path}/output`, { query: { tail }, signal });
+    return this.#transport.json('GET', `${this.#path}/output`, { query: { tail, include: 'tail' }, signal });
   }
 
   /** Returns the bytes of a stream that are kept now; `tail`: only the last ones. Throws if the answer breaks off. */

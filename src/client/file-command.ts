@@ -2,7 +2,8 @@
 import type { ExecutionHandle } from './execution-handle.ts';
 import { ExecplaneError } from './http/errors.ts';
 import type { MachineClient } from './machine-client.ts';
-import { StdinClosedError } from './stdin-stream.ts';
+import { readAhead } from './read-ahead.ts';
+import { PIECE_BYTES, StdinClosedError } from './stdin-stream.ts';
 
 /** A file operation that the machine could not carry out. */
 export class FileError extends ExecplaneError {
@@ -82,7 +83,7 @@ export class FileCommand {
     this.#signal?.addEventListener('abort', aborted, { once: true });
     let size = 0;
     try {
-      for await (const piece of data) {
+      for await (const piece of readAhead(data, PIECE_BYTES)) {
         await writer.write(piece);
         size += piece.length;
       }

@@ -78,7 +78,7 @@ export class MachineClient {
     const body = { ...bodyOf(command, rest), ...input };
     // An abort must know an id to cancel, so the create request itself does not wait.
     const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
-    let execution = await this.#create<Ended>(body, { wait_ms: waitMs, include: 'output' });
+    let execution = await this.#create<Ended>(body, { wait_ms: waitMs, include: 'output,tail' });
     const handle = this.execution(execution.execution_id);
     while (!hasEnded(execution)) execution = await this.#wait(handle, signal);
     const output = execution.output ?? (await handle.output());
@@ -88,6 +88,8 @@ export class MachineClient {
       stderr: output.stderr,
       stdoutTruncated: output.stdout_truncated,
       stderrTruncated: output.stderr_truncated,
+      ...(output.stdout_tail === undefined ? {} : { stdoutTail: output.stdout_tail }),
+      ...(output.stderr_tail === undefined ? {} : { stderrTail: output.stderr_tail }),
     };
   }
 

@@ -23,6 +23,9 @@ export interface RunResult extends ExecutionResult {
   /** The server kept only a part of the output. Use `start` for output of any size. */
   stdoutTruncated: boolean;
   stderrTruncated: boolean;
+  /** The end of a truncated stream, none of which is in `stdout` or `stderr`. */
+  stdoutTail?: string;
+  stderrTail?: string;
 }
 
 /** Returns the result of `execution`, which has ended. */

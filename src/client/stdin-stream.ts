@@ -12,7 +12,7 @@ export class StdinClosedError extends ExecplaneError {
 const NOT_READ = 'the command does not read its stdin any more';
 const RETRY = { firstMs: 50, maxMs: 2000 };
 /** Larger chunks are sent in several requests. */
-const PIECE_BYTES = 1_048_576;
+export const PIECE_BYTES = 1_048_576;
 
 /**
  * Passes writes on to the command; closing it ends the command's stdin. Every piece carries its offset, so that a repeated one is written

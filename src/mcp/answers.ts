@@ -57,8 +57,20 @@ async function excerpt(execution: Execution, handle: ExecutionHandle, stream: 's
   const total = execution[`${stream}_bytes`] ?? 0;
   if (total === 0) return '';
   const head = await handle.part(stream, { offset: 0, length: SHOWN_BYTES });
+  if (execution[`${stream}_truncated`] === true) return truncatedExcerpt(handle, { stream, head, total });
   const rest = total - head.length;
   const length = Math.min(rest, SHOWN_BYTES);
   const tail = length <= 0 ? new Uint8Array() : await handle.part(stream, { offset: total - length, length });
   return headAndTail({ stream, head, tail, total });
+}
+
+/** The server kept the beginning and the end of such a stream: the end comes apart from the rest. */
+async function truncatedExcerpt(
+  handle: ExecutionHandle,
+  { stream, head, total }: { stream: 'stdout' | 'stderr'; head: Uint8Array; total: number },
+): Promise<string> {
+  const output = await handle.output({ tail: 0 });
+  const end = new TextEncoder().encode(output[`${stream}_tail`] ?? '');
+  const text = headAndTail({ stream, head, tail: end.subarray(-SHOWN_BYTES), total });
+  return `${text}\n[The server did not keep all of ${stream}: the beginning, and its last ${end.length} bytes.]`;
 }

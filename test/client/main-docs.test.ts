@@ -42,5 +42,11 @@ test('the page: its pieces of code are one program, which prints what stands bel
 
 test('examples/agent-loop.ts comes to its end', async () => {
   const printed = await run(readFileSync(join(ROOT, 'examples/agent-loop.ts'), 'utf8'), 'dm-test');
-  expect(printed).toBe('attempt 1: failed \nattempt 2: succeeded passed\n');
+  const lines = [
+    'attempt 1: failed: expected 42, got 13',
+    'attempt 2: succeeded: 42 is right',
+    'saved report.txt: 12 bytes',
+  ];
+  expect(printed.trim().split('\n')).toEqual(lines);
+  expect(readFileSync(join(dir, 'report.txt'), 'utf8')).toBe('42 is right\n');
 });

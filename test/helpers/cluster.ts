@@ -26,9 +26,9 @@ export class TestCluster {
     this.client = new Client(p.balancer.url, this.server(0).key);
   }
 
-  static async start(p: { servers: number; settings?: Settings }): Promise<TestCluster> {
+  static async start(p: { servers: number; settings?: Settings; isDurable?: boolean }): Promise<TestCluster> {
     const dir = makeDirectory('cluster');
-    const postgres = await TestPostgres.start();
+    const postgres = await TestPostgres.start({ isDurable: p.isDurable === true });
     const settings = await sharedSettings(dir, postgres, p.settings);
     const servers: ServerUnderTest[] = [];
     for (let index = 0; index < p.servers; index += 1) {

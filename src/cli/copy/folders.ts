@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type ExecutionHandle, type MachineClient, StdinClosedError } from '../../client/main.ts';
+import { readAhead } from '../../client/read-ahead.ts';
 import { CliError } from '../cli-error.ts';
 import type { CopyOptions } from './copy.ts';
 
@@ -17,6 +18,9 @@ if [ -d "$p" ]; then cp -a "$t/$2/." "$p" && rm -rf "$t"; else mv "$t/$2" "$p" &
 const PACK = `export LC_ALL=C
 cd "$1" 2>/dev/null || { echo "tar: $1: No such directory" >&2; exit 1; }
 exec tar -cf - .`;
+
+/** Sent in one request. */
+const READ_AHEAD_BYTES = 1_048_576;
 
 /** Copies a local folder to a machine. Throws CliError. */
 export async function sendFolder(
@@ -88,7 +92,7 @@ async function feed(
 ): Promise<void> {
   const writer = handle.stdin.getWriter();
   try {
-    for await (const piece of archive) await writer.write(piece);
+    for await (const piece of readAhead(archive, READ_AHEAD_BYTES)) await writer.write(piece);
     const [code] = await ended;
     if (code === null) await handle.cancel();
     else await writer.close();

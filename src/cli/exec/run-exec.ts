@@ -7,6 +7,7 @@ import {
   type StartOptions,
   StdinClosedError,
 } from '../../client/main.ts';
+import { readAhead } from '../../client/read-ahead.ts';
 import { downloadAll } from '../artifacts/download.ts';
 import { CliError } from '../cli-error.ts';
 import { tell } from '../terminal/failure.ts';
@@ -21,6 +22,9 @@ import { EXECPLANE_FAILED, exitCodeOf, needsExplaining, READER_GONE } from './ex
 import { Interruption } from '../terminal/interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 import { MachineWait } from './machine-wait.ts';
+
+/** Of stdin, sent in one request. */
+const READ_AHEAD_BYTES = 1_048_576;
 
 export interface ExecRequest {
   machineId: string;
@@ -152,7 +156,7 @@ class ExecRun {
     signal.addEventListener('abort', () => void writer.abort().catch(() => {}), { once: true });
     let sent = 0;
     try {
-      for await (const piece of readStdin(signal)) {
+      for await (const piece of readAhead(readStdin(signal), READ_AHEAD_BYTES)) {
         await writer.write(piece);
         sent += piece.length;
         shown?.(sent);

@@ -12,6 +12,7 @@ import { RangePanel } from '../output/range-panel.tsx';
 import { Artifacts } from '../execution/artifacts.tsx';
 import { commandText } from '../parts/command.ts';
 import { Unavailable } from '../parts/empty.tsx';
+import { KeptEnds } from '../execution/kept-ends.tsx';
 import { ExecutionFacts } from '../execution/execution-facts.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { ExecutionStatus } from '../parts/status.tsx';
@@ -57,6 +58,7 @@ function ExecutionView({ execution }: { execution: Execution }) {
       ) : (
         <Followed execution={execution} />
       )}
+      <KeptEnds execution={execution} />
       {mayWrite && status === 'running' && <StdinPanel path={executionPath(machineId, executionId)} />}
     </>
   );
@@ -201,5 +203,7 @@ function isLarge({ status, stdout_bytes: stdout = 0, stderr_bytes: stderr = 0 }:
 
 function truncationNote(execution: Execution): string | undefined {
   const cut = (['stdout', 'stderr'] as const).filter((stream) => execution[`${stream}_truncated`] === true);
-  return cut.length === 0 ? undefined : `The end of ${cut.join(' and ')} was not kept: it is above the server's limit.`;
+  return cut.length === 0
+    ? undefined
+    : `${cut.join(' and ')}: the beginning. The rest is above the server's limit, which keeps the end as well.`;
 }

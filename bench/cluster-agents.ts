@@ -1,0 +1,104 @@
+/** Thousands of agents over three servers on one PostgreSQL: memory, what idle ones write, dispatch from any server, and the storms after one server and after all die. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
+import { TestCluster } from '../test/helpers/cluster.ts';
+import { cpuMs, cpuMsWithChildren } from './counting/cpu-time.ts';
+import { Fleet } from './floors/fleet.ts';
+import { type Requests, requestsTo } from './requests.ts';
+import { inParallel, percentile, say, seconds, TINY } from './rounds.ts';
+
+const SERVERS = 3;
+const AGENTS = TINY ? 20 : Number(process.env['BENCH_AGENTS'] ?? 10_000);
+const DISPATCHES = TINY ? 40 : 5000;
+const IDLE_S = TINY ? 1 : 40;
+
+const cluster = await TestCluster.start({
+  servers: SERVERS,
+  settings: { EXECPLANE_LOG_LEVEL: 'error' },
+  isDurable: true,
+});
+let fleet: Fleet | undefined;
+
+try {
+  process.stdout.write(`\n${AGENTS} agents over ${SERVERS} servers\n`);
+  const before = residentBytes();
+  const body = { reusable: true };
+  const { token } = await cluster.server(0).client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
+  const links = new Fleet(cluster.balancer.url, { count: AGENTS, token });
+  fleet = links;
+  const all = (): Promise<void> => links.reached((connected) => connected === AGENTS);
+  say('cluster-agents', 'joined', { seconds: await seconds(all) });
+  await sleep(TINY ? 100 : 5000);
+  say('cluster-agents', 'memory of the servers', { kb_a_machine: (residentBytes() - before) / AGENTS / 1000 });
+  say('cluster-agents', `idle for ${IDLE_S} s`, await idle());
+  say('cluster-agents', 'dispatch from any server, 8 at a time', await dispatches());
+  await cluster.server(0).kill();
+  say('cluster-agents', 'one server killed, until all are back', { seconds: await seconds(() => backAfter(links)) });
+  await Promise.all(cluster.servers.slice(1).map((server) => server.kill()));
+  await links.reached((connected) => connected === 0);
+  const storm = await seconds(async () => {
+    await Promise.all(cluster.servers.map((server) => server.restart()));
+    await all();
+  });
+  say('cluster-agents', 'all killed and started again, until all are back', { seconds: storm });
+} finally {
+  await fleet?.stop();
+  await cluster.dispose();
+}
+
+/** Its links are closed by the kernel, but perhaps not yet counted. */
+async function backAfter(links: Fleet): Promise<void> {
+  await links.reached((connected) => connected < AGENTS);
+  await links.reached((connected) => connected === AGENTS);
+}
+
+/** What agents cost that do nothing: rows of theirs that are written, and the log and the processor time of the database. */
+async function idle(): Promise<Record<string, number>> {
+  const [before, cpu] = [await written(), cpuNow()];
+  await sleep(IDLE_S * 1000);
+  const [after, now] = [await written(), cpuNow()];
+  return {
+    machine_rows_written: after.rows - before.rows,
+    wal_bytes_a_second: (after.wal - before.wal) / IDLE_S,
+    servers_percent_of_a_core: (now.servers - cpu.servers) / (IDLE_S * 10),
+    database_percent_of_a_core: (now.database - cpu.database) / (IDLE_S * 10),
+  };
+}
+
+async function written(): Promise<{ rows: number; wal: number }> {
+  const url = cluster.server(0).settings['EXECPLANE_DATABASE_URL'];
+  // A session reports its counts at most once a second.
+  await sleep(TINY ? 0 : 2000);
+  const text = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal, n_tup_ins + n_tup_upd + n_tup_del AS rows
+    FROM pg_stat_user_tables WHERE relname = 'machines' AND schemaname = current_schema()`;
+  const [row] = await cluster.postgres.query<{ wal: string; rows: string }>(text, url);
+  return { wal: Number(row?.wal), rows: Number(row?.rows) };
+}
+
+function cpuNow(): { servers: number; database: number } {
+  const servers = cluster.servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
+  return { servers, database: cpuMsWithChildren(cluster.postgres.pid) };
+}
+
+async function dispatches(): Promise<Record<string, number>> {
+  const apis = cluster.servers.map(({ url, key }) => requestsTo(url, key, 8));
+  const times: number[] = [];
+  await inParallel(DISPATCHES, 8, async (index) => {
+    const from = performance.now();
+    const api = apis[index % apis.length] as Requests;
+    const path = `/v1/machines/dm-sim-${(index * 7919) % AGENTS}/executions?wait_ms=20000`;
+    const { json } = await api.post(path, { command: ['true'] });
+    if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
+    times.push(performance.now() - from);
+  });
+  for (const api of apis) await api.close();
+  return { p50_ms: percentile(times, 0.5), p99_ms: percentile(times, 0.99) };
+}
+
+function residentBytes(): number {
+  const resident = cluster.servers.map(({ process: { pid } }) => {
+    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Number(kib) * 1024;
+  });
+  return resident.reduce((sum, bytes) => sum + bytes, 0);
+}

@@ -1,0 +1,154 @@
+/**
+ * PostgreSQL with one server and with three against SQLite, in the same rounds: executions, creates and output a second; and for each
+ * execution the processor time of servers and database, bytes of write-ahead log and transactions.
+ */
+import { TestCluster } from '../test/helpers/cluster.ts';
+import { type ServerUnderTest, World } from '../test/helpers/harness.ts';
+import { cpuMs, cpuMsWithChildren } from './counting/cpu-time.ts';
+import { type Requests, requestsTo } from './requests.ts';
+import { type Contender, measure, percentile, perSecond, print, say, seconds, TINY } from './rounds.ts';
+
+const WIDTHS = [1, 32];
+const SLICE_MS = TINY ? 200 : 3000;
+const MACHINE = 'dm-bench';
+/** Nobody joins as this one: what is created for it waits. */
+const ABSENT = 'dm-absent';
+const OUTPUT_BYTES = TINY ? 1_000_000 : 64_000_000;
+const SETTINGS = {
+  EXECPLANE_LOG_LEVEL: 'warn',
+  EXECPLANE_MAX_OUTPUT_BYTES: String(OUTPUT_BYTES),
+  EXECPLANE_MAX_QUEUE: '10000000',
+};
+
+/** One of the things that are measured: servers, and the database that they share. */
+interface Deployment {
+  name: string;
+  servers: readonly ServerUnderTest[];
+  apis: readonly Requests[];
+  cluster?: TestCluster;
+}
+
+/** What a contender has cost in all of its rounds. */
+interface Cost {
+  executions: number;
+  cpuMs: number;
+  walBytes: number;
+  transactions: number;
+}
+
+const FLOOR = 'SQLite';
+const world = await World.start({ server: SETTINGS, machine: MACHINE });
+const clusters: TestCluster[] = [];
+const deployments: Deployment[] = [deployment(FLOOR, [world.server])];
+const times = new Map<string, number[]>();
+const costs = new Map<string, Cost>();
+
+try {
+  for (const servers of [1, 3]) {
+    const cluster = await TestCluster.start({ servers, settings: SETTINGS, isDurable: true });
+    clusters.push(cluster);
+    await cluster.join(MACHINE);
+    const name = `PostgreSQL, ${servers} ${servers === 1 ? 'server' : 'servers'}`;
+    deployments.push({ ...deployment(name, cluster.servers), cluster });
+  }
+  for (const { apis } of deployments) await apis[0]?.post('/v1/machines', { machine_id: ABSENT });
+  const contenders = [
+    ...WIDTHS.flatMap((width) => deployments.map((one) => executions(one, width))),
+    ...deployments.map(creates),
+    ...deployments.map(output),
+  ];
+  print('cluster', 'one database and the other', await measure(contenders));
+  process.stdout.write('\n');
+  for (const [name, own] of times)
+    say('cluster', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99) });
+  for (const [name, cost] of costs) say('cluster', `${name}, each`, perExecution(cost));
+} finally {
+  for (const { apis } of deployments) for (const api of apis) await api.close();
+  for (const cluster of clusters) await cluster.dispose();
+  await world.dispose();
+}
+
+function deployment(name: string, servers: readonly ServerUnderTest[]): Deployment {
+  return { name, servers, apis: servers.map(({ url, key }) => requestsTo(url, key, Math.max(...WIDTHS))) };
+}
+
+function executions(one: Deployment, width: number): Contender {
+  const own: number[] = [];
+  const cost: Cost = { executions: 0, cpuMs: 0, walBytes: 0, transactions: 0 };
+  const what = (name: string): string => `executions, ${width} at a time: ${name}`;
+  times.set(what(one.name), own);
+  costs.set(what(one.name), cost);
+  let turn = 0;
+  const task = async (): Promise<void> => {
+    turn += 1;
+    const { json } = await apiOf(one, turn).post(`/v1/machines/${MACHINE}/executions?wait_ms=55000`, {
+      command: ['/bin/true'],
+    });
+    if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
+  };
+  return against(one, what, '/s', async () => {
+    const before = await spent(one);
+    const [done, rate] = [own.length, await perSecond(width, SLICE_MS, task, own)];
+    const after = await spent(one);
+    cost.executions += own.length - done;
+    for (const name of ['cpuMs', 'walBytes', 'transactions'] as const) cost[name] += after[name] - before[name];
+    return rate;
+  });
+}
+
+function creates(one: Deployment): Contender {
+  let turn = 0;
+  const task = async (): Promise<void> => {
+    turn += 1;
+    const { json } = await apiOf(one, turn).post(`/v1/machines/${ABSENT}/executions`, { command: ['/bin/true'] });
+    if (json['execution_id'] === undefined) throw new Error(JSON.stringify(json));
+  };
+  return against(
+    one,
+    (name) => `creates, 32 at a time: ${name}`,
+    '/s',
+    () => perSecond(32, SLICE_MS, task),
+  );
+}
+
+function output(one: Deployment): Contender {
+  const command = ['head', '-c', String(OUTPUT_BYTES), '/dev/urandom'];
+  const task = async (): Promise<void> => {
+    const path = `/v1/machines/${MACHINE}/executions`;
+    let { json } = await apiOf(one, 0).post(`${path}?wait_ms=55000`, { command });
+    while (json['status'] === 'running') {
+      json = (await apiOf(one, 0).get(`${path}/${json['execution_id']}?wait_ms=55000`)).json;
+    }
+    if (json['status'] !== 'succeeded' || json['stdout_truncated'] === true) throw new Error(JSON.stringify(json));
+  };
+  const rate = async (): Promise<number> => OUTPUT_BYTES / 1_000_000 / (await seconds(task));
+  return against(one, (name) => `output: ${name}`, 'MB/s', rate);
+}
+
+function against(one: Deployment, what: (name: string) => string, unit: string, run: () => Promise<number>): Contender {
+  const contender = { name: what(one.name), unit, run };
+  return one.name === FLOOR ? contender : { ...contender, floor: what(FLOOR) };
+}
+
+/** Clients of a cluster are spread over its servers. */
+function apiOf({ apis }: Deployment, turn: number): Requests {
+  const api = apis[turn % apis.length];
+  if (api === undefined) throw new Error('no server');
+  return api;
+}
+
+/** What servers and database have used so far. */
+async function spent({ servers, cluster }: Deployment): Promise<Omit<Cost, 'executions'>> {
+  const ofServers = servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
+  if (cluster === undefined) return { cpuMs: ofServers, walBytes: 0, transactions: 0 };
+  const text = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal, xact_commit AS transactions
+    FROM pg_stat_database WHERE datname = current_database()`;
+  const [row] = await cluster.postgres.query<{ wal: string; transactions: string }>(text);
+  const ofDatabase = cpuMsWithChildren(cluster.postgres.pid);
+  return { cpuMs: ofServers + ofDatabase, walBytes: Number(row?.wal), transactions: Number(row?.transactions) };
+}
+
+function perExecution({ executions: count, cpuMs: cpu, walBytes, transactions }: Cost): Record<string, number> {
+  const own = { cpu_us: (cpu * 1000) / count };
+  return walBytes === 0 ? own : { ...own, wal_bytes: walBytes / count, transactions: transactions / count };
+}

@@ -1,0 +1,44 @@
+/** A process of simulated links (simulated-links.ts), and how many of them are connected. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const LINKS = fileURLToPath(new URL('./simulated-links.ts', import.meta.url));
+
+export class Fleet {
+  readonly #process: ChildProcess;
+  #connected = 0;
+  #changed: () => void = () => undefined;
+
+  /** Starts so many links, which enrol with `token` as `dm-sim-0` and on. */
+  constructor(url: string, p: { count: number; token: string }) {
+    this.#process = spawn(process.execPath, [LINKS, url, String(p.count)], {
+      env: { ...process.env, JOIN_TOKEN: p.token },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    process.once('exit', () => this.#process.kill('SIGKILL'));
+    if (this.#process.stdout === null) throw new Error('no stdout');
+    createInterface({ input: this.#process.stdout }).on('line', (line) => {
+      this.#connected = Number(line.split(' ')[1]);
+      this.#changed();
+    });
+  }
+
+  /** Settles when the number of connected links is as wished. */
+  reached(wished: (connected: number) => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#changed = () => {
+        if (!wished(this.#connected)) return;
+        this.#changed = () => undefined;
+        resolve();
+      };
+      this.#changed();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#process.kill('SIGTERM');
+    if (this.#process.exitCode === null) await once(this.#process, 'exit');
+  }
+}

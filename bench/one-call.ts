@@ -1,0 +1,50 @@
+/** A command and its output in one call, against a create, polls until the end, and a read of the output: what a client without `wait_ms` and `include` does. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { World } from '../test/helpers/harness.ts';
+import { requestsTo } from './requests.ts';
+import { type Contender, measure, perSecond, print, TINY } from './rounds.ts';
+
+const WIDTHS = TINY ? [2] : [1, 8];
+const SLICE_MS = TINY ? 200 : 3000;
+const POLL_MS = 10;
+const COMMAND = ['uname', '-a'];
+
+const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+const api = requestsTo(world.server.url, world.server.key, Math.max(...WIDTHS));
+const executions = `/v1/machines/${world.agent.machineId}/executions`;
+
+try {
+  print('one-call', `${COMMAND.join(' ')} with its output`, await measure(WIDTHS.flatMap((width) => against(width))));
+} finally {
+  await api.close();
+  await world.dispose();
+}
+
+function against(width: number): Contender[] {
+  const floor = `create, poll every ${POLL_MS} ms, output, ${width} at a time`;
+  const contender = (name: string, task: () => Promise<void>): Contender => ({
+    name,
+    unit: '/s',
+    run: () => perSecond(width, SLICE_MS, task),
+  });
+  return [contender(floor, polled), { ...contender(`one call, ${width} at a time`, inOneCall), floor }];
+}
+
+async function inOneCall(): Promise<void> {
+  const { json } = await api.post(`${executions}?wait_ms=55000&include=output`, { command: COMMAND });
+  assertPrinted(json['output']);
+}
+
+async function polled(): Promise<void> {
+  let { json } = await api.post(executions, { command: COMMAND });
+  const path = `${executions}/${json['execution_id']}`;
+  while (json['status'] === 'queued' || json['status'] === 'running') {
+    await sleep(POLL_MS);
+    json = (await api.get(path)).json;
+  }
+  assertPrinted((await api.get(`${path}/output`)).json);
+}
+
+function assertPrinted(output: unknown): void {
+  if (!JSON.stringify(output ?? '').includes('Linux')) throw new Error(JSON.stringify(output));
+}

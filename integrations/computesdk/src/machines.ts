@@ -1,0 +1,102 @@
+/** Sandboxes as machines: made by the server's provider of machines, or one that is there already. */
+import type { CreateSandboxOptions, SandboxInfo } from '@computesdk/provider';
+import { type CreateMachine, Execplane, type Machine, RefusedError } from 'execplane/client';
+import type { Sandbox } from './sandbox.ts';
+
+export interface Settings {
+  /** Address of the server, such as `https://execplane.example.com`. */
+  url: string;
+  apiKey: string;
+  /** Every sandbox is this machine, which is neither created nor removed. Undefined: the server's provider makes a machine for each. */
+  machineId?: string;
+  /** Commands run as this user, if the machine allows it. */
+  user?: string;
+}
+
+interface Found {
+  sandbox: Sandbox;
+  sandboxId: string;
+}
+
+/** Marks the machines that this provider made: others are not listed as sandboxes. */
+const LABEL = { name: 'made-by', value: 'computesdk' };
+
+export async function createSandbox(settings: Settings, options: CreateSandboxOptions = {}): Promise<Found> {
+  const client = clientOf(settings);
+  const id = settings.machineId ?? (await client.machines.create(requestOf(options))).machine_id;
+  const found = foundIn(settings, client, id);
+  const { envs = {}, directory } = options;
+  return { ...found, sandbox: { ...found.sandbox, env: envs, directory } };
+}
+
+/** Returns null for a machine that does not exist or was removed. */
+export async function findSandbox(settings: Settings, sandboxId: string): Promise<Found | null> {
+  const client = clientOf(settings);
+  try {
+    const machine = await client.machines.get(sandboxId);
+    return machine.desired_state === 'destroyed' ? null : foundIn(settings, client, sandboxId);
+  } catch (error) {
+    if (error instanceof RefusedError && error.status === 404) return null;
+    throw error;
+  }
+}
+
+export async function listSandboxes(settings: Settings): Promise<Found[]> {
+  const client = clientOf(settings);
+  if (settings.machineId !== undefined) return [foundIn(settings, client, settings.machineId)];
+  const machines = await Array.fromAsync(client.machines.list({ label: [`${LABEL.name}=${LABEL.value}`], limit: 500 }));
+  const present = machines.filter(({ desired_state }) => desired_state !== 'destroyed');
+  return present.map(({ machine_id }) => foundIn(settings, client, machine_id));
+}
+
+/** Removes the machine, unless it is the one of the settings. */
+export async function removeSandbox(settings: Settings, sandboxId: string): Promise<void> {
+  if (settings.machineId === undefined) await clientOf(settings).machines.remove(sandboxId);
+}
+
+export async function getInfo({ client, machine }: Sandbox): Promise<SandboxInfo> {
+  const { status, desired_state } = await machine.get();
+  return {
+    id: machine.machineId,
+    provider: 'execplane',
+    status: statusOf(status.phase),
+    createdAt: new Date((await createdAt(client, machine.machineId)) ?? status.last_transition_at),
+    timeout: 0,
+    metadata: { phase: status.phase, reason: status.reason, desiredState: desired_state },
+  };
+}
+
+function clientOf({ url, apiKey }: Settings): Execplane {
+  return new Execplane({ url, apiKey });
+}
+
+function foundIn({ user }: Settings, client: Execplane, sandboxId: string): Found {
+  const machine = client.machine(sandboxId);
+  return { sandboxId, sandbox: { client, machine, env: {}, directory: undefined, user } };
+}
+
+/** ComputeSDK has a name for each size that some provider has; these are the ones that mean a machine's. */
+function requestOf({ name, cpu, cpus, vcpus, memoryMiB, memoryMb, memory }: CreateSandboxOptions): CreateMachine {
+  const vcpu = vcpus ?? cpus ?? cpu;
+  const memoryMib = memoryMiB ?? memoryMb ?? memory;
+  return {
+    labels: { [LABEL.name]: LABEL.value },
+    ...(name === undefined ? {} : { name }),
+    ...(vcpu === undefined ? {} : { vcpu }),
+    ...(memoryMib === undefined ? {} : { memory_mib: memoryMib }),
+  };
+}
+
+/** A machine by itself does not say when it was created, the list does. */
+async function createdAt(client: Execplane, machineId: string): Promise<string | undefined> {
+  for await (const machine of client.machines.list({ limit: 500 })) {
+    if (machine.machine_id === machineId) return machine.created_at;
+  }
+  return undefined;
+}
+
+/** A sleeping machine is woken by the next command, hence it is no error. */
+function statusOf(phase: Machine['status']['phase']): SandboxInfo['status'] {
+  if (phase === 'failed') return 'error';
+  return phase === 'sleeping' || phase === 'destroying' || phase === 'destroyed' ? 'stopped' : 'running';
+}
