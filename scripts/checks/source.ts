@@ -10,6 +10,8 @@ import { LINK_TO_RUNNER_SCHEMAS, RUNNER_TO_LINK_SCHEMAS } from '../../src/agent/
 import { ErrorBodySchema } from '../../src/agent/schemas/answers.ts';
 import { CollectorNoteSchema, CollectorTaskSchema } from '../../src/agent/schemas/collector.ts';
 import * as files from '../../src/agent/schemas/files.ts';
+import { PolicyFileSchema } from '../../src/agent/schemas/policy.ts';
+import { AgentSettingsSchema } from '../../src/agent/schemas/settings.ts';
 
 const HEAD = `// Made by "npm run checks" from the schemas; not to be edited.
 // @ts-nocheck
@@ -20,6 +22,12 @@ import type { ProcessIdentity } from '../../node/process-identity.ts';
 import type { ErrorBody } from './answers.ts';
 import type { CollectorNote, CollectorTask } from './collector.ts';
 import type { AcceptedNote, CredentialFile, EnrolmentFile, InstanceFile, LinkPid, LiveNote } from './files.ts';
+
+/** Whether a field has its type, and what to tell of one that has not. */
+export interface FieldCheck {
+  fits: (value: unknown) => boolean;
+  expected: string;
+}
 
 const text = { CodePointCount: (value) => [...value].length };
 `;
@@ -51,6 +59,8 @@ export function checksSource(): string {
     ...guards,
     frameChecks('LINK_TO_RUNNER', LINK_TO_RUNNER_SCHEMAS),
     frameChecks('RUNNER_TO_LINK', RUNNER_TO_LINK_SCHEMAS),
+    fieldChecks('POLICY_RULES', PolicyFileSchema),
+    fieldChecks('SETTINGS', AgentSettingsSchema),
   ].join('\n');
 }
 
@@ -58,6 +68,18 @@ export function checksSource(): string {
 function frameChecks(name: string, schemas: readonly FrameSchema[]): string {
   const entries = schemas.map((schema) => `  ['${schema.properties.type.const}', ${compiled(schema)}],\n`);
   return `export const ${name}: ReadonlyMap<string, (value: unknown) => boolean> = new Map([\n${entries.join('')}]);\n`;
+}
+
+/** Returns a check for each field of an object, so that a message can name the field that is wrong. */
+function fieldChecks(
+  name: string,
+  { properties }: { properties: Record<string, TSchema & { expected?: string }> },
+): string {
+  const entries = Object.entries(properties).map(([field, schema]) => {
+    if (schema.expected === undefined) throw new Error(`${name}: the schema of ${field} does not say what is expected`);
+    return `  ['${field}', { fits: ${compiled(schema)}, expected: ${JSON.stringify(schema.expected)} }],\n`;
+  });
+  return `export const ${name}: ReadonlyMap<string, FieldCheck> = new Map([\n${entries.join('')}]);\n`;
 }
 
 function compiled(schema: TSchema): string {

@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/machines/labels.ts';
-import { isMachineName } from '../core/machines/machine-name.ts';
 import { ConfigError } from '../node/config-error.ts';
 import type { LogFormat } from '../node/log-destination.ts';
 import { isLoopback } from '../node/network/loopback.ts';
 import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
+import { SETTINGS } from './schemas/checks.ts';
+import type { CheckedSetting } from './schemas/settings.ts';
 import { proxyFor } from '../node/proxy.ts';
 
 /** A setting as the CLI and the documentation show it: `agentDir` is EXECPLANE_AGENT_DIR and --agent-dir. */
@@ -65,9 +66,6 @@ export interface AgentConfig {
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
-
 const TABLE = {
   url: ['The server.', 'http://127.0.0.1:7411'],
   joinToken: ['Used once to enrol. A variable or a file is safer than a flag.'],
@@ -102,23 +100,16 @@ export const AGENT_SETTINGS: readonly AgentSetting[] = Object.entries(TABLE).map
 export function readAgentConfig(flags: Environment = {}, env: Environment = process.env): AgentConfig {
   const source = new Source(flags, env);
   const url = readUrl(source);
-  const machineId = source.checked('machineId', isMachineId, 'must look like dm-web-1: lower case, digits, dashes');
-  const machineName = source.checked('machineName', isMachineName, 'must look like web-1, and not begin with dm-');
+  const machineId = source.checked('machineId');
+  const machineName = source.checked('machineName');
   return {
     url,
     proxy: proxyFor(url, env),
     dir: resolve(source.text('agentDir') ?? ''),
-    maxConcurrency: Number(source.checked('maxConcurrency', isConcurrency, 'must be an integer from 1 to 10000')),
-    policyRequired:
-      source.checked('policy', (value) => /^(required|optional)$/.test(value), 'must be required or optional') ===
-      'required',
-    logLevel:
-      source.checked('logLevel', (level) => LOG_LEVELS.includes(level), `must be one of ${LOG_LEVELS.join(', ')}`) ??
-      '',
-    logFormat:
-      source.checked('logFormat', (format) => /^(json|text)$/.test(format), 'must be json or text') === 'text'
-        ? 'text'
-        : 'json',
+    maxConcurrency: Number(source.checked('maxConcurrency')),
+    policyRequired: source.checked('policy') === 'required',
+    logLevel: source.checked('logLevel') ?? '',
+    logFormat: source.checked('logFormat') === 'text' ? 'text' : 'json',
     tls: readTls(source),
     labels: readLabels(source),
     runnerEnv: runnerEnvironment(env),
@@ -145,10 +136,12 @@ class Source {
     return this.#flags[property] ?? (this.#env[setting.variable] || setting.default);
   }
 
-  checked(property: Property, fits: (value: string) => boolean, expectation: string): string | undefined {
+  /** Returns the text of a setting that has a schema. Throws ConfigError if it does not fit. */
+  checked(property: CheckedSetting): string | undefined {
     const value = this.text(property);
-    if (value !== undefined && !fits(value)) throw this.wrong(property, `${expectation}, not ${JSON.stringify(value)}`);
-    return value;
+    const check = SETTINGS.get(property);
+    if (value === undefined || check?.fits(value)) return value;
+    throw this.wrong(property, `${check?.expected ?? 'is unknown'}, not ${JSON.stringify(value)}`);
   }
 
   wrong(property: Property, message: string, cause?: unknown): ConfigError {
@@ -165,9 +158,10 @@ function settingOf(property: Property): AgentSetting {
 }
 
 function readUrl(source: Source): URL {
-  const text = source.checked('url', isHttpUrl, 'must be a URL such as https://execplane.example.com') ?? '';
+  const text = source.checked('url') ?? '';
+  if (!URL.canParse(text)) throw source.wrong('url', `${SETTINGS.get('url')?.expected}, not ${JSON.stringify(text)}`);
   const url = new URL(text);
-  const insecure = source.checked('insecure', (value) => /^(true|1|false|0)$/.test(value), 'must be true or false');
+  const insecure = source.checked('insecure');
   if (url.protocol === 'http:' && !isLoopback(url.hostname) && insecure !== 'true' && insecure !== '1') {
     throw source.wrong(
       'url',
@@ -249,18 +243,6 @@ function withoutNpm(path: string, env: Environment): string {
   if (env['npm_lifecycle_event'] === undefined) return path;
   const folders = path.split(':');
   return folders.filter((folder) => !/\/(node_modules\/\.bin|node-gyp-bin)$/.test(folder)).join(':');
-}
-
-function isMachineId(text: string): boolean {
-  return text.length <= 253 && MACHINE_ID.test(text);
-}
-
-function isConcurrency(text: string): boolean {
-  return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 10_000;
-}
-
-function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 function words(property: string): string[] {

@@ -2,7 +2,7 @@
 import type { ExecutionEventWire } from '../api/execution.ts';
 import { decodeBase64 } from './base64.ts';
 import { Absence, type OutageListener } from './http/absence.ts';
-import { isRetryable, UnreachableError } from './http/errors.ts';
+import { isRetryable, parseObject, UnexpectedAnswerError, UnreachableError } from './http/errors.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
 import { ServerSentEventParser } from './http/server-sent-events.ts';
@@ -67,11 +67,24 @@ async function* openStream(
   const decoder = new TextDecoder();
   try {
     for await (const bytes of readChunks(response, SILENCE_MS)) {
-      for (const data of parser.push(decoder.decode(bytes, { stream: true }))) yield fromWire(JSON.parse(data));
+      for (const data of parser.push(decoder.decode(bytes, { stream: true }))) {
+        const event = parseObject(data);
+        if (event === undefined || !isEvent(event))
+          throw new UnexpectedAnswerError(response, { origin: transport.origin });
+        yield fromWire(event);
+      }
     }
   } catch (cause) {
+    if (cause instanceof UnexpectedAnswerError) throw cause;
     throw new UnreachableError(transport.origin, { cause });
   }
+}
+
+/** Whether the fields that this library relies on are there: not every program that answers is an Execplane server. */
+function isEvent(value: object): value is ExecutionEventWire {
+  const { sequence, type, status, chunk } = value as Record<string, unknown>;
+  const isText = (field: unknown): boolean => field === undefined || typeof field === 'string';
+  return Number.isSafeInteger(sequence) && typeof type === 'string' && isText(status) && isText(chunk);
 }
 
 /** Decodes an event: `chunk` is base64. */

@@ -36,6 +36,19 @@ test('a stream that ends before the terminal event resumes too', async () => {
   expect(events.map(({ sequence }) => sequence)).toEqual([2, 3]);
 });
 
+test.each(['{', '7', '{"sequence": "1", "type": "lifecycle"}', '{"sequence": 1, "type": "stdout", "chunk": 7}'])(
+  'a stream of %s is not the log of an execution',
+  async (data) => {
+    const server = await scriptedServer((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(`data: ${data}\n\n`);
+    });
+    const events = followEvents(new Transport(server), '/x');
+    await expect(events.next()).rejects.toMatchObject({ name: 'UnexpectedAnswerError', status: 200 });
+    expect(server.asked).toHaveLength(1);
+  },
+);
+
 test('a refusal is thrown', async () => {
   const server = await scriptedServer(json({ detail: 'There is no such execution.' }, 404));
   const events = followEvents(new Transport(server), '/x');

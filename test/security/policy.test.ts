@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { matchesText } from '../../src/agent/runner/policy/glob.ts';
 import type { PolicyRequest } from '../../src/agent/runner/policy/policy.ts';
-import { brokenRule, checkRules, type Rules } from '../../src/agent/runner/policy/rules.ts';
+import { brokenRule, checkRules } from '../../src/agent/runner/policy/rules.ts';
+import type { Rules } from '../../src/agent/schemas/policy.ts';
 
 const DOCUMENT = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
 const EXAMPLE = JSON.parse(/```json\n(.*?)```/s.exec(DOCUMENT)?.[1] ?? '') as Rules;

@@ -8,6 +8,12 @@ import type { ErrorBody } from './answers.ts';
 import type { CollectorNote, CollectorTask } from './collector.ts';
 import type { AcceptedNote, CredentialFile, EnrolmentFile, InstanceFile, LinkPid, LiveNote } from './files.ts';
 
+/** Whether a field has its type, and what to tell of one that has not. */
+export interface FieldCheck {
+  fits: (value: unknown) => boolean;
+  expected: string;
+}
+
 const text = { CodePointCount: (value) => [...value].length };
 
 export const isEnrolResponse: Guard<EnrolResponse> = (value) => { const check_0 = ((value) => ((typeof value === "object" && value !== null && !(Array.isArray(value))) && ("machine_id" in value && typeof value.machine_id === "string"))); return check_0(value); };
@@ -57,4 +63,28 @@ export const RUNNER_TO_LINK: ReadonlyMap<string, (value: unknown) => boolean> = 
   ['stopped', (value) => { const check_0 = ((value) => ((typeof value === "object" && value !== null && !(Array.isArray(value))) && ("type" in value && (typeof value.type === "string" && value.type === "stopped")))); return check_0(value); }],
   ['capacity', (value) => { const check_0 = ((value) => ((typeof value === "object" && value !== null && !(Array.isArray(value))) && (("type" in value && "accepting" in value) && (((typeof value.type === "string" && value.type === "capacity") && typeof value.accepting === "boolean") && (value.reason === undefined || (!("reason" in value) || ((typeof value.reason === "string" && value.reason === "stopping") || (typeof value.reason === "string" && value.reason === "disk_full")))))))); return check_0(value); }],
   ['stdin_ack', (value) => { const check_0 = ((value) => ((typeof value === "object" && value !== null && !(Array.isArray(value))) && (((("type" in value && "execution_id" in value) && "offset" in value) && "closed" in value) && ((((typeof value.type === "string" && value.type === "stdin_ack") && (typeof value.execution_id === "string" && ((value.execution_id.length <= 253 || (value.execution_id.length <= 506 && text.CodePointCount(value.execution_id) <= 253)) && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/u.test(value.execution_id)))) && (Number.isInteger(value.offset) && (!((Number.isFinite(value.offset) || typeof value.offset === "bigint")) || (value.offset >= 0 && value.offset <= 9007199254740991)))) && typeof value.closed === "boolean")))); return check_0(value); }],
+]);
+
+export const POLICY_RULES: ReadonlyMap<string, FieldCheck> = new Map([
+  ['allow_commands', { fits: (value) => { const check_0 = ((value) => (Array.isArray(value) && value.every((unique_0, index) => ((typeof unique_0 === "string" || (Array.isArray(unique_0) && (unique_0.every((unique_1, index) => (typeof unique_1 === "string")) && unique_0.length >= 1))))))); return check_0(value); }, expected: "must be a list of commands, such as [\"/usr/bin/uptime\", [\"/usr/bin/systemctl\", \"restart\", \"*\"]]" }],
+  ['deny_commands', { fits: (value) => { const check_0 = ((value) => (Array.isArray(value) && value.every((unique_0, index) => ((typeof unique_0 === "string" || (Array.isArray(unique_0) && (unique_0.every((unique_1, index) => (typeof unique_1 === "string")) && unique_0.length >= 1))))))); return check_0(value); }, expected: "must be a list of commands, such as [\"/usr/bin/uptime\", [\"/usr/bin/systemctl\", \"restart\", \"*\"]]" }],
+  ['allow_cwd', { fits: (value) => { const check_0 = ((value) => (Array.isArray(value) && value.every((unique_0, index) => (typeof unique_0 === "string")))); return check_0(value); }, expected: "must be a list of directories, such as [\"/srv/**\"]" }],
+  ['allow_users', { fits: (value) => { const check_0 = ((value) => (Array.isArray(value) && value.every((unique_0, index) => (typeof unique_0 === "string")))); return check_0(value); }, expected: "must be a list of users, such as [\"deploy\"]" }],
+  ['deny_env', { fits: (value) => { const check_0 = ((value) => (Array.isArray(value) && value.every((unique_0, index) => (typeof unique_0 === "string")))); return check_0(value); }, expected: "must be a list of variables, such as [\"LD_*\"]" }],
+  ['max_timeout_ms', { fits: (value) => { const check_0 = ((value) => (Number.isFinite(value) && value > 0)); return check_0(value); }, expected: "must be a number of milliseconds above 0, such as 60000" }],
+  ['max_output_bytes', { fits: (value) => { const check_0 = ((value) => (Number.isInteger(value) && (!((Number.isFinite(value) || typeof value === "bigint")) || (value >= 0 && value <= 9007199254740991)))); return check_0(value); }, expected: "must be a whole number of bytes, such as 1048576" }],
+  ['max_memory_bytes', { fits: (value) => { const check_0 = ((value) => (Number.isInteger(value) && (!((Number.isFinite(value) || typeof value === "bigint")) || (value >= 1 && value <= 9007199254740991)))); return check_0(value); }, expected: "must be a whole number of bytes above 0, such as 1073741824" }],
+  ['max_cpus', { fits: (value) => { const check_0 = ((value) => (Number.isFinite(value) && value > 0)); return check_0(value); }, expected: "must be a number of processors above 0, such as 1.5" }],
+  ['max_pids', { fits: (value) => { const check_0 = ((value) => (Number.isInteger(value) && (!((Number.isFinite(value) || typeof value === "bigint")) || (value >= 1 && value <= 9007199254740991)))); return check_0(value); }, expected: "must be a whole number of processes above 0, such as 100" }],
+]);
+
+export const SETTINGS: ReadonlyMap<string, FieldCheck> = new Map([
+  ['url', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^[hH][tT][tT][pP][sS]?:/u.test(value))); return check_0(value); }, expected: "must be a URL such as https://execplane.example.com" }],
+  ['machineId', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && ((value.length <= 253 || (value.length <= 506 && text.CodePointCount(value) <= 253)) && /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/u.test(value)))); return check_0(value); }, expected: "must look like dm-web-1: lower case, digits, dashes" }],
+  ['machineName', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^(?!dm-)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/u.test(value))); return check_0(value); }, expected: "must look like web-1, and not begin with dm-" }],
+  ['maxConcurrency', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^([1-9][0-9]{0,3}|10000)$/u.test(value))); return check_0(value); }, expected: "must be an integer from 1 to 10000" }],
+  ['policy', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^(required|optional)$/u.test(value))); return check_0(value); }, expected: "must be required or optional" }],
+  ['insecure', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^(true|1|false|0)$/u.test(value))); return check_0(value); }, expected: "must be true or false" }],
+  ['logLevel', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^(trace|debug|info|warn|error|fatal|silent)$/u.test(value))); return check_0(value); }, expected: "must be one of trace, debug, info, warn, error, fatal, silent" }],
+  ['logFormat', { fits: (value) => { const check_0 = ((value) => (typeof value === "string" && /^(json|text)$/u.test(value))); return check_0(value); }, expected: "must be json or text" }],
 ]);

@@ -2,9 +2,3 @@
 
 /** Names have the form of host names, and never that of an id: the text shows which of the two it is. */
 export const MACHINE_NAME_PATTERN = '^(?!dm-)[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$';
-const MACHINE_NAME = new RegExp(MACHINE_NAME_PATTERN);
-
-/** Whether the text is a valid name of a machine. */
-export function isMachineName(text: string): boolean {
-  return MACHINE_NAME.test(text);
-}

@@ -6,7 +6,8 @@ import { prepareLaunch } from '../../../src/agent/runner/executions/launch.ts';
 import { matchesPath, matchesText } from '../../../src/agent/runner/policy/glob.ts';
 import type { Policy, PolicyRequest, PolicyVerdict, ResolvedRequest } from '../../../src/agent/runner/policy/policy.ts';
 import { PolicyFile } from '../../../src/agent/runner/policy/policy-file.ts';
-import { brokenRule, checkRules, type Rules } from '../../../src/agent/runner/policy/rules.ts';
+import { brokenRule, checkRules } from '../../../src/agent/runner/policy/rules.ts';
+import type { Rules } from '../../../src/agent/schemas/policy.ts';
 import type { Start } from '../../../src/core/protocol.ts';
 import { agentDirectory, linkedRunner } from '../../helpers/runner-process.ts';
 
@@ -80,9 +81,20 @@ test('a file that is not there allows; one that is broken, or open to others, de
   expect(policy.check(request()).allowed).toBe(true);
   write('{}');
   expect(policy.check(request()).allowed).toBe(true);
-  for (const broken of ['{', '[]', '{"allow_command": []}', '{"allow_users": "root"}', '{"deny_commands": [[]]}']) {
+  for (const [broken, rule] of [
+    ['{', 'policy.json must be a JSON object'],
+    ['[]', 'policy.json must be a JSON object'],
+    [
+      '{"allow_command": []}',
+      'policy.json: there is no rule allow_command. Correct its name, or remove it; the rules are allow_commands',
+    ],
+    ['{"allow_users": "root"}', 'policy.json: allow_users must be a list of users, such as ["deploy"]. Correct it'],
+    ['{"deny_commands": [[]]}', 'policy.json: deny_commands must be a list of commands'],
+    ['{"max_pids": 0}', 'policy.json: max_pids must be a whole number of processes above 0'],
+    ['{"max_cpus": 1e999}', 'policy.json: max_cpus must be a number of processors above 0'],
+  ] as const) {
     write(broken);
-    expect(policy.check(request())).toMatchObject({ allowed: false, rule: expect.stringContaining('policy.json') });
+    expect(policy.check(request())).toMatchObject({ allowed: false, rule: expect.stringContaining(rule) });
   }
   write('{}', 0o666);
   expect(policy.check(request())).toEqual({ allowed: false, rule: 'other users can change policy.json' });

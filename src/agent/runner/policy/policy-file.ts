@@ -1,6 +1,9 @@
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import type { Policy, PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
-import { brokenRule, checkRules, type Rules } from './rules.ts';
+import { parseJson } from '../../../core/json.ts';
+import { POLICY_RULES } from '../../schemas/checks.ts';
+import type { Rules } from '../../schemas/policy.ts';
+import { brokenRule, checkRules } from './rules.ts';
 
 const WRITABLE_BY_OTHERS = 0o022;
 
@@ -59,42 +62,28 @@ export class PolicyFile implements Policy {
 function load(path: string, stats: Stats): Loaded {
   const ours = stats.uid === 0 || stats.uid === process.getuid?.();
   if (!ours || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'other users can change policy.json' };
-  let value: unknown;
+  let text: string;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    text = readFileSync(path, 'utf8');
   } catch {
     return { fault: 'policy.json cannot be read' };
   }
+  const value = parseJson(text);
   const fault = findFault(value);
-  return fault === undefined ? { rules: value as Rules } : { fault: `policy.json: ${fault}` };
+  return fault === undefined ? { rules: value as Rules } : { fault };
 }
-
-const strings = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string');
-const commands = (value: unknown): boolean =>
-  Array.isArray(value) && value.every((item) => typeof item === 'string' || (strings(item) && item.length > 0));
-const positive = (value: unknown): boolean => typeof value === 'number' && value > 0;
-const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const positiveCount = (value: unknown): boolean => count(value) && value !== 0;
-
-const CHECKS: Record<keyof Rules, (value: unknown) => boolean> = {
-  allow_commands: commands,
-  deny_commands: commands,
-  allow_cwd: strings,
-  allow_users: strings,
-  deny_env: strings,
-  max_timeout_ms: positive,
-  max_output_bytes: count,
-  max_memory_bytes: positiveCount,
-  max_cpus: positive,
-  max_pids: positiveCount,
-};
 
 /** An unknown rule is a fault: a misspelt rule would otherwise not be applied. */
 function findFault(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not an object';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return 'policy.json must be a JSON object of rules, such as {"max_timeout_ms": 60000}: correct it';
+  }
   for (const [name, rule] of Object.entries(value)) {
-    if (!Object.hasOwn(CHECKS, name)) return `there is no rule ${name}`;
-    if (!CHECKS[name as keyof Rules](rule)) return `${name} is malformed`;
+    const check = POLICY_RULES.get(name);
+    if (check === undefined) {
+      return `policy.json: there is no rule ${name}. Correct its name, or remove it; the rules are ${[...POLICY_RULES.keys()].join(', ')}`;
+    }
+    if (!check.fits(rule)) return `policy.json: ${name} ${check.expected}. Correct it, or remove it to limit nothing`;
   }
   return undefined;
 }

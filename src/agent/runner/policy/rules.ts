@@ -1,30 +1,6 @@
 import { matchesPath, matchesText } from './glob.ts';
+import type { CommandPattern, Rules } from '../../schemas/policy.ts';
 import type { PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
-
-/**
- * A pattern of commands: the executable's path alone, for any arguments, or the path and each argument. A last `**` stands for any
- * further arguments.
- */
-type CommandPattern = string | string[];
-
-/** The content of policy.json. An absent rule limits nothing. */
-export interface Rules {
-  /** Only these commands run. */
-  allow_commands?: CommandPattern[];
-  /** These commands do not run, even if they are allowed. */
-  deny_commands?: CommandPattern[];
-  /** Working directories, as globs of absolute paths without symbolic links. */
-  allow_cwd?: string[];
-  allow_users?: string[];
-  /** Names of variables that a caller cannot set. */
-  deny_env?: string[];
-  /** Ceilings: a request for more gets this much. */
-  max_timeout_ms?: number;
-  max_output_bytes?: number;
-  max_memory_bytes?: number;
-  max_cpus?: number;
-  max_pids?: number;
-}
 
 /** Checks a request against the rules that need no lookup. Names the first rule that it breaks. */
 export function checkRules(rules: Rules, request: PolicyRequest): PolicyVerdict {

@@ -1,15 +1,10 @@
 /** Liveness and readiness, without a key. */
-import { Type } from 'typebox';
+import { HealthSchema } from '../../../api/health.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
 
 /** Time for which an answer about the store is valid, in ms: anybody may ask, and a check writes. */
 const READY_FOR_MS = 1000;
-
-const HealthSchema = Type.Object(
-  { status: Type.Literal('ok', { description: 'Always ok: otherwise there is no such answer.', examples: ['ok'] }) },
-  { description: 'The server works.' },
-);
 
 /** Registers `/healthz` and `/readyz`. */
 export function healthRoutes(app: App, context: HttpContext): void {

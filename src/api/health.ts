@@ -1,0 +1,7 @@
+/** What `/healthz` and `/readyz` answer. */
+import { Type } from 'typebox';
+
+export const HealthSchema = Type.Object(
+  { status: Type.Literal('ok', { description: 'Always ok: otherwise there is no such answer.', examples: ['ok'] }) },
+  { description: 'The server works.' },
+);
