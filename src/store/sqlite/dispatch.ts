@@ -11,10 +11,10 @@ const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatch_number > 0 AND e.completed_at IS NULL';
 
 const QUEUE_PLACE = `SELECT
-  (SELECT count(*) FROM executions o WHERE o.machine = w.machine AND o.dispatch_number > 0 AND o.completed_at IS NULL) AS busy,
+  (SELECT count(*) FROM executions o WHERE o.machine_id = w.machine_id AND o.dispatch_number > 0 AND o.completed_at IS NULL) AS busy,
   (SELECT count(*) FROM executions o
-   WHERE o.machine = w.machine AND o.dispatch_number IS NULL AND o.completed_at IS NULL AND o.execution < w.execution) AS ahead
-  FROM executions w JOIN machines m ON m.machine = w.machine WHERE m.machine_id = ? AND w.execution_id = ?`;
+   WHERE o.machine_id = w.machine_id AND o.dispatch_number IS NULL AND o.completed_at IS NULL AND o.id < w.id) AS ahead
+  FROM executions w JOIN machines m ON m.id = w.machine_id WHERE m.public_id = ? AND w.public_id = ?`;
 
 /** The agent's side of the store. */
 export function dispatchMethods({ db, write, tx }: Context): DispatchStore & ReportStore {
