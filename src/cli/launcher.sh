@@ -16,4 +16,25 @@ done 2>/dev/null </proc/self/status
 [ -n "$EXECPLANE_FILE_LIMIT" ] || export EXECPLANE_FILE_LIMIT="$(ulimit -Sn)"
 
 # After "--" Node takes no option for its own, such as --env-file.
-exec "$node" -- "$here/main.js" "$@"
+[ $$ = 1 ] || exec "$node" -- "$here/main.js" "$@"
+
+# The first process of a container inherits orphans. Node does not reap them, and a shell does as it waits.
+exec 3<&0
+"$node" -- "$here/main.js" "$@" <&3 3<&- &
+child=$!
+exec 3<&-
+for signal in HUP INT QUIT TERM USR1 USR2; do
+  trap "kill -s $signal $child" "$signal"
+done
+wait "$child"
+code=$?
+# A signal that was passed on ends the wait too.
+while kill -0 "$child" 2>/dev/null; do
+  wait "$child"
+  code=$?
+done
+# It may have exited just as a signal came: its code is then still to be asked for.
+wait "$child" 2>/dev/null
+last=$?
+[ "$last" = 127 ] || code=$last
+exit "$code"
