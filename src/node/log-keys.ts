@@ -15,6 +15,7 @@ export const LOG_KEY = {
   givenUp: 'given_up',
   held: 'held',
   linkedMs: 'linked_ms',
+  connections: 'connections',
   machineId: 'machine_id',
   operation: 'operation',
   outcome: 'outcome',

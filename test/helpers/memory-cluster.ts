@@ -128,6 +128,8 @@ export class MemoryCluster {
       },
       claimKey: async () => true,
       sealedSecrets: async () => undefined,
+      takeDuty: async () => true,
+      countConnections: async () => this.#held.size,
       leave: async () => void this.#live.delete(id()),
       connectionsHeld: async () => this.#machinesOf(id()).map(([machineId, { epoch }]) => ({ machineId, epoch })),
       machinesWithWork: async () => this.#machinesOf(id()).map(([machineId]) => machineId),

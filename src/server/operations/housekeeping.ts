@@ -12,7 +12,7 @@ const STEP = 50;
 const PAUSE_MS = 20;
 
 export interface HousekeepingDeps {
-  store: Pick<Store, 'deleteFinished' | 'forgetExpired' | 'expireArtifacts' | 'maintain' | 'usedBytes'>;
+  store: Pick<Store, 'deleteFinished' | 'forgetExpired' | 'expireArtifacts' | 'maintain' | 'usedBytes' | 'cluster'>;
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
@@ -37,7 +37,9 @@ export function startHousekeeping(deps: HousekeepingDeps): { stop(): Promise<voi
 async function rounds(deps: HousekeepingDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      await round(deps, signal);
+      // Of several servers one does it.
+      const duty = await deps.store.cluster?.takeDuty({ name: 'housekeeping', intervalMs: ROUND_MS });
+      if (duty !== false) await round(deps, signal);
     } catch (cause) {
       deps.logger.warn({ err: cause }, 'housekeeping failed; trying again');
     }

@@ -11,6 +11,11 @@ import type { DatabaseAddress } from './connections/url.ts';
 /** Orders whose answers nobody has read are dropped after this time. */
 const KEEP_ORDERS = "interval '2 minutes'";
 
+/** ms since the epoch, of the database. */
+const CLOCK = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+const TAKE_DUTY = `INSERT INTO duties (name, due_at) VALUES ($1, ${CLOCK} + $2::bigint)
+  ON CONFLICT (name) DO UPDATE SET due_at = EXCLUDED.due_at WHERE duties.due_at <= ${CLOCK}`;
+
 interface InboxRow {
   id: number;
   machine_public_id: string;
@@ -47,15 +52,25 @@ export function clusterMethods(context: Context, replica: Replica, address: Data
       });
       return row?.sealed ?? undefined;
     },
+    takeDuty: ({ name, intervalMs }) =>
+      context.transactions.poll(async (connection) => {
+        const { count } = await connection.run({ text: TAKE_DUTY, values: [name, intervalMs] });
+        return count === 1;
+      }),
     hint: (hints) => bus.send(hints),
     listen: (listener) => bus.listen(listener),
   };
 }
 
-type Ownership = 'connectionsHeld' | 'machinesWithWork' | 'cancelsPending' | 'getExecutions';
+type Ownership = 'countConnections' | 'connectionsHeld' | 'machinesWithWork' | 'cancelsPending' | 'getExecutions';
 
 function ownershipMethods({ read }: Context, replica: Replica): Pick<ClusterStore, Ownership> {
   return {
+    async countConnections() {
+      const text = 'SELECT count(*) AS count FROM machines WHERE owner IS NOT NULL';
+      const [row] = await read<{ count: number }>({ text });
+      return row?.count ?? 0;
+    },
     connectionsHeld: () => {
       const text = 'SELECT public_id AS "machineId", epoch FROM machines WHERE owner = $1';
       return read<{ machineId: string; epoch: number }>({ name: 'held', text, values: [replica.id] });

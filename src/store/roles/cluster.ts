@@ -57,6 +57,14 @@ export interface ClusterStore {
   /** This server stops: frees what it still holds, and removes its row. */
   leave(): Promise<void>;
 
+  /**
+   * Whether this server does what all need done once: each `intervalMs` one of those that ask is given the duty, by the database's clock.
+   * If that server dies, the next interval gives it to another.
+   */
+  takeDuty(p: { name: string; intervalMs: number }): Promise<boolean>;
+
+  /** Connections of agents on all servers. */
+  countConnections(): Promise<number>;
   /** The connections that this server holds, according to the database. */
   connectionsHeld(): Promise<{ machineId: string; epoch: number }[]>;
   /** Machines of this server for which an execution waits. */

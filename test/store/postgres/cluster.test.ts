@@ -136,3 +136,19 @@ test('a server with another secret key is told so (fault 60)', async () => {
   expect(await two.cluster.claimKey({ fingerprint: Buffer.alloc(32, 1) })).toBe(true);
   expect(await two.cluster.claimKey({ fingerprint: Buffer.alloc(32, 2) })).toBe(false);
 });
+
+test('a duty is done by one server an interval, whoever asks first', async () => {
+  const { one, two, postgres: database, url } = await twoServers();
+  const ask = (store: typeof one, name = 'housekeeping') => store.cluster.takeDuty({ name, intervalMs: 3_600_000 });
+  const taken = await Promise.all([ask(one), ask(two), ask(one), ask(two)]);
+  expect(taken.filter((mine) => mine)).toHaveLength(1);
+  expect(await ask(two, 'another')).toBe(true);
+  await database.query("UPDATE duties SET due_at = 0 WHERE name = 'housekeeping'", url);
+  expect(await ask(two)).toBe(true);
+  expect(await ask(one)).toBe(false);
+});
+
+test('the connections of all servers are counted', async () => {
+  const { one, two } = await twoServers();
+  expect([await one.cluster.countConnections(), await two.cluster.countConnections()]).toEqual([1, 1]);
+});

@@ -132,6 +132,11 @@ export class AgentSessions implements CommitListener {
     }
   }
 
+  /** Closes `count` of the present sessions, those that were opened first. */
+  closeSome(count: number, code: number, reason: string): void {
+    for (const session of [...this.#open.keys()].slice(0, count)) session.close(code, reason);
+  }
+
   /**
    * Disconnects all agents, which reconnect to the server's successor. Settles when their sockets are closed and the disconnects written.
    */

@@ -6,6 +6,7 @@ import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands, MachineCommands } from '../commands/machine-commands.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import type { Live } from '../live/live.ts';
+import { Balance } from './balance.ts';
 import { ClusterCommands } from './cluster-commands.ts';
 import { HintChannel, type HintedParts } from './hint-channel.ts';
 import { OrderDesk } from './order-desk.ts';
@@ -24,7 +25,7 @@ export interface ClusterDeps {
   sessions: AgentSessions;
   local: LocalCommands;
   live: Live;
-  log: Pick<Logger, 'warn'>;
+  log: Pick<Logger, 'info' | 'warn'>;
   elsewhere: ChangedElsewhere;
 }
 
@@ -45,6 +46,7 @@ export class Cluster {
   readonly #repair: Repair;
   readonly #answers: PendingAnswers;
   readonly #sessions: AgentSessions;
+  readonly #balance: Balance;
 
   constructor(deps: ClusterDeps) {
     const { cluster, store, clock, sessions, local, live, log, elsewhere } = deps;
@@ -65,6 +67,7 @@ export class Cluster {
     this.#repair = new Repair({ cluster, sessions, local, desk, answers: this.#answers, live, log });
     this.machines = new ClusterCommands({ cluster, sessions, local, hints: this.#hints, answers: this.#answers });
     this.commits = this.#hints;
+    this.#balance = new Balance({ cluster, sessions, log, servers: () => this.#replica.live });
     this.#replica = new Replica({
       cluster,
       clock,
@@ -92,16 +95,19 @@ export class Cluster {
     await this.#replica.start();
     this.#hints.start();
     this.#repair.start();
+    this.#balance.start();
   }
 
   /** Moves the agents to the other servers. Settles when they were disconnected. */
   async drain(): Promise<void> {
+    await this.#balance.stop();
     await this.#replica.drain();
     await this.#sessions.closeAll(CLOSE.restart, 'the server stops', DRAIN_MS);
   }
 
   async stop(): Promise<void> {
     this.#answers.close();
+    await this.#balance.stop();
     await this.#repair.stop();
     await this.#hints.stop();
     await this.#replica.stop();

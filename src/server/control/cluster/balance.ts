@@ -1,0 +1,57 @@
+/** Gives away connections of agents while this server holds far more than its share: after others have started, or come back. */
+import type { Logger } from 'pino';
+import { excessConnections } from '../../../core/decisions/connection-share.ts';
+import { CLOSE } from '../../../core/protocol.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
+import type { ClusterStore } from '../../../store/store.ts';
+import type { AgentSessions } from '../agents/sessions.ts';
+
+const INTERVAL_MS = 10_000;
+
+export interface BalanceDeps {
+  cluster: Pick<ClusterStore, 'countConnections'>;
+  sessions: Pick<AgentSessions, 'size' | 'closeSome'>;
+  /** Servers that share the load. */
+  servers: () => number;
+  log: Pick<Logger, 'info' | 'warn'>;
+}
+
+export class Balance {
+  readonly #deps: BalanceDeps;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(deps: BalanceDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#looking = this.look()
+        .catch((cause: unknown) =>
+          this.#deps.log.warn({ err: cause }, 'the connections were not counted; trying again'),
+        )
+        .finally(() => this.start());
+    }, INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /** Rejects with StoreUnavailableError. */
+  async look(): Promise<void> {
+    const { cluster, sessions, servers, log } = this.#deps;
+    // An idle server, and the only one, ask nothing.
+    if (sessions.size === 0 || servers() < 2) return;
+    const total = await cluster.countConnections();
+    const excess = excessConnections({ own: sessions.size, total, servers: servers() });
+    if (excess === 0) return;
+    log.info({ [LOG_KEY.connections]: excess }, 'agents are sent to other servers: this one has more than its share');
+    sessions.closeSome(excess, CLOSE.restart, 'the server has more than its share of agents');
+  }
+}
