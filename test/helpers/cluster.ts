@@ -28,7 +28,7 @@ export class TestCluster {
 
   static async start(p: { servers: number; settings?: Settings; isDurable?: boolean }): Promise<TestCluster> {
     const dir = makeDirectory('cluster');
-    const postgres = await TestPostgres.start({ isDurable: p.isDurable === true });
+    const postgres = await TestPostgres.start({ keepsCommits: true, isDurable: p.isDurable === true });
     const settings = await sharedSettings(dir, postgres, p.settings);
     const servers: ServerUnderTest[] = [];
     for (let index = 0; index < p.servers; index += 1) {

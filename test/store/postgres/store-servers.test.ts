@@ -7,7 +7,7 @@ import type { Store } from '../../../src/store/store.ts';
 import { freePort } from '../../helpers/free-port.ts';
 import { TestPostgres } from '../../helpers/postgres.ts';
 import { until } from '../../helpers/processes.ts';
-import { Bench, FACTS, MACHINE, RUNNER, T0 } from '../contract/fixture.ts';
+import { Bench, FACTS, MACHINE, record, RUNNER, T0 } from '../contract/fixture.ts';
 
 let postgres: TestPostgres | undefined;
 let url = '';
@@ -147,73 +147,6 @@ describe('an operation of a provider', () => {
   });
 });
 
-describe('a batch', () => {
-  const BATCH = 'batch-1';
-  const create = (store: Store) =>
-    store.createBatch({
-      batch: {
-        ...{ batchId: BATCH, machineIds: [MACHINE], sealedRequest: Buffer.from('s'), createdBy: 'admin' },
-        maxConcurrency: 1,
-      },
-      now: T0,
-    });
-  const advance = (store: Store) => store.advanceBatch({ batchId: BATCH, now: T0 });
-
-  it('is gone on with by one server, and by another once that has stopped', async () => {
-    const [first, second] = [await open(), await open()];
-    await first.createMachine({ machineId: MACHINE, now: T0 });
-    await create(first);
-    expect(await first.listRunningBatches()).toEqual([BATCH]);
-    expect(await second.listRunningBatches()).toEqual([]);
-    expect(await second.advanceBatch({ batchId: BATCH, now: T0 })).toBeUndefined();
-    await first.close();
-    stores.splice(stores.indexOf(first), 1);
-    expect(await second.listRunningBatches()).toEqual([BATCH]);
-    expect(await advance(second)).toMatchObject({ next: [{ machineId: MACHINE }] });
-  });
-
-  it('of a server that shows no sign of life is taken over, and its execution made once by whoever still tries', async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
-    await first.store.createMachine({ machineId: MACHINE, now: T0 });
-    await create(first.store);
-    const before = await advance(first.store);
-    await query(`UPDATE replicas SET heartbeat_at = clock_timestamp() - interval '1 minute'
-      WHERE id = ${first.store.cluster?.replicaId}`);
-    const after = await advance(second.store);
-    const asked = [before, after].map((step, index) => {
-      const idempotency = step?.next[0]?.idempotency;
-      if (idempotency === undefined) throw new Error('nothing is to be made');
-      const bench = index === 0 ? first : second;
-      return bench.store.createExecution({ ...bench.request({ executionId: `exec-b${index}` }), idempotency });
-    });
-    expect((await Promise.all(asked)).map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed']);
-  });
-
-  it('that is cancelled while an execution of it is made has noted it, or it is not made', async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
-    await first.store.createMachine({ machineId: MACHINE, now: T0 });
-    for (let round = 0; round < 20; round += 1) {
-      const batchId = `batch-r${round}`;
-      await first.store.createBatch({
-        batch: {
-          ...{ batchId, machineIds: [MACHINE], sealedRequest: Buffer.from('s'), createdBy: 'admin' },
-          maxConcurrency: 1,
-        },
-        now: T0,
-      });
-      const [next] = (await first.store.advanceBatch({ batchId, now: T0 }))?.next ?? [];
-      if (next === undefined) throw new Error('nothing is to be made');
-      const request = first.request({ executionId: `exec-r${round}` });
-      const [made] = await Promise.all([
-        first.store.createExecution({ ...request, idempotency: next.idempotency }),
-        second.store.cancelBatch({ batchId, now: T0 }),
-      ]);
-      const { items } = await second.store.listBatchExecutions({ batchId, limit: 9 });
-      expect(items.length, made.outcome).toBe(made.outcome === 'created' ? 1 : 0);
-    }
-  });
-});
-
 describe('writes through several servers', () => {
   it('make one execution of one Idempotency-Key', async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];
@@ -227,6 +160,27 @@ describe('writes through several servers', () => {
     );
     expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed', 'replayed', 'replayed']);
     expect((await first.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(1);
+  });
+
+  it('keep to the quota of artifacts', async () => {
+    const benches = [new Bench(await open()), new Bench(await open())];
+    const artifacts = { maxBytes: 10_000, quotaBytes: 1000, retentionMs: 60_000 };
+    const machines = Array.from({ length: 20 }, (_, index) => `dm-${index}`);
+    const sent = machines.map(async (machineId, index) => {
+      const bench = benches[index % 2] as Bench;
+      await bench.connect(machineId, `runner-${machineId}`);
+      const executionId = `exec-${machineId}`;
+      await bench.dispatched({ executionId, machineId, dispatchTo: `runner-${machineId}` });
+      await bench.report([record(executionId, 1, 'started'), record(executionId, 2, 'artifact', { name: 'a' })], {
+        machineId,
+        artifacts,
+      });
+      return () => bench.report([record(executionId, 3, 'artifact_data', 'x'.repeat(400))], { machineId, artifacts });
+    });
+    const sends = await Promise.all(sent);
+    await Promise.all(sends.map((send) => send()));
+    const [row] = await query<{ bytes: string }>('SELECT sum(bytes) AS bytes FROM artifacts');
+    expect(row?.bytes).toBe('800');
   });
 
   it('keep to the limit of a queue', async () => {

@@ -147,8 +147,10 @@ async function loadArtifacts(connection: Connection, all: readonly Needs[]): Pro
 
 async function loadArtifactBytes(connection: Connection, all: readonly Needs[]): Promise<number> {
   if (!all.some(({ artifactBytes }) => artifactBytes)) return 0;
+  // The last lock that a batch takes: of two that add bytes one waits here, and then counts those of the other.
+  const lock = connection.run({ text: "SELECT pg_advisory_xact_lock(hashtextextended('artifact bytes', 0))" });
   const text = 'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM artifacts WHERE deleted_at IS NULL';
-  const [row] = await connection.query<{ bytes: number }>({ text });
+  const [, [row]] = await Promise.all([lock, connection.query<{ bytes: number }>({ text })]);
   return row?.bytes ?? 0;
 }
 

@@ -1,0 +1,97 @@
+/** Batches on several servers: one at a time goes on with each, and each execution is made once. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { TestPostgres } from '../../helpers/postgres.ts';
+import { Bench, MACHINE, T0 } from '../contract/fixture.ts';
+
+let postgres: TestPostgres;
+let url = '';
+const stores: Store[] = [];
+
+beforeAll(async () => {
+  postgres = await TestPostgres.start();
+});
+afterAll(() => postgres?.stop());
+beforeEach(async () => {
+  url = await postgres.schema();
+});
+afterEach(async () => {
+  for (const store of stores.splice(0)) await store.close();
+});
+
+async function open(): Promise<Store> {
+  const store = await openPostgresStore({ url, version: 'test', now: () => T0 });
+  stores.push(store);
+  return store;
+}
+
+describe('a batch', () => {
+  const BATCH = 'batch-1';
+  const create = (store: Store) =>
+    store.createBatch({
+      batch: {
+        ...{ batchId: BATCH, machineIds: [MACHINE], sealedRequest: Buffer.from('s'), createdBy: 'admin' },
+        maxConcurrency: 1,
+      },
+      now: T0,
+    });
+  const advance = (store: Store) => store.advanceBatch({ batchId: BATCH, now: T0 });
+
+  it('is gone on with by one server, and by another once that has stopped', async () => {
+    const [first, second] = [await open(), await open()];
+    await first.createMachine({ machineId: MACHINE, now: T0 });
+    await create(first);
+    expect(await first.listRunningBatches()).toEqual([BATCH]);
+    expect(await second.listRunningBatches()).toEqual([]);
+    expect(await second.advanceBatch({ batchId: BATCH, now: T0 })).toBeUndefined();
+    await first.close();
+    stores.splice(stores.indexOf(first), 1);
+    expect(await second.listRunningBatches()).toEqual([BATCH]);
+    expect(await advance(second)).toMatchObject({ next: [{ machineId: MACHINE }] });
+  });
+
+  it('of a server that shows no sign of life is taken over, and its execution made once by whoever still tries', async () => {
+    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    await first.store.createMachine({ machineId: MACHINE, now: T0 });
+    await create(first.store);
+    const before = await advance(first.store);
+    await postgres.query(
+      `UPDATE replicas SET heartbeat_at = clock_timestamp() - interval '1 minute'
+      WHERE id = ${first.store.cluster?.replicaId}`,
+      url,
+    );
+    const after = await advance(second.store);
+    const asked = [before, after].map((step, index) => {
+      const idempotency = step?.next[0]?.idempotency;
+      if (idempotency === undefined) throw new Error('nothing is to be made');
+      const bench = index === 0 ? first : second;
+      return bench.store.createExecution({ ...bench.request({ executionId: `exec-b${index}` }), idempotency });
+    });
+    expect((await Promise.all(asked)).map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed']);
+  });
+
+  it('that is cancelled while an execution of it is made has noted it, or it is not made', async () => {
+    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    await first.store.createMachine({ machineId: MACHINE, now: T0 });
+    for (let round = 0; round < 20; round += 1) {
+      const batchId = `batch-r${round}`;
+      await first.store.createBatch({
+        batch: {
+          ...{ batchId, machineIds: [MACHINE], sealedRequest: Buffer.from('s'), createdBy: 'admin' },
+          maxConcurrency: 1,
+        },
+        now: T0,
+      });
+      const [next] = (await first.store.advanceBatch({ batchId, now: T0 }))?.next ?? [];
+      if (next === undefined) throw new Error('nothing is to be made');
+      const request = first.request({ executionId: `exec-r${round}` });
+      const [made] = await Promise.all([
+        first.store.createExecution({ ...request, idempotency: next.idempotency }),
+        second.store.cancelBatch({ batchId, now: T0 }),
+      ]);
+      const { items } = await second.store.listBatchExecutions({ batchId, limit: 9 });
+      expect(items.length, made.outcome).toBe(made.outcome === 'created' ? 1 : 0);
+    }
+  });
+});
