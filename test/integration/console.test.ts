@@ -133,6 +133,7 @@ test('a command runs on all machines with a label, and its batch shows how far i
   await page.getByRole('textbox', { name: 'Command' }).fill('[ "$(hostname)" ] && echo of the fleet');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.getByText('2 succeeded').first().waitFor();
+  await page.getByRole('link', { name: 'dm-fleet-2' }).waitFor();
   expect(await page.getByRole('link', { name: /^dm-fleet-/ }).allTextContents()).toEqual(['dm-fleet-1', 'dm-fleet-2']);
   await page.getByRole('link', { name: 'Batches' }).click();
   await page.getByRole('link', { name: /echo of the fleet/ }).waitFor();
