@@ -2,8 +2,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { exceededBound, type JsonBounds } from '../../../core/json.ts';
-import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { locationOf } from '../replies/field-errors.ts';
+import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { noteBody, runSteps } from './large-bodies.ts';
 
 /** As many as a 422 lists. */
@@ -29,6 +29,12 @@ export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
     if (isEmpty(request)) done(null, undefined);
     else done(new Problem(415, 'The body must be application/json.', { headers: { connection: 'close' } }));
   });
+}
+
+/** Fastify's preParsing hook for the routes that take bytes: a client that is given bytes often names no media type. */
+export function assumeOctets(request: FastifyRequest, _reply: unknown, _payload: unknown, done: () => void): void {
+  if (!isEmpty(request)) request.headers['content-type'] ??= 'application/octet-stream';
+  done();
 }
 
 /** For the routes of this scope: `application/octet-stream`, or no media type, is taken as bytes. */

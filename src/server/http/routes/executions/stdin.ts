@@ -1,12 +1,13 @@
 /** Writes to the stdin of an execution that was created with `stdin_open`. */
-import { ApiError } from '../../../../core/errors.ts';
-import { useOctetBodies } from '../../requests/body-parsers.ts';
-import type { App, HttpContext } from '../../http-context.ts';
-import { withIdempotencyKey } from '../../requests/idempotency.ts';
-import { assertKeyStillValid } from '../../requests/open-requests.ts';
+
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { StdinQuery, StdinResultSchema } from '../../../../api/interaction.ts';
+import { ApiError } from '../../../../core/errors.ts';
+import type { App, HttpContext } from '../../http-context.ts';
+import { assumeOctets, useOctetBodies } from '../../requests/body-parsers.ts';
+import { withIdempotencyKey } from '../../requests/idempotency.ts';
 import { findExecution } from '../../requests/lookup.ts';
+import { assertKeyStillValid } from '../../requests/open-requests.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -20,6 +21,7 @@ const REFUSALS = {
 /** Registers the route that writes to stdin. */
 export function stdinRoutes(app: App, context: HttpContext): void {
   app.register((scope: App, _options, registered) => {
+    scope.addHook('preParsing', assumeOctets);
     useOctetBodies(scope);
     scope.post(
       '/v1/machines/:machine_id/executions/:execution_id/stdin',
