@@ -1,0 +1,34 @@
+/** What a machine says of what it runs, end to end: a policy that it requires, and signals above 31. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cli, World } from '../helpers/harness.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.start({ agent: { EXECPLANE_POLICY: 'required' } });
+}, 60_000);
+afterAll(() => world.dispose(), 60_000);
+
+test('EXECPLANE_POLICY=required: nothing runs until there is a policy.json, which then counts at once', async () => {
+  const denied = await world.machine.run({ command: ['/bin/echo', 'hello'] });
+  expect(denied).toMatchObject({ status: 'failed', error_code: 'policy_denied' });
+  expect(denied.error_message).toContain('policy.json is missing, and EXECPLANE_POLICY requires it');
+  writeFileSync(join(world.agent.dir, 'policy.json'), JSON.stringify({ deny_commands: ['/usr/bin/id'] }), {
+    mode: 0o600,
+  });
+  expect(await world.machine.run({ command: ['/bin/echo', 'hello'] })).toMatchObject({ status: 'succeeded' });
+  expect(await world.machine.run({ command: ['/usr/bin/id'] })).toMatchObject({ error_code: 'policy_denied' });
+});
+
+test('death by a real-time signal is told by its number, and is 128 and that number to a shell', async () => {
+  const { machine, server } = world;
+  for (const signal of [34, 64]) {
+    const killed = await machine.run({ command: ['/bin/sh', '-c', `kill -s ${signal} $$`] });
+    expect(killed).toMatchObject({ status: 'failed', error_code: 'signaled', signal });
+    expect(killed).not.toHaveProperty('exit_code');
+  }
+  const env = { EXECPLANE_URL: server.url, EXECPLANE_API_KEY: server.key };
+  const shell = await cli(['exec', machine.machineId, '--', '/bin/sh', '-c', 'kill -s 34 $$'], env);
+  expect(shell.code).toBe(128 + 34);
+});
