@@ -52,7 +52,7 @@ async function backAfter(links: Fleet): Promise<void> {
   await links.reached((connected) => connected === AGENTS);
 }
 
-/** What agents cost that do nothing: rows of theirs that are written, and the log and the processor time of the database. */
+/** Measures the cost of idle agents: the rows written for them, the write-ahead log, and the processor time of the database. */
 async function idle(): Promise<Record<string, number>> {
   const [before, cpu] = [await written(), cpuNow()];
   await sleep(IDLE_S * 1000);

@@ -11,7 +11,7 @@ import { type Contender, measure, percentile, perSecond, print, say, seconds, TI
 const WIDTHS = [1, 32];
 const SLICE_MS = TINY ? 200 : 3000;
 const MACHINE = 'dm-bench';
-/** Nobody joins as this one: what is created for it waits. */
+/** No agent joins under this name: executions created for it stay queued. */
 const ABSENT = 'dm-absent';
 const OUTPUT_BYTES = TINY ? 1_000_000 : 64_000_000;
 const SETTINGS = {
@@ -28,7 +28,7 @@ interface Deployment {
   cluster?: TestCluster;
 }
 
-/** What a contender has cost in all of its rounds. */
+/** The cost of a contender, summed over its rounds. */
 interface Cost {
   executions: number;
   cpuMs: number;

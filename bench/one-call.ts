@@ -1,4 +1,4 @@
-/** A command and its output in one call, against a create, polls until the end, and a read of the output: what a client without `wait_ms` and `include` does. */
+/** Compares a command and its output in one call with a create, polls until the end, and a read of the output: the calls of a client without `wait_ms` and `include`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';

@@ -11,7 +11,7 @@ import { say, TINY } from './rounds.ts';
 const BYTES = TINY ? 20_000_000 : 10_000_000_000;
 const SOURCE = [process.execPath, fileURLToPath(new URL('./floors/numbered-bytes.ts', import.meta.url)), String(BYTES)];
 const EVERY_MS = TINY ? 20 : 200;
-/** What is flat has used as much after the first tenth as at the end. */
+/** Memory that stays flat is as large after the first tenth as at the end. */
 const PART = 10;
 
 const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });

@@ -43,7 +43,7 @@ function ofSsh({ options, login }: OpenSsh): Contender[] {
   ];
 }
 
-/** What the command prints is read and counted. */
+/** Reads and counts the output of the command. */
 function reading(name: string, command: readonly string[]): Contender {
   return contender(name, async () => {
     const child = run(command);

@@ -25,7 +25,7 @@ void report_input(struct execution *execution) {
   report(execution, STDIN_TAKEN, payload, sizeof payload);
 }
 
-/* What a terminal knows as the end of input, where it knows one: its end-of-file character. The terminal itself stays open. */
+/* Sends the end-of-file character of the terminal, if it has one. The terminal itself stays open. */
 static void end_terminal_input(struct input *input) {
   struct termios modes;
   if (tcgetattr(input->fd, &modes) < 0 || !(modes.c_lflag & ICANON)) return;
@@ -75,7 +75,7 @@ void add_input(struct execution *execution, const char *bytes, size_t size, bool
   feed_input(execution);
 }
 
-/* The kernel sends SIGWINCH to the foreground process group where the size has changed. */
+/* The kernel sends SIGWINCH to the foreground process group if the size has changed. */
 void resize(struct execution *execution, uint16_t columns, uint16_t rows) {
   struct winsize size = {.ws_row = rows, .ws_col = columns};
   if (execution->terminal && execution->outputs[0].fd >= 0) ioctl(execution->outputs[0].fd, TIOCSWINSZ, &size);

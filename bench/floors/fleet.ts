@@ -11,7 +11,7 @@ export class Fleet {
   #connected = 0;
   #changed: () => void = () => undefined;
 
-  /** Starts so many links, which enrol with `token` as `dm-sim-0` and on. */
+  /** Starts `count` links, which enrol with `token` as `dm-sim-0`, `dm-sim-1` and so on. */
   constructor(url: string, p: { count: number; token: string }) {
     this.#process = spawn(process.execPath, [LINKS, url, String(p.count)], {
       env: { ...process.env, JOIN_TOKEN: p.token },

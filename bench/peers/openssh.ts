@@ -1,4 +1,4 @@
-/** OpenSSH on loopback: a daemon of its own, with keys of its own, for whoever runs the bench. */
+/** OpenSSH on loopback: a separate daemon with its own keys, run as the user of the bench. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -20,7 +20,7 @@ export interface OpenSsh {
   close: () => Promise<void>;
 }
 
-/** Starts the daemon. Throws ENOENT where it is not installed. */
+/** Starts the daemon. Throws ENOENT if it is not installed. */
 export async function startOpenSsh(): Promise<OpenSsh> {
   accessSync(SSHD);
   const directory = mkdtempSync(join(tmpdir(), 'execplane-sshd-'));

@@ -23,7 +23,7 @@ import type { ErrorBody } from './answers.ts';
 import type { CollectorNote, CollectorTask } from './collector.ts';
 import type { AcceptedNote, CredentialFile, EnrolmentFile, InstanceFile, LinkPid, LiveNote } from './files.ts';
 
-/** Whether a field has its type, and what to tell of one that has not. */
+/** A check of the type of a field, and the message for a field that fails it. */
 export interface FieldCheck {
   fits: (value: unknown) => boolean;
   expected: string;

@@ -28,7 +28,7 @@ export interface AgentTls {
   key?: string;
 }
 
-/** What systemd gives a service that has WatchdogSec= (sd_watchdog_enabled(3)), and the PATH in which to find systemd-notify. */
+/** The variables that systemd sets for a service with WatchdogSec= (sd_watchdog_enabled(3)), and the PATH in which to find systemd-notify. */
 export interface Watchdog {
   socket: string;
   timeoutMs: number;

@@ -1,4 +1,4 @@
-/** What `/healthz` and `/readyz` answer. */
+/** The response of `/healthz` and `/readyz`. */
 import { Type } from 'typebox';
 
 export const HealthSchema = Type.Object(

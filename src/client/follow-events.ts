@@ -80,7 +80,7 @@ async function* openStream(
   }
 }
 
-/** Whether the fields that this library relies on are there: not every program that answers is an Execplane server. */
+/** Whether the event has the fields that this library reads: the answer may come from another program than an Execplane server. */
 function isEvent(value: object): value is ExecutionEventWire {
   const { sequence, type, status, chunk } = value as Record<string, unknown>;
   const isText = (field: unknown): boolean => field === undefined || typeof field === 'string';

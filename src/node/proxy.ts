@@ -7,7 +7,7 @@ import { BlockList, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ConfigError } from './config-error.ts';
 
-/** Loaded only where it is used: TLS takes as long as the start of Node, which a short command of the CLI would wait for. */
+/** Loaded on first use: to load TLS takes as long as to start Node, and would delay each short command of the CLI. */
 const https = () => process.getBuiltinModule('node:https');
 
 type Environment = Readonly<Partial<Record<string, string>>>;

@@ -8,7 +8,7 @@ const LEVELS: readonly [from: number, name: string][] = [
   [30, 'info'],
 ];
 /** C0 controls, which JSON escapes and text must not contain. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the expression looks for control characters
 const CONTROLS = /[\u0000-\u001f]/g;
 
 /** Returns the line itself if it is not JSON. */

@@ -5,7 +5,7 @@ import { parseJson } from '../../core/json.ts';
 import { isInstanceFile } from '../schemas/checks.ts';
 import type { InstanceFile } from '../schemas/files.ts';
 
-/** What a runner that leaves in order passes to the next one, so that starts on their way can be sent again. */
+/** The state that a runner leaves to the next one when it exits in order, so that the server can send starts in transit again. */
 export interface Instance {
   runnerInstance: string;
   /** The highest dispatch number that was accepted. */

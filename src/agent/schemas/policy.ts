@@ -1,4 +1,4 @@
-/** policy.json, as a schema. `expected` says what a rule must be; it stands behind the rule's name in a message. */
+/** policy.json, as a schema.  `expected` describes a valid rule; a message puts it after the rule's name. */
 import { type Static, Type } from 'typebox';
 
 const patterns = (expected: string) => Type.Array(Type.String(), { expected });

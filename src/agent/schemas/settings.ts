@@ -1,4 +1,4 @@
-/** The agent's settings, as a schema of their texts. `expected` says what a value must be; it stands behind the setting's name. */
+/** The agent's settings, as a schema of their texts.  `expected` describes a valid value; a message puts it after the setting's name. */
 import { type Static, Type } from 'typebox';
 import { MACHINE_NAME_PATTERN } from '../../core/machines/machine-name.ts';
 
@@ -32,5 +32,5 @@ export const AgentSettingsSchema = Type.Object({
   logLevel: oneOf(LOG_LEVELS),
   logFormat: oneOf(['json', 'text']),
 });
-/** The settings whose texts a pattern can check; what is left is read by functions of its own (labels, files). */
+/** The settings whose texts a pattern can check;  separate functions read the others (labels, files). */
 export type CheckedSetting = keyof Static<typeof AgentSettingsSchema>;

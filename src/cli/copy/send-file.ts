@@ -9,7 +9,7 @@ import { CliError } from '../cli-error.ts';
 import { readStdin } from '../streams/input.ts';
 import type { CopyOptions } from './copy.ts';
 
-/** A smaller file is sent again: that takes no longer than to ask the machine what it has. */
+/** A smaller file is sent again from its start: that takes no longer than to ask the machine how much it has. */
 const RESUMED_FROM_BYTES = 4_194_304;
 
 /** Copies a file to a machine. `local`: undefined for stdin. A large file continues where an earlier copy was interrupted. */

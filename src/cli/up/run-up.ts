@@ -50,7 +50,7 @@ export async function runUp(given: Flags): Promise<void> {
   }
 }
 
-/** Beside the banner, people need no more than warnings that they can read. Whoever sets anything about the log gets what they set. */
+/** Logs warnings only, as text, beside the banner, unless a setting of the log is given. */
 function readableWarnings(flags: Flags): Flags {
   const { EXECPLANE_LOG_LEVEL: level, EXECPLANE_LOG_FORMAT: format } = environment();
   const isSet = [flags['logLevel'], flags['logFormat'], level, format].some(

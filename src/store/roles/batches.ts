@@ -58,8 +58,8 @@ export interface BatchStore {
   /** Running batches that no other living server continues. */
   listRunningBatches(): Promise<string[]>;
   /**
-   * Takes in what has ended, ends the batch if it is over, and says which machines are to get their execution now. Undefined where
-   * there is no such batch, or another living server goes on with it; from now on this one does.
+   * Counts the executions that have ended, ends the batch if it is over, and returns the machines that get their execution now. Undefined if
+   * the batch does not exist, or another live server advances it. Otherwise this server advances it from now on.
    */
   advanceBatch(p: { batchId: string; now: number }): Promise<BatchAdvance | undefined>;
   /** The member has its execution; or `failed`: it could not be made. */

@@ -22,7 +22,7 @@ export interface EnrolOptions {
   tls: AgentTls;
   proxy?: URL | undefined;
   log: Logger;
-  /** Sign of life: the enrolment goes on, and calls this again within `ms`. */
+  /** Reports that the enrolment is alive: it calls this again within `ms` milliseconds. */
   expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }

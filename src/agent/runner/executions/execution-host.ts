@@ -9,7 +9,7 @@ import type { Output } from './output.ts';
 import type { OutputPause } from './output-pause.ts';
 import type { Termination } from './termination.ts';
 
-/** What an execution needs from the runner around it. */
+/** The parts of the runner that an execution uses. */
 export interface ExecutionHost {
   prepare(start: Start): Prepared | Promise<Prepared>;
   /** Checks the file and directory that are about to run. Returns the rule of the policy that they break, if any. */

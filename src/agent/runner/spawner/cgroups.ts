@@ -39,7 +39,7 @@ export class Cgroup {
   readonly #buffer = Buffer.alloc(64);
   readonly #controllers: ReadonlySet<string>;
 
-  /** `controllers`: those that measure what is in it. */
+  /** `controllers`: the controllers that measure the processes of this cgroup. */
   constructor(path: string, limits: SpawnLimits = {}, controllers: ReadonlySet<string> = new Set()) {
     mkdirSync(path);
     this.path = path;

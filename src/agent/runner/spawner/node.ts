@@ -2,12 +2,12 @@
  * The spawner for platforms without a native one, over Node's child_process. Its limits:
  *  - stdin is a socket, so a command can't open /dev/stdin again by path;
  *  - death by a real-time signal looks like exit 0;
- *  - descriptors that this process inherited without close-on-exec go on to the commands;
- *  - an identity gets no supplementary groups, and a working directory that only we may enter;
+ *  - descriptors that this process inherited without close-on-exec are inherited by the commands;
+ *  - an identity gets no supplementary groups, and may get a working directory that only this process may enter;
  *  - a process that leaves session, parent and environment all at once escapes `killTree`;
- *  - when this process is killed, commands run on, and get SIGPIPE at their next output;
- *  - it has no terminals, no limits, and tells no usage;
- *  - what `resolved` has told is run by its real path, not by a descriptor;
+ *  - if this process is killed, commands keep running, and get SIGPIPE at their next output;
+ *  - it has no terminals and no limits, and reports no usage;
+ *  - the executable that `resolved` reported runs by its real path, not by a descriptor;
  *  - each start costs a fork of this whole process.
  */
 import { type ChildProcess, spawn as startProcess } from 'node:child_process';

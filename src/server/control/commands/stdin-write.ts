@@ -129,7 +129,7 @@ export class StdinWrite {
   }
 }
 
-/** Whether a write has to look again. Commits of output do not matter to it. */
+/** Whether a write has to read the execution again. A commit of output alone does not require it. */
 function matters(before: ExecutionStatus, after: ExecutionStatus): boolean {
   return before !== after;
 }

@@ -11,7 +11,7 @@ const VALID_MS = 60_000;
 const HASH_BYTES = 32;
 /** Hash of the key, end, terminal. */
 const TERMINAL_AT = HASH_BYTES + 8;
-/** What used tickets are kept under among the Idempotency-Keys. */
+/** The namespace of used tickets among the Idempotency-Keys. */
 const USED_TICKETS = 'ticket';
 
 export interface TerminalTickets {

@@ -1,4 +1,4 @@
-/** `include=reason`: reads what the reason of a state depends on, and converts it to the API. */
+/** `include=reason`: determines the reason of a state, and converts it to the form of the API. */
 import type { ReasonWire } from '../../../api/reason.ts';
 import { executionReason, machineReason, type Reason } from '../../../core/decisions/reason.ts';
 import type { Execution, Machine, Store } from '../../../store/store.ts';

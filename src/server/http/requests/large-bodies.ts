@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-/** Bytes. What is shorter takes 2 ms at most, from its parsing to its answer. */
+/** Bytes. A shorter body takes 2 ms at most, from its parsing to its answer. */
 const LARGE_BYTES = 262_144;
 
 const large = new WeakSet<FastifyRequest>();

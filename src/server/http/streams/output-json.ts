@@ -5,7 +5,7 @@ import { base64Text, fromWholeCharacter, readKept, utf8Text, wholeCharacterFrom 
 
 type StoredOutput = Pick<Store, 'outputBounds' | 'readStream' | 'outputTail'>;
 
-/** How much of each stream, in which encoding, and whether with the end of a truncated stream. */
+/** The bytes to return of each stream, their encoding, and whether the end of a truncated stream is included. */
 type OutputOptions = Pick<OutputQuery, 'encoding' | 'tail'> & { include?: readonly string[] };
 
 /** The object of `GET …/output`. */

@@ -11,7 +11,7 @@ const SPECIAL: readonly [network: string, prefix: number][] = [
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
-  // What a virtual machine in Azure reaches its host by.
+  // The address at which a virtual machine in Azure reaches its host.
   ['168.63.129.16', 32],
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],

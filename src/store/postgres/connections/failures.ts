@@ -36,7 +36,7 @@ function constraintOf(error: Error): string | undefined {
   return 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined;
 }
 
-/** The SQLSTATE of what the database answered, or the code of a system error. */
+/** The SQLSTATE of an error of the database, or the code of a system error. Undefined if the error has neither. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

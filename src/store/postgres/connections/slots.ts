@@ -7,7 +7,7 @@ import type { DatabaseAddress } from './url.ts';
 
 /** Holds one connection, and replaces a lost one. Opens one at a time. */
 export class ConnectionSlot {
-  /** What the receipts of its transactions are kept under. */
+  /** The key of the receipts of its transactions. */
   readonly id = randomUUID();
   readonly #address: DatabaseAddress;
   #connection: Promise<Connection> | undefined;

@@ -28,7 +28,7 @@ export class Transactions {
     return this.#run(async (connection) => ({ result: await body(connection) }));
   }
 
-  /** The same for what is done again and again, so that a crash of the database may undo it unnoticed. */
+  /** The same for work that is repeated anyway, so that a crash of the database may lose it without harm. */
   poll<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
     return this.#run(async (connection) => ({ result: await body(connection), disposable: true }));
   }

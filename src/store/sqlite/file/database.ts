@@ -25,7 +25,7 @@ export function openDatabase(path: string): Database {
   const db = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     db.pragma(`page_size = ${PAGE_BYTES}`);
-    // Like the page size: of a file that is still empty only. What is freed goes back to the file system in steps that we choose.
+    // Like the page size, this takes effect on an empty file only. Freed pages return to the file system in steps that the store chooses.
     db.pragma('auto_vacuum = INCREMENTAL');
     enterWalMode(db);
     db.pragma('synchronous = FULL');
