@@ -85,6 +85,23 @@ export function describeOutput(open: OpenStore): void {
       expect(await read(idle, 0)).toBe('abcdef');
     });
 
+    it('of a terminal is idle from the last client on, however much of it is released; one that has not begun is not', async () => {
+      const { store } = bench();
+      const make = async () => {
+        const { executionId } = await bench().dispatched({ outputMode: 'stream', isTerminal: true });
+        await bench().report([record(executionId, 1, 'started'), record(executionId, 2, 'stdout', 'abcdef')]);
+        return executionId;
+      };
+      const [idle, attached, cut] = [await make(), await make(), await make()];
+      await store.outputRead({ executionId: attached, now: T0 + 500 });
+      await release(cut, 2, 'stdout', T0 + 500);
+      await printed();
+      await bench().create({ outputMode: 'stream', isTerminal: true });
+      const listed = await store.listIdleTerminals({ idleSince: T0 + 100, limit: 10 });
+      expect(listed.map(({ executionId }) => executionId).sort()).toEqual([idle, cut].sort());
+      expect(await store.abandonIdleOutput({ idleSince: T0 + 100, now: T0 + 600, limit: 10 })).toHaveLength(1);
+    });
+
     it('goes with its execution', async () => {
       const executionId = await printed();
       await bench().report([record(executionId, 6, 'ended', ended())]);
