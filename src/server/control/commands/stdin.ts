@@ -49,11 +49,6 @@ export class StdinRelay implements StdinListener {
     this.#live = p.live;
   }
 
-  /** Executions that are being written to now. */
-  get writing(): number {
-    return this.#states.size;
-  }
-
   /** Settles when the runner has taken it over; `busy` if too many requests wait for their turn. */
   async write(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
     const { execution, signal } = request;

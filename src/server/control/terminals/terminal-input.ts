@@ -24,6 +24,7 @@ export interface TerminalInputDeps {
 export class TerminalInput {
   readonly #deps: TerminalInputDeps;
   #queue: Item[] = [];
+  /** Bytes that wait or are on their way: a client that is too far ahead is not read. */
   #heldBytes = 0;
   #busy = false;
 
@@ -42,11 +43,6 @@ export class TerminalInput {
 
   resize(size: TerminalSize): void {
     this.#push({ size });
-  }
-
-  /** Bytes that wait or are on their way: a client that is too far ahead is not read. */
-  get heldBytes(): number {
-    return this.#heldBytes;
   }
 
   /** The agent takes what is sent: the socket is slowed down, nothing is dropped. */

@@ -5,8 +5,6 @@ import { ApiError } from '../../../core/errors.ts';
 export interface BodyBudget {
   /** Fastify's preParsing hook. */
   hook(request: FastifyRequest, reply: FastifyReply, payload: NodeJS.ReadableStream, done: () => void): void;
-  /** Bytes that are counted now. */
-  bytes(): number;
 }
 
 /** `total`: for all bodies together. One key may use half of it, or one largest body if that is more. */
@@ -57,7 +55,6 @@ export function createBodyBudget(p: { total: number; maxBodyBytes: number }): Bo
       });
       done();
     },
-    bytes: () => inAll,
   };
 }
 
