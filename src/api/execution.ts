@@ -5,6 +5,7 @@ import { ArtifactEntrySchema, DeclaredArtifacts } from './artifact.ts';
 import {
   Bytes,
   Encoding,
+  Environment,
   ExecutionId,
   LabelQuery,
   ListQuery,
@@ -18,7 +19,7 @@ import {
   WaitMs,
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
-import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 import { ReasonSchema } from './reason.ts';
 import { ResizeSchema } from './terminal.ts';
 
@@ -134,13 +135,7 @@ export const CreateExecutionSchema = Type.Object(
     stdin: Type.Optional(
       Type.String({ description: 'Written to stdin, which is then closed.', examples: ['one line\n'] }),
     ),
-    env: Type.Optional(
-      Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
-        additionalProperties: false,
-        description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
-        examples: [{ STAGE: 'test' }],
-      }),
-    ),
+    env: Type.Optional(Environment),
     cwd: Type.Optional(
       Type.String({
         pattern: NO_NUL,

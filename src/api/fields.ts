@@ -1,6 +1,7 @@
 /** Fields and parameters that several routes share. */
 import { Type } from 'typebox';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
+import { ENV_NAME, NO_NUL } from './patterns.ts';
 
 export const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
 const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
@@ -89,3 +90,10 @@ export const LabelQuery = Type.Optional(
     examples: [['role=web']],
   }),
 );
+
+/** The variables that a caller sets for what is run. */
+export const Environment = Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
+  additionalProperties: false,
+  description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
+  examples: [{ STAGE: 'test' }],
+});

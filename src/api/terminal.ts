@@ -2,8 +2,8 @@
 import { ReasonSchema } from './reason.ts';
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
-import { ListQuery, MachineId, NextCursor, Time } from './fields.ts';
-import { ENV_NAME, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { Environment, ListQuery, MachineId, NextCursor, Time } from './fields.ts';
+import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -107,13 +107,7 @@ export const CreateTerminalSchema = Type.Object(
         examples: ['/srv/app'],
       }),
     ),
-    env: Type.Optional(
-      Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
-        additionalProperties: false,
-        description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
-        examples: [{ STAGE: 'test' }],
-      }),
-    ),
+    env: Type.Optional(Environment),
     user: Type.Optional(
       Type.String({
         pattern: NOT_EMPTY_NO_NUL,

@@ -1,17 +1,16 @@
 /** API keys: their scopes, machines and expiry. */
-import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
+import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ApiKeyWire } from '../../../api/admin.ts';
-import { transport } from '../../data/client.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useReachesAll } from '../../data/session.ts';
 import { Age } from '../../parts/age.tsx';
-import { Confirm } from '../../parts/confirm.tsx';
 import { Empty, Loading } from '../../parts/empty.tsx';
 import { ListFooter } from '../../parts/list-footer.tsx';
 import { ErrorNotice, Notice } from '../../parts/notice.tsx';
 import { Secret } from '../../parts/secret.tsx';
 import { NewKeyDialog } from './new-key.tsx';
+import { Revoke, RevokeCell } from './revoke.tsx';
 
 const PATH = '/v1/api-keys';
 
@@ -53,7 +52,16 @@ export function KeysPage() {
         />
       )}
       {made !== undefined && <Secret title="The new API key" secret={made} onClose={() => setMade(undefined)} />}
-      {revoking !== undefined && <Revoke apiKey={revoking} onClose={() => setRevoking(undefined)} />}
+      {revoking !== undefined && (
+        <Revoke
+          path={PATH}
+          id={revoking.api_key_id}
+          title={`Revoke “${revoking.name}”?`}
+          onClose={() => setRevoking(undefined)}
+        >
+          It does nothing more from this moment: its streams end, and its sessions here do. This cannot be undone.
+        </Revoke>
+      )}
     </>
   );
 }
@@ -97,42 +105,10 @@ function KeyTable({ keys, onRevoke }: { keys: readonly ApiKeyWire[]; onRevoke: (
             </td>
             <td className="optional">{key.last_used_at === undefined ? 'never' : <Age at={key.last_used_at} />}</td>
             <td className="optional">{key.expires_at === undefined ? 'never' : <Age at={key.expires_at} />}</td>
-            <td className="col-action">
-              <button
-                type="button"
-                className="button danger small"
-                aria-label={`Revoke ${key.name}`}
-                onClick={() => onRevoke(key)}
-              >
-                Revoke
-              </button>
-            </td>
+            <RevokeCell name={key.name} onRevoke={() => onRevoke(key)} />
           </tr>
         ))}
       </tbody>
     </table>
-  );
-}
-
-function Revoke({ apiKey, onClose }: { apiKey: ApiKeyWire; onClose: () => void }) {
-  const queryClient = useQueryClient();
-  const revoking = useMutation({
-    mutationFn: () => transport.json('DELETE', `${PATH}/${apiKey.api_key_id}`),
-    onSuccess: async () => {
-      await queryClient.invalidateQueries({ queryKey: ['list', PATH] });
-      onClose();
-    },
-  });
-  return (
-    <Confirm
-      title={`Revoke “${apiKey.name}”?`}
-      action="Revoke"
-      busy={revoking.isPending}
-      error={revoking.error}
-      onConfirm={() => revoking.mutate()}
-      onClose={onClose}
-    >
-      It does nothing more from this moment: its streams end, and its sessions here do. This cannot be undone.
-    </Confirm>
   );
 }

@@ -1,17 +1,16 @@
 /** Join tokens that are still valid. */
-import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
+import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { JoinTokenWire } from '../../../api/admin.ts';
-import { transport } from '../../data/client.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useReachesAll } from '../../data/session.ts';
 import { Age } from '../../parts/age.tsx';
-import { Confirm } from '../../parts/confirm.tsx';
 import { Empty, Loading } from '../../parts/empty.tsx';
 import { ListFooter } from '../../parts/list-footer.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { LimitedNotice } from './keys.tsx';
+import { Revoke, RevokeCell } from './revoke.tsx';
 
 const PATH = '/v1/join-tokens';
 
@@ -40,7 +39,16 @@ export function TokensPage() {
         {items.length > 0 && <TokenTable tokens={items} onRevoke={setRevoking} />}
         <ListFooter {...tokens} />
       </section>
-      {revoking !== undefined && <Revoke token={revoking} onClose={() => setRevoking(undefined)} />}
+      {revoking !== undefined && (
+        <Revoke
+          path={PATH}
+          id={revoking.join_token_id}
+          title="Revoke this join token?"
+          onClose={() => setRevoking(undefined)}
+        >
+          No agent can enrol with it any more. Machines that have joined with it stay.
+        </Revoke>
+      )}
     </>
   );
 }
@@ -92,42 +100,10 @@ function TokenTable({
             <td>
               <Age at={token.expires_at} />
             </td>
-            <td className="col-action">
-              <button
-                type="button"
-                className="button danger small"
-                aria-label={`Revoke ${token.join_token_id}`}
-                onClick={() => onRevoke(token)}
-              >
-                Revoke
-              </button>
-            </td>
+            <RevokeCell name={token.join_token_id} onRevoke={() => onRevoke(token)} />
           </tr>
         ))}
       </tbody>
     </table>
-  );
-}
-
-function Revoke({ token, onClose }: { token: JoinTokenWire; onClose: () => void }) {
-  const queryClient = useQueryClient();
-  const revoking = useMutation({
-    mutationFn: () => transport.json('DELETE', `${PATH}/${token.join_token_id}`),
-    onSuccess: async () => {
-      await queryClient.invalidateQueries({ queryKey: ['list', PATH] });
-      onClose();
-    },
-  });
-  return (
-    <Confirm
-      title="Revoke this join token?"
-      action="Revoke"
-      busy={revoking.isPending}
-      error={revoking.error}
-      onConfirm={() => revoking.mutate()}
-      onClose={onClose}
-    >
-      No agent can enrol with it any more. Machines that have joined with it stay.
-    </Confirm>
   );
 }

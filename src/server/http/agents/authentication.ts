@@ -2,9 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { WebSocketServer } from 'ws';
 import { ApiError } from '../../../core/errors.ts';
 import { AGENT_PATHS } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
@@ -13,17 +11,10 @@ import type { RunningControlPlane } from '../../control/control-plane.ts';
 import { answerBare } from '../replies/bare-answer.ts';
 import { notFound, Problem } from '../replies/problem.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
+import { createWebSocketServer, type UpgradeHandler } from '../requests/web-sockets.ts';
 import { isTerminalStream } from '../terminals/stream-upgrade.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 
-/** Time limit for the closing handshake of a connection, in ms. */
-const CLOSE_TIMEOUT_MS = 5000;
-const WEBSOCKET_OPTIONS = {
-  noServer: true,
-  clientTracking: false,
-  perMessageDeflate: false,
-  closeTimeout: CLOSE_TIMEOUT_MS,
-};
 const WRONG_CREDENTIAL = 'An agent needs the credential that it enrolled with.';
 const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 
@@ -37,19 +28,10 @@ export interface UpgradeDeps {
   requireCertificate: boolean;
 }
 
-export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-
 /** Returns the handler for `upgrade` events of the HTTP server. Never throws; refuses requests that are not from an agent. */
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
-  const server = new WebSocketServer({ ...WEBSOCKET_OPTIONS, maxPayload: deps.maxFrameBytes });
   const nextRequestId = createRequestIds();
-  server.on('wsClientError', (_error, socket) => {
-    answerBare(
-      socket,
-      new Problem(400, 'The request is not a WebSocket handshake that this server accepts.'),
-      nextRequestId(),
-    );
-  });
+  const server = createWebSocketServer(deps.maxFrameBytes, nextRequestId);
   return (request, socket, head) => {
     if (isTerminalStream(request)) return;
     const hangUp = (): void => void socket.destroy();

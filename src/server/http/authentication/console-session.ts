@@ -3,7 +3,7 @@
  * same secret key accepts them. The key of a session is looked up at each request, so a session ends with its key.
  */
 import type { FastifyRequest } from 'fastify';
-import { CONSOLE_HEADER } from '../../../api/console-header.ts';
+import { CONSOLE_HEADER } from '../../../core/console-header.ts';
 import { cookieName, cookieValue, seal, setCookie, unseal } from './sealed-cookie.ts';
 
 /** An unused session ends after this time. */

@@ -1,7 +1,5 @@
 /** The stream of a terminal: an HTTP upgrade with a key or a ticket becomes a WebSocket, or gets a plain refusal. */
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
 import { ApiError } from '../../../core/errors.ts';
 import { isTerminal } from '../../../core/execution.ts';
 import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
@@ -13,13 +11,12 @@ import { answerBare } from '../replies/bare-answer.ts';
 import { Problem } from '../replies/problem.ts';
 import { findTerminal } from '../requests/lookup.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
+import { createWebSocketServer, type UpgradeHandler } from '../requests/web-sockets.ts';
 import { notReady, terminalStatus } from './terminal-wire.ts';
 
 /** The largest message of a client. A larger one closes with 1009. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const PATH = /^\/v1\/machines\/([^/]+)\/terminals\/([^/]+)\/stream$/;
-
-type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /** Whether the upgrade is for the stream of a terminal. */
 export function isTerminalStream(request: IncomingMessage): boolean {
@@ -28,20 +25,8 @@ export function isTerminalStream(request: IncomingMessage): boolean {
 
 /** Returns the handler for `upgrade` events. It ignores upgrades that are not for a terminal. Never throws. */
 export function createStreamUpgrade(context: HttpContext, terminals: Terminals): UpgradeHandler {
-  const server = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-  });
   const nextRequestId = createRequestIds();
-  server.on('wsClientError', (_error, socket) => {
-    answerBare(
-      socket,
-      new Problem(400, 'The request is not a WebSocket handshake that this server accepts.'),
-      nextRequestId(),
-    );
-  });
+  const server = createWebSocketServer(MAX_MESSAGE_BYTES, nextRequestId);
   return (request, socket, head) => {
     if (!isTerminalStream(request)) return;
     const hangUp = (): void => void socket.destroy();

@@ -1,0 +1,50 @@
+/** Revoking what a list shows: the button in a row, and the question behind it. */
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { transport } from '../../data/client.ts';
+import { Confirm } from '../../parts/confirm.tsx';
+
+/** `name`: what the row is about. */
+export function RevokeCell({ name, onRevoke }: { name: string; onRevoke: () => void }) {
+  return (
+    <td className="col-action">
+      <button type="button" className="button danger small" aria-label={`Revoke ${name}`} onClick={onRevoke}>
+        Revoke
+      </button>
+    </td>
+  );
+}
+
+interface RevokeProps {
+  /** The list that it is in. */
+  path: string;
+  id: string;
+  title: string;
+  onClose: () => void;
+  /** What revoking it does. */
+  children: ReactNode;
+}
+
+/** Asks, revokes, and has the list read again. */
+export function Revoke({ path, id, title, onClose, children }: RevokeProps) {
+  const queryClient = useQueryClient();
+  const revoking = useMutation({
+    mutationFn: () => transport.json('DELETE', `${path}/${id}`),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey: ['list', path] });
+      onClose();
+    },
+  });
+  return (
+    <Confirm
+      title={title}
+      action="Revoke"
+      busy={revoking.isPending}
+      error={revoking.error}
+      onConfirm={() => revoking.mutate()}
+      onClose={onClose}
+    >
+      {children}
+    </Confirm>
+  );
+}

@@ -1,0 +1,23 @@
+/** Sockets that an HTTP upgrade becomes: what holds for those of agents and those of terminals. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { answerBare } from '../replies/bare-answer.ts';
+import { Problem } from '../replies/problem.ts';
+
+/** Time limit for the closing handshake of a connection, in ms. */
+const CLOSE_TIMEOUT_MS = 5000;
+/** A constant of its own: the types of ws do not know `closeTimeout` yet. */
+const OPTIONS = { noServer: true, clientTracking: false, perMessageDeflate: false, closeTimeout: CLOSE_TIMEOUT_MS };
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Returns a server for sockets that are handed to it. It refuses what is no WebSocket handshake. `maxPayload`: bytes of a message. */
+export function createWebSocketServer(maxPayload: number, nextRequestId: () => string): WebSocketServer {
+  const server = new WebSocketServer({ ...OPTIONS, maxPayload });
+  server.on('wsClientError', (_error, socket) => {
+    const refusal = new Problem(400, 'The request is not a WebSocket handshake that this server accepts.');
+    answerBare(socket, refusal, nextRequestId());
+  });
+  return server;
+}
