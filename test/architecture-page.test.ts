@@ -1,4 +1,4 @@
-/** docs/ARCHITECTURE.md names the file and function of each step: both must be there, and the paths short. */
+/** docs/ARCHITECTURE.md names the file and function of each step: both must be there, and the paths short. So must what a new field needs. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
@@ -26,7 +26,7 @@ function stepsUnder(heading: string): Step[] {
 
 /** Whether the text defines a function or a method of this name. */
 function defines(text: string, name: string): boolean {
-  return new RegExp(`(function\\*? |^\\s+(async |static )?)${name}(<[^(]*>)?\\(`, 'm').test(text);
+  return new RegExp(`(function\\*? |^\\s+(async |static )?#?)${name}(<[^(]*>)?\\(`, 'm').test(text);
 }
 
 describe.each([
@@ -49,4 +49,15 @@ describe.each([
     expect(steps.length).toBeGreaterThan(3);
     expect(new Set(steps.map(({ file }) => file)).size).toBeLessThanOrEqual(most);
   });
+});
+
+test('what a new field of an Execution needs is where the page says', () => {
+  const [, after = ''] = PAGE.split('## A new field of an Execution\n');
+  const [section = ''] = after.split('\n## ');
+  const places = [...section.matchAll(/`(\w+)`[^`]*(?:`\w+`[^`]*)?\sin\s+`(src\/[\w/.-]+)`/g)];
+  expect(places.length).toBe(7);
+  for (const [, name = '', file = ''] of places) {
+    const text = readFileSync(new URL(file, ROOT), 'utf8');
+    expect(text, file).toMatch(new RegExp(`(interface|const|function) ${name}\\b`));
+  }
 });
