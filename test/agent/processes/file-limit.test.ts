@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { until } from '../../helpers/processes.ts';
-import { agentDirectory, attach } from '../../helpers/runner-process.ts';
+import { Started, until } from '../../helpers/processes.ts';
+import { agentDirectory, attach, MAIN } from '../../helpers/runner-process.ts';
 
 const CLI = new URL('../../../src/cli/', import.meta.url).pathname;
 const LIMITS = ['/bin/sh', '-c', 'ulimit -Sn; ulimit -Hn'];
@@ -72,3 +72,29 @@ test.runIf(process.platform === 'linux')('a limit set for the agent alone stays'
   const script = 'ulimit -Sn 1024; ulimit -Hn 20000; prlimit --nofile=3000:3000 -- "$0" "$@"; exit $?';
   expect(await limitsFrom(script, program)).toBe('3000\n3000\n');
 });
+
+test.runIf(process.platform === 'linux')(
+  'with 128 files some of 64 commands fail and name the limit; the agent lives on',
+  async () => {
+    const directory = agentDirectory();
+    const runner = new Started(
+      '/bin/sh',
+      ['-c', 'ulimit -n 128; exec "$0" "$@"', process.execPath, MAIN, '--dir', directory],
+      {
+        PATH,
+      },
+    );
+    onTestFinished(async () => void (await runner.end('SIGKILL')));
+    await until('its runner listens', () => existsSync(join(directory, 'runner.sock')));
+    const link = await attach(directory, {}, 64);
+    const ids = Array.from({ length: 64 }, (_, index) => `many-${index}`);
+    for (const id of ids) link.start(id, ['/bin/cat'], { stdin: 'open' });
+    const failed = await Promise.race(ids.map((id) => link.ended(id)));
+    expect(failed.ended).toMatchObject({ status: 'failed', error_code: 'spawn_failed' });
+    expect(failed.ended.error_message).toContain('nofile');
+    for (const id of ids) link.send({ type: 'cancel', execution_id: id, grace_ms: 5000 });
+    for (const id of ids) await link.ended(id);
+    expect((await link.run('after', ['/bin/echo', 'hello'])).stdout.toString()).toBe('hello\n');
+    expect(runner.running).toBe(true);
+  },
+);
