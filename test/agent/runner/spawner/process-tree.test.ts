@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { expect, test } from 'vitest';
-import { killMarked } from '../../../../src/agent/runner/spawner/process-tree.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { killMarked, killProcessTree } from '../../../../src/agent/runner/spawner/process-tree.ts';
 import { isAlive, processIdentity } from '../../../../src/node/process-identity.ts';
 
 const sleeper = (env: Record<string, string>) => {
@@ -41,4 +41,30 @@ test('killMarked spares a stranger that has got the number of the main process',
   expect(isAlive(identity)).toBe(true);
   stranger.child.kill('SIGKILL');
   await stranger.exited;
+});
+
+/** Where every process that came and went began the search anew, a kill took up to 40 s. */
+const KILLED_WITHIN_MS = 10_000;
+
+test('a kill settles although others fork all the time (P3)', async () => {
+  const storms = [1, 2].map(() =>
+    spawn('/bin/sh', ['-c', 'while :; do /bin/true; done'], { detached: true, stdio: 'ignore' }),
+  );
+  onTestFinished(async () => {
+    const gone = storms.map((storm) => once(storm, 'exit'));
+    for (const { pid = 0 } of storms) process.kill(-pid, 'SIGKILL');
+    await Promise.all(gone);
+  });
+  for (let round = 0; round < 3; round += 1) {
+    const executionId = `stormy-${process.pid}-${round}`;
+    const main = sleeper({ EXECUTION_ID: executionId });
+    const daemon = sleeper({ EXECUTION_ID: executionId });
+    const before = performance.now();
+    await killProcessTree({ executionId, main: processIdentity(main.pid), sessionIsOurs: true });
+    expect(performance.now() - before).toBeLessThan(KILLED_WITHIN_MS);
+    expect(await Promise.all([main.exited, daemon.exited])).toEqual([
+      [null, 'SIGKILL'],
+      [null, 'SIGKILL'],
+    ]);
+  }
 });
