@@ -1,6 +1,6 @@
 /**
- * From the start of `execplane exec` to its request, in starts a second; the floor is a Node that runs nothing. Beside it, counts that
- * no noise changes: the files of JavaScript that are loaded for it, and their bytes.
+ * From the start of `execplane exec` to its request, in starts a second; the floor is a Node that runs nothing.
+ * test/cli/start.test.ts counts what is loaded.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

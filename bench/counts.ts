@@ -1,6 +1,6 @@
 /**
  * Counts per execution that the load of the machine does not change: flushes, bytes and pages of the write-ahead log, and the system
- * calls of server, link, runner and spawner (without those of the commands).
+ * calls of server, link, runner and spawner (without those of the commands). With `--hold` it fails if one is above its limit.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +11,15 @@ import { inParallel, say, TINY } from './rounds.ts';
 
 const EXECUTIONS = TINY ? 50 : 400;
 const WARM_UP = 20;
+/** Of an execution, one at a time. System calls vary a little: the compiler and the collector of garbage have threads of their own. */
+const LIMITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'server, 1 at a time': { system_calls: 70, flushes: 2.3, log_kb: 64 },
+  'link, 1 at a time': { system_calls: 18 },
+  'runner, 1 at a time': { system_calls: 40 },
+  'spawner, 1 at a time': { system_calls: 44 },
+  'server, a create alone': { log_kb: 45 },
+};
+const HOLDS = process.argv.includes('--hold');
 /** Time until the work after an answer (acknowledgements, audit) is done, ms. */
 const SETTLE_MS = 500;
 
@@ -54,14 +63,25 @@ try {
 
 function report(what: string, counts: Counts, hasLog: boolean): void {
   const each = (value: number): number => value / EXECUTIONS;
-  say('counts', what, {
+  const figures: Record<string, number> = {
     system_calls: each(counts.systemCalls),
     ...(hasLog && {
       flushes: each(counts.flushes),
       log_kb: each(counts.logBytes) / 1000,
       log_pages: each(counts.logPages),
     }),
-  });
+  };
+  say('counts', what, figures);
+  if (HOLDS) hold(what, figures);
+}
+
+function hold(what: string, figures: Readonly<Record<string, number>>): void {
+  for (const [name, limit] of Object.entries(LIMITS[what] ?? {})) {
+    const figure = figures[name] ?? 0;
+    if (figure <= limit) continue;
+    process.stderr.write(`${what}: ${name} ${figure.toFixed(1)} is above its limit, ${limit}\n`);
+    process.exitCode = 1;
+  }
 }
 
 /** The runner's only child from its start on. Undefined if it spawns by itself. */

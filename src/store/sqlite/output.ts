@@ -46,7 +46,10 @@ export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
     const before = record.released;
     const after = { ...before, [p.stream]: Math.max(before[p.stream], p.offset) };
     released[p.stream].run(after[p.stream], p.now, key);
+    // Output is no secret: zeros in its place would be written twice, as it was itself. The next bytes take the place soon.
+    db.pragma('secure_delete = FAST');
     forget.run(key, p.stream, after[p.stream]);
+    db.pragma('secure_delete = ON');
     return { outcome: 'released', execution, released: after };
   }
 

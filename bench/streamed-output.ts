@@ -1,0 +1,66 @@
+/**
+ * Output in `stream` mode to an HTTP client that releases what it has read, against a bare pipe; beside it OpenSSH, whose server is
+ * started for it. One that is not installed is named as not measured.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Execplane } from '../src/client/main.ts';
+import { World } from '../test/helpers/harness.ts';
+import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
+import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
+
+const MEGABYTES = TINY ? 4 : 1074;
+const COMMAND = ['head', '-c', String(MEGABYTES * 1_000_000), '/dev/zero'];
+const FLOOR = 'bare pipe';
+
+const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+const machine = new Execplane({ url: world.server.url, apiKey: world.server.key }).machine(world.agent.machineId);
+const ssh = await startOpenSsh().catch(() => undefined);
+try {
+  const contenders: Contender[] = [
+    { name: FLOOR, unit: 'MB/s', run: () => speed(() => local(COMMAND)) },
+    { name: 'execution, output_mode stream', unit: 'MB/s', floor: FLOOR, run: () => speed(streamed) },
+    ...(ssh === undefined
+      ? []
+      : [{ name: 'OpenSSH', unit: 'MB/s', floor: FLOOR, run: () => speed(() => overSsh(ssh)) }]),
+  ];
+  print('streamed-output', `${MEGABYTES} MB to a reader, none of them kept`, await measure(contenders));
+  if (ssh === undefined) process.stdout.write('  OpenSSH: not measured, sshd is not installed\n');
+} finally {
+  await ssh?.close();
+  await world.dispose();
+}
+
+async function speed(work: () => Promise<number>): Promise<number> {
+  let bytes = 0;
+  const took = await seconds(async () => {
+    bytes = await work();
+  });
+  if (bytes !== MEGABYTES * 1_000_000) throw new Error(`${bytes} bytes came`);
+  return MEGABYTES / took;
+}
+
+/** Bytes that a program here prints to a pipe. */
+async function local(command: readonly string[]): Promise<number> {
+  const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+  let bytes = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  await once(child, 'close');
+  return bytes;
+}
+
+function overSsh({ options, login }: OpenSsh): Promise<number> {
+  return local(['ssh', ...options, login, COMMAND.join(' ')]);
+}
+
+/** By the client library, which releases what it has read. */
+async function streamed(): Promise<number> {
+  const execution = await machine.start(COMMAND, { output: 'stream' });
+  let bytes = 0;
+  for await (const chunk of execution.stdout) bytes += chunk.length;
+  const { status } = await execution.result;
+  if (status !== 'succeeded') throw new Error(status);
+  return bytes;
+}
