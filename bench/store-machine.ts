@@ -8,11 +8,16 @@ export const RUNNER = 'runner-1';
 /** Opens a new database at `path`. */
 export async function storeWithMachine(path: string): Promise<Store> {
   const store = openSqliteStore({ path });
+  await connectMachine(store);
+  return store;
+}
+
+/** Creates the machine, with a connected runner. */
+export async function connectMachine(store: Store): Promise<void> {
   const now = Date.now();
   await store.createMachine({ machineId: MACHINE, now });
   const facts = { vcpu: 2, memory_mib: 4096, storage_gib: 10 };
   await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now });
-  return store;
 }
 
 /** One durable create; dispatched too, or left waiting. Throws if it was not created. */
