@@ -54,7 +54,7 @@ export class BatchRunner {
 
   /** Continues all batches that are not over and that no other server continues, now and later. */
   async start(): Promise<void> {
-    await this.#poll();
+    await this.#pollOrReport();
     this.#pollLater();
   }
 
@@ -252,14 +252,19 @@ export class BatchRunner {
     this.#recheckWaits();
   }
 
+  /** A store that is unavailable may be back at the next poll. */
+  async #pollOrReport(): Promise<void> {
+    try {
+      await this.#poll();
+    } catch (cause) {
+      this.#deps.log.warn({ err: cause }, 'looking for batches failed; trying again');
+    }
+  }
+
   #pollLater(): void {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
-      this.#polling = this.#poll()
-        .catch((cause: unknown) =>
-          this.#deps.log.warn({ err: cause }, 'batches were not looked for; it is tried again'),
-        )
-        .finally(() => this.#pollLater());
+      this.#polling = this.#pollOrReport().finally(() => this.#pollLater());
     }, this.#deps.pollMs);
     this.#timer.unref();
   }

@@ -1,5 +1,7 @@
 /** Batches on a running server. Agents are scripted, so that a test decides when and how a command ends. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { BatchRunner } from '../../../../src/server/control/batches/batch-runner.ts';
+import { type BatchStore, StoreUnavailableError } from '../../../../src/store/store.ts';
 import { type RunningTestServer, runningServer } from '../../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
@@ -124,4 +126,31 @@ test('what selects nothing, names what is not there, or says both is refused', a
     expect(status, JSON.stringify(selector)).toBe(422);
   }
   expect((await server.client.request('GET', '/v1/batches/batch-none')).status).toBe(404);
+});
+
+test('a store that is unavailable at the start of a server is asked again, and its batches go on', async () => {
+  const advanced = Promise.withResolvers<string>();
+  const listRunningBatches = vi
+    .fn<BatchStore['listRunningBatches']>()
+    .mockRejectedValueOnce(new StoreUnavailableError('away'))
+    .mockResolvedValue(['batch-1']);
+  const advanceBatch: BatchStore['advanceBatch'] = async ({ batchId }) => {
+    advanced.resolve(batchId);
+    return undefined;
+  };
+  const warn = vi.fn();
+  const runner = new BatchRunner({
+    store: { listRunningBatches, advanceBatch } as unknown as BatchStore,
+    sealer: { seal: () => undefined, open: () => ({ env: {}, stdin: Buffer.alloc(0) }) },
+    control: () => {
+      throw new Error('nothing is to be made');
+    },
+    log: { warn },
+    now: () => 0,
+    pollMs: 10,
+  });
+  await runner.start();
+  expect(await advanced.promise).toBe('batch-1');
+  await runner.stop();
+  expect(warn).toHaveBeenCalledOnce();
 });
