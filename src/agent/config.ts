@@ -6,9 +6,9 @@ import { ConfigError } from '../node/config-error.ts';
 import type { LogFormat } from '../node/log-destination.ts';
 import { isLoopback } from '../node/network/loopback.ts';
 import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
+import { proxyFor } from '../node/proxy.ts';
 import { SETTINGS } from './schemas/checks.ts';
 import type { CheckedSetting } from './schemas/settings.ts';
-import { proxyFor } from '../node/proxy.ts';
 
 /** A setting as the CLI and the documentation show it: `agentDir` is EXECPLANE_AGENT_DIR and --agent-dir. */
 export interface AgentSetting {
@@ -161,6 +161,8 @@ function readUrl(source: Source): URL {
   const text = source.checked('url') ?? '';
   if (!URL.canParse(text)) throw source.wrong('url', `${SETTINGS.get('url')?.expected}, not ${JSON.stringify(text)}`);
   const url = new URL(text);
+  if (/\/v1\/?$/.test(url.pathname))
+    throw source.wrong('url', 'leave out /v1, with which every path of the server begins');
   const insecure = source.checked('insecure');
   if (url.protocol === 'http:' && !isLoopback(url.hostname) && insecure !== 'true' && insecure !== '1') {
     throw source.wrong(

@@ -115,6 +115,12 @@ class Settings {
       });
     }
     const url = new URL(text);
+    if (/\/v1\/?$/.test(url.pathname)) {
+      const base = text.trim().replace(/\/v1\/?$/, '');
+      throw new CliError(`${name}: leave out /v1, with which every path of the server begins. Set it to ${base}`, {
+        exitCode: 2,
+      });
+    }
     if (url.protocol === 'http:' && !isLoopback(url.hostname) && !this.isInsecure()) {
       throw new CliError(
         `${name}: plain http to ${url.hostname} would send the key unencrypted. Use https, or set EXECPLANE_INSECURE=true`,

@@ -19,6 +19,9 @@ describe('a wrong setting stops the start, named, with exit code 2', () => {
     [['up'], 'EXECPLANE_MAX_CONCURRENCY', '0'],
     [['agent'], 'EXECPLANE_URL', 'http://example.com'],
     [['machines', 'ls'], 'EXECPLANE_URL', 'ftp://example.com'],
+    [['machines', 'ls'], 'EXECPLANE_URL', 'https://example.com/v1'],
+    [['machines', 'ls'], 'EXECPLANE_URL', 'https://example.com/prefix/v1/'],
+    [['agent'], 'EXECPLANE_URL', 'https://example.com/v1'],
   ])('%j with %s=%s', async (args, variable, value) => {
     const env = { EXECPLANE_DATA_DIR: join(dir, 'data'), EXECPLANE_AGENT_DIR: join(dir, 'agent'), [variable]: value };
     const { code, stderr } = await cli(args, env);
