@@ -5,12 +5,15 @@
 import { TestCluster } from '../test/helpers/cluster.ts';
 import { type ServerUnderTest, World } from '../test/helpers/harness.ts';
 import { cpuMs, cpuMsWithChildren } from './counting/cpu-time.ts';
+import { Fleet } from './floors/fleet.ts';
 import { type Requests, requestsTo } from './requests.ts';
 import { type Contender, measure, percentile, perSecond, print, say, seconds, TINY } from './rounds.ts';
 
 const WIDTHS = [1, 32];
 const SLICE_MS = TINY ? 200 : 3000;
+/** The machine of a real agent, for output. Executions run on simulated machines: the starts of a single one are in order, each after the other. */
 const MACHINE = 'dm-bench';
+const MACHINES = TINY ? 5 : 47;
 /** No agent joins under this name: executions created for it stay queued. */
 const ABSENT = 'dm-absent';
 const OUTPUT_BYTES = TINY ? 1_000_000 : 64_000_000;
@@ -39,15 +42,18 @@ interface Cost {
 const FLOOR = 'SQLite';
 const world = await World.start({ server: SETTINGS, machine: MACHINE });
 const clusters: TestCluster[] = [];
+const fleets: Fleet[] = [];
 const deployments: Deployment[] = [deployment(FLOOR, [world.server])];
 const times = new Map<string, number[]>();
 const costs = new Map<string, Cost>();
 
 try {
+  await joinFleet(world.server, world.server.url);
   for (const servers of [1, 3]) {
     const cluster = await TestCluster.start({ servers, settings: SETTINGS, isDurable: true });
     clusters.push(cluster);
     await cluster.join(MACHINE);
+    await joinFleet(cluster.server(0), cluster.balancer.url);
     const name = `PostgreSQL, ${servers} ${servers === 1 ? 'server' : 'servers'}`;
     deployments.push({ ...deployment(name, cluster.servers), cluster });
   }
@@ -63,9 +69,18 @@ try {
     say('cluster', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99) });
   for (const [name, cost] of costs) say('cluster', `${name}, each`, perExecution(cost));
 } finally {
+  for (const fleet of fleets) await fleet.stop();
   for (const { apis } of deployments) for (const api of apis) await api.close();
   for (const cluster of clusters) await cluster.dispose();
   await world.dispose();
+}
+
+async function joinFleet({ client }: ServerUnderTest, url: string): Promise<void> {
+  const body = { reusable: true };
+  const { token } = await client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
+  const fleet = new Fleet(url, { count: MACHINES, token });
+  fleets.push(fleet);
+  await fleet.reached((connected) => connected === MACHINES);
 }
 
 function deployment(name: string, servers: readonly ServerUnderTest[]): Deployment {
@@ -81,9 +96,9 @@ function executions(one: Deployment, width: number): Contender {
   let turn = 0;
   const task = async (): Promise<void> => {
     turn += 1;
-    const { json } = await apiOf(one, turn).post(`/v1/machines/${MACHINE}/executions?wait_ms=55000`, {
-      command: ['/bin/true'],
-    });
+    // Their numbers have no common divisor: every machine is reached through every server.
+    const path = `/v1/machines/dm-sim-${(turn * 7) % MACHINES}/executions?wait_ms=55000`;
+    const { json } = await apiOf(one, turn).post(path, { command: ['/bin/true'] });
     if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
   };
   return against(one, what, '/s', async () => {

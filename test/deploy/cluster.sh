@@ -16,7 +16,7 @@ compose() { docker-compose --project-name xpcluster --file "$folder/docker-compo
 cleanup() {
   status=$?
   [ "$status" = 0 ] || compose logs --tail 40 2>/dev/null || true
-  [ -z "${agent:-}" ] || kill -INT "$agent" 2>/dev/null && wait "$agent" || true
+  if [ -n "${agent:-}" ]; then kill -INT "$agent" && wait "$agent" || true; fi
   compose down --volumes --timeout 10 >/dev/null 2>&1 || true
   stop_engine
   rm -rf "$work"
@@ -93,7 +93,7 @@ for secret in "${secrets[@]}"; do head -c 32 /dev/urandom | base64 | tr -d '+/='
 printf 'xpk_%s\n' "$(head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')" >"$folder/admin-key"
 chmod 644 "${secrets[@]/#/$folder/}"
 
-export EXECPLANE_HTTP_PORT=17580 EXECPLANE_HTTPS_PORT=17543 EXECPLANE_DOMAIN=execplane.localhost
+export EXECPLANE_HTTP_PORT=17580 EXECPLANE_HTTPS_PORT=17543 EXECPLANE_DOMAIN=localhost
 compose build --quiet
 compose up --detach
 ca=$work/ca.crt
@@ -116,7 +116,8 @@ exec=$!
 until grep -q begun "$work/output"; do sleep 0.2; done
 for n in 1 2 3; do
   before=$(started "server-$n")
-  docker kill --signal KILL "xpcluster_server-${n}_1" >/dev/null
+  # As a crash: after docker kill an engine leaves it stopped.
+  kill -KILL "$(docker inspect --format '{{.State.Pid}}' "xpcluster_server-${n}_1")"
   until [ "$(started "server-$n")" != "$before" ]; do sleep 0.2; done
 done
 touch "$work/go"
