@@ -110,6 +110,20 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(terminal.shown).toContain('last');
   });
 
+  test('stopped by SIGTSTP and continued, it shows what was printed meanwhile, and keys go to the machine again', async () => {
+    await using terminal = await openShell();
+    const goOn = join(world.dir, 'stopped');
+    terminal.type(`trap "echo caught" INT; until [ -e ${goOn} ]; do sleep 0.02; done; echo mean""while; sleep 1000\n`);
+    terminal.signal('SIGTSTP');
+    writeFileSync(goOn, '');
+    terminal.signal('SIGCONT');
+    await terminal.shows('meanwhile');
+    terminal.type('\u0003');
+    await terminal.shows('caught');
+    terminal.type('exit 6\n');
+    expect(await terminal.exited).toEqual({ code: 6, restored: true });
+  });
+
   test.each([
     ['SIGTERM', 143],
     ['SIGHUP', 129],
