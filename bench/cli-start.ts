@@ -1,6 +1,6 @@
 /**
  * From the start of `execplane exec` to its request, in starts a second; the floor is a Node that runs nothing.
- * test/cli/start.test.ts counts what is loaded.
+ * test/cli/main-start.test.ts counts what is loaded.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
