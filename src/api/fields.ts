@@ -91,7 +91,7 @@ export const LabelQuery = Type.Optional(
   }),
 );
 
-/** The variables that a caller sets for what is run. */
+/** The variables that a caller sets for the command. */
 export const Environment = Type.Record(Type.String({ pattern: ENV_NAME }), Type.String({ pattern: NO_NUL }), {
   additionalProperties: false,
   description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',

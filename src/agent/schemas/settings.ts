@@ -32,5 +32,5 @@ export const AgentSettingsSchema = Type.Object({
   logLevel: oneOf(LOG_LEVELS),
   logFormat: oneOf(['json', 'text']),
 });
-/** The settings whose texts a pattern can check;  separate functions read the others (labels, files). */
+/** The settings whose texts a pattern can check; separate functions read the others (labels, files). */
 export type CheckedSetting = keyof Static<typeof AgentSettingsSchema>;

@@ -4,10 +4,10 @@
 const MOST_SHARES = 1.5;
 /** Below this difference it is not worth a reconnect. */
 const MIN_EXCESS = 10;
-/** Part of its connections that a server gives away at once: the rest is looked at later. */
+/** The part of its connections that a server closes at once; it considers the rest later. */
 const PART = 0.02;
 
-/** How many of its `own` connections, of `total` on `servers` servers, a server gives away now. Pure and total. */
+/** The number of its `own` connections, of `total` on `servers` servers, that a server closes now. Pure and total. */
 export function excessConnections({ own, total, servers }: { own: number; total: number; servers: number }): number {
   const share = Math.max(own, total) / Math.max(1, servers);
   const excess = Math.ceil(own - share);

@@ -1,4 +1,4 @@
-/** Gives away connections of agents while this server holds far more than its share: after others have started, or come back. */
+/** Disconnects agents while this server has far more than its share, for example after other servers have started or recovered. */
 import type { Logger } from 'pino';
 import { excessConnections } from '../../../core/decisions/connection-share.ts';
 import { CLOSE } from '../../../core/protocol.ts';

@@ -72,7 +72,7 @@ export class Terminals implements CommitListener {
       // A client that reads nothing must not hold up the shell any longer, whenever its connection ends.
       watched.clients.delete(client);
       this.#detached.touch(execution.executionId);
-      // Another server may commit for its machine: then nobody tells this one of its end.
+      // Another server may commit for its machine, and this server is then not notified of the end.
       if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
         this.#forget(execution.executionId);
     }

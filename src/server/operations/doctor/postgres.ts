@@ -6,7 +6,7 @@ import { loadServerKeys } from '../../seal.ts';
 const OLDEST_VERSION = 150_000;
 /** Connections of one server, with those that it opens for a moment. */
 const CONNECTIONS_A_SERVER = 10;
-/** Times are corrected by the database's clock, so that only a host whose clock is far off is worth a word. */
+/** The database's clock corrects the times, so that only a host with a large difference of its clock is reported. */
 const CLOCK_OFFSET_MS = 5000;
 
 /** Checks the PostgreSQL database: reachable, recent enough, safe, with room for this server, and with its secret key. */

@@ -104,7 +104,7 @@ async function rollBack(connection: Connection): Promise<void> {
   await connection.run({ text: 'ROLLBACK' }).catch(() => connection.destroy());
 }
 
-/** A transaction whose COMMIT was not answered. `receipt`: what its receipt is kept under, if it leaves one. */
+/** A transaction whose COMMIT was not answered. `receipt`: the key of its receipt, if it writes one. */
 interface Lost {
   transactionId: string;
   processId: number;
