@@ -1,4 +1,4 @@
-/** The commands that the providers in deploy/providers would run; docker, libvirt, EC2 and Wake-on-LAN are not there. */
+/** The commands that the providers in deploy/providers would run; none of the programs that they call is there. */
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import type { Operation } from '../../src/core/machines/operation.ts';
@@ -10,6 +10,7 @@ const ENV = {
   EXECPLANE_BASE_IMAGE: '/images/debian.qcow2',
   EXECPLANE_POOL_DIR: '/pool',
   EXECPLANE_AMI: 'ami-1',
+  EXECPLANE_SERVER_IMAGE: 'snapshot-1',
   EXECPLANE_SUBNET: 'subnet-1',
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
 };
@@ -135,4 +136,33 @@ test('aws: an instance by its tag, made under the operation id', () => {
   ]);
   expect(ask('aws', 'delete')).toMatchObject({ answer: { state: 'absent' }, commands: [''] });
   expect(ask('aws', 'describe', { state: 'i-1\tstopping' }).answer).toMatchObject({ state: 'pending' });
+});
+
+test('hetzner: a server by its label, with the token in its user data', () => {
+  const created = ask('hetzner', 'create');
+  expect(created).toMatchObject({ answer: { ok: true, state: 'pending' }, status: 0 });
+  expect(created.commands[0]).toBe(
+    'hcloud server create --name dm-x --image snapshot-1 --type cx22 --location fsn1 --label execplane-machine=dm-x --user-data-from-file -',
+  );
+  expect(created.commands.map((line) => line.trim())).toContain('EXECPLANE_JOIN_TOKEN=xpj_t');
+  expect(created.commands.map((line) => line.trim())).toContain('EXECPLANE_URL=https://execplane.example');
+  const other = ask('hetzner', 'create', { attributes: { server_type: 'cax11' } });
+  expect(other.commands[0]).toContain('--type cax11 ');
+  expect(ask('hetzner', 'create', { state: '7   running' })).toMatchObject({
+    answer: { state: 'pending', providerRef: '7' },
+    commands: [''],
+  });
+  expect(ask('hetzner', 'create', { state: '7   off' }).commands).toEqual(['hcloud server poweron 7']);
+  expect(ask('hetzner', 'wake', { state: '7   off' })).toMatchObject({
+    answer: { state: 'pending' },
+    commands: ['hcloud server poweron 7'],
+  });
+  expect(ask('hetzner', 'sleep', { state: '7   running' })).toMatchObject({
+    answer: { state: 'pending' },
+    commands: ['hcloud server shutdown 7'],
+  });
+  expect(ask('hetzner', 'delete', { state: '7   running' }).commands).toEqual(['hcloud server delete 7']);
+  expect(ask('hetzner', 'delete')).toMatchObject({ answer: { state: 'absent' }, commands: [''] });
+  expect(ask('hetzner', 'describe', { state: '7   off' }).answer).toMatchObject({ state: 'stopped' });
+  expect(ask('hetzner', 'describe', { state: '7   stopping' }).answer).toMatchObject({ state: 'pending' });
 });
