@@ -2,18 +2,23 @@
 # Joins this machine to an Execplane server: installs the agent, or upgrades it, and enrols it.
 #
 #   sh install-agent.sh --url https://execplane.example.com < join-token
+#   curl -fsSL https://execplane.example.com/install.sh | sh          from a server that serves it: asks for the join token
 #
 #   --url URL           the server; needed the first time
-#   --token-file FILE   the join token; default: read from standard input. Never an argument: everybody can see those.
+#   --token-file FILE   the join token; default: read from standard input, or asked for at the terminal. Never an argument: everybody
+#                       can see those.
 #   --machine-id ID     the machine id to ask for
 #   --name NAME         the name of the machine for people
 #   --ca-file FILE      certificate authority of the server, if it is not a public one
-#   --from PLACE        folder or https address with the packages and SHA256SUMS; default: the folder of this script
-#   --sums SHA256       the digest that SHA256SUMS itself must have, if PLACE is not trusted
+#   --from PLACE        folder or https address with the packages and SHA256SUMS; default: the folder of this script, or its server
+#   --sums SHA256       the digest that SHA256SUMS itself must have, if PLACE is not trusted; then PLACE may be an http address
 #   --keyring FILE      or: OpenPGP keys (as gpg --export writes them); SHA256SUMS.sig beside SHA256SUMS must be a signature by one of them
 #
 # It can be run again at any time: existing settings are kept, and commands keep running. Needs root, and Debian 12 or later (or a
-# derivative) with systemd. To undo everything: docs/install.md, "Remove"
+# derivative) with systemd.
+#
+#   sh install-agent.sh --remove    removes the package of the agent, and ends its commands. Its credential, its settings and its home
+#                                   stay: docs/install.md, "Remove", deletes these as well
 set -eu
 
 credential=/var/lib/execplane-agent/state/credential.json
@@ -27,9 +32,15 @@ fail() {
 }
 
 read_options() {
-  url='' token_source='' machine_id='' name='' ca_file='' sums='' keyring=''
-  from=$(dirname "$0")
+  token_source='' machine_id='' name='' ca_file='' keyring='' remove=''
+  # What a server puts into the script that it serves.
+  url=${INSTALL_URL-} sums=${INSTALL_SUMS-} from=${INSTALL_FROM-$(dirname "$0")}
   while [ $# -gt 0 ]; do
+    if [ "$1" = --remove ]; then
+      remove=yes
+      shift
+      continue
+    fi
     [ $# -ge 2 ] || fail "$1 needs a value"
     case $1 in
       --url) url=$2 ;;
@@ -46,7 +57,8 @@ read_options() {
   done
   case $from in
     https://*) ;;
-    # An attacker on the network path could choose what root installs.
+    # An attacker on the network path could choose what root installs, unless the sums are known.
+    http://*) [ -n "$sums" ] || fail "--from must be a folder or an https address, not $from" ;;
     *://*) fail "--from must be a folder or an https address, not $from" ;;
   esac
 }
@@ -66,18 +78,26 @@ read_token() {
   elif [ ! -t 0 ]; then
     token=$(cat)
   fi
+  if [ -z "$token" ] && [ ! -e "$credential" ] && { : </dev/tty; } 2>/dev/null; then
+    printf 'Join token: ' >/dev/tty
+    stty -echo </dev/tty
+    IFS= read -r token </dev/tty || true
+    stty echo </dev/tty
+    echo >/dev/tty
+  fi
   [ -n "$token" ] || [ -e "$credential" ] || fail 'no join token: give it on standard input or with --token-file'
   [ -n "$url" ] || grep -qs '^EXECPLANE_URL=' "$settings" || fail '--url is missing'
 }
 
 fetch() {
   case $from in
-    https://*)
+    http*://*)
       # A redirect must stay on https: wget has no such option, so it follows none.
       if command -v curl >/dev/null; then
-        curl --fail --silent --show-error --proto '=https' --proto-redir '=https' --location --output "$work/$1" "$from/$1"
+        curl --fail --silent --show-error --proto "=${from%%://*}" --proto-redir '=https' --location ${ca_file:+--cacert "$ca_file"} \
+          --output "$work/$1" "$from/$1"
       else
-        wget --quiet --max-redirect=0 --output-document="$work/$1" "$from/$1"
+        wget --quiet --max-redirect=0 ${ca_file:+--ca-certificate="$ca_file"} --output-document="$work/$1" "$from/$1"
       fi || fail "$from/$1 cannot be fetched"
       ;;
     *) cp "$from/$1" "$work/$1" || fail "$from/$1 is missing" ;;
@@ -135,16 +155,32 @@ join() {
   rm -f "$token_file"
 }
 
-read_options "$@"
-check_machine
-read_token
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-install_packages
-set_setting EXECPLANE_URL "$url"
-set_setting EXECPLANE_MACHINE_ID "$machine_id"
-set_setting EXECPLANE_MACHINE_NAME "$name"
-set_setting EXECPLANE_CA_FILE "$ca_file"
-join
-echo "Joined as $(sed -n 's/.*"machine_id": *"\([^"]*\)".*/\1/p' "$credential")."
-echo 'To undo: apt-get purge execplane-agent (and remove the machine on the server: execplane machines rm ID).'
+remove_packages() {
+  DEBIAN_FRONTEND=noninteractive apt-get remove --yes --quiet execplane-agent </dev/null >"$work/log" 2>&1 ||
+    { cat "$work/log" >&2; fail 'the packages cannot be removed'; }
+  echo "Removed. What the agent kept is still in ${credential%/state/*}, its settings in $settings."
+  echo 'To delete those as well: apt-get purge execplane-agent. On the server: execplane machines rm ID.'
+}
+
+# A function, so that a script that was cut off on its way does nothing.
+main() {
+  read_options "$@"
+  check_machine
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  if [ -n "$remove" ]; then
+    remove_packages
+    return
+  fi
+  read_token
+  install_packages
+  set_setting EXECPLANE_URL "$url"
+  set_setting EXECPLANE_MACHINE_ID "$machine_id"
+  set_setting EXECPLANE_MACHINE_NAME "$name"
+  set_setting EXECPLANE_CA_FILE "$ca_file"
+  join
+  echo "Joined as $(sed -n 's/.*"machine_id": *"\([^"]*\)".*/\1/p' "$credential")."
+  echo 'To undo: apt-get purge execplane-agent (and remove the machine on the server: execplane machines rm ID).'
+}
+
+main "$@"

@@ -40,6 +40,11 @@ const ServerConfigSchema = Type.Object({
       },
     ),
   ),
+  packagesDir: Type.Optional(
+    Text(
+      'Folder with the packages of agents and SHA256SUMS, which the server then serves with its installer: /install.sh.',
+    ),
+  ),
   providers: Type.Optional(Text('JSON file with the providers that create, wake and delete machines.')),
   apiKey: Type.Optional(
     Text(

@@ -7,6 +7,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runningServer } from '../helpers/running-server.ts';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -110,6 +111,54 @@ test('https is taken, and a redirect from there to http is not', async () => {
   expect(hasInstalled()).toBe(false);
   await install('--from', at);
   expect(hasInstalled()).toBe(true);
+});
+
+describe('from a server', () => {
+  const served = async () => {
+    writeFileSync(join(dir, 'packages/install-agent.sh'), readFileSync(join(ROOT, 'deploy/install-agent.sh')));
+    const server = await runningServer({ packagesDir: join(dir, 'packages') });
+    onTestFinished(() => server[Symbol.asyncDispose]());
+    return (await fetch(`${server.url}/install.sh`)).text();
+  };
+
+  test('the script needs no more than a token', async () => {
+    await shell('-c', await served());
+    const [install = ''] = calls().filter((call) => call.startsWith('apt-get install'));
+    expect(install).toMatch(/\/execplane_0\.1\.0_amd64\.deb \S+\/execplane-agent_0\.1\.0_amd64\.deb$/);
+  });
+
+  test('a package that the script does not know is refused, and so are other sums', async () => {
+    const script = await served();
+    writeFileSync(join(dir, 'packages/execplane_0.1.0_amd64.deb'), 'other');
+    expect(await shell('-c', script)).toContain('does not match SHA256SUMS');
+    const sums = execFileSync('sha256sum', ['execplane_0.1.0_amd64.deb'], { cwd: join(dir, 'packages') });
+    writeFileSync(join(dir, 'packages/SHA256SUMS'), sums);
+    expect(await shell('-c', script)).toContain('is not the one that --sums names');
+    expect(hasInstalled()).toBe(false);
+  });
+
+  test('a script that was cut off does nothing', async () => {
+    const script = await served();
+    await shell('-c', script.slice(0, script.lastIndexOf('main "$@"')));
+    expect(calls()).toEqual([]);
+  });
+
+  test('nothing but what SHA256SUMS names is served', async () => {
+    writeFileSync(join(dir, 'packages/private'), 'p');
+    const server = await runningServer({ packagesDir: join(dir, 'packages') });
+    onTestFinished(() => server[Symbol.asyncDispose]());
+    const statusOf = async (path: string) => (await fetch(`${server.url}/packages/${path}`)).status;
+    expect(await statusOf('execplane_0.1.0_amd64.deb')).toBe(200);
+    expect(await statusOf('SHA256SUMS')).toBe(200);
+    for (const path of ['private', 'SHA256SUMS.sig', '..%2fbin%2fid', '']) expect(await statusOf(path)).toBe(404);
+  });
+});
+
+test('--remove removes the packages, and asks for no token', async () => {
+  await install('--remove');
+  expect(calls().filter((call) => call.startsWith('apt-get'))).toEqual([
+    'apt-get remove --yes --quiet execplane-agent',
+  ]);
 });
 
 describe.runIf(hasGpg)('with --keyring', () => {
