@@ -1,7 +1,8 @@
 /** `execplane/client`: the API for programs. It needs `fetch`, and `WebSocket` for terminals, so it runs in browsers too. */
-import { Batches } from './batches.ts';
+import { Batches } from './batches/batches.ts';
 import { MachineClient } from './machine-client.ts';
 import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
+import { Schedules } from './batches/schedules.ts';
 import { Transport, type TransportOptions } from './http/transport.ts';
 
 export type {
@@ -14,7 +15,15 @@ export type { ArtifactWire as Artifact } from '../api/artifact.ts';
 export { Artifacts, type ListArtifactsOptions } from './artifacts.ts';
 export type { AuditEntryWire as AuditEntry } from '../api/admin.ts';
 export type { BatchWire as Batch, CreateBatch } from '../api/batch.ts';
-export { Batches } from './batches.ts';
+export { Batches } from './batches/batches.ts';
+export type {
+  CreateSchedule,
+  ScheduleWire as Schedule,
+  UpdateSchedule,
+} from '../api/schedules/schedule.ts';
+export type { ScheduleRunWire as ScheduleRun } from '../api/schedules/run.ts';
+export { OVERLAPS } from '../core/schedule.ts';
+export { Schedules } from './batches/schedules.ts';
 export type { ExecutionWire as Execution } from '../api/execution.ts';
 export type { CreateMachine, MachineWire as Machine } from '../api/machine.ts';
 export type { ExecutionOutputWire as ExecutionOutput } from '../api/output.ts';
@@ -55,6 +64,7 @@ export class Execplane {
   readonly joinTokens: JoinTokens;
   readonly audit: Audit;
   readonly batches: Batches;
+  readonly schedules: Schedules;
   /** Address of the server, without a slash at the end. */
   readonly url: string;
   readonly #transport: Transport;
@@ -67,6 +77,7 @@ export class Execplane {
     this.joinTokens = new JoinTokens(this.#transport);
     this.audit = new Audit(this.#transport);
     this.batches = new Batches(this.#transport);
+    this.schedules = new Schedules(this.#transport);
   }
 
   /** Returns the commands of one machine. Sends no request. */

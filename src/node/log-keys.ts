@@ -26,6 +26,7 @@ export const LOG_KEY = {
   route: 'route',
   runnerInstance: 'runner_instance',
   runnerPid: 'runner_pid',
+  scheduleId: 'schedule_id',
   server: 'server',
   signal: 'signal',
   source: 'source',

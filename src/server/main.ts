@@ -5,6 +5,7 @@ import { LOG_KEY } from '../node/log-keys.ts';
 import { packageVersion } from '../node/version.ts';
 import type { Store } from '../store/store.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
+import { buildSchedules } from './control/schedules/schedules.ts';
 import { BatchRunner } from './control/batches/batch-runner.ts';
 import type { ChangedElsewhere } from './control/cluster/cluster.ts';
 import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
@@ -79,6 +80,7 @@ export async function startServer(
   const counts = startExecutionCounts({ store, logger, now: Date.now });
   const callbackDue = () => webhooks.wake();
   const batches = new BatchRunner({ ...{ store, sealer, log: logger, now, pollMs }, control: () => control });
+  const schedules = buildSchedules({ store, batches, sealer, log: logger, now });
   const elsewhere: ChangedElsewhere = {
     status: (machineId) => lifecycle.changedElsewhere(machineId),
     batch: (batchId) => batches.changedElsewhere(batchId),
@@ -94,7 +96,7 @@ export async function startServer(
   });
   const { terminals } = control;
   const seen = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
-  const parts = { store, control, lifecycle, batches, logger, serverKeys, now: control.now };
+  const parts = { store, control, lifecycle, batches, schedules, logger, serverKeys, now: control.now };
   const app = buildApp({ ...parts, ...seen, adminKey: adminKey.key, version }, config);
   admitAgents(app, { store, control, log: logger }, config);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
@@ -108,16 +110,15 @@ export async function startServer(
     throw error;
   }
   lifecycle.start();
-  await batches.start();
+  await schedules.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    await batches.stop();
     const last = [{ stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
-    for (const part of [lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
+    for (const part of [schedules, lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
     logger.info('stopped');
   };
   return {

@@ -4,7 +4,7 @@
  */
 import type { ArtifactStore } from './roles/artifacts.ts';
 import type { AuditStore } from './roles/audit.ts';
-import type { BatchStore } from './roles/batches.ts';
+import type { BatchStore } from './roles/batches/batches.ts';
 import type { CallbackStore } from './roles/callbacks.ts';
 import type { ClusterStore } from './roles/cluster.ts';
 import type { CountStore, MaintenanceStore } from './roles/maintenance.ts';
@@ -16,10 +16,11 @@ import type { KeyStore } from './roles/keys.ts';
 import type { LifecycleStore } from './roles/lifecycle.ts';
 import type { ConnectionStore, MachineStore } from './roles/machines.ts';
 import type { OutputStore } from './roles/output.ts';
+import type { ScheduleStore } from './roles/batches/schedules.ts';
 
 export type * from './roles/artifacts.ts';
 export type * from './roles/audit.ts';
-export type * from './roles/batches.ts';
+export type * from './roles/batches/batches.ts';
 export type * from './roles/callbacks.ts';
 export type * from './roles/cluster.ts';
 export type * from './roles/maintenance.ts';
@@ -34,6 +35,7 @@ export type * from './roles/maintenance.ts';
 export type * from './roles/output.ts';
 export type * from './roles/pages.ts';
 export type * from './roles/dispatch.ts';
+export type * from './roles/batches/schedules.ts';
 
 /**
  * The database cannot be written or read now (disk full, I/O error, locked, unreachable): try again later. Nothing was written, with one
@@ -68,7 +70,8 @@ export interface Store
     AuditStore,
     CallbackStore,
     CountStore,
-    MaintenanceStore {
+    MaintenanceStore,
+    ScheduleStore {
   /** Absent: the database has one server. */
   readonly cluster?: ClusterStore;
   /** Settles when all submitted writes are on disk and the database is closed. */

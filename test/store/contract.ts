@@ -21,6 +21,7 @@ import { describeNames } from './contract/names.ts';
 import { describeOutput } from './contract/output.ts';
 import { describePages } from './contract/pages.ts';
 import { describeReports } from './contract/reports.ts';
+import { describeSchedules } from './contract/schedules.ts';
 
 /** Runs the suite against the stores that `open` makes; each is empty and its own. */
 export function describeStoreContract(name: string, open: OpenStore): void {
@@ -45,5 +46,6 @@ export function describeStoreContract(name: string, open: OpenStore): void {
     describeCounts(open);
     describeBatches(open);
     describeHousekeeping(open);
+    describeSchedules(open);
   });
 }

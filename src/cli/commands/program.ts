@@ -55,7 +55,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'batches',
     summary: 'list, show and cancel batches on many machines',
-    load: async () => (await import('./batches.ts')).batchesCommand,
+    load: async () => (await import('./batches/batches.ts')).batchesCommand,
+  },
+  {
+    name: 'schedules',
+    summary: 'run commands on machines at given times',
+    load: async () => (await import('./batches/schedules.ts')).schedulesCommand,
   },
   {
     name: 'cp',

@@ -9,6 +9,7 @@ import type { ConsoleSessions } from './authentication/console-session.ts';
 import type { ServerConfig } from '../config.ts';
 import type { ControlPlane } from '../control/control.ts';
 import type { BatchRunner } from '../control/batches/batch-runner.ts';
+import type { Schedules } from '../control/schedules/schedules.ts';
 import type { Lifecycle } from '../control/lifecycle/lifecycle.ts';
 import type { DownloadLinks } from './requests/download-links.ts';
 import type { Cursors } from './requests/cursor.ts';
@@ -25,6 +26,7 @@ export interface HttpContext {
   control: ControlPlane;
   lifecycle: Lifecycle;
   batches: BatchRunner;
+  schedules: Schedules;
   config: ServerConfig;
   logger: Logger;
   /** ms since the epoch. */

@@ -16,6 +16,7 @@ import type { CommitStatistics } from './lanes/lane.ts';
 import { lifecycleMethods } from './lifecycle.ts';
 import { connectionMethods, machineMethods } from './machines.ts';
 import { migrate } from './connections/migrations.ts';
+import { scheduleMethods } from './schedules/schedules.ts';
 import { outputMethods } from './output.ts';
 import { Replica } from './cluster/replica.ts';
 import { Readers } from './connections/slots.ts';
@@ -95,5 +96,6 @@ function methodsOf(context: Context) {
     ...apiKeyMethods(context),
     ...callbackMethods(context),
     ...maintenanceMethods(context),
+    ...scheduleMethods(context),
   };
 }

@@ -1,7 +1,7 @@
 /** Converts between batches and their rows, for any database. */
 import type { BatchLimits, BatchProgress, BatchStatus } from '../../core/decisions/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
-import type { Batch, BatchMember } from '../roles/batches.ts';
+import type { Batch, BatchMember } from '../roles/batches/batches.ts';
 
 export interface BatchRow {
   id: number;

@@ -2,6 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { StartArtifactsSchema, LimitsSchema, TerminalSizeSchema } from '../../core/launch-options.ts';
+import { OVERLAPS } from '../../core/schedule.ts';
 import { HostSchema } from '../../core/machines/machine-facts.ts';
 
 const Count = Type.Integer({ minimum: 0 });
@@ -18,6 +19,28 @@ const SCHEMAS = {
   artifacts: Type.Object({
     entries: Type.Optional(Type.Immutable(Type.Array(ArtifactEntrySchema))),
     open: Type.Optional(Type.Object({ ...ArtifactEntrySchema.properties, bytes: Count })),
+  }),
+  schedule: Type.Object({
+    name: Type.Optional(Type.String()),
+    timing: Type.Union([
+      Type.Object({ cron: Type.String(), timeZone: Type.String() }),
+      Type.Object({ everyMs: Type.Integer({ minimum: 1 }) }),
+    ]),
+    selector: Type.Union([
+      Type.Object({ labels: Type.Record(Type.String(), Type.String()) }),
+      Type.Object({ machineIds: Type.Array(Type.String()) }),
+    ]),
+    overlap: Type.Enum([...OVERLAPS]),
+    catchUp: Type.Boolean(),
+    maxConcurrency: Count,
+    maxFailures: Type.Optional(Count),
+    shown: Type.Object({
+      command: Type.Array(Type.String()),
+      envKeys: Type.Array(Type.String()),
+      cwd: Type.Optional(Type.String()),
+      user: Type.Optional(Type.String()),
+      timeoutMs: Type.Optional(Count),
+    }),
   }),
   usage: Type.Object({
     cpu_user_ms: Count,
@@ -38,6 +61,7 @@ export const JSON_COLUMN = {
   declaredArtifacts: reader(SCHEMAS.declaredArtifacts),
   artifacts: reader(SCHEMAS.artifacts),
   usage: reader(SCHEMAS.usage),
+  schedule: reader(SCHEMAS.schedule),
 };
 
 export type LaunchColumn = Static<typeof SCHEMAS.launch>;

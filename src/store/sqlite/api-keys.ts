@@ -3,7 +3,7 @@ import { refusalOf } from '../transactions/retries.ts';
 import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 
 /** The API keys. A revoked key can still be read by its id, and is in no list. */
 export function apiKeyMethods({ db, write, tx }: Context): KeyStore {

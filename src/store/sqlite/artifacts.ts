@@ -4,7 +4,7 @@ import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
 import { type ArtifactRow, toArtifact } from '../rows/artifact-row.ts';
 import { SELECT_ARTIFACT } from './tables/artifact-table.ts';
 import { toPage } from '../rows/page.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 
 interface PieceRow {
   position: number;

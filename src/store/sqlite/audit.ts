@@ -3,7 +3,7 @@ import { boundedCommand } from '../audit-command.ts';
 import { type AuditRow, toEntry } from '../rows/audit-row.ts';
 import type { AuditStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 
 /** The audit trail. */
 export function auditMethods({ db, write }: Context): AuditStore {

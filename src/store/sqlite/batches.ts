@@ -13,7 +13,7 @@ import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Batch, BatchAdvance, BatchStore, Execution, Page } from '../store.ts';
 import { refusalOf } from '../transactions/retries.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import type { Database } from './file/database.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 

@@ -2,7 +2,7 @@
 import { toWaitingCallback, type WaitingCallbackRow } from '../rows/callback-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { CallbackStore } from '../store.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { EXECUTION_COLUMNS } from './tables/select-execution.ts';
 

@@ -3,7 +3,7 @@ import type { QueuePlace } from '../../core/decisions/reason.ts';
 import * as dispatching from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { DeadlineStore, DispatchStore, ReportStore } from '../store.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
 import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './tables/select-execution.ts';
 

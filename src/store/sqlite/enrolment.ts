@@ -1,6 +1,6 @@
 /** Join tokens, and enrolment: a token is traded for a machine's credential, once. */
 import type { EnrolOutcome, EnrolmentStore, Store } from '../store.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import type { MachineWithOperation } from '../rows/machine-row.ts';
 import { SELECT_MACHINE } from './tables/select-machine.ts';

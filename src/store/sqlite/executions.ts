@@ -5,7 +5,7 @@ import type { EventStore, Execution, ExecutionStore, IdempotencyStore } from '..
 import { prepareAllExecutions } from './tables/all-executions.ts';
 import { NEWEST, prepareMachineKeys, prepareRowsByKey } from './tables/machine-executions.ts';
 import { toPage } from '../rows/page.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 

@@ -2,7 +2,7 @@
 import { beginOperation, changeMachine, placeMachine, endOperation } from '../transactions/machines.ts';
 import type { LifecycleStore } from '../store.ts';
 import { toPage } from '../rows/page.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
 import { SELECT_MACHINE } from './tables/select-machine.ts';
 

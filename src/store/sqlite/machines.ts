@@ -4,7 +4,7 @@ import { labelsOf, newMachine } from '../../core/machines/machine.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { Store } from '../store.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { SELECT_MACHINE } from './tables/select-machine.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Database } from './file/database.ts';

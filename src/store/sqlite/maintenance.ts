@@ -1,7 +1,7 @@
 /** Expiry of rows that only serve retries, counts for metrics, and counts by minute for charts. */
 import type { ExecutionStatus } from '../../core/execution.ts';
 import type { CountStore, Machine, MaintenanceStore, MinuteCount } from '../store.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 
 type Methods = Pick<MaintenanceStore, 'checkWritable' | 'forgetExpired' | 'statistics'>;
 

@@ -2,7 +2,7 @@
 import { abandonOutput } from '../../core/decisions/output-streams.ts';
 import type { OutputStore } from '../store.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 interface BoundsRow {

@@ -3,7 +3,7 @@
  * rows: creates wait behind it in the queue of the writer, for a few ms each.
  */
 import type { Store } from '../store.ts';
-import { type Context, read } from './context.ts';
+import { type Context, read } from './tables/context.ts';
 
 type Methods = Pick<Store, 'deleteFinished' | 'maintain' | 'usedBytes'>;
 

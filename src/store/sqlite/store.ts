@@ -5,7 +5,7 @@ import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
 import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
-import type { Context } from './context.ts';
+import type { Context } from './tables/context.ts';
 import { countMethods, maintenanceMethods } from './maintenance.ts';
 import { type Database, openDatabase } from './file/database.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
@@ -20,6 +20,7 @@ import { lifecycleMethods } from './lifecycle.ts';
 import { MachineTable } from './tables/machine-table.ts';
 import { migrate } from './file/migrations.ts';
 import { takeOwnership } from './file/owner.ts';
+import { scheduleMethods } from './schedules.ts';
 import { retentionMethods } from './retention.ts';
 import { createSecretSweep } from './file/secret-sweep.ts';
 import { SqliteTransaction } from './tables/transaction.ts';
@@ -114,6 +115,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     ...countMethods(context),
     ...maintenanceMethods(context),
     ...retentionMethods(context),
+    ...scheduleMethods(context),
     async close() {
       await writer.close();
       sweep.close();

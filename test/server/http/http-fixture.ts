@@ -8,6 +8,7 @@ import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../../src/co
 import { type AppDeps, buildApp } from '../../../src/server/http/app/app.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
+import { buildSchedules } from '../../../src/server/control/schedules/schedules.ts';
 import { BatchRunner } from '../../../src/server/control/batches/batch-runner.ts';
 import { Lifecycle } from '../../../src/server/control/lifecycle/lifecycle.ts';
 import { MachineFeed } from '../../../src/server/control/lifecycle/machine-feed.ts';
@@ -87,6 +88,9 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
   const log: string[] = [];
   const config = readServerConfig({ dataDir: dir, ...options.config }, {});
   const logger = testLogger(config, log);
+  const batches = new BatchRunner({
+    ...{ store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now, pollMs: 60_000 },
+  });
   const deps = {
     store: options.store?.(store) ?? store,
     control,
@@ -97,9 +101,8 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
       serverUrl: () => 'http://127.0.0.1',
       joinTokenOf: (operationId) => ({ token: operationId, hash: Buffer.from(operationId) }),
     }),
-    batches: new BatchRunner({
-      ...{ store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now, pollMs: 60_000 },
-    }),
+    batches,
+    schedules: buildSchedules({ store, batches, sealer: keys.sealer, log: logger, now: options.now ?? Date.now }),
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,

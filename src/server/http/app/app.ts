@@ -16,6 +16,7 @@ import { answerClientError } from './client-errors.ts';
 import type { ServerConfig } from '../../config.ts';
 import type { ControlPlane } from '../../control/control.ts';
 import type { BatchRunner } from '../../control/batches/batch-runner.ts';
+import type { Schedules } from '../../control/schedules/schedules.ts';
 import type { Lifecycle } from '../../control/lifecycle/lifecycle.ts';
 import { createDownloadLinks } from '../requests/download-links.ts';
 import { createCursors } from '../requests/cursor.ts';
@@ -43,6 +44,7 @@ export interface AppDeps {
   control: ControlPlane;
   lifecycle: Lifecycle;
   batches: BatchRunner;
+  schedules: Schedules;
   logger: Logger;
   serverKeys: Pick<
     ServerKeys,
@@ -141,6 +143,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     control,
     lifecycle,
     batches,
+    schedules: deps.schedules,
     config,
     logger,
     now,

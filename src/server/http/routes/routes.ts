@@ -18,8 +18,10 @@ import { executionRoutes } from './executions/executions.ts';
 import { healthRoutes } from './health.ts';
 import { joinTokenRoutes } from './join-tokens.ts';
 import { machineRoutes } from './machines/machines.ts';
+import { scheduleRoutes } from './machines/schedules.ts';
 import { mcpRoutes } from './mcp.ts';
 import { metricsRoutes } from './metrics.ts';
+import { packageRoutes } from './packages.ts';
 import { outputRoutes } from './executions/output.ts';
 import { rawOutputRoutes } from './executions/raw-output.ts';
 import { resizeRoutes } from './executions/resize.ts';
@@ -42,6 +44,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   artifactRoutes(app, context);
   machineRoutes(app, context);
   batchRoutes(app, context);
+  scheduleRoutes(app, context);
   joinTokenRoutes(app, context);
   apiKeyRoutes(app, context);
   auditRoutes(app, context);
@@ -59,5 +62,6 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   openIdConnectRoutes(app, context, context.openIdConnect);
   consoleRoutes(app);
   mcpRoutes(app, version);
+  packageRoutes(app, context.config);
   documentRoutes(app, { routes, version, publicUrl: context.config.publicUrl });
 }

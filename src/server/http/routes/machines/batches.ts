@@ -14,12 +14,13 @@ import type { Batch } from '../../../../store/store.ts';
 import { assertMachine } from '../../authentication/auth.ts';
 import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
+import { batchWire } from '../../replies/batch-wire.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
 import { wakeRetries } from '../../replies/wake-retry.ts';
 import { executionWire } from '../../replies/wire.ts';
 import { createRequestOf } from '../../requests/create-request.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
-import { selectedMachines } from '../../requests/machines/labels.ts';
+import { selectedMachines } from '../../../control/batches/selected-machines.ts';
 import { assertKeyStillValid } from '../../requests/open-requests.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
 
@@ -257,15 +258,5 @@ function waiting(
     const latest = await context.batches.waitForEnd(batch, waitMs, signal);
     assertKeyStillValid(signal);
     return batchWire(latest);
-  };
-}
-
-function batchWire({ batchId, status, counts, createdAt, completedAt }: Batch): BatchWire {
-  return {
-    batch_id: batchId,
-    status,
-    counts,
-    created_at: new Date(createdAt).toISOString(),
-    ...(completedAt === undefined ? {} : { completed_at: new Date(completedAt).toISOString() }),
   };
 }

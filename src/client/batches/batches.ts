@@ -1,8 +1,8 @@
 /** Batches: one command on many machines. */
-import type { BatchWire, CreateBatch } from '../api/batch.ts';
-import type { ExecutionWire } from '../api/execution.ts';
-import { List, type PageOptions } from './http/pages.ts';
-import type { Transport } from './http/transport.ts';
+import type { BatchWire, CreateBatch } from '../../api/batch.ts';
+import type { ExecutionWire } from '../../api/execution.ts';
+import { List, type PageOptions } from '../http/pages.ts';
+import type { Transport } from '../http/transport.ts';
 
 interface WaitOptions {
   /** Time that the server may wait for the end of the batch before it answers, in ms; at most 55 000. */

@@ -1,9 +1,9 @@
 /** Batches: one command on many machines. */
-import type { BatchStatus } from '../../core/decisions/batch.ts';
-import type { Execution } from '../../core/execution.ts';
-import type { ExecutionStatus } from '../../core/execution-status.ts';
-import type { ActorRevoked, Idempotency, OnBehalf, Replay } from './idempotency.ts';
-import type { Page, PageRequest } from './pages.ts';
+import type { BatchStatus } from '../../../core/decisions/batch.ts';
+import type { Execution } from '../../../core/execution.ts';
+import type { ExecutionStatus } from '../../../core/execution-status.ts';
+import type { ActorRevoked, Idempotency, OnBehalf, Replay } from '../idempotency.ts';
+import type { Page, PageRequest } from '../pages.ts';
 
 export interface NewBatch {
   batchId: string;

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import type { Batch, Execution } from '../../client/main.ts';
-import { CliError } from '../cli-error.ts';
-import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
-import { print } from '../streams/output.ts';
-import { age } from '../terminal/age.ts';
-import { countsText } from '../terminal/batch-words.ts';
-import { resultWord, statusWord } from '../terminal/execution-words.ts';
-import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
-import { printFields, printJson, printTable } from '../terminal/print.ts';
+import type { Batch, Execution } from '../../../client/main.ts';
+import { CliError } from '../../cli-error.ts';
+import { clientCommand, clientOf, groupCommand } from '../../client-command.ts';
+import { print } from '../../streams/output.ts';
+import { age } from '../../terminal/age.ts';
+import { countsText } from '../../terminal/batch-words.ts';
+import { resultWord, statusWord } from '../../terminal/execution-words.ts';
+import { addListOptions, type ListOptions, printList } from '../../terminal/list.ts';
+import { printFields, printJson, printTable } from '../../terminal/print.ts';
 
 /** `execplane batches …`. */
 export function batchesCommand(): Command {

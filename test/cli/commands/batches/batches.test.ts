@@ -1,8 +1,8 @@
 /** `execplane exec --label` and `execplane batches`: with two real machines, and one that never connects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, type Settings, World } from '../../helpers/harness.ts';
-import { isAlive, until } from '../../helpers/processes.ts';
-import { type Exec, startExec } from '../exec-process.ts';
+import { cli, type Settings, World } from '../../../helpers/harness.ts';
+import { isAlive, until } from '../../../helpers/processes.ts';
+import { type Exec, startExec } from '../../exec-process.ts';
 
 let world: World;
 let env: Settings;

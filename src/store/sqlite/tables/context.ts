@@ -1,12 +1,12 @@
 /** The state that the parts of the store share: the database, its one writer, and the tables that several of them use. */
-import type { Database } from './file/database.ts';
-import type { EventLog } from './tables/event-log.ts';
-import type { MachineTable } from './tables/machine-table.ts';
-import type { OutputTails } from './tables/output-tails.ts';
-import type { StreamChunks } from './tables/stream-chunks.ts';
-import type { SqliteTransaction } from './tables/transaction.ts';
-import { asStoreError } from './file/unavailable.ts';
-import type { Writer } from './file/writer.ts';
+import type { Database } from '../file/database.ts';
+import type { EventLog } from './event-log.ts';
+import type { MachineTable } from './machine-table.ts';
+import type { OutputTails } from './output-tails.ts';
+import type { StreamChunks } from './stream-chunks.ts';
+import type { SqliteTransaction } from './transaction.ts';
+import { asStoreError } from '../file/unavailable.ts';
+import type { Writer } from '../file/writer.ts';
 
 export interface Context {
   db: Database;

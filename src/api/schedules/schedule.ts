@@ -1,0 +1,140 @@
+/** Schedule, as it travels: one command on machines, again and again. */
+import { type Static, Type } from 'typebox';
+import { OVERLAPS } from '../../core/schedule.ts';
+import { CreateBatchSchema } from '../batch.ts';
+import { NextCursor, Time } from '../fields.ts';
+
+const strict = { additionalProperties: false } as const;
+const { order: _order, selector, ...batch } = CreateBatchSchema.properties;
+
+const Cron = Type.String({
+  minLength: 1,
+  maxLength: 256,
+  description: 'When: five fields (minute, hour, day, month, weekday), or @hourly, @daily, @weekly, @monthly.',
+  examples: ['0 3 * * MON-FRI'],
+});
+const TimeZone = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: 'The time zone that cron is meant in, as of the IANA; UTC unless set.',
+  examples: ['Europe/Berlin'],
+});
+const Overlap = Type.Enum([...OVERLAPS], {
+  description:
+    'What becomes of a tick while the run before it goes on: it is left out, it waits, or it cancels that run.',
+  examples: ['skip'],
+});
+const CatchUp = Type.Boolean({
+  description: 'Whether ticks at which no server was there are made up for: by one run.',
+  examples: [false],
+});
+const Name = Type.String({ minLength: 1, maxLength: 255, description: 'For people.', examples: ['nightly backup'] });
+const Paused = Type.Boolean({ description: 'Whether it is not due until it is resumed.', examples: [false] });
+
+/** All optional: what a create needs besides is checked by the route. */
+const timing = {
+  cron: Type.Optional(Cron),
+  every: Type.Optional(
+    Type.String({
+      pattern: '^(?!0*[wdhms]*$)([0-9]+|(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$',
+      maxLength: 64,
+      description: 'Or how often: seconds, or as 1h30m; at most a year.',
+      examples: ['15m'],
+    }),
+  ),
+  time_zone: Type.Optional(TimeZone),
+};
+const options = {
+  name: Type.Optional(Name),
+  ...timing,
+  overlap: Type.Optional(Overlap),
+  catch_up: Type.Optional(CatchUp),
+  paused: Type.Optional(Paused),
+};
+
+export const CreateScheduleSchema = Type.Object(
+  { ...options, selector, ...batch },
+  { ...strict, description: 'What to run, where and when: either cron or every.' },
+);
+export type CreateSchedule = Static<typeof CreateScheduleSchema>;
+
+export const UpdateScheduleSchema = Type.Partial(CreateScheduleSchema, {
+  ...strict,
+  description: 'What is to change. With command all that it runs with is given anew: env, stdin, cwd, ….',
+});
+export type UpdateSchedule = Static<typeof UpdateScheduleSchema>;
+
+export const ScheduleSchema = Type.Object(
+  {
+    schedule_id: Type.String({ description: 'The schedule.', examples: ['sched-V1StGXR8Z5jdHi6B'] }),
+    name: Type.Optional(Name),
+    cron: Type.Optional(Cron),
+    time_zone: Type.Optional(TimeZone),
+    every_seconds: Type.Optional(Type.Integer({ minimum: 1, description: 'Or how often.', examples: [900] })),
+    selector,
+    overlap: Overlap,
+    catch_up: CatchUp,
+    max_concurrency: Type.Integer({ description: 'Executions of a run that are unfinished at once.', examples: [10] }),
+    max_failures: batch.max_failures,
+    command: batch.command,
+    env_keys: Type.Optional(
+      Type.Array(Type.String(), { description: 'The names of its env.', examples: [['BACKUP_KEY']] }),
+    ),
+    cwd: batch.cwd,
+    user: batch.user,
+    timeout_ms: batch.timeout_ms,
+    paused: Paused,
+    paused_reason: Type.Optional(
+      Type.String({
+        description: 'by_request, or key_revoked: its creator may run nothing any more.',
+        examples: ['by_request'],
+      }),
+    ),
+    created_at: Time('When it was created.'),
+    next_run_at: Type.Optional(Time('When it is due next; absent if it is not.')),
+    next_runs: Type.Optional(
+      Type.Array(Time('When it is due.'), {
+        description: 'Only with next_runs: the times at which it is due next.',
+        examples: [['2026-01-31T12:00:00.000Z']],
+      }),
+    ),
+  },
+  { description: 'One command on machines, again and again.' },
+);
+export type ScheduleWire = Static<typeof ScheduleSchema>;
+
+export const ScheduleListSchema = Type.Object(
+  { items: Type.Array(ScheduleSchema, { description: 'Newest first.' }), next_cursor: NextCursor },
+  { description: 'A page of schedules.' },
+);
+
+export const SCHEDULE_ID_PATTERN = '^sched-[A-Za-z0-9]{1,64}$';
+export const ScheduleParams = Type.Object({
+  schedule_id: Type.String({
+    pattern: SCHEDULE_ID_PATTERN,
+    description: 'The schedule.',
+    examples: ['sched-V1StGXR8Z5jdHi6B'],
+  }),
+});
+export const ScheduleQuery = Type.Object({
+  next_runs: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 100,
+      description: 'Answer so many of the times at which it is due.',
+      examples: [5],
+    }),
+  ),
+});
+
+/** A schedule that is thought of: nothing is kept. */
+export const PreviewScheduleSchema = Type.Object(timing, { ...strict, description: 'When: either cron or every.' });
+export const SchedulePreviewSchema = Type.Object(
+  {
+    next_runs: Type.Array(Time('When it would be due.'), {
+      description: 'The next ten, or fewer.',
+      examples: [['2026-01-31T12:00:00.000Z']],
+    }),
+  },
+  { description: 'When such a schedule would be due.' },
+);

@@ -1,0 +1,64 @@
+/** Schedules: one command on machines, again and again. */
+import type { ScheduleRunWire } from '../../api/schedules/run.ts';
+import type { CreateSchedule, ScheduleWire, UpdateSchedule } from '../../api/schedules/schedule.ts';
+import { List, type PageOptions } from '../http/pages.ts';
+import type { Transport } from '../http/transport.ts';
+
+/** `/v1/schedules`. */
+export class Schedules {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Runs a command on the machines that the selector names, or that match it then, whenever `cron` or `every` says. */
+  create(body: CreateSchedule): Promise<ScheduleWire> {
+    return this.#transport.json('POST', '/v1/schedules', { body });
+  }
+
+  /** Tells when such a schedule would be due next. Keeps nothing. */
+  async preview(body: Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>): Promise<string[]> {
+    const answer = await this.#transport.json<{ next_runs: string[] }>('POST', '/v1/schedules/preview', { body });
+    return answer.next_runs;
+  }
+
+  /** Lists schedules, newest first. */
+  list(options: PageOptions = {}): List<ScheduleWire> {
+    return new List(this.#transport, '/v1/schedules', options);
+  }
+
+  /** `nextRuns`: so many of the times at which it is due next, in `next_runs`. */
+  get(scheduleId: string, { nextRuns }: { nextRuns?: number } = {}): Promise<ScheduleWire> {
+    return this.#transport.json('GET', schedulePath(scheduleId), { query: { next_runs: nextRuns } });
+  }
+
+  /** Changes what is given. With `command` all that it runs with is given anew. */
+  update(scheduleId: string, body: UpdateSchedule): Promise<ScheduleWire> {
+    return this.#transport.json('PATCH', schedulePath(scheduleId), { body });
+  }
+
+  /** Leaves out all ticks until it is resumed. */
+  pause(scheduleId: string): Promise<ScheduleWire> {
+    return this.update(scheduleId, { paused: true });
+  }
+
+  /** Goes on with the next tick from now. */
+  resume(scheduleId: string): Promise<ScheduleWire> {
+    return this.update(scheduleId, { paused: false });
+  }
+
+  /** Deletes the schedule and its history. What it has started runs on. */
+  remove(scheduleId: string): Promise<ScheduleWire> {
+    return this.#transport.json('DELETE', schedulePath(scheduleId));
+  }
+
+  /** Lists what became of its ticks, newest first. */
+  runs(scheduleId: string, options: PageOptions = {}): List<ScheduleRunWire> {
+    return new List(this.#transport, `${schedulePath(scheduleId)}/runs`, options);
+  }
+}
+
+function schedulePath(scheduleId: string): string {
+  return `/v1/schedules/${encodeURIComponent(scheduleId)}`;
+}

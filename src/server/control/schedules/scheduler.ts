@@ -1,0 +1,144 @@
+/**
+ * Runs schedules: takes each tick that is due, once, and makes a batch of it. What is due, and who takes it, is the store's to say,
+ * so that several servers share the work and one that starts goes on where the last one stopped.
+ */
+import type { Logger } from 'pino';
+import { decideTick } from '../../../core/schedule.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
+import type { DueSchedule, Schedule, ScheduleRun, ScheduleStore } from '../../../store/store.ts';
+import type { RunStarter } from './run-starter.ts';
+import { nextTick } from './ticks.ts';
+
+/** Another server may have made a schedule: looked for as often as this. */
+const POLL_MS = 10_000;
+/** While a run waits for the one before it. */
+const OPEN_POLL_MS = 1000;
+/** A run that has been starting for so long has been left by the server that took it. */
+const ABANDONED_AFTER_MS = 5000;
+const LOOKED_AT = 100;
+/** Runs that are kept of each schedule. */
+const KEPT_RUNS = 1000;
+
+export interface SchedulerDeps {
+  store: ScheduleStore;
+  starter: RunStarter;
+  log: Pick<Logger, 'warn'>;
+  /** ms since the epoch. */
+  now: () => number;
+}
+
+export class Scheduler {
+  readonly #deps: SchedulerDeps;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(deps: SchedulerDeps) {
+    this.#deps = deps;
+  }
+
+  get store(): ScheduleStore {
+    return this.#deps.store;
+  }
+
+  /** Looks at what is due: at the start, when a schedule is new or changed, and when the next tick is. */
+  wake(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timer);
+    if (this.#looking !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#again = false;
+    this.#looking = this.look().then((delayMs) => {
+      this.#looking = undefined;
+      if (this.#again) this.wake();
+      else if (!this.#stopped) this.#timer = setTimeout(() => this.wake(), delayMs).unref();
+    });
+  }
+
+  /** Takes no more ticks; settles when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /** Does what is to be done now. Settles with the time until something is due again, in ms. */
+  async look(): Promise<number> {
+    const { store, log } = this.#deps;
+    try {
+      const open = await this.#goOn();
+      const { now, items } = await store.listDueSchedules({ now: this.#deps.now(), limit: LOOKED_AT });
+      for (const due of items) {
+        if (this.#stopped) return POLL_MS;
+        await this.#take(due, now);
+      }
+      const next = await store.nextScheduleAt();
+      const untilNext = next === undefined ? POLL_MS : Math.max(1, next - now);
+      return Math.min(untilNext, open || items.length > 0 ? OPEN_POLL_MS : POLL_MS);
+    } catch (cause) {
+      log.warn({ err: cause }, 'schedules cannot be looked at; tried again');
+      return OPEN_POLL_MS;
+    }
+  }
+
+  /** Starts what waits and need not any more, or was left by a server. Settles with whether something still waits. */
+  async #goOn(): Promise<boolean> {
+    const { store, starter, now } = this.#deps;
+    const open = await store.listOpenRuns({ limit: LOOKED_AT });
+    for (const run of open) {
+      if (this.#stopped) break;
+      const schedule = await store.getSchedule({ scheduleId: run.scheduleId });
+      if (schedule === undefined) continue;
+      if (run.outcome === 'queued' && schedule.paused !== undefined) await this.#skip(run, 'paused');
+      else if (await this.#mayStart(run, now())) await starter.start(schedule, run.dueAt);
+    }
+    return open.length > 0;
+  }
+
+  async #mayStart({ scheduleId, outcome, decidedAt }: ScheduleRun, now: number): Promise<boolean> {
+    if (outcome === 'starting') return now - decidedAt > ABANDONED_AFTER_MS;
+    const lastBatchId = await this.#deps.store.lastBatchOf({ scheduleId });
+    return !(await this.#deps.starter.isRunning(lastBatchId));
+  }
+
+  async #take({ schedule, dueAt, lastBatchId, queued }: DueSchedule, now: number): Promise<void> {
+    const { store, starter, log } = this.#deps;
+    const { scheduleId, definition, anchorAt: anchor } = schedule;
+    const { timing, overlap, catchUp } = definition;
+    const busy = await starter.isRunning(lastBatchId);
+    const { outcome, cancelEarlier } = decideTick({ overlap, catchUp, lateMs: now - dueAt, busy, queued });
+    const nextAt = nextTick(timing, { anchor, after: Math.max(now, dueAt) });
+    const begun = await store.beginRun({
+      run: { scheduleId, dueAt, decidedAt: now, outcome, ...reasonOf(outcome) },
+      ...(nextAt === undefined ? {} : { nextAt }),
+      keep: KEPT_RUNS,
+    });
+    if (begun === 'stale') return;
+    if (cancelEarlier) await starter.cancel(lastBatchId);
+    if (outcome === 'missed') log.warn({ [LOG_KEY.scheduleId]: scheduleId }, 'a tick was missed');
+    if (outcome === 'starting') await starter.start(schedule, dueAt);
+  }
+
+  async #skip({ scheduleId, dueAt }: ScheduleRun, reason: string): Promise<void> {
+    const run = { scheduleId, dueAt, outcome: 'skipped', reason } as const;
+    await this.#deps.store.settleRun({ run, now: this.#deps.now() });
+  }
+}
+
+function reasonOf(outcome: ScheduleRun['outcome']): { reason?: string } {
+  return outcome === 'skipped' ? { reason: 'overlap' } : {};
+}
+
+/** What a schedule is like before its first tick after `now`; `paused`: it has none. */
+export function dueFrom(
+  { timing }: Pick<Schedule['definition'], 'timing'>,
+  p: { anchor: number; now: number; paused: string | undefined },
+): Pick<Schedule, 'anchorAt' | 'nextAt' | 'paused'> {
+  const { anchor, now: after, paused } = p;
+  if (paused !== undefined) return { anchorAt: anchor, paused };
+  const nextAt = nextTick(timing, { anchor, after });
+  return { anchorAt: anchor, ...(nextAt === undefined ? {} : { nextAt }) };
+}

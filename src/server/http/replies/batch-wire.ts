@@ -1,0 +1,14 @@
+/** Batches, as they travel. */
+import type { BatchWire } from '../../../api/batch.ts';
+import type { Batch } from '../../../store/store.ts';
+import { time } from './wire.ts';
+
+export function batchWire({ batchId, status, counts, createdAt, completedAt }: Batch): BatchWire {
+  return {
+    batch_id: batchId,
+    status,
+    counts,
+    created_at: time(createdAt),
+    ...(completedAt === undefined ? {} : { completed_at: time(completedAt) }),
+  };
+}

@@ -1,0 +1,152 @@
+/** From a validated body to what a schedule is; here stand the rules that a schema cannot say. */
+import { parseAutosleep } from '../../../../core/machines/autosleep.ts';
+import type { Timing } from '../../../../core/schedule.ts';
+import type { CreateBatch } from '../../../../api/batch.ts';
+import type { CreateSchedule, UpdateSchedule } from '../../../../api/schedules/schedule.ts';
+import type { ScheduleDefinition } from '../../../../store/store.ts';
+import type { BatchCommand } from '../../../control/batches/command-text.ts';
+import { nextTick, TimingError } from '../../../control/schedules/ticks.ts';
+import { assertMachine } from '../../authentication/auth.ts';
+import type { Principal } from '../../authentication/key-ring.ts';
+import { invalid } from '../../replies/problem.ts';
+import { type CreateLimits, createRequestOf } from '../create-request.ts';
+
+const DEFAULT_CONCURRENCY = 10;
+const MAX_EVERY_SECONDS = 366 * 86_400;
+/** What is given anew with a command, and only with one. */
+const OF_COMMAND = [
+  'env',
+  'stdin',
+  'stdin_encoding',
+  'cwd',
+  'user',
+  'timeout_ms',
+  'start_within_ms',
+  'callback_url',
+  'tty',
+  'limits',
+  'artifacts',
+] as const;
+
+type TimingFields = Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>;
+
+/** Throws a 422 for what is none, or is never due. `now`: ms since the epoch. */
+export function timingOf({ cron, every, time_zone: timeZone }: TimingFields, now: number): Timing {
+  if ((cron === undefined) === (every === undefined)) {
+    throw invalid([{ location: 'body.cron', message: 'must be given, or every; not both' }]);
+  }
+  if (cron === undefined) {
+    if (timeZone !== undefined) throw invalid([{ location: 'body.time_zone', message: 'goes with cron' }]);
+    const seconds = parseAutosleep(String(every)) ?? Number.POSITIVE_INFINITY;
+    if (seconds >= 1 && seconds <= MAX_EVERY_SECONDS) return { everyMs: seconds * 1000 };
+    throw invalid([{ location: 'body.every', message: 'must be from a second to a year', value: String(every) }]);
+  }
+  const timing = { cron, timeZone: timeZone ?? 'UTC' };
+  try {
+    if (nextTick(timing, { anchor: now, after: now }) !== undefined) return timing;
+  } catch (error) {
+    if (!(error instanceof TimingError)) throw error;
+    const value = error.field === 'cron' ? cron : timing.timeZone;
+    throw invalid([{ location: `body.${error.field}`, message: error.message, value }]);
+  }
+  throw invalid([{ location: 'body.cron', message: 'is never due', value: cron }]);
+}
+
+/** The machines that a schedule names, or will select; throws for one that the key may not use. */
+export function selectorOf(
+  principal: Principal,
+  { labels, machine_ids: machineIds }: CreateBatch['selector'],
+): ScheduleDefinition['selector'] {
+  if (machineIds !== undefined && labels === undefined) {
+    for (const machineId of machineIds) assertMachine(principal, machineId);
+    return { machineIds };
+  }
+  if (labels !== undefined && machineIds === undefined && Object.keys(labels).length > 0) return { labels };
+  throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids' }]);
+}
+
+/** What is run, and what of it is shown. */
+export function commandOf(
+  body: Omit<CreateSchedule, 'selector'>,
+  limits: CreateLimits,
+): { command: BatchCommand; shown: ScheduleDefinition['shown'] } {
+  const {
+    machineId: _id,
+    createdBy: _by,
+    ...command
+  } = createRequestOf(fieldsOfCommand(body), { machineId: '', createdBy: '' }, limits);
+  const { cwd, user, timeoutMs } = command;
+  const shown = {
+    command: command.command,
+    envKeys: Object.keys(command.env).sort(),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(user === undefined ? {} : { user }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+  return { command, shown };
+}
+
+/** A new one, without its command. Throws a 422. */
+export function definitionOf(
+  body: CreateSchedule,
+  p: { principal: Principal; now: number; shown: ScheduleDefinition['shown'] },
+): ScheduleDefinition {
+  const { name, overlap = 'skip', catch_up: catchUp = false } = body;
+  const { max_concurrency: maxConcurrency = DEFAULT_CONCURRENCY, max_failures: maxFailures } = body;
+  return {
+    ...(name === undefined ? {} : { name }),
+    timing: timingOf(body, p.now),
+    selector: selectorOf(p.principal, body.selector),
+    overlap,
+    catchUp,
+    maxConcurrency,
+    ...(maxFailures === undefined ? {} : { maxFailures }),
+    shown: p.shown,
+  };
+}
+
+/** `present` with what the body changes. Throws a 422. */
+export function changedDefinition(
+  body: UpdateSchedule,
+  present: ScheduleDefinition,
+  p: { principal: Principal; now: number; shown: ScheduleDefinition['shown'] },
+): ScheduleDefinition {
+  const { name, overlap, catch_up: catchUp, max_concurrency: maxConcurrency, max_failures: maxFailures } = body;
+  return {
+    ...present,
+    ...(name === undefined ? {} : { name }),
+    timing: changesTiming(body) ? timingOf(withPresent(body, present.timing), p.now) : present.timing,
+    ...(body.selector === undefined ? {} : { selector: selectorOf(p.principal, body.selector) }),
+    ...(overlap === undefined ? {} : { overlap }),
+    ...(catchUp === undefined ? {} : { catchUp }),
+    ...(maxConcurrency === undefined ? {} : { maxConcurrency }),
+    ...(maxFailures === undefined ? {} : { maxFailures }),
+    shown: p.shown,
+  };
+}
+
+/** Whether the body says when it is due. */
+export function changesTiming({ cron, every, time_zone: timeZone }: TimingFields): boolean {
+  return cron !== undefined || every !== undefined || timeZone !== undefined;
+}
+
+/** Throws a 422 for what belongs to a command, if there is none. */
+export function assertWithCommand(body: UpdateSchedule): void {
+  const alone = body.command === undefined ? OF_COMMAND.filter((name) => body[name] !== undefined) : [];
+  if (alone.length === 0) return;
+  throw invalid(
+    alone.map((name) => ({ location: `body.${name}`, message: 'goes with command, which is replaced as a whole' })),
+  );
+}
+
+/** Of cron and its time zone the one that is not given stays. */
+function withPresent(body: TimingFields, present: Timing): TimingFields {
+  const { cron, every, time_zone: timeZone } = body;
+  if (every !== undefined || 'everyMs' in present) return body;
+  return { cron: cron ?? present.cron, time_zone: timeZone ?? present.timeZone };
+}
+
+function fieldsOfCommand(body: Omit<CreateSchedule, 'selector'>): Parameters<typeof createRequestOf>[0] {
+  const given = OF_COMMAND.filter((name) => body[name] !== undefined).map((name) => [name, body[name]] as const);
+  return { command: body.command, ...Object.fromEntries(given) };
+}

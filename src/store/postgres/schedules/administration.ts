@@ -1,0 +1,88 @@
+/** Schedules in PostgreSQL: made, found, changed, deleted. */
+import { toPage } from '../../rows/page.ts';
+import { definitionText, type ScheduleRow, toSchedule } from '../../rows/schedule-row.ts';
+import type { ScheduleStore } from '../../store.ts';
+import type { Connection } from '../connections/connection.ts';
+import type { Readers } from '../connections/slots.ts';
+import type { Transactions } from '../connections/transactions.ts';
+import { guarded } from '../lanes/guarded.ts';
+
+/** What the statements run on. */
+export interface ScheduleDatabase {
+  read: Readers['query'];
+  transactions: Transactions;
+}
+
+export const NEWEST = Number.MAX_SAFE_INTEGER;
+export const COLUMNS = `s.id AS schedule, s.public_id AS schedule_id, s.definition, s.sealed_request, s.created_by, s.created_at,
+  s.anchor_at, s.paused, s.next_at`;
+const SELECT = `SELECT ${COLUMNS} FROM schedules s`;
+const INSERT = `INSERT INTO schedules
+  (public_id, definition, sealed_request, created_by, created_at, anchor_at, paused, next_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`;
+const UPDATE = `UPDATE schedules SET definition = $2, sealed_request = $3, anchor_at = $4, paused = $5, next_at = $6
+  WHERE id = $1`;
+
+type Administration = Pick<
+  ScheduleStore,
+  'createSchedule' | 'getSchedule' | 'listSchedules' | 'updateSchedule' | 'deleteSchedule'
+>;
+
+export function administration({ read, transactions }: ScheduleDatabase): Administration {
+  return {
+    createSchedule: (p) =>
+      transactions.run((connection) =>
+        guarded(connection, { ...p, resource: p.schedule.scheduleId }, async () => {
+          const { scheduleId, definition, sealedRequest, createdBy, anchorAt, paused, nextAt } = p.schedule;
+          const values = [
+            scheduleId,
+            definitionText(definition),
+            sealedRequest,
+            createdBy,
+            p.now,
+            anchorAt,
+            paused,
+            nextAt,
+          ];
+          await connection.run({ text: INSERT, values });
+          return { outcome: 'created', schedule: { ...p.schedule, createdAt: p.now } } as const;
+        }),
+      ),
+    async getSchedule({ scheduleId }) {
+      const [row] = await read<ScheduleRow>({ text: `${SELECT} WHERE s.public_id = $1`, values: [scheduleId] });
+      return row && toSchedule(row);
+    },
+    async listSchedules({ createdBy, limit, after = NEWEST }) {
+      const text = `${SELECT} WHERE s.id < $1 AND ($3::text IS NULL OR s.created_by = $3) ORDER BY s.id DESC LIMIT $2`;
+      const rows = await read<ScheduleRow>({ text, values: [after, limit + 1, createdBy] });
+      return toPage(rows, limit, (row) => row.schedule, toSchedule);
+    },
+    updateSchedule: (p) =>
+      transactions.run((connection) =>
+        guarded(connection, { ...p, resource: p.scheduleId }, async () => {
+          const row = await lock(connection, p.scheduleId);
+          if (row === undefined) return { outcome: 'not_found' } as const;
+          const { definition, sealedRequest, anchorAt, paused, nextAt } = p.change;
+          const values = [row.schedule, definitionText(definition), sealedRequest, anchorAt, paused, nextAt];
+          await connection.run({ text: UPDATE, values });
+          const { scheduleId, createdBy, createdAt } = toSchedule(row);
+          return { outcome: 'applied', schedule: { scheduleId, createdBy, createdAt, ...p.change } } as const;
+        }),
+      ),
+    deleteSchedule: (p) =>
+      transactions.run((connection) =>
+        guarded(connection, { ...p, resource: p.scheduleId }, async () => {
+          const row = await lock(connection, p.scheduleId);
+          if (row === undefined) return { outcome: 'not_found' } as const;
+          await connection.run({ text: 'DELETE FROM schedules WHERE id = $1', values: [row.schedule] });
+          return { outcome: 'applied', schedule: toSchedule(row) } as const;
+        }),
+      ),
+  };
+}
+
+async function lock(connection: Connection, scheduleId: string): Promise<ScheduleRow | undefined> {
+  const text = `${SELECT} WHERE s.public_id = $1 FOR UPDATE`;
+  const [row] = await connection.query<ScheduleRow>({ text, values: [scheduleId] });
+  return row;
+}

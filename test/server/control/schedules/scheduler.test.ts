@@ -1,0 +1,200 @@
+/** Which ticks are taken, by whom, and what becomes of them; the batches themselves are counted, not made. */
+import { EventEmitter, once } from 'node:events';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { pino } from 'pino';
+import type { RunStarter } from '../../../../src/server/control/schedules/run-starter.ts';
+import { makeDirectory, removeDirectory } from '../../../helpers/directories.ts';
+import { Scheduler } from '../../../../src/server/control/schedules/scheduler.ts';
+import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
+import type { NewSchedule, Schedule, Store } from '../../../../src/store/store.ts';
+
+const ANCHOR = 1_000_000;
+const EVERY_MS = 60_000;
+
+/** Stands for the batches: tells what was started and cancelled, and is as busy as the test says. */
+class CountedStarter extends EventEmitter implements Pick<RunStarter, 'start' | 'isRunning' | 'cancel'> {
+  readonly started: number[] = [];
+  readonly cancelled: string[] = [];
+  busy = false;
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    super();
+    this.#store = store;
+  }
+
+  async start({ scheduleId }: Schedule, dueAt: number): Promise<void> {
+    this.started.push(dueAt);
+    const run = { scheduleId, dueAt, outcome: 'started', batchId: `batch-${dueAt}` } as const;
+    await this.#store.settleRun({ run, now: dueAt });
+    this.emit('started');
+  }
+
+  isRunning(batchId: string | undefined): Promise<boolean> {
+    return Promise.resolve(batchId !== undefined && this.busy);
+  }
+
+  cancel(batchId: string | undefined): Promise<void> {
+    this.cancelled.push(String(batchId));
+    return Promise.resolve();
+  }
+}
+
+/** A store with one schedule, `every` minute from `ANCHOR` on, and a clock that the test sets. */
+async function scheduled(p: Partial<NewSchedule['definition']> = {}) {
+  const dir = makeDirectory('schedules');
+  const store = openSqliteStore({ path: join(dir, 'test.db') });
+  onTestFinished(async () => {
+    await store.close();
+    await removeDirectory(dir);
+  });
+  const starter = new CountedStarter(store);
+  const clock = { now: ANCHOR };
+  await store.createSchedule({
+    schedule: {
+      scheduleId: 'sched-1',
+      definition: {
+        timing: { everyMs: EVERY_MS },
+        selector: { machineIds: ['dm-one'] },
+        overlap: 'skip',
+        catchUp: false,
+        maxConcurrency: 1,
+        shown: { command: ['true'], envKeys: [] },
+        ...p,
+      },
+      sealedRequest: Buffer.from('s'),
+      createdBy: 'admin',
+      anchorAt: ANCHOR,
+      nextAt: ANCHOR + EVERY_MS,
+    },
+    now: ANCHOR,
+  });
+  const deps = {
+    store,
+    starter: starter as unknown as RunStarter,
+    log: pino({ level: 'silent' }),
+    now: () => clock.now,
+  };
+  /** Looks once, as a server does that has just started. */
+  const look = () => new Scheduler(deps).look();
+  const outcomes = async () => {
+    const { items } = await store.listRuns({ scheduleId: 'sched-1', limit: 100 });
+    return items.map(({ outcome, reason }) => (reason === undefined ? outcome : `${outcome} ${reason}`)).reverse();
+  };
+  return { store, starter, clock, deps, look, outcomes };
+}
+const tick = (number: number) => ANCHOR + number * EVERY_MS;
+
+test('a tick is run once it is due, not before, and once', async () => {
+  const { starter, clock, look } = await scheduled();
+  await look();
+  expect(starter.started).toEqual([]);
+  clock.now = tick(1);
+  await look();
+  await look();
+  expect(starter.started).toEqual([tick(1)]);
+  clock.now = tick(2) + 5;
+  await look();
+  expect(starter.started).toEqual([tick(1), tick(2)]);
+});
+
+test('of several servers one takes a tick', async () => {
+  const { starter, clock, look } = await scheduled();
+  clock.now = tick(1);
+  await Promise.all([look(), look(), look()]);
+  expect(starter.started).toEqual([tick(1)]);
+});
+
+test('ticks at which no server was there are missed', async () => {
+  const { starter, clock, look, outcomes } = await scheduled();
+  clock.now = tick(5) + 1;
+  await look();
+  expect([starter.started, await outcomes()]).toEqual([[], ['missed']]);
+  clock.now = tick(6);
+  await look();
+  expect(starter.started).toEqual([tick(6)]);
+});
+
+test('ticks at which no server was there are made up for by one run', async () => {
+  const { starter, clock, look, outcomes } = await scheduled({ catchUp: true });
+  clock.now = tick(5) + 1;
+  await look();
+  await look();
+  expect([starter.started, await outcomes()]).toEqual([[tick(1)], ['started']]);
+});
+
+test.each([
+  ['skip', ['started', 'skipped overlap', 'skipped overlap'], []],
+  ['queue', ['started', 'queued', 'skipped overlap'], []],
+  ['cancel', ['started', 'started', 'started'], [`batch-${tick(1)}`, `batch-${tick(2)}`]],
+] as const)('overlap %s: ticks become %j while the first run goes on', async (overlap, expected, cancelled) => {
+  const { starter, clock, look, outcomes } = await scheduled({ overlap });
+  for (const number of [1, 2, 3]) {
+    clock.now = tick(number);
+    await look();
+    starter.busy = true;
+  }
+  expect(await outcomes()).toEqual(expected);
+  expect(starter.cancelled).toEqual(cancelled);
+});
+
+test('a tick that waits is run when the run before it is over', async () => {
+  const { starter, clock, look, outcomes } = await scheduled({ overlap: 'queue' });
+  clock.now = tick(1);
+  await look();
+  starter.busy = true;
+  clock.now = tick(2);
+  await look();
+  await look();
+  expect(starter.started).toEqual([tick(1)]);
+  starter.busy = false;
+  await look();
+  expect([starter.started, await outcomes()]).toEqual([
+    [tick(1), tick(2)],
+    ['started', 'started'],
+  ]);
+});
+
+test('a tick that a server has taken and not run is run by another', async () => {
+  const { store, starter, clock, look } = await scheduled();
+  clock.now = tick(1);
+  const run = { scheduleId: 'sched-1', dueAt: tick(1), decidedAt: tick(1), outcome: 'starting' } as const;
+  await store.beginRun({ run, nextAt: tick(2), keep: 10 });
+  await look();
+  // Its server may be at it.
+  expect(starter.started).toEqual([]);
+  clock.now += 10_000;
+  await look();
+  expect(starter.started).toEqual([tick(1)]);
+});
+
+test('a schedule that was paused has no ticks, and what waits is left out', async () => {
+  const { store, starter, clock, look, outcomes } = await scheduled({ overlap: 'queue' });
+  clock.now = tick(1);
+  await look();
+  starter.busy = true;
+  clock.now = tick(2);
+  await look();
+  const { definition, sealedRequest, anchorAt } = (await store.getSchedule({ scheduleId: 'sched-1' })) as Schedule;
+  const change = { definition, sealedRequest, anchorAt, paused: 'by_request' };
+  await store.updateSchedule({ scheduleId: 'sched-1', change, now: clock.now });
+  starter.busy = false;
+  clock.now = tick(10);
+  await look();
+  expect([starter.started, await outcomes()]).toEqual([[tick(1)], ['started', 'skipped paused']]);
+});
+
+test('it wakes by itself when the next tick is due', async () => {
+  const { store, starter, deps } = await scheduled();
+  const found = (await store.getSchedule({ scheduleId: 'sched-1' })) as Schedule;
+  const begun = Date.now();
+  const change = { ...found, definition: { ...found.definition, timing: { everyMs: 200 } }, nextAt: begun + 200 };
+  await store.updateSchedule({ scheduleId: 'sched-1', change, now: begun });
+  const scheduler = new Scheduler({ ...deps, now: Date.now });
+  const started = once(starter, 'started');
+  scheduler.wake();
+  await started;
+  await scheduler.stop();
+  expect(starter.started[0]).toBe(begun + 200);
+});

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import type { Timing } from '../../../../src/core/schedule.ts';
+import { nextTick, nextTicks, TimingError } from '../../../../src/server/control/schedules/ticks.ts';
+
+/** The first ticks after `from`, as times. */
+function ticks(timing: Timing, from: string, count = 3): string[] {
+  const after = Date.parse(from);
+  return nextTicks(timing, { anchor: after, after, count }).map((tick) => new Date(tick).toISOString().slice(0, 16));
+}
+const berlin = (cron: string): Timing => ({ cron, timeZone: 'Europe/Berlin' });
+
+test('a cron expression is meant in its time zone', () => {
+  expect(ticks(berlin('0 9 * * MON-FRI'), '2026-11-27T12:00Z')).toEqual([
+    '2026-11-30T08:00',
+    '2026-12-01T08:00',
+    '2026-12-02T08:00',
+  ]);
+  expect(ticks({ cron: '0 9 * * *', timeZone: 'America/New_York' }, '2026-03-06T15:00Z')).toEqual([
+    '2026-03-07T14:00',
+    '2026-03-08T13:00',
+    '2026-03-09T13:00',
+  ]);
+});
+
+// The clocks of Berlin go from 02:00 to 03:00 on 2026-03-29, 01:00 UTC, and from 03:00 to 02:00 on 2026-10-25, 01:00 UTC.
+test('a time that a day has not is that at which its clocks go on: the day has its run', () => {
+  expect(ticks(berlin('30 2 * * *'), '2026-03-28T12:00Z')).toEqual([
+    '2026-03-29T01:00',
+    '2026-03-30T00:30',
+    '2026-03-31T00:30',
+  ]);
+});
+
+test('of a time that a day has twice the first counts: it has one run', () => {
+  expect(ticks(berlin('30 2 * * *'), '2026-10-24T12:00Z')).toEqual([
+    '2026-10-25T00:30',
+    '2026-10-26T01:30',
+    '2026-10-27T01:30',
+  ]);
+});
+
+test('what is due several times an hour goes on evenly through both', () => {
+  expect(ticks(berlin('*/30 * * * *'), '2026-03-29T00:10Z', 4)).toEqual([
+    '2026-03-29T00:30',
+    '2026-03-29T01:00',
+    '2026-03-29T01:30',
+    '2026-03-29T02:00',
+  ]);
+  expect(ticks(berlin('*/30 * * * *'), '2026-10-25T00:10Z', 4)).toEqual([
+    '2026-10-25T00:30',
+    '2026-10-25T01:00',
+    '2026-10-25T01:30',
+    '2026-10-25T02:00',
+  ]);
+});
+
+test('an interval is counted from its anchor, whatever was missed', () => {
+  const timing = { everyMs: 60_000 };
+  expect(nextTick(timing, { anchor: 1000, after: 1000 })).toBe(61_000);
+  expect(nextTick(timing, { anchor: 1000, after: 60_999 })).toBe(61_000);
+  expect(nextTick(timing, { anchor: 1000, after: 61_000 })).toBe(121_000);
+  expect(nextTick(timing, { anchor: 1000, after: 10 * 60_000 })).toBe(601_000);
+});
+
+test('a date that there is not is never due', () => {
+  expect(ticks({ cron: '0 0 30 2 *', timeZone: 'UTC' }, '2026-01-01T00:00Z')).toEqual([]);
+});
+
+test.each([
+  [{ cron: '61 * * * *', timeZone: 'UTC' }, 'cron', 'minute'],
+  [{ cron: '* * * * * *', timeZone: 'UTC' }, 'cron', 'five fields'],
+  [{ cron: 'soon', timeZone: 'UTC' }, 'cron', 'five fields'],
+  [{ cron: '* * * * *', timeZone: 'Mars/Olympus' }, 'time_zone', 'no time zone'],
+] as const)('%j is none: of %s', (timing, field, message) => {
+  const attempt = () => nextTick(timing, { anchor: 0, after: 0 });
+  expect(attempt).toThrow(TimingError);
+  expect(attempt).toThrow(expect.objectContaining({ field, message: expect.stringContaining(message) }));
+});
