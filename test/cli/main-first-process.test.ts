@@ -44,9 +44,11 @@ test.runIf(possible)('orphans are reaped, and signals are passed on', async () =
     return orphans.length > 0;
   });
   process.kill(first, 'SIGKILL');
-  await until('its orphans are reaped', () => !orphans.some((pid) => existsSync(`/proc/${pid}`)));
+  await until('its orphans are reaped', () => !orphans.some((pid) => existsSync(`/proc/${pid}`)), 20_000);
   // The shell is the only child of unshare, which is outside.
-  process.kill(childrenOf(namespace.pid)[0] ?? 0, 'SIGINT');
+  const [shell] = childrenOf(namespace.pid);
+  if (shell === undefined) throw new Error(`it has exited: ${namespace.stderr}`);
+  process.kill(shell, 'SIGINT');
   await namespace.exited;
   expect(namespace.stderr).toContain('stopping: ending all commands');
   expect(processesWith(directory)).toEqual([]);

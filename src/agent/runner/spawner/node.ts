@@ -8,6 +8,7 @@
  *  - if this process is killed, commands keep running, and get SIGPIPE at their next output;
  *  - it has no terminals and no limits, and reports no usage;
  *  - the executable that `resolved` reported runs by its real path, not by a descriptor;
+ *  - it looks the program up itself, and waits for the fork: a file system that never answers stops the whole runner;
  *  - each start costs a fork of this whole process.
  */
 import { type ChildProcess, spawn as startProcess } from 'node:child_process';
