@@ -14,6 +14,8 @@ import { RunPage } from './pages/run.tsx';
 import { TerminalPage } from './pages/terminal.tsx';
 import { TokensPage } from './pages/administration/tokens.tsx';
 import { WebhooksPage } from './pages/administration/webhooks.tsx';
+import { SchedulePage } from './pages/schedules/schedule.tsx';
+import { SchedulesPage } from './pages/schedules/schedules.tsx';
 import type { PathParameters } from './shell/path-parameters.ts';
 
 export const ROUTES = [
@@ -27,6 +29,8 @@ export const ROUTES = [
   { path: '/executions', page: ExecutionsPage },
   { path: '/batches', page: BatchesPage },
   { path: '/batches/:batchId', page: BatchPage },
+  { path: '/schedules', page: SchedulesPage },
+  { path: '/schedules/:scheduleId', page: SchedulePage },
   { path: '/run', page: RunPage },
   { path: '/keys', page: KeysPage },
   { path: '/tokens', page: TokensPage },

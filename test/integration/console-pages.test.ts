@@ -17,6 +17,7 @@ let browser: Browser;
 let server: RunningTestServer;
 let waiting: string;
 let batch: string;
+let schedule: string;
 
 beforeAll(async () => {
   if (!hasChromium) return;
@@ -28,6 +29,10 @@ beforeAll(async () => {
   }));
   const many = { selector: { machine_ids: ['dm-one'] }, command: ['/bin/sh', '-c', 'echo many'] };
   ({ batch_id: batch } = await server.client.ask<{ batch_id: string }>('POST', '/v1/batches', { body: many }));
+  const nightly = { ...many, name: 'nightly', cron: '0 3 * * *', time_zone: 'Europe/Berlin' };
+  ({ schedule_id: schedule } = await server.client.ask<{ schedule_id: string }>('POST', '/v1/schedules', {
+    body: nightly,
+  }));
   await server.client.ask('POST', '/v1/api-keys', { body: { name: 'ci', scopes: ['executions:write'] } });
   await server.client.ask('POST', '/v1/join-tokens', { body: { machine_id: 'dm-two' } });
 });
@@ -53,6 +58,9 @@ const PAGES = () =>
     ['/executions', 'Executions'],
     ['/batches', 'Batches'],
     [`/batches/${batch}`, 'echo many'],
+    ['/schedules', 'Schedules'],
+    [`/schedules/${schedule}`, 'nightly'],
+    ['/run?when=cron', 'Run a command'],
     ['/run?on=labels&labels=role%3Dweb', 'Run a command'],
     ['/run?machine=dm-one&command=["true"]&env=STAGE', 'Run a command'],
     ['/keys', 'API keys'],

@@ -71,7 +71,7 @@ test('a key shows its scopes, and nothing else', async () => {
   const { page } = opened;
   await page.getByLabel('Lines of output').getByText('seen').waitFor();
   const links = await page.getByRole('navigation').getByRole('link').allTextContents();
-  expect(links).toEqual(['Overview', 'Machines', 'Executions', 'Batches']);
+  expect(links).toEqual(['Overview', 'Machines', 'Executions', 'Batches', 'Schedules']);
   expect(await page.getByRole('link', { name: 'Run again' }).count()).toBe(0);
   const status = await page.evaluate(
     `fetch('/v1/machines/dm-one/executions', { method: 'POST', body: '{"command":["true"]}',
@@ -137,6 +137,31 @@ test('a command runs on all machines with a label, and its batch shows how far i
   expect(await page.getByRole('link', { name: /^dm-fleet-/ }).allTextContents()).toEqual(['dm-fleet-1', 'dm-fleet-2']);
   await page.getByRole('link', { name: 'Batches' }).click();
   await page.getByRole('link', { name: /echo of the fleet/ }).waitFor();
+  expect(complaints).toEqual([]);
+});
+
+test('a schedule is made, runs, is paused and deleted', async () => {
+  await using opened = await open({ path: '/run?machine=dm-one&when=cron' });
+  const { page, complaints } = opened;
+  await page.getByRole('textbox', { name: 'Cron expression' }).fill('0 25 * * *');
+  await page.getByText(/hour/i).first().waitFor();
+  await page.getByRole('textbox', { name: 'Cron expression' }).fill('0 3 1 1 *');
+  await page.getByText(/^Next: /).waitFor();
+  await page.getByRole('button', { name: 'Every so often' }).click();
+  await page.getByRole('textbox', { name: 'Every' }).fill('1s');
+  await page.getByRole('textbox', { name: 'Name' }).fill('heartbeat');
+  await page.getByRole('textbox', { name: 'Command' }).fill('echo again');
+  await page.getByRole('button', { name: 'Make the schedule' }).click();
+  await page.getByRole('heading', { name: 'heartbeat' }).waitFor();
+  await page.getByRole('link', { name: 'Started' }).first().waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByText('Paused').waitFor();
+  await page.getByRole('link', { name: 'Started' }).first().click();
+  await page.getByRole('link', { name: 'dm-one' }).first().waitFor();
+  await page.goBack();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('No schedule yet').waitFor();
   expect(complaints).toEqual([]);
 });
 

@@ -6,15 +6,21 @@ import { type Batch, BATCHES } from '../data/batches.ts';
 import { transport } from '../data/client.ts';
 import { type Execution, executionsPath } from '../data/executions.ts';
 import { CodeBlock } from '../parts/code-block.tsx';
+import { type Schedule, SCHEDULES } from '../data/schedules.ts';
 import { Field, Segments } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { EnvironmentFields } from '../run/environment-fields.tsx';
-import { batchOf, commandOf, faultsOf, formFrom, type RunForm, requestOf } from '../run/request.ts';
+import { batchOf, commandOf, faultsOf, formFrom, type RunForm, requestOf, scheduleOf } from '../run/request.ts';
 import { samplesOf, targetOf } from '../run/samples.ts';
 import { type SetForm, TargetFields } from '../run/target-fields.tsx';
+import { WhenFields } from '../run/when-fields.tsx';
 
 /** Starts the command of the form. Returns the path of its page. */
 async function start(form: RunForm): Promise<string> {
+  if (form.when !== 'now') {
+    const schedule: Schedule = await transport.json('POST', SCHEDULES, { body: scheduleOf(form) });
+    return `/schedules/${schedule.schedule_id}`;
+  }
   if (form.on === 'labels') {
     const batch: Batch = await transport.json('POST', BATCHES, { body: batchOf(form) });
     return `/batches/${batch.batch_id}`;
@@ -55,6 +61,7 @@ export function RunPage() {
         }}
       >
         <div className="body stack">
+          <WhenFields form={form} setForm={setForm} wrong={shown} />
           <TargetFields form={form} setForm={setForm} wrong={shown} />
           <CommandField form={form} setForm={setForm} wrong={shown.line ?? shown.argv} />
           <EnvironmentFields env={form.env} onChange={(env) => setForm((before) => ({ ...before, env }))} />
@@ -63,7 +70,7 @@ export function RunPage() {
           {running.error !== null && <ErrorNotice error={running.error} />}
           <div className="row">
             <button type="submit" className="button primary" disabled={running.isPending}>
-              {running.isPending ? 'Starting …' : 'Run'}
+              {form.when === 'now' ? 'Run' : 'Make the schedule'}
             </button>
             <span className="soft small">
               or <kbd>Ctrl Enter</kbd>
@@ -71,7 +78,7 @@ export function RunPage() {
           </div>
         </div>
       </form>
-      <Samples form={form} />
+      {form.when === 'now' && <Samples form={form} />}
     </>
   );
 }
@@ -116,7 +123,7 @@ function CommandField({ form, setForm, wrong }: { form: RunForm; setForm: SetFor
 function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
   return (
     <div className="stack">
-      {(form.on === 'labels' || !form.stdinOpen) && (
+      {(form.on === 'labels' || form.when !== 'now' || !form.stdinOpen) && (
         <Field label="Standard input" hint="Erased from the server as soon as the command has ended.">
           {(id, describedBy) => (
             <textarea
@@ -130,7 +137,7 @@ function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
           )}
         </Field>
       )}
-      {form.on === 'machine' && (
+      {form.on === 'machine' && form.when === 'now' && (
         <label className="choice">
           <input
             type="checkbox"

@@ -1,5 +1,6 @@
 /** Statuses in words, with a colour and a shape, so that nobody has to distinguish colours. */
 import type { Batch } from '../data/batches.ts';
+import type { Schedule } from '../data/schedules.ts';
 import type { Machine } from '../data/machines.ts';
 import type { Execution } from '../data/executions.ts';
 
@@ -61,6 +62,10 @@ export function BatchStatus({ status }: { status: Batch['status'] }) {
 }
 
 /** Returns the state of a machine in words. */
+export function ScheduleStatus({ schedule: { paused } }: { schedule: Schedule }) {
+  return <Badge look={paused ? { text: 'Paused', tone: 'idle', shape: 'square' } : { text: 'Active', tone: 'good' }} />;
+}
+
 export function machineStatusText({ status }: Pick<Machine, 'status'>): string {
   return lookOf(status).text;
 }

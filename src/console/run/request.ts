@@ -1,11 +1,25 @@
 /** Turns the form of a command into a request. */
 import type { CreateBatch } from '../../api/batch.ts';
 import type { CreateExecution } from '../../api/execution.ts';
+import type { CreateSchedule } from '../../api/schedules/schedule.ts';
+import type { Timing } from '../data/schedules.ts';
 import { type Labels, parseLabels } from '../../core/machines/labels.ts';
 import { shellCommand, shellLine } from '../parts/command.ts';
 import { parseBytes, parseDuration } from '../parts/duration.ts';
 
 export interface RunForm {
+  /** At once, at the times of a cron expression, or every so often. */
+  when: 'now' | 'cron' | 'every';
+  /** Five fields, such as `0 3 * * *`. */
+  cron: string;
+  /** Of the IANA. */
+  timeZone: string;
+  /** Such as `15m`. */
+  every: string;
+  /** What becomes of a run while the one before it goes on. */
+  overlap: NonNullable<CreateSchedule['overlap']>;
+  /** Of the schedule, for people. */
+  name: string;
   /** One machine, or all machines with some labels. */
   on: 'machine' | 'labels';
   machineId: string;
@@ -37,6 +51,12 @@ export interface RunForm {
 }
 
 export const EMPTY_FORM: RunForm = {
+  when: 'now',
+  cron: '',
+  timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  every: '',
+  overlap: 'skip',
+  name: '',
   on: 'machine',
   machineId: '',
   labels: '',
@@ -101,6 +121,25 @@ export function labelsOf({ labels }: Pick<RunForm, 'labels'>): Labels | undefine
   return parsed === undefined || Object.keys(parsed).length === 0 ? undefined : parsed;
 }
 
+/** When the schedule of the form is due; undefined while it is not written as a time. */
+export function timingOf({ when, cron, timeZone, every }: RunForm): Timing | undefined {
+  if (when === 'cron')
+    return cron.trim() === '' ? undefined : { cron: cron.trim(), time_zone: timeZone.trim() || 'UTC' };
+  return when === 'every' && every.trim() !== '' ? { every: every.trim() } : undefined;
+}
+
+/** Turns the form into a schedule: a batch that starts again and again. */
+export function scheduleOf(form: RunForm): CreateSchedule {
+  const { selector, ...batch } = batchOf(form);
+  return {
+    ...(form.name.trim() === '' ? {} : { name: form.name.trim() }),
+    ...timingOf(form),
+    overlap: form.overlap,
+    selector: form.on === 'machine' ? { machine_ids: [form.machineId] } : selector,
+    ...batch,
+  };
+}
+
 /** Turns the form into a batch: the same command on all machines with its labels. */
 export function batchOf(form: RunForm): CreateBatch {
   const { stdin_open: _open, output_mode: _mode, ...command } = requestOf({ ...form, stdinOpen: false });
@@ -121,6 +160,8 @@ function stdinOf({ stdin, stdinOpen }: RunForm): Partial<CreateExecution> {
 export function faultsOf(form: RunForm): Partial<Record<keyof RunForm, string>> {
   return {
     ...targetFaults(form),
+    ...(form.when === 'cron' && form.cron.trim() === '' ? { cron: 'Say when, such as 0 3 * * *.' } : {}),
+    ...(form.when === 'every' && form.every.trim() === '' ? { every: 'Say how often, such as 15m.' } : {}),
     ...(commandOf(form).length === 0 ? { [form.mode === 'shell' ? 'line' : 'argv']: 'Type a command.' } : {}),
     ...(form.timeout.trim() !== '' && parseDuration(form.timeout) === undefined
       ? { timeout: 'It must be a number of seconds, or such as 90s, 5m, 1h30m.' }
@@ -166,6 +207,7 @@ export function formFrom(parameters: URLSearchParams): RunForm {
   const line = shellLine(argv);
   return {
     ...EMPTY_FORM,
+    when: parameters.get('when') === 'cron' ? 'cron' : 'now',
     on: parameters.get('on') === 'labels' || parameters.has('labels') ? 'labels' : 'machine',
     labels: parameters.get('labels') ?? '',
     machineId: parameters.get('machine') ?? '',

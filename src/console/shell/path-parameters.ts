@@ -4,4 +4,5 @@ export interface PathParameters {
   executionId: string;
   terminalId: string;
   batchId: string;
+  scheduleId: string;
 }

@@ -48,6 +48,14 @@ const PLACES: readonly Place[] = [
     icon: 'M4 4h12v3H4zM4 9h12v3H4zM4 14h12v3H4z',
   },
   {
+    path: '/schedules',
+    text: 'Schedules',
+    key: 's',
+    scope: 'executions:read',
+    group: 'Work',
+    icon: 'M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14M10 6v4l3 2',
+  },
+  {
     path: '/run',
     text: 'Run a command',
     key: 'r',

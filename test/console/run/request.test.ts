@@ -6,6 +6,7 @@ import {
   faultsOf,
   formFrom,
   requestOf,
+  scheduleOf,
   runAgainPath,
 } from '../../../src/console/run/request.ts';
 
@@ -65,6 +66,42 @@ describe('the form of a command', () => {
     const wrong = { ...form, labels: 'web', concurrency: '0', maxFailures: 'x' };
     expect(Object.keys(faultsOf(wrong))).toEqual(['labels', 'concurrency', 'maxFailures']);
     expect(Object.keys(faultsOf({ ...form, labels: ' ' }))).toEqual(['labels']);
+  });
+
+  test('becomes a schedule on one machine, or on all with its labels', () => {
+    const form = {
+      ...EMPTY_FORM,
+      line: 'true',
+      machineId: 'dm-a',
+      when: 'cron' as const,
+      cron: ' 0 3 * * * ',
+      name: 'x',
+    };
+    const command = ['/bin/sh', '-c', 'true'];
+    expect(scheduleOf({ ...form, timeZone: 'Europe/Oslo' })).toEqual({
+      name: 'x',
+      cron: '0 3 * * *',
+      time_zone: 'Europe/Oslo',
+      overlap: 'skip',
+      selector: { machine_ids: ['dm-a'] },
+      command,
+    });
+    const every = {
+      ...form,
+      when: 'every' as const,
+      every: '15m',
+      on: 'labels' as const,
+      labels: 'role=web',
+      name: '',
+    };
+    expect(scheduleOf({ ...every, overlap: 'queue' })).toEqual({
+      every: '15m',
+      overlap: 'queue',
+      selector: { labels: { role: 'web' } },
+      command,
+    });
+    expect(Object.keys(faultsOf({ ...form, cron: ' ' }))).toEqual(['cron']);
+    expect(Object.keys(faultsOf({ ...every, every: '' }))).toEqual(['every']);
   });
 
   test('says what is missing', () => {

@@ -10,7 +10,7 @@ const PAGES = [
   'run',
   'executions',
   'terminals',
-  'batches',
+  'batches', 'schedules',
   'keys',
   'tokens',
   'webhooks',

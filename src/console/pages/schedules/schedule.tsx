@@ -1,0 +1,198 @@
+/** One schedule: when it is due next, and what became of each time that it was due. */
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link, useLocation } from 'wouter';
+import { transport } from '../../data/client.ts';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import {
+  type Schedule,
+  type ScheduleRun,
+  SCHEDULES,
+  schedulePath,
+  scheduleQuery,
+  timingText,
+} from '../../data/schedules.ts';
+import { useMay } from '../../data/session.ts';
+import { Age } from '../../parts/age.tsx';
+import { commandText } from '../../parts/command.ts';
+import { Confirm } from '../../parts/confirm.tsx';
+import { Empty, Loading, Unavailable } from '../../parts/empty.tsx';
+import { FactsPanel } from '../../parts/facts-panel.tsx';
+import { labelTexts } from '../../parts/labels.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice, Notice } from '../../parts/notice.tsx';
+import { BatchStatus, ScheduleStatus } from '../../parts/status.tsx';
+import type { PathParameters } from '../../shell/path-parameters.ts';
+import { BatchProgress } from '../batches/batch-progress.tsx';
+
+const OUTCOMES: Readonly<Record<ScheduleRun['outcome'], string>> = {
+  starting: 'Starting',
+  started: 'Started',
+  queued: 'Waits for the run before it',
+  skipped: 'Left out',
+  missed: 'Missed',
+  refused: 'Refused',
+};
+/** Other reasons are shown as in the API. */
+const REASONS: Readonly<Record<string, string>> = {
+  overlap: 'the run before it went on',
+  no_machines: 'no machine has its labels',
+  paused: 'it was paused',
+  key_revoked: 'the key that made it may run nothing any more',
+};
+const OVERLAPS: Readonly<Record<Schedule['overlap'], string>> = {
+  skip: 'the next is left out',
+  queue: 'the next waits',
+  cancel: 'the one before is cancelled',
+};
+
+export function SchedulePage({ scheduleId }: PathParameters) {
+  const schedule = useQuery(scheduleQuery(scheduleId));
+  const mayChange = useMay('executions:write');
+  if (schedule.data === undefined) return <Unavailable title={scheduleId} error={schedule.error} />;
+  const { name, command, paused, paused_reason: reason } = schedule.data;
+  return (
+    <>
+      <div className="page-head">
+        <div className="stack-tight">
+          <div className="row">
+            <ScheduleStatus schedule={schedule.data} />
+            <span className="soft small">{timingText(schedule.data)}</span>
+          </div>
+          <h1 className={name === undefined ? 'mono' : ''}>{name ?? commandText(command)}</h1>
+        </div>
+        {mayChange && <Actions schedule={schedule.data} />}
+      </div>
+      {paused && reason === 'key_revoked' && (
+        <Notice tone="warn" title="It is paused: the API key that made it may run nothing any more">
+          <p>Make it again with a key that may, or resume it: then it runs with yours.</p>
+        </Notice>
+      )}
+      <Facts schedule={schedule.data} />
+      <Runs scheduleId={scheduleId} />
+    </>
+  );
+}
+
+function Facts({ schedule }: { schedule: Schedule }) {
+  const { selector, next_runs: next = [], cwd, user, env_keys: names, max_concurrency: atOnce } = schedule;
+  return (
+    <FactsPanel
+      facts={[
+        ['Command', <code key="command">{commandText(schedule.command)}</code>],
+        ['On', (selector.machine_ids ?? labelTexts(selector.labels)).join(', ')],
+        ['At once', String(atOnce)],
+        ['If a run takes longer', OVERLAPS[schedule.overlap]],
+        ['Missed runs', schedule.catch_up ? 'made up for, by one' : 'left out'],
+        ['Working directory', cwd === undefined ? undefined : <code key="cwd">{cwd}</code>],
+        ['User', user],
+        ['Environment', names === undefined ? undefined : <code key="env">{names.join(', ')}</code>],
+        ['Next', next.length === 0 ? 'none' : <Times key="next" times={next} />],
+        ['Created', <Age key="created" at={schedule.created_at} />],
+      ]}
+    />
+  );
+}
+
+function Times({ times }: { times: readonly string[] }) {
+  return (
+    <>
+      {times.map((at) => (
+        <div key={at}>{new Date(at).toLocaleString()}</div>
+      ))}
+    </>
+  );
+}
+
+function Runs({ scheduleId }: { scheduleId: string }) {
+  const list = useInfiniteQuery(listQuery<ScheduleRun>(`${schedulePath(scheduleId)}/runs`));
+  const runs = itemsOf(list.data);
+  return (
+    <section className="panel" aria-label="Runs">
+      <header>
+        <h2>Runs</h2>
+      </header>
+      {list.isPending && <Loading />}
+      {list.error !== null && <ErrorNotice error={list.error} />}
+      {list.isSuccess && runs.length === 0 && <Empty title="It has not been due yet" />}
+      {runs.length > 0 && (
+        <table className="table" aria-label="Runs">
+          <thead>
+            <tr>
+              <th scope="col" className="col-status">
+                State
+              </th>
+              <th scope="col">What became of it</th>
+              <th scope="col" className="col-result optional">
+                Progress
+              </th>
+              <th scope="col" className="col-age">
+                Due
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {runs.map((run) => (
+              <Run key={run.due_at} run={run} />
+            ))}
+          </tbody>
+        </table>
+      )}
+      <ListFooter {...list} />
+    </section>
+  );
+}
+
+function Run({ run: { due_at: due, outcome, reason, batch } }: { run: ScheduleRun }) {
+  const text = reason === undefined ? OUTCOMES[outcome] : `${OUTCOMES[outcome]}: ${REASONS[reason] ?? reason}`;
+  return (
+    <tr>
+      <td>{batch === undefined ? '–' : <BatchStatus status={batch.status} />}</td>
+      <td>{batch === undefined ? text : <Link href={`/batches/${batch.batch_id}`}>{text}</Link>}</td>
+      <td className="optional">{batch !== undefined && <BatchProgress batch={batch} />}</td>
+      <td>
+        <Age at={due} />
+      </td>
+    </tr>
+  );
+}
+
+function Actions({ schedule: { schedule_id: id, paused } }: { schedule: Schedule }) {
+  const [asked, setAsked] = useState(false);
+  const queryClient = useQueryClient();
+  const [, navigate] = useLocation();
+  const pausing = useMutation({
+    mutationFn: () => transport.json('PATCH', schedulePath(id), { body: { paused: !paused } }),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: ['schedule', id] }),
+  });
+  const deleting = useMutation({
+    mutationFn: () => transport.json('DELETE', schedulePath(id)),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey: ['list', SCHEDULES] });
+      navigate('/schedules');
+    },
+  });
+  return (
+    <div className="row">
+      {pausing.error !== null && <ErrorNotice error={pausing.error} />}
+      <button type="button" className="button" disabled={pausing.isPending} onClick={() => pausing.mutate()}>
+        {paused ? 'Resume' : 'Pause'}
+      </button>
+      <button type="button" className="button danger" onClick={() => setAsked(true)}>
+        Delete
+      </button>
+      {asked && (
+        <Confirm
+          title="Delete this schedule?"
+          action="Delete"
+          busy={deleting.isPending}
+          error={deleting.error}
+          onConfirm={() => deleting.mutate()}
+          onClose={() => setAsked(false)}
+        >
+          Its history goes with it. What it has started runs on.
+        </Confirm>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,86 @@
+/** Schedules, newest first. */
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { Link } from 'wouter';
+import { itemsOf, listQuery } from '../../data/lists.ts';
+import { type Schedule, SCHEDULES, timingText } from '../../data/schedules.ts';
+import { useMay } from '../../data/session.ts';
+import { Age } from '../../parts/age.tsx';
+import { commandText } from '../../parts/command.ts';
+import { Empty, Loading } from '../../parts/empty.tsx';
+import { ListFooter } from '../../parts/list-footer.tsx';
+import { ErrorNotice } from '../../parts/notice.tsx';
+import { ScheduleStatus } from '../../parts/status.tsx';
+import { useRowKeys } from '../../shell/use-row-keys.ts';
+
+export function SchedulesPage() {
+  const list = useInfiniteQuery(listQuery<Schedule>(SCHEDULES));
+  const schedules = itemsOf(list.data);
+  return (
+    <>
+      <div className="page-head">
+        <h1>Schedules</h1>
+        <NewSchedule />
+      </div>
+      {list.error !== null && <ErrorNotice error={list.error} />}
+      <section className="panel" aria-label="Schedules">
+        {list.isPending && <Loading />}
+        {list.isSuccess && schedules.length === 0 && (
+          <Empty title="No schedule yet" action={<NewSchedule />}>
+            A schedule runs a command again and again: at the times of a cron expression, or every so often.
+          </Empty>
+        )}
+        {schedules.length > 0 && <ScheduleTable schedules={schedules} />}
+        <ListFooter {...list} />
+      </section>
+    </>
+  );
+}
+
+function ScheduleTable({ schedules }: { schedules: readonly Schedule[] }) {
+  const chosen = useRowKeys(schedules.map(({ schedule_id: id }) => `/schedules/${id}`));
+  return (
+    <table className="table" aria-label="Schedules">
+      <thead>
+        <tr>
+          <th scope="col" className="col-status">
+            State
+          </th>
+          <th scope="col">Schedule</th>
+          <th scope="col" className="optional">
+            Command
+          </th>
+          <th scope="col" className="optional">
+            When
+          </th>
+          <th scope="col" className="col-age">
+            Next run
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {schedules.map((schedule, index) => (
+          <tr key={schedule.schedule_id} className={index === chosen ? 'chosen' : ''}>
+            <td>
+              <ScheduleStatus schedule={schedule} />
+            </td>
+            <td>
+              <Link href={`/schedules/${schedule.schedule_id}`}>{schedule.name ?? schedule.schedule_id}</Link>
+            </td>
+            <td className="mono optional">{commandText(schedule.command)}</td>
+            <td className="optional">{timingText(schedule)}</td>
+            <td>{schedule.next_run_at === undefined ? '–' : <Age at={schedule.next_run_at} />}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function NewSchedule() {
+  if (!useMay('executions:write')) return null;
+  return (
+    <Link href="/run?when=cron" className="button primary">
+      New schedule
+    </Link>
+  );
+}
