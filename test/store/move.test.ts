@@ -53,6 +53,10 @@ function fill(): void {
   const token = `INSERT INTO join_tokens (public_id, token_hash, reusable, created_at, expires_at)
     VALUES ('jt-1', x'00ff', 1, 1, 9007199254740991)`;
   db.exec(token);
+  db.exec(`INSERT INTO schedules (schedule_id, definition, sealed_request, created_by, created_at, anchor_at, next_at)
+    VALUES ('sched-1', '{}', x'01ff', 'admin', 1, 2, 3)`);
+  db.exec(`INSERT INTO schedule_runs (schedule, due_at, decided_at, outcome, batch_id)
+    VALUES (1, 4, 5, 'started', 'batch-1')`);
 }
 
 test('rows come along in any number, and keys are not given out a second time', async () => {
@@ -64,6 +68,11 @@ test('rows come along in any number, and keys are not given out a second time', 
   expect(await count('counts')).toBe(String(700 + NAMES.length));
   expect(await postgres.query('SELECT reusable, token_hash, expires_at FROM join_tokens', url)).toEqual([
     { reusable: true, token_hash: Buffer.from([0, 255]), expires_at: '9007199254740991' },
+  ]);
+  const runs = `SELECT s.public_id, s.sealed_request, r.id, r.due_at, r.batch_public_id
+    FROM schedules s JOIN schedule_runs r ON r.schedule_id = s.id`;
+  expect(await postgres.query(runs, url)).toEqual([
+    { public_id: 'sched-1', sealed_request: Buffer.from([1, 255]), id: '1', due_at: '4', batch_public_id: 'batch-1' },
   ]);
   const insert = `INSERT INTO api_keys (public_id, key_hash, name, scopes, created_at)
     VALUES ('ak-4', '', 'next', '[]', 1) RETURNING id`;
@@ -92,7 +101,7 @@ test('a target on which a server runs is refused, until that server has left', a
   const store = await openPostgresStore({ url, version: 'test' });
   await expect(move()).rejects.toThrow('servers run on the PostgreSQL database: stop them first');
   await store.close();
-  await expect(move()).resolves.toHaveLength(19);
+  await expect(move()).resolves.toHaveLength(21);
 });
 
 test('a table or a column that nothing moves is found before anything is written', async () => {

@@ -77,6 +77,18 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     key: ['batch_id', 'position'],
   },
   { name: 'counts', key: ['minute', 'name'] },
+  {
+    name: 'schedules',
+    key: ['id'],
+    renamed: { id: 't.schedule', public_id: 't.schedule_id' },
+    sequence: 'identity',
+  },
+  {
+    name: 'schedule_runs',
+    key: ['id'],
+    renamed: { id: 't.run', schedule_id: 't.schedule', batch_public_id: 't.batch_id' },
+    sequence: 'identity',
+  },
   { name: 'idempotency', key: ['api_key', 'key'] },
   { name: 'callbacks', key: ['id'], sequence: 'identity' },
   {
