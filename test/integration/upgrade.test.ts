@@ -168,6 +168,6 @@ test('without a connection the upgrade is refused', async () => {
   await until('it has noticed', () => versionThatRuns().linked === false);
   const { code, stderr } = await call('upgrade', '--to', opt);
   expect(code).toBe(1);
-  expect(stderr).toContain('no connection to its server now');
+  expect(stderr).toContain('is not connected to its server');
   await world.server.restart();
 });

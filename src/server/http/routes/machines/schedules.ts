@@ -100,7 +100,7 @@ function previewRoute(app: App, context: ScheduleContext): void {
   app.post(
     `${ALL}/preview`,
     {
-      config: { access: 'executions:read' },
+      config: { access: 'executions:write' },
       schema: {
         summary: 'When a schedule would be due; nothing is kept',
         operationId: 'previewSchedule',
