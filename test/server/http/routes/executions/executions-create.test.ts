@@ -188,6 +188,6 @@ test('before the end there is no output in the answer, and an unknown thing to i
   expect(answer.body).not.toHaveProperty('output');
   const unknown = await http.call('GET', `${EXECUTIONS}/${answer.body.execution_id}?include=output,secrets`);
   expect(unknown.body.errors).toMatchObject([
-    { location: 'query.include', message: 'must be one of output, tail, usage' },
+    { location: 'query.include', message: 'must be one of output, tail, usage, reason' },
   ]);
 });
