@@ -54,7 +54,7 @@ test('it says the version of package.json', () => {
   expect(version.trim()).toBe(manifest.version);
 });
 
-const PROVIDERS = ['aws', 'docker', 'libvirt', 'wake-on-lan'];
+const PROVIDERS = ['aws', 'docker', 'hetzner', 'libvirt', 'wake-on-lan'];
 
 test('the Debian package of the server brings the providers, to where docs/providers.md has them', () => {
   const release = readRelease(ROOT);

@@ -35,12 +35,14 @@ async function startUnowned(directory: string, program: string, args: readonly s
   const runner = launchRunner(directory, program, args);
   await until('the runner listens', async () => {
     if (!runner.running) throw new Error(`the runner has exited: ${runner.stderr}`);
-    return existsSync(join(directory, 'runner.sock')) && (await answers(directory));
+    return listens(directory);
   });
   return runner;
 }
 
-async function answers(directory: string): Promise<boolean> {
+/** Whether a runner takes connections: its socket is there a moment before. */
+export async function listens(directory: string): Promise<boolean> {
+  if (!existsSync(join(directory, 'runner.sock'))) return false;
   const link = await TestLink.open(directory).catch(() => undefined);
   await link?.close();
   return link !== undefined;

@@ -1,7 +1,8 @@
 /** Schedules: one command on machines, again and again. */
-import { queryOptions } from '@tanstack/react-query';
+import { queryOptions, skipToken } from '@tanstack/react-query';
 import type { ScheduleRunWire } from '../../api/schedules/run.ts';
 import type { CreateSchedule, ScheduleWire } from '../../api/schedules/schedule.ts';
+import { Schedules } from '../../client/batches/schedules.ts';
 import type { Batch } from './batches.ts';
 import { transport } from './client.ts';
 import { LIVE_MS } from './lists.ts';
@@ -31,9 +32,7 @@ export function scheduleQuery(scheduleId: string) {
 export function previewQuery(timing: Timing | undefined) {
   return queryOptions({
     queryKey: ['schedule-preview', timing],
-    queryFn: ({ signal }): Promise<{ next_runs: string[] }> =>
-      transport.json('POST', `${SCHEDULES}/preview`, { body: timing, signal, attempts: 1 }),
-    enabled: timing !== undefined,
+    queryFn: timing === undefined ? skipToken : () => new Schedules(transport).preview(timing),
     retry: false,
   });
 }

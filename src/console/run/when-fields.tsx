@@ -85,6 +85,6 @@ function usePreview(form: RunForm): string {
   if (timing === undefined) return '';
   if (error instanceof RefusedError) return error.message;
   if (data === undefined) return '';
-  const times = data.next_runs.slice(0, SHOWN).map((at) => new Date(at).toLocaleString());
+  const times = data.slice(0, SHOWN).map((at) => new Date(at).toLocaleString());
   return times.length === 0 ? 'It is never due.' : `Next: ${times.join('; ')}.`;
 }

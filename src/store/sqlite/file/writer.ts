@@ -32,7 +32,7 @@ const BATCH_WRITES = 1024;
 const BATCH_BYTES = 8 * 1024 * 1024;
 /** Callers wait for their writes, so this many mean that something is badly wrong. */
 const QUEUE_WRITES = 100_000;
-/** A COMMIT of more than this leaves the checkpoint to the next one, for each of the two holds the loop for 40 ms. */
+/** A COMMIT of more than this leaves the checkpoint to the next one, large or not, for each of the two holds the loop for 40 ms. */
 const LARGE_BATCH_BYTES = 1024 * 1024;
 
 type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: false; error: unknown };
@@ -43,6 +43,8 @@ export class Writer {
   private readonly statements: Record<'begin' | 'commit' | 'rollback', Statement<[]>>;
   /** Pages of the WAL past which a COMMIT brings them back into the file. */
   private readonly checkpointPages: number;
+  /** Whether the last COMMIT left the checkpoint to the next one. */
+  private checkpointLeft = false;
   private readonly hooks: WriterHooks;
   private queue: Waiting[] = [];
   /** Writes that may wait for a transaction that is made anyway. */
@@ -148,8 +150,11 @@ export class Writer {
   private attempt(batch: readonly Waiting[]): Attempt {
     const startedAt = performance.now();
     const isLarge = batch.reduce((sum, { bytes }) => sum + bytes, 0) > LARGE_BATCH_BYTES;
+    // Never twice in a row: a flood of large commits would let the WAL grow without a bound.
+    const leaves = isLarge && !this.checkpointLeft;
+    this.checkpointLeft = leaves;
     try {
-      if (isLarge) this.db.pragma('wal_autocheckpoint = 0');
+      if (leaves) this.db.pragma('wal_autocheckpoint = 0');
       this.statements.begin.run();
       const results = batch.map((waiting) => waiting.work());
       this.statements.commit.run();
@@ -157,7 +162,7 @@ export class Writer {
     } catch (error) {
       return { ok: false, error: this.undo(error) };
     } finally {
-      if (isLarge) this.db.pragma(`wal_autocheckpoint = ${this.checkpointPages}`);
+      if (leaves) this.db.pragma(`wal_autocheckpoint = ${this.checkpointPages}`);
     }
   }
 

@@ -4,7 +4,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'no
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { until } from '../../../helpers/processes.ts';
-import { agentDirectory, attach, linkedRunner, MAIN } from '../../../helpers/runner-process.ts';
+import { MAIN, agentDirectory, attach, linkedRunner, listens } from '../../../helpers/runner-process.ts';
 import { SpawnerHarness } from '../spawner/spawner-harness.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -16,7 +16,7 @@ async function startFrom(directory: string, script: string): Promise<ChildProces
     stdio: 'ignore',
   });
   onTestFinished(() => void runner.kill('SIGKILL'));
-  await until('it listens', () => readdirSync(directory).includes('runner.sock'));
+  await until('it listens', () => listens(directory));
   return runner;
 }
 
@@ -26,7 +26,7 @@ test.runIf(process.platform === 'linux')('a descriptor that the agent was starte
   const runner = spawn(process.execPath, [MAIN, '--dir', directory], { stdio: ['ignore', 'ignore', 'ignore', held] });
   onTestFinished(() => void runner.kill('SIGKILL'));
   closeSync(held);
-  await until('it listens', () => readdirSync(directory).includes('runner.sock'));
+  await until('it listens', () => listens(directory));
   const open = readdirSync(`/proc/${runner.pid}/fd`).map((fd) => {
     try {
       return readlinkSync(`/proc/${runner.pid}/fd/${fd}`);
