@@ -16,7 +16,7 @@ const MACHINE = 'dm-growth';
 const EVENTS = [
   [1, 'status', `'lifecycle', 'queued'`],
   [2, 'status', `'lifecycle', 'running'`],
-  [3, 'stream_offset, chunk', `'stdout', 0, (SELECT max(id) FROM chunks) - (@to - i)`],
+  [3, 'stream_offset, chunk_id', `'stdout', 0, (SELECT max(id) FROM chunks) - (@to - i)`],
   [4, 'status, exit_code', `'lifecycle', iif(i % 100 = 0, 'failed', 'succeeded'), i % 100 = 0`],
 ] as const;
 

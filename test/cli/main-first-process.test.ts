@@ -35,7 +35,7 @@ test.runIf(possible)('orphans are reaped, and signals are passed on', async () =
   const namespace = new Started('unshare', [...NAMESPACE, '/bin/sh', launcher, 'agent', ...settings], ENV);
   onTestFinished(async () => void (await namespace.end('SIGKILL')));
   const runner = () => processesWith(directory).find((pid) => commandLine(pid).includes('runner/main'));
-  await until('the agent goes on to its server', () => namespace.stdout.includes('cannot enrol yet'));
+  await until('the agent goes on to its server', () => namespace.stderr.includes('cannot enrol yet'));
   const first = runner();
   if (first === undefined) throw new Error('no runner');
   let orphans: number[] = [];
