@@ -10,7 +10,7 @@ export const hasChromium = existsSync(CHROMIUM);
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 /** The browser says so of every answer that is a refusal, asked for or not. */
 const REFUSAL =
-  /Failed to load resource: the server responded with a status of (401|403|404|409)|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)/;
+  /Failed to load resource: the server responded with a status of (401|403|404|409|422)|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)/;
 
 export const PHONE = { width: 390, height: 844 };
 export const WIDE = { width: 1280, height: 800 };

@@ -6,7 +6,7 @@ import { parseLabels } from '../../core/machines/labels.ts';
 import { transport } from '../data/client.ts';
 import { type Machine, machinePath } from '../data/machines.ts';
 import { Dialog } from '../parts/dialog.tsx';
-import { Field } from '../parts/field.tsx';
+import { TextField } from '../parts/field.tsx';
 import { labelTexts } from '../parts/labels.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 
@@ -49,23 +49,14 @@ export function EditMachine({ machine, onClose }: { machine: Machine; onClose: (
   });
   const wrongLabels = labelsOf(form) === undefined;
   const field = ([name, label, hint]: (typeof TEXTS | typeof SIZES)[number]) => (
-    <Field
+    <TextField
       key={name}
       label={label}
       hint={hint}
       wrong={name === 'labels' && wrongLabels ? 'Each must be written as key=value.' : undefined}
-    >
-      {(id, describedBy) => (
-        <input
-          id={id}
-          aria-describedby={describedBy}
-          autoComplete="off"
-          spellCheck={false}
-          value={form[name]}
-          onChange={({ target }) => setForm({ ...form, [name]: target.value })}
-        />
-      )}
-    </Field>
+      value={form[name]}
+      onChange={(value) => setForm({ ...form, [name]: value })}
+    />
   );
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -11,7 +11,7 @@ import { useNow } from '../parts/age.tsx';
 import { CodeBlock } from '../parts/code-block.tsx';
 import { quoted } from '../parts/command.ts';
 import { durationText } from '../parts/duration.ts';
-import { Field } from '../parts/field.tsx';
+import { TextField } from '../parts/field.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { type Joining, joiningState } from './joining.ts';
 
@@ -40,26 +40,17 @@ export function AddMachinePage() {
         }}
       >
         <div className="body stack">
-          <Field
+          <TextField
             label="Name"
             hint="It begins with dm-. If you leave it empty, the server chooses one."
             wrong={
               wrong ? 'It must be dm- followed by lower-case letters, digits and dashes, such as dm-build-1' : undefined
             }
-          >
-            {(id, describedBy) => (
-              <input
-                id={id}
-                aria-describedby={describedBy}
-                placeholder="dm-build-1"
-                autoComplete="off"
-                spellCheck={false}
-                value={name}
-                disabled={creating.isSuccess}
-                onChange={({ target }) => setName(target.value.trim())}
-              />
-            )}
-          </Field>
+            placeholder="dm-build-1"
+            value={name}
+            disabled={creating.isSuccess}
+            onChange={(value) => setName(value.trim())}
+          />
           {creating.error !== null && <ErrorNotice error={creating.error} />}
           <div className="row">
             {creating.isSuccess ? (

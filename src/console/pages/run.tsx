@@ -7,7 +7,7 @@ import { transport } from '../data/client.ts';
 import { type Execution, executionsPath } from '../data/executions.ts';
 import { CodeBlock } from '../parts/code-block.tsx';
 import { type Schedule, SCHEDULES } from '../data/schedules.ts';
-import { Field, Segments } from '../parts/field.tsx';
+import { Field, Segments, TextField } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { EnvironmentFields } from '../run/environment-fields.tsx';
 import { batchOf, commandOf, faultsOf, formFrom, type RunForm, requestOf, scheduleOf } from '../run/request.ts';
@@ -173,19 +173,15 @@ function SmallFields({
   return (
     <div className="columns">
       {SMALL.map(([name, label, placeholder, hint]) => (
-        <Field key={name} label={label} hint={hint} wrong={wrong[name]}>
-          {(id, describedBy) => (
-            <input
-              id={id}
-              aria-describedby={describedBy}
-              placeholder={placeholder}
-              autoComplete="off"
-              spellCheck={false}
-              value={form[name]}
-              onChange={({ target: { value } }) => setForm((before) => ({ ...before, [name]: value }))}
-            />
-          )}
-        </Field>
+        <TextField
+          key={name}
+          label={label}
+          hint={hint}
+          wrong={wrong[name]}
+          placeholder={placeholder}
+          value={form[name]}
+          onChange={(value) => setForm((before) => ({ ...before, [name]: value }))}
+        />
       ))}
     </div>
   );

@@ -24,6 +24,33 @@ export function Field({ label, hint, wrong, children }: FieldProps) {
   );
 }
 
+interface TextFieldProps extends Omit<FieldProps, 'children'> {
+  value: string;
+  placeholder?: string;
+  disabled?: boolean;
+  inputMode?: 'numeric';
+  onChange: (value: string) => void;
+}
+
+/** A field of one line of text, as it is typed: nothing is completed or corrected. */
+export function TextField({ label, hint, wrong, value, onChange, ...input }: TextFieldProps) {
+  return (
+    <Field label={label} hint={hint} wrong={wrong}>
+      {(id, describedBy) => (
+        <input
+          id={id}
+          aria-describedby={describedBy}
+          autoComplete="off"
+          spellCheck={false}
+          value={value}
+          onChange={({ target }) => onChange(target.value)}
+          {...input}
+        />
+      )}
+    </Field>
+  );
+}
+
 interface SegmentsProps<T extends string> {
   label: string;
   value: T;

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { Dispatch, SetStateAction } from 'react';
 import { type Machine, machinesQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
-import { Field, Segments } from '../parts/field.tsx';
+import { Field, Segments, TextField } from '../parts/field.tsx';
 import { Notice } from '../parts/notice.tsx';
 import { machineStatusText } from '../parts/status.tsx';
 import { labelsOf, type RunForm } from './request.ts';
@@ -90,38 +90,26 @@ function LabelFields({ form, setForm, wrong, machines }: FieldProps<Faults>) {
   const matching = machines === undefined ? undefined : matchingMachines(form, machines);
   return (
     <>
-      <Field
+      <TextField
         label="Labels"
         wrong={wrong.labels}
         hint={matching === undefined ? 'All of them must match, as role=web site=berlin.' : matchText(matching)}
-      >
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            placeholder="role=web site=berlin"
-            autoComplete="off"
-            spellCheck={false}
-            value={form.labels}
-            onChange={({ target }) => setForm((before) => ({ ...before, labels: target.value }))}
-          />
-        )}
-      </Field>
+        placeholder="role=web site=berlin"
+        value={form.labels}
+        onChange={(value) => setForm((before) => ({ ...before, labels: value }))}
+      />
       <div className="columns">
         {LIMITS.map(([name, label, placeholder, hint]) => (
-          <Field key={name} label={label} hint={hint} wrong={wrong[name]}>
-            {(id, describedBy) => (
-              <input
-                id={id}
-                aria-describedby={describedBy}
-                inputMode="numeric"
-                placeholder={placeholder}
-                autoComplete="off"
-                value={form[name]}
-                onChange={({ target }) => setForm((before) => ({ ...before, [name]: target.value.trim() }))}
-              />
-            )}
-          </Field>
+          <TextField
+            key={name}
+            label={label}
+            hint={hint}
+            wrong={wrong[name]}
+            inputMode="numeric"
+            placeholder={placeholder}
+            value={form[name]}
+            onChange={(value) => setForm((before) => ({ ...before, [name]: value.trim() }))}
+          />
         ))}
       </div>
     </>

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useDeferredValue } from 'react';
 import { RefusedError } from '../../client/http/errors.ts';
 import { previewQuery } from '../data/schedules.ts';
-import { Field, Segments } from '../parts/field.tsx';
+import { Field, Segments, TextField } from '../parts/field.tsx';
 import { timingOf, type RunForm } from './request.ts';
 import type { SetForm } from './target-fields.tsx';
 
@@ -38,19 +38,14 @@ export function WhenFields({ form, setForm, wrong }: { form: RunForm; setForm: S
 function ScheduleFields({ form, setForm, wrong }: { form: RunForm; setForm: SetForm; wrong: Faults }) {
   const preview = usePreview(form);
   const text = (name: 'cron' | 'timeZone' | 'every' | 'name', label: string, placeholder: string, hint?: string) => (
-    <Field label={label} hint={hint} wrong={wrong[name]}>
-      {(id, describedBy) => (
-        <input
-          id={id}
-          aria-describedby={describedBy}
-          placeholder={placeholder}
-          autoComplete="off"
-          spellCheck={false}
-          value={form[name]}
-          onChange={({ target: { value } }) => setForm((before) => ({ ...before, [name]: value }))}
-        />
-      )}
-    </Field>
+    <TextField
+      label={label}
+      hint={hint}
+      wrong={wrong[name]}
+      placeholder={placeholder}
+      value={form[name]}
+      onChange={(value) => setForm((before) => ({ ...before, [name]: value }))}
+    />
   );
   return (
     <div className="columns">

@@ -6,7 +6,7 @@ import type { Scope } from '../../../api/fields.ts';
 import { transport } from '../../data/client.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { parseDuration } from '../../parts/duration.ts';
-import { Field } from '../../parts/field.tsx';
+import { TextField } from '../../parts/field.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 
 const PATH = '/v1/api-keys';
@@ -46,45 +46,26 @@ export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade:
         }}
       >
         <h2>Make an API key</h2>
-        <Field label="Name" hint="Describes the purpose of the key.">
-          {(id, describedBy) => (
-            <input
-              id={id}
-              aria-describedby={describedBy}
-              autoComplete="off"
-              value={form.name}
-              onChange={({ target }) => setForm({ ...form, name: target.value })}
-            />
-          )}
-        </Field>
+        <TextField
+          label="Name"
+          hint="Describes the purpose of the key."
+          value={form.name}
+          onChange={(value) => setForm({ ...form, name: value })}
+        />
         <ScopeFields scopes={form.scopes} onChange={(scopes) => setForm({ ...form, scopes })} />
-        <Field label="Machines" hint="Machine ids separated by spaces. Empty: all machines.">
-          {(id, describedBy) => (
-            <input
-              id={id}
-              aria-describedby={describedBy}
-              autoComplete="off"
-              spellCheck={false}
-              value={form.machines}
-              onChange={({ target }) => setForm({ ...form, machines: target.value })}
-            />
-          )}
-        </Field>
-        <Field
+        <TextField
+          label="Machines"
+          hint="Machine ids separated by spaces. Empty: all machines."
+          value={form.machines}
+          onChange={(value) => setForm({ ...form, machines: value })}
+        />
+        <TextField
           label="Expires"
           hint="Such as 12h or 90d. Empty: never."
           wrong={wrongExpiry ? 'It must be such as 12h or 90d.' : undefined}
-        >
-          {(id, describedBy) => (
-            <input
-              id={id}
-              aria-describedby={describedBy}
-              autoComplete="off"
-              value={form.expires}
-              onChange={({ target }) => setForm({ ...form, expires: target.value })}
-            />
-          )}
-        </Field>
+          value={form.expires}
+          onChange={(value) => setForm({ ...form, expires: value })}
+        />
         {making.error !== null && <ErrorNotice error={making.error} />}
         <div className="row end">
           <button type="button" className="button" onClick={onClose}>
