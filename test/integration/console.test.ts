@@ -140,6 +140,15 @@ test('a command runs on all machines with a label, and its batch shows how far i
   expect(complaints).toEqual([]);
 });
 
+test('an execution that waits says why, and what changes it', async () => {
+  await world.joinToken({ machine_id: 'dm-absent' });
+  const made = await world.client.machine('dm-absent').create({ command: ['true'] });
+  await using opened = await open({ path: `/machines/dm-absent/executions/${made.execution_id}` });
+  const waits = opened.page.getByRole('status').filter({ hasText: /^Wait/ });
+  await waits.getByText('It expires in').waitFor();
+  expect(opened.complaints).toEqual([]);
+});
+
 test('a schedule is made, runs, is paused and deleted', async () => {
   await using opened = await open({ path: '/run?machine=dm-one&when=cron' });
   const { page, complaints } = opened;

@@ -24,7 +24,7 @@ export function executionQuery(machineId: string, executionId: string) {
   return queryOptions({
     queryKey: ['execution', machineId, executionId],
     queryFn: ({ signal }): Promise<Execution> =>
-      transport.json('GET', executionPath(machineId, executionId), { query: { include: 'usage' }, signal }),
+      transport.json('GET', executionPath(machineId, executionId), { query: { include: 'usage,reason' }, signal }),
     refetchInterval: ({ state }) => (state.data !== undefined && isTerminal(state.data.status) ? false : LIVE_MS),
   });
 }

@@ -10,6 +10,7 @@ import { MAX_FOLLOWED_BYTES, useEvents } from '../output/use-events.ts';
 import { OutputPanel } from '../output/output-panel.tsx';
 import { RangePanel } from '../output/range-panel.tsx';
 import { Artifacts } from '../execution/artifacts.tsx';
+import { Age } from '../parts/age.tsx';
 import { commandText } from '../parts/command.ts';
 import { Unavailable } from '../parts/empty.tsx';
 import { KeptEnds } from '../execution/kept-ends.tsx';
@@ -27,6 +28,28 @@ export function ExecutionPage({ machineId, executionId }: PathParameters) {
     return <Unavailable title={executionId} error={execution.error} />;
   }
   return <ExecutionView key={executionId} execution={execution.data} />;
+}
+
+/** Why an execution has not started, and what changes that. */
+function WhyItWaits({ execution: { status, reason } }: { execution: Execution }) {
+  if (reason === undefined || (status !== 'queued' && status !== 'wake_in_progress')) return null;
+  return (
+    <Notice tone="busy" title={sentence(reason.message)}>
+      <p>
+        {reason.next}
+        {reason.until !== undefined && (
+          <>
+            {' '}
+            It expires <Age at={reason.until} />.
+          </>
+        )}
+      </p>
+    </Notice>
+  );
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function ExecutionView({ execution }: { execution: Execution }) {
@@ -51,6 +74,7 @@ function ExecutionView({ execution }: { execution: Execution }) {
           <Remedy execution={execution} />
         </Notice>
       )}
+      <WhyItWaits execution={execution} />
       <ExecutionFacts execution={execution} />
       <Artifacts execution={execution} />
       {isLarge(execution) ? (
