@@ -1,5 +1,5 @@
 /** Keys that work on every page, except while the user types. */
-import { type RefObject, useEffect } from 'react';
+import { type RefObject, useEffect, useRef } from 'react';
 
 /** Time to wait for the second key of `g m`, in ms. */
 const SEQUENCE_MS = 1000;
@@ -15,15 +15,17 @@ function isTyping({ target }: KeyboardEvent): boolean {
 
 /** `keys`: `?`, `j`, or two in a row such as `g m`. */
 export function useShortcuts(keys: Shortcuts): void {
+  // Outside the effect, which a page that is drawn between the two keys of `g m` runs again.
+  const first = useRef<{ key: string; at: number }>(undefined);
   useEffect(() => {
-    let first: { key: string; at: number } | undefined;
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
-      const recent = first !== undefined && event.timeStamp - first.at < SEQUENCE_MS ? `${first.key} ${event.key}` : '';
+      const { key, at } = first.current ?? { key: '', at: Number.NEGATIVE_INFINITY };
+      const recent = event.timeStamp - at < SEQUENCE_MS ? `${key} ${event.key}` : '';
       const act = keys[recent] ?? keys[event.key];
-      first = { key: event.key, at: event.timeStamp };
+      first.current = { key: event.key, at: event.timeStamp };
       if (act === undefined) return;
-      first = undefined;
+      first.current = undefined;
       event.preventDefault();
       act();
     };
