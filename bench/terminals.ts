@@ -12,6 +12,8 @@ import { measure, percentile, print, say, TINY } from './rounds.ts';
 const KEYS = TINY ? 20 : 1000;
 const FLOOD_BYTES = TINY ? 1_000_000 : 100_000_000;
 const INTERRUPTS = TINY ? 1 : 10;
+/** Time after which Ctrl-C is typed again, in ms. */
+const AGAIN_MS = 2000;
 const SIZE = { width: 80, height: 24 };
 const ECHO = 'stty raw -echo; echo ready; exec cat';
 /** Waits for a key, then prints. */
@@ -167,7 +169,10 @@ async function interrupts(): Promise<void> {
       await terminal.shows('x'.repeat(1000));
       const from = performance.now();
       terminal.type('\u0003');
+      // A key may meet the shell between two commands and be lost, as it was over ssh: people type it again.
+      const again = setInterval(() => terminal.type('\u0003'), AGAIN_MS);
       await terminal.shows('stopped');
+      clearInterval(again);
       times.get(name)?.push(performance.now() - from);
       await terminal.close();
     }
