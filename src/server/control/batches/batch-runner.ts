@@ -9,6 +9,7 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Batch, BatchAdvance, BatchMember, BatchStore } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
 import type { ControlPlane } from '../control.ts';
+import { Poll } from '../../poll.ts';
 import { type BatchCommand, commandText, readCommand } from './command-text.ts';
 
 /** Delay after the store could not be used, or a queue was full. */
@@ -40,12 +41,16 @@ export class BatchRunner {
   readonly #stepping = new Map<string, Stepping>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #waits = new Set<{ batchId: string; settle: () => void }>();
-  #timer: NodeJS.Timeout | undefined;
-  #polling: Promise<void> | undefined;
+  readonly #poll: Poll;
   #stopped = false;
 
   constructor(deps: BatchRunnerDeps) {
     this.#deps = deps;
+    this.#poll = new Poll({
+      work: () => this.#look(),
+      intervalMs: deps.pollMs,
+      failed: (cause) => this.#failed(cause),
+    });
   }
 
   get store(): BatchStore {
@@ -54,17 +59,17 @@ export class BatchRunner {
 
   /** Continues all batches that are not over and that no other server continues, now and later. */
   async start(): Promise<void> {
-    await this.#pollOrReport();
-    this.#pollLater();
+    await this.#look().catch((cause: unknown) => this.#failed(cause));
+    this.#poll.start();
   }
 
   /** Makes no more executions. Settles when nothing is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    const polled = this.#poll.stop();
     for (const timer of this.#retries.values()) clearTimeout(timer);
     for (const wait of [...this.#waits]) wait.settle();
-    await this.#polling;
+    await polled;
     await Promise.all([...this.#stepping.values()].map(({ done }) => done));
     for (const batchId of [...this.#watched.keys()]) this.#unwatch(batchId);
   }
@@ -96,7 +101,7 @@ export class BatchRunner {
     });
   }
 
-  /** Opens the sealed command of a batch. */
+  /** Seals the command of a batch, for the store. */
   seal(batchId: string, command: BatchCommand): Buffer {
     const sealed = this.#deps.sealer.seal(batchId, { env: {}, stdin: Buffer.from(commandText(command)) });
     if (sealed === undefined) throw new Error('a batch without a command');
@@ -247,26 +252,14 @@ export class BatchRunner {
     }
   }
 
-  async #poll(): Promise<void> {
+  async #look(): Promise<void> {
     for (const batchId of await this.#deps.store.listRunningBatches()) this.#wake(batchId);
     this.#recheckWaits();
   }
 
   /** A store that is unavailable may be back at the next poll. */
-  async #pollOrReport(): Promise<void> {
-    try {
-      await this.#poll();
-    } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'looking for batches failed; trying again');
-    }
-  }
-
-  #pollLater(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#polling = this.#pollOrReport().finally(() => this.#pollLater());
-    }, this.#deps.pollMs);
-    this.#timer.unref();
+  #failed(cause: unknown): void {
+    this.#deps.log.warn({ err: cause }, 'looking for batches failed; trying again');
   }
 
   #retryLater(batchId: string): void {

@@ -4,6 +4,7 @@ import { excessConnections } from '../../../core/decisions/connection-share.ts';
 import { CLOSE } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { ClusterStore } from '../../../store/store.ts';
+import { Poll } from '../../poll.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 
 const INTERVAL_MS = 10_000;
@@ -18,29 +19,23 @@ export interface BalanceDeps {
 
 export class Balance {
   readonly #deps: BalanceDeps;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #stopped = false;
+  readonly #poll: Poll;
 
   constructor(deps: BalanceDeps) {
     this.#deps = deps;
+    this.#poll = new Poll({
+      work: () => this.look(),
+      intervalMs: INTERVAL_MS,
+      failed: (cause) => deps.log.warn({ err: cause }, 'the connections were not counted; trying again'),
+    });
   }
 
   start(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#looking = this.look()
-        .catch((cause: unknown) =>
-          this.#deps.log.warn({ err: cause }, 'the connections were not counted; trying again'),
-        )
-        .finally(() => this.start());
-    }, INTERVAL_MS);
+    this.#poll.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
+  stop(): Promise<void> {
+    return this.#poll.stop();
   }
 
   /** Rejects with StoreUnavailableError. */

@@ -5,6 +5,7 @@ import type { ClusterStore } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands } from '../commands/machine-commands.ts';
 import type { Live } from '../live/live.ts';
+import { Poll } from '../../poll.ts';
 import type { HintedParts } from './hint-channel.ts';
 import type { OrderDesk } from './order-desk.ts';
 import type { PendingAnswers } from './pending-answers.ts';
@@ -31,23 +32,24 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   /** Executions to read because a client waits for them here. */
   readonly #hinted = new Set<string>();
   #reading: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #polling: Promise<void> | undefined;
+  readonly #poll: Poll;
   #polls = 0;
-  #stopped = false;
 
   constructor(deps: RepairDeps) {
     this.#deps = deps;
+    this.#poll = new Poll({
+      work: () => this.#repair(),
+      intervalMs: POLL_INTERVAL_MS,
+      failed: (cause) => this.#failed(cause),
+    });
   }
 
   start(): void {
-    this.#pollLater();
+    this.#poll.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#polling;
+    await this.#poll.stop();
     await this.#reading;
     await this.#deps.desk.idle();
   }
@@ -72,27 +74,18 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
 
   everything(): void {
     this.#polls = 0;
-    this.#now(() => this.#poll());
+    this.#now(() => this.#repair());
   }
 
   #now(work: () => Promise<void>): void {
-    if (!this.#stopped) work().catch((cause: unknown) => this.#failed(cause));
+    if (!this.#poll.stopped) work().catch((cause: unknown) => this.#failed(cause));
   }
 
   #failed(cause: unknown): void {
     this.#deps.log.warn({ err: cause }, 'reading the changes of other servers failed; trying again');
   }
 
-  #pollLater(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#polling = this.#poll()
-        .catch((cause: unknown) => this.#failed(cause))
-        .finally(() => this.#pollLater());
-    }, POLL_INTERVAL_MS);
-  }
-
-  async #poll(): Promise<void> {
+  async #repair(): Promise<void> {
     const { cluster, local, live } = this.#deps;
     await this.#readInbox();
     for (const machineId of await cluster.machinesWithWork()) local.waiting(machineId);

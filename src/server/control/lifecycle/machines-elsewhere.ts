@@ -1,6 +1,7 @@
 /** Machines that other servers change: listeners here are notified too, at a hint or by the next poll. */
 import type { Logger } from 'pino';
 import type { Store } from '../../../store/store.ts';
+import { Poll } from '../../poll.ts';
 import type { MachineFeed } from './machine-feed.ts';
 
 const POLL_INTERVAL_MS = 1000;
@@ -16,28 +17,29 @@ export class MachinesElsewhere {
   readonly #deps: MachinesElsewhereDeps;
   /** The last notified revision, of machines with listeners. */
   #told = new Map<string, number>();
-  #timer: NodeJS.Timeout | undefined;
-  #polling: Promise<void> | undefined;
-  #stopped = false;
+  readonly #poll: Poll;
 
   constructor(deps: MachinesElsewhereDeps) {
     this.#deps = deps;
+    this.#poll = new Poll({
+      work: () => this.#tellAll(),
+      intervalMs: POLL_INTERVAL_MS,
+      failed: (cause) => this.#failed(cause),
+    });
   }
 
   start(): void {
-    this.#pollLater();
+    this.#poll.start();
   }
 
   /** Settles when no read is under way any more. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#polling;
+  stop(): Promise<void> {
+    return this.#poll.stop();
   }
 
   /** Another server has changed the machine. */
   changed(machineId: string): void {
-    if (this.#stopped || !this.#deps.feed.isWatched(machineId)) return;
+    if (this.#poll.stopped || !this.#deps.feed.isWatched(machineId)) return;
     this.#tell(machineId).catch((cause: unknown) => this.#failed(cause));
   }
 
@@ -48,19 +50,10 @@ export class MachinesElsewhere {
     this.#deps.feed.publish(machine);
   }
 
-  async #poll(): Promise<void> {
+  async #tellAll(): Promise<void> {
     const watched = this.#deps.feed.watched();
     this.#told = new Map([...this.#told].filter(([machineId]) => watched.includes(machineId)));
     for (const machineId of watched) await this.#tell(machineId);
-  }
-
-  #pollLater(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#polling = this.#poll()
-        .catch((cause: unknown) => this.#failed(cause))
-        .finally(() => this.#pollLater());
-    }, POLL_INTERVAL_MS);
   }
 
   #failed(cause: unknown): void {

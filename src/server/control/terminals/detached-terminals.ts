@@ -3,6 +3,7 @@
  * restarts, and counts clients of all servers of a database.
  */
 import type { Store } from '../../../store/store.ts';
+import { Poll } from '../../poll.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 
 /** Bounds on the time between two looks, ms; in between it is a tenth of the time that a terminal may be without a client. */
@@ -24,36 +25,29 @@ export interface DetachedTerminalsDeps {
 
 export class DetachedTerminals {
   readonly #deps: DetachedTerminalsDeps;
-  readonly #intervalMs: number;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
-  #looking: Promise<void> = Promise.resolve();
+  readonly #poll: Poll;
 
   constructor(deps: DetachedTerminalsDeps) {
     this.#deps = deps;
-    this.#intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, deps.detachedMs / 10));
+    this.#poll = new Poll({
+      work: () => this.#look(),
+      intervalMs: Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, deps.detachedMs / 10)),
+      failed: (err) => deps.log.error({ err }, 'terminals without clients could not be closed'),
+    });
   }
 
   start(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#looking = this.#look()
-        .catch((err: unknown) => this.#deps.log.error({ err }, 'terminals without clients could not be closed'))
-        .finally(() => this.start());
-    }, this.#intervalMs);
-    this.#timer.unref();
+    this.#poll.start();
   }
 
   /** Settles when nothing is under way. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
+  stop(): Promise<void> {
+    return this.#poll.stop();
   }
 
   /** A client of the terminal has come or gone. */
   touch(executionId: string): void {
-    if (this.#stopped) return;
+    if (this.#poll.stopped) return;
     const { store, now, log } = this.#deps;
     store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
       log.error({ err }, 'it could not be recorded that a terminal has a client');
