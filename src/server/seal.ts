@@ -1,15 +1,13 @@
 /** Sealing of secrets at rest (AES-256-GCM) and keyed digests, with keys derived from one key file of the server. */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStringRecord } from '../core/json.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { type KeyFileFormat, readOrCreateKeyFile } from '../node/key-file.ts';
+import { openBytes, sealBytes } from './aes-gcm.ts';
 
 const VERSION = 1;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const HEADER_BYTES = 1 + NONCE_BYTES + TAG_BYTES;
 const KEY_BYTES = 32;
 const NOTHING = Buffer.alloc(0);
 
@@ -101,22 +99,15 @@ function createSealer(key: Buffer): Sealer {
     seal(executionId, input) {
       const env = Object.keys(input.env).length === 0 ? '' : JSON.stringify(input.env);
       if (env === '' && input.stdin.length === 0) return undefined;
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', keyOf(executionId), nonce);
       const plainHead = Buffer.alloc(4 + Buffer.byteLength(env));
       plainHead.writeUInt32LE(plainHead.length - 4, 0);
       plainHead.write(env, 4);
-      const body = [cipher.update(plainHead), cipher.update(input.stdin), cipher.final()];
-      return Buffer.concat([Buffer.of(VERSION), nonce, cipher.getAuthTag(), ...body]);
+      return sealBytes(keyOf(executionId), [plainHead, input.stdin], Buffer.of(VERSION));
     },
     open(executionId, sealed) {
       if (sealed === undefined) return { env: {}, stdin: NOTHING };
-      if (sealed.length < HEADER_BYTES || sealed[0] !== VERSION)
-        throw new Error('the sealed input has an unknown format');
-      const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
-      const decipher = createDecipheriv('aes-256-gcm', keyOf(executionId), nonce, { authTagLength: TAG_BYTES });
-      decipher.setAuthTag(sealed.subarray(1 + NONCE_BYTES, HEADER_BYTES));
-      const plain = Buffer.concat([decipher.update(sealed.subarray(HEADER_BYTES)), decipher.final()]);
+      if (sealed[0] !== VERSION) throw new Error('the sealed input has an unknown format');
+      const plain = openBytes(keyOf(executionId), sealed.subarray(1));
       const stdinAt = 4 + plain.readUInt32LE(0);
       return { env: readEnv(plain.toString('utf8', 4, stdinAt)), stdin: plain.subarray(stdinAt) };
     },

@@ -4,7 +4,8 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { CONSOLE_HEADER } from '../../../core/console-header.ts';
-import { cookieName, cookieValue, seal, setCookie, unseal } from './sealed-cookie.ts';
+import { cookieName, cookieValue, setCookie } from './cookies.ts';
+import { seal, unseal } from './sealed-text.ts';
 
 /** An unused session ends after this time. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;

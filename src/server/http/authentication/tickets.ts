@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Store } from '../../../store/store.ts';
 import type { KeyRing, Principal } from './key-ring.ts';
-import { seal, unseal } from './sealed-cookie.ts';
+import { seal, unseal } from './sealed-text.ts';
 
 const VALID_MS = 60_000;
 const HASH_BYTES = 32;

@@ -11,7 +11,8 @@ import { clientAddress } from '../authentication/client-address.ts';
 import { SESSION_MS } from '../authentication/console-session.ts';
 import { actorName, secretHash } from '../authentication/key-ring.ts';
 import type { OpenIdConnect, SignedInUser } from '../authentication/open-id-connect.ts';
-import { cookieName, cookieValue, seal, setCookie, unseal } from '../authentication/sealed-cookie.ts';
+import { cookieName, cookieValue, setCookie } from '../authentication/cookies.ts';
+import { seal, unseal } from '../authentication/sealed-text.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { baseUrlOf } from '../terminals/terminal-wire.ts';
 
