@@ -152,7 +152,7 @@ function apiOf({ apis }: Deployment, turn: number): Requests {
   return api;
 }
 
-/** What servers and database have used so far. */
+/** Processor time and log bytes that the servers and the database have used so far. */
 async function spent({ servers, cluster }: Deployment): Promise<Omit<Cost, 'executions'>> {
   const ofServers = servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
   if (cluster === undefined) return { cpuMs: ofServers, walBytes: 0, transactions: 0 };

@@ -122,7 +122,7 @@ const WelcomeSchema = Type.Object(
 );
 export type Welcome = Static<typeof WelcomeSchema>;
 
-/** What happens to output past the limit: it is counted and discarded, or the command waits in its write. */
+/** Handling of output past the limit: `discard` counts it and drops it, `wait` blocks the command in its write. */
 const PastLimit = Type.Union([Type.Literal('discard'), Type.Literal('wait')]);
 
 /** server → agent: run this. The bytes attached to the frame are its stdin. */

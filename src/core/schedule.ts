@@ -1,19 +1,19 @@
-/** Schedules: one command on machines, again and again. What a tick becomes is decided here. */
+/** Schedules: they run one command on machines repeatedly. Decides whether a tick starts a run. */
 
-/** What becomes of a tick while the run before it goes on: it is left out, it waits, or it ends that run. */
+/** How a tick is handled while the previous run is unfinished: `skip` drops it, `queue` delays it, `cancel` cancels that run. */
 export const OVERLAPS = ['skip', 'queue', 'cancel'] as const;
 export type Overlap = (typeof OVERLAPS)[number];
 
 export const RUN_OUTCOMES = [
-  /** Written down; its batch is made next. */
+  /** The tick is recorded. Its batch is created next. */
   'starting',
   /** It has a batch. */
   'started',
-  /** It waits for the run before it. */
+  /** It waits for the previous run to end. */
   'queued',
-  /** The run before it went on, or no machine was selected. */
+  /** The previous run was unfinished, or no machine was selected. */
   'skipped',
-  /** No server was there at its time. */
+  /** No server was running at its time. */
   'missed',
   /** It could not be started: the key of its creator is revoked. */
   'refused',
@@ -25,9 +25,9 @@ export type Timing = { cron: string; timeZone: string } | { everyMs: number };
 
 export interface TickContext {
   overlap: Overlap;
-  /** Whether a tick that was missed is made up for. */
+  /** Whether a missed tick is run later. */
   catchUp: boolean;
-  /** How late it is looked at, in ms. */
+  /** How late the tick is examined, in ms. */
   lateMs: number;
   /** Whether the run before it goes on. */
   busy: boolean;

@@ -1,4 +1,4 @@
-/** Run of a schedule, as it travels: what became of one tick. */
+/** Run of a schedule on the wire: the outcome of one tick. */
 import { type Static, Type } from 'typebox';
 import { RUN_OUTCOMES } from '../../core/schedule.ts';
 import { BatchSchema } from '../batch.ts';
@@ -18,7 +18,7 @@ export const ScheduleRunSchema = Type.Object(
     ),
     batch: Type.Optional(BatchSchema),
   },
-  { description: 'What became of one tick of a schedule.' },
+  { description: 'The outcome of one tick of a schedule.' },
 );
 export type ScheduleRunWire = Static<typeof ScheduleRunSchema>;
 

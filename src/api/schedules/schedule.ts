@@ -1,4 +1,4 @@
-/** Schedule, as it travels: one command on machines, again and again. */
+/** Schedule on the wire: one command that runs on machines repeatedly. */
 import { type Static, Type } from 'typebox';
 import { OVERLAPS } from '../../core/schedule.ts';
 import { CreateBatchSchema } from '../batch.ts';
@@ -16,7 +16,7 @@ const Cron = Type.String({
 const TimeZone = Type.String({
   minLength: 1,
   maxLength: 64,
-  description: 'The time zone that cron is meant in, as of the IANA; UTC unless set.',
+  description: 'The IANA time zone of `cron`. Default: UTC.',
   examples: ['Europe/Berlin'],
 });
 const Overlap = Type.Enum([...OVERLAPS], {
@@ -25,13 +25,16 @@ const Overlap = Type.Enum([...OVERLAPS], {
   examples: ['skip'],
 });
 const CatchUp = Type.Boolean({
-  description: 'Whether ticks at which no server was there are made up for: by one run.',
+  description: 'Whether ticks that no server was running for are made up for, by one run.',
   examples: [false],
 });
 const Name = Type.String({ minLength: 1, maxLength: 255, description: 'For people.', examples: ['nightly backup'] });
-const Paused = Type.Boolean({ description: 'Whether it is not due until it is resumed.', examples: [false] });
+const Paused = Type.Boolean({
+  description: 'Whether it is paused: it starts no runs until it is resumed.',
+  examples: [false],
+});
 
-/** All optional: what a create needs besides is checked by the route. */
+/** All optional here: the route checks that a create has either. */
 const timing = {
   cron: Type.Optional(Cron),
   every: Type.Optional(
@@ -60,7 +63,7 @@ export type CreateSchedule = Static<typeof CreateScheduleSchema>;
 
 export const UpdateScheduleSchema = Type.Partial(CreateScheduleSchema, {
   ...strict,
-  description: 'What is to change. With command all that it runs with is given anew: env, stdin, cwd, ….',
+  description: 'The fields to change. `command` replaces all fields of the command: env, stdin, cwd and the others.',
 });
 export type UpdateSchedule = Static<typeof UpdateScheduleSchema>;
 
@@ -86,7 +89,7 @@ export const ScheduleSchema = Type.Object(
     paused: Paused,
     paused_reason: Type.Optional(
       Type.String({
-        description: 'by_request, or key_revoked: its creator may run nothing any more.',
+        description: 'by_request, or key_revoked: the API key of its creator was revoked.',
         examples: ['by_request'],
       }),
     ),
@@ -99,7 +102,7 @@ export const ScheduleSchema = Type.Object(
       }),
     ),
   },
-  { description: 'One command on machines, again and again.' },
+  { description: 'A command that runs on machines repeatedly.' },
 );
 export type ScheduleWire = Static<typeof ScheduleSchema>;
 
@@ -121,13 +124,13 @@ export const ScheduleQuery = Type.Object({
     Type.Integer({
       minimum: 1,
       maximum: 100,
-      description: 'Answer so many of the times at which it is due.',
+      description: 'Number of next runs to include.',
       examples: [5],
     }),
   ),
 });
 
-/** A schedule that is thought of: nothing is kept. */
+/** The timing of a schedule that is not created. */
 export const PreviewScheduleSchema = Type.Object(timing, { ...strict, description: 'When: either cron or every.' });
 export const SchedulePreviewSchema = Type.Object(
   {

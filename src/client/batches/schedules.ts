@@ -1,4 +1,4 @@
-/** Schedules: one command on machines, again and again. */
+/** Schedules: commands that run on machines repeatedly. */
 import type { ScheduleRunWire } from '../../api/schedules/run.ts';
 import type { CreateSchedule, ScheduleWire, UpdateSchedule } from '../../api/schedules/schedule.ts';
 import { List, type PageOptions } from '../http/pages.ts';

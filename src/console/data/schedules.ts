@@ -1,4 +1,4 @@
-/** Schedules: one command on machines, again and again. */
+/** Schedules: commands that run on machines repeatedly. */
 import { queryOptions, skipToken } from '@tanstack/react-query';
 import type { ScheduleRunWire } from '../../api/schedules/run.ts';
 import type { CreateSchedule, ScheduleWire } from '../../api/schedules/schedule.ts';
@@ -28,7 +28,7 @@ export function scheduleQuery(scheduleId: string) {
   });
 }
 
-/** When such a schedule would be due next. Nothing is kept. */
+/** The next runs of a schedule that is not created yet. */
 export function previewQuery(timing: Timing | undefined) {
   return queryOptions({
     queryKey: ['schedule-preview', timing],
@@ -36,22 +36,3 @@ export function previewQuery(timing: Timing | undefined) {
     retry: false,
   });
 }
-
-/** Such as "0 3 * * * (Europe/Berlin)", or "every 900 s". */
-export function timingText({ cron, time_zone: zone = 'UTC', every_seconds: every = 0 }: Schedule): string {
-  return cron === undefined ? `every ${everyText(every)}` : `${cron} (${zone})`;
-}
-
-function everyText(seconds: number): string {
-  const [unit, name] = UNITS.find(([length]) => seconds % length === 0) ?? [1, 's'];
-  return `${seconds / unit} ${name}`;
-}
-
-/** Longest first. */
-const UNITS = [
-  [604_800, 'weeks'],
-  [86_400, 'days'],
-  [3600, 'h'],
-  [60, 'min'],
-  [1, 's'],
-] as const;

@@ -5,6 +5,7 @@ import type { Page } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import type { Execution } from '../data/executions.ts';
 import { machinePath } from '../data/machines.ts';
+import { HeadRow } from '../lists/head-row.tsx';
 import { Age } from '../parts/age.tsx';
 import { bytesText } from '../parts/duration.ts';
 import { Loading } from '../parts/empty.tsx';
@@ -40,18 +41,7 @@ function ArtifactTable({ artifacts, path }: { artifacts: readonly ArtifactWire[]
   return (
     <table className="table" aria-label="Artifacts">
       <thead>
-        <tr>
-          <th scope="col">Name</th>
-          <th scope="col" className="col-age">
-            Size
-          </th>
-          <th scope="col" className="optional">
-            Type
-          </th>
-          <th scope="col" className="col-age optional">
-            Deleted
-          </th>
-        </tr>
+        <HeadRow columns={[['Name'], ['Size', 'col-age'], ['Type', 'optional'], ['Deleted', 'col-age optional']]} />
       </thead>
       <tbody>
         {artifacts.map((artifact) => (

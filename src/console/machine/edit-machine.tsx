@@ -2,12 +2,11 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import type { UpdateMachine } from '../../api/machine.ts';
-import { parseLabels } from '../../core/machines/labels.ts';
 import { transport } from '../data/client.ts';
 import { type Machine, machinePath } from '../data/machines.ts';
 import { Dialog } from '../parts/dialog.tsx';
 import { TextField } from '../parts/field.tsx';
-import { labelTexts } from '../parts/labels.tsx';
+import { labelTexts, parseLabelTexts } from '../parts/labels.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 
 interface EditForm {
@@ -47,7 +46,7 @@ export function EditMachine({ machine, onClose }: { machine: Machine; onClose: (
       onClose();
     },
   });
-  const wrongLabels = labelsOf(form) === undefined;
+  const wrongLabels = parseLabelTexts(form.labels) === undefined;
   const field = ([name, label, hint]: (typeof TEXTS | typeof SIZES)[number]) => (
     <TextField
       key={name}
@@ -107,7 +106,7 @@ function formOf({
 /** Only the changed fields. The server refuses a malformed number, and names its field. */
 function changesOf(before: EditForm, form: EditForm): UpdateMachine {
   const has = (name: keyof EditForm) => form[name].trim() !== before[name];
-  const labels = labelsOf(form);
+  const labels = parseLabelTexts(form.labels);
   return {
     ...(has('name') ? { name: form.name.trim() } : {}),
     ...(has('labels') && labels !== undefined ? { labels } : {}),
@@ -116,13 +115,4 @@ function changesOf(before: EditForm, form: EditForm): UpdateMachine {
     ...(has('storage') ? { storage_gib: Number(form.storage) } : {}),
     ...(has('autosleep') ? { autosleep: form.autosleep.trim() } : {}),
   };
-}
-
-function labelsOf({ labels }: EditForm) {
-  return parseLabels(
-    labels
-      .trim()
-      .split(/[\s,]+/)
-      .join(','),
-  );
 }

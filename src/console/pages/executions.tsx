@@ -4,9 +4,9 @@ import { Link, useSearchParams } from 'wouter';
 import type { Execution } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { useMay } from '../data/session.ts';
-import { Empty, Loading } from '../parts/empty.tsx';
+import { Empty } from '../parts/empty.tsx';
 import { ExecutionTable } from '../execution/execution-table.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
+import { ListContents } from '../lists/list-contents.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { EXECUTION_STATUSES } from '../parts/status.tsx';
 
@@ -86,16 +86,19 @@ export function ExecutionsPage() {
             )}
           </div>
         </header>
-        {list.isPending && <Loading />}
-        {list.isSuccess && executions.length === 0 && (
-          <Empty title={filtered ? 'No execution matches' : 'Nothing has run yet'} action={!filtered && <RunLink />}>
-            {filtered
-              ? 'Choose another state or a longer time.'
-              : 'Each command that runs on a machine is listed here, with its output and its result.'}
-          </Empty>
-        )}
-        {executions.length > 0 && <ExecutionTable executions={executions} machine="shown" />}
-        <ListFooter {...list} />
+        <ListContents
+          list={list}
+          count={executions.length}
+          empty={
+            <Empty title={filtered ? 'No execution matches' : 'Nothing has run yet'} action={!filtered && <RunLink />}>
+              {filtered
+                ? 'Choose another state or a longer time.'
+                : 'Each command that runs on a machine is listed here, with its output and its result.'}
+            </Empty>
+          }
+        >
+          <ExecutionTable executions={executions} machine="shown" />
+        </ListContents>
       </section>
     </>
   );

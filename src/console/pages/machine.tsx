@@ -12,11 +12,11 @@ import { Age } from '../parts/age.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { durationText } from '../parts/duration.ts';
-import { Empty, Loading, Unavailable } from '../parts/empty.tsx';
+import { Empty, Unavailable } from '../parts/empty.tsx';
 import { ExecutionTable } from '../execution/execution-table.tsx';
 import { FactsPanel } from '../parts/facts-panel.tsx';
 import { Labels } from '../parts/labels.tsx';
-import { ListFooter } from '../parts/list-footer.tsx';
+import { ListContents } from '../lists/list-contents.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { MachineStatus } from '../parts/status.tsx';
 import type { PathParameters } from '../shell/path-parameters.ts';
@@ -101,11 +101,10 @@ function Executions({ machineId }: { machineId: string }) {
       <header>
         <h2>Executions</h2>
       </header>
-      {list.isPending && <Loading />}
       {list.error !== null && <ErrorNotice error={list.error} />}
-      {list.isSuccess && executions.length === 0 && <Empty title="Nothing has run here yet" />}
-      {executions.length > 0 && <ExecutionTable executions={executions} machine="hidden" />}
-      <ListFooter {...list} />
+      <ListContents list={list} count={executions.length} empty={<Empty title="Nothing has run here yet" />}>
+        <ExecutionTable executions={executions} machine="hidden" />
+      </ListContents>
     </section>
   );
 }

@@ -4,12 +4,13 @@ import { useMemo, useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
 import { type Machine, machinesQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
+import { HeadRow } from '../lists/head-row.tsx';
 import { Age } from '../parts/age.tsx';
 import { Empty, Loading } from '../parts/empty.tsx';
 import { Labels, labelTexts } from '../parts/labels.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { MachineStatus, machineStatusText } from '../parts/status.tsx';
-import { VirtualTable } from '../parts/virtual-table.tsx';
+import { VirtualTable } from '../lists/virtual-table.tsx';
 import { useFocusOnSlash } from '../shell/shortcuts.ts';
 import { useRowKeys } from '../shell/use-row-keys.ts';
 
@@ -83,24 +84,16 @@ function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chos
       count={machines.length}
       chosen={chosen}
       head={
-        <tr>
-          <th scope="col">Machine</th>
-          <th scope="col" className="col-status">
-            State
-          </th>
-          <th scope="col" className="col-age">
-            Last seen
-          </th>
-          <th scope="col" className="optional">
-            Labels
-          </th>
-          <th scope="col" className="col-short optional">
-            Processors
-          </th>
-          <th scope="col" className="col-short optional">
-            Memory
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['Machine'],
+            ['State', 'col-status'],
+            ['Last seen', 'col-age'],
+            ['Labels', 'optional'],
+            ['Processors', 'col-short optional'],
+            ['Memory', 'col-short optional'],
+          ]}
+        />
       }
       row={(index) => {
         const machine = machines[index];

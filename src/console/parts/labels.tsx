@@ -1,4 +1,6 @@
 /** Labels of a machine. */
+import { type Labels as LabelMap, parseLabels } from '../../core/machines/labels.ts';
+
 export function Labels({ labels }: { labels: Readonly<Record<string, string>> }) {
   return (
     <span className="row labels">
@@ -8,6 +10,16 @@ export function Labels({ labels }: { labels: Readonly<Record<string, string>> })
         </span>
       ))}
     </span>
+  );
+}
+
+/** Parses labels as people type them, with spaces or commas between. Undefined if one is not written as `key=value`. */
+export function parseLabelTexts(text: string): LabelMap | undefined {
+  return parseLabels(
+    text
+      .trim()
+      .split(/[\s,]+/)
+      .join(','),
   );
 }
 

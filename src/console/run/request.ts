@@ -3,7 +3,8 @@ import type { CreateBatch } from '../../api/batch.ts';
 import type { CreateExecution } from '../../api/execution.ts';
 import type { CreateSchedule } from '../../api/schedules/schedule.ts';
 import type { Timing } from '../data/schedules.ts';
-import { type Labels, parseLabels } from '../../core/machines/labels.ts';
+import type { Labels } from '../../core/machines/labels.ts';
+import { parseLabelTexts } from '../parts/labels.tsx';
 import { shellCommand, shellLine } from '../parts/command.ts';
 import { parseBytes, parseDuration } from '../parts/duration.ts';
 
@@ -16,7 +17,7 @@ export interface RunForm {
   timeZone: string;
   /** Such as `15m`. */
   every: string;
-  /** What becomes of a run while the one before it goes on. */
+  /** How a run is handled while the previous one is unfinished. */
   overlap: NonNullable<CreateSchedule['overlap']>;
   /** Of the schedule, for people. */
   name: string;
@@ -112,12 +113,7 @@ function limitsOf({ memory, cpus, pids }: RunForm): Pick<CreateExecution, 'limit
 
 /** The labels of the form; undefined if they are not written as labels, or there are none. */
 export function labelsOf({ labels }: Pick<RunForm, 'labels'>): Labels | undefined {
-  const parsed = parseLabels(
-    labels
-      .trim()
-      .split(/[\s,]+/)
-      .join(','),
-  );
+  const parsed = parseLabelTexts(labels);
   return parsed === undefined || Object.keys(parsed).length === 0 ? undefined : parsed;
 }
 

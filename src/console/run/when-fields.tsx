@@ -73,7 +73,7 @@ function ScheduleFields({ form, setForm, wrong }: { form: RunForm; setForm: SetF
   );
 }
 
-/** When it would be due next, or why it never is; empty while that is not known. */
+/** The next runs as text, or the reason why there are none. Empty until the server has answered. */
 function usePreview(form: RunForm): string {
   const timing = timingOf(useDeferredValue(form));
   const { data, error } = useQuery(previewQuery(timing));

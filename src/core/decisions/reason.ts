@@ -8,7 +8,7 @@ export interface Reason {
   since: number;
   /** When it ends by itself, if that is known. ms since the epoch. */
   until?: number;
-  /** What changes it before that. Absent at the end. */
+  /** The event that ends this state. Absent for a state that is final. */
   next?: string;
 }
 

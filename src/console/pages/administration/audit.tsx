@@ -4,10 +4,11 @@ import { useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
 import type { AuditEntryWire } from '../../../api/admin.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
+import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
 import { commandText } from '../../parts/command.ts';
-import { Empty, Loading } from '../../parts/empty.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { useFocusOnSlash } from '../../shell/shortcuts.ts';
 
@@ -55,12 +56,15 @@ export function AuditPage() {
             onChange={({ target }) => setParameters(target.value === '' ? {} : { q: target.value }, { replace: true })}
           />
         </header>
-        {audit.isPending && <Loading />}
-        {audit.isSuccess && entries.length === 0 && (
-          <Empty title="No entry matches">Older ones are loaded with the button below, where there are any.</Empty>
-        )}
-        {entries.length > 0 && <AuditTable entries={entries} />}
-        <ListFooter {...audit} />
+        <ListContents
+          list={audit}
+          count={entries.length}
+          empty={
+            <Empty title="No entry matches">Older ones are loaded with the button below, where there are any.</Empty>
+          }
+        >
+          <AuditTable entries={entries} />
+        </ListContents>
       </section>
     </>
   );
@@ -70,22 +74,16 @@ function AuditTable({ entries }: { entries: readonly AuditEntryWire[] }) {
   return (
     <table className="table" aria-label="Audit trail">
       <thead>
-        <tr>
-          <th scope="col" className="col-age">
-            When
-          </th>
-          <th scope="col">What</th>
-          <th scope="col">Who</th>
-          <th scope="col" className="optional">
-            Of what
-          </th>
-          <th scope="col" className="col-short optional">
-            Outcome
-          </th>
-          <th scope="col" className="col-age optional">
-            From
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['When', 'col-age'],
+            ['What'],
+            ['Who'],
+            ['Of what', 'optional'],
+            ['Outcome', 'col-short optional'],
+            ['From', 'col-age optional'],
+          ]}
+        />
       </thead>
       <tbody>
         {entries.map((entry) => (

@@ -4,9 +4,10 @@ import { useState } from 'react';
 import type { ApiKeyWire } from '../../../api/admin.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useReachesAll } from '../../data/session.ts';
+import { ACTION_COLUMN, HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
-import { Empty, Loading } from '../../parts/empty.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice, Notice } from '../../parts/notice.tsx';
 import { Secret } from '../../parts/secret.tsx';
 import { NewKeyDialog } from './new-key.tsx';
@@ -32,15 +33,18 @@ export function KeysPage() {
       </div>
       {keys.error !== null && <ErrorNotice error={keys.error} />}
       <section className="panel" aria-label="API keys">
-        {keys.isPending && <Loading />}
-        {keys.isSuccess && items.length === 0 && (
-          <Empty title="No key but the admin key">
-            Make one for each program and person, with no more scopes than it needs: then one can be revoked without the
-            others.
-          </Empty>
-        )}
-        {items.length > 0 && <KeyTable keys={items} onRevoke={setRevoking} />}
-        <ListFooter {...keys} />
+        <ListContents
+          list={keys}
+          count={items.length}
+          empty={
+            <Empty title="No key but the admin key">
+              Make one for each program and person, with no more scopes than it needs: then one can be revoked without
+              the others.
+            </Empty>
+          }
+        >
+          <KeyTable keys={items} onRevoke={setRevoking} />
+        </ListContents>
       </section>
       {making && (
         <NewKeyDialog
@@ -78,22 +82,16 @@ function KeyTable({ keys, onRevoke }: { keys: readonly ApiKeyWire[]; onRevoke: (
   return (
     <table className="table" aria-label="API keys">
       <thead>
-        <tr>
-          <th scope="col">Name</th>
-          <th scope="col">May do</th>
-          <th scope="col" className="optional">
-            Machines
-          </th>
-          <th scope="col" className="col-age optional">
-            Last used
-          </th>
-          <th scope="col" className="col-age optional">
-            Expires
-          </th>
-          <th scope="col" className="col-action">
-            <span className="visually-hidden">Action</span>
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['Name'],
+            ['May do'],
+            ['Machines', 'optional'],
+            ['Last used', 'col-age optional'],
+            ['Expires', 'col-age optional'],
+            ACTION_COLUMN,
+          ]}
+        />
       </thead>
       <tbody>
         {keys.map((key) => (

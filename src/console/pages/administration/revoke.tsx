@@ -1,10 +1,10 @@
-/** Revoking what a list shows: the button in a row, and the question behind it. */
+/** Revoking a key or a token: the button in its row, and the confirmation. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { transport } from '../../data/client.ts';
 import { Confirm } from '../../parts/confirm.tsx';
 
-/** `name`: what the row is about. */
+/** `name`: of the key or token in this row. */
 export function RevokeCell({ name, onRevoke }: { name: string; onRevoke: () => void }) {
   return (
     <td className="col-action">
@@ -21,11 +21,11 @@ interface RevokeProps {
   id: string;
   title: string;
   onClose: () => void;
-  /** What revoking it does. */
+  /** The consequence of the revocation. */
   children: ReactNode;
 }
 
-/** Asks, revokes, and has the list read again. */
+/** Asks for confirmation, revokes, and refreshes the list. */
 export function Revoke({ path, id, title, onClose, children }: RevokeProps) {
   const queryClient = useQueryClient();
   const revoking = useMutation({

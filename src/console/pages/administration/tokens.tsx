@@ -5,9 +5,10 @@ import { Link } from 'wouter';
 import type { JoinTokenWire } from '../../../api/admin.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useReachesAll } from '../../data/session.ts';
+import { ACTION_COLUMN, HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
-import { Empty, Loading } from '../../parts/empty.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { LimitedNotice } from './keys.tsx';
 import { Revoke, RevokeCell } from './revoke.tsx';
@@ -30,14 +31,17 @@ export function TokensPage() {
       </div>
       {tokens.error !== null && <ErrorNotice error={tokens.error} />}
       <section className="panel" aria-label="Join tokens">
-        {tokens.isPending && <Loading />}
-        {tokens.isSuccess && items.length === 0 && (
-          <Empty title="No token that can be used">
-            An agent enrols with one. “Add a machine” makes it, for an hour and one use.
-          </Empty>
-        )}
-        {items.length > 0 && <TokenTable tokens={items} onRevoke={setRevoking} />}
-        <ListFooter {...tokens} />
+        <ListContents
+          list={tokens}
+          count={items.length}
+          empty={
+            <Empty title="No token that can be used">
+              An agent enrols with one. “Add a machine” makes it, for an hour and one use.
+            </Empty>
+          }
+        >
+          <TokenTable tokens={items} onRevoke={setRevoking} />
+        </ListContents>
       </section>
       {revoking !== undefined && (
         <Revoke
@@ -63,22 +67,16 @@ function TokenTable({
   return (
     <table className="table" aria-label="Join tokens">
       <thead>
-        <tr>
-          <th scope="col">Token</th>
-          <th scope="col">For machine</th>
-          <th scope="col" className="col-short optional">
-            Uses
-          </th>
-          <th scope="col" className="col-age optional">
-            Created
-          </th>
-          <th scope="col" className="col-age">
-            Expires
-          </th>
-          <th scope="col" className="col-action">
-            <span className="visually-hidden">Action</span>
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['Token'],
+            ['For machine'],
+            ['Uses', 'col-short optional'],
+            ['Created', 'col-age optional'],
+            ['Expires', 'col-age'],
+            ACTION_COLUMN,
+          ]}
+        />
       </thead>
       <tbody>
         {tokens.map((token) => (

@@ -4,9 +4,10 @@ import { Link } from 'wouter';
 import type { WaitingCallbackWire } from '../../../api/console.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useReachesAll } from '../../data/session.ts';
+import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
-import { Empty, Loading } from '../../parts/empty.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { LimitedNotice } from './keys.tsx';
 
@@ -22,15 +23,18 @@ export function WebhooksPage() {
       </div>
       {callbacks.error !== null && <ErrorNotice error={callbacks.error} />}
       <section className="panel" aria-label="Webhooks that wait">
-        {callbacks.isPending && <Loading />}
-        {callbacks.isSuccess && items.length === 0 && (
-          <Empty title="Every webhook is delivered">
-            An execution that was created with a callback_url is posted there when it has ended. What could not be
-            delivered yet is listed here; why is in the log of the server.
-          </Empty>
-        )}
-        {items.length > 0 && <CallbackTable callbacks={items} />}
-        <ListFooter {...callbacks} />
+        <ListContents
+          list={callbacks}
+          count={items.length}
+          empty={
+            <Empty title="Every webhook is delivered">
+              An execution that was created with a callback_url is posted there when it has ended. What could not be
+              delivered yet is listed here; why is in the log of the server.
+            </Empty>
+          }
+        >
+          <CallbackTable callbacks={items} />
+        </ListContents>
       </section>
     </>
   );
@@ -40,21 +44,15 @@ function CallbackTable({ callbacks }: { callbacks: readonly WaitingCallbackWire[
   return (
     <table className="table" aria-label="Webhooks that wait">
       <thead>
-        <tr>
-          <th scope="col">Goes to</th>
-          <th scope="col" className="optional">
-            Execution
-          </th>
-          <th scope="col" className="col-short">
-            Tried
-          </th>
-          <th scope="col" className="col-age">
-            Next
-          </th>
-          <th scope="col" className="col-age optional">
-            Since
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['Goes to'],
+            ['Execution', 'optional'],
+            ['Tried', 'col-short'],
+            ['Next', 'col-age'],
+            ['Since', 'col-age optional'],
+          ]}
+        />
       </thead>
       <tbody>
         {callbacks.map((callback) => (

@@ -11,9 +11,9 @@ import { ExecutionTable } from '../../execution/execution-table.tsx';
 import { Age } from '../../parts/age.tsx';
 import { commandText } from '../../parts/command.ts';
 import { Confirm } from '../../parts/confirm.tsx';
-import { Empty, Loading, Unavailable } from '../../parts/empty.tsx';
+import { Empty, Unavailable } from '../../parts/empty.tsx';
 import { FactsPanel } from '../../parts/facts-panel.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { BatchStatus } from '../../parts/status.tsx';
 import type { PathParameters } from '../../shell/path-parameters.ts';
@@ -61,11 +61,10 @@ function Executions({ batchId }: { batchId: string }) {
       <header>
         <h2>Executions</h2>
       </header>
-      {list.isPending && <Loading />}
       {list.error !== null && <ErrorNotice error={list.error} />}
-      {list.isSuccess && executions.length === 0 && <Empty title="No machine has begun yet" />}
-      {executions.length > 0 && <ExecutionTable executions={executions} machine="first" />}
-      <ListFooter {...list} />
+      <ListContents list={list} count={executions.length} empty={<Empty title="No machine has begun yet" />}>
+        <ExecutionTable executions={executions} machine="first" />
+      </ListContents>
     </section>
   );
 }

@@ -5,10 +5,11 @@ import { BatchProgress } from './batch-progress.tsx';
 import { type Batch, BATCHES, batchCommandQuery, machineCount } from '../../data/batches.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useMay } from '../../data/session.ts';
+import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
 import { commandText } from '../../parts/command.ts';
-import { Empty, Loading } from '../../parts/empty.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { BatchStatus } from '../../parts/status.tsx';
 import { useRowKeys } from '../../shell/use-row-keys.ts';
@@ -24,14 +25,17 @@ export function BatchesPage() {
       </div>
       {list.error !== null && <ErrorNotice error={list.error} />}
       <section className="panel" aria-label="Batches">
-        {list.isPending && <Loading />}
-        {list.isSuccess && batches.length === 0 && (
-          <Empty title="No batch yet" action={<RunOnMany />}>
-            A batch runs one command on many machines, chosen by label, a few at a time.
-          </Empty>
-        )}
-        {batches.length > 0 && <BatchTable batches={batches} />}
-        <ListFooter {...list} />
+        <ListContents
+          list={list}
+          count={batches.length}
+          empty={
+            <Empty title="No batch yet" action={<RunOnMany />}>
+              A batch runs one command on many machines, chosen by label, a few at a time.
+            </Empty>
+          }
+        >
+          <BatchTable batches={batches} />
+        </ListContents>
       </section>
     </>
   );
@@ -42,21 +46,15 @@ function BatchTable({ batches }: { batches: readonly Batch[] }) {
   return (
     <table className="table" aria-label="Batches">
       <thead>
-        <tr>
-          <th scope="col" className="col-status">
-            State
-          </th>
-          <th scope="col">Command</th>
-          <th scope="col" className="col-short optional">
-            Machines
-          </th>
-          <th scope="col" className="col-result optional">
-            Progress
-          </th>
-          <th scope="col" className="col-age">
-            Created
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['State', 'col-status'],
+            ['Command'],
+            ['Machines', 'col-short optional'],
+            ['Progress', 'col-result optional'],
+            ['Created', 'col-age'],
+          ]}
+        />
       </thead>
       <tbody>
         {batches.map((batch, index) => (

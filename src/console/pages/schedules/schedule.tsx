@@ -1,27 +1,22 @@
-/** One schedule: when it is due next, and what became of each time that it was due. */
+/** One schedule: its next runs, and the outcome of each run. */
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { transport } from '../../data/client.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
-import {
-  type Schedule,
-  type ScheduleRun,
-  SCHEDULES,
-  schedulePath,
-  scheduleQuery,
-  timingText,
-} from '../../data/schedules.ts';
+import { type Schedule, type ScheduleRun, SCHEDULES, schedulePath, scheduleQuery } from '../../data/schedules.ts';
 import { useMay } from '../../data/session.ts';
+import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
 import { commandText } from '../../parts/command.ts';
 import { Confirm } from '../../parts/confirm.tsx';
-import { Empty, Loading, Unavailable } from '../../parts/empty.tsx';
+import { Empty, Unavailable } from '../../parts/empty.tsx';
 import { FactsPanel } from '../../parts/facts-panel.tsx';
 import { labelTexts } from '../../parts/labels.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice, Notice } from '../../parts/notice.tsx';
 import { BatchStatus, ScheduleStatus } from '../../parts/status.tsx';
+import { timingText } from './timing-text.ts';
 import type { PathParameters } from '../../shell/path-parameters.ts';
 import { BatchProgress } from '../batches/batch-progress.tsx';
 
@@ -112,24 +107,13 @@ function Runs({ scheduleId }: { scheduleId: string }) {
       <header>
         <h2>Runs</h2>
       </header>
-      {list.isPending && <Loading />}
       {list.error !== null && <ErrorNotice error={list.error} />}
-      {list.isSuccess && runs.length === 0 && <Empty title="It has not been due yet" />}
-      {runs.length > 0 && (
+      <ListContents list={list} count={runs.length} empty={<Empty title="It has not been due yet" />}>
         <table className="table" aria-label="Runs">
           <thead>
-            <tr>
-              <th scope="col" className="col-status">
-                State
-              </th>
-              <th scope="col">What became of it</th>
-              <th scope="col" className="col-result optional">
-                Progress
-              </th>
-              <th scope="col" className="col-age">
-                Due
-              </th>
-            </tr>
+            <HeadRow
+              columns={[['State', 'col-status'], ['Outcome'], ['Progress', 'col-result optional'], ['Due', 'col-age']]}
+            />
           </thead>
           <tbody>
             {runs.map((run) => (
@@ -137,8 +121,7 @@ function Runs({ scheduleId }: { scheduleId: string }) {
             ))}
           </tbody>
         </table>
-      )}
-      <ListFooter {...list} />
+      </ListContents>
     </section>
   );
 }

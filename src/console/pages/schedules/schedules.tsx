@@ -2,14 +2,16 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import { itemsOf, listQuery } from '../../data/lists.ts';
-import { type Schedule, SCHEDULES, timingText } from '../../data/schedules.ts';
+import { type Schedule, SCHEDULES } from '../../data/schedules.ts';
 import { useMay } from '../../data/session.ts';
+import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
 import { commandText } from '../../parts/command.ts';
-import { Empty, Loading } from '../../parts/empty.tsx';
-import { ListFooter } from '../../parts/list-footer.tsx';
+import { Empty } from '../../parts/empty.tsx';
+import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { ScheduleStatus } from '../../parts/status.tsx';
+import { timingText } from './timing-text.ts';
 import { useRowKeys } from '../../shell/use-row-keys.ts';
 
 export function SchedulesPage() {
@@ -23,14 +25,17 @@ export function SchedulesPage() {
       </div>
       {list.error !== null && <ErrorNotice error={list.error} />}
       <section className="panel" aria-label="Schedules">
-        {list.isPending && <Loading />}
-        {list.isSuccess && schedules.length === 0 && (
-          <Empty title="No schedule yet" action={<NewSchedule />}>
-            A schedule runs a command again and again: at the times of a cron expression, or every so often.
-          </Empty>
-        )}
-        {schedules.length > 0 && <ScheduleTable schedules={schedules} />}
-        <ListFooter {...list} />
+        <ListContents
+          list={list}
+          count={schedules.length}
+          empty={
+            <Empty title="No schedule yet" action={<NewSchedule />}>
+              A schedule runs a command again and again: at the times of a cron expression, or every so often.
+            </Empty>
+          }
+        >
+          <ScheduleTable schedules={schedules} />
+        </ListContents>
       </section>
     </>
   );
@@ -41,21 +46,15 @@ function ScheduleTable({ schedules }: { schedules: readonly Schedule[] }) {
   return (
     <table className="table" aria-label="Schedules">
       <thead>
-        <tr>
-          <th scope="col" className="col-status">
-            State
-          </th>
-          <th scope="col">Schedule</th>
-          <th scope="col" className="optional">
-            Command
-          </th>
-          <th scope="col" className="optional">
-            When
-          </th>
-          <th scope="col" className="col-age">
-            Next run
-          </th>
-        </tr>
+        <HeadRow
+          columns={[
+            ['State', 'col-status'],
+            ['Schedule'],
+            ['Command', 'optional'],
+            ['When', 'optional'],
+            ['Next run', 'col-age'],
+          ]}
+        />
       </thead>
       <tbody>
         {schedules.map((schedule, index) => (

@@ -1,4 +1,4 @@
-/** Makes the batch of a tick: once, however often it is asked to, and on behalf of whoever made the schedule. */
+/** Creates the batch of a tick: only once, however often it is called, and with the rights of the schedule's creator. */
 import { customAlphabet } from 'nanoid';
 import type { Schedule, ScheduleRun, Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
@@ -6,7 +6,7 @@ import type { BatchRunner } from '../batches/batch-runner.ts';
 import { type BatchCommand, commandText, readCommand } from '../batches/command-text.ts';
 import { selectedMachines } from '../batches/selected-machines.ts';
 
-/** For how long the batch of a tick is known by its key. */
+/** How long a second creation of the same batch is recognised, ms. */
 const KEY_LIFE_MS = 30 * 86_400_000;
 const DIGEST = Buffer.from('schedule');
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
@@ -28,14 +28,14 @@ export class RunStarter {
     this.#deps = deps;
   }
 
-  /** Seals what a schedule is to run. */
+  /** Seals the command of a schedule, for the store. */
   seal(scheduleId: string, command: BatchCommand): Buffer {
     const sealed = this.#deps.sealer.seal(scheduleId, { env: {}, stdin: Buffer.from(commandText(command)) });
     if (sealed === undefined) throw new Error('a schedule without a command');
     return sealed;
   }
 
-  /** Makes the batch of a tick that was taken, and writes down what became of it. */
+  /** Creates the batch of a tick that this server took, and records the outcome. */
   async start(schedule: Schedule, dueAt: number): Promise<void> {
     const { store, now } = this.#deps;
     const { scheduleId } = schedule;
@@ -65,12 +65,12 @@ export class RunStarter {
       if (machineIds.length === 0) return { outcome: 'skipped', reason: 'no_machines' };
       const made = await this.#create(schedule, dueAt, machineIds);
       if (!Array.isArray(made)) return made;
-      // Some have gone by now.
+      // Some were removed meanwhile.
       machineIds = machineIds.filter((machineId) => !made.includes(machineId));
     }
   }
 
-  /** The ids of machines that there are not, where it was not made for that. */
+  /** Creates the batch and returns the outcome. If some machines do not exist, returns their ids, and no batch was created. */
   async #create(schedule: Schedule, dueAt: number, machineIds: readonly string[]): Promise<Settled | string[]> {
     const { store, batches, now } = this.#deps;
     const { scheduleId, createdBy, definition } = schedule;
@@ -135,7 +135,7 @@ export class RunStarter {
     return readCommand(this.#deps.sealer.open(scheduleId, sealedRequest).stdin.toString('utf8'));
   }
 
-  /** What nobody may run any more is not tried again at each tick. */
+  /** Pauses a schedule whose creator may run nothing any more, so that its ticks do not fail one by one. */
   async #pause({ scheduleId, definition, sealedRequest, anchorAt }: Schedule, paused: string): Promise<void> {
     const change = { definition, sealedRequest, anchorAt, paused };
     await this.#deps.store.updateSchedule({ scheduleId, change, now: this.#deps.now() });

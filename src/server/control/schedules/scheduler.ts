@@ -1,6 +1,6 @@
 /**
- * Runs schedules: takes each tick that is due, once, and makes a batch of it. What is due, and who takes it, is the store's to say,
- * so that several servers share the work and one that starts goes on where the last one stopped.
+ * Runs schedules: takes each tick that is due, and creates a batch for it. The store decides which tick is due and which server takes it,
+ * so that several servers share the work, and a restarted server continues where the last one stopped.
  */
 import type { Logger } from 'pino';
 import { decideTick } from '../../../core/schedule.ts';
@@ -9,14 +9,14 @@ import type { DueSchedule, Schedule, ScheduleRun, ScheduleStore } from '../../..
 import type { RunStarter } from './run-starter.ts';
 import { nextTick } from './ticks.ts';
 
-/** Another server may have made a schedule: looked for as often as this. */
+/** Longest time between two looks, ms: another server may have created a schedule. */
 const POLL_MS = 10_000;
-/** While a run waits for the one before it. */
+/** Time between two looks while a run waits for the previous one, ms. */
 const OPEN_POLL_MS = 1000;
-/** A run that has been starting for so long has been left by the server that took it. */
+/** A run that stays `starting` for this long was abandoned by its server, ms. */
 const ABANDONED_AFTER_MS = 5000;
-const LOOKED_AT = 100;
-/** Runs that are kept of each schedule. */
+const MAX_ROWS = 100;
+/** Outcomes that are kept for each schedule. */
 const KEPT_RUNS = 1000;
 
 export interface SchedulerDeps {
@@ -42,7 +42,7 @@ export class Scheduler {
     return this.#deps.store;
   }
 
-  /** Looks at what is due: at the start, when a schedule is new or changed, and when the next tick is. */
+  /** Starts a look now: when the server starts, when a schedule is new or changed, and at the next tick. */
   wake(): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
@@ -58,19 +58,19 @@ export class Scheduler {
     });
   }
 
-  /** Takes no more ticks; settles when nothing is under way. */
+  /** Takes no more ticks. Settles when no look is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
     await this.#looking;
   }
 
-  /** Does what is to be done now. Settles with the time until something is due again, in ms. */
+  /** Takes the ticks that are due. Settles with the time until the next look, in ms. */
   async look(): Promise<number> {
     const { store, log } = this.#deps;
     try {
       const open = await this.#goOn();
-      const { now, items } = await store.listDueSchedules({ now: this.#deps.now(), limit: LOOKED_AT });
+      const { now, items } = await store.listDueSchedules({ now: this.#deps.now(), limit: MAX_ROWS });
       for (const due of items) {
         if (this.#stopped) return POLL_MS;
         await this.#take(due, now);
@@ -84,10 +84,10 @@ export class Scheduler {
     }
   }
 
-  /** Starts what waits and need not any more, or was left by a server. Settles with whether something still waits. */
+  /** Starts queued runs whose previous run has ended, and runs that another server abandoned. Returns whether any run was open. */
   async #goOn(): Promise<boolean> {
     const { store, starter, now } = this.#deps;
-    const open = await store.listOpenRuns({ limit: LOOKED_AT });
+    const open = await store.listOpenRuns({ limit: MAX_ROWS });
     for (const run of open) {
       if (this.#stopped) break;
       const schedule = await store.getSchedule({ scheduleId: run.scheduleId });
@@ -132,7 +132,7 @@ function reasonOf(outcome: ScheduleRun['outcome']): { reason?: string } {
   return outcome === 'skipped' ? { reason: 'overlap' } : {};
 }
 
-/** What a schedule is like before its first tick after `now`; `paused`: it has none. */
+/** The next tick of a schedule after `now`. A schedule that is `paused` has none. */
 export function dueFrom(
   { timing }: Pick<Schedule['definition'], 'timing'>,
   p: { anchor: number; now: number; paused: string | undefined },

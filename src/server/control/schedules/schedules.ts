@@ -1,4 +1,4 @@
-/** The schedules of a server, put together. */
+/** Builds the scheduler of a server from its parts. */
 import type { Logger } from 'pino';
 import type { Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
@@ -10,7 +10,7 @@ export interface Schedules {
   scheduler: Scheduler;
   starter: RunStarter;
   batches: BatchRunner;
-  /** Goes on with the batches that are not over, and with what is due. */
+  /** Continues unfinished batches, and starts to take ticks. */
   start(): Promise<void>;
   /** Takes no more ticks, and makes no more executions. Settles when nothing is under way. */
   stop(): Promise<void>;

@@ -1,8 +1,8 @@
-/** When a schedule is due next. */
+/** Computes the ticks of a schedule. */
 import { Cron } from 'croner';
 import type { Timing } from '../../../core/schedule.ts';
 
-/** Why a timing is none, and of which of its fields that is. */
+/** A timing that has no ticks. `field` is the part that is wrong. */
 export class TimingError extends Error {
   override readonly name = 'TimingError';
   readonly field: 'cron' | 'time_zone';
@@ -14,9 +14,9 @@ export class TimingError extends Error {
 }
 
 /**
- * The first tick after `after` (ms since the epoch); undefined if there is none. Those of `everyMs` are counted from `anchor`. A time
- * that a day has not, since its clocks go forward, is that at which they go on; of one that it has twice the first counts. Throws
- * TimingError.
+ * Returns the first tick after `after` (ms since the epoch), undefined if there is none. Ticks of `everyMs` are counted from `anchor`. A time
+ * that a day lacks because its clocks go forward is moved to the moment of the change; of a time that a day has twice, the first one counts.
+ * Throws TimingError.
  */
 export function nextTick(timing: Timing, p: { anchor: number; after: number }): number | undefined {
   if ('everyMs' in timing) {
@@ -26,7 +26,7 @@ export function nextTick(timing: Timing, p: { anchor: number; after: number }): 
   return cronOf(timing).nextRun(new Date(p.after))?.getTime();
 }
 
-/** The first `count` ticks after `after`. Throws TimingError. */
+/** Returns the first `count` ticks after `after`. Throws TimingError. */
 export function nextTicks(timing: Timing, p: { anchor: number; after: number; count: number }): number[] {
   const ticks: number[] = [];
   let tick = nextTick(timing, p);

@@ -88,7 +88,7 @@ export class TerminalInput {
       this.#sending = false;
     });
     if (written.outcome === 'agent_away') return false;
-    // Whatever else it answers (`not_open`: the shell has ended), these bytes are done.
+    // Any other answer (`not_open`: the shell has ended) means that these bytes are not sent again.
     this.#queue.splice(0, count);
     this.#heldBytes -= bytes.length;
     return true;

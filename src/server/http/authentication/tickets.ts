@@ -17,7 +17,7 @@ const USED_TICKETS = 'ticket';
 export interface TerminalTickets {
   /** For the stream of one terminal. `expiresAt`: ms since the epoch. */
   issue(principal: Principal, terminalId: string): { ticket: string; expiresAt: number };
-  /** Whom the ticket was given to, if their key is still valid; it is used up by that. Rejects with StoreUnavailableError. */
+  /** Uses the ticket up. Returns the principal that it was issued to, if their key is still valid. Rejects with StoreUnavailableError. */
   redeem(ticket: string, terminalId: string): Promise<Principal | undefined>;
 }
 

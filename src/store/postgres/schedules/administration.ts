@@ -7,7 +7,7 @@ import type { Readers } from '../connections/slots.ts';
 import type { Transactions } from '../connections/transactions.ts';
 import { guarded } from '../lanes/guarded.ts';
 
-/** What the statements run on. */
+/** The connections that the statements use: one pool to read, transactions to write. */
 export interface ScheduleDatabase {
   read: Readers['query'];
   transactions: Transactions;

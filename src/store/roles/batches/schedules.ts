@@ -1,9 +1,9 @@
-/** Schedules: what is run again and again, and what became of each tick. */
+/** Schedules, and the outcome of each of their ticks. */
 import type { Overlap, RunOutcome, Timing } from '../../../core/schedule.ts';
 import type { ActorRevoked, OnBehalf, Replay } from '../idempotency.ts';
 import type { Page, PageRequest } from '../pages.ts';
 
-/** What a schedule is, without the secrets of its command. */
+/** The settings of a schedule, without the secrets of its command. */
 export interface ScheduleDefinition {
   name?: string;
   timing: Timing;
@@ -12,7 +12,7 @@ export interface ScheduleDefinition {
   catchUp: boolean;
   maxConcurrency: number;
   maxFailures?: number;
-  /** What is shown of the sealed command. */
+  /** The parts of the sealed command that clients may read. */
   shown: {
     command: readonly string[];
     envKeys: readonly string[];
@@ -25,15 +25,15 @@ export interface ScheduleDefinition {
 export interface NewSchedule {
   scheduleId: string;
   definition: ScheduleDefinition;
-  /** What is to be run, sealed. */
+  /** The command, sealed. */
   sealedRequest: Buffer;
   /** API key id, or `admin`. */
   createdBy: string;
   /** Ticks of an interval are counted from here. */
   anchorAt: number;
-  /** Why it is not due. */
+  /** The reason why it is paused. Absent: it is not. */
   paused?: string;
-  /** When it is due next; absent: never, or it is paused. */
+  /** The time of the next tick. Absent if there is none, or if it is paused. */
   nextAt?: number;
 }
 
@@ -43,7 +43,7 @@ export interface Schedule extends NewSchedule {
 
 export type ScheduleChange = Pick<NewSchedule, 'definition' | 'sealedRequest' | 'anchorAt' | 'paused' | 'nextAt'>;
 
-/** What became of a tick; one a tick. */
+/** The outcome of a tick. There is one for each tick. */
 export interface ScheduleRun {
   scheduleId: string;
   dueAt: number;
@@ -53,7 +53,7 @@ export interface ScheduleRun {
   batchId?: string;
 }
 
-/** What the decision about a tick rests on. */
+/** A schedule that is due, with the facts that decide about its tick. */
 export interface DueSchedule {
   schedule: Schedule;
   dueAt: number;

@@ -13,7 +13,7 @@ import { type CreateLimits, createRequestOf } from '../create-request.ts';
 
 const DEFAULT_CONCURRENCY = 10;
 const MAX_EVERY_SECONDS = 366 * 86_400;
-/** What is given anew with a command, and only with one. */
+/** Fields that belong to the command: a change of the command replaces them all, and without a command they are refused. */
 const OF_COMMAND = [
   'env',
   'stdin',
@@ -65,7 +65,7 @@ export function selectorOf(
   throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids' }]);
 }
 
-/** What is run, and what of it is shown. */
+/** Reads the command of a schedule, and the parts of it that clients may read. */
 export function commandOf(
   body: Omit<CreateSchedule, 'selector'>,
   limits: CreateLimits,

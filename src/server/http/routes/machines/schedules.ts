@@ -1,4 +1,4 @@
-/** Schedules: create, list, get, change, delete, their runs, and when one would be due. */
+/** Routes of schedules: create, list, get, change, delete, list their runs, preview their ticks. */
 import { customAlphabet } from 'nanoid';
 import { ScheduleRunListSchema } from '../../../../api/schedules/run.ts';
 import { ListQuery } from '../../../../api/fields.ts';
@@ -39,7 +39,7 @@ const ONE = `${ALL}/:schedule_id`;
 const LIST = 'schedules';
 const TAGS = ['Schedules'];
 const PREVIEWED = 10;
-/** Why it is paused, if a caller asked for that. */
+/** The reason of a pause that the caller asks for. */
 const BY_REQUEST = 'by_request';
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 
@@ -60,7 +60,7 @@ function createRoute(app: App, context: ScheduleContext): void {
     {
       config: { access: 'executions:write' },
       schema: {
-        summary: 'Run a command on machines again and again',
+        summary: 'Run a command on machines repeatedly',
         operationId: 'createSchedule',
         tags: TAGS,
         body: CreateScheduleSchema,
@@ -102,7 +102,7 @@ function previewRoute(app: App, context: ScheduleContext): void {
     {
       config: { access: 'executions:write' },
       schema: {
-        summary: 'When a schedule would be due; nothing is kept',
+        summary: 'Preview the next runs of a schedule without creating it',
         operationId: 'previewSchedule',
         tags: TAGS,
         body: PreviewScheduleSchema,
@@ -204,7 +204,7 @@ function updateRoute(app: App, context: ScheduleContext): void {
   );
 }
 
-/** A schedule that goes on as it was keeps its next tick; one that is resumed has its next one from now on. */
+/** A change that leaves the timing alone keeps the next tick. A schedule that is resumed gets its next tick after now. */
 function changeOf(
   context: ScheduleContext,
   principal: Principal,
@@ -231,7 +231,7 @@ function removeRoute(app: App, context: ScheduleContext): void {
     {
       config: { access: 'executions:write' },
       schema: {
-        summary: 'Delete a schedule; what it has started runs on',
+        summary: 'Delete a schedule; batches that it has started continue',
         operationId: 'deleteSchedule',
         tags: TAGS,
         params: ScheduleParams,
@@ -264,7 +264,7 @@ function runsRoute(app: App, context: ScheduleContext): void {
     {
       config: { access: 'executions:read' },
       schema: {
-        summary: 'List what became of the ticks of a schedule, newest first',
+        summary: 'List the runs of a schedule, newest first',
         operationId: 'listScheduleRuns',
         tags: TAGS,
         params: ScheduleParams,
