@@ -19,7 +19,7 @@ import {
   WaitMs,
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
-import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { HTTP_URL_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 import { ReasonSchema } from './reason.ts';
 import { ResizeSchema } from './terminal.ts';
 
@@ -185,7 +185,7 @@ export const CreateExecutionSchema = Type.Object(
     artifacts: Type.Optional(DeclaredArtifacts),
     callback_url: Type.Optional(
       Type.String({
-        pattern: '^https?://',
+        pattern: HTTP_URL_PATTERN,
         maxLength: 2048,
         description: 'The finished Execution is POSTed to this URL, signed according to Standard Webhooks.',
         examples: ['https://example.com/hooks/execplane'],

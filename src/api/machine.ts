@@ -5,7 +5,8 @@ import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
 import { ReasonSchema } from './reason.ts';
 import { LabelsSchema } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
-import { LabelQuery, MACHINE_ID_PATTERN, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
+import { LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
+import { ATTRIBUTE_NAME_PATTERN, MACHINE_ID_PATTERN } from './patterns.ts';
 
 const detail = {
   machine_id: MachineId,
@@ -95,7 +96,7 @@ export const MachineListQuery = Type.Object({
 
 const strict = { additionalProperties: false } as const;
 /** Text, so that it can go unchanged into a settings file, an environment or a tag of a cloud. */
-const Attributes = Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,63}$' }), Type.String({ maxLength: 4096 }), {
+const Attributes = Type.Record(Type.String({ pattern: ATTRIBUTE_NAME_PATTERN }), Type.String({ maxLength: 4096 }), {
   ...strict,
   maxProperties: 64,
   description: 'Attributes for the provider, which defines the accepted ones.',

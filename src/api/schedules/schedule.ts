@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { OVERLAPS } from '../../core/schedule.ts';
 import { CreateBatchSchema } from '../batch.ts';
 import { NextCursor, Time } from '../fields.ts';
+import { INTERVAL_PATTERN } from '../patterns.ts';
 
 const strict = { additionalProperties: false } as const;
 const { order: _order, selector, ...batch } = CreateBatchSchema.properties;
@@ -39,7 +40,7 @@ const timing = {
   cron: Type.Optional(Cron),
   every: Type.Optional(
     Type.String({
-      pattern: '^(?!0*[wdhms]*$)([0-9]+|(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$',
+      pattern: INTERVAL_PATTERN,
       maxLength: 64,
       description: 'Or how often: seconds, or as 1h30m; at most a year.',
       examples: ['15m'],

@@ -1,12 +1,13 @@
 /** Labels of machines, by which machines are selected. Set by the agent's settings and through the API, which wins. */
 import { type Static, Type } from 'typebox';
 
-const LABEL_KEY = /^(?=.{1,63}$)[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$/;
+export const LABEL_KEY_PATTERN = '^(?=.{1,63}$)[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$';
+const LABEL_KEY = new RegExp(LABEL_KEY_PATTERN);
 const MAX_VALUE_CHARS = 255;
 const MAX_LABELS = 64;
 
 export const LabelsSchema = Type.Record(
-  Type.String({ pattern: LABEL_KEY.source }),
+  Type.String({ pattern: LABEL_KEY_PATTERN }),
   Type.String({ maxLength: MAX_VALUE_CHARS }),
   {
     additionalProperties: false,

@@ -17,6 +17,7 @@ interface ObjectSchema extends TSchema {
   patternProperties?: Readonly<Record<string, TSchema>>;
   required?: readonly string[];
   additionalProperties?: boolean;
+  maxProperties?: number;
 }
 interface ArraySchema extends TSchema {
   items: TSchema;
@@ -51,6 +52,11 @@ function visit(schema: TSchema, value: unknown, path: Path, errors: FieldError[]
 }
 
 function visitMembers(schema: ObjectSchema, value: Record<string, unknown>, path: Path, errors: FieldError[]): void {
+  const { maxProperties } = schema;
+  if (maxProperties !== undefined && Object.keys(value).length > maxProperties) {
+    errors.push(fieldError(path, value, `must not have more than ${maxProperties} entries`));
+    return;
+  }
   for (const name of schema.required ?? []) {
     if (!Object.hasOwn(value, name)) errors.push({ location: locationOf([...path, name]), message: 'is required' });
   }
@@ -63,7 +69,8 @@ function visitMembers(schema: ObjectSchema, value: Record<string, unknown>, path
     const member = known ?? (pattern?.test(name) === true ? record?.[1] : undefined);
     const at = [...path, name];
     if (member !== undefined) visit(member, value[name], at, errors);
-    else if (additionalProperties === false) errors.push({ location: locationOf(at), message: unknownField(at) });
+    else if (additionalProperties === false)
+      errors.push({ location: locationOf(at), message: unknownField(at, record?.[0]) });
   }
 }
 
@@ -94,9 +101,10 @@ function messageOf(error: TLocalizedValidationError): string {
   return error.message;
 }
 
-function unknownField(path: Path): string {
-  if (path[0] !== 'env') return 'is not a field of this request';
-  return path[1] === 'EXECUTION_ID' ? 'is set by the server' : 'a name must not be empty or contain = or NUL';
+/** `names`: the pattern of the names of a map such as `env`; undefined for an object of fixed fields. */
+function unknownField(path: Path, names: string | undefined): string {
+  if (names === undefined) return 'is not a field of this request';
+  return path[0] === 'env' && path[1] === 'EXECUTION_ID' ? 'is set by the server' : patternMessage(names);
 }
 
 function fieldError(path: Path, value: unknown, message: string): FieldError {
