@@ -11,6 +11,16 @@ while read -r name mask; do
   case $name$mask in SigIgn:*[13579bdf]) export EXECPLANE_HANGUP_IGNORED=true ;; esac
 done 2>/dev/null </proc/self/status
 
+# Node opens /dev/null in the place of a closed descriptor, and bytes that are written there are lost without an error.
+closed=
+{
+  true 3<&0 || closed=stdin
+  true 3>&1 || closed="$closed stdout"
+} 2>/dev/null
+true 3>&2 || closed="$closed stderr"
+unset EXECPLANE_CLOSED_STREAMS
+[ -z "$closed" ] || export EXECPLANE_CLOSED_STREAMS="$closed"
+
 # Node also raises its soft limit of open files to the hard one as it starts. Commands of the agent get the soft limit from before. A
 # program that has the variable already passes it on.
 [ -n "$EXECPLANE_FILE_LIMIT" ] || export EXECPLANE_FILE_LIMIT="$(ulimit -Sn)"
@@ -19,6 +29,7 @@ done 2>/dev/null </proc/self/status
 [ $$ = 1 ] || exec "$node" -- "$here/main.js" "$@"
 
 # The first process of a container inherits orphans. Node does not reap them, and a shell does as it waits.
+case $closed in *stdin*) exec </dev/null ;; esac
 exec 3<&0
 "$node" -- "$here/main.js" "$@" <&3 3<&- &
 child=$!

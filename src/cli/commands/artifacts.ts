@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { downloadAll, downloadTo, saveAs, verified } from '../artifacts/download.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
-import { print, writeOutput } from '../streams/output.ts';
+import { print, printError, writeOutput } from '../streams/output.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
 import { printJson } from '../terminal/print.ts';
 
@@ -67,7 +67,7 @@ interface GetFlags {
 }
 
 function tellSaved(path: string): void {
-  process.stderr.write(`Saved ${JSON.stringify(path)}.\n`);
+  printError(`Saved ${JSON.stringify(path)}.\n`);
 }
 
 function remove(): Command {

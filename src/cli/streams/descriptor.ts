@@ -1,6 +1,9 @@
 /** Descriptors 0, 1 and 2. Other processes share them, so their mode is never changed. */
 import { constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { environment } from '../config.ts';
+
+export type StreamName = 'stdin' | 'stdout' | 'stderr';
 
 /** `file`: its reads and writes do not wait, as with files and devices. */
 export type DescriptorKind = 'file' | 'pipe' | 'socket' | 'terminal';
@@ -11,6 +14,14 @@ export function kindOf(descriptor: number): DescriptorKind {
   const stat = fstatSync(descriptor);
   if (stat.isFIFO()) return 'pipe';
   return stat.isSocket() ? 'socket' : 'file';
+}
+
+/**
+ * Whether a stream was closed when the program was started (`>&-`). Node opens /dev/null in its place before any script runs, so the
+ * launcher (launcher.sh) checks and passes the answer on.
+ */
+export function wasClosed(name: StreamName): boolean {
+  return (environment()['EXECPLANE_CLOSED_STREAMS'] ?? '').split(' ').includes(name);
 }
 
 /**

@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
 import { getSystemErrorMessage } from 'node:util';
 import { CliError } from '../cli-error.ts';
-import { kindOf, openPipeAnew } from './descriptor.ts';
+import { kindOf, openPipeAnew, wasClosed } from './descriptor.ts';
 
 const STDIN = 0;
 const PIECE_BYTES = 262_144;
@@ -27,6 +27,7 @@ export function stdinSize(): number | undefined {
 
 /** Yields the bytes of stdin as they come. Ends early when `signal` aborts. Throws CliError if stdin cannot be read. */
 export async function* readStdin(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  if (wasClosed('stdin')) throw new CliError('stdin cannot be read: it is closed.');
   const kind = kindOf(STDIN);
   try {
     if (kind === 'file') yield* readFile(signal);

@@ -5,7 +5,7 @@ import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getSystemErrorMessage } from 'node:util';
 import { CliError } from '../cli-error.ts';
-import { kindOf, openPipeAnew } from './descriptor.ts';
+import { kindOf, openPipeAnew, wasClosed } from './descriptor.ts';
 
 export type OutputName = 'stdout' | 'stderr';
 const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
@@ -18,7 +18,7 @@ export class ReaderGoneError extends Error {
   override readonly name = 'ReaderGoneError';
 }
 
-/** Output that cannot be written: a full disk, an I/O error. */
+/** Output that cannot be written: a full disk, an I/O error, a closed stream. */
 export class OutputError extends CliError {
   constructor(name: OutputName, { cause }: { cause: NodeJS.ErrnoException }) {
     const reason = cause.errno === undefined ? cause.message : getSystemErrorMessage(cause.errno);
@@ -36,8 +36,15 @@ export function isWriteBlocked(): boolean {
   return blockedWrites > 0;
 }
 
+/** Throws OutputError if the stream was closed when the program was started. */
+export function assertOpen(name: OutputName): void {
+  if (wasClosed(name)) throw new OutputError(name, { cause: new Error('it is closed') });
+}
+
 /** Writes bytes unchanged. Settles when they are written. Throws ReaderGoneError, OutputError. */
 export async function writeOutput(name: OutputName, bytes: Uint8Array): Promise<void> {
+  if (bytes.length === 0) return;
+  assertOpen(name);
   const sink = sinks.get(name) ?? sinkOf(name);
   sinks.set(name, sink);
   try {
@@ -104,6 +111,7 @@ function writeSome(descriptor: number, bytes: Uint8Array, at: number): Promise<n
 
 function writeNow(name: OutputName, text: string): void {
   const bytes = Buffer.from(text);
+  if (bytes.length > 0) assertOpen(name);
   for (let at = 0; at < bytes.length; ) {
     try {
       at += writeSync(DESCRIPTORS[name], bytes, at);
