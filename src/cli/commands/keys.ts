@@ -3,7 +3,7 @@ import type { ApiKey } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
 import { machineIdOf } from '../machine-name.ts';
-import { print, printError } from '../streams/output.ts';
+import { assertOpen, print, printError } from '../streams/output.ts';
 import { age, until } from '../terminal/age.ts';
 import { parseDuration } from '../terminal/duration.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
@@ -29,13 +29,14 @@ function create(): Command {
   )
     .addOption(
       new Option('--scope <SCOPE...>', 'scope of the key')
-        .choices(['executions:read', 'executions:write', 'machines:read', 'admin'])
+        .choices(['executions:read', 'executions:write', 'machines:read', 'machines:write', 'admin'])
         .default(['executions:write', 'machines:read']),
     )
     .option('--machine <MACHINE...>', 'limit the key to these machines')
     .option('--expires-in <DURATION>', 'time until the key expires, such as 30d', parseDuration)
     .option('--json', 'print the key and its fields as JSON')
     .action(async (name: string, flags: CreateFlags) => {
+      assertOpen('stdout'); // It is shown only once.
       const client = clientOf(flags);
       const ids = flags.machine?.map((machine) => machineIdOf(client, machine));
       const made = await client.keys.create({

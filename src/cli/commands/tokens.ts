@@ -3,7 +3,7 @@ import type { JoinToken } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
 import { machineIdOf } from '../machine-name.ts';
-import { print, printError } from '../streams/output.ts';
+import { assertOpen, print, printError } from '../streams/output.ts';
 import { age, until } from '../terminal/age.ts';
 import { parseDuration } from '../terminal/duration.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
@@ -35,6 +35,7 @@ function create(): Command {
     .option('--expires-in <DURATION>', 'time until the token expires, such as 7d', parseDuration)
     .option('--json', 'print the token and its fields as JSON')
     .action(async (flags: CreateFlags) => {
+      assertOpen('stdout'); // It is shown only once.
       const client = clientOf(flags);
       const made = await client.joinTokens.create({
         ...(flags.machine === undefined ? {} : { machine_id: await machineIdOf(client, flags.machine) }),

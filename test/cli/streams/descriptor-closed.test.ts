@@ -68,6 +68,16 @@ describe('a closed stdout', () => {
     await untilNothingRuns();
   });
 
+  test('makes no secret that nobody would see', async () => {
+    for (const command of ['keys create unseen', 'tokens create --reusable']) {
+      expect((await run(`X ${command} >&-`)).code).toBe(125);
+    }
+    const { items } = await world.client.ask<{ items: { name?: string }[] }>('GET', '/v1/api-keys');
+    expect(items.filter(({ name }) => name === 'unseen')).toEqual([]);
+    const tokens = await world.client.ask<{ items: { reusable: boolean }[] }>('GET', '/v1/join-tokens');
+    expect(tokens.items.filter(({ reusable }) => reusable)).toEqual([]);
+  });
+
   test('that nothing is written to is no error', async () => {
     expect(await run('X exec dm-test -- true >&-')).toMatchObject({ code: 0, stderr: '' });
   });
