@@ -2,15 +2,16 @@
 import { type RefObject, useEffect, useRef } from 'react';
 
 /** Time to wait for the second key of `g m`, in ms. */
-const SEQUENCE_MS = 1000;
+const SEQUENCE_MS = 5000;
 
 export type Shortcuts = Readonly<Record<string, () => void>>;
 
 function isTyping({ target }: KeyboardEvent): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  return (
-    target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName) || target.closest('dialog') !== null
-  );
+  const dialog = target.closest('dialog');
+  // A closed dialog keeps the focus until the browser draws the next frame: keys in that time are for the page.
+  if (dialog !== null) return dialog.open;
+  return target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
 }
 
 /** `keys`: `?`, `j`, or two in a row such as `g m`. */
