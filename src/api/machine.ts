@@ -68,6 +68,7 @@ const included = {
 };
 
 export const MachineDetailSchema = Type.Object({ ...detail, ...included }, { description: 'A machine.' });
+export type MachineDetailWire = Static<typeof MachineDetailSchema>;
 export const MachineSchema = Type.Object(
   { ...detail, ...included, created_at: Time('When it was created.') },
   { description: 'A machine in a list.' },

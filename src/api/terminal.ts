@@ -133,3 +133,4 @@ export const TerminalTicketSchema = Type.Object(
   { stream_url: streamUrl, expires_at: Time('When it expires.') },
   { description: 'A URL of the stream that needs no header and works once, for browsers.' },
 );
+export type TerminalTicketWire = Static<typeof TerminalTicketSchema>;

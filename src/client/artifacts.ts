@@ -5,6 +5,7 @@ import { ExecplaneError, isRetryable, UnreachableError } from './http/errors.ts'
 import { List, type PageOptions } from './http/pages.ts';
 import { readChunks } from './http/read-chunks.ts';
 import type { Transport } from './http/transport.ts';
+import { ARTIFACT } from './http/shapes.ts';
 
 export interface ListArtifactsOptions extends PageOptions {
   executionId?: string | undefined;
@@ -27,15 +28,20 @@ export class Artifacts {
   /** Lists artifacts, newest first. */
   list(options: ListArtifactsOptions = {}): List<ArtifactWire> {
     const { executionId, ...page } = options;
-    return new List(this.#transport, this.#path, page, { execution_id: executionId });
+    return new List(this.#transport, {
+      path: this.#path,
+      item: ARTIFACT,
+      query: { execution_id: executionId },
+      options: page,
+    });
   }
 
   get(artifactId: string): Promise<ArtifactWire> {
-    return this.#transport.json('GET', this.#at(artifactId));
+    return this.#transport.json('GET', this.#at(artifactId), ARTIFACT);
   }
 
   delete(artifactId: string): Promise<ArtifactWire> {
-    return this.#transport.json('DELETE', this.#at(artifactId));
+    return this.#transport.json('DELETE', this.#at(artifactId), ARTIFACT);
   }
 
   /** Yields the bytes, piece by piece. A broken connection is resumed at the byte. Compare `sha256` to check them. */

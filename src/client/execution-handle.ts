@@ -1,15 +1,16 @@
 /** One execution: its log, its streams, its end. */
-import type { ExecutionEventWire, ExecutionWire } from '../api/execution.ts';
+import type { ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
-import type { SendSignal, StdinResultWire } from '../api/interaction.ts';
+import type { SendSignal } from '../api/interaction.ts';
 import { RefusedError, UnreachableError } from './http/errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { outputStream } from './output-stream.ts';
-import type { Page } from './http/pages.ts';
+import { pageOf } from './http/pages.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { type ExecutionResult, hasEnded, resultOf } from './result.ts';
 import { stdinStream } from './stdin-stream.ts';
 import type { Transport } from './http/transport.ts';
+import { EXECUTION, EXECUTION_EVENT, EXECUTION_OUTPUT, STDIN_RESULT } from './http/shapes.ts';
 
 /** The longest time that the server waits before it answers, ms. */
 export const MAX_WAIT_MS = 55_000;
@@ -59,7 +60,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     let cursor: string | undefined;
     for (;;) {
       const query = { encoding: 'base64', limit: 1000, cursor };
-      const page = await this.#transport.json<Page<ExecutionEventWire>>('GET', `${this.#path}/events`, {
+      const page = await this.#transport.json('GET', `${this.#path}/events`, pageOf(EXECUTION_EVENT), {
         query,
         signal,
       });
@@ -101,7 +102,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     signal,
   }: WaitOptions & { include?: readonly ('usage' | 'reason')[] } = {}): Promise<ExecutionWire> {
     const query = { wait_ms: waitMs, include: include?.join(',') };
-    return this.#transport.json('GET', this.#path, { query, signal });
+    return this.#transport.json('GET', this.#path, EXECUTION, { query, signal });
   }
 
   /** Returns the execution once it has ended. */
@@ -114,7 +115,10 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
 
   /** Returns all kept output, and the end of a truncated stream; only after the end. `tail`: only the last bytes of the kept part. */
   output({ tail, signal }: { tail?: number; signal?: AbortSignal } = {}): Promise<ExecutionOutputWire> {
-    return this.#transport.json('GET', `${this.#path}/output`, { query: { tail, include: 'tail' }, signal });
+    return this.#transport.json('GET', `${this.#path}/output`, EXECUTION_OUTPUT, {
+      query: { tail, include: 'tail' },
+      signal,
+    });
   }
 
   /** Returns the bytes of a stream that are kept now; `tail`: only the last ones. Throws if the answer breaks off. */
@@ -147,25 +151,25 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   async writeStdin(bytes: Uint8Array<ArrayBuffer>, { close = false }: { close?: boolean } = {}): Promise<number> {
     const path = `${this.#path}/stdin`;
     const empty = new Uint8Array();
-    const { offset = 0 } = await this.#transport.json<StdinResultWire>('POST', path, { bytes: empty });
+    const { offset = 0 } = await this.#transport.json('POST', path, STDIN_RESULT, { bytes: empty });
     // With an offset, a repeated request is harmless.
-    await this.#transport.json('POST', path, { query: { offset, close }, bytes });
+    await this.#transport.json('POST', path, STDIN_RESULT, { query: { offset, close }, bytes });
     return offset + bytes.length;
   }
 
   /** Cancels it: SIGTERM, then SIGKILL to all of its processes after a grace period. Does nothing after the end. */
   cancel({ waitMs, signal }: WaitOptions = {}): Promise<ExecutionWire> {
-    return this.#transport.json('DELETE', this.#path, { query: { wait_ms: waitMs }, signal });
+    return this.#transport.json('DELETE', this.#path, EXECUTION, { query: { wait_ms: waitMs }, signal });
   }
 
   /** Sends a signal such as `SIGHUP` to its process group. Does nothing after the end. */
   signal(name: SendSignal['signal']): Promise<ExecutionWire> {
-    return this.#transport.json('POST', `${this.#path}/signal`, { body: { signal: name } });
+    return this.#transport.json('POST', `${this.#path}/signal`, EXECUTION, { body: { signal: name } });
   }
 
   /** Sets the size of its terminal, if it was started with `tty`. Does nothing after the end. */
   resize(size: { width: number; height: number }): Promise<ExecutionWire> {
-    return this.#transport.json('POST', `${this.#path}/resize`, { body: size });
+    return this.#transport.json('POST', `${this.#path}/resize`, EXECUTION, { body: size });
   }
 
   #output(stream: 'stdout' | 'stderr'): ReadableStream<Uint8Array<ArrayBuffer>> {

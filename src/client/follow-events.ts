@@ -4,6 +4,8 @@ import { decodeBase64 } from './base64.ts';
 import { Absence, type OutageListener } from './http/absence.ts';
 import { isRetryable, parseObject, UnexpectedAnswerError, UnreachableError } from './http/errors.ts';
 import { readChunks } from './http/read-chunks.ts';
+import { hasShape, mismatch } from './http/shape.ts';
+import { EXECUTION_EVENT } from './http/shapes.ts';
 import { hasEnded } from './result.ts';
 import { ServerSentEventParser } from './http/server-sent-events.ts';
 import type { Transport } from './http/transport.ts';
@@ -69,8 +71,10 @@ async function* openStream(
     for await (const bytes of readChunks(response, SILENCE_MS)) {
       for (const data of parser.push(decoder.decode(bytes, { stream: true }))) {
         const event = parseObject(data);
-        if (event === undefined || !isEvent(event))
-          throw new UnexpectedAnswerError(response, { origin: transport.origin });
+        if (!hasShape(event, EXECUTION_EVENT)) {
+          const wrong = mismatch(event, EXECUTION_EVENT);
+          throw new UnexpectedAnswerError(response, { origin: transport.origin, mismatch: wrong });
+        }
         yield fromWire(event);
       }
     }
@@ -78,13 +82,6 @@ async function* openStream(
     if (cause instanceof UnexpectedAnswerError) throw cause;
     throw new UnreachableError(transport.origin, { cause });
   }
-}
-
-/** Whether the event has the fields that this library reads: the answer may come from another program than an Execplane server. */
-function isEvent(value: object): value is ExecutionEventWire {
-  const { sequence, type, status, chunk } = value as Record<string, unknown>;
-  const isText = (field: unknown): boolean => field === undefined || typeof field === 'string';
-  return Number.isSafeInteger(sequence) && typeof type === 'string' && isText(status) && isText(chunk);
 }
 
 /** Decodes an event: `chunk` is base64. */

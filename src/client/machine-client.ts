@@ -1,6 +1,6 @@
 /** One machine and the commands that run there. */
 import type { CreateExecution, ExecutionWire } from '../api/execution.ts';
-import type { MachineWire } from '../api/machine.ts';
+import type { MachineDetailWire } from '../api/machine.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
 import type { TerminalWire } from '../api/terminal.ts';
 import { Artifacts } from './artifacts.ts';
@@ -11,6 +11,7 @@ import { List, type PageOptions } from './http/pages.ts';
 import { hasEnded, type RunResult, resultOf } from './result.ts';
 import { TerminalHandle, type TerminalOptions, terminalsPath } from './terminals/terminal-handle.ts';
 import type { Transport } from './http/transport.ts';
+import { EXECUTION, MACHINE_DETAIL, TERMINAL } from './http/shapes.ts';
 
 interface CommandOptions {
   /** Added to the clean environment of the machine's agent. */
@@ -78,7 +79,7 @@ export class MachineClient {
     const body = { ...bodyOf(command, rest), ...input };
     // An abort must know an id to cancel, so the create request itself does not wait.
     const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
-    let execution = await this.#create<Ended>(body, { wait_ms: waitMs, include: 'output,tail' });
+    let execution = await this.#create(body, { wait_ms: waitMs, include: 'output,tail' });
     const handle = this.execution(execution.execution_id);
     while (!hasEnded(execution)) execution = await this.#wait(handle, signal);
     const output = execution.output ?? (await handle.output());
@@ -97,7 +98,7 @@ export class MachineClient {
   async start(command: readonly string[], options: StartOptions = {}): Promise<ExecutionHandle> {
     const { stdin = 'open', output = 'keep', ...rest } = options;
     const mode = output === 'stream' ? { output_mode: output } : {};
-    const created = await this.#create<ExecutionWire>({ ...bodyOf(command, rest), ...stdinOf(stdin), ...mode });
+    const created = await this.#create({ ...bodyOf(command, rest), ...stdinOf(stdin), ...mode });
     return this.#handle(created.execution_id, output === 'stream');
   }
 
@@ -108,7 +109,12 @@ export class MachineClient {
 
   /** Lists its executions, newest first. */
   executions({ status, ...page }: ListExecutionsOptions = {}): List<ExecutionWire> {
-    return new List(this.#transport, executionsPath(this.machineId), page, { status });
+    return new List(this.#transport, {
+      path: executionsPath(this.machineId),
+      item: EXECUTION,
+      query: { status },
+      options: page,
+    });
   }
 
   /** Opens a terminal: a shell that outlives every connection to it. With an id, returns a handle on an existing terminal. */
@@ -121,20 +127,22 @@ export class MachineClient {
 
   /** Lists its terminals, newest first: those that run, and those that ended within 24 hours. */
   terminals(page: PageOptions = {}): List<TerminalWire> {
-    return new List(this.#transport, terminalsPath(this.machineId), page);
+    return new List(this.#transport, { path: terminalsPath(this.machineId), item: TERMINAL, options: page });
   }
 
   /** Returns the machine. */
-  get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineWire> {
-    return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, { signal });
+  get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineDetailWire> {
+    return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, MACHINE_DETAIL, {
+      signal,
+    });
   }
 
   #handle(executionId: string, releases: boolean): ExecutionHandle {
     return new ExecutionHandle(this.#transport, { machineId: this.machineId, executionId, releases });
   }
 
-  #create<T>(body: CreateExecution, query: Record<string, string | number> = {}): Promise<T> {
-    return this.#transport.json('POST', executionsPath(this.machineId), { body, query });
+  #create(body: CreateExecution, query: Record<string, string | number> = {}): Promise<ExecutionWire> {
+    return this.#transport.json('POST', executionsPath(this.machineId), EXECUTION, { body, query });
   }
 
   async #wait(handle: ExecutionHandle, signal: AbortSignal | undefined): Promise<Ended> {

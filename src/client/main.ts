@@ -3,6 +3,7 @@ import { Batches } from './batches/batches.ts';
 import { MachineClient } from './machine-client.ts';
 import { Audit, JoinTokens, Keys, Machines } from './resources.ts';
 import { Schedules } from './batches/schedules.ts';
+import { HEALTH } from './http/shapes.ts';
 import { Transport, type TransportOptions } from './http/transport.ts';
 
 export type {
@@ -25,7 +26,7 @@ export type { ScheduleRunWire as ScheduleRun } from '../api/schedules/run.ts';
 export { OVERLAPS } from '../core/schedule.ts';
 export { Schedules } from './batches/schedules.ts';
 export type { ExecutionWire as Execution } from '../api/execution.ts';
-export type { CreateMachine, MachineWire as Machine } from '../api/machine.ts';
+export type { CreateMachine, MachineDetailWire as Machine, MachineWire as MachineListItem } from '../api/machine.ts';
 export type { ExecutionOutputWire as ExecutionOutput } from '../api/output.ts';
 export {
   ExecplaneError,
@@ -87,6 +88,6 @@ export class Execplane {
 
   /** Settles if the server is ready. Throws ExecplaneError at once if it is not. */
   async ready({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    await this.#transport.json('GET', '/readyz', { signal, attempts: 1 });
+    await this.#transport.json('GET', '/readyz', HEALTH, { signal, attempts: 1 });
   }
 }

@@ -1,10 +1,10 @@
 /** One output stream of an execution as bytes, while the command runs and to its end. */
-import type { ExecutionWire } from '../api/execution.ts';
 import { Absence } from './http/absence.ts';
 import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './http/errors.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
 import type { Transport } from './http/transport.ts';
+import { EXECUTION } from './http/shapes.ts';
 
 /** A command may be silent for long. A connection that is silent for this long is opened again, to check it. */
 const SILENCE_MS = 60_000;
@@ -121,7 +121,7 @@ async function assertComplete(
   { path, stream }: OutputSource,
   { received, signal }: { received: number; signal: AbortSignal },
 ): Promise<void> {
-  const execution = await transport.json<ExecutionWire>('GET', path, { signal });
+  const execution = await transport.json('GET', path, EXECUTION, { signal });
   if (!hasEnded(execution)) {
     const cause = new ExecplaneError(`${stream} ended before the command did`);
     throw new UnreachableError(transport.origin, { cause });

@@ -8,9 +8,18 @@ import type {
   JoinTokenWire,
 } from '../api/admin.ts';
 import type { AuditEntryWire } from '../api/admin.ts';
-import type { CreateMachine, MachineWire, UpdateMachine } from '../api/machine.ts';
+import type { CreateMachine, MachineDetailWire, MachineWire, UpdateMachine } from '../api/machine.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import type { Transport } from './http/transport.ts';
+import {
+  API_KEY,
+  AUDIT_ENTRY,
+  CREATED_API_KEY,
+  CREATED_JOIN_TOKEN,
+  JOIN_TOKEN,
+  MACHINE,
+  MACHINE_DETAIL,
+} from './http/shapes.ts';
 
 abstract class Resource {
   protected readonly transport: Transport;
@@ -34,12 +43,13 @@ export interface MachineSelection {
 export class Machines extends Resource {
   /** `label`: only machines that match each one, such as `role=web` or `role`. `include`: more fields in the answer. */
   list({ label, name, include, ...options }: PageOptions & MachineSelection = {}): List<MachineWire> {
-    return new List(this.transport, '/v1/machines', options, { label, name, include: include?.join(',') });
+    const query = { label, name, include: include?.join(',') };
+    return new List(this.transport, { path: '/v1/machines', item: MACHINE, query, options });
   }
 
-  get(machineId: string, { include }: { include?: MachineInclude } = {}): Promise<MachineWire> {
+  get(machineId: string, { include }: { include?: MachineInclude } = {}): Promise<MachineDetailWire> {
     const query = { include: include?.join(',') };
-    return this.transport.json('GET', machinePath(machineId), { query });
+    return this.transport.json('GET', machinePath(machineId), MACHINE_DETAIL, { query });
   }
 
   /** Returns the machine with this name, if it is not removed. */
@@ -49,31 +59,31 @@ export class Machines extends Resource {
   }
 
   /** Makes a machine, which its provider creates or an agent joins. */
-  create(body: CreateMachine = {}): Promise<MachineWire> {
-    return this.transport.json('POST', '/v1/machines', { body });
+  create(body: CreateMachine = {}): Promise<MachineDetailWire> {
+    return this.transport.json('POST', '/v1/machines', MACHINE_DETAIL, { body });
   }
 
   /** Changes its size, its labels, or when it sleeps. */
-  update(machineId: string, body: UpdateMachine): Promise<MachineWire> {
-    return this.transport.json('PATCH', machinePath(machineId), { body });
+  update(machineId: string, body: UpdateMachine): Promise<MachineDetailWire> {
+    return this.transport.json('PATCH', machinePath(machineId), MACHINE_DETAIL, { body });
   }
 
-  wake(machineId: string): Promise<MachineWire> {
-    return this.transport.json('POST', `${machinePath(machineId)}/wake`);
+  wake(machineId: string): Promise<MachineDetailWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/wake`, MACHINE_DETAIL);
   }
 
-  sleep(machineId: string): Promise<MachineWire> {
-    return this.transport.json('POST', `${machinePath(machineId)}/sleep`);
+  sleep(machineId: string): Promise<MachineDetailWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/sleep`, MACHINE_DETAIL);
   }
 
   /** Removes it for good, and ends what runs there. */
-  remove(machineId: string): Promise<MachineWire> {
-    return this.transport.json('DELETE', machinePath(machineId));
+  remove(machineId: string): Promise<MachineDetailWire> {
+    return this.transport.json('DELETE', machinePath(machineId), MACHINE_DETAIL);
   }
 
   /** Gives its agent a new credential. Refused with the reason `agent_away` if the agent is not connected. */
-  rotate(machineId: string): Promise<MachineWire> {
-    return this.transport.json('POST', `${machinePath(machineId)}/rotate`);
+  rotate(machineId: string): Promise<MachineDetailWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/rotate`, MACHINE_DETAIL);
   }
 }
 
@@ -81,15 +91,15 @@ export class Machines extends Resource {
 export class Keys extends Resource {
   /** The answer contains the key itself, only this once. */
   create(body: CreateApiKey): Promise<CreatedApiKeyWire> {
-    return this.transport.json('POST', '/v1/api-keys', { body });
+    return this.transport.json('POST', '/v1/api-keys', CREATED_API_KEY, { body });
   }
 
   list(options: PageOptions = {}): List<ApiKeyWire> {
-    return new List(this.transport, '/v1/api-keys', options);
+    return new List(this.transport, { path: '/v1/api-keys', item: API_KEY, options });
   }
 
   revoke(apiKeyId: string): Promise<ApiKeyWire> {
-    return this.transport.json('DELETE', `/v1/api-keys/${encodeURIComponent(apiKeyId)}`);
+    return this.transport.json('DELETE', `/v1/api-keys/${encodeURIComponent(apiKeyId)}`, API_KEY);
   }
 }
 
@@ -97,22 +107,22 @@ export class Keys extends Resource {
 export class JoinTokens extends Resource {
   /** The answer contains the token itself, only this once. */
   create(body: CreateJoinToken = {}): Promise<CreatedJoinTokenWire> {
-    return this.transport.json('POST', '/v1/join-tokens', { body });
+    return this.transport.json('POST', '/v1/join-tokens', CREATED_JOIN_TOKEN, { body });
   }
 
   list(options: PageOptions = {}): List<JoinTokenWire> {
-    return new List(this.transport, '/v1/join-tokens', options);
+    return new List(this.transport, { path: '/v1/join-tokens', item: JOIN_TOKEN, options });
   }
 
   revoke(joinTokenId: string): Promise<JoinTokenWire> {
-    return this.transport.json('DELETE', `/v1/join-tokens/${encodeURIComponent(joinTokenId)}`);
+    return this.transport.json('DELETE', `/v1/join-tokens/${encodeURIComponent(joinTokenId)}`, JOIN_TOKEN);
   }
 }
 
 /** `/v1/audit`: the audit trail, newest first. */
 export class Audit extends Resource {
   list(options: PageOptions = {}): List<AuditEntryWire> {
-    return new List(this.transport, '/v1/audit', options);
+    return new List(this.transport, { path: '/v1/audit', item: AUDIT_ENTRY, options });
   }
 }
 

@@ -1,8 +1,8 @@
 /** The stdin of an execution as a stream. */
-import type { StdinResultWire } from '../api/interaction.ts';
 import { backoffMs, pause } from './http/backoff.ts';
 import { ExecplaneError, isRetryable, RefusedError } from './http/errors.ts';
 import type { Transport } from './http/transport.ts';
+import { STDIN_RESULT } from './http/shapes.ts';
 
 /** The command ended, or closed its stdin: nothing reads it any more. */
 export class StdinClosedError extends ExecplaneError {
@@ -53,7 +53,11 @@ async function sendPiece(
   const body = new Uint8Array(bytes);
   for (let failures = 0; ; failures += 1) {
     try {
-      const { closed } = await transport.json<StdinResultWire>('POST', `${path}/stdin`, { query, bytes: body, signal });
+      const { closed } = await transport.json('POST', `${path}/stdin`, STDIN_RESULT, {
+        query,
+        bytes: body,
+        signal,
+      });
       if (closed === true && query.close !== true) throw new StdinClosedError(NOT_READ);
       return;
     } catch (cause) {

@@ -1,6 +1,7 @@
 /** The output of an execution as a stream, over silent connections. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Execplane } from '../../src/client/main.ts';
+import { answeredExecution } from './answers.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
@@ -11,7 +12,9 @@ const HOUR_MS = 3_600_000;
 function silentUntil(speakAtMs: number): { fetch: typeof fetch; offsets: (string | null)[] } {
   const offsets: (string | null)[] = [];
   const answer = (url: URL): Response => {
-    if (!url.pathname.endsWith('/output/stdout')) return Response.json({ status: 'succeeded', stdout_bytes: 5 });
+    if (!url.pathname.endsWith('/output/stdout')) {
+      return Response.json({ ...answeredExecution('ex-1'), stdout_bytes: 5 });
+    }
     offsets.push(url.searchParams.get('offset'));
     let timer: ReturnType<typeof setTimeout>;
     const start = (controller: ReadableStreamDefaultController<Uint8Array>): void => {

@@ -142,3 +142,4 @@ export const SchedulePreviewSchema = Type.Object(
   },
   { description: 'When such a schedule would be due.' },
 );
+export type SchedulePreviewWire = Static<typeof SchedulePreviewSchema>;

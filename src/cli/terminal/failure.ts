@@ -62,11 +62,15 @@ function codesOf(error: unknown): string[] {
 }
 
 function unexpected(error: UnexpectedAnswerError): Omit<Failure, 'exitCode'> {
-  const hint =
-    error.location === undefined
-      ? 'Another program, or a proxy in front of the server, answers at this address. Check EXECPLANE_URL.'
-      : 'Set EXECPLANE_URL to the address that it points to: redirects are not followed, to keep the key from other hosts.';
-  return { message: `${error.message}.`, hint };
+  return { message: `${error.message}.`, hint: hintForUnexpected(error) };
+}
+
+function hintForUnexpected({ location, mismatch }: UnexpectedAnswerError): string {
+  if (location !== undefined)
+    return 'Set EXECPLANE_URL to the address that it points to: redirects are not followed, to keep the key from other hosts.';
+  if (mismatch !== undefined)
+    return 'The server may be older than this program: compare "execplane --version" on both. Or another program answers: check EXECPLANE_URL.';
+  return 'Another program, or a proxy in front of the server, answers at this address. Check EXECPLANE_URL.';
 }
 
 function hintFor({ status, code, path }: RefusedError): string | undefined {

@@ -3,6 +3,7 @@ import type { BatchWire, CreateBatch } from '../../api/batch.ts';
 import type { ExecutionWire } from '../../api/execution.ts';
 import { List, type PageOptions } from '../http/pages.ts';
 import type { Transport } from '../http/transport.ts';
+import { BATCH, EXECUTION } from '../http/shapes.ts';
 
 interface WaitOptions {
   /** Time that the server may wait for the end of the batch before it answers, in ms; at most 55 000. */
@@ -20,27 +21,27 @@ export class Batches {
 
   /** Starts a command on the machines that the selector names, or that match it now. */
   create(body: CreateBatch): Promise<BatchWire> {
-    return this.#transport.json('POST', '/v1/batches', { body });
+    return this.#transport.json('POST', '/v1/batches', BATCH, { body });
   }
 
   /** Lists batches, newest first. */
   list(options: PageOptions = {}): List<BatchWire> {
-    return new List(this.#transport, '/v1/batches', options);
+    return new List(this.#transport, { path: '/v1/batches', item: BATCH, options });
   }
 
   /** Returns the batch now, or when it is over or `waitMs` have passed. */
   get(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
-    return this.#transport.json('GET', batchPath(batchId), { query: { wait_ms: waitMs }, signal });
+    return this.#transport.json('GET', batchPath(batchId), BATCH, { query: { wait_ms: waitMs }, signal });
   }
 
   /** Lists its executions so far, in the order of its machines. */
   executions(batchId: string, options: PageOptions = {}): List<ExecutionWire> {
-    return new List(this.#transport, `${batchPath(batchId)}/executions`, options);
+    return new List(this.#transport, { path: `${batchPath(batchId)}/executions`, item: EXECUTION, options });
   }
 
   /** Cancels the batch: starts no more executions, and cancels those that wait or run. Does nothing after the end. */
   cancel(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
-    return this.#transport.json('DELETE', batchPath(batchId), { query: { wait_ms: waitMs }, signal });
+    return this.#transport.json('DELETE', batchPath(batchId), BATCH, { query: { wait_ms: waitMs }, signal });
   }
 }
 

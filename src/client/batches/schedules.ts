@@ -3,6 +3,7 @@ import type { ScheduleRunWire } from '../../api/schedules/run.ts';
 import type { CreateSchedule, ScheduleWire, UpdateSchedule } from '../../api/schedules/schedule.ts';
 import { List, type PageOptions } from '../http/pages.ts';
 import type { Transport } from '../http/transport.ts';
+import { SCHEDULE, SCHEDULE_PREVIEW, SCHEDULE_RUN } from '../http/shapes.ts';
 
 /** `/v1/schedules`. */
 export class Schedules {
@@ -14,28 +15,28 @@ export class Schedules {
 
   /** Runs a command on the machines that the selector names, or that match it then, whenever `cron` or `every` says. */
   create(body: CreateSchedule): Promise<ScheduleWire> {
-    return this.#transport.json('POST', '/v1/schedules', { body });
+    return this.#transport.json('POST', '/v1/schedules', SCHEDULE, { body });
   }
 
   /** Tells when such a schedule would be due next. Keeps nothing. */
   async preview(body: Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>): Promise<string[]> {
-    const answer = await this.#transport.json<{ next_runs: string[] }>('POST', '/v1/schedules/preview', { body });
+    const answer = await this.#transport.json('POST', '/v1/schedules/preview', SCHEDULE_PREVIEW, { body });
     return answer.next_runs;
   }
 
   /** Lists schedules, newest first. */
   list(options: PageOptions = {}): List<ScheduleWire> {
-    return new List(this.#transport, '/v1/schedules', options);
+    return new List(this.#transport, { path: '/v1/schedules', item: SCHEDULE, options });
   }
 
   /** `nextRuns`: so many of the times at which it is due next, in `next_runs`. */
   get(scheduleId: string, { nextRuns }: { nextRuns?: number } = {}): Promise<ScheduleWire> {
-    return this.#transport.json('GET', schedulePath(scheduleId), { query: { next_runs: nextRuns } });
+    return this.#transport.json('GET', schedulePath(scheduleId), SCHEDULE, { query: { next_runs: nextRuns } });
   }
 
   /** Changes what is given. With `command` all that it runs with is given anew. */
   update(scheduleId: string, body: UpdateSchedule): Promise<ScheduleWire> {
-    return this.#transport.json('PATCH', schedulePath(scheduleId), { body });
+    return this.#transport.json('PATCH', schedulePath(scheduleId), SCHEDULE, { body });
   }
 
   /** Leaves out all ticks until it is resumed. */
@@ -50,12 +51,12 @@ export class Schedules {
 
   /** Deletes the schedule and its history. What it has started runs on. */
   remove(scheduleId: string): Promise<ScheduleWire> {
-    return this.#transport.json('DELETE', schedulePath(scheduleId));
+    return this.#transport.json('DELETE', schedulePath(scheduleId), SCHEDULE);
   }
 
   /** Lists what became of its ticks, newest first. */
   runs(scheduleId: string, options: PageOptions = {}): List<ScheduleRunWire> {
-    return new List(this.#transport, `${schedulePath(scheduleId)}/runs`, options);
+    return new List(this.#transport, { path: `${schedulePath(scheduleId)}/runs`, item: SCHEDULE_RUN, options });
   }
 }
 

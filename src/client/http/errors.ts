@@ -72,21 +72,28 @@ export class UnreachableError extends ExecplaneError {
   }
 }
 
-/** The answer does not come from the API: a redirect, a page of a proxy, another server. */
+/** The answer is not one of the API: a redirect, a page of a proxy, another server, or a server of another version. */
 export class UnexpectedAnswerError extends ExecplaneError {
   override readonly name = 'UnexpectedAnswerError';
   readonly status: number;
   /** The target of a redirect. */
   readonly location: string | undefined;
+  /** The first field that is missing or of another type, such as "`status` is missing", if the answer is JSON. */
+  readonly mismatch: string | undefined;
 
-  constructor(response: Pick<Response, 'status' | 'headers'>, { origin, cause }: { origin: string; cause?: unknown }) {
+  constructor(
+    response: Pick<Response, 'status' | 'headers'>,
+    { origin, mismatch }: { origin: string; mismatch?: string | undefined },
+  ) {
     const { status, headers } = response;
     const location = headers.get('location') ?? undefined;
     const type = headers.get('content-type') ?? 'no content type';
     const what = location === undefined ? `HTTP ${status} with ${type}` : `a redirect (${status}) to ${location}`;
-    super(`${origin} does not answer as Execplane does: it answers ${what}`, { cause });
+    const why = mismatch === undefined ? '' : `, in which ${mismatch}`;
+    super(`${origin} does not answer as Execplane does: it answers ${what}${why}`);
     this.status = status;
     this.location = location;
+    this.mismatch = mismatch;
   }
 
   /** Statuses of gateways while the server behind them restarts. */

@@ -1,4 +1,5 @@
 /** Lists of the API, page after page. */
+import type { Shape } from './shape.ts';
 import type { Query, Transport } from './transport.ts';
 
 /** One page of a list. */
@@ -17,18 +18,27 @@ export interface PageOptions {
   signal?: AbortSignal;
 }
 
+/** The shape of a page of such items. */
+export function pageOf<T>(item: Shape<T>): Shape<Page<T>> {
+  return { items: [item], 'next_cursor?': 'string' };
+}
+
+/** What a list contains, and the part of it to return. */
+interface ListSource<T> {
+  path: string;
+  item: Shape<T>;
+  query?: Query;
+  options: PageOptions;
+}
+
 /** A list. Awaiting it returns one page; iterating over it yields every item of every page. */
 export class List<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #transport: Transport;
-  readonly #path: string;
-  readonly #query: Query;
-  readonly #options: PageOptions;
+  readonly #source: ListSource<T>;
 
-  constructor(transport: Transport, path: string, options: PageOptions, query: Query = {}) {
+  constructor(transport: Transport, source: ListSource<T>) {
     this.#transport = transport;
-    this.#path = path;
-    this.#options = options;
-    this.#query = query;
+    this.#source = source;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: awaiting a list is asking for a page of it
@@ -36,11 +46,11 @@ export class List<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     resolved?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#page(this.#options.cursor).then(resolved, rejected);
+    return this.#page(this.#source.options.cursor).then(resolved, rejected);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    let { cursor } = this.#options;
+    let { cursor } = this.#source.options;
     do {
       const page = await this.#page(cursor);
       yield* page.items;
@@ -49,7 +59,8 @@ export class List<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   }
 
   #page(cursor: string | undefined): Promise<Page<T>> {
-    const query = { ...this.#query, limit: this.#options.limit, cursor };
-    return this.#transport.json('GET', this.#path, { query, signal: this.#options.signal });
+    const { path, item, options, query } = this.#source;
+    const call = { query: { ...query, limit: options.limit, cursor }, signal: options.signal };
+    return this.#transport.json('GET', path, pageOf(item), call);
   }
 }

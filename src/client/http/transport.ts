@@ -9,6 +9,7 @@ import {
   UnexpectedAnswerError,
   UnreachableError,
 } from './errors.ts';
+import { hasShape, mismatch, type Shape } from './shape.ts';
 
 /** The server's address and the credential for it. */
 export interface TransportOptions {
@@ -62,12 +63,13 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Returns the JSON of the answer. If an answer breaks off, asks for it again. Throws ExecplaneError. */
-  json<T>(method: string, path: string, call: Call = {}): Promise<T> {
+  /** Returns the JSON of the answer, which has the shape. If an answer breaks off, asks for it again. Throws ExecplaneError. */
+  json<T>(method: string, path: string, shape: Shape<T>, call: Call = {}): Promise<T> {
     return this.#retry(method, path, call, async (response) => {
       const value = parseObject(await response.text());
       if (value === undefined) throw new UnexpectedAnswerError(response, { origin: this.origin });
-      return value as T;
+      if (hasShape(value, shape)) return value;
+      throw new UnexpectedAnswerError(response, { origin: this.origin, mismatch: mismatch(value, shape) });
     });
   }
 

@@ -4,6 +4,7 @@ import { pause } from '../http/backoff.ts';
 import { ExecplaneError } from '../http/errors.ts';
 import type { Transport } from '../http/transport.ts';
 import { type AttachOptions, type TerminalSize, TerminalStream } from './terminal-stream.ts';
+import { TERMINAL } from '../http/shapes.ts';
 
 export interface TerminalOptions extends TerminalSize {
   /** The program to run. Default: the login shell of the user. */
@@ -46,13 +47,13 @@ export class TerminalHandle {
   }
 
   static async open(transport: Transport, machineId: string, options: TerminalOptions): Promise<TerminalHandle> {
-    const created = await transport.json<TerminalWire>('POST', terminalsPath(machineId), { body: options });
+    const created = await transport.json('POST', terminalsPath(machineId), TERMINAL, { body: options });
     return new TerminalHandle(transport, machineId, created.terminal_id);
   }
 
   /** Returns the terminal. */
   get({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
-    return this.#transport.json('GET', this.#path, { signal });
+    return this.#transport.json('GET', this.#path, TERMINAL, { signal });
   }
 
   /** Settles when its shell was started, however long the machine is offline. Throws TerminalError if it could not be started. */
@@ -72,7 +73,7 @@ export class TerminalHandle {
 
   /** Ends the shell: SIGHUP, then SIGKILL to all of its processes after a grace period. Does nothing after the end. */
   close(): Promise<TerminalWire> {
-    return this.#transport.json('DELETE', this.#path);
+    return this.#transport.json('DELETE', this.#path, TERMINAL);
   }
 }
 

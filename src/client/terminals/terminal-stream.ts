@@ -2,6 +2,15 @@
 import { backoffMs, pause } from '../http/backoff.ts';
 import { ExecplaneError, isRetryable, parseObject, UnreachableError } from '../http/errors.ts';
 import type { Transport } from '../http/transport.ts';
+import { hasShape, type Shape } from '../http/shape.ts';
+import { TERMINAL_TICKET } from '../http/shapes.ts';
+
+/** The fields of the text messages of a terminal that are read here. */
+const CONTROL_MESSAGE: Shape<{ type?: string; offset?: number; error_code?: string }> = {
+  'type?': 'string',
+  'offset?': 'number',
+  'error_code?': 'string',
+};
 
 export interface TerminalSize {
   /** Columns. */
@@ -163,7 +172,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const { signal } = this.#detached;
     const comesBack = this.#offset !== undefined;
     const call = { query: comesBack ? { resume: true } : {}, attempts: 1, signal };
-    const { stream_url } = await this.#transport.json<{ stream_url: string }>('POST', `${this.#path}/tickets`, call);
+    const { stream_url } = await this.#transport.json('POST', `${this.#path}/tickets`, TERMINAL_TICKET, call);
     const replay = this.#options.replay === false && !comesBack ? 'none' : undefined;
     const ticket = new URL(stream_url).searchParams.get('ticket') ?? undefined;
     const query = { ticket, frames: 'binary', offsets: true, offset: this.#offset, replay };
@@ -218,8 +227,9 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       this.#controller?.enqueue(new Uint8Array(data));
       return (this.#controller?.desiredSize ?? 0) > 0;
     }
-    const message = (parseObject(String(data)) ?? {}) as { type?: string; offset?: number; error_code?: string };
-    if (message.type === 'offset') this.#offset = message.offset;
+    const message = parseObject(String(data));
+    if (!hasShape(message, CONTROL_MESSAGE)) return true;
+    if (message.type === 'offset' && message.offset !== undefined) this.#offset = message.offset;
     else if (message.error_code === 'AGENT_AWAY') this.#options.listener?.inputLost?.();
     return true;
   }

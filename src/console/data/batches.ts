@@ -2,9 +2,9 @@
 import { queryOptions } from '@tanstack/react-query';
 import type { BatchWire } from '../../api/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
-import type { Page } from '../../client/http/pages.ts';
+import { pageOf } from '../../client/http/pages.ts';
 import { transport } from './client.ts';
-import type { Execution } from './executions.ts';
+import { BATCH, EXECUTION } from '../../client/http/shapes.ts';
 
 const LIVE_MS = 1000;
 
@@ -21,7 +21,7 @@ export function batchPath(batchId: string): string {
 export function batchQuery(batchId: string) {
   return queryOptions({
     queryKey: ['batch', batchId],
-    queryFn: ({ signal }): Promise<Batch> => transport.json('GET', batchPath(batchId), { signal }),
+    queryFn: ({ signal }): Promise<Batch> => transport.json('GET', batchPath(batchId), BATCH, { signal }),
     refetchInterval: ({ state }) => (state.data === undefined || state.data.status === 'running' ? LIVE_MS : false),
   });
 }
@@ -32,7 +32,8 @@ export function batchCommandQuery(batchId: string) {
     queryKey: ['batch-command', batchId],
     queryFn: async ({ signal }): Promise<readonly string[] | null> => {
       const query = { limit: 1 };
-      const page: Page<Execution> = await transport.json('GET', `${batchPath(batchId)}/executions`, { query, signal });
+      const path = `${batchPath(batchId)}/executions`;
+      const page = await transport.json('GET', path, pageOf(EXECUTION), { query, signal });
       return page.items[0]?.command ?? null;
     },
     staleTime: ({ state }) => (state.data == null ? 0 : Number.POSITIVE_INFINITY),

@@ -4,6 +4,7 @@ import type { ExecutionWire } from '../../api/execution.ts';
 import { isTerminal } from '../../core/execution.ts';
 import { transport } from './client.ts';
 import { machinePath } from './machines.ts';
+import { EXECUTION } from '../../client/http/shapes.ts';
 
 const LIVE_MS = 1000;
 
@@ -24,7 +25,10 @@ export function executionQuery(machineId: string, executionId: string) {
   return queryOptions({
     queryKey: ['execution', machineId, executionId],
     queryFn: ({ signal }): Promise<Execution> =>
-      transport.json('GET', executionPath(machineId, executionId), { query: { include: 'usage,reason' }, signal }),
+      transport.json('GET', executionPath(machineId, executionId), EXECUTION, {
+        query: { include: 'usage,reason' },
+        signal,
+      }),
     refetchInterval: ({ state }) => (state.data !== undefined && isTerminal(state.data.status) ? false : LIVE_MS),
   });
 }

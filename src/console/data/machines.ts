@@ -1,17 +1,17 @@
 /** Machines. The list is loaded whole, so that it can be searched as the user types. */
 import { queryOptions } from '@tanstack/react-query';
-import type { MachineWire } from '../../api/machine.ts';
-import type { Page } from '../../client/http/pages.ts';
+import type { MachineDetailWire } from '../../api/machine.ts';
+import { pageOf } from '../../client/http/pages.ts';
 import { transport } from './client.ts';
 import { LIVE_MS } from './lists.ts';
+import { MACHINE, MACHINE_DETAIL } from '../../client/http/shapes.ts';
 
 const PAGE_ITEMS = 500;
 const INCLUDED = 'name,labels,facts';
 /** A list of thousands is refreshed less often. */
 const MS_PER_MACHINE = 10;
 
-/** As in the API. `created_at` comes only with the list. */
-export type Machine = Omit<MachineWire, 'created_at'> & { created_at?: string };
+export type Machine = MachineDetailWire;
 
 export const machinesQuery = queryOptions({
   queryKey: ['machines'],
@@ -20,7 +20,7 @@ export const machinesQuery = queryOptions({
     let cursor: string | undefined;
     do {
       const query = { limit: PAGE_ITEMS, cursor, include: INCLUDED };
-      const page: Page<Machine> = await transport.json('GET', '/v1/machines', { query, signal });
+      const page = await transport.json('GET', '/v1/machines', pageOf(MACHINE), { query, signal });
       machines.push(...page.items);
       cursor = page.next_cursor;
     } while (cursor !== undefined);
@@ -34,7 +34,7 @@ export function machineQuery(machineId: string) {
   return queryOptions({
     queryKey: ['machines', machineId],
     queryFn: ({ signal }): Promise<Machine> =>
-      transport.json('GET', machinePath(machineId), { query: { include: INCLUDED }, signal }),
+      transport.json('GET', machinePath(machineId), MACHINE_DETAIL, { query: { include: INCLUDED }, signal }),
     refetchInterval: LIVE_MS,
   });
 }

@@ -2,6 +2,7 @@
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import type { ConsoleOverview, Span } from '../../api/console.ts';
 import { transport } from './client.ts';
+import { CONSOLE_OVERVIEW } from './shapes.ts';
 
 const LIVE_MS = 5000;
 
@@ -10,7 +11,7 @@ export function overviewQuery(span: Span) {
   return queryOptions({
     queryKey: ['overview', span],
     queryFn: ({ signal }): Promise<ConsoleOverview> =>
-      transport.json('GET', '/console/overview', { query: { span }, signal }),
+      transport.json('GET', '/console/overview', CONSOLE_OVERVIEW, { query: { span }, signal }),
     refetchInterval: LIVE_MS,
     placeholderData: keepPreviousData,
   });

@@ -6,6 +6,7 @@ import { Schedules } from '../../client/batches/schedules.ts';
 import type { Batch } from './batches.ts';
 import { transport } from './client.ts';
 import { LIVE_MS } from './lists.ts';
+import { SCHEDULE } from '../../client/http/shapes.ts';
 
 const NEXT_RUNS = 5;
 
@@ -23,7 +24,7 @@ export function scheduleQuery(scheduleId: string) {
   return queryOptions({
     queryKey: ['schedule', scheduleId],
     queryFn: ({ signal }): Promise<Schedule> =>
-      transport.json('GET', schedulePath(scheduleId), { query: { next_runs: NEXT_RUNS }, signal }),
+      transport.json('GET', schedulePath(scheduleId), SCHEDULE, { query: { next_runs: NEXT_RUNS }, signal }),
     refetchInterval: LIVE_MS,
   });
 }

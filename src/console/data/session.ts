@@ -1,9 +1,10 @@
 /** The session: its key, scopes and machines. */
 import { queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
-import type { ConsoleSession, SignInWays } from '../../api/console.ts';
+import type { ConsoleSession } from '../../api/console.ts';
 import type { Scope } from '../../api/fields.ts';
 import { RefusedError } from '../../client/http/errors.ts';
 import { transport } from './client.ts';
+import { CONSOLE_SESSION, SIGN_IN_WAYS } from './shapes.ts';
 
 const PATH = '/console/session';
 /** Asking for a session renews it. */
@@ -13,7 +14,7 @@ export const sessionQuery = queryOptions({
   queryKey: ['session'],
   queryFn: async ({ signal }): Promise<ConsoleSession | null> => {
     try {
-      return await transport.json<ConsoleSession>('GET', PATH, { signal });
+      return await transport.json('GET', PATH, CONSOLE_SESSION, { signal });
     } catch (error) {
       if (error instanceof RefusedError && error.status === 401) return null;
       throw error;
@@ -26,13 +27,13 @@ export const sessionQuery = queryOptions({
 /** The ways to sign in besides an API key. */
 export const signInWaysQuery = queryOptions({
   queryKey: ['sign-in-ways'],
-  queryFn: ({ signal }) => transport.json<SignInWays>('GET', '/console/sign-in-ways', { signal }),
+  queryFn: ({ signal }) => transport.json('GET', '/console/sign-in-ways', SIGN_IN_WAYS, { signal }),
   staleTime: Number.POSITIVE_INFINITY,
 });
 
 /** Exchanges an API key for a session. The key itself is not stored. */
 export function signIn(key: string): Promise<ConsoleSession> {
-  return transport.json('POST', PATH, { body: { key }, attempts: 1 });
+  return transport.json('POST', PATH, CONSOLE_SESSION, { body: { key }, attempts: 1 });
 }
 
 /** Returns a function that ends the session and returns to the sign-in page. */

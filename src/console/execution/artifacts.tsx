@@ -1,7 +1,8 @@
 /** The artifacts of an execution. */
 import { useQuery } from '@tanstack/react-query';
 import type { ArtifactWire } from '../../api/artifact.ts';
-import type { Page } from '../../client/http/pages.ts';
+import { pageOf } from '../../client/http/pages.ts';
+import { ARTIFACT } from '../../client/http/shapes.ts';
 import { transport } from '../data/client.ts';
 import type { Execution } from '../data/executions.ts';
 import { machinePath } from '../data/machines.ts';
@@ -19,8 +20,11 @@ export function Artifacts({ execution }: { execution: Execution }) {
   const path = `${machinePath(machineId)}/artifacts`;
   const list = useQuery({
     queryKey: ['artifacts', executionId, artifacts.length],
-    queryFn: ({ signal }): Promise<Page<ArtifactWire>> =>
-      transport.json('GET', path, { query: { execution_id: executionId, limit: MAX_ARTIFACTS }, signal }),
+    queryFn: ({ signal }) =>
+      transport.json('GET', path, pageOf(ARTIFACT), {
+        query: { execution_id: executionId, limit: MAX_ARTIFACTS },
+        signal,
+      }),
     enabled: artifacts.length > 0,
   });
   if (artifacts.length === 0) return null;

@@ -1,6 +1,6 @@
 /** The ends of streams of which the server kept only the beginning and the end. */
 import { useQuery } from '@tanstack/react-query';
-import type { ExecutionOutputWire } from '../../api/output.ts';
+import { EXECUTION_OUTPUT } from '../../client/http/shapes.ts';
 import { isTerminal } from '../../core/execution.ts';
 import { transport } from '../data/client.ts';
 import { type Execution, executionPath } from '../data/executions.ts';
@@ -13,8 +13,8 @@ export function KeptEnds({ execution }: { execution: Execution }) {
   const cut = STREAMS.filter((stream) => execution[`${stream}_truncated`] === true);
   const output = useQuery({
     queryKey: ['kept-ends', executionId],
-    queryFn: ({ signal }): Promise<ExecutionOutputWire> =>
-      transport.json('GET', `${executionPath(machineId, executionId)}/output`, {
+    queryFn: ({ signal }) =>
+      transport.json('GET', `${executionPath(machineId, executionId)}/output`, EXECUTION_OUTPUT, {
         query: { tail: 0, include: 'tail' },
         signal,
       }),

@@ -8,6 +8,7 @@ import { Dialog } from '../parts/dialog.tsx';
 import { TextField } from '../parts/field.tsx';
 import { labelTexts, parseLabelTexts } from '../parts/labels.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
+import { MACHINE_DETAIL } from '../../client/http/shapes.ts';
 
 interface EditForm {
   name: string;
@@ -37,7 +38,7 @@ export function EditMachine({ machine, onClose }: { machine: Machine; onClose: (
   const queryClient = useQueryClient();
   const saving = useMutation({
     mutationFn: () =>
-      transport.json('PATCH', machinePath(machine.machine_id), {
+      transport.json('PATCH', machinePath(machine.machine_id), MACHINE_DETAIL, {
         body: changesOf(before, form),
         headers: { 'if-match': `"${revision}"` },
       }),

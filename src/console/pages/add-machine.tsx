@@ -2,9 +2,9 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
-import type { JoinTokenWire } from '../../api/admin.ts';
-import type { AuditEntryWire } from '../../api/admin.ts';
-import type { Page } from '../../client/http/pages.ts';
+import type { CreatedJoinTokenWire } from '../../api/admin.ts';
+import { pageOf } from '../../client/http/pages.ts';
+import { AUDIT_ENTRY, CREATED_JOIN_TOKEN, JOIN_TOKEN } from '../../client/http/shapes.ts';
 import { transport } from '../data/client.ts';
 import { machinesQuery } from '../data/machines.ts';
 import { useNow } from '../parts/age.tsx';
@@ -18,13 +18,13 @@ import { type Joining, joiningState } from './joining.ts';
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 const LOOK_AGAIN_MS = 1500;
 
-type Token = JoinTokenWire & { token?: string };
-
 export function AddMachinePage() {
   const [name, setName] = useState('');
   const creating = useMutation({
-    mutationFn: (machineId: string): Promise<Token> =>
-      transport.json('POST', '/v1/join-tokens', { body: machineId === '' ? {} : { machine_id: machineId } }),
+    mutationFn: (machineId: string) =>
+      transport.json('POST', '/v1/join-tokens', CREATED_JOIN_TOKEN, {
+        body: machineId === '' ? {} : { machine_id: machineId },
+      }),
   });
   const wrong = name !== '' && !MACHINE_ID.test(name);
   return (
@@ -70,7 +70,7 @@ export function AddMachinePage() {
   );
 }
 
-function Join({ token }: { token: Token }) {
+function Join({ token }: { token: CreatedJoinTokenWire }) {
   const url = location.origin;
   const line = `echo ${token.token ?? ''} | sh install-agent.sh --url ${quoted(url)}`;
   const byHand = `EXECPLANE_URL=${quoted(url)} EXECPLANE_JOIN_TOKEN=${token.token ?? ''} execplane agent`;
@@ -93,7 +93,7 @@ function Join({ token }: { token: Token }) {
   );
 }
 
-function JoinProgress({ token }: { token: Token }) {
+function JoinProgress({ token }: { token: CreatedJoinTokenWire }) {
   const { joining, waitedMs } = useJoining(token);
   switch (joining.state) {
     case 'joined':
@@ -139,18 +139,17 @@ function JoinProgress({ token }: { token: Token }) {
   }
 }
 
-function useJoining(token: Token): { joining: Joining; waitedMs: number } {
+function useJoining(token: CreatedJoinTokenWire): { joining: Joining; waitedMs: number } {
   const now = useNow();
   const tokens = useQuery({
     queryKey: ['joining', token.join_token_id],
-    queryFn: ({ signal }): Promise<Page<JoinTokenWire>> => transport.json('GET', '/v1/join-tokens', { signal }),
+    queryFn: ({ signal }) => transport.json('GET', '/v1/join-tokens', pageOf(JOIN_TOKEN), { signal }),
     refetchInterval: LOOK_AGAIN_MS,
   });
   const machines = useQuery({ ...machinesQuery, refetchInterval: LOOK_AGAIN_MS });
   const audit = useQuery({
     queryKey: ['joining-audit', token.join_token_id],
-    queryFn: ({ signal }): Promise<Page<AuditEntryWire>> =>
-      transport.json('GET', '/v1/audit', { query: { limit: 50 }, signal }),
+    queryFn: ({ signal }) => transport.json('GET', '/v1/audit', pageOf(AUDIT_ENTRY), { query: { limit: 50 }, signal }),
     refetchInterval: LOOK_AGAIN_MS,
   });
   const waitedMs = Math.max(0, now - Date.parse(token.created_at));

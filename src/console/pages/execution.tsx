@@ -21,6 +21,7 @@ import { Timeline } from '../execution/timeline.tsx';
 import type { PathParameters } from '../shell/path-parameters.ts';
 import { runAgainPath } from '../run/request.ts';
 import { StdinPanel } from '../run/stdin-panel.tsx';
+import { EXECUTION } from '../../client/http/shapes.ts';
 
 export function ExecutionPage({ machineId, executionId }: PathParameters) {
   const execution = useQuery(executionQuery(machineId, executionId));
@@ -135,9 +136,9 @@ function Actions({ execution }: { execution: Execution }) {
   const mayWrite = useMay('executions:write');
   const queryClient = useQueryClient();
   const onSuccess = () => queryClient.invalidateQueries({ queryKey: ['execution', machineId, executionId] });
-  const cancelling = useMutation({ mutationFn: () => transport.json('DELETE', path), onSuccess });
+  const cancelling = useMutation({ mutationFn: () => transport.json('DELETE', path, EXECUTION), onSuccess });
   const signalling = useMutation({
-    mutationFn: (signal: string) => transport.json('POST', `${path}/signal`, { body: { signal } }),
+    mutationFn: (signal: string) => transport.json('POST', `${path}/signal`, EXECUTION, { body: { signal } }),
     onSuccess,
   });
   const over = isTerminal(status);

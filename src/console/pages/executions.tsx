@@ -1,7 +1,6 @@
 /** Executions on all machines. The filters are part of the address. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link, useSearchParams } from 'wouter';
-import type { Execution } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { useMay } from '../data/session.ts';
 import { Empty } from '../parts/empty.tsx';
@@ -9,6 +8,7 @@ import { ExecutionTable } from '../execution/execution-table.tsx';
 import { ListContents } from '../lists/list-contents.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { EXECUTION_STATUSES } from '../parts/status.tsx';
+import { EXECUTION } from '../../client/http/shapes.ts';
 
 const SPANS = [
   ['1h', 'Last hour', 3_600_000],
@@ -25,7 +25,7 @@ export function ExecutionsPage() {
   const status = parameters.get('status') ?? '';
   const span = parameters.get('since') ?? '';
   const label = parameters.get('label') ?? '';
-  const list = useInfiniteQuery(listQuery<Execution>('/v1/executions', filters({ status, span, label })));
+  const list = useInfiniteQuery(listQuery('/v1/executions', EXECUTION, filters({ status, span, label })));
   const executions = itemsOf(list.data);
   const filtered = status !== '' || span !== '' || label !== '';
   const set = (name: string, value: string) => {

@@ -3,7 +3,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tansta
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { transport } from '../data/client.ts';
-import { type Execution, executionsPath } from '../data/executions.ts';
+import { executionsPath } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { type Machine, machinePath, machineQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
@@ -20,6 +20,7 @@ import { ListContents } from '../lists/list-contents.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { MachineStatus } from '../parts/status.tsx';
 import type { PathParameters } from '../shell/path-parameters.ts';
+import { EXECUTION, MACHINE_DETAIL } from '../../client/http/shapes.ts';
 
 export function MachinePage({ machineId }: PathParameters) {
   const machine = useQuery(machineQuery(machineId));
@@ -93,7 +94,7 @@ function Facts({ machine }: { machine: Machine }) {
 
 function Executions({ machineId }: { machineId: string }) {
   const mayRead = useMay('executions:read');
-  const list = useInfiniteQuery({ ...listQuery<Execution>(executionsPath(machineId)), enabled: mayRead });
+  const list = useInfiniteQuery({ ...listQuery(executionsPath(machineId), EXECUTION), enabled: mayRead });
   const executions = itemsOf(list.data);
   if (!mayRead) return null;
   return (
@@ -158,7 +159,7 @@ function Actions({ machine }: { machine: Machine }) {
 function Power({ machineId, verb, text }: { machineId: string; verb: 'wake' | 'sleep'; text: string }) {
   const queryClient = useQueryClient();
   const asking = useMutation({
-    mutationFn: () => transport.json('POST', `${machinePath(machineId)}/${verb}`),
+    mutationFn: () => transport.json('POST', `${machinePath(machineId)}/${verb}`, MACHINE_DETAIL),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: ['machines'] }),
   });
   return (
@@ -184,7 +185,7 @@ function Power({ machineId, verb, text }: { machineId: string; verb: 'wake' | 's
 
 function Rotate({ machineId, onClose }: { machineId: string; onClose: () => void }) {
   const rotating = useMutation({
-    mutationFn: () => transport.json('POST', `${machinePath(machineId)}/rotate`),
+    mutationFn: () => transport.json('POST', `${machinePath(machineId)}/rotate`, MACHINE_DETAIL),
     onSuccess: onClose,
   });
   return (
@@ -205,7 +206,7 @@ function Remove({ machineId, onClose }: { machineId: string; onClose: () => void
   const queryClient = useQueryClient();
   const [, navigate] = useLocation();
   const removing = useMutation({
-    mutationFn: () => transport.json('DELETE', machinePath(machineId)),
+    mutationFn: () => transport.json('DELETE', machinePath(machineId), MACHINE_DETAIL),
     onSuccess: async () => {
       onClose();
       await queryClient.invalidateQueries({ queryKey: ['machines'] });

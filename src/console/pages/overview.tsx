@@ -4,7 +4,6 @@ import type { ReactNode } from 'react';
 import { Link, useSearchParams } from 'wouter';
 import type { ConsoleOverview, Span } from '../../api/console.ts';
 import { OverviewCharts } from '../charts/overview-charts.tsx';
-import type { Execution } from '../data/executions.ts';
 import { itemsOf, listQuery } from '../data/lists.ts';
 import { type Machine, machinesQuery } from '../data/machines.ts';
 import { overviewQuery } from '../data/overview.ts';
@@ -15,6 +14,7 @@ import { ExecutionTable } from '../execution/execution-table.tsx';
 import { Segments } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { MachineStatus, machineStatusText } from '../parts/status.tsx';
+import { EXECUTION } from '../../client/http/shapes.ts';
 
 const RECENT = 8;
 const MAX_AWAY_SHOWN = 8;
@@ -197,7 +197,7 @@ function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: 
 
 function Recent() {
   const mayRead = useMay('executions:read');
-  const list = useInfiniteQuery({ ...listQuery<Execution>('/v1/executions', { limit: RECENT }), enabled: mayRead });
+  const list = useInfiniteQuery({ ...listQuery('/v1/executions', EXECUTION, { limit: RECENT }), enabled: mayRead });
   const executions = itemsOf(list.data).slice(0, RECENT);
   if (!mayRead) return null;
   return (

@@ -2,11 +2,11 @@
 import { useMutation } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
-import { type Batch, BATCHES } from '../data/batches.ts';
+import { BATCHES } from '../data/batches.ts';
 import { transport } from '../data/client.ts';
-import { type Execution, executionsPath } from '../data/executions.ts';
+import { executionsPath } from '../data/executions.ts';
 import { CodeBlock } from '../parts/code-block.tsx';
-import { type Schedule, SCHEDULES } from '../data/schedules.ts';
+import { SCHEDULES } from '../data/schedules.ts';
 import { Field, Segments, TextField } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { EnvironmentFields } from '../run/environment-fields.tsx';
@@ -14,19 +14,20 @@ import { batchOf, commandOf, faultsOf, formFrom, type RunForm, requestOf, schedu
 import { samplesOf, targetOf } from '../run/samples.ts';
 import { type SetForm, TargetFields } from '../run/target-fields.tsx';
 import { WhenFields } from '../run/when-fields.tsx';
+import { BATCH, EXECUTION, SCHEDULE } from '../../client/http/shapes.ts';
 
 /** Starts the command of the form. Returns the path of its page. */
 async function start(form: RunForm): Promise<string> {
   if (form.when !== 'now') {
-    const schedule: Schedule = await transport.json('POST', SCHEDULES, { body: scheduleOf(form) });
+    const schedule = await transport.json('POST', SCHEDULES, SCHEDULE, { body: scheduleOf(form) });
     return `/schedules/${schedule.schedule_id}`;
   }
   if (form.on === 'labels') {
-    const batch: Batch = await transport.json('POST', BATCHES, { body: batchOf(form) });
+    const batch = await transport.json('POST', BATCHES, BATCH, { body: batchOf(form) });
     return `/batches/${batch.batch_id}`;
   }
   const body = requestOf(form);
-  const execution: Execution = await transport.json('POST', executionsPath(form.machineId), { body });
+  const execution = await transport.json('POST', executionsPath(form.machineId), EXECUTION, { body });
   return `/machines/${execution.machine_id}/executions/${execution.execution_id}`;
 }
 

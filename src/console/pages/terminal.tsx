@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import type { TerminalWire } from '../../api/terminal.ts';
-import type { Page } from '../../client/http/pages.ts';
+import { pageOf } from '../../client/http/pages.ts';
 import { transport } from '../data/client.ts';
 import { LIVE_MS } from '../data/lists.ts';
 import { machinePath } from '../data/machines.ts';
@@ -10,6 +10,7 @@ import { Age } from '../parts/age.tsx';
 import { Empty } from '../parts/empty.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { TerminalView } from '../terminal/terminal-view.tsx';
+import { TERMINAL } from '../../client/http/shapes.ts';
 
 const FIRST_SIZE = { width: 80, height: 24 };
 const ENDS = new Set<TerminalWire['status']>(['closed', 'expired', 'failed']);
@@ -21,19 +22,19 @@ export function TerminalPage({ machineId, terminalId }: { machineId: string; ter
   const queryKey = ['terminals', machineId];
   const terminals = useQuery({
     queryKey,
-    queryFn: ({ signal }): Promise<Page<TerminalWire>> => transport.json('GET', path, { signal }),
+    queryFn: ({ signal }) => transport.json('GET', path, pageOf(TERMINAL), { signal }),
     refetchInterval: LIVE_MS,
   });
   const goTo = (id?: string) => navigate(`/machines/${machineId}/terminals${id === undefined ? '' : `/${id}`}`);
   const opening = useMutation({
-    mutationFn: (): Promise<TerminalWire> => transport.json('POST', path, { body: FIRST_SIZE }),
+    mutationFn: () => transport.json('POST', path, TERMINAL, { body: FIRST_SIZE }),
     onSuccess: async ({ terminal_id: id }) => {
       await queryClient.invalidateQueries({ queryKey });
       goTo(id);
     },
   });
   const closing = useMutation({
-    mutationFn: (id: string) => transport.json('DELETE', `${path}/${id}`),
+    mutationFn: (id: string) => transport.json('DELETE', `${path}/${id}`, TERMINAL),
     onSuccess: async () => {
       await queryClient.invalidateQueries({ queryKey });
       goTo();

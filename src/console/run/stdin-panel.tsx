@@ -5,13 +5,18 @@ import { RefusedError } from '../../client/http/errors.ts';
 import { transport } from '../data/client.ts';
 import { Field } from '../parts/field.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
+import { STDIN_RESULT } from '../../client/http/shapes.ts';
 
 export function StdinPanel({ path }: { path: string }) {
   const [text, setText] = useState('');
   const sending = useMutation({
     mutationFn: async ({ close }: { close: boolean }) => {
       const bytes = new TextEncoder().encode(close ? '' : `${text}\n`);
-      await transport.json('POST', `${path}/stdin`, { bytes, query: { close: close || undefined }, attempts: 1 });
+      await transport.json('POST', `${path}/stdin`, STDIN_RESULT, {
+        bytes,
+        query: { close: close || undefined },
+        attempts: 1,
+      });
     },
     onSuccess: () => setText(''),
   });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Execplane, RefusedError, UnexpectedAnswerError, UnreachableError } from '../../../src/client/main.ts';
 import { freePort } from '../../helpers/free-port.ts';
+import { answeredExecution, answeredMachine } from '../answers.ts';
 import { cut, json, refuseToTalk, type ScriptedServer, scriptedServer } from '../scripted-server.ts';
 
 const TOKEN = { join_token_id: 'join-1', reusable: false, created_at: '', expires_at: '', token: 'xpj_x' };
@@ -111,6 +112,37 @@ describe('errors', () => {
   });
 });
 
+describe('a JSON answer with other fields than src/api describes is an error that names the first one', () => {
+  const wrong = (value: unknown) => expect.objectContaining({ name: 'UnexpectedAnswerError', mismatch: value });
+
+  test('a field that is missing, as of an older server', async () => {
+    const { status: _status, ...older } = answeredMachine();
+    const server = await scriptedServer(json(older));
+    const get = clientOf(server).machines.get('dm-one');
+    await expect(get).rejects.toEqual(wrong('`status` is missing'));
+    await expect(get).rejects.toThrow(`${server.url} does not answer as Execplane does: it answers HTTP 200 with`);
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test('a field of another type, deep in a page', async () => {
+    const item = { ...answeredExecution('one'), command: ['echo', 7] };
+    const server = await scriptedServer(json({ items: [answeredExecution('two'), item] }));
+    const list = clientOf(server).machine('dm-one').executions();
+    await expect(Array.fromAsync(list)).rejects.toEqual(wrong('`items[1].command[1]` is not a string'));
+  });
+
+  test('another JSON service that says ok to everything', async () => {
+    const server = await scriptedServer(json({ ok: true }));
+    await expect(clientOf(server).machine('dm-one').run(['true'])).rejects.toEqual(wrong('`execution_id` is missing'));
+  });
+
+  test('fields that are not known here are kept: a newer server sends them', async () => {
+    const newer = { ...answeredMachine(), colour: 'green' };
+    const server = await scriptedServer(json(newer));
+    expect(await clientOf(server).machines.get('dm-one')).toEqual(newer);
+  });
+});
+
 test('what an AbortSignal gives as its reason is what is thrown, between attempts too', async () => {
   const abort = new AbortController();
   const server = await scriptedServer((response) => {
@@ -122,19 +154,20 @@ test('what an AbortSignal gives as its reason is what is thrown, between attempt
 });
 
 describe('lists', () => {
-  const pages = [json({ items: [1, 2], next_cursor: 'two' }), json({ items: [3] })] as const;
+  const [one, two, three] = [answeredExecution('one'), answeredExecution('two'), answeredExecution('three')];
+  const pages = [json({ items: [one, two], next_cursor: 'two' }), json({ items: [three] })] as const;
 
   test('awaited: one page', async () => {
     const server = await scriptedServer(...pages);
-    expect(await clientOf(server).machines.list({ limit: 2 })).toEqual({ items: [1, 2], next_cursor: 'two' });
-    expect(server.asked.map(({ path }) => path)).toEqual(['/v1/machines?limit=2']);
+    const list = clientOf(server).machine('dm-one').executions({ limit: 2 });
+    expect(await list).toEqual({ items: [one, two], next_cursor: 'two' });
+    expect(server.asked.map(({ path }) => path)).toEqual(['/v1/machines/dm-one/executions?limit=2']);
   });
 
   test('iterated: every item of every page', async () => {
     const server = await scriptedServer(...pages);
-    expect(await Array.fromAsync(clientOf(server).machine('dm-one').executions({ status: 'failed' }))).toEqual([
-      1, 2, 3,
-    ]);
+    const list = clientOf(server).machine('dm-one').executions({ status: 'failed' });
+    expect(await Array.fromAsync(list)).toEqual([one, two, three]);
     expect(server.asked.map(({ path }) => path)).toEqual([
       '/v1/machines/dm-one/executions?status=failed',
       '/v1/machines/dm-one/executions?status=failed&cursor=two',
@@ -143,7 +176,7 @@ describe('lists', () => {
 });
 
 test('a path of the URL is kept, ids are escaped', async () => {
-  const server = await scriptedServer(json({}));
+  const server = await scriptedServer(json(answeredMachine()));
   await new Execplane({ url: `${server.url}/execplane/` }).machines.get('a/b');
   expect(server.asked[0]).toMatchObject({ path: '/execplane/v1/machines/a%2Fb' });
   expect(server.asked[0]?.headers.authorization).toBeUndefined();

@@ -11,6 +11,7 @@ import { Empty } from '../../parts/empty.tsx';
 import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { useFocusOnSlash } from '../../shell/shortcuts.ts';
+import { AUDIT_ENTRY } from '../../../client/http/shapes.ts';
 
 /** Actions in words. Other actions are shown as in the API. */
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -34,7 +35,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
 export function AuditPage() {
   const [parameters, setParameters] = useSearchParams();
   const searched = parameters.get('q') ?? '';
-  const audit = useInfiniteQuery(listQuery<AuditEntryWire>('/v1/audit'));
+  const audit = useInfiniteQuery(listQuery('/v1/audit', AUDIT_ENTRY));
   const field = useRef<HTMLInputElement>(null);
   useFocusOnSlash(field);
   const entries = itemsOf(audit.data).filter((entry) => textOf(entry).includes(searched.toLowerCase()));

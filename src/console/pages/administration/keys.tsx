@@ -12,12 +12,13 @@ import { ErrorNotice, Notice } from '../../parts/notice.tsx';
 import { Secret } from '../../parts/secret.tsx';
 import { NewKeyDialog } from './new-key.tsx';
 import { Revoke, RevokeCell } from './revoke.tsx';
+import { API_KEY } from '../../../client/http/shapes.ts';
 
 const PATH = '/v1/api-keys';
 
 export function KeysPage() {
   const reachesAll = useReachesAll();
-  const keys = useInfiniteQuery({ ...listQuery<ApiKeyWire>(PATH), enabled: reachesAll });
+  const keys = useInfiniteQuery({ ...listQuery(PATH, API_KEY), enabled: reachesAll });
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<string>();
   const [revoking, setRevoking] = useState<ApiKeyWire>();
@@ -58,6 +59,7 @@ export function KeysPage() {
       {made !== undefined && <Secret title="The new API key" secret={made} onClose={() => setMade(undefined)} />}
       {revoking !== undefined && (
         <Revoke
+          answer={API_KEY}
           path={PATH}
           id={revoking.api_key_id}
           title={`Revoke “${revoking.name}”?`}

@@ -1,13 +1,13 @@
 /** The form of a new API key. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import type { ApiKeyWire } from '../../../api/admin.ts';
 import type { Scope } from '../../../api/fields.ts';
 import { transport } from '../../data/client.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { parseDuration } from '../../parts/duration.ts';
 import { TextField } from '../../parts/field.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
+import { CREATED_API_KEY } from '../../../client/http/shapes.ts';
 
 const PATH = '/v1/api-keys';
 const SCOPES: readonly (readonly [Scope, meaning: string])[] = [
@@ -29,7 +29,7 @@ export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade:
   const [form, setForm] = useState<KeyForm>({ name: '', scopes: ['executions:write'], machines: '', expires: '' });
   const queryClient = useQueryClient();
   const making = useMutation({
-    mutationFn: (): Promise<ApiKeyWire & { key?: string }> => transport.json('POST', PATH, { body: bodyOf(form) }),
+    mutationFn: () => transport.json('POST', PATH, CREATED_API_KEY, { body: bodyOf(form) }),
     onSuccess: async ({ key = '' }) => {
       await queryClient.invalidateQueries({ queryKey: ['list', PATH] });
       onMade(key);

@@ -1,6 +1,7 @@
 /** Revoking a key or a token: the button in its row, and the confirmation. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
+import type { Shape } from '../../../client/http/shape.ts';
 import { transport } from '../../data/client.ts';
 import { Confirm } from '../../parts/confirm.tsx';
 
@@ -19,6 +20,8 @@ interface RevokeProps {
   /** The list that it is in. */
   path: string;
   id: string;
+  /** The answer to its DELETE. */
+  answer: Shape<unknown>;
   title: string;
   onClose: () => void;
   /** The consequence of the revocation. */
@@ -26,10 +29,10 @@ interface RevokeProps {
 }
 
 /** Asks for confirmation, revokes, and refreshes the list. */
-export function Revoke({ path, id, title, onClose, children }: RevokeProps) {
+export function Revoke({ path, id, answer, title, onClose, children }: RevokeProps) {
   const queryClient = useQueryClient();
   const revoking = useMutation({
-    mutationFn: () => transport.json('DELETE', `${path}/${id}`),
+    mutationFn: () => transport.json('DELETE', `${path}/${id}`, answer),
     onSuccess: async () => {
       await queryClient.invalidateQueries({ queryKey: ['list', path] });
       onClose();

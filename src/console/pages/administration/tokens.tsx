@@ -12,12 +12,13 @@ import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { LimitedNotice } from './keys.tsx';
 import { Revoke, RevokeCell } from './revoke.tsx';
+import { JOIN_TOKEN } from '../../../client/http/shapes.ts';
 
 const PATH = '/v1/join-tokens';
 
 export function TokensPage() {
   const reachesAll = useReachesAll();
-  const tokens = useInfiniteQuery({ ...listQuery<JoinTokenWire>(PATH), enabled: reachesAll });
+  const tokens = useInfiniteQuery({ ...listQuery(PATH, JOIN_TOKEN), enabled: reachesAll });
   const [revoking, setRevoking] = useState<JoinTokenWire>();
   const items = itemsOf(tokens.data);
   if (!reachesAll) return <LimitedNotice />;
@@ -45,6 +46,7 @@ export function TokensPage() {
       </section>
       {revoking !== undefined && (
         <Revoke
+          answer={JOIN_TOKEN}
           path={PATH}
           id={revoking.join_token_id}
           title="Revoke this join token?"

@@ -10,10 +10,11 @@ import { Empty } from '../../parts/empty.tsx';
 import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { LimitedNotice } from './keys.tsx';
+import { WAITING_CALLBACK } from '../../data/shapes.ts';
 
 export function WebhooksPage() {
   const reachesAll = useReachesAll();
-  const callbacks = useInfiniteQuery({ ...listQuery<WaitingCallbackWire>('/console/callbacks'), enabled: reachesAll });
+  const callbacks = useInfiniteQuery({ ...listQuery('/console/callbacks', WAITING_CALLBACK), enabled: reachesAll });
   const items = itemsOf(callbacks.data);
   if (!reachesAll) return <LimitedNotice />;
   return (

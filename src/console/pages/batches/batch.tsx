@@ -4,7 +4,6 @@ import { useState } from 'react';
 import { BatchProgress, progressText } from './batch-progress.tsx';
 import { type Batch, batchCommandQuery, batchPath, batchQuery, machineCount } from '../../data/batches.ts';
 import { transport } from '../../data/client.ts';
-import type { Execution } from '../../data/executions.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useMay } from '../../data/session.ts';
 import { ExecutionTable } from '../../execution/execution-table.tsx';
@@ -17,6 +16,7 @@ import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { BatchStatus } from '../../parts/status.tsx';
 import type { PathParameters } from '../../shell/path-parameters.ts';
+import { BATCH, EXECUTION } from '../../../client/http/shapes.ts';
 
 export function BatchPage({ batchId }: PathParameters) {
   const batch = useQuery(batchQuery(batchId));
@@ -54,7 +54,7 @@ export function BatchPage({ batchId }: PathParameters) {
 }
 
 function Executions({ batchId }: { batchId: string }) {
-  const list = useInfiniteQuery(listQuery<Execution>(`${batchPath(batchId)}/executions`));
+  const list = useInfiniteQuery(listQuery(`${batchPath(batchId)}/executions`, EXECUTION));
   const executions = itemsOf(list.data);
   return (
     <section className="panel" aria-label="Executions">
@@ -73,7 +73,7 @@ function Cancel({ batchId }: { batchId: string }) {
   const [asked, setAsked] = useState(false);
   const queryClient = useQueryClient();
   const cancelling = useMutation({
-    mutationFn: () => transport.json('DELETE', batchPath(batchId)),
+    mutationFn: () => transport.json('DELETE', batchPath(batchId), BATCH),
     onSuccess: async () => {
       await queryClient.invalidateQueries({ queryKey: ['batch', batchId] });
       setAsked(false);

@@ -13,9 +13,10 @@ import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { BatchStatus } from '../../parts/status.tsx';
 import { useRowKeys } from '../../shell/use-row-keys.ts';
+import { BATCH } from '../../../client/http/shapes.ts';
 
 export function BatchesPage() {
-  const list = useInfiniteQuery(listQuery<Batch>(BATCHES));
+  const list = useInfiniteQuery(listQuery(BATCHES, BATCH));
   const batches = itemsOf(list.data);
   return (
     <>

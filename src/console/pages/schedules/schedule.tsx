@@ -19,6 +19,7 @@ import { BatchStatus, ScheduleStatus } from '../../parts/status.tsx';
 import { timingText } from './timing-text.ts';
 import type { PathParameters } from '../../shell/path-parameters.ts';
 import { BatchProgress } from '../batches/batch-progress.tsx';
+import { SCHEDULE, SCHEDULE_RUN } from '../../../client/http/shapes.ts';
 
 const OUTCOMES: Readonly<Record<ScheduleRun['outcome'], string>> = {
   starting: 'Starting',
@@ -100,7 +101,7 @@ function Times({ times }: { times: readonly string[] }) {
 }
 
 function Runs({ scheduleId }: { scheduleId: string }) {
-  const list = useInfiniteQuery(listQuery<ScheduleRun>(`${schedulePath(scheduleId)}/runs`));
+  const list = useInfiniteQuery(listQuery(`${schedulePath(scheduleId)}/runs`, SCHEDULE_RUN));
   const runs = itemsOf(list.data);
   return (
     <section className="panel" aria-label="Runs">
@@ -145,11 +146,11 @@ function Actions({ schedule: { schedule_id: id, paused } }: { schedule: Schedule
   const queryClient = useQueryClient();
   const [, navigate] = useLocation();
   const pausing = useMutation({
-    mutationFn: () => transport.json('PATCH', schedulePath(id), { body: { paused: !paused } }),
+    mutationFn: () => transport.json('PATCH', schedulePath(id), SCHEDULE, { body: { paused: !paused } }),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: ['schedule', id] }),
   });
   const deleting = useMutation({
-    mutationFn: () => transport.json('DELETE', schedulePath(id)),
+    mutationFn: () => transport.json('DELETE', schedulePath(id), SCHEDULE),
     onSuccess: async () => {
       await queryClient.invalidateQueries({ queryKey: ['list', SCHEDULES] });
       navigate('/schedules');

@@ -13,9 +13,10 @@ import { ErrorNotice } from '../../parts/notice.tsx';
 import { ScheduleStatus } from '../../parts/status.tsx';
 import { timingText } from './timing-text.ts';
 import { useRowKeys } from '../../shell/use-row-keys.ts';
+import { SCHEDULE } from '../../../client/http/shapes.ts';
 
 export function SchedulesPage() {
-  const list = useInfiniteQuery(listQuery<Schedule>(SCHEDULES));
+  const list = useInfiniteQuery(listQuery(SCHEDULES, SCHEDULE));
   const schedules = itemsOf(list.data);
   return (
     <>
