@@ -36,6 +36,20 @@ export const OutputQuery = Type.Object({
 });
 export type OutputQuery = Static<typeof OutputQuery>;
 
+const MergedOffset = (stream: string) =>
+  Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description: `Offset of the first byte of ${stream} (0-based), to resume a connection that broke off.`,
+      examples: [1_048_576],
+    }),
+  );
+
+export const MergedOutputQuery = Type.Object({
+  stdout_offset: MergedOffset('stdout'),
+  stderr_offset: MergedOffset('stderr'),
+});
+
 export const RawOutputQuery = Type.Object({
   tail: Tail,
   offset: Type.Optional(

@@ -4,6 +4,7 @@ import type { ExecutionOutputWire } from '../api/output.ts';
 import type { SendSignal } from '../api/interaction.ts';
 import { RefusedError, UnreachableError } from './http/errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
+import { mergedOutput, type OutputPiece } from './merged-output.ts';
 import { outputStream } from './output-stream.ts';
 import { pageOf } from './http/pages.ts';
 import { readChunks } from './http/read-chunks.ts';
@@ -81,6 +82,11 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#stderr ??= this.#output('stderr');
     return this.#stderr;
+  }
+
+  /** Both streams in one, in the order in which they were read on the machine. Yields pieces as they come, until the end. */
+  merged({ signal = new AbortController().signal }: { signal?: AbortSignal } = {}): AsyncGenerator<OutputPiece> {
+    return mergedOutput(this.#transport, { path: this.#path, releases: this.#releases, signal });
   }
 
   /** Its stdin, if it was started with an open one. Closing it makes the command read end-of-file. */

@@ -7,7 +7,7 @@ import type { Transport } from './http/transport.ts';
 import { EXECUTION } from './http/shapes.ts';
 
 /** A command may be silent for long. A connection that is silent for this long is opened again, to check it. */
-const SILENCE_MS = 60_000;
+export const SILENCE_MS = 60_000;
 
 /** Bytes to read before the server is told that it may forget them; it keeps at most 16 MiB that wait. */
 const RELEASE_BYTES = 4_194_304;
@@ -69,7 +69,7 @@ async function* followOutput(
 }
 
 /** Tells the server from time to time, one request at a time, how far the reader has come. */
-class Release {
+export class Release {
   readonly #transport: Transport;
   readonly #source: OutputSource;
   readonly #signal: AbortSignal;
@@ -116,7 +116,7 @@ async function* openAt(
 }
 
 /** A stream that ends early, or that the server kept only in part, must not look complete. */
-async function assertComplete(
+export async function assertComplete(
   transport: Transport,
   { path, stream }: OutputSource,
   { received, signal }: { received: number; signal: AbortSignal },

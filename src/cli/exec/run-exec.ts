@@ -4,6 +4,7 @@ import {
   type ExecutionEvent,
   type ExecutionHandle,
   hasEnded,
+  RefusedError,
   type StartOptions,
   StdinClosedError,
 } from '../../client/main.ts';
@@ -11,6 +12,7 @@ import { readAhead } from '../../client/read-ahead.ts';
 import { downloadAll } from '../artifacts/download.ts';
 import { CliError } from '../cli-error.ts';
 import { tell } from '../terminal/failure.ts';
+import { isSameFile } from '../streams/descriptor.ts';
 import { readStdin, stdinSize } from '../streams/input.ts';
 import { ReaderGoneError, writeOutput } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';
@@ -80,6 +82,8 @@ class ExecRun {
   readonly #interruption: Interruption;
   readonly #ended = new AbortController();
   #terminal: CommandTerminal | undefined;
+  /** Settles when this terminal passes output on unchanged. */
+  readonly #terminalReady = Promise.withResolvers<void>();
   /** Causes that end this process before the command has ended. */
   readonly #failure = Promise.withResolvers<never>();
 
@@ -109,12 +113,13 @@ class ExecRun {
 
   async #follow(): Promise<ExecutionEvent> {
     const { signal } = this.#ended;
-    const pumps = this.#request.options.output === 'stream' ? [this.#pump('stdout'), this.#pump('stderr')] : [];
+    const pumps = this.#request.options.output === 'stream' ? this.#pumps() : [];
     // An error of a stream ends the command at once.
     for (const pump of pumps) pump.catch(this.#failure.reject);
     for await (const event of this.#handle.events({ outage: outageOn(this.#line), signal })) {
       if (event.type !== 'lifecycle') await this.#print(event.type, event.chunk ?? new Uint8Array());
       else if (hasEnded(event)) {
+        this.#terminalReady.resolve();
         await Promise.all(pumps);
         return event;
       } else if (event.status === 'wake_in_progress') this.#wait.begin();
@@ -125,6 +130,22 @@ class ExecRun {
     throw new CliError('the event log ended without a terminal event.');
   }
 
+  /** Two streams, so that one that is not read holds up no other; in one if they go to the same place. */
+  #pumps(): Promise<void>[] {
+    return isSameFile() ? [this.#pumpBoth()] : [this.#pump('stdout'), this.#pump('stderr')];
+  }
+
+  async #pumpBoth(): Promise<void> {
+    try {
+      const { signal } = this.#ended;
+      for await (const { stream, bytes } of this.#handle.merged({ signal })) await this.#print(stream, bytes);
+    } catch (error) {
+      // A server of an earlier version cannot merge them. It has sent nothing yet.
+      if (!(error instanceof RefusedError) || error.status !== 404) throw error;
+      await Promise.all([this.#pump('stdout'), this.#pump('stderr')]);
+    }
+  }
+
   async #pump(stream: 'stdout' | 'stderr'): Promise<void> {
     for await (const bytes of this.#handle[stream]) await this.#print(stream, bytes);
   }
@@ -133,7 +154,10 @@ class ExecRun {
     if (this.#request.json) return;
     this.#line.clear();
     // A command on a terminal needs its control characters.
-    if (this.#request.options.tty !== undefined) return writeOutput(stream, bytes);
+    if (this.#request.options.tty !== undefined) {
+      if (this.#request.options.stdin === 'open') await this.#terminalReady.promise;
+      return writeOutput(stream, bytes);
+    }
     await this.#printer.write(stream, bytes);
     if (this.#printer.isTerminal(stream)) this.#line.wrote(bytes);
   }
@@ -145,6 +169,7 @@ class ExecRun {
     else {
       const left = (): void => this.#interruption.interrupt();
       this.#terminal = new CommandTerminal({ handle: this.#handle, size, left, failed });
+      this.#terminalReady.resolve();
     }
   }
 

@@ -50,3 +50,9 @@ export function terminalStream(name: 'stdout' | 'stderr'): NodeJS.WriteStream | 
 export function isSameTerminal(): boolean {
   return isatty(1) && isatty(2) && fstatSync(1).rdev === fstatSync(2).rdev;
 }
+
+/** Whether stdout and stderr are one file or pipe (`2>&1`): then their order matters. */
+export function isSameFile(): boolean {
+  const [stdout, stderr] = [fstatSync(1), fstatSync(2)];
+  return stdout.dev === stderr.dev && stdout.ino === stderr.ino && !wasClosed('stdout') && !wasClosed('stderr');
+}

@@ -1,6 +1,14 @@
 /** Creates, reads, lists and cancels executions, and reads their logs. */
-import { isTerminal } from '../../core/execution.ts';
-import { type ChunkRow, type EventRow, gather, pageOf } from '../rows/event-row.ts';
+import { isTerminal, type Stream } from '../../core/execution.ts';
+import {
+  type ChunkRow,
+  type EventRow,
+  gather,
+  MERGED_ROWS,
+  merged,
+  type PlacedChunkRow,
+  pageOf,
+} from '../rows/event-row.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
@@ -90,6 +98,18 @@ const READ_STREAMED = `SELECT stream_end - octet_length(bytes) AS stream_offset,
   WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3 AND stream_end - octet_length(bytes) < greatest($4::bigint,
     (SELECT min(stream_end) FROM stream_chunks WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3))
   ORDER BY stream_end`;
+/** The next chunks of each stream. One statement, so that the chunks of both are those of one moment. */
+const READ_MERGED = (['stdout', 'stderr'] as const)
+  .flatMap((stream, index) => [
+    `(SELECT '${stream}' AS stream, sequence AS place, stream_offset, chunk AS bytes FROM events
+      WHERE execution_id = ${KEY_OF} AND type = '${stream}' AND stream_offset >= (
+        SELECT max(stream_offset) FROM events WHERE execution_id = ${KEY_OF} AND type = '${stream}' AND stream_offset <= $${index + 2})
+      ORDER BY stream_offset LIMIT ${MERGED_ROWS})`,
+    `(SELECT '${stream}', id, stream_end - octet_length(bytes), bytes FROM stream_chunks
+      WHERE execution_id = ${KEY_OF} AND stream = '${stream}' AND stream_end > $${index + 2}
+      ORDER BY stream_end LIMIT ${MERGED_ROWS})`,
+  ])
+  .join(' UNION ALL ');
 
 /** The event log. */
 export function eventMethods({ read }: Context): EventStore {
@@ -107,6 +127,12 @@ export function eventMethods({ read }: Context): EventStore {
         read<ChunkRow>({ name: 'read-streamed', text: READ_STREAMED, values }),
       ]);
       return gather(streamed.length > 0 ? streamed : logged, offset, most);
+    },
+    async readMerged({ executionId, offsets }) {
+      const values = [executionId, offsets.stdout, offsets.stderr];
+      const rows = await read<PlacedChunkRow & { stream: Stream }>({ name: 'read-merged', text: READ_MERGED, values });
+      const next = (stream: Stream) => rows.filter((row) => row.stream === stream).sort((a, b) => a.place - b.place);
+      return merged({ stdout: next('stdout'), stderr: next('stderr') }, offsets);
     },
   };
 }

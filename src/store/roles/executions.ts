@@ -1,6 +1,6 @@
 /** Executions, the caller's side. */
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
-import type { Execution, ExecutionEvent, ExecutionStatus, NewExecution } from '../../core/execution.ts';
+import type { Execution, ExecutionEvent, ExecutionStatus, NewExecution, Stream } from '../../core/execution.ts';
 import type { Connection } from './dispatch.ts';
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
@@ -49,6 +49,12 @@ export interface ExecutionStore {
   ): Promise<CancelOutcome>;
 }
 
+/** A piece of output. */
+export interface OutputChunk {
+  stream: Stream;
+  bytes: Buffer;
+}
+
 /** The output and the events of executions. */
 export interface EventStore {
   /** Oldest first, after `afterSequence`. Stops early once the chunks together exceed `maxBytes` (always at least one event). */
@@ -68,4 +74,9 @@ export interface EventStore {
     offset: number;
     maxBytes: number;
   }): Promise<Buffer>;
+  /**
+   * The next chunks of both streams from these offsets (0-based) on, in the order in which the agent read them: at least one unless
+   * nothing more is kept, and few enough for memory. Rejects with OutputReleasedError.
+   */
+  readMerged(p: { executionId: string; offsets: Record<Stream, number> }): Promise<OutputChunk[]>;
 }

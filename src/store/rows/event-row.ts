@@ -1,6 +1,6 @@
 /** Converts between events and their rows, for any database. */
 import type { ExecutionStatus, FailureCode, Stream } from '../../core/execution.ts';
-import { type ExecutionEvent, OutputReleasedError } from '../store.ts';
+import { type ExecutionEvent, type OutputChunk, OutputReleasedError } from '../store.ts';
 
 export interface EventRow {
   sequence: number;
@@ -18,6 +18,14 @@ export interface ChunkRow {
   stream_offset: number;
   bytes: Buffer;
 }
+
+/** A chunk and its place among the chunks of both streams. */
+export interface PlacedChunkRow extends ChunkRow {
+  place: number;
+}
+
+/** Chunks of each stream that `merged` takes at once. */
+export const MERGED_ROWS = 32;
 
 /** Returns the events of the first rows, until their chunks together exceed `maxBytes`; always at least one. */
 export function pageOf(rows: Iterable<EventRow>, maxBytes: number): ExecutionEvent[] {
@@ -47,6 +55,26 @@ export function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: num
     if (wanted === 0) break;
   }
   return Buffer.concat(parts);
+}
+
+/**
+ * Returns the chunks of both streams in the order of their places, from `offsets` on. The rows of each stream are its next ones: if there
+ * are MERGED_ROWS of them there may be more, so that chunks of the other stream behind the last of them have to wait. Throws
+ * OutputReleasedError.
+ */
+export function merged(rows: Record<Stream, PlacedChunkRow[]>, offsets: Record<Stream, number>): OutputChunk[] {
+  const upTo = Math.min(
+    ...Object.values(rows).map((own) => (own.length < MERGED_ROWS ? Infinity : (own.at(-1)?.place ?? 0))),
+  );
+  return (['stdout', 'stderr'] as const)
+    .flatMap((stream) => rows[stream].map((row, index) => ({ stream, row, isFirst: index === 0 })))
+    .filter(({ row }) => row.place <= upTo)
+    .sort((a, b) => a.row.place - b.row.place)
+    .map(({ stream, row, isFirst }) => ({
+      stream,
+      bytes: isFirst ? gather([row], offsets[stream], row.bytes.length) : row.bytes,
+    }))
+    .filter(({ bytes }) => bytes.length > 0);
 }
 
 function toEvent(row: EventRow): ExecutionEvent {

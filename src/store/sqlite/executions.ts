@@ -43,6 +43,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     requestCancel: (p) => write(() => requestCancel(tx, p)),
     listEvents: (p) => read(() => log.list(p)),
     readStream: (p) => read(() => log.readStream(p)),
+    readMerged: (p) => read(() => log.readMerged(p)),
     bindIdempotency: (p) => write(() => bindIdempotency(tx, p)),
     releaseIdempotency: ({ apiKeyId, key }) => write(() => tx.release(apiKeyId, key)),
   };

@@ -37,6 +37,7 @@ test('the document names every route of the contract', async () => {
       `GET ${one}/output`,
       `GET ${one}/output/stdout`,
       `GET ${one}/output/stderr`,
+      `GET ${one}/output/merged`,
       `POST ${one}/signal`,
       `POST ${one}/stdin`,
       `POST ${one}/resize`,

@@ -30,6 +30,49 @@ export function describeOutput(open: OpenStore): void {
       expect(await bench().get(executionId)).toMatchObject({ outputMode: 'stream', stdout: { bytes: 6 } });
     });
 
+    it.each(['stream', undefined] as const)(
+      'of both streams is read in the order of the reports: %s',
+      async (outputMode) => {
+        const { executionId } = await bench().dispatched(outputMode === undefined ? {} : { outputMode });
+        const names = (['stdout', 'stderr'] as const).map((stream) => ({ stream, letter: stream.charAt(3) }));
+        // More than are read at once, and not simply in turn.
+        const wanted = Array.from({ length: 150 }, (_, n) => ({
+          ...(names[n % 7 < 5 ? n % 2 : 0] ?? { stream: 'stdout' as const, letter: 'o' }),
+          n,
+        }));
+        const records = wanted.map(({ stream, letter, n }) => record(executionId, n + 2, stream, `${letter}${n};`));
+        await bench().report([record(executionId, 1, 'started'), ...records]);
+        const offsets = { stdout: 0, stderr: 0 };
+        const got: string[] = [];
+        for (;;) {
+          const chunks = await bench().store.readMerged({ executionId, offsets });
+          if (chunks.length === 0) break;
+          for (const { stream, bytes } of chunks) {
+            offsets[stream] += bytes.length;
+            got.push(`${stream} ${bytes}`);
+          }
+        }
+        expect(got).toEqual(wanted.map(({ stream, letter, n }) => `${stream} ${letter}${n};`));
+        // In the middle of a chunk, where a connection may break off.
+        const [first, second] = await bench().store.readMerged({
+          executionId,
+          offsets: { stdout: 1, stderr: offsets.stderr },
+        });
+        expect([first?.bytes.toString(), second?.stream]).toEqual(['0;', 'stdout']);
+        expect(await bench().store.readMerged({ executionId: 'absent', offsets: { stdout: 0, stderr: 0 } })).toEqual(
+          [],
+        );
+      },
+    );
+
+    it('of both streams cannot be read from what was released', async () => {
+      const executionId = await printed();
+      await release(executionId, 4);
+      const merged = (stdout: number) => bench().store.readMerged({ executionId, offsets: { stdout, stderr: 0 } });
+      expect((await merged(4)).map(({ bytes }) => bytes.toString())).toEqual(['ef', 'err']);
+      await expect(merged(0)).rejects.toMatchObject({ name: 'OutputReleasedError' });
+    });
+
     it('goes when it is released, and only then', async () => {
       const executionId = await printed();
       expect(await release(executionId, 3)).toMatchObject({ outcome: 'released', released: { stdout: 3, stderr: 0 } });

@@ -163,10 +163,12 @@ function operation(route: RouteOptions): Operation {
   };
 }
 
+const BYTES = new Set(['application/octet-stream', 'application/vnd.docker.multiplexed-stream']);
+
 /** A body without a schema is bytes, or text. */
 function bodySchema(schema: TSchema | undefined, type: string): JsonSchema {
   if (schema !== undefined) return refer(schema);
-  return type === 'application/octet-stream' ? BINARY : { type: 'string', description: 'Text.' };
+  return BYTES.has(type) ? BINARY : { type: 'string', description: 'Text.' };
 }
 
 function parametersOf(route: RouteOptions): Parameter[] {

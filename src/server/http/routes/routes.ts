@@ -22,6 +22,7 @@ import { scheduleRoutes } from './machines/schedules.ts';
 import { mcpRoutes } from './mcp.ts';
 import { metricsRoutes } from './metrics.ts';
 import { packageRoutes } from './packages.ts';
+import { mergedOutputRoutes } from './executions/merged-output.ts';
 import { outputRoutes } from './executions/output.ts';
 import { rawOutputRoutes } from './executions/raw-output.ts';
 import { resizeRoutes } from './executions/resize.ts';
@@ -37,6 +38,7 @@ export function registerRoutes(app: App, context: HttpContext, version: string):
   eventRoutes(app, context);
   outputRoutes(app, context);
   rawOutputRoutes(app, context);
+  mergedOutputRoutes(app, context);
   signalRoutes(app, context);
   stdinRoutes(app, context);
   resizeRoutes(app, context);

@@ -1,6 +1,6 @@
-/** The bytes of one stream as they come, until the execution has ended. */
+/** The output of an execution as it comes, until the execution has ended: the bytes of one stream, or both streams in frames. */
 import { isTerminal, type Stream } from '../../../core/execution.ts';
-import type { Execution } from '../../../store/store.ts';
+import type { Execution, Store } from '../../../store/store.ts';
 import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 
@@ -10,12 +10,44 @@ const POLL_INTERVAL_MS = 30_000;
 
 interface Followed {
   execution: Execution;
-  stream: Stream;
-  start: number;
+  /** Returns the next bytes; none if there are no more yet. */
+  next: () => Promise<Buffer>;
   signal: AbortSignal;
 }
 
-/** Yields bytes from `start` on. A connected reader counts as reading, however slow it is. */
+/** Returns a reader of one stream from `start` on. */
+export function readerOf(store: Pick<Store, 'readStream'>, executionId: string, stream: Stream, start: number) {
+  let offset = start;
+  return async (): Promise<Buffer> => {
+    const bytes = await store.readStream({ executionId, stream, offset, maxBytes: PIECE_BYTES });
+    offset += bytes.length;
+    return bytes;
+  };
+}
+
+/** The numbers of the streams in frames. */
+const STREAM_NUMBERS = { stdout: 1, stderr: 2 } as const;
+/** Number of the stream, three zeros, four bytes for the length of what follows (big-endian): Docker's multiplexed stream. */
+const FRAME_HEADER_BYTES = 8;
+
+/** Returns a reader of both streams from `start` on, in frames: a frame is one piece, in the order in which the agent read them. */
+export function mergedReaderOf(store: Pick<Store, 'readMerged'>, executionId: string, start: Record<Stream, number>) {
+  const offsets = { ...start };
+  return async (): Promise<Buffer> => {
+    const chunks = await store.readMerged({ executionId, offsets });
+    return Buffer.concat(
+      chunks.flatMap(({ stream, bytes }) => {
+        offsets[stream] += bytes.length;
+        const header = Buffer.alloc(FRAME_HEADER_BYTES);
+        header.writeUInt8(STREAM_NUMBERS[stream], 0);
+        header.writeUInt32BE(bytes.length, FRAME_HEADER_BYTES - 4);
+        return [header, bytes];
+      }),
+    );
+  };
+}
+
+/** Yields what `next` returns until the execution has ended and nothing more comes. A connected reader counts as reading, however slow it is. */
 export async function* followedOutput(
   context: Pick<HttpContext, 'store' | 'control' | 'now' | 'logger'>,
   p: Followed,
@@ -38,19 +70,17 @@ export async function* followedOutput(
 /** The state is read before the bytes: after an end was seen, one more read finds all bytes. */
 async function* bytesAsTheyCome(
   { store, control }: Pick<HttpContext, 'store' | 'control'>,
-  { execution, stream, start, signal }: Followed,
+  { execution, next, signal }: Followed,
 ): AsyncGenerator<Buffer> {
   const { executionId, machineId } = execution;
   const commits = watchCommits(control, executionId);
-  let offset = start;
   try {
     let latest = await store.getExecution({ machineId, executionId });
     while (!signal.aborted) {
       const ended = latest === undefined || isTerminal(latest.status);
       for (;;) {
-        const bytes = await store.readStream({ executionId, stream, offset, maxBytes: PIECE_BYTES });
+        const bytes = await next();
         if (bytes.length === 0) break;
-        offset += bytes.length;
         yield bytes;
       }
       if (ended) return;

@@ -4,8 +4,8 @@
  */
 import type { Stream } from '../../../core/execution.ts';
 import type { ExecutionRecord, LogEntry } from '../../../core/decisions/execution-draft.ts';
-import { type ChunkRow, type EventRow, gather, pageOf } from '../../rows/event-row.ts';
-import type { ExecutionEvent } from '../../store.ts';
+import { type EventRow, gather, MERGED_ROWS, merged, type PlacedChunkRow, pageOf } from '../../rows/event-row.ts';
+import type { ExecutionEvent, OutputChunk } from '../../store.ts';
 import type { Database } from '../file/database.ts';
 import type { StreamChunks } from './stream-chunks.ts';
 
@@ -14,6 +14,7 @@ export interface EventLog {
   append(after: Pick<ExecutionRecord, 'key' | 'execution'>, entries: readonly LogEntry[]): void;
   list(p: { executionId: string; afterSequence: number; limit: number; maxBytes: number }): ExecutionEvent[];
   readStream(p: { executionId: string; stream: Stream; offset: number; maxBytes: number }): Buffer;
+  readMerged(p: { executionId: string; offsets: Record<Stream, number> }): OutputChunk[];
 }
 
 const KEY_OF = '(SELECT id FROM executions WHERE public_id = ?)';
@@ -27,7 +28,7 @@ const WRITE_FIRST = `INSERT INTO events (execution_id, sequence, at, type, statu
 const SEEK = `SELECT stream_offset FROM events
   WHERE execution_id = ? AND type = ? AND stream_offset IS NOT NULL AND stream_offset <= ?
   ORDER BY stream_offset DESC LIMIT 1`;
-const READ = `SELECT v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.id = v.chunk_id
+const READ = `SELECT v.sequence AS place, v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.id = v.chunk_id
   WHERE v.execution_id = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
 
 /** Writes the first events that are not written yet: for programs that read the table directly. */
@@ -54,7 +55,11 @@ export function createEventLog(db: Database, streamed: Pick<StreamChunks, 'from'
     list: db.prepare<[string, number, number], EventRow>(LIST),
     key: db.prepare<[string], number>('SELECT id FROM executions WHERE public_id = ?').pluck(),
     seek: db.prepare<[number, Stream, number], number>(SEEK).pluck(),
-    read: db.prepare<[number, Stream, number], ChunkRow>(READ),
+    read: db.prepare<[number, Stream, number], PlacedChunkRow>(READ),
+  };
+  const chunksFrom = (key: number, stream: Stream, offset: number): Iterable<PlacedChunkRow> => {
+    const start = statements.seek.get(key, stream, offset);
+    return start === undefined ? streamed.from(key, stream, offset) : statements.read.iterate(key, stream, start);
   };
   return {
     append({ key, execution }, entries) {
@@ -78,10 +83,19 @@ export function createEventLog(db: Database, streamed: Pick<StreamChunks, 'from'
     readStream({ executionId, stream, offset, maxBytes }) {
       const key = statements.key.get(executionId);
       if (key === undefined) return Buffer.alloc(0);
-      const start = statements.seek.get(key, stream, offset);
-      const chunks =
-        start === undefined ? streamed.from(key, stream, offset) : statements.read.iterate(key, stream, start);
-      return gather(chunks, offset, Math.max(1, maxBytes));
+      return gather(chunksFrom(key, stream, offset), offset, Math.max(1, maxBytes));
+    },
+    readMerged({ executionId, offsets }) {
+      const key = statements.key.get(executionId);
+      if (key === undefined) return [];
+      const next = (stream: Stream): PlacedChunkRow[] => firstOf(chunksFrom(key, stream, offsets[stream]), MERGED_ROWS);
+      return merged({ stdout: next('stdout'), stderr: next('stderr') }, offsets);
     },
   };
+}
+
+function firstOf<T>(rows: Iterable<T>, count: number): T[] {
+  const first: T[] = [];
+  for (const row of rows) if (first.push(row) === count) break;
+  return first;
 }

@@ -1,6 +1,7 @@
 /** Output that is kept apart from the log, until it is read. */
 import type { StreamedChunk } from '../../../core/decisions/execution-draft.ts';
 import type { Stream } from '../../../core/execution.ts';
+import type { PlacedChunkRow } from '../../rows/event-row.ts';
 import type { Database } from '../file/database.ts';
 
 export interface StreamChunks {
@@ -9,14 +10,14 @@ export interface StreamChunks {
   /** Deletes up to `limit` chunks of a deleted execution; inside a write. */
   deleteSome(key: number, limit: number): { chunks: number; bytes: number };
   /** The bytes from `offset` on of the chunks of a stream, read one by one. */
-  from(key: number, stream: Stream, offset: number): Iterable<{ stream_offset: number; bytes: Buffer }>;
+  from(key: number, stream: Stream, offset: number): Iterable<PlacedChunkRow>;
 }
 
 /** The chunks of `db`. */
 export function createStreamChunks(db: Database): StreamChunks {
   const insert = db.prepare('INSERT INTO stream_chunks (execution_id, stream, stream_end, bytes) VALUES (?, ?, ?, ?)');
-  const from = db.prepare<[number, Stream, number], { stream_offset: number; bytes: Buffer }>(
-    `SELECT stream_end - octet_length(bytes) AS stream_offset, bytes FROM stream_chunks
+  const from = db.prepare<[number, Stream, number], PlacedChunkRow>(
+    `SELECT id AS place, stream_end - octet_length(bytes) AS stream_offset, bytes FROM stream_chunks
      WHERE execution_id = ? AND stream = ? AND stream_end > ? ORDER BY stream_end`,
   );
   const deleteSome = db

@@ -13,7 +13,7 @@ import { RawOutputQuery } from '../../../../api/output.ts';
 import { streamReply } from '../../streams/stream-reply.ts';
 import { matchesEtag, readRange } from '../../streams/byte-range.ts';
 import { findExecution } from '../../requests/lookup.ts';
-import { followedOutput } from '../../streams/followed-output.ts';
+import { followedOutput, readerOf } from '../../streams/followed-output.ts';
 import { readKept } from '../../streams/stream-bytes.ts';
 
 type RawRequest = FastifyRequest<{
@@ -148,7 +148,8 @@ async function follow(context: HttpContext, request: RawRequest, reply: FastifyR
   if (start < bounds.start || start > bounds.end) throw await noSuchBytes(context, p);
   const signal = context.openRequests.open(request, reply);
   reply.header('x-accel-buffering', 'no');
-  const chunks = followedOutput(context, { execution, stream, start, signal });
+  const next = readerOf(context.store, executionId, stream, start);
+  const chunks = followedOutput(context, { execution, next, signal });
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
