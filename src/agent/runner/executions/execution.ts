@@ -85,14 +85,12 @@ export class Execution {
     const start = this.#start;
     this.#start = undefined;
     const { launch } = prepared;
-    const output = new Output(launch, (stream, chunk) => this.#host.report(this.log, stream, chunk));
+    const terminal = launch.request.terminal !== undefined;
+    const output = new Output({ ...launch, isTerminal: terminal }, (stream, chunk) =>
+      this.#host.report(this.log, stream, chunk),
+    );
     const onKillFailed = (): void => this.#killFailed();
-    const termination = new Termination({
-      spawner,
-      handle,
-      terminal: launch.request.terminal !== undefined,
-      onKillFailed,
-    });
+    const termination = new Termination({ spawner, handle, terminal, onKillFailed });
     const pause = new OutputPause(launch.waitBeyond, {
       pause: () => spawner.pause(handle),
       resume: () => spawner.resume(handle),

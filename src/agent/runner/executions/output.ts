@@ -2,20 +2,32 @@ import { type OutputCaps, OutputStream } from './output-stream.ts';
 
 /** Small writes within this time become one chunk. The first one after a silence is emitted at once. */
 const COALESCE_MS = 5;
+/** Bytes that a terminal prints within that time and that are emitted at once all the same: echoes, and the redrawing of a screen. */
+const PROMPT_BYTES = 2048;
 /** An unfinished character waits this long for its rest. */
 const HOLD_MS = 1000;
 
 export type StreamName = 'stdout' | 'stderr';
 
+export interface OutputOptions extends OutputCaps {
+  /** Runs on a terminal: somebody may wait for the echo of each key. */
+  isTerminal: boolean;
+}
+
 /** Turns a command's output into reports. Owns one timer, which `finish` ends. */
 export class Output {
+  readonly #isTerminal: boolean;
   readonly #streams: Record<StreamName, OutputStream>;
   #timer: NodeJS.Timeout | undefined;
   #holding = false;
   #emittedAt = Number.NEGATIVE_INFINITY;
+  /** Bytes pushed since the start of the present span of COALESCE_MS. */
+  #recent = { since: Number.NEGATIVE_INFINITY, bytes: 0 };
 
   /** Emits what the caps allow of each stream, in chunks. */
-  constructor(caps: OutputCaps, emit: (stream: StreamName, chunk: Buffer) => void) {
+  constructor(options: OutputOptions, emit: (stream: StreamName, chunk: Buffer) => void) {
+    const { isTerminal, ...caps } = options;
+    this.#isTerminal = isTerminal;
     this.#streams = {
       stdout: new OutputStream(caps, (chunk) => emit('stdout', chunk)),
       stderr: new OutputStream(caps, (chunk) => emit('stderr', chunk)),
@@ -55,9 +67,10 @@ export class Output {
   push(stream: StreamName, bytes: Buffer): void {
     this.#streams[stream === 'stdout' ? 'stderr' : 'stdout'].flush();
     this.#streams[stream].push(bytes);
+    const isPrompt = this.#isTerminal && this.#recentWith(bytes.length) <= PROMPT_BYTES;
     if (this.#timer !== undefined && !this.#holding) return;
     const wait = this.#emittedAt + COALESCE_MS - performance.now();
-    if (wait <= 0) this.#flush();
+    if (wait <= 0 || isPrompt) this.#flush();
     else this.#arm(wait, this.#flush, false);
   }
 
@@ -65,6 +78,13 @@ export class Output {
   finish(): void {
     clearTimeout(this.#timer);
     for (const stream of this.#inOrder()) stream.finish();
+  }
+
+  #recentWith(bytes: number): number {
+    const now = performance.now();
+    if (now >= this.#recent.since + COALESCE_MS) this.#recent = { since: now, bytes: 0 };
+    this.#recent.bytes += bytes;
+    return this.#recent.bytes;
   }
 
   readonly #flush = (): void => {

@@ -38,7 +38,7 @@ export class StdinWrite {
     const { signal } = this.#request;
     return new Promise((resolve, reject) => {
       const step = (): void => {
-        const outcome = signal.aborted ? ({ outcome: 'agent_away' } as const) : this.#step();
+        const outcome = signal.aborted ? this.#leave() : this.#step();
         if (outcome === undefined) return;
         unsubscribe();
         signal.removeEventListener('abort', step);
@@ -86,6 +86,14 @@ export class StdinWrite {
     if (this.#start > taken) return { outcome: 'bad_offset' };
     this.#sendPieces(session, this.#start, taken);
     return this.#taken();
+  }
+
+  /** The client is gone. The next request has its turn only when the offset is known at which the bytes on their way end. */
+  #leave(): StdinOutcome | undefined {
+    const { taken, closed } = this.#state;
+    const onTheWay = this.#sentTo !== undefined && taken !== undefined && this.#sent > taken && !closed;
+    const settled = isTerminal(this.#execution.status) || this.#session() !== this.#sentTo;
+    return onTheWay && !settled ? undefined : { outcome: 'agent_away' };
   }
 
   /** Returns the answer, once the runner has everything of this request. */

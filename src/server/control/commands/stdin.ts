@@ -24,11 +24,14 @@ export type StdinOutcome =
   | { outcome: 'written'; offset: number; closed: boolean }
   | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' };
 
-/** The state of one execution's stdin. It lives as long as a request writes to it, or its connection. */
+/** Executions without a writing request whose state is remembered. */
+const MAX_IDLE = 1000;
+
+/** The state of one execution's stdin. */
 export interface StdinState {
   readonly executionId: string;
   readonly machineId: string;
-  /** Bytes that the runner has taken over; unknown until its first acknowledgement. */
+  /** Bytes that the runner has taken over; unknown until its first acknowledgement on this session. */
   taken: number | undefined;
   closed: boolean;
   /** Waiting requests, the writing one first. */
@@ -42,6 +45,11 @@ export class StdinRelay implements StdinListener {
   readonly #session: (machineId: string) => AgentSession | undefined;
   readonly #live: Live;
   readonly #states = new Map<string, StdinState>();
+  /**
+   * States without a request, oldest first: the next key of a terminal need not ask first how much the runner has. Forgotten with the
+   * session: after it, another server may have written.
+   */
+  readonly #idle = new Map<string, StdinState>();
 
   /** `session`: returns the session of a machine if it is ready. */
   constructor(p: { session: (machineId: string) => AgentSession | undefined; live: Live }) {
@@ -67,7 +75,7 @@ export class StdinRelay implements StdinListener {
       state.line.shift();
       state.changed = nothing;
       const next = state.line[0];
-      if (next === undefined) this.#states.delete(execution.executionId);
+      if (next === undefined) this.#rest(state);
       else next();
     }
   }
@@ -83,12 +91,31 @@ export class StdinRelay implements StdinListener {
 
   /** The machine has another session, or none any more. */
   sessionChanged(machineId: string): void {
-    for (const state of this.#states.values()) if (state.machineId === machineId) state.changed();
+    for (const [id, state] of this.#idle) if (state.machineId === machineId) this.#idle.delete(id);
+    for (const state of this.#states.values()) {
+      if (state.machineId !== machineId) continue;
+      state.taken = undefined;
+      state.changed();
+    }
+  }
+
+  /** No request waits for the state any more. */
+  #rest(state: StdinState): void {
+    const { executionId, machineId, taken, closed } = state;
+    this.#states.delete(executionId);
+    if (taken === undefined || closed || this.#session(machineId) === undefined) return;
+    this.#idle.set(executionId, state);
+    const [oldest] = this.#idle.keys();
+    if (this.#idle.size > MAX_IDLE && oldest !== undefined) this.#idle.delete(oldest);
   }
 
   #stateOf({ executionId, machineId }: Execution): StdinState {
-    const known = this.#states.get(executionId);
-    if (known !== undefined) return known;
+    const known = this.#states.get(executionId) ?? this.#idle.get(executionId);
+    if (known !== undefined) {
+      this.#idle.delete(executionId);
+      this.#states.set(executionId, known);
+      return known;
+    }
     const state: StdinState = { executionId, machineId, taken: undefined, closed: false, line: [], changed: nothing };
     this.#states.set(executionId, state);
     return state;

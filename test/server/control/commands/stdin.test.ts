@@ -67,11 +67,9 @@ test('a retry at the same offset writes nothing twice; one past the end is refus
   expect(await first).toMatchObject({ outcome: 'written', offset: 2 });
   const again = write({ text: 'abc', offset: 0 });
   await stdin.take(agent);
-  await stdin.take(agent);
   expect(await again).toMatchObject({ outcome: 'written', offset: 3 });
   expect(stdin.bytes.toString()).toBe('abc');
   const far = write({ text: 'x', offset: 9 });
-  await stdin.take(agent);
   expect(await far).toEqual({ outcome: 'bad_offset' });
 });
 
@@ -91,6 +89,44 @@ test('at most 256 KiB are on their way', async () => {
   expect(await writing).toMatchObject({ outcome: 'written', offset: 1_000_000 });
 });
 
+test('only the first write of a session asks how much the runner has: each key then takes one way there and back', async () => {
+  const { plane, credential, agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const first = write({ text: 'a' });
+  await stdin.take(agent);
+  await stdin.take(agent);
+  await first;
+  const second = write({ text: 'b' });
+  await stdin.take(agent);
+  expect(await second).toEqual({ outcome: 'written', offset: 2, closed: false });
+  await agent.cut();
+  const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
+  const back = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
+  // Another server may have written meanwhile.
+  stdin.bytes = Buffer.from('ab, and more');
+  const third = write({ text: 'c' });
+  await stdin.take(back);
+  await stdin.take(back);
+  expect(await third).toEqual({ outcome: 'written', offset: 13, closed: false });
+  expect(stdin.bytes.toString()).toBe('ab, and morec');
+});
+
+test('bytes of a client that is gone are on their way: the next client writes behind them, not over them', async () => {
+  const { agent, execution, write } = await running();
+  const stdin = new Stdin(execution);
+  const gone = new AbortController();
+  const first = write({ text: 'abc', signal: gone.signal });
+  await stdin.take(agent);
+  const second = write({ text: 'xyz' });
+  await agent.until((received) => received.filter(({ type }) => type === 'stdin').length === 2);
+  gone.abort();
+  await stdin.take(agent);
+  expect(await first).toEqual({ outcome: 'agent_away' });
+  await stdin.take(agent);
+  expect(await second).toEqual({ outcome: 'written', offset: 6, closed: false });
+  expect(stdin.bytes.toString()).toBe('abcxyz');
+});
+
 test('a link that breaks meanwhile costs nothing: what was on its way is sent again', async () => {
   const { plane, credential, agent, execution, write } = await running();
   const stdin = new Stdin(execution);
@@ -100,6 +136,8 @@ test('a link that breaks meanwhile costs nothing: what was on its way is sent ag
   await agent.cut();
   const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
   const back = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
+  // The first piece asks how much the runner has.
+  await stdin.take(back);
   await stdin.take(back);
   expect(await writing).toEqual({ outcome: 'written', offset: 5, closed: true });
   expect(stdin.bytes.toString()).toBe('hello');
