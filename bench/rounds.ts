@@ -77,14 +77,14 @@ export function percentile(values: readonly number[], p: number): number {
 /** Runs `task` for each of `total` numbers, `width` at a time. */
 export async function inParallel(total: number, width: number, task: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     while (next < total) {
       const index = next;
       next += 1;
       await task(index);
     }
   };
-  await Promise.all(Array.from({ length: width }, lane));
+  await Promise.all(Array.from({ length: width }, worker));
 }
 
 /** Runs `task` repeatedly, `width` at a time, for `ms`. Returns how many ended per second. The ms of each go into `times`. */
@@ -96,7 +96,7 @@ export async function perSecond(
 ): Promise<number> {
   const from = performance.now();
   let done = 0;
-  const lane = async () => {
+  const worker = async () => {
     for (let now = from; now - from < ms; done += 1) {
       await task();
       const ended = performance.now();
@@ -104,7 +104,7 @@ export async function perSecond(
       now = ended;
     }
   };
-  await Promise.all(Array.from({ length: width }, lane));
+  await Promise.all(Array.from({ length: width }, worker));
   return (done * 1000) / (performance.now() - from);
 }
 

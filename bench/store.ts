@@ -40,7 +40,7 @@ async function measure(name: string, units: number, unit: string, body: () => Pr
 }
 
 process.stdout.write('\nthe store alone\n');
-const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
+const directory = mkdtempSync(join(tmpdir(), 'execpnumber-bench-'));
 try {
   const store = await storeWithMachine(join(directory, 'bench.db'));
   await measure('create, durable, one at a time', 2000 * PART, 'executions', () =>
@@ -63,22 +63,22 @@ try {
     }),
   );
   const chunk = Buffer.alloc(65_536, 'x');
-  const lanes = 16;
-  for (let lane = 0; lane < lanes; lane++) await createIn(store, `big-${lane}`, true);
+  const executions = 16;
+  for (let number = 0; number < executions; number++) await createIn(store, `big-${number}`, true);
   const turns = TINY ? 16 : 512;
   await measure('output in 64 KiB chunks, 16 executions', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
-    inParallel(turns, lanes, async (index) => {
-      const id = `big-${index % lanes}`;
-      const first = Math.floor(index / lanes) * 16;
+    inParallel(turns, executions, async (index) => {
+      const id = `big-${index % executions}`;
+      const first = Math.floor(index / executions) * 16;
       const records = Array.from({ length: 16 }, (_, offset) => record(id, 'stdout', first + offset + 1, chunk));
       await report(store, records);
     }),
   );
   await measure('reading it back', (turns * 16 * chunk.length) / 1e6, 'MB', () =>
     inParallel(turns * 4, 1, async (index) => {
-      const offset = Math.floor(index / lanes) * 4 * chunk.length;
+      const offset = Math.floor(index / executions) * 4 * chunk.length;
       await store.readStream({
-        executionId: `big-${index % lanes}`,
+        executionId: `big-${index % executions}`,
         stream: 'stdout',
         offset,
         maxBytes: 4 * chunk.length,

@@ -1,5 +1,5 @@
 /** Copies one table from SQLite to PostgreSQL, reads it back and compares, within a transaction that stays open. */
-import { rows as insertRows } from '../postgres/lanes/bulk.ts';
+import { rows as insertRows } from '../postgres/writers/bulk.ts';
 import type { Connection } from '../postgres/connections/connection.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { RowDigest } from './row-digest.ts';

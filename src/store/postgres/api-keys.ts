@@ -3,7 +3,7 @@ import { type ApiKeyRow, toApiKey } from '../rows/api-key-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { ApiKey, KeyStore } from '../store.ts';
 import type { Context } from './context.ts';
-import { guarded, ifMayAct } from './lanes/guarded.ts';
+import { guarded, ifMayAct } from './writers/guarded.ts';
 
 const SELECT = `SELECT id, public_id, name, scopes, machine_ids, created_at, expires_at, last_used_at, user_name
   FROM api_keys`;

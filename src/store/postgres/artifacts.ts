@@ -4,8 +4,8 @@ import { toPage } from '../rows/page.ts';
 import type { Artifact, ArtifactStore } from '../store.ts';
 import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './lanes/needs.ts';
-import { ARTIFACT_COLUMNS, SELECT_ARTIFACT } from './lanes/select-artifact.ts';
+import { onBehalf } from './writers/needs.ts';
+import { ARTIFACT_COLUMNS, SELECT_ARTIFACT } from './writers/select-artifact.ts';
 
 const FIND_DELETED = `SELECT ${ARTIFACT_COLUMNS} FROM artifacts a JOIN machines m ON m.id = a.machine_id
   WHERE a.deleted_at IS NOT NULL AND a.public_id = $1`;
@@ -20,7 +20,7 @@ const FIND_EXPIRED = `SELECT a.public_id AS artifact, a.execution_public_id AS e
   WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL AND a.expires_at <= $1 ORDER BY a.expires_at LIMIT $2`;
 
 /** The ArtifactStore of PostgreSQL. */
-export function artifactMethods({ read, lanes }: Context): ArtifactStore {
+export function artifactMethods({ read, writers }: Context): ArtifactStore {
   const one = async (text: string, artifactId: string): Promise<Artifact | undefined> => {
     const [row] = await read<ArtifactRow>({ text, values: [artifactId] });
     return row && toArtifact(row);
@@ -43,7 +43,7 @@ export function artifactMethods({ read, lanes }: Context): ArtifactStore {
       const text = 'SELECT execution_public_id AS execution FROM artifacts WHERE public_id = $1';
       const [found] = await read<{ execution: string }>({ text, values: [p.artifactId] });
       const executions = found === undefined ? [] : [found.execution];
-      return lanes.write(p.machineId, {
+      return writers.write(p.machineId, {
         needs: { machines: [p.machineId], executions, artifacts: [p.artifactId], ...onBehalf(p, p.artifactId) },
         run: (tx) => deleteArtifact(tx, p),
       });
@@ -53,7 +53,7 @@ export function artifactMethods({ read, lanes }: Context): ArtifactStore {
         text: FIND_EXPIRED,
         values: [p.now, p.limit],
       });
-      return lanes.write('', {
+      return writers.write('', {
         needs: {
           machines: found.map(({ machine }) => machine),
           executions: found.map(({ execution }) => execution),

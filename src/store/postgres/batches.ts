@@ -15,12 +15,12 @@ import type { Batch, BatchAdvance, BatchStore } from '../store.ts';
 import { refusalOf } from '../transactions/retries.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { Batch as Writes } from './lanes/batch.ts';
-import { flushStatements } from './lanes/flush.ts';
-import { load } from './lanes/load.ts';
-import { onBehalf } from './lanes/needs.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
-import { REPLICA_ALIVE } from './lanes/select-machine.ts';
+import { Batch as Writes } from './writers/batch.ts';
+import { flushStatements } from './writers/flush.ts';
+import { load } from './writers/load.ts';
+import { onBehalf } from './writers/needs.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.ts';
+import { REPLICA_ALIVE } from './writers/select-machine.ts';
 
 const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
   b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at FROM batches b`;

@@ -1,7 +1,7 @@
 /** The state that the parts of the store share. */
 import { StoreUnavailableError } from '../store.ts';
-import { Lane, type LaneHooks } from './lanes/lane.ts';
-import type { Work } from './lanes/needs.ts';
+import { Writer, type WriterHooks } from './writers/writer.ts';
+import type { Work } from './writers/needs.ts';
 import type { Readers } from './connections/slots.ts';
 import type { Transactions } from './connections/transactions.ts';
 import type { DatabaseAddress } from './connections/url.ts';
@@ -9,29 +9,29 @@ import type { DatabaseAddress } from './connections/url.ts';
 export interface Context {
   read: Readers['query'];
   /** Use cases of executions, committed in groups. */
-  lanes: Lanes;
+  writers: Writers;
   /** All other writes. */
   transactions: Transactions;
   /** The id of this server in the table of replicas. */
   replicaId: () => number;
 }
 
-/** Writer lanes: writes for one machine are committed in the order in which they were submitted. */
-export class Lanes {
-  readonly #lanes: readonly Lane[];
+/** The writers of the store: writes for one machine are committed in the order in which they were submitted. */
+export class Writers {
+  readonly #writers: readonly Writer[];
 
-  constructor(address: DatabaseAddress, count: number, hooks: LaneHooks) {
-    this.#lanes = Array.from({ length: count }, () => new Lane(address, hooks));
+  constructor(address: DatabaseAddress, count: number, hooks: WriterHooks) {
+    this.#writers = Array.from({ length: count }, () => new Writer(address, hooks));
   }
 
   write<T>(machineId: string, work: Work<T>): Promise<T> {
-    const lane = this.#lanes[hashOf(machineId) % this.#lanes.length];
-    if (lane === undefined) return Promise.reject(new StoreUnavailableError('the store has no lanes'));
-    return lane.write(work);
+    const writer = this.#writers[hashOf(machineId) % this.#writers.length];
+    if (writer === undefined) return Promise.reject(new StoreUnavailableError('the store has no writers'));
+    return writer.write(work);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.close()));
+    await Promise.all(this.#writers.map((writer) => writer.close()));
   }
 }
 

@@ -7,7 +7,7 @@ import type { DeadlineStore, DispatchStore, Execution, ReportStore } from '../st
 import { advanceAll, claimQueued, endUndelivered, markLost, wakeWaiting } from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { Context } from './context.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './lanes/select-execution.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.ts';
 
 const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';
@@ -22,31 +22,31 @@ const QUEUE_PLACE = `SELECT
   FROM executions w JOIN machines m ON m.id = w.machine_id WHERE m.public_id = $1 AND w.public_id = $2`;
 
 /** The agent's side of the store. */
-export function dispatchMethods({ read, lanes }: Context): DispatchStore & ReportStore {
+export function dispatchMethods({ read, writers }: Context): DispatchStore & ReportStore {
   return {
     claimQueued: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], claimable: p },
         run: (tx) => claimQueued(tx, p),
       }),
     wakeWaiting: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], waking: p },
         run: (tx) => wakeWaiting(tx, p),
       }),
     endUndelivered: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], executions: p.executionIds },
         run: (tx) => endUndelivered(tx, p),
       }),
     markLost: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], executions: p.executionIds },
         run: (tx) => markLost(tx, p),
       }),
     // The machine's row is not needed: an execution with reports has left its queue.
     appendReports: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { executions: p.records.map(({ executionId }) => executionId), artifactBytes: p.records.some(isPiece) },
         bytes: bytesOf(p),
         run: (tx) => appendReports(tx, p),
@@ -92,11 +92,11 @@ const FIND_ABANDONED = `SELECT e.public_id AS execution, m.public_id AS machine,
   ORDER BY m.id, e.dispatch_number LIMIT $2`;
 
 /** Ends executions that are due. */
-export function deadlineMethods({ read, lanes }: Context): DeadlineStore {
+export function deadlineMethods({ read, writers }: Context): DeadlineStore {
   /** A machine that has another epoch than it was found with has connected meanwhile. */
   function endAll(found: readonly Candidate[], input: ExecutionInput, now: number): Promise<Execution[]> | Execution[] {
     if (found.length === 0) return [];
-    return lanes.write('', {
+    return writers.write('', {
       needs: { machines: found.map(({ machine }) => machine), executions: found.map(({ execution }) => execution) },
       run: (tx) => {
         const still = found.filter(({ machine, epoch }) => tx.queue(machine)?.epoch === epoch);

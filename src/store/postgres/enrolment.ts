@@ -3,13 +3,13 @@ import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore, EnrolOutcome } from '../store.ts';
 import { admitMachine, machineIdOf } from '../transactions/enrolment.ts';
-import { Batch } from './lanes/batch.ts';
-import type { TouchedMachine } from './lanes/batch-machines.ts';
+import { Batch } from './writers/batch.ts';
+import type { TouchedMachine } from './writers/batch-machines.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { flushStatements } from './lanes/flush.ts';
-import { guarded, ifMayAct } from './lanes/guarded.ts';
-import { load } from './lanes/load.ts';
+import { flushStatements } from './writers/flush.ts';
+import { guarded, ifMayAct } from './writers/guarded.ts';
+import { load } from './writers/load.ts';
 
 type Request = Parameters<EnrolmentStore['enrol']>[0];
 

@@ -14,8 +14,8 @@ import { toPage } from '../rows/page.ts';
 import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './lanes/needs.ts';
-import { SELECT_EXECUTION } from './lanes/select-execution.ts';
+import { onBehalf } from './writers/needs.ts';
+import { SELECT_EXECUTION } from './writers/select-execution.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
 const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
@@ -29,11 +29,11 @@ const LIST_ALL = `${SELECT_EXECUTION} WHERE NOT e.is_terminal AND e.id < $1 AND 
 const LIST_ALL_ALIVE = LIST_ALL.replace('WHERE', 'WHERE e.completed_at IS NULL AND');
 
 /** The caller's side of the store. */
-export function executionMethods({ read, lanes, transactions }: Context): ExecutionStore & IdempotencyStore {
+export function executionMethods({ read, writers, transactions }: Context): ExecutionStore & IdempotencyStore {
   return {
     createExecution: (p) => {
       const { machineId, executionId, sealedInput } = p.execution;
-      return lanes.write(machineId, {
+      return writers.write(machineId, {
         needs: { machines: [machineId], creates: 'execution', ...onBehalf(p, executionId) },
         bytes: sealedInput?.length ?? 0,
         run: (tx) => createExecution(tx, p),
@@ -41,13 +41,13 @@ export function executionMethods({ read, lanes, transactions }: Context): Execut
     },
     requestCancel: (p) => {
       const { machineId, executionId } = p;
-      return lanes.write(machineId, {
+      return writers.write(machineId, {
         needs: { machines: [machineId], executions: [executionId], ...onBehalf(p, executionId) },
         run: (tx) => requestCancel(tx, p),
       });
     },
     bindIdempotency: (p) =>
-      lanes.write(p.resource, { needs: onBehalf(p, p.resource), run: (tx) => bindIdempotency(tx, p) }),
+      writers.write(p.resource, { needs: onBehalf(p, p.resource), run: (tx) => bindIdempotency(tx, p) }),
     releaseIdempotency: ({ apiKeyId, key }) =>
       transactions.run(async (connection) => {
         await connection.run({

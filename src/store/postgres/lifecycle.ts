@@ -4,8 +4,8 @@ import { toPage } from '../rows/page.ts';
 import type { LifecycleStore } from '../store.ts';
 import { beginOperation, changeMachine, placeMachine, endOperation } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './lanes/needs.ts';
-import { type MachineRow, SELECT_MACHINE } from './lanes/select-machine.ts';
+import { onBehalf } from './writers/needs.ts';
+import { type MachineRow, SELECT_MACHINE } from './writers/select-machine.ts';
 
 const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > $1 AND m.waiting = 0
   AND NOT EXISTS (SELECT 1 FROM executions e
@@ -14,18 +14,18 @@ const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_s
 const LIST_DUE = `${SELECT_MACHINE} WHERE NOT o.running AND m.provider = $1 AND o.due_at <= $2 ORDER BY o.due_at LIMIT $3`;
 
 /** The lifecycle of machines. */
-export function lifecycleMethods({ read, lanes, replicaId }: Context): LifecycleStore {
+export function lifecycleMethods({ read, writers, replicaId }: Context): LifecycleStore {
   return {
     placeMachine: (p) => {
       const { machineId, name, provider } = p.machine;
-      return lanes.write(machineId, {
+      return writers.write(machineId, {
         needs: { machines: [machineId], creates: 'machine', countOf: provider, name, ...onBehalf(p, machineId) },
         run: (tx) => placeMachine(tx, p),
       });
     },
     changeMachine: (p) => {
       const name = p.request.type === 'configure' ? p.request.name : undefined;
-      return lanes.write(p.machineId, {
+      return writers.write(p.machineId, {
         needs: { machines: [p.machineId], unfinished: p.machineId, name, ...onBehalf(p, p.machineId) },
         run: (tx) => changeMachine(tx, p),
       });
@@ -54,7 +54,7 @@ export function lifecycleMethods({ read, lanes, replicaId }: Context): Lifecycle
       return row?.at ?? undefined;
     },
     beginOperation: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId] },
         run: (tx) => {
           const begun = beginOperation(tx, p);
@@ -63,7 +63,7 @@ export function lifecycleMethods({ read, lanes, replicaId }: Context): Lifecycle
         },
       }),
     endOperation: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], unfinished: p.machineId },
         run: (tx) => endOperation(tx, p),
       }),

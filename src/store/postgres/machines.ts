@@ -6,8 +6,8 @@ import { toPage } from '../rows/page.ts';
 import type { ConnectionStore, MachineStore } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
-import type { Doubts } from './lanes/needs.ts';
-import { type MachineRow, SELECT_MACHINE } from './lanes/select-machine.ts';
+import type { Doubts } from './writers/needs.ts';
+import { type MachineRow, SELECT_MACHINE } from './writers/select-machine.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
 const NAMED = `${LIST} AND m.name = $4 AND m.desired_state <> 'destroyed'`;
@@ -16,10 +16,10 @@ const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_label
   WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
 
 /** Machines without regard to their connections. */
-export function machineMethods({ read, lanes }: Context): MachineStore {
+export function machineMethods({ read, writers }: Context): MachineStore {
   return {
     createMachine: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], creates: 'machine' },
         run: ({ machines }) => {
           const record = machines.insert(newMachine(p));
@@ -51,10 +51,10 @@ function doubtsOf(p: Parameters<ConnectionStore['machineConnected']>[0]): Doubts
 }
 
 /** The ConnectionStore of PostgreSQL. */
-export function connectionMethods({ read, lanes, transactions, replicaId }: Context): ConnectionStore {
+export function connectionMethods({ read, writers, transactions, replicaId }: Context): ConnectionStore {
   return {
     machineConnected: (p) =>
-      lanes.write(p.machineId, {
+      writers.write(p.machineId, {
         needs: { machines: [p.machineId], doubtful: doubtsOf(p) },
         run: (tx) => {
           const { machineId, runnerInstance, lastDispatchNumber = 0, now } = p;
@@ -73,7 +73,7 @@ export function connectionMethods({ read, lanes, transactions, replicaId }: Cont
         },
       }),
     machineDisconnected: ({ machineId, epoch, now }) =>
-      lanes.write(machineId, {
+      writers.write(machineId, {
         needs: { machines: [machineId] },
         run: ({ machines }) => {
           const record = machines.find(machineId);

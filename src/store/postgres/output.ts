@@ -4,7 +4,7 @@ import { type ExecutionRow, toExecution, toRecord } from '../rows/execution-row.
 import type { OutputStore, ReleaseOutcome } from '../store.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { SELECT_EXECUTION } from './lanes/select-execution.ts';
+import { SELECT_EXECUTION } from './writers/select-execution.ts';
 
 type Release = Parameters<OutputStore['releaseOutput']>[0];
 
@@ -17,7 +17,7 @@ const READ_TAIL = `SELECT t.bytes FROM output_tails t JOIN executions e ON e.id 
   WHERE e.public_id = $1 AND t.stream = $2`;
 
 /** The OutputStore of PostgreSQL. */
-export function outputMethods({ read, lanes, transactions }: Context): OutputStore {
+export function outputMethods({ read, writers, transactions }: Context): OutputStore {
   return {
     async outputBounds({ executionId, stream }) {
       const text = `SELECT ${stream}_released AS start, ${stream}_kept AS "end" FROM executions WHERE public_id = $1`;
@@ -43,7 +43,7 @@ export function outputMethods({ read, lanes, transactions }: Context): OutputSto
       const found = await read<{ execution: string }>({ text: FIND_IDLE, values: [idleSince, limit] });
       if (found.length === 0) return [];
       const executions = found.map(({ execution }) => execution);
-      return lanes.write('', {
+      return writers.write('', {
         needs: { executions },
         run: (tx) =>
           executions.flatMap((executionId) => {

@@ -7,12 +7,12 @@ import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import { clusterMethods } from './cluster.ts';
 import { connect } from './connections/connection.ts';
-import { type Context, Lanes } from './context.ts';
+import { type Context, Writers } from './context.ts';
 import { countMethods, maintenanceMethods } from './maintenance.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
 import { eventMethods, executionMethods } from './executions.ts';
-import type { CommitStatistics } from './lanes/lane.ts';
+import type { CommitStatistics } from './writers/writer.ts';
 import { lifecycleMethods } from './lifecycle.ts';
 import { connectionMethods, machineMethods } from './machines.ts';
 import { migrate } from './connections/migrations.ts';
@@ -23,8 +23,8 @@ import { Readers } from './connections/slots.ts';
 import { Transactions } from './connections/transactions.ts';
 import { parseDatabaseUrl } from './connections/url.ts';
 
-/** Connections: each lane has one, reads share some, all other writes borrow from the rest. */
-const LANES = 2;
+/** Connections: each writer has one, reads share some, all other writes borrow from the rest. */
+const WRITERS = 2;
 const READERS = 2;
 const TRANSACTIONS = 3;
 
@@ -52,10 +52,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const transactions = new Transactions(address, TRANSACTIONS);
   const replica = new Replica({ transactions, version, now });
   const readers = new Readers(address, READERS);
-  const lanes = new Lanes(address, LANES, { onCommit, onMachine });
+  const writers = new Writers(address, WRITERS, { onCommit, onMachine });
   const context: Context = {
     read: (statement) => readers.query(statement),
-    lanes,
+    writers,
     transactions,
     replicaId: () => replica.id,
   };
@@ -72,7 +72,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     appendAudit: audit.appendAudit,
     listAudit: audit.listAudit,
     async close() {
-      await Promise.all([lanes.close(), audit.drain()]);
+      await Promise.all([writers.close(), audit.drain()]);
       await replica.stop();
       await Promise.all([transactions.close(), readers.close()]);
     },

@@ -26,13 +26,13 @@ if (action === 'migrate') {
 } else {
   const store = openSqliteStore({ path });
   await connectMachine(store);
-  await Promise.all(Array.from({ length: 16 }, (_, lane) => burst(store, lane)));
+  await Promise.all(Array.from({ length: 16 }, (_, number) => burst(store, number)));
 }
 
 /** Prints what the store has acknowledged: `EXECUTION_ID REPORTED`. */
-async function burst(store: Store, lane: number): Promise<void> {
+async function burst(store: Store, number: number): Promise<void> {
   for (let turn = 0; ; turn++) {
-    const executionId = `e-${lane}-${turn}`;
+    const executionId = `e-${number}-${turn}`;
     await createExecution(store, executionId);
     process.stdout.write(`${executionId} 0\n`);
     await report(store, executionId, 1, 1, Buffer.from('{}'));

@@ -2,7 +2,7 @@
 import { connect } from '../connections/connection.ts';
 import { latestMigration } from '../connections/migrations.ts';
 import { parseDatabaseUrl } from '../connections/url.ts';
-import { REPLICA_ALIVE } from '../lanes/select-machine.ts';
+import { REPLICA_ALIVE } from '../writers/select-machine.ts';
 
 export interface PostgresExamination {
   /** As `15.18`, and as the number that versions are compared by. */

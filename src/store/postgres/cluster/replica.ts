@@ -4,12 +4,12 @@
  */
 import { StoreUnavailableError } from '../../store.ts';
 import { advanceMachine } from '../../transactions/machines.ts';
-import { Batch } from '../lanes/batch.ts';
+import { Batch } from '../writers/batch.ts';
 import type { Connection } from '../connections/connection.ts';
-import { flushStatements } from '../lanes/flush.ts';
-import { HISTORY } from '../lanes/history.ts';
-import { load } from '../lanes/load.ts';
-import { REPLICA_ALIVE, REPLICA_DEAD_AFTER_MS } from '../lanes/select-machine.ts';
+import { flushStatements } from '../writers/flush.ts';
+import { HISTORY } from '../writers/history.ts';
+import { load } from '../writers/load.ts';
+import { REPLICA_ALIVE, REPLICA_DEAD_AFTER_MS } from '../writers/select-machine.ts';
 import type { Transactions } from '../connections/transactions.ts';
 
 /** Receipts of commits are looked for within seconds, so that older ones are of connections that are gone. */

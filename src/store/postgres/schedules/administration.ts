@@ -5,7 +5,7 @@ import type { ScheduleStore } from '../../store.ts';
 import type { Connection } from '../connections/connection.ts';
 import type { Readers } from '../connections/slots.ts';
 import type { Transactions } from '../connections/transactions.ts';
-import { guarded } from '../lanes/guarded.ts';
+import { guarded } from '../writers/guarded.ts';
 
 /** The connections that the statements use: one pool to read, transactions to write. */
 export interface ScheduleDatabase {

@@ -46,7 +46,7 @@ test('what waited longer than its claim lasts does not begin', () => {
   expect(takeAll(queue, 20)).toEqual([delivery('a', 'key-1', 30)]);
 });
 
-test('a flood is refused, and the first of another lane is taken in all the same', () => {
+test('a flood to one receiver is refused, and the first callback of another one is taken in', () => {
   const queue = new DeliveryQueue();
   const flood = (host: string) => Array.from({ length: 600 }, () => queue.push(delivery(host, 'key-1')));
   expect(flood('a').filter(Boolean)).toHaveLength(512);

@@ -1,4 +1,4 @@
-/** Group commit: writes that arrive while a lane's last batch is under way share the next transaction. One batch runs at a time. */
+/** Group commit: writes that arrive while the last batch of a writer is under way share the next transaction. One batch runs at a time. */
 import { type Machine, StoreUnavailableError } from '../../store.ts';
 import { Batch } from './batch.ts';
 import { type Done, transact } from '../connections/commit.ts';
@@ -21,7 +21,7 @@ export interface CommitStatistics {
   durationMs: number;
 }
 
-export interface LaneHooks {
+export interface WriterHooks {
   /** Called for every commit, after its writes have settled. Must not throw. */
   onCommit?: ((statistics: CommitStatistics) => void) | undefined;
   /** Called for every machine that changed, after the commit. Must not throw. */
@@ -40,15 +40,15 @@ const BATCH_BYTES = 8 * 1024 * 1024;
 const MAX_WAITING = 100_000;
 
 /** One writer: commits batches of writes, one after the other, on one connection. */
-export class Lane {
+export class Writer {
   readonly #address: DatabaseAddress;
   readonly #slot: ConnectionSlot;
-  readonly #hooks: LaneHooks;
+  readonly #hooks: WriterHooks;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
 
-  constructor(address: DatabaseAddress, hooks: LaneHooks) {
+  constructor(address: DatabaseAddress, hooks: WriterHooks) {
     this.#address = address;
     this.#slot = new ConnectionSlot(address);
     this.#hooks = hooks;
