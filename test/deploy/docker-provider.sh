@@ -3,6 +3,9 @@
 # command and is deleted. Leaves nothing behind. Needs root, docker.io, debootstrap, curl and jq, and a built tree (npm run build).
 #
 #   bash test/deploy/docker-provider.sh [ROOT]     ROOT: a file system to keep for the next run (base-image.sh)
+#
+# SDK=MODULE: the official TypeScript SDK of the Dedalus Machines API, whose checks run too (sdk-machines.ts). STORAGE_DRIVER=vfs: for a
+# machine without overlayfs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . test/deploy/engine.sh
@@ -80,3 +83,10 @@ api DELETE "/v1/machines/$machine" >/dev/null
 check 'it is deleted' "$(settled "$machine")" 'destroyed removed'
 check 'nothing is left of its container' "$(state "$machine")" ''
 check 'nothing is left of its volume' "$(docker volume ls --quiet)" ''
+
+if [ -n "${SDK-}" ]; then
+  "$node" test/deploy/sdk-machines.ts "$SDK" "$url" "$key"
+  check 'nothing is left of the machines of the SDK' "$(docker ps --all --quiet; docker volume ls --quiet)" ''
+else
+  echo 'SKIP the checks of the official SDK: SDK names no module'
+fi

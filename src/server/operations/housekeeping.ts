@@ -8,15 +8,20 @@ const ROUND_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** Rows in one transaction: few, so that a create never waits long for it. */
 const STEP = 50;
+/** Rows of batches in one transaction: small ones. */
+const BATCH_STEP = 500;
 /** Delay between two steps of a round, so that requests that came meanwhile go first. */
 const PAUSE_MS = 20;
 
 export interface HousekeepingDeps {
-  store: Pick<Store, 'deleteFinished' | 'forgetExpired' | 'expireArtifacts' | 'maintain' | 'usedBytes' | 'cluster'>;
+  store: Pick<
+    Store,
+    'deleteFinished' | 'deleteEndedBatches' | 'forgetExpired' | 'expireArtifacts' | 'maintain' | 'usedBytes' | 'cluster'
+  >;
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** Days that finished executions are kept. 0: without end. */
+  /** Days that finished executions, and batches that are over, are kept. 0: without end. */
   retentionDays: number;
   /** Size of the database above which the oldest finished executions are deleted. 0: no limit. */
   maxDatabaseBytes: number;
@@ -57,7 +62,8 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
   const deleteBefore = async (before: number): Promise<boolean> => {
     const executions = await store.deleteFinished({ before, limit: STEP });
     deleted += executions;
-    return executions > 0;
+    if (executions > 0) return true;
+    return (await store.deleteEndedBatches({ before, limit: BATCH_STEP })) > 0;
   };
   const duties: Step[] = [
     () => (deps.retentionDays === 0 ? nothing() : deleteBefore(now() - deps.retentionDays * DAY_MS)),

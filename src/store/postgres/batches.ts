@@ -3,6 +3,7 @@ import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
 import {
   type BatchCountRow,
   type BatchRow,
+  countsText,
   memberKey,
   MEMBER_KEY_MS,
   progressOf,
@@ -23,7 +24,7 @@ import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.
 import { REPLICA_ALIVE } from './writers/select-machine.ts';
 
 const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
-  b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at FROM batches b`;
+  b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at, b.counts FROM batches b`;
 /** Batches of the server $1, or of no living server. */
 const FREE_FOR = `(b.replica_id IS NULL OR b.replica_id = $1
   OR NOT EXISTS (SELECT 1 FROM replicas r WHERE r.id = b.replica_id AND r.${REPLICA_ALIVE}))`;
@@ -63,8 +64,9 @@ export function batchMethods({ read, transactions, replicaId }: Context): BatchS
       return (await withCounts(read, rows))[0]?.batch;
     },
     async listBatches({ createdBy, limit, after = Number.MAX_SAFE_INTEGER }) {
-      const text = `${SELECT} WHERE b.id < $1 AND ($2::text IS NULL OR b.created_by = $2) ORDER BY b.id DESC LIMIT $3`;
-      const rows = await read<BatchRow>({ text, values: [after, createdBy ?? null, limit + 1] });
+      const [of, values] = createdBy === undefined ? ['', []] : ['AND b.created_by = $3', [createdBy]];
+      const text = `${SELECT} WHERE b.id < $1 ${of} ORDER BY b.id DESC LIMIT $2`;
+      const rows = await read<BatchRow>({ text, values: [after, limit + 1, ...values] });
       return toPage(
         await withCounts(read, rows),
         limit,
@@ -91,16 +93,15 @@ export function batchMethods({ read, transactions, replicaId }: Context): BatchS
         const text = `UPDATE batch_members SET ${set} WHERE ${OF_MEMBER}`;
         await connection.run({ text, values: [value, batchId, position] });
       }),
+    deleteEndedBatches: (p) => transactions.run((connection) => deleteEnded(connection, p)),
   };
 }
 
 /** In the order of `rows`. */
 async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Promise<{ key: number; batch: Batch }[]> {
-  if (rows.length === 0) return [];
-  const counts = await read<BatchCountRow & { batch: number }>({
-    text: COUNT,
-    values: [rows.map(({ id }) => id)],
-  });
+  const uncounted = rows.filter(({ counts }) => counts === null).map(({ id }) => id);
+  const counts =
+    uncounted.length === 0 ? [] : await read<BatchCountRow & { batch: number }>({ text: COUNT, values: [uncounted] });
   const ofBatch = Map.groupBy(counts, ({ batch }) => batch);
   return rows.map((row) => ({ key: row.id, batch: toBatch(row, ofBatch.get(row.id) ?? []) }));
 }
@@ -108,7 +109,7 @@ async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Pro
 /** In the state of the transaction. */
 async function found(connection: Connection, row: BatchRow): Promise<Batch> {
   const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.id] });
-  return toBatch(latest, await countsOf(connection, row));
+  return toBatch(latest, latest.counts === null ? await countsOf(connection, row) : []);
 }
 
 function countsOf(connection: Connection, { id }: BatchRow): Promise<BatchCountRow[]> {
@@ -191,8 +192,9 @@ async function advance(
     // An execution that was made and not recorded counts as running.
     step = await stepOf(connection, row);
   }
-  const end = 'UPDATE batches SET status = $1, completed_at = $2, sealed_request = NULL WHERE id = $3';
-  if (step.end !== undefined) await connection.run({ text: end, values: [step.end, now, row.id] });
+  const end = 'UPDATE batches SET status = $1, completed_at = $2, sealed_request = NULL, counts = $3 WHERE id = $4';
+  if (step.end !== undefined)
+    await connection.run({ text: end, values: [step.end, now, countsText(step.counts), row.id] });
   const next = await connection.query<{ position: number; machineId: string }>({
     text: NEXT,
     values: [row.id, step.start],
@@ -211,7 +213,7 @@ async function stepOf(connection: Connection, row: BatchRow) {
     connection.query<{ machineId: string; executionId: string }>({ text: UNFINISHED, values: [row.id] }),
     countsOf(connection, row),
   ]);
-  return { unfinished, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
+  return { unfinished, counts, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
 }
 
 async function cancelRest(connection: Connection, { id, public_id: batchId }: BatchRow, now: number): Promise<void> {
@@ -219,4 +221,27 @@ async function cancelRest(connection: Connection, { id, public_id: batchId }: Ba
   await connection.run({ text: SPEND_KEYS, values: [id, apiKeyId, digest, now + MEMBER_KEY_MS] });
   await connection.run({ text: NOTE_MADE, values: [id, apiKeyId] });
   await connection.run({ text: CANCEL_REST, values: [id] });
+}
+
+const ENDED = `${SELECT} WHERE b.completed_at < $1 ORDER BY b.completed_at, b.id LIMIT 1 FOR UPDATE SKIP LOCKED`;
+/** An array is computed once: a subquery in IN may be run for each row, and its LIMIT applies to each run. */
+const DELETE_MEMBERS = `DELETE FROM batch_members WHERE batch_id = $1 AND position = ANY(ARRAY(
+  SELECT position FROM batch_members WHERE batch_id = $1 ORDER BY position LIMIT $2))`;
+
+async function deleteEnded(
+  connection: Connection,
+  { before, limit }: Parameters<BatchStore['deleteEndedBatches']>[0],
+): Promise<number> {
+  let left = limit;
+  while (left > 0) {
+    const [row] = await connection.query<BatchRow>({ text: ENDED, values: [before] });
+    if (row === undefined) break;
+    if (row.counts === null) {
+      const values = [countsText(await countsOf(connection, row)), row.id];
+      await connection.run({ text: 'UPDATE batches SET counts = $1 WHERE id = $2', values });
+    }
+    left -= (await connection.run({ text: DELETE_MEMBERS, values: [row.id, left] })).count;
+    if (left > 0) left -= (await connection.run({ text: 'DELETE FROM batches WHERE id = $1', values: [row.id] })).count;
+  }
+  return limit - left;
 }

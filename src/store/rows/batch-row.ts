@@ -14,6 +14,8 @@ export interface BatchRow {
   created_by: string;
   created_at: number;
   completed_at: number | null;
+  /** JSON: `counts` of a batch that is over, so that a list need not count its machines. NULL: they are counted. */
+  counts: string | null;
 }
 
 /** Number of machines of a batch in each state. */
@@ -22,18 +24,27 @@ export interface BatchCountRow {
   count: number;
 }
 
-/** Returns the batch of a row and its counts. */
-export function toBatch(row: BatchRow, counts: readonly BatchCountRow[]): Batch {
+/** Returns the batch of a row. `counted`: its machines, unless the row has their counts. */
+export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch {
   return {
     batchId: row.public_id,
     status: row.status as BatchStatus,
-    counts: Object.fromEntries(counts.map(({ status, count }) => [status, count])),
+    counts: row.counts === null ? byStatus(counted) : (JSON.parse(row.counts) as Batch['counts']),
     maxConcurrency: row.max_concurrency,
     ...(row.max_failures === null ? {} : { maxFailures: row.max_failures }),
     createdBy: row.created_by,
     createdAt: row.created_at,
     ...(row.completed_at === null ? {} : { completedAt: row.completed_at }),
   };
+}
+
+/** Returns the column `counts` of a batch that is over. */
+export function countsText(counted: readonly BatchCountRow[]): string {
+  return JSON.stringify(byStatus(counted));
+}
+
+function byStatus(counted: readonly BatchCountRow[]): Batch['counts'] {
+  return Object.fromEntries(counted.map(({ status, count }) => [status, count]));
 }
 
 /** The inputs of the decision on the next step of a batch. */

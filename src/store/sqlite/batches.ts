@@ -3,6 +3,7 @@ import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
 import {
   type BatchCountRow,
   type BatchRow,
+  countsText,
   memberKey,
   MEMBER_KEY_MS,
   progressOf,
@@ -26,7 +27,7 @@ function prepare(db: Database) {
     find: db.prepare<[string], BatchRow>('SELECT * FROM batches WHERE public_id = ?'),
     list: db.prepare<[number, number], BatchRow>('SELECT * FROM batches WHERE id < ? ORDER BY id DESC LIMIT ?'),
     listOf: db.prepare<[string, number, number], BatchRow>(
-      'SELECT * FROM batches WHERE +created_by = ? AND id < ? ORDER BY id DESC LIMIT ?',
+      'SELECT * FROM batches WHERE created_by = ? AND id < ? ORDER BY id DESC LIMIT ?',
     ),
     running: db.prepare<[], string>("SELECT public_id FROM batches WHERE status = 'running'").pluck(),
     machine: db
@@ -74,7 +75,16 @@ function prepare(db: Database) {
       `${SELECT_EXECUTION.replace('SELECT ', 'SELECT b.position, ').replace('FROM executions e', 'FROM batch_members b CROSS JOIN executions e ON e.id = b.execution_id')}
        WHERE b.batch_id = ? AND b.position > ? ORDER BY b.position LIMIT ?`,
     ),
-    end: db.prepare('UPDATE batches SET status = ?, completed_at = ?, sealed_request = NULL WHERE id = ?'),
+    end: db.prepare('UPDATE batches SET status = ?, completed_at = ?, sealed_request = NULL, counts = ? WHERE id = ?'),
+    ended: db.prepare<[number], BatchRow>(
+      'SELECT * FROM batches WHERE completed_at < ? ORDER BY completed_at, id LIMIT 1',
+    ),
+    setCounts: db.prepare('UPDATE batches SET counts = ? WHERE id = ?'),
+    deleteMembers: db.prepare(
+      `DELETE FROM batch_members WHERE batch_id = $id AND position IN
+         (SELECT position FROM batch_members WHERE batch_id = $id ORDER BY position LIMIT $limit)`,
+    ),
+    delete: db.prepare('DELETE FROM batches WHERE id = ?'),
     cancel: db.prepare('UPDATE batches SET cancelled = 1 WHERE id = ?'),
     setExecution: db.prepare(
       `UPDATE batch_members SET execution_id = (SELECT id FROM executions WHERE public_id = ?)
@@ -94,7 +104,8 @@ class BatchTable {
     this.#tx = tx;
   }
 
-  readonly toBatch = (row: BatchRow): Batch => toBatch(row, this.#statements.counts.all(row.id));
+  readonly toBatch = (row: BatchRow): Batch =>
+    toBatch(row, row.counts === null ? this.#statements.counts.all(row.id) : []);
 
   found(batchId: string): Batch | undefined {
     const row = this.#statements.find.get(batchId);
@@ -145,7 +156,7 @@ class BatchTable {
       // An execution that was made and not recorded counts as running.
       step = this.#step(row);
     }
-    if (step.end !== undefined) this.#statements.end.run(step.end, now, row.id);
+    if (step.end !== undefined) this.#statements.end.run(step.end, now, countsText(step.counts), row.id);
     const next = step.start === 0 ? [] : this.#statements.next.all(row.id, step.start);
     return {
       batch: this.found(batchId) as Batch,
@@ -159,7 +170,7 @@ class BatchTable {
   #step(row: BatchRow) {
     const unfinished = this.#statements.unfinished.all(row.id);
     const counts = this.#statements.counts.all(row.id);
-    return { unfinished, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
+    return { unfinished, counts, ...nextBatchStep(...progressOf(row, counts, unfinished.length)) };
   }
 
   #cancelRest({ id, public_id: batchId }: BatchRow, now: number): void {
@@ -194,6 +205,18 @@ class BatchTable {
     else this.#statements.setOutcome.run(result.outcome, key, position);
   }
 
+  deleteEnded({ before, limit }: Parameters<BatchStore['deleteEndedBatches']>[0]): number {
+    let left = limit;
+    while (left > 0) {
+      const row = this.#statements.ended.get(before);
+      if (row === undefined) break;
+      if (row.counts === null) this.#statements.setCounts.run(countsText(this.#statements.counts.all(row.id)), row.id);
+      left -= this.#statements.deleteMembers.run({ id: row.id, limit: left }).changes;
+      if (left > 0) left -= this.#statements.delete.run(row.id).changes;
+    }
+    return limit - left;
+  }
+
   #keyOf(batchId: string): number {
     return this.#statements.find.get(batchId)?.id ?? 0;
   }
@@ -212,5 +235,6 @@ export function batchMethods(context: Context): BatchStore {
     listRunningBatches: () => read(() => table.running()),
     advanceBatch: (p) => write(() => table.advance(p)),
     setBatchMember: (p) => write(() => table.setMember(p)),
+    deleteEndedBatches: (p) => write(() => table.deleteEnded(p)),
   };
 }

@@ -7,6 +7,7 @@ const DAY_MS = 86_400_000;
 /** A store with nothing to do. */
 const idle = {
   deleteFinished: async () => 0,
+  deleteEndedBatches: async () => 0,
   expireArtifacts: async () => 0,
   forgetExpired: async () => 0,
   maintain: async () => false,
@@ -33,6 +34,33 @@ test('deletes in steps until nothing is due, by the age asked for', async () => 
   vi.useRealTimers();
   expect(deleteFinished).toHaveBeenCalledTimes(4);
   expect(deleteFinished).toHaveBeenCalledWith({ before: 70 * DAY_MS, limit: 50 });
+});
+
+test('deletes batches by the same age, after the executions', async () => {
+  const done: string[] = [];
+  const over = Promise.withResolvers<void>();
+  const deletes = (what: string) => async (p: { before: number }) => {
+    done.push(`${what} before day ${p.before / DAY_MS}`);
+    return 0;
+  };
+  const housekeeping = startHousekeeping({
+    store: {
+      ...idle,
+      deleteFinished: deletes('executions'),
+      deleteEndedBatches: deletes('batches'),
+      forgetExpired: async () => {
+        over.resolve();
+        return 0;
+      },
+    },
+    logger,
+    now: () => 100 * DAY_MS,
+    ...KEEP,
+    retentionDays: 30,
+  });
+  await over.promise;
+  await housekeeping.stop();
+  expect(done).toEqual(['executions before day 70', 'batches before day 70']);
 });
 
 test('keeps finished executions for ever at 0 days, and still forgets expired keys', async () => {

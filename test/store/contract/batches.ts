@@ -140,6 +140,25 @@ export function describeBatches(open: OpenStore): void {
       expect(await advance()).toMatchObject({ batch: { counts: { failed: 1, pending: 1 } }, next: [{ position: 1 }] });
     });
 
+    it('are deleted when they are over, a few rows at a time, and shown whole until then', async () => {
+      await create();
+      const drop = (limit: number) => batches().deleteEndedBatches({ before: T0 + 6, limit });
+      expect(await drop(9)).toBe(0);
+      await batches().setBatchMember({ batchId: BATCH, position: 0, result: { outcome: 'failed' } });
+      await batches().setBatchMember({ batchId: BATCH, position: 1, result: { outcome: 'failed' } });
+      expect((await advance()).batch).toMatchObject({ status: 'failed', completedAt: T0 + 5 });
+      await create({ batchId: 'batch-running' });
+      expect(await batches().deleteEndedBatches({ before: T0 + 5, limit: 9 })).toBe(0);
+      expect(await drop(1)).toBe(1);
+      const whole = { batchId: BATCH, status: 'failed', counts: { failed: 2 } };
+      expect(await batches().getBatch({ batchId: BATCH })).toMatchObject(whole);
+      expect((await batches().listBatches({ limit: 9 })).items[1]).toMatchObject(whole);
+      expect(await drop(9)).toBe(2);
+      expect(await batches().getBatch({ batchId: BATCH })).toBeUndefined();
+      expect(await drop(9)).toBe(0);
+      expect((await batches().listBatches({ limit: 9 })).items).toMatchObject([{ counts: { pending: 2 } }]);
+    });
+
     it('are listed newest first, all or those of one key', async () => {
       await create({ batchId: 'batch-a' });
       await create({ batchId: 'batch-b' });
@@ -147,6 +166,7 @@ export function describeBatches(open: OpenStore): void {
         (await batches().listBatches({ limit: 9, ...p })).items.map(({ batchId }) => batchId);
       expect(await ids()).toEqual(['batch-b', 'batch-a']);
       expect(await ids({ createdBy: 'other' })).toEqual([]);
+      expect(await ids({ createdBy: 'admin' })).toEqual(['batch-b', 'batch-a']);
     });
   });
 }

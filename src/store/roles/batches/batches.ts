@@ -68,6 +68,11 @@ export interface BatchStore {
     position: number;
     result: { executionId: string } | { outcome: 'failed' };
   }): Promise<void>;
+  /**
+   * Deletes batches that ended before `before`, the longest ended first; their executions are not its concern. Returns how many rows it
+   * has deleted, at most `limit`: a large batch takes several calls, and is shown whole until the last one. 0: none is left.
+   */
+  deleteEndedBatches(p: { before: number; limit: number }): Promise<number>;
 }
 
 export interface BatchAdvance {
