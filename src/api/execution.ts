@@ -7,6 +7,7 @@ import {
   Encoding,
   Environment,
   ExecutionId,
+  Include,
   LabelQuery,
   ListQuery,
   MachineId,
@@ -196,18 +197,12 @@ export const CreateExecutionSchema = Type.Object(
 );
 export type CreateExecution = Static<typeof CreateExecutionSchema>;
 
-/** Fields of an Execution that are present only if the request asks for them. */
-const INCLUDABLE = ['output', 'tail', 'usage', 'reason'] as const;
-
 /** Query parameters of the requests that return one Execution: create, get, cancel. */
 export const ExecutionQuery = Type.Object({
   wait_ms: WaitMs,
-  include: Type.Optional(
-    Type.Array(Type.Enum([...INCLUDABLE]), {
-      description:
-        'Comma-separated: more fields for the answer. `output` and `usage`: once the execution has ended; `tail` is for `output`: the end of a stream that is truncated. `reason`: why it is in its state.',
-      examples: [['output', 'usage']],
-    }),
+  include: Include(
+    ['output', 'tail', 'usage', 'reason'],
+    '`output` and `usage`: once the execution has ended; `tail` is for `output`: the end of a stream that is truncated. `reason`: why it is in its state.',
   ),
   encoding: Encoding,
   tail: Tail,

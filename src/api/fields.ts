@@ -76,6 +76,20 @@ export const Tail = Type.Optional(
   Type.Integer({ minimum: 0, description: 'Only this many last bytes of a stream.', examples: [4096] }),
 );
 
+/** All names that `include` has, on any route. */
+const INCLUDES = ['name', 'labels', 'facts', 'output', 'tail', 'usage', 'reason'] as const;
+type Included = (typeof INCLUDES)[number];
+
+/** `?include=` of a route that has the names `own`. Those of other routes are ignored: an SDK may add one `include` to all requests. */
+export const Include = <const Name extends Included>(own: readonly Name[], description: string) =>
+  Type.Optional(
+    Type.Array(Type.Enum<Name[]>([...own]), {
+      ignored: INCLUDES.filter((name) => !own.some((one) => one === name)),
+      description: `Comma-separated: more fields for the answer. ${description}`,
+      examples: [[...own]],
+    }),
+  );
+
 export const NextCursor = Type.Optional(
   Type.String({ description: 'Cursor of the next page.', examples: ['AAAAAAAAAAUq3vEN0Jk8Aw'] }),
 );

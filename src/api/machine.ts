@@ -5,7 +5,7 @@ import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
 import { ReasonSchema } from './reason.ts';
 import { LabelsSchema } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
-import { LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
+import { Include, LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
 import { ATTRIBUTE_NAME_PATTERN, MACHINE_ID_PATTERN } from './patterns.ts';
 
 const detail = {
@@ -81,12 +81,7 @@ export const MachineListSchema = Type.Object(
 );
 
 export const MachineQuery = Type.Object({
-  include: Type.Optional(
-    Type.Array(Type.Enum(['name', 'labels', 'facts', 'reason'], { examples: ['labels'] }), {
-      description: 'More to answer: name, labels, facts; reason: why it is in its state.',
-      examples: [['name', 'labels']],
-    }),
-  ),
+  include: Include(['name', 'labels', 'facts', 'reason'], '`reason`: why it is in its state.'),
 });
 export const MachineListQuery = Type.Object({
   ...pageQuery(50, 500),

@@ -1,6 +1,6 @@
 /** The output of an execution in the HTTP API. */
 import { type Static, Type } from 'typebox';
-import { Bytes, Encoding, ExecutionId, Tail } from './fields.ts';
+import { Bytes, Encoding, ExecutionId, Include, Tail } from './fields.ts';
 
 export const ExecutionOutputSchema = Type.Object(
   {
@@ -25,12 +25,7 @@ export const ExecutionOutputSchema = Type.Object(
 export type ExecutionOutputWire = Static<typeof ExecutionOutputSchema>;
 
 export const OutputQuery = Type.Object({
-  include: Type.Optional(
-    Type.Array(Type.Enum(['tail']), {
-      description: 'More fields for the answer: `tail`, the end of a truncated stream.',
-      examples: [['tail']],
-    }),
-  ),
+  include: Include(['tail'], '`tail`: the end of a truncated stream.'),
   encoding: Encoding,
   tail: Tail,
 });

@@ -2,7 +2,7 @@
 import { ReasonSchema } from './reason.ts';
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
-import { Environment, ListQuery, MachineId, NextCursor, Time } from './fields.ts';
+import { Environment, Include, ListQuery, MachineId, NextCursor, Time } from './fields.ts';
 import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -34,12 +34,7 @@ const TerminalId = Type.String({
 export const TerminalParams = Type.Object({ machine_id: MachineId, terminal_id: TerminalId });
 export const TerminalListQuery = ListQuery;
 export const TerminalQuery = Type.Object({
-  include: Type.Optional(
-    Type.Array(Type.Enum(['reason']), {
-      description: 'Comma-separated: more fields for the answer.',
-      examples: [['reason']],
-    }),
-  ),
+  include: Include(['reason'], '`reason`: why it is in its state.'),
 });
 
 const streamUrl = Type.String({

@@ -29,13 +29,16 @@ class ApiFailure extends Error {
 class SdkLike {
   readonly #baseUrl: string;
   readonly #headers: Record<string, string>;
+  readonly #defaultQuery: Record<string, string>;
   readonly #maxRetries = 2;
   /** Waits that the server asked for, in ms. */
   readonly waits: number[] = [];
   requests = 0;
 
-  constructor(baseUrl: string, auth: Record<string, string>) {
+  /** `defaultQuery`: sent with every request, under what the call itself asks for. */
+  constructor(baseUrl: string, auth: Record<string, string>, defaultQuery: Record<string, string> = {}) {
     this.#baseUrl = baseUrl;
+    this.#defaultQuery = defaultQuery;
     this.#headers = {
       accept: 'application/json',
       'user-agent': 'Dedalus/JS 0.0.1',
@@ -55,7 +58,8 @@ class SdkLike {
     p: { query?: Record<string, string | number>; body?: unknown } = {},
   ): Promise<T> {
     const url = new URL(path, this.#baseUrl);
-    for (const [name, value] of Object.entries(p.query ?? {})) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries({ ...this.#defaultQuery, ...p.query }))
+      url.searchParams.set(name, String(value));
     const headers: Record<string, string> = { ...this.#headers, 'content-type': 'application/json' };
     if (method !== 'GET') headers['idempotency-key'] = `stainless-node-retry-${randomUUID()}`;
     for (let retry = 0; ; retry += 1) {
@@ -133,6 +137,25 @@ describe.each([
     expect(listed).toContainEqual(execution);
     expect(await sdk.call<WireExecution>('DELETE', `${PATH}/${created.execution_id}`)).toEqual(execution);
   });
+});
+
+test('with default query parameters one request runs a command and returns its output, and every other call works on', async () => {
+  const auth = { authorization: `Bearer ${world.server.key}` };
+  const sdk = new SdkLike(world.server.url, auth, { wait_ms: '30000', include: 'output' });
+  const ended = await sdk.call<WireExecution & { output: WireOutput }>('POST', PATH, {
+    body: { command: ['echo', 'x'] },
+  });
+  expect(ended).toMatchObject({ status: 'succeeded', output: { stdout: 'x\n' } });
+  const one = `${PATH}/${ended.execution_id}`;
+  expect(await sdk.call('GET', one)).toEqual(ended);
+  expect(await sdk.call('GET', `${one}/output`)).toEqual(ended.output);
+  expect(await collect(sdk.list<WireEvent>(`${one}/events`, { limit: 1 }))).toHaveLength(4);
+  const { output: _, ...plain } = ended;
+  expect(await collect(sdk.list<WireExecution>(PATH))).toContainEqual(plain);
+  expect(await sdk.call('DELETE', one)).toEqual(ended);
+  for (const path of ['/v1/machines', '/v1/machines/dm-test', '/v1/machines/dm-test/artifacts'])
+    await sdk.call('GET', path);
+  for (const path of ['/v1/machines/dm-test/terminals', '/v1/executions', '/v1/batches']) await sdk.call('GET', path);
 });
 
 test('delete without a body cancels what runs', async () => {

@@ -9,6 +9,8 @@ interface Parameter extends TSchema {
   default?: unknown;
   enum?: readonly string[];
   explode?: boolean;
+  /** Items that are dropped without an error. */
+  ignored?: readonly string[];
   format?: string;
   items?: Parameter;
 }
@@ -44,9 +46,9 @@ function readGiven(parameter: Parameter, raw: string | string[]): Reading {
 }
 
 /** Items are separated by commas, unless the list may only be several parameters. */
-function readList({ items = {}, explode = false }: Parameter, raw: readonly string[]): Reading {
+function readList({ items = {}, explode = false, ignored = [] }: Parameter, raw: readonly string[]): Reading {
   const all = explode ? raw : raw.flatMap((text) => text.split(','));
-  const values = [...new Set(all.filter((value) => value !== ''))];
+  const values = [...new Set(all.filter((value) => value !== '' && !ignored.includes(value)))];
   const unknown = values.map((value) => read(items, value)).find((reading) => 'message' in reading);
   return unknown ?? { value: values };
 }

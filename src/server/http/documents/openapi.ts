@@ -190,7 +190,7 @@ function parametersOf(route: RouteOptions): Parameter[] {
 
 function fieldsOf(schema: TSchema | undefined, place: 'path' | 'query'): Parameter[] {
   return parameterSchemas(schema, place).map(([name, field]) => {
-    const { description, explode = false, ...rest } = field;
+    const { description, explode = false, ignored: _ignored, ...rest } = field;
     return {
       name,
       in: place,

@@ -220,7 +220,7 @@ test('the end of a stream that was cut comes if it is asked for, as text from a 
   const base64 = await http.call('GET', `${path}/output?include=tail&encoding=base64&tail=0`);
   expect(base64.body).toMatchObject({ stdout: '', stdout_tail: tail.toString('base64') });
   expect((await http.call('GET', `${path}/output`)).body).not.toHaveProperty('stdout_tail');
-  expect((await http.call('GET', `${path}/output?include=usage`)).status).toBe(422);
+  expect((await http.call('GET', `${path}/output?include=secrets`)).status).toBe(422);
   const included = await http.call('GET', `${path}?include=output,tail`);
   expect(included.body).toMatchObject({ output: { stdout: 'first', stdout_tail: '"last"\n' } });
   expect((await http.call('GET', `${path}?include=output`)).body['output']).not.toHaveProperty('stdout_tail');
