@@ -13,11 +13,17 @@ export function answer(text: string): ToolAnswer {
   return { content: [{ type: 'text', text }] };
 }
 
-/** Runs a tool. An error of Execplane becomes an answer; any other error is thrown. */
+/** A mistake in a call of a tool. Its message says how to continue. */
+export class ToolError extends Error {
+  override readonly name = 'ToolError';
+}
+
+/** Runs a tool. A mistake in the call, or an error of Execplane, becomes an answer; any other error is thrown. */
 export async function answered(tool: () => Promise<string>): Promise<ToolAnswer> {
   try {
     return answer(await tool());
   } catch (error) {
+    if (error instanceof ToolError) return { ...answer(error.message), isError: true };
     if (!(error instanceof ExecplaneError)) throw error;
     return { ...answer(`${error.message}${adviceFor(error)}`), isError: true };
   }

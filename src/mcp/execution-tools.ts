@@ -4,10 +4,10 @@ import { z } from 'zod';
 import { type Execplane, type Execution, type ExecutionHandle, hasEnded } from '../client/main.ts';
 import { answered, report } from './answers.ts';
 import { textOf } from './cut.ts';
+import { MACHINE, machineOf } from './machine-argument.ts';
 
 const MAX_WAIT_S = 300;
 const MAX_PART_BYTES = 65_536;
-const MACHINE = z.string().describe('The machine, such as dm-build-1; list_machines shows them.');
 const EXECUTION = z.string().describe('The execution_id from the answer of run_command.');
 const ONE = { machine_id: MACHINE, execution_id: EXECUTION };
 
@@ -24,9 +24,9 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
       },
       annotations: { readOnlyHint: true },
     },
-    ({ machine_id: machineId, execution_id: id, wait_seconds: seconds }) =>
+    ({ machine_id: machine, execution_id: id, wait_seconds: seconds }) =>
       answered(async () => {
-        const handle = client.machine(machineId).execution(id);
+        const handle = (await machineOf(client, machine)).execution(id);
         return report(await within(handle, seconds), handle);
       }),
   );
@@ -42,9 +42,10 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
       },
       annotations: { readOnlyHint: true },
     },
-    ({ machine_id: machineId, execution_id: id, stream, offset, length }) =>
+    ({ machine_id: machine, execution_id: id, stream, offset, length }) =>
       answered(async () => {
-        const bytes = await client.machine(machineId).execution(id).part(stream, { offset, length });
+        const handle = (await machineOf(client, machine)).execution(id);
+        const bytes = await handle.part(stream, { offset, length });
         if (bytes.length === 0) return `${stream} has no bytes at offset ${offset} (yet).`;
         return `--- ${stream}, bytes ${offset} to ${offset + bytes.length}\n${textOf(bytes)}`;
       }),
@@ -52,9 +53,9 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
   server.registerTool(
     'cancel_execution',
     { description: 'Ends a command and all of its processes: SIGTERM, SIGKILL 5 seconds later.', inputSchema: ONE },
-    ({ machine_id: machineId, execution_id: id }) =>
+    ({ machine_id: machine, execution_id: id }) =>
       answered(async () => {
-        const handle = client.machine(machineId).execution(id);
+        const handle = (await machineOf(client, machine)).execution(id);
         return report(await handle.cancel({ waitMs: 20_000 }), handle);
       }),
   );
@@ -68,9 +69,9 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
         close: z.boolean().default(false).describe('Close stdin after it: the command reads end-of-file.'),
       },
     },
-    ({ machine_id: machineId, execution_id: id, text, close }) =>
+    ({ machine_id: machine, execution_id: id, text, close }) =>
       answered(async () => {
-        const handle = client.machine(machineId).execution(id);
+        const handle = (await machineOf(client, machine)).execution(id);
         await handle.writeStdin(new TextEncoder().encode(text), { close });
         return close ? 'Written; stdin is closed.' : 'Written.';
       }),
@@ -96,8 +97,9 @@ function addRunCommand(server: McpServer, client: Execplane): void {
     },
     (input) =>
       answered(async () => {
-        const { machine_id: machineId, command, stdin, cwd, env, timeout_seconds: timeout } = input;
-        const handle = await client.machine(machineId).start(command, {
+        const { machine_id: machine, command, stdin, cwd, env, timeout_seconds: timeout } = input;
+        const target = await machineOf(client, machine);
+        const handle = await target.start(command, {
           stdin: input.keep_stdin_open ? 'open' : stdin === undefined ? 'none' : { text: stdin },
           ...(cwd === undefined ? {} : { cwd }),
           ...(env === undefined ? {} : { env }),

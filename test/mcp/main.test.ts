@@ -71,7 +71,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
   test('write a file, list it, run it, read it', async () => {
     await using host = await connected(transport);
     const path = join(dir, `${transport}.sh`);
-    expect((await host.call('list_machines')).text).toMatch(/^dm-test: online, /);
+    expect((await host.call('list_machines')).text).toMatch(/^dm-test.*: online, /);
     expect((await host.call('write_file', { ...MACHINE, path, content: 'echo "to $1"; exit 3\n' })).text).toContain(
       '21 bytes',
     );
@@ -113,6 +113,40 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect(part.text.split('\n').slice(1).join('\n')).toBe(all.slice(Number(offset), Number(offset) + 100));
   });
 
+  test('a machine goes by its name as well as by its id', async () => {
+    await world.client.ask('PATCH', '/v1/machines/dm-test', { body: { name: 'build-1' } });
+    await using host = await connected(transport);
+    expect((await host.call('list_machines', { label: 'nowhere' })).text).toBe('There are no machines.');
+    expect((await host.call('list_machines')).text).toMatch(/^dm-test \(name build-1\): online, /);
+    const named = { machine_id: 'build-1' };
+    const ran = await host.call('run_command', { ...named, command: ['echo', 'here'] });
+    expect(ran.text).toMatch(/^Succeeded, exit code 0\.\n\(machine_id dm-test, .*\nhere\n$/s);
+    const id = /execution_id (\S+)\)/.exec(ran.text)?.[1];
+    const part = await host.call('read_output', { ...named, execution_id: id });
+    expect(part.text).toBe('--- stdout, bytes 0 to 5\nhere\n');
+    expect((await host.call('list_files', { ...named, path: dir })).isError).toBe(false);
+    const unknown = await host.call('run_command', { machine_id: 'build-2', command: ['true'] });
+    expect(unknown).toEqual({ isError: true, text: expect.stringMatching(/name "build-2": list_machines/) });
+  });
+
+  test('a long directory comes in parts', async () => {
+    await using host = await connected(transport);
+    const path = join(dir, `${transport}-many`);
+    await host.call('run_command', {
+      ...MACHINE,
+      command: ['sh', '-c', 'mkdir "$0" && cd "$0" && seq -f f%03g 1 250 | xargs touch', path],
+    });
+    const first = (await host.call('list_files', { ...MACHINE, path })).text.split('\n');
+    expect([first.length, first[0], first.at(-1)]).toEqual([
+      201,
+      'file 0 f001',
+      '[200 of 250 entries: list_files with offset 200.]',
+    ]);
+    const rest = (await host.call('list_files', { ...MACHINE, path, offset: 200 })).text.split('\n');
+    expect([rest.length, rest[0], rest.at(-1)]).toEqual([50, 'file 0 f201', 'file 0 f250']);
+    expect((await host.call('list_files', { ...MACHINE, path, offset: 250 })).text).toBe('It has 250 entries.');
+  });
+
   test('errors say how to continue', async () => {
     await using host = await connected(transport);
     const nowhere = await host.call('run_command', { machine_id: 'dm-nowhere', command: ['true'] });
@@ -127,6 +161,16 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     await using host = await connected(transport, key);
     expect((await host.call('list_machines')).isError).toBe(false);
     const refused = await host.call('run_command', { ...MACHINE, command: ['true'] });
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('does not allow') });
+  });
+
+  test('a key that is limited to machines sees and uses those only', async () => {
+    await world.joinToken({ machine_id: `dm-other-${transport}` });
+    const body = { name: 'limited', scopes: ['executions:write', 'machines:read'], machine_ids: ['dm-test'] };
+    const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
+    await using host = await connected(transport, key);
+    expect((await host.call('list_machines')).text).toMatch(/^dm-test[^\n]*$/);
+    const refused = await host.call('run_command', { machine_id: `dm-other-${transport}`, command: ['true'] });
     expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('does not allow') });
   });
 });
