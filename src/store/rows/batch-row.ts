@@ -2,6 +2,7 @@
 import type { BatchLimits, BatchProgress, BatchStatus } from '../../core/decisions/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
 import type { Batch, BatchMember } from '../roles/batches/batches.ts';
+import { JSON_COLUMN } from './json-columns.ts';
 
 export interface BatchRow {
   id: number;
@@ -29,7 +30,7 @@ export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch
   return {
     batchId: row.public_id,
     status: row.status as BatchStatus,
-    counts: row.counts === null ? byStatus(counted) : (JSON.parse(row.counts) as Batch['counts']),
+    counts: row.counts === null ? byStatus(counted) : JSON_COLUMN.counts('counts', row.counts),
     maxConcurrency: row.max_concurrency,
     ...(row.max_failures === null ? {} : { maxFailures: row.max_failures }),
     createdBy: row.created_by,
