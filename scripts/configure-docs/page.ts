@@ -13,23 +13,29 @@ const HEAD = `# Configure
 
 <!-- Made by scripts/configure-docs.ts from the tables that the program reads; a test holds it to them. -->
 
-Every setting is an environment variable with a flag of the same name: \`EXECPLANE_DATA_DIR\` is \`--data-dir\`. A flag wins over its variable; an empty
-variable is as good as none. A wrong one stops the start with a message that names it, and exit code 2. There is no file of settings: systemd
-units read \`/etc/execplane/server.env\` and \`/etc/execplane/agent.env\`, which hold the variables, one a line.
+Every setting is an environment variable with a flag of the same name: \`EXECPLANE_DATA_DIR\` is \`--data-dir\`. A flag wins over its variable. An empty
+variable counts as unset. If a value is invalid, the program does not start: it prints a message that names the setting, and exits with code 2.
 
-What is secret is better not a flag, which every user of the host can see in the process list.
+The program reads no configuration file. The systemd units read the variables from \`/etc/execplane/server.env\` and \`/etc/execplane/agent.env\`, one
+\`NAME=VALUE\` per line; after a change, restart the service. Commands of the machine keep running.
+
+Do not pass secrets as flags: every user of the host can see them in the process list.
 `;
 
 const SECTIONS: readonly (readonly [title: string, text: string, settings: readonly Setting[]])[] = [
   [
     'Server',
-    'For `execplane server`, and for `execplane up`. Traces have the variables of OpenTelemetry: [operate.md](operate.md#traces).',
+    'For `execplane server`, and for `execplane up`. Traces are configured by the variables of OpenTelemetry: [operate.md](operate.md#traces).',
     SERVER_SETTINGS,
   ],
-  ['Agent', 'For `execplane agent`, and for `execplane up`.', AGENT_SETTINGS],
+  [
+    'Agent',
+    'For `execplane agent`, and for `execplane up`. The agent also reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`: [install.md](install.md#behind-a-proxy).',
+    AGENT_SETTINGS,
+  ],
   [
     'Command line',
-    'For the commands that talk to a server: `exec`, `machines`, `executions`, `keys`, `tokens`, `audit`, `status`, `login`.',
+    'For every command that talks to a server, such as `exec`, `machines` and `keys`. They also read the proxy variables: [cli.md](cli.md#proxies).',
     CLIENT_SETTINGS,
   ],
 ];

@@ -67,21 +67,21 @@ export interface AgentConfig {
 type Environment = Readonly<Partial<Record<string, string>>>;
 
 const TABLE = {
-  url: ['The server.', 'http://127.0.0.1:7411'],
-  joinToken: ['Used once to enrol. A variable or a file is safer than a flag.'],
-  joinTokenFile: ['File that holds the join token. - reads it from stdin.'],
+  url: ['URL of the server.', 'http://127.0.0.1:7411'],
+  joinToken: ['Join token, used once to enrol the machine. A variable or a file is safer than a flag.'],
+  joinTokenFile: ['File with the join token. -: read it from stdin.'],
   agentDir: ['State directory of the agent.', './agent'],
-  machineId: ['Machine id to ask for when enrolling.'],
-  machineName: ['Name to ask for when enrolling: what people call the machine, such as web-1.'],
-  maxConcurrency: ['Commands that may run at once.', '64'],
-  policy: ['required: without a policy.json no command runs. optional: without one every command may run.', 'optional'],
+  machineId: ['Machine id to request when enrolling, such as dm-web-1. Unset: the server makes one.'],
+  machineName: ['Name of the machine to request when enrolling, for people, such as web-1.'],
+  maxConcurrency: ['Maximum number of commands that run at once.', '64'],
+  policy: ['If the agent has no policy.json: optional allows every command, required allows none.', 'optional'],
   labels: ['Labels of the machine, such as role=web,site=berlin.'],
-  caFile: ['PEM file of the certificate authority behind an https server.'],
-  tlsCert: ['PEM file with the client certificate, if the server asks agents for one.'],
-  tlsKey: ['PEM file with the private key of the client certificate.'],
+  caFile: ['PEM file with the certificate authority of the server. Unset: the public authorities.'],
+  tlsCert: ['PEM file with the client certificate of the agent, if the server requires one.'],
+  tlsKey: ['PEM file with the private key of that certificate.'],
   insecure: ['true: allow plain http to a server on another host.', 'false'],
   logLevel: ['Lowest level that is logged.', 'info'],
-  logFormat: ['json: one object a line. text: lines for people.', 'json'],
+  logFormat: ['json: one object per line. text: lines for people.', 'json'],
 } as const satisfies Record<string, readonly [description: string, fallback?: string]>;
 type Property = keyof typeof TABLE;
 

@@ -16,9 +16,13 @@ export const DEFAULT_URL = 'http://127.0.0.1:7411';
 /** All settings of the commands that talk to a server, in the order in which they are shown. */
 export const CLIENT_SETTINGS: readonly SettingOption[] = [
   setting('url', 'URL', `URL of the server. Default: the server of the last login, else ${DEFAULT_URL}.`),
-  setting('apiKey', 'API_KEY', 'API key. Other users of this host can see a flag; the variable is safer.'),
-  setting('dataDir', 'DATA_DIR', 'Data directory of a server on this host, which holds its admin key.', './data'),
-  setting('caFile', 'CA_FILE', 'PEM file of the certificate authority behind an https server.'),
+  setting('apiKey', 'API_KEY', 'API key. The variable is safer: other users of this host can see a flag.'),
+  setting('dataDir', 'DATA_DIR', 'Data directory of a server on this host: the command uses its admin key.', './data'),
+  setting(
+    'caFile',
+    'CA_FILE',
+    'PEM file with the certificate authority of the server. Default: the public authorities.',
+  ),
   setting('insecure', 'INSECURE', 'true: allow plain http to a server on another host.', 'false'),
 ];
 

@@ -20,21 +20,24 @@ const SECRETS = new Set<string>(['apiKey', 'databaseUrl']);
 /** A property `dataDir` is the variable `EXECPLANE_DATA_DIR` and the flag `--data-dir`. */
 const ServerConfigSchema = Type.Object({
   host: Text('Address to listen on.', { default: '127.0.0.1' }),
-  port: Count('Port to listen on. 0: a free port.', 7411, { maximum: 65_535 }),
+  port: Count('Port to listen on. 0: any free port.', 7411, { maximum: 65_535 }),
   dataDir: Text('Directory of the database and the keys.', { default: './data' }),
   databaseUrl: Type.Optional(
-    Text('PostgreSQL database in place of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.', {
-      pattern: '^postgres(ql)?://',
-    }),
+    Text(
+      'PostgreSQL database to use instead of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.',
+      {
+        pattern: '^postgres(ql)?://',
+      },
+    ),
   ),
   secretKeyFile: Type.Optional(
     Text(
-      'File with the secret key, 32 bytes in base64url. All servers of a database need the same key. Unset: secret.key.',
+      'File with the secret key, 32 bytes in base64url. All servers of a database need the same key. Unset: the server makes secret.key in its data directory.',
     ),
   ),
   publicUrl: Type.Optional(
     Text(
-      'URL by which clients and agents reach this server, such as https://execplane.example. It is passed to providers.',
+      'URL by which clients and agents reach this server, such as https://execplane.example. It is used in every URL that the server gives out. Unset: the host of the request.',
       {
         pattern: PUBLIC_URL,
       },
@@ -42,7 +45,7 @@ const ServerConfigSchema = Type.Object({
   ),
   packagesDir: Type.Optional(
     Text(
-      'Folder with the packages of agents and SHA256SUMS, which the server then serves with its installer: /install.sh.',
+      'Folder with the packages of the agent and SHA256SUMS. If set, the server serves them, and the installer at /install.sh.',
     ),
   ),
   providers: Type.Optional(Text('JSON file with the providers that create, wake and delete machines.')),
@@ -55,28 +58,28 @@ const ServerConfigSchema = Type.Object({
     ),
   ),
   oidcIssuer: Type.Optional(
-    Text('OpenID Connect provider whose users may sign in to the console, as https://login.example.com.', {
+    Text('OpenID Connect provider whose users may sign in to the console, such as https://login.example.com.', {
       pattern: PUBLIC_URL,
     }),
   ),
-  oidcClientId: Type.Optional(Text('The client id that this provider gave to the console.')),
+  oidcClientId: Type.Optional(Text('Client id of the console at the OpenID Connect provider.')),
   oidcClientSecretFile: Type.Optional(
-    Text('File with the client secret of this provider. Unset: the console is a public client.'),
+    Text('File with the client secret of the console. Unset: the console is a public client.'),
   ),
   oidcScopes: Type.Optional(
     Text(
-      'What members of a group may do: GROUP=SCOPE,SCOPE;GROUP=SCOPE, as ops=admin;dev=executions:write. The group * is everybody.',
+      'Scopes of the members of each group: GROUP=SCOPE,SCOPE;GROUP=SCOPE, such as ops=admin;dev=executions:write. The group * contains every user.',
     ),
   ),
   oidcGroupsClaim: Text('The claim that lists the groups of a user.', { default: 'groups' }),
-  maxOutputBytes: Count('Bytes of output kept for each stream of an execution.', 16_777_216),
+  maxOutputBytes: Count('Bytes kept of stdout, and of stderr, of an execution.', 16_777_216),
   streamBufferBytes: Count(
-    'Unread bytes of a stream in output_mode "stream", above which the command waits.',
+    'With output_mode "stream": unread bytes of a stream above which the command waits.',
     16_777_216,
     { minimum: 65_536, maximum: 1_073_741_824 },
   ),
   streamIdleMs: Count(
-    'Time for which such a stream waits for a reader, in ms. After it output is kept up to EXECPLANE_MAX_OUTPUT_BYTES.',
+    'With output_mode "stream": time without a reader, in ms, after which later output is kept only up to EXECPLANE_MAX_OUTPUT_BYTES.',
     3_600_000,
     {
       minimum: 100,
@@ -88,21 +91,29 @@ const ServerConfigSchema = Type.Object({
     maximum: 315_360_000_000,
   }),
   maxBodyBytes: Count('Largest request body, in bytes.', 16_777_216, { minimum: 1024, maximum: 268_435_456 }),
-  maxBodiesBytes: Count('Bytes of request bodies held at once. One API key may hold half of them.', 268_435_456, {
-    minimum: 1024,
-  }),
-  maxHeaderBytes: Count('Largest request head, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
-  maxJsonDepth: Count('Nesting depth of arrays and objects in a body.', 32, { minimum: 2, maximum: 1000 }),
-  maxArgs: Count('Most elements of a command.', 262_144, { minimum: 1, maximum: 1_000_000 }),
-  maxArgsBytes: Count('Most bytes of a command, each element with its terminator. Linux accepts 6 MiB.', 8_388_608, {
-    minimum: 1024,
-  }),
-  maxEnv: Count('Most environment variables of an execution.', 10_000),
+  maxBodiesBytes: Count(
+    'Bytes of request bodies that the server holds at once. One API key may use half of them.',
+    268_435_456,
+    {
+      minimum: 1024,
+    },
+  ),
+  maxHeaderBytes: Count('Largest request line with headers, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
+  maxJsonDepth: Count('Maximum nesting depth of arrays and objects in a body.', 32, { minimum: 2, maximum: 1000 }),
+  maxArgs: Count('Maximum number of elements of a command.', 262_144, { minimum: 1, maximum: 1_000_000 }),
+  maxArgsBytes: Count(
+    'Maximum size of a command in bytes, each element with its terminator. Linux itself accepts 2 MiB by default and 6 MiB at most, environment included.',
+    8_388_608,
+    {
+      minimum: 1024,
+    },
+  ),
+  maxEnv: Count('Maximum number of environment variables of an execution.', 10_000),
   maxEnvBytes: Count(
-    'Most bytes of the environment of an execution, names and values each with a terminator.',
+    'Maximum size of the environment of an execution in bytes, each name and value with a terminator.',
     8_388_608,
   ),
-  headersTimeoutMs: Count('Time within which the head of a request must arrive, in ms.', 15_000, {
+  headersTimeoutMs: Count('Time within which the headers of a request must arrive, in ms.', 15_000, {
     minimum: 100,
     maximum: 600_000,
   }),
@@ -110,12 +121,16 @@ const ServerConfigSchema = Type.Object({
     minimum: 100,
     maximum: 86_400_000,
   }),
-  queueTtlMs: Count('Time for which an execution may wait for its start, in ms.', 3_600_000, {
-    minimum: 1,
-    maximum: 315_360_000_000,
-  }),
+  queueTtlMs: Count(
+    'Time for which an execution may wait for its start, in ms, if the request has no start_within_ms.',
+    3_600_000,
+    {
+      minimum: 1,
+      maximum: 315_360_000_000,
+    },
+  ),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
-  maxQueue: Count('Executions that may wait for one machine.', 10_000, { minimum: 1 }),
+  maxQueue: Count('Maximum number of executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
     'Time for which an agent may be offline before its running commands end as agent_lost, in ms.',
     900_000,
@@ -123,40 +138,47 @@ const ServerConfigSchema = Type.Object({
       minimum: 1,
     },
   ),
-  retentionDays: Count('Days for which finished executions are kept. 0: without end.', 30, { maximum: 36_500 }),
+  retentionDays: Count('Days for which finished executions are kept. 0: forever.', 30, { maximum: 36_500 }),
   maxDatabaseBytes: Count(
     'Size of the database, in bytes, above which the oldest finished executions are deleted. 0: no limit.',
     0,
   ),
   maxCreatesPerSecond: Count('Executions that one API key may create each second. 0: no limit.', 0),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
-  maxFrameBytes: Count('Largest hello of an agent, in bytes.', 524_288, {
+  maxFrameBytes: Count('Largest first message (hello) of an agent, in bytes.', 524_288, {
     minimum: 65_536,
     maximum: 268_435_456,
   }),
-  maxFramesPerSecond: Count('Control frames that one agent may send each second, and twice as many at once.', 1000, {
-    minimum: 10,
-  }),
+  maxFramesPerSecond: Count(
+    'Control messages that one agent may send each second. A burst may have twice as many.',
+    1000,
+    {
+      minimum: 10,
+    },
+  ),
   maxArtifactBytes: Count('Largest file that is kept as an artifact, in bytes.', 268_435_456),
-  artifactQuotaBytes: Count('Bytes of all artifacts together. Artifacts that do not fit are not kept.', 10_737_418_240),
+  artifactQuotaBytes: Count(
+    'Total size of all artifacts, in bytes. Artifacts that do not fit are not kept.',
+    10_737_418_240,
+  ),
   artifactTimeoutMs: Count('Time limit for collecting the artifacts of an execution, in ms.', 300_000, {
     maximum: 86_400_000,
   }),
-  artifactRetentionDays: Count('Days for which artifacts are kept. 0: without end.', 30, { maximum: 36_500 }),
-  shutdownMs: Count('Time for which a stopping server finishes open requests, in ms.', 10_000, { maximum: 600_000 }),
+  artifactRetentionDays: Count('Days for which artifacts are kept. 0: forever.', 30, { maximum: 36_500 }),
+  shutdownMs: Count('Time that a stopping server gives open requests to finish, in ms.', 10_000, { maximum: 600_000 }),
   tlsCert: Type.Optional(Text('PEM file with the certificate chain. If set, the server speaks HTTPS.')),
   tlsKey: Type.Optional(Text('PEM file with the private key of the certificate.')),
   agentCa: Type.Optional(
-    Text('PEM file with the certificate authority of agents. If set, agents need a certificate that it signed.'),
+    Text('PEM file with a certificate authority. If set, agents need a client certificate that it signed.'),
   ),
   trustProxy: Type.Optional(
     Text(
-      'Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted: their number before the server, or their addresses (10.0.0.0/8).',
+      'Proxies in front of the server whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: their number, or their addresses (10.0.0.0/8).',
     ),
   ),
   allowPrivateCallbacks: Type.Boolean({
     default: false,
-    description: 'true: post callbacks to addresses that are not public too (loopback, private networks).',
+    description: 'true: callback_url may also be an address that is not public (loopback, private networks).',
   }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
     default: 'info',
@@ -164,7 +186,7 @@ const ServerConfigSchema = Type.Object({
   }),
   logFormat: Type.Enum(['json', 'text'], {
     default: 'json',
-    description: 'json: one object a line. text: lines for people, as `execplane up` prints its warnings.',
+    description: 'json: one object per line. text: lines for people.',
   }),
   logRequests: Type.Enum(['none', 'writes', 'all'], {
     default: 'writes',
