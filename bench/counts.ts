@@ -10,8 +10,9 @@ import { requestsTo } from './requests.ts';
 import { inParallel, say, TINY } from './rounds.ts';
 
 const EXECUTIONS = TINY ? 50 : 400;
-const WARM_UP = 20;
-/** Of an execution, one at a time. System calls vary a little: the compiler and the collector of garbage have threads of their own. */
+/** V8 compiles what runs often, on threads of its own: more executions go before than it takes to compile the path of one. */
+const WARM_UP = TINY ? 20 : 1000;
+/** Of an execution, one at a time. System calls vary a little: the collector of garbage has threads of its own. */
 const LIMITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'server, 1 at a time': { system_calls: 70, flushes: 2.3, log_kb: 64 },
   'link, 1 at a time': { system_calls: 18 },

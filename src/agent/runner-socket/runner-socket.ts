@@ -62,7 +62,15 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
   /** False if the runner does not keep up: wait for `drain` before sending more. */
   send(frame: LinkToRunner, attachment?: Buffer): boolean {
     if (this.closed) return true;
+    this.#writeTogether();
     return this.#socket.write(encodeSocketFrame(frame, attachment));
+  }
+
+  /** The frames of one turn leave in one write. */
+  #writeTogether(): void {
+    if (this.#socket.writableCorked > 0) return;
+    this.#socket.cork();
+    process.nextTick(() => this.#socket.uncork());
   }
 
   /** The records of a message were sent, or are not wanted: their memory is reused. */

@@ -87,7 +87,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const now = deps.now ?? clock?.now ?? Date.now;
   const log = deps.logger;
   const observer = deps.observer ?? observeAll([]);
-  const live = new Live(store);
+  const live = new Live(store, { hearsAll: store.cluster === undefined });
   const commits = new CommitNotifier();
   const stdin: StdinRelay = new StdinRelay({ live, session: (machineId) => sessions.ready(machineId) });
   const sessions = new AgentSessions({

@@ -27,8 +27,8 @@ export interface ConnectionListener {
 
 export interface ConnectionOptions {
   ws: WebSocket;
-  /** The socket below. Its bytes are the signs of life. */
-  socket: Pick<Socket, 'bytesRead'>;
+  /** The socket below. Its bytes are the signs of life, and it writes together what is sent `together`. */
+  socket: Pick<Socket, 'bytesRead' | 'cork' | 'uncork'>;
   framesPerSecond: number;
   listener: ConnectionListener;
 }
@@ -41,7 +41,7 @@ const MAX_SILENT_BEATS = 2;
 /** The WebSocket of one agent. Owns its bounds and its heartbeats. */
 export class AgentConnection {
   readonly #ws: WebSocket;
-  readonly #socket: Pick<Socket, 'bytesRead'>;
+  readonly #socket: ConnectionOptions['socket'];
   readonly #listener: ConnectionListener;
   readonly #credit: FrameCredit;
   #closed = false;
@@ -80,6 +80,16 @@ export class AgentConnection {
     const message = attachment === undefined ? encodeFrame(frame) : encodeFrameWith(frame, attachment);
     if (this.#ws.bufferedAmount + message.length <= AGENT_LIMITS.unsentLow) this.#ws.send(message);
     else this.#ws.send(message, this.#written);
+  }
+
+  /** Runs `send`; the frames that it sends leave in one write. */
+  together(send: () => void): void {
+    this.#socket.cork();
+    try {
+      send();
+    } finally {
+      this.#socket.uncork();
+    }
   }
 
   /** Stops reading from the socket until `resume`: the store is slower than this agent. */

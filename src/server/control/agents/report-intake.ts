@@ -3,7 +3,7 @@
  * last batch is written, form one batch. The socket is not read while too much waits, whatever the cause.
  */
 import { isTerminal } from '../../../core/execution.ts';
-import { CLOSE } from '../../../core/protocol.ts';
+import { CLOSE, type ServerFrame } from '../../../core/protocol.ts';
 import { decodeRecord, type RawRecord } from '../../../core/report.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import { type Execution, type ReportResult, StoreUnavailableError } from '../../../store/store.ts';
@@ -16,6 +16,9 @@ const FIRST_LOCAL_KIND = 64;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5000;
 const MAX_GAPS = 10_000;
+/** An acknowledgement may wait this long for a start to share a write with, ms, unless it opens the agent's window for this many bytes. */
+const ACK_WITHIN_MS = 20;
+const ACK_AT_BYTES = 64 * 1024;
 const GAP = 'Reports are missing on the server and on the agent. A database restored from a backup can cause this.';
 
 /** Bytes of reports of all agents that wait for the store. */
@@ -77,6 +80,9 @@ export class ReportIntake {
   /** On disk, or no longer wanted, and not yet acknowledged. */
   #acks = new Map<string, number>();
   #forget = new Set<string>();
+  /** Bytes of the reports that `#acks` acknowledges. */
+  #ackBytes = 0;
+  #ackTimer: NodeJS.Timeout | undefined;
 
   constructor(deps: IntakeDeps, connection: AgentConnection, session: ReportingSession) {
     this.#deps = deps;
@@ -112,6 +118,7 @@ export class ReportIntake {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#ackTimer);
     this.#waiting = [];
     this.#deps.reportBudget.bytes -= this.#bytes;
     this.#bytes = 0;
@@ -123,13 +130,31 @@ export class ReportIntake {
     this.flush();
   }
 
-  /** Acknowledges the batch, unless much is unsent already: then the acknowledgement waits, at most one number per execution. */
+  /** Acknowledges what is on disk, unless much is unsent already: then the acknowledgement waits, at most one number per execution. */
   flush(): void {
     if (this.#connection.unsentBytes > AGENT_LIMITS.unsentLow) return;
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    this.#ackBytes = 0;
     if (this.#acks.size > 0) this.#connection.send({ type: 'ack', acks: [...this.#acks] });
     if (this.#forget.size > 0) this.#connection.send({ type: 'forget', execution_ids: [...this.#forget] });
     this.#acks = new Map();
     this.#forget = new Set();
+  }
+
+  /** The same, in one write with this frame. */
+  flushWith(frame: ServerFrame, attachment?: Buffer): void {
+    this.#connection.together(() => {
+      this.flush();
+      this.#connection.send(frame, attachment);
+    });
+  }
+
+  /** Acknowledges a batch of `bytes` bytes: at once if it is large, else with the next start, which often follows. */
+  #acknowledge(bytes: number): void {
+    this.#ackBytes += bytes;
+    if (this.#ackBytes >= ACK_AT_BYTES || this.#forget.size > 0) this.flush();
+    else if (!this.#closed) this.#ackTimer ??= setTimeout(() => this.flush(), ACK_WITHIN_MS);
   }
 
   async #write(): Promise<void> {
@@ -141,7 +166,7 @@ export class ReportIntake {
       if (results === undefined || this.#closed) break;
       this.#waiting.splice(0, batch.records.length);
       this.#account(this.#waiting.length === 0 ? -this.#bytes : -Math.min(batch.bytes, this.#bytes));
-      this.#written(results);
+      this.#written(results, batch.bytes);
     }
     this.#writing = false;
   }
@@ -182,8 +207,8 @@ export class ReportIntake {
     });
   }
 
-  /** A batch is on disk: waiting clients are notified first, then it is acknowledged, and a freed slot is filled. */
-  #written(results: readonly ReportResult[]): void {
+  /** A batch is on disk: waiting clients are notified first, then a freed slot is filled, and it is acknowledged. */
+  #written(results: readonly ReportResult[], bytes: number): void {
     for (const { executionId, outcome, reported, execution } of results) {
       if (execution === undefined) continue;
       if (isTerminal(execution.status)) this.#session.freeSlot(executionId);
@@ -195,7 +220,7 @@ export class ReportIntake {
       // Executions that had ended before on the server.
       if (outcome === 'terminal') this.#forget.add(executionId);
     }
-    this.flush();
+    this.#acknowledge(bytes);
     this.#session.claimMore();
     const refused = results.find(({ outcome }) => outcome === 'foreign' || outcome === 'gap');
     if (refused !== undefined) this.#refuse(refused);

@@ -40,7 +40,7 @@ export interface SessionDeps {
 /** An agent that was let in at the upgrade. */
 export interface AdmittedAgent {
   ws: WebSocket;
-  socket: Pick<Socket, 'bytesRead'>;
+  socket: Pick<Socket, 'bytesRead' | 'cork' | 'uncork'>;
   machineId: string;
   /** SHA-256 of the agent's credential. */
   credentialHash: Buffer;

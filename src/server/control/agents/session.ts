@@ -283,7 +283,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       return;
     }
     const attachment = execution.stdinMode === 'fixed' && input.stdin.length > 0 ? input.stdin : undefined;
-    this.#connection.send(startFrame(this.runnerInstance, execution, input, this.#deps.settings), attachment);
+    this.#reports.flushWith(startFrame(this.runnerInstance, execution, input, this.#deps.settings), attachment);
     this.#deps.observer.dispatched(execution);
     if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
   }

@@ -13,6 +13,9 @@ export interface WaitRequest {
   signal: AbortSignal;
 }
 
+/** Executions whose last commit is remembered. */
+const REMEMBERED = 256;
+
 /** Waits and subscriptions for the commits of executions. */
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
@@ -20,14 +23,20 @@ export class Live implements CommitListener {
   /** The last sequence that was notified, of executions with a listener. */
   readonly #told = new Map<string, number>();
   readonly #waits = new Set<() => void>();
+  /** The state after the last commit of this server on the executions that changed last. */
+  readonly #lately = new Map<string, Execution>();
+  readonly #hearsAll: boolean;
   #closed = false;
 
-  constructor(store: Pick<Store, 'getExecution'>) {
+  /** `hearsAll`: no other server commits to the store, so that `committed` is called for every commit. */
+  constructor(store: Pick<Store, 'getExecution'>, { hearsAll = false }: { hearsAll?: boolean } = {}) {
     this.#store = store;
+    this.#hearsAll = hearsAll;
   }
 
   /** Notifies every listener of the execution. */
   committed(execution: Execution): void {
+    this.#remember(execution);
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
     this.#told.set(execution.executionId, execution.lastSequence);
@@ -88,7 +97,15 @@ export class Live implements CommitListener {
     for (const finish of [...this.#waits]) finish();
   }
 
-  /** Subscribes first and reads afterwards, so that a commit in between is not missed. */
+  #remember(execution: Execution): void {
+    if (!this.#hearsAll) return;
+    this.#lately.delete(execution.executionId);
+    this.#lately.set(execution.executionId, execution);
+    const [oldest] = this.#lately.keys();
+    if (this.#lately.size > REMEMBERED && oldest !== undefined) this.#lately.delete(oldest);
+  }
+
+  /** Subscribes first and reads afterwards, so that a commit in between is not missed. A state that a commit just returned is not read. */
   #wait({ execution, waitMs, signal }: WaitRequest, done: (execution: Execution) => boolean): Promise<Execution> {
     if (done(execution) || waitMs <= 0 || signal.aborted || this.#closed) return Promise.resolve(execution);
     return new Promise((resolve, reject) => {
@@ -111,6 +128,7 @@ export class Live implements CommitListener {
       const timer = setTimeout(finish, waitMs);
       signal.addEventListener('abort', finish);
       this.#waits.add(finish);
+      if (this.#lately.get(execution.executionId) === execution) return;
       this.refresh(execution).then(consider, (cause: unknown) => {
         dispose();
         reject(cause);

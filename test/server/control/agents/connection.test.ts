@@ -26,7 +26,7 @@ function connected(framesPerSecond = 1000) {
   };
   const connection = new AgentConnection({
     ws: socket as unknown as WebSocket,
-    socket: { bytesRead: 0 },
+    socket: { bytesRead: 0, cork() {}, uncork() {} },
     framesPerSecond,
     listener,
   });

@@ -8,14 +8,17 @@ const RUNNING = storedExecution({ status: 'running', lastSequence: 2 });
 const ENDED = storedExecution({ status: 'succeeded', lastSequence: 3 });
 
 /** A Live over a store that holds one execution and counts its reads. */
-function liveOver(stored: Execution | undefined) {
+function liveOver(stored: Execution | undefined, options: { hearsAll?: boolean } = {}) {
   const reads: number[] = [];
-  const live = new Live({
-    getExecution: async () => {
-      reads.push(reads.length + 1);
-      return stored;
+  const live = new Live(
+    {
+      getExecution: async () => {
+        reads.push(reads.length + 1);
+        return stored;
+      },
     },
-  });
+    options,
+  );
   return { live, reads };
 }
 
@@ -50,6 +53,23 @@ describe('waitForEnd', () => {
     const { live } = liveOver(ENDED);
     live.committed(RUNNING);
     expect(await wait(live, RUNNING)).toBe(ENDED);
+  });
+
+  test('does not read what the last commit returned, if no other server commits', async () => {
+    const { live, reads } = liveOver(RUNNING, { hearsAll: true });
+    live.committed(QUEUED);
+    const waiting = wait(live, QUEUED);
+    live.committed(ENDED);
+    expect(await waiting).toBe(ENDED);
+    expect(reads).toEqual([]);
+  });
+
+  test('reads if a later commit was heard of before the wait began', async () => {
+    const { live, reads } = liveOver(ENDED, { hearsAll: true });
+    live.committed(QUEUED);
+    live.committed(ENDED);
+    expect(await wait(live, QUEUED)).toBe(ENDED);
+    expect(reads).toEqual([1]);
   });
 
   test('does not take an older read for the newer state', async () => {
