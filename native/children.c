@@ -15,7 +15,7 @@
 
 enum { BUCKETS = 4096, WORDS_LIMIT = 16384 };
 
-static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead;
+static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead, *started, *spare;
 
 /* ---- the table of executions ---- */
 
@@ -63,7 +63,8 @@ void free_dead(void) {
     free(execution->input.waiting.bytes);
     free(execution->cgroup);
     free(execution->marker);
-    free(execution);
+    if (spare) free(execution);
+    else spare = execution;
   }
 }
 
@@ -77,8 +78,10 @@ static char *marker_of(char *const *envp) {
 }
 
 static struct execution *prepare(uint32_t handle, struct launch *launch) {
-  struct execution *execution = calloc(1, sizeof *execution);
+  struct execution *execution = spare ? spare : malloc(sizeof *execution);
   if (!execution) die("out of memory");
+  spare = NULL;
+  *execution = (struct execution){0};
   execution->handle = handle;
   execution->launch = launch;
   execution->keep = launch->keep;
@@ -97,6 +100,13 @@ static struct execution *prepare(uint32_t handle, struct launch *launch) {
   return execution;
 }
 
+/* For one event: after it, closing alone ends the watch. */
+static void watch_status(struct execution *execution, int change) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = &execution->status_watch};
+  if (epoll_ctl(poller, change, execution->status_fd, &event) < 0) die("epoll_ctl");
+  execution->status_watched = true;
+}
+
 static void adopt(struct execution *execution, pid_t pid) {
   execution->pid = pid;
   execution->state = STARTING;
@@ -106,9 +116,8 @@ static void adopt(struct execution *execution, pid_t pid) {
   execution->next = all;
   if (all) all->previous = execution;
   all = execution;
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &execution->status_watch};
-  if (epoll_ctl(poller, EPOLL_CTL_ADD, execution->status_fd, &event) < 0) die("epoll_ctl");
-  event = (struct epoll_event){.events = 0, .data.ptr = &execution->input.watch};
+  watch_status(execution, EPOLL_CTL_ADD);
+  struct epoll_event event = (struct epoll_event){.events = 0, .data.ptr = &execution->input.watch};
   if (execution->input.fd >= 0 && epoll_ctl(poller, EPOLL_CTL_ADD, execution->input.fd, &event) < 0) die("epoll_ctl");
 }
 
@@ -154,8 +163,15 @@ static void runs(struct execution *execution) {
   for (int number = 1; number <= 64; number++) {
     if (execution->early_signals >> (number - 1) & 1) kill(-execution->pid, number);
   }
-  if (!execution->paused) {
-    for (int i = 0; i < 2; i++) watch_output(&execution->outputs[i], true);
+  execution->next_started = started;
+  started = execution;
+}
+
+/* Called at the end of a turn: the output of a command that started and ended within the turn needs no watch. */
+void watch_started(void) {
+  for (; started; started = started->next_started) {
+    if (started->paused || started->state == OVER) continue;
+    for (int i = 0; i < 2; i++) watch_output(&started->outputs[i], true);
   }
 }
 
@@ -190,15 +206,16 @@ static void tell_resolved(struct execution *execution) {
   consume(message, sizeof word + word.value);
 }
 
-/* Reads the status pipe of a child that does not run its program yet. */
-void hear_child(struct execution *execution) {
-  bool decided = read_words(execution);
+/* Reads the status pipe of a child that does not run its program yet. Without words (`has_words`), only its end has come. */
+void hear_child(struct execution *execution, bool has_words) {
+  bool decided = !has_words || read_words(execution);
   tell_resolved(execution);
-  if (!decided) return;
+  if (!decided) return watch_status(execution, EPOLL_CTL_MOD);
   struct child_word failure;
   bool failed = execution->launch->message.length >= sizeof failure;
   if (failed) memcpy(&failure, execution->launch->message.bytes + execution->launch->message.start, sizeof failure);
-  close_watched(&execution->status_fd);
+  if (execution->status_watched) close_watched(&execution->status_fd);
+  else close_fd(&execution->status_fd);
   close_fd(&execution->verdict_fd);
   launch_free(execution->launch);
   execution->launch = NULL;
@@ -258,7 +275,7 @@ static void reaped(const siginfo_t *info, const struct rusage *usage) {
   struct execution *execution = *slot;
   if (!execution) return; /* an orphan of a command: the spawner reaps its descendants */
   *slot = execution->next_pid;
-  if (execution->state == STARTING) hear_child(execution);
+  if (execution->state == STARTING) hear_child(execution, true);
   if (execution->state == BROKEN) {
     execution->state = OVER;
     return bury_if_done(execution);
@@ -270,8 +287,8 @@ static void reaped(const siginfo_t *info, const struct rusage *usage) {
 }
 
 void reap_all(void) {
-  struct signalfd_siginfo ignored[8];
-  while (read(signals, ignored, sizeof ignored) > 0) continue;
+  struct signalfd_siginfo ignored; /* one stands for all that have ended since the last */
+  (void)!read(signals, &ignored, sizeof ignored);
   for (;;) {
     siginfo_t info = {0};
     struct rusage usage = {0};

@@ -304,7 +304,8 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
   struct clone_arguments arguments = {
     .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = LAUNCH_STACK_BYTES};
   if (launch->cgroup && !no_clone3) {
-    int directory = open(launch->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Not open(3), which sets close-on-exec a second time. */
+    int directory = (int)syscall(SYS_openat, AT_FDCWD, launch->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory >= 0) {
       struct clone_arguments into = arguments;
       into.flags |= CLONE_INTO_CGROUP_FLAG;

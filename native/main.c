@@ -51,6 +51,14 @@ void runner_gone(void) {
   release_all();
 }
 
+/* Starts come before ends: a command that has run and ended by now has started. */
+static void hear_status(const struct watch *watch, uint32_t happened) {
+  if (watch->kind != WATCH_STATUS) return;
+  struct execution *execution = watch->execution;
+  execution->status_watched = false;
+  if (execution->status_fd >= 0) hear_child(execution, happened & EPOLLIN);
+}
+
 static void dispatch(struct watch *watch, uint32_t happened) {
   struct execution *execution = watch->execution;
   switch (watch->kind) {
@@ -58,8 +66,7 @@ static void dispatch(struct watch *watch, uint32_t happened) {
     case WATCH_EVENTS: return flush_events();
     case WATCH_SIGNALS: return reap_all();
     case WATCH_OUTPUTS: return read_outputs();
-    case WATCH_STATUS:
-      if (execution->status_fd >= 0) hear_child(execution);
+    case WATCH_STATUS: /* was first */
       return;
     case WATCH_STDIN:
       if (execution->input.fd < 0) return;
@@ -81,7 +88,9 @@ static void turn(void) {
   struct epoll_event happened[TURN];
   int count = epoll_wait(poller, happened, TURN, draining && kill_running() ? RETRY_KILL_MS : -1);
   read_clock();
+  for (int i = 0; i < count; i++) hear_status(happened[i].data.ptr, happened[i].events);
   for (int i = 0; i < count; i++) dispatch(happened[i].data.ptr, happened[i].events);
+  watch_started();
 }
 
 /* The kernel's struct sigaction. The library's functions refuse the signals that it uses itself (32 to 34). */

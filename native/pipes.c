@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -32,14 +33,29 @@ void close_watched(int *fd) {
 
 /* ---- opening ---- */
 
-/* Makes a pipe whose end for us (`ours`: 0 reads, 1 writes) never blocks; the other end blocks, as programs expect. */
-static bool make_pipe(int *our_end, int *child_end, int ours) {
+/* Makes a pipe that we read; with O_NONBLOCK, neither end blocks. */
+static bool make_pipe_from(int *our_end, int *child_end, int flags) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC | flags) < 0) return false;
+  *our_end = fds[0];
+  *child_end = fds[1];
+  return true;
+}
+
+/* Makes a pipe that we write. Our end never blocks; the other end blocks, as programs expect. */
+static bool make_pipe_to(int *our_end, int *child_end) {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) < 0) return false;
-  fcntl(fds[ours], F_SETFL, O_NONBLOCK | (ours ? O_WRONLY : O_RDONLY));
-  *our_end = fds[ours];
-  *child_end = fds[!ours];
+  fcntl(fds[1], F_SETFL, O_NONBLOCK | O_WRONLY);
+  *our_end = fds[1];
+  *child_end = fds[0];
   return true;
+}
+
+/* Called before the first read: another process that has the pipe open could take the bytes before us. */
+static void never_block(struct output *output) {
+  if (!output->never_blocks) fcntl(output->fd, F_SETFL, O_NONBLOCK | O_RDONLY);
+  output->never_blocks = true;
 }
 
 /* Makes a terminal: we hold the master twice (to read and to write); the other side is all three of the child's streams. */
@@ -47,6 +63,7 @@ static bool open_terminal(struct execution *execution, struct launch *launch) {
   int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), unlocked = 0;
   if (master < 0) return false;
   execution->outputs[0].fd = master;
+  execution->outputs[0].never_blocks = true;
   struct winsize size = {.ws_row = launch->rows, .ws_col = launch->columns};
   if (ioctl(master, TIOCSPTLCK, &unlocked) < 0 || ioctl(master, TIOCSWINSZ, &size) < 0) return false;
   launch->stdio[0] = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -59,14 +76,17 @@ static bool open_terminal(struct execution *execution, struct launch *launch) {
 
 /* Makes all pipes of a child, owned by its user, so that it can open its own /dev/stdin and so on by name. */
 bool open_streams(struct execution *execution, struct launch *launch) {
-  bool made = make_pipe(&execution->status_fd, &launch->status_fd, 0);
-  if (launch->flags & FLAG_ASK) made = made && make_pipe(&execution->verdict_fd, &launch->verdict_fd, 1);
+  bool asks = launch->flags & FLAG_ASK;
+  /* A failure always fits into the pipe, so that the child may not block either. A resolved program may be longer than the pipe. */
+  bool made = make_pipe_from(&execution->status_fd, &launch->status_fd, asks ? 0 : O_NONBLOCK);
+  if (asks) made = made && fcntl(execution->status_fd, F_SETFL, O_NONBLOCK | O_RDONLY) == 0;
+  if (asks) made = made && make_pipe_to(&execution->verdict_fd, &launch->verdict_fd);
   if (launch->flags & FLAG_TERMINAL) {
     made = made && open_terminal(execution, launch);
   } else {
-    made = made && make_pipe(&execution->outputs[0].fd, &launch->stdio[1], 0);
-    made = made && make_pipe(&execution->outputs[1].fd, &launch->stdio[2], 0);
-    if (launch->flags & FLAG_STDIN_PIPE) made = made && make_pipe(&execution->input.fd, &launch->stdio[0], 1);
+    made = made && make_pipe_from(&execution->outputs[0].fd, &launch->stdio[1], 0);
+    made = made && make_pipe_from(&execution->outputs[1].fd, &launch->stdio[2], 0);
+    if (launch->flags & FLAG_STDIN_PIPE) made = made && make_pipe_to(&execution->input.fd, &launch->stdio[0]);
   }
   for (int i = 0; made && (launch->flags & FLAG_IDENTITY) && i < 3; i++) {
     if (launch->stdio[i] >= 0 && fchown(launch->stdio[i], launch->uid, launch->gid) < 0) made = false;
@@ -95,6 +115,7 @@ static const uint32_t READABLE_AGAIN = EPOLLIN | EPOLLET;
 void watch_output(struct output *output, bool on) {
   if (output->fd < 0 || output->watched == on) return;
   output->deserted = false;
+  if (on) never_block(output);
   struct epoll_event event = {.events = READABLE_ONCE, .data.ptr = output};
   if (epoll_ctl(outputs, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, output->fd, &event) < 0) die("epoll_ctl");
   output->watched = on;
@@ -104,6 +125,12 @@ void close_output(struct output *output) {
   watch_output(output, false);
   close_fd(&output->fd);
   output->due = 0;
+}
+
+/* Its watch has ended with an event that says that it is empty and has no writer. */
+static void close_ended(struct output *output) {
+  output->watched = false;
+  close_output(output);
 }
 
 /* Reads up to `most` bytes and discards them, without copying if the kernel can. Returns as read(2). */
@@ -201,6 +228,9 @@ void read_outputs(void) {
   for (int i = 0; i < count; i++) {
     struct output *output = happened[i].data.ptr;
     bool was_deserted = output->deserted;
+    if (output->watched && happened[i].events == EPOLLHUP && output->execution->state == RUNNING && !output->execution->terminal) {
+      close_ended(output);
+    }
     if (output->watched) read_output(output->execution, output);
     if (!output->watched || (was_deserted && output->deserted)) continue;
     struct epoll_event event = {.events = output->deserted ? READABLE_AGAIN : READABLE_ONCE, .data.ptr = output};
@@ -208,14 +238,27 @@ void read_outputs(void) {
   }
 }
 
-/* The bytes in the pipes now are due. A terminal does not report their number: it is read until it is empty. */
+/*
+ * The bytes in the pipes now are due, and pipes that are empty and have no writer are closed. A terminal does not report the
+ * number of its bytes: it is read until it is empty.
+ */
 void count_due(struct execution *execution) {
+  struct pollfd ends[2];
+  for (int i = 0; i < 2; i++) ends[i] = (struct pollfd){.fd = execution->outputs[i].fd, .events = POLLIN};
+  bool any_pipe = !execution->terminal && (ends[0].fd >= 0 || ends[1].fd >= 0);
+  if (any_pipe && poll(ends, 2, 0) < 0) die("poll");
   for (int i = 0; i < 2; i++) {
     struct output *output = &execution->outputs[i];
     int waiting = 0;
     if (output->fd < 0) continue;
-    if (execution->terminal) output->due = TERMINAL_HOLDS;
-    else if (ioctl(output->fd, FIONREAD, &waiting) == 0) output->due = (uint64_t)waiting;
+    if (execution->terminal) {
+      output->due = TERMINAL_HOLDS;
+    } else if (ends[i].revents & POLLIN) {
+      never_block(output);
+      if (ioctl(output->fd, FIONREAD, &waiting) == 0) output->due = (uint64_t)waiting;
+    } else if (ends[i].revents & POLLHUP) {
+      close_output(output);
+    }
   }
 }
 

@@ -6,6 +6,9 @@
 
 enum { GROUPS_LIMIT = 65536 };
 
+/* A stack that was used before, for the next start; or NULL. */
+static char *spare_stack;
+
 /* A cursor over a command's payload; once something does not fit, everything after reads as empty and `bad` is set. */
 struct reader {
   char *at, *end;
@@ -66,7 +69,8 @@ struct launch *launch_parse(const char *payload, size_t length) {
   if (!launch) return NULL;
   launch->stdio[0] = launch->stdio[1] = launch->stdio[2] = launch->status_fd = launch->verdict_fd = -1;
   launch->payload = malloc(length + 1);
-  launch->stack = aligned_alloc(16, LAUNCH_STACK_BYTES);
+  launch->stack = spare_stack ? spare_stack : aligned_alloc(16, LAUNCH_STACK_BYTES);
+  spare_stack = NULL;
   if (!launch->payload || !launch->stack) return launch_free(launch), NULL;
   memcpy(launch->payload, payload, length);
   struct reader reader = {launch->payload, launch->payload + length, false};
@@ -93,7 +97,8 @@ struct launch *launch_parse(const char *payload, size_t length) {
 
 void launch_free(struct launch *launch) {
   free(launch->payload);
-  free(launch->stack);
+  if (spare_stack) free(launch->stack);
+  else spare_stack = launch->stack;
   free(launch->groups);
   free(launch->argv);
   free(launch->envp);

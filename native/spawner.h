@@ -51,6 +51,7 @@ struct output {
   int fd;        /* -1 once every writer has closed it */
   uint8_t event, tail_event; /* STDOUT and STDOUT_TAIL, or those of stderr */
   bool watched;
+  bool never_blocks; /* O_NONBLOCK is set, which most short commands end without */
   bool deserted;  /* no process has the terminal open at the moment */
   uint64_t kept;  /* bytes passed on */
   uint64_t total; /* bytes produced */
@@ -72,12 +73,14 @@ struct launch;
 struct execution {
   struct execution *next_handle, *next_pid; /* hash chains */
   struct execution *previous, *next;        /* the list of all */
+  struct execution *next_started;           /* the list of those whose output is not watched yet */
   uint32_t handle;
   pid_t pid;
   enum state state;
   bool paused, released, in_cgroup, terminal;
   struct watch status_watch;
   int status_fd;              /* messages of the child until it runs its program */
+  bool status_watched;        /* its watch ends with the first event */
   int verdict_fd;             /* our answer to its resolved program; -1 if it does not ask */
   uint64_t early_signals;     /* requested before it ran: bit n-1 for signal n */
   int wait_code, wait_status; /* si_code and si_status of the exit */
@@ -166,7 +169,8 @@ bool any_execution(void);
 void spawn(uint32_t handle, const char *payload, size_t size);
 void approve(struct execution *execution);
 void abort_start(struct execution *execution);
-void hear_child(struct execution *execution);
+void hear_child(struct execution *execution, bool has_words);
+void watch_started(void);
 void send_signal(struct execution *execution, uint32_t number);
 void set_paused(struct execution *execution, bool paused);
 void release(struct execution *execution);
