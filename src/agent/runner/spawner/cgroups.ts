@@ -35,8 +35,8 @@ let pools = 0;
 /** The cgroup of one command. */
 export class Cgroup {
   readonly path: string;
-  readonly #events: number;
-  readonly #buffer = Buffer.alloc(64);
+  /** cgroup.events, once it was asked for: most commands end with an empty cgroup, which `remove` finds out by itself. */
+  #events: number | undefined;
   readonly #controllers: ReadonlySet<string>;
 
   /** `controllers`: the controllers that measure the processes of this cgroup. */
@@ -46,7 +46,6 @@ export class Cgroup {
     this.#controllers = controllers;
     try {
       this.#limit(limits);
-      this.#events = openSync(join(path, 'cgroup.events'), 'r');
     } catch (error) {
       removeEmpty(path);
       throw error;
@@ -56,8 +55,9 @@ export class Cgroup {
   /** Whether a process lives in it or below it. False if somebody has removed it. */
   populated(): boolean {
     try {
-      const length = readSync(this.#events, this.#buffer, 0, this.#buffer.length, 0);
-      return this.#buffer.toString('latin1', 0, length).includes('populated 1');
+      this.#events ??= openSync(join(this.path, 'cgroup.events'), 'r');
+      const length = readSync(this.#events, PIECE, 0, PIECE.length, 0);
+      return PIECE.toString('latin1', 0, length).includes('populated 1');
     } catch {
       return false;
     }
@@ -105,10 +105,22 @@ export class Cgroup {
     return (numbersOf(this.#measured('memory', 'memory.events'))['oom_kill'] ?? 0) > 0;
   }
 
-  /** Removes the directory, and those that the command made below it, if no process lives there. */
+  /** Removes the directory, unless a process lives in it or there is a cgroup below it. Returns whether it is removed. */
+  remove(): boolean {
+    if (!removed(this.path)) return false;
+    this.#close();
+    return true;
+  }
+
+  /** Removes the directory, and those that the command made below it, if no process lives there. It is not used any more. */
   dispose(): void {
-    closeSync(this.#events);
+    this.#close();
     removeEmpty(this.path);
+  }
+
+  #close(): void {
+    if (this.#events !== undefined) closeSync(this.#events);
+    this.#events = undefined;
   }
 
   #limit({ memoryBytes, cpus, pids }: SpawnLimits): void {
@@ -152,6 +164,7 @@ export class CgroupPool {
 
   /** Takes back a cgroup. One that still has processes is kept until they are gone. */
   giveBack(cgroup: Cgroup): void {
+    if (cgroup.remove()) return;
     if (!this.#closed && cgroup.populated()) this.#retired.push(cgroup);
     else cgroup.dispose();
   }

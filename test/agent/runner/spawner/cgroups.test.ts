@@ -23,7 +23,12 @@ vi.mock('node:fs', async (original) => {
       if (path.startsWith(kernel.root) && !real.existsSync(path)) throw new Error(`EACCES: ${path}`);
       real.writeFileSync(path, text);
     },
-    rmdirSync: (path: string) => real.rmSync(path, { recursive: true }),
+    rmdirSync: (path: string) => {
+      const events = join(path, 'cgroup.events');
+      if (real.existsSync(events) && real.readFileSync(events, 'utf8').startsWith('populated 1'))
+        throw new Error('EBUSY');
+      real.rmSync(path, { recursive: true });
+    },
   };
 });
 
