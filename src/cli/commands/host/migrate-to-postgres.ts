@@ -9,9 +9,9 @@ Examples:
   EXECPLANE_DATABASE_URL=postgres://execplane:…@db.example/execplane \\
     execplane migrate-to-postgres --data-dir /var/lib/execplane --secret-key-file /etc/execplane/secret.key
 
-The server has to be stopped, and the PostgreSQL database has to be empty. Everything is moved in one transaction, and
-every row is read back before it ends: where this fails, nothing was moved. The data directory stays as it is; do not
-start a server on it again, since both would run what waits.`;
+The server has to be stopped, and the PostgreSQL database has to be empty. The command copies everything in one
+transaction, and reads every row back before the transaction ends: after a failure, nothing was copied. The data directory
+keeps its data. Do not start a server on it again: both servers would run the queued executions.`;
 
 type Report = Awaited<ReturnType<typeof import('../../../server/main.ts')['migrateToPostgres']>>;
 type Flags = Partial<Record<'dataDir' | 'databaseUrl' | 'secretKeyFile', string>> & { json?: true };

@@ -8,8 +8,8 @@ Examples:
   execplane restore execplane-20260131T040000Z.backup
   execplane restore --data-dir /var/lib/execplane --force /var/backups/execplane-today.backup
 
-The server has to be stopped. What it made after the backup is not known any more: commands that agents still run of it are
-ended, and what waited in the backup ends as agent_lost, since it may have run.`;
+The server has to be stopped. Executions created after the backup are lost: agents kill those that still run. Executions that
+were waiting when the backup was made end as agent_lost, because they may have run since.`;
 
 /** `execplane restore`: runs on the host of the server, which must be stopped. */
 export async function restoreCommand(): Promise<Command> {
