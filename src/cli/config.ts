@@ -1,12 +1,12 @@
 /** The client's settings. Only this file of the CLI reads the environment. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import { isLoopback } from '../node/network/loopback.ts';
 import { CliError } from './cli-error.ts';
-import { type Login, readLogin } from './login-file.ts';
+import { type Login, readLogin, readPrivate } from './login-file.ts';
 import { addSettingOptions, type SettingOption } from './setting-options.ts';
 
 export type Environment = Readonly<Partial<Record<string, string>>>;
@@ -46,12 +46,13 @@ export function addClientOptions(command: Command): Command {
 
 /** Reads URL and key: flag, environment, login, then the admin key of a server on this host. Throws CliError (exit code 2). */
 export function readClientConfig(flags: Environment, env: Environment = environment()): ClientConfig {
-  const login = readLogin(loginFile(env));
+  const login = readLoginIfNeeded(flags, env);
   const settings = new Settings(flags, env, login);
   const url = settings.url() ?? new URL(DEFAULT_URL);
   // A stored key is only for the server that it was stored for.
   const kept = login !== undefined && new URL(login.url).origin === url.origin ? login : undefined;
-  const ca = readCa(settings.given('caFile', 'CA_FILE') ?? kept?.caFile);
+  const givenCa = settings.given('caFile', 'CA_FILE');
+  const ca = givenCa === undefined ? readCa(kept?.caFile, `ca_file in ${loginFile(env)}`) : readCa(givenCa);
   const apiKey = settings.apiKey() ?? kept?.apiKey ?? (isLoopback(url.hostname) ? readAdminKey(settings) : undefined);
   if (apiKey === undefined) {
     throw new CliError(`there is no API key for ${url.origin}.`, {
@@ -60,6 +61,17 @@ export function readClientConfig(flags: Environment, env: Environment = environm
     });
   }
   return { url, apiKey, ...(ca === undefined ? {} : { ca }), ...(env['EXECPLANE_COMPLETING'] ? { attempts: 1 } : {}) };
+}
+
+/** A login that cannot be used is no obstacle if flags or variables name both server and key. */
+function readLoginIfNeeded(flags: Environment, env: Environment): Login | undefined {
+  try {
+    return readLogin(loginFile(env));
+  } catch (error) {
+    const given = new Settings(flags, env, undefined);
+    if (given.url() === undefined || given.apiKey() === undefined) throw error;
+    return undefined;
+  }
 }
 
 /** Returns the server for `login`, from flags and environment. An earlier login does not matter. */
@@ -151,31 +163,33 @@ class Settings {
   }
 }
 
-function readCa(file: string | undefined): string | undefined {
+function readCa(file: string | undefined, setting = 'EXECPLANE_CA_FILE'): string | undefined {
   if (file === undefined) return undefined;
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CliError(`EXECPLANE_CA_FILE: ${(cause as Error).message}`, { exitCode: 2, cause });
+    throw new CliError(`${setting}: ${(cause as Error).message}`, { exitCode: 2, cause });
   }
 }
 
 function readAdminKey(settings: Settings): string | undefined {
   const file = join(settings.given('dataDir', 'DATA_DIR') ?? './data', 'admin.key');
-  const stat = statSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  if ((stat.mode & 0o077) !== 0) {
-    throw new CliError(`${file} can be read by other users: close it with "chmod 0600 ${file}".`, { exitCode: 2 });
-  }
   try {
-    return readFileSync(file, 'utf8').trim() || undefined;
-  } catch {
+    return readPrivate(file)?.trim() || undefined;
+  } catch (error) {
     // The data directory of another user's server.
-    return undefined;
+    if (error instanceof CliError && causeCode(error) === 'EACCES') return undefined;
+    throw error;
   }
 }
 
 function setting(property: string, name: string, description: string, fallback?: string): SettingOption {
   const flag = `--${name.toLowerCase().replaceAll('_', '-')}`;
   return { property, variable: `EXECPLANE_${name}`, flag, default: fallback, description };
+}
+
+/** Returns the system's code (`EACCES`) of what a file could not be read for. */
+function causeCode(error: Error): unknown {
+  const reason = error.cause instanceof Error ? error.cause.cause : undefined;
+  return reason instanceof Error && 'code' in reason ? reason.code : undefined;
 }

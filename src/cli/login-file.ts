@@ -1,7 +1,7 @@
 /** The file in which `execplane login` stores a server and a key for it. */
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { writePrivateJson } from '../node/private-file.ts';
+import { OTHER_USERS, readRegularFile, writePrivateJson } from '../node/private-file.ts';
 import { CliError } from './cli-error.ts';
 
 export interface Login {
@@ -13,22 +13,35 @@ export interface Login {
   insecure?: true;
 }
 
-/** Stores a login in `file` (mode 0600, its directory 0700). */
+/** Stores a login in `file` (mode 0600, its directory 0700). Throws CliError if it cannot be written. */
 export function writeLogin(file: string, { url, apiKey, caFile, insecure }: Login): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writePrivateJson(file, { url, api_key: apiKey, ca_file: caFile, insecure });
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writePrivateJson(file, { url, api_key: apiKey, ca_file: caFile, insecure });
+  } catch (cause) {
+    throw new CliError(`${file} cannot be written: ${(cause as Error).message}.`, { exitCode: 2, cause });
+  }
 }
 
 /** Returns the stored login. Undefined if there is none. Throws CliError if it cannot be used. */
 export function readLogin(file: string): Login | undefined {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  if ((stat.mode & 0o077) !== 0) {
-    throw new CliError(`${file} can be read by other users: close it with "chmod 0600 ${file}".`, { exitCode: 2 });
-  }
-  const login = parse(readFileSync(file, 'utf8'));
+  const stored = readPrivate(file);
+  if (stored === undefined) return undefined;
+  const login = parse(stored);
   if (login !== undefined) return login;
   throw new CliError(`${file} is damaged: run "execplane login" again, or remove it.`, { exitCode: 2 });
+}
+
+/** Returns the text of a file that only its owner may read. Undefined if there is none. Throws CliError (exit code 2). */
+export function readPrivate(file: string): string | undefined {
+  try {
+    const read = readRegularFile(file);
+    if (read === undefined || (read.mode & OTHER_USERS) === 0) return read?.text;
+  } catch (cause) {
+    const hint = 'Remove it, or name another server and key with EXECPLANE_URL and EXECPLANE_API_KEY.';
+    throw new CliError(`${file} cannot be read: ${(cause as Error).message}.`, { exitCode: 2, cause, hint });
+  }
+  throw new CliError(`${file} can be read by other users: close it with "chmod 0600 ${file}".`, { exitCode: 2 });
 }
 
 function parse(text: string): Login | undefined {
@@ -40,7 +53,9 @@ function parse(text: string): Login | undefined {
   }
   if (typeof kept !== 'object' || kept === null) return undefined;
   const { url, api_key: apiKey, ca_file: caFile, insecure } = kept as Record<string, unknown>;
-  if (typeof url !== 'string' || !URL.canParse(url) || typeof apiKey !== 'string') return undefined;
+  if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) return undefined;
+  // No key has a line break, a space or a control character, and no header may have one.
+  if (typeof apiKey !== 'string' || !/^[!-~]+$/.test(apiKey)) return undefined;
   return {
     url,
     apiKey,

@@ -1,9 +1,10 @@
 /** Keys that a program makes for itself at its first start and stores in a file of its own. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createFile } from './atomic-file.ts';
 import { ConfigError } from './config-error.ts';
 import { errorCode } from './error-code.ts';
+import { readRegularFile } from './private-file.ts';
 
 export interface KeyFileFormat {
   /** Makes a new key. */
@@ -26,10 +27,9 @@ export function readOrCreateKeyFile(path: string, { make, pattern, expected }: K
 
 function readIfPresent(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim();
+    return readRegularFile(path)?.text.trim();
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw new ConfigError(`${path} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new ConfigError(`${path} cannot be read: ${(error as Error).message}.`, { cause: error });
   }
 }
 

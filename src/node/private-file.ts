@@ -1,14 +1,16 @@
 /** Files with secrets in them: written with mode 0600, and refused if other users may read them. */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { getSystemErrorMessage } from 'node:util';
 import { type Guard, parseJson } from '../core/json.ts';
 import { replaceFile } from './atomic-file.ts';
 import { ConfigError } from './config-error.ts';
-import { errorCode } from './error-code.ts';
 
 /** Mode bits of everybody but the owner. */
 export const OTHER_USERS = 0o077;
 /** The same, but a group may read: private keys of certificates are often shared through a group (`ssl-cert`). */
 export const OTHERS_THAN_READING_GROUP = 0o037;
+
+const MAX_BYTES = 1_048_576;
 
 /** Writes JSON to a file of mode 0600, whole or not at all. */
 export function writePrivateJson(path: string, value: unknown): void {
@@ -19,19 +21,22 @@ export function writePrivateJson(path: string, value: unknown): void {
  * Returns the parsed content of a private file. Undefined if there is none. Throws ConfigError if others may read it, or it is damaged.
  */
 export function readPrivateJson<T>(path: string, guard: Guard<T>): T | undefined {
-  let text: string;
-  try {
-    refuseOpenFile(path);
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = readPrivateText(path);
+  if (text === undefined) return undefined;
+  refuseOpenFile(path);
   const value = parseJson(text);
   if (guard(value)) return value;
   throw new ConfigError(
     `${path} is damaged: ${value === undefined ? 'it is not JSON' : 'fields are missing or malformed'}. Restore it from a backup, or remove it.`,
   );
+}
+
+function readPrivateText(path: string): string | undefined {
+  try {
+    return readRegularFile(path)?.text;
+  } catch (cause) {
+    throw new ConfigError(`${path} cannot be read: ${(cause as Error).message}.`, { cause });
+  }
 }
 
 /** Throws ConfigError if a mode bit of `forbidden` is set on `path`: others may know a secret that they could read. */
@@ -40,4 +45,44 @@ export function refuseOpenFile(path: string, forbidden = OTHER_USERS, closed = '
   if (process.platform === 'win32' || (mode & forbidden) === 0) return;
   const shown = (mode & 0o777).toString(8).padStart(4, '0');
   throw new ConfigError(`${path} is open to other users (mode ${shown}): close it with "chmod ${closed} ${path}".`);
+}
+
+/** A file that cannot be read; `message` is the reason, for a sentence. */
+export class UnreadableFileError extends Error {
+  override readonly name = 'UnreadableFileError';
+}
+
+export interface RegularFile {
+  text: string;
+  /** Permission bits. */
+  mode: number;
+}
+
+/**
+ * Reads a regular file of at most 1 MiB, through links too. Undefined if there is none. Throws UnreadableFileError: a FIFO would never
+ * answer, and a device never end.
+ */
+export function readRegularFile(path: string): RegularFile | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    const { code, errno } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw new UnreadableFileError(errno === undefined ? String(cause) : getSystemErrorMessage(errno), { cause });
+  }
+  try {
+    return readOpened(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readOpened(descriptor: number): RegularFile {
+  const stat = fstatSync(descriptor);
+  if (stat.isDirectory()) throw new UnreadableFileError('it is a directory');
+  if (!stat.isFile()) throw new UnreadableFileError('it is not a regular file');
+  if (stat.size > MAX_BYTES) throw new UnreadableFileError(`it is larger than ${MAX_BYTES} bytes`);
+  const bytes = Buffer.alloc(stat.size);
+  return { text: bytes.toString('utf8', 0, readSync(descriptor, bytes)), mode: stat.mode & 0o777 };
 }

@@ -1,5 +1,6 @@
 /** Errors of users and of the connection: each message names the cause and the remedy. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -33,6 +34,77 @@ describe('keys and logins', () => {
     expect(stderr).not.toContain(world.server.key);
     expect(code).toBe(2);
   });
+
+  test.each([
+    ['a directory', 'mkdir "$F"', 'cannot be read: it is a directory.'],
+    ['a FIFO', 'mkfifo -m 600 "$F"', 'cannot be read: it is not a regular file.'],
+    ['a link to a device without end', 'ln -s /dev/zero "$F"', 'cannot be read: it is not a regular file.'],
+    ['a link to itself', 'ln -s login.json "$F"', 'cannot be read: too many symbolic links encountered.'],
+    [
+      'a link to a file that others can read',
+      'echo {} > o; chmod 644 o; ln -s "$PWD/o" "$F"',
+      'can be read by other users',
+    ],
+    ['not JSON', '(umask 077; echo no > "$F")', 'is damaged: run "execplane login" again, or remove it.'],
+    ['a list', '(umask 077; echo "[]" > "$F")', 'is damaged'],
+    ['a key of two lines', `(umask 077; echo '{"url":"http://a.example","api_key":"a\\nb"}' > "$F")`, 'is damaged'],
+    ['a URL that is none of http', `(umask 077; echo '{"url":"ftp://a","api_key":"a"}' > "$F")`, 'is damaged'],
+    ['of two MiB', '(umask 077; head -c 2097152 /dev/zero > "$F")', 'cannot be read: it is larger than 1048576 bytes.'],
+  ])('a login file that is %s: one sentence, exit code 2, and variables go before it', async (_what, make, told) => {
+    const file = join(home, '.config/execplane/login.json');
+    rmSync(join(file, '..'), { recursive: true, force: true });
+    mkdirSync(join(file, '..'), { recursive: true });
+    execFileSync('sh', ['-c', make], { cwd: home, env: { PATH: process.env['PATH'], F: file } });
+    onTestFinished(() => rmSync(join(file, '..'), { recursive: true }));
+    for (const args of [['machines', 'ls'], ['exec', 'dm-test', '--', 'true'], ['mcp']]) {
+      const { code, stderr } = await cli(args, { HOME: home });
+      expect(stderr).toContain(`execplane: ${file} ${told}`);
+      expect(code).toBe(2);
+    }
+    expect((await cli(['machines', 'ls'], settings())).code).toBe(0);
+  });
+
+  test('a login file that is a link to a private file is used', async () => {
+    const file = join(home, '.config/execplane/login.json');
+    mkdirSync(join(file, '..'), { recursive: true });
+    const login = JSON.stringify({ url: world.server.url, api_key: world.server.key });
+    writeFileSync(join(home, 'elsewhere.json'), login, { mode: 0o600 });
+    symlinkSync(join(home, 'elsewhere.json'), file);
+    onTestFinished(() => rmSync(file));
+    expect((await cli(['machines', 'ls'], { HOME: home })).code).toBe(0);
+  });
+
+  test.each([
+    ['the file is a directory', 'mkdir -p .config/execplane/login.json/x'],
+    ['its directory is a file', 'mkdir -p .config; echo > .config/execplane'],
+  ])('login, where %s: one sentence and exit code 2', async (_what, make) => {
+    execFileSync('sh', ['-c', make], { cwd: home });
+    onTestFinished(() => rmSync(join(home, '.config/execplane'), { recursive: true }));
+    const { code, stderr } = await cli(['login', '--api-key', world.server.key], settings());
+    expect(stderr).toMatch(/^execplane: .*login.json cannot be written: .*\.\n$/);
+    expect(code).toBe(2);
+  });
+
+  test.each([
+    ['a directory', 'mkdir admin.key', 'cannot be read: it is a directory.'],
+    ['a FIFO', 'mkfifo -m 600 admin.key', 'cannot be read: it is not a regular file.'],
+  ])(
+    'an admin key file that is %s: one sentence and exit code 2, for the CLI and the server',
+    async (_what, make, told) => {
+      const data = join(home, 'data-with-odd-key');
+      mkdirSync(data, { mode: 0o700 });
+      onTestFinished(() => rmSync(data, { recursive: true }));
+      execFileSync('sh', ['-c', make], { cwd: data });
+      for (const args of [
+        ['machines', 'ls'],
+        ['server', '--port', '0'],
+      ]) {
+        const { code, stderr } = await cli([...args, '--data-dir', data], { HOME: home });
+        expect(stderr).toContain(`${join(data, 'admin.key')} ${told}`);
+        expect(code).toBe(2);
+      }
+    },
+  );
 
   test('an empty login file: the error suggests login, and login repairs it', async () => {
     const file = join(home, '.config/execplane/login.json');

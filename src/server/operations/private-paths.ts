@@ -1,5 +1,5 @@
 /** Files in the data directory belong to the server's user alone. A file that others may read is refused, not corrected and trusted. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../node/config-error.ts';
 import { errorCode } from '../../node/error-code.ts';
@@ -29,8 +29,14 @@ export function preparePrivateDirectory(dataDir: string): void {
 export function refuseOpenDirectory(dataDir: string): void {
   naming('EXECPLANE_DATA_DIR', () => {
     refuseOpenFile(dataDir, OTHER_USERS, '0700');
-    for (const name of FILES) refuseOpenFile(join(dataDir, name));
+    for (const name of FILES) refuseOpenFile(refuseDirectory(join(dataDir, name)));
   });
+}
+
+/** Returns `path`. Throws ConfigError if it is a directory, whose mode is not what is wrong with it. */
+function refuseDirectory(path: string): string {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
+  throw new ConfigError(`${path} cannot be read: it is a directory.`);
 }
 
 /** Throws ConfigError if other users may read the private key of the certificate. */
