@@ -25,9 +25,7 @@ const ServerConfigSchema = Type.Object({
   databaseUrl: Type.Optional(
     Text(
       'PostgreSQL database to use instead of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.',
-      {
-        pattern: '^postgres(ql)?://',
-      },
+      { pattern: '^postgres(ql)?://' },
     ),
   ),
   secretKeyFile: Type.Optional(
@@ -38,9 +36,7 @@ const ServerConfigSchema = Type.Object({
   publicUrl: Type.Optional(
     Text(
       'URL by which clients and agents reach this server, such as https://execplane.example. It is used in every URL that the server gives out. Unset: the host of the request.',
-      {
-        pattern: PUBLIC_URL,
-      },
+      { pattern: PUBLIC_URL },
     ),
   ),
   packagesDir: Type.Optional(
@@ -52,9 +48,7 @@ const ServerConfigSchema = Type.Object({
   apiKey: Type.Optional(
     Text(
       'The admin key. Unset: the server makes one at its first start and keeps it in the data directory (mode 0600).',
-      {
-        pattern: '^[!-~]{16,}$',
-      },
+      { pattern: ADMIN_KEY },
     ),
   ),
   oidcIssuer: Type.Optional(
@@ -81,10 +75,7 @@ const ServerConfigSchema = Type.Object({
   streamIdleMs: Count(
     'With output_mode "stream": time without a reader, in ms, after which later output is kept only up to EXECPLANE_MAX_OUTPUT_BYTES.',
     3_600_000,
-    {
-      minimum: 100,
-      maximum: 315_360_000_000,
-    },
+    { minimum: 100, maximum: 315_360_000_000 },
   ),
   terminalDetachedMs: Count('Time after which a terminal without a client is closed, in ms.', 86_400_000, {
     minimum: 1000,
@@ -94,9 +85,7 @@ const ServerConfigSchema = Type.Object({
   maxBodiesBytes: Count(
     'Bytes of request bodies that the server holds at once. One API key may use half of them.',
     268_435_456,
-    {
-      minimum: 1024,
-    },
+    { minimum: 1024 },
   ),
   maxHeaderBytes: Count('Largest request line with headers, in bytes.', 16_384, { minimum: 1024, maximum: 1_048_576 }),
   maxJsonDepth: Count('Maximum nesting depth of arrays and objects in a body.', 32, { minimum: 2, maximum: 1000 }),
@@ -104,9 +93,7 @@ const ServerConfigSchema = Type.Object({
   maxArgsBytes: Count(
     'Maximum size of a command in bytes, each element with its terminator. Linux itself accepts 2 MiB by default and 6 MiB at most, environment included.',
     8_388_608,
-    {
-      minimum: 1024,
-    },
+    { minimum: 1024 },
   ),
   maxEnv: Count('Maximum number of environment variables of an execution.', 10_000),
   maxEnvBytes: Count(
@@ -124,19 +111,14 @@ const ServerConfigSchema = Type.Object({
   queueTtlMs: Count(
     'Time for which an execution may wait for its start, in ms, if the request has no start_within_ms.',
     3_600_000,
-    {
-      minimum: 1,
-      maximum: 315_360_000_000,
-    },
+    { minimum: 1, maximum: 315_360_000_000 },
   ),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
   maxQueue: Count('Maximum number of executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
     'Time for which an agent may be offline before its running commands end as agent_lost, in ms.',
     900_000,
-    {
-      minimum: 1,
-    },
+    { minimum: 1 },
   ),
   retentionDays: Count('Days for which finished executions are kept. 0: forever.', 30, { maximum: 36_500 }),
   maxDatabaseBytes: Count(
@@ -152,9 +134,7 @@ const ServerConfigSchema = Type.Object({
   maxFramesPerSecond: Count(
     'Control messages that one agent may send each second. A burst may have twice as many.',
     1000,
-    {
-      minimum: 10,
-    },
+    { minimum: 10 },
   ),
   maxArtifactBytes: Count('Largest file that is kept as an artifact, in bytes.', 268_435_456),
   artifactQuotaBytes: Count(
