@@ -54,25 +54,37 @@ async function backAfter(links: Fleet): Promise<void> {
 
 /** Measures the cost of idle agents: the rows written for them, the write-ahead log, and the processor time of the database. */
 async function idle(): Promise<Record<string, number>> {
-  const [before, cpu] = [await written(), cpuNow()];
+  const [since, wal, cpu] = [await transactionId(), await walBytes(), cpuNow()];
   await sleep(IDLE_S * 1000);
-  const [after, now] = [await written(), cpuNow()];
+  const [written, logged, now] = [await machinesWritten(since), await walBytes(), cpuNow()];
   return {
-    machine_rows_written: after.rows - before.rows,
-    wal_bytes_a_second: (after.wal - before.wal) / IDLE_S,
+    machine_rows_written: written,
+    wal_bytes_a_second: (logged - wal) / IDLE_S,
     servers_percent_of_a_core: (now.servers - cpu.servers) / (IDLE_S * 10),
     database_percent_of_a_core: (now.database - cpu.database) / (IDLE_S * 10),
   };
 }
 
-async function written(): Promise<{ rows: number; wal: number }> {
-  const url = cluster.server(0).settings['EXECPLANE_DATABASE_URL'];
-  // A session reports its counts at most once a second.
-  await sleep(TINY ? 0 : 2000);
-  const text = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal, n_tup_ins + n_tup_upd + n_tup_del AS rows
-    FROM pg_stat_user_tables WHERE relname = 'machines' AND schemaname = current_schema()`;
-  const [row] = await cluster.postgres.query<{ wal: string; rows: string }>(text, url);
-  return { wal: Number(row?.wal), rows: Number(row?.rows) };
+/** Number of machines whose row was written by the transaction or by a later one. PostgreSQL's own counts come with a delay. */
+async function machinesWritten(since: string): Promise<number> {
+  const [row] = await ask<{ rows: string }>(
+    `SELECT count(*) AS rows FROM machines WHERE xmin::text::bigint >= ${since}`,
+  );
+  return Number(row?.rows);
+}
+
+async function transactionId(): Promise<string> {
+  const [row] = await ask<{ id: string }>('SELECT pg_current_xact_id()::text AS id');
+  return row?.id ?? '';
+}
+
+async function walBytes(): Promise<number> {
+  const [row] = await ask<{ wal: string }>("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal");
+  return Number(row?.wal);
+}
+
+function ask<Row extends object>(text: string): Promise<Row[]> {
+  return cluster.postgres.query<Row>(text, cluster.server(0).settings['EXECPLANE_DATABASE_URL']);
 }
 
 function cpuNow(): { servers: number; database: number } {

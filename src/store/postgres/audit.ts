@@ -13,8 +13,11 @@ const INSERT = `INSERT INTO audit (at, actor, source, action, machine_public_id,
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[])`;
 
-/** The audit trail. Entries gather for as long as their writers allow, and are written together. */
-export function auditMethods({ read, transactions }: Context): AuditStore & { drain(): Promise<void> } {
+/** Audit entries concern no machine in the order of its writes. */
+const ORDER_OF_THEIR_OWN = 'audit';
+
+/** The audit trail. Entries gather for as long as their writers allow, and share a transaction with other writes. */
+export function auditMethods({ read, writers }: Context): AuditStore & { drain(): Promise<void> } {
   let gathering: { entries: Entry[]; written: Promise<void>; flush: () => void } | undefined;
 
   function gather(withinMs: number): { entries: Entry[]; written: Promise<void> } {
@@ -27,9 +30,8 @@ export function auditMethods({ read, transactions }: Context): AuditStore & { dr
     const entries: Entry[] = [];
     const written = due.promise.then(() => {
       gathering = undefined;
-      return transactions.run(async (connection) => {
-        await connection.run({ name: 'append-audit', text: INSERT, values: columnsOf(entries) });
-      });
+      const statements = [{ name: 'append-audit', text: INSERT, values: columnsOf(entries) }];
+      return writers.write(ORDER_OF_THEIR_OWN, { needs: {}, statements, run: () => undefined });
     });
     gathering = { entries, written, flush };
     return gathering;

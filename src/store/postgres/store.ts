@@ -72,7 +72,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     appendAudit: audit.appendAudit,
     listAudit: audit.listAudit,
     async close() {
-      await Promise.all([writers.close(), audit.drain()]);
+      await audit.drain();
+      await writers.close();
       await replica.stop();
       await Promise.all([transactions.close(), readers.close()]);
     },

@@ -8,8 +8,9 @@ import type { Execution } from '../../core/execution.ts';
 export type Hint =
   /** Events of the execution were committed, up to `sequence`. */
   | { about: 'execution'; executionId: string; sequence: number }
-  /** An execution waits for the machine, or has to be cancelled there. */
+  /** An execution waits for the machine; or one of its executions has to be cancelled. */
   | { about: 'machine'; machineId: string }
+  | { about: 'cancel'; machineId: string }
   /** The machine's status has changed. */
   | { about: 'status'; machineId: string }
   /** The batch was made, cancelled, or is over. */

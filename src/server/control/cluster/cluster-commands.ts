@@ -40,7 +40,7 @@ export class ClusterCommands implements MachineCommands {
     const { sessions, local, hints } = this.#deps;
     const { machineId, status } = execution;
     if (sessions.get(machineId) !== undefined) local.cancelled(execution);
-    else if (!isTerminal(status)) hints.send({ about: 'machine', machineId });
+    else if (!isTerminal(status)) hints.send({ about: 'cancel', machineId });
   }
 
   async signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent> {

@@ -57,6 +57,7 @@ export class Cluster {
       parts: {
         execution: (executionId, sequence) => this.#repair.execution(executionId, sequence),
         machine: (machineId) => this.#repair.machine(machineId),
+        cancel: (machineId) => this.#repair.cancel(machineId),
         status: (machineId) => elsewhere.status(machineId),
         batch: (batchId) => elsewhere.batch(batchId),
         inbox: () => this.#repair.inbox(),

@@ -4,11 +4,16 @@ import type { CommitListener } from '../live/commit-notifier.ts';
 
 /** The first hint is sent at once; those of the following interval are sent together. */
 const PACK_MS = 10;
+/** The sequence of an execution that nothing has happened to since its creation. */
+const FIRST_SEQUENCE = 1;
 
 /** The callbacks for hints of other servers. */
 export interface HintedParts {
   execution(executionId: string, sequence: number): void;
+  /** It has waiting executions. */
   machine(machineId: string): void;
+  /** One of its executions was cancelled. */
+  cancel(machineId: string): void;
   status(machineId: string): void;
   batch(batchId: string): void;
   /** Orders or answers are in the inbox of this server. */
@@ -41,6 +46,8 @@ export class HintChannel implements CommitListener, HintListener {
   }
 
   committed({ executionId, lastSequence }: Execution): void {
+    // Nobody can wait for a new execution on another server yet.
+    if (lastSequence <= FIRST_SEQUENCE) return;
     this.#executions.set(executionId, Math.max(lastSequence, this.#executions.get(executionId) ?? 0));
     this.#sendSoon();
   }
@@ -57,6 +64,9 @@ export class HintChannel implements CommitListener, HintListener {
         break;
       case 'machine':
         this.#parts.machine(hint.machineId);
+        break;
+      case 'cancel':
+        this.#parts.cancel(hint.machineId);
         break;
       case 'status':
         this.#parts.status(hint.machineId);

@@ -63,9 +63,11 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   }
 
   machine(machineId: string): void {
-    if (this.#deps.sessions.get(machineId) === undefined) return;
-    this.#deps.local.waiting(machineId);
-    this.#now(() => this.#tellCancels());
+    if (this.#deps.sessions.get(machineId) !== undefined) this.#deps.local.waiting(machineId);
+  }
+
+  cancel(machineId: string): void {
+    if (this.#deps.sessions.get(machineId) !== undefined) this.#now(() => this.#tellCancels());
   }
 
   inbox(): void {

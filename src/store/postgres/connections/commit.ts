@@ -84,7 +84,6 @@ async function commit(
   return { error: failed, answered: isAnswer(end?.reason) };
 }
 
-/** Sent together with the following statements. The id is known at once, so that the transaction can be looked up. */
 /** Tells this transaction from another one that is given the same id, after a crash in which this one was lost. */
 function receiptOf({ id }: ConnectionSlot): Statement {
   const text = `INSERT INTO commit_receipts (connection, transaction_id) VALUES ($1, pg_current_xact_id())
@@ -92,10 +91,11 @@ function receiptOf({ id }: ConnectionSlot): Statement {
   return { name: 'receipt', text, values: [id] };
 }
 
+/** Sent together with the following statements. The id is known at once, so that the transaction can be looked up. */
 async function begin(connection: Connection): Promise<string> {
   const [, rows] = await Promise.all([
     connection.run({ text: 'BEGIN' }),
-    connection.query<{ id: string }>({ text: 'SELECT pg_current_xact_id()::text AS id' }),
+    connection.query<{ id: string }>({ name: 'transaction-id', text: 'SELECT pg_current_xact_id()::text AS id' }),
   ]);
   return rows[0]?.id ?? '';
 }

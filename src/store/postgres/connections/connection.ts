@@ -1,4 +1,5 @@
 /** One connection to the primary: pipelined, with time-outs on both sides. */
+import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { StoreUnavailableError } from '../../store.ts';
 import { asStoreError } from './failures.ts';
@@ -45,13 +46,15 @@ const types = {
   },
 };
 
-/** Connects to the first host that is a primary. Rejects with StoreUnavailableError if there is none. */
-export async function connect(address: DatabaseAddress): Promise<Connection> {
+/** Connects to the first host that is a primary, and runs `settings` first. Rejects with StoreUnavailableError if there is none. */
+export async function connect(address: DatabaseAddress, settings?: Statement): Promise<Connection> {
   const failures: string[] = [];
   for (const target of address.targets) {
     for (const ssl of address.encryptions) {
       try {
-        return await open(address, target, ssl);
+        const connection = await open(address, target, ssl);
+        if (settings !== undefined) await connection.run(settings);
+        return connection;
       } catch (error) {
         failures.push(`${target.host}:${target.port}: ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -102,6 +105,7 @@ function wrap(client: pg.Client): Connection {
   // Without a listener the loss of a connection would end the process. A caller that waits for an answer gets the error from its query.
   client.on('error', dead).on('end', dead);
   const ask = async (statement: Statement) => {
+    sendTogether(client.connection.stream);
     try {
       return await client.query(statement);
     } catch (error) {
@@ -129,6 +133,13 @@ function wrap(client: pg.Client): Connection {
       client.connection.stream.destroy();
     },
   };
+}
+
+/** Statements of one turn leave in one packet: a write for each would cost more than all the rest of a statement here. */
+function sendTogether(stream: Duplex): void {
+  if (stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
 }
 
 const asPostgresError = asStoreError;

@@ -12,6 +12,9 @@ const CHECK_INTERVAL_MS = 10_000;
 /** Servers on another schema of the same database do not receive it. */
 const CHANNEL = "'execplane_' || current_schema()";
 
+/** A hint that is lost with the database does no harm: do not wait for the disk. */
+const NOT_DURABLE = { text: 'SET synchronous_commit = off' };
+
 /** Sends and receives hints. Owns two connections. */
 export class HintBus {
   readonly #address: DatabaseAddress;
@@ -25,7 +28,7 @@ export class HintBus {
 
   /** Rejects with StoreUnavailableError; the hints are lost then. */
   async send(hints: readonly Hint[]): Promise<void> {
-    this.#sender ??= this.#dialSender();
+    this.#sender ??= connect(this.#address, NOT_DURABLE);
     const dialled = this.#sender;
     try {
       const connection = await dialled;
@@ -55,13 +58,6 @@ export class HintBus {
     await this.#listening;
     const sender = await this.#sender?.catch(() => undefined);
     if (sender?.alive === true) await sender.close();
-  }
-
-  async #dialSender(): Promise<Connection> {
-    const connection = await connect(this.#address);
-    // A hint that is lost with the database does no harm: do not wait for the disk.
-    await connection.run({ text: 'SET synchronous_commit = off' });
-    return connection;
   }
 
   async #listen(listener: HintListener): Promise<void> {
@@ -94,7 +90,7 @@ export class HintBus {
   }
 }
 
-/** `e ID SEQUENCE`, `m ID`, `s ID`, `b ID`, `i REPLICA`, one per line. */
+/** `e ID SEQUENCE`, `m ID`, `c ID`, `s ID`, `b ID`, `i REPLICA`, one per line. */
 function packed(hints: readonly Hint[]): string[] {
   const payloads: string[][] = [];
   let bytes = MAX_PAYLOAD_BYTES;
@@ -115,6 +111,8 @@ function lineOf(hint: Hint): string {
       return `e ${hint.executionId} ${hint.sequence}`;
     case 'machine':
       return `m ${hint.machineId}`;
+    case 'cancel':
+      return `c ${hint.machineId}`;
     case 'status':
       return `s ${hint.machineId}`;
     case 'batch':
@@ -130,6 +128,7 @@ function unpacked(payload: string): Hint[] {
     const [about, subject = '', sequence = '0'] = line.split(' ');
     if (about === 'e') return [{ about: 'execution', executionId: subject, sequence: Number(sequence) }];
     if (about === 'm') return [{ about: 'machine', machineId: subject }];
+    if (about === 'c') return [{ about: 'cancel', machineId: subject }];
     if (about === 's') return [{ about: 'status', machineId: subject }];
     if (about === 'b') return [{ about: 'batch', batchId: subject }];
     return about === 'i' ? [{ about: 'inbox', replicaId: Number(subject) }] : [];

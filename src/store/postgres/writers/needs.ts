@@ -1,5 +1,6 @@
 /** The rows that a use case needs loaded and locked before it decides, and its work after that. */
 import type { Actor, Idempotency } from '../../store.ts';
+import type { Statement } from '../connections/connection.ts';
 import type { Batch } from './batch.ts';
 
 /** The parts of a hello that reveal dispatches which the database may have lost. */
@@ -37,6 +38,8 @@ export interface Needs {
 
 export interface Work<T> {
   needs: Needs;
+  /** Statements that it sends besides, together with COMMIT. */
+  statements?: readonly Statement[];
   /** Number of bytes that it writes, if that is large. */
   bytes?: number;
   /** Runs within one turn on the loaded rows. Runs again if the transaction does. */

@@ -6,7 +6,7 @@ import type { Connection } from '../connections/connection.ts';
 import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import type { Work } from './needs.ts';
-import { ConnectionSlot } from '../connections/slots.ts';
+import { BY_INDEX, ConnectionSlot } from '../connections/slots.ts';
 import type { DatabaseAddress } from '../connections/url.ts';
 
 interface Waiting {
@@ -46,12 +46,18 @@ export class Writer {
   readonly #hooks: WriterHooks;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
+  #batchStartedAt: number | undefined;
   #closed = false;
 
   constructor(address: DatabaseAddress, hooks: WriterHooks) {
     this.#address = address;
-    this.#slot = new ConnectionSlot(address);
+    this.#slot = new ConnectionSlot(address, BY_INDEX);
     this.#hooks = hooks;
+  }
+
+  /** Time for which the present batch has run, ms; 0 if there is none. */
+  get busyMs(): number {
+    return this.#batchStartedAt === undefined ? 0 : performance.now() - this.#batchStartedAt;
   }
 
   /** Settles after the COMMIT. Rejects with the error that the work throws (nothing of it was written), or with StoreUnavailableError. */
@@ -75,6 +81,7 @@ export class Writer {
     // Writes submitted in this turn belong together.
     await Promise.resolve();
     while (this.#waiting.length > 0) await this.#runTogether(this.#takeBatch());
+    this.#batchStartedAt = undefined;
     // In the turn that found nothing: a write submitted from here on starts a new loop.
     this.#running = undefined;
   }
@@ -94,6 +101,7 @@ export class Writer {
 
   async #runTogether(batch: readonly Waiting[]): Promise<void> {
     const startedAt = performance.now();
+    this.#batchStartedAt = startedAt;
     try {
       const works = batch.map(({ work }) => work);
       const done = await transact(this.#slot, this.#address, (connection) => runBatch(connection, works));
@@ -121,5 +129,6 @@ async function runBatch(connection: Connection, works: readonly Work<unknown>[])
     ),
   );
   const results = works.map((work) => work.run(batch));
-  return { result: { results, machines: batch.machines.changed() }, last: flushStatements(batch) };
+  const last = [...flushStatements(batch), ...works.flatMap(({ statements = [] }) => statements)];
+  return { result: { results, machines: batch.machines.changed() }, last };
 }
