@@ -6,7 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildConsole } from './build-console.ts';
-import { bundleCli } from './bundle-cli.ts';
+import { bundleCli } from './bundle/cli.ts';
+import { bundleServer } from './bundle/server.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -20,6 +21,7 @@ try {
     execFileSync(process.execPath, [compiler, '-p', join(root, project), '--outDir', next], { stdio: 'inherit' });
   }
   await bundleCli(next);
+  await bundleServer(next);
   await buildConsole({ root, to: join(next, 'console') });
   copyFileSync(join(root, 'src/cli/launcher.sh'), join(next, 'cli/execplane'));
   for (const program of ['main.js', 'execplane']) chmodSync(join(next, 'cli', program), 0o755);

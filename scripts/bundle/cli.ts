@@ -3,11 +3,10 @@
  * they are: they are programs of their own.
  */
 import { renameSync, rmSync } from 'node:fs';
-import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { build, type Plugin } from 'vite';
+import { build } from 'vite';
+import { loadBuiltinsInPart } from './builtins.ts';
 
-const PREFIX = '\0builtin:';
 /** Modules of functions that a command calls late, or never. */
 const CALLED = new Set([
   'node:child_process',
@@ -25,7 +24,7 @@ export async function bundleCli(dist: string): Promise<void> {
     root: dist,
     configFile: false,
     logLevel: 'warn',
-    plugins: [loadBuiltinsInPart()],
+    plugins: [loadBuiltinsInPart(CALLED)],
     build: {
       outDir: to,
       ssr: true,
@@ -48,31 +47,4 @@ export async function bundleCli(dist: string): Promise<void> {
   });
   rmSync(join(dist, 'cli'), { recursive: true });
   renameSync(to, join(dist, 'cli'));
-}
-
-/**
- * A statement that imports a module of Node's reads all of its properties, and some of them load much when they are read: `WebSocket` of
- * `node:http` loads all of undici. Here only those are read that are used, and those of `CALLED` when they are called.
- */
-function loadBuiltinsInPart(): Plugin {
-  return {
-    name: 'load-builtins-in-part',
-    enforce: 'pre',
-    resolveId: (id) => (id.startsWith('node:') && isBuiltin(id) ? PREFIX + id : null),
-    load: (id) => {
-      if (!id.startsWith(PREFIX)) return null;
-      return { code: partsOf(id.slice(PREFIX.length)), moduleSideEffects: false };
-    },
-  };
-}
-
-function partsOf(id: string): string {
-  const names = Object.keys(process.getBuiltinModule(id) ?? {}).filter((name) => name !== 'default');
-  const module = `process.getBuiltinModule(${JSON.stringify(id)})`;
-  const parts = names.map((name) => {
-    const isCalled = CALLED.has(id) && /^[a-z]/.test(name);
-    const value = isCalled ? `(...given) => ${module}.${name}(...given)` : `/* @__PURE__ */ ${module}.${name}`;
-    return `export const ${name} = ${value};`;
-  });
-  return [`export default /* @__PURE__ */ ${module};`, ...parts].join('\n');
 }

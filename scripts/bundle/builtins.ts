@@ -1,0 +1,33 @@
+/** A plugin of the bundler for programs that load modules of Node in part. */
+import { isBuiltin } from 'node:module';
+import type { Plugin } from 'vite';
+
+const PREFIX = '\0builtin:';
+
+/**
+ * A statement that imports a module of Node's reads all of its properties, and some of them load much when they are read: `WebSocket` of
+ * `node:http` loads all of undici. With this plugin a program reads only those that it uses. Functions of the modules in `called` are
+ * read when they are called.
+ */
+export function loadBuiltinsInPart(called: ReadonlySet<string> = new Set()): Plugin {
+  return {
+    name: 'load-builtins-in-part',
+    enforce: 'pre',
+    resolveId: (id) => (id.startsWith('node:') && isBuiltin(id) ? PREFIX + id : null),
+    load: (id) => {
+      if (!id.startsWith(PREFIX)) return null;
+      return { code: partsOf(id.slice(PREFIX.length), called), moduleSideEffects: false };
+    },
+  };
+}
+
+function partsOf(id: string, called: ReadonlySet<string>): string {
+  const names = Object.keys(process.getBuiltinModule(id) ?? {}).filter((name) => name !== 'default');
+  const module = `process.getBuiltinModule(${JSON.stringify(id)})`;
+  const parts = names.map((name) => {
+    const isCalled = called.has(id) && /^[a-z]/.test(name);
+    const value = isCalled ? `(...given) => ${module}.${name}(...given)` : `/* @__PURE__ */ ${module}.${name}`;
+    return `export const ${name} = ${value};`;
+  });
+  return [`export default /* @__PURE__ */ ${module};`, ...parts].join('\n');
+}
