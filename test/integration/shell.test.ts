@@ -43,6 +43,19 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 7, restored: true });
   });
 
+  test('says why it waits, and what would change that, and gives up with the reason', async () => {
+    await cli(['machines', 'create', 'dm-absent'], {
+      EXECPLANE_URL: world.server.url,
+      EXECPLANE_API_KEY: world.server.key,
+    });
+    await using terminal = new PseudoTerminal(world.server, ['shell', 'dm-absent', '--wait', '3s']);
+    await terminal.shows(
+      'waiting: no agent has joined the machine yet. It starts when the agent of the machine connects.',
+    );
+    await terminal.shows('no shell was started: waiting: no agent has joined the machine yet.');
+    expect(await terminal.exited).toMatchObject({ code: 125 });
+  });
+
   test('Ctrl-C is for the machine; a shell that a signal ends is 128 and its number', async () => {
     await using terminal = await openShell();
     terminal.type('trap "echo caught" INT; echo wait""ing; sleep 1000\n');

@@ -2,6 +2,7 @@ import type { Execplane, ExecutionHandle } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { printError } from '../streams/output.ts';
 import { span } from '../terminal/age.ts';
+import { waitWords } from '../terminal/execution-words.ts';
 import { absence } from '../terminal/machine-words.ts';
 import { EXECPLANE_FAILED } from './exit-code.ts';
 
@@ -60,7 +61,7 @@ export class MachineWait {
 
   async #explain(): Promise<void> {
     const { status, reason } = await this.#handle.get({ include: ['reason'] }).catch(() => NOTHING_KNOWN);
-    if (status === 'queued' && reason !== undefined) printError(`execplane: ${reason.message}\n`);
+    if (status === 'queued' && reason !== undefined) printError(`execplane: ${waitWords(reason)}\n`);
   }
 
   async #giveUp(): Promise<void> {

@@ -6,6 +6,7 @@ import { failureOf, tell } from '../terminal/failure.ts';
 import { isHangupIgnored } from '../hangup.ts';
 import { printError, ReaderGoneError, writeOutput } from '../streams/output.ts';
 import { span } from '../terminal/age.ts';
+import { waitWords } from '../terminal/execution-words.ts';
 import { type Escape, EscapeReader } from '../terminal/escapes.ts';
 import { RawTerminal, terminalSize } from '../terminal/raw-terminal.ts';
 
@@ -18,6 +19,10 @@ export interface ShellRequest {
   waitMs: number;
 }
 
+type TerminalReason = Awaited<ReturnType<TerminalHandle['get']>>['reason'];
+
+const ASK_TIMEOUT_MS = 2000;
+const NOTHING_KNOWN = { status: undefined, reason: undefined };
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** A shell reports this for a writer that SIGPIPE ended. */
 const READER_GONE = 141;
@@ -58,14 +63,14 @@ export async function runShell(client: Execplane, request: ShellRequest): Promis
  */
 async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs }: ShellRequest) {
   const given = new AbortController();
-  const timeout = new CliError(`${machineId} is offline; no shell was started.`, {
-    exitCode: EXECPLANE_FAILED,
-    hint: 'Wait longer with --wait 10m, or see "execplane machines ls".',
-  });
-  const timers = [
-    setTimeout(() => given.abort(timeout), waitMs),
-    setTimeout(() => printError(`execplane: waiting ${span(waitMs)} for ${machineId} (--wait)\n`), SILENT_MS),
-  ];
+  const giveUp = async (): Promise<void> => given.abort(notStarted(await reasonOf(handle)));
+  const announce = async (): Promise<void> => {
+    const reason = await reasonOf(handle);
+    if (reason === undefined || given.signal.aborted) return;
+    printError(`execplane: ${waitWords(reason)}\n`);
+    printError(`execplane: waiting ${span(waitMs)} for ${machineId} (--wait)\n`);
+  };
+  const timers = [setTimeout(() => void giveUp(), waitMs), setTimeout(() => void announce(), SILENT_MS)];
   const signalled = onSignals((code) => given.abort(code));
   try {
     const { status } = await handle.ready({ signal: given.signal });
@@ -79,6 +84,19 @@ async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs 
     for (const timer of timers) clearTimeout(timer);
     signalled.dispose();
   }
+}
+
+/** Returns why the shell waits. Undefined if the server cannot be asked: then the wait itself fails too. */
+async function reasonOf(handle: TerminalHandle): Promise<TerminalReason> {
+  const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
+  const { status, reason } = await handle.get({ include: ['reason'], signal }).catch(() => NOTHING_KNOWN);
+  return status === 'wake_in_progress' ? reason : undefined;
+}
+
+function notStarted(reason: TerminalReason): CliError {
+  const why = reason === undefined ? '' : `: ${reason.message}`;
+  const hint = 'Wait longer with --wait 10m, or see "execplane machines ls".';
+  return new CliError(`no shell was started${why}.`, { exitCode: EXECPLANE_FAILED, hint });
 }
 
 /** A shell whose terminal is that of this process. */

@@ -1,5 +1,9 @@
 /** Describes an execution for people. */
 import type { Execution } from '../../client/main.ts';
+import { span } from './age.ts';
+
+/** From this age on it is said since when something waits, ms. */
+const NEW_MS = 5000;
 
 /** Returns its status; `waiting` while its machine is offline. */
 export function statusWord({ status }: Pick<Execution, 'status'>): string {
@@ -29,6 +33,16 @@ export function usageWords({ usage }: Pick<Execution, 'usage'>): string | undefi
 export function reasonFields(reason: Execution['reason']): { reason?: string; next?: string } {
   if (reason === undefined) return {};
   return { reason: reason.message, ...(reason.next === undefined ? {} : { next: reason.next }) };
+}
+
+/** Says in one line why something waits, since when if that is not just now, and what ends it. `now`: ms since the epoch. */
+export function waitWords(
+  { message, since, next }: NonNullable<Execution['reason']>,
+  now: number = Date.now(),
+): string {
+  const age = now - Date.parse(since);
+  const sentence = age < NEW_MS ? `${message}.` : `${message} (for ${span(age)}).`;
+  return next === undefined ? sentence : `${sentence} ${next}`;
 }
 
 function secondsWord(ms: number): string {

@@ -51,9 +51,15 @@ export class TerminalHandle {
     return new TerminalHandle(transport, machineId, created.terminal_id);
   }
 
-  /** Returns the terminal. */
-  get({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
-    return this.#transport.json('GET', this.#path, TERMINAL, { signal });
+  /** Returns the terminal. `include`: more fields in the answer. */
+  get({
+    include,
+    signal,
+  }: {
+    include?: readonly 'reason'[];
+    signal?: AbortSignal | undefined;
+  } = {}): Promise<TerminalWire> {
+    return this.#transport.json('GET', this.#path, TERMINAL, { query: { include: include?.join(',') }, signal });
   }
 
   /** Settles when its shell was started, however long the machine is offline. Throws TerminalError if it could not be started. */
