@@ -202,7 +202,7 @@ export const ExecutionQuery = Type.Object({
   wait_ms: WaitMs,
   include: Include(
     ['output', 'tail', 'usage', 'reason'],
-    '`output` and `usage`: once the execution has ended; `tail` is for `output`: the end of a stream that is truncated. `reason`: why it is in its state.',
+    '`output`: once the execution has ended; `usage`: so far, from its start on; `tail` is for `output`: the end of a stream that is truncated. `reason`: why it is in its state.',
   ),
   encoding: Encoding,
   tail: Tail,

@@ -3,7 +3,7 @@
  * normative; both ends run this file. Output travels as records (report.ts).
  */
 import { type Static, Type } from 'typebox';
-import { Compile } from 'typebox/schema'; // typebox/compile makes the same check, and loads code that a link does not need.
+import { byType, type Parsed, parse } from './frame-checks.ts';
 import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
 import { LabelsSchema } from './machines/labels.ts';
 import { HostSchema, MachineFactsSchema } from './machines/machine-facts.ts';
@@ -100,7 +100,30 @@ const StdinAckSchema = Type.Object(
 );
 export type StdinAck = Static<typeof StdinAckSchema>;
 
-export const AgentFrameSchema = Type.Union([HelloSchema, CapacitySchema, StdinAckSchema]);
+/** What a command has used, as its runner counts it. */
+export const UsagePayloadSchema = Type.Object(
+  {
+    cpu_user_ms: Count,
+    cpu_system_ms: Count,
+    max_memory_bytes: Count,
+    io_read_bytes: Type.Optional(Count),
+    io_write_bytes: Type.Optional(Count),
+  },
+  open,
+);
+
+/** agent → server, the answer to `usage_query`: what the command has used so far. Without `usage` if it does not run, or nothing is known. */
+const UsageFrameSchema = Type.Object(
+  {
+    type: Type.Literal('usage'),
+    execution_id: ExecutionId,
+    usage: Type.Optional(UsagePayloadSchema),
+  },
+  open,
+);
+export type UsageFrame = Static<typeof UsageFrameSchema>;
+
+export const AgentFrameSchema = Type.Union([HelloSchema, CapacitySchema, StdinAckSchema, UsageFrameSchema]);
 export type AgentFrame = Static<typeof AgentFrameSchema>;
 
 /** server → agent, the answer to hello. */
@@ -195,6 +218,9 @@ const ResizeSchema = Type.Object(
   open,
 );
 
+/** server → agent: what has this command used so far? Only to agents with the capability `usage`. */
+const UsageQuerySchema = Type.Object({ type: Type.Literal('usage_query'), execution_id: ExecutionId }, open);
+
 /** server → agent: reports up to these numbers are on disk. */
 const AckSchema = Type.Object({ type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) }, open);
 export type Ack = Static<typeof AckSchema>;
@@ -214,6 +240,7 @@ export const ServerFrameSchema = Type.Union([
   StdinSchema,
   OutputLimitSchema,
   ResizeSchema,
+  UsageQuerySchema,
   AckSchema,
   ForgetSchema,
   RotateSchema,
@@ -222,8 +249,6 @@ export type ServerFrame = Static<typeof ServerFrameSchema>;
 
 /** Paths at which agents enrol (HTTP POST) and connect (WebSocket, `Authorization: Bearer CREDENTIAL`). */
 export const AGENT_PATHS = { enrol: '/agent/v1/enrol', link: '/agent/v1/link' } as const;
-
-export type Parsed<F> = { ok: true; frame: F; attachment: Buffer } | { ok: false; reason: string };
 
 const NOTHING = Buffer.alloc(0);
 const agentFrame = byType(AgentFrameSchema.anyOf);
@@ -256,37 +281,4 @@ export function encodeFrameWith(frame: ServerFrame, attachment: Buffer): Buffer 
   bytes.set(json, 4);
   bytes.set(attachment, 4 + json.length);
   return bytes;
-}
-
-interface FrameCheck {
-  check: (value: unknown) => boolean;
-}
-
-/** One compiled check per frame type, so that a frame is checked against its own schema and not against all of them. */
-function byType(
-  schemas: readonly (typeof AgentFrameSchema.anyOf)[number][] | readonly (typeof ServerFrameSchema.anyOf)[number][],
-): Map<string, FrameCheck> {
-  return new Map(
-    schemas.map((schema) => {
-      const compiled = Compile(schema);
-      return [schema.properties.type.const, { check: (value) => compiled.Check(value) }];
-    }),
-  );
-}
-
-function parse<F>(text: string, checks: Map<string, FrameCheck>, attachment: Buffer): Parsed<F> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return { ok: false, reason: 'not JSON' };
-  }
-  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
-    return { ok: false, reason: 'no type' };
-  }
-  const known = checks.get(value.type);
-  if (known === undefined) return { ok: false, reason: `unknown type ${value.type.slice(0, 32)}` };
-  return known.check(value)
-    ? { ok: true, frame: value as F, attachment }
-    : { ok: false, reason: `malformed ${value.type}` };
 }

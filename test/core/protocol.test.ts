@@ -41,6 +41,23 @@ const agentFrames: fc.Arbitrary<AgentFrame> = fc.oneof(
     { requiredKeys: ['type', 'accepting'] },
   ),
   fc.record({ type: fc.constant('stdin_ack' as const), execution_id: id, offset: count, closed: fc.boolean() }),
+  fc.record(
+    {
+      type: fc.constant('usage' as const),
+      execution_id: id,
+      usage: fc.record(
+        {
+          cpu_user_ms: count,
+          cpu_system_ms: count,
+          max_memory_bytes: count,
+          io_read_bytes: count,
+          io_write_bytes: count,
+        },
+        { requiredKeys: ['cpu_user_ms', 'cpu_system_ms', 'max_memory_bytes'] },
+      ),
+    },
+    { requiredKeys: ['type', 'execution_id'] },
+  ),
 );
 
 /** What execve(2) takes. */
@@ -91,6 +108,7 @@ const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
   fc.record({ type: fc.constant('signal' as const), execution_id: id, signal: fc.string({ maxLength: 16 }) }),
   fc.record({ type: fc.constant('stdin' as const), execution_id: id, offset: count, close: fc.boolean() }),
   fc.record({ type: fc.constant('ack' as const), acks: fc.array(ack) }),
+  fc.record({ type: fc.constant('usage_query' as const), execution_id: id }),
   fc.record({ type: fc.constant('forget' as const), execution_ids: fc.array(id) }),
 );
 

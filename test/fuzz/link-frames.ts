@@ -62,9 +62,14 @@ function controls(known: Known): fc.Arbitrary<string> {
     offset: mostly(count),
     closed: mostly(fc.boolean()),
   });
+  const usage = fc.record({
+    type: fc.constant('usage'),
+    execution_id: mostly(executionId(known)),
+    usage: mostly(fc.record({ cpu_user_ms: count, cpu_system_ms: count, max_memory_bytes: mostly(count) })),
+  });
   const wrong = fc.record({ type: fc.oneof(fc.constantFrom('welcome', 'start', '__proto__', 'hello'), fc.string()) });
   return fc.oneof(
-    { weight: 8, arbitrary: fc.oneof(capacity, stdinAck).map((frame) => JSON.stringify(frame)) },
+    { weight: 8, arbitrary: fc.oneof(capacity, stdinAck, usage).map((frame) => JSON.stringify(frame)) },
     { weight: 1, arbitrary: fc.oneof(wrong, fc.jsonValue()).map((value) => JSON.stringify(value)) },
     { weight: 1, arbitrary: fc.string() },
   );

@@ -98,6 +98,25 @@ describe('usage', () => {
     if (pool !== undefined) expect(two?.cpu_user_ms).toBeGreaterThan((one?.cpu_user_ms ?? 0) * 1.3);
   });
 
+  test('of a running command is what it has used so far', async () => {
+    const burn = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo burned; read line';
+    const body = { command: ['/bin/sh', '-c', burn], stdin_open: true };
+    const { execution_id } = await world.machine.create(body);
+    const at = world.machine.at(execution_id);
+    const printed = async () => (await world.client.ask<{ stdout_bytes?: number }>('GET', at)).stdout_bytes;
+    await expect.poll(printed, { timeout: 30_000 }).toBe('burned\n'.length);
+    const running = await usageOf(execution_id);
+    expect(running?.cpu_user_ms).toBeGreaterThan(0);
+    expect(running?.max_memory_bytes).toBeGreaterThan(100_000);
+    const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+    const shown = await cli(['executions', 'show', 'dm-test', execution_id], env);
+    expect(shown.stdout).toMatch(/^status +running$/m);
+    expect(shown.stdout).toMatch(/^usage +\d+\.\d\d s user/m);
+    await world.client.ask('DELETE', at, { query: { wait_ms: '30000' } });
+    const ended = await usageOf(execution_id);
+    expect(ended?.cpu_user_ms).toBeGreaterThanOrEqual(running?.cpu_user_ms ?? Number.NaN);
+  });
+
   test('is not in an answer that did not ask for it; executions show asks', async () => {
     const { execution_id, ...execution } = await world.machine.run({ command: ['/bin/true'] });
     expect(execution).not.toHaveProperty('usage');

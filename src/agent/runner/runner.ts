@@ -214,7 +214,7 @@ export class Runner {
       last_dispatch_number: this.#instance.lastDispatchNumber,
       clock_ms: this.#clock.now(),
       held,
-      features: ['output_limit', ...this.#supervisor.features],
+      features: ['output_limit', 'usage', ...this.#supervisor.features],
     };
   }
 

@@ -1,7 +1,7 @@
 import type { Ack, Forget, ServerFrame, Start, Stdin, Welcome } from '../../core/protocol.ts';
 import type { Execution } from './executions/execution.ts';
 import type { Executions } from './executions/executions.ts';
-import { signalNumber } from './executions/outcome.ts';
+import { signalNumber, usageFields } from './executions/outcome.ts';
 import { fixedStdin, LiveStdin, type StdinSource } from './executions/stdin.ts';
 import type { Instance } from './instance.ts';
 import type { Journal } from './journal/journal.ts';
@@ -47,6 +47,9 @@ export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attach
     case 'resize':
       executions.get(frame.execution_id)?.resize(frame);
       break;
+    case 'usage_query':
+      sendUsage(parts, frame.execution_id);
+      break;
     case 'ack':
       acknowledge(parts, frame.acks);
       break;
@@ -70,6 +73,12 @@ export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
   if (stdin === undefined || !parts.outbox.open) return;
   const { given: offset, closed } = stdin;
   parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, offset, closed });
+}
+
+/** Tells the server what a command has used so far. */
+function sendUsage({ executions, socket }: RunnerParts, executionId: string): void {
+  const usage = executions.get(executionId)?.usage();
+  socket.send({ type: 'usage', execution_id: executionId, ...usageFields(usage) });
 }
 
 function welcome(parts: RunnerParts, frame: Welcome): void {

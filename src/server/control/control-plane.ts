@@ -22,6 +22,7 @@ import { ClusterClock } from './cluster/replica.ts';
 import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
 import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
 import { StdinRelay } from './commands/stdin.ts';
+import { UsageQueries } from './commands/usage-queries.ts';
 
 export interface ControlPlaneConfig {
   /** Default time for which an execution may wait for its start, ms. */
@@ -90,8 +91,9 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const live = new Live(store, { hearsAll: store.cluster === undefined });
   const commits = new CommitNotifier();
   const stdin: StdinRelay = new StdinRelay({ live, session: (machineId) => sessions.ready(machineId) });
+  const usage = new UsageQueries();
   const sessions = new AgentSessions({
-    ...{ store, sealer, commits, stdin, observer, log, now },
+    ...{ store, sealer, commits, stdin, usage, observer, log, now },
     handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
     probe: (machineId) => machines.probe(machineId),
     reportBudget: new ReportBudget(),
@@ -106,7 +108,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
       artifacts: config.artifacts,
     },
   });
-  const local = new LocalCommands({ sessions, stdin });
+  const local = new LocalCommands({ sessions, stdin, usage });
   const { elsewhere = NOBODY } = deps;
   const cluster =
     store.cluster &&
@@ -234,6 +236,10 @@ class LocalControlPlane implements RunningControlPlane {
     if (isTerminal(status)) return 'stale';
     if (status !== 'running') return 'not_running';
     return this.#parts.machines.resize({ machineId, executionId, size });
+  }
+
+  async usage(execution: Execution): ReturnType<ControlPlane['usage']> {
+    return execution.status === 'running' ? this.#parts.machines.usage(execution) : execution.usage;
   }
 
   async writeStdin(p: Ask<'writeStdin'>): ReturnType<ControlPlane['writeStdin']> {

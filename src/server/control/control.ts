@@ -5,6 +5,7 @@
 import type { Limits, TerminalSize } from '../../core/launch-options.ts';
 import type { Context } from '@opentelemetry/api';
 import type { DeclaredArtifact } from '../../core/artifact.ts';
+import type { UsagePayload } from '../../core/report.ts';
 import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
 import type { ChangeHint } from './cluster/cluster.ts';
 import type { StdinOutcome, StdinRequest } from './commands/stdin.ts';
@@ -51,6 +52,8 @@ export interface ControlPlane {
   writeStdin(request: StdinRequest): Promise<StdinOutcome>;
   /** Sets the size of its terminal. `not_running`: it still waits; `agent_away`: its agent is not connected. A terminal one: `stale`. */
   resize(p: { execution: Execution; size: TerminalSize }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
+  /** Returns what its processes have used: until its end as its agent says now, if that is known. */
+  usage(execution: Execution): Promise<UsagePayload | undefined>;
   /** A reader has everything before `offset` of a stream in stream mode: deletes it, and the command may produce more. */
   releaseOutput(p: {
     machineId: string;

@@ -130,8 +130,19 @@ test('docs/PROTOCOL.md names the frames of both directions', () => {
   const rows = [...section.matchAll(/^\| `(\w+)` \| (link → runner|runner → link) \|/gm)];
   const own = (schemas: readonly { properties: { type: { const: string } } }[], passed: readonly string[]) =>
     schemas.map((schema) => schema.properties.type.const).filter((type) => !passed.includes(type));
-  const server = ['welcome', 'start', 'cancel', 'signal', 'stdin', 'output_limit', 'resize', 'ack', 'forget'];
+  const server = [
+    'welcome',
+    'start',
+    'cancel',
+    'signal',
+    'stdin',
+    'output_limit',
+    'resize',
+    'usage_query',
+    'ack',
+    'forget',
+  ];
   const named = (direction: string) => rows.filter((row) => row[2] === direction).map((row) => row[1]);
   expect(named('link → runner').sort()).toEqual(own(LINK_TO_RUNNER_SCHEMAS, server).sort());
-  expect(named('runner → link').sort()).toEqual(own(RUNNER_TO_LINK_SCHEMAS, ['capacity', 'stdin_ack']).sort());
+  expect(named('runner → link').sort()).toEqual(own(RUNNER_TO_LINK_SCHEMAS, ['capacity', 'stdin_ack', 'usage']).sort());
 });

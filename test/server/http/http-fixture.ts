@@ -170,6 +170,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
   const publish = (execution: Execution): void => live.committed(execution);
   return {
     tell: () => {},
+    usage: async (execution) => execution.usage,
     async create(request) {
       created.push(request);
       const { machineId, command, env, stdin, createdBy, cwd, callbackUrl, outputMode, actor, idempotency } = request;

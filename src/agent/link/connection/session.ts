@@ -1,6 +1,13 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { CLOSE, encodeFrame, type Hello, parseServerFrame, type ServerFrame } from '../../../core/protocol.ts';
+import {
+  type AgentFrame,
+  CLOSE,
+  encodeFrame,
+  type Hello,
+  parseServerFrame,
+  type ServerFrame,
+} from '../../../core/protocol.ts';
 import { startHeartbeat } from '../../../node/network/heartbeat.ts';
 import type { RunnerToLink, State } from '../../runner-socket/frames.ts';
 import { readRefusal } from './refusal.ts';
@@ -34,6 +41,8 @@ export interface SessionOptions {
   signal: AbortSignal;
 }
 
+/** Frames of the runner that pass to the server unchanged. */
+const TO_SERVER: ReadonlySet<string> = new Set<AgentFrame['type']>(['capacity', 'stdin_ack', 'usage']);
 /** From opening the WebSocket to the server's welcome. */
 const WELCOME_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -103,8 +112,8 @@ class Session {
 
   readonly #fromRunner = (frame: RunnerToLink): void => {
     if (frame.type === 'state' && this.#phase === 'preparing') this.#greet(frame);
-    else if ((frame.type === 'capacity' || frame.type === 'stdin_ack') && this.#phase === 'linked') {
-      this.#ws.send(encodeFrame(frame));
+    else if (TO_SERVER.has(frame.type) && this.#phase === 'linked') {
+      this.#ws.send(encodeFrame(frame as AgentFrame));
     }
   };
 

@@ -21,7 +21,7 @@ import {
   usageFields,
 } from './outcome.ts';
 import { Output, type StreamName } from './output.ts';
-import { OutputPause } from './output-pause.ts';
+import { OutputPause, raised } from './output-pause.ts';
 import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
 import { Termination } from './termination.ts';
 
@@ -158,12 +158,7 @@ export class Execution {
 
   /** Sets how far its streams may go. Limits only rise: an outdated one changes nothing. */
   limitOutput(limit: OutputLimit): void {
-    const before = this.#limit ?? limit;
-    if (before.past_limit === 'discard') this.#limit = before;
-    else {
-      const stdout = Math.max(limit.stdout, before.stdout);
-      this.#limit = { ...limit, stdout, stderr: Math.max(limit.stderr, before.stderr) };
-    }
+    this.#limit = raised(this.#limit ?? limit, limit);
     this.#applyLimit();
   }
 
@@ -230,6 +225,11 @@ export class Execution {
   /** Sets the size of its terminal, if it has one. */
   resize(size: TerminalSize): void {
     this.#run?.spawner.resize(this.#run.handle, size);
+  }
+
+  /** Returns what its processes have used so far, if it runs and that is known. */
+  usage(): SpawnEnd['usage'] {
+    return this.#state === 'running' ? this.#run?.spawner.usage(this.#run.handle) : undefined;
   }
 
   /** Sends a signal to the process group, if it runs. */

@@ -139,8 +139,7 @@ class NativeSpawner implements Spawner {
   }
 
   usage(handle: number): Usage | undefined {
-    const usage = this.#entries.get(handle)?.tree.usage();
-    return usage?.cpuUserMs === undefined || usage.maxMemoryBytes === undefined ? undefined : (usage as Usage);
+    return this.#entries.get(handle)?.tree.usageSoFar();
   }
 
   outOfMemory(handle: number): boolean {

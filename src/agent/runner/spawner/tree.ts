@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
 import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from './process-tree.ts';
 import type { Cgroup, CgroupPool } from './cgroups.ts';
+import { usageOfProcesses } from './process-usage.ts';
 import type { Usage } from './spawner.ts';
 
 const FIRST_WAIT_MS = 1;
@@ -58,6 +59,14 @@ export class ProcessTree {
     return this.#cgroup?.usage() ?? {};
   }
 
+  /** Returns the usage of its live processes and of those that they have waited for: by its cgroup, else by the process table. */
+  usageSoFar(): Usage | undefined {
+    const known = this.usage();
+    if (isComplete(known)) return known;
+    const processes = usageOfProcesses(this.members());
+    return processes && { ...processes, ...known };
+  }
+
   outOfMemory(): boolean {
     return this.#cgroup?.outOfMemory() ?? false;
   }
@@ -100,4 +109,8 @@ export class ProcessTree {
   #tree(): Tree {
     return { executionId: this.#executionId, main: this.#main, sessionIsOurs: true };
   }
+}
+
+function isComplete(usage: Partial<Usage>): usage is Usage {
+  return usage.cpuUserMs !== undefined && usage.cpuSystemMs !== undefined && usage.maxMemoryBytes !== undefined;
 }

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
-import type { StdinAck } from '../../../core/protocol.ts';
+import type { StdinAck, UsageFrame } from '../../../core/protocol.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
@@ -18,6 +18,11 @@ export interface StdinListener {
   sessionChanged(machineId: string): void;
 }
 
+/** The callback for answers to `usage_query`. */
+export interface UsageListener {
+  answered(machineId: string, frame: UsageFrame): void;
+}
+
 export interface SessionDeps {
   store: Store;
   sealer: Pick<Sealer, 'open'>;
@@ -27,6 +32,7 @@ export interface SessionDeps {
   reportGaps: ReportGaps;
   commits: CommitListener;
   stdin: StdinListener;
+  usage: UsageListener;
   /** Makes the server that holds the machine's agent check whether the agent is alive. */
   probe: (machineId: string) => Promise<void>;
   /** Called when a start was given to the connection. */

@@ -1,17 +1,17 @@
 /** AgentSession: the connection of one agent, from the upgrade to its close, with its phase, its frames and its slots. */
-import { type AgentFrame, CLOSE, type Hello, type ServerFrame, type Stdin } from '../../../core/protocol.ts';
+import { type AgentFrame, CLOSE, type Hello, type Start, type Stdin } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Dispatch, Execution } from '../../../store/store.ts';
 import { AgentConnection, type ConnectionListener } from './connection.ts';
 import { handshake, markLost } from './handshake.ts';
-import { AGENT_LIMITS, PROBE_MS } from './limits.ts';
+import { PROBE_MS } from './limits.ts';
 import { QueueClaimer } from './queue-claimer.ts';
 import type { Reconciliation } from './reconcile.ts';
 import { ReportIntake, type ReportingSession } from './report-intake.ts';
 import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { AgentSessions } from './sessions.ts';
-import { assertSupported, outputLimit, startFrame, supports, UNREADABLE, UnsupportedError } from './start-frame.ts';
+import { knowsFrame, outputLimit, startFrame, UNREADABLE, UnsupportedError, welcomeFrame } from './start-frame.ts';
 import { OUT_OF_ORDER, type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
 /** The session of one agent. Its phase, its slots and its frames change only through its methods. */
@@ -104,9 +104,11 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'cancel', execution_id: executionId, grace_ms: this.#deps.settings.graceMs });
   }
 
-  /** Sends a signal, or the size of its terminal, to a running command. */
-  tell(frame: Extract<ServerFrame, { type: 'signal' | 'resize' }>): void {
-    if (frame.type !== 'resize' || supports(this.#hello, 'terminals')) this.#connection.send(frame);
+  /** Sends a frame about a running command. False if the agent's version has no such frame. */
+  tell(frame: Parameters<typeof knowsFrame>[1]): boolean {
+    const isKnown = knowsFrame(this.#hello, frame);
+    if (isKnown) this.#connection.send(frame);
+    return isKnown;
   }
 
   /** Sends a piece of live stdin. */
@@ -116,8 +118,8 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   /** Tells the agent how far the output of an execution in stream mode may go. */
   async limitOutput(execution: Execution): Promise<void> {
-    if (execution.outputMode === undefined || !supports(this.#hello, 'output_limit')) return;
-    this.#connection.send(await outputLimit(this.#deps.store, execution, this.#deps.settings));
+    if (execution.outputMode === undefined) return;
+    this.tell(await outputLimit(this.#deps.store, execution, this.#deps.settings));
   }
 
   /** Asks the agent to enrol again with this token. */
@@ -172,16 +174,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   welcome(p: { protocol: number; hello: Hello; plan: Reconciliation; resend: readonly Dispatch[] }): void {
     const { hello, plan, resend } = p;
     this.#enter('ready');
-    this.#connection.send({
-      type: 'welcome',
-      protocol: p.protocol,
-      version: this.#deps.settings.version,
-      heartbeat_ms: this.#deps.settings.heartbeatMs,
-      window_bytes: AGENT_LIMITS.windowBytes,
-      execution_window_bytes: AGENT_LIMITS.executionWindowBytes,
-      acks: plan.acks,
-      forget: plan.forget,
-    });
+    this.#connection.send(welcomeFrame(p.protocol, plan, this.#deps.settings));
     const inFlight = plan.held.map(({ executionId }) => executionId);
     this.#starts.open({ maxConcurrency: hello.max_concurrency, inFlight, lastNumber: hello.last_dispatch_number });
     const starts = resend.map((dispatch) => this.#pendingStart(dispatch));
@@ -222,8 +215,10 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     } else if (frame.type === 'capacity') {
       this.#starts.accepting = frame.accepting;
       this.#claimer.claimMore();
-    } else {
+    } else if (frame.type === 'stdin_ack') {
       this.#deps.stdin.acknowledged(this.machineId, frame);
+    } else {
+      this.#deps.usage.answered(this.machineId, frame);
     }
   }
 
@@ -275,15 +270,16 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   /** Gives a start to the connection, followed by a cancel if one was requested before the start could be sent. */
   #start({ execution, openInput }: PendingStart): void {
     let input: ReturnType<typeof openInput>;
+    let start: Start;
     try {
-      assertSupported(this.#hello, execution);
       input = openInput();
+      start = startFrame(this.#hello, execution, input, this.#deps.settings);
     } catch (error) {
       this.markLost(execution, error instanceof UnsupportedError ? error.message : UNREADABLE);
       return;
     }
     const attachment = execution.stdinMode === 'fixed' && input.stdin.length > 0 ? input.stdin : undefined;
-    this.#reports.flushWith(startFrame(this.runnerInstance, execution, input, this.#deps.settings), attachment);
+    this.#reports.flushWith(start, attachment);
     this.#deps.observer.dispatched(execution);
     if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
   }

@@ -1,8 +1,10 @@
-/** Frames about one execution: its start, and how far its output may go. */
-import type { Hello, OutputLimit, Start } from '../../../core/protocol.ts';
+/** Frames of the server that take more than a line: the welcome, the start of an execution, and how far its output may go. */
+import type { Hello, OutputLimit, ServerFrame, Start, Welcome } from '../../../core/protocol.ts';
 import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
+import { AGENT_LIMITS } from './limits.ts';
+import type { Reconciliation } from './reconcile.ts';
 
 /** The reason of an end if the start cannot be made. */
 export const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
@@ -26,8 +28,26 @@ export interface ArtifactSettings extends ArtifactLimits {
 const TAIL_BYTES = MAX_CHUNK_BYTES;
 const TERMINAL_BUFFER_BYTES = 4 * 1024 * 1024;
 
+type Feature = 'output_limit' | 'terminals' | 'usage';
+
+/** The capability that an agent needs for a frame about a running command. */
+const NEEDED_FEATURE = {
+  signal: undefined,
+  resize: 'terminals',
+  usage_query: 'usage',
+  output_limit: 'output_limit',
+} as const;
+
+type CommandFrame = Extract<ServerFrame, { type: keyof typeof NEEDED_FEATURE }>;
+
+/** Whether the agent's version has the frame. */
+export function knowsFrame(hello: Hello | undefined, { type }: CommandFrame): boolean {
+  const feature = NEEDED_FEATURE[type];
+  return feature === undefined || supports(hello, feature);
+}
+
 /** Whether the agent has the capability. */
-export function supports(hello: Hello | undefined, feature: 'output_limit' | 'terminals'): boolean {
+function supports(hello: Hello | undefined, feature: Feature): boolean {
   return hello?.features?.includes(feature) ?? false;
 }
 
@@ -35,24 +55,44 @@ export function supports(hello: Hello | undefined, feature: 'output_limit' | 'te
 export class UnsupportedError extends Error {}
 
 /** Throws UnsupportedError: an older agent would ignore the unknown field and run the command without it. */
-export function assertSupported(hello: Hello | undefined, { tty }: Execution): void {
+function assertSupported(hello: Hello | undefined, { tty }: Execution): void {
   if (tty !== undefined && !supports(hello, 'terminals'))
     throw new UnsupportedError('The agent of the machine has a version without terminals.');
 }
 
-/** `runnerInstance`: the only instance that may run it. */
+/** The answer to a hello. */
+export function welcomeFrame(
+  protocol: number,
+  plan: Pick<Reconciliation, 'acks' | 'forget'>,
+  { version, heartbeatMs }: { version: string; heartbeatMs: number },
+): Welcome {
+  const { windowBytes, executionWindowBytes } = AGENT_LIMITS;
+  return {
+    type: 'welcome',
+    protocol,
+    version,
+    heartbeat_ms: heartbeatMs,
+    window_bytes: windowBytes,
+    execution_window_bytes: executionWindowBytes,
+    acks: plan.acks,
+    forget: plan.forget,
+  };
+}
+
+/** Only the runner instance of the hello may run it. Throws UnsupportedError for an agent of a version that cannot. */
 export function startFrame(
-  runnerInstance: string,
+  hello: Hello | undefined,
   execution: Execution,
   input: SecretInput,
   settings: StartSettings,
 ): Start {
+  assertSupported(hello, execution);
   const env = execution.isTerminal ? { ...input.env, TERMINAL_ID: execution.executionId } : input.env;
   const { cwd, user, timeoutMs, outputMode, tty, limits, isTerminal } = execution;
   return {
     type: 'start',
     execution_id: execution.executionId,
-    runner_instance: runnerInstance,
+    runner_instance: hello?.runner_instance ?? '',
     dispatch_number: execution.dispatchNumber ?? 0,
     command: isTerminal ? [execution.command[0] ?? ''] : [...execution.command],
     ...(isTerminal && { login_shell: true }),

@@ -1,6 +1,7 @@
 /** Commands to a machine whose connection may be on another server, which is then ordered to carry them out. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { TerminalSize } from '../../../core/launch-options.ts';
+import type { UsagePayload } from '../../../core/report.ts';
 import type { ClusterStore, Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands, MachineCommands, Sent } from '../commands/machine-commands.ts';
@@ -57,6 +58,13 @@ export class ClusterCommands implements MachineCommands {
     return sentOr(await this.#ask(machineId, { kind: 'resize', execution_id: executionId, ...size }));
   }
 
+  async usage(p: { machineId: string; executionId: string }): Promise<UsagePayload | undefined> {
+    const { machineId, executionId } = p;
+    if (this.#deps.sessions.get(machineId) !== undefined) return this.#deps.local.usage(p);
+    const answer = await this.#ask(machineId, { kind: 'usage', execution_id: executionId });
+    return answer?.outcome === 'usage' ? answer.usage : undefined;
+  }
+
   async rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent> {
     const here = await this.#deps.local.rotateCredential(p);
     if (here === 'sent') return here;
@@ -74,7 +82,7 @@ export class ClusterCommands implements MachineCommands {
     const options = { payload: bytes, timeoutMs: STDIN_TIMEOUT_MS, signal: request.signal };
     const answer = await this.#ask(machineId, ask, options);
     if (answer === undefined) return execution.dispatchedTo === undefined ? { outcome: 'not_running' } : AWAY;
-    return answer.outcome === 'sent' || answer.outcome === 'done' ? AWAY : (answer as StdinOutcome);
+    return NOT_OF_STDIN.has(answer.outcome) ? AWAY : (answer as StdinOutcome);
   }
 
   async outputLimited(execution: Execution): Promise<void> {
@@ -129,6 +137,8 @@ export class ClusterCommands implements MachineCommands {
   }
 }
 
+/** Outcomes of orders that are not about stdin. */
+const NOT_OF_STDIN: ReadonlySet<Answer['outcome']> = new Set<Answer['outcome']>(['sent', 'done', 'usage']);
 const AWAY = { outcome: 'agent_away' } as const;
 
 function sentOr(answer: Answer | undefined): Sent {

@@ -67,6 +67,10 @@ export class OrderDesk {
       }
       case 'signal':
         return { outcome: await local.signal({ machineId, executionId: ask.execution_id, signal: ask.signal }) };
+      case 'usage': {
+        const usage = await local.usage({ machineId, executionId: ask.execution_id });
+        return { outcome: 'usage', ...(usage !== undefined && { usage }) };
+      }
       case 'rotate':
         return { outcome: await local.rotateCredential({ machineId, joinToken: ask.join_token }) };
       case 'stdin':

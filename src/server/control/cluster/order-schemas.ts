@@ -1,6 +1,7 @@
 /** Orders from one server to another through the database. They are checked on arrival. */
 import { type Static, Type } from 'typebox';
 import { TerminalSizeSchema } from '../../../core/launch-options.ts';
+import { UsagePayloadSchema } from '../../../core/protocol.ts';
 import { Compile } from 'typebox/schema';
 
 const AskSchema = Type.Union([
@@ -12,6 +13,7 @@ const AskSchema = Type.Union([
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
     close: Type.Boolean(),
   }),
+  Type.Object({ kind: Type.Literal('usage'), execution_id: Type.String() }),
   Type.Object({ kind: Type.Literal('rotate'), join_token: Type.String() }),
   Type.Object({ kind: Type.Literal('credential_changed') }),
   Type.Object({ kind: Type.Literal('machine_removed') }),
@@ -27,6 +29,7 @@ export type OrderBody = Static<typeof OrderBodySchema>;
 
 const AnswerSchema = Type.Union([
   Type.Object({ outcome: Type.Literal('written'), offset: Type.Integer(), closed: Type.Boolean() }),
+  Type.Object({ outcome: Type.Literal('usage'), usage: Type.Optional(UsagePayloadSchema) }),
   Type.Object({
     outcome: Type.Union([
       Type.Literal('sent'),

@@ -2,9 +2,11 @@
 import { isTerminal } from '../../../core/execution.ts';
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import { CLOSE } from '../../../core/protocol.ts';
+import type { UsagePayload } from '../../../core/report.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
+import type { UsageQueries } from './usage-queries.ts';
 
 export type Sent = 'sent' | 'agent_away';
 
@@ -15,6 +17,8 @@ export interface MachineCommands {
   cancelled(execution: Execution): void;
   signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent>;
   resize(p: { machineId: string; executionId: string; size: TerminalSize }): Promise<Sent>;
+  /** Returns what the command has used so far. Undefined if it does not run, or its agent is offline or cannot tell. */
+  usage(p: { machineId: string; executionId: string }): Promise<UsagePayload | undefined>;
   /** `busy`: too many requests wait to write this stdin. */
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
   /** Output was released, or is not waited for any more. It is state as well: an offline agent is told when it reconnects. */
@@ -34,10 +38,12 @@ export interface MachineCommands {
 export class LocalCommands implements MachineCommands {
   readonly #sessions: AgentSessions;
   readonly #stdin: StdinRelay;
+  readonly #usage: UsageQueries;
 
-  constructor(p: { sessions: AgentSessions; stdin: StdinRelay }) {
+  constructor(p: { sessions: AgentSessions; stdin: StdinRelay; usage: UsageQueries }) {
     this.#sessions = p.sessions;
     this.#stdin = p.stdin;
+    this.#usage = p.usage;
   }
 
   waiting(machineId: string): void {
@@ -58,6 +64,11 @@ export class LocalCommands implements MachineCommands {
     const session = this.#sessions.ready(p.machineId);
     session?.tell({ type: 'resize', execution_id: p.executionId, ...p.size });
     return session === undefined ? 'agent_away' : 'sent';
+  }
+
+  async usage(p: { machineId: string; executionId: string }): Promise<UsagePayload | undefined> {
+    const session = this.#sessions.ready(p.machineId);
+    return session && this.#usage.ask(p, () => session.tell({ type: 'usage_query', execution_id: p.executionId }));
   }
 
   async outputLimited(execution: Execution): Promise<void> {

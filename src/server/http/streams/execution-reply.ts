@@ -33,7 +33,8 @@ export function prepareExecutionReply(
   return async (created) => {
     const execution = await afterWait(created);
     const wire = executionWire(execution, await wakeRetryAfterMs(context, execution));
-    if (include.includes('usage') && execution.usage !== undefined) wire.usage = execution.usage;
+    const usage = include.includes('usage') ? await context.control.usage(execution) : undefined;
+    if (usage !== undefined) wire.usage = usage;
     if (include.includes('reason')) wire.reason = await executionReasonWire(context, execution);
     if (!include.includes('output') || !isTerminal(execution.status)) return wire;
     const chunks = withOutput(wire, outputJson(context.store, execution, query));

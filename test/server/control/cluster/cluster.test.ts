@@ -12,7 +12,7 @@ import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 const POLL = { timeout: 20_000, interval: 20 };
 
 /** Two servers; the agent of `dm-one` is connected to the first. */
-async function twoServers(p: { dropHints?: boolean } = {}) {
+async function twoServers(p: { dropHints?: boolean; features?: string[] } = {}) {
   const shared = openSqliteStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
   onTestFinished(() => shared.close());
   const cluster = new MemoryCluster(shared);
@@ -22,13 +22,13 @@ async function twoServers(p: { dropHints?: boolean } = {}) {
   };
   const [one, two] = [await start(), await start()];
   const credential = await one.plane.machine();
-  const agent = await ScriptedAgent.join(one.plane.url, credential);
+  const agent = await ScriptedAgent.join(one.plane.url, credential, { features: p.features ?? [] });
   cluster.dropHints = p.dropHints ?? false;
   return { cluster, one: one.plane, two: two.plane, oneMember: one.member, credential, agent };
 }
 
 /** An execution that runs, created on the second server. */
-async function runningElsewhere(p: { dropHints?: boolean; stdin?: 'open' } = {}) {
+async function runningElsewhere(p: { dropHints?: boolean; stdin?: 'open'; features?: string[] } = {}) {
   const servers = await twoServers(p);
   const created = await servers.two.create(p.stdin === 'open' ? { stdin: { mode: 'open' } } : {});
   const { execution_id: id } = await servers.agent.next('start');
@@ -66,6 +66,17 @@ describe.each([
     const sent = two.control.signal({ execution: running, signal: 'SIGHUP' });
     expect(await agent.next('signal')).toMatchObject({ execution_id: id, signal: 'SIGHUP' });
     expect(await sent).toBe('sent');
+  });
+
+  test('usage is that of the runner, and unknown from an agent whose version cannot tell', async () => {
+    const { two, agent, running, id } = await runningElsewhere({ dropHints, features: ['usage'] });
+    const told = two.control.usage(running);
+    expect(await agent.next('usage_query')).toMatchObject({ execution_id: id });
+    const usage = { cpu_user_ms: 20, cpu_system_ms: 10, max_memory_bytes: 4096 };
+    agent.send({ type: 'usage', execution_id: id, usage });
+    expect(await told).toEqual(usage);
+    const older = await runningElsewhere({ dropHints });
+    expect(await older.two.control.usage(older.running)).toBeUndefined();
   });
 
   test('stdin reaches the runner at its offset, and the answer is what the runner has', async () => {
