@@ -57,7 +57,9 @@ export function buildDeb(deb: Deb, p: { work: string; out: string; release: Rele
   const architecture = ARCHITECTURES[p.release.arch];
   if (architecture === undefined) throw new Error(`Debian has no name here for ${p.release.arch}.`);
   const tree = join(p.work, deb.name);
-  for (const { from, to } of deb.folders ?? []) cpSync(from, join(tree, to), { recursive: true });
+  // Without `verbatimSymlinks` cpSync makes a relative link absolute: it would lead to a folder of the machine that builds.
+  for (const { from, to } of deb.folders ?? [])
+    cpSync(from, join(tree, to), { recursive: true, verbatimSymlinks: true });
   for (const file of deb.files) placeFile(tree, file);
   const control = join(tree, 'DEBIAN');
   mkdirSync(control, { recursive: true });

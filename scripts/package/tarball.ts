@@ -28,7 +28,7 @@ export function makeTarball(p: {
   const name = `execplane-${p.role}-${p.release.version}`;
   const file = `${name}-${process.platform}-${p.release.arch}.tar.gz`;
   const tree = join(p.work, name);
-  cpSync(p.program, tree, { recursive: true });
+  cpSync(p.program, tree, { recursive: true, verbatimSymlinks: true });
   mkdirSync(join(tree, 'share'));
   const share = (from: string, to: string) => cpSync(join(p.root, from), join(tree, 'share', to));
   share(`deploy/systemd/execplane-${p.role}.service`, `execplane-${p.role}.service`);

@@ -74,6 +74,15 @@ test('the Debian package of the server brings the providers, to where docs/provi
   expect(readFileSync(join(ROOT, 'docs/providers.md'), 'utf8')).toContain('"/usr/share/execplane/providers/docker"');
 });
 
+test('links in a Debian package lead to files of the package, wherever it was built', () => {
+  const release = readRelease(ROOT);
+  const folders = [{ from: join(program, 'bin'), to: 'usr/lib/execplane/bin' }];
+  const deb = { name: 'execplane', summary: 'links', description: 'links', depends: 'libc6', folders, files: [] };
+  const file = buildDeb(deb, { work: join(folder, 'links'), out: folder, release });
+  const listed = execFileSync('dpkg-deb', ['--contents', join(folder, file)], { encoding: 'utf8' });
+  expect(listed).toMatch(/\.\/usr\/lib\/execplane\/bin\/execplane -> \.\.\/dist\/cli\/execplane$/m);
+});
+
 test('the tarball of the server has them in share/providers', () => {
   const release = readRelease(ROOT);
   const work = join(folder, 'tarball');
@@ -83,6 +92,7 @@ test('the tarball of the server has them in share/providers', () => {
     encoding: 'utf8',
     maxBuffer: 1 << 26,
   });
+  expect(listed).toMatch(/ execplane-server-[\d.]+\/bin\/execplane -> \.\.\/dist\/cli\/execplane$/m);
   const found = [...listed.matchAll(/^-rwxr-xr-x .* execplane-server-[\d.]+\/share\/providers\/(\S+)$/gm)];
   expect(found.map(([, name]) => name)).toEqual(PROVIDERS);
 });
