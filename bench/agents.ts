@@ -1,4 +1,4 @@
-/** (e) Thousands of agents on one server: memory per machine, heartbeats, dispatch across them, and the reconnects after a restart. */
+/** (e) Measures thousands of agents on one server: memory per machine, heartbeats, dispatch across them, and the reconnects after a restart. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';

@@ -1,6 +1,6 @@
 /**
- * From the start of `execplane exec` to its request, in starts a second; the floor is a Node that runs nothing.
- * test/cli/main-start.test.ts counts what is loaded.
+ * Measures starts of `execplane exec` per second, each from the start of the process to its request. The floor is a Node that runs nothing.
+ * test/cli/main-start.test.ts counts the files that are loaded.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** Thousands of agents over three servers on one PostgreSQL: memory, what idle ones write, dispatch from any server, and the storms after one server and after all die. */
+/**
+ * Measures thousands of agents on three servers with one PostgreSQL: memory, writes of idle agents, dispatch from any server, and the
+ * reconnects after one server and after all were killed.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { TestCluster } from '../test/helpers/cluster.ts';

@@ -1,5 +1,5 @@
 /**
- * PostgreSQL with one server and with three against SQLite, in the same rounds: executions, creates and output a second; and for each
+ * Compares PostgreSQL, with one server and with three, with SQLite in the same rounds: executions, creates and output a second; and for each
  * execution the processor time of servers and database, bytes of write-ahead log and transactions.
  */
 import { TestCluster } from '../test/helpers/cluster.ts';

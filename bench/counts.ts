@@ -1,6 +1,6 @@
 /**
- * Counts per execution that the load of the machine does not change: flushes, bytes and pages of the write-ahead log, and the system
- * calls of server, link, runner and spawner (without those of the commands). With `--hold` it fails if one is above its limit.
+ * Counts, for each execution, what the load of the machine does not change: flushes, bytes and pages of the write-ahead log, and the system
+ * calls of server, link, runner and spawner (without those of the commands). With `--hold`, a count above its limit is a failure.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** (b) Creates per second into the durable queue, with the agent offline, against a bare Fastify route that writes one durable row. */
+/** (b) Measures creates per second into the durable queue, with the agent offline. The floor is a bare Fastify route that commits one row. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';

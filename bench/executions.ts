@@ -1,4 +1,4 @@
-/** (a) Executions per second from create to end, against a bare `child_process.spawn`; and how long each takes. */
+/** (a) Measures executions per second from create to end, and the time of each. The floor is a bare `child_process.spawn`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';

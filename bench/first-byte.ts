@@ -1,4 +1,4 @@
-/** (d) Time to first byte over server-sent events: from the command's write to the reader, on a busy machine; and through a bare pipe. */
+/** (d) Measures the time from a command's first write to its reader over server-sent events, on a busy machine; and through a bare pipe. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { World } from '../test/helpers/harness.ts';

@@ -1,6 +1,4 @@
-/**
- * (g) Starts per second with a link of 300 MB more, against the usual one: the process that spawns must not be the one that holds output.
- */
+/** (g) Measures starts per second with a link that is 300 MB larger: the size of the process that holds output must not slow down spawns. */
 import { fileURLToPath } from 'node:url';
 import { World } from '../test/helpers/harness.ts';
 import { COMMAND } from './floors/spawn.ts';

@@ -1,6 +1,5 @@
 /**
- * `npm run bench -- [NAME …] [--tiny] [--rounds N]`: each bench in a separate process, one after the other; all of them unless some are
- * named.
+ * `npm run bench -- [NAME …] [--tiny] [--rounds N]`: runs the named benches, or all, one after the other, each in a separate process.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

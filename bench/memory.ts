@@ -1,4 +1,4 @@
-/** (g) Resident memory of server, link and runner: at rest, at the peak of a flood, and after it. */
+/** (g) Measures the resident memory of server, link and runner: at rest, at the peak of a flood of output, and after it. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';

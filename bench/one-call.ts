@@ -1,4 +1,7 @@
-/** Compares a command and its output in one call with a create, polls until the end, and a read of the output: the calls of a client without `wait_ms` and `include`. */
+/**
+ * Compares one call that returns the output of a command (`wait_ms`, `include`) with the calls of a client that uses neither: a create,
+ * polls until the end, and a read of the output.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';

@@ -1,4 +1,4 @@
-/** (c) Output: MB/s of a large stream to its end with every byte stored, and tiny lines per second, against a bare pipe. */
+/** (c) Measures MB/s of a large output to its end, with every byte stored, and tiny lines per second. The floor is a bare pipe. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { World } from '../test/helpers/harness.ts';

@@ -1,4 +1,4 @@
-/** (h) Peers in the same rounds: ssh2 with one connection, BullMQ with a worker. `npm ci --prefix bench/peers` installs them. */
+/** (h) Measures other systems in the same rounds: ssh2 with one connection, BullMQ with a worker. `npm ci --prefix bench/peers` installs them. */
 import { World } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';
 import { bullmqPeer } from './peers/bullmq.ts';

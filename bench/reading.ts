@@ -1,4 +1,4 @@
-/** Resident memory of the server while one output of 1 GiB is read, in each way that the API has, by a client that keeps up. */
+/** Measures the server's resident memory while a fast client reads an output of 1 GiB, in each way that the API offers. */
 import { readFileSync } from 'node:fs';
 import { World } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';

@@ -1,6 +1,6 @@
 /**
- * The delay of a create while retention deletes a large database: the store, and housekeeping as the server runs it, in one process, so
- * that a step delays creates as it does there. `node bench/retention.ts`
+ * Measures the time of a create while retention deletes a large database. Store and housekeeping run in one process, as in the server, so
+ * that a step of housekeeping delays creates as it does there. `node bench/retention.ts`
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

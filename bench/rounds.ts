@@ -1,6 +1,5 @@
 /**
- * Interleaved rounds: every contender runs once per round, so that noise of the machine hits all alike; ratios are computed within a
- * round.
+ * Runs rounds: every contender runs once in each, so that noise of the machine affects all alike. Ratios are computed within a round.
  */
 
 /** One measured thing: a higher figure is better, whatever its unit. */

@@ -1,6 +1,6 @@
 /**
- * The runner alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and its memory. The
- * runner is the one in src/.
+ * Measures the runner of src/ alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and its
+ * memory.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

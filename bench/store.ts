@@ -1,6 +1,6 @@
 /**
- * The speed of the store alone, through its interface. CPU time is shown beside wall-clock time, since it stays valid when the machine is
- * shared.
+ * Measures the speed of the store alone, through its interface. It shows CPU time beside wall-clock time, because other load on the
+ * machine does not change CPU time much.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

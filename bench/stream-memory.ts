@@ -1,4 +1,4 @@
-/** 10 GB through `execplane exec`: memory of server, link, runner and CLI, and the bytes on their disks, at its beginning and at its end. */
+/** Sends 10 GB through `execplane exec`: memory of server, link, runner and CLI, and the size of their files, in the first and the last gigabyte. */
 import { spawn } from 'node:child_process';
 import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';

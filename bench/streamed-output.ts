@@ -1,6 +1,6 @@
 /**
- * Output in `stream` mode to an HTTP client that releases what it has read, against a bare pipe; beside it OpenSSH, whose server is
- * started for it. One that is not installed is named as not measured.
+ * Measures output in `stream` mode to an HTTP client that releases the bytes that it has read, and OpenSSH, for which it starts a server. The
+ * floor is a bare pipe. If OpenSSH is not installed, the bench reports it as not measured.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * Terminals: time from a key to its echo, 100 MB to a client, and Ctrl-C meanwhile. Beside them a bare terminal (script(1)) and ssh, each measured
- * in turn. The program on the terminal echoes the keys itself, as shells do.
+ * Measures terminals: the time from a key to its echo, 100 MB to a client, and Ctrl-C during a flood of output; in turn with a bare terminal
+ * (script(1)) and ssh. The program on the terminal echoes the keys itself, as shells do.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** 1 GB by `execplane exec` and `execplane cp`, by ssh and scp, and through a bare pipe, in the same rounds. */
+/** Measures 1 GB through `execplane exec` and `execplane cp`, through ssh and scp, and through a bare pipe, in the same rounds. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, statSync } from 'node:fs';

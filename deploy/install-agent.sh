@@ -5,14 +5,14 @@
 #   curl -fsSL https://execplane.example.com/install.sh | sh          from a server that serves it: asks for the join token
 #
 #   --url URL           the server; needed the first time
-#   --token-file FILE   the join token; default: read from standard input, or asked for at the terminal. Never an argument: everybody
-#                       can see those.
-#   --machine-id ID     the machine id to ask for
+#   --token-file FILE   the join token; default: read from standard input, or asked for at the terminal. It cannot be an argument,
+#                       which every user could see.
+#   --machine-id ID     the machine id to request
 #   --name NAME         the name of the machine for people
-#   --ca-file FILE      certificate authority of the server, if it is not a public one
+#   --ca-file FILE      PEM file of the server's certificate authority, if it is not a public one
 #   --from PLACE        folder or https address with the packages and SHA256SUMS; default: the folder of this script, or its server
-#   --sums SHA256       the digest that SHA256SUMS itself must have, if PLACE is not trusted; then PLACE may be an http address
-#   --keyring FILE      or: OpenPGP keys (as gpg --export writes them); SHA256SUMS.sig beside SHA256SUMS must be a signature by one of them
+#   --sums SHA256       the SHA-256 that the file SHA256SUMS must have, if PLACE is not trusted; then PLACE may be an http address
+#   --keyring FILE      instead of --sums: OpenPGP keys (as gpg --export writes them); SHA256SUMS.sig must be a signature by one of them
 #
 # It can be run again at any time: existing settings are kept, and commands keep running. Needs root, and Debian 12 or later (or a
 # derivative) with systemd.
@@ -33,7 +33,7 @@ fail() {
 
 read_options() {
   token_source='' machine_id='' name='' ca_file='' keyring='' remove=''
-  # What a server puts into the script that it serves.
+  # A server sets these in the copy of the script that it serves.
   url=${INSTALL_URL-} sums=${INSTALL_SUMS-} from=${INSTALL_FROM-$(dirname "$0")}
   while [ $# -gt 0 ]; do
     if [ "$1" = --remove ]; then

@@ -1,4 +1,4 @@
-/** Processor time of processes, as the kernel counts it: in ticks of 10 ms. */
+/** Reads the processor time of processes, which the kernel counts in ticks of 10 ms. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 const TICK_MS = 10;

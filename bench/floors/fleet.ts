@@ -1,4 +1,4 @@
-/** A process of simulated links (simulated-links.ts), and how many of them are connected. */
+/** Starts a process of simulated links (simulated-links.ts), and counts those that are connected. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

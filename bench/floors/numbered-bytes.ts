@@ -1,4 +1,7 @@
-/** Writes as many bytes to stdout as its argument says. Each block of 4 KiB begins with its number, so that a lost, repeated or moved one changes the sum. */
+/**
+ * Writes as many bytes to stdout as its argument says. Each block of 4 KiB begins with its number, so that a lost, repeated or moved block
+ * changes the checksum.
+ */
 import { writeSync } from 'node:fs';
 
 const BLOCK_BYTES = 4096;

@@ -1,6 +1,6 @@
 /**
- * Thousands of links in one process: each enrols, connects, answers every start as `/bin/true` would, and reconnects with full jitter
- * when its connection closes. argv: URL, number; the join token in JOIN_TOKEN. Prints `connected N` whenever N changes.
+ * Runs thousands of links in one process. Each enrols, connects, answers every start as if it ran `/bin/true`, and reconnects with full
+ * jitter when its connection closes. argv: URL, number; the join token in JOIN_TOKEN. Prints `connected N` whenever N changes.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** The floor of everything that starts commands: the minimum that any program in Node has to do. */
+/** The floor of benches that start commands: the least that any program in Node has to do for it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 

@@ -1,4 +1,4 @@
-/** Healthcheck of an agent's container: exit code 0 while its link is connected, according to its file in the given directory. */
+/** Healthcheck of an agent's container: exit code 0 if the link's pid file in the given directory says that it is connected. */
 import { readFileSync } from 'node:fs';
 
 const { linked } = JSON.parse(readFileSync(`${process.argv[2]}/link.pid`, 'utf8'));
