@@ -1,6 +1,6 @@
 /**
- * Prints what the runs of the tests came to, from the JSON reports of vitest: each failure with its message, then
- * `N passed, N failed, N skipped`, summed over all reports. The failures are said once more here, as only the end of a long log may be
+ * Prints the result of all test runs from the JSON reports of vitest: each failure with its message, then
+ * `N passed, N failed, N skipped`, summed over all reports. It repeats the failures because only the end of a long log may be
  * kept. A report that is missing, or of a run without a test, counts as a failure.
  */
 import { readFileSync } from 'node:fs';

@@ -5,7 +5,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const COMPRESSED = new Set(['.css', '.html', '.js', '.svg']);
-/** Remarks on directives for other bundlers, and on how long plugins take on a busy machine. */
+/** Warnings that are not shown: about directives for other bundlers, and about the time that plugins take on a busy machine. */
 const UNREMARKABLE = new Set(['MODULE_LEVEL_DIRECTIVE', 'PLUGIN_TIMINGS']);
 /** Close to the best compression, in a tenth of its time. */
 const BROTLI_QUALITY = 9;

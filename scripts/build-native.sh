@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the spawner for linux x64 and arm64 into native/prebuilt (or into the directory named as the first argument): static,
-# against musl, the same bytes every time. test/agent/runner/spawner/native-build.test.ts holds what is checked in to it.
+# against musl, the same bytes every time. test/agent/runner/spawner/native-build.test.ts compares the committed files with a build.
 # On Debian: apt-get install musl-tools gcc-aarch64-linux-gnu. The arm64 build takes musl from Debian's musl-dev package
 # of that architecture, which is downloaded and unpacked into a temporary directory (nothing is installed).
 # A second argument, x64 or arm64, builds for that architecture only.

@@ -1,6 +1,6 @@
 /**
- * `npm run build`: builds dist/ again from src/. It is swapped in whole, so that a program that runs from the old one never sees half of
- * it.
+ * `npm run build`: builds dist/ from src/. It replaces the old dist/ as a whole, so that a program that runs from the old one never loads a
+ * part of the new one.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * Makes what is installed on a machine, from a built tree: `npm run package`.
+ * `npm run package`: makes the packages that are installed on machines, from a built tree.
  *
  *   node scripts/package.ts [--out DIR]       packages and tarballs with SHA256SUMS (default: packages/)
  *   node scripts/package.ts --program DIR     only the program as it is installed, without Node, for the container image

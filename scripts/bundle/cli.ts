@@ -1,6 +1,6 @@
 /**
- * Puts the command line into few files: to load sixty of them takes longer than all that a short command does. Server and agent stay as
- * they are: they are programs of their own.
+ * Bundles the command line into few files, because loading sixty files takes longer than the work of a short command. Server and agent are
+ * separate programs, which this bundle does not contain.
  */
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

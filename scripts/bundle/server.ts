@@ -1,6 +1,6 @@
 /**
- * Puts the server and TypeBox into few files. As a thousand modules they take 18 MB more memory and twice the time to load: Node keeps the
- * source, a record and an address of each one.
+ * Bundles the server and TypeBox into few files. As a thousand modules they take 18 MB more memory and twice the time to load, because Node
+ * keeps the source, a record and an address of each module.
  */
 import { renameSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The shapes of answers as source text, for the client library: names and types of fields, taken from the schemas of src/api. The schemas
- * themselves would bring TypeBox into the library.
+ * Generates the shapes of answers, for the client library: the names and types of fields, taken from the schemas of src/api. The library
+ * does not use the schemas themselves, because they need TypeBox.
  */
 import { type TSchema, Type } from 'typebox';
 import * as admin from '../../src/api/admin.ts';

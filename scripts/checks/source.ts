@@ -1,7 +1,6 @@
 /**
- * The checks of the agent as source text. TypeBox compiles a schema to JavaScript when a program starts; here that text is
- * written to a file instead, since loading the library would more than double the memory of a runner (44 MB without it, 69
- * with it).
+ * Generates the checks of the agent as source text. TypeBox compiles a schema to JavaScript when a program starts; this writes the
+ * JavaScript to a file instead, because loading the library takes memory of the runner (44 MB without it, 69 MB with it).
  */
 import type { TSchema } from 'typebox';
 import { Build } from 'typebox/schema';

@@ -1,6 +1,6 @@
 /**
- * The three Debian packages. The program has a package of its own, so that server and agent can be on the same machine, share 130 MB, and
- * always have one version. The other two make it a service.
+ * Makes the three Debian packages. The program has a package of its own, so that server and agent on one machine share its 130 MB and always
+ * have one version. The other two packages install it as a service.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The packages that run in production, according to the lock file, without the files that only their development needs. */
+/** Copies the npm packages that run in production, according to the lock file, without files that only their development needs. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';

@@ -1,4 +1,4 @@
-/** The installed program: the same tree in the packages, the tarballs and the container image. */
+/** Makes the tree of the installed program, which is the same in the packages, the tarballs and the container image. */
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { copyProductionModules } from './production-modules.ts';

@@ -1,11 +1,11 @@
-/** Commands of a sandbox: lines for a shell, with their output, live or at the end. */
+/** Runs commands of a sandbox, which are lines for a shell, and returns their output at the end or passes it on live. */
 import type { CommandResult, RunCommandOptions } from '@computesdk/provider';
 import type { ExecutionResult, StartOptions } from 'execplane/client';
 import type { Sandbox } from './sandbox.ts';
 
-/** Of timeout(1). */
+/** The exit code of timeout(1) after a timeout. */
 const TIMED_OUT = 124;
-/** Of a shell, plus the number of the signal. */
+/** Added to the number of the signal that ended a command, as shells do. */
 const SIGNALLED = 128;
 
 type Options = Pick<StartOptions, 'env' | 'cwd' | 'timeoutMs' | 'user'>;
@@ -53,7 +53,7 @@ function optionsOf({ env, directory, user }: Sandbox, options: RunCommandOptions
   };
 }
 
-/** Throws if it was not the command that failed. */
+/** Returns the exit code as a shell reports it. Throws if Execplane failed, not the command. */
 function exitCodeOf({ exitCode, signal, errorCode, errorMessage, status }: ExecutionResult): number {
   if (errorCode === 'execution_timed_out') return TIMED_OUT;
   if (exitCode !== undefined) return exitCode;
@@ -61,7 +61,7 @@ function exitCodeOf({ exitCode, signal, errorCode, errorMessage, status }: Execu
   throw new Error(errorMessage ?? `the command is ${status}`);
 }
 
-/** Returns all of the text. */
+/** Passes each piece of a stream on as it arrives, and returns the whole text. */
 async function passOn(
   stream: ReadableStream<Uint8Array>,
   listener: ((text: string) => void) | undefined,

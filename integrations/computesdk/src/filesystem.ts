@@ -1,4 +1,4 @@
-/** Files of a sandbox, moved by the client library: nothing is pasted into a line of shell. */
+/** Reads and writes files of a sandbox by the client library; no name or content becomes part of a shell line. */
 import type { FileEntry } from '@computesdk/provider';
 import { FileError, type FileOptions } from 'execplane/client';
 import type { Sandbox } from './sandbox.ts';
@@ -37,7 +37,7 @@ export const filesystem = {
     }
   },
 
-  /** What is not there is removed already, as with `rm -rf`. */
+  /** A path that does not exist is no error, as with `rm -rf`. */
   async remove(sandbox: Sandbox, path: string): Promise<void> {
     const isThere = await filesystem.exists(sandbox, path);
     if (isThere) await sandbox.machine.files.remove(path, optionsOf(sandbox));

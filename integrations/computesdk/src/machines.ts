@@ -1,4 +1,4 @@
-/** Sandboxes as machines: made by the server's provider of machines, or one that is there already. */
+/** Maps sandboxes to machines, which the server's provider creates, or to one existing machine. */
 import type { CreateSandboxOptions, SandboxInfo } from '@computesdk/provider';
 import { type CreateMachine, Execplane, type Machine, RefusedError } from 'execplane/client';
 import type { Sandbox } from './sandbox.ts';
@@ -9,7 +9,7 @@ export interface Settings {
   apiKey: string;
   /** Every sandbox is this machine, which is neither created nor removed. Undefined: the server's provider makes a machine for each. */
   machineId?: string;
-  /** Commands run as this user, if the machine allows it. */
+  /** Commands run as this user, if the agent runs as root and the machine's policy allows it. */
   user?: string;
 }
 
@@ -75,7 +75,7 @@ function foundIn({ user }: Settings, client: Execplane, sandboxId: string): Foun
   return { sandboxId, sandbox: { client, machine, env: {}, directory: undefined, user } };
 }
 
-/** ComputeSDK has a name for each size that some provider has; these are the ones that mean a machine's. */
+/** Returns the request that creates the machine. ComputeSDK has several names for processors and memory. */
 function requestOf({ name, cpu, cpus, vcpus, memoryMiB, memoryMb, memory }: CreateSandboxOptions): CreateMachine {
   const vcpu = vcpus ?? cpus ?? cpu;
   const memoryMib = memoryMiB ?? memoryMb ?? memory;
@@ -87,7 +87,7 @@ function requestOf({ name, cpu, cpus, vcpus, memoryMiB, memoryMb, memory }: Crea
   };
 }
 
-/** A machine by itself does not say when it was created, the list does. */
+/** Returns the time at which a machine was created, which only the list of machines has. */
 async function createdAt(client: Execplane, machineId: string): Promise<string | undefined> {
   for await (const machine of client.machines.list({ limit: 500 })) {
     if (machine.machine_id === machineId) return machine.created_at;
@@ -95,7 +95,7 @@ async function createdAt(client: Execplane, machineId: string): Promise<string |
   return undefined;
 }
 
-/** A sleeping machine is woken by the next command, hence it is no error. */
+/** Returns the status of a sandbox. One whose machine sleeps is stopped: the next command wakes it. */
 function statusOf(phase: Machine['status']['phase']): SandboxInfo['status'] {
   if (phase === 'failed') return 'error';
   return phase === 'sleeping' || phase === 'destroying' || phase === 'destroyed' ? 'stopped' : 'running';

@@ -1,6 +1,6 @@
 import type { Execplane, MachineClient } from 'execplane/client';
 
-/** A sandbox: a machine, and what its commands run with. */
+/** A sandbox: a machine, and the environment, directory and user of its commands. */
 export interface Sandbox {
   client: Execplane;
   machine: MachineClient;
