@@ -16,6 +16,12 @@ export const BatchSchema = Type.Object(
       description: 'succeeded: it succeeded on every machine; failed: it did not succeed on one or more.',
       examples: ['running'],
     }),
+    command: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'The argv of its executions; absent while it has none, and once they are deleted.',
+        examples: [['uname', '-a']],
+      }),
+    ),
     counts: Type.Object(
       {
         pending: Count('Machines that have no execution yet.'),

@@ -19,7 +19,7 @@ export const ARTIFACT: Shape<ArtifactWire> = {"artifact_id":"string","machine_id
 
 export const AUDIT_ENTRY: Shape<AuditEntryWire> = {"audit_id":"string","at":"string","actor":"string","source":"string","action":"string","machine_id?":"string","resource?":"string","command?":["string"],"outcome":"string"};
 
-export const BATCH: Shape<BatchWire> = {"batch_id":"string","status":"string","counts":{"pending?":"number","wake_in_progress?":"number","queued?":"number","running?":"number","succeeded?":"number","failed?":"number","cancelled?":"number","expired?":"number"},"created_at":"string","completed_at?":"string"};
+export const BATCH: Shape<BatchWire> = {"batch_id":"string","status":"string","command?":["string"],"counts":{"pending?":"number","wake_in_progress?":"number","queued?":"number","running?":"number","succeeded?":"number","failed?":"number","cancelled?":"number","expired?":"number"},"created_at":"string","completed_at?":"string"};
 
 export const CREATED_API_KEY: Shape<CreatedApiKeyWire> = {"api_key_id":"string","name":"string","user?":"string","scopes":["string"],"machine_ids?":["string"],"created_at":"string","expires_at?":"string","last_used_at?":"string","key?":"string"};
 
@@ -41,7 +41,7 @@ export const MACHINE: Shape<MachineWire> = {"machine_id":"string","vcpu":"number
 
 export const SCHEDULE_PREVIEW: Shape<SchedulePreviewWire> = {"next_runs":["string"]};
 
-export const SCHEDULE_RUN: Shape<ScheduleRunWire> = {"due_at":"string","decided_at":"string","outcome":"string","reason?":"string","batch?":{"batch_id":"string","status":"string","counts":{"pending?":"number","wake_in_progress?":"number","queued?":"number","running?":"number","succeeded?":"number","failed?":"number","cancelled?":"number","expired?":"number"},"created_at":"string","completed_at?":"string"}};
+export const SCHEDULE_RUN: Shape<ScheduleRunWire> = {"due_at":"string","decided_at":"string","outcome":"string","reason?":"string","batch?":{"batch_id":"string","status":"string","command?":["string"],"counts":{"pending?":"number","wake_in_progress?":"number","queued?":"number","running?":"number","succeeded?":"number","failed?":"number","cancelled?":"number","expired?":"number"},"created_at":"string","completed_at?":"string"}};
 
 export const SCHEDULE: Shape<ScheduleWire> = {"schedule_id":"string","name?":"string","cron?":"string","time_zone?":"string","every_seconds?":"number","selector":{"labels?":{"*":"string"},"machine_ids?":["string"]},"overlap":"string","catch_up":"boolean","max_concurrency":"number","max_failures?":"number","command":["string"],"env_keys?":["string"],"cwd?":"string","user?":"string","timeout_ms?":"number","paused":"boolean","paused_reason?":"string","created_at":"string","next_run_at?":"string","next_runs?":["string"]};
 

@@ -2,9 +2,9 @@
 import { queryOptions } from '@tanstack/react-query';
 import type { BatchWire } from '../../api/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
-import { pageOf } from '../../client/http/pages.ts';
+import { commandText } from '../parts/command.ts';
 import { transport } from './client.ts';
-import { BATCH, EXECUTION } from '../../client/http/shapes.ts';
+import { BATCH } from '../../client/http/shapes.ts';
 
 const LIVE_MS = 1000;
 
@@ -26,18 +26,9 @@ export function batchQuery(batchId: string) {
   });
 }
 
-/** The command of a batch, which only its executions contain; `null` while it has none. */
-export function batchCommandQuery(batchId: string) {
-  return queryOptions({
-    queryKey: ['batch-command', batchId],
-    queryFn: async ({ signal }): Promise<readonly string[] | null> => {
-      const query = { limit: 1 };
-      const path = `${batchPath(batchId)}/executions`;
-      const page = await transport.json('GET', path, pageOf(EXECUTION), { query, signal });
-      return page.items[0]?.command ?? null;
-    },
-    staleTime: ({ state }) => (state.data == null ? 0 : Number.POSITIVE_INFINITY),
-  });
+/** Its command; its id while it has no execution. */
+export function titleOf({ batch_id: id, command }: Batch): string {
+  return command === undefined ? id : commandText(command);
 }
 
 /** The number of machines that a batch is for. */

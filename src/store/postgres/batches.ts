@@ -24,7 +24,9 @@ import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.
 import { REPLICA_ALIVE } from './writers/select-machine.ts';
 
 const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
-  b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at, b.counts FROM batches b`;
+  b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at, b.counts,
+  (SELECT r.command FROM batch_members m JOIN requests r ON r.execution_id = m.execution_id
+   WHERE m.batch_id = b.id ORDER BY m.position LIMIT 1) AS command FROM batches b`;
 /** Batches of the server $1, or of no living server. */
 const FREE_FOR = `(b.replica_id IS NULL OR b.replica_id = $1
   OR NOT EXISTS (SELECT 1 FROM replicas r WHERE r.id = b.replica_id AND r.${REPLICA_ALIVE}))`;

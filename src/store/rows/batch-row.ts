@@ -13,6 +13,8 @@ export interface BatchRow {
   max_concurrency: number;
   max_failures: number | null;
   created_by: string;
+  /** JSON, of its first execution. */
+  command: string | null;
   created_at: number;
   completed_at: number | null;
   /** JSON: `counts` of a batch that is over, so that a list need not count its machines. NULL: they are counted. */
@@ -30,6 +32,7 @@ export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch
   return {
     batchId: row.public_id,
     status: row.status as BatchStatus,
+    ...(row.command === null ? {} : { command: JSON_COLUMN.strings('command', row.command) }),
     counts: row.counts === null ? byStatus(counted) : JSON_COLUMN.counts('counts', row.counts),
     maxConcurrency: row.max_concurrency,
     ...(row.max_failures === null ? {} : { maxFailures: row.max_failures }),

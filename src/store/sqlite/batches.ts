@@ -19,15 +19,17 @@ import type { Database } from './file/database.ts';
 import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 const NEWEST = Number.MAX_SAFE_INTEGER;
+const SELECT = `SELECT b.*, (SELECT r.command FROM batch_members m CROSS JOIN requests r ON r.execution_id = m.execution_id
+  WHERE m.batch_id = b.id ORDER BY m.position LIMIT 1) AS command FROM batches b`;
 const OPEN = 'FROM batch_members b WHERE b.batch_id = ? AND b.outcome IS NULL';
 
 /** The statements, made once. */
 function prepare(db: Database) {
   return {
-    find: db.prepare<[string], BatchRow>('SELECT * FROM batches WHERE public_id = ?'),
-    list: db.prepare<[number, number], BatchRow>('SELECT * FROM batches WHERE id < ? ORDER BY id DESC LIMIT ?'),
+    find: db.prepare<[string], BatchRow>(`${SELECT} WHERE b.public_id = ?`),
+    list: db.prepare<[number, number], BatchRow>(`${SELECT} WHERE b.id < ? ORDER BY b.id DESC LIMIT ?`),
     listOf: db.prepare<[string, number, number], BatchRow>(
-      'SELECT * FROM batches WHERE created_by = ? AND id < ? ORDER BY id DESC LIMIT ?',
+      `${SELECT} WHERE b.created_by = ? AND b.id < ? ORDER BY b.id DESC LIMIT ?`,
     ),
     running: db.prepare<[], string>("SELECT public_id FROM batches WHERE status = 'running'").pluck(),
     machine: db

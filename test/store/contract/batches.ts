@@ -57,7 +57,11 @@ export function describeBatches(open: OpenStore): void {
         next: [{ position: 0, machineId: 'dm-two' }],
         sealedRequest: Buffer.from('s'),
       });
+      expect(await batches().getBatch({ batchId: BATCH })).not.toHaveProperty('command');
       const first = await make(0, 'dm-two');
+      const { command } = await bench().get(first, 'dm-two');
+      const { items: listed } = await batches().listBatches({ limit: 9 });
+      expect(listed.map((batch) => batch.command)).toEqual([command]);
       expect(await advance()).toMatchObject({ next: [], unfinished: [{ machineId: 'dm-two', executionId: first }] });
       await cancel('dm-two', first);
       expect(await advance()).toMatchObject({
@@ -88,7 +92,11 @@ export function describeBatches(open: OpenStore): void {
 
     it('are cancelled once, and over when nothing runs any more', async () => {
       await create({ maxConcurrency: 2 });
+      expect(await batches().getBatch({ batchId: BATCH })).not.toHaveProperty('command');
       const first = await make(0, 'dm-two');
+      const { command } = await bench().get(first, 'dm-two');
+      const { items: listed } = await batches().listBatches({ limit: 9 });
+      expect(listed.map((batch) => batch.command)).toEqual([command]);
       const end = () => batches().cancelBatch({ batchId: BATCH, now: T0 });
       expect(await end()).toMatchObject({ outcome: 'applied', batch: { counts: { cancelled: 1 } } });
       expect(await end()).toMatchObject({ outcome: 'stale' });
@@ -134,7 +142,11 @@ export function describeBatches(open: OpenStore): void {
 
     it('count an execution that is gone as one that failed', async () => {
       await create({ maxConcurrency: 1 });
+      expect(await batches().getBatch({ batchId: BATCH })).not.toHaveProperty('command');
       const first = await make(0, 'dm-two');
+      const { command } = await bench().get(first, 'dm-two');
+      const { items: listed } = await batches().listBatches({ limit: 9 });
+      expect(listed.map((batch) => batch.command)).toEqual([command]);
       await cancel('dm-two', first);
       await bench().store.deleteFinished({ before: Number.MAX_SAFE_INTEGER, limit: 9 });
       expect(await advance()).toMatchObject({ batch: { counts: { failed: 1, pending: 1 } }, next: [{ position: 1 }] });

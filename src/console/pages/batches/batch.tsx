@@ -2,13 +2,12 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { BatchProgress, progressText } from './batch-progress.tsx';
-import { type Batch, batchCommandQuery, batchPath, batchQuery, machineCount } from '../../data/batches.ts';
+import { type Batch, batchPath, batchQuery, machineCount, titleOf } from '../../data/batches.ts';
 import { transport } from '../../data/client.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useMay } from '../../data/session.ts';
 import { ExecutionTable } from '../../execution/execution-table.tsx';
 import { Age } from '../../parts/age.tsx';
-import { commandText } from '../../parts/command.ts';
 import { Confirm } from '../../parts/confirm.tsx';
 import { Empty, Unavailable } from '../../parts/empty.tsx';
 import { FactsPanel } from '../../parts/facts-panel.tsx';
@@ -20,7 +19,6 @@ import { BATCH, EXECUTION } from '../../../client/http/shapes.ts';
 
 export function BatchPage({ batchId }: PathParameters) {
   const batch = useQuery(batchQuery(batchId));
-  const command = useQuery(batchCommandQuery(batchId));
   const mayCancel = useMay('executions:write');
   if (batch.data === undefined) return <Unavailable title={batchId} error={batch.error} />;
   const { status, created_at: created, completed_at: completed } = batch.data;
@@ -32,7 +30,7 @@ export function BatchPage({ batchId }: PathParameters) {
             <BatchStatus status={status} />
             <span className="soft small">on {machinesText(batch.data)}</span>
           </div>
-          <h1 className="mono">{command.data == null ? batchId : commandText(command.data)}</h1>
+          <h1 className="mono">{titleOf(batch.data)}</h1>
         </div>
         {mayCancel && status === 'running' && <Cancel batchId={batchId} />}
       </div>

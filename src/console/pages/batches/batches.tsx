@@ -1,13 +1,12 @@
 /** Batches, newest first. */
-import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import { BatchProgress } from './batch-progress.tsx';
-import { type Batch, BATCHES, batchCommandQuery, machineCount } from '../../data/batches.ts';
+import { type Batch, BATCHES, machineCount, titleOf } from '../../data/batches.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useMay } from '../../data/session.ts';
 import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
-import { commandText } from '../../parts/command.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
@@ -65,7 +64,7 @@ function BatchTable({ batches }: { batches: readonly Batch[] }) {
             </td>
             <td>
               <Link href={`/batches/${batch.batch_id}`} className="mono">
-                <Command batchId={batch.batch_id} />
+                {titleOf(batch)}
               </Link>
             </td>
             <td className="optional">{machineCount(batch)}</td>
@@ -80,11 +79,6 @@ function BatchTable({ batches }: { batches: readonly Batch[] }) {
       </tbody>
     </table>
   );
-}
-
-function Command({ batchId }: { batchId: string }) {
-  const { data } = useQuery(batchCommandQuery(batchId));
-  return data == null ? batchId : commandText(data);
 }
 
 function RunOnMany() {

@@ -19,6 +19,8 @@ export interface NewBatch {
 
 export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'maxFailures' | 'createdBy'> {
   status: BatchStatus;
+  /** The argv of its executions; absent while it has none, and once they are deleted. */
+  command?: readonly string[];
   /** Machines by the status of their execution; `pending`: it has none yet. */
   counts: Partial<Record<ExecutionStatus | 'pending', number>>;
   createdAt: number;
