@@ -50,7 +50,17 @@ const Name = Type.String({
   description: 'What people call it: a-z, 0-9, dots, hyphens; no other machine has it, removed ones left out.',
   examples: ['web-1'],
 });
+/** Fields of a machine that are present only if the request asks for them. */
+const MACHINE_INCLUDES = ['name', 'labels', 'facts', 'provider', 'reason'] as const;
+export type MachineInclude = readonly (typeof MACHINE_INCLUDES)[number][];
+
 const included = {
+  provider: Type.Optional(
+    Type.String({
+      description: 'Its provider; absent: none, an agent joined by itself. Only with include=provider.',
+      examples: ['docker'],
+    }),
+  ),
   reason: Type.Optional(ReasonSchema),
   name: Type.Optional(Name),
   labels: Type.Optional(LabelsSchema),
@@ -81,7 +91,7 @@ export const MachineListSchema = Type.Object(
 );
 
 export const MachineQuery = Type.Object({
-  include: Include(['name', 'labels', 'facts', 'reason'], '`reason`: why it is in its state.'),
+  include: Include(MACHINE_INCLUDES, '`reason`: why it is in its state.'),
 });
 export const MachineListQuery = Type.Object({
   ...pageQuery(50, 500),

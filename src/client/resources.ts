@@ -8,7 +8,7 @@ import type {
   JoinTokenWire,
 } from '../api/admin.ts';
 import type { AuditEntryWire } from '../api/admin.ts';
-import type { CreateMachine, MachineDetailWire, MachineWire, UpdateMachine } from '../api/machine.ts';
+import type { CreateMachine, MachineDetailWire, MachineInclude, MachineWire, UpdateMachine } from '../api/machine.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import type { Transport } from './http/transport.ts';
 import {
@@ -28,9 +28,6 @@ abstract class Resource {
     this.transport = transport;
   }
 }
-
-/** More fields for the answer: `name`, `labels`, `facts`, `reason`. */
-export type MachineInclude = readonly ('name' | 'labels' | 'facts' | 'reason')[];
 
 export interface MachineSelection {
   label?: readonly string[] | undefined;

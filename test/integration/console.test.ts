@@ -33,6 +33,9 @@ test('from the key to the result: sign in, run a shell line, see both streams, t
   await using opened = await open({ path: '/machines' });
   const { page, complaints } = opened;
   await page.getByRole('link', { name: 'dm-one' }).click();
+  await page.getByRole('button', { name: 'Rotate credential' }).waitFor();
+  // The machine has no provider, so that only its owner can start and stop it.
+  expect(await page.getByRole('button', { name: 'Put to sleep' }).count()).toBe(0);
   await page.getByRole('link', { name: 'Run a command' }).last().click();
   await page.getByRole('textbox', { name: 'Command' }).fill('echo to stdout; echo to stderr >&2; exit 3');
   await page.getByRole('button', { name: 'Run', exact: true }).click();

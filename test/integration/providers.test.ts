@@ -54,6 +54,9 @@ const operations = ({ provider }: Ground) => provider.runs().map(({ operation })
 test('the provider of the page: created, joined by itself, run, put to sleep, woken by use, deleted', async () => {
   const ground = await start();
   const id = await ground.running();
+  const shown = await ground.world.client.ask('GET', `/v1/machines/${id}?include=provider`);
+  expect(shown).toMatchObject({ machine_id: id, provider: expect.any(String) });
+  expect(await ground.get(id)).not.toHaveProperty('provider');
   expect(await ground.run(id, ['echo', 'one'])).toMatchObject({ status: 'succeeded' });
   expect((await ground.act(id, 'sleep')).status).toBe(202);
   await ground.reach(id, 'sleeping');

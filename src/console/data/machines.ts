@@ -7,7 +7,7 @@ import { LIVE_MS } from './lists.ts';
 import { MACHINE, MACHINE_DETAIL } from '../../client/http/shapes.ts';
 
 const PAGE_ITEMS = 500;
-const INCLUDED = 'name,labels,facts';
+const INCLUDED = 'name,labels,facts,provider';
 /** A list of thousands is refreshed less often. */
 const MS_PER_MACHINE = 10;
 

@@ -1,4 +1,4 @@
-/** Changes the name, the labels, the size and the autosleep of a machine. */
+/** Changes the name and the labels of a machine, and of one with a provider the size and the autosleep. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import type { UpdateMachine } from '../../api/machine.ts';
@@ -67,7 +67,7 @@ export function EditMachine({ machine, onClose }: { machine: Machine; onClose: (
       <form className="stack" onSubmit={submit}>
         <h2>Change {machine.machine_id}</h2>
         {TEXTS.map(field)}
-        <div className="columns">{SIZES.map(field)}</div>
+        {machine.provider !== undefined && <div className="columns">{SIZES.map(field)}</div>}
         {saving.error !== null && <ErrorNotice error={saving.error} />}
         <div className="row end">
           <button type="button" className="button" onClick={onClose}>

@@ -68,6 +68,7 @@ function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
 function Facts({ machine }: { machine: Machine }) {
   const {
     name,
+    provider,
     status,
     labels = {},
     facts: reported,
@@ -78,6 +79,7 @@ function Facts({ machine }: { machine: Machine }) {
   } = machine;
   const facts = [
     ['Name', name],
+    ['Provider', provider],
     ['Host', reported?.hostname],
     ['System', reported === undefined ? undefined : `${reported.os} ${reported.arch}`],
     ['Agent', reported?.agent_version],
@@ -115,14 +117,16 @@ function Actions({ machine }: { machine: Machine }) {
   const mayRun = useMay('executions:write');
   const mayChange = useMay('machines:write');
   const isAdmin = useMay('admin');
-  const { machine_id: machineId, status } = machine;
+  const { machine_id: machineId, status, provider } = machine;
   const close = () => setAsked(undefined);
   return (
     <div className="row">
       {(mayChange || mayRun) && status.phase === 'sleeping' && status.reason !== 'agent_away' && (
         <Power machineId={machineId} verb="wake" text="Wake" />
       )}
-      {mayChange && status.phase === 'running' && <Power machineId={machineId} verb="sleep" text="Put to sleep" />}
+      {mayChange && provider !== undefined && status.phase === 'running' && (
+        <Power machineId={machineId} verb="sleep" text="Put to sleep" />
+      )}
       {isAdmin && status.phase === 'running' && (
         <button type="button" className="button" onClick={() => setAsked('rotate')}>
           Rotate credential
@@ -155,7 +159,7 @@ function Actions({ machine }: { machine: Machine }) {
   );
 }
 
-/** Wakes a machine, or puts it to sleep, if its provider can do that. */
+/** Asks the provider of a machine to wake it, or to put it to sleep. */
 function Power({ machineId, verb, text }: { machineId: string; verb: 'wake' | 'sleep'; text: string }) {
   const queryClient = useQueryClient();
   const asking = useMutation({

@@ -78,9 +78,7 @@ function prepare(db: Database) {
        WHERE b.batch_id = ? AND b.position > ? ORDER BY b.position LIMIT ?`,
     ),
     end: db.prepare('UPDATE batches SET status = ?, completed_at = ?, sealed_request = NULL, counts = ? WHERE id = ?'),
-    ended: db.prepare<[number], BatchRow>(
-      'SELECT * FROM batches WHERE completed_at < ? ORDER BY completed_at, id LIMIT 1',
-    ),
+    ended: db.prepare<[number], BatchRow>(`${SELECT} WHERE b.completed_at < ? ORDER BY b.completed_at, b.id LIMIT 1`),
     setCounts: db.prepare('UPDATE batches SET counts = ? WHERE id = ?'),
     deleteMembers: db.prepare(
       `DELETE FROM batch_members WHERE batch_id = $id AND position IN

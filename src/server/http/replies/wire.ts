@@ -5,7 +5,7 @@ import { isRetryable, labelsOf } from '../../../core/machines/machine.ts';
 import type { ApiKey, AuditEntry, Execution, ExecutionEvent, JoinToken, Machine } from '../../../store/store.ts';
 import type { ApiKeyWire, AuditEntryWire, JoinTokenWire } from '../../../api/admin.ts';
 import type { ExecutionEventWire, ExecutionWire } from '../../../api/execution.ts';
-import type { MachineWire } from '../../../api/machine.ts';
+import type { MachineDetailWire, MachineInclude, MachineWire } from '../../../api/machine.ts';
 
 /** Formats ms since the epoch as RFC 3339 in UTC with milliseconds. */
 export function time(ms: number): string {
@@ -52,7 +52,6 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
 }
 
 /** Optional additions to the fields of the contract. */
-export type MachineInclude = readonly ('name' | 'labels' | 'facts' | 'reason')[];
 
 /** Converts a machine for a list. */
 export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {
@@ -60,8 +59,8 @@ export function machineWire(machine: Machine, include: MachineInclude = []): Mac
 }
 
 /** A single machine is returned without `created_at`. */
-export function machineDetailWire(machine: Machine, include: MachineInclude = []): Omit<MachineWire, 'created_at'> {
-  const { host, name } = machine;
+export function machineDetailWire(machine: Machine, include: MachineInclude = []): MachineDetailWire {
+  const { host, name, provider } = machine;
   return {
     machine_id: machine.machineId,
     vcpu: machine.facts.vcpu,
@@ -79,6 +78,7 @@ export function machineDetailWire(machine: Machine, include: MachineInclude = []
       ...(machine.lastError === undefined ? {} : { last_error: machine.lastError }),
     },
     ...(include.includes('name') && name !== undefined ? { name } : {}),
+    ...(include.includes('provider') && provider !== undefined ? { provider } : {}),
     ...(include.includes('labels') ? { labels: labelsOf(machine) } : {}),
     ...(include.includes('facts') && host !== undefined ? { facts: factsWire(host) } : {}),
   };
