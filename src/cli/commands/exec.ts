@@ -10,7 +10,7 @@ import { isSameTerminal } from '../streams/descriptor.ts';
 import { hasStdin } from '../streams/input.ts';
 import { print } from '../streams/output.ts';
 import { assertTerminal, terminalEnvironment, terminalSize } from '../terminal/raw-terminal.ts';
-import { parseDuration } from '../terminal/duration.ts';
+import { durationOption } from '../terminal/duration.ts';
 import { labelsWith } from '../terminal/labels.ts';
 import { parseCount, parseWholeNumber } from '../terminal/list.ts';
 
@@ -41,7 +41,7 @@ export function execCommand(): Command {
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
     .option('-e, --env <NAME=VALUE>', 'environment variable; NAME alone copies the local value; repeatable', collectEnv)
     .option('--env-file <FILE>', 'file of environment variables, one NAME=VALUE per line; repeatable', collectEnvFile)
-    .option('--timeout <DURATION>', 'kill the command after this time, such as 30s or 5m', parseDuration)
+    .option('--timeout <DURATION>', 'kill the command after this time, such as 30s or 5m', durationOption)
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('-i, --interactive', 'keep stdin of the command open, even if local stdin is /dev/null')
     .addOption(
@@ -55,7 +55,7 @@ export function execCommand(): Command {
     .option(
       '--wait <DURATION>',
       'how long to wait for an offline machine (default: 10s)',
-      parseDuration,
+      durationOption,
       DEFAULT_WAIT_MS,
     )
     .option('--artifact <GLOB>', 'keep these files of the working directory as artifacts; repeatable', collect)

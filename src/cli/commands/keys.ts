@@ -5,7 +5,7 @@ import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
 import { machineIdOf } from '../machine-name.ts';
 import { assertOpen, print, printError } from '../streams/output.ts';
 import { age, until } from '../terminal/age.ts';
-import { parseDuration } from '../terminal/duration.ts';
+import { durationOption } from '../terminal/duration.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
 import { printJson } from '../terminal/print.ts';
 
@@ -33,7 +33,7 @@ function create(): Command {
         .default(['executions:write', 'machines:read']),
     )
     .option('--machine <MACHINE...>', 'limit the key to these machines')
-    .option('--expires-in <DURATION>', 'time until the key expires, such as 30d', parseDuration)
+    .option('--expires-in <DURATION>', 'time until the key expires, such as 30d', durationOption)
     .option('--json', 'print the key and its fields as JSON')
     .action(async (name: string, flags: CreateFlags) => {
       assertOpen('stdout'); // It is shown only once.

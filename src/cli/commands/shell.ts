@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { clientCommand, clientFor } from '../client-command.ts';
 import { readClientConfig } from '../config.ts';
 import { runShell } from '../shell/run-shell.ts';
-import { parseDuration } from '../terminal/duration.ts';
+import { durationOption } from '../terminal/duration.ts';
 import { assertTerminal, terminalEnvironment } from '../terminal/raw-terminal.ts';
 import { webSocketFor } from '../web-socket.ts';
 
@@ -35,7 +35,7 @@ export function shellCommand(): Command {
     .option(
       '--wait <DURATION>',
       'how long to wait for an offline machine (default: 10s)',
-      parseDuration,
+      durationOption,
       DEFAULT_WAIT_MS,
     )
     .action(async (machineId: string, flags: ShellFlags) => {

@@ -5,7 +5,7 @@ import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
 import { machineIdOf } from '../machine-name.ts';
 import { assertOpen, print, printError } from '../streams/output.ts';
 import { age, until } from '../terminal/age.ts';
-import { parseDuration } from '../terminal/duration.ts';
+import { durationOption } from '../terminal/duration.ts';
 import { addListOptions, type ListOptions, printList } from '../terminal/list.ts';
 import { printJson } from '../terminal/print.ts';
 
@@ -32,7 +32,7 @@ function create(): Command {
       'limit the token to this machine: a new one, or an existing one that gets a new credential',
     )
     .option('--reusable', 'let the token work more than once')
-    .option('--expires-in <DURATION>', 'time until the token expires, such as 7d', parseDuration)
+    .option('--expires-in <DURATION>', 'time until the token expires, such as 7d', durationOption)
     .option('--json', 'print the token and its fields as JSON')
     .action(async (flags: CreateFlags) => {
       assertOpen('stdout'); // It is shown only once.

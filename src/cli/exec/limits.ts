@@ -1,5 +1,6 @@
 /** `--memory`, `--cpus` and `--pids`: the limits of a command, for all of its processes together. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { parseSize } from '../../api/quantity.ts';
 import type { StartOptions } from '../../client/main.ts';
 import { parseCount } from '../terminal/list.ts';
 
@@ -9,16 +10,14 @@ export interface LimitFlags {
   pids?: number;
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
-
 export function addLimitOptions(command: Command): Command {
   return command
     .option(
       '--memory <SIZE>',
       'limit its memory, such as 512m or 2g; the kernel kills a command that needs more',
-      parseSize,
+      sizeOption,
     )
-    .option('--cpus <N>', 'limit its processor time to so many processors, such as 0.5', parseProcessors)
+    .option('--cpus <N>', 'limit its processor time to so many processors, such as 0.5', processorsOption)
     .option('--pids <N>', 'limit the number of its processes and threads', parseCount);
 }
 
@@ -32,17 +31,14 @@ export function limitsOf({ memory, cpus, pids }: LimitFlags): StartOptions['limi
   };
 }
 
-/** Parses a number of bytes, with a unit as in docker(1). Throws InvalidArgumentError, which commander prints. */
-export function parseSize(text: string): number {
-  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?$/.exec(text.toLowerCase()) ?? [];
-  const bytes = Math.round(Number(number) * (UNITS[unit] ?? Number.NaN));
-  if (number === '' || bytes < 1 || !Number.isSafeInteger(bytes)) {
-    throw new InvalidArgumentError('Write it as a number of bytes, or with a unit: 512m, 1.5g.');
-  }
+/** Returns bytes. Throws InvalidArgumentError, which commander prints. */
+function sizeOption(text: string): number {
+  const bytes = /\s/.test(text) ? undefined : parseSize(text);
+  if (bytes === undefined) throw new InvalidArgumentError('Write it as a number of bytes, or with a unit: 512m, 1.5g.');
   return bytes;
 }
 
-function parseProcessors(text: string): number {
+function processorsOption(text: string): number {
   const cpus = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
   if (cpus <= 0) throw new InvalidArgumentError('It must be a number above 0, such as 0.5 or 4.');
   return cpus;

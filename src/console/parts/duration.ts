@@ -1,4 +1,4 @@
-/** Formats spans of time and sizes, and parses typed ones. */
+/** Formats spans of time and sizes. */
 const UNITS = [
   ['d', 86_400_000],
   ['h', 3_600_000],
@@ -26,27 +26,6 @@ export function ageText(ms: number): string {
   const [name, unit] = UNITS.find(([, size]) => span >= size) ?? UNITS[3];
   const text = `${Math.floor(span / unit)} ${name}`;
   return ms < 0 ? `in ${text}` : `${text} ago`;
-}
-
-/** Bytes of a size such as `512m`, `2g` or `1048576`, in powers of 1024; undefined if it is not one. */
-export function parseBytes(text: string): number | undefined {
-  const [, number, unit = ''] = /^([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
-  if (number === undefined) return undefined;
-  const bytes = Math.round(Number(number) * 1024 ** ' kmgt'.indexOf(unit.toLowerCase() || ' '));
-  return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;
-}
-
-/** Parses `90`, `90s`, `5m`, `1h30m`, `250ms` to ms. `undefined` if the text is not a span of time. */
-export function parseDuration(text: string): number | undefined {
-  const trimmed = text.trim();
-  if (/^\d+$/.test(trimmed)) return Number(trimmed) * 1000;
-  if (!/^(\d+(ms|[dhms])\s*)+$/.test(trimmed)) return undefined;
-  let sum = 0;
-  for (const [, count, name] of trimmed.matchAll(/(\d+)(ms|[dhms])/g)) {
-    const unit = name === 'ms' ? 1 : (UNITS.find(([known]) => known === name)?.[1] ?? 0);
-    sum += Number(count) * unit;
-  }
-  return sum;
 }
 
 /** Formats bytes such as `4.2 MiB`. */

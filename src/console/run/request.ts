@@ -6,7 +6,7 @@ import type { Timing } from '../data/schedules.ts';
 import type { Labels } from '../../core/machines/labels.ts';
 import { parseLabelTexts } from '../parts/labels.tsx';
 import { shellCommand, shellLine } from '../parts/command.ts';
-import { parseBytes, parseDuration } from '../parts/duration.ts';
+import { parseDuration, parseSize } from '../../api/quantity.ts';
 
 export interface RunForm {
   /** At once, at the times of a cron expression, or every so often. */
@@ -102,7 +102,7 @@ export function requestOf(form: RunForm): CreateExecution {
 }
 
 function limitsOf({ memory, cpus, pids }: RunForm): Pick<CreateExecution, 'limits'> {
-  const bytes = parseBytes(memory);
+  const bytes = parseSize(memory);
   const limits = {
     ...(bytes === undefined ? {} : { memory_bytes: bytes }),
     ...(cpus === '' ? {} : { cpus: Number(cpus) }),
@@ -162,7 +162,7 @@ export function faultsOf(form: RunForm): Partial<Record<keyof RunForm, string>> 
     ...(form.timeout.trim() !== '' && parseDuration(form.timeout) === undefined
       ? { timeout: 'It must be a number of seconds, or such as 90s, 5m, 1h30m.' }
       : {}),
-    ...(form.memory.trim() !== '' && parseBytes(form.memory) === undefined
+    ...(form.memory.trim() !== '' && parseSize(form.memory) === undefined
       ? { memory: 'It must be such as 512m or 2g.' }
       : {}),
     ...(form.cpus === '' || Number(form.cpus) > 0 ? {} : { cpus: 'It must be a number above 0, such as 1.5.' }),

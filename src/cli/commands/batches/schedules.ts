@@ -14,7 +14,7 @@ import { machineIdOf } from '../../machine-name.ts';
 import { print } from '../../streams/output.ts';
 import { age, until } from '../../terminal/age.ts';
 import { countsText } from '../../terminal/batch-words.ts';
-import { parseDuration } from '../../terminal/duration.ts';
+import { durationOption } from '../../terminal/duration.ts';
 import { labelsWith } from '../../terminal/labels.ts';
 import { addListOptions, type ListOptions, parseCount, parseWholeNumber, printList } from '../../terminal/list.ts';
 import { printFields, printJson, shellWords } from '../../terminal/print.ts';
@@ -105,7 +105,7 @@ function withScheduleOptions(command: Command): Command {
     .option('--max-failures <N>', 'cancel the rest of a run after more failures', parseWholeNumber)
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
     .option('-e, --env <NAME=VALUE>', 'environment variable; repeatable', collectEnv)
-    .option('--timeout <DURATION>', 'kill it after this time, such as 30s or 5m', parseDuration)
+    .option('--timeout <DURATION>', 'kill it after this time, such as 30s or 5m', durationOption)
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('--json', 'print the schedule as JSON');
 }

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { CliError } from '../../cli-error.ts';
 import { addSettingOptions } from '../../setting-options.ts';
 import { print } from '../../streams/output.ts';
-import { parseDuration } from '../../terminal/duration.ts';
+import { durationOption } from '../../terminal/duration.ts';
 
 const AGENT_DIR = [
   '--agent-dir <value>',
@@ -61,7 +61,7 @@ export async function agentCommand(): Promise<Command> {
     .addOption(
       new Option('--within <DURATION>', 'time within which the new version has to be connected')
         .default(DEFAULT_WITHIN_MS, '60s')
-        .argParser(parseDuration),
+        .argParser(durationOption),
     )
     .option(...AGENT_DIR)
     .action(async ({ to, within }: { to: string; within: number }, upgrade: Command) => {

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import type { Scope } from '../../../api/fields.ts';
 import { transport } from '../../data/client.ts';
 import { Dialog } from '../../parts/dialog.tsx';
-import { parseDuration } from '../../parts/duration.ts';
+import { parseDuration } from '../../../api/quantity.ts';
 import { TextField } from '../../parts/field.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';
 import { CREATED_API_KEY } from '../../../client/http/shapes.ts';
