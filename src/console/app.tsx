@@ -55,7 +55,7 @@ function SignedIn() {
         ))}
         <Route>
           <h1>There is no such page</h1>
-          <p>The address may be cut off, or of another version of the console.</p>
+          <p>The address may be incomplete, or belong to another version of the console.</p>
         </Route>
       </Switch>
       {overlay === 'palette' && <Palette onClose={() => setOverlay(undefined)} />}

@@ -128,7 +128,7 @@ test('a terminal is opened, typed into, left and come back to, through a restart
   await world.server.kill();
   await world.server.restart();
   await world.connected();
-  await terminal.getByText('The connection is lost').waitFor({ state: 'detached' });
+  await terminal.getByText(/^Disconnected/).waitFor({ state: 'detached' });
   await page.reload();
   await terminal.getByText('typed-42').first().waitFor();
   await page.keyboard.type('echo still-$word');

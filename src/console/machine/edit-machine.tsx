@@ -20,14 +20,14 @@ interface EditForm {
 }
 
 const TEXTS = [
-  ['name', 'Name', 'What people call it: a-z, 0-9, dots and hyphens.'],
-  ['labels', 'Labels', 'Such as role=web site=berlin. They take the place of those that it has.'],
+  ['name', 'Name', 'A name for people: a-z, 0-9, dots and hyphens.'],
+  ['labels', 'Labels', 'Such as role=web site=berlin. They replace the present labels.'],
 ] as const;
 const SIZES = [
-  ['vcpu', 'Processors', 'Its provider resizes it.'],
-  ['memory', 'Memory in MiB', 'Its provider resizes it.'],
+  ['vcpu', 'Processors', 'The provider resizes the machine.'],
+  ['memory', 'Memory in MiB', 'The provider resizes the machine.'],
   ['storage', 'Storage in GiB', 'It can only grow.'],
-  ['autosleep', 'Sleeps when idle for', 'Such as 30m or 7d, or never.'],
+  ['autosleep', 'Idle time before sleep', 'Such as 30m or 7d, or never.'],
 ] as const;
 
 export function EditMachine({ machine, onClose }: { machine: Machine; onClose: () => void }) {
@@ -71,7 +71,7 @@ export function EditMachine({ machine, onClose }: { machine: Machine; onClose: (
         {saving.error !== null && <ErrorNotice error={saving.error} />}
         <div className="row end">
           <button type="button" className="button" onClick={onClose}>
-            Leave it
+            Keep it
           </button>
           <button
             type="submit"

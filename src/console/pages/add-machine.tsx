@@ -81,11 +81,11 @@ function Join({ token }: { token: CreatedJoinTokenWire }) {
           <h2>On the machine</h2>
         </header>
         <div className="body stack">
-          <p>In a root shell, beside the packages of this release (Debian and its kin):</p>
+          <p>On Debian or Ubuntu, in a root shell, in the directory with the packages of this release:</p>
           <CodeBlock text={line} label="Line that installs the agent" />
-          <p>Or, where Execplane is installed already, the agent of the user that one is:</p>
+          <p>If Execplane is installed already, start an agent as the current user:</p>
           <CodeBlock text={byHand} label="Line that starts an agent" />
-          <p className="soft small">The token works once, and for an hour. It is not shown again.</p>
+          <p className="soft small">The token is valid for one use, within an hour. It is not shown again.</p>
         </div>
       </section>
       <JoinProgress token={token} />
@@ -112,15 +112,15 @@ function JoinProgress({ token }: { token: CreatedJoinTokenWire }) {
     case 'expired':
       return (
         <Notice tone="bad" title="The token has expired">
-          <p>Nobody has used it. Make another one with “Add another one”.</p>
+          <p>It was not used. Create a new one with “Add another one”.</p>
         </Notice>
       );
     case 'enrolled':
       return (
         <Notice tone="warn" title={`${joining.machineId} has enrolled, and is not connected yet`}>
           <p>
-            This takes a moment. If it stays like this, something between it and the server lets no WebSocket through: a
-            proxy must pass on Upgrade. There, <code>execplane agent doctor</code> says what it sees.
+            This takes a moment. If the machine does not connect, a proxy may block WebSockets: it must forward the
+            Upgrade header. Run <code>execplane agent doctor</code> on the machine to find the cause.
           </p>
         </Notice>
       );
@@ -129,8 +129,8 @@ function JoinProgress({ token }: { token: CreatedJoinTokenWire }) {
         <Notice tone="busy" title={`Waiting for the machine (${durationText(waitedMs)})`}>
           {joining.long && (
             <p>
-              Nobody has asked with this token yet. There, <code>curl {location.origin}/readyz</code> must answer ok; if
-              it does not, this address cannot be reached from that machine: see its name, port, certificate and
+              The token has not been used yet. Run <code>curl {location.origin}/readyz</code> on the machine: the answer
+              must be ok. If it is not, the machine cannot reach this address. Check name, port, certificate and
               firewall.
             </p>
           )}

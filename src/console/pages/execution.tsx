@@ -101,18 +101,16 @@ function Followed({ execution }: { execution: Execution }) {
   return (
     <>
       {events.away && (
-        <Notice tone="warn" title="The server is away">
-          <p>
-            The command runs on, and nothing it prints is lost. What is missing here comes as soon as the server is
-            back.
-          </p>
+        <Notice tone="warn" title="The server cannot be reached">
+          <p>The command keeps running and its output is kept. The missing output appears when the server is back.</p>
         </Notice>
       )}
       {events.error !== undefined && <ErrorNotice error={events.error} />}
       {events.full && (
         <Notice tone="warn" title="More output than a page can hold">
           <p>
-            The rest is not shown as it comes. After the end all of it can be read here, part by part, or downloaded.
+            The rest is not shown live. When the command has ended, you can read all of it here in parts, or download
+            it.
           </p>
         </Notice>
       )}

@@ -90,7 +90,7 @@ export function ExecutionsPage() {
           list={list}
           count={executions.length}
           empty={
-            <Empty title={filtered ? 'No execution matches' : 'Nothing has run yet'} action={!filtered && <RunLink />}>
+            <Empty title={filtered ? 'No execution matches' : 'No executions yet'} action={!filtered && <RunLink />}>
               {filtered
                 ? 'Choose another state or a longer time.'
                 : 'Each command that runs on a machine is listed here, with its output and its result.'}

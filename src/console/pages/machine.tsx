@@ -47,9 +47,7 @@ function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
   if (status.reason === 'never_joined') {
     return (
       <Notice tone="warn" title="No agent has joined as this machine yet">
-        <p>
-          Commands for it wait until one does. A join token for it is made with “Add a machine”, under the same name.
-        </p>
+        <p>Its commands wait until an agent joins. Use “Add a machine” with the same name to create a join token.</p>
       </Notice>
     );
   }
@@ -57,8 +55,8 @@ function WhatIsWrong({ machine: { status } }: { machine: Machine }) {
   return (
     <Notice tone="warn" title="Its agent is not connected">
       <p>
-        Commands that run there run on, and new ones wait. See there: <code>systemctl status execplane-agent</code>, or
-        run <code>execplane agent doctor</code>, which says what is wrong.
+        Running commands continue, and new ones wait. On the machine, run <code>systemctl status execplane-agent</code>{' '}
+        or <code>execplane agent doctor</code> to find the cause.
       </p>
       {status.last_error !== undefined && <p>Last error: {status.last_error}</p>}
     </Notice>
@@ -86,9 +84,9 @@ function Facts({ machine }: { machine: Machine }) {
     ['Processors', vcpu > 0 ? String(vcpu) : 'not known yet'],
     ['Memory', memory > 0 ? `${(memory / 1024).toFixed(1)} GiB` : 'not known yet'],
     ['Storage', storage > 0 ? `${storage} GiB` : 'not known yet'],
-    ['Sleeps when idle for', sleeps > 0 ? durationText(sleeps * 1000) : 'never'],
+    ['Idle time before sleep', sleeps > 0 ? durationText(sleeps * 1000) : 'never'],
     ['State since', <Age key="since" at={status.last_transition_at} />],
-    ['Last heard of', <Age key="heard" at={status.last_progress_at} />],
+    ['Last heard from', <Age key="heard" at={status.last_progress_at} />],
     ['Labels', Object.keys(labels).length === 0 ? undefined : <Labels key="labels" labels={labels} />],
   ] as const;
   return <FactsPanel facts={facts} />;
@@ -105,7 +103,7 @@ function Executions({ machineId }: { machineId: string }) {
         <h2>Executions</h2>
       </header>
       {list.error !== null && <ErrorNotice error={list.error} />}
-      <ListContents list={list} count={executions.length} empty={<Empty title="Nothing has run here yet" />}>
+      <ListContents list={list} count={executions.length} empty={<Empty title="No executions yet" />}>
         <ExecutionTable executions={executions} machine="hidden" />
       </ListContents>
     </section>
@@ -201,7 +199,7 @@ function Rotate({ machineId, onClose }: { machineId: string; onClose: () => void
       onConfirm={() => rotating.mutate()}
       onClose={onClose}
     >
-      The old one dies as soon as the agent has the new one. Commands run on.
+      The old credential becomes invalid when the agent has the new one. Running commands continue.
     </Confirm>
   );
 }
@@ -227,8 +225,8 @@ function Remove({ machineId, onClose }: { machineId: string; onClose: () => void
       onConfirm={() => removing.mutate()}
       onClose={onClose}
     >
-      What runs there is ended, what waits is cancelled, and its agent is refused from now on. The name can never be
-      used again; its executions stay until their retention is over.
+      Running commands are ended, waiting ones are cancelled, and the agent is refused from now on. The name cannot be
+      used again. Executions stay until their retention ends.
     </Confirm>
   );
 }

@@ -61,13 +61,13 @@ export function MachinesPage() {
               )
             }
           >
-            A machine is here once an agent has joined from it. It dials out to this server, so that it needs no open
-            port.
+            A machine appears here when its agent has joined. The agent connects to this server, so the machine needs no
+            open port.
           </Empty>
         )}
         {machines.data !== undefined && machines.data.length > 0 && shown.length === 0 && (
           <Empty title="No machine matches">
-            Name, state, labels, host and version of the agent are searched for “{searched}”.
+            The search covers name, state, labels, host and agent version. Nothing contains “{searched}”.
           </Empty>
         )}
         {shown.length > 0 && <MachineTable machines={shown} chosen={chosen} />}

@@ -132,7 +132,7 @@ function machineItems(machines: readonly Machine[]): Item[] {
         <MachineStatus machine={machine} />
         <Link href={`/machines/${machine.machine_id}`}>{machine.machine_id}</Link>
         <span className="soft">
-          last heard of <Age at={machine.status.last_progress_at} />
+          last heard from <Age at={machine.status.last_progress_at} />
         </span>
       </>
     ),
@@ -171,8 +171,7 @@ function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: 
             content: (
               <>
                 <span className="status square tone-warn">Webhooks</span>
-                <Link href="/webhooks">{failing.toLocaleString()} could not be delivered yet</Link>: the log of the
-                server says why.
+                <Link href="/webhooks">{failing.toLocaleString()} not delivered yet</Link>; the server log contains the reason.
               </>
             ),
           },
@@ -185,7 +184,7 @@ function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: 
               <>
                 <span className="status hollow tone-warn">Waiting</span>
                 <span>
-                  The oldest execution that waits was created <Age at={oldest} />.
+                  The oldest waiting execution was created <Age at={oldest} />.
                 </span>
               </>
             ),
@@ -204,11 +203,11 @@ function Recent() {
     <section className="panel" aria-label="Latest executions">
       <header>
         <h2>Latest executions</h2>
-        <Link href="/executions">All of them</Link>
+        <Link href="/executions">All executions</Link>
       </header>
       {list.error !== null && <ErrorNotice error={list.error} />}
       {list.isPending && <Loading />}
-      {list.isSuccess && executions.length === 0 && <Empty title="Nothing has run yet" />}
+      {list.isSuccess && executions.length === 0 && <Empty title="No executions yet" />}
       {executions.length > 0 && <ExecutionTable executions={executions} machine="shown" />}
     </section>
   );

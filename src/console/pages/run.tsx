@@ -95,7 +95,7 @@ function CommandField({ form, setForm, wrong }: { form: RunForm; setForm: SetFor
         <>
           <div>
             <Segments
-              label="How the command is written"
+              label="Form of the command"
               value={form.mode}
               options={[
                 ['shell', 'Shell line'],
@@ -125,7 +125,7 @@ function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
   return (
     <div className="stack">
       {(form.on === 'labels' || form.when !== 'now' || !form.stdinOpen) && (
-        <Field label="Standard input" hint="Erased from the server as soon as the command has ended.">
+        <Field label="Standard input" hint="The server erases it when the command has ended.">
           {(id, describedBy) => (
             <textarea
               id={id}
@@ -145,7 +145,7 @@ function StdinField({ form, setForm }: { form: RunForm; setForm: SetForm }) {
             checked={form.stdinOpen}
             onChange={({ target: { checked } }) => setForm((before) => ({ ...before, stdinOpen: checked }))}
           />
-          Keep standard input open, to type into it while the command runs
+          Keep standard input open, to send input while the command runs
         </label>
       )}
     </div>
@@ -196,9 +196,9 @@ function Samples({ form }: { form: RunForm }) {
   );
   const sample = samples.find(({ name }) => name === chosen);
   return (
-    <section className="panel form" aria-label="The same elsewhere">
+    <section className="panel form" aria-label="The same command elsewhere">
       <header>
-        <h2>The same elsewhere</h2>
+        <h2>The same command elsewhere</h2>
         <Segments
           label="Where"
           value={chosen}

@@ -15,11 +15,11 @@ const PROBLEMS: Readonly<Record<SignInProblem, { title: string; detail: string }
   },
   provider_failed: {
     title: 'Signing in did not work',
-    detail: 'The provider refused, or could not be reached. Try again; the log of the server says why.',
+    detail: 'The provider refused, or could not be reached. Try again. The server log contains the reason.',
   },
   took_too_long: {
     title: 'Signing in took too long',
-    detail: 'It must be completed within 15 minutes, in the browser in which it began. Try again.',
+    detail: 'Complete it within 15 minutes, in the same browser. Try again.',
   },
 };
 

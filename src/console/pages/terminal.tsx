@@ -67,12 +67,12 @@ export function TerminalPage({ machineId, terminalId }: { machineId: string; ter
       </div>
       {error !== null && <ErrorNotice error={error} />}
       <Tabs terminals={running} machineId={machineId} chosen={terminalId} />
-      {waits && <Notice tone="busy" title="The machine is not connected. The terminal opens as soon as it is." />}
+      {waits && <Notice tone="busy" title="The machine is not connected. The terminal opens when it connects." />}
       {terminalId !== undefined && !waits && <TerminalView key={terminalId} path={`${path}/${terminalId}`} />}
       {terminalId === undefined && running.length === 0 && (
         <section className="panel" aria-label="No terminal">
           <Empty title="No terminal is open here">
-            A terminal is a shell that outlives this page: close it, come back, and it goes on where it was.
+            A terminal is a shell that keeps running when you close this page. You can return to it at any time.
           </Empty>
         </section>
       )}

@@ -40,7 +40,7 @@ export function Confirm({ title, children, action, typed, busy, error, onConfirm
         {error != null && <ErrorNotice error={error} />}
         <div className="row end">
           <button type="button" className="button" onClick={onClose}>
-            Leave it
+            Keep it
           </button>
           <button type="submit" className="button danger" disabled={busy || (typed !== undefined && text !== typed)}>
             {action}

@@ -35,11 +35,11 @@ function explained(error: unknown): { title: string; detail: string } {
       detail: 'Commands keep running. This page retries by itself. Check that the server runs and the network works.',
     };
   }
-  if (!(error instanceof RefusedError)) return { title: 'That did not work', detail: String(error) };
+  if (!(error instanceof RefusedError)) return { title: 'The request failed', detail: String(error) };
   const request = error.requestId === undefined ? '' : ` (request ${error.requestId})`;
   switch (error.status) {
     case 403:
-      return { title: 'This key may not do that', detail: error.message };
+      return { title: 'This key does not permit this action', detail: error.message };
     case 404:
       return {
         title: 'Not found',
@@ -50,6 +50,6 @@ function explained(error: unknown): { title: string; detail: string } {
     case 503:
       return { title: 'The server cannot write now', detail: `${error.message} Its disk may be full.${request}` };
     default:
-      return { title: 'The server refused', detail: `${error.message}${error.status >= 500 ? request : ''}` };
+      return { title: 'The server refused the request', detail: `${error.message}${error.status >= 500 ? request : ''}` };
   }
 }

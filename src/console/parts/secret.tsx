@@ -13,7 +13,7 @@ export function Secret({ title, secret, onClose }: SecretProps) {
     <Dialog title={title} onClose={onClose}>
       <div className="stack">
         <h2>{title}</h2>
-        <p>Copy it now: the server keeps only its hash, and shows it to nobody again.</p>
+        <p>Copy it now. The server stores only its hash and cannot show it again.</p>
         <CodeBlock text={secret} label={title} />
         <div className="row end">
           <button type="button" className="button primary" onClick={onClose}>

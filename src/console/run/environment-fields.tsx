@@ -49,7 +49,7 @@ export function EnvironmentFields({
         <button type="button" className="button small" onClick={() => onChange([...env, { name: '', value: '' }])}>
           Add a variable
         </button>
-        <span className="hint">Values come back from no page and no route, and are wiped at the end.</span>
+        <span className="hint">The server never returns these values, and erases them when the command has ended.</span>
       </div>
     </fieldset>
   );

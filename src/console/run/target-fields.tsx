@@ -74,7 +74,9 @@ function MachineField({ form, setForm, wrong, machines }: FieldProps<string | un
       </Field>
       {chosen !== undefined && chosen.status.phase !== 'running' && (
         <Notice tone="warn" title={`${chosen.machine_id} is ${machineStatusText(chosen).toLowerCase()}`}>
-          <p>The command waits until its agent connects, for an hour unless the server is set otherwise.</p>
+          <p>
+            The command waits until the agent connects. It expires after an hour, unless the server has another limit.
+          </p>
         </Notice>
       )}
     </>
@@ -82,8 +84,8 @@ function MachineField({ form, setForm, wrong, machines }: FieldProps<string | un
 }
 
 const LIMITS = [
-  ['concurrency', 'At once', '10', 'Machines that run it at the same time.'],
-  ['maxFailures', 'Failures allowed', 'any number', 'When more have failed, the rest is cancelled.'],
+  ['concurrency', 'At once', '10', 'Number of machines that run the command at the same time.'],
+  ['maxFailures', 'Failures allowed', 'any number', 'If more executions fail, the rest is cancelled.'],
 ] as const;
 
 function LabelFields({ form, setForm, wrong, machines }: FieldProps<Faults>) {
@@ -93,7 +95,7 @@ function LabelFields({ form, setForm, wrong, machines }: FieldProps<Faults>) {
       <TextField
         label="Labels"
         wrong={wrong.labels}
-        hint={matching === undefined ? 'All of them must match, as role=web site=berlin.' : matchText(matching)}
+        hint={matching === undefined ? 'Such as role=web site=berlin. Machines must have all of them.' : matchText(matching)}
         placeholder="role=web site=berlin"
         value={form.labels}
         onChange={(value) => setForm((before) => ({ ...before, labels: value }))}

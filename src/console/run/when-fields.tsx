@@ -53,7 +53,7 @@ function ScheduleFields({ form, setForm, wrong }: { form: RunForm; setForm: SetF
         ? text('cron', 'Cron expression', '0 3 * * MON-FRI', preview || 'Minute, hour, day, month, weekday.')
         : text('every', 'Every', '15m', preview || 'Such as 15m or 1h30m.')}
       {form.when === 'cron' && text('timeZone', 'Time zone', 'UTC', 'Such as Europe/Berlin.')}
-      <Field label="If the run before it goes on">
+      <Field label="If the previous run is unfinished">
         {(id) => (
           <select
             id={id}

@@ -73,7 +73,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </div>
-      {shown.length === 0 && <p className="loading">Nothing has that name.</p>}
+      {shown.length === 0 && <p className="loading">No match.</p>}
     </Dialog>
   );
 }

@@ -41,9 +41,14 @@ export function TerminalView({ path }: { path: string }) {
 function StreamNotice({ stream }: { stream: StreamState }) {
   switch (stream.state) {
     case 'away':
-      return <Notice tone="warn" title="The connection is lost and will be restored. The shell keeps running." />;
+      return <Notice tone="warn" title="Disconnected. Reconnecting … The shell keeps running." />;
     case 'input lost':
-      return <Notice tone="warn" title="The machine is not connected, and too much is typed: input was dropped." />;
+      return (
+        <Notice
+          tone="warn"
+          title="The machine is not connected and the input buffer is full. Some input was dropped."
+        />
+      );
     case 'ended':
       return <Notice tone="busy" title={`The shell has ended: ${stream.reason}`} />;
     case 'failed':

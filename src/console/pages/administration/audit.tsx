@@ -51,7 +51,7 @@ export function AuditPage() {
             ref={field}
             type="search"
             className="search"
-            placeholder="Search what is loaded"
+            placeholder="Search loaded entries"
             aria-label="Search the audit trail"
             value={searched}
             onChange={({ target }) => setParameters(target.value === '' ? {} : { q: target.value }, { replace: true })}
@@ -60,9 +60,7 @@ export function AuditPage() {
         <ListContents
           list={audit}
           count={entries.length}
-          empty={
-            <Empty title="No entry matches">Older ones are loaded with the button below, where there are any.</Empty>
-          }
+          empty={<Empty title="No entry matches">Load older entries with the button below, if there are any.</Empty>}
         >
           <AuditTable entries={entries} />
         </ListContents>

@@ -39,8 +39,8 @@ export function KeysPage() {
           count={items.length}
           empty={
             <Empty title="No key but the admin key">
-              Make one for each program and person, with no more scopes than it needs: then one can be revoked without
-              the others.
+              Create a key for each program and person, with only the scopes that it needs. Then you can revoke one key
+              without the others.
             </Empty>
           }
         >
@@ -65,7 +65,7 @@ export function KeysPage() {
           title={`Revoke “${revoking.name}”?`}
           onClose={() => setRevoking(undefined)}
         >
-          It does nothing more from this moment: its streams end, and its sessions here do. This cannot be undone.
+          The key stops working at once, and its streams and console sessions end. This cannot be undone.
         </Revoke>
       )}
     </>
@@ -75,7 +75,10 @@ export function KeysPage() {
 export function LimitedNotice() {
   return (
     <Notice tone="warn" title="This key is limited to some machines">
-      <p>Keys and tokens reach every machine, so that only a key without that limit may see and change them.</p>
+      <p>
+        Keys and join tokens concern all machines. Only a key that is not limited to some machines can see and change
+        them.
+      </p>
     </Notice>
   );
 }

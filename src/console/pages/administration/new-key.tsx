@@ -69,7 +69,7 @@ export function NewKeyDialog({ onClose, onMade }: { onClose: () => void; onMade:
         {making.error !== null && <ErrorNotice error={making.error} />}
         <div className="row end">
           <button type="button" className="button" onClick={onClose}>
-            Leave it
+            Keep it
           </button>
           <button
             type="submit"

@@ -36,8 +36,8 @@ export function TokensPage() {
           list={tokens}
           count={items.length}
           empty={
-            <Empty title="No token that can be used">
-              An agent enrols with one. “Add a machine” makes it, for an hour and one use.
+            <Empty title="No valid join token">
+              An agent enrols with a join token. “Add a machine” creates one that is valid for an hour and for one use.
             </Empty>
           }
         >
@@ -52,7 +52,7 @@ export function TokensPage() {
           title="Revoke this join token?"
           onClose={() => setRevoking(undefined)}
         >
-          No agent can enrol with it any more. Machines that have joined with it stay.
+          No agent can enrol with it any more. Machines that joined with it are not affected.
         </Revoke>
       )}
     </>

@@ -28,9 +28,8 @@ export function WebhooksPage() {
           list={callbacks}
           count={items.length}
           empty={
-            <Empty title="Every webhook is delivered">
-              An execution that was created with a callback_url is posted there when it has ended. What could not be
-              delivered yet is listed here; why is in the log of the server.
+            <Empty title="No undelivered webhooks">
+              An execution that was created with a callback_url is posted there when it has ended. This page lists the deliveries that have failed so far. The server log contains the reasons.
             </Empty>
           }
         >

@@ -60,7 +60,7 @@ function Executions({ batchId }: { batchId: string }) {
         <h2>Executions</h2>
       </header>
       {list.error !== null && <ErrorNotice error={list.error} />}
-      <ListContents list={list} count={executions.length} empty={<Empty title="No machine has begun yet" />}>
+      <ListContents list={list} count={executions.length} empty={<Empty title="No machine has started yet" />}>
         <ExecutionTable executions={executions} machine="first" />
       </ListContents>
     </section>
@@ -91,7 +91,7 @@ function Cancel({ batchId }: { batchId: string }) {
           onConfirm={() => cancelling.mutate()}
           onClose={() => setAsked(false)}
         >
-          What runs is ended, first with SIGTERM; machines that have not begun do not begin.
+          Running commands get SIGTERM, then SIGKILL. The remaining machines do not start the command.
         </Confirm>
       )}
     </>

@@ -30,7 +30,7 @@ export function BatchesPage() {
           count={batches.length}
           empty={
             <Empty title="No batch yet" action={<RunOnMany />}>
-              A batch runs one command on many machines, chosen by label, a few at a time.
+              A batch runs one command on many machines, selected by label, a few at a time.
             </Empty>
           }
         >

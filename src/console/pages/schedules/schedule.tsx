@@ -24,22 +24,22 @@ import { SCHEDULE, SCHEDULE_RUN } from '../../../client/http/shapes.ts';
 const OUTCOMES: Readonly<Record<ScheduleRun['outcome'], string>> = {
   starting: 'Starting',
   started: 'Started',
-  queued: 'Waits for the run before it',
-  skipped: 'Left out',
+  queued: 'Waits for the previous run',
+  skipped: 'Skipped',
   missed: 'Missed',
   refused: 'Refused',
 };
 /** Other reasons are shown as in the API. */
 const REASONS: Readonly<Record<string, string>> = {
-  overlap: 'the run before it went on',
-  no_machines: 'no machine has its labels',
+  overlap: 'the previous run was unfinished',
+  no_machines: 'no machine has the labels',
   paused: 'it was paused',
-  key_revoked: 'the key that made it may run nothing any more',
+  key_revoked: 'the key that created it can no longer run commands',
 };
 const OVERLAPS: Readonly<Record<Schedule['overlap'], string>> = {
-  skip: 'the next is left out',
-  queue: 'the next waits',
-  cancel: 'the one before is cancelled',
+  skip: 'the next run is skipped',
+  queue: 'the next run waits',
+  cancel: 'the previous run is cancelled',
 };
 
 export function SchedulePage({ scheduleId }: PathParameters) {
@@ -60,8 +60,8 @@ export function SchedulePage({ scheduleId }: PathParameters) {
         {mayChange && <Actions schedule={schedule.data} />}
       </div>
       {paused && reason === 'key_revoked' && (
-        <Notice tone="warn" title="It is paused: the API key that made it may run nothing any more">
-          <p>Make it again with a key that may, or resume it: then it runs with yours.</p>
+        <Notice tone="warn" title="Paused: the API key that created it can no longer run commands">
+          <p>Resume it to run it with your key, or create it again with another key.</p>
         </Notice>
       )}
       <Facts schedule={schedule.data} />
@@ -174,7 +174,7 @@ function Actions({ schedule: { schedule_id: id, paused } }: { schedule: Schedule
           onConfirm={() => deleting.mutate()}
           onClose={() => setAsked(false)}
         >
-          Its history goes with it. What it has started runs on.
+          Its history is deleted too. Commands that it has started continue.
         </Confirm>
       )}
     </div>

@@ -31,7 +31,7 @@ export function SchedulesPage() {
           count={schedules.length}
           empty={
             <Empty title="No schedule yet" action={<NewSchedule />}>
-              A schedule runs a command again and again: at the times of a cron expression, or every so often.
+              A schedule runs a command repeatedly: at the times of a cron expression, or at an interval.
             </Empty>
           }
         >
