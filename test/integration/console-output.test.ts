@@ -85,6 +85,13 @@ test('output is searched and followed while it comes', async () => {
   await output.getByText('the end of all').waitFor();
 });
 
+test('a command without output says so, in place of an empty viewer', async () => {
+  const { execution_id: id } = await world.machine.run({ command: ['true'] });
+  await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
+  await opened.page.getByText('No output.', { exact: true }).waitFor();
+  expect(await opened.page.getByLabel('Lines of output').count()).toBe(0);
+});
+
 test('a file that a command left is loaded from its page', async () => {
   await using opened = await open({ path: '/run?machine=dm-one' });
   const { page } = opened;
@@ -125,6 +132,11 @@ test('a terminal is opened, typed into, left and come back to, through a restart
   await page.keyboard.type('word=kept; echo typed-$((40 + 2))');
   await page.keyboard.press('Enter');
   await terminal.getByText('typed-42').first().waitFor();
+  const ground = () =>
+    page.evaluate("getComputedStyle(document.querySelector('.xterm-scrollable-element')).backgroundColor");
+  const light = await ground();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await expect.poll(ground, { timeout: 10_000 }).not.toBe(light);
   await world.server.kill();
   await world.server.restart();
   await world.connected();

@@ -1,5 +1,6 @@
 /** A chart over time, in the colours of the theme, with its numbers in words for people who cannot see it. */
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef } from 'react';
+import { useThemeName } from '../shell/theme.ts';
 import type UPlot from 'uplot';
 
 const HEIGHT_PX = 180;
@@ -123,8 +124,9 @@ function optionsOf(p: {
       ...shown.map((series) => ({
         label: series.name,
         stroke: colour(series.colour),
-        points: { show: false },
-        ...(p.stacked && bars !== undefined ? { fill: colour(series.colour), width: 0, paths: bars } : { width: 2 }),
+        ...(p.stacked && bars !== undefined
+          ? { fill: colour(series.colour), width: 0, paths: bars, points: { show: false } }
+          : { width: 2, points: { filter: lonePoints } }),
       })),
     ],
   };
@@ -133,31 +135,17 @@ function optionsOf(p: {
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 
+/** A value without neighbours is drawn as a point: a line needs two of them. */
+function lonePoints(plot: UPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  const isMissing = (index: number): boolean => values[index] == null;
+  return [...values.keys()].filter((index) => !isMissing(index) && isMissing(index - 1) && isMissing(index + 1));
+}
+
 /** The time of each tick, with the date at the start of a day. */
 function timeTexts(ticks: readonly number[]): string[] {
   return ticks.map((seconds) => {
     const date = new Date(seconds * 1000);
     return date.getHours() === 0 && date.getMinutes() === 0 ? day.format(date) : clock.format(date);
   });
-}
-
-/** Changes with the theme: that of the system, or the chosen one. */
-function useThemeName(): string {
-  const [name, setName] = useState(themeName);
-  useEffect(() => {
-    const look = () => setName(themeName());
-    const system = matchMedia('(prefers-color-scheme: dark)');
-    const chosen = new MutationObserver(look);
-    system.addEventListener('change', look);
-    chosen.observe(document.documentElement, { attributeFilter: ['data-theme'] });
-    return () => {
-      system.removeEventListener('change', look);
-      chosen.disconnect();
-    };
-  }, []);
-  return name;
-}
-
-function themeName(): string {
-  return document.documentElement.dataset['theme'] ?? String(matchMedia('(prefers-color-scheme: dark)').matches);
 }

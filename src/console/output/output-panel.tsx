@@ -88,18 +88,20 @@ export function OutputPanel({ log, version, live, numbered, chooseStream, empty,
           </button>
         </div>
       </header>
-      <OutputViewer
-        log={log}
-        version={version}
-        wrap={wrap}
-        only={only}
-        numbered={numbered}
-        follow={follow}
-        onFollow={setFollow}
-        needle={needle.toLowerCase()}
-        target={target}
-        label="Lines of output"
-      />
+      {(live || log.length > 0) && (
+        <OutputViewer
+          log={log}
+          version={version}
+          wrap={wrap}
+          only={only}
+          numbered={numbered}
+          follow={follow}
+          onFollow={setFollow}
+          needle={needle.toLowerCase()}
+          target={target}
+          label="Lines of output"
+        />
+      )}
       <footer>
         <span>{log.length === 0 ? empty : `${log.length.toLocaleString()} lines, ${bytesText(log.bytes)}`}</span>
         {note !== undefined && <span>{note}</span>}

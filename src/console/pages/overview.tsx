@@ -64,7 +64,7 @@ function Counts({ machines, overview }: NumbersProps) {
   const by = (text: string) => machines.filter((machine) => machineStatusText(machine) === text).length;
   const { running = 0, queued = 0, wake_in_progress: waking = 0 } = overview?.executions ?? {};
   return (
-    <div className="columns">
+    <div className="counts">
       {['Online', 'Offline', 'Asleep'].map((text) => (
         <CountLink key={text} href={`/machines?q=${text.toLowerCase()}`} text={text} count={by(text)} />
       ))}
@@ -171,7 +171,8 @@ function serverItems({ failing_callbacks: failing, oldest_waiting_at: oldest }: 
             content: (
               <>
                 <span className="status square tone-warn">Webhooks</span>
-                <Link href="/webhooks">{failing.toLocaleString()} not delivered yet</Link>; the server log contains the reason.
+                <Link href="/webhooks">{failing.toLocaleString()} not delivered yet</Link>; the server log contains the
+                reason.
               </>
             ),
           },

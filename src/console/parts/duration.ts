@@ -28,6 +28,13 @@ export function ageText(ms: number): string {
   return ms < 0 ? `in ${text}` : `${text} ago`;
 }
 
+const TO_THE_MINUTE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+/** Formats an ISO time to the minute, in the time zone and the language of the browser. */
+export function shortTime(at: string): string {
+  return TO_THE_MINUTE.format(new Date(at));
+}
+
 /** Formats bytes such as `4.2 MiB`. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

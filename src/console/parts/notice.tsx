@@ -50,6 +50,9 @@ function explained(error: unknown): { title: string; detail: string } {
     case 503:
       return { title: 'The server cannot write now', detail: `${error.message} Its disk may be full.${request}` };
     default:
-      return { title: 'The server refused the request', detail: `${error.message}${error.status >= 500 ? request : ''}` };
+      return {
+        title: 'The server refused the request',
+        detail: `${error.message}${error.status >= 500 ? request : ''}`,
+      };
   }
 }

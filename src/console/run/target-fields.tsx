@@ -95,7 +95,9 @@ function LabelFields({ form, setForm, wrong, machines }: FieldProps<Faults>) {
       <TextField
         label="Labels"
         wrong={wrong.labels}
-        hint={matching === undefined ? 'Such as role=web site=berlin. Machines must have all of them.' : matchText(matching)}
+        hint={
+          matching === undefined ? 'Such as role=web site=berlin. Machines must have all of them.' : matchText(matching)
+        }
         placeholder="role=web site=berlin"
         value={form.labels}
         onChange={(value) => setForm((before) => ({ ...before, labels: value }))}

@@ -6,6 +6,7 @@ import { previewQuery } from '../data/schedules.ts';
 import { Field, Segments, TextField } from '../parts/field.tsx';
 import { timingOf, type RunForm } from './request.ts';
 import type { SetForm } from './target-fields.tsx';
+import { shortTime } from '../parts/duration.ts';
 
 type Faults = Partial<Record<keyof RunForm, string>>;
 
@@ -80,6 +81,6 @@ function usePreview(form: RunForm): string {
   if (timing === undefined) return '';
   if (error instanceof RefusedError) return error.message;
   if (data === undefined) return '';
-  const times = data.slice(0, SHOWN).map((at) => new Date(at).toLocaleString());
+  const times = data.slice(0, SHOWN).map((at) => shortTime(at));
   return times.length === 0 ? 'It is never due.' : `Next: ${times.join('; ')}.`;
 }

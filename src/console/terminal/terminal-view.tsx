@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'react';
 import type { ITheme, Terminal } from '@xterm/xterm';
 import { Notice } from '../parts/notice.tsx';
+import { useThemeName } from '../shell/theme.ts';
 import { withAdoptedStyles } from './adopted-styles.ts';
 import { TerminalStream } from '../../client/terminals/terminal-stream.ts';
 import { transport } from '../data/client.ts';
@@ -15,21 +16,29 @@ type StreamState =
 
 export function TerminalView({ path }: { path: string }) {
   const place = useRef<HTMLDivElement>(null);
+  const opened = useRef<Terminal>(undefined);
   const [stream, setStream] = useState<StreamState>({ state: 'connecting' });
+  const theme = useThemeName();
   useEffect(() => {
     const element = place.current;
     if (element === null) return undefined;
     let stop: (() => void) | undefined;
     let gone = false;
-    void openTerminal(element, path, setStream).then((dispose) => {
-      if (gone) dispose();
-      else stop = dispose;
+    void openTerminal(element, path, setStream).then(({ terminal, dispose }) => {
+      if (gone) return dispose();
+      stop = dispose;
+      opened.current = terminal;
     });
     return () => {
       gone = true;
       stop?.();
+      opened.current = undefined;
     };
   }, [path]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours
+  useEffect(() => {
+    if (opened.current !== undefined && place.current !== null) opened.current.options.theme = themeOf(place.current);
+  }, [theme]);
   return (
     <section className="panel terminal" aria-label="Terminal">
       <StreamNotice stream={stream} />
@@ -87,12 +96,13 @@ async function openTerminal(element: HTMLElement, path: string, onState: (state:
   const observer = new ResizeObserver(() => fit.fit());
   observer.observe(element);
   terminal.focus();
-  return () => {
+  const dispose = () => {
     observer.disconnect();
     stream.detach();
     terminal.dispose();
     dropStyles();
   };
+  return { terminal, dispose };
 }
 
 /** Draws the output as fast as the terminal takes it; the rest waits with the server. */

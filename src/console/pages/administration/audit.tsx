@@ -15,6 +15,9 @@ import { AUDIT_ENTRY } from '../../../client/http/shapes.ts';
 
 /** Actions in words. Other actions are shown as in the API. */
 const ACTIONS: Readonly<Record<string, string>> = {
+  'artifact.delete': 'Artifact deleted',
+  'batch.cancel': 'Batch cancelled',
+  'batch.create': 'Batch started',
   'api_key.create': 'Key made',
   'api_key.revoke': 'Key revoked',
   'auth.refuse': 'Refused',
@@ -25,9 +28,19 @@ const ACTIONS: Readonly<Record<string, string>> = {
   'execution.signal': 'Signal sent',
   'join_token.create': 'Token made',
   'join_token.revoke': 'Token revoked',
+  'machine.create': 'Machine created',
   'machine.enrol': 'Machine joined',
   'machine.remove': 'Machine removed',
   'machine.rotate': 'Credential rotated',
+  'machine.sleep': 'Put to sleep',
+  'machine.update': 'Machine changed',
+  'machine.wake': 'Woken',
+  'schedule.create': 'Schedule created',
+  'schedule.delete': 'Schedule deleted',
+  'schedule.run': 'Schedule run',
+  'schedule.update': 'Schedule changed',
+  'terminal.attach': 'Terminal attached',
+  'terminal.detach': 'Terminal detached',
   'terminal.close': 'Terminal closed',
   'terminal.create': 'Terminal opened',
 };

@@ -29,7 +29,8 @@ export function WebhooksPage() {
           count={items.length}
           empty={
             <Empty title="No undelivered webhooks">
-              An execution that was created with a callback_url is posted there when it has ended. This page lists the deliveries that have failed so far. The server log contains the reasons.
+              An execution that was created with a callback_url is posted there when it has ended. This page lists the
+              deliveries that have failed so far. The server log contains the reasons.
             </Empty>
           }
         >

@@ -20,6 +20,7 @@ import { timingText } from './timing-text.ts';
 import type { PathParameters } from '../../shell/path-parameters.ts';
 import { BatchProgress } from '../batches/batch-progress.tsx';
 import { SCHEDULE, SCHEDULE_RUN } from '../../../client/http/shapes.ts';
+import { shortTime } from '../../parts/duration.ts';
 
 const OUTCOMES: Readonly<Record<ScheduleRun['outcome'], string>> = {
   starting: 'Starting',
@@ -94,7 +95,9 @@ function Times({ times }: { times: readonly string[] }) {
   return (
     <>
       {times.map((at) => (
-        <div key={at}>{new Date(at).toLocaleString()}</div>
+        <div key={at} className="nowrap">
+          {shortTime(at)}
+        </div>
       ))}
     </>
   );
