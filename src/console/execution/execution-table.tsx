@@ -7,7 +7,7 @@ import { commandText } from '../parts/command.ts';
 import { durationText } from '../parts/duration.ts';
 import { ExecutionStatus } from '../parts/status.tsx';
 
-interface ExecutionTableProps {
+export interface ExecutionTableProps {
   executions: readonly Execution[];
   /** Whether the machine of each execution is shown; `first`: it tells them apart, since all run the same command. */
   machine: 'hidden' | 'shown' | 'first';

@@ -1,10 +1,9 @@
 /** One machine: its facts, its executions, its actions. */
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { transport } from '../data/client.ts';
 import { executionsPath } from '../data/executions.ts';
-import { itemsOf, listQuery } from '../data/lists.ts';
 import { type Machine, machinePath, machineQuery } from '../data/machines.ts';
 import { useMay } from '../data/session.ts';
 import { EditMachine } from '../machine/edit-machine.tsx';
@@ -12,15 +11,14 @@ import { Age } from '../parts/age.tsx';
 import { Confirm } from '../parts/confirm.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { durationText } from '../parts/duration.ts';
-import { Empty, Unavailable } from '../parts/empty.tsx';
-import { ExecutionTable } from '../execution/execution-table.tsx';
+import { Unavailable } from '../parts/empty.tsx';
+import { ExecutionsPanel } from '../execution/executions-panel.tsx';
 import { FactsPanel } from '../parts/facts-panel.tsx';
 import { Labels } from '../parts/labels.tsx';
-import { ListContents } from '../lists/list-contents.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { MachineStatus } from '../parts/status.tsx';
 import type { PathParameters } from '../shell/path-parameters.ts';
-import { EXECUTION, MACHINE_DETAIL } from '../../client/http/shapes.ts';
+import { MACHINE_DETAIL } from '../../client/http/shapes.ts';
 
 export function MachinePage({ machineId }: PathParameters) {
   const machine = useQuery(machineQuery(machineId));
@@ -38,7 +36,7 @@ export function MachinePage({ machineId }: PathParameters) {
       </div>
       <WhatIsWrong machine={machine.data} />
       <Facts machine={machine.data} />
-      <Executions machineId={machineId} />
+      <ExecutionsPanel path={executionsPath(machineId)} empty="No executions yet" machine="hidden" />
     </>
   );
 }
@@ -90,24 +88,6 @@ function Facts({ machine }: { machine: Machine }) {
     ['Labels', Object.keys(labels).length === 0 ? undefined : <Labels key="labels" labels={labels} />],
   ] as const;
   return <FactsPanel facts={facts} />;
-}
-
-function Executions({ machineId }: { machineId: string }) {
-  const mayRead = useMay('executions:read');
-  const list = useInfiniteQuery({ ...listQuery(executionsPath(machineId), EXECUTION), enabled: mayRead });
-  const executions = itemsOf(list.data);
-  if (!mayRead) return null;
-  return (
-    <section className="panel" aria-label="Executions">
-      <header>
-        <h2>Executions</h2>
-      </header>
-      {list.error !== null && <ErrorNotice error={list.error} />}
-      <ListContents list={list} count={executions.length} empty={<Empty title="No executions yet" />}>
-        <ExecutionTable executions={executions} machine="hidden" />
-      </ListContents>
-    </section>
-  );
 }
 
 function Actions({ machine }: { machine: Machine }) {

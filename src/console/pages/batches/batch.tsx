@@ -1,21 +1,18 @@
 /** One batch: its progress, and its executions in the order of its machines. */
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { BatchProgress, progressText } from './batch-progress.tsx';
 import { type Batch, batchPath, batchQuery, machineCount, titleOf } from '../../data/batches.ts';
 import { transport } from '../../data/client.ts';
-import { itemsOf, listQuery } from '../../data/lists.ts';
 import { useMay } from '../../data/session.ts';
-import { ExecutionTable } from '../../execution/execution-table.tsx';
+import { ExecutionsPanel } from '../../execution/executions-panel.tsx';
 import { Age } from '../../parts/age.tsx';
 import { Confirm } from '../../parts/confirm.tsx';
-import { Empty, Unavailable } from '../../parts/empty.tsx';
+import { Unavailable } from '../../parts/empty.tsx';
 import { FactsPanel } from '../../parts/facts-panel.tsx';
-import { ListContents } from '../../lists/list-contents.tsx';
-import { ErrorNotice } from '../../parts/notice.tsx';
 import { BatchStatus } from '../../parts/status.tsx';
 import type { PathParameters } from '../../shell/path-parameters.ts';
-import { BATCH, EXECUTION } from '../../../client/http/shapes.ts';
+import { BATCH } from '../../../client/http/shapes.ts';
 
 export function BatchPage({ batchId }: PathParameters) {
   const batch = useQuery(batchQuery(batchId));
@@ -46,24 +43,8 @@ export function BatchPage({ batchId }: PathParameters) {
           <BatchProgress batch={batch.data} />
         </div>
       </FactsPanel>
-      <Executions batchId={batchId} />
+      <ExecutionsPanel path={`${batchPath(batchId)}/executions`} empty="No machine has started yet" machine="first" />
     </>
-  );
-}
-
-function Executions({ batchId }: { batchId: string }) {
-  const list = useInfiniteQuery(listQuery(`${batchPath(batchId)}/executions`, EXECUTION));
-  const executions = itemsOf(list.data);
-  return (
-    <section className="panel" aria-label="Executions">
-      <header>
-        <h2>Executions</h2>
-      </header>
-      {list.error !== null && <ErrorNotice error={list.error} />}
-      <ListContents list={list} count={executions.length} empty={<Empty title="No machine has started yet" />}>
-        <ExecutionTable executions={executions} machine="first" />
-      </ListContents>
-    </section>
   );
 }
 

@@ -1,5 +1,8 @@
 /** Lists: turns `?limit=&cursor=` into a page of the store, and the page into `{items, next_cursor}`. */
-import type { Page, PageRequest } from '../../../store/store.ts';
+import type { Execution, Page, PageRequest } from '../../../store/store.ts';
+import type { HttpContext } from '../http-context.ts';
+import { wakeRetries } from '../replies/wake-retry.ts';
+import { executionWire } from '../replies/wire.ts';
 import type { Cursors } from './cursor.ts';
 
 /** `list` names the list and its filters: a cursor of another one is refused (422). */
@@ -21,4 +24,10 @@ export function pageWire<T, W>(
 ): { items: W[]; next_cursor?: string } {
   const items = page.items.map(wire);
   return page.next === undefined ? { items } : { items, next_cursor: cursors.encode(list, page.next) };
+}
+
+/** Converts a page of executions to the API's form. */
+export async function executionPageWire(context: HttpContext, list: string, page: Page<Execution>) {
+  const retryAfterMs = await wakeRetries(context, page.items);
+  return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
 }

@@ -14,14 +14,12 @@ import {
 } from '../../../../api/execution.ts';
 import { ExecutionParams, MachineParams } from '../../../../api/fields.ts';
 import { prepareExecutionReply } from '../../streams/execution-reply.ts';
-import { wakeRetries } from '../../replies/wake-retry.ts';
-import { executionWire } from '../../replies/wire.ts';
 import { createdExecution, createRequestOf } from '../../requests/create-request.ts';
 import { selectedMachines } from '../../../control/batches/selected-machines.ts';
 import { readSelectors } from '../../requests/machines/labels.ts';
 import { pauseIfLarge } from '../../requests/large-bodies.ts';
 import { findExecution, findMachine } from '../../requests/lookup.ts';
-import { pageRequest, pageWire } from '../../requests/paging.ts';
+import { executionPageWire, pageRequest } from '../../requests/paging.ts';
 
 const COLLECTION = '/v1/machines/:machine_id/executions';
 const ONE = `${COLLECTION}/:execution_id`;
@@ -108,8 +106,7 @@ function listRoute(app: App, context: HttpContext): void {
         ...asked,
         ...(status === undefined ? {} : { status }),
       });
-      const retryAfterMs = await wakeRetries(context, page.items);
-      return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
+      return executionPageWire(context, list, page);
     },
   );
 }
@@ -140,8 +137,7 @@ function listAllRoute(app: App, context: HttpContext): void {
         ...(status === undefined ? {} : { status }),
         ...(since === undefined ? {} : { since: Date.parse(since) }),
       });
-      const retryAfterMs = await wakeRetries(context, page.items);
-      return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
+      return executionPageWire(context, list, page);
     },
   );
 }

@@ -16,13 +16,11 @@ import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { batchWire } from '../../replies/batch-wire.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
-import { wakeRetries } from '../../replies/wake-retry.ts';
-import { executionWire } from '../../replies/wire.ts';
 import { createRequestOf } from '../../requests/create-request.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
 import { selectedMachines } from '../../../control/batches/selected-machines.ts';
 import { assertKeyStillValid } from '../../requests/open-requests.ts';
-import { pageRequest, pageWire } from '../../requests/paging.ts';
+import { executionPageWire, pageRequest, pageWire } from '../../requests/paging.ts';
 
 const DEFAULT_CONCURRENCY = 10;
 const ONE = '/v1/batches/:batch_id';
@@ -192,8 +190,7 @@ function executionsRoute(app: App, context: HttpContext): void {
       const list = `batch ${batchId}`;
       const asked = pageRequest(context.cursors, list, request.query);
       const page = await context.batches.store.listBatchExecutions({ batchId, ...asked });
-      const retryAfterMs = await wakeRetries(context, page.items);
-      return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
+      return executionPageWire(context, list, page);
     },
   );
 }
