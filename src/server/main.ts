@@ -229,7 +229,10 @@ function reloadCertificate(app: App, config: ServerConfig, logger: Logger): void
     (app.server as unknown as SecureServer).setSecureContext(context);
     logger.info('the certificate was reloaded');
   } catch (error) {
-    logger.error({ err: error }, 'the certificate could not be read; the old one stays in use');
+    logger.error(
+      { err: error },
+      'the certificate could not be read; the old one stays in use: correct the file and send SIGHUP again',
+    );
   }
 }
 

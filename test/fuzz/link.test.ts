@@ -186,5 +186,5 @@ test('messages that are nearly right', async () => {
   );
   await expectReadable(server, hostile);
   // An agent whose reports have a gap again and again loses that execution, and the operator is told.
-  await bystander.expectUnharmed({ expected: ['an execution is given up', 'so that it could start twice'] });
+  await bystander.expectUnharmed({ expected: ['an execution cannot be followed any more', 'it could start twice'] });
 });

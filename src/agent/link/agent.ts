@@ -85,7 +85,7 @@ export class Agent {
   /** Leaves the server and the runner. Commands run on. */
   detach(): void {
     if (this.#stopping !== undefined) return;
-    this.#log.info('detaching: commands run on');
+    this.#log.info('detaching: commands keep running');
     this.#leaving.abort();
   }
 
@@ -181,7 +181,8 @@ export class Agent {
       this.#credential = { ...fresh, enrolledWith };
       writeCredential(this.#config.dir, this.#credential);
     } catch (error) {
-      if (!this.#leaving.signal.aborted) this.#log.warn({ err: error }, 'the credential was not rotated');
+      if (!this.#leaving.signal.aborted)
+        this.#log.warn({ err: error }, 'the credential was not replaced; the old one stays in use: rotate it again');
     }
   }
 
@@ -198,7 +199,10 @@ export class Agent {
       this.#credential = await this.#enrol(token);
       return true;
     } catch (error) {
-      this.#log.warn({ err: error }, 'the join token was refused too');
+      this.#log.warn(
+        { err: error },
+        'the server does not accept the join token in the settings either: make another one with "execplane tokens create"',
+      );
       return false;
     }
   }

@@ -31,7 +31,10 @@ export function startWatchdog({ socket, timeoutMs, path }: Watchdog, options: Wa
     execFile(program, ['WATCHDOG=1'], { env, timeout: intervalMs }, (error) => {
       sending = false;
       if (error !== null && !failed) {
-        log.warn({ err: error }, 'systemd-notify failed: systemd will restart this agent again and again');
+        log.warn(
+          { err: error },
+          'systemd-notify failed, so systemd will restart this agent again and again: check that this program is installed',
+        );
       }
       failed = error !== null;
     });

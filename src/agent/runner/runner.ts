@@ -160,7 +160,7 @@ export class Runner {
         killFailed: ({ executionId }, processes) =>
           runnerLog.warn(
             { [LOG_KEY.executionId]: executionId, [LOG_KEY.processes]: processes },
-            'SIGKILL did not end a command, which may still run',
+            'SIGKILL did not end a command, which may still run: end its processes by hand',
           ),
         room: () => this.#room(),
         stdinMoved: (execution) => sendStdinAck(this.#parts, execution),

@@ -81,7 +81,7 @@ export class Deadlines {
       if (reached) await inBatches((limit) => store.expireDue({ now: now(), limit }), commits);
       next = (await store.nextExpiry()) ?? Number.POSITIVE_INFINITY;
     } catch (cause) {
-      log.warn({ err: cause }, 'expiring executions failed; trying again');
+      log.warn({ err: cause }, 'ending executions that did not start in time failed; trying again');
       next = now() + RETRY_MS;
     }
     this.#wakeAt(Math.min(next, this.#due));
@@ -104,7 +104,10 @@ export class Deadlines {
       await inBatches((limit) => store.markAbandonedLost({ awaySince, reason: LOST, now: now(), limit }), commits);
       await this.#abandonIdleOutput();
     } catch (cause) {
-      this.#deps.log.warn({ err: cause }, 'looking for lost agents and idle output failed; trying again');
+      this.#deps.log.warn(
+        { err: cause },
+        'looking for lost agents, and for output that nobody reads, failed; trying again',
+      );
     }
   }
 

@@ -46,7 +46,7 @@ async function rounds(deps: HousekeepingDeps, signal: AbortSignal): Promise<void
       const duty = await deps.store.cluster?.takeDuty({ name: 'housekeeping', intervalMs: ROUND_MS });
       if (duty !== false) await round(deps, signal);
     } catch (cause) {
-      deps.logger.warn({ err: cause }, 'housekeeping failed; trying again');
+      deps.logger.warn({ err: cause }, 'housekeeping failed; trying again in a minute');
     }
     await pause(ROUND_MS, signal);
   }
@@ -78,9 +78,14 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
     while (!signal.aborted && (await step())) await pause(PAUSE_MS, signal);
   }
   if (deleted > 0)
-    deps.logger.info({ [LOG_KEY.executions]: deleted }, 'deleted finished executions past their retention');
+    deps.logger.info(
+      { [LOG_KEY.executions]: deleted },
+      'deleted finished executions past their retention, or above EXECPLANE_MAX_DATABASE_BYTES',
+    );
   if (!signal.aborted && (await isTooLarge(deps))) {
-    deps.logger.warn('the database is larger than EXECPLANE_MAX_DATABASE_BYTES, and contains no finished execution');
+    deps.logger.warn(
+      'the database is larger than EXECPLANE_MAX_DATABASE_BYTES, and has no finished execution to delete: raise the limit',
+    );
   }
 }
 

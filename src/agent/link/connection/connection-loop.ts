@@ -121,7 +121,7 @@ function describe(end: SessionEnd): string {
     case 'closed':
       return REFUSALS[end.code] ?? `the connection ended (${end.code}); connecting again`;
     case 'no_runner':
-      return 'the runner could not be started; trying again';
+      return 'the runner could not be started; trying again: see runner.log in the agent directory';
     case 'runner_gone':
       return 'the runner is gone; starting another one';
     case 'aborted':
@@ -135,7 +135,7 @@ const NO_COMMON_VERSION =
   'server and agent have no protocol version in common: upgrade the older one; trying again slowly';
 const REFUSALS: Readonly<Record<number, string>> = {
   401: REVOKED,
-  403: 'the server refuses this agent; trying again slowly',
+  403: 'the server refuses this agent (403): it may require a client certificate (EXECPLANE_TLS_CERT); trying again slowly',
   426: NO_COMMON_VERSION,
   [CLOSE.revoked]: REVOKED,
   [CLOSE.removed]: REVOKED,

@@ -56,7 +56,7 @@ export async function enrol(token: string, options: EnrolOptions): Promise<Crede
       if (failures === 0)
         options.log.warn(
           { [LOG_KEY.server]: options.url.origin, [LOG_KEY.detail]: answer.failure },
-          'cannot enrol yet',
+          'cannot enrol yet: the server cannot be reached, or failed; trying again',
         );
       await delay(backoffDelay(failures, Math.random()), undefined, { signal: options.signal });
       continue;

@@ -8,6 +8,11 @@ import type { AgentSession } from './session.ts';
 import type { SessionDeps } from './session-deps.ts';
 import type { AgentSessions } from './sessions.ts';
 
+/** Log messages of a handshake that ended without a welcome. */
+const UNAVAILABLE = 'an agent was disconnected, because the database is unavailable; it tries again';
+const FAILED =
+  'reconciliation failed, and the agent was disconnected; it tries again: an error of the server; report it';
+
 /** Answers a hello. Never rejects: a session that cannot become ready is closed. */
 export async function handshake(
   deps: SessionDeps,
@@ -31,8 +36,8 @@ export async function handshake(
     });
     if (outcome === 'refused') session.close(CLOSE.restart, 'too many agents connect at once');
   } catch (cause) {
-    if (cause instanceof StoreUnavailableError) session.log('warn', { err: cause }, 'agent sent away');
-    else session.log('error', { err: cause }, 'reconciling failed');
+    if (cause instanceof StoreUnavailableError) session.log('warn', { err: cause }, UNAVAILABLE);
+    else session.log('error', { err: cause }, FAILED);
     session.close(CLOSE.restart, 'the store is unavailable');
   }
 }

@@ -19,6 +19,10 @@ const MAX_GAPS = 10_000;
 /** An acknowledgement may wait this long for a start to share a write with, ms, unless it opens the agent's window for this many bytes. */
 const ACK_WITHIN_MS = 20;
 const ACK_AT_BYTES = 64 * 1024;
+/** Log messages. */
+const NOT_WRITTEN =
+  'reports could not be written, and the agent was disconnected; it sends them again: an error of the server; report it';
+const REFUSED = 'reports refused, for the reason in outcome, and the agent was disconnected; it reconnects';
 const GAP = 'Reports are missing on the server and on the agent. A database restored from a backup can cause this.';
 
 /** Bytes of reports of all agents that wait for the store. */
@@ -187,12 +191,16 @@ export class ReportIntake {
         });
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
-          this.#session.log('error', { err: cause }, 'reports could not be written');
+          this.#session.log('error', { err: cause }, NOT_WRITTEN);
           this.#connection.close(CLOSE.restart, 'the reports could not be written');
           return undefined;
         }
         if (waitMs === RETRY_FIRST_MS)
-          this.#session.log('warn', { err: cause }, 'reports wait because the store cannot be written');
+          this.#session.log(
+            'warn',
+            { err: cause },
+            'reports wait, because the database cannot be written; trying again',
+          );
       }
       await this.#pauseBefore(waitMs);
     }
@@ -228,7 +236,7 @@ export class ReportIntake {
 
   /** The agent reconnects, and sends the missing reports or drops those that are not its own. */
   #refuse({ executionId, outcome, execution }: ReportResult): void {
-    this.#session.log('warn', { [LOG_KEY.executionId]: executionId, [LOG_KEY.outcome]: outcome }, 'reports refused');
+    this.#session.log('warn', { [LOG_KEY.executionId]: executionId, [LOG_KEY.outcome]: outcome }, REFUSED);
     if (outcome === 'foreign') {
       this.#connection.close(CLOSE.foreignExecution, `${executionId} is not of this machine`);
       return;

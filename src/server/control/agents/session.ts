@@ -52,7 +52,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       starts: this.#starts,
       claim: (limit) => this.#claim(limit),
       toStart: (dispatch) => this.#pendingStart(dispatch),
-      claimFailed: (cause) => this.log('warn', { err: cause }, 'claiming failed; trying again'),
+      claimFailed: (cause) => this.log('warn', { err: cause }, 'claiming waiting executions failed; trying again'),
     });
     this.#reports = new ReportIntake(deps, this.#connection, this);
   }
@@ -286,11 +286,11 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   /** Ends an execution that was marked for the agent and can never be sent, or followed, any more. */
   markLost(execution: Execution, reason: string): void {
-    const { executionId } = execution;
-    this.log('error', { [LOG_KEY.executionId]: executionId, [LOG_KEY.reason]: reason }, 'an execution is given up');
+    const lost = { [LOG_KEY.executionId]: execution.executionId, [LOG_KEY.reason]: reason };
+    this.log('error', lost, 'an execution cannot be followed any more, and ends as agent_lost');
     markLost(this.#deps, this, [execution], reason).catch((cause: unknown) => {
       // It stays marked: the next hello of the machine decides again.
-      this.log('error', { [LOG_KEY.executionId]: executionId, err: cause }, 'its end could not be written');
+      this.log('error', { ...lost, err: cause }, 'that end could not be written; decided again at the next hello');
     });
   }
 }

@@ -84,7 +84,7 @@ export class AgentSessions implements CommitListener {
           [LOG_KEY.runnerInstance]: runnerInstance,
           [LOG_KEY.connected]: holder.runnerInstance,
         },
-        'second agent refused',
+        'second agent refused: it has the credential of a connected one; give each machine its own',
       );
       holder.probe();
       session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');

@@ -7,7 +7,8 @@ import type { SecretInput } from '../../seal.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
 /** Logged for a start that is refused. */
-export const OUT_OF_ORDER = 'not sent: its number, or a later one, was sent before, so that it could start twice';
+export const OUT_OF_ORDER =
+  'a start was not sent, because its number or a later one was sent before and it could start twice; the agent reconnects';
 
 /** PendingStart: an execution that is marked for the agent and not sent yet. */
 export interface PendingStart {

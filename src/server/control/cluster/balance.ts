@@ -26,7 +26,7 @@ export class Balance {
     this.#poll = new Poll({
       work: () => this.look(),
       intervalMs: INTERVAL_MS,
-      failed: (cause) => deps.log.warn({ err: cause }, 'the connections were not counted; trying again'),
+      failed: (cause) => deps.log.warn({ err: cause }, 'counting the agents of each server failed; trying again'),
     });
   }
 
@@ -46,7 +46,10 @@ export class Balance {
     const total = await cluster.countConnections();
     const excess = excessConnections({ own: sessions.size, total, servers: servers() });
     if (excess === 0) return;
-    log.info({ [LOG_KEY.connections]: excess }, 'agents are sent to other servers: this one has more than its share');
+    log.info(
+      { [LOG_KEY.connections]: excess },
+      'disconnecting agents so that they connect to other servers: this one has more than its share',
+    );
     sessions.closeSome(excess, CLOSE.restart, 'the server has more than its share of agents');
   }
 }

@@ -46,7 +46,10 @@ export class OrderDesk {
     const { orderId, machineId } = order;
     const body = readOrderBody(order.body);
     if (body === undefined) {
-      log.warn({ [LOG_KEY.machineId]: machineId }, 'an order of another server is malformed');
+      log.warn(
+        { [LOG_KEY.machineId]: machineId },
+        'an order of another server is malformed, and its request fails: run servers of neighbouring versions only',
+      );
       return;
     }
     try {
@@ -54,7 +57,10 @@ export class OrderDesk {
       await cluster.answerOrder({ orderId, answer });
       hints.send({ about: 'inbox', replicaId: body.from });
     } catch (cause) {
-      log.warn({ [LOG_KEY.machineId]: machineId, err: cause }, 'an order of another server was not carried out');
+      log.warn(
+        { [LOG_KEY.machineId]: machineId, err: cause },
+        'an order of another server could not be carried out, and its request fails',
+      );
     }
   }
 

@@ -84,7 +84,11 @@ export class Replica {
     try {
       await this.#beat();
     } catch (cause) {
-      if (silentMs < READY_FOR_MS) this.#deps.log.warn({ err: cause }, 'the database cannot be reached');
+      if (silentMs < READY_FOR_MS)
+        this.#deps.log.warn(
+          { err: cause },
+          'the heartbeat to the database failed; trying again: after 5 s this server is not ready, after 30 s it disconnects its agents',
+        );
       if (silentMs < KEEP_SESSIONS_MS || this.#shed) return;
       this.#shed = true;
       this.#deps.cutOff();

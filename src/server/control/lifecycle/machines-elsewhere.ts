@@ -57,6 +57,6 @@ export class MachinesElsewhere {
   }
 
   #failed(cause: unknown): void {
-    this.#deps.log.warn({ err: cause }, 'machines that somebody watches could not be read; it is tried again');
+    this.#deps.log.warn({ err: cause }, 'reading the machines that clients watch failed; trying again');
   }
 }

@@ -20,6 +20,10 @@ import type { Provider, ProviderAnswer, ProviderRequest, Providers } from './pro
 /** Delay after the store could not be used, and while all due operations wait for a free place. */
 const RETRY_MS = 1000;
 const TOKEN_LIFE_MS = 3_600_000;
+/** Log messages of an operation that the provider did not complete, before a retry and without one. */
+const FAILED = 'an operation of a provider failed; trying again';
+const FAILED_FOR_GOOD =
+  'an operation of a provider failed, and is not tried again: correct its cause and request it again';
 
 type OperationStore = Pick<
   Store,
@@ -128,7 +132,7 @@ export class OperationRunner {
     } catch (cause) {
       log.warn(
         { err: cause, [LOG_KEY.machineId]: machineId },
-        'the outcome of a provider operation could not be written',
+        'an operation of a provider could not be recorded; it is done again with the same operation id',
       );
     }
   }
@@ -164,7 +168,7 @@ export class OperationRunner {
     control.ended(recorded.ended);
     const told = { [LOG_KEY.machineId]: machineId, [LOG_KEY.operation]: name };
     if (answer.ok) log.info({ ...told, [LOG_KEY.status]: answer.state }, 'a provider answered');
-    else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, 'a provider failed');
+    else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, answer.retryable ? FAILED : FAILED_FOR_GOOD);
   }
 
   /** Waits for a store that cannot be written, because the answer of a hook must not be lost. Undefined: the server stops. */

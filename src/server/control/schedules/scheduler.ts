@@ -79,7 +79,7 @@ export class Scheduler {
       const untilNext = next === undefined ? POLL_MS : Math.max(1, next - now);
       return Math.min(untilNext, open || items.length > 0 ? OPEN_POLL_MS : POLL_MS);
     } catch (cause) {
-      log.warn({ err: cause }, 'schedules cannot be looked at; tried again');
+      log.warn({ err: cause }, 'reading the schedules failed; trying again');
       return OPEN_POLL_MS;
     }
   }
@@ -118,7 +118,11 @@ export class Scheduler {
     });
     if (begun === 'stale') return;
     if (cancelEarlier) await starter.cancel(lastBatchId);
-    if (outcome === 'missed') log.warn({ [LOG_KEY.scheduleId]: scheduleId }, 'a tick was missed');
+    if (outcome === 'missed')
+      log.warn(
+        { [LOG_KEY.scheduleId]: scheduleId },
+        'a run of a schedule was missed: no server was running when it was due',
+      );
     if (outcome === 'starting') await starter.start(schedule, dueAt);
   }
 

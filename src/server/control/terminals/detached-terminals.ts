@@ -32,7 +32,7 @@ export class DetachedTerminals {
     this.#poll = new Poll({
       work: () => this.#look(),
       intervalMs: Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, deps.detachedMs / 10)),
-      failed: (err) => deps.log.error({ err }, 'terminals without clients could not be closed'),
+      failed: (err) => deps.log.error({ err }, 'closing terminals without clients failed; trying again'),
     });
   }
 
@@ -50,7 +50,7 @@ export class DetachedTerminals {
     if (this.#poll.stopped) return;
     const { store, now, log } = this.#deps;
     store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
-      log.error({ err }, 'it could not be recorded that a terminal has a client');
+      log.error({ err }, 'the time at which a terminal last had a client could not be written; trying again');
     });
   }
 

@@ -191,7 +191,10 @@ export class TerminalClient {
 
   #fail(err: unknown): void {
     if (this.#gone.signal.aborted) return;
-    this.#deps.log.error({ err }, 'a stream of a terminal failed');
+    this.#deps.log.error(
+      { err },
+      'the connection of a client to a terminal failed, and the client has to connect again',
+    );
     this.#leave(CLOSE.failed, 'the server failed');
   }
 }

@@ -128,7 +128,12 @@ export class Terminals implements CommitListener {
       .then(({ outcome }) => {
         if (outcome === 'released') watched.cutAt = offset;
       })
-      .catch((err: unknown) => this.#deps.log.error({ err }, 'the scrollback of a terminal could not be deleted'))
+      .catch((err: unknown) =>
+        this.#deps.log.error(
+          { err },
+          'old scrollback of a terminal could not be deleted; trying again at its next output',
+        ),
+      )
       .finally(() => {
         watched.cutting = false;
       });

@@ -50,7 +50,10 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
         });
       },
       (cause: unknown) => {
-        deps.log.error({ err: cause }, 'an agent could not be let in');
+        deps.log.error(
+          { err: cause },
+          'an agent was answered with 500 and tries again: an error of the server; report it',
+        );
         answerBare(socket, new Problem(500, 'The server failed.'), nextRequestId());
       },
     );
@@ -72,7 +75,7 @@ async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promis
   if (deps.requireCertificate && !hasClientCertificate(request.socket)) {
     deps.log.info(
       { [LOG_KEY.source]: request.socket.remoteAddress },
-      'an agent without a valid certificate was refused',
+      'an agent without a valid client certificate was refused; it keeps trying',
     );
     return { refusal: withoutCertificate() };
   }
@@ -88,6 +91,9 @@ async function authenticate(deps: UpgradeDeps, request: IncomingMessage): Promis
     if (cause instanceof StoreUnavailableError) return { refusal: new ApiError('DEPENDENCY_UNAVAILABLE', { cause }) };
     throw cause;
   }
-  deps.log.info({ [LOG_KEY.source]: request.socket.remoteAddress }, 'an agent with an unknown credential was refused');
+  deps.log.info(
+    { [LOG_KEY.source]: request.socket.remoteAddress },
+    'an agent with an unknown credential was refused; it keeps trying',
+  );
   return { refusal: new ApiError('AUTH_INVALID', { message: WRONG_CREDENTIAL }) };
 }

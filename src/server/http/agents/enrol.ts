@@ -76,7 +76,10 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       if (enrolled === 'refused') throw new ApiError('RATE_LIMITED', { retryAfterMs });
       if (enrolled.outcome !== 'enrolled') {
         if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
-        deps.log.warn({ [LOG_KEY.source]: source, [LOG_KEY.outcome]: enrolled.outcome }, 'enrolment refused');
+        deps.log.warn(
+          { [LOG_KEY.source]: source, [LOG_KEY.outcome]: enrolled.outcome },
+          'enrolment refused, for the reason in outcome; the agent keeps trying until its settings are corrected',
+        );
         throw refusalOf(enrolled.outcome);
       }
       limit.succeeded(source);

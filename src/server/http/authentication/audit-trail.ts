@@ -44,7 +44,12 @@ export function createAuditTrail(p: {
   const note = (entry: Entry): void => {
     const written = p.store
       .appendAudit({ entry, withinMs: SHARE_WITHIN_MS })
-      .catch((error: unknown) => p.logger.error({ err: error }, 'an audit entry was lost'))
+      .catch((error: unknown) =>
+        p.logger.error(
+          { err: error },
+          'an entry of the audit trail could not be written and is lost: check the disk of the database',
+        ),
+      )
       .finally(() => writing.delete(written));
     writing.add(written);
   };

@@ -86,7 +86,7 @@ export function createKeyRing({ store, adminKey, now, logger }: KeyRingDeps): Ke
     const batch = used;
     used = new Map();
     await store.touchApiKeys({ used: batch }).catch((err: unknown) => {
-      logger.warn({ err }, 'times of use of API keys were not written');
+      logger.warn({ err }, 'the last-used times of API keys could not be written; they are written at the next use');
     });
   };
   const timer = setInterval(() => void touch(), TOUCH_EVERY_MS).unref();

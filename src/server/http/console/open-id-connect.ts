@@ -55,7 +55,10 @@ export function openIdConnectRoutes(app: App, context: HttpContext, provider: Op
       const cookie = setCookie(request, { name: COOKIE, value, maxAgeMs: ATTEMPT_MS, sameSite: 'Lax' });
       return reply.header('set-cookie', cookie).header('cache-control', 'no-store').redirect(url.href, 303);
     } catch (error) {
-      context.logger.warn({ err: error }, 'the OpenID Connect provider failed');
+      context.logger.warn(
+        { err: error },
+        'a sign-in could not begin: check EXECPLANE_OIDC_ISSUER, and that this server reaches it',
+      );
       return toSignIn(reply, 'provider_failed');
     }
   });
@@ -67,7 +70,10 @@ export function openIdConnectRoutes(app: App, context: HttpContext, provider: Op
     if (attempt === undefined) return toSignIn(reply, 'took_too_long');
     const callback = new URL(request.url, baseUrlOf(request, context.config));
     const user = await provider.finish({ callback, attempt }).catch((error: unknown) => {
-      context.logger.warn({ err: error }, 'a sign-in at the OpenID Connect provider failed');
+      context.logger.warn(
+        { err: error },
+        'the OpenID Connect provider did not confirm a sign-in; the user can try again',
+      );
       return undefined;
     });
     if (user === undefined) return toSignIn(reply, 'provider_failed');

@@ -18,12 +18,12 @@ export function errorHandler(logger: Logger) {
     if (refusal instanceof Problem && refusal.status >= 500) {
       logger.error(
         { err: error, [LOG_KEY.requestId]: request.id, [LOG_KEY.route]: request.routeOptions.url },
-        'request failed',
+        'request failed: an error of the server, answered with 500; report it',
       );
     } else if (error instanceof StoreUnavailableError) {
       logger.warn(
         { err: error, [LOG_KEY.requestId]: request.id, [LOG_KEY.route]: request.routeOptions.url },
-        'store unavailable',
+        'the database is unavailable, and a request was answered with 503: check its disk, or PostgreSQL',
       );
     }
     const { status, headers, body } = errorReply(refusal, request.id);

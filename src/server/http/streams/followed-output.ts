@@ -56,7 +56,7 @@ export async function* followedOutput(
   const { executionId, outputMode } = p.execution;
   const noteReading = (): void => {
     store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
-      context.logger.warn({ err }, 'the time of a read could not be written');
+      context.logger.warn({ err }, 'the time at which output was last read could not be written; trying again in 30 s');
     });
   };
   const timer = outputMode === 'stream' ? setInterval(noteReading, POLL_INTERVAL_MS).unref() : undefined;

@@ -32,7 +32,11 @@ export async function streamReply(
   } catch (error) {
     // Another reader may release bytes that this one has not read: that is not a fault.
     const isFault = !p.signal.aborted && !(error instanceof OutputReleasedError);
-    if (isFault) p.logger.error({ err: error, [LOG_KEY.requestId]: reply.request.id }, 'stream cut short');
+    if (isFault)
+      p.logger.error(
+        { err: error, [LOG_KEY.requestId]: reply.request.id },
+        'stream cut short by an error; the client can continue where it stopped',
+      );
     reset(response);
   }
 }

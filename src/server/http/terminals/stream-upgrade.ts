@@ -48,12 +48,20 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
           terminals
             .attach({ ws, socket: request.socket }, execution, { ...options, signal })
             .then(({ in: received, out }) => audit('terminal.detach', `${received} bytes in, ${out} bytes out`))
-            .catch((err: unknown) => context.logger.error({ err }, 'a stream of a terminal failed'));
+            .catch((err: unknown) =>
+              context.logger.error(
+                { err },
+                'the connection of a client to a terminal failed, and the client has to connect again: an error of the server; report it',
+              ),
+            );
         });
       },
       (error: unknown) => {
         if (!(error instanceof ApiError || error instanceof Problem || error instanceof StoreUnavailableError))
-          context.logger.error({ err: error }, 'a terminal could not be attached to');
+          context.logger.error(
+            { err: error },
+            'a client could not be attached to a terminal, and was answered with 500: an error of the server; report it',
+          );
         answerBare(socket, refusalOf(error), nextRequestId());
       },
     );

@@ -18,7 +18,7 @@ export function collectorLog(
         if (failed && !failing)
           log.warn(
             { [LOG_KEY.collector]: collector, [LOG_KEY.failure]: failure },
-            'the collector does not accept traces',
+            'the collector does not accept traces; spans are lost until it does',
           );
         if (!failed && failing) log.info({ [LOG_KEY.collector]: collector }, 'the collector accepts traces again');
         failing = failed;

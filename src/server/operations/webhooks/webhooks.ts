@@ -99,7 +99,7 @@ export class Webhooks {
       if (callbacks.length === CLAIM_BATCH) this.#wakened = true;
       else this.#sleepUntil((await store.nextCallback()) ?? Number.POSITIVE_INFINITY);
     } catch (cause) {
-      log.warn({ err: cause }, 'callbacks wait because the store is unavailable');
+      log.warn({ err: cause }, 'callbacks wait because the database is unavailable; trying again in 5 s');
       this.#sleepUntil(now() + STORE_RETRY_MS);
     }
   }
@@ -130,7 +130,7 @@ export class Webhooks {
       const { executionId } = execution;
       log.warn(
         { [LOG_KEY.executionId]: executionId, [LOG_KEY.attempt]: attempt, ...result, [LOG_KEY.givenUp]: over },
-        'a callback was not accepted',
+        over ? 'a callback was not accepted, and is given up' : 'a callback was not accepted; trying again later',
       );
     }
     try {
@@ -138,7 +138,7 @@ export class Webhooks {
       else await this.#retry(callback);
     } catch (cause) {
       // It comes up again by itself when its claim has expired.
-      log.warn({ err: cause }, 'the outcome of a callback could not be written');
+      log.warn({ err: cause }, 'the outcome of a callback could not be written; it may be delivered again');
     }
   }
 

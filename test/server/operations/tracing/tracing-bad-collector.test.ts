@@ -33,7 +33,7 @@ test('a collector that takes nothing is told once, and once more when it is back
   await tracing.close();
   expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
     'sending traces to the collector',
-    'the collector does not accept traces',
+    'the collector does not accept traces; spans are lost until it does',
     'the collector accepts traces again',
   ]);
 });
