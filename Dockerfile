@@ -1,5 +1,5 @@
-# Execplane in containers: `server` (the control plane) and `agent` (an example of one; most agents run on their machine
-# itself, docs/install.md). docs/containers.md says how they are meant to be run.
+# Execplane in containers: `server` (the control plane) and `agent` (an example; most agents run directly on their machine,
+# docs/install.md). docs/containers.md describes how to run them.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -10,7 +10,7 @@ COPY . .
 RUN npm run --silent build && node scripts/package.ts --program /program
 
 FROM ${NODE_IMAGE} AS program
-# Of an agent that works in a mounted folder: the owner of that folder.
+# The user of the containers. For an agent that works in a mounted folder: the owner of that folder.
 ARG EXECPLANE_UID=7411
 RUN if getent passwd node >/dev/null; then userdel --remove node; fi && \
     groupadd --gid ${EXECPLANE_UID} execplane && \
@@ -39,6 +39,6 @@ WORKDIR /home/execplane
 VOLUME /var/lib/execplane-agent
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "/usr/lib/execplane/docker/agent-healthcheck.js", "/var/lib/execplane-agent"]
-# SIGTERM would detach the agent and leave its commands to a successor; in a container there is none: end them.
+# SIGTERM would detach the agent and leave its commands to a successor. A container has no successor, so SIGINT ends them.
 STOPSIGNAL SIGINT
 CMD ["execplane", "agent"]
