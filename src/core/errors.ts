@@ -10,25 +10,25 @@ export const API_ERRORS = {
     retryable: false,
     message: 'The API key is not valid: it is unknown, expired or revoked.',
   },
-  AUTH_SCOPE_FORBIDDEN: { status: 403, retryable: false, message: 'The API key does not allow this.' },
+  AUTH_SCOPE_FORBIDDEN: { status: 403, retryable: false, message: 'The API key does not allow this request.' },
   IDEMPOTENCY_KEY_REUSED: {
     status: 409,
     retryable: false,
-    message: 'This Idempotency-Key was used with another request.',
+    message: 'This Idempotency-Key was used with another request within 24 hours.',
   },
   EXECUTION_NOT_FINISHED: {
     status: 409,
     retryable: true,
-    message: 'The execution has not finished: its output is complete only after the end.',
+    message: 'The execution has not ended: its whole output can be read only after the end.',
   },
   REVISION_MISMATCH: {
     status: 409,
     retryable: true,
     // A repetition with the same If-Match cannot succeed: the caller has to read the machine first.
     repeatable: false,
-    message: 'The machine has another revision than the one in If-Match: read it again.',
+    message: 'The machine has changed: its revision is not the one in If-Match. Read it again.',
   },
-  INVALID_STATE: { status: 409, retryable: false, message: 'The request does not fit the present state.' },
+  INVALID_STATE: { status: 409, retryable: false, message: 'The request is not possible in the present state.' },
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests: try again later.' },
   DEPENDENCY_UNAVAILABLE: {
     status: 503,

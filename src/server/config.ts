@@ -13,6 +13,7 @@ const Text = (description: string, options: { default?: string; pattern?: string
 /** Shorter keys can be guessed. */
 const ADMIN_KEY = '^[!-~]{16,}$';
 const PUBLIC_URL = '^https?://[^ ]+$';
+const DATABASE_URL = '^postgres(ql)?://';
 
 /** Settings whose values never appear in an error. */
 const SECRETS = new Set<string>(['apiKey', 'databaseUrl']);
@@ -25,7 +26,7 @@ const ServerConfigSchema = Type.Object({
   databaseUrl: Type.Optional(
     Text(
       'PostgreSQL database to use instead of the SQLite file, for several servers: postgres://USER@HOST:5432/DATABASE.',
-      { pattern: '^postgres(ql)?://' },
+      { pattern: DATABASE_URL },
     ),
   ),
   secretKeyFile: Type.Optional(
@@ -252,12 +253,12 @@ function assertOpenIdConnect({ oidcIssuer, oidcClientId, oidcScopes, oidcClientS
   if (oidcIssuer === undefined) {
     const alone = oidcClientId ?? oidcScopes ?? oidcClientSecretFile;
     if (alone !== undefined)
-      throw new ConfigError('EXECPLANE_OIDC_ISSUER: needed by the other EXECPLANE_OIDC_ settings');
+      throw new ConfigError('EXECPLANE_OIDC_ISSUER: must be set if another EXECPLANE_OIDC_ setting is');
     return;
   }
   if (oidcClientId === undefined) throw new ConfigError('EXECPLANE_OIDC_ISSUER: needs EXECPLANE_OIDC_CLIENT_ID');
   if (oidcScopes === undefined) {
-    throw new ConfigError('EXECPLANE_OIDC_ISSUER: needs EXECPLANE_OIDC_SCOPES, or nobody could sign in');
+    throw new ConfigError('EXECPLANE_OIDC_ISSUER: needs EXECPLANE_OIDC_SCOPES: without it, nobody can sign in');
   }
   readGroupScopes(oidcScopes);
 }
@@ -289,5 +290,6 @@ function expectation(
   if (schema.enum !== undefined) return `must be one of ${schema.enum.join(', ')}`;
   if (schema.pattern === PUBLIC_URL) return 'must be a URL such as https://execplane.example.com';
   if (schema.pattern === ADMIN_KEY) return 'must be at least 16 characters of printable ASCII without spaces';
-  return 'must be printable ASCII without spaces';
+  if (schema.pattern === DATABASE_URL) return 'must be a URL such as postgres://USER@HOST:5432/DATABASE';
+  return 'must not be empty';
 }

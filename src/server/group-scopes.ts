@@ -14,12 +14,12 @@ export function readGroupScopes(setting: string): GroupScopes {
     const [group = '', scopes, ...more] = part.split('=').map((text) => text.trim());
     if (group === '' || scopes === undefined || more.length > 0 || groups.has(group)) {
       throw new ConfigError(
-        `EXECPLANE_OIDC_SCOPES: ${JSON.stringify(part)} must be GROUP=SCOPE,SCOPE, each group once`,
+        `EXECPLANE_OIDC_SCOPES: ${JSON.stringify(part)} must have the form GROUP=SCOPE,SCOPE, and name each group once`,
       );
     }
     groups.set(group, scopes.split(',').map(readScope));
   }
-  if (groups.size === 0) throw new ConfigError('EXECPLANE_OIDC_SCOPES: it names no group');
+  if (groups.size === 0) throw new ConfigError('EXECPLANE_OIDC_SCOPES: must name a group, such as ops=admin');
   return groups;
 }
 
@@ -32,7 +32,9 @@ export function scopesOfGroups(groupScopes: GroupScopes, groups: readonly string
 function readScope(text: string): Scope {
   const scope = SCOPES.find((known) => known === text.trim());
   if (scope === undefined) {
-    throw new ConfigError(`EXECPLANE_OIDC_SCOPES: ${JSON.stringify(text)} is no scope; there are ${SCOPES.join(', ')}`);
+    throw new ConfigError(
+      `EXECPLANE_OIDC_SCOPES: ${JSON.stringify(text)} is not a scope: the scopes are ${SCOPES.join(', ')}`,
+    );
   }
   return scope;
 }

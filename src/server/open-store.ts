@@ -26,7 +26,9 @@ export async function openStore(config: ServerConfig, options: OpenStoreOptions)
   });
   if ((await store.cluster?.claimKey({ fingerprint })) !== false) return store;
   await store.close();
-  throw new ConfigError('EXECPLANE_SECRET_KEY_FILE: the servers of this database have another secret key');
+  throw new ConfigError(
+    'EXECPLANE_SECRET_KEY_FILE: this database was made with another secret key: use a copy of that key',
+  );
 }
 
 /** Throws ConfigError if the database in the data directory is damaged, or is not one of Execplane. */

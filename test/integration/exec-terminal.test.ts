@@ -87,7 +87,7 @@ test('without a terminal on stdin -t is refused, unless the command is left alon
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const { code, stderr } = await cli(['exec', '-t', 'dm-test', '--', 'true'], env);
   expect(code).toBe(2);
-  expect(stderr).toContain('-t gives the command this terminal, and stdin is not one.');
+  expect(stderr).toContain('-t needs a terminal: stdin is not one.');
   const detached = await cli(['exec', '-dt', 'dm-test', '--', 'tty'], env);
   expect(detached).toMatchObject({ code: 0, stderr: '' });
   expect(await world.machine.ended(detached.stdout.trim())).toMatchObject({ status: 'succeeded' });

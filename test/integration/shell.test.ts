@@ -155,5 +155,5 @@ test('without a terminal on stdin a shell is refused', async () => {
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const { code, stderr } = await cli(['shell', 'dm-test'], env);
   expect(code).toBe(2);
-  expect(stderr).toContain('A shell needs a terminal, and stdin is not one.');
+  expect(stderr).toContain('A shell needs a terminal: stdin is not one.');
 });

@@ -57,3 +57,9 @@ test('a wrong flag is named as a flag; a wrong key is not repeated', () => {
   expect(() => readServerConfig({ port: 'x' }, {})).toThrow('--port');
   expect(() => readServerConfig({}, { EXECPLANE_API_KEY: 'hun ter2' })).toThrow(/^EXECPLANE_API_KEY: [^2]*$/);
 });
+
+test('a URL of another database, and an empty flag, are told what they must be', () => {
+  const read = (databaseUrl: string) => () => readServerConfig({}, { EXECPLANE_DATABASE_URL: databaseUrl });
+  expect(read('mysql://db/x')).toThrow('EXECPLANE_DATABASE_URL: must be a URL such as postgres://');
+  expect(() => readServerConfig({ host: '' }, {})).toThrow('--host: must not be empty');
+});

@@ -51,5 +51,5 @@ function pathIn(directory: string, name: string): string {
   const path = resolve(join(directory, name));
   const inside = relative(resolve(directory), path);
   if (inside !== '' && !inside.startsWith('..') && !name.startsWith('/') && !name.includes('\0')) return path;
-  throw new CliError(`the artifact ${JSON.stringify(name)} has a name that leads out of ${directory}.`);
+  throw new CliError(`the name of the artifact ${JSON.stringify(name)} leads out of ${directory}; it was not saved.`);
 }

@@ -7,7 +7,7 @@ import { printJson } from '../terminal/print.ts';
 
 /** `execplane artifacts …`. */
 export function artifactsCommand(): Command {
-  return groupCommand('artifacts', 'Files that commands left.', [list(), get(), remove()]);
+  return groupCommand('artifacts', 'Artifacts: files that the server kept after a command.', [list(), get(), remove()]);
 }
 
 function list(): Command {
@@ -42,7 +42,7 @@ function get(): Command {
   )
     .option('-o, --output <FILE>', 'file to write; - is stdout')
     .option('--execution <ID>', 'all artifacts of this execution')
-    .option('-d, --directory <DIRECTORY>', 'folder for artifacts that keep their names', '.')
+    .option('-d, --directory <DIRECTORY>', 'folder in which the artifacts get their own names', '.')
     .action(async (machine: string, id: string | undefined, flags: GetFlags, command: Command) => {
       if ((id === undefined) === (flags.execution === undefined)) {
         command.error('error: name an artifact, or an execution with --execution');

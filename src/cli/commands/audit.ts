@@ -9,7 +9,7 @@ export function auditCommand(): Command {
   return addListOptions(clientCommand('audit', 'List the entries of the audit trail, newest first.', examples)).action(
     async (flags: ListOptions) => {
       await printList((page) => clientOf(flags).audit.list(page), flags, {
-        none: 'Nothing yet.',
+        none: 'No entries.',
         columns: [
           { title: 'ENTRY', value: (entry) => entry.audit_id },
           { title: 'AT', value: (entry) => entry.at },

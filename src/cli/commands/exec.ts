@@ -15,16 +15,16 @@ import { labelsWith } from '../terminal/labels.ts';
 import { parseCount, parseWholeNumber } from '../terminal/list.ts';
 
 const DESCRIPTION = [
-  'Run a command on a machine. Output and stdin are passed on as they come. The exit code of the command is the',
-  'exit code of exec: 128+N for a signal, 124 for a timeout, 125 if Execplane itself failed, 126 and 127 as in a shell.',
-  'Ctrl-C cancels the command (130); a second Ctrl-C leaves at once. With --label it runs on every machine that has the labels.',
+  'Run a command on a machine. Output and stdin are passed on as they come. exec exits with the exit code of the command:',
+  '128+N if signal N ended it, 124 after --timeout, 125 if Execplane itself failed, 126 and 127 as in a shell.',
+  'Ctrl-C cancels the command (130); a second Ctrl-C leaves at once. With --label, every machine that has the labels runs it.',
 ].join(' ');
 
 const EXAMPLES = `  execplane exec dm-web-1 -- uname -a
   execplane exec dm-web-1 -w /srv/app -e MODE=ci --timeout 10m -- make test
   tar cz . | execplane exec dm-web-1 -- tar xz -C /srv/app
   execplane exec -it dm-web-1 -- vim /etc/hosts   at this terminal
-  execplane exec dm-web-1 --json -- true          the final Execution as JSON, without the output
+  execplane exec dm-web-1 --json -- true          the ended execution as JSON, without the output
   execplane exec --label role=web --concurrency 5 -- systemctl reload nginx`;
 
 const DEFAULT_WAIT_MS = 10_000;
@@ -47,7 +47,7 @@ export function execCommand(): Command {
     .addOption(
       new Option(
         '-t, --tty',
-        'run the command on a terminal, as ssh -t does: keys go to it, Ctrl-C too; ~. cancels it',
+        'run the command on a terminal, as ssh -t does: it gets every key, Ctrl-C too; ~. cancels it',
       ).conflicts(['json', 'label']),
     )
     .option('--no-stdin', 'give the command no stdin: it reads end-of-file')
@@ -58,18 +58,25 @@ export function execCommand(): Command {
       durationOption,
       DEFAULT_WAIT_MS,
     )
-    .option('--artifact <GLOB>', 'keep these files of the working directory as artifacts; repeatable', collect)
-    .option('--download <DIRECTORY>', 'save the artifacts there: --artifact files, and files in $ARTIFACTS_DIR')
-    .option('--json', 'print the final Execution, or Batch, as JSON instead of the output')
+    .option('--artifact <GLOB>', 'keep these files below the working directory as artifacts; repeatable', collect)
+    .option(
+      '--download <DIRECTORY>',
+      'save the artifacts in this directory: files of --artifact, and files in $ARTIFACTS_DIR',
+    )
+    .option('--json', 'print the ended execution, or batch, as JSON instead of the output')
     .option('--label <KEY=VALUE>', 'run on all machines with this label, instead of MACHINE; repeatable', labelsWith)
-    .option('--concurrency <N>', 'with --label: machines at once (default: 10)', parseCount)
-    .option('--max-failures <N>', 'with --label: cancel the rest after more failures than this', parseWholeNumber);
+    .option('--concurrency <N>', 'with --label: how many machines run it at once (default: 10)', parseCount)
+    .option(
+      '--max-failures <N>',
+      'with --label: cancel the rest after more failures than this (default: no limit)',
+      parseWholeNumber,
+    );
   return addLimitOptions(command).action(
     async (machineId: string, command: string[], flags: ExecFlags, self: Command) => {
       const client = clientOf(flags);
       const batch = batchRequest([machineId, ...command], flags);
       if (batch !== undefined) process.exit(await runBatch(client, batch, flags));
-      if (flags.tty && !flags.detach) assertTerminal('-t gives the command this terminal');
+      if (flags.tty && !flags.detach) assertTerminal('-t needs a terminal');
       if (command.length === 0) self.error("error: missing required argument 'ARGV'");
       const request = {
         machineId,

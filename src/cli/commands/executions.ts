@@ -32,7 +32,7 @@ function list(): Command {
       '  execplane executions ls dm-web-1 --status running',
     ),
   )
-    .addOption(new Option('--status <STATUS>', 'only those').choices(EXECUTION_STATUSES))
+    .addOption(new Option('--status <STATUS>', 'only executions with this status').choices(EXECUTION_STATUSES))
     .action(async (machineId: string, flags: ListOptions & { status?: ExecutionStatus }) => {
       const machine = clientOf(flags).machine(machineId);
       const filter = flags.status === undefined ? {} : { status: flags.status };
@@ -66,7 +66,7 @@ function show(): Command {
 function logs(): Command {
   return clientCommand(
     'logs <MACHINE> <EXECUTION>',
-    'Print the output of an execution to the same streams, in the order in which it came.',
+    'Print the output of an execution, stdout to stdout and stderr to stderr, in the order in which it came.',
     '  execplane executions logs -f dm-web-1 ID',
   )
     .option('-f, --follow', 'follow the output until the execution ends')
@@ -93,7 +93,7 @@ function asInApi({ chunk, ...event }: ExecutionEvent): object {
 function output(): Command {
   return clientCommand(
     'output <MACHINE> <EXECUTION>',
-    'Print the output as bytes: stdout to stdout, then stderr to stderr. A running execution prints what it has so far.',
+    'Print the output byte for byte: first stdout to stdout, then stderr to stderr. Of a running execution, the output so far.',
     '  execplane executions output dm-web-1 ID > out.bin\n  execplane executions output --tail 1000 dm-web-1 ID',
   )
     .option('--tail <BYTES>', 'only the last BYTES of each stream', parseCount)

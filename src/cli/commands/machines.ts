@@ -29,15 +29,18 @@ export function machinesCommand(): Command {
 function create(): Command {
   return clientCommand(
     'create [MACHINE]',
-    'Make a join token for a new machine, and print the command line with which the machine joins. With a name, provider, size or labels: make the machine itself, which its provider creates.',
+    'Make a join token for a new machine, and print the command line with which the machine joins. With any option but --json, create the machine itself: its provider starts it, or an agent joins as it.',
     '  execplane machines create dm-web-1\n  execplane machines create --name build-1 --provider docker --vcpu 2 --label role=web --autosleep 30m',
   )
-    .option('--name <NAME>', 'what people call the machine, such as web-1')
+    .option('--name <NAME>', 'name of the machine, for people, such as web-1')
     .option('--provider <NAME>', "provider that creates the machine (default: the server's)")
     .option('--vcpu <N>', 'processors, in steps of 0.25', parseProcessors)
     .option('--memory-mib <N>', 'memory in MiB', parseCount)
     .option('--storage-gib <N>', 'storage in GiB', parseCount)
-    .option('--autosleep <DURATION>', 'put it to sleep after this idle time: never, seconds, or such as 7d3h4s')
+    .option(
+      '--autosleep <DURATION>',
+      'put it to sleep after this idle time: never, seconds, or a duration such as 7d3h4s',
+    )
     .option('--label <KEY=VALUE>', 'label of the machine; repeatable', labelsWith)
     .option('--json', 'print the machine, or the join token with join_command, as JSON')
     .action(async (machine: string | undefined, flags: CreateFlags) => {
@@ -52,7 +55,7 @@ function create(): Command {
         clientOf(flags),
         machineId,
         flags.json === true,
-        'Run this as root on that machine, in the folder that contains the packages:',
+        'Run this as root on the new machine, in the folder that contains the packages:',
       );
     });
 }
@@ -167,7 +170,7 @@ function fieldsOf({ status, ...machine }: Machine): object {
 function rename(): Command {
   return clientCommand(
     'rename <MACHINE> <NAME>',
-    'Give a machine another name: the commands here take it in the place of the id.',
+    'Give a machine another name. All commands accept a name instead of an id.',
     '  execplane machines rename dm-4k2m web-1',
   )
     .option('--json', 'print the machine as JSON')
@@ -193,7 +196,7 @@ function wake(): Command {
 function sleep(): Command {
   return clientCommand(
     'sleep <MACHINE>',
-    'Put a machine to sleep through its provider. A command wakes it.',
+    'Put a machine to sleep through its provider. The next command on it wakes it.',
     '  execplane machines sleep dm-web-1',
   )
     .option('--json', 'print the machine as JSON')

@@ -24,7 +24,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'server',
-    summary: 'run the control plane',
+    summary: 'run the server (the control plane)',
     load: async () => (await import('./host/server.ts')).serverCommand,
   },
   {
@@ -59,7 +59,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'schedules',
-    summary: 'run commands on machines at given times',
+    summary: 'create, list and change schedules, which run commands repeatedly',
     load: async () => (await import('./batches/schedules.ts')).schedulesCommand,
   },
   {
@@ -72,7 +72,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'serve the Model Context Protocol to a model',
     load: async () => (await import('./mcp.ts')).mcpCommand,
   },
-  { name: 'keys', summary: 'API keys', load: async () => (await import('./keys.ts')).keysCommand },
+  {
+    name: 'keys',
+    summary: 'make, list and revoke API keys',
+    load: async () => (await import('./keys.ts')).keysCommand,
+  },
   {
     name: 'tokens',
     summary: 'make, list and revoke join tokens of agents',

@@ -7,8 +7,8 @@ import { assertTerminal, terminalEnvironment } from '../terminal/raw-terminal.ts
 import { webSocketFor } from '../web-socket.ts';
 
 const DESCRIPTION = [
-  'Open a shell on a machine, at this terminal. The shell outlives the connection, which is restored by itself. The exit code of the shell is the exit',
-  'code here. At the start of a line: ~. closes the shell, ~d leaves it running, ~~ sends a tilde, ~? shows this list.',
+  'Open a shell on a machine, at this terminal. If the connection breaks, the shell keeps running, and execplane reconnects to it. It exits with the',
+  'exit code of the shell. At the start of a line: ~. closes the shell, ~d leaves it running, ~~ sends a tilde, ~? shows this list.',
 ].join(' ');
 
 const EXAMPLES = `  execplane shell dm-web-1
@@ -28,7 +28,7 @@ interface ShellFlags {
 /** `execplane shell`. */
 export function shellCommand(): Command {
   return clientCommand('shell <MACHINE>', DESCRIPTION, EXAMPLES)
-    .option('--attach <TERMINAL>', 'return to this terminal')
+    .option('--attach <TERMINAL>', 'return to this shell, which was left with ~d')
     .option('-w, --cwd <DIRECTORY>', 'directory in which the shell starts (default: the home of the user)')
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('--shell <PROGRAM>', 'the shell (default: the login shell of the user)')

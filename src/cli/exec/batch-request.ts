@@ -30,8 +30,10 @@ export function batchRequest(command: string[], flags: BatchFlags): CreateBatch 
     if (maxFailures !== undefined) throw unfit('--max-failures needs --label.');
     return undefined;
   }
-  if (flags.interactive) throw unfit('--interactive needs a single machine: with --label a command has no stdin.');
-  if (flags.download !== undefined) throw unfit('--download needs a single machine: use "execplane artifacts get".');
+  if (flags.interactive)
+    throw unfit('--interactive cannot be used with --label: the commands of a batch have no stdin.');
+  if (flags.download !== undefined)
+    throw unfit('--download cannot be used with --label: use "execplane artifacts get" afterwards.');
   const limits = limitsOf(flags);
   return {
     selector: { labels: label },

@@ -17,7 +17,7 @@ export function addLimitOptions(command: Command): Command {
       'limit its memory, such as 512m or 2g; the kernel kills a command that needs more',
       sizeOption,
     )
-    .option('--cpus <N>', 'limit its processor time to so many processors, such as 0.5', processorsOption)
+    .option('--cpus <N>', 'limit its processor time to this number of processors, such as 0.5', processorsOption)
     .option('--pids <N>', 'limit the number of its processes and threads', parseCount);
 }
 

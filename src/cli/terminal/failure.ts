@@ -49,7 +49,7 @@ function unreachable(error: UnreachableError): Omit<Failure, 'exitCode'> {
   const reason = known.find((text) => text !== undefined);
   return {
     message: reason === undefined ? `${error.message}.` : `${error.origin} cannot be reached: ${reason}.`,
-    hint: 'Check that the server runs (execplane up) and that EXECPLANE_URL is its address.',
+    hint: 'Check that the server runs, and that EXECPLANE_URL (or --url) is its address.',
   };
 }
 
@@ -67,7 +67,7 @@ function unexpected(error: UnexpectedAnswerError): Omit<Failure, 'exitCode'> {
 
 function hintForUnexpected({ location, mismatch }: UnexpectedAnswerError): string {
   if (location !== undefined)
-    return 'Set EXECPLANE_URL to the address that it points to: redirects are not followed, to keep the key from other hosts.';
+    return 'Set EXECPLANE_URL to the address that it points to. The program follows no redirects, so that no other host gets the key.';
   if (mismatch !== undefined)
     return 'The server may be older than this program: compare "execplane --version" on both. Or another program answers: check EXECPLANE_URL.';
   return 'Another program, or a proxy in front of the server, answers at this address. Check EXECPLANE_URL.';
@@ -86,6 +86,7 @@ function listFor(path: string): string {
   const [, resource, id, below, execution] = /\/v1\/([^/]+)(?:\/([^/]+)(?:\/([^/]+)(?:\/([^/]+))?)?)?/.exec(path) ?? [];
   if (resource === 'api-keys') return 'keys ls';
   if (resource === 'join-tokens') return 'tokens ls';
-  if (resource === 'batches') return 'batches ls';
+  if (resource === 'batches' || resource === 'schedules') return `${resource} ls`;
+  if (below === 'artifacts' && execution !== undefined) return `artifacts ls ${id}`;
   return below === 'executions' && execution !== undefined ? `executions ls ${id}` : 'machines ls';
 }

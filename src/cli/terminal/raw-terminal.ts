@@ -14,7 +14,7 @@ const RESET = '\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u
 /** Throws CliError (exit code 2) if stdin is not a terminal. `reason` says what needs one. */
 export function assertTerminal(reason: string): void {
   if (isatty(0)) return;
-  throw new CliError(`${reason}, and stdin is not one.`, {
+  throw new CliError(`${reason}: stdin is not one.`, {
     exitCode: 2,
     hint: 'Run it at a terminal, or run the command without one: execplane exec -i MACHINE -- COMMAND',
   });

@@ -245,7 +245,7 @@ class LocalControlPlane implements RunningControlPlane {
   async writeStdin(p: Ask<'writeStdin'>): ReturnType<ControlPlane['writeStdin']> {
     const written = await this.#parts.machines.writeStdin(p);
     if (written.outcome !== 'busy') return written;
-    throw new ApiError('RATE_LIMITED', { message: 'Too many requests write to this stdin at once.' });
+    throw new ApiError('RATE_LIMITED', { message: 'Too many requests are writing to this stdin at once. Try again.' });
   }
 
   async releaseOutput(p: Ask<'releaseOutput'>): ReturnType<ControlPlane['releaseOutput']> {

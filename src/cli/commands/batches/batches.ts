@@ -11,7 +11,7 @@ import { printFields, printJson, printTable } from '../../terminal/print.ts';
 
 /** `execplane batches …`. */
 export function batchesCommand(): Command {
-  return groupCommand('batches', 'Batches: one command on many machines. "exec --label" starts one.', [
+  return groupCommand('batches', 'Batches: each runs one command on many machines. "exec --label" starts one.', [
     list(),
     show(),
     cancel(),

@@ -23,7 +23,7 @@ const SHOWN_RUNS = 5;
 
 /** `execplane schedules …`. */
 export function schedulesCommand(): Command {
-  return groupCommand('schedules', 'Schedules: one command on machines, again and again.', [
+  return groupCommand('schedules', 'Schedules: each runs one command on machines repeatedly.', [
     create(),
     list(),
     show(),
@@ -57,7 +57,7 @@ interface ScheduleFlags {
 function create(): Command {
   const command = clientCommand(
     'create <ARGV...>',
-    'Run a command on machines again and again: at the times of a cron expression, or every so often.',
+    'Create a schedule: it runs a command on machines at the times of a cron expression, or at an interval.',
     '  execplane schedules create --cron "0 3 * * *" --time-zone Europe/Berlin --label role=db -- /usr/local/bin/backup\n  execplane schedules create --every 15m --machine web-1 -- systemctl is-active nginx',
   );
   return withScheduleOptions(command)
@@ -65,7 +65,7 @@ function create(): Command {
     .action(async (argv: string[], flags: ScheduleFlags) => {
       const client = clientOf(flags);
       const selector = await selectorOf(client, flags);
-      if (selector === undefined) throw new CliError('--label or --machine is missing.', { exitCode: 2 });
+      if (selector === undefined) throw new CliError('Name the machines with --label or --machine.', { exitCode: 2 });
       const made = await client.schedules.create({ ...fieldsOf(flags), selector, command: argv });
       if (flags.json) printJson(made);
       else print(`${made.schedule_id} is created: ${dueText(made)}.\n`);
@@ -75,7 +75,7 @@ function create(): Command {
 function update(): Command {
   const command = clientCommand(
     'update <SCHEDULE> [ARGV...]',
-    'Change a schedule. With a command, all that it runs with is given anew.',
+    'Change a schedule. A new command replaces the old one with all of its settings: repeat --cwd, --env, --timeout and --user.',
     '  execplane schedules update ID --cron "0 4 * * *"\n  execplane schedules update ID -- /usr/local/bin/backup --full',
   );
   return withScheduleOptions(command).action(async (id: string, argv: string[], flags: ScheduleFlags) => {
@@ -92,20 +92,32 @@ function update(): Command {
 
 function withScheduleOptions(command: Command): Command {
   return command
-    .option('--name <NAME>', 'a name, for people')
-    .option('--cron <EXPRESSION>', 'five fields: minute, hour, day, month, weekday; or @daily')
-    .option('--every <DURATION>', 'or how often, such as 15m or 1h30m')
+    .option('--name <NAME>', 'name of the schedule, for people')
+    .option(
+      '--cron <EXPRESSION>',
+      'when it runs: minute, hour, day, month, weekday; or @hourly, @daily, @weekly, @monthly',
+    )
+    .option('--every <DURATION>', 'instead of --cron: the interval, such as 15m or 1h30m')
     .option('--time-zone <ZONE>', 'time zone of --cron (default: UTC)')
-    .option('--label <KEY=VALUE>', 'on all machines with this label; repeatable', labelsWith)
-    .option('--machine <MACHINE...>', 'or on these machines')
-    .addOption(new Option('--overlap <WHAT>', 'if the run before still goes on (default: skip)').choices([...OVERLAPS]))
-    .option('--catch-up', 'make up for times at which no server was there, by one run')
-    .option('--no-catch-up', 'leave those times out (the default)')
-    .option('--concurrency <N>', 'on so many machines at once (default: 10)', parseCount)
-    .option('--max-failures <N>', 'cancel the rest of a run after more failures', parseWholeNumber)
+    .option('--label <KEY=VALUE>', 'run on all machines with this label; repeatable', labelsWith)
+    .option('--machine <MACHINE...>', 'instead of --label: run on these machines')
+    .addOption(
+      new Option(
+        '--overlap <WHAT>',
+        'if the previous run has not ended: skip this one, queue it, or cancel the previous (default: skip)',
+      ).choices([...OVERLAPS]),
+    )
+    .option('--catch-up', 'if runs were missed because no server was running: start one run afterwards')
+    .option('--no-catch-up', 'do not make up for missed runs (the default)')
+    .option('--concurrency <N>', 'how many machines run it at once (default: 10)', parseCount)
+    .option(
+      '--max-failures <N>',
+      'cancel the rest of a run after more failures than this (default: no limit)',
+      parseWholeNumber,
+    )
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
     .option('-e, --env <NAME=VALUE>', 'environment variable; repeatable', collectEnv)
-    .option('--timeout <DURATION>', 'kill it after this time, such as 30s or 5m', durationOption)
+    .option('--timeout <DURATION>', 'kill the command after this time, such as 30s or 5m', durationOption)
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('--json', 'print the schedule as JSON');
 }
@@ -122,7 +134,7 @@ async function selectorOf(
   { label, machine }: ScheduleFlags,
 ): Promise<CreateSchedule['selector'] | undefined> {
   if (label !== undefined && machine !== undefined) {
-    throw new CliError('--label and --machine do not go together.', { exitCode: 2 });
+    throw new CliError('--label and --machine cannot be used together.', { exitCode: 2 });
   }
   if (label !== undefined) return { labels: label };
   if (machine === undefined) return undefined;
@@ -179,7 +191,11 @@ function show(): Command {
 }
 
 function pause(): Command {
-  return clientCommand('pause <SCHEDULE>', 'Leave out all runs until it is resumed.', '  execplane schedules pause ID')
+  return clientCommand(
+    'pause <SCHEDULE>',
+    'Pause a schedule: it starts no runs until it is resumed.',
+    '  execplane schedules pause ID',
+  )
     .option('--json', 'print the schedule as JSON')
     .action(async (id: string, flags: { json?: true }) =>
       printChanged(await clientOf(flags).schedules.pause(id), flags),
@@ -187,7 +203,11 @@ function pause(): Command {
 }
 
 function resume(): Command {
-  return clientCommand('resume <SCHEDULE>', 'Go on with the next run from now.', '  execplane schedules resume ID')
+  return clientCommand(
+    'resume <SCHEDULE>',
+    'Resume a schedule: its next run is the next one due from now on.',
+    '  execplane schedules resume ID',
+  )
     .option('--json', 'print the schedule as JSON')
     .action(async (id: string, flags: { json?: true }) =>
       printChanged(await clientOf(flags).schedules.resume(id), flags),
@@ -201,7 +221,7 @@ function printChanged(schedule: Schedule, { json }: { json?: true }): void {
 
 function runs(): Command {
   return addListOptions(
-    clientCommand('runs <SCHEDULE>', 'List its runs, newest first.', '  execplane schedules runs ID'),
+    clientCommand('runs <SCHEDULE>', 'List the runs of a schedule, newest first.', '  execplane schedules runs ID'),
   ).action(async (id: string, flags: ListOptions) => {
     const { schedules } = clientOf(flags);
     await printList<ScheduleRun>((page) => schedules.runs(id, page), flags, {
@@ -220,7 +240,7 @@ function runs(): Command {
 function remove(): Command {
   return clientCommand(
     'rm <SCHEDULE>',
-    'Delete a schedule and its history. What it has started runs on.',
+    'Delete a schedule and its history. Batches that it has started continue.',
     '  execplane schedules rm ID',
   )
     .option('--json', 'print the deleted schedule as JSON')

@@ -12,11 +12,11 @@ const EXAMPLES = `
 Examples:
   EXECPLANE_URL=https://execplane.example.com EXECPLANE_JOIN_TOKEN=xpj_… execplane agent
   execplane agent --join-token-file /run/secrets/join-token
-  execplane agent stop                          end it, and every command it runs
-  execplane agent upgrade --to PACKAGES         another version, under running commands
+  execplane agent stop                          stop it, and every command that it runs
+  execplane agent upgrade --to PACKAGES         replace it by another version while commands run
 
-SIGTERM detaches: commands run on, and the next agent on the same directory picks them up.
-SIGINT (Ctrl-C) ends everything, as "agent stop" does.`;
+SIGTERM stops only the agent: its commands keep running, and the next agent on the same directory continues with them.
+SIGINT (Ctrl-C) also ends the commands, as "agent stop" does.`;
 
 const UPGRADE_EXAMPLES = `
 Examples:
@@ -24,9 +24,9 @@ Examples:
   execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to execplane-agent-0.2.0-linux-x64.tar.gz
   execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to /opt/execplane-agent-0.2.0
 
-An agent from the Debian packages is upgraded from a folder with packages, one from a tarball from a tarball, or from
-a folder where it is unpacked. The link leaves, the new one finds the runner and its commands. Where the new one is not
-connected to the server in time, the version before is put back; the exit code is then 1.`;
+For an agent from the Debian packages, --to is a folder with packages. For an agent from a tarball, it is a tarball, or the
+folder where a tarball is unpacked. Only the link process is replaced: the runner keeps the commands. If the new version does
+not connect to the server in time (--within), the old version is put back, and the exit code is 1.`;
 const DEFAULT_WITHIN_MS = 60_000;
 
 /** `execplane agent`, `execplane agent stop` and `execplane agent upgrade`. */
@@ -39,14 +39,14 @@ export async function agentCommand(): Promise<Command> {
   command
     .command('stop')
     .description('Stop the agent and every command that it runs. Returns when all of them have ended.')
-    .addHelpText('after', '\nExamples:\n  execplane agent stop --agent-dir /var/lib/execplane-agent')
+    .addHelpText('after', '\nExamples:\n  execplane agent stop --agent-dir /var/lib/execplane-agent/state')
     .option(...AGENT_DIR)
     .action(async (_flags, stop: Command) => {
       const { dir } = readAgentConfig(stop.optsWithGlobals<Record<string, string>>());
       const result = await stopAgent(dir);
       if (result !== 'stopped') {
-        throw new CliError(`no agent runs on ${dir}.`, {
-          hint: 'Name its directory with --agent-dir; the packages use /var/lib/execplane-agent/state.',
+        throw new CliError(`no agent runs in ${dir}.`, {
+          hint: 'Name its directory with --agent-dir. The packages use /var/lib/execplane-agent/state.',
         });
       }
       print(`The agent of ${dir} has stopped.\n`);

@@ -15,7 +15,7 @@ Examples:
   execplane doctor server --data-dir /var/lib/execplane
   execplane doctor agent --agent-dir /var/lib/execplane-agent/state --url https://execplane.example.com
 
-Run it as root, or as the user of the service. The settings of a packaged service are read from its unit. Exit code 0: no check fails.`;
+Run it as root, or as the user of the service. It uses the settings of the packaged service; flags and variables win over them. Exit code 1: a check failed.`;
 
 type Flags = Readonly<Record<string, string>>;
 const SIDES = ['server', 'agent'] as const;
@@ -40,7 +40,7 @@ export async function doctorCommand(): Promise<Command> {
   };
   return addSettingOptions(new Command('doctor'), server.SERVER_SETTINGS, agent.AGENT_SETTINGS)
     .description('Check everything that the server or the agent on this host needs, and say how to correct it.')
-    .addArgument(new Argument('[SIDE]', 'default: the one that this host has').choices(SIDES))
+    .addArgument(new Argument('[SIDE]', 'server or agent; default: each that this host has').choices(SIDES))
     .option('--json', 'print the checks as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (side: Side | undefined, flags: Flags & { json?: true }) => {

@@ -18,7 +18,7 @@ export async function restoreCommand(): Promise<Command> {
     .description('Restore a backup into the data directory of a server on this host, and verify it.')
     .argument('<FILE>', 'file made by "execplane backup"')
     .option('--data-dir <value>', 'Data directory of the server. (EXECPLANE_DATA_DIR, default ./data)')
-    .option('--force', 'move existing data aside')
+    .option('--force', 'if the directory has data: move it aside first')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', EXAMPLES)
     .action(

@@ -12,7 +12,7 @@ Examples:
 export async function serverCommand(): Promise<Command> {
   const { SERVER_SETTINGS, readServerConfig, runServer } = await import('../../../server/main.ts');
   return addSettingOptions(new Command('server'), SERVER_SETTINGS)
-    .description('Run the control plane until SIGTERM or SIGINT.')
+    .description('Run the server (the control plane) until SIGTERM or SIGINT.')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Record<string, string>) => {
       const config = readServerConfig(flags);

@@ -41,12 +41,12 @@ function cronOf({ cron, timeZone }: { cron: string; timeZone: string }): Cron {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
   } catch (cause) {
-    throw new TimingError('is no time zone, such as Europe/Berlin', { cause, field: 'time_zone' });
+    throw new TimingError('is not an IANA time zone such as Europe/Berlin', { cause, field: 'time_zone' });
   }
   try {
     return new Cron(cron, { mode: '5-part', timezone: timeZone, paused: true });
   } catch (cause) {
     const reason = (cause as Error).message.replace(/^CronPattern: /, '');
-    throw new TimingError(`is no cron expression of five fields: ${reason}`, { cause, field: 'cron' });
+    throw new TimingError(`is not a cron expression of five fields: ${reason}`, { cause, field: 'cron' });
   }
 }

@@ -15,7 +15,7 @@ import { createWebSocketServer, type UpgradeHandler } from '../requests/web-sock
 import { isTerminalStream } from '../terminals/stream-upgrade.ts';
 import { hasClientCertificate, withoutCertificate } from './client-certificate.ts';
 
-const WRONG_CREDENTIAL = 'An agent needs the credential that it enrolled with.';
+const WRONG_CREDENTIAL = 'The credential of this agent is missing or not valid.';
 const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 
 export interface UpgradeDeps {

@@ -133,5 +133,8 @@ function refusedToken(): ApiError {
 }
 
 function refusedId(): ApiError {
-  return new ApiError('INVALID_STATE', { message: 'This join token does not enrol a machine with this id.' });
+  return new ApiError('INVALID_STATE', {
+    message:
+      'This join token cannot enrol a machine with this id: the token is for another machine, or the id exists already.',
+  });
 }

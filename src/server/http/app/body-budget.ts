@@ -21,11 +21,13 @@ export function createBodyBudget(p: { total: number; maxBodyBytes: number }): Bo
   };
   const refusal = (key: string): ApiError | undefined => {
     if ((ofKey.get(key) ?? 0) > perKey) {
-      return new ApiError('RATE_LIMITED', { message: 'The API key has too many bytes of request bodies in progress.' });
+      return new ApiError('RATE_LIMITED', {
+        message: 'Requests of this API key are sending too many bytes at once. Try again.',
+      });
     }
     if (inAll > Math.max(p.total, p.maxBodyBytes)) {
       return new ApiError('DEPENDENCY_UNAVAILABLE', {
-        message: 'The server holds too many request bodies. Try again.',
+        message: 'The server is receiving too many bytes of request bodies. Try again.',
       });
     }
     return undefined;

@@ -64,14 +64,16 @@ export function assertScope({ scopes }: Principal, sufficient: Scope | readonly 
 /** Throws AUTH_SCOPE_FORBIDDEN if the key is limited to other machines. */
 export function assertMachine(principal: Principal, machineId: string): void {
   if (principal.machineIds !== undefined && !principal.machineIds.includes(machineId)) {
-    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key does not allow this machine.' });
+    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key has no access to this machine.' });
   }
 }
 
 /** Keys and tokens reach every machine, so a key limited to some cannot manage them. */
 export function assertAllMachines(principal: Principal): void {
   if (principal.machineIds !== undefined) {
-    throw new ApiError('AUTH_SCOPE_FORBIDDEN', { message: 'The API key is limited to some machines.' });
+    throw new ApiError('AUTH_SCOPE_FORBIDDEN', {
+      message: 'The API key is limited to some machines: this needs a key for all machines.',
+    });
   }
 }
 

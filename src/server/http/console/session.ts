@@ -48,7 +48,7 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
 
   app.get(PATH, { config: { access: 'any_key' }, schema }, async (request, reply) => {
     const session = request.consoleSession;
-    if (session === undefined) throw new ApiError('AUTH_REQUIRED', { message: 'There is no session.' });
+    if (session === undefined) throw new ApiError('AUTH_REQUIRED', { message: 'There is no valid session: sign in.' });
     const renewed = consoleSessions.renew(session);
     if (renewed !== undefined) give(request, reply, renewed);
     return answer(request.principal, renewed ?? session);

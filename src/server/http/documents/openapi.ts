@@ -252,7 +252,7 @@ const REFUSALS = {
   401: ['The request has no key, or a key that is not valid.', 'ApiError'],
   403: ['The key does not allow this.', 'ApiError'],
   404: ['The resource does not exist.', 'Problem'],
-  409: ['The request does not fit the present state.', 'ApiError'],
+  409: ['The request is not possible in the present state.', 'ApiError'],
   413: ['The body is too large.', 'Problem'],
   416: ['The stream has no such bytes.', 'Problem'],
   415: ['The body has the wrong media type.', 'Problem'],

@@ -14,7 +14,9 @@ export function errorHandler(logger: Logger) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     // A client that disconnects in the middle of a body does not get this answer. It is not a fault of the server, and no error in the
     // log.
-    const refusal = request.raw.readableAborted ? new Problem(400, 'The request broke off.') : refusalOf(error);
+    const refusal = request.raw.readableAborted
+      ? new Problem(400, 'The connection was closed before the request was complete.')
+      : refusalOf(error);
     if (refusal instanceof Problem && refusal.status >= 500) {
       logger.error(
         { err: error, [LOG_KEY.requestId]: request.id, [LOG_KEY.route]: request.routeOptions.url },
@@ -99,7 +101,7 @@ function refusalOf(error: unknown): ApiError | Problem {
   const status = statusOf(error);
   const detail = DETAILS[status];
   return detail === undefined
-    ? new Problem(500, 'The server failed. The request id identifies the error in its log.')
+    ? new Problem(500, 'The server failed. Its log has the error, with this x-request-id.')
     : new Problem(status, detail);
 }
 
@@ -109,7 +111,7 @@ const DETAILS: Readonly<Record<number, string>> = {
   404: 'The resource does not exist.',
   408: 'The request did not arrive in time.',
   413: 'The body is larger than the server accepts.',
-  415: 'The route does not accept the media type of the body.',
+  415: 'This request does not accept the media type of the body.',
   431: 'The headers are larger than the server accepts.',
 };
 

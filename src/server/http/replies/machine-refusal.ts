@@ -11,10 +11,10 @@ interface Refused {
 }
 
 const MESSAGES = {
-  destroyed: 'The machine is destroyed.',
-  no_provider: 'The machine has no provider that could do that.',
-  not_supported: 'The provider of the machine cannot do that.',
-  active: 'Executions wait or run on the machine.',
+  destroyed: 'The machine was removed.',
+  no_provider: 'The machine has no provider, so the server cannot do that.',
+  not_supported: 'The provider of the machine does not support that: see its capabilities.',
+  active: 'Executions wait or run on the machine: wait for their end, or cancel them.',
 } as const;
 
 export const machineRefusal = {
@@ -46,12 +46,12 @@ export const machineRefusal = {
 
   /** The id of a removed machine is not used again. */
   idTaken(): ApiError {
-    const message = 'There is, or was, a machine with this id.';
+    const message = 'A machine has or had this id: an id is never used again.';
     return new ApiError('INVALID_STATE', { message, details: { reason: 'id_taken' } });
   },
 
   providerFull(): ApiError {
-    const message = 'The provider has reached its limit of machines.';
+    const message = 'The provider has reached its limit of machines (max_machines).';
     return new ApiError('INVALID_STATE', { message, retryable: true, details: { reason: 'max_machines' } });
   },
 };

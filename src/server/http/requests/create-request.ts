@@ -113,9 +113,11 @@ export function createdExecution(made: CreateOutcome, reply: FastifyReply): Exec
     case 'machine_not_found':
       throw notFound('The machine does not exist.');
     case 'machine_removed':
-      throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
+      throw new ApiError('INVALID_STATE', { message: 'The machine was removed.' });
     case 'queue_full':
-      throw new ApiError('RATE_LIMITED', { message: 'The queue of the machine is full.' });
+      throw new ApiError('RATE_LIMITED', {
+        message: 'Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',
+      });
     default:
       return replayedResource(made, reply);
   }

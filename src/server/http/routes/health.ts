@@ -41,7 +41,7 @@ function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => 
   const check = (): Promise<void> => {
     if (stopping) throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' });
     if (!context.control.ready)
-      throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server accepts no work now.' });
+      throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server cannot serve requests now: see its log.' });
     if (checked === undefined || context.now() >= goodUntil) {
       goodUntil = context.now() + READY_FOR_MS;
       checked = context.store.checkWritable();

@@ -75,7 +75,8 @@ function createRoute(app: App, context: HttpContext): void {
 async function nameMachine(context: HttpContext, machineId: string): Promise<void> {
   const machine = await context.store.getMachine({ machineId });
   if (machine === undefined) await context.store.createMachine({ machineId, now: context.now() });
-  else if (machine.phase === 'destroyed') throw new ApiError('INVALID_STATE', { message: 'The machine is destroyed.' });
+  else if (machine.phase === 'destroyed')
+    throw new ApiError('INVALID_STATE', { message: 'The machine was removed: its id cannot be used again.' });
 }
 
 function listRoute(app: App, context: HttpContext): void {

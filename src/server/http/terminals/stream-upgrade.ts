@@ -95,7 +95,7 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   const replay = url.searchParams.get('replay') === 'none' ? end : start;
   const offset = asked === null ? replay : Number(asked);
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
-    throw new Problem(422, `offset must be from ${start} to ${end}.`);
+    throw new Problem(422, `offset must be an integer from 0 to ${end}.`);
   return { principal, execution, options: { binary, tellsOffsets, offset: Math.max(offset, start) } };
 }
 

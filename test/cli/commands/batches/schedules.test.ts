@@ -65,10 +65,10 @@ test('runs shows what became of each tick', async () => {
 });
 
 test.each([
-  [2, ['create', '--cron', '@daily', '--', 'true'], '--label or --machine is missing'],
-  [2, ['create', '--machine', 'dm-test', '--label', 'a=b', '--every', '5m', '--', 'true'], 'do not go together'],
+  [2, ['create', '--cron', '@daily', '--', 'true'], 'Name the machines with --label or --machine'],
+  [2, ['create', '--machine', 'dm-test', '--label', 'a=b', '--every', '5m', '--', 'true'], 'cannot be used together'],
   [1, ['create', '--machine', 'dm-test', '--', 'true'], 'cron'],
-  [1, ['create', '--machine', 'dm-test', '--cron', 'soon', '--', 'true'], 'no cron expression of five fields'],
+  [1, ['create', '--machine', 'dm-test', '--cron', 'soon', '--', 'true'], 'not a cron expression of five fields'],
   [1, ['pause', 'sched-none'], 'no such schedule'],
 ])('exits with %d for %j', async (code, args, message) => {
   const { code: exitCode, stderr } = await cli(['schedules', ...args], env);

@@ -70,7 +70,7 @@ test.each([
   [{ cron: '61 * * * *', timeZone: 'UTC' }, 'cron', 'minute'],
   [{ cron: '* * * * * *', timeZone: 'UTC' }, 'cron', 'five fields'],
   [{ cron: 'soon', timeZone: 'UTC' }, 'cron', 'five fields'],
-  [{ cron: '* * * * *', timeZone: 'Mars/Olympus' }, 'time_zone', 'no time zone'],
+  [{ cron: '* * * * *', timeZone: 'Mars/Olympus' }, 'time_zone', 'not an IANA time zone'],
 ] as const)('%j is none: of %s', (timing, field, message) => {
   const attempt = () => nextTick(timing, { anchor: 0, after: 0 });
   expect(attempt).toThrow(TimingError);

@@ -8,5 +8,7 @@ const MAX_SELECTORS = 16;
 export function readSelectors(labels: readonly string[] = []): LabelSelector[] {
   const selectors = labels.map(parseSelector).filter((selector) => selector !== undefined);
   if (selectors.length === labels.length && labels.length <= MAX_SELECTORS) return selectors;
-  throw invalid([{ location: 'query.label', message: `must be key=value or key, at most ${MAX_SELECTORS} of them` }]);
+  throw invalid([
+    { location: 'query.label', message: `must be key=value or key, and be given at most ${MAX_SELECTORS} times` },
+  ]);
 }

@@ -33,13 +33,13 @@ type TimingFields = Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>;
 /** Throws a 422 for what is none, or is never due. `now`: ms since the epoch. */
 export function timingOf({ cron, every, time_zone: timeZone }: TimingFields, now: number): Timing {
   if ((cron === undefined) === (every === undefined)) {
-    throw invalid([{ location: 'body.cron', message: 'must be given, or every; not both' }]);
+    throw invalid([{ location: 'body.cron', message: 'either cron or every is required, and not both' }]);
   }
   if (cron === undefined) {
-    if (timeZone !== undefined) throw invalid([{ location: 'body.time_zone', message: 'goes with cron' }]);
+    if (timeZone !== undefined) throw invalid([{ location: 'body.time_zone', message: 'is allowed only with cron' }]);
     const seconds = parseAutosleep(String(every)) ?? Number.POSITIVE_INFINITY;
     if (seconds >= 1 && seconds <= MAX_EVERY_SECONDS) return { everyMs: seconds * 1000 };
-    throw invalid([{ location: 'body.every', message: 'must be from a second to a year', value: String(every) }]);
+    throw invalid([{ location: 'body.every', message: 'must be from one second to 366 days', value: String(every) }]);
   }
   const timing = { cron, timeZone: timeZone ?? 'UTC' };
   try {
@@ -62,7 +62,7 @@ export function selectorOf(
     return { machineIds };
   }
   if (labels !== undefined && machineIds === undefined && Object.keys(labels).length > 0) return { labels };
-  throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids' }]);
+  throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids, and not both' }]);
 }
 
 /** Reads the command of a schedule, and the parts of it that clients may read. */
@@ -135,7 +135,10 @@ export function assertWithCommand(body: UpdateSchedule): void {
   const alone = body.command === undefined ? OF_COMMAND.filter((name) => body[name] !== undefined) : [];
   if (alone.length === 0) return;
   throw invalid(
-    alone.map((name) => ({ location: `body.${name}`, message: 'goes with command, which is replaced as a whole' })),
+    alone.map((name) => ({
+      location: `body.${name}`,
+      message: 'is allowed only with command: the fields of the command are replaced together',
+    })),
   );
 }
 

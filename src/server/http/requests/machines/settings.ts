@@ -57,7 +57,7 @@ function readAutosleep(text: string | undefined, errors: FieldError[]): number |
   if (text === undefined) return undefined;
   const seconds = parseAutosleep(text);
   if (seconds === undefined) {
-    errors.push({ location: 'body.autosleep', message: 'must be at most ten years', value: text });
+    errors.push({ location: 'body.autosleep', message: 'must be at most 3650 days', value: text });
   }
   return seconds;
 }

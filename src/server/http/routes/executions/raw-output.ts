@@ -104,7 +104,7 @@ async function release(context: HttpContext, request: RawRequest, { execution, s
   if (released.outcome === 'past_end') throw await noSuchBytes(context, { execution, stream });
   if (released.outcome === 'not_found') throw notFound('The machine has no such execution.');
   throw new ApiError('INVALID_STATE', {
-    message: 'The output of this execution is kept: only output_mode "stream" releases output.',
+    message: 'Output can be released only if the execution has output_mode "stream".',
     details: { reason: released.outcome },
   });
 }

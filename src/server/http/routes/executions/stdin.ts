@@ -12,7 +12,7 @@ import { assertKeyStillValid } from '../../requests/open-requests.ts';
 const NOTHING = Buffer.alloc(0);
 
 const REFUSALS = {
-  not_open: 'The stdin of this execution is not open.',
+  not_open: 'The stdin of this execution is not open: it was closed, or stdin_open was not requested.',
   not_running: 'The execution has not started yet.',
   agent_away: 'The agent of the machine is offline: nothing was written.',
   bad_offset: 'The offset is past the bytes that were written so far.',

@@ -105,7 +105,7 @@ function createRoute(app: App, context: HttpContext): void {
 }
 
 function missing(machineId: string) {
-  return { location: 'body.selector.machine_ids', message: 'the machine does not exist', value: machineId };
+  return { location: 'body.selector.machine_ids', message: 'names a machine that does not exist', value: machineId };
 }
 
 /** Returns the machines that the selector names or selects, among those that the key has access to. */
@@ -116,7 +116,7 @@ async function machinesOf(
 ): Promise<string[]> {
   const { labels, machine_ids: machineIds } = selector;
   if ((labels === undefined) === (machineIds === undefined)) {
-    throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids' }]);
+    throw invalid([{ location: 'body.selector', message: 'must have either labels or machine_ids, and not both' }]);
   }
   if (machineIds !== undefined) {
     for (const machineId of machineIds) assertMachine(principal, machineId);

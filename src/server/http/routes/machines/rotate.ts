@@ -34,7 +34,7 @@ export function rotateRoute(app: App, context: HttpContext): void {
       const keyed = { onBehalf: context.onBehalfOf(request), resource: machineId, reply, now: context.now() };
       await withIdempotencyKey(context.store, keyed, async (replayed) => {
         if (replayed) return;
-        if (machine.phase === 'destroyed') throw invalidState('The machine is destroyed.', 'destroyed');
+        if (machine.phase === 'destroyed') throw invalidState('The machine was removed.', 'destroyed');
         await askAgent(context, machine, actorOf(keyed));
         await context.audit.write(request, {
           action: 'machine.rotate',
