@@ -74,7 +74,8 @@ export const CreateBatchSchema = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 50_000,
-        description: 'If more executions than this have failed, the rest is cancelled; absent: never.',
+        description:
+          'After more failures than this, no more executions are created: the remaining machines count as cancelled. Absent: no limit.',
         examples: [0],
       }),
     ),

@@ -68,7 +68,7 @@ export function execCommand(): Command {
     .option('--concurrency <N>', 'with --label: how many machines run it at once (default: 10)', parseCount)
     .option(
       '--max-failures <N>',
-      'with --label: cancel the rest after more failures than this (default: no limit)',
+      'with --label: start it on no more machines after more failures than this (default: no limit)',
       parseWholeNumber,
     );
   return addLimitOptions(command).action(

@@ -28,7 +28,7 @@ export interface RunForm {
   labels: string;
   /** Machines at once. Empty: the server's default. */
   concurrency: string;
-  /** The rest is cancelled when more have failed. Empty: never. */
+  /** After more failures it starts on no more machines. Empty: no limit. */
   maxFailures: string;
   /** A line for a shell, or a program and its arguments, one per line. */
   mode: 'shell' | 'argv';

@@ -85,7 +85,7 @@ function MachineField({ form, setForm, wrong, machines }: FieldProps<string | un
 
 const LIMITS = [
   ['concurrency', 'At once', '10', 'Number of machines that run the command at the same time.'],
-  ['maxFailures', 'Failures allowed', 'any number', 'If more executions fail, the rest is cancelled.'],
+  ['maxFailures', 'Failures allowed', 'any number', 'If more executions fail, no more machines run the command.'],
 ] as const;
 
 function LabelFields({ form, setForm, wrong, machines }: FieldProps<Faults>) {

@@ -112,7 +112,7 @@ function withScheduleOptions(command: Command): Command {
     .option('--concurrency <N>', 'how many machines run it at once (default: 10)', parseCount)
     .option(
       '--max-failures <N>',
-      'cancel the rest of a run after more failures than this (default: no limit)',
+      'in a run, start it on no more machines after more failures than this (default: no limit)',
       parseWholeNumber,
     )
     .option('-w, --cwd <DIRECTORY>', 'working directory (default: the home of the user)')
