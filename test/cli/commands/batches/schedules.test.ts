@@ -69,7 +69,7 @@ test.each([
   [2, ['create', '--machine', 'dm-test', '--label', 'a=b', '--every', '5m', '--', 'true'], 'cannot be used together'],
   [1, ['create', '--machine', 'dm-test', '--', 'true'], 'cron'],
   [1, ['create', '--machine', 'dm-test', '--cron', 'soon', '--', 'true'], 'not a cron expression of five fields'],
-  [1, ['pause', 'sched-none'], 'no such schedule'],
+  [1, ['pause', 'sched-none'], 'no such schedule.\nList what exists with "execplane schedules ls"'],
 ])('exits with %d for %j', async (code, args, message) => {
   const { code: exitCode, stderr } = await cli(['schedules', ...args], env);
   expect([exitCode, stderr]).toEqual([code, expect.stringContaining(message)]);
