@@ -16,7 +16,7 @@ import { StatusLine } from '../terminal/status-line.ts';
 
 const DESCRIPTION = [
   'Copy a file to or from a machine. The file is written under a temporary name, checked by checksum and renamed: no reader sees half of it.',
-  'The copy runs as commands on the machine, with their permissions. The same command continues an interrupted copy of a large file.',
+  'The copy runs as commands on the machine, with their permissions. To continue an interrupted copy of a large file, run the same command again.',
 ].join(' ');
 const EXAMPLES = `  execplane cp app.conf dm-web-1:/etc/app/
   execplane cp -r dm-web-1:/var/log/app logs

@@ -52,11 +52,10 @@ export function execCommand(): Command {
     )
     .option('--no-stdin', 'give the command no stdin: it reads end-of-file')
     .option('-d, --detach', 'leave the command running, and print the execution id')
-    .option(
-      '--wait <DURATION>',
-      'how long to wait for an offline machine (default: 10s)',
-      durationOption,
-      DEFAULT_WAIT_MS,
+    .addOption(
+      new Option('--wait <DURATION>', 'how long to wait for an offline machine')
+        .default(DEFAULT_WAIT_MS, '10s')
+        .argParser(durationOption),
     )
     .option('--artifact <GLOB>', 'keep these files below the working directory as artifacts; repeatable', collect)
     .option(

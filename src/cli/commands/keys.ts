@@ -28,12 +28,12 @@ function create(): Command {
     '  execplane keys create ci --machine dm-build-1 --expires-in 90d\n  execplane keys create dashboard --scope executions:read --scope machines:read',
   )
     .addOption(
-      new Option('--scope <SCOPE...>', 'scope of the key')
+      new Option('--scope <SCOPE...>', 'scope of the key; repeatable')
         .choices(['executions:read', 'executions:write', 'machines:read', 'machines:write', 'admin'])
         .default(['executions:write', 'machines:read']),
     )
     .option('--machine <MACHINE...>', 'limit the key to these machines')
-    .option('--expires-in <DURATION>', 'time until the key expires, such as 30d', durationOption)
+    .option('--expires-in <DURATION>', 'time until the key expires, such as 30d (default: never)', durationOption)
     .option('--json', 'print the key and its fields as JSON')
     .action(async (name: string, flags: CreateFlags) => {
       assertOpen('stdout'); // It is shown only once.

@@ -54,7 +54,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'batches',
-    summary: 'list, show and cancel batches on many machines',
+    summary: 'list, show and cancel batches: commands on many machines',
     load: async () => (await import('./batches/batches.ts')).batchesCommand,
   },
   {
@@ -115,7 +115,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'login',
-    summary: 'store a server and an API key for this user',
+    summary: 'store the address of a server and an API key for this user',
     load: async () => (await import('./login.ts')).loginCommand,
   },
   {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { clientCommand, clientFor } from '../client-command.ts';
 import { readClientConfig } from '../config.ts';
 import { runShell } from '../shell/run-shell.ts';
@@ -32,11 +32,10 @@ export function shellCommand(): Command {
     .option('-w, --cwd <DIRECTORY>', 'directory in which the shell starts (default: the home of the user)')
     .option('-u, --user <USER>', 'run as this user, if the machine allows it')
     .option('--shell <PROGRAM>', 'the shell (default: the login shell of the user)')
-    .option(
-      '--wait <DURATION>',
-      'how long to wait for an offline machine (default: 10s)',
-      durationOption,
-      DEFAULT_WAIT_MS,
+    .addOption(
+      new Option('--wait <DURATION>', 'how long to wait for an offline machine')
+        .default(DEFAULT_WAIT_MS, '10s')
+        .argParser(durationOption),
     )
     .action(async (machineId: string, flags: ShellFlags) => {
       assertTerminal('A shell needs a terminal');

@@ -29,10 +29,10 @@ function create(): Command {
   )
     .option(
       '--machine <MACHINE>',
-      'limit the token to this machine: a new one, or an existing one that gets a new credential',
+      'let the token enrol only this machine: a new one, or an existing one that then gets a new credential',
     )
     .option('--reusable', 'let the token work more than once')
-    .option('--expires-in <DURATION>', 'time until the token expires, such as 7d', durationOption)
+    .option('--expires-in <DURATION>', 'time until the token expires, such as 7d (default: 1h)', durationOption)
     .option('--json', 'print the token and its fields as JSON')
     .action(async (flags: CreateFlags) => {
       assertOpen('stdout'); // It is shown only once.
