@@ -14,6 +14,7 @@ import {
   MAX_SPAN_MS,
   NextCursor,
   pageQuery,
+  ReasonSchema,
   Status,
   Tail,
   Time,
@@ -21,7 +22,6 @@ import {
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
 import { HTTP_URL_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
-import { ReasonSchema } from './reason.ts';
 import { ResizeSchema } from './terminal.ts';
 
 const strict = { additionalProperties: false } as const;

@@ -1,5 +1,5 @@
 /** Fields and parameters that several routes share. */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
 import { ENV_NAME, MACHINE_ID_PATTERN, NO_NUL } from './patterns.ts';
 
@@ -110,3 +110,20 @@ export const Environment = Type.Record(Type.String({ pattern: ENV_NAME }), Type.
   description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
   examples: [{ STAGE: 'test' }],
 });
+
+/** `include=reason`: why something is in its state. */
+export const ReasonSchema = Type.Object(
+  {
+    message: Type.String({
+      description: 'Why it is in this state.',
+      examples: ['queued: all 64 slots of the machine are busy; position 3'],
+    }),
+    since: Time('Since when.'),
+    until: Type.Optional(Time('When that ends by itself, if nothing happens before.')),
+    next: Type.Optional(
+      Type.String({ description: 'What changes it.', examples: ['It starts when a command before it ends.'] }),
+    ),
+  },
+  { description: 'Why it is in its state: text for people. Present with `include=reason`.' },
+);
+export type ReasonWire = Static<typeof ReasonSchema>;

@@ -2,10 +2,9 @@
 import { type Static, Type } from 'typebox';
 import { DESIRED_STATES, MACHINE_PHASES, MACHINE_REASONS } from '../core/machines/machine.ts';
 import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
-import { ReasonSchema } from './reason.ts';
 import { LabelsSchema } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
-import { Include, LabelQuery, MachineId, NextCursor, pageQuery, Time } from './fields.ts';
+import { Include, LabelQuery, MachineId, NextCursor, pageQuery, ReasonSchema, Time } from './fields.ts';
 import { ATTRIBUTE_NAME_PATTERN, MACHINE_ID_PATTERN } from './patterns.ts';
 
 const detail = {

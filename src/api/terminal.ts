@@ -1,8 +1,7 @@
 /** Terminals in the HTTP API. */
-import { ReasonSchema } from './reason.ts';
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
-import { Environment, Include, ListQuery, MachineId, NextCursor, Time } from './fields.ts';
+import { Environment, Include, ListQuery, MachineId, NextCursor, ReasonSchema, Time } from './fields.ts';
 import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;

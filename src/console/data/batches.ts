@@ -2,7 +2,7 @@
 import { queryOptions } from '@tanstack/react-query';
 import type { BatchWire } from '../../api/batch.ts';
 import type { ExecutionStatus } from '../../core/execution-status.ts';
-import { commandText } from '../parts/command.ts';
+import { commandText } from './command.ts';
 import { transport } from './client.ts';
 import { BATCH } from '../../client/http/shapes.ts';
 

@@ -3,7 +3,7 @@ import { Link } from 'wouter';
 import type { Execution } from '../data/executions.ts';
 import { useRowKeys } from '../shell/use-row-keys.ts';
 import { Age, useNow } from '../parts/age.tsx';
-import { commandText } from '../parts/command.ts';
+import { commandText } from '../data/command.ts';
 import { durationText } from '../parts/duration.ts';
 import { ExecutionStatus } from '../parts/status.tsx';
 

@@ -9,7 +9,7 @@ import { transport } from '../data/client.ts';
 import { machinesQuery } from '../data/machines.ts';
 import { useNow } from '../parts/age.tsx';
 import { CodeBlock } from '../parts/code-block.tsx';
-import { quoted } from '../parts/command.ts';
+import { quoted } from '../data/command.ts';
 import { durationText } from '../parts/duration.ts';
 import { TextField } from '../parts/field.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';

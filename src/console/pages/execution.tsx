@@ -11,7 +11,7 @@ import { OutputPanel } from '../output/output-panel.tsx';
 import { RangePanel } from '../output/range-panel.tsx';
 import { Artifacts } from '../execution/artifacts.tsx';
 import { Age } from '../parts/age.tsx';
-import { commandText } from '../parts/command.ts';
+import { commandText } from '../data/command.ts';
 import { Unavailable } from '../parts/empty.tsx';
 import { KeptEnds } from '../execution/kept-ends.tsx';
 import { ExecutionFacts } from '../execution/execution-facts.tsx';

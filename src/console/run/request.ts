@@ -5,7 +5,7 @@ import type { CreateSchedule } from '../../api/schedules/schedule.ts';
 import type { Timing } from '../data/schedules.ts';
 import type { Labels } from '../../core/machines/labels.ts';
 import { parseLabelTexts } from '../parts/labels.tsx';
-import { shellCommand, shellLine } from '../parts/command.ts';
+import { shellCommand, shellLine } from '../data/command.ts';
 import { parseDuration, parseSize } from '../../api/quantity.ts';
 
 export interface RunForm {

@@ -1,7 +1,7 @@
 /** The same request for a terminal and for programs. Values of the environment are left for the reader to fill in. */
 import type { CreateExecution } from '../../api/execution.ts';
 import type { CreateBatch } from '../../api/batch.ts';
-import { quoted, shellText } from '../parts/command.ts';
+import { quoted, shellText } from '../data/command.ts';
 import { labelTexts } from '../parts/labels.tsx';
 import { batchOf, type RunForm } from './request.ts';
 

@@ -6,7 +6,7 @@ import type { AuditEntryWire } from '../../../api/admin.ts';
 import { itemsOf, listQuery } from '../../data/lists.ts';
 import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
-import { commandText } from '../../parts/command.ts';
+import { commandText } from '../../data/command.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice } from '../../parts/notice.tsx';

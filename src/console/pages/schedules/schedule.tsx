@@ -8,7 +8,7 @@ import { type Schedule, type ScheduleRun, SCHEDULES, schedulePath, scheduleQuery
 import { useMay } from '../../data/session.ts';
 import { HeadRow } from '../../lists/head-row.tsx';
 import { Age } from '../../parts/age.tsx';
-import { commandText } from '../../parts/command.ts';
+import { commandText } from '../../data/command.ts';
 import { Confirm } from '../../parts/confirm.tsx';
 import { Empty, Unavailable } from '../../parts/empty.tsx';
 import { FactsPanel } from '../../parts/facts-panel.tsx';

@@ -1,5 +1,5 @@
 /** `include=reason`: determines the reason of a state, and converts it to the form of the API. */
-import type { ReasonWire } from '../../../api/reason.ts';
+import type { ReasonWire } from '../../../api/fields.ts';
 import { executionReason, machineReason, type Reason } from '../../../core/decisions/reason.ts';
 import type { Execution, Machine, Store } from '../../../store/store.ts';
 import { time } from './wire.ts';

@@ -1,6 +1,5 @@
 /** Lists: turns `?limit=&cursor=` into a page of the store, and the page into `{items, next_cursor}`. */
 import type { Execution, Page, PageRequest } from '../../../store/store.ts';
-import type { HttpContext } from '../http-context.ts';
 import { wakeRetries } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 import type { Cursors } from './cursor.ts';
@@ -27,7 +26,11 @@ export function pageWire<T, W>(
 }
 
 /** Converts a page of executions to the API's form. */
-export async function executionPageWire(context: HttpContext, list: string, page: Page<Execution>) {
+export async function executionPageWire(
+  context: Parameters<typeof wakeRetries>[0] & { cursors: Cursors },
+  list: string,
+  page: Page<Execution>,
+) {
   const retryAfterMs = await wakeRetries(context, page.items);
   return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { commandText, quoted, shellText } from '../../../src/console/parts/command.ts';
+import { commandText, quoted, shellText } from '../../../src/console/data/command.ts';
 
 describe('commands', () => {
   test('are quoted as a shell needs it', () => {
