@@ -1,10 +1,20 @@
 /** Copies that are interrupted, and continued by another process. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { baseEnv, MAIN, World } from '../helpers/harness.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BUSYBOX, installBusybox } from '../helpers/busybox.ts';
+import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 import { StallingRelay } from '../helpers/stalling-relay.ts';
 
@@ -12,6 +22,9 @@ const bytes = randomBytes(24_000_000);
 const STALL_BYTES = 16_000_000;
 /** Requests and answers beside the bytes themselves. */
 const OVERHEAD_BYTES = 1_000_000;
+
+/** Its commands find no other tools than those of BusyBox. */
+const BUSYBOX_MACHINE = 'dm-busybox';
 
 let world: World;
 let relay: StallingRelay;
@@ -22,6 +35,7 @@ beforeAll(async () => {
   relay = await StallingRelay.to(world.server.url);
   dir = mkdtempSync(join(tmpdir(), 'execplane-cp-resume-'));
   writeFileSync(join(dir, 'source'), bytes);
+  if (BUSYBOX !== undefined) await world.join(BUSYBOX_MACHINE, { PATH: installBusybox(join(dir, 'busybox')) });
 }, 60_000);
 afterAll(async () => {
   await relay.close();
@@ -60,37 +74,68 @@ async function finish(from: string, to: string, name: string): Promise<number> {
   return relay.carried;
 }
 
-test('a copy to the machine that Ctrl-C ended says so, ends its command, and is continued at the byte', async () => {
-  const [from, to] = [join(dir, 'source'), `dm-test:${join(dir, 'to')}`];
-  const interrupted = await interrupt(from, to, 'to', 'SIGINT');
-  expect((await interrupted.exited).code).toBe(130);
-  expect(interrupted.stderr).toMatch(/^execplane: interrupted after [\d.]+ MiB\. The same command continues/);
-  await until('no command is left', async () => {
-    const { items } = await world.client.ask<{ items: unknown[] }>('GET', `${world.machine.path}?status=running`);
-    return items.length === 0;
-  });
-  const [part = ''] = partsOf('to');
-  const there = statSync(join(dir, part)).size;
-  expect(await finish(from, to, 'to')).toBeLessThan(bytes.length - there + OVERHEAD_BYTES);
-}, 60_000);
+describe.each([
+  ['the tools of this system', 'dm-test', false],
+  ['BusyBox', BUSYBOX_MACHINE, BUSYBOX === undefined],
+] as const)('with %s', (_, machine, skipped) => {
+  test.skipIf(skipped)(
+    'a copy to the machine that Ctrl-C ended says so, ends its command, and is continued at the byte',
+    async () => {
+      const [from, to] = [join(dir, 'source'), `${machine}:${join(dir, `to-${machine}`)}`];
+      const interrupted = await interrupt(from, to, `to-${machine}`, 'SIGINT');
+      expect((await interrupted.exited).code).toBe(130);
+      expect(interrupted.stderr).toMatch(/^execplane: interrupted after [\d.]+ MiB\. The same command continues/);
+      await until('no command is left', async () => {
+        const { items } = await world.client.ask<{ items: unknown[] }>(
+          'GET',
+          `/v1/machines/${machine}/executions?status=running`,
+        );
+        return items.length === 0;
+      });
+      const [part = ''] = partsOf(`to-${machine}`);
+      const there = statSync(join(dir, part)).size;
+      expect(await finish(from, to, `to-${machine}`)).toBeLessThan(bytes.length - there + OVERHEAD_BYTES);
+    },
+    60_000,
+  );
 
-test('one that was killed is continued too: the command that still waits for its bytes is ended', async () => {
-  const [from, to] = [join(dir, 'source'), `dm-test:${join(dir, 'killed')}`];
-  await interrupt(from, to, 'killed', 'SIGKILL');
-  expect(await finish(from, to, 'killed')).toBeLessThan(bytes.length);
-}, 60_000);
+  test.skipIf(skipped)(
+    'one that was killed is continued too: the command that still waits for its bytes is ended',
+    async () => {
+      const [from, to] = [join(dir, 'source'), `${machine}:${join(dir, `killed-${machine}`)}`];
+      await interrupt(from, to, `killed-${machine}`, 'SIGKILL');
+      expect(await finish(from, to, `killed-${machine}`)).toBeLessThan(bytes.length);
+    },
+    60_000,
+  );
 
-test.each(['SIGINT', 'SIGKILL'] as const)(
-  'a copy from the machine that %s ended is continued',
-  async (signal) => {
-    const name = `from-${signal}`;
-    const [from, to] = [`dm-test:${join(dir, 'source')}`, join(dir, name)];
-    await interrupt(from, to, name, signal);
-    const there = statSync(join(dir, partsOf(name)[0] ?? '')).size;
-    expect(await finish(from, to, name)).toBeLessThan(bytes.length - there + OVERHEAD_BYTES);
-  },
-  60_000,
-);
+  test.skipIf(skipped).each(['SIGINT', 'SIGKILL'] as const)(
+    'a copy from the machine that %s ended is continued',
+    async (signal) => {
+      const name = `from-${machine}-${signal}`;
+      const [from, to] = [`${machine}:${join(dir, 'source')}`, join(dir, name)];
+      await interrupt(from, to, name, signal);
+      const there = statSync(join(dir, partsOf(name)[0] ?? '')).size;
+      expect(await finish(from, to, name)).toBeLessThan(bytes.length - there + OVERHEAD_BYTES);
+    },
+    60_000,
+  );
+
+  test.skipIf(skipped)(
+    'a folder goes there and back',
+    async () => {
+      const [there, back] = [`there-${machine}`, `back-${machine}`];
+      mkdirSync(join(dir, 'folder/below'), { recursive: true });
+      writeFileSync(join(dir, 'folder/below/a b'), 'deep');
+      const settings = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+      const copy = (from: string, to: string) => cli(['cp', '-r', from, to], settings);
+      expect(await copy(join(dir, 'folder'), `${machine}:${join(dir, there)}`)).toMatchObject({ code: 0 });
+      expect(await copy(`${machine}:${join(dir, there)}`, join(dir, back))).toMatchObject({ code: 0 });
+      expect(readFileSync(join(dir, back, 'below/a b'), 'utf8')).toBe('deep');
+    },
+    60_000,
+  );
+});
 
 test('a source that changed meanwhile is copied from its beginning', async () => {
   const changing = join(dir, 'changing');

@@ -38,7 +38,7 @@ commands() { awk -v mark="<!-- run on $1 -->" '$0 == mark { on = 1; next } on &&
 follow() {
   commands "$1" | sed 's| < join-token| --ca-file /etc/ssl/test-ca.pem < join-token|' >"$2/fs/root/commands"
   [ -s "$2/fs/root/commands" ] || { printf 'FAIL the docs have nothing to run on %s\n' "$1"; return 1; }
-  on "$2" env EXECPLANE_CA_FILE=/etc/ssl/test-ca.pem sh -euxc 'cd /root/packages && . /root/commands'
+  on "$2" env EXECPLANE_CA_FILE=/etc/ssl/test-ca.pem CURL_CA_BUNDLE=/etc/ssl/test-ca.pem sh -euxc 'cd /root/packages && . /root/commands'
 }
 cli() { on "$server" env EXECPLANE_CA_FILE=/etc/ssl/test-ca.pem execplane "$@"; }
 field() { node_modules/.bin/node -p "JSON.parse(fs.readFileSync(0, 'utf8'))$1"; }
@@ -181,6 +181,22 @@ follow 'the machine, to remove it' "$machine"
 line=$(cli machines create dm-web-2 --json | field .join_command)
 on "$machine" sh -c "cd /root/packages && $line --ca-file /etc/ssl/test-ca.pem"
 check 'the line that machines create prints makes another machine join' "$(cli exec dm-web-2 -- id -un)" execplane-agent
+follow 'the machine, to remove it' "$machine"
+
+follow 'the server, to serve the packages' "$server"
+within 60 eval 'cli status >/dev/null'
+on "$machine" sh -c 'rm /root/packages/*'
+cli tokens create --machine dm-web-3 >"$machine/fs/root/packages/join-token"
+follow 'the machine, from the server' "$machine"
+check 'a machine that has nothing joins by the line that downloads the installer' "$(cli exec web-1 -- id -un)" execplane-agent
+installer() { on "$machine" env CURL_CA_BUNDLE=/etc/ssl/test-ca.pem sh -c \
+  "sh -c \"\$(curl -fsSL https://execplane.example.com:7411/install.sh)\" sh --ca-file /etc/ssl/test-ca.pem $1 </dev/null"; }
+installer --remove
+check 'removed: its credential and its settings stay' \
+  "$(on "$machine" sh -c 'ls /etc/execplane/agent.env /var/lib/execplane-agent/state/credential.json; command -v execplane-agent || true')" \
+  $'/etc/execplane/agent.env\n/var/lib/execplane-agent/state/credential.json'
+installer ''
+check 'installed again: it is the same machine' "$(cli exec web-1 -- id -un)" execplane-agent
 follow 'the machine, to remove it' "$machine"
 follow 'the server, to remove it' "$server"
 for place in "$server" "$machine"; do

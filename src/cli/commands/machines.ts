@@ -3,13 +3,15 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type CreateMachine, type Execplane, type Machine, type PageOptions, RefusedError } from '../../client/main.ts';
 import { isLoopback } from '../../node/network/loopback.ts';
 import { CliError } from '../cli-error.ts';
-import { clientCommand, clientOf, groupCommand } from '../client-command.ts';
+import { clientCommand, clientFor, clientOf, groupCommand } from '../client-command.ts';
+import { readClientConfig } from '../config.ts';
+import { fetchFor } from '../fetch.ts';
 import { labelsWith } from '../terminal/labels.ts';
 import { print, printError } from '../streams/output.ts';
 import { addListOptions, type ListOptions, parseCount, printList } from '../terminal/list.ts';
 import { lastSeen, stateOf } from '../terminal/machine-words.ts';
 import { printFields, printJson } from '../terminal/print.ts';
-import { joinCommand } from '../up/join-command.ts';
+import { findInstaller, joinCommand } from '../up/join-command.ts';
 import { tokenLost } from './tokens.ts';
 
 /** `execplane machines …`. */
@@ -51,12 +53,7 @@ function create(): Command {
         return;
       }
       const machineId = machine === undefined ? `dm-${randomBytes(5).toString('hex')}` : checkedId(machine);
-      await printToken(
-        clientOf(flags),
-        machineId,
-        flags.json === true,
-        'Run this as root on the new machine, in the folder that contains the packages:',
-      );
+      await printToken(flags, machineId);
     });
 }
 
@@ -239,8 +236,11 @@ function rotate(): Command {
         else print(`${rotated.machine_id} gets a new credential, which replaces the old one.\n`);
         return;
       }
-      const steps = 'Stop the agent on that machine, remove credential.json from its directory, and run this as root:';
-      await printToken(client, machine, flags.json === true, steps);
+      await printToken(
+        flags,
+        machine,
+        'Stop the agent on that machine, and remove credential.json from its directory. ',
+      );
     });
 }
 
@@ -254,15 +254,20 @@ async function rotateConnected(client: Execplane, machine: string): Promise<Mach
   }
 }
 
-async function printToken(client: Execplane, machineId: string, json: boolean, steps: string): Promise<void> {
-  const made = await client.joinTokens.create({ machine_id: machineId });
+/** `first`: what is to be done before the machine joins. */
+async function printToken(flags: { json?: true }, machineId: string, first = ''): Promise<void> {
+  const config = readClientConfig(flags as Record<string, string>);
+  const made = await clientFor(config).joinTokens.create({ machine_id: machineId });
   if (made.token === undefined) throw tokenLost(made);
-  const url = new URL(client.url);
-  const line = joinCommand(url, made.token);
-  if (json) {
+  const { url, ca } = config;
+  const installer = await findInstaller({ url, ca, fetch: fetchFor(config) });
+  const line = joinCommand(url, made.token, installer);
+  if (flags.json) {
     printJson({ ...made, join_command: line });
     return;
   }
+  const folder = installer === 'folder' ? ', in the folder that contains the packages' : '';
+  const steps = `${first}Run this as root on the machine${folder}:`;
   print(`${machineId} can join until ${made.expires_at}, once. ${steps}\n\n  ${line}\n`);
   if (isLoopback(url.hostname)) {
     printError(`${url.hostname} is this host: on another machine, replace it by the address of the server.\n`);

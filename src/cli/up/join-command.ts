@@ -1,8 +1,32 @@
+/** The command line with which a machine joins. */
+
+/** Where the machine finds the installer: at the server, or in the folder with the packages, from which the line is run. */
+export type InstallerPlace = 'server' | 'folder';
+
 /**
- * Returns the command line with which a machine joins: for a root shell there, in the folder that contains the packages. The token is
- * passed by standard input, since everybody can see arguments; `echo` is a shell builtin and not a process.
+ * Returns the command line with which a machine joins, for a root shell there. The token is passed by standard input, since everybody
+ * can see arguments; `echo` is a shell builtin and not a process.
  */
-export function joinCommand(server: URL, token: string): string {
-  const url = server.href.replace(/\/$/, '');
-  return `echo ${token} | sh install-agent.sh --url ${/^[\w:/.[\]-]+$/.test(url) ? url : `'${url}'`}`;
+export function joinCommand(server: URL, token: string, installer: InstallerPlace): string {
+  const url = hrefOf(server);
+  if (installer === 'server') return `echo ${token} | sh -c "$(curl -fsSL ${quoted(`${url}/install.sh`)})"`;
+  return `echo ${token} | sh install-agent.sh --url ${quoted(url)}`;
+}
+
+/**
+ * Finds out whether the server serves the installer to a machine that knows nothing of it: over https, with a certificate of a public
+ * authority. `ca`: the authority that this user had to name.
+ */
+export async function findInstaller(p: { url: URL; ca?: unknown; fetch: typeof fetch }): Promise<InstallerPlace> {
+  if (p.url.protocol !== 'https:' || p.ca !== undefined) return 'folder';
+  const answer = await p.fetch(`${hrefOf(p.url)}/install.sh`, { method: 'HEAD' }).catch(() => undefined);
+  return answer?.ok === true ? 'server' : 'folder';
+}
+
+function hrefOf(url: URL): string {
+  return url.href.replace(/\/$/, '');
+}
+
+function quoted(url: string): string {
+  return /^[\w:/.[\]-]+$/.test(url) ? url : `'${url}'`;
 }

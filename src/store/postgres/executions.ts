@@ -1,5 +1,5 @@
 /** Creates, reads, lists and cancels executions, and reads their logs. */
-import { isTerminal, type Stream } from '../../core/execution.ts';
+import { type ExecutionStatus, isTerminal, type Stream } from '../../core/execution.ts';
 import {
   type ChunkRow,
   type EventRow,
@@ -15,7 +15,7 @@ import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
 import { onBehalf } from './writers/needs.ts';
-import { SELECT_EXECUTION } from './writers/select-execution.ts';
+import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './writers/select-execution.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
 const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
@@ -23,10 +23,29 @@ const LIST_BY_STATUS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_ter
 
 const LIST_TERMINALS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal AND (e.completed_at IS NULL OR e.completed_at > $2)
   AND e.id < $3 ORDER BY e.id DESC LIMIT $4`;
-const LIST_ALL = `${SELECT_EXECUTION} WHERE NOT e.is_terminal AND e.id < $1 AND e.created_at >= $2 AND ($3::text IS NULL OR e.status = $3)
-  AND ($4::text[] IS NULL OR m.public_id = ANY($4)) ORDER BY e.id DESC LIMIT $5`;
-/** Executions that have not ended are found by an index of their own, which stays small. */
-const LIST_ALL_ALIVE = LIST_ALL.replace('WHERE', 'WHERE e.completed_at IS NULL AND');
+/** Of the rows below `$1`, the newest `$2`. An execution that has not ended is found by an index of its own, which stays small. */
+const LISTED = 'NOT e.is_terminal AND e.id < $1';
+const ofStatus = (status: ExecutionStatus | undefined): string => {
+  if (status === undefined) return LISTED;
+  return isTerminal(status) ? `${LISTED} AND e.status = $3` : `${LISTED} AND e.completed_at IS NULL AND e.status = $3`;
+};
+const NEWEST_FIRST = 'ORDER BY e.id DESC LIMIT $2';
+/** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
+const MAX_LOOKED_UP = 100;
+const MAX_SEARCHED = 5000;
+const listAll = (listed: string): string => `${SELECT_EXECUTION} WHERE ${listed} ${NEWEST_FIRST}`;
+/** Those of the machines among the newest of all. */
+const search = (listed: string, ids: string): string => `${SELECT_EXECUTION}
+  WHERE e.id IN (SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${MAX_SEARCHED})
+    AND m.public_id = ANY(${ids}) ${NEWEST_FIRST}`;
+/** The newest executions of some machines belong to those machines whose newest one is among them. */
+const lookUp = (listed: string, ids: string): string => `WITH recent AS MATERIALIZED (
+    SELECT m.id, m.public_id,
+      (SELECT e.id FROM executions e WHERE e.machine_id = m.id AND ${listed} ORDER BY e.id DESC LIMIT 1) AS newest
+    FROM machines m WHERE m.public_id = ANY(${ids}) ORDER BY newest DESC NULLS LAST LIMIT $2)
+  SELECT ${EXECUTION_COLUMNS} FROM recent m CROSS JOIN LATERAL (
+    SELECT * FROM executions e WHERE e.machine_id = m.id AND ${listed} ${NEWEST_FIRST}) e
+  JOIN requests r ON r.execution_id = e.id ${NEWEST_FIRST}`;
 
 /** The caller's side of the store. */
 export function executionMethods({ read, writers, transactions }: Context): ExecutionStore & IdempotencyStore {
@@ -73,10 +92,20 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
       const values = [machineId, endedAfter, after, limit + 1];
       return toPage(await read<ExecutionRow>({ text: LIST_TERMINALS, values }), limit, (row) => row.id, toExecution);
     },
-    async listAllExecutions({ machineIds = null, status = null, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
-      const text = status === null || isTerminal(status) ? LIST_ALL : LIST_ALL_ALIVE;
-      const rows = await read<ExecutionRow>({ text, values: [after, since, status, machineIds, limit + 1] });
-      return toPage(rows, limit, (row) => row.id, toExecution);
+    async listAllExecutions({ machineIds, status, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const listed = ofStatus(status);
+      const values = [after, limit + 1, ...(status === undefined ? [] : [status])];
+      const rowsOf = async (): Promise<ExecutionRow[]> => {
+        if (machineIds === undefined) return read<ExecutionRow>({ text: listAll(listed), values });
+        const ids = `$${values.length + 1}`;
+        const of = (text: string) => read<ExecutionRow>({ text, values: [...values, machineIds] });
+        const found = machineIds.length <= MAX_LOOKED_UP ? [] : await of(search(listed, ids));
+        return found.length > limit ? found : of(lookUp(listed, ids));
+      };
+      const rows = await rowsOf();
+      // Executions later in the list are older.
+      const older = rows.findIndex((row) => row.created_at < since);
+      return toPage(older === -1 ? rows : rows.slice(0, older), limit, (row) => row.id, toExecution);
     },
   };
 }

@@ -20,6 +20,13 @@ const SELECT_LABELLED = SELECT_MACHINE.replace(
   'FROM machine_labels l CROSS JOIN machines m ON m.id = l.machine_id',
 );
 
+/** Machines with a label are counted up to here, to find the rarest of several. */
+const COUNTED = 1000;
+
+const conditionOf = (table: string, { value }: LabelSelector): string =>
+  `${table}.key = ?${value === undefined ? '' : ` AND ${table}.value = ?`}`;
+const valuesOf = ({ key, value }: LabelSelector): string[] => (value === undefined ? [key] : [key, value]);
+
 /** Machines without regard to their connections. */
 export function machineMethods({ db, write, machines }: Context): RestingMethods {
   const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.public_id = ?`);
@@ -27,12 +34,12 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
     `${SELECT_MACHINE} WHERE m.id > ? AND m.phase <> 'destroyed' ORDER BY m.id LIMIT ?`,
   );
 
-  const byValue = db.prepare<[string, string, number], MachineWithOperation>(
-    `${SELECT_LABELLED} WHERE l.key = ? AND l.value = ? AND l.machine_id > ? ORDER BY l.machine_id`,
-  );
-  const byKey = db.prepare<[string, number], MachineWithOperation>(
-    `${SELECT_LABELLED} WHERE l.key = ? AND l.machine_id > ? ORDER BY l.machine_id`,
-  );
+  /** Machines with a label, counted up to COUNTED. */
+  function countLabelled(label: LabelSelector): number {
+    const some = `SELECT 1 FROM machine_labels l WHERE ${conditionOf('l', label)} LIMIT ${COUNTED}`;
+    const count = db.prepare<string[], number>(`SELECT count(*) FROM (${some})`).pluck();
+    return count.get(...valuesOf(label)) ?? 0;
+  }
 
   const named = db.prepare<[string, number], MachineWithOperation>(
     `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.id > ?`,
@@ -47,10 +54,19 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
       .sort((a, b) => a.id - b.id);
   }
 
-  /** Machines with the first label, in the order of their keys. The other labels are checked one by one. */
-  function labelled([first]: readonly LabelSelector[], after: number): Iterable<MachineWithOperation> {
+  /** Machines with all of these labels, in the order of their keys: found by the label that the fewest machines have. */
+  function labelled(labels: readonly LabelSelector[], after: number): Iterable<MachineWithOperation> {
+    const counted = labels.map((label) => ({ label, machines: countLabelled(label) }));
+    const [first, ...others] = counted.toSorted((a, b) => a.machines - b.machines).map(({ label }) => label);
     if (first === undefined) return [];
-    return first.value === undefined ? byKey.iterate(first.key, after) : byValue.iterate(first.key, first.value, after);
+    const also = others.map(
+      (label) => `AND EXISTS (SELECT 1 FROM machine_labels o
+      WHERE o.machine_id = l.machine_id AND ${conditionOf('o', label)})`,
+    );
+    const list = db.prepare<(string | number)[], MachineWithOperation>(
+      `${SELECT_LABELLED} WHERE ${conditionOf('l', first)} AND l.machine_id > ? ${also.join(' ')} ORDER BY l.machine_id`,
+    );
+    return list.iterate(...valuesOf(first), after, ...others.flatMap(valuesOf));
   }
 
   function* fitting(
@@ -66,7 +82,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
       return fitting(rows, labels);
     }
     if (machineIds !== undefined) return fitting(listSome(machineIds, after), labels);
-    return labels.length === 0 ? list.iterate(after, limit + 1) : fitting(labelled(labels, after), labels);
+    return labels.length === 0 ? list.iterate(after, limit + 1) : labelled(labels, after);
   }
 
   return {

@@ -27,7 +27,7 @@ function prepare(db: Database) {
       'SELECT * FROM schedules WHERE schedule < ? ORDER BY schedule DESC LIMIT ?',
     ),
     listOf: db.prepare<[string, number, number], ScheduleRow>(
-      'SELECT * FROM schedules WHERE +created_by = ? AND schedule < ? ORDER BY schedule DESC LIMIT ?',
+      'SELECT * FROM schedules WHERE created_by = ? AND schedule < ? ORDER BY schedule DESC LIMIT ?',
     ),
     insert: db.prepare(
       `INSERT INTO schedules (schedule_id, definition, sealed_request, created_by, created_at, anchor_at, paused, next_at)

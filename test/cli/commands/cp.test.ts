@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BUSYBOX, installBusybox } from '../../helpers/busybox.ts';
 import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
 import { baseEnv, cli, MAIN, World } from '../../helpers/harness.ts';
 import { Started } from '../../helpers/processes.ts';
@@ -90,13 +91,8 @@ test.each([
   expect(await cli(['cp', ...args], settings())).toMatchObject({ code, stderr: expect.stringContaining(message) });
 });
 
-test('the scripts run in BusyBox as well', async () => {
-  const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => statSync(path, { throwIfNoEntry: false }));
-  // Where the system has none there is nothing to try it on.
-  if (busybox === undefined) return;
-  const tools = join(dir, 'busybox');
-  mkdirSync(tools);
-  execFileSync(busybox, ['--install', '-s', tools]);
+test.skipIf(BUSYBOX === undefined)('the scripts run in BusyBox as well', async () => {
+  const tools = installBusybox(join(dir, 'busybox'));
   const { READ, WRITE, MOVE, LIST, STAT } = await import('../../../src/client/file-scripts.ts');
   const env = { PATH: tools };
   const sh = (script: string, args: string[], input?: string) =>

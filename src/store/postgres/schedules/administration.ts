@@ -53,8 +53,9 @@ export function administration({ read, transactions }: ScheduleDatabase): Admini
       return row && toSchedule(row);
     },
     async listSchedules({ createdBy, limit, after = NEWEST }) {
-      const text = `${SELECT} WHERE s.id < $1 AND ($3::text IS NULL OR s.created_by = $3) ORDER BY s.id DESC LIMIT $2`;
-      const rows = await read<ScheduleRow>({ text, values: [after, limit + 1, createdBy] });
+      const [of, values] = createdBy === undefined ? ['', []] : ['AND s.created_by = $3', [createdBy]];
+      const text = `${SELECT} WHERE s.id < $1 ${of} ORDER BY s.id DESC LIMIT $2`;
+      const rows = await read<ScheduleRow>({ text, values: [after, limit + 1, ...values] });
       return toPage(rows, limit, (row) => row.schedule, toSchedule);
     },
     updateSchedule: (p) =>

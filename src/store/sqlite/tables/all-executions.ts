@@ -7,8 +7,10 @@ import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
 import { NEWEST, prepareMachineKeys, prepareRowsByKey } from './machine-executions.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
-/** Up to this many machines are looked up one by one; with more, the newest executions of all are searched. */
+/** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
 const MAX_LOOKED_UP = 100;
+/** Executions that are searched before the machines are looked up after all. */
+const MAX_SEARCHED = 5000;
 
 const NEWEST_FIRST = 'AND e.id < ? ORDER BY e.id DESC';
 /** By the partial index of executions that have not ended, which stays small. */
@@ -37,30 +39,59 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
     return (status === 'succeeded' ? succeeded : unsuccessful).iterate(status, after);
   }
 
+  /** The newest executions of some machines belong to those machines whose newest one is among them. */
   function newestOf(machineIds: readonly string[], { status, limit, after = NEWEST }: Query): Iterable<ExecutionRow> {
-    const selection = { status: status ?? null, after, limit: limit + 1 };
-    const keys = machineIds.flatMap((machineId) => ofMachine({ machineId, ...selection }));
-    return byKeys(keys.sort((a, b) => b - a).slice(0, limit + 1));
+    const selection = { status: status ?? null, after };
+    const count = limit + 1;
+    const machines = machineIds.length <= MAX_LOOKED_UP ? machineIds : mostRecent(machineIds, selection, count);
+    const keys = machines.flatMap((machineId) => ofMachine({ machineId, ...selection, limit: count }));
+    return byKeys(keys.sort((a, b) => b - a).slice(0, count));
   }
 
-  return (query) => {
-    const { machineIds, status, since = 0, limit, after = NEWEST } = query;
-    const lookUp = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
-    const rows = lookUp ? newestOf(machineIds, query) : newestOfAll(status, after);
-    const wanted = lookUp || machineIds === undefined ? undefined : new Set(machineIds);
-    return toPage(selected(rows, wanted, since), limit, (row) => row.id, toExecution);
-  };
+  function mostRecent(
+    machineIds: readonly string[],
+    selection: { status: ExecutionStatus | null; after: number },
+    count: number,
+  ): string[] {
+    const newest = machineIds.map((machineId) => ({
+      machineId,
+      key: ofMachine({ machineId, ...selection, limit: 1 })[0] ?? 0,
+    }));
+    return newest
+      .toSorted((a, b) => b.key - a.key)
+      .slice(0, count)
+      .map(({ machineId }) => machineId);
+  }
+
+  /** The newest executions of many machines, among the newest of all. Undefined if too many of those are of other machines. */
+  function searched(machineIds: readonly string[], query: Query): ExecutionRow[] | undefined {
+    const { status, since = 0, limit, after = NEWEST } = query;
+    const wanted = new Set(machineIds);
+    const found: ExecutionRow[] = [];
+    let left = MAX_SEARCHED;
+    for (const row of newestOfAll(status, after)) {
+      if (row.created_at < since || found.length > limit) return found;
+      if (left === 0) return undefined;
+      left -= 1;
+      if (row.is_terminal === 0 && wanted.has(row.machine_public_id)) found.push(row);
+    }
+    return found;
+  }
+
+  function rowsOf(query: Query): Iterable<ExecutionRow> {
+    const { machineIds, status, after = NEWEST } = query;
+    if (machineIds === undefined) return newestOfAll(status, after);
+    const found = machineIds.length <= MAX_LOOKED_UP ? undefined : searched(machineIds, query);
+    return found ?? newestOf(machineIds, query);
+  }
+
+  return (query) => toPage(listed(rowsOf(query), query.since), query.limit, (row) => row.id, toExecution);
 }
 
-/** Executions of these machines, created at `since` or later: executions later in the list are older. */
-function* selected(
-  rows: Iterable<ExecutionRow>,
-  machineIds: ReadonlySet<string> | undefined,
-  since: number,
-): Generator<ExecutionRow> {
+/** Without terminals, and created at `since` or later: executions later in the list are older. */
+function* listed(rows: Iterable<ExecutionRow>, since = 0): Generator<ExecutionRow> {
   for (const row of rows) {
     if (row.created_at < since) return;
-    if (row.is_terminal === 1) continue;
-    if (machineIds === undefined || machineIds.has(row.machine_public_id)) yield row;
+    if (row.is_terminal === 0) yield row;
   }
 }

@@ -1,0 +1,109 @@
+/** Each list reads about what it returns, whatever else is in the database: no statement of it walks a large table. */
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { TestPostgres } from '../../helpers/postgres.ts';
+import { LISTS } from '../every-list.ts';
+
+const MACHINES = 2000;
+const EXECUTIONS = 40_000;
+/** Rows that a list may touch: some pages of 50, with what belongs to each row. */
+const MAX_TOUCHED = 8000;
+
+interface Plan {
+  'Node Type': string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  'Rows Removed by Index Recheck'?: number;
+  Plans?: Plan[];
+}
+interface Query {
+  text: string;
+  values?: unknown[];
+}
+
+let postgres: TestPostgres;
+let store: Store;
+let explainer: pg.Client;
+/** SELECTs that were sent since it was cleared. */
+const sent: Query[] = [];
+const query = pg.Client.prototype.query as (this: pg.Client, ...parameters: unknown[]) => unknown;
+
+beforeAll(async () => {
+  postgres = await TestPostgres.start();
+  const url = await postgres.schema();
+  pg.Client.prototype.query = function (this: pg.Client, ...parameters: [Query]) {
+    const [first] = parameters;
+    if (/^\s*(SELECT|WITH)/.test(first.text ?? '')) sent.push(first);
+    return query.apply(this, parameters);
+  } as typeof pg.Client.prototype.query;
+  store = await openPostgresStore({ url, version: 'test', now: () => 0 });
+  for (const statement of FILL) await postgres.query(statement, url);
+  explainer = new pg.Client({ connectionString: url });
+  await explainer.connect();
+}, 120_000);
+afterAll(async () => {
+  Object.assign(pg.Client.prototype, { query });
+  await explainer.end();
+  await store.close();
+  await postgres.stop();
+});
+
+test.each(Object.entries(LISTS))('%s', async (_name, list) => {
+  sent.length = 0;
+  await list(store);
+  const queries = [...sent];
+  expect(queries).not.toEqual([]);
+  for (const { text, values = [] } of queries) {
+    expect(await rowsTouchedBy(text, values), text).toBeLessThan(MAX_TOUCHED);
+  }
+});
+
+test('of many machines whose executions are old, the newest are found', async () => {
+  const machineIds = ['dm-5', ...Array.from({ length: 150 }, (_, at) => `dm-none-${at}`)];
+  const { items } = await store.listAllExecutions({ machineIds, limit: 10 });
+  // Each machine has every 2000th.
+  const newest = Array.from({ length: 10 }, (_, at) => `ex-${EXECUTIONS - MACHINES + 4 - at * MACHINES}`);
+  expect(items.map(({ executionId }) => executionId)).toEqual(newest);
+});
+
+test('a walk is found', async () => {
+  const text = "SELECT * FROM executions e WHERE e.error_message = 'none' ORDER BY e.id DESC LIMIT 10";
+  expect(await rowsTouchedBy(text, [])).toBeGreaterThanOrEqual(EXECUTIONS);
+});
+
+async function rowsTouchedBy(text: string, values: unknown[]): Promise<number> {
+  const explain = { text: `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${text}`, values };
+  const { rows } = await explainer.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(explain);
+  const plan = rows[0]?.['QUERY PLAN'][0]?.Plan;
+  if (plan === undefined) throw new Error('there is no plan');
+  return touchedIn(plan);
+}
+
+/** Rows that the scans of a plan have read, those included that a filter took away. */
+function touchedIn(plan: Plan): number {
+  const removed = (plan['Rows Removed by Filter'] ?? 0) + (plan['Rows Removed by Index Recheck'] ?? 0);
+  const own = plan['Node Type'].includes('Scan') ? (plan['Actual Rows'] + removed) * plan['Actual Loops'] : 0;
+  return (plan.Plans ?? []).reduce((sum, part) => sum + touchedIn(part), own);
+}
+
+/** Rows as the server would have left them: machines with labels, and executions of all of them, a few of which have not ended. */
+const FILL = [
+  `INSERT INTO machines (public_id, created_at, phase, last_transition_at, last_progress_at, name)
+   SELECT 'dm-' || i, i, 'running', i, i, 'name-' || i FROM generate_series(1, ${MACHINES}) i`,
+  `INSERT INTO machine_labels SELECT id, 'role', CASE WHEN id % 2 = 0 THEN 'web' ELSE 'db' END FROM machines
+   UNION ALL SELECT id, 'rare', 'yes' FROM machines WHERE id % 400 = 0`,
+  `INSERT INTO executions (public_id, machine_id, status, created_at, expires_at, started_at, completed_at, dispatched_to, last_sequence, last_event_at)
+   SELECT 'ex-' || i, (SELECT min(id) FROM machines) + i % ${MACHINES},
+     CASE WHEN i > ${EXECUTIONS - 200} THEN 'running' WHEN i % 100 = 0 THEN 'failed' ELSE 'succeeded' END,
+     i, i, i, CASE WHEN i > ${EXECUTIONS - 200} THEN NULL ELSE i END, 'runner', 4, i FROM generate_series(1, ${EXECUTIONS}) i`,
+  `INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by, queued_bytes)
+   SELECT id, '["true"]', '[]', 'none', 'admin', 0 FROM executions`,
+  `INSERT INTO batches (public_id, status, max_concurrency, created_by, created_at, completed_at, counts)
+   SELECT 'batch-' || i, 'succeeded', 10, 'key-' || i % 200, i, i, '{"succeeded":1}' FROM generate_series(1, 20000) i`,
+  `INSERT INTO audit (at, actor, source, action, machine_public_id, outcome)
+   SELECT i, 'admin', '', 'execution.create', 'dm-' || i % ${MACHINES}, '200' FROM generate_series(1, 20000) i`,
+  'ANALYZE',
+];

@@ -1,0 +1,67 @@
+/** Each list reads what it returns, by an index: no statement of it walks a table, or sorts one. */
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
+import { LISTS } from '../every-list.ts';
+
+const WALK_OR_SORT = /^(SCAN|USE TEMP B-TREE)/;
+/** Values of the call itself, an index of the few executions that have not ended, and a subquery with a limit. */
+const SMALL = /^SCAN (json_each|executions USING INDEX executions_alive|\(subquery)/;
+
+let directory: string;
+let store: Store;
+let explainer: Sqlite.Database;
+/** Statements that were run for rows since it was cleared, each with the parameters of its last run. */
+const ran = new Map<string, unknown[]>();
+const { prepare } = Sqlite.prototype;
+
+beforeAll(() => {
+  directory = makeDirectory('plans');
+  recordStatements();
+  store = openSqliteStore({ path: join(directory, 'plans.db'), now: 0 });
+  explainer = new Sqlite(join(directory, 'plans.db'));
+});
+afterAll(async () => {
+  Sqlite.prototype.prepare = prepare;
+  explainer.close();
+  await store.close();
+  await removeDirectory(directory);
+});
+
+test.each(Object.entries(LISTS))('%s', async (_name, list) => {
+  ran.clear();
+  await list(store);
+  expect(ran.size).toBeGreaterThan(0);
+  const steps = [...ran].flatMap(([sql, parameters]) => planOf(sql, parameters).map((step) => `${step} in ${sql}`));
+  expect(steps.filter((step) => WALK_OR_SORT.test(step) && !SMALL.test(step))).toEqual([]);
+});
+
+test('a walk and a sort are found', () => {
+  const plan = planOf('SELECT * FROM executions ORDER BY created_at');
+  expect(plan).toEqual(['SCAN executions', 'USE TEMP B-TREE FOR ORDER BY']);
+});
+
+function planOf(sql: string, parameters: unknown[] = []): string[] {
+  const explain = explainer.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`);
+  return explain.all(...parameters).map(({ detail }) => detail);
+}
+
+/** From here on a statement is recorded whenever it is asked for rows. */
+function recordStatements(): void {
+  Sqlite.prototype.prepare = function (this: Sqlite.Database, sql: string) {
+    const statement = prepare.call(this, sql);
+    for (const name of ['all', 'iterate', 'get'] as const) {
+      const run = statement[name].bind(statement) as (...parameters: unknown[]) => unknown;
+      Object.assign(statement, {
+        [name]: (...parameters: unknown[]) => {
+          ran.set(sql, parameters);
+          return run(...parameters);
+        },
+      });
+    }
+    return statement;
+  } as typeof prepare;
+}
