@@ -33,11 +33,13 @@ const NEWEST_FIRST = 'ORDER BY e.id DESC LIMIT $2';
 /** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
 const MAX_LOOKED_UP = 100;
 const MAX_SEARCHED = 5000;
-const listAll = (listed: string): string => `${SELECT_EXECUTION} WHERE ${listed} ${NEWEST_FIRST}`;
+/** An array of keys comes first: a join that is planned before the limit may walk as far as the page is from the newest row. */
+const newestKeys = (listed: string, limit: string | number): string =>
+  `e.id = ANY(ARRAY(SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${limit}))`;
+const listAll = (listed: string): string => `${SELECT_EXECUTION} WHERE ${newestKeys(listed, '$2')} ORDER BY e.id DESC`;
 /** Those of the machines among the newest of all. */
-const search = (listed: string, ids: string): string => `${SELECT_EXECUTION}
-  WHERE e.id IN (SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${MAX_SEARCHED})
-    AND m.public_id = ANY(${ids}) ${NEWEST_FIRST}`;
+const search = (listed: string, ids: string): string =>
+  `${SELECT_EXECUTION} WHERE ${newestKeys(listed, MAX_SEARCHED)} AND m.public_id = ANY(${ids}) ${NEWEST_FIRST}`;
 /** The newest executions of some machines belong to those machines whose newest one is among them. */
 const lookUp = (listed: string, ids: string): string => `WITH recent AS MATERIALIZED (
     SELECT m.id, m.public_id,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
-import { LISTS } from '../every-list.ts';
+import { listsOf } from '../every-list.ts';
 
 const WALK_OR_SORT = /^(SCAN|USE TEMP B-TREE)/;
 /** Values of the call itself, an index of the few executions that have not ended, and a subquery with a limit. */
@@ -31,7 +31,9 @@ afterAll(async () => {
   await removeDirectory(directory);
 });
 
-test.each(Object.entries(LISTS))('%s', async (_name, list) => {
+const PAGES = [{ limit: 50 }, { limit: 50, after: 20_000 }];
+
+test.each(PAGES.flatMap((page) => Object.entries(listsOf(page))))('%s', async (_name, list) => {
   ran.clear();
   await list(store);
   expect(ran.size).toBeGreaterThan(0);
