@@ -1,5 +1,5 @@
-/** Finds the place of processes in the cgroup v2 hierarchy, as far as this process can see it. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** The cgroup v2 hierarchy, as far as this process can see it: the place of processes in it, the processes of a place, empty places. */
+import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 /** The name of a cgroup made for a single execution (spawner/cgroups.ts). */
@@ -44,5 +44,46 @@ export function killExecutionCgroup(pid: number): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Removes a cgroup and those below it if no process lives there. Otherwise the next process that opens a pool removes the rest. */
+export function removeEmpty(path: string): void {
+  if (removed(path)) return;
+  for (const below of subgroupsOf(path)) removeEmpty(below);
+  removed(path);
+}
+
+/** Removes a cgroup if no process lives in it and there is none below it. Returns whether it is gone. */
+export function removed(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    return false; // A process lives in it, or it has cgroups below it.
+  }
+}
+
+function subgroupsOf(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(path, name));
+  } catch {
+    return [];
+  }
+}
+
+/** Returns the numbers of the processes that live in a cgroup or below it. */
+export function membersOf(path: string): number[] {
+  const own = processesOf(path).split('\n').map(Number);
+  return [...own.filter((pid) => pid > 1), ...subgroupsOf(path).flatMap(membersOf)];
+}
+
+function processesOf(path: string): string {
+  try {
+    return readFileSync(join(path, 'cgroup.procs'), 'latin1');
+  } catch {
+    return '';
   }
 }

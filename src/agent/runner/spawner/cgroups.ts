@@ -13,11 +13,10 @@ import {
   readdirSync,
   readFileSync,
   readSync,
-  rmdirSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { cgroupOf } from './cgroup-place.ts';
+import { cgroupOf, membersOf, removed, removeEmpty } from './cgroup-place.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 import type { SpawnLimits, Usage } from './spawner.ts';
 
@@ -155,10 +154,26 @@ export class CgroupPool {
   /** Returns an empty cgroup, to be given back. `undefined` if none can be made. */
   acquire(limits?: SpawnLimits): Cgroup | undefined {
     for (const retired of this.#retired.splice(0, RETIRED_PER_ACQUIRE)) this.giveBack(retired);
+    return this.#make(limits) ?? (this.#restoreRoot() ? this.#make(limits) : undefined);
+  }
+
+  #make(limits?: SpawnLimits): Cgroup | undefined {
     try {
       return new Cgroup(join(this.#root, String(++this.#made)), limits, this.#controllers);
     } catch {
       return undefined;
+    }
+  }
+
+  /** Makes the pool's own cgroup again: when systemd restarts a unit it removes the empty cgroups below it, while the runner lives on. */
+  #restoreRoot(): boolean {
+    if (existsSync(this.#root)) return false;
+    try {
+      mkdirSync(this.#root);
+      enableControllers(this.#root);
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -187,7 +202,7 @@ export function openCgroupPool(): CgroupPool | undefined {
     sweep(base);
     const root = join(base, `execplane-${self.pid}-${self.startTime}-${++pools}`);
     mkdirSync(root);
-    if (existsSync(join(root, 'cgroup.kill'))) return new CgroupPool(root, enableControllers(base, root));
+    if (existsSync(join(root, 'cgroup.kill'))) return new CgroupPool(root, enableControllers(root));
     removeEmpty(root);
   } catch {
     // Not writable for us: the process table is used instead (process-tree.ts).
@@ -199,9 +214,9 @@ export function openCgroupPool(): CgroupPool | undefined {
  * Enables the controllers for the commands' cgroups, as far as they are available. A cgroup that has processes directly in it enables
  * none ("no internal processes", cgroups(7)), unless it is the root.
  */
-function enableControllers(base: string, root: string): Set<string> {
+function enableControllers(root: string): Set<string> {
   for (const controller of [...Object.values(CONTROLLERS), 'io']) {
-    for (const directory of [base, root]) {
+    for (const directory of [dirname(root), root]) {
       try {
         write(directory, 'cgroup.subtree_control', `+${controller}`);
       } catch {
@@ -220,37 +235,6 @@ function sweep(base: string): void {
     const owner = processIdentity(Number(pid));
     if (owner?.startTime !== startTime || !isAlive(owner)) removeEmpty(join(base, name));
   }
-}
-
-/** Removes a cgroup and those below it if no process lives there. Otherwise the next process that opens a pool removes the rest. */
-function removeEmpty(path: string): void {
-  if (removed(path)) return;
-  for (const below of subgroupsOf(path)) removeEmpty(below);
-  removed(path);
-}
-
-function removed(path: string): boolean {
-  try {
-    rmdirSync(path);
-    return true;
-  } catch {
-    return false; // A process lives in it, or it has cgroups below it.
-  }
-}
-
-function subgroupsOf(path: string): string[] {
-  try {
-    return readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => join(path, name));
-  } catch {
-    return [];
-  }
-}
-
-function membersOf(path: string): number[] {
-  const own = (read(path, 'cgroup.procs') ?? '').split('\n').map(Number);
-  return [...own.filter((pid) => pid > 1), ...subgroupsOf(path).flatMap(membersOf)];
 }
 
 function writable(path: string): boolean {

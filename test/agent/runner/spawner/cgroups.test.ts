@@ -36,6 +36,7 @@ const { CgroupPool } = await import('../../../../src/agent/runner/spawner/cgroup
 
 const PLAIN = {
   'cgroup.events': 'populated 0\nfrozen 0\n',
+  'cgroup.subtree_control': '',
   'cpu.stat': 'usage_usec 7000\nuser_usec 5400\nsystem_usec 1600\n',
 };
 const MEMORY = {
@@ -92,6 +93,17 @@ describe('the cgroup of a command', () => {
     expect(pool.acquire({ memoryBytes: 1_000_000, pids: 1 })).toBeUndefined();
     expect(files.readdirSync(kernel.root)).toEqual([]);
     expect(pool.acquire({ pids: 1 })).toBeDefined();
+  });
+
+  test('is had again after systemd has removed the cgroup of the pool, as it does when it restarts the unit', () => {
+    const root = join(kernel.root, 'pool');
+    files.mkdirSync(root);
+    const pool = new CgroupPool(root, EVERY);
+    files.rmSync(root, { recursive: true });
+    const limits = { pids: 7 };
+    const cgroup = pool.acquire(limits);
+    expect(cgroup && files.readFileSync(join(cgroup.path, 'pids.max'), 'utf8')).toBe('7');
+    expect(files.readFileSync(join(root, 'cgroup.subtree_control'), 'utf8')).toBe('+io');
   });
 
   test('reports the usage of all its processes', () => {
