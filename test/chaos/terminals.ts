@@ -1,0 +1,105 @@
+/**
+ * A terminal that is typed at while link, servers and connections die. The program on it writes down what it prints, so each client's
+ * transcript can be compared with that, byte by byte.
+ */
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Execplane, type TerminalStream } from '../../src/client/main.ts';
+import { until } from '../helpers/processes.ts';
+import { Random } from './random.ts';
+
+const FIRST = 'ready;';
+const LAST = 'end;';
+/** What the program may have printed: whole messages. Some can be lost with the connection that they were on. */
+const TRANSCRIPT = /^ready;(k\d+;)*(end;)+$/;
+const MESSAGES = 150;
+
+export interface TypingScene {
+  dir: string;
+  machineId: string;
+  apiKey: string;
+  /** A client of the terminal is connected to each; the first one types. */
+  urls: readonly string[];
+  /** Each kills or cuts something, and settles when it works again. */
+  faults: Readonly<Record<string, () => Promise<void>>>;
+}
+
+/** Plays a seed. Returns the faults that it put in, and the errors that it found. */
+export async function typeUnderFaults(scene: TypingScene, seed: number): Promise<{ plan: string[]; errors: string[] }> {
+  const random = new Random(seed);
+  const record = join(scene.dir, `transcript-${seed}`);
+  const clients = await openTerminal(scene, seed, record);
+  const transcripts = clients.map((client) => new Transcript(client));
+  await printed(transcripts, FIRST);
+  const plan = [1, 2, 3, 4].map(() => random.pick(Object.keys(scene.faults)));
+  let typing = true;
+  const disturb = async (): Promise<void> => {
+    for (const name of plan) {
+      await delay(random.between(50, 600));
+      await scene.faults[name]?.();
+    }
+    typing = false;
+  };
+  const disturbed = disturb();
+  let typed = 0;
+  for (; typing || typed < MESSAGES; typed += 1) {
+    clients[0]?.write(`k${typed};`);
+    await delay(random.between(1, 30));
+  }
+  await disturbed;
+  // Input that is on its way when a connection breaks may be lost: the last message is typed until it is there.
+  await until('the last message', async () => {
+    clients[0]?.write(LAST);
+    await delay(200);
+    return readFileSync(record, 'utf8').endsWith(LAST);
+  });
+  const settled = (): boolean => transcripts.every(({ bytes }) => bytes.length >= readFileSync(record).length);
+  await until('all that was printed', settled).catch(() => {});
+  for (const client of clients) client.detach();
+  return { plan, errors: errorsOf(readFileSync(record, 'latin1'), transcripts, typed) };
+}
+
+/** Output of one client, from the first byte of the terminal on. */
+class Transcript {
+  bytes = Buffer.alloc(0);
+
+  constructor(stream: TerminalStream) {
+    void this.#read(stream);
+  }
+
+  async #read(stream: TerminalStream): Promise<void> {
+    for await (const piece of stream) this.bytes = Buffer.concat([this.bytes, piece]);
+  }
+}
+
+async function openTerminal(scene: TypingScene, seed: number, record: string): Promise<TerminalStream[]> {
+  const { apiKey, machineId } = scene;
+  const shell = join(scene.dir, `typed-at-${seed}`);
+  writeFileSync(shell, `#!/bin/sh\nstty raw -echo\nprintf '${FIRST}' | tee ${record}\nexec tee -a ${record}\n`);
+  chmodSync(shell, 0o755);
+  const machines = scene.urls.map((url) => new Execplane({ url, apiKey }).machine(machineId));
+  const [first] = machines;
+  if (first === undefined) throw new Error('no server');
+  const { terminalId } = await first.terminal({ width: 80, height: 24, shell });
+  await first.terminal(terminalId).ready();
+  return machines.map((machine) => machine.terminal(terminalId).attach({ offset: 0 }));
+}
+
+function printed(transcripts: readonly Transcript[], text: string): Promise<void> {
+  return until(text, () => transcripts.every(({ bytes }) => bytes.includes(text)));
+}
+
+function errorsOf(record: string, transcripts: readonly Transcript[], typed: number): string[] {
+  const errors: string[] = [];
+  if (!TRANSCRIPT.test(record)) errors.push(`the program got pieces of messages: ${record.slice(0, 2000)}`);
+  const numbers = [...record.matchAll(/k(\d+);/g)].map(([, number]) => Number(number));
+  if (numbers.some((number, at) => at > 0 && number <= (numbers[at - 1] ?? 0)))
+    errors.push(`input came twice, or out of order: ${numbers.join(' ')}`);
+  if (numbers.length < typed / 3) errors.push(`of ${typed} messages only ${numbers.length} arrived`);
+  for (const [index, { bytes }] of transcripts.entries()) {
+    const shown = bytes.toString('latin1');
+    if (shown !== record) errors.push(`client ${index} saw other bytes than were printed:\n${shown}\n${record}`);
+  }
+  return errors;
+}
