@@ -1,7 +1,8 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { type Finding, fail, ok, warn } from '../../node/finding.ts';
 import { findLink } from '../processes/link-pid-file.ts';
-import { cgroupOf } from '../runner/spawner/cgroup-place.ts';
+import { AGENT_SUBGROUP, cgroupOf } from '../runner/spawner/cgroup-place.ts';
 import { findRunner } from '../runner/runner-lock.ts';
 
 /** Checks the two processes of an agent, and whether the runner can give each command a cgroup of its own. */
@@ -28,11 +29,22 @@ function cgroups(runner: number): Finding {
     'Delegate a cgroup to the agent (Delegate=yes in a systemd unit). Until then the agent searches /proc for processes that leave their tree.';
   if (place === undefined) return warn('cgroups', 'this machine has no cgroup v2', remedy);
   try {
-    const pool = readdirSync(place.directory).some((name) => name.startsWith(`execplane-${runner}-`));
-    return pool
-      ? ok('cgroups', 'each command runs in a cgroup of its own')
-      : warn('cgroups', `the runner may not make cgroups in ${place.path}`, remedy);
+    const pool = poolOf(place.directory, runner);
+    if (pool === undefined) return warn('cgroups', `the runner may not make cgroups in ${place.path}`, remedy);
+    const controllers = readFileSync(join(pool, 'cgroup.subtree_control'), 'utf8').trim().split(' ');
+    const limited = ['memory', 'cpu', 'pids'].every((name) => controllers.includes(name));
+    return ok(
+      'cgroups',
+      `each command runs in a cgroup of its own${limited ? ', with limits if it asks for them' : ''}`,
+    );
   } catch (error) {
     return warn('cgroups', (error as Error).message, remedy);
   }
+}
+
+/** Returns the directory of the cgroup that has those of the commands. It is beside the agent's own if that is a subgroup of its unit. */
+function poolOf(directory: string, runner: number): string | undefined {
+  const base = basename(directory) === AGENT_SUBGROUP ? dirname(directory) : directory;
+  const paths = [base, directory].flatMap((parent) => readdirSync(parent).map((name) => join(parent, name)));
+  return paths.find((path) => basename(path).startsWith(`execplane-${runner}-`));
 }

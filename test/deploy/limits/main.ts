@@ -2,7 +2,7 @@
  * Checks of limits, usage and ceilings, run as root by limits-vm.sh on a machine with systemd, the packages and every cgroup v2 controller.
  * Needs nothing but Node. Prints a line for each check; the last line is `all limits hold`.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -132,6 +132,14 @@ async function usage(machine: string): Promise<void> {
   }
 }
 
+/** What the doctor of the packaged agent says of cgroups. */
+function doctorSays(): void {
+  const flags = ['doctor', 'agent', '--agent-dir', '/var/lib/execplane-agent/state', '--url', SERVER];
+  const { stdout } = spawnSync('execplane', flags, { encoding: 'utf8' });
+  const line = stdout.split('\n').find((text) => text.includes('cgroup'));
+  check('doctor says that commands can be limited', line, /with limits/.test(line ?? ''));
+}
+
 /** The policy of the packaged agent's machine is a ceiling for every command. */
 async function ceilings(machine: string): Promise<void> {
   const policy = '/var/lib/execplane-agent/state/policy.json';
@@ -185,6 +193,7 @@ for (const machine of ['dm-delegated', 'dm-root']) {
 await ceilings('dm-delegated');
 await unlimited('dm-plain');
 await cliFlags('dm-delegated');
+doctorSays();
 execFileSync('systemctl', ['restart', 'execplane-agent']);
 await connected('dm-delegated');
 await memory('dm-delegated');

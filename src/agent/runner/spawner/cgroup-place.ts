@@ -5,6 +5,9 @@ import { join, relative } from 'node:path';
 /** The name of a cgroup made for a single execution (spawner/cgroups.ts). */
 const EXECUTION_CGROUP = /\/execplane-\d+-\d+-\d+\/\d+/g;
 
+/** The cgroup that systemd's DelegateSubgroup= puts the agent itself into, so that its unit's cgroup can have others below. */
+export const AGENT_SUBGROUP = 'agent';
+
 export interface CgroupPlace {
   /** The path that the kernel gives. */
   path: string;

@@ -16,15 +16,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { cgroupOf, membersOf, removed, removeEmpty } from './cgroup-place.ts';
+import { AGENT_SUBGROUP, cgroupOf, membersOf, removed, removeEmpty } from './cgroup-place.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 import type { SpawnLimits, Usage } from './spawner.ts';
 
 /** Directories with background processes that are checked again for each new cgroup. */
 const RETIRED_PER_ACQUIRE = 2;
 const NAME = /^execplane-(\d+)-(\d+)-\d+$/;
-/** The cgroup that systemd's DelegateSubgroup= puts the agent itself into, so that its unit's cgroup can have others below. */
-const AGENT_SUBGROUP = 'agent';
 const CPU_PERIOD_US = 100_000;
 /** The controller that each limit needs. */
 const CONTROLLERS = { memoryBytes: 'memory', cpus: 'cpu', pids: 'pids' } as const;
