@@ -135,7 +135,7 @@ async function usage(machine: string): Promise<void> {
 /** What the doctor of the packaged agent says of cgroups. */
 function doctorSays(): void {
   const flags = ['doctor', 'agent', '--agent-dir', '/var/lib/execplane-agent/state', '--url', SERVER];
-  const { stdout } = spawnSync('execplane', flags, { encoding: 'utf8' });
+  const { stdout } = spawnSync('/usr/bin/execplane', flags, { encoding: 'utf8' });
   const line = stdout.split('\n').find((text) => text.includes('cgroup'));
   check('doctor says that commands can be limited', line, /with limits/.test(line ?? ''));
 }
@@ -173,7 +173,9 @@ async function unlimited(machine: string): Promise<void> {
 async function cliFlags(machine: string): Promise<void> {
   const flags = ['--memory', '64m', '--cpus', '0.5', '--pids', '40'];
   const env = { PATH: process.env['PATH'] ?? '', EXECPLANE_API_KEY: key, EXECPLANE_URL: SERVER };
-  const ended = await promisify(execFile)('execplane', ['exec', ...flags, machine, '--', ...sh(HOG)], { env }).then(
+  const ended = await promisify(execFile)('/usr/bin/execplane', ['exec', ...flags, machine, '--', ...sh(HOG)], {
+    env,
+  }).then(
     () => ({ code: 0, stderr: '' }),
     (error: { code: number; stderr: string }) => error,
   );
