@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the spawner for linux x64 and arm64 into native/prebuilt (or into the directory named as the first argument): static,
-# against musl, the same bytes every time. test/agent/runner/spawner/native-build.test.ts compares the committed files with a build.
+# Builds the spawner and the addon that returns memory for linux x64 and arm64 into native/prebuilt (or into the directory named as
+# the first argument), the same bytes every time: the spawner is static, against musl, and the addon uses Node's own C library.
+# test/agent/runner/spawner/native-build.test.ts compares the committed files with a build.
 # On Debian: apt-get install musl-tools gcc-aarch64-linux-gnu. The arm64 build takes musl from Debian's musl-dev package
 # of that architecture, which is downloaded and unpacked into a temporary directory (nothing is installed).
 # A second argument, x64 or arm64, builds for that architecture only.
@@ -40,9 +41,18 @@ build() {
     "$libraries/libc.a" "$($compiler -print-libgcc-file-name)" "$libraries/crtn.o" -o "$output"
 }
 
+# build_addon COMPILER OUTPUT FLAGS...: its two functions of Node and glibc are found when Node loads it.
+build_addon() {
+  compiler=$1 output=$2
+  shift 2
+  $compiler $warnings $reproducible -fPIC -fstack-protector-strong "$@" -nostdinc -isystem "$($compiler -print-file-name=include)" \
+    -shared -nostdlib -s -Wl,--build-id=none -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack memory.c -o "$output"
+}
+
 # -fcf-protection: jumps land only where jumps may land, on processors that check it.
 build_x64() {
   build gcc /usr/include/x86_64-linux-musl /usr/lib/x86_64-linux-musl "$out/linux-x64/execplane-spawner" -fcf-protection=full
+  build_addon gcc "$out/linux-x64/execplane-memory.node" -fcf-protection=full
 }
 
 # apt with lists and state of its own, so that the machine's own list of architectures stays as it is.
@@ -61,8 +71,9 @@ build_arm64() {
   root="$work/arm64/usr"
   build aarch64-linux-gnu-gcc "$root/include/aarch64-linux-musl" "$root/lib/aarch64-linux-musl" \
     "$out/linux-arm64/execplane-spawner" -mno-outline-atomics -mbranch-protection=standard
+  build_addon aarch64-linux-gnu-gcc "$out/linux-arm64/execplane-memory.node" -mbranch-protection=standard
 }
 
 [ "$only" = arm64 ] || build_x64
 [ "$only" = x64 ] || build_arm64
-if [ -z "$only" ]; then (cd "$out" && sha256sum linux-*/execplane-spawner > SHA256SUMS && cat SHA256SUMS); fi
+if [ -z "$only" ]; then (cd "$out" && sha256sum linux-*/execplane-* > SHA256SUMS && cat SHA256SUMS); fi

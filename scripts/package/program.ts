@@ -1,6 +1,6 @@
 /** Makes the tree of the installed program, which is the same in the packages, the tarballs and the container image. */
 import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { copyProductionModules } from './production-modules.ts';
 import { readManifest } from './release.ts';
 
@@ -17,17 +17,15 @@ export function stageProgram({ root, to, withNode }: { root: string; to: string;
   for (const folder of ['dist', 'assets', 'migrations'])
     cpSync(join(root, folder), join(to, folder), { recursive: true, filter });
   cpSync(join(root, 'LICENSE'), join(to, 'LICENSE'));
-  copySpawner(root, to);
+  copyNative(root, to);
   copyProductionModules(root, to);
   if (withNode) copyNode(root, to);
 }
 
-function copySpawner(root: string, to: string): void {
-  const platform = `${process.platform}-${process.arch}`;
-  const spawner = join('native/prebuilt', platform, 'execplane-spawner');
-  mkdirSync(dirname(join(to, spawner)), { recursive: true });
-  cpSync(join(root, spawner), join(to, spawner));
-  chmodSync(join(to, spawner), 0o755);
+function copyNative(root: string, to: string): void {
+  const folder = join('native/prebuilt', `${process.platform}-${process.arch}`);
+  cpSync(join(root, folder), join(to, folder), { recursive: true });
+  chmodSync(join(to, folder, 'execplane-spawner'), 0o755);
 }
 
 /** The pinned Node is a development dependency, whose package has the binary but not the licence. */

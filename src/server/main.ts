@@ -2,6 +2,7 @@
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../node/log-keys.ts';
+import { startMemoryReturn } from '../node/memory-return.ts';
 import { packageVersion } from '../node/version.ts';
 import type { Store } from '../store/store.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
@@ -113,11 +114,12 @@ export async function startServer(
   await schedules.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
+  const memoryReturn = startMemoryReturn();
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    const last = [{ stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
+    const last = [memoryReturn, { stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
     for (const part of [schedules, lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
     logger.info('stopped');
   };

@@ -1,6 +1,7 @@
 /** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { startMemoryReturn } from '../../node/memory-return.ts';
 import { readConfig } from './config.ts';
 import { closeInherited } from './inherited.ts';
 import { openLog } from './log.ts';
@@ -32,6 +33,7 @@ if (await lockWithin(directory, LEAVING_MS)) {
   });
   const stop = (): void => runner?.stop(STOP_GRACE_MS);
   process.on('SIGTERM', stop).on('SIGINT', stop);
+  startMemoryReturn();
   await runner.start();
   await runner.left;
   leave();

@@ -47,8 +47,10 @@ export class Writer {
   private checkpointLeft = false;
   private readonly hooks: WriterHooks;
   private queue: Waiting[] = [];
-  /** Writes that may wait for a transaction that is made anyway. */
+  /** Writes that may wait for a transaction that is made anyway, and for each other: several change the same pages. */
   private deferred: Waiting[] = [];
+  /** The time from which they join the next transaction, ms. */
+  private ripeAt = 0;
   private deferral: NodeJS.Timeout | undefined;
   private scheduled = false;
   private closed = false;
@@ -67,7 +69,7 @@ export class Writer {
 
   /**
    * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: number of bytes that it writes, if large. `withinMs`: time
-   * for which it may wait for another write to share its transaction and flush with. Rejects with the error that `work` throws (nothing
+   * for which it may wait for other writes to share its transaction and flush with. Rejects with the error that `work` throws (nothing
    * of it was written), or with StoreUnavailableError.
    */
   write<T>(work: Work<T>, bytes = 0, withinMs = 0): Promise<T> {
@@ -102,16 +104,24 @@ export class Writer {
   }
 
   private defer(waiting: Waiting, withinMs: number): void {
+    if (this.deferred.length === 0) this.ripeAt = performance.now() + withinMs / 2;
     this.deferred.push(waiting);
     if (this.deferred.length >= BATCH_WRITES) this.schedule();
     else this.deferral ??= setTimeout(() => this.schedule(), withinMs).unref();
   }
 
-  private flush(): void {
-    this.scheduled = false;
+  /** Deferred writes join this transaction if they have waited for half of their time, or if nothing else makes it. */
+  private takeDeferred(): void {
+    const isRipe = this.closed || this.queue.length === 0 || this.deferred.length >= BATCH_WRITES;
+    if (!isRipe && performance.now() < this.ripeAt) return;
     clearTimeout(this.deferral);
     this.deferral = undefined;
     this.queue.push(...this.deferred.splice(0));
+  }
+
+  private flush(): void {
+    this.scheduled = false;
+    this.takeDeferred();
     this.runTogether(this.takeBatch());
     if (this.queue.length > 0) {
       this.schedule();

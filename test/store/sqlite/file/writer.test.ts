@@ -1,5 +1,5 @@
 /** Group commit: shared transactions, failing writes, and the state after them. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Database, openDatabase } from '../../../../src/store/sqlite/file/database.ts';
 import { type CommitStatistics, Writer } from '../../../../src/store/sqlite/file/writer.ts';
 import { StoreUnavailableError } from '../../../../src/store/store.ts';
@@ -20,6 +20,7 @@ describe('Writer', () => {
     writer = new Writer(db, { onCommit: (statistics) => commits.push(statistics), onIdle: () => {} });
   });
   afterEach(() => {
+    vi.restoreAllMocks();
     db.close();
   });
 
@@ -37,13 +38,21 @@ describe('Writer', () => {
     });
   });
 
-  it('lets a write that may wait share the next transaction, and makes one for it when none comes', async () => {
-    const shared = writer.write(insert(1), 0, 60_000);
-    await writer.write(insert(2));
-    await shared;
-    expect(commits.map(({ writes }) => writes)).toEqual([2]);
-    await writer.write(insert(3), 0, 1);
-    expect(values()).toEqual([1, 2, 3]);
+  it('lets writes that may wait share a transaction that is made anyway, once half of their time is over', async () => {
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+    const shared = [1, 2].map((value) => writer.write(insert(value), 0, 60_000));
+    await writer.write(insert(3));
+    clock.mockReturnValue(29_999);
+    await writer.write(insert(4));
+    expect(values()).toEqual([3, 4]);
+    clock.mockReturnValue(30_000);
+    await Promise.all([writer.write(insert(5)), ...shared]);
+    expect(commits.map(({ writes }) => writes)).toEqual([1, 1, 3]);
+  });
+
+  it('makes a transaction for a write that may wait when no other comes', async () => {
+    await writer.write(insert(1), 0, 1);
+    expect(values()).toEqual([1]);
   });
 
   it('writes on closing what may still wait', async () => {

@@ -1,0 +1,84 @@
+/**
+ * Gives memory back to the system after a burst. V8 frees the buffers of a burst late, and the C allocator keeps what was freed between
+ * what is in use: without this a process keeps the memory of its worst moment.
+ */
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+const INTERVAL_MS = 10_000;
+/** A collection stops the process for some tens of ms: it waits until the process does less than this, as a share of the interval. */
+const IDLE_BELOW = 0.1;
+/** V8 frees the buffers that a collection found on another thread, within this time. */
+const SWEEP_MS = 1000;
+/** Growth since the last return that is worth another one. */
+const WORTH_BYTES = 16 * 1024 * 1024;
+
+export interface MemoryReturnDeps {
+  /** Bytes of the process that are in memory. */
+  resident: () => number;
+  /** Share of the time since the last call in which the event loop was busy. */
+  busy: () => number;
+  /** Collects garbage, and soon after that gives back what is free. */
+  giveBack: () => void;
+  intervalMs: number;
+}
+
+/** Returns memory whenever the process has grown and is idle. `stop` ends it. It keeps no process alive. */
+export function startMemoryReturn(deps: Partial<MemoryReturnDeps> = {}): { stop(): void } {
+  const { resident, busy, giveBack, intervalMs } = { ...ofThisProcess(), ...deps };
+  let base: number | undefined = resident();
+  const timer = setInterval(() => {
+    const isIdle = busy() < IDLE_BELOW;
+    base = Math.min(base ?? Number.POSITIVE_INFINITY, resident());
+    if (!isIdle || resident() < base + WORTH_BYTES) return;
+    giveBack();
+    // By the next pass it has happened. What is left then is in use.
+    base = undefined;
+  }, intervalMs);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}
+
+function ofThisProcess(): MemoryReturnDeps {
+  let since = performance.eventLoopUtilization();
+  return {
+    resident: () => process.memoryUsage.rss(),
+    busy: () => {
+      const before = since;
+      since = performance.eventLoopUtilization();
+      return performance.eventLoopUtilization(since, before).utilization;
+    },
+    giveBack: prepareGiveBack(),
+    intervalMs: INTERVAL_MS,
+  };
+}
+
+/** Node has no function for either. A flag of V8 adds the collection to new contexts; the allocator's is in native/memory.c. */
+function prepareGiveBack(): () => void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const trim = loadTrim();
+  return () => {
+    collect();
+    setTimeout(trim, SWEEP_MS).unref();
+  };
+}
+
+/** Does nothing on a platform that has no addon, or another C library. */
+function loadTrim(): () => void {
+  const module: { exports: unknown } = { exports: {} };
+  try {
+    process.dlopen(module, addonPath());
+  } catch {
+    return () => {};
+  }
+  return module.exports as () => void;
+}
+
+/** src/ and dist/ are equally deep in the package. */
+function addonPath(): string {
+  const name = `${process.platform}-${process.arch}/execplane-memory.node`;
+  return fileURLToPath(new URL(`../../native/prebuilt/${name}`, import.meta.url));
+}
