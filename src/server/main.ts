@@ -114,12 +114,11 @@ export async function startServer(
   await schedules.start();
   webhooks.wake();
   const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
-  const memoryReturn = startMemoryReturn();
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    const last = [memoryReturn, { stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
+    const last = [{ stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
     for (const part of [schedules, lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
     logger.info('stopped');
   };
@@ -138,6 +137,7 @@ export async function startServer(
 /** Runs a server until SIGTERM or SIGINT, then stops it. A second signal ends the process at once. */
 export async function runServer(config: ServerConfig): Promise<void> {
   const server = await startServer(config);
+  const memoryReturn = startMemoryReturn();
   const reload = (): void => server.reloadCertificate();
   if (config.tlsCert !== undefined) process.on('SIGHUP', reload);
   const signal = await firstSignal();
@@ -146,6 +146,7 @@ export async function runServer(config: ServerConfig): Promise<void> {
   process.once('SIGTERM', atOnce).once('SIGINT', atOnce);
   const overdue = setTimeout(atOnce, config.shutdownMs + LAST_WRITES_MS).unref();
   await server.stop();
+  memoryReturn.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
 }
