@@ -1,7 +1,7 @@
 /** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { startMemoryReturn } from '../../node/memory-return.ts';
+import { startMemoryReturn } from '../../node/memory/memory-return.ts';
 import { readConfig } from './config.ts';
 import { closeInherited } from './inherited.ts';
 import { openLog } from './log.ts';

@@ -22,6 +22,7 @@ import { migrate } from './file/migrations.ts';
 import { takeOwnership } from './file/owner.ts';
 import { scheduleMethods } from './schedules.ts';
 import { retentionMethods } from './retention.ts';
+import { createCacheRelease } from './file/cache-release.ts';
 import { createSecretSweep } from './file/secret-sweep.ts';
 import { SqliteTransaction } from './tables/transaction.ts';
 import { type CommitStatistics, Writer } from './file/writer.ts';
@@ -79,7 +80,12 @@ interface Told {
 
 function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store {
   const sweep = createSecretSweep(db);
-  const writer = new Writer(db, { onCommit, onIdle: sweep.idle });
+  const cache = createCacheRelease(db);
+  const onIdle = () => {
+    sweep.idle();
+    cache.idle();
+  };
+  const writer = new Writer(db, { onCommit, onIdle });
   const chunks = createStreamChunks(db);
   const tails = createOutputTails(db);
   const log = createEventLog(db, chunks);
@@ -119,6 +125,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     async close() {
       await writer.close();
       sweep.close();
+      cache.close();
       db.close();
     },
   };

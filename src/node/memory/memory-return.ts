@@ -12,7 +12,9 @@ const INTERVAL_MS = 10_000;
 const IDLE_BELOW = 0.1;
 /** V8 frees the buffers that a collection found on another thread, within this time. */
 const SWEEP_MS = 1000;
-/** Growth since the last return that is worth another one. */
+/** One collection may leave what the next one finds. After this many, what is left is in use. */
+const MAX_TRIES = 3;
+/** Growth that is worth a return. */
 const WORTH_BYTES = 16 * 1024 * 1024;
 
 export interface MemoryReturnDeps {
@@ -28,14 +30,18 @@ export interface MemoryReturnDeps {
 /** Returns memory whenever the process has grown and is idle. `stop` ends it. It keeps no process alive. */
 export function startMemoryReturn(deps: Partial<MemoryReturnDeps> = {}): { stop(): void } {
   const { resident, busy, giveBack, intervalMs } = { ...ofThisProcess(), ...deps };
-  let base: number | undefined = resident();
+  let base = resident();
+  let tries = 0;
   const timer = setInterval(() => {
     const isIdle = busy() < IDLE_BELOW;
-    base = Math.min(base ?? Number.POSITIVE_INFINITY, resident());
-    if (!isIdle || resident() < base + WORTH_BYTES) return;
-    giveBack();
-    // By the next pass it has happened. What is left then is in use.
-    base = undefined;
+    const now = resident();
+    if (tries === MAX_TRIES) base = now;
+    base = Math.min(base, now);
+    if (now < base + WORTH_BYTES) tries = 0;
+    else if (isIdle) {
+      giveBack();
+      tries += 1;
+    }
   }, intervalMs);
   timer.unref();
   return { stop: () => clearInterval(timer) };
@@ -80,5 +86,5 @@ function loadTrim(): () => void {
 /** src/ and dist/ are equally deep in the package. */
 function addonPath(): string {
   const name = `${process.platform}-${process.arch}/execplane-memory.node`;
-  return fileURLToPath(new URL(`../../native/prebuilt/${name}`, import.meta.url));
+  return fileURLToPath(new URL(`../../../native/prebuilt/${name}`, import.meta.url));
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { startMemoryReturn } from '../../src/node/memory-return.ts';
+import { startMemoryReturn } from '../../../src/node/memory/memory-return.ts';
 
 const MB = 1024 * 1024;
 
@@ -38,6 +38,17 @@ test('a process that has grown and is idle gives back what it can, once', () => 
   memory.stop();
 });
 
+test('memory that is in use is collected three times, and then counts as what the process has', () => {
+  const { state, memory, pass } = processOf({ resident: 60 * MB, floor: 200 * MB });
+  state.resident = 200 * MB;
+  for (let count = 0; count < 10; count += 1) pass();
+  expect(state.returns).toBe(3);
+  state.resident = 230 * MB;
+  pass();
+  expect(state).toMatchObject({ returns: 4, resident: 200 * MB });
+  memory.stop();
+});
+
 test('a busy process is not stopped for it, nor one that has hardly grown', () => {
   const { state, memory, pass } = processOf({ resident: 60 * MB, floor: 60 * MB });
   pass();
@@ -58,7 +69,7 @@ test('a busy process is not stopped for it, nor one that has hardly grown', () =
 });
 
 test.runIf(process.platform === 'linux')('memory of a burst goes back to the system', () => {
-  const source = fileURLToPath(new URL('../../src/node/memory-return.ts', import.meta.url));
+  const source = fileURLToPath(new URL('../../../src/node/memory/memory-return.ts', import.meta.url));
   // One of fifty buffers stays in use, so that what is free lies between them.
   const burst = `
     import { startMemoryReturn } from ${JSON.stringify(source)};
