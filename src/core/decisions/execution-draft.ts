@@ -27,6 +27,11 @@ export interface ExecutionRecord {
   readonly queuedBytes: number;
   /** The artifact that its agent is sending. */
   readonly artifact?: OpenArtifact | undefined;
+  /**
+   * Until when its output has a reader, ms since the epoch: a time in the past tells when the last one was there, one to come that a client is
+   * attached to its terminal.
+   */
+  readonly outputReadAt?: number | undefined;
 }
 
 /** An event of the log. `offset`: bytes of the stream before its chunk. */
@@ -227,6 +232,11 @@ export function statusEntry(execution: Execution, at: number): LogEntry {
     ...(errorCode !== undefined && { errorCode }),
     ...(errorMessage !== undefined && { errorMessage }),
   };
+}
+
+/** Whether it keeps its machine awake at `now`: all that waits or runs does, but for a terminal that runs without a client. */
+export function keepsAwake({ execution, outputReadAt = 0 }: ExecutionRecord, now: number): boolean {
+  return execution.isTerminal === undefined || execution.status !== 'running' || outputReadAt > now;
 }
 
 /** Whether it counts against the limits of its machine's queue. */

@@ -9,7 +9,8 @@ import { type MachineRow, SELECT_MACHINE } from './writers/select-machine.ts';
 
 const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > $1 AND m.waiting = 0
   AND NOT EXISTS (SELECT 1 FROM executions e
-    WHERE e.machine_id = m.id AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL)
+    WHERE e.machine_id = m.id AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL
+    AND (NOT e.is_terminal OR e.started_at IS NULL OR e.output_read_at > $3))
   ORDER BY m.id LIMIT $2`;
 const LIST_DUE = `${SELECT_MACHINE} WHERE NOT o.running AND m.provider = $1 AND o.due_at <= $2 ORDER BY o.due_at LIMIT $3`;
 
@@ -30,8 +31,8 @@ export function lifecycleMethods({ read, writers, replicaId }: Context): Lifecyc
         run: (tx) => changeMachine(tx, p),
       });
     },
-    async listIdle({ after, limit }) {
-      const rows = await read<MachineRow>({ text: LIST_IDLE, values: [after, limit + 1] });
+    async listIdle({ after, limit, now }) {
+      const rows = await read<MachineRow>({ text: LIST_IDLE, values: [after, limit + 1, now] });
       const activityOf = (row: MachineRow): string => `${row.last_dispatch_number} ${row.revision}`;
       return toPage(
         rows,

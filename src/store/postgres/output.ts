@@ -31,10 +31,10 @@ export function outputMethods({ read, writers, transactions }: Context): OutputS
       return row?.bytes;
     },
     releaseOutput: (p) => transactions.run((connection) => release(connection, p)),
-    outputRead: ({ executionId, now }) =>
+    outputRead: ({ executionId, until }) =>
       transactions.run(async (connection) => {
         const text = 'UPDATE executions SET output_read_at = $1 WHERE public_id = $2';
-        await connection.run({ text, values: [now, executionId] });
+        await connection.run({ text, values: [until, executionId] });
       }),
     async listIdleTerminals({ idleSince, limit }) {
       return (await read<ExecutionRow>({ text: IDLE_TERMINALS, values: [idleSince, limit] })).map(toExecution);

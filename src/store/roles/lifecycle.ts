@@ -54,8 +54,11 @@ export interface LifecycleStore {
       now: number;
     } & OnBehalf,
   ): Promise<MachineChangeOutcome>;
-  /** Machines that run, may be put to sleep when idle, and have no execution that waits or runs; oldest first, after `after`. */
-  listIdle(p: { after: number; limit: number }): Promise<{ items: IdleMachine[]; next?: number }>;
+  /**
+   * Machines that run, may be put to sleep when idle, and have no execution that waits or runs, nor a terminal with a client at `now`; oldest
+   * first, after `after`.
+   */
+  listIdle(p: { after: number; limit: number; now: number }): Promise<{ items: IdleMachine[]; next?: number }>;
 
   /** Providers with machines that are not removed. */
   listProviders(): Promise<string[]>;

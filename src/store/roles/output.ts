@@ -26,8 +26,8 @@ export interface OutputStore {
   outputTail(p: StreamName): Promise<Buffer | undefined>;
   /** A reader has everything before `offset`: deletes those bytes. An offset that was released already changes nothing. */
   releaseOutput(p: StreamName & { machineId: string; offset: number; now: number }): Promise<ReleaseOutcome>;
-  /** A reader is connected, or a client is attached to the terminal: the stream is not idle. */
-  outputRead(p: { executionId: string; now: number }): Promise<void>;
+  /** A reader is connected until `until` (ms since the epoch; now, if it has just gone), or a client is attached to the terminal. */
+  outputRead(p: { executionId: string; until: number }): Promise<void>;
   /** Terminals that run and had no client since `idleSince`. */
   listIdleTerminals(p: { idleSince: number; limit: number }): Promise<Execution[]>;
   /** Sets up to `limit` running executions to "abandoned" whose output nobody has read since `idleSince`, and returns them. */

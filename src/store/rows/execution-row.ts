@@ -49,6 +49,7 @@ export interface StateRow {
   last_event_at: number;
   reported: number;
   output_mode: string;
+  output_read_at: number | null;
   stdout_released: number;
   stderr_released: number;
   usage: string | null;
@@ -100,6 +101,7 @@ export function recordOf(row: StateRow, asked: RequestRow): ExecutionRecord {
     lastEventAt: row.last_event_at,
     queuedBytes: asked.queued_bytes,
     artifact: artifactsOf(row).open,
+    outputReadAt: row.output_read_at ?? undefined,
   };
 }
 

@@ -10,10 +10,11 @@ type IdleRow = MachineWithOperation & { last_dispatch_number: number };
 
 /** The lifecycle of machines. */
 export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
-  const idle = db.prepare<[number, number], IdleRow>(
+  const idle = db.prepare<[number, number, number], IdleRow>(
     `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > ? AND m.waiting = 0
      AND NOT EXISTS (SELECT 1 FROM executions e
-       WHERE e.machine_id = m.id AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL)
+       WHERE e.machine_id = m.id AND e.dispatched_to IS NOT NULL AND e.completed_at IS NULL
+       AND (e.is_terminal = 0 OR e.started_at IS NULL OR e.output_read_at > ?))
      ORDER BY m.id LIMIT ?`,
   );
   const providers = db
@@ -27,10 +28,10 @@ export function lifecycleMethods({ db, write, tx }: Context): LifecycleStore {
   return {
     placeMachine: (p) => write(() => placeMachine(tx, p)),
     changeMachine: (p) => write(() => changeMachine(tx, p)),
-    listIdle: ({ after, limit }) =>
+    listIdle: ({ after, limit, now }) =>
       read(() =>
         toPage(
-          idle.iterate(after, limit + 1),
+          idle.iterate(after, now, limit + 1),
           limit,
           (row) => row.id,
           (row) => ({

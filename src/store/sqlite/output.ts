@@ -64,9 +64,9 @@ export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
       }),
     outputTail: ({ executionId, stream }) => read(() => tails.read(executionId, stream)),
     releaseOutput: (p) => write(() => release(p)),
-    outputRead: ({ executionId, now }) =>
+    outputRead: ({ executionId, until }) =>
       write(() => {
-        touch.run(now, executionId);
+        touch.run(until, executionId);
       }),
     listIdleTerminals: ({ idleSince, limit }) => read(() => idleTerminals.all(idleSince, limit).map(toExecution)),
     abandonIdleOutput: ({ idleSince, now, limit }) =>

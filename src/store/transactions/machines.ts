@@ -1,5 +1,6 @@
 /** Machines: connected, changed on request, and the operations of their providers. */
 import { sameLabels } from '../../core/machines/labels.ts';
+import { keepsAwake } from '../../core/decisions/execution-draft.ts';
 import { decideMachineChange, isWokenByUse } from '../../core/decisions/machine-change.ts';
 import {
   type Machine,
@@ -85,7 +86,8 @@ export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): Machi
   const { machineId, request, now } = p;
   const record = tx.machines.find(machineId);
   if (record === undefined) return { outcome: 'not_found' };
-  const activeExecutions = request.type === 'sleep' ? tx.unfinished(record.key).length : 0;
+  const awake = request.type === 'sleep' ? tx.unfinished(record.key).filter((other) => keepsAwake(other, now)) : [];
+  const activeExecutions = awake.length;
   const name = request.type === 'configure' ? request.name : undefined;
   const holder = name === undefined ? undefined : tx.machines.holderOf(name);
   const nameTaken = holder !== undefined && holder !== record.key;

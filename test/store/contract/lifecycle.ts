@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { MachineRequest } from '../../../src/core/decisions/machine-change.ts';
 import type { Operation } from '../../../src/core/machines/operation.ts';
 import type { Machine, OperationResult } from '../../../src/store/store.ts';
-import { FACTS, type OpenStore, REMOVE, RUNNER, T0, useStore } from './fixture.ts';
+import { FACTS, type OpenStore, record, REMOVE, RUNNER, T0, useStore } from './fixture.ts';
 
 const ALL = new Map<string, ReadonlySet<Operation>>([
   ['docker', new Set<Operation>(['create', 'delete', 'wake', 'sleep', 'resize', 'describe'])],
@@ -231,7 +231,7 @@ export function describeLifecycle(open: OpenStore): void {
 
     it('are listed as idle while nothing waits or runs there', async () => {
       const { store } = bench();
-      const idle = () => store.listIdle({ after: 0, limit: 9 });
+      const idle = () => store.listIdle({ after: 0, limit: 9, now: T0 });
       await place();
       await settle({});
       expect((await idle()).items).toEqual([]);
@@ -240,6 +240,28 @@ export function describeLifecycle(open: OpenStore): void {
       expect(before.items).toMatchObject([{ machine: { machineId: NEW } }]);
       await use({ dispatchTo: { runnerInstance: RUNNER, epoch: (await get()).epoch } });
       expect((await idle()).items).toEqual([]);
+    });
+
+    it('are kept awake by a terminal only while it has a client', async () => {
+      const { store } = bench();
+      const isIdle = async () => (await store.listIdle({ after: 0, limit: 9, now: T0 + 500 })).items.length === 1;
+      await place();
+      await settle({});
+      await connect();
+      const dispatchTo = { runnerInstance: RUNNER, epoch: (await get()).epoch };
+      const request = bench().request({ machineId: NEW, outputMode: 'stream', isTerminal: true });
+      const created = await store.createExecution({ ...request, capabilities: ALL, dispatchTo });
+      if (created.outcome !== 'created') throw new Error(created.outcome);
+      const { executionId } = created.execution;
+      expect(await isIdle()).toBe(false);
+      await bench().report([record(executionId, 1, 'started')], { machineId: NEW });
+      expect(await isIdle()).toBe(true);
+      await store.outputRead({ executionId, until: T0 + 1000 });
+      expect(await isIdle()).toBe(false);
+      expect(await change({ type: 'sleep' })).toMatchObject({ refusal: 'active', activeExecutions: 1 });
+      await store.outputRead({ executionId, until: T0 });
+      expect(await isIdle()).toBe(true);
+      expect(await change({ type: 'sleep' })).toMatchObject({ outcome: 'changed', machine: { phase: 'stopping' } });
     });
   });
 }

@@ -117,7 +117,7 @@ export function describeOutput(open: OpenStore): void {
 
     it('that nobody reads is abandoned, once; a reader that is there keeps it', async () => {
       const [idle, readNow, releasedNow] = [await printed(), await printed(), await printed()];
-      await bench().store.outputRead({ executionId: readNow, now: T0 + 500 });
+      await bench().store.outputRead({ executionId: readNow, until: T0 + 500 });
       await release(releasedNow, 2, 'stdout', T0 + 500);
       await bench().dispatched();
       const abandon = () => bench().store.abandonIdleOutput({ idleSince: T0 + 100, now: T0 + 600, limit: 10 });
@@ -136,7 +136,7 @@ export function describeOutput(open: OpenStore): void {
         return executionId;
       };
       const [idle, attached, cut] = [await make(), await make(), await make()];
-      await store.outputRead({ executionId: attached, now: T0 + 500 });
+      await store.outputRead({ executionId: attached, until: T0 + 500 });
       await release(cut, 2, 'stdout', T0 + 500);
       await printed();
       await bench().create({ outputMode: 'stream', isTerminal: true });

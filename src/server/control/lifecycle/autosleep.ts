@@ -10,7 +10,7 @@ const PAGE = 500;
 type Sightings = Map<string, { activity: string; since: number }>;
 
 export interface AutosleepDeps {
-  listIdle: (p: { after: number; limit: number }) => Promise<{ items: IdleMachine[]; next?: number }>;
+  listIdle: (p: { after: number; limit: number; now: number }) => Promise<{ items: IdleMachine[]; next?: number }>;
   change: Lifecycle['change'];
   /** Time that a machine has to run before it may be put to sleep, ms. */
   minAwakeMs: (machine: Machine) => number;
@@ -51,7 +51,8 @@ export class Autosleep {
     try {
       let after: number | undefined = 0;
       while (after !== undefined) {
-        const page: { items: IdleMachine[]; next?: number } = await this.#deps.listIdle({ after, limit: PAGE });
+        const now = this.#deps.now();
+        const page: { items: IdleMachine[]; next?: number } = await this.#deps.listIdle({ after, limit: PAGE, now });
         for (const idle of page.items) {
           sweepMs = Math.min(sweepMs, (idle.machine.autosleepSeconds * 1000) / 4);
           await this.#consider(idle, seen);

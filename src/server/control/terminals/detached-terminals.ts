@@ -1,6 +1,6 @@
 /**
- * Closes terminals that had no client for too long. The store records when a client was last attached, so that the time goes on through
- * restarts, and counts clients of all servers of a database.
+ * Closes terminals that had no client for too long. The store records until when a client is attached, so that the time goes on through
+ * restarts, and counts clients of all servers of a database. A terminal with a client also keeps its machine awake.
  */
 import type { Store } from '../../../store/store.ts';
 import { Poll } from '../../poll.ts';
@@ -8,7 +8,9 @@ import type { TerminalCommands } from './terminal-commands.ts';
 
 /** Bounds on the time between two looks, ms; in between it is a tenth of the time that a terminal may be without a client. */
 const MIN_INTERVAL_MS = 50;
-const MAX_INTERVAL_MS = 600_000;
+const MAX_INTERVAL_MS = 40_000;
+/** A client counts as attached for this long after each look: a server that has died keeps no machine awake for longer, ms. */
+const ATTACHED_MS = 3 * MAX_INTERVAL_MS;
 const BATCH = 100;
 
 export interface DetachedTerminalsDeps {
@@ -45,18 +47,27 @@ export class DetachedTerminals {
     return this.#poll.stop();
   }
 
-  /** A client of the terminal has come or gone. */
-  touch(executionId: string): void {
+  /** A client of the terminal has come. */
+  attached(executionId: string): void {
+    this.#record(executionId, ATTACHED_MS);
+  }
+
+  /** The last client of the terminal on this server has gone. */
+  detached(executionId: string): void {
+    this.#record(executionId, 0);
+  }
+
+  #record(executionId: string, ms: number): void {
     if (this.#poll.stopped) return;
     const { store, now, log } = this.#deps;
-    store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
+    store.outputRead({ executionId, until: now() + ms }).catch((err: unknown) => {
       log.error({ err }, 'the time at which a terminal last had a client could not be written; trying again');
     });
   }
 
   async #look(): Promise<void> {
     const { store, control, now, detachedMs, attached } = this.#deps;
-    for (const executionId of attached()) await store.outputRead({ executionId, now: now() });
+    for (const executionId of attached()) await store.outputRead({ executionId, until: now() + ATTACHED_MS });
     const idle = await store.listIdleTerminals({ idleSince: now() - detachedMs, limit: BATCH });
     for (const { machineId, executionId } of idle) await control.cancel({ machineId, executionId, by: 'detached' });
   }

@@ -64,14 +64,14 @@ export class Terminals implements CommitListener {
     const watched = this.#watch(execution);
     const client = new TerminalClient(this.#deps, connection, execution, options);
     watched.clients.add(client);
-    this.#detached.touch(execution.executionId);
+    this.#detached.attached(execution.executionId);
     const gone = new Promise<void>((resolve) => connection.ws.once('close', () => resolve()));
     try {
       await client.run(execution);
     } finally {
       // A client that reads nothing must not hold up the shell any longer, whenever its connection ends.
       watched.clients.delete(client);
-      this.#detached.touch(execution.executionId);
+      if (watched.clients.size === 0) this.#detached.detached(execution.executionId);
       // Another server may commit for its machine, and this server is then not notified of the end.
       if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
         this.#forget(execution.executionId);

@@ -55,7 +55,7 @@ export async function* followedOutput(
   const { store, now } = context;
   const { executionId, outputMode } = p.execution;
   const noteReading = (): void => {
-    store.outputRead({ executionId, now: now() }).catch((err: unknown) => {
+    store.outputRead({ executionId, until: now() }).catch((err: unknown) => {
       context.logger.warn({ err }, 'the time at which output was last read could not be written; trying again in 30 s');
     });
   };

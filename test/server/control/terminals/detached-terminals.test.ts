@@ -8,8 +8,8 @@ const DETACHED_MS = 500;
 function servers() {
   let [now, readAt] = [0, 0];
   const store = {
-    outputRead: vi.fn(async (p: { now: number }) => {
-      readAt = p.now;
+    outputRead: vi.fn(async (p: { until: number }) => {
+      readAt = p.until;
     }),
     listIdleTerminals: async ({ idleSince }: { idleSince: number }) =>
       readAt < idleSince ? [{ machineId: 'dm-one', executionId: 'term-1' } as never] : [],
@@ -42,6 +42,7 @@ test('a client on another server keeps the terminal; without one it is closed in
   await pass(20 * DETACHED_MS);
   expect(owner.cancel).not.toHaveBeenCalled();
   attached = [];
+  other.terminals.detached('term-1');
   await pass(DETACHED_MS - 100);
   expect(owner.cancel).not.toHaveBeenCalled();
   await pass(200);
