@@ -39,6 +39,13 @@ test('of a time that a day has twice the first counts: it has one run', () => {
   ]);
 });
 
+test('a zone that has given up summer time has the same hour all year, and had another one before', () => {
+  const daily: Timing = { cron: '30 2 * * *', timeZone: 'America/Sao_Paulo' };
+  expect(ticks(daily, '2026-10-31T12:00Z', 2)).toEqual(['2026-11-01T05:30', '2026-11-02T05:30']);
+  expect(ticks(daily, '2026-02-14T12:00Z', 2)).toEqual(['2026-02-15T05:30', '2026-02-16T05:30']);
+  expect(ticks(daily, '2018-11-02T12:00Z', 3)).toEqual(['2018-11-03T05:30', '2018-11-04T04:30', '2018-11-05T04:30']);
+});
+
 test('what is due several times an hour goes on evenly through both', () => {
   expect(ticks(berlin('*/30 * * * *'), '2026-03-29T00:10Z', 4)).toEqual([
     '2026-03-29T00:30',
