@@ -121,7 +121,7 @@ const ServerConfigSchema = Type.Object({
     900_000,
     { minimum: 1 },
   ),
-  retentionDays: Count('Days for which finished executions are kept. 0: forever.', 30, { maximum: 36_500 }),
+  retentionDays: Count('Days for which finished executions and batches are kept. 0: forever.', 30, { maximum: 36_500 }),
   maxDatabaseBytes: Count(
     'Size of the database, in bytes, above which the oldest finished executions are deleted. 0: no limit.',
     0,
