@@ -39,9 +39,11 @@ export async function typeUnderFaults(scene: TypingScene, seed: number): Promise
       await delay(random.between(50, 600));
       await scene.faults[name]?.();
     }
-    typing = false;
   };
-  const disturbed = disturb();
+  const disturbed = disturb().finally(() => {
+    typing = false;
+  });
+  disturbed.catch(() => {}); // It is awaited below.
   let typed = 0;
   for (; typing || typed < MESSAGES; typed += 1) {
     clients[0]?.write(`k${typed};`);
@@ -54,8 +56,8 @@ export async function typeUnderFaults(scene: TypingScene, seed: number): Promise
     await delay(200);
     return readFileSync(record, 'utf8').endsWith(LAST);
   });
-  const settled = (): boolean => transcripts.every(({ bytes }) => bytes.length >= readFileSync(record).length);
-  await until('all that was printed', settled).catch(() => {});
+  const areWhole = (): boolean => transcripts.every((transcript) => transcript.isOf(readFileSync(record, 'latin1')));
+  await until('whole transcripts', areWhole).catch(() => {});
   for (const client of clients) client.detach();
   return { plan, errors: errorsOf(readFileSync(record, 'latin1'), transcripts, typed) };
 }
@@ -63,9 +65,18 @@ export async function typeUnderFaults(scene: TypingScene, seed: number): Promise
 /** Output of one client, from the first byte of the terminal on. */
 class Transcript {
   bytes = Buffer.alloc(0);
+  failure: unknown;
 
   constructor(stream: TerminalStream) {
-    void this.#read(stream);
+    this.#read(stream).catch((cause: unknown) => {
+      this.failure = cause;
+    });
+  }
+
+  /** Whether it is what was printed. More than one of the last messages may come; this client may have left before the others. */
+  isOf(record: string): boolean {
+    const shown = this.bytes.toString('latin1');
+    return shown.includes(LAST) && record.startsWith(shown);
   }
 
   async #read(stream: TerminalStream): Promise<void> {
@@ -97,9 +108,12 @@ function errorsOf(record: string, transcripts: readonly Transcript[], typed: num
   if (numbers.some((number, at) => at > 0 && number <= (numbers[at - 1] ?? 0)))
     errors.push(`input came twice, or out of order: ${numbers.join(' ')}`);
   if (numbers.length < typed / 3) errors.push(`of ${typed} messages only ${numbers.length} arrived`);
-  for (const [index, { bytes }] of transcripts.entries()) {
-    const shown = bytes.toString('latin1');
-    if (shown !== record) errors.push(`client ${index} saw other bytes than were printed:\n${shown}\n${record}`);
+  for (const [index, transcript] of transcripts.entries()) {
+    if (transcript.failure !== undefined) errors.push(`client ${index} failed: ${transcript.failure}`);
+    if (!transcript.isOf(record))
+      errors.push(
+        `client ${index} saw other bytes than were printed:\n${transcript.bytes.toString('latin1')}\n${record}`,
+      );
   }
   return errors;
 }
