@@ -8,7 +8,7 @@ import { baseEnv, MAIN, World } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
 import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 
-const BYTES = TINY ? 4_000_000 : 1_000_000_000;
+const BYTES = TINY ? 4_000_000 : Number(process.env['BENCH_MEGABYTES'] ?? 1000) * 1_000_000;
 const SOURCE = [process.execPath, fileURLToPath(new URL('./floors/numbered-bytes.ts', import.meta.url)), String(BYTES)];
 const FLOOR = 'bare pipe';
 
