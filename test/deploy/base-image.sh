@@ -13,7 +13,8 @@ if [ ! -e "$root/usr/local/bin/npm" ]; then
   debootstrap --variant=minbase --include=ca-certificates bookworm "$root" >&2
   install -m 755 "$repository/node_modules/node/bin/node" "$root/usr/local/bin/node"
   mkdir -p "$root/usr/local/lib/node_modules"
-  cp -r "$(npm root -g)/npm" "$root/usr/local/lib/node_modules/npm"
+  # Not by `npm root -g`, which follows the node in PATH.
+  cp -r "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$root/usr/local/lib/node_modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 fi

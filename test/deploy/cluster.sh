@@ -1,6 +1,6 @@
 #!/bin/bash
 # Brings deploy/compose/cluster up for real, three servers on one PostgreSQL behind Caddy, and kills one of them under a running
-# `execplane exec`. Leaves nothing behind. Needs root, docker.io, docker-compose, debootstrap, caddy, curl.
+# `execplane exec`. Leaves nothing behind. Needs root, docker.io, docker-compose, debootstrap, caddy, openssl.
 #
 #   bash test/deploy/cluster.sh [ROOT]     ROOT: a file system to keep for the next run (base-image.sh)
 set -euo pipefail
@@ -89,9 +89,14 @@ YAML
 mkdir "$folder"
 cp deploy/compose/cluster/* "$folder"
 sed -i "s#context: ../../.., #context: $PWD, #" "$folder/docker-compose.yml"
-for secret in "${secrets[@]}"; do head -c 32 /dev/urandom | base64 | tr -d '+/=' >"$folder/$secret"; done
-printf 'xpk_%s\n' "$(head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')" >"$folder/admin-key"
-chmod 644 "${secrets[@]/#/$folder/}"
+(
+  cd "$folder"
+  umask 077
+  echo "xpk_$(openssl rand -hex 32)" >admin-key
+  openssl rand -hex 32 >database-password
+  openssl rand 32 | basenc --base64url | tr -d '=' >secret-key
+  chown 7411 "${secrets[@]}"
+)
 
 export EXECPLANE_HTTP_PORT=17580 EXECPLANE_HTTPS_PORT=17543 EXECPLANE_DOMAIN=localhost
 compose build --quiet

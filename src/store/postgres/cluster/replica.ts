@@ -58,17 +58,15 @@ export class Replica {
    */
   async beat({ draining }: { draining: boolean }): Promise<{ alive: boolean; live: number; clockOffsetMs: number }> {
     const { transactions, now } = this.#options;
-    const clockOffsetMs = await transactions.poll(clockOffset);
-    const beat = await transactions.poll(async (connection) => {
-      const text = 'UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2 WHERE id = $1';
-      const { count } = await connection.run({ text, values: [this.#id, draining] });
-      await connection.run({ text: TICK, values: [now(), REPLICA_DEAD_AFTER_MS] });
-      if (count === 0) await this.#register(connection);
-      const [row] = await connection.query<{ live: number; dead: boolean }>({ text: COUNT_LIVE });
-      return { alive: count === 1, live: row?.live ?? 0, dead: row?.dead === true };
-    });
-    if (beat.dead) await transactions.run((connection) => reap(connection, now()));
-    return { alive: beat.alive, live: beat.live, clockOffsetMs };
+    const values = [this.#id, draining, now(), REPLICA_DEAD_AFTER_MS];
+    const [clockOffsetMs, [beat]] = await Promise.all([
+      clockOffset(transactions),
+      transactions.once<Beat>({ name: 'beat', text: BEAT, values }),
+    ]);
+    const isAlive = beat?.is_alive === true;
+    if (!isAlive) await transactions.poll((connection) => this.#register(connection));
+    if (beat?.is_other_dead === true) await transactions.run((connection) => reap(connection, now()));
+    return { alive: isAlive, live: (beat?.live ?? 0) + (isAlive || draining ? 0 : 1), clockOffsetMs };
   }
 
   async #register(connection: Connection): Promise<void> {
@@ -84,21 +82,34 @@ export class Replica {
   }
 }
 
-const COUNT_LIVE = `SELECT count(*) FILTER (WHERE ${REPLICA_ALIVE} AND NOT draining) AS live,
-  coalesce(bool_or(NOT ${REPLICA_ALIVE}), false) AS dead FROM replicas`;
+interface Beat {
+  is_alive: boolean;
+  live: number;
+  is_other_dead: boolean;
+}
 
 /** The database's clock minus this server's, ms. */
-async function clockOffset(connection: Connection): Promise<number> {
+async function clockOffset(transactions: Transactions): Promise<number> {
   const askedAt = Date.now();
   const text = 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock';
-  const [row] = await connection.query<{ clock: number }>({ text });
+  const [row] = await transactions.once<{ clock: number }>({ name: 'clock', text });
   return Math.round((row?.clock ?? askedAt) - (askedAt + Date.now()) / 2);
 }
 
 /** While no server sent a heartbeat, no agent could reconnect: the offline time counts from the end of such a gap. */
-const TICK = `UPDATE cluster SET accepting_since = CASE WHEN $1 - last_tick > $2 THEN $1 ELSE accepting_since END,
-  last_tick = greatest(last_tick, $1), history = ${HISTORY},
-  history_since = CASE history WHEN ${HISTORY} THEN history_since ELSE $1 END`;
+const tick = (now: string, gapMs: string): string => `UPDATE cluster
+  SET accepting_since = CASE WHEN ${now} - last_tick > ${gapMs} THEN ${now} ELSE accepting_since END,
+    last_tick = greatest(last_tick, ${now}), history = ${HISTORY},
+    history_since = CASE history WHEN ${HISTORY} THEN history_since ELSE ${now} END`;
+const TICK = tick('$1::bigint', '$2::bigint');
+/** One statement: a heartbeat of several would take too long for the others if each of them takes seconds. It counts rows as they were before. */
+const BEAT = `WITH beat AS (
+    UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2::boolean WHERE id = $1 RETURNING id),
+  tick AS (${tick('$3::bigint', '$4::bigint')})
+  SELECT EXISTS (SELECT 1 FROM beat) AS is_alive,
+    count(*) FILTER (WHERE CASE id WHEN $1 THEN NOT $2::boolean ELSE ${REPLICA_ALIVE} AND NOT draining END) AS live,
+    coalesce(bool_or(id <> $1 AND NOT ${REPLICA_ALIVE}), false) AS is_other_dead
+  FROM replicas`;
 
 /** Frees the machines of dead servers. Those that another server is freeing are skipped. */
 async function reap(connection: Connection, now: number): Promise<void> {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
-import { asStoreError, codeOf, isAnswer, isConflict } from './failures.ts';
+import { asStoreError, codeOf, isAnswer, isConflict, isReadOnly } from './failures.ts';
 import type { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
@@ -50,7 +50,8 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
     transactionId = await begun;
   } catch (error) {
     await begun.catch(() => undefined);
-    await rollBack(connection);
+    if (isReadOnly(error)) connection.destroy();
+    else await rollBack(connection);
     if (isConflict(error)) return { committed: false, error };
     throw asStoreError(error);
   }
@@ -63,6 +64,7 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
     const lost = { transactionId, processId, ...(done.disposable ? {} : { receipt: slot.id }) };
     return (await wasCommitted(address, lost)) ? { committed: true, result: done.result } : { committed: false, error };
   }
+  if (isReadOnly(error)) connection.destroy();
   if (isConflict(error)) return { committed: false, error };
   throw asStoreError(error);
 }

@@ -1,7 +1,8 @@
 /** Transactions of several round trips, each with exclusive use of a connection meanwhile. */
 import { StoreUnavailableError } from '../../store.ts';
 import { type Body, transact } from './commit.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Statement } from './connection.ts';
+import { asStoreError } from './failures.ts';
 import { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
@@ -33,10 +34,22 @@ export class Transactions {
     return this.#run(async (connection) => ({ result: await body(connection), disposable: true }));
   }
 
-  async #run<T>(body: Body<T>): Promise<T> {
+  /**
+   * Runs one statement by itself, in one round trip. If its answer is lost, it is not known whether it was carried out: for work that is
+   * repeated anyway. Rejects with StoreUnavailableError.
+   */
+  once<Row extends object>(statement: Statement): Promise<Row[]> {
+    return this.#track((slot) => runOnce<Row>(slot, statement));
+  }
+
+  #run<T>(body: Body<T>): Promise<T> {
+    return this.#track((slot) => transact(slot, this.#address, body));
+  }
+
+  async #track<T>(work: (slot: ConnectionSlot) => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
     if (this.#waiting.length >= MAX_WAITING) throw new StoreUnavailableError('too many writes wait');
-    const run = this.#runOn(body);
+    const run = this.#runOn(work);
     this.#running.add(run);
     return run.finally(() => this.#running.delete(run));
   }
@@ -48,14 +61,21 @@ export class Transactions {
     await Promise.all(this.#slots.map((slot) => slot.close()));
   }
 
-  async #runOn<T>(body: Body<T>): Promise<T> {
+  async #runOn<T>(work: (slot: ConnectionSlot) => Promise<T>): Promise<T> {
     const slot = this.#free.pop() ?? (await new Promise<ConnectionSlot>((resolve) => this.#waiting.push(resolve)));
     try {
-      return await transact(slot, this.#address, body);
+      return await work(slot);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free.push(slot);
       else next(slot);
     }
   }
+}
+
+async function runOnce<Row extends object>(slot: ConnectionSlot, statement: Statement): Promise<Row[]> {
+  const connection = await slot.get();
+  return connection.query<Row>(statement).catch((error: unknown) => {
+    throw asStoreError(error);
+  });
 }

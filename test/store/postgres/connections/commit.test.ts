@@ -1,10 +1,11 @@
-/** COMMITs whose answers are lost together with the database: it gives out transaction ids a second time. */
+/** Transactions whose answers are lost together with the database, that wait for each other, or that may not write. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { transact } from '../../../../src/store/postgres/connections/commit.ts';
 import { connect } from '../../../../src/store/postgres/connections/connection.ts';
 import { migrate } from '../../../../src/store/postgres/connections/migrations.ts';
 import { ConnectionSlot } from '../../../../src/store/postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
+import { StoreUnavailableError } from '../../../../src/store/store.ts';
 import { TestPostgres } from '../../../helpers/postgres.ts';
 
 let postgres: TestPostgres;
@@ -46,4 +47,57 @@ test('a transaction that a crash undid is run again, although another one was co
   expect(await postgres.query("SELECT count(*)::int AS count FROM written WHERE who = 'ours'", url)).toEqual([
     { count: 1 },
   ]);
+});
+
+test('of two transactions that wait for each other, the one that the database ends is run again', async () => {
+  const url = await postgres.schema();
+  const address = parseDatabaseUrl(url);
+  const first = await connect(address);
+  await migrate(first);
+  await first.run({
+    text: "CREATE TABLE held (name text PRIMARY KEY, writes int); INSERT INTO held VALUES ('a', 0), ('b', 0)",
+  });
+  const slots = [new ConnectionSlot(address), new ConnectionSlot(address)];
+  const write = (name: string) => ({ text: 'UPDATE held SET writes = writes + 1 WHERE name = $1', values: [name] });
+  const met = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let attempts = 0;
+  const orders = [
+    ['a', 'b'],
+    ['b', 'a'],
+  ];
+  await Promise.all(
+    orders.map(([own = '', other = ''], index) =>
+      transact(slots[index] as ConnectionSlot, address, async (connection) => {
+        attempts += 1;
+        await connection.run(write(own));
+        met[index]?.resolve();
+        await met[1 - index]?.promise;
+        // With COMMIT, as the writers send theirs.
+        return { result: undefined, last: [write(other)] };
+      }),
+    ),
+  );
+  await Promise.all(slots.map((slot) => slot.close()));
+  expect(attempts).toBe(3);
+  expect(await first.query({ text: 'SELECT name, writes FROM held ORDER BY name' })).toEqual([
+    { name: 'a', writes: 2 },
+    { name: 'b', writes: 2 },
+  ]);
+  await first.close();
+});
+
+test('a database that accepts no writes for a while is written to again afterwards, on another connection', async () => {
+  const url = await postgres.schema();
+  const address = parseDatabaseUrl(url);
+  const first = await connect(address);
+  await migrate(first);
+  const slot = new ConnectionSlot(address);
+  const write = () => transact(slot, address, async () => ({ result: (await slot.get()).processId }));
+  // Sessions keep what they began with.
+  await first.run({ text: 'ALTER DATABASE postgres SET default_transaction_read_only = on' });
+  await expect(write()).rejects.toThrow(StoreUnavailableError);
+  await first.run({ text: 'ALTER DATABASE postgres RESET default_transaction_read_only' });
+  expect(await write()).toBeGreaterThan(0);
+  await slot.close();
+  await first.close();
 });
