@@ -26,18 +26,18 @@ export function takeInstance(directory: string, bootId: string): Instance {
 }
 
 /**
- * Leaves `instance` for the next runner; this is the last action of a runner. If the disk has no room, the next runner is another
- * instance, which is always safe.
+ * Leaves `instance` for the next runner; this is the last action of a runner. If the disk has no room, or the directory is
+ * gone, the next runner is another instance, which is always safe.
  */
 export function leaveInstance(directory: string, bootId: string, instance: Instance): void {
   const path = join(directory, NAME);
-  const left: InstanceFile = {
-    runner_instance: instance.runnerInstance,
-    last_dispatch_number: instance.lastDispatchNumber,
-    boot_id: bootId,
-    directory: identityOf(directory),
-  };
   try {
+    const left: InstanceFile = {
+      runner_instance: instance.runnerInstance,
+      last_dispatch_number: instance.lastDispatchNumber,
+      boot_id: bootId,
+      directory: identityOf(directory),
+    };
     writeFileSync(`${path}.new`, JSON.stringify(left), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   } catch {

@@ -1,5 +1,7 @@
-import { closeSync, openSync, readSync, rmSync, writevSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writevSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { errorCode } from '../../../node/error-code.ts';
 
 /** A position is one number made of segment and offset, so a segment stays below this many bytes. */
 const SPAN = 2 ** 27;
@@ -24,10 +26,18 @@ export class Segment {
     this.size = size;
   }
 
-  /** Makes segment `id`, which must not exist. */
+  /**
+   * Makes segment `id`, which must not exist. If somebody has removed the directory, the segment is a file without a name: the commands
+   * that run lose no output, but the next runner will not find it.
+   */
   static create(directory: string, id: number): Segment {
     const path = join(directory, segmentName(id));
-    return new Segment(id, path, openSync(path, 'wx+', 0o600), 0);
+    try {
+      return new Segment(id, path, openSync(path, 'wx+', 0o600), 0);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+      return new Segment(id, path, openNameless(), 0);
+    }
   }
 
   /** Opens segment `id` for reading. The replay sets `size` once it has found the last whole record. */
@@ -73,6 +83,15 @@ export class Segment {
   remove(): void {
     this.close();
     rmSync(this.#path, { force: true });
+  }
+}
+
+function openNameless(): number {
+  const directory = mkdtempSync(join(tmpdir(), 'execplane-journal-'));
+  try {
+    return openSync(join(directory, 'segment'), 'wx+', 0o600);
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 }
 
