@@ -54,6 +54,7 @@ export const SHAPE_FILES: readonly ShapeFile[] = [
       MachineDetailWire: { module: 'machine', schema: MachineDetailSchema },
       MachineWire: { module: 'machine', schema: MachineSchema },
       SchedulePreviewWire: { module: 'schedules/schedule', schema: SchedulePreviewSchema },
+      ReleasedAuditWire: { module: 'admin', schema: admin.ReleasedAuditSchema },
       ScheduleRunWire: { module: 'schedules/run', schema: ScheduleRunSchema },
       ScheduleWire: { module: 'schedules/schedule', schema: ScheduleSchema },
       StdinResultWire: { module: 'interaction', schema: StdinResultSchema },

@@ -132,6 +132,12 @@ export const AuditEntrySchema = Type.Object(
     command: Type.Optional(
       Type.Array(Type.String(), { description: 'The argv of a created execution.', examples: [['uname']] }),
     ),
+    command_digest: Type.Optional(
+      Type.String({
+        description: 'SHA-256 (hex) of the whole argv as JSON, if `command` is only its beginning.',
+        examples: ['2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae'],
+      }),
+    ),
     outcome: Type.String({ description: 'The outcome of the action.', examples: ['created'] }),
   },
   { description: 'An entry of the audit trail.' },
@@ -142,3 +148,20 @@ export const AuditListSchema = Type.Object(
   { items: Type.Array(AuditEntrySchema, { description: 'Newest first.' }), next_cursor: NextCursor },
   { description: 'A page of the audit trail.' },
 );
+
+const AuditId = (description: string) => Type.String({ pattern: '^[0-9]{1,15}$', description, examples: ['42'] });
+
+export const AuditExportQuery = Type.Object({
+  after: Type.Optional(AuditId('Only entries after this one: the last one of the export before.')),
+});
+
+export const ReleaseAuditSchema = Type.Object(
+  { through: AuditId('The last entry of an export that is stored elsewhere.') },
+  { ...strict, description: 'The entries that the server may delete.' },
+);
+
+export const ReleasedAuditSchema = Type.Object(
+  { through: AuditId('Entries up to this one are deleted within a minute or so.') },
+  { description: 'The entries that are released.' },
+);
+export type ReleasedAuditWire = Static<typeof ReleasedAuditSchema>;

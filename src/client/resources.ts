@@ -7,7 +7,8 @@ import type {
   CreateJoinToken,
   JoinTokenWire,
 } from '../api/admin.ts';
-import type { AuditEntryWire } from '../api/admin.ts';
+import type { AuditEntryWire, ReleasedAuditWire } from '../api/admin.ts';
+import { type ExportOptions, exportAudit } from './http/audit-export.ts';
 import type { CreateMachine, MachineDetailWire, MachineInclude, MachineWire, UpdateMachine } from '../api/machine.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import type { Transport } from './http/transport.ts';
@@ -19,6 +20,7 @@ import {
   JOIN_TOKEN,
   MACHINE,
   MACHINE_DETAIL,
+  RELEASED_AUDIT,
 } from './http/shapes.ts';
 
 abstract class Resource {
@@ -120,6 +122,16 @@ export class JoinTokens extends Resource {
 export class Audit extends Resource {
   list(options: PageOptions = {}): List<AuditEntryWire> {
     return new List(this.transport, { path: '/v1/audit', item: AUDIT_ENTRY, options });
+  }
+
+  /** Yields all entries after `after`, oldest first. A broken connection is resumed at the entry. */
+  export(options: ExportOptions = {}): AsyncGenerator<AuditEntryWire> {
+    return exportAudit(this.transport, options);
+  }
+
+  /** Lets the server delete the entries up to this one, which an export has sent and which are stored elsewhere. */
+  release(through: string): Promise<ReleasedAuditWire> {
+    return this.transport.json('POST', '/v1/audit/release', RELEASED_AUDIT, { body: { through } });
   }
 }
 

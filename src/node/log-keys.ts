@@ -9,6 +9,7 @@ export const LOG_KEY = {
   connected: 'connected',
   detail: 'detail',
   droppedLines: 'dropped_lines',
+  entries: 'entries',
   executionId: 'execution_id',
   executions: 'executions',
   failure: 'failure',

@@ -115,6 +115,10 @@ const ServerConfigSchema = Type.Object({
     { minimum: 1, maximum: 315_360_000_000 },
   ),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
+  maxQueuedBytesPerKey: Count('Maximum size of all waiting requests of one API key, in bytes.', 67_108_864, {
+    minimum: 1,
+  }),
+  maxQueuedBytes: Count('Maximum size of all waiting requests of one machine, in bytes.', 268_435_456, { minimum: 1 }),
   maxQueue: Count('Maximum number of executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
     'Time for which an agent may be offline before its running commands end as agent_lost, in ms.',
@@ -144,6 +148,9 @@ const ServerConfigSchema = Type.Object({
   ),
   artifactTimeoutMs: Count('Time limit for collecting the artifacts of an execution, in ms.', 300_000, {
     maximum: 86_400_000,
+  }),
+  auditRetentionDays: Count('Days for which the audit trail is kept. 0: until it was exported and released.', 0, {
+    maximum: 36_500,
   }),
   artifactRetentionDays: Count('Days for which artifacts are kept. 0: forever.', 30, { maximum: 36_500 }),
   shutdownMs: Count('Time that a stopping server gives open requests to finish, in ms.', 10_000, { maximum: 600_000 }),

@@ -24,6 +24,7 @@ import { executionWire } from './http/replies/wire.ts';
 import { logToStderr } from './logging.ts';
 import { openStore } from './open-store.ts';
 import { startExecutionCounts } from './operations/execution-counts.ts';
+import { startAuditRetention } from './operations/audit-retention.ts';
 import { startHousekeeping } from './operations/housekeeping.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { startTelemetry } from './operations/telemetry.ts';
@@ -113,12 +114,12 @@ export async function startServer(
   lifecycle.start();
   await schedules.start();
   webhooks.wake();
-  const housekeeping = startHousekeeping({ store, logger, now: control.now, ...config });
+  const upkeep = startUpkeep({ store, logger, now: control.now, ...config });
   const url = urlOf(app, config);
   logger.info({ [LOG_KEY.url]: url, [LOG_KEY.version]: version }, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    const last = [{ stop: stopListening }, housekeeping, webhooks, counts, { stop: () => store.close() }];
+    const last = [{ stop: stopListening }, upkeep, webhooks, counts, { stop: () => store.close() }];
     for (const part of [schedules, lifecycle, ...last, { stop: () => telemetry.close() }]) await part.stop();
     logger.info('stopped');
   };
@@ -149,6 +150,12 @@ export async function runServer(config: ServerConfig): Promise<void> {
   memoryReturn.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+/** Starts what keeps the database from growing without end. */
+function startUpkeep(deps: Parameters<typeof startHousekeeping>[0] & Parameters<typeof startAuditRetention>[0]) {
+  const parts = [startHousekeeping(deps), startAuditRetention(deps)];
+  return { stop: async () => void (await Promise.all(parts.map((part) => part.stop()))) };
 }
 
 /** Returns the settings of the control plane. */

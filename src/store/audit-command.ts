@@ -8,7 +8,7 @@ const MAX_ARGUMENTS = 256;
 
 /** Returns the first arguments as long as they fit; the one that does not fit is cut. `digest`: SHA-256, hex, of the whole as JSON. */
 export function boundedCommand(argv: readonly string[]): { command: readonly string[]; digest: string } {
-  const digest = createHash('sha256').update(JSON.stringify(argv)).digest('hex');
+  const digest = digestOf(argv);
   const command: string[] = [];
   let room = MAX_CHARACTERS;
   for (const argument of argv.slice(0, MAX_ARGUMENTS)) {
@@ -17,4 +17,9 @@ export function boundedCommand(argv: readonly string[]): { command: readonly str
     room -= argument.length;
   }
   return { command, digest };
+}
+
+/** Returns the SHA-256, hex, of an argv as JSON. */
+export function digestOf(argv: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(argv)).digest('hex');
 }

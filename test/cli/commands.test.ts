@@ -200,3 +200,30 @@ describe('agent stop', () => {
     expect(agent.ownedPids()).toEqual([]);
   }, 60_000);
 });
+
+test('audit --export prints one entry per line, and --release lets those go', async () => {
+  const exported = await cli(['audit', '--export'], env);
+  expect(exported.code).toBe(0);
+  const entries = exported.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { audit_id: string });
+  const last = entries.at(-1)?.audit_id ?? '';
+  expect(exported.stderr).toBe(`Exported up to ${last}. Once they are stored: execplane audit --release ${last}\n`);
+  expect(await cli(['audit', '--release', last], env)).toMatchObject({
+    code: 0,
+    stdout: `Entries up to ${last} will be deleted.\n`,
+  });
+  const next = await cli(['audit', '--export', '--after', last], env);
+  expect(
+    next.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { action: string }).action),
+  ).toEqual(['audit.release']);
+  expect(await cli(['audit', '--release', '999999'], env)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('No export has sent the entries up to this one'),
+  });
+  expect((await cli(['audit', '--after', '1'], env)).code).toBe(2);
+});

@@ -30,6 +30,8 @@ const ROUTES = [
   'GET /v1/join-tokens',
   'DELETE /v1/join-tokens/:text',
   'GET /v1/audit',
+  'GET /v1/audit/export',
+  'POST /v1/audit/release',
   'GET /healthz',
   'GET /openapi.json',
   'GET /metrics',

@@ -56,7 +56,7 @@ export class Conformance {
     if ('x-event-stream' in where.response && type === 'text/event-stream') return [];
     if (content === undefined || status === 304) return [];
     if (content[type] === undefined) return [`${type || 'no media type'} instead of ${Object.keys(content)}`];
-    if (body === undefined || method === 'HEAD' || !type.includes('json')) return [];
+    if (body === undefined || method === 'HEAD' || !/[/+]json/.test(type)) return [];
     const validate = this.#validator(`${where.pointer}/content/${escaped(type)}/schema`);
     if (validate(JSON.parse(body.toString()))) return [];
     return (validate.errors ?? []).map(said);

@@ -1,10 +1,12 @@
 /** The audit trail: records actions without secrets, and keeps its entries. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { startAuditRetention } from '../../src/server/operations/audit-retention.ts';
 import { openDatabase } from '../../src/store/sqlite/file/database.ts';
 import { until } from '../helpers/processes.ts';
-import { ADMIN_KEY, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
+import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
 test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
   await using http = await httpFixture({ config: { trustProxy: '1' } });
@@ -65,3 +67,90 @@ test('no route and no statement changes the audit trail', async () => {
   }
   expect((await http.call('GET', '/v1/audit')).body.items).toMatchObject([{ actor: 'admin' }]);
 });
+
+/** The entries of an export, oldest first. */
+async function exported(http: HttpFixture, after = '0', key = ADMIN_KEY) {
+  const answer = await http.call('GET', `/v1/audit/export?after=${after}`, { key });
+  expect(answer.headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
+  const lines = answer.raw.toString().split('\n');
+  expect(lines.pop()).toBe('');
+  return lines.map((line) => JSON.parse(line) as { audit_id: string; action: string; command?: string[] });
+}
+
+test('an export has every entry once, oldest first, and goes on after the last one', async () => {
+  await using http = await httpFixture();
+  // More than are read at once.
+  for (let at = 0; at < 1100; at += 1) {
+    const entry = { at, actor: 'admin', source: '-', action: `made-${at}`, outcome: 'created' };
+    await http.store.appendAudit({ entry });
+  }
+  const first = await exported(http);
+  expect(first.map(({ action }) => action)).toEqual(Array.from({ length: 1100 }, (_, at) => `made-${at}`));
+  const last = first.at(-1)?.audit_id ?? '';
+  await http.create();
+  expect((await exported(http, last)).map(({ action }) => action)).toEqual(['execution.create']);
+  expect(await exported(http, '999999')).toEqual([]);
+});
+
+test('only exported entries can be released, and only released ones are deleted', async () => {
+  await using http = await httpFixture();
+  await http.create();
+  await http.create();
+  const release = (through: string) => http.call('POST', '/v1/audit/release', { body: { through } });
+  const early = await release('2');
+  expect([early.status, early.body['error_code'], early.body['details']]).toEqual([
+    409,
+    'INVALID_STATE',
+    { reason: 'not_exported' },
+  ]);
+  const entries = await exported(http);
+  expect(entries.map(({ action }) => action)).toEqual(['execution.create', 'execution.create', 'audit.release']);
+  await http.create();
+  expect((await release('4')).status).toBe(409);
+  expect((await release('2')).body).toEqual({ through: '2' });
+  await trimmed(http, 0, 2);
+  expect((await exported(http)).map(({ audit_id }) => Number(audit_id))).toEqual([3, 4, 5, 6]);
+});
+
+test('entries that are older than the setting go, without an export; the newest stays', async () => {
+  await using http = await httpFixture();
+  await http.create();
+  await http.create();
+  const before = await exported(http);
+  await trimmed(http, 1, before.length - 1, Date.now() + 2 * 86_400_000);
+  expect(await exported(http)).toEqual(before.slice(-1));
+});
+
+test('a key for some machines exports theirs, and can release nothing', async () => {
+  await using http = await httpFixture();
+  await http.create();
+  const body = { name: 'some', scopes: ['admin'], machine_ids: ['dm-other'] };
+  const { key } = (await http.call('POST', '/v1/api-keys', { body })).body as unknown as { key: string };
+  expect(await exported(http, '0', key)).toEqual([]);
+  expect((await http.call('POST', '/v1/audit/release', { key, body: { through: '1' } })).status).toBe(403);
+  expect((await http.call('POST', '/v1/audit/release', { body: { through: '1' } })).status).toBe(409);
+});
+
+test('a long argv is kept in part, and its digest identifies the whole', async () => {
+  await using http = await httpFixture();
+  const command = ['run', 'x'.repeat(10_000)];
+  await http.call('POST', `/v1/machines/${MACHINE}/executions`, { body: { command } });
+  const [entry] = await exported(http);
+  const digest = createHash('sha256').update(JSON.stringify(command)).digest('hex');
+  expect(entry).toMatchObject({ command: ['run', 'x'.repeat(4093)], command_digest: digest });
+});
+
+/** Settles when the retention has deleted `count` entries. */
+async function trimmed(http: HttpFixture, auditRetentionDays: number, count: number, at = 0): Promise<void> {
+  const told: unknown[] = [];
+  const retention = startAuditRetention({
+    store: http.store,
+    logger: { info: (fields: unknown) => void told.push(fields), warn: (fields: unknown) => void told.push(fields) },
+    now: () => at,
+    auditRetentionDays,
+    intervalMs: 1,
+  });
+  await until('they are deleted', () => told.length > 0);
+  await retention.stop();
+  expect(told).toEqual([{ entries: count }]);
+}

@@ -242,3 +242,27 @@ class UnfinishedBody {
     this.#socket.destroy();
   }
 }
+
+test('bytes of waiting requests: of one key, on all machines', async () => {
+  await using server = await runningServer({ maxQueuedBytesPerKey: '3500', maxQueuedBytes: '2500' });
+  for (const machineId of ['dm-one', 'dm-two']) await server.machine(machineId);
+  const key = async (name: string) =>
+    (await server.client.ask<{ key: string }>('POST', '/v1/api-keys', { body: { name, scopes: ['executions:write'] } }))
+      .key;
+  const [limited, other] = [server.client.with(await key('limited')), server.client.with(await key('other'))];
+  const body = { command: ['echo', 'x'.repeat(990)] };
+  const create = async (client: typeof limited, machineId: string) => {
+    const { status, json } = await client.request('POST', `/v1/machines/${machineId}/executions`, { body });
+    return status === 200 ? 200 : `${status} ${(json as { message: string }).message}`;
+  };
+  expect([await create(limited, 'dm-one'), await create(limited, 'dm-one')]).toEqual([200, 200]);
+  expect(await create(limited, 'dm-one')).toBe(
+    '429 Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',
+  );
+  // Which the key's quota does not count, as the next one shows.
+  expect(await create(limited, 'dm-two')).toBe(200);
+  expect(await create(limited, 'dm-two')).toBe(
+    '429 The waiting requests of this API key are too large together (EXECPLANE_MAX_QUEUED_BYTES_PER_KEY). Try again later.',
+  );
+  expect(await create(other, 'dm-two')).toBe(200);
+});

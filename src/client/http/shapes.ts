@@ -1,6 +1,6 @@
 /** The fields of the answers. Made by "npm run checks" from the schemas of src/api; not to be edited. */
 
-import type { ApiKeyWire, AuditEntryWire, CreatedApiKeyWire, CreatedJoinTokenWire, JoinTokenWire } from '../../api/admin.ts';
+import type { ApiKeyWire, AuditEntryWire, CreatedApiKeyWire, CreatedJoinTokenWire, JoinTokenWire, ReleasedAuditWire } from '../../api/admin.ts';
 import type { ArtifactWire } from '../../api/artifact.ts';
 import type { BatchWire } from '../../api/batch.ts';
 import type { ExecutionEventWire, ExecutionWire } from '../../api/execution.ts';
@@ -17,7 +17,7 @@ export const API_KEY: Shape<ApiKeyWire> = {"api_key_id":"string","name":"string"
 
 export const ARTIFACT: Shape<ArtifactWire> = {"artifact_id":"string","machine_id":"string","execution_id":"string","name":"string","size_bytes":"number","created_at":"string","mime_type":"string","sha256":"string","download_url":"string","expires_at?":"string"};
 
-export const AUDIT_ENTRY: Shape<AuditEntryWire> = {"audit_id":"string","at":"string","actor":"string","source":"string","action":"string","machine_id?":"string","resource?":"string","command?":["string"],"outcome":"string"};
+export const AUDIT_ENTRY: Shape<AuditEntryWire> = {"audit_id":"string","at":"string","actor":"string","source":"string","action":"string","machine_id?":"string","resource?":"string","command?":["string"],"command_digest?":"string","outcome":"string"};
 
 export const BATCH: Shape<BatchWire> = {"batch_id":"string","status":"string","command?":["string"],"counts":{"pending?":"number","wake_in_progress?":"number","queued?":"number","running?":"number","succeeded?":"number","failed?":"number","cancelled?":"number","expired?":"number"},"created_at":"string","completed_at?":"string"};
 
@@ -40,6 +40,8 @@ export const MACHINE_DETAIL: Shape<MachineDetailWire> = {"machine_id":"string","
 export const MACHINE: Shape<MachineWire> = {"machine_id":"string","vcpu":"number","memory_mib":"number","storage_gib":"number","autosleep_seconds":"number","desired_state":"string","status":{"phase":"string","reason":"string","retryable":"boolean","revision":"string","last_transition_at":"string","last_progress_at":"string","last_error?":"string"},"provider?":"string","reason?":{"message":"string","since":"string","until?":"string","next?":"string"},"name?":"string","labels?":{"*":"string"},"facts?":{"hostname":"string","os":"string","arch":"string","agent_version":"string"},"created_at":"string"};
 
 export const SCHEDULE_PREVIEW: Shape<SchedulePreviewWire> = {"next_runs":["string"]};
+
+export const RELEASED_AUDIT: Shape<ReleasedAuditWire> = {"through":"string"};
 
 export const SCHEDULE_RUN: Shape<ScheduleRunWire> = {"due_at":"string","decided_at":"string","outcome":"string","reason?":"string","batch?":{"batch_id":"string","status":"string","command?":["string"],"counts":{"pending?":"number","wake_in_progress?":"number","queued?":"number","running?":"number","succeeded?":"number","failed?":"number","cancelled?":"number","expired?":"number"},"created_at":"string","completed_at?":"string"}};
 

@@ -39,6 +39,9 @@ export interface ControlPlaneConfig {
   cancelGraceMs: number;
   /** Executions that may wait for one machine. */
   queueLimit?: number;
+  /** Bytes of requests that may wait for one machine, and of one API key on all machines. */
+  maxQueuedBytes?: number;
+  maxQueuedBytesPerKey?: number;
   /** The capabilities of providers: an execution wakes a machine that was put to sleep. */
   capabilities?: Capabilities;
   /** A terminal without a client is closed after this time, ms. */
@@ -122,6 +125,8 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     settings: {
       queueTtlMs: config.queueTtlMs,
       queueLimit: config.queueLimit ?? 10_000,
+      queueBytes: config.maxQueuedBytes ?? 268_435_456,
+      queueBytesPerKey: config.maxQueuedBytesPerKey ?? 67_108_864,
       capabilities: config.capabilities ?? new Map(),
     },
     waitsUntil: (expiresAt) => deadlines.waitsUntil(expiresAt),

@@ -36,12 +36,15 @@ export interface CreateRequest extends OnBehalf {
   trace?: Context;
 }
 
+/** `key_queue_full`: the requests of its key that wait on all machines are too large together. */
+export type CreateResult = CreateOutcome | { outcome: 'key_queue_full' };
+
 export interface ControlPlane {
   /** Whether agents are let in and requests served now. */
   readonly ready: boolean;
   /** Number of servers that share the load: each takes its part of limits that apply to all together. */
   readonly servers: number;
-  create(request: CreateRequest): Promise<CreateOutcome>;
+  create(request: CreateRequest): Promise<CreateResult>;
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
   /** `not_running`: it still waits; `agent_away`: its agent is not connected. A terminal one: `stale`. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;

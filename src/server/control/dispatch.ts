@@ -1,29 +1,36 @@
 /** Dispatch: an execution is marked for its machine's agent and committed before its start is sent, or it waits. */
 import { customAlphabet } from 'nanoid';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
+import { queuedBytesOf } from '../../core/decisions/queue.ts';
 import type { CreateOutcome, NewExecution, Store } from '../../store/store.ts';
 import type { Sealer, SecretInput } from '../seal.ts';
 import type { AgentSessions } from './agents/sessions.ts';
 import type { PendingStart } from './agents/start-queue.ts';
-import type { CreateRequest } from './control.ts';
+import type { CreateRequest, CreateResult } from './control.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
 import type { CommitListener } from './live/commit-notifier.ts';
 import type { MachineCommands } from './commands/machine-commands.ts';
+import { QueuedBytes } from './queued-bytes.ts';
 
 /** 16 letters and digits: 95 random bits, legal at the end of an id. */
 const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
-/** Bytes of argv, env and stdin that may wait for one machine. */
-const MAX_QUEUE_BYTES = 256 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export interface DispatchDeps {
-  store: Pick<Store, 'createExecution'>;
+  store: Pick<Store, 'createExecution' | 'queuedBytes'>;
   sessions: AgentSessions;
   machines: Pick<MachineCommands, 'waiting'>;
   sealer: Pick<Sealer, 'seal'>;
   /** ms since the epoch. */
   now: () => number;
-  settings: { queueTtlMs: number; queueLimit: number; capabilities: Capabilities };
+  settings: {
+    queueTtlMs: number;
+    queueLimit: number;
+    /** Bytes of argv, env and stdin that may wait for one machine, and of one API key. */
+    queueBytes: number;
+    queueBytesPerKey: number;
+    capabilities: Capabilities;
+  };
   commits: CommitListener;
   observer: Pick<ExecutionObserver, 'created'>;
   /** An execution waits that expires at this time (ms since the epoch). */
@@ -33,24 +40,28 @@ export interface DispatchDeps {
 /** Creates executions, and gives them to a connected agent with a free slot. */
 export class Dispatcher {
   readonly #deps: DispatchDeps;
+  readonly #queuedBytes: QueuedBytes;
 
   constructor(deps: DispatchDeps) {
     this.#deps = deps;
+    this.#queuedBytes = new QueuedBytes(deps.store, deps.settings.queueBytesPerKey, deps.now);
   }
 
   /** Commits a new execution, marked for the agent in the same transaction if it has a free slot and no other execution waits. */
-  async create(request: CreateRequest): Promise<CreateOutcome> {
+  async create(request: CreateRequest): Promise<CreateResult> {
     const { store, sessions, settings } = this.#deps;
     const { machineId } = request;
     const now = this.#deps.now();
     const input = inputOf(request);
     const execution = this.#newExecution(request, input, now);
-    const { queueLimit, capabilities } = settings;
-    const limits = { queueLimit, queueBytes: MAX_QUEUE_BYTES };
+    const { queueLimit, queueBytes, capabilities } = settings;
+    const limits = { queueLimit, queueBytes };
     const common = { execution, now, capabilities, ...limits, ...pick(request, 'actor', 'idempotency') };
     const session = sessions.get(machineId);
     const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
     if (session === undefined || reservation === undefined) {
+      const mayWait = await this.#queuedBytes.admits(request.createdBy, queuedBytesOf(execution));
+      if (!mayWait) return { outcome: 'key_queue_full' };
       return this.#created(await store.createExecution(common), request);
     }
     const starts: PendingStart[] = [];

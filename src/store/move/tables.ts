@@ -117,6 +117,7 @@ const NOT_MOVED = [
   'artifact_total',
   'artifact_purge',
   'write_probe',
+  'audit_retention',
 ];
 
 /** A column in PostgreSQL, its type there, and the expression that reads it in SQLite. */

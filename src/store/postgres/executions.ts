@@ -49,6 +49,9 @@ const lookUp = (listed: string, ids: string): string => `WITH recent AS MATERIAL
     SELECT * FROM executions e WHERE e.machine_id = m.id AND ${listed} ${NEWEST_FIRST}) e
   JOIN requests r ON r.execution_id = e.id ${NEWEST_FIRST}`;
 
+const QUEUED_BYTES = `SELECT coalesce(sum(r.queued_bytes), 0)::bigint AS bytes FROM executions e JOIN requests r ON r.execution_id = e.id
+  WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = $1`;
+
 /** The caller's side of the store. */
 export function executionMethods({ read, writers, transactions }: Context): ExecutionStore & IdempotencyStore {
   return {
@@ -76,6 +79,10 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
           values: [apiKeyId, key],
         });
       }),
+    async queuedBytes({ createdBy }) {
+      const [row] = await read<{ bytes: number }>({ name: 'queued-bytes', text: QUEUED_BYTES, values: [createdBy] });
+      return row?.bytes ?? 0;
+    },
     async getExecution({ machineId, executionId }) {
       const text = `${SELECT_EXECUTION} WHERE e.public_id = $1 AND m.public_id = $2`;
       const [row] = await read<ExecutionRow>({ name: 'get-execution', text, values: [executionId, machineId] });

@@ -65,14 +65,13 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     await transactions.close();
     throw error;
   }
-  const audit = auditMethods(context);
+  const { drain: drainAudit, ...audit } = auditMethods(context);
   return {
     ...methodsOf(context),
     cluster: clusterMethods(context, replica, address),
-    appendAudit: audit.appendAudit,
-    listAudit: audit.listAudit,
+    ...audit,
     async close() {
-      await audit.drain();
+      await drainAudit();
       await writers.close();
       await replica.stop();
       await Promise.all([transactions.close(), readers.close()]);

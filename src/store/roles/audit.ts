@@ -1,4 +1,4 @@
-/** The audit trail: appended, never changed. */
+/** The audit trail: appended, never changed. Entries go once they were exported and released, or are old. */
 import type { Page, PageRequest } from './pages.ts';
 
 export interface AuditEntry {
@@ -27,4 +27,15 @@ export interface AuditStore {
    */
   appendAudit(p: { entry: Omit<AuditEntry, 'auditId' | 'commandDigest'>; withinMs?: number }): Promise<void>;
   listAudit(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<AuditEntry>>;
+  /** The entries after `after`, oldest first. */
+  exportAudit(p: { machineIds?: readonly string[]; after: number; limit: number }): Promise<AuditEntry[]>;
+  /** An export has sent all entries up to this one. */
+  noteAuditExported(p: { through: number }): Promise<void>;
+  /** The entries up to this one are stored elsewhere: they may be deleted. Only those that were exported. */
+  releaseAudit(p: { through: number }): Promise<'released' | 'not_exported'>;
+  /**
+   * Deletes up to `limit` of the oldest entries that were released, or are older than `before` (ms; 0: none). The newest entry stays, so
+   * that no number is given out twice. Returns how many.
+   */
+  deleteAudit(p: { before: number; limit: number }): Promise<number>;
 }

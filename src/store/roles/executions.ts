@@ -35,6 +35,8 @@ export interface ExecutionStore {
       capabilities?: Capabilities;
     } & OnBehalf,
   ): Promise<CreateOutcome>;
+  /** Bytes of the requests of one creator that wait, for all machines together. */
+  queuedBytes(p: { createdBy: string }): Promise<number>;
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;
   /** Newest first. */
   listExecutions(p: { machineId: string; status?: ExecutionStatus } & PageRequest): Promise<Page<Execution>>;

@@ -6,7 +6,7 @@ import { toPage } from '../rows/page.ts';
 import { type Context, read } from './tables/context.ts';
 
 /** The audit trail. */
-export function auditMethods({ db, write }: Context): AuditStore {
+export function auditMethods({ db, write }: Context): Pick<AuditStore, 'appendAudit' | 'listAudit'> {
   const insert = db.prepare(
     `INSERT INTO audit (at, actor, source, action, machine_public_id, resource, command, command_digest, outcome)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -50,5 +50,57 @@ export function auditMethods({ db, write }: Context): AuditStore {
         const rows = machineIds === undefined ? list.iterate(after, limit + 1) : listSome(machineIds, after, limit + 1);
         return toPage(rows, limit, (row) => row.id, toEntry);
       }),
+  };
+}
+
+type ArchiveStore = Pick<AuditStore, 'exportAudit' | 'noteAuditExported' | 'releaseAudit' | 'deleteAudit'>;
+
+/** Exports the audit trail, and deletes what may go. */
+export function auditArchiveMethods({ db, write }: Context): ArchiveStore {
+  const oldest = db.prepare<[number, number], AuditRow>('SELECT * FROM audit WHERE id > ? ORDER BY id LIMIT ?');
+  const oldestOfMachine = db
+    .prepare<[string, number, number], number>(
+      'SELECT id FROM audit WHERE machine_public_id = ? AND id > ? ORDER BY id LIMIT ?',
+    )
+    .pluck();
+  const noteExported = db.prepare('UPDATE audit_retention SET exported_through = max(exported_through, ?)');
+  const release = db.prepare(
+    'UPDATE audit_retention SET released_through = max(released_through, @through) WHERE exported_through >= @through',
+  );
+  const deletableBefore = db.prepare(
+    'UPDATE audit_retention SET deletable_before = @before WHERE deletable_before IS NOT @before',
+  );
+  const due = db
+    .prepare<{ before: number }, number>(
+      `SELECT id <= (SELECT released_through FROM audit_retention) OR at < @before FROM audit
+       WHERE id < (SELECT max(id) FROM audit) ORDER BY id LIMIT 1`,
+    )
+    .pluck();
+  const deleteOld = db.prepare(
+    `DELETE FROM audit WHERE id IN (
+       SELECT id FROM (SELECT id, at FROM audit WHERE id < (SELECT max(id) FROM audit) ORDER BY id LIMIT @limit)
+       WHERE id <= (SELECT released_through FROM audit_retention) OR at < @before)`,
+  );
+  const one = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE id = ?');
+
+  function exported(machineIds: readonly string[] | undefined, after: number, limit: number): AuditRow[] {
+    if (machineIds === undefined) return oldest.all(after, limit);
+    const numbers = [...new Set(machineIds)].flatMap((machineId) => oldestOfMachine.all(machineId, after, limit));
+    const first = numbers.sort((a, b) => a - b).slice(0, limit);
+    return first.flatMap((number) => one.get(number) ?? []);
+  }
+
+  return {
+    exportAudit: ({ machineIds, after, limit }) => read(() => exported(machineIds, after, limit).map(toEntry)),
+    noteAuditExported: ({ through }) => write(() => void noteExported.run(through)),
+    releaseAudit: (p) => write(() => (release.run(p).changes > 0 ? 'released' : 'not_exported')),
+    deleteAudit: async ({ before, limit }) => {
+      // Most rounds find nothing, and write nothing.
+      if (!(await read(() => due.get({ before })))) return 0;
+      return write(() => {
+        deletableBefore.run({ before });
+        return deleteOld.run({ before, limit }).changes;
+      });
+    },
   };
 }

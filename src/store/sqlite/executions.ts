@@ -19,6 +19,12 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal = 1 AND (e.completed_at IS NULL OR e.completed_at > ?)
      AND e.id < ? ORDER BY e.id DESC LIMIT ?`,
   );
+  const queuedBytes = db
+    .prepare<[string], number>(
+      `SELECT coalesce(sum(r.queued_bytes), 0) FROM executions e JOIN requests r ON r.execution_id = e.id
+       WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = ?`,
+    )
+    .pluck();
   const listAll = prepareAllExecutions(db);
 
   function find(machineId: string, executionId: string): Execution | undefined {
@@ -28,6 +34,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
 
   return {
     createExecution: (p) => write(() => createExecution(tx, p), queuedBytesOf(p.execution)),
+    queuedBytes: ({ createdBy }) => read(() => queuedBytes.get(createdBy) ?? 0),
     getExecution: (p) => read(() => find(p.machineId, p.executionId)),
     listExecutions: ({ machineId, status, limit, after = NEWEST }) =>
       read(() => {

@@ -2,7 +2,7 @@
 import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
-import { auditMethods } from './audit.ts';
+import { auditArchiveMethods, auditMethods } from './audit.ts';
 import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './tables/context.ts';
@@ -117,6 +117,7 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),
     ...auditMethods(context),
+    ...auditArchiveMethods(context),
     ...callbackMethods(context),
     ...countMethods(context),
     ...maintenanceMethods(context),

@@ -80,6 +80,8 @@ test('the document names every route of the contract', async () => {
       'GET /v1/join-tokens',
       'DELETE /v1/join-tokens/{join_token_id}',
       'GET /v1/audit',
+      'GET /v1/audit/export',
+      'POST /v1/audit/release',
       'GET /healthz',
       'GET /readyz',
       'GET /metrics',

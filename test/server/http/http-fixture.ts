@@ -260,7 +260,7 @@ async function callApp(
   await checkConformance(answer, document);
   const type = String(response.headers['content-type'] ?? '');
   const parsed: AnswerBody =
-    type.includes('json') && response.rawPayload.length > 0 ? response.json<AnswerBody>() : NO_JSON;
+    /[/+]json/.test(type) && response.rawPayload.length > 0 ? response.json<AnswerBody>() : NO_JSON;
   return { status: response.statusCode, headers: response.headers, body: parsed, raw: response.rawPayload };
 }
 

@@ -108,6 +108,22 @@ export function describeLimits(open: OpenStore): void {
       expect(first.outcome).toBe('created');
     });
 
+    it('of one creator that wait are summed over its machines', async () => {
+      const { store } = bench();
+      const bytes = async (createdBy: string) => store.queuedBytes({ createdBy });
+      const make = (createdBy: string, machineId = MACHINE) => {
+        const { execution, ...request } = bench().request({ command: ['echo', 'x'.repeat(994)] });
+        return store.createExecution({ ...request, execution: { ...execution, createdBy, machineId } });
+      };
+      await bench().connect('dm-other', 'runner-9');
+      await make('key-a');
+      await make('key-a', 'dm-other');
+      await make('key-b');
+      expect([await bytes('key-a'), await bytes('key-b'), await bytes('key-c')]).toEqual([2002, 1001, 0]);
+      await store.claimQueued({ ...bench().ofConnection(T0), limit: 9 });
+      expect([await bytes('key-a'), await bytes('key-b')]).toEqual([1001, 0]);
+    });
+
     it('count argv as well, and let one in that is larger by itself', async () => {
       const command = ['echo', 'x'.repeat(2000)];
       const request = () => ({ ...bench().request({ command }), queueBytes: 1000 });
@@ -118,6 +134,49 @@ export function describeLimits(open: OpenStore): void {
 
   describe('the audit trail', () => {
     const bench = useStore(open);
+    const append = (at: number, machineId?: string) =>
+      bench().store.appendAudit({
+        entry: { at, actor: 'admin', source: '::1', action: 'made', outcome: 'ok', ...(machineId && { machineId }) },
+      });
+    const times = async (after = 0, machineIds?: string[]) =>
+      (await bench().store.exportAudit({ after, limit: 9, ...(machineIds && { machineIds }) })).map(({ at }) => at);
+    const idOf = async (at: number) =>
+      (await bench().store.exportAudit({ after: 0, limit: 9 })).find((entry) => entry.at === at)?.auditId ?? 0;
+
+    it('is exported oldest first, after an entry, for some machines or all', async () => {
+      await append(1);
+      await append(2, MACHINE);
+      await append(3, 'dm-two');
+      await append(4, MACHINE);
+      expect(await times()).toEqual([1, 2, 3, 4]);
+      expect(await times(await idOf(2))).toEqual([3, 4]);
+      expect(await times(0, [MACHINE])).toEqual([2, 4]);
+      expect(await times(await idOf(2), ['dm-two', MACHINE])).toEqual([3, 4]);
+      const { store } = bench();
+      expect((await store.exportAudit({ after: 0, limit: 3 })).map(({ at }) => at)).toEqual([1, 2, 3]);
+    });
+
+    it('loses what was exported and then released, or is old, and never its newest entry', async () => {
+      const { store } = bench();
+      for (const at of [1, 2, 3, 4, 5]) await append(at);
+      const [second, last] = [await idOf(2), await idOf(5)];
+      expect(await store.releaseAudit({ through: second })).toBe('not_exported');
+      expect(await store.deleteAudit({ before: 0, limit: 9 })).toBe(0);
+      await store.noteAuditExported({ through: last });
+      await store.noteAuditExported({ through: second });
+      expect(await store.deleteAudit({ before: 0, limit: 9 })).toBe(0);
+      expect(await store.releaseAudit({ through: second })).toBe('released');
+      expect(await store.releaseAudit({ through: last + 1 })).toBe('not_exported');
+      expect(await store.deleteAudit({ before: 0, limit: 1 })).toBe(1);
+      expect(await store.deleteAudit({ before: 0, limit: 9 })).toBe(1);
+      expect(await times()).toEqual([3, 4, 5]);
+      expect(await store.deleteAudit({ before: 4, limit: 9 })).toBe(1);
+      expect(await store.releaseAudit({ through: last })).toBe('released');
+      expect(await store.deleteAudit({ before: 99, limit: 9 })).toBe(1);
+      expect(await times()).toEqual([5]);
+      await append(6);
+      expect(await idOf(6)).toBeGreaterThan(last);
+    });
 
     it('keeps the beginning of a long argv, and its digest', async () => {
       const { store } = bench();

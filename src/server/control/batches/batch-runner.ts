@@ -200,6 +200,7 @@ export class BatchRunner {
     });
     switch (made.outcome) {
       case 'queue_full':
+      case 'key_queue_full':
         return false;
       case 'created': {
         const { executionId, status } = made.execution;

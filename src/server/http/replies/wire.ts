@@ -1,4 +1,5 @@
 /** Converts from the domain to the API: camelCase to snake_case, ms to RFC 3339, and only the contract's fields. */
+import { digestOf } from '../../../store/audit-command.ts';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Host } from '../../../core/machines/machine-facts.ts';
 import { isRetryable, labelsOf } from '../../../core/machines/machine.ts';
@@ -123,9 +124,16 @@ export function auditEntryWire(entry: AuditEntry): AuditEntryWire {
     action: entry.action,
     ...(entry.machineId === undefined ? {} : { machine_id: entry.machineId }),
     ...(entry.resource === undefined ? {} : { resource: entry.resource }),
-    ...(entry.command === undefined ? {} : { command: entry.command as string[] }),
+    ...commandWire(entry),
     outcome: entry.outcome,
   };
+}
+
+/** A digest tells more than the argv only if the argv was cut. */
+function commandWire({ command, commandDigest }: AuditEntry): Pick<AuditEntryWire, 'command' | 'command_digest'> {
+  if (command === undefined) return {};
+  const isWhole = commandDigest === undefined || commandDigest === digestOf(command);
+  return { command: [...command], ...(isWhole ? {} : { command_digest: commandDigest }) };
 }
 
 /** Counts are present from `running` on. An execution that never started has none, whatever its end. */

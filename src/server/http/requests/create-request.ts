@@ -10,7 +10,8 @@ import { type FieldError, invalid, notFound } from '../replies/problem.ts';
 import { replayedResource } from './idempotency.ts';
 import type { CreateExecution } from '../../../api/execution.ts';
 import { ApiError } from '../../../core/errors.ts';
-import type { CreateOutcome, Execution } from '../../../store/store.ts';
+import type { Execution } from '../../../store/store.ts';
+import type { CreateResult } from '../../control/control.ts';
 
 type Stdin = CreateRequest['stdin'];
 
@@ -106,7 +107,7 @@ function isPlainUrl(text: string): boolean {
 }
 
 /** Returns the created execution, or the id that an earlier request with this Idempotency-Key created. Throws for a refusal. */
-export function createdExecution(made: CreateOutcome, reply: FastifyReply): Execution | string {
+export function createdExecution(made: CreateResult, reply: FastifyReply): Execution | string {
   switch (made.outcome) {
     case 'created':
       return made.execution;
@@ -117,6 +118,11 @@ export function createdExecution(made: CreateOutcome, reply: FastifyReply): Exec
     case 'queue_full':
       throw new ApiError('RATE_LIMITED', {
         message: 'Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',
+      });
+    case 'key_queue_full':
+      throw new ApiError('RATE_LIMITED', {
+        message:
+          'The waiting requests of this API key are too large together (EXECPLANE_MAX_QUEUED_BYTES_PER_KEY). Try again later.',
       });
     default:
       return replayedResource(made, reply);
