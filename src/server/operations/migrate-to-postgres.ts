@@ -48,7 +48,7 @@ export async function migrateToPostgres(options: MigrationOptions): Promise<Migr
       const keys = sharedKeys(dataDir, secretKeyFile);
       verifyKey(db, keys, secretKeyFile);
       const sealedSecrets = sealedSecretsOf(dataDir, keys);
-      // Loaded only by those who use it.
+      // Loaded only for this command.
       const { moveToPostgres } = await import('../../store/move/move.ts');
       const { fingerprint } = keys;
       const tables = await moveToPostgres(db, { url, fingerprint, sealedSecrets, now, progress }).catch(

@@ -33,7 +33,7 @@ export function refuseOpenDirectory(dataDir: string): void {
   });
 }
 
-/** Returns `path`. Throws ConfigError if it is a directory, whose mode is not what is wrong with it. */
+/** Returns `path`. Throws ConfigError if it is a directory: a file is expected, so a message about its mode would mislead. */
 function refuseDirectory(path: string): string {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
   throw new ConfigError(`${path} cannot be read: it is a directory.`);

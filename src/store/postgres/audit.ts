@@ -22,10 +22,10 @@ const DELETE = `DELETE FROM audit WHERE id IN (
     WHERE id <= (SELECT released_through FROM audit_retention) OR at < $1)
   RETURNING 1`;
 
-/** Audit entries concern no machine in the order of its writes. */
-const ORDER_OF_THEIR_OWN = 'audit';
+/** Audit entries belong to no machine. This text selects their writer in the place of a machine's id. */
+const AUDIT_WRITER = 'audit';
 
-/** The audit trail. Entries gather for as long as their writers allow, and share a transaction with other writes. */
+/** The AuditStore of PostgreSQL. Entries are collected for as long as their callers allow, and share a transaction with other writes. */
 export function auditMethods({ read, writers, transactions }: Context): AuditStore & { drain(): Promise<void> } {
   let gathering: { entries: Entry[]; written: Promise<void>; flush: () => void } | undefined;
 
@@ -40,7 +40,7 @@ export function auditMethods({ read, writers, transactions }: Context): AuditSto
     const written = due.promise.then(() => {
       gathering = undefined;
       const statements = [{ name: 'append-audit', text: INSERT, values: columnsOf(entries) }];
-      return writers.write(ORDER_OF_THEIR_OWN, { needs: {}, statements, run: () => undefined });
+      return writers.write(AUDIT_WRITER, { needs: {}, statements, run: () => undefined });
     });
     gathering = { entries, written, flush };
     return gathering;

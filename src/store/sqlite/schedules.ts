@@ -55,7 +55,7 @@ function prepare(db: Database) {
            JOIN schedules s ON s.schedule = r.schedule WHERE s.schedule_id = $scheduleId
            ORDER BY r.run DESC LIMIT 1 OFFSET $keep)`,
     ),
-    settle: db.prepare(
+    decide: db.prepare(
       `UPDATE schedule_runs SET outcome = ?, reason = ?, batch_id = ?, decided_at = ?
        WHERE schedule = (SELECT schedule FROM schedules WHERE schedule_id = ?) AND due_at = ?
          AND outcome IN ('starting', 'queued')`,
@@ -132,10 +132,10 @@ class ScheduleTable {
     return 'begun';
   }
 
-  settle({ run, now }: Parameters<ScheduleStore['settleRun']>[0]): 'settled' | 'stale' {
+  decide({ run, now }: Parameters<ScheduleStore['decideRun']>[0]): 'decided' | 'stale' {
     const { scheduleId, dueAt, outcome, reason = null, batchId = null } = run;
-    const { changes } = this.#statements.settle.run(outcome, reason, batchId, now, scheduleId, dueAt);
-    return changes === 1 ? 'settled' : 'stale';
+    const { changes } = this.#statements.decide.run(outcome, reason, batchId, now, scheduleId, dueAt);
+    return changes === 1 ? 'decided' : 'stale';
   }
 }
 
@@ -157,7 +157,7 @@ export function scheduleMethods(context: Context): ScheduleStore {
     listDueSchedules: ({ now, limit }) => read(() => ({ now, items: due.all(now, limit).map(toDue) })),
     nextScheduleAt: () => read(() => nextAt.get() ?? undefined),
     beginRun: (p) => write(() => table.begin(p)),
-    settleRun: (p) => write(() => table.settle(p)),
+    decideRun: (p) => write(() => table.decide(p)),
     listRuns: ({ scheduleId, limit, after = NEWEST }) =>
       read(() => toPage(runs.all(scheduleId, after, limit + 1), limit, (row) => row.run, toRun)),
     listOpenRuns: ({ limit }) => read(() => open.all(limit).map(toRun)),

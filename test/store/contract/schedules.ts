@@ -44,8 +44,8 @@ export function describeSchedules(open: OpenStore): void {
       const tick = { scheduleId: 'sched-1', dueAt: DUE, decidedAt: NOW, outcome: 'starting' } as const;
       return bench().store.beginRun({ run: { ...tick, ...run }, nextAt, keep });
     };
-    const settle = (outcome: ScheduleRun['outcome'], p: Partial<ScheduleRun> = {}) =>
-      bench().store.settleRun({ run: { scheduleId: 'sched-1', dueAt: DUE, outcome, ...p }, now: NOW + 1 });
+    const decide = (outcome: ScheduleRun['outcome'], p: Partial<ScheduleRun> = {}) =>
+      bench().store.decideRun({ run: { scheduleId: 'sched-1', dueAt: DUE, outcome, ...p }, now: NOW + 1 });
     const runs = async () => (await bench().store.listRuns({ scheduleId: 'sched-1', limit: 10 })).items;
 
     it('are kept as they were made, and found newest first', async () => {
@@ -109,13 +109,13 @@ export function describeSchedules(open: OpenStore): void {
       await create('sched-1');
       await begin({ nextAt: DUE + 1 });
       expect(await store.listOpenRuns({ limit: 5 })).toMatchObject([{ scheduleId: 'sched-1', outcome: 'starting' }]);
-      expect(await settle('started', { batchId: 'batch-1' })).toBe('settled');
-      expect(await settle('started', { batchId: 'batch-2' })).toBe('stale');
+      expect(await decide('started', { batchId: 'batch-1' })).toBe('decided');
+      expect(await decide('started', { batchId: 'batch-2' })).toBe('stale');
       expect(await store.lastBatchOf({ scheduleId: 'sched-1' })).toBe('batch-1');
       expect(await due()).toEqual([{ scheduleId: 'sched-1', dueAt: DUE + 1, lastBatchId: 'batch-1', queued: false }]);
       await begin({ dueAt: DUE + 1, nextAt: NOW, outcome: 'queued' });
       expect(await due()).toMatchObject([{ dueAt: NOW, queued: true }]);
-      await settle('skipped', { dueAt: DUE + 1, reason: 'paused' });
+      await decide('skipped', { dueAt: DUE + 1, reason: 'paused' });
       expect(await store.listOpenRuns({ limit: 5 })).toEqual([]);
       expect(await runs()).toEqual([
         { scheduleId: 'sched-1', dueAt: DUE + 1, decidedAt: NOW + 1, outcome: 'skipped', reason: 'paused' },

@@ -2,7 +2,7 @@ import { type OutputCaps, OutputStream } from './output-stream.ts';
 
 /** Small writes within this time become one chunk. The first one after a silence is emitted at once. */
 const COALESCE_MS = 5;
-/** Bytes that a terminal prints within that time and that are emitted at once all the same: echoes, and the redrawing of a screen. */
+/** A terminal's output of up to so many bytes within that time is emitted at once: echoes, and the redrawing of a screen. */
 const PROMPT_BYTES = 2048;
 /** An unfinished character waits this long for its rest. */
 const HOLD_MS = 1000;

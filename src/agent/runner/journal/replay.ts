@@ -16,8 +16,8 @@ export function replay(segments: readonly Segment[]): Map<string, ExecutionLog> 
   const state: ReplayState = { logs: new Map(), broken: new Set() };
   const block = Buffer.allocUnsafe(BLOCK_BYTES);
   for (const segment of segments) {
-    segment.size = scan(segment, block, (record, offset, length) => {
-      if (record.kind < 64) replayReport(state, record, segment, offset, length);
+    segment.size = scan(segment, block, ({ record, offset, length }) => {
+      if (record.kind < 64) replayReport(state, segment, { record, offset, length });
       else replayNote(state, record);
     });
   }
@@ -30,17 +30,20 @@ interface ReplayState {
   broken: Set<string>;
 }
 
+/** A record in a segment. `offset`, `length`: its bytes in the segment. */
+interface FoundRecord {
+  record: RawRecord;
+  offset: number;
+  length: number;
+}
+
 /** Calls `visit` with each whole record. Returns the offset at which they end. A torn or corrupt record ends the segment. */
-function scan(
-  segment: Segment,
-  block: Buffer,
-  visit: (record: RawRecord, offset: number, length: number) => void,
-): number {
+function scan(segment: Segment, block: Buffer, visit: (found: FoundRecord) => void): number {
   for (let offset = 0; ; ) {
     const bytes = block.subarray(0, segment.read(block, offset));
     let at = 0;
     for (let decoded = decodeRecord(bytes, 0); decoded.ok; decoded = decodeRecord(bytes, at)) {
-      visit(decoded.record, offset + at, decoded.bytes);
+      visit({ record: decoded.record, offset: offset + at, length: decoded.bytes });
       at += decoded.bytes;
     }
     offset += at;
@@ -48,7 +51,7 @@ function scan(
   }
 }
 
-function replayReport(state: ReplayState, record: RawRecord, segment: Segment, offset: number, length: number): void {
+function replayReport(state: ReplayState, segment: Segment, { record, offset, length }: FoundRecord): void {
   const id = record.executionId;
   if (state.broken.has(id)) return;
   const known = state.logs.get(id);

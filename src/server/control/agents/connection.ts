@@ -27,7 +27,7 @@ export interface ConnectionListener {
 
 export interface ConnectionOptions {
   ws: WebSocket;
-  /** The socket below. Its bytes are the signs of life, and it writes together what is sent `together`. */
+  /** The socket below `ws`. Bytes that it reads prove that the agent is alive. It is corked while several frames are sent together. */
   socket: Pick<Socket, 'bytesRead' | 'cork' | 'uncork'>;
   framesPerSecond: number;
   listener: ConnectionListener;

@@ -67,7 +67,7 @@ export class StdinWrite {
     });
   }
 
-  /** Does what is possible now. `undefined` while there is something to wait for. */
+  /** Writes what the runner can take now. Returns the outcome; undefined while the write must wait. */
   #step(): StdinOutcome | undefined {
     const { status, dispatchedTo } = this.#execution;
     const done = this.#taken();

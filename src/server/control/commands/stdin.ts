@@ -24,7 +24,7 @@ export type StdinOutcome =
   | { outcome: 'written'; offset: number; closed: boolean }
   | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' };
 
-/** Executions without a writing request whose state is remembered. */
+/** The number of executions without a writing request whose stdin state is kept in memory. */
 const MAX_IDLE = 1000;
 
 /** The state of one execution's stdin. */

@@ -13,8 +13,8 @@ export interface WaitRequest {
   signal: AbortSignal;
 }
 
-/** Executions whose last commit is remembered. */
-const REMEMBERED = 256;
+/** The number of executions whose last commit is kept in memory. */
+const MAX_REMEMBERED = 256;
 
 /** Waits and subscriptions for the commits of executions. */
 export class Live implements CommitListener {
@@ -102,7 +102,7 @@ export class Live implements CommitListener {
     this.#lately.delete(execution.executionId);
     this.#lately.set(execution.executionId, execution);
     const [oldest] = this.#lately.keys();
-    if (this.#lately.size > REMEMBERED && oldest !== undefined) this.#lately.delete(oldest);
+    if (this.#lately.size > MAX_REMEMBERED && oldest !== undefined) this.#lately.delete(oldest);
   }
 
   /** Subscribes first and reads afterwards, so that a commit in between is not missed. A state that a commit just returned is not read. */

@@ -12,7 +12,7 @@ const DIGEST = Buffer.from('schedule');
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 
 export interface RunStarterDeps {
-  store: Pick<Store, 'settleRun' | 'updateSchedule' | 'listMachines' | 'getApiKey' | 'appendAudit'>;
+  store: Pick<Store, 'decideRun' | 'updateSchedule' | 'listMachines' | 'getApiKey' | 'appendAudit'>;
   batches: BatchRunner;
   sealer: Sealer;
   /** ms since the epoch. */
@@ -39,10 +39,10 @@ export class RunStarter {
   async start(schedule: Schedule, dueAt: number): Promise<void> {
     const { store, now } = this.#deps;
     const { scheduleId } = schedule;
-    const settled = await this.#make(schedule, dueAt);
-    if (settled.outcome === 'refused') await this.#pause(schedule, String(settled.reason));
-    await store.settleRun({ run: { scheduleId, dueAt, ...settled }, now: now() });
-    if (settled.batchId !== undefined) this.#deps.batches.changed(settled.batchId);
+    const decided = await this.#make(schedule, dueAt);
+    if (decided.outcome === 'refused') await this.#pause(schedule, String(decided.reason));
+    await store.decideRun({ run: { scheduleId, dueAt, ...decided }, now: now() });
+    if (decided.batchId !== undefined) this.#deps.batches.changed(decided.batchId);
   }
 
   async isRunning(batchId: string | undefined): Promise<boolean> {
@@ -135,7 +135,7 @@ export class RunStarter {
     return readCommand(this.#deps.sealer.open(scheduleId, sealedRequest).stdin.toString('utf8'));
   }
 
-  /** Pauses a schedule whose creator may run nothing any more, so that its ticks do not fail one by one. */
+  /** Pauses a schedule whose creator can no longer run commands, so that not every tick fails. */
   async #pause({ scheduleId, definition, sealedRequest, anchorAt }: Schedule, paused: string): Promise<void> {
     const change = { definition, sealedRequest, anchorAt, paused };
     await this.#deps.store.updateSchedule({ scheduleId, change, now: this.#deps.now() });

@@ -128,7 +128,7 @@ export class Scheduler {
 
   async #skip({ scheduleId, dueAt }: ScheduleRun, reason: string): Promise<void> {
     const run = { scheduleId, dueAt, outcome: 'skipped', reason } as const;
-    await this.#deps.store.settleRun({ run, now: this.#deps.now() });
+    await this.#deps.store.decideRun({ run, now: this.#deps.now() });
   }
 }
 

@@ -27,6 +27,8 @@ export class TerminalInput {
   /** Bytes that wait or are on their way: a client that is too far ahead is not read. */
   #heldBytes = 0;
   #busy = false;
+  /** The agent accepts input at present: the client is slowed down, and nothing is dropped. */
+  #sending = false;
 
   constructor(deps: TerminalInputDeps) {
     this.#deps = deps;
@@ -44,9 +46,6 @@ export class TerminalInput {
   resize(size: TerminalSize): void {
     this.#push({ size });
   }
-
-  /** The agent takes what is sent: the socket is slowed down, nothing is dropped. */
-  #sending = false;
 
   #push(item: Item): void {
     this.#queue.push(item);

@@ -12,7 +12,7 @@ const OPTIONS = { noServer: true, clientTracking: false, perMessageDeflate: fals
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Returns a server for sockets that are handed to it. It refuses what is no WebSocket handshake. `maxPayload`: bytes of a message. */
+/** Returns a server for upgraded sockets. It answers 400 to a malformed handshake. `maxPayload`: the most bytes of a message. */
 export function createWebSocketServer(maxPayload: number, nextRequestId: () => string): WebSocketServer {
   const server = new WebSocketServer({ ...OPTIONS, maxPayload });
   server.on('wsClientError', (_error, socket) => {

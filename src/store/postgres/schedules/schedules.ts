@@ -48,12 +48,12 @@ export function scheduleMethods({ read, transactions }: ScheduleDatabase): Sched
         await connection.run({ text: FORGET, values: [scheduleId, keep] });
         return 'begun';
       }),
-    settleRun: ({ run, now }) =>
+    decideRun: ({ run, now }) =>
       transactions.run(async (connection) => {
         const { scheduleId, dueAt, outcome, reason, batchId } = run;
         const values = [scheduleId, dueAt, outcome, reason, batchId, now];
         const { count } = await connection.run({ text: SETTLE, values });
-        return count === 1 ? 'settled' : 'stale';
+        return count === 1 ? 'decided' : 'stale';
       }),
     async listRuns({ scheduleId, limit, after = NEWEST }) {
       const text = `${SELECT_RUN} WHERE s.public_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3`;

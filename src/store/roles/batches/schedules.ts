@@ -70,11 +70,11 @@ export interface ScheduleStore {
   getSchedule(p: { scheduleId: string }): Promise<Schedule | undefined>;
   /** Newest first; with `createdBy` those of this key. */
   listSchedules(p: { createdBy?: string } & PageRequest): Promise<Page<Schedule>>;
-  /** Puts all of `change` in the place of what is there. */
+  /** Replaces the definition, the request, the anchor and the pause of a schedule by those of `change`. */
   updateSchedule(
     p: { scheduleId: string; change: ScheduleChange; now: number } & OnBehalf,
   ): Promise<{ outcome: 'applied'; schedule: Schedule } | { outcome: 'not_found' } | Replay | ActorRevoked>;
-  /** With all of its runs; what they started runs on. */
+  /** Deletes it with its runs. Batches that they started continue. */
   deleteSchedule(
     p: { scheduleId: string; now: number } & OnBehalf,
   ): Promise<{ outcome: 'applied'; schedule: Schedule } | { outcome: 'not_found' } | Replay | ActorRevoked>;
@@ -88,11 +88,11 @@ export interface ScheduleStore {
    * the newest `keep` stay.
    */
   beginRun(p: { run: ScheduleRun; nextAt?: number; keep: number }): Promise<'begun' | 'stale'>;
-  /** Writes what became of a run that was starting, or queued; `stale`: it is not any more. */
-  settleRun(p: {
+  /** Writes the outcome of a run that is starting or queued. `stale`: it has an outcome already. */
+  decideRun(p: {
     run: Pick<ScheduleRun, 'scheduleId' | 'dueAt' | 'outcome' | 'reason' | 'batchId'>;
     now: number;
-  }): Promise<'settled' | 'stale'>;
+  }): Promise<'decided' | 'stale'>;
   /** Newest first. */
   listRuns(p: { scheduleId: string } & PageRequest): Promise<Page<ScheduleRun>>;
   /** Runs that are starting, or queued; oldest first. */

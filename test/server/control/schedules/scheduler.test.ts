@@ -27,7 +27,7 @@ class CountedStarter extends EventEmitter implements Pick<RunStarter, 'start' | 
   async start({ scheduleId }: Schedule, dueAt: number): Promise<void> {
     this.started.push(dueAt);
     const run = { scheduleId, dueAt, outcome: 'started', batchId: `batch-${dueAt}` } as const;
-    await this.#store.settleRun({ run, now: dueAt });
+    await this.#store.decideRun({ run, now: dueAt });
     this.emit('started');
   }
 

@@ -30,7 +30,7 @@ const OF_COMMAND = [
 
 type TimingFields = Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>;
 
-/** Throws a 422 for what is none, or is never due. `now`: ms since the epoch. */
+/** Returns the timing that a request states. Throws a 422 if it states none, or one that is never due. `now`: ms since the epoch. */
 export function timingOf({ cron, every, time_zone: timeZone }: TimingFields, now: number): Timing {
   if ((cron === undefined) === (every === undefined)) {
     throw invalid([{ location: 'body.cron', message: 'either cron or every is required, and not both' }]);
