@@ -84,7 +84,7 @@ async function makeFile(): Promise<void> {
   await once(child, 'close');
 }
 
-/** Said aloud: a table without a peer must not look whole. */
+/** Printed, so that a table without a peer does not look complete. */
 function notInstalled(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
   process.stdout.write('\ntransfers: ssh and scp are NOT MEASURED, for openssh-server is not installed\n');

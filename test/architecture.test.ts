@@ -51,7 +51,7 @@ describe('imports point one way', () => {
           !allowed.includes(folderOf(to)) &&
           !(folder === 'cli' && CLI_MAY_START.has(to)),
       );
-      expect(wrong.map(said)).toEqual([]);
+      expect(wrong.map(importText)).toEqual([]);
     });
   }
 
@@ -60,7 +60,7 @@ describe('imports point one way', () => {
   });
 
   test('nothing under src imports from outside of it', () => {
-    expect(imports.filter(({ to }) => /^(test|bench|scripts)\//.test(to)).map(said)).toEqual([]);
+    expect(imports.filter(({ to }) => /^(test|bench|scripts)\//.test(to)).map(importText)).toEqual([]);
   });
 
   test('there is no cycle of run-time imports', () => {
@@ -116,7 +116,7 @@ describe('core is a leaf', () => {
     const wrong = imports.filter(
       ({ from, to }) => folderOf(from) === 'core' && isBuiltin(to) && !PURE_BUILTINS.has(to),
     );
-    expect(wrong.map(said)).toEqual([]);
+    expect(wrong.map(importText)).toEqual([]);
   });
 
   test('no clock, randomness, process or timer from globals', () => {
@@ -132,7 +132,7 @@ describe('the client library runs anywhere', () => {
 
   test('it loads our own code alone: no built-in module of Node, no package', () => {
     const foreign = imports.filter(({ from, to, typeOnly }) => !typeOnly && loaded.has(from) && !to.startsWith('src/'));
-    expect(foreign.map(said)).toEqual([]);
+    expect(foreign.map(importText)).toEqual([]);
   });
 
   test('of the schemas it takes the types only: they would bring their validator along', () => {
@@ -147,13 +147,13 @@ describe('the runner stays small', () => {
       ({ from, to, typeOnly }) =>
         !typeOnly && loaded.has(from) && !to.startsWith('src/') && !isBuiltin(to) && !TINY_PACKAGES.has(to),
     );
-    expect(packages.map(said)).toEqual([]);
+    expect(packages.map(importText)).toEqual([]);
   });
 
   test('has no network', () => {
     const loaded = reachable('src/agent/runner/main.ts');
     const network = new Set(['node:http', 'node:https', 'node:http2', 'node:tls', 'node:dgram', 'node:dns']);
-    expect(imports.filter(({ from, to }) => loaded.has(from) && network.has(to)).map(said)).toEqual([]);
+    expect(imports.filter(({ from, to }) => loaded.has(from) && network.has(to)).map(importText)).toEqual([]);
   });
 });
 
@@ -239,7 +239,7 @@ function isBuiltin(name: string): boolean {
   return name.startsWith('node:') || builtinModules.includes(name);
 }
 
-function said({ from, to }: Import): string {
+function importText({ from, to }: Import): string {
   return `${from} → ${to}`;
 }
 

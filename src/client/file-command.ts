@@ -108,8 +108,8 @@ export class FileCommand {
     this.#signal?.removeEventListener('abort', this.#abort);
     if (status === 'succeeded') return;
     this.#signal?.throwIfAborted();
-    const said = new TextDecoder().decode(await this.#errors).trim();
-    const reason = exitCode === undefined || said === '' ? (errorMessage ?? status) : reasonOf(said);
+    const message = new TextDecoder().decode(await this.#errors).trim();
+    const reason = exitCode === undefined || message === '' ? (errorMessage ?? status) : reasonOf(message);
     throw new FileError(this.#path, reason);
   }
 
@@ -145,8 +145,8 @@ export async function concat(pieces: AsyncIterable<Bytes>): Promise<Bytes> {
 }
 
 /** `cat: /etc/x: No such file or directory` → its last part. Names a missing tool. */
-function reasonOf(said: string): string {
-  const last = said.split('\n').at(-1) ?? said;
+function reasonOf(message: string): string {
+  const last = message.split('\n').at(-1) ?? message;
   const missing = /(\S+): (?:command )?not found$/.exec(last)?.[1];
   return missing === undefined ? (last.split(': ').at(-1) ?? last) : `the machine has no ${missing}`;
 }

@@ -59,7 +59,7 @@ export class Conformance {
     if (body === undefined || method === 'HEAD' || !/[/+]json/.test(type)) return [];
     const validate = this.#validator(`${where.pointer}/content/${escaped(type)}/schema`);
     if (validate(JSON.parse(body.toString()))) return [];
-    return (validate.errors ?? []).map(said);
+    return (validate.errors ?? []).map(faultText);
   }
 
   /** The response of the document that this is, or what is wrong. */
@@ -101,7 +101,7 @@ export class Conformance {
   }
 }
 
-function said({ instancePath, message, params }: ErrorObject): string {
+function faultText({ instancePath, message, params }: ErrorObject): string {
   return `${instancePath || '/'} ${message} ${JSON.stringify(params)}`;
 }
 

@@ -54,7 +54,7 @@ test('from the key to the result: sign in, run a shell line, see both streams, t
   expect(complaints).toEqual([]);
 });
 
-test('neither key nor session is within reach of a script', async () => {
+test('scripts can read neither the key nor the session', async () => {
   await using opened = await open();
   const kept = await opened.page.evaluate('JSON.stringify([localStorage, sessionStorage, document.cookie])');
   expect(kept).toBe('[{},{},""]');
@@ -83,7 +83,7 @@ test('a key shows its scopes, and nothing else', async () => {
   expect(status).toBe(403);
 });
 
-test('a session ends with its key, wherever one is', async () => {
+test('a session ends with its key, on any page', async () => {
   const { key, api_key_id: id } = await newKey({ scopes: ['machines:read'] });
   await using opened = await open({ key, path: '/machines' });
   const { page } = opened;
@@ -247,7 +247,7 @@ test('a key is made, shown once, and revoked', async () => {
   expect((await world.client.with(key).get('/v1/machines/dm-one/executions')).status).toBe(401);
 });
 
-test('the keyboard goes everywhere', async () => {
+test('every page is reached by the keyboard', async () => {
   await using opened = await open({ path: '/keys' });
   const { page } = opened;
   await page.getByRole('heading', { level: 1, name: 'API keys' }).waitFor();
@@ -269,7 +269,7 @@ test('the keyboard goes everywhere', async () => {
   await page.getByRole('heading', { level: 1, name: 'Audit' }).waitFor();
 });
 
-test('what another script puts on the page does not run, and no other host is asked', async () => {
+test('no script of another origin runs on the page, and no other host is reached', async () => {
   await using opened = await open();
   const outcome = await opened.page.evaluate(`
     document.body.append(Object.assign(document.createElement('iframe'), { src: 'http://localhost:9/' }));

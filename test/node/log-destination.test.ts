@@ -82,7 +82,7 @@ test('a reader that never reads delays the exit by no more than the flush', asyn
   child.stderr.destroy();
 });
 
-test('what would move the cursor or turn the text of a reader is escaped, and is the same JSON', () => {
+test('control and direction characters are escaped, and the JSON keeps its value', () => {
   const path = join(dir, 'log');
   const fd = openSync(path, 'w');
   const destination = new LogDestination({ fd });

@@ -15,7 +15,7 @@ test('a line of the log for people: time, level, who, message, causes, values', 
   expect(readable({ level: 30, msg: 'listening' })).toBe('14:02:33 info: listening\n');
 });
 
-test('what others made up can neither break the line nor reach a terminal as a control', () => {
+test('text from outside cannot break a line or reach a terminal as a control character', () => {
   expect(readable({ level: 40, msg: 'a\nb\u001b[2J', machine_id: 'x\r' })).toBe(
     '14:02:33 warning: a\\nb\\u001b[2J (machine_id=x\\r)\n',
   );

@@ -13,7 +13,7 @@ test('the parts come back in one piece, and no two seals are alike', () => {
   expect([prefixed[0], openBytes(KEY, prefixed.subarray(1)).toString()]).toEqual([7, 'one and two']);
 });
 
-test('what is altered, cut, or sealed under another key is not opened', () => {
+test('text that was altered, cut or sealed under another key does not open', () => {
   const sealed = sealBytes(KEY, PARTS);
   for (let at = 0; at < sealed.length; at += 1) {
     const altered = Buffer.from(sealed);

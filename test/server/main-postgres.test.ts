@@ -53,7 +53,7 @@ test('a server with another secret key is refused (fault 60)', async () => {
   await expect(startServer(other)).rejects.toThrow(/EXECPLANE_SECRET_KEY_FILE: .*another secret key/);
 });
 
-test('what cannot be reached is told, without its password', async () => {
+test('an unreachable database is reported, without its password', async () => {
   const config = settings({ EXECPLANE_DATABASE_URL: 'postgres://me:hidden@127.0.0.1:1/none' });
   await expect(startServer(config)).rejects.toThrow(
     /EXECPLANE_DATABASE_URL: no primary can be reached .*127\.0\.0\.1:1/,
@@ -66,11 +66,11 @@ test('a PostgreSQL database needs a shared key, and no limit of size', () => {
   expect(() => readServerConfig({}, url)).toThrow(/EXECPLANE_SECRET_KEY_FILE/);
   expect(() => settings({ ...url, EXECPLANE_MAX_DATABASE_BYTES: '1' })).toThrow(/EXECPLANE_MAX_DATABASE_BYTES/);
 });
-test('doctor says of the database what is well, and what to do about the rest', async () => {
+test('doctor reports the state of the database, with a remedy for each fault', async () => {
   const config = settings({ EXECPLANE_DATABASE_URL: (await postgres?.schema()) ?? '' });
-  const said = async (check: string, of = config) =>
+  const findingOf = async (check: string, of = config) =>
     (await examineServer(of, Date.now())).find((finding) => finding.check === check);
-  expect(await said('schema')).toMatchObject({ state: 'warn', message: 'there is none yet' });
+  expect(await findingOf('schema')).toMatchObject({ state: 'warn', message: 'there is none yet' });
   const server = await startServer(config);
   onTestFinished(() => server.stop());
   const { port } = new URL(server.url);
@@ -84,7 +84,13 @@ test('doctor says of the database what is well, and what to do about the rest', 
     ...['port', 'key'],
   ]);
   const other = { ...config, secretKeyFile: join(directory, 'other') };
-  expect(await said('secret key', other)).toMatchObject({ state: 'fail', remedy: expect.stringContaining('Copy') });
+  expect(await findingOf('secret key', other)).toMatchObject({
+    state: 'fail',
+    remedy: expect.stringContaining('Copy'),
+  });
   const away = { ...config, databaseUrl: 'postgres://me:hidden@127.0.0.1:1/none' };
-  expect(await said('database', away)).toMatchObject({ state: 'fail', message: expect.not.stringContaining('hidden') });
+  expect(await findingOf('database', away)).toMatchObject({
+    state: 'fail',
+    message: expect.not.stringContaining('hidden'),
+  });
 });

@@ -8,7 +8,7 @@ import { loadServerKeys, serverKeysFrom } from '../../src/server/seal.ts';
 const keys = serverKeysFrom(Buffer.alloc(32, 1));
 const { sealer } = keys;
 
-test('what is sealed comes back, and is not to be read meanwhile', () => {
+test('sealed bytes can be opened again, and are not readable while sealed', () => {
   const env = JSON.parse('{"TOKEN":"hunter2","__proto__":"x"}') as Record<string, string>;
   const stdin = Buffer.from([0, 1, 255, ...Buffer.from('hunter3')]);
   const sealed = sealer.seal('exec-1', { env, stdin });
@@ -23,7 +23,7 @@ test('nothing to hide is not sealed', () => {
   expect(sealer.open('exec-1', undefined)).toStrictEqual({ env: {}, stdin: Buffer.alloc(0) });
 });
 
-test('what was changed, moved to another execution or sealed under another key does not open', () => {
+test('bytes that were changed, moved to another execution or sealed under another key do not open', () => {
   const sealed = sealer.seal('exec-1', { env: { A: '1' }, stdin: Buffer.alloc(0) }) ?? Buffer.alloc(0);
   expect(() => sealer.open('exec-2', sealed)).toThrow();
   expect(() => serverKeysFrom(Buffer.alloc(32, 2)).sealer.open('exec-1', sealed)).toThrow();

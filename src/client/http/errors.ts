@@ -141,8 +141,8 @@ export function parseObject(text: string): object | undefined {
 }
 
 function shouldRetry(headers: Headers): boolean | undefined {
-  const said = headers.get('x-should-retry');
-  return said === null ? undefined : said === 'true';
+  const header = headers.get('x-should-retry');
+  return header === null ? undefined : header === 'true';
 }
 
 function retryAfter(headers: Headers): number | undefined {

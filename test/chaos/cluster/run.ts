@@ -253,15 +253,15 @@ class ClusterChaosRun {
     const { status, counts } = await this.#batch(batch.id);
     const machines = this.#world.agents.length;
     const sum = Object.values(counts).reduce((total, count) => total + count, 0);
-    const said = `batch ${batch.id} (${status}, ${JSON.stringify(counts)})`;
+    const title = `batch ${batch.id} (${status}, ${JSON.stringify(counts)})`;
     const faults: string[] = [];
-    if (sum !== machines) faults.push(`${said}: counts ${sum} machines of ${machines}`);
+    if (sum !== machines) faults.push(`${title}: counts ${sum} machines of ${machines}`);
     if (new Set(executions.map(({ machine_id: id }) => id)).size !== executions.length)
-      faults.push(`${said}: a machine has two executions`);
+      faults.push(`${title}: a machine has two executions`);
     if (!batch.cancelled && executions.length !== machines)
-      faults.push(`${said}: ${executions.length} executions for ${machines} machines`);
+      faults.push(`${title}: ${executions.length} executions for ${machines} machines`);
     if (batch.cancelled && status !== 'cancelled' && status !== 'succeeded' && status !== 'failed')
-      faults.push(`${said}: is not over`);
+      faults.push(`${title}: is not over`);
     return faults;
   }
 }

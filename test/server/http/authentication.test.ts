@@ -101,7 +101,7 @@ test('a limited key is refused other machines before it can learn whether they e
   expect(token.status).toBe(403);
 });
 
-test('a revoked key is refused at once, also where it was remembered', async () => {
+test('a revoked key is refused at once, also if it was cached', async () => {
   await using http = await httpFixture();
   const { key, id } = await newKey(http, { scopes: ['machines:read'] });
   expect((await http.call('GET', '/v1/machines', { key })).status).toBe(200);
@@ -140,7 +140,7 @@ test('a key revoked while it is being looked up is not remembered', async () => 
   expect((await http.call('GET', '/v1/machines', { key })).status).toBe(401);
 });
 
-test('an expired key is refused, also where it was remembered', async () => {
+test('an expired key is refused, also if it was cached', async () => {
   let now = Date.now();
   await using http = await httpFixture({ now: () => now });
   const { key } = await newKey(http, { scopes: ['machines:read'], expires_in_ms: 1000 });

@@ -229,7 +229,7 @@ test('the page shows the document with nothing from elsewhere, and runs no scrip
   expect(html.replace(script, '')).not.toContain('undefined');
 });
 
-test('every operation can be tried: a field for each of its parameters, and a body with what it needs', async () => {
+test('every operation has a form with a field for each parameter and a body with the required fields', async () => {
   await using http = await httpFixture();
   const html = (await http.call('GET', '/docs', { key: undefined })).raw.toString();
   const { paths } = await fetchDocument();

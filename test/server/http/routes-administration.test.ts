@@ -96,7 +96,7 @@ test('an enrolment that is refused repeats neither token nor credential', async 
   expect(answer.raw.toString()).not.toContain('secret');
 });
 
-test('the audit trail says who did what, newest first, and holds no secrets', async () => {
+test('the audit trail lists actors and actions, newest first, without secrets', async () => {
   await using http = await httpFixture();
   const made = await http.call('POST', '/v1/api-keys', { body: { name: 'ci', scopes: ['executions:write'] } });
   const key = String(made.body['key']);

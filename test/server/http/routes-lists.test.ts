@@ -24,7 +24,7 @@ test('executions come newest first, each once, while others are created', async 
   expect(await pages(http, `${EXECUTIONS}?limit=2`, () => http.create())).toStrictEqual(ids);
 });
 
-test('the last page has no cursor, also where it is full', async () => {
+test('the last page has no cursor, also if it is full', async () => {
   await using http = await httpFixture();
   await http.create();
   await http.create();

@@ -28,8 +28,8 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-/** What is said of one thing, with the present configuration changed a little. */
-async function said(check: string, changes: Partial<ServerConfig> = {}, now = AT) {
+/** Returns the finding of one check, with these changes to the configuration. */
+async function findingOf(check: string, changes: Partial<ServerConfig> = {}, now = AT) {
   const findings = await examineServer({ ...config, ...changes }, now);
   return findings.find((finding) => finding.check === check);
 }
@@ -52,7 +52,7 @@ test.each(['http', 'https'])('a server that is well (%s): all is', async (scheme
 });
 
 test('no directory', async () => {
-  expect(await said('data directory', { dataDir: join(dir, 'none') })).toMatchObject({
+  expect(await findingOf('data directory', { dataDir: join(dir, 'none') })).toMatchObject({
     state: 'fail',
     remedy: expect.stringContaining('EXECPLANE_DATA_DIR'),
   });
@@ -60,56 +60,56 @@ test('no directory', async () => {
 
 test('a directory or a key that others can read', async () => {
   chmodSync(dir, 0o755);
-  expect(await said('modes')).toMatchObject({ state: 'fail', remedy: `Close it with "chmod 0700 ${dir}".` });
+  expect(await findingOf('modes')).toMatchObject({ state: 'fail', remedy: `Close it with "chmod 0700 ${dir}".` });
   chmodSync(dir, 0o700);
   writeFileSync(join(dir, 'secret.key'), '', { mode: 0o644 });
-  expect(await said('modes')).toMatchObject({ state: 'fail', remedy: expect.stringContaining('chmod 0600') });
+  expect(await findingOf('modes')).toMatchObject({ state: 'fail', remedy: expect.stringContaining('chmod 0600') });
 });
 
 test('a damaged database', async () => {
   const path = join(dir, 'execplane.db');
   const bytes = readFileSync(path);
   writeFileSync(path, bytes.fill(0x5a, 8192 * 3, 8192 * 9));
-  expect(await said('integrity')).toMatchObject({
+  expect(await findingOf('integrity')).toMatchObject({
     state: 'fail',
     remedy: expect.stringContaining('execplane restore'),
   });
   writeFileSync(path, 'no database at all');
-  expect(await said('integrity')).toMatchObject({ state: 'fail' });
+  expect(await findingOf('integrity')).toMatchObject({ state: 'fail' });
 });
 
 test('no database yet, a newer one, an older one', async () => {
   const db = new Sqlite(join(dir, 'execplane.db'));
   db.exec('INSERT INTO schema_migrations VALUES (9999, 0)');
-  expect(await said('schema')).toMatchObject({ state: 'fail', message: expect.stringContaining('9999') });
+  expect(await findingOf('schema')).toMatchObject({ state: 'fail', message: expect.stringContaining('9999') });
   db.exec('DELETE FROM schema_migrations WHERE version > 1');
-  expect(await said('schema')).toMatchObject({ state: 'warn', message: expect.stringContaining('version 1;') });
+  expect(await findingOf('schema')).toMatchObject({ state: 'warn', message: expect.stringContaining('version 1;') });
   db.close();
   rmSync(join(dir, 'execplane.db'));
-  expect(await said('database')).toMatchObject({ state: 'warn' });
+  expect(await findingOf('database')).toMatchObject({ state: 'warn' });
 });
 
 test('over its size, behind its own entries', async () => {
-  expect(await said('database size', { maxDatabaseBytes: 8192 })).toMatchObject({ state: 'warn' });
-  expect(await said('clock', {}, AT - 3_600_000)).toMatchObject({
+  expect(await findingOf('database size', { maxDatabaseBytes: 8192 })).toMatchObject({ state: 'warn' });
+  expect(await findingOf('clock', {}, AT - 3_600_000)).toMatchObject({
     state: 'fail',
     message: expect.stringContaining('3600 s before'),
   });
 });
 
 test('nothing listens; a key that is not the one; a certificate that is over or another', async () => {
-  expect(await said('port')).toMatchObject({ state: 'fail', message: expect.stringContaining('ECONNREFUSED') });
+  expect(await findingOf('port')).toMatchObject({ state: 'fail', message: expect.stringContaining('ECONNREFUSED') });
   await using server = await runningServer();
   const port = Number(new URL(server.url).port);
-  expect(await said('key', { port })).toMatchObject({ state: 'fail', message: expect.stringContaining('401') });
+  expect(await findingOf('key', { port })).toMatchObject({ state: 'fail', message: expect.stringContaining('401') });
   const tlsCert = join(FIXTURES, 'test-only-cert.pem');
-  expect(await said('certificate', { tlsCert }, Date.parse('2999-01-01'))).toMatchObject({ state: 'fail' });
-  expect(await said('certificate', { tlsCert: join(dir, 'none.pem') })).toMatchObject({ state: 'fail' });
+  expect(await findingOf('certificate', { tlsCert }, Date.parse('2999-01-01'))).toMatchObject({ state: 'fail' });
+  expect(await findingOf('certificate', { tlsCert: join(dir, 'none.pem') })).toMatchObject({ state: 'fail' });
   const key = join(dir, 'key.pem');
   writeFileSync(key, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
   await using secure = await runningServer({ tlsCert, tlsKey: key });
   const other = { port: Number(new URL(secure.url).port), tlsCert: join(FIXTURES, 'other-test-only-cert.pem') };
-  expect(await said('port', other)).toMatchObject({
+  expect(await findingOf('port', other)).toMatchObject({
     state: 'fail',
     message: expect.stringContaining('another certificate'),
   });
@@ -119,7 +119,7 @@ test('a server that speaks TLS is not called dead by who knows of no certificate
   const key = join(dir, 'key.pem');
   writeFileSync(key, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
   await using secure = await runningServer({ tlsCert: join(FIXTURES, 'test-only-cert.pem'), tlsKey: key });
-  expect(await said('port', { port: Number(new URL(secure.url).port) })).toMatchObject({
+  expect(await findingOf('port', { port: Number(new URL(secure.url).port) })).toMatchObject({
     state: 'warn',
     message: expect.stringContaining('over TLS'),
   });

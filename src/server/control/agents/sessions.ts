@@ -24,7 +24,7 @@ export class AgentSessions implements CommitListener {
   readonly #wheel: HeartbeatWheel;
   /** All sessions with an open socket, before or after hello; each with the removal from the heartbeats. */
   readonly #open = new Map<AgentSession, { ws: WebSocket; stopBeating: () => void; gone: Promise<void> }>();
-  /** Sessions that said hello and hold their machine's place. */
+  /** Sessions after their hello; each holds its machine's place. */
   readonly #ofMachine = new Map<string, AgentSession>();
   /** Disconnects that are being written, and machines (with the ended epoch) whose disconnect could not be written yet. */
   readonly #writing = new Set<Promise<void>>();

@@ -1,4 +1,4 @@
-/** Orders from one server to another through the database. They are checked on arrival. */
+/** Orders from one server to another through the database. The receiver checks them. */
 import { type Static, Type } from 'typebox';
 import { TerminalSizeSchema } from '../../../core/launch-options.ts';
 import { UsagePayloadSchema } from '../../../core/protocol.ts';

@@ -1,4 +1,4 @@
-/** Bounds the memory of request bodies: in total, and for each API key. Bytes count from their arrival to the answer. */
+/** Bounds the memory of request bodies: in total, and for each API key. Bytes count from when they are received until the answer. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 

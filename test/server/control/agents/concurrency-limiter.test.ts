@@ -3,21 +3,21 @@ import { ConcurrencyLimiter } from '../../../../src/server/control/agents/concur
 
 test('so many at a time, the others in the order in which they came, and no more than fit the line', async () => {
   const limiter = new ConcurrencyLimiter(2, 2);
-  const doors = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
+  const gates = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
   const entered: number[] = [];
-  const outcomes = doors.map((door, index) =>
+  const outcomes = gates.map((gate, index) =>
     limiter.run(async () => {
       entered.push(index);
-      await door.promise;
+      await gate.promise;
       return 'done';
     }),
   );
   expect(await outcomes[4]).toBe('refused');
   expect(entered).toEqual([0, 1]);
-  doors[1]?.resolve();
+  gates[1]?.resolve();
   await outcomes[1];
   expect(entered).toEqual([0, 1, 2]);
-  for (const door of doors) door.resolve();
+  for (const gate of gates) gate.resolve();
   expect(await Promise.all(outcomes)).toEqual(['done', 'done', 'done', 'done', 'refused']);
 });
 

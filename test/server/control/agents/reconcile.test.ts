@@ -47,12 +47,12 @@ describe('one dispatched execution', () => {
   });
 });
 
-test('what is held and not open in the store is forgotten, each once', () => {
+test('executions that the agent has and the store has ended are forgotten, each once', () => {
   const held: Held[] = ['a', 'b', 'a'].map((id) => ({ execution_id: id, state: 'running', reported: 1 }));
   expect(reconcile(hello(held), []).forget).toEqual(['a', 'b']);
 });
 
-test('what never arrived keeps the order of its numbers', () => {
+test('starts that never arrived keep the order of their numbers', () => {
   const dispatched = [6, 7, 9].map((number) =>
     storedExecution({ executionId: `e${number}`, dispatchedTo: HERE, dispatchNumber: number }),
   );

@@ -15,7 +15,7 @@ async function running() {
   return { plane, credential, agent, execution, id: execution.executionId };
 }
 
-test('a missing report closes with 4400, and what came before the gap is kept', async () => {
+test('a missing report closes with 4400, and the reports before the gap are kept', async () => {
   const { plane, agent, execution, id } = await running();
   agent.report(agent.started(id), agent.record('stdout', id, Buffer.from('x'), 3));
   expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame });

@@ -4,7 +4,7 @@ import { TestPlane } from '../../../helpers/control-plane.ts';
 import { Gates } from '../../../helpers/gated-store.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
-/** A plane with an agent that gets creates directly: what waited at its arrival has been looked for. */
+/** A control plane with a connected agent that has no waiting executions: it gets each create directly. */
 async function settled() {
   const gates = new Gates();
   const plane = await TestPlane.start({ wrap: gates.wrap });
@@ -35,7 +35,7 @@ describe('a second start of the same command is prevented where', () => {
     expect(await second.next('start')).toMatchObject({ dispatch_number: 3 });
   });
 
-  test('starts leave by rising numbers even where their commits are answered out of order', async () => {
+  test('starts are sent by rising numbers even if their commits are answered out of order', async () => {
     const { gates, plane, agent } = await settled();
     const gate = gates.hold('createExecution');
     const slow = plane.create();
@@ -110,7 +110,7 @@ test('a cancel that commits while its agent is reconciled reaches it behind the 
   expect(cancelled.toSorted()).toEqual([running.executionId, underWay.executionId].toSorted());
 });
 
-test('a machine whose agent is back before its departure was written down ends as connected', async () => {
+test('a machine whose agent is back before its disconnect is written ends as connected', async () => {
   const { gates, plane, credential, agent } = await settled();
   const gate = gates.holdBefore('machineDisconnected');
   await agent.cut();

@@ -14,7 +14,7 @@ import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 const credential = () => `xpa_${randomBytes(32).toString('base64url')}`;
 
-async function door() {
+async function openEnrolment() {
   const plane = await TestPlane.start();
   const app = Fastify() as unknown as App;
   const silent = pino({ level: 'silent' });
@@ -43,7 +43,7 @@ async function door() {
 }
 
 test('a token makes a machine, once; the same request again gets the same answer', async () => {
-  const { plane, enrol, token } = await door();
+  const { plane, enrol, token } = await openEnrolment();
   const body = { join_token: await token(), credential: credential() };
   const first = await enrol(body);
   expect(first.statusCode).toBe(200);
@@ -54,8 +54,8 @@ test('a token makes a machine, once; the same request again gets the same answer
   await ScriptedAgent.join(plane.url, body.credential);
 });
 
-test('a machine is called what its agent asks for, if no other machine is', async () => {
-  const { plane, enrol, token } = await door();
+test('a machine gets the name that its agent asks for, if no other machine has it', async () => {
+  const { plane, enrol, token } = await openEnrolment();
   const join = async () => enrol({ join_token: await token(), credential: credential(), name: 'web-1' });
   const { machine_id: machineId } = (await join()).json();
   expect(await plane.store.getMachine({ machineId })).toMatchObject({ name: 'web-1' });
@@ -64,14 +64,14 @@ test('a machine is called what its agent asks for, if no other machine is', asyn
 });
 
 test('of many that use it at once exactly one succeeds (fault 42)', async () => {
-  const { enrol, token } = await door();
+  const { enrol, token } = await openEnrolment();
   const join_token = await token();
   const answers = await Promise.all(Array.from({ length: 10 }, () => enrol({ join_token, credential: credential() })));
   expect(answers.filter((answer) => answer.statusCode === 200)).toHaveLength(1);
 });
 
 test('one that has expired, or asks for a machine that is there, is refused', async () => {
-  const { plane, enrol, token } = await door();
+  const { plane, enrol, token } = await openEnrolment();
   const late = await enrol({ join_token: await token({ expiresAt: Date.now() - 1 }), credential: credential() });
   expect(late.statusCode).toBe(401);
   await plane.machine('dm-there');
@@ -81,8 +81,8 @@ test('one that has expired, or asks for a machine that is there, is refused', as
   expect(odd.statusCode).toBe(409);
 });
 
-test('one bound to a machine enrols it afresh: what is connected with the old credential goes at once', async () => {
-  const { plane, enrol, token } = await door();
+test('a token bound to a machine enrols it afresh: connections with the old credential end at once', async () => {
+  const { plane, enrol, token } = await openEnrolment();
   const old = await plane.machine();
   const agent = await ScriptedAgent.join(plane.url, old);
   const fresh = credential();
@@ -93,8 +93,8 @@ test('one bound to a machine enrols it afresh: what is connected with the old cr
   await ScriptedAgent.join(plane.url, fresh, { runner_instance: 'another' });
 });
 
-test('who fails too often is told to wait', async () => {
-  const { enrol } = await door();
+test('a caller that fails too often has to wait', async () => {
+  const { enrol } = await openEnrolment();
   const guess = () => enrol({ join_token: 'xpj_guess', credential: credential() });
   for (let tried = 0; tried < 20; tried += 1) expect((await guess()).statusCode).toBe(401);
   const limited = await guess();
@@ -102,7 +102,7 @@ test('who fails too often is told to wait', async () => {
 });
 
 test('many that fail at once are counted like one after another, and a good token passes all the same (S14)', async () => {
-  const { enrol, token } = await door();
+  const { enrol, token } = await openEnrolment();
   const guess = () => enrol({ join_token: 'xpj_guess', credential: credential() });
   const answers = await Promise.all(Array.from({ length: 90 }, guess));
   const count = (status: number) => answers.filter((answer) => answer.statusCode === status).length;
@@ -112,15 +112,15 @@ test('many that fail at once are counted like one after another, and a good toke
 });
 
 test('a malformed request counts as a failure, and past the limit is not even validated', async () => {
-  const { enrol } = await door();
+  const { enrol } = await openEnrolment();
   const malformed = () => enrol({ join_token: 7, unknown: true });
   for (let tried = 0; tried < 20; tried += 1) expect((await malformed()).statusCode).toBe(422);
   expect((await malformed()).statusCode).toBe(429);
   expect((await enrol({ join_token: 'xpj_guess', credential: credential() })).statusCode).toBe(429);
 });
 
-test('what succeeds leaves the limit as it was', async () => {
-  const { enrol, token } = await door();
+test('a success does not change the limit', async () => {
+  const { enrol, token } = await openEnrolment();
   const reusable = await token({ reusable: true });
   for (let agent = 0; agent < 25; agent += 1) {
     expect((await enrol({ join_token: reusable, credential: credential() })).statusCode).toBe(200);

@@ -128,7 +128,7 @@ test('groups of several kinds add up; the group * is everybody; a single group m
   expect(who.body['scopes']).toEqual(['executions:read', 'machines:write', 'machines:read']);
 });
 
-test('name and groups come from the userinfo endpoint where the token does not tell them', async () => {
+test('name and groups come from the userinfo endpoint if the token lacks them', async () => {
   provider.claims = { sub: '7' };
   provider.userinfo = { sub: '7', email: 'eve@example.org', email_verified: true, groups: ['dev'] };
   await using http = await fixture();

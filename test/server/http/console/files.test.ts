@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { codingFor, readConsoleFiles } from '../../../../src/server/http/console/files.ts';
 import { httpFixture } from '../http-fixture.ts';
 
-test('files are read with their compressed forms; what is no part of a page is not', () => {
+test('files are read with their compressed forms; other files are not read', () => {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-console-'));
   mkdirSync(join(folder, 'assets'));
   for (const name of ['index.html', 'assets/a.js', 'assets/a.js.br', 'assets/a.js.gz', 'assets/a.map', '.hidden']) {
@@ -50,7 +50,7 @@ test('every path of a page is the page, under a policy that lets nothing inline 
   }
 });
 
-test('its files may be kept for ever, and what is not there is not found', async () => {
+test('its files may be cached for ever, and a missing file is 404', async () => {
   await using http = await httpFixture();
   const { body } = await http.app.inject('/');
   const [script = ''] = /\/console\/assets\/index-[^"]+\.js/.exec(body) ?? [];

@@ -17,7 +17,7 @@ async function overview(http: Awaited<ReturnType<typeof httpFixture>>, span: str
   return body as unknown as { step_ms: number; points: Record<string, unknown>[] } & Record<string, unknown>;
 }
 
-test('what is created and how it ends is counted in its minute, for an hour, a day and a week', async () => {
+test('creates and ends are counted by minute, for an hour, a day and a week', async () => {
   let now = NOW;
   await using http = await httpFixture({ now: () => now });
   const counts = startExecutionCounts({ store: http.store, logger: http.app.log, now: () => now });

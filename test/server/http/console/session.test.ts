@@ -84,7 +84,7 @@ test.each([
   expect((await signIn(http, ADMIN_KEY, { ...headers, ...host })).status).toBe(status);
 });
 
-test('what another site asks for is refused though it changes nothing; the address bar may', async () => {
+test('a request from another site is refused even if it changes nothing; one from the address bar is accepted', async () => {
   await using http = await httpFixture();
   const cookie = cookieOf(await signIn(http, ADMIN_KEY));
   const status = async (site: string) =>
@@ -94,7 +94,7 @@ test('what another site asks for is refused though it changes nothing; the addre
   ]);
 });
 
-test('a session may do what its key may, and ends with it', async () => {
+test('a session has the scopes of its key, and ends with it', async () => {
   await using http = await httpFixture();
   const { key, id } = await newKey(http, { scopes: ['executions:read'], machine_ids: [MACHINE], name: 'reader' });
   const answer = await signIn(http, key);

@@ -41,7 +41,7 @@ async function onlyArtifact() {
   return body.items[0] as Record<string, string>;
 }
 
-test('an Execution lists what it left by name, from the first on; one without any has no such field', async () => {
+test('an Execution lists its artifacts by name; without artifacts the field is absent', async () => {
   const executionId = await ran({ 'b/z.log': BYTES, a: Buffer.alloc(0) });
   const { body } = await http.call('GET', `/v1/machines/${MACHINE}/executions/${executionId}`);
   const artifacts = body['artifacts'] as { artifact_id: string; name: string }[];
@@ -158,7 +158,7 @@ test('DELETE answers the artifact, again with the same Idempotency-Key; then it 
   expect((await http.call('GET', `${link.pathname}${link.search}`, { key: undefined })).status).toBe(404);
 });
 
-test('what an agent could not store is told in an event, and the execution keeps its end', async () => {
+test('output that an agent could not store is reported in an event, and the execution keeps its result', async () => {
   const executionId = await http.create();
   await http.start(executionId);
   const reason = 'it is a symbolic link';

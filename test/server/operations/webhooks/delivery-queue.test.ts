@@ -39,7 +39,7 @@ test('a slot that is free again goes to those whose turn it is', () => {
   expect(takeAll(queue)).toHaveLength(0);
 });
 
-test('what waited longer than its claim lasts does not begin', () => {
+test('a delivery that waits longer than its claim lasts does not begin', () => {
   const queue = new DeliveryQueue();
   queue.push(delivery('a', 'key-1', 10));
   queue.push(delivery('a', 'key-1', 30));

@@ -6,7 +6,7 @@ async function label(http: HttpFixture, machineId: string, labels: object): Prom
   expect(answer.status).toBe(200);
 }
 
-test('machines and executions are selected by labels, which are shown where they are asked for', async () => {
+test('machines and executions are selected by labels, which an answer has on request', async () => {
   await using http = await httpFixture();
   await connect(http.store, 'dm-two');
   await label(http, 'dm-one', { role: 'web', 'app/tier': 'a,b' });

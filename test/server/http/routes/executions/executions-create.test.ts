@@ -115,7 +115,7 @@ test('a removed machine takes nothing more (409), a full queue says when to come
   expect([removed.status, removed.body['error_code']]).toStrictEqual([409, 'INVALID_STATE']);
 });
 
-test('creates of one key are limited where a limit is set', async () => {
+test('creates of one key are limited if a limit is set', async () => {
   await using http = await httpFixture({ config: { maxCreatesPerSecond: '2' }, now: () => 1_800_000_000_000 });
   const statuses = [];
   for (let i = 0; i < 4; i += 1) {
@@ -151,7 +151,7 @@ test.each(['abc', '-1', '1.5', '', '0x10', '1&wait_ms=2'])('wait_ms=%s is a 422'
   expect(http.created).toStrictEqual([]);
 });
 
-test('with include=output one request runs a command and brings what it printed', async () => {
+test('with include=output one request runs a command and returns its output', async () => {
   await using http = await httpFixture();
   const pending = http.call('POST', `${EXECUTIONS}?wait_ms=30000&include=output`, { body: { command: ['true'] } });
   await expect.poll(() => http.created.length).toBe(1);

@@ -19,7 +19,7 @@ test('before the end output is a 409 that may be retried', async () => {
   expect(answer.headers).toMatchObject({ 'x-should-retry': 'true', 'retry-after-ms': '1000', 'retry-after': '1' });
 });
 
-test('all seven fields come after every kind of end, also of what never started', async () => {
+test('all seven fields are present after every kind of end, also of an execution that never started', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.store.machineDisconnected({ machineId: MACHINE, epoch: 1, now: Date.now() });

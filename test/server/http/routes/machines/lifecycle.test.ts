@@ -83,7 +83,7 @@ test('a machine without a provider waits for an agent, whatever it was asked to 
   expect(await http.call('DELETE', path)).toMatchObject({ status: 200, body: { status: { phase: 'destroyed' } } });
 });
 
-test('a size that is none, an autosleep that is none, and what the provider does not take are refused', async () => {
+test('a malformed size or autosleep, and attributes that the provider does not accept, are refused', async () => {
   await using http = await withProviders();
   for (const [body, location] of [
     [{ vcpu: 0 }, 'body.vcpu'],
@@ -187,7 +187,7 @@ test.each(['seven', '"7', '"7", "8"', '-1'])('If-Match: %s is none', async (valu
   });
 });
 
-test('a machine that is busy is not put to sleep, and it is said with how much', async () => {
+test('a busy machine is not put to sleep; the refusal has the number of its executions', async () => {
   await using http = await withProviders();
   const path = await running(http);
   await http.call('POST', `${path}/executions`, { body: { command: ['true'] } });
@@ -199,7 +199,7 @@ test('a machine that is busy is not put to sleep, and it is said with how much',
   });
 });
 
-test('what a provider cannot do is refused early; by force a machine is forgotten, and the trail says what is left', async () => {
+test('an operation that the provider lacks is refused; with force the machine is forgotten, and the audit trail lists what is left', async () => {
   await using http = await withProviders();
   const path = await running(http, { provider: 'fixed' });
   for (const [method, to] of [
@@ -260,7 +260,7 @@ test('machines:write changes machines, executions:write wakes them, and neither 
   expect(await http.call('GET', '/v1/audit', { key: writer })).toMatchObject({ status: 403 });
 });
 
-test('the status stream tells the present state, then each transition, and ends where the machine is as desired', async () => {
+test('the status stream sends the present state, then each transition, and ends when the machine is in its desired state', async () => {
   await using http = await withProviders();
   const path = await create(http);
   const url = await http.listen();

@@ -102,7 +102,7 @@ test.each([
   expect([refused.status, refused.body.errors[0]?.location]).toEqual([422, location]);
 });
 
-test('what belongs to a command is refused without one', async () => {
+test('fields of a command are refused without a command', async () => {
   await using http = await fixture();
   const refused = await http.call('PATCH', await create(http), { body: { env: { A: 'x' } } });
   expect([refused.status, refused.body.errors[0]?.location]).toEqual([422, 'body.env']);
