@@ -32,7 +32,7 @@ const ofStatus = (status: ExecutionStatus | undefined): string => {
 const NEWEST_FIRST = 'ORDER BY e.id DESC LIMIT $2';
 /** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
 const MAX_LOOKED_UP = 100;
-const MAX_SEARCHED = 5000;
+const MAX_SEARCHED = 500;
 /** An array of keys comes first: a join that is planned before the limit may walk as far as the page is from the newest row. */
 const newestKeys = (listed: string, limit: string | number): string =>
   `e.id = ANY(ARRAY(SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${limit}))`;

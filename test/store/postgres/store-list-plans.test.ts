@@ -9,7 +9,7 @@ import { listsOf } from '../every-list.ts';
 const MACHINES = 2000;
 const EXECUTIONS = 40_000;
 /** Rows that a list may touch: those that a list of many machines searches, with their keys and what belongs to each. */
-const MAX_TOUCHED = 12_000;
+const MAX_TOUCHED = 6000;
 
 interface Plan {
   'Node Type': string;

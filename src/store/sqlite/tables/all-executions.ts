@@ -10,7 +10,7 @@ import { SELECT_EXECUTION } from './select-execution.ts';
 /** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
 const MAX_LOOKED_UP = 100;
 /** Executions that are searched before the machines are looked up after all. */
-const MAX_SEARCHED = 5000;
+const MAX_SEARCHED = 500;
 
 const NEWEST_FIRST = 'AND e.id < ? ORDER BY e.id DESC';
 /** By the partial index of executions that have not ended, which stays small. */
