@@ -115,9 +115,7 @@ const ServerConfigSchema = Type.Object({
     { minimum: 1, maximum: 315_360_000_000 },
   ),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
-  maxQueuedBytesPerKey: Count('Maximum size of all waiting requests of one API key, in bytes.', 67_108_864, {
-    minimum: 1,
-  }),
+  maxQueuedBytesPerKey: Count('Maximum bytes of all waiting requests of one API key.', 67_108_864, { minimum: 1 }),
   maxQueuedBytes: Count('Maximum size of all waiting requests of one machine, in bytes.', 268_435_456, { minimum: 1 }),
   maxQueue: Count('Maximum number of executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
