@@ -1,8 +1,8 @@
 /** The file in which `execplane login` stores a server and a key for it. */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { OTHER_USERS, readRegularFile, writePrivateJson } from '../node/private-file.ts';
 import { CliError } from './cli-error.ts';
+import { makeDirectory } from '../node/directory.ts';
 
 export interface Login {
   url: string;
@@ -16,7 +16,7 @@ export interface Login {
 /** Stores a login in `file` (mode 0600, its directory 0700). Throws CliError if it cannot be written. */
 export function writeLogin(file: string, { url, apiKey, caFile, insecure }: Login): void {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(file), 0o700);
     writePrivateJson(file, { url, api_key: apiKey, ca_file: caFile, insecure });
   } catch (cause) {
     throw new CliError(`${file} cannot be written: ${(cause as Error).message}.`, { exitCode: 2, cause });

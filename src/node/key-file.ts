@@ -1,10 +1,10 @@
 /** Keys that a program makes for itself at its first start and stores in a file of its own. */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createFile } from './atomic-file.ts';
 import { ConfigError } from './config-error.ts';
 import { errorCode } from './error-code.ts';
 import { readRegularFile } from './private-file.ts';
+import { makeDirectory } from './directory.ts';
 
 export interface KeyFileFormat {
   /** Makes a new key. */
@@ -17,7 +17,7 @@ export interface KeyFileFormat {
 
 /** Returns the key in `path`. A missing file is made with mode 0600 and flushed to disk. Throws ConfigError if the file holds no key. */
 export function readOrCreateKeyFile(path: string, { make, pattern, expected }: KeyFileFormat): string {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(path), 0o700);
   const key = readIfPresent(path) ?? createKey(path, make());
   if (pattern.test(key)) return key;
   throw new ConfigError(

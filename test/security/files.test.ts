@@ -74,6 +74,15 @@ test('an agent starts neither in an open directory nor with an open credential',
   chmodSync(file, 0o604);
   expect(() => readCredential(dir)).toThrow(/mode 0604.*chmod 0600/);
 });
+test.runIf(process.platform === 'linux')(
+  'a directory of the agent that cannot be made is named at once, with its setting',
+  () => {
+    expect(() => prepareDirectory('/proc/execplane')).toThrow(
+      /^EXECPLANE_AGENT_DIR: \/proc\/execplane cannot be made: ENOENT/,
+    );
+    expect(() => prepareDirectory('/proc/version')).toThrow('EXECPLANE_AGENT_DIR: /proc/version is not a directory.');
+  },
+);
 
 test('the socket of the runner, its journal and its lock are closed', async () => {
   const { directory, link } = await linkedRunner();

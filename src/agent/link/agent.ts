@@ -10,7 +10,7 @@ import {
   writeCredential,
 } from './enrolment/credential.ts';
 import { dial } from './connection/dial.ts';
-import { watchDirectory } from '../../node/directory-presence.ts';
+import { watchDirectory } from '../../node/directory.ts';
 import { prepareDirectory } from '../processes/state-directory.ts';
 import { enrol } from './enrolment/enrol.ts';
 import { hostFacts, machineFacts } from './facts.ts';

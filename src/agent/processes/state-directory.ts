@@ -1,26 +1,28 @@
-import { mkdirSync, statSync } from 'node:fs';
-
-/** The agent's directory cannot be used as it is. The message says what to do. */
-class DirectoryError extends Error {
-  override readonly name = 'DirectoryError';
-}
+import { statSync } from 'node:fs';
+import { ConfigError } from '../../node/config-error.ts';
+import { makeDirectory } from '../../node/directory.ts';
+import { errorCode } from '../../node/error-code.ts';
 
 /**
- * Makes the agent's directory (0700), or checks the existing one. Throws DirectoryError if other users have access: a user who reaches
- * the runner's socket runs commands as this user.
+ * Makes the agent's directory (0700), or checks the existing one. Throws ConfigError if it cannot be made, or other users have access: a
+ * user who reaches the runner's socket runs commands as this user.
  */
 export function prepareDirectory(dir: string): void {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    makeDirectory(dir, 0o700);
+  } catch (cause) {
+    const reason = errorCode(cause) === 'EEXIST' ? 'is not a directory' : `cannot be made: ${(cause as Error).message}`;
+    throw new ConfigError(`EXECPLANE_AGENT_DIR: ${dir} ${reason}.`, { cause });
+  }
   const stat = statSync(dir);
-  if (!stat.isDirectory()) throw new DirectoryError(`${dir} is not a directory (EXECPLANE_AGENT_DIR).`);
   const uid = process.getuid?.();
   if (uid !== undefined && stat.uid !== uid) {
-    throw new DirectoryError(
+    throw new ConfigError(
       `${dir} belongs to another user (uid ${stat.uid}): run the agent as that user, or give it its own EXECPLANE_AGENT_DIR.`,
     );
   }
   if ((stat.mode & 0o077) !== 0) {
     const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-    throw new DirectoryError(`${dir} is open to other users (mode ${mode}): close it with "chmod 0700 ${dir}".`);
+    throw new ConfigError(`${dir} is open to other users (mode ${mode}): close it with "chmod 0700 ${dir}".`);
   }
 }

@@ -1,5 +1,4 @@
 /** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { startMemoryReturn } from '../../node/memory/memory-return.ts';
 import { readConfig } from './config.ts';
@@ -9,6 +8,7 @@ import { PolicyFile } from './policy/policy-file.ts';
 import { Runner } from './runner.ts';
 import { lockWithin } from './runner-lock.ts';
 import { startSpawner } from './spawner/index.ts';
+import { makeDirectory } from '../../node/directory.ts';
 
 const STOP_GRACE_MS = 5000;
 /** A runner that is leaving has left within this time, last messages included. One that stays is the runner of this directory. */
@@ -17,7 +17,7 @@ const LEAVING_MS = 2000;
 closeInherited();
 const config = readConfig(process.argv.slice(2));
 const directory = resolve(config.directory);
-mkdirSync(directory, { recursive: true, mode: 0o700 });
+makeDirectory(directory, 0o700);
 
 let runner: Runner | undefined;
 // Set before the lock, by which links find this process: without a handler the signal would end it.

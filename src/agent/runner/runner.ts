@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Held } from '../../core/protocol.ts';
 import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/frames.ts';
@@ -7,7 +6,6 @@ import { Executions } from './executions/executions.ts';
 import type { HostUser } from './executions/host-user.ts';
 import { prepareLaunch } from './executions/launch.ts';
 import { failure } from './executions/outcome.ts';
-import { DirectoryPresence } from '../../node/directory-presence.ts';
 import { type Instance, leaveInstance, takeInstance } from './instance.ts';
 import { Journal } from './journal/journal.ts';
 import { JournalWriter, type WriterState } from './journal/writer.ts';
@@ -23,6 +21,7 @@ import { recover } from './recovery.ts';
 import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from './server-frames.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 import { SpawnerSupervisor } from './spawner-supervisor.ts';
+import { DirectoryPresence, makeDirectory } from '../../node/directory.ts';
 
 /** Time for which a runner that stops waits for the acknowledgement of its last reports. After it they stay in the journal. */
 const LAST_ACKS_MS = 10_000;
@@ -71,7 +70,7 @@ export class Runner {
     const { directory, segmentBytes, quotaBytes, diskRetryMs = 250 } = options;
     this.#options = options;
     this.left = this.#leave.promise;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     this.#instance = takeInstance(directory, bootId());
     this.#directory = new DirectoryPresence(directory);
     this.#journal = new Journal({

@@ -1,10 +1,11 @@
 /** Saves artifacts to files. A file is written beside its name, checked against its checksum, then renamed: nobody finds half of one. */
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Artifact, MachineClient } from '../../client/main.ts';
+import { makeDirectory } from '../../node/directory.ts';
 import { CliError } from '../cli-error.ts';
 
 /** Saves all artifacts of an execution under their names in `directory`. */
@@ -19,7 +20,7 @@ export async function downloadAll(machine: MachineClient, executionId: string, d
 /** Saves an artifact under its name in `directory`. Returns the path. Throws CliError if the bytes do not match its checksum. */
 export async function downloadTo(machine: MachineClient, artifact: Artifact, directory: string): Promise<string> {
   const path = pathIn(directory, artifact.name);
-  await mkdir(dirname(path), { recursive: true });
+  makeDirectory(dirname(path), 0o777);
   await saveAs(machine, artifact, path);
   return path;
 }

@@ -1,9 +1,10 @@
 /** Files in the data directory belong to the server's user alone. A file that others may read is refused, not corrected and trusted. */
-import { mkdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../node/config-error.ts';
 import { errorCode } from '../../node/error-code.ts';
 import { OTHER_USERS, OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../../node/private-file.ts';
+import { makeDirectory } from '../../node/directory.ts';
 
 const FILES = [
   'admin.key',
@@ -17,7 +18,7 @@ const FILES = [
 /** Makes the data directory (0700), or checks it and its files. Throws ConfigError with the remedy. */
 export function preparePrivateDirectory(dataDir: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDirectory(dataDir, 0o700);
   } catch (cause) {
     const reason = errorCode(cause) === 'EEXIST' ? 'is not a directory' : `cannot be made: ${(cause as Error).message}`;
     throw new ConfigError(`EXECPLANE_DATA_DIR: ${dataDir} ${reason}`, { cause });

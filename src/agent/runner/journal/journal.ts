@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { encodeRecord, REPORT_KIND, type ReportKind } from '../../../core/report.ts';
 import type { Clock } from './clock.ts';
 import type { ProcessIdentity } from '../../../node/process-identity.ts';
@@ -7,6 +7,7 @@ import { encodeNote, type NoteKind } from './notes.ts';
 import { RecordCache } from './record-cache.ts';
 import { replay } from './replay.ts';
 import { Segment, segmentIds, splitPosition } from './segment.ts';
+import { makeDirectory } from '../../../node/directory.ts';
 
 /** Added to the size of each indexed report, so that the quota bounds the index in memory as well. */
 const INDEX_CHARGE_BYTES = 512;
@@ -54,7 +55,7 @@ export class Journal {
 
   constructor(options: JournalOptions) {
     this.#options = { segmentBytes: 8 << 20, quotaBytes: 1 << 30, onReport: () => {}, ...options };
-    mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(options.directory, 0o700);
     const ids = segmentIds(readdirSync(options.directory));
     this.#segments = ids.map((id) => Segment.open(options.directory, id));
     this.#nextSegment = (ids.at(-1) ?? 0) + 1;

@@ -2,9 +2,10 @@
  * One server per database: a second one would mark the machines of the first as offline. The lock is SQLite's own, on an empty file
  * beside the database; the kernel frees it however the process ends.
  */
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
+import { makeDirectory } from '../../../node/directory.ts';
 
 /** Another process has the database open as its server. */
 export class DatabaseInUseError extends Error {
@@ -17,7 +18,7 @@ export class DatabaseInUseError extends Error {
  */
 export function takeOwnership(path: string, waitMs: number): { close(): void } {
   const lockPath = `${path}.lock`;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(path), 0o700);
   closeSync(openSync(lockPath, 'a', 0o600));
   chmodSync(lockPath, 0o600);
   const lock = new Sqlite(lockPath, { timeout: waitMs });

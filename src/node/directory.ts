@@ -1,8 +1,28 @@
-/** Checks whether the agent's directory is still the one that a process started with: open files outlive their directory. */
-import { type BigIntStats, statSync } from 'node:fs';
+/** Makes directories, and checks whether the agent's is still the one that a process started with: open files outlive their directory. */
+import { type BigIntStats, existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Logger } from 'pino';
+import { errorCode } from './error-code.ts';
 
 const INTERVAL_MS = 10_000;
+
+/**
+ * Makes a directory with its parents; one that exists keeps its mode. Throws the error of the system. Node's own `recursive` never returns
+ * below a folder such as /proc, whose mkdir(2) answers ENOENT (Node 24).
+ */
+export function makeDirectory(path: string, mode: number): void {
+  const parent = dirname(path);
+  try {
+    mkdirSync(path, { mode });
+    return;
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST' && statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+    if (code !== 'ENOENT' || existsSync(parent)) throw error;
+  }
+  makeDirectory(parent, mode);
+  makeDirectory(path, mode);
+}
 
 /** Identifies a directory by device and inode. */
 export class DirectoryPresence {
