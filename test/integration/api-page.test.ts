@@ -39,7 +39,7 @@ test('every block runs', () => {
 });
 
 test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed }) => printed !== undefined))(
-  'prints what the page says: $lines',
+  'each block prints what the page says: $lines',
   ({ printed = '', index }) => {
     // A blank line at the end is what curl was told to add.
     const anything = printed
@@ -51,7 +51,7 @@ test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed 
   },
 );
 
-test('the receiver of callbacks accepts signed requests of the server, and no others', async () => {
+test('the example receiver accepts callbacks that the server has signed, and refuses others', async () => {
   const [, program = ''] = /^```js\n(.*?)^```$/ms.exec(page) ?? [];
   const secret = join(world.server.dataDir, 'webhook.secret');
   const file = join(world.dir, 'receiver.mjs');
@@ -73,7 +73,7 @@ test('the receiver of callbacks accepts signed requests of the server, and no ot
   }
 });
 
-test('every route, parameter and field that may be sent is on the page', async () => {
+test('the page names every route, parameter and field of a request', async () => {
   const document = await world.client.ask<OpenApiDocument>('GET', '/openapi.json');
   const missing: string[] = [];
   const look = (words: string): void => {

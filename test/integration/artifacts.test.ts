@@ -30,7 +30,7 @@ async function cli(...args: string[]): Promise<{ code: number | null; stdout: st
   return { code, stdout: process_.stdout, stderr: process_.stderr };
 }
 
-test('exec --artifact --download saves what the command left, and keeps its exit code', async () => {
+test('exec --artifact --download saves the files that the command left, and exits with its exit code', async () => {
   const script = 'mkdir -p dist; printf one > dist/a.txt; printf two > $ARTIFACTS_DIR/b.txt; exit 3';
   const ran = await cli(
     'exec',
@@ -52,7 +52,7 @@ test('exec --artifact --download saves what the command left, and keeps its exit
   expect(readFileSync(join(home, 'out/b.txt'), 'utf8')).toBe('two');
 });
 
-test('artifacts ls, get and rm', async () => {
+test('artifacts ls lists, get prints and rm deletes an artifact', async () => {
   await cli('exec', 'dm-test', '--', 'sh', '-c', 'printf kept > $ARTIFACTS_DIR/only.txt');
   const [id = ''] = (await cli('artifacts', 'ls', 'dm-test', '-q', '--limit', '1')).stdout.split('\n');
   expect((await cli('artifacts', 'ls', 'dm-test')).stdout).toContain('only.txt');
@@ -63,7 +63,7 @@ test('artifacts ls, get and rm', async () => {
   expect((await cli('artifacts', 'get', 'dm-test', id)).code).toBe(1);
 });
 
-test('an artifact comes whole and once, though link and server are killed while it is on its way', async () => {
+test('an artifact arrives complete and once, although link and server are killed during its transfer', async () => {
   const megabytes = 128;
   const script = `head -c ${megabytes << 20} /dev/urandom > $ARTIFACTS_DIR/big; sha256sum < $ARTIFACTS_DIR/big; echo $ARTIFACTS_DIR`;
   const { execution_id: id } = await world.machine.create({ command: ['sh', '-c', script] });

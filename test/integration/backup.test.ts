@@ -10,7 +10,7 @@ interface Execution {
   error_code?: string;
 }
 
-test('a restored server answers the same list; its agent ends what it does not know, and takes new work', async () => {
+test('a restored server returns the same list, and its agent ends the executions that the backup lacks and accepts new ones', async () => {
   const world = await World.start();
   try {
     const path = '/v1/machines/dm-test/executions';

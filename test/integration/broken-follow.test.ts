@@ -24,7 +24,7 @@ async function brokenOff(body: AsyncIterable<Uint8Array>): Promise<{ text: strin
   return { text: read, error: undefined };
 }
 
-test('kill -9 of the server: fetch, node:http and curl report an error; the CLI goes on where it was', async () => {
+test('kill -9 of the server: fetch, node:http and curl report an error; the CLI continues at the same byte', async () => {
   const { machine, server } = world;
   const { execution_id: id } = await machine.create({
     command: ['/bin/sh', '-c', 'echo first; read line; echo "then $line"'],

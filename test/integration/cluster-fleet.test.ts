@@ -60,14 +60,14 @@ async function batchUnderKill(on: number, more: object): Promise<WireBatch> {
 
 const startedTwice = (): string[] => [...fleet.starts].flatMap(([id, count]) => (count === 1 ? [] : [id]));
 
-test('a batch whose server is killed reaches every machine, each once', async () => {
+test('a batch whose server is killed runs once on every machine', async () => {
   const batch = await batchUnderKill(0, {});
   expect(batch).toMatchObject({ status: 'failed', counts: { succeeded: AGENTS - FAILING, failed: FAILING } });
   expect(fleet.starts.size).toBe(AGENTS);
   expect(startedTwice()).toEqual([]);
 }, 300_000);
 
-test('its failure budget holds although its server is killed', async () => {
+test('a batch whose server is killed keeps its failure budget', async () => {
   const budget = FAILING / 2;
   const batch = await batchUnderKill(1, { max_failures: budget });
   expect(batch.status).toBe('failed');
@@ -82,7 +82,7 @@ test('its failure budget holds although its server is killed', async () => {
   expect(fleet.starts.size).toBeLessThanOrEqual(AGENTS);
 }, 300_000);
 
-test('a schedule of three servers runs each tick at most once, also while one of them is killed', async () => {
+test('a schedule on three servers runs each tick at most once, also while one of them is killed', async () => {
   fleet.starts.clear();
   const { client } = cluster.server(1);
   const selector = { machine_ids: MACHINES.slice(1, 4) };

@@ -18,7 +18,7 @@ afterAll(() => cluster?.dispose());
 
 const machine = (index: number, machineId = 'dm-one') => cluster.server(index).client.machine(machineId);
 
-test('a command runs from whichever server it is created on, and every server tells the same of it', async () => {
+test('a command can be created on any server, and all servers return the same result', async () => {
   for (const index of [0, 1, 2]) {
     const ended = await machine(index).run({ command: ['sh', '-c', `echo from ${index}`] });
     expect(ended).toMatchObject({ status: 'succeeded', exit_code: 0 });
@@ -28,7 +28,7 @@ test('a command runs from whichever server it is created on, and every server te
   }
 });
 
-test('a cancel and a signal reach the command through a server that does not hold the machine', async () => {
+test("a cancel and a signal reach the command through a server that does not hold the machine's connection", async () => {
   const { execution_id: id } = await machine(1).create({
     command: ['sh', '-c', 'trap "echo hup" HUP; echo ready; while :; do sleep 0.1; done'],
   });
@@ -40,7 +40,7 @@ test('a cancel and a signal reach the command through a server that does not hol
   expect(cancelled.status).toBe('cancelled');
 });
 
-test('a key revoked on one server is refused on all within seconds, and its streams are closed (fault 57)', async () => {
+test('all servers refuse a key that one server revoked within seconds, and close its streams (fault 57)', async () => {
   const body = { name: 'short-lived', scopes: ['executions:read'] };
   const made = await cluster
     .server(0)
@@ -71,7 +71,7 @@ test('a key revoked on one server is refused on all within seconds, and its stre
   await machine(0).cancel(id);
 });
 
-test('a server with another secret key is refused at the start, and says why (fault 60)', async () => {
+test('a server with another secret key does not start, and says why (fault 60)', async () => {
   const env = baseEnv({
     ...cluster.server(0).settings,
     EXECPLANE_PORT: '0',
@@ -85,7 +85,7 @@ test('a server with another secret key is refused at the start, and says why (fa
   expect(stranger.stderr).toContain('EXECPLANE_SECRET_KEY_FILE');
 });
 
-test('the server that holds the machine is killed under a command: it runs on, once, and its user sees only a pause (fault 51)', async () => {
+test('a command whose server is killed keeps running, once, and its user sees only a pause (fault 51)', async () => {
   await cluster.join('dm-two', cluster.balancer.url);
   const starts = join(cluster.dir, 'starts');
   const line = `echo "$EXECUTION_ID" >> ${starts}; for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 1; done; echo done`;
@@ -100,7 +100,7 @@ test('the server that holds the machine is killed under a command: it runs on, o
   await cluster.server(owner).restart();
 });
 
-test('the server that goes on with a batch is killed: another one does, and each command of it runs once', async () => {
+test('another server continues a batch whose server is killed, and each of its commands runs once', async () => {
   const starts = join(cluster.dir, 'batch-starts');
   const line = `echo "$EXECUTION_ID" >> ${starts}; sleep 2`;
   const body = { selector: { machine_ids: ['dm-one', 'dm-two'] }, command: ['sh', '-c', line], max_concurrency: 1 };
@@ -116,7 +116,7 @@ test('the server that goes on with a batch is killed: another one does, and each
   await cluster.server(1).restart();
 });
 
-test('the status of a machine is told by a server that does not hold it', async () => {
+test("a server that does not hold the machine's connection reports the status of the machine", async () => {
   const agent = cluster.agents.find(({ machineId }) => machineId === 'dm-one');
   await agent?.killLink();
   const phaseOn = async (index: number) =>
@@ -136,7 +136,7 @@ test('the status of a machine is told by a server that does not hold it', async 
   for (const { rest } of opened) expect(await rest()).toContain('"phase":"running"');
 });
 
-test('a terminal works through every server: its tickets, its size, what is typed', async () => {
+test('a terminal works through every server: tickets, size, input', async () => {
   const path = '/v1/machines/dm-one/terminals';
   const body = { width: 80, height: 24, shell: '/bin/sh', env: { PS1: '> ' } };
   const { terminal_id: id } = await cluster.server(1).client.ask<{ terminal_id: string }>('POST', path, { body });
@@ -164,7 +164,7 @@ test.each([
   ['restarts', 'fast'],
   ['crashes', 'immediate'],
 ] as const)(
-  'PostgreSQL %s under commands: links stay, nothing is lost, nobody is agent_lost for it (fault 53)',
+  'PostgreSQL %s while commands run: agents stay connected, nothing is lost, no execution ends as agent_lost (fault 53)',
   async (_what, mode) => {
     const { execution_id: id } = await machine(1).create({
       command: ['sh', '-c', 'echo ready; for n in 1 2 3 4 5 6; do sleep 1; echo $n; done'],
@@ -184,7 +184,7 @@ test.each([
   },
 );
 
-test('a server that is told to stop hands its agents over and is gone within 10 s', async () => {
+test('a server that receives SIGTERM hands its agents over and exits within 10 s', async () => {
   const owner = await ownerOf('dm-two');
   const stopped = cluster.server(owner).stop();
   const begun = performance.now();

@@ -29,7 +29,7 @@ function open(p: { path?: string; key?: string } = {}) {
   return openConsole(browser, { url: world.server.url, key: world.server.key, ...p });
 }
 
-test('output comes live, and goes on through a restart of the server without a gap or a repeat', async () => {
+test('output appears live, and continues through a restart of the server without a gap or a repeat', async () => {
   const gate = `${world.dir}/gate`;
   const { execution_id: id } = await world.machine.create({
     command: ['/bin/sh', '-c', `echo before; while [ ! -e ${gate} ]; do sleep 0.1; done; echo behind; exit 0`],
@@ -48,7 +48,7 @@ test('output comes live, and goes on through a restart of the server without a g
   expect(complaints).toEqual([]);
 });
 
-test('an output that no page can hold is read part by part, to its last line', async () => {
+test('output that is too long for a page can be read part by part, to its last line', async () => {
   const { execution_id: id } = await world.machine.run({ command: ['/usr/bin/seq', '1', '7000000'] });
   await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
   const { page } = opened;
@@ -64,7 +64,7 @@ test('an output that no page can hold is read part by part, to its last line', a
   expect(await output.locator('.output-line').count()).toBeLessThan(200);
 });
 
-test('output is searched and followed while it comes', async () => {
+test('output can be searched and followed while it arrives', async () => {
   const { execution_id: id } = await world.machine.create({
     command: ['/bin/sh', '-c', 'seq 1 2000; read line; echo the end of $line'],
     stdin_open: true,
@@ -85,14 +85,14 @@ test('output is searched and followed while it comes', async () => {
   await output.getByText('the end of all').waitFor();
 });
 
-test('a command without output says so, in place of an empty viewer', async () => {
+test('the page of a command without output says so and shows no empty viewer', async () => {
   const { execution_id: id } = await world.machine.run({ command: ['true'] });
   await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
   await opened.page.getByText('No output.', { exact: true }).waitFor();
   expect(await opened.page.getByLabel('Lines of output').count()).toBe(0);
 });
 
-test('a file that a command left is loaded from its page', async () => {
+test('an artifact can be downloaded from the page of its execution', async () => {
   await using opened = await open({ path: '/run?machine=dm-one' });
   const { page } = opened;
   await page.getByRole('textbox', { name: 'Command' }).fill('mkdir out; echo kept > out/report.txt');
@@ -105,7 +105,7 @@ test('a file that a command left is loaded from its page', async () => {
   expect(readFileSync(await download.path(), 'utf8')).toBe('kept\n');
 });
 
-test('a running command is signalled, fed and cancelled', async () => {
+test('the page of a running command can send a signal and input, and cancel it', async () => {
   const { execution_id: id } = await world.machine.create({
     command: ['/bin/sh', '-c', "trap 'echo hup' HUP; read line; echo got $line; while :; do sleep 0.1; done"],
     stdin_open: true,
@@ -122,7 +122,7 @@ test('a running command is signalled, fed and cancelled', async () => {
   await page.locator('.status', { hasText: 'Cancelled' }).waitFor();
 });
 
-test('a terminal is opened, typed into, left and come back to, through a restart of the server', async () => {
+test('a terminal can be opened, typed into, left and reopened, also after a restart of the server', async () => {
   await using opened = await open({ path: '/machines/dm-one' });
   const { page, complaints } = opened;
   await page.getByRole('link', { name: 'Terminals' }).click();

@@ -91,7 +91,7 @@ async function faultsInEveryLook(page: Page): Promise<string[]> {
   return faults;
 }
 
-test('every page, light and dark, on a wide screen and a phone', async () => {
+test('every page is accessible, light and dark, on a wide screen and a phone', async () => {
   await using opened = await openConsole(browser, { url: server.url });
   const { page, complaints } = opened;
   await page.getByRole('heading', { name: 'Sign in to Execplane' }).waitFor();
@@ -107,7 +107,7 @@ test('every page, light and dark, on a wide screen and a phone', async () => {
   expect(complaints).toEqual([]);
 });
 
-test('the overlays', async () => {
+test('the overlays are accessible', async () => {
   await using opened = await openConsole(browser, { url: server.url, path: '/keys', key: server.client.key ?? '' });
   const { page } = opened;
   const faults: string[] = [];
@@ -141,7 +141,7 @@ test('an unknown path and a missing resource show an error', async () => {
   await page.getByText('There is no such page').waitFor();
 });
 
-test('everything that is loaded comes from this server, and the first page in less than 300 KB', async () => {
+test('the page loads everything from this server, and the first page is smaller than 300 KB', async () => {
   const context = await browser.newContext();
   const page = await context.newPage();
   const sizes: Promise<number>[] = [];

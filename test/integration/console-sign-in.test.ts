@@ -30,7 +30,7 @@ afterAll(async () => {
   await provider?.[Symbol.asyncDispose]();
 });
 
-test('who has the address of a page and an account at the provider sees that page', async () => {
+test('a user who opens the address of a page and signs in at the provider sees that page', async () => {
   provider.claims = { sub: '7', preferred_username: 'ada@example.org', groups: ['dev'] };
   await using opened = await openConsole(browser, { url: server.url, path: '/machines?q=dm' });
   const { page, complaints } = opened;

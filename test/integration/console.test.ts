@@ -29,7 +29,7 @@ async function newKey(body: Record<string, unknown>): Promise<{ key: string; api
   return world.client.ask('POST', '/v1/api-keys', { body: { name: 'test', ...body } });
 }
 
-test('from the key to the result: sign in, run a shell line, see both streams, the exit code, the timeline', async () => {
+test('a user signs in, runs a shell line and sees both streams, the exit code and the timeline', async () => {
   await using opened = await open({ path: '/machines' });
   const { page, complaints } = opened;
   await page.getByRole('link', { name: 'dm-one' }).click();
@@ -67,7 +67,7 @@ test('a wrong key and an unreachable server show different errors', async () => 
   await opened.page.getByText('The server does not know this key').waitFor();
 });
 
-test('a key shows its scopes, and nothing else', async () => {
+test('a user with a limited key sees only what its scopes allow', async () => {
   const { key } = await newKey({ scopes: ['executions:read', 'machines:read'], machine_ids: ['dm-one'] });
   const { execution_id: id } = await world.machine.run({ command: ['echo', 'seen'] });
   await using opened = await open({ key, path: `/machines/dm-one/executions/${id}` });
@@ -83,7 +83,7 @@ test('a key shows its scopes, and nothing else', async () => {
   expect(status).toBe(403);
 });
 
-test('a session ends with its key, on any page', async () => {
+test('a session ends on every page when its key is revoked', async () => {
   const { key, api_key_id: id } = await newKey({ scopes: ['machines:read'] });
   await using opened = await open({ key, path: '/machines' });
   const { page } = opened;
@@ -95,7 +95,7 @@ test('a session ends with its key, on any page', async () => {
   expect(new URL(page.url()).pathname).toBe('/machines');
 });
 
-test('a machine is added: the page waits with its line until the agent has joined', async () => {
+test('the page for a new machine waits with its join command until the agent has joined', async () => {
   await using opened = await open({ path: '/machines/add' });
   const { page } = opened;
   await page.getByLabel('Name').fill('dm-two');
@@ -109,7 +109,7 @@ test('a machine is added: the page waits with its line until the agent has joine
   await page.getByLabel('Facts').getByText('site=berlin').waitFor();
 });
 
-test('machines are searched, and executions chosen, by label', async () => {
+test('machines can be searched by label, and executions can be filtered by label', async () => {
   await world.join('dm-labelled', { EXECPLANE_LABELS: 'role=labelled' });
   const { execution_id: id } = await world.client.machine('dm-labelled').run({ command: ['echo', 'on it'] });
   await world.machine.run({ command: ['echo', 'elsewhere'] });
@@ -126,7 +126,7 @@ test('machines are searched, and executions chosen, by label', async () => {
   expect(complaints).toEqual([]);
 });
 
-test('a command runs on all machines with a label, and its batch shows how far it is', async () => {
+test('a command runs on all machines with a label, and its batch shows the progress', async () => {
   for (const id of ['dm-fleet-1', 'dm-fleet-2']) await world.join(id, { EXECPLANE_LABELS: 'role=fleet' });
   await using opened = await open({ path: '/run' });
   const { page, complaints } = opened;
@@ -143,7 +143,7 @@ test('a command runs on all machines with a label, and its batch shows how far i
   expect(complaints).toEqual([]);
 });
 
-test('an execution that waits says why, and what changes it', async () => {
+test('the page of a waiting execution says why it waits and what would start it', async () => {
   await world.joinToken({ machine_id: 'dm-absent' });
   const made = await world.client.machine('dm-absent').create({ command: ['true'] });
   await using opened = await open({ path: `/machines/dm-absent/executions/${made.execution_id}` });
@@ -152,7 +152,7 @@ test('an execution that waits says why, and what changes it', async () => {
   expect(opened.complaints).toEqual([]);
 });
 
-test('a schedule is made, runs, is paused and deleted', async () => {
+test('a schedule can be created, runs, and can be paused and deleted', async () => {
   await using opened = await open({ path: '/run?machine=dm-one&when=cron' });
   const { page, complaints } = opened;
   await page.getByRole('textbox', { name: 'Cron expression' }).fill('0 25 * * *');
@@ -177,7 +177,7 @@ test('a schedule is made, runs, is paused and deleted', async () => {
   expect(complaints).toEqual([]);
 });
 
-test('the labels of a machine are changed, and not over the change of somebody else', async () => {
+test('the labels of a machine can be changed, but a change by somebody else is not overwritten', async () => {
   await world.joinToken({ machine_id: 'dm-changed' });
   await using opened = await open({ path: '/machines/dm-changed' });
   const { page } = opened;
@@ -195,7 +195,7 @@ test('the labels of a machine are changed, and not over the change of somebody e
   expect(labels).toEqual({ role: 'cache' });
 });
 
-test('a machine is removed only after its name is typed', async () => {
+test('a machine is removed only after the user has typed its name', async () => {
   await world.joinToken({ machine_id: 'dm-gone' });
   await using opened = await open({ path: '/machines/dm-gone' });
   const { page } = opened;
@@ -210,7 +210,7 @@ test('a machine is removed only after its name is typed', async () => {
   await page.getByRole('link', { name: 'dm-gone' }).waitFor({ state: 'detached' });
 });
 
-test('signing out ends what the page shows, and what it may ask', async () => {
+test('signing out clears the page, and ends its access', async () => {
   await using opened = await open({ path: '/audit' });
   const { page } = opened;
   await page.getByText('Signed in').first().waitFor();
@@ -219,7 +219,7 @@ test('signing out ends what the page shows, and what it may ask', async () => {
   expect(await page.evaluate("fetch('/v1/audit').then(({ status }) => status)")).toBe(401);
 });
 
-test('a theme that was chosen stays', async () => {
+test('the chosen theme is kept', async () => {
   await using opened = await open({ path: '/keys' });
   const { page } = opened;
   const ground = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
@@ -232,7 +232,7 @@ test('a theme that was chosen stays', async () => {
   expect(await ground()).toBe(dark);
 });
 
-test('a key is made, shown once, and revoked', async () => {
+test('a key can be created, is shown once, and can be revoked', async () => {
   await using opened = await open({ path: '/keys' });
   const { page } = opened;
   await page.getByRole('button', { name: 'Make a key' }).click();
@@ -247,7 +247,7 @@ test('a key is made, shown once, and revoked', async () => {
   expect((await world.client.with(key).get('/v1/machines/dm-one/executions')).status).toBe(401);
 });
 
-test('every page is reached by the keyboard', async () => {
+test('every page can be reached with the keyboard', async () => {
   await using opened = await open({ path: '/keys' });
   const { page } = opened;
   await page.getByRole('heading', { level: 1, name: 'API keys' }).waitFor();
@@ -269,7 +269,7 @@ test('every page is reached by the keyboard', async () => {
   await page.getByRole('heading', { level: 1, name: 'Audit' }).waitFor();
 });
 
-test('no script of another origin runs on the page, and no other host is reached', async () => {
+test('the page runs no script of another origin, and reaches no other host', async () => {
   await using opened = await open();
   const outcome = await opened.page.evaluate(`
     document.body.append(Object.assign(document.createElement('iframe'), { src: 'http://localhost:9/' }));

@@ -24,7 +24,7 @@ const statusOf = async (client: Client, method: string, path: string, body?: unk
   (await client.request(method, path, body === undefined ? {} : { body })).status;
 
 describe('keys', () => {
-  test('POST /v1/api-keys: key in this answer only', async () => {
+  test('POST /v1/api-keys returns the key in this answer only', async () => {
     const made = await newKey({
       name: 'ci',
       scopes: ['executions:read'],
@@ -47,7 +47,7 @@ describe('keys', () => {
     expect(listed).not.toHaveProperty('key');
   });
 
-  test('executions:read reads, and does no more: 403', async () => {
+  test('a key with executions:read can read, and gets 403 for everything else', async () => {
     const client = await clientWith(['executions:read']);
     const path = '/v1/machines/dm-test/executions';
     expect(await statusOf(client, 'GET', path)).toBe(200);
@@ -61,7 +61,7 @@ describe('keys', () => {
     expect(await statusOf(client, 'GET', '/v1/api-keys')).toBe(403);
   });
 
-  test('executions:write implies executions:read', async () => {
+  test('a key with executions:write can also read', async () => {
     const client = await clientWith(['executions:write']);
     const path = '/v1/machines/dm-test/executions';
     expect(await statusOf(client, 'POST', path, { command: ['/bin/true'] })).toBe(200);
@@ -69,7 +69,7 @@ describe('keys', () => {
     expect(await statusOf(client, 'POST', '/v1/join-tokens', {})).toBe(403);
   });
 
-  test('machines:read; admin implies every other', async () => {
+  test('a key with machines:read can only read machines; admin implies every other scope', async () => {
     const reader = await clientWith(['machines:read']);
     expect(await statusOf(reader, 'GET', '/v1/machines')).toBe(200);
     expect(await statusOf(reader, 'DELETE', '/v1/machines/dm-test')).toBe(403);
@@ -78,7 +78,7 @@ describe('keys', () => {
     expect(await statusOf(admin, 'GET', '/v1/audit')).toBe(200);
   });
 
-  test('a machine outside a limited key is 403, and not in its list', async () => {
+  test('a key that is limited to one machine gets 403 for another, and does not see it in the list', async () => {
     await world.joinToken({ machine_id: 'dm-other' });
     const client = await clientWith(['executions:write', 'machines:read'], { machine_ids: ['dm-test'] });
     expect(await statusOf(client, 'GET', '/v1/machines/dm-test/executions')).toBe(200);
@@ -88,7 +88,7 @@ describe('keys', () => {
     expect(json.items.map(({ machine_id }) => machine_id)).toEqual(['dm-test']);
   });
 
-  test('revoked: 401 from then on, for what streams too', async () => {
+  test('a revoked key gets 401, and its streams are closed', async () => {
     const { key, api_key_id } = await newKey({ name: 'x', scopes: ['executions:read'] });
     const client = world.client.with(key);
     expect(await statusOf(client, 'GET', '/v1/machines/dm-test/executions')).toBe(200);
@@ -97,7 +97,7 @@ describe('keys', () => {
     expect([answer.status, answer.json]).toEqual([401, expect.objectContaining({ error_code: 'AUTH_INVALID' })]);
   });
 
-  test('expired: 401', async () => {
+  test('an expired key gets 401', async () => {
     const { key } = await newKey({ name: 'x', scopes: ['executions:read'], expires_in_ms: 300 });
     const client = world.client.with(key);
     await until(
@@ -111,7 +111,7 @@ describe('keys', () => {
     [{ name: 'x', scopes: [] }],
     [{ scopes: ['admin'] }],
     [{ name: 'x', scopes: ['admin'], more: 1 }],
-  ])('%j: 422', async (body) => {
+  ])('the request %j gets 422', async (body) => {
     expect(await statusOf(world.client, 'POST', '/v1/api-keys', body)).toBe(422);
   });
 });
@@ -126,7 +126,7 @@ describe('join tokens', () => {
       },
     });
 
-  test('single-use and an hour unless asked otherwise; the token in this answer only', async () => {
+  test('a token is single-use and lives for an hour by default; only this answer contains it', async () => {
     const made = await world.client.ask<Record<string, unknown>>('POST', '/v1/join-tokens', { body: {} });
     expect(made).toMatchObject({ join_token_id: expect.any(String), reusable: false, token: expect.any(String) });
     expect(Date.parse(`${made['expires_at']}`) - Date.parse(`${made['created_at']}`)).toBe(3_600_000);
@@ -135,14 +135,14 @@ describe('join tokens', () => {
     expect(list.bytes.toString()).not.toContain(`${made['token']}`);
   });
 
-  test('used by ten at the same time: exactly one succeeds', async () => {
+  test('of ten simultaneous uses of a token exactly one succeeds', async () => {
     const token = await world.joinToken();
     const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => enrol(token, n + 1)));
     expect(answers.filter(({ status }) => status === 200).length).toBe(1);
     for (const { status } of answers) expect(status).toBeOneOf([200, 401, 403, 409]);
   });
 
-  test('a retry of the one that succeeded gives the same answer', async () => {
+  test('a retry of the successful use gets the same answer', async () => {
     const token = await world.joinToken();
     const first = await enrol(token, 20);
     const again = await enrol(token, 20);
@@ -150,7 +150,7 @@ describe('join tokens', () => {
     expect(first.json.machine_id).toMatch(/^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
   });
 
-  test('late, and revoked: refused', async () => {
+  test('an expired token and a revoked one are refused', async () => {
     const late = await world.joinToken({ expires_in_ms: 1 });
     await until('it is late', async () => (await enrol(late, 30)).status !== 200);
     const made = await world.client.ask<{ token: string; join_token_id: string }>('POST', '/v1/join-tokens', {
@@ -161,19 +161,19 @@ describe('join tokens', () => {
     expect((await enrol('xpj_nonsense', 32)).status).toBeOneOf([401, 403]);
   });
 
-  test('reusable: each use makes a machine of its own', async () => {
+  test('each use of a reusable token creates another machine', async () => {
     const token = await world.joinToken({ reusable: true });
     const ids = await Promise.all([40, 41, 42].map(async (n) => (await enrol(token, n)).json.machine_id));
     expect(new Set(ids).size).toBe(3);
   });
 
-  test('one without a machine id is refused for an id that exists', async () => {
+  test('a token without a machine id is refused for the id of an existing machine', async () => {
     const token = await world.joinToken();
     expect((await enrol(token, 50, 'dm-test')).status).not.toBe(200);
     expect((await enrol(token, 51, 'dm-fresh')).json).toEqual({ machine_id: 'dm-fresh' });
   });
 
-  test('one bound to an existing machine enrols it afresh: its old credential dies at once', async () => {
+  test('a token for an existing machine enrols it again, and its old credential stops working at once', async () => {
     const agent = await world.join('dm-renewed');
     const token = await world.joinToken({ machine_id: 'dm-renewed' });
     expect((await enrol(token, 60)).status).toBe(200);
@@ -183,7 +183,7 @@ describe('join tokens', () => {
 });
 
 describe('audit', () => {
-  test('newest first, with actor and action', async () => {
+  test('the list is newest first, and names actor and action', async () => {
     const { execution_id } = await world.machine.run({ command: ['/bin/echo', 'audited'] });
     await world.machine.cancel(execution_id);
     await until('it is on record', async () => {
@@ -198,7 +198,7 @@ describe('audit', () => {
 });
 
 describe('the service itself', () => {
-  test('/healthz, /readyz, /openapi.json, /docs without a key', async () => {
+  test('/healthz, /readyz, /openapi.json and /docs need no key', async () => {
     const open = world.client.with(undefined);
     for (const path of ['/healthz', '/readyz', '/docs']) expect(await statusOf(open, 'GET', path)).toBe(200);
     const { json } = await open.get<{ openapi: string; paths: Record<string, unknown> }>('/openapi.json');
@@ -211,7 +211,7 @@ describe('the service itself', () => {
     );
   });
 
-  test('/metrics with any key, in Prometheus text', async () => {
+  test('/metrics needs any key, and returns Prometheus text', async () => {
     expect(await statusOf(world.client.with(undefined), 'GET', '/metrics')).toBe(401);
     const answer = await (await clientWith(['machines:read'])).get('/metrics');
     expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);

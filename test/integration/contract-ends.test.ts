@@ -24,17 +24,17 @@ async function expectGone(pids: readonly number[]): Promise<void> {
 }
 
 describe('results', () => {
-  test('exit 0: succeeded', async () => {
+  test('exit 0 is succeeded', async () => {
     expect(await world.machine.sh('exit 0')).toMatchObject({ status: 'succeeded', exit_code: 0 });
   });
 
-  test.each([1, 2, 124, 126, 127, 128, 137, 255])('exit %d: nonzero_exit', async (code) => {
+  test.each([1, 2, 124, 126, 127, 128, 137, 255])('exit %d is nonzero_exit', async (code) => {
     const execution = await world.machine.sh(`exit ${code}`);
     expect(execution).toMatchObject({ status: 'failed', error_code: 'nonzero_exit', exit_code: code });
     expect(execution).not.toHaveProperty('signal');
   });
 
-  test.each([1, 2, 6, 9, 11, 13, 15, 31, 34, 40, 64])('signal %d: signaled', async (signal) => {
+  test.each([1, 2, 6, 9, 11, 13, 15, 31, 34, 40, 64])('death by signal %d is signaled', async (signal) => {
     const execution = await world.machine.sh(`kill -${signal} $$; sleep 5`);
     expect(execution).toMatchObject({ status: 'failed', error_code: 'signaled', signal });
     expect(execution).not.toHaveProperty('exit_code');
@@ -42,7 +42,7 @@ describe('results', () => {
 });
 
 describe('timeout_ms', () => {
-  test('on expiry the whole process tree gets SIGKILL: timeout, signal 9', async () => {
+  test('a timeout sends SIGKILL to the whole process tree: timeout, signal 9', async () => {
     const { id, pids } = await started(
       'trap "" TERM; sleep 600 & echo pid=$!; setsid sleep 600 & echo pid=$!; (setsid sh -c "echo pid=\\$\\$; exec sleep 600" &); sleep 0.2; echo ready; wait',
       { timeout_ms: 1500 },
@@ -56,15 +56,15 @@ describe('timeout_ms', () => {
     expect(ran).toBeLessThan(10_000);
   });
 
-  test('0 is no limit', async () => {
+  test('0 means no limit', async () => {
     expect(await world.machine.sh('sleep 0.3', { timeout_ms: 0 })).toMatchObject({ status: 'succeeded' });
   });
 
-  test.each([2 ** 31, 2 ** 31 + 1000, 2 ** 32, 1e15])('%d holds: it does not fire at once', async (timeout_ms) => {
+  test.each([2 ** 31, 2 ** 31 + 1000, 2 ** 32, 1e15])('%d does not fire at once', async (timeout_ms) => {
     expect(await world.machine.sh('sleep 0.2', { timeout_ms })).toMatchObject({ status: 'succeeded' });
   });
 
-  test('counts from process start, not from the wait for a slot', async () => {
+  test('the timeout counts from the start of the process, not from the wait for a slot', async () => {
     const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
     const waiting = await world.machine.create({ command: ['/bin/sh', '-c', 'sleep 0.1'], timeout_ms: 900 });
     const state = await world.machine.read(waiting.execution_id, { wait_ms: 1200 });
@@ -75,21 +75,21 @@ describe('timeout_ms', () => {
 });
 
 describe('cancelling', () => {
-  test('running: SIGTERM to the process group; cancelled, with the exit_code it ended by', async () => {
+  test('a running command gets SIGTERM in its whole process group, and its exit_code is recorded', async () => {
     const { id } = await started('trap "echo bye; exit 5" TERM; echo ready; while :; do sleep 0.05; done');
     const execution = await world.machine.cancel(id, { wait_ms: 20_000 });
     expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled', exit_code: 5 });
     expect((await world.machine.output(id)).stdout).toBe('ready\nbye\n');
   });
 
-  test('running: cancelled, with the signal it ended by', async () => {
+  test('a running command that SIGTERM ends is cancelled with that signal', async () => {
     const { id } = await started('echo ready; exec sleep 600');
     const execution = await world.machine.cancel(id, { wait_ms: 20_000 });
     expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled', signal: 15 });
     expect(execution).not.toHaveProperty('exit_code');
   });
 
-  test('SIGKILL to the whole tree after the grace, setsid and double-forked descendants too', async () => {
+  test('the whole tree gets SIGKILL after the grace, setsid and double-forked descendants too', async () => {
     const ignoring = 'trap "" TERM; exec sleep 600';
     const { id, pids } = await started(
       `trap "" TERM; echo pid=$$; setsid sh -c '${ignoring}' & echo pid=$!; (setsid sh -c 'trap "" TERM; echo pid=$$; exec sleep 600' &); sleep 0.3; echo ready; while :; do sleep 0.1; done`,
@@ -102,7 +102,7 @@ describe('cancelling', () => {
     expect(ran).toBeGreaterThanOrEqual(4900);
   });
 
-  test('descendants are killed even if the main process ends on SIGTERM at once', async () => {
+  test('descendants are killed even if the main process exits on SIGTERM at once', async () => {
     const { id, pids } = await started(
       'setsid sh -c \'trap "" TERM; exec sleep 600\' & echo pid=$!; sleep 0.2; echo ready; exec sleep 600',
     );
@@ -110,7 +110,7 @@ describe('cancelling', () => {
     await expectGone(pids);
   });
 
-  test('a descendant that wiped its environment and left its session goes as well', async () => {
+  test('a descendant that cleared its environment and left its session is killed as well', async () => {
     const { id, pids } = await started(
       "setsid env -i /bin/sh -c 'echo pid=$$; exec /bin/sleep 600' & sleep 0.3; echo ready; wait",
     );
@@ -118,7 +118,7 @@ describe('cancelling', () => {
     await expectGone(pids);
   });
 
-  test('a fork storm that ignores SIGTERM is gone as well', async () => {
+  test('a fork storm that ignores SIGTERM is killed as well', async () => {
     const storm =
       'trap "" TERM; n=0; while [ $n -lt 150 ]; do (setsid sleep 600 &) ; n=$((n+1)); done; echo ready; while :; do (sleep 0.01 &); sleep 0.01; done';
     const { id } = await started(storm);
@@ -126,7 +126,7 @@ describe('cancelling', () => {
     expect(processesWith(`EXECUTION_ID=${id}`)).toEqual([]);
   });
 
-  test('not started: cancelled at once', async () => {
+  test('an execution that has not started is cancelled at once', async () => {
     const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
     const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
     const execution = await world.machine.cancel(execution_id);
@@ -135,7 +135,7 @@ describe('cancelling', () => {
     await Promise.all(blockers.map(({ id }) => world.machine.cancel(id, { wait_ms: 20_000 })));
   });
 
-  test('no-op when terminal, and when repeated', async () => {
+  test('a cancel after the end, and a repeated cancel, change nothing', async () => {
     const ended = await world.machine.sh('exit 3');
     expect(await world.machine.cancel(ended.execution_id)).toEqual(ended);
     const { id } = await started('echo ready; exec sleep 600');
@@ -148,7 +148,7 @@ describe('cancelling', () => {
     expect(log.filter(({ status }) => status === 'cancelled').length).toBe(1);
   });
 
-  test('races with the natural end leave exactly one terminal state', async () => {
+  test('a cancel that races the natural end leaves exactly one terminal status', async () => {
     const rounds = Array.from({ length: 40 }, async (_, n) => {
       const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', `sleep 0.0${n % 10}`] });
       if (n % 3 !== 0) await world.machine.read(execution_id, { wait_ms: n * 2 });
@@ -166,7 +166,7 @@ describe('cancelling', () => {
 });
 
 describe('the end is the main process’s exit', () => {
-  test('a background child that holds stdout does not hold the end up', async () => {
+  test('a background child that holds stdout does not delay the end', async () => {
     const execution = await world.machine.sh('sleep 600 & echo pid=$!; echo done');
     expect(execution).toMatchObject({ status: 'succeeded' });
     const { stdout } = await world.machine.output(execution.execution_id);
@@ -176,7 +176,7 @@ describe('the end is the main process’s exit', () => {
     await until('it is gone', () => !isAlive(pid));
   });
 
-  test('output written before the exit is all recorded, two hundred times', async () => {
+  test('all output written before the exit is recorded, two hundred times', async () => {
     const lines = Array.from({ length: 200 }, async () => {
       const { execution_id } = await world.machine.run({ command: ['/bin/echo', 'x'.repeat(100)] });
       expect((await world.machine.output(execution_id)).stdout).toBe(`${'x'.repeat(100)}\n`);
@@ -185,8 +185,8 @@ describe('the end is the main process’s exit', () => {
   });
 });
 
-describe('where it waits', () => {
-  test('queued until a slot is free, oldest first', async () => {
+describe('waiting for a start', () => {
+  test('executions are queued until a slot is free, and start oldest first', async () => {
     await world.join('dm-narrow', { EXECPLANE_MAX_CONCURRENCY: '1' });
     const narrow = world.client.machine('dm-narrow');
     const blocker = await narrow.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
@@ -200,7 +200,7 @@ describe('where it waits', () => {
     expect(starts).toEqual(starts.toSorted());
   });
 
-  test('not started by expires_at: expired', async () => {
+  test('an execution that has not started by expires_at is expired', async () => {
     await world.joinToken({ machine_id: 'dm-absent' });
     const absent = world.client.machine('dm-absent');
     const execution = await absent.run({ command: ['/bin/true'], start_within_ms: 300 });

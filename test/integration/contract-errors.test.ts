@@ -48,11 +48,11 @@ function expectInvalid(answer: Answer<WireProblem>, location: string): void {
 }
 
 describe('keys', () => {
-  test('no key: 401 AUTH_REQUIRED', async () => {
+  test('a request without a key gets 401 AUTH_REQUIRED', async () => {
     expectCoded(await world.client.with(undefined).request('GET', EXECUTIONS), 401, 'AUTH_REQUIRED', false);
   });
 
-  test('a key that is not ours: 401 AUTH_INVALID', async () => {
+  test('an unknown key gets 401 AUTH_INVALID', async () => {
     expectCoded(await world.client.with('xpk_nonsense').request('GET', EXECUTIONS), 401, 'AUTH_INVALID', false);
   });
 
@@ -61,12 +61,12 @@ describe('keys', () => {
     expect(answer.status).toBe(200);
   });
 
-  test('both, the same: accepted; both, different: 401', async () => {
+  test('two equal keys in both headers are accepted, two different ones get 401', async () => {
     expect((await world.client.get(EXECUTIONS, {}, { 'x-api-key': world.server.key })).status).toBe(200);
     expect((await world.client.get(EXECUTIONS, {}, { 'x-api-key': 'xpk_other' })).status).toBe(401);
   });
 
-  test('the scheme is matched without regard to case', async () => {
+  test('the scheme is case-insensitive', async () => {
     const answer = await world.client
       .with(undefined)
       .get(EXECUTIONS, {}, { authorization: `bearer ${world.server.key}` });
@@ -77,14 +77,14 @@ describe('keys', () => {
     expect((await world.client.get(EXECUTIONS, {}, { 'X-Dedalus-Org-Id': 'org_1' })).status).toBe(200);
   });
 
-  test('never in the query string', async () => {
+  test('a key in the query string is ignored', async () => {
     const answer = await world.client
       .with(undefined)
       .get(EXECUTIONS, { api_key: world.server.key, key: world.server.key });
     expect(answer.status).toBe(401);
   });
 
-  test('an unknown route without a key tells no more than a known one', async () => {
+  test('an unknown route without a key answers like a known one', async () => {
     expect((await world.client.with(undefined).request('GET', '/v1/nothing')).status).toBeOneOf([401, 404]);
   });
 });
@@ -115,41 +115,41 @@ describe('404', () => {
     ['PATCH', `${EXECUTIONS}/x`],
     ['DELETE', EXECUTIONS],
     ['PUT', '/v1/machines'],
-  ])('a wrong method: %s %s', async (method, path) => {
+  ])('a wrong method gets 404: %s %s', async (method, path) => {
     expectProblem(await send(method, path), 404);
   });
 
-  test('a malformed URL encoding is not a 500', async () => {
+  test('a malformed URL encoding does not get a 500', async () => {
     expect((await send('GET', `${EXECUTIONS}/%ZZ`)).status).toBeOneOf([400, 404]);
   });
 });
 
 describe('bodies', () => {
-  test('over the limit: 413', async () => {
+  test('a body over the limit gets 413', async () => {
     expectProblem(await create({ command: ['/bin/true'], stdin: 'x'.repeat(1_100_000) }), 413);
   });
 
-  test('not JSON: 400', async () => {
+  test('a body that is not JSON gets 400', async () => {
     const headers = { 'content-type': 'application/json' };
     expectProblem(await send('POST', EXECUTIONS, { body: '{"command": [', headers }), 400);
     expect((await send('POST', EXECUTIONS, { body: '', headers })).status).toBeOneOf([400, 422]);
   });
 
-  test('wrong media type: 415', async () => {
+  test('a wrong media type gets 415', async () => {
     expectProblem(
       await send('POST', EXECUTIONS, { body: 'command=ls', headers: { 'content-type': 'text/plain' } }),
       415,
     );
   });
 
-  test('JSON nested 10 000 deep: 400 or 422, and the server keeps running', async () => {
+  test('JSON nested 10 000 deep gets 400 or 422, and the server keeps running', async () => {
     const body = `{"command":${'['.repeat(10_000)}${']'.repeat(10_000)}}`;
     const answer = await send('POST', EXECUTIONS, { body, headers: { 'content-type': 'application/json' } });
     expect(answer.status).toBeOneOf([400, 422]);
     expect((await send('GET', EXECUTIONS)).status).toBe(200);
   });
 
-  test('an unknown field: 422 at its own path', async () => {
+  test('an unknown field gets 422 at its own path', async () => {
     expectInvalid(await create({ command: ['/bin/true'], shell: true }), 'body.shell');
   });
 
@@ -170,7 +170,7 @@ describe('bodies', () => {
     ['stdin that is no string', { command: ['ls'], stdin: 5 }, 'body.stdin'],
     ['stdin that is not base64', { command: ['ls'], stdin: '***', stdin_encoding: 'base64' }, 'body.stdin'],
     ['another stdin_encoding', { command: ['ls'], stdin: '', stdin_encoding: 'hex' }, 'body.stdin_encoding'],
-  ])('422: %s', async (_, body, location) => {
+  ])('the body gets 422: %s', async (_, body, location) => {
     expectInvalid(await create(body), location);
   });
 
@@ -178,24 +178,24 @@ describe('bodies', () => {
     ['', 'body.env'],
     ['A=B', 'body.env'],
     ['A\0B', 'body.env'],
-  ])('422: an env name %j', async (name, location) => {
+  ])('an env name %j gets 422', async (name, location) => {
     const answer = await create({ command: ['ls'], env: { [name]: 'x' } });
     expectProblem(answer, 422);
     expect(answer.json.errors?.[0]?.location.startsWith(location)).toBe(true);
   });
 
-  test('a null field is not an absent one: 422', async () => {
+  test('a field that is null gets 422', async () => {
     expectInvalid(await create({ command: ['ls'], cwd: null }), 'body.cwd');
   });
 
-  test('a body that is no object: 422', async () => {
+  test('a body that is not an object gets 422', async () => {
     for (const body of ['[]', '"x"', '7', 'null']) {
       const headers = { 'content-type': 'application/json' };
       expect((await send('POST', EXECUTIONS, { body, headers })).status).toBeOneOf([400, 422]);
     }
   });
 
-  test('value never echoes env or stdin', async () => {
+  test('an error never repeats env or stdin', async () => {
     const secret = 'hunter2-secret';
     const answers = [
       await create({ command: ['ls'], env: { TOKEN: { secret } } }),
@@ -211,13 +211,13 @@ describe('bodies', () => {
     }
   });
 
-  test('no error holds a stack trace or a path of the server', async () => {
+  test('no error contains a stack trace or a path of the server', async () => {
     const answers = [await create({ command: 5 }), await send('GET', '/v1/nothing'), await create('{')];
     for (const { bytes } of answers)
       expect(bytes.toString()).not.toMatch(/node_modules|\.js:\d|\.ts:\d|at .*\(|\/dist\//);
   });
 
-  test('a malformed wait_ms: 422 at query.wait_ms', async () => {
+  test('a malformed wait_ms gets 422 at query.wait_ms', async () => {
     expectInvalid(
       await send('POST', EXECUTIONS, { body: { command: ['ls'] }, query: { wait_ms: 'x' } }),
       'query.wait_ms',

@@ -21,7 +21,7 @@ const decoded = (events: WireEvent[], type: 'stdout' | 'stderr') =>
   Buffer.concat(events.filter((event) => event.type === type).map(({ chunk }) => Buffer.from(chunk ?? '', 'base64')));
 
 describe('sequence', () => {
-  test('starts at 1 and rises by 1; at never goes back', async () => {
+  test('the sequence starts at 1 and rises by 1; at never goes back', async () => {
     const line = 'i=0; while [ $i -lt 300 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done';
     const { execution_id } = await world.machine.sh(line);
     const events = await world.machine.events(execution_id, { limit: 17 });
@@ -30,7 +30,7 @@ describe('sequence', () => {
     expect(times).toEqual(times.toSorted());
   });
 
-  test('first the lifecycle event of the first status, last the terminal one, one for every change between', async () => {
+  test('the log begins with the first status, ends with the terminal one, and has one lifecycle event for each change', async () => {
     const { execution_id } = await world.machine.sh('echo x');
     const log = await world.machine.events(execution_id);
     expect(log[0]).toMatchObject({ sequence: 1, type: 'lifecycle', status: 'queued' });
@@ -47,7 +47,7 @@ describe('sequence', () => {
 });
 
 describe('bytes', () => {
-  test('the chunks of each stream, in order, are exactly what was written', async () => {
+  test('the chunks of each stream, in order, are exactly what the command wrote', async () => {
     const line = 'i=0; while [ $i -lt 2000 ]; do echo "out $i ä€😀"; echo "err $i" >&2; i=$((i+1)); done';
     const { execution_id } = await world.machine.sh(line);
     const log = await world.machine.events(execution_id);
@@ -56,7 +56,7 @@ describe('bytes', () => {
     expect(joined(log, 'stderr')).toBe(numbers.map((n) => `err ${n}\n`).join(''));
   });
 
-  test('a chunk never splits a UTF-8 character, written a byte at a time', async () => {
+  test('a chunk never splits a UTF-8 character that is written a byte at a time', async () => {
     const text = 'aé€😀z'.repeat(3);
     const program = `const b=Buffer.from(${JSON.stringify(text)});const fs=require('fs');(async()=>{for(const x of b){fs.writeSync(1,Buffer.from([x]));await new Promise(r=>setTimeout(r,3))}})()`;
     const { execution_id } = await world.machine.run({ command: [process.execPath, '-e', program] });
@@ -65,7 +65,7 @@ describe('bytes', () => {
     for (const { chunk } of log) expect(chunk ?? '').not.toContain('\uFFFD');
   });
 
-  test('an unfinished character is held back for up to a second, then shown', async () => {
+  test('an incomplete character is held back for up to a second, then shown', async () => {
     const { execution_id } = await world.machine.create({
       command: ['/bin/sh', '-c', "printf 'ready\\303'; exec sleep 600"],
     });
@@ -75,7 +75,7 @@ describe('bytes', () => {
     expect(await world.machine.raw(execution_id)).toEqual(Buffer.from('ready\xC3', 'latin1'));
   });
 
-  test('bytes that are not UTF-8 read as U+FFFD in JSON and come back exactly through the raw routes', async () => {
+  test('bytes that are not UTF-8 become U+FFFD in JSON, and the raw routes return them exactly', async () => {
     const line = "printf 'a\\377\\376b\\0c\\200\\n'";
     const { execution_id } = await world.machine.sh(line);
     const bytes = Buffer.from([0x61, 0xff, 0xfe, 0x62, 0, 0x63, 0x80, 0x0a]);
@@ -88,7 +88,7 @@ describe('bytes', () => {
     expect(Buffer.from(answer.json.stdout, 'base64')).toEqual(bytes);
   });
 
-  test('every byte value survives, in any order', async () => {
+  test('every byte value is kept, in any order', async () => {
     const seed = Buffer.from(Array.from({ length: 65_536 * 3 }, (_, n) => (n * n * 31 + (n >> 7)) & 255));
     const { execution_id } = await world.machine.run({
       command: ['/bin/cat'],
@@ -101,14 +101,14 @@ describe('bytes', () => {
     );
   });
 
-  test('one line of 900 kB without an end', async () => {
+  test('a line of 900 kB without a newline is kept exactly', async () => {
     const { execution_id } = await world.machine.sh('head -c 900000 /dev/zero | tr "\\0" x');
     expect(sha256(await world.machine.raw(execution_id))).toBe(sha256('x'.repeat(900_000)));
   });
 });
 
 describe('the cap', () => {
-  test('the rest is counted, *_truncated is true, the command runs on', async () => {
+  test('output above the cap is counted, *_truncated is true, and the command keeps running', async () => {
     const execution = await world.machine.sh('head -c 5000000 /dev/zero | tr "\\0" y; echo end >&2');
     expect(execution).toMatchObject({
       status: 'succeeded',
@@ -122,7 +122,7 @@ describe('the cap', () => {
     expect(output.stderr).toBe('end\n');
   });
 
-  test('never splits a character', async () => {
+  test('the cap never splits a character', async () => {
     const execution = await world.machine.run({
       command: ['/bin/sh', '-c', 'printf x; yes "€€€€€€€€" | tr -d "\\n" | head -c 1500000'],
     });
@@ -132,7 +132,7 @@ describe('the cap', () => {
     expect(bytes.toString()).not.toContain('\uFFFD');
   });
 
-  test('never splits a character: the last one that does not fit is left out', async () => {
+  test('a last character that does not fit below the cap is left out', async () => {
     const { execution_id } = await world.machine.run({
       command: ['/bin/sh', '-c', 'yes "€€€€€€€€" | tr -d "\\n" | head -c 1500000'],
     });
@@ -141,12 +141,12 @@ describe('the cap', () => {
     expect(bytes.toString()).not.toContain('\uFFFD');
   });
 
-  test('exactly the cap is not truncated', async () => {
+  test('output of exactly the cap is not truncated', async () => {
     const execution = await world.machine.sh(`head -c ${CAP} /dev/zero`);
     expect(execution).toMatchObject({ stdout_bytes: CAP, stdout_truncated: false });
   });
 
-  test('counts are kept up while it prints without end', async () => {
+  test('the counts keep rising while a command prints without end', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'yes'] });
     let seen = 0;
     while (seen < 3 * CAP) {
@@ -161,7 +161,7 @@ describe('the cap', () => {
 });
 
 describe('output', () => {
-  test('concatenates the log', async () => {
+  test('the output is the concatenation of the log', async () => {
     const { execution_id } = await world.machine.sh('for i in 1 2 3; do echo o$i; echo e$i >&2; done');
     const log = await world.machine.events(execution_id);
     expect(await world.machine.output(execution_id)).toMatchObject({
@@ -170,7 +170,7 @@ describe('output', () => {
     });
   });
 
-  test('output comes while it runs, not only at the end', async () => {
+  test('output is available while the command runs', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo early; exec sleep 600'] });
     await world.machine.saying(execution_id, 'early');
     expect((await world.machine.read(execution_id)).status).toBe('running');

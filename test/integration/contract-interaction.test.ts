@@ -27,7 +27,7 @@ async function open(command: string[]): Promise<string> {
 }
 
 describe('stdin_open', () => {
-  test('pieces arrive as they are sent; close ends it', async () => {
+  test('each piece arrives as it is sent, and close ends the input', async () => {
     const id = await open(['/bin/sh', '-c', 'echo ready; cat; echo eof']);
     await world.machine.saying(id, 'ready');
     expect((await post(id, 'one ')).status).toBe(200);
@@ -54,7 +54,7 @@ describe('stdin_open', () => {
     expect((await world.machine.output(id)).stdout).toBe('ok');
   });
 
-  test('409 INVALID_STATE when it is not open', async () => {
+  test('input gets 409 INVALID_STATE if stdin is not open', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
     const never = await post(execution_id, 'x');
     expect([never.status, never.json.error_code]).toEqual([409, 'INVALID_STATE']);
@@ -66,7 +66,7 @@ describe('stdin_open', () => {
     expect([over.status, over.json.error_code]).toEqual([409, 'INVALID_STATE']);
   });
 
-  test('a few megabytes in pieces, byte-exact, through a command slower than the caller', async () => {
+  test('megabytes in pieces reach a command that reads slowly byte for byte', async () => {
     const id = await open([
       '/bin/sh',
       '-c',
@@ -87,14 +87,14 @@ describe('stdin_open', () => {
     expect(total).toBe(3_000_000);
   });
 
-  test('together with stdin: 422', async () => {
+  test('stdin_open together with stdin gets 422', async () => {
     const answer = await world.client.request('POST', world.machine.path, {
       body: { command: ['/bin/cat'], stdin: 'x', stdin_open: true },
     });
     expect(answer.status).toBe(422);
   });
 
-  test('a command that ends by itself with its stdin open ends', async () => {
+  test('a command that exits by itself ends although its stdin is open', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/true'], stdin_open: true });
     expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
   });
@@ -104,7 +104,7 @@ describe('POST …/signal', () => {
   const signal = (id: string, name: unknown) =>
     world.client.request<{ status: string }>('POST', world.machine.at(id, '/signal'), { body: { signal: name } });
 
-  test('is sent to the process group and answers the Execution', async () => {
+  test('a signal is sent to the process group, and the answer is the Execution', async () => {
     const { execution_id: id } = await world.machine.create({
       command: [
         '/bin/sh',
@@ -121,7 +121,7 @@ describe('POST …/signal', () => {
     expect((await world.machine.output(id)).stdout).toContain('hup\n');
   });
 
-  test('a signal that ends it: signaled', async () => {
+  test('a command that the signal ends is signaled', async () => {
     const { execution_id: id } = await world.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
@@ -130,27 +130,27 @@ describe('POST …/signal', () => {
     expect(await world.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'signaled', signal: 10 });
   });
 
-  test('after the end a no-op', async () => {
+  test('a signal after the end changes nothing', async () => {
     const ended = await world.machine.run({ command: ['/bin/true'] });
     const answer = await signal(ended.execution_id, 'SIGKILL');
     expect([answer.status, answer.json]).toEqual([200, ended]);
   });
 
-  test.each(['SIGNOPE', 'hup', '', 9, null])('%j is none: 422', async (name) => {
+  test.each(['SIGNOPE', 'hup', '', 9, null])('the unknown signal %j gets 422', async (name) => {
     const ended = await world.machine.run({ command: ['/bin/true'] });
     expect((await signal(ended.execution_id, name)).status).toBe(422);
   });
 });
 
 describe('user', () => {
-  test('an unknown one: user_not_found', async () => {
+  test('an unknown user fails with user_not_found', async () => {
     const execution = await world.machine.run({ command: ['/bin/true'], user: 'no-such-user-here' });
     expect(execution.status).toBe('failed');
     expect(execution.error_code).toBeOneOf(['user_not_found', 'policy_denied']);
   });
 
   test.runIf(process.getuid?.() === 0)(
-    'runs as that user where policy allows it, else says which rule refused',
+    'a command runs as that user if the policy allows it; otherwise the error names the rule',
     async () => {
       const execution = await world.machine.run({ command: ['/usr/bin/id', '-un'], user: 'nobody', cwd: '/' });
       if (execution.error_code === 'policy_denied') expect(execution.error_message).toMatch(/\S/);
@@ -196,7 +196,7 @@ class Receiver implements AsyncDisposable {
 }
 
 describe('callback_url', () => {
-  test('the terminal Execution is POSTed there, signed, and retried', async () => {
+  test('the terminal Execution is POSTed to the URL, signed, and retried', async () => {
     await using receiver = await Receiver.start();
     const execution = await world.machine.run({ command: ['/bin/sh', '-c', 'exit 6'], callback_url: receiver.url });
     await receiver.arrived.promise;
@@ -224,7 +224,7 @@ describe('callback_url', () => {
   });
 
   test.each(['ftp://x/', 'not a url', 'javascript:alert(1)', '/path'])(
-    '%j: 422 at body.callback_url',
+    '%j gets 422 at body.callback_url',
     async (callback_url) => {
       const answer = await world.client.request<WireProblem>('POST', world.machine.path, {
         body: { command: ['/bin/true'], callback_url },

@@ -25,7 +25,7 @@ interface Machine {
 describe('machines', () => {
   const FIELDS = ['machine_id', 'vcpu', 'memory_mib', 'storage_gib', 'autosleep_seconds', 'desired_state', 'status'];
 
-  test('connected: running, agent_connected, with what the agent reported', async () => {
+  test("a connected machine is running, with agent_connected and the agent's report", async () => {
     const { json } = await world.client.get<Machine>('/v1/machines/dm-test');
     expect(Object.keys(json).sort()).toEqual(FIELDS.toSorted());
     expect(json).toMatchObject({
@@ -45,14 +45,14 @@ describe('machines', () => {
     expect(Number.isInteger(json.storage_gib)).toBe(true);
   });
 
-  test('the list has created_at as well', async () => {
+  test('a machine in the list also has created_at', async () => {
     const { json } = await world.client.get<WirePage<Machine>>('/v1/machines');
     const machine = json.items.find(({ machine_id }) => machine_id === 'dm-test');
     expect(Object.keys(machine ?? {}).sort()).toEqual([...FIELDS, 'created_at'].sort());
     expect(machine?.created_at).toMatch(TIME);
   });
 
-  test('never yet joined: placement_pending, never_joined, 0 of everything', async () => {
+  test('a machine that never joined is placement_pending, with never_joined and resources of 0', async () => {
     await world.joinToken({ machine_id: 'dm-new' });
     expect((await world.client.get('/v1/machines/dm-new')).json).toMatchObject({
       vcpu: 0,
@@ -62,7 +62,7 @@ describe('machines', () => {
     });
   });
 
-  test('enrolled and away: sleeping, agent_away; revision changes with every transition', async () => {
+  test('an enrolled machine whose agent is away is sleeping; the revision changes with every transition', async () => {
     const agent = await world.join('dm-coming');
     const before = (await world.client.get<Machine>('/v1/machines/dm-coming')).json.status.revision;
     await agent.stop();
@@ -72,7 +72,7 @@ describe('machines', () => {
     expect(status.revision).not.toBe(before);
   });
 
-  test('DELETE: removed for good; what waited is cancelled, what ran failed, machine_removed', async () => {
+  test('DELETE removes the machine for good: its waiting executions are cancelled, its running ones fail with machine_removed', async () => {
     const agent = await world.join('dm-going', { EXECPLANE_MAX_CONCURRENCY: '1' });
     const machine = world.client.machine('dm-going');
     const running = await machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });

@@ -27,7 +27,7 @@ describe('lists', () => {
     ids = await createMany(60);
   });
 
-  test('newest first, 50 unless asked otherwise', async () => {
+  test('a page is newest first, and has 50 items by default', async () => {
     const page = (await list()).json;
     expect(page.items.map(({ execution_id }) => execution_id)).toEqual(ids.toReversed().slice(0, 50));
     expect(page.next_cursor).toEqual(expect.any(String));
@@ -40,7 +40,7 @@ describe('lists', () => {
     expect(second).not.toHaveProperty('next_cursor');
   });
 
-  test('a list page reached by a cursor is never empty: an exact fit ends without one', async () => {
+  test('a page reached by a cursor is never empty, also when the last page is exactly full', async () => {
     const seen: string[] = [];
     let cursor: string | undefined;
     do {
@@ -53,20 +53,20 @@ describe('lists', () => {
     expect(seen).toEqual(ids.toReversed());
   });
 
-  test('more than 500 is clamped', async () => {
+  test('a limit above 500 is clamped', async () => {
     const answer = await list({ limit: 1_000_000 });
     expect(answer.status).toBe(200);
     expect(answer.json.items.length).toBe(60);
   });
 
-  test.each(['0', '-1', '1.5', 'x', '', '1e2', ' 5'])('limit %j is 422 at query.limit', async (limit) => {
+  test.each(['0', '-1', '1.5', 'x', '', '1e2', ' 5'])('limit %j gets 422 at query.limit', async (limit) => {
     const answer = await world.client.get<WireProblem>(world.client.machine('dm-away').path, { limit });
     expect(answer.status).toBe(422);
     expect(answer.json.errors?.[0]?.location).toBe('query.limit');
   });
 
   test.each(['x', 'AAAA', '', '..', 'ÿ', '-1', 'eyJhIjoxfQ'])(
-    'a bad cursor %j is 422 at query.cursor',
+    'a bad cursor %j gets 422 at query.cursor',
     async (cursor) => {
       const answer = await world.client.get<WireProblem>(world.client.machine('dm-away').path, { cursor });
       expect(answer.status).toBe(422);
@@ -74,7 +74,7 @@ describe('lists', () => {
     },
   );
 
-  test('a cursor of another route is 422', async () => {
+  test('a cursor of another route gets 422', async () => {
     const { execution_id } = await world.machine.sh('for i in 1 2 3; do echo $i; sleep 0.05; done');
     const events = await world.machine.page(execution_id, { limit: 1 });
     const answer = await list({ cursor: events.next_cursor ?? '' });
@@ -85,7 +85,7 @@ describe('lists', () => {
     expect((await list({ no_such: 'x', limit: 1 })).json.items.length).toBe(1);
   });
 
-  test('no skip and no repeat while rows are inserted', async () => {
+  test('pages skip and repeat nothing while rows are inserted', async () => {
     await world.joinToken({ machine_id: 'dm-busy' });
     const before = await createMany(30, 'dm-busy');
     const seen: string[] = [];
@@ -101,7 +101,7 @@ describe('lists', () => {
     expect(seen).toEqual(before.toReversed());
   });
 
-  test('?status= filters, over pages too', async () => {
+  test('?status= filters, across pages too', async () => {
     await world.client.machine('dm-away').cancel(ids[3] ?? '');
     await world.client.machine('dm-away').cancel(ids[50] ?? '');
     const first = (await list({ status: 'cancelled', limit: 1 })).json;
@@ -110,7 +110,7 @@ describe('lists', () => {
     expect(second).not.toHaveProperty('next_cursor');
   });
 
-  test('a status that is none is 422 at query.status', async () => {
+  test('an unknown status gets 422 at query.status', async () => {
     const answer = await world.client.get<WireProblem>(world.client.machine('dm-away').path, { status: 'done' });
     expect(answer.status).toBe(422);
     expect(answer.json.errors?.[0]?.location).toBe('query.status');
@@ -123,7 +123,7 @@ describe('lists', () => {
 });
 
 describe('events', () => {
-  test('100 unless asked otherwise, at most 1000', async () => {
+  test('a page has 100 events by default, and at most 1000', async () => {
     const { execution_id } = await world.machine.run({
       command: ['/bin/sh', '-c', 'i=0; while [ $i -lt 130 ]; do echo $i; echo $i >&2; i=$((i+1)); done'],
     });
@@ -133,7 +133,7 @@ describe('events', () => {
     expect((await world.machine.page(execution_id, { limit: 5000 })).items.length).toBe(Math.min(1000, all.length));
   });
 
-  test('a terminal log read to its end has no next_cursor', async () => {
+  test('the last page of a terminal log has no next_cursor', async () => {
     const { execution_id } = await world.machine.sh('echo x');
     const all = await world.machine.page(execution_id);
     expect(all).not.toHaveProperty('next_cursor');
@@ -141,7 +141,7 @@ describe('events', () => {
     expect(fit).not.toHaveProperty('next_cursor');
   });
 
-  test('next_cursor while more events may still come, on an empty page as well', async () => {
+  test('a page has a next_cursor while more events may come, even if it is empty', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
     const page = await world.machine.page(execution_id);
@@ -154,12 +154,12 @@ describe('events', () => {
     expect(rest).not.toHaveProperty('next_cursor');
   });
 
-  test.each(['0', '-3', '2.5', 'many'])('limit %j is 422', async (limit) => {
+  test.each(['0', '-3', '2.5', 'many'])('limit %j gets 422', async (limit) => {
     const { execution_id } = await world.machine.run({ command: ['/bin/true'] });
     expect((await world.client.get(world.machine.at(execution_id, '/events'), { limit })).status).toBe(422);
   });
 
-  test('a bad cursor is 422', async () => {
+  test('a bad cursor gets 422', async () => {
     const { execution_id } = await world.machine.run({ command: ['/bin/true'] });
     expect((await world.client.get(world.machine.at(execution_id, '/events'), { cursor: 'nonsense!' })).status).toBe(
       422,

@@ -29,12 +29,12 @@ const shell = (line: string, more: Omit<CreateBody, 'command'> = {}) =>
   stdoutOf({ command: ['/bin/sh', '-c', line], ...more });
 
 describe('argv, no shell', () => {
-  test('nothing is split, globbed or quoted', async () => {
+  test('arguments are not split, globbed or unquoted', async () => {
     const out = await stdoutOf({ command: ['printf', '[%s]', 'a b', '*', '$HOME', "'q'", '', '`id`', ';'] });
     expect(out).toBe("[a b][*][$HOME]['q'][][`id`][;]");
   });
 
-  test('command[0] is looked up in the PATH the process will see', async () => {
+  test('command[0] is looked up in the PATH of the process', async () => {
     const bin = join(dir, 'bin');
     mkdirSync(bin);
     writeFileSync(join(bin, 'only-here'), '#!/bin/sh\necho found\n', { mode: 0o755 });
@@ -88,32 +88,32 @@ describe('argv, no shell', () => {
     expect(await world.machine.run({ command: [path()] })).toMatchObject({ status: 'failed', ...expected });
   });
 
-  test('argument_list_too_long: E2BIG', async () => {
+  test('an argument list that is too long (E2BIG) fails with argument_list_too_long', async () => {
     const execution = await world.machine.run({ command: ['/bin/true', 'x'.repeat(140_000)] });
     expect(execution).toMatchObject({ status: 'failed', error_code: 'argument_list_too_long' });
   });
 
-  test('many arguments that do fit arrive', async () => {
+  test('many arguments that fit arrive', async () => {
     const words = Array.from({ length: 20_000 }, (_, n) => `w${n}`);
     expect(await stdoutOf({ command: ['/bin/sh', '-c', 'echo $#', 'sh', ...words] })).toBe('20000\n');
   });
 });
 
 describe('stdin', () => {
-  test('is written as UTF-8 bytes, then closed', async () => {
+  test('stdin is written as UTF-8 bytes, then closed', async () => {
     const stdin = 'zwölf Boxkämpfer\n\u{1F600}\0end';
     expect(await stdoutOf({ command: ['cat'], stdin })).toBe(stdin);
   });
 
-  test('without it the process reads end-of-file', async () => {
+  test('a process without stdin reads end-of-file', async () => {
     expect(await shell('cat; echo eof')).toBe('eof\n');
   });
 
-  test('an empty one is end-of-file too', async () => {
+  test('an empty stdin is end-of-file too', async () => {
     expect(await shell('cat; echo eof', { stdin: '' })).toBe('eof\n');
   });
 
-  test('a process that exits without reading its stdin is no error', async () => {
+  test('a process that exits without reading its stdin is not an error', async () => {
     const execution = await world.machine.run({ command: ['/bin/true'], stdin: 'x'.repeat(8_000_000) });
     expect(execution).toMatchObject({ status: 'succeeded', exit_code: 0 });
   });
@@ -124,31 +124,31 @@ describe('stdin', () => {
     );
   });
 
-  test('base64: binary, byte-exact', async () => {
+  test('stdin in base64 is binary, and arrives byte for byte', async () => {
     const bytes = Buffer.from(Array.from({ length: 70_000 }, (_, n) => (n * 7 + (n >> 8)) % 256));
     const out = await stdoutOf({ command: ['sha256sum'], stdin: bytes.toString('base64'), stdin_encoding: 'base64' });
     expect(out.slice(0, 64)).toBe(createHash('sha256').update(bytes).digest('hex'));
   });
 
-  test('can be opened again by path', async () => {
+  test('stdin can be opened again by path', async () => {
     expect(await shell('cat /dev/stdin', { stdin: 'again' })).toBe('again');
     expect(await shell('cat /proc/self/fd/0; echo eof')).toBe('eof\n');
   });
 });
 
 describe('stdout and stderr', () => {
-  test('can be opened again by path', async () => {
+  test('both can be opened again by path', async () => {
     const { execution_id } = await world.machine.sh(
       'echo out > /dev/stdout; echo err > /dev/stderr; echo more >> /dev/stderr',
     );
     expect(await world.machine.output(execution_id)).toMatchObject({ stdout: 'out\n', stderr: 'err\nmore\n' });
   });
 
-  test('are pipes of their own: neither a terminal nor a socket', async () => {
+  test('both are pipes, neither a terminal nor a socket', async () => {
     expect(await shell('test -t 1 || echo no tty; readlink /proc/self/fd/1 | grep -c pipe')).toBe('no tty\n1\n');
   });
 
-  test('no other descriptor is inherited', async () => {
+  test('the process inherits no other descriptor', async () => {
     expect(await shell('ls /proc/$$/fd')).toBe('0\n1\n2\n');
   });
 });
@@ -161,7 +161,7 @@ describe('env', () => {
       .filter(Boolean)
       .map((pair) => pair.slice(0, pair.indexOf('=')));
 
-  test('only the clean base: the promised names', async () => {
+  test('the environment has only the promised names', async () => {
     const out = await stdoutOf({ command: ['env', '-0'] });
     expect(names(out).filter((name) => !PROMISED.has(name) && !name.startsWith('LC_'))).toEqual([]);
     expect(names(out)).toEqual(expect.arrayContaining(['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'EXECUTION_ID']));
@@ -179,14 +179,14 @@ describe('env', () => {
     expect(await shell('echo $HOME $USER $LOGNAME')).toBe(`${homedir()} ${username} ${username}\n`);
   });
 
-  test('variables of the caller are set, and win over the base', async () => {
+  test('variables of the caller are set, and override the base', async () => {
     const out = await shell('echo "$GREETING|$HOME|$LANG"', {
       env: { GREETING: 'hallo  welt', HOME: '/elsewhere', LANG: 'C' },
     });
     expect(out).toBe('hallo  welt|/elsewhere|C\n');
   });
 
-  test('__proto__ and the like are plain names', async () => {
+  test('__proto__ and the like are ordinary names', async () => {
     const body = '{"command":["/usr/bin/env","-0"],"env":{"__proto__":"p","constructor":"c","toString":"t"}}';
     const headers = { 'content-type': 'application/json' };
     const answer = await world.client.request<{ execution_id: string; env_keys: string[] }>(
@@ -204,18 +204,18 @@ describe('env', () => {
     expect(stdout.split('\0')).toEqual(expect.arrayContaining(['__proto__=p', 'constructor=c', 'toString=t']));
   });
 
-  test("no credential of the agent is to be found in its ancestors' environment by name", async () => {
+  test('the environment of the ancestors contains no credential of the agent', async () => {
     const out = await shell('tr "\\0" "\\n" < /proc/$PPID/environ | grep -c xpa_ || true');
     expect(out).toBe('0\n');
   });
 });
 
 describe('cwd', () => {
-  test("defaults to the agent user's home", async () => {
+  test("cwd defaults to the home of the agent's user", async () => {
     expect(await stdoutOf({ command: ['pwd'] })).toBe(`${homedir()}\n`);
   });
 
-  test('a relative one is taken from there', async () => {
+  test('a relative cwd starts at that home', async () => {
     const name = `.execplane-test-${process.pid}`;
     mkdirSync(join(homedir(), name));
     try {
@@ -228,7 +228,7 @@ describe('cwd', () => {
   test.each([
     ['missing', '/no/such/directory'],
     ['not a directory', '/etc/passwd'],
-  ])('%s: cwd_not_found', async (_, cwd) => {
+  ])('a cwd that is %s fails with cwd_not_found', async (_, cwd) => {
     const execution = await world.machine.run({ command: ['/bin/true'], cwd });
     expect(execution).toMatchObject({ status: 'failed', error_code: 'cwd_not_found' });
     expect(execution).not.toHaveProperty('started_at');
@@ -236,18 +236,18 @@ describe('cwd', () => {
 });
 
 describe('the process itself', () => {
-  test('leads its own session and process group', async () => {
+  test('the process leads its own session and process group', async () => {
     const out = await shell('cut -d" " -f1,5,6 /proc/$$/stat');
     const [pid, group, session] = out.trim().split(' ');
     expect([group, session]).toEqual([pid, pid]);
   });
 
-  test('signals have their default dispositions, none is blocked', async () => {
+  test('signals have their default dispositions, and none is blocked', async () => {
     const out = await shell('grep -E "^Sig(Blk|Ign)" /proc/self/status');
     expect(out.replace(/\s+/g, ' ')).toBe('SigBlk: 0000000000000000 SigIgn: 0000000000000000 ');
   });
 
-  test('a background child that outlives it is left running and is never sent SIGPIPE by us', async () => {
+  test('a background child that outlives the process keeps running and gets no SIGPIPE', async () => {
     const flag = join(dir, 'outlived');
     const line = `(i=0; while [ $i -lt 400 ]; do echo line $i || exit 9; i=$((i+1)); sleep 0.005; done; echo ok > ${flag}) & echo $!; exit 0`;
     const execution = await world.machine.sh(line);

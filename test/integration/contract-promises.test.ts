@@ -23,7 +23,7 @@ describe('5.7 retries are safe', () => {
       headers: { 'idempotency-key': key, ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}) },
     });
 
-  test('the same again answers the same execution in its present state, idempotency-replayed: true, and starts nothing', async () => {
+  test('the same request again returns the same execution in its present state with idempotency-replayed: true, and starts nothing', async () => {
     const body = { command: ['/bin/echo', 'once'], env: { A: '1' } };
     const first = await post('again', body);
     expect(first.headers.get('idempotency-replayed')).toBeNull();
@@ -34,7 +34,7 @@ describe('5.7 retries are safe', () => {
     expect(again.json).toEqual(await world.machine.read(first.json.execution_id));
   });
 
-  test('a hundred at once are one', async () => {
+  test('a hundred identical requests at once create one execution', async () => {
     const before = (await world.client.get<{ items: unknown[] }>(world.machine.path, { limit: 500 })).json.items.length;
     const answers = await Promise.all(Array.from({ length: 100 }, () => post('hundred', { command: ['/bin/true'] })));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
@@ -44,13 +44,13 @@ describe('5.7 retries are safe', () => {
     expect(after).toBe(before + 1);
   });
 
-  test('body as JSON values: order and spacing do not matter, nor does the query string', async () => {
+  test('bodies are compared as JSON values: order, spacing and the query string do not matter', async () => {
     const first = await post('values', '{"command":["/bin/true"],"env":{"A":"1","B":"2"}}');
     const again = await post('values', ' { "env" : {"B":"2", "A":"1"},\n"command": [ "/bin/true" ] } ', { wait_ms: 5 });
     expect(again.json.execution_id).toBe(first.json.execution_id);
   });
 
-  test('another body: 409 IDEMPOTENCY_KEY_REUSED, not retryable', async () => {
+  test('another body with the same key gets 409 IDEMPOTENCY_KEY_REUSED, not retryable', async () => {
     await post('reused', { command: ['/bin/true'] });
     const other = await post('reused', { command: ['/bin/false'] });
     expect(other.status).toBe(409);
@@ -58,7 +58,7 @@ describe('5.7 retries are safe', () => {
     expect(other.headers.get('x-should-retry')).toBe('false');
   });
 
-  test('another path or method with the key: 409', async () => {
+  test('another path or method with the same key gets 409', async () => {
     const first = await post('elsewhere', { command: ['/bin/true'] });
     const answer = await world.client.request('DELETE', world.machine.at(first.json.execution_id), {
       headers: { 'idempotency-key': 'elsewhere' },
@@ -66,7 +66,7 @@ describe('5.7 retries are safe', () => {
     expect(answer.status).toBe(409);
   });
 
-  test('another API key is another space of keys', async () => {
+  test('each API key has its own idempotency keys', async () => {
     const first = await post('mine', { command: ['/bin/true'] });
     const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', {
       body: { name: 'b', scopes: ['executions:write'] },
@@ -79,7 +79,7 @@ describe('5.7 retries are safe', () => {
     expect(other.json.execution_id).not.toBe(first.json.execution_id);
   });
 
-  test('a request that was refused binds nothing', async () => {
+  test('a refused request does not use up its key', async () => {
     expect((await post('refused', { command: [] })).status).toBe(422);
     expect((await post('refused', { command: ['/bin/true'] })).status).toBe(200);
   });
@@ -101,11 +101,11 @@ describe('5.7 retries are safe', () => {
     ['256 characters', 'x'.repeat(256)],
     ['a space', 'a b'],
     ['beyond ASCII', 'caf\u00e9'],
-  ])('%s is no key: 422 or 400', async (_, key) => {
+  ])('%s is not a valid key: 422 or 400', async (_, key) => {
     expect((await post(key, { command: ['/bin/true'] })).status).toBeOneOf([400, 422]);
   });
 
-  test('255 visible ASCII characters are one', async () => {
+  test('255 visible ASCII characters are a valid key', async () => {
     expect((await post('~'.repeat(255), { command: ['/bin/true'] })).status).toBe(200);
   });
 });
@@ -118,7 +118,7 @@ describe('5.6 secrets do not linger', () => {
       .map((entry) => join(entry.parentPath, entry.name))
       .filter((file) => readFileSync(file).includes(text));
 
-  test('env values and stdin are in no file while they wait, run, or after the end, and in no log', async () => {
+  test('env values and stdin are in no file while an execution waits, while it runs and after its end, and in no log', async () => {
     await world.joinToken({ machine_id: 'dm-waiting' });
     const input = { env: { TOKEN: `${SECRET}-env` }, stdin: `${SECRET}-stdin`.repeat(20) };
     const waiting = await world.client.machine('dm-waiting').create({ command: ['/bin/cat'], ...input });
@@ -135,7 +135,7 @@ describe('5.6 secrets do not linger', () => {
     expect((await world.client.get('/metrics')).bytes.toString()).not.toContain(SECRET);
   });
 
-  test('keys and tokens are stored as hashes, and appear in no log', async () => {
+  test('keys and tokens are stored as hashes, and no log contains them', async () => {
     const token = await world.joinToken();
     const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', {
       body: { name: 'hashed', scopes: ['admin'] },
@@ -183,7 +183,7 @@ describe('5.4, 5.5 slow readers and floods', () => {
     }
   });
 
-  test('a command that prints without end stays inside a fixed memory budget of server and agent', async () => {
+  test('a command that prints without end keeps server and agent within a fixed memory budget', async () => {
     const floods = await Promise.all(Array.from({ length: 2 }, () => world.machine.create({ command: ['yes'] })));
     for (const { execution_id } of floods) {
       let bytes = 0;
@@ -194,7 +194,7 @@ describe('5.4, 5.5 slow readers and floods', () => {
     await Promise.all(floods.map(({ execution_id }) => world.machine.cancel(execution_id, { wait_ms: 30_000 })));
   });
 
-  test('a page of huge events is bounded, and complete when followed', async () => {
+  test('a page of huge events is bounded, and following the cursors returns everything', async () => {
     const { execution_id } = await world.machine.sh('head -c 20000000 /dev/urandom');
     const page = await world.client.get<{ items: unknown[]; next_cursor?: string }>(
       world.machine.at(execution_id, '/events'),

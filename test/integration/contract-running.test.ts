@@ -28,7 +28,7 @@ describe('settings', () => {
     expect(stdout + stderr).toContain(name);
   });
 
-  test('an unknown flag or command: exit code 2 and a usage line, no stack trace', async () => {
+  test('an unknown flag or command exits with 2 and a usage line, without a stack trace', async () => {
     for (const args of [['server', '--no-such-flag'], ['no-such-command']]) {
       const { code, stderr } = await cli(args);
       expect(code).toBe(2);
@@ -44,7 +44,7 @@ describe('execplane server', () => {
   });
   afterEach(() => removeDirectory(dir));
 
-  test('flags of the same name as the variables; makes its admin key at first start, 0600; SIGTERM ends it with 0', async () => {
+  test('a flag has the name of its variable; the first start writes the admin key with mode 0600; SIGTERM ends the server with exit code 0', async () => {
     const port = await freePort();
     const args = [MAIN, 'server', '--port', String(port), '--data-dir', join(dir, 'data')];
     const server = new Started(process.execPath, args, baseEnv());
@@ -74,7 +74,7 @@ describe('with a server and an agent', () => {
   const exec = (args: string[]) =>
     cli(['exec', 'dm-test', ...args], { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
 
-  test('exec streams to the same streams and exits with the exit code', async () => {
+  test('exec copies stdout to stdout and stderr to stderr, and exits with the exit code of the command', async () => {
     const { code, stdout, stderr } = await exec(['--', '/bin/sh', '-c', 'printf out; printf err >&2; exit 7']);
     expect([code, stdout]).toEqual([7, 'out']);
     expect(stderr).toContain('err');
@@ -90,7 +90,7 @@ describe('with a server and an agent', () => {
     expect((await exec(args)).code).toBe(expected);
   });
 
-  test('exec exits with 125 when it is Execplane that failed', async () => {
+  test('exec exits with 125 if Execplane fails', async () => {
     const closed = `http://127.0.0.1:${await freePort()}`;
     const unreachable = await cli(['exec', 'dm-test', '--', 'true'], {
       EXECPLANE_URL: closed,
@@ -103,7 +103,7 @@ describe('with a server and an agent', () => {
     expect([unreachable.code, refused.code]).toEqual([125, 125]);
   });
 
-  test('machines ls --json and executions ls --json print what can be parsed', async () => {
+  test('machines ls --json and executions ls --json print valid JSON', async () => {
     const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
     const machines = await cli(['machines', 'ls', '--json'], env);
     expect(machines.stdout).toContain('dm-test');
@@ -111,7 +111,7 @@ describe('with a server and an agent', () => {
     expect([machines.code, executions.code]).toEqual([0, 0]);
   });
 
-  test('agent: SIGTERM detaches, commands run on, the next agent picks them up', async () => {
+  test('SIGTERM ends the agent, its commands keep running, and the next agent takes them over', async () => {
     const { execution_id } = await world.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; while [ ! -e "$GO" ]; do sleep 0.02; done; echo went on'],
       env: { GO: join(world.dir, 'go') },
@@ -128,7 +128,7 @@ describe('with a server and an agent', () => {
     expect((await world.machine.output(execution_id)).stdout).toBe('ready\nwent on\n');
   });
 
-  test('agent: SIGINT ends everything: agent_stopped', async () => {
+  test('SIGINT to the agent ends all commands with agent_stopped', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
     await world.agent.stop();
@@ -138,7 +138,7 @@ describe('with a server and an agent', () => {
     await world.connected();
   });
 
-  test('agent stop, run on the machine, does the same', async () => {
+  test('agent stop, run on the machine, ends all commands too', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
     const { code } = await cli(['agent', 'stop'], { EXECPLANE_AGENT_DIR: world.agent.dir });
@@ -151,7 +151,7 @@ describe('with a server and an agent', () => {
 });
 
 describe('execplane up', () => {
-  test('starts a server and an agent for this machine, prints the URL, the place of the key and a curl line that works', async () => {
+  test('execplane up starts a server and an agent, prints the URL and the path of the key, and a curl line that works', async () => {
     const dir = makeDirectory('up');
     const port = await freePort();
     const env = baseEnv({

@@ -19,7 +19,7 @@ function expectFields(value: object, fields: readonly string[]): void {
 }
 
 describe('Execution', () => {
-  test('a succeeded one has exactly its fields', async () => {
+  test('a succeeded execution has exactly its fields', async () => {
     const execution = await world.machine.sh('printf out; printf err_ >&2');
     expectFields(execution, [...ALWAYS, ...COUNTS, 'started_at', 'completed_at', 'exit_code']);
     expect(execution).toMatchObject({
@@ -34,7 +34,7 @@ describe('Execution', () => {
     });
   });
 
-  test('ids fit their patterns, times are RFC 3339 UTC with milliseconds and in order', async () => {
+  test('ids match their patterns; times are RFC 3339 UTC with milliseconds, and in order', async () => {
     const execution = await world.machine.run({ command: ['/bin/true'] });
     expect(execution.execution_id).toMatch(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/);
     const times = [execution.created_at, execution.started_at ?? '', execution.completed_at ?? ''];
@@ -42,19 +42,19 @@ describe('Execution', () => {
     expect(times).toEqual([...times].sort());
   });
 
-  test('cwd as requested, when requested', async () => {
+  test('cwd is present as requested, if it was requested', async () => {
     expect(await world.machine.run({ command: ['/bin/true'], cwd: '/tmp/../tmp' })).toMatchObject({
       cwd: '/tmp/../tmp',
     });
   });
 
-  test('env_keys: the names only, sorted, when env is not empty', async () => {
+  test('env_keys has the sorted names only, and is absent if env is empty', async () => {
     const execution = await world.machine.run({ command: ['/bin/true'], env: { ZED: '1', ALPHA: '2', _m: '3' } });
     expect(execution.env_keys).toEqual(['ALPHA', 'ZED', '_m']);
     expect(await world.machine.run({ command: ['/bin/true'], env: {} })).not.toHaveProperty('env_keys');
   });
 
-  test('exit_code when the process exited by itself; error_code and error_message on every terminal status but succeeded', async () => {
+  test('exit_code is present if the process exited by itself; error_code and error_message on every terminal status but succeeded', async () => {
     const execution = await world.machine.sh('exit 7');
     expectFields(execution, [
       ...ALWAYS,
@@ -68,7 +68,7 @@ describe('Execution', () => {
     expect(execution).toMatchObject({ status: 'failed', exit_code: 7, error_code: 'nonzero_exit' });
   });
 
-  test('signal when a signal ended it (then no exit_code)', async () => {
+  test('signal is present if a signal ended the process, and exit_code is absent', async () => {
     const execution = await world.machine.sh('kill -SEGV $$');
     expectFields(execution, [
       ...ALWAYS,
@@ -89,12 +89,12 @@ describe('Execution', () => {
     expect(execution.completed_at).toMatch(TIME);
   });
 
-  test('expires_at always: by default an hour from created_at', async () => {
+  test('expires_at is always present, by default an hour after created_at', async () => {
     const execution = await world.machine.create({ command: ['/bin/true'] });
     expect(Date.parse(execution.expires_at) - Date.parse(execution.created_at)).toBe(3_600_000);
   });
 
-  test('retry_after_ms while wake_in_progress: 1 to 60 000; no counts before running', async () => {
+  test('retry_after_ms is present in wake_in_progress, from 1 to 60 000; counts are absent before running', async () => {
     await world.joinToken({ machine_id: 'dm-never' });
     const execution = await world.client.machine('dm-never').create({ command: ['/bin/true'] });
     expectFields(execution, [...ALWAYS, 'retry_after_ms']);
@@ -103,7 +103,7 @@ describe('Execution', () => {
     expect(execution.retry_after_ms).toBeLessThanOrEqual(60_000);
   });
 
-  test('stdout_bytes, stderr_bytes from running on', async () => {
+  test('stdout_bytes and stderr_bytes are present from running on', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
     const running = await world.machine.read(execution_id);
@@ -112,7 +112,7 @@ describe('Execution', () => {
     await world.machine.cancel(execution_id, { wait_ms: 20_000 });
   });
 
-  test('the same object from create, read, list and cancel', async () => {
+  test('create, read, list and cancel return the same object', async () => {
     const ended = await world.machine.run({ command: ['/bin/true'], cwd: '/', env: { A: 'b' } });
     expect(await world.machine.read(ended.execution_id)).toEqual(ended);
     expect(await world.machine.cancel(ended.execution_id)).toEqual(ended);
@@ -129,7 +129,7 @@ describe('Execution', () => {
 });
 
 describe('ExecutionEvent', () => {
-  test('sequence, type and at always; chunk on output; status on lifecycle', async () => {
+  test('sequence, type and at are always present, chunk on output, status on lifecycle', async () => {
     const { execution_id } = await world.machine.sh('echo out; echo err >&2');
     for (const event of await world.machine.events(execution_id)) {
       const own = event.type === 'lifecycle' ? ['status'] : ['chunk'];
@@ -139,7 +139,7 @@ describe('ExecutionEvent', () => {
     }
   });
 
-  test('exit_code, signal, error_code, error_message on the terminal lifecycle event', async () => {
+  test('the terminal lifecycle event has exit_code, signal, error_code and error_message', async () => {
     const last = async (line: string): Promise<WireEvent | undefined> =>
       (await world.machine.events((await world.machine.sh(line)).execution_id)).at(-1);
     expect(await last('exit 3')).toMatchObject({ status: 'failed', exit_code: 3, error_code: 'nonzero_exit' });
@@ -151,12 +151,12 @@ describe('ExecutionEvent', () => {
 describe('output', () => {
   const ALL_SEVEN = ['execution_id', 'stdout', 'stderr', ...COUNTS];
 
-  test('all seven fields after a success', async () => {
+  test('the output after a success has all seven fields', async () => {
     const { execution_id } = await world.machine.sh('printf x');
     expectFields(await world.machine.output(execution_id), ALL_SEVEN);
   });
 
-  test('all seven also of what never started', async () => {
+  test('the output of an execution that never started has all seven fields', async () => {
     const { execution_id } = await world.machine.run({ command: ['/no/such/program'] });
     expect(await world.machine.output(execution_id)).toEqual({
       execution_id,
@@ -169,14 +169,14 @@ describe('output', () => {
     });
   });
 
-  test('all seven after a cancel before the start', async () => {
+  test('the output after a cancel before the start has all seven fields', async () => {
     const away = world.client.machine('dm-never');
     const { execution_id } = await away.create({ command: ['/bin/true'] });
     expect(await away.cancel(execution_id)).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
     expectFields(await away.output(execution_id), ALL_SEVEN);
   });
 
-  test('before the end 409 EXECUTION_NOT_FINISHED, retryable', async () => {
+  test('the output before the end gets 409 EXECUTION_NOT_FINISHED, retryable', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
     const answer = await world.client.get(world.machine.at(execution_id, '/output'));
     expect(answer.status).toBe(409);
@@ -186,7 +186,7 @@ describe('output', () => {
   });
 });
 
-describe('what we add appears only when asked for', () => {
+describe('fields of our own appear only if asked for', () => {
   test('stdin, user, timeout_ms and the like are not part of the Execution', async () => {
     const execution = await world.machine.run({
       command: ['/bin/cat'],

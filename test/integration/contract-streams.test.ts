@@ -59,7 +59,7 @@ function frameOf(block: string): Frame[] {
 const TICKING = 'i=0; while [ $i -lt 20 ]; do echo $i; i=$((i+1)); sleep 0.02; done';
 
 describe('?wait_ms', () => {
-  test('on POST: answers as soon as the execution is terminal', async () => {
+  test('POST answers as soon as the execution is terminal', async () => {
     const before = performance.now();
     const execution = await world.machine.create(
       { command: ['/bin/sh', '-c', 'sleep 0.2; exit 4'] },
@@ -69,7 +69,7 @@ describe('?wait_ms', () => {
     expect(performance.now() - before).toBeLessThan(15_000);
   });
 
-  test('else after N ms with its state then', async () => {
+  test('POST answers after N ms with the present state if the execution has not ended', async () => {
     const before = performance.now();
     const execution = await world.machine.create({ command: ['/bin/sleep', '600'] }, { wait_ms: 4000 });
     // Seconds, so that it has started by then on a machine that is held up as well.
@@ -81,7 +81,7 @@ describe('?wait_ms', () => {
     });
   });
 
-  test.each(['x', '-1', '1.5', ''])('%j: 422', async (wait_ms) => {
+  test.each(['x', '-1', '1.5', ''])('%j gets 422', async (wait_ms) => {
     expect((await world.client.get(world.machine.path.concat('/x'), { wait_ms })).status).toBeOneOf([404, 422]);
     const answer = await world.client.request('POST', world.machine.path, {
       body: { command: ['/bin/true'] },
@@ -90,13 +90,13 @@ describe('?wait_ms', () => {
     expect(answer.status).toBe(422);
   });
 
-  test('more than 55 000 is clamped, not refused', async () => {
+  test('a wait of more than 55 000 ms is clamped, not refused', async () => {
     expect(await world.machine.create({ command: ['/bin/true'] }, { wait_ms: 99_999_999 })).toMatchObject({
       status: 'succeeded',
     });
   });
 
-  test('on events: answers as soon as there is an event past the cursor', async () => {
+  test('GET …/events answers as soon as there is an event past the cursor', async () => {
     const { execution_id } = await world.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; read line; echo "got $line"; exec sleep 600'],
       stdin_open: true,
@@ -115,7 +115,7 @@ describe('?wait_ms', () => {
 });
 
 describe('server-sent events', () => {
-  test('id: the sequence, event: the type, data: the ExecutionEvent; closes after the terminal event', async () => {
+  test('id is the sequence, event the type, data the ExecutionEvent; the stream closes after the terminal event', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', TICKING] });
     const frames = await stream(execution_id);
     expect(frames.map(({ id }) => id)).toEqual(frames.map((_, n) => String(n + 1)));
@@ -124,12 +124,12 @@ describe('server-sent events', () => {
     expect(frames.at(-1)?.data.status).toBe('succeeded');
   });
 
-  test('of an execution that has ended: all of it at once', async () => {
+  test('the stream of an ended execution has all events at once', async () => {
     const { execution_id } = await world.machine.sh(TICKING);
     expect((await stream(execution_id)).map(({ data }) => data)).toEqual(await world.machine.events(execution_id));
   });
 
-  test('resumes after Last-Event-ID: nothing lost, nothing twice', async () => {
+  test('a stream resumes after Last-Event-ID without a gap or a repeat', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', TICKING] });
     const first = await stream(execution_id, { enough: (frames) => frames.length >= 5 });
     const last = first.at(-1)?.id ?? '';
@@ -138,20 +138,20 @@ describe('server-sent events', () => {
     expect([...first, ...rest].map(({ data }) => data.sequence)).toEqual(all.map(({ sequence }) => sequence));
   });
 
-  test('resumes after cursor', async () => {
+  test('a stream resumes after cursor', async () => {
     const { execution_id } = await world.machine.sh(TICKING);
     const page = await world.machine.page(execution_id, { limit: 3 });
     const rest = await stream(execution_id, { query: { cursor: page.next_cursor ?? '' } });
     expect(rest[0]?.id).toBe('4');
   });
 
-  test('encoding=base64 holds for the stream too', async () => {
+  test('encoding=base64 applies to the stream too', async () => {
     const { execution_id } = await world.machine.sh("printf '\\377'");
     const frames = await stream(execution_id, { query: { encoding: 'base64' } });
     expect(frames.find(({ event }) => event === 'stdout')?.data.chunk).toBe('/w==');
   });
 
-  test('a Last-Event-ID that is none is 422', async () => {
+  test('an invalid Last-Event-ID gets 422', async () => {
     const { execution_id } = await world.machine.run({ command: ['/bin/true'] });
     const answer = await world.client.get(
       world.machine.at(execution_id, '/events'),
@@ -164,7 +164,7 @@ describe('server-sent events', () => {
     expect(answer.status).toBe(422);
   });
 
-  test('a comment line every 15 s as keep-alive', async () => {
+  test('the stream sends a comment line every 15 s as keep-alive', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
     const abort = new AbortController();
     const response = await world.client.open('GET', world.machine.at(execution_id, '/events'), {
@@ -181,7 +181,7 @@ describe('server-sent events', () => {
     await world.machine.cancel(execution_id, { wait_ms: 20_000 });
   });
 
-  test('twenty readers of one execution see the same', async () => {
+  test('twenty readers of one execution see the same events', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', TICKING] });
     const readers = await Promise.all(Array.from({ length: 20 }, () => stream(execution_id)));
     const all = await world.machine.events(execution_id);
@@ -193,7 +193,7 @@ describe('raw output', () => {
   const raw = (id: string, query = {}, headers = {}) =>
     world.client.get(world.machine.at(id, '/output/stdout'), query, headers);
 
-  test('application/octet-stream, both streams', async () => {
+  test('both streams are application/octet-stream', async () => {
     const { execution_id } = await world.machine.sh('printf out; printf err >&2');
     const answer = await raw(execution_id);
     expect(answer.headers.get('content-type')).toBe('application/octet-stream');
@@ -201,12 +201,12 @@ describe('raw output', () => {
     expect((await world.machine.raw(execution_id, 'stderr')).toString()).toBe('err');
   });
 
-  test('a third stream is 404', async () => {
+  test('a third stream gets 404', async () => {
     const { execution_id } = await world.machine.run({ command: ['/bin/true'] });
     expect((await world.client.get(world.machine.at(execution_id, '/output/stdin'))).status).toBe(404);
   });
 
-  test('Range: 206 with content-range; a suffix; an open end', async () => {
+  test('Range gets 206 with content-range, also for a suffix and an open end', async () => {
     const { execution_id } = await world.machine.sh('printf 0123456789');
     const middle = await raw(execution_id, {}, { range: 'bytes=2-5' });
     expect(middle.status).toBe(206);
@@ -217,14 +217,14 @@ describe('raw output', () => {
     expect((await raw(execution_id, {}, { range: 'bytes=8-100' })).bytes.toString()).toBe('89');
   });
 
-  test('a Range past the end: 416 with the length', async () => {
+  test('a Range past the end gets 416 with the length', async () => {
     const { execution_id } = await world.machine.sh('printf 0123456789');
     const answer = await raw(execution_id, {}, { range: 'bytes=10-' });
     expect(answer.status).toBe(416);
     expect(answer.headers.get('content-range')).toBe('bytes */10');
   });
 
-  test('a Range that makes no sense is as none', async () => {
+  test('an invalid Range is ignored', async () => {
     const { execution_id } = await world.machine.sh('printf 0123456789');
     for (const range of ['lines=1-2', 'bytes=x', 'bytes=5-2']) {
       const answer = await raw(execution_id, {}, { range });
@@ -232,26 +232,26 @@ describe('raw output', () => {
     }
   });
 
-  test('also while running', async () => {
+  test('the output is available while the command runs', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
     expect((await raw(execution_id)).bytes.toString()).toBe('ready\n');
     await world.machine.cancel(execution_id, { wait_ms: 20_000 });
   });
 
-  test('?tail=N: the last N bytes; more than there are: all', async () => {
+  test('?tail=N returns the last N bytes, or all if there are fewer', async () => {
     const { execution_id } = await world.machine.sh('printf 0123456789');
     expect((await raw(execution_id, { tail: 4 })).bytes.toString()).toBe('6789');
     expect((await raw(execution_id, { tail: 100 })).bytes.toString()).toBe('0123456789');
     expect((await raw(execution_id, { tail: 0 })).bytes.length).toBe(0);
   });
 
-  test('?tail with Range: 422', async () => {
+  test('?tail with Range gets 422', async () => {
     const { execution_id } = await world.machine.sh('printf 0123456789');
     expect((await raw(execution_id, { tail: 4 }, { range: 'bytes=0-1' })).status).toBe(422);
   });
 
-  test('?tail on output: from the next whole character on', async () => {
+  test('?tail on output starts at the next whole character', async () => {
     const { execution_id } = await world.machine.sh("printf 'a€b€'; printf xyz >&2");
     const answer = await world.client.get<{ stdout: string; stderr: string; stdout_bytes: number }>(
       world.machine.at(execution_id, '/output'),

@@ -32,7 +32,7 @@ const attach = (id: string, query = '', key: string | undefined = world.server.k
   TerminalStream.open(`${world.server.url}${base()}/${id}/stream${query}`, key);
 
 describe('an execution on a terminal', () => {
-  test('has one for stdin, stdout and stderr, of the size asked for, and is told of another', async () => {
+  test('has a terminal of the requested size for stdin, stdout and stderr, and gets SIGWINCH when it is resized', async () => {
     const script =
       'stty size; test -t 0 && test -t 1 && test -t 2 && echo all; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.05; done';
     const { execution_id } = await world.machine.create({
@@ -58,7 +58,7 @@ describe('an execution on a terminal', () => {
     expect((await world.machine.output(execution_id)).stdout).toBe('hello\r\nhello\r\n');
   });
 
-  test('one without a terminal cannot be resized', async () => {
+  test('cannot be resized if it has no terminal', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
     const refused = await world.client.request('POST', world.machine.at(execution_id, '/resize'), {
       body: { width: 1, height: 1 },
@@ -68,7 +68,7 @@ describe('an execution on a terminal', () => {
 });
 
 describe('a terminal', () => {
-  test('runs a login shell that several clients see, and ends with all output, closed, and 1000', async () => {
+  test('runs a login shell for several clients, and ends with all its output, `closed` and 1000', async () => {
     const { terminal_id } = await openTerminal();
     const one = await attach(terminal_id);
     one.type('echo $0 $TERM $TERMINAL_ID; tty; stty size\n');
@@ -130,7 +130,7 @@ describe('a terminal', () => {
     expect((await reader.end()).code).toBe(1000);
   });
 
-  test('other clients see everything while one client reads nothing', async () => {
+  test('sends everything to other clients while one client reads nothing', async () => {
     const { terminal_id } = await openTerminal();
     const stuck = await attach(terminal_id, '?frames=binary');
     const reader = await attach(terminal_id, '?frames=binary&replay=none');
@@ -145,7 +145,7 @@ describe('a terminal', () => {
     await world.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
-  test('says what is wrong with a message, and hangs up on 20 in a row', async () => {
+  test('answers a bad message with an error, and closes after 20 in a row', async () => {
     const { terminal_id } = await openTerminal();
     const stream = await attach(terminal_id);
     for (let i = 0; i < 20; i++) stream.socket.send('{"type":"input","data":"*"}');
@@ -154,7 +154,7 @@ describe('a terminal', () => {
     await world.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
-  test('a ticket opens its stream once, and no other', async () => {
+  test('has tickets, each of which opens its stream once, and no other stream', async () => {
     const { terminal_id } = await openTerminal();
     const { stream_url } = await world.client.ask<{ stream_url: string }>('POST', `${base()}/${terminal_id}/tickets`);
     const stream = await TerminalStream.open(stream_url, undefined);
@@ -166,7 +166,7 @@ describe('a terminal', () => {
     await world.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
-  test('a client that comes back is told of the end that it has missed, and where output begins', async () => {
+  test('tells a client that reconnects of the end that it missed, and at which offset output begins', async () => {
     const { terminal_id } = await openTerminal();
     const first = await attach(terminal_id, '?frames=binary&offsets=true');
     first.type('echo on""ce\n');
@@ -186,7 +186,7 @@ describe('a terminal', () => {
     expect(again.output.equals(first.output.subarray(offset))).toBe(true);
   });
 
-  test('is no execution, and is listed among terminals', async () => {
+  test('is not an execution, and is listed among terminals', async () => {
     const { terminal_id } = await openTerminal();
     const { items } = await world.client.ask<{ items: Terminal[] }>('GET', base());
     expect(items[0]?.terminal_id).toBe(terminal_id);

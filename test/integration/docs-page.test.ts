@@ -47,7 +47,7 @@ async function operation(page: Page, id: string, fields: Record<string, string>)
   return place;
 }
 
-test('a command is sent as filled in, with the key, to this server alone; the key is kept nowhere', async () => {
+test('the page sends a command as filled in, with the key, to this server only, and stores the key nowhere', async () => {
   await using opened = await openPage();
   const { page, asked, complaints } = opened;
   await page.locator('#key').fill(server.client.key ?? '');
@@ -68,7 +68,7 @@ test('a command is sent as filled in, with the key, to this server alone; the ke
   expect(await page.content()).not.toContain(server.client.key);
 });
 
-test('a refusal is shown unchanged', async () => {
+test('the page shows an error answer unchanged', async () => {
   await using opened = await openPage();
   await opened.page.locator('#key').fill('wrong');
   const place = await operation(opened.page, 'getMachine', { machine_id: 'dm-one' });
@@ -77,7 +77,7 @@ test('a refusal is shown unchanged', async () => {
   expect(await place.locator('pre').textContent()).toMatch(/^401 Unauthorized /);
 });
 
-test('a stream is shown as it comes, until it is stopped', async () => {
+test('the page shows a stream as it arrives, until it is stopped', async () => {
   await using opened = await openPage();
   const { execution_id: id } = await server.client.machine('dm-one').create({ command: ['true'] });
   await opened.page.locator('#key').fill(server.client.key ?? '');
@@ -92,7 +92,7 @@ test('a stream is shown as it comes, until it is stopped', async () => {
   expect(await place.locator('[name=send]').isEnabled()).toBe(true);
 });
 
-test('no other script runs on the page, and it reaches no other host', async () => {
+test('the page runs no other script, and reaches no other host', async () => {
   await using opened = await openPage();
   const outcome = await opened.page.evaluate(`
     document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = true' }));
@@ -104,7 +104,7 @@ test('no other script runs on the page, and it reaches no other host', async () 
   await expect.poll(complaints, { timeout: 10_000 }).toContain('connect-src');
 });
 
-test('a machine is named once, an execution that was created is filled in everywhere', async () => {
+test('the machine is entered once, and a new execution is filled in everywhere', async () => {
   await using opened = await openPage();
   const { page } = opened;
   await page.locator('#key').fill(server.client.key ?? '');
@@ -118,7 +118,7 @@ test('a machine is named once, an execution that was created is filled in everyw
   expect(await get.locator('[name=execution_id]').inputValue()).toBe(id);
 });
 
-test('a request can be taken to a shell as curl, with the key left out', async () => {
+test('a request can be copied as a curl line, without the key', async () => {
   await using opened = await openPage();
   const { page } = opened;
   await page.locator('#key').fill('xpk_secret');

@@ -19,7 +19,7 @@ const newest = async () => {
 };
 
 describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
-  test('is this terminal: its size, its kind, its keys one by one, its colours, and the exit code of the command', async () => {
+  test('the command has the size and kind of this terminal, gets single keys, prints colours, and its exit code is passed on', async () => {
     const script = `stty size; echo "$TERM"; stty raw -echo; echo ready; dd bs=1 count=1 2>/dev/null | od -An -c
       stty sane; printf '\\033[31mred\\033[0m'; exit 7`;
     await using terminal = exec(script);
@@ -31,7 +31,7 @@ describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 7, restored: true });
   });
 
-  test('is told of another size', async () => {
+  test('the command gets SIGWINCH when this terminal is resized', async () => {
     await using terminal = exec('trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 0.05; done');
     await terminal.shows('ready');
     terminal.resize(120, 40);
@@ -39,7 +39,7 @@ describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 0, restored: true });
   });
 
-  test('Ctrl-C ends the command, by its own signal', async () => {
+  test('Ctrl-C sends SIGINT to the command and ends it', async () => {
     await using terminal = exec('echo ready; exec sleep 1000');
     await terminal.shows('ready');
     terminal.type('\u0003');
@@ -67,14 +67,14 @@ describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
     expect((await newest())?.status).toBe('cancelled');
   });
 
-  test('prints all of a flood that is over the cap of kept output', async () => {
+  test('output above the cap of kept output is printed completely', async () => {
     await using terminal = exec('stty -onlcr; seq 1 100000; echo whole');
     await terminal.shows('whole');
     expect(await terminal.exited).toEqual({ code: 0, restored: true });
     expect(terminal.shown).toBe(`${Array.from({ length: 100_000 }, (_, at) => `${at + 1}\n`).join('')}whole\n`);
   });
 
-  test('with --no-stdin the terminal is for the output alone: Ctrl-C cancels', async () => {
+  test('with --no-stdin the terminal shows output only, and Ctrl-C cancels', async () => {
     await using terminal = exec('test -t 1 && echo on a terminal; exec sleep 1000', '--no-stdin');
     await terminal.shows('on a terminal');
     terminal.type('\u0003');
@@ -83,7 +83,7 @@ describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
   });
 });
 
-test('without a terminal on stdin -t is refused, unless the command is left alone', async () => {
+test('-t is refused if stdin is not a terminal, except with --detach', async () => {
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const { code, stderr } = await cli(['exec', '-t', 'dm-test', '--', 'true'], env);
   expect(code).toBe(2);

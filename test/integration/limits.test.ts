@@ -33,7 +33,7 @@ describe.each([
   ['processes', { pids: 100 }, has('pids')],
 ])('a limit on %s', (_name, limits, holds) => {
   test.skipIf(holds)(
-    'that the machine cannot hold is refused in a sentence, and the command never starts',
+    'is refused with a sentence if the machine cannot enforce it, and the command never starts',
     async () => {
       const execution = await world.machine.run({ command: ['/bin/true'], limits });
       expect(execution).toMatchObject({ status: 'failed', error_code: 'limits_unsupported' });
@@ -42,13 +42,13 @@ describe.each([
     },
   );
 
-  test.runIf(holds)('lets through what stays below it', async () => {
+  test.runIf(holds)('does not affect a command below it', async () => {
     expect(await world.machine.run({ command: ['/bin/true'], limits })).toMatchObject({ status: 'succeeded' });
   });
 });
 
 test.runIf(has('memoryBytes'))(
-  'a command that needs more memory ends oom_killed, with its peak in its usage',
+  'a command that needs more memory than its limit ends with oom_killed, and its usage has the peak',
   async () => {
     const limits = { memory_bytes: 64 * 1024 * 1024 };
     const hog = await world.machine.run({ command: ['/bin/sh', '-c', 'head -c 500000000 /dev/zero | tail'], limits });
@@ -59,14 +59,14 @@ test.runIf(has('memoryBytes'))(
   },
 );
 
-test.runIf(has('pids'))('no more processes come about than allowed', async () => {
+test.runIf(has('pids'))('a command cannot start more processes than its limit', async () => {
   const script = 'i=0; while [ $i -lt 30 ]; do sleep 60 & i=$((i+1)); done; exit 3';
   const execution = await world.machine.run({ command: ['/bin/sh', '-c', script], limits: { pids: 10 } });
   expect(execution.status).toBe('failed');
   expect((await world.machine.output(execution.execution_id)).stderr).toMatch(/fork/i);
 });
 
-test.runIf(has('cpus'))('no more processor time is had than allowed', async () => {
+test.runIf(has('cpus'))('a command cannot use more processor time than its limit', async () => {
   const burn = ['/bin/sh', '-c', 'end=$(($(date +%s)+3)); while [ $(date +%s) -lt $end ]; do :; done'];
   const { execution_id } = await world.machine.run({ command: burn, limits: { cpus: 0.2 } });
   const usage = await usageOf(execution_id);
@@ -74,7 +74,7 @@ test.runIf(has('cpus'))('no more processor time is had than allowed', async () =
 });
 
 test.skipIf(has('memoryBytes', 'cpus', 'pids'))(
-  'a ceiling that the machine cannot hold refuses every command',
+  'a ceiling in the policy that the machine cannot enforce refuses every command',
   async () => {
     const directory = world.agent.dir;
     const policy = { max_memory_bytes: 1e9, max_cpus: 1, max_pids: 1000 };
@@ -87,7 +87,7 @@ test.skipIf(has('memoryBytes', 'cpus', 'pids'))(
 );
 
 describe('usage', () => {
-  test('is that of the whole tree, children that nobody waited for included', async () => {
+  test('counts the whole process tree, also children that nobody waited for', async () => {
     const burn = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done';
     const alone = await world.machine.run({ command: ['/bin/sh', '-c', burn] });
     const script = `for child in 1 2; do ( ${burn}; echo done > done.$child ) & done; until [ -e done.1 -a -e done.2 ]; do sleep 0.05; done`;
@@ -117,7 +117,7 @@ describe('usage', () => {
     expect(ended?.cpu_user_ms).toBeGreaterThanOrEqual(running?.cpu_user_ms ?? Number.NaN);
   });
 
-  test('is not in an answer that did not ask for it; executions show asks', async () => {
+  test('is only in answers that ask for it; executions show asks for it', async () => {
     const { execution_id, ...execution } = await world.machine.run({ command: ['/bin/true'] });
     expect(execution).not.toHaveProperty('usage');
     const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
@@ -126,7 +126,7 @@ describe('usage', () => {
   });
 });
 
-test('exec passes --memory, --cpus and --pids on, and reports their effect', async () => {
+test('exec passes on --memory, --cpus and --pids, and reports their effect', async () => {
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const flags = ['--memory', '512m', '--cpus', '0.5', '--pids', '64'];
   const { code, stderr } = await cli(['exec', ...flags, 'dm-test', '--', '/bin/true'], env);

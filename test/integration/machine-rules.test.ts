@@ -10,7 +10,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => world.dispose(), 60_000);
 
-test('EXECPLANE_POLICY=required: nothing runs until there is a policy.json, which then counts at once', async () => {
+test('EXECPLANE_POLICY=required: nothing runs until there is a policy.json, which then takes effect at once', async () => {
   const denied = await world.machine.run({ command: ['/bin/echo', 'hello'] });
   expect(denied).toMatchObject({ status: 'failed', error_code: 'policy_denied' });
   expect(denied.error_message).toContain('policy.json is missing, and EXECPLANE_POLICY requires it');
@@ -21,7 +21,7 @@ test('EXECPLANE_POLICY=required: nothing runs until there is a policy.json, whic
   expect(await world.machine.run({ command: ['/usr/bin/id'] })).toMatchObject({ error_code: 'policy_denied' });
 });
 
-test('death by a real-time signal is told by its number, and is 128 and that number to a shell', async () => {
+test('a command that a real-time signal ends is signaled with its number, and exec exits with 128 plus that number', async () => {
   const { machine, server } = world;
   for (const signal of [34, 64]) {
     const killed = await machine.run({ command: ['/bin/sh', '-c', `kill -s ${signal} $$`] });

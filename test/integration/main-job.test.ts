@@ -20,7 +20,7 @@ afterAll(async () => {
   await removeDirectory(dir);
 });
 
-test('a file of 1 MiB goes up as base64 through stdin, and its SHA-256 is checked by a second command', async () => {
+test('a file of 1 MiB is uploaded as base64 through stdin, and a second command verifies its SHA-256', async () => {
   const file = randomBytes(1024 * 1024);
   const upload = await world.machine.sh('base64 -d > upload.bin', { stdin: file.toString('base64'), cwd: dir });
   expect(upload).toMatchObject({ status: 'succeeded', stdout_bytes: 0, stderr_bytes: 0 });
@@ -28,7 +28,7 @@ test('a file of 1 MiB goes up as base64 through stdin, and its SHA-256 is checke
   expect((await world.machine.output(check.execution_id)).stdout).toBe(`${sha256(file)}  upload.bin\n`);
 });
 
-test("this repository's own type check runs as an execution", async () => {
+test('the type check of this repository runs as an execution', async () => {
   const execution = await world.machine.run({
     command: ['node_modules/.bin/tsc', '--noEmit', '--pretty', 'false', '-p', 'tsconfig.build.json'],
     cwd: REPOSITORY,
@@ -39,7 +39,7 @@ test("this repository's own type check runs as an execution", async () => {
   expect({ status: execution.status, stdout }).toEqual({ status: 'succeeded', stdout: '' });
 });
 
-test('10 MB of output come back byte for byte', async () => {
+test('10 MB of output are returned byte for byte', async () => {
   const { execution_id, stdout_bytes } = await world.machine.sh(`head -c 10000000 /dev/urandom | tee ${dir}/ten`);
   expect(stdout_bytes).toBe(10_000_000);
   const sum = await world.machine.run({ command: ['sha256sum', `${dir}/ten`] });
@@ -47,7 +47,7 @@ test('10 MB of output come back byte for byte', async () => {
   expect(sha256(await world.machine.raw(execution_id))).toBe(expected);
 });
 
-describe('each way to end is told apart', () => {
+describe('each kind of end has its own status and error code', () => {
   test('succeeds, fails, is signalled, times out, is cancelled, is missing', async () => {
     const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await world.machine.saying(execution_id, 'ready');
@@ -70,7 +70,7 @@ describe('each way to end is told apart', () => {
   });
 });
 
-test('200 executions at once on one machine: each with its own output, each once', async () => {
+test('200 executions run at once on one machine, each once and with its own output', async () => {
   const log = join(dir, 'starts');
   const runs = Array.from({ length: 200 }, async (_, n) => {
     const line = `echo ${n} >> ${log}; echo out ${n}; echo err ${n} >&2; exit ${n % 3}`;

@@ -82,7 +82,7 @@ async function answers(ids: readonly string[]): Promise<unknown> {
   };
 }
 
-test('everything is there afterwards; what runs goes on, what waits runs once, and callbacks are signed as before', async () => {
+test('a migration keeps everything: running commands continue, waiting ones run once, and callbacks have the same signatures', async () => {
   const { client, machine, server } = world;
   const going = join(world.dir, 'go');
   const callback = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
@@ -168,7 +168,7 @@ test('everything is there afterwards; what runs goes on, what waits runs once, a
   expect(await machine.ended(fresh.execution_id)).toMatchObject({ status: 'succeeded' });
 }, 180_000);
 
-test('another secret key, a directory without data and a URL that is none are refused, with exit code 2', async () => {
+test('another secret key, a directory without data and an invalid URL are refused with exit code 2', async () => {
   const stopped = await ServerUnderTest.start(join(world.dir, 'refused'));
   await stopped.stop();
   const { dataDir } = stopped;

@@ -37,8 +37,8 @@ function sizeOf(directory: string): number {
   );
 }
 
-describe('a command that prints more than is kept otherwise', () => {
-  test('comes through whole, in little space on the server and on the machine', async () => {
+describe('a command that prints more than the cap of kept output', () => {
+  test('is read completely, and takes little space on the server and on the machine', async () => {
     const expected = printedHere(LINES);
     const { execution_id: id } = await world.machine.create(sh(LINES));
     const reader = new StreamReader(world.machine, id);
@@ -58,7 +58,7 @@ describe('a command that prints more than is kept otherwise', () => {
     ]);
   });
 
-  test('waits while nobody reads, and continues where it was', async () => {
+  test('waits while nobody reads, and continues at the same byte', async () => {
     const { execution_id: id } = await world.machine.create(sh('seq 1 400000; echo done >&2'));
     await until('the buffer is full', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) >= BUFFER_BYTES);
     const waiting = await world.machine.read(id, { wait_ms: 1000 });
@@ -71,7 +71,7 @@ describe('a command that prints more than is kept otherwise', () => {
     expect((await world.machine.raw(id, 'stderr')).toString()).toBe('done\n');
   });
 
-  test('can be cancelled while it waits, and what is unread stays', async () => {
+  test('can be cancelled while it waits, and its unread output is kept', async () => {
     const { execution_id: id } = await world.machine.create(sh('yes'));
     await until('the buffer is full', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) >= BUFFER_BYTES);
     const cancelled = await world.machine.cancel(id, { wait_ms: 30_000 });
@@ -82,7 +82,7 @@ describe('a command that prints more than is kept otherwise', () => {
   });
 });
 
-test('released output is gone (416), the rest can be read again from any offset', async () => {
+test('released output gets 416, and the rest can be read again from any offset', async () => {
   const { execution_id: id } = await world.machine.create(sh('printf 0123456789; sleep 600'));
   const path = world.machine.at(id, '/output/stdout');
   await until('it has printed', async () => (await world.machine.read(id)).stdout_bytes === 10);
@@ -112,7 +112,7 @@ test('released output is gone (416), the rest can be read again from any offset'
   expect(refused).toMatchObject({ status: 409, json: { error_code: 'INVALID_STATE' } });
 });
 
-test('comes through whole while the link is killed, the server is killed, and the reader comes and goes', async () => {
+test('all output arrives although the link and the server are killed and the reader disconnects', async () => {
   const expected = printedHere(LINES);
   const { execution_id: id } = await world.machine.create(sh(LINES));
   const reader = new StreamReader(world.machine, id);
@@ -134,7 +134,7 @@ test('comes through whole while the link is killed, the server is killed, and th
   expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded', stdout_bytes: expected.bytes });
 });
 
-test('a stream that nobody reads is bounded output from then on, and its log says so', async () => {
+test('a stream that nobody reads becomes bounded output, and its log says so', async () => {
   const idle = { EXECPLANE_STREAM_BUFFER_BYTES: String(BUFFER_BYTES), EXECPLANE_STREAM_IDLE_MS: '2000' };
   const forgotten = await World.start({ server: idle });
   try {

@@ -44,7 +44,7 @@ async function expectBothEnds(machineId: string, executionId: string): Promise<v
 }
 
 test.each(['dm-test', 'dm-node'])(
-  '40 MB on %s: the first bytes, the last bytes, all of them counted',
+  '40 MB on %s: the first bytes and the last bytes are kept, and all are counted',
   async (machineId) => {
     expect(printed.length).toBeGreaterThan(40_000_000);
     const { execution_id: id } = await world.client.machine(machineId).create(sh(`seq 1 ${LAST}`));
@@ -52,7 +52,7 @@ test.each(['dm-test', 'dm-node'])(
   },
 );
 
-test('both ends are exact though the link is killed while the command prints', async () => {
+test('both ends are exact although the link is killed while the command prints', async () => {
   const [go, over] = [join(world.dir, 'go'), join(world.dir, 'over')];
   const wait = `until [ -e ${go} ]; do sleep 0.05; done`;
   const halves = [`seq 1 2600000`, wait, `seq 2600001 ${LAST}`, `: > ${over}`];
@@ -65,13 +65,13 @@ test('both ends are exact though the link is killed while the command prints', a
   await expectBothEnds('dm-test', id);
 });
 
-test('one request brings both ends, and a tail never overlaps what is kept', async () => {
+test('one request returns both ends, and the tail never overlaps the kept beginning', async () => {
   const script = `head -c ${CAP_BYTES - 1} /dev/zero; printf 'ab€d'`;
   const ended = await world.machine.create(sh(script), { wait_ms: 30_000, include: 'output,tail' });
   expect(ended).toMatchObject({ stdout_bytes: CAP_BYTES + 5, output: { stdout_truncated: true, stdout_tail: 'b€d' } });
 });
 
-test('the client library and a model get both ends as well', async () => {
+test('the client library and the MCP server return both ends as well', async () => {
   const command = ['/bin/sh', '-c', `seq 1 ${LAST}`];
   const { url, key } = world.server;
   const machine = new Execplane({ url, apiKey: key }).machine('dm-test');

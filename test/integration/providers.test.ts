@@ -51,7 +51,7 @@ type Ground = Awaited<ReturnType<typeof start>>;
 /** The hooks that were run, by name. */
 const operations = ({ provider }: Ground) => provider.runs().map(({ operation }) => operation);
 
-test('the provider of the page: created, joined by itself, run, put to sleep, woken by use, deleted', async () => {
+test('the provider of the docs page creates a machine that joins, runs a command, sleeps, wakes on use and is deleted', async () => {
   const ground = await start();
   const id = await ground.running();
   const shown = await ground.world.client.ask('GET', `/v1/machines/${id}?include=provider`);
@@ -68,7 +68,7 @@ test('the provider of the page: created, joined by itself, run, put to sleep, wo
   expect(processesWith(join(ground.dir, 'hooks', 'machines'))).toEqual([]);
 });
 
-test('63: twenty wakes at once: one hook', async () => {
+test('63: twenty wakes at once run one hook', async () => {
   const ground = await start();
   const id = await ground.running();
   await ground.act(id, 'sleep');
@@ -114,7 +114,7 @@ test('65: a hook that hangs is killed with all its processes, reported, and trie
   await ground.reach(id, 'running');
 });
 
-test('65: a provider that says it is hopeless is not asked again, and what waits ends as wake_failed', async () => {
+test('65: a provider that reports a permanent failure is not asked again, and waiting executions end with wake_failed', async () => {
   const ground = await start();
   const { provider } = ground;
   const id = await ground.running();
@@ -144,7 +144,7 @@ test('66: a sleep races a create: the command runs, whichever comes first', asyn
   expect(runs.filter((name, n) => n > 0 && name === runs[n - 1])).toEqual([]);
 });
 
-test('a machine that idles is put to sleep by itself, and a command wakes it', async () => {
+test('an idle machine is put to sleep by the server, and a command wakes it', async () => {
   const ground = await start();
   const id = await ground.create({ autosleep: '1' });
   await ground.reach(id, 'sleeping');

@@ -18,7 +18,7 @@ afterAll(() => world.dispose());
 const query = { include: 'reason' };
 const tell = (path: string) => world.client.ask<Told>('GET', path, { query });
 
-test('an execution that waits for a slot says so and when it expires, exec says it too, and all that ran say how they ended', async () => {
+test('an execution that waits for a slot says so and when it expires, exec prints it too, and every ended one says how it ended', async () => {
   const blocker = await world.machine.create({ command: ['/bin/sleep', '600'] });
   while ((await world.machine.read(blocker.execution_id)).status !== 'running');
   expect((await tell(world.machine.at(blocker.execution_id))).reason?.message).toBe(
@@ -50,7 +50,7 @@ test('an execution that waits for a slot says so and when it expires, exec says 
   );
 });
 
-test('a machine says that it is connected, and that it is not any more; what waits for it says so', async () => {
+test('a machine says whether its agent is connected, and an execution that waits for it says so too', async () => {
   expect((await tell('/v1/machines/dm-test')).reason?.message).toBe('running: its agent is connected');
   await world.agent.killLink();
   await world.away();

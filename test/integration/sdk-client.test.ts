@@ -139,7 +139,7 @@ describe.each([
   });
 });
 
-test('with default query parameters one request runs a command and returns its output, and every other call works on', async () => {
+test('with default query parameters, one request runs a command and returns its output, and every other call still works', async () => {
   const auth = { authorization: `Bearer ${world.server.key}` };
   const sdk = new SdkLike(world.server.url, auth, { wait_ms: '30000', include: 'output' });
   const ended = await sdk.call<WireExecution & { output: WireOutput }>('POST', PATH, {
@@ -158,14 +158,14 @@ test('with default query parameters one request runs a command and returns its o
   for (const path of ['/v1/machines/dm-test/terminals', '/v1/executions', '/v1/batches']) await sdk.call('GET', path);
 });
 
-test('delete without a body cancels what runs', async () => {
+test('delete without a body cancels a running execution', async () => {
   const sdk = bearer();
   const { execution_id } = await sdk.call<WireExecution>('POST', PATH, { body: { command: ['sleep', '600'] } });
   await sdk.call('DELETE', `${PATH}/${execution_id}`);
   expect(await finished(sdk, execution_id)).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
 });
 
-test('output before the end is retried as the server says, and arrives', async () => {
+test('the client retries a request for output before the end as the server says, and gets it', async () => {
   const sdk = bearer();
   const { execution_id } = await sdk.call<WireExecution>('POST', PATH, {
     body: { command: ['sh', '-c', 'sleep 0.3; echo x'] },
@@ -175,7 +175,7 @@ test('output before the end is retried as the server says, and arrives', async (
   for (const wait of sdk.waits) expect(wait).toBeGreaterThanOrEqual(1);
 });
 
-test('useless retries are not made: 404, 422, an unknown key', async () => {
+test('404, 422 and an unknown key are not retried', async () => {
   const sdk = bearer();
   await expect(sdk.call('GET', `${PATH}/nothing`)).rejects.toMatchObject({ status: 404 });
   await expect(sdk.call('POST', PATH, { body: { command: null } })).rejects.toMatchObject({ status: 422 });
@@ -184,7 +184,7 @@ test('useless retries are not made: 404, 422, an unknown key', async () => {
   expect([sdk.requests, stranger.requests]).toEqual([2, 1]);
 });
 
-test('an offline machine is reported as wake_in_progress with the time to ask again', async () => {
+test('an execution for an offline machine is wake_in_progress, with the time of the next request', async () => {
   const sdk = bearer();
   await world.joinToken({ machine_id: 'dm-asleep' });
   const created = await sdk.call<WireExecution>('POST', '/v1/machines/dm-asleep/executions', {
@@ -193,7 +193,7 @@ test('an offline machine is reported as wake_in_progress with the time to ask ag
   expect(created).toMatchObject({ status: 'wake_in_progress', retry_after_ms: expect.any(Number) });
 });
 
-test('the machines themselves can be listed and read', async () => {
+test('machines can be listed and read', async () => {
   const sdk = bearer();
   const machines = await collect(sdk.list<{ machine_id: string }>('/v1/machines'));
   expect(machines.map(({ machine_id }) => machine_id)).toContain('dm-test');
@@ -203,7 +203,7 @@ test('the machines themselves can be listed and read', async () => {
   });
 });
 
-test('routes of that API which are not here answer 404, which its SDKs take for what it is', async () => {
+test('routes of that API that do not exist here get 404, which its SDKs report as such', async () => {
   const sdk = bearer();
   for (const path of ['/v1/machines/dm-test/previews', '/v1/machines/dm-test/ssh', '/v1/usage']) {
     await expect(sdk.call('GET', path)).rejects.toMatchObject({ status: 404 });

@@ -31,7 +31,7 @@ function idIn(shown: string): string {
 }
 
 describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
-  test('is a terminal of this size, is told of another, and exits with the code of the shell', async () => {
+  test('has the size of this terminal, follows its changes, and exits with the exit code of the shell', async () => {
     await using terminal = await openShell('--cwd', '/tmp');
     terminal.type('pwd; stty size\n');
     await terminal.shows('/tmp\r\n30 100\r\n');
@@ -43,7 +43,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 7, restored: true });
   });
 
-  test('says why it waits, and what would change that, and gives up with the reason', async () => {
+  test('says why it waits and what would help, and gives up with the reason', async () => {
     await cli(['machines', 'create', 'dm-absent'], {
       EXECPLANE_URL: world.server.url,
       EXECPLANE_API_KEY: world.server.key,
@@ -56,7 +56,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toMatchObject({ code: 125 });
   });
 
-  test('Ctrl-C is for the machine; a shell that a signal ends is 128 and its number', async () => {
+  test('passes Ctrl-C to the machine, and exits with 128 plus the signal that ended the shell', async () => {
     await using terminal = await openShell();
     terminal.type('trap "echo caught" INT; echo wait""ing; sleep 1000\n');
     await terminal.shows('waiting');
@@ -66,7 +66,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 137, restored: true });
   });
 
-  test('~d leaves it running, --attach returns to it, ~. closes it', async () => {
+  test('~d leaves the shell running, --attach returns to it, ~. closes it', async () => {
     await using first = await openShell();
     first.type('kept=value; echo st""ored\n');
     await first.shows('stored');
@@ -90,7 +90,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await third.exited).toEqual({ code: 125, restored: true });
   });
 
-  test('comes back by itself when link and server were killed, without a gap or a repeat, and says so', async () => {
+  test('reconnects by itself after link and server were killed, without a gap or a repeat, and says so', async () => {
     await using terminal = await openShell();
     terminal.type('i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "<$i>"; sleep 0.02; done; echo do""ne\n');
     await terminal.shows('<20>');
@@ -107,7 +107,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 4, restored: true });
   });
 
-  test('learns the exit code of a shell that ended while the server was away', async () => {
+  test('gets the exit code of a shell that ended while the server was away', async () => {
     await using terminal = await openShell();
     const goOn = join(world.dir, 'go-on');
     terminal.type(`echo "pid $$."; until [ -e ${goOn} ]; do sleep 0.02; done; echo la""st; exit 9\n`);
@@ -123,7 +123,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(terminal.shown).toContain('last');
   });
 
-  test('stopped by SIGTSTP and continued, it shows what was printed meanwhile, and keys go to the machine again', async () => {
+  test('shows what was printed while SIGTSTP had stopped it, and passes keys on again after SIGCONT', async () => {
     await using terminal = await openShell();
     const goOn = join(world.dir, 'stopped');
     terminal.type(`trap "echo caught" INT; until [ -e ${goOn} ]; do sleep 0.02; done; echo mean""while; sleep 1000\n`);
@@ -151,7 +151,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
   });
 });
 
-test('without a terminal on stdin a shell is refused', async () => {
+test('a shell is refused if stdin is not a terminal', async () => {
   const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
   const { code, stderr } = await cli(['shell', 'dm-test'], env);
   expect(code).toBe(2);

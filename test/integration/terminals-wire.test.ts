@@ -85,7 +85,7 @@ class Connection {
   }
 }
 
-test('input and resize go in, output comes out as base64, and the end is `closed` and 1000', async () => {
+test('input and resize are accepted, output is base64, and the end is `closed` and 1000', async () => {
   const terminal = await readyTerminal();
   expect(terminal.protocol).toBe('websocket');
   const connection = await new Connection(terminal.stream_url, { headers: headers() }).open();
@@ -102,14 +102,14 @@ test('input and resize go in, output comes out as base64, and the end is `closed
   }
 });
 
-test('a signal that ends the shell is in the reason of the close', async () => {
+test('the reason of the close names the signal that ended the shell', async () => {
   const terminal = await readyTerminal();
   const connection = await new Connection(terminal.stream_url, { headers: { 'x-api-key': world.server.key } }).open();
   connection.input('kill -9 $$\n');
   expect(await connection.closed).toEqual({ code: 1000, reason: 'signal 9' });
 });
 
-test('bad messages are answered with INVALID_MESSAGE; 20 in a row close with 1008, one over 1 MiB with 1009', async () => {
+test('a bad message gets INVALID_MESSAGE; 20 in a row close with 1008, one over 1 MiB with 1009', async () => {
   const { stream_url: url } = await readyTerminal();
   const connection = await new Connection(url, { headers: headers() }).open();
   connection.ws.send('{"type":"output","data":""}');
@@ -125,7 +125,7 @@ test('bad messages are answered with INVALID_MESSAGE; 20 in a row close with 100
   expect((await large.closed).code).toBe(1009);
 });
 
-test('?frames=binary: output and input are bytes, control is text', async () => {
+test('with ?frames=binary, output and input are bytes, and control messages are text', async () => {
   const { stream_url: url } = await readyTerminal();
   const connection = await new Connection(`${url}?frames=binary`, { headers: headers() }).open();
   connection.ws.send(Buffer.from('printf "\\377\\000\\n"; exit\n'));
@@ -134,7 +134,7 @@ test('?frames=binary: output and input are bytes, control is text', async () => 
   expect(connection.frames).toEqual([{ type: 'closed' }]);
 });
 
-test('a ticket opens the stream once, without a header, as browsers need it', async () => {
+test('a ticket opens the stream once, without a header, for browsers', async () => {
   const { terminal_id: id, stream_url: plain } = await readyTerminal();
   const { stream_url: url } = await request<{ stream_url: string }>('POST', `/${id}/tickets`, {});
   const connection = await new Connection(url).open();
@@ -148,7 +148,7 @@ test('a ticket opens the stream once, without a header, as browsers need it', as
   expect((await connection.closed).code).toBe(1000);
 });
 
-test('no sub-protocol is chosen for a client that offers none', async () => {
+test('the server chooses no sub-protocol for a client that offers none', async () => {
   const { terminal_id: id, stream_url: url } = await readyTerminal();
   const connection = await new Connection(url, { headers: headers() }).open();
   expect(connection.ws.protocol).toBe('');
@@ -156,7 +156,7 @@ test('no sub-protocol is chosen for a client that offers none', async () => {
   expect((await connection.closed).code).toBe(1000);
 });
 
-test('a terminal that has ended refuses the upgrade with the JSON of INVALID_STATE, which no SDK tries again', async () => {
+test('the upgrade to a terminal that has ended gets INVALID_STATE as JSON, which no SDK retries', async () => {
   const { terminal_id: id, stream_url: url } = await readyTerminal();
   await request('DELETE', `/${id}`);
   let status = 'ready';

@@ -102,8 +102,8 @@ const versionThatRuns = () =>
   JSON.parse(readFileSync(join(agentDir, 'link.pid'), 'utf8')) as { version: string; linked: boolean };
 const present = () => readlinkSync(join(opt, 'execplane'));
 
-describe('to a version that works', () => {
-  test('from a tarball: it takes over, and the command that runs loses no byte', async () => {
+describe('an upgrade to a version that works', () => {
+  test('from a tarball takes over, and the running command loses no byte', async () => {
     const command = await counting();
     const folder = program(NEXT);
     const tarball = new Started('tar', ['-czf', 'next.tar.gz', `execplane-agent-${NEXT}`], withNode({}), opt);
@@ -119,7 +119,7 @@ describe('to a version that works', () => {
     expect(output.stdout).toBe(output.printed);
   });
 
-  test('without a service manager the upgrade starts the agent again, with the same settings', async () => {
+  test('without a service manager starts the agent again with the same settings', async () => {
     supervised = false;
     const { code, stderr } = await call('upgrade', '--to', program(NEXT));
     expect(stderr).toBe('');
@@ -138,9 +138,9 @@ const broken = {
 /** It waits for a supervisor, for a link that hangs to leave, and for the one before. */
 const WAY_BACK_MS = 300_000;
 
-describe('to one that does not come up', { timeout: WAY_BACK_MS }, () => {
+describe('an upgrade to a version that does not start', { timeout: WAY_BACK_MS }, () => {
   test.each(Object.entries(broken))(
-    'it %s: the one before is back, and the command has lost no byte',
+    'restores the one before if it %s, and the running command loses no byte',
     async (_, main) => {
       const command = await counting();
       const { code, stderr } = await call('upgrade', '--to', program(NEXT, main), '--within', '2s');
@@ -153,7 +153,7 @@ describe('to one that does not come up', { timeout: WAY_BACK_MS }, () => {
     },
   );
 
-  test('a program that prints no version: nothing has been changed', async () => {
+  test('changes nothing if the program prints no version', async () => {
     const { pid } = agent;
     const { code, stderr } = await call('upgrade', '--to', program(NEXT, 'syntax error'));
     expect(code).toBe(1);
@@ -163,7 +163,7 @@ describe('to one that does not come up', { timeout: WAY_BACK_MS }, () => {
   });
 });
 
-test('without a connection the upgrade is refused', async () => {
+test('an upgrade without a connection is refused', async () => {
   await world.server.stop();
   await until('it has noticed', () => versionThatRuns().linked === false);
   const { code, stderr } = await call('upgrade', '--to', opt);

@@ -39,7 +39,7 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
     expect(await machine.output(id)).toMatchObject({ stdout: 'in', stderr: 'err\n' });
   });
 
-  test('cancels, keeps the timeout, and says what was not found', async () => {
+  test('cancels, enforces the timeout, and reports a missing command', async () => {
     const sleeping = await machine.create({ command: ['sleep', '600'] });
     expect(await machine.cancel(sleeping.execution_id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
     expect(await machine.run({ command: ['sleep', '600'], timeout_ms: 50 })).toMatchObject({
@@ -48,7 +48,7 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
     expect(await machine.run({ command: ['/no/such'] })).toMatchObject({ error_code: 'command_not_found' });
   });
 
-  test('takes a live stdin and signals', async () => {
+  test('accepts live stdin and signals', async () => {
     const { execution_id: id } = await machine.create({ command: ['cat'], stdin_open: true });
     await world.client.ask('POST', machine.at(id, '/stdin'), {
       body: Buffer.from('live'),
@@ -64,7 +64,7 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
     expect(await machine.ended(waiting.execution_id)).toMatchObject({ exit_code: 7 });
   });
 
-  test('comes back to a server that was killed, and its command has lost no byte', async () => {
+  test('reconnects after the server was killed, and its command loses no byte', async () => {
     const counting = await startCounting(machine, world.dir);
     await world.server.kill();
     await world.server.restart();
@@ -73,7 +73,7 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
     expect(stdout).toBe(printed);
   });
 
-  test('is followed by the link of this build, which finds its runner: the command has lost no byte', async () => {
+  test('is replaced by the link of this build, which takes over its runner: the command loses no byte', async () => {
     const counting = await startCounting(machine, world.dir);
     const runner = agent.runnerPid();
     await agent.detach();
