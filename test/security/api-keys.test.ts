@@ -31,7 +31,7 @@ async function keyFor(http: Http, scopes: string[], machineIds?: string[]): Prom
   return (await http.call('POST', '/v1/api-keys', { body })).body['key'] as string;
 }
 
-test('no route is open but the documented ones: not without a key, not with a guessed one', async () => {
+test('every route but the documented open ones refuses a request without a key or with a guessed one', async () => {
   await using http = await httpFixture();
   const all = await operations(http, MACHINE);
   // A download carries its own proof, which is signed and ends.
@@ -49,7 +49,7 @@ test('no route is open but the documented ones: not without a key, not with a gu
   }
 });
 
-test('a stolen key that only reads changes nothing, whatever route it is tried on', async () => {
+test('a stolen key that can only read changes nothing on any route', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);
@@ -66,7 +66,7 @@ test('a stolen key that only reads changes nothing, whatever route it is tried o
   expect(execution).not.toHaveProperty('cancelRequestedAt');
 });
 
-test('a stolen key of one machine, even an admin one, reaches no other and makes itself no larger one', async () => {
+test('a stolen key that is limited to one machine, even with admin, reaches no other machine and cannot make a wider key', async () => {
   await using http = await httpFixture();
   await http.create();
   const key = await keyFor(http, ['admin'], ['dm-other']);
@@ -81,7 +81,7 @@ test('a stolen key of one machine, even an admin one, reaches no other and makes
   expect((await http.call('GET', '/v1/audit', { key })).body.items).toStrictEqual([]);
 });
 
-test('who created and who cancelled an execution is kept with it', async () => {
+test('an execution records which keys created and cancelled it', async () => {
   await using http = await httpFixture();
   const creator = await keyFor(http, ['executions:write']);
   const canceller = await keyFor(http, ['executions:write']);
@@ -97,7 +97,7 @@ test('who created and who cancelled an execution is kept with it', async () => {
   expect(execution?.cancelledBy).not.toBe(execution?.createdBy);
 });
 
-test('a stolen database file holds no key that works', async () => {
+test('a stolen database file contains no usable key', async () => {
   await using http = await httpFixture();
   const key = await keyFor(http, ['admin']);
   const { dataDir } = http.config;

@@ -8,7 +8,7 @@ import { openDatabase } from '../../src/store/sqlite/file/database.ts';
 import { until } from '../helpers/processes.ts';
 import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
-test('who, from where, what, on which machine, the argv, the outcome; neither env nor stdin', async () => {
+test('an entry has actor, source, action, machine, argv and outcome, but neither env nor stdin', async () => {
   await using http = await httpFixture({ config: { trustProxy: '1' } });
   const body = { command: ['deploy', '--now'], env: { TOKEN: 'env-secret' }, stdin: 'stdin-secret' };
   const headers = { 'x-forwarded-for': '203.0.113.9' };
@@ -28,7 +28,7 @@ test('who, from where, what, on which machine, the argv, the outcome; neither en
   expect(trail.raw.toString()).not.toMatch(/env-secret|stdin-secret/);
 });
 
-test('a client that disconnects before the answer is in the audit trail all the same', async () => {
+test('an action is in the audit trail even if the client disconnects before the answer', async () => {
   await using http = await httpFixture();
   const { hostname, port } = new URL(await http.listen());
   const accepted = once(http.app.server, 'connection') as Promise<[Socket]>;
@@ -77,7 +77,7 @@ async function exported(http: HttpFixture, after = '0', key = ADMIN_KEY) {
   return lines.map((line) => JSON.parse(line) as { audit_id: string; action: string; command?: string[] });
 }
 
-test('an export has every entry once, oldest first, and goes on after the last one', async () => {
+test('an export has every entry once, oldest first, and can be continued after its last entry', async () => {
   await using http = await httpFixture();
   // More than are read at once.
   for (let at = 0; at < 1100; at += 1) {
@@ -112,7 +112,7 @@ test('only exported entries can be released, and only released ones are deleted'
   expect((await exported(http)).map(({ audit_id }) => Number(audit_id))).toEqual([3, 4, 5, 6]);
 });
 
-test('entries that are older than the setting go, without an export; the newest stays', async () => {
+test('entries older than the setting are deleted without an export; the newest one is kept', async () => {
   await using http = await httpFixture();
   await http.create();
   await http.create();
@@ -121,7 +121,7 @@ test('entries that are older than the setting go, without an export; the newest 
   expect(await exported(http)).toEqual(before.slice(-1));
 });
 
-test('a key for some machines exports theirs, and can release nothing', async () => {
+test('a key that is limited to some machines exports only their entries, and cannot release any', async () => {
   await using http = await httpFixture();
   await http.create();
   const body = { name: 'some', scopes: ['admin'], machine_ids: ['dm-other'] };
@@ -131,7 +131,7 @@ test('a key for some machines exports theirs, and can release nothing', async ()
   expect((await http.call('POST', '/v1/audit/release', { body: { through: '1' } })).status).toBe(409);
 });
 
-test('a long argv is kept in part, and its digest identifies the whole', async () => {
+test('a long argv is cut in its entry, and a digest identifies the whole', async () => {
   await using http = await httpFixture();
   const command = ['run', 'x'.repeat(10_000)];
   await http.call('POST', `/v1/machines/${MACHINE}/executions`, { body: { command } });

@@ -27,7 +27,7 @@ const start = (settings: Record<string, string> = {}) =>
   startServer(readServerConfig({ dataDir: dir, port: '0', ...settings }, {}), pino({ level: 'silent' }));
 
 test.each(['admin.key', 'secret.key', 'webhook.secret', 'execplane.db'])(
-  'the server does not start on a %s that others can read',
+  'the server does not start if others can read its %s',
   async (name) => {
     await (await start()).stop();
     chmodSync(join(dir, name), 0o640);
@@ -37,7 +37,7 @@ test.each(['admin.key', 'secret.key', 'webhook.secret', 'execplane.db'])(
   },
 );
 
-test('nor on a data directory that they can enter; all that it makes is closed', async () => {
+test('the server refuses a data directory that other users can enter, and makes its own files private', async () => {
   const dataDir = join(dir, 'new');
   const server = await start({ dataDir });
   const modes = Object.fromEntries(readdirSync(dataDir).map((name) => [name, mode(join(dataDir, name))]));
@@ -49,7 +49,7 @@ test('nor on a data directory that they can enter; all that it makes is closed',
   await expect(start({ dataDir })).rejects.toThrow(/EXECPLANE_DATA_DIR: .*mode 0755.*chmod 0700/);
 });
 
-test('the private key of a certificate may be read by a group, by nobody else', async () => {
+test('the private key of a certificate may be readable by a group, but not by others', async () => {
   const [tlsCert, tlsKey] = ['cert', 'key'].map((part) => {
     const file = join(dir, `${part}.pem`);
     writeFileSync(file, readFileSync(new URL(`../server/fixtures/test-only-${part}.pem`, import.meta.url)));
@@ -63,7 +63,7 @@ test('the private key of a certificate may be read by a group, by nobody else', 
   expect(readAgentConfig({ tlsCert, tlsKey }, {}).tls.key).toContain('PRIVATE KEY');
 });
 
-test('an agent starts neither in an open directory nor with an open credential', () => {
+test('an agent does not start with a directory or a credential that others can read', () => {
   const open = join(dir, 'open');
   mkdirSync(open, { mode: 0o755 });
   chmodSync(open, 0o755);
@@ -75,7 +75,7 @@ test('an agent starts neither in an open directory nor with an open credential',
   expect(() => readCredential(dir)).toThrow(/mode 0604.*chmod 0600/);
 });
 test.runIf(process.platform === 'linux')(
-  'a directory of the agent that cannot be made is named at once, with its setting',
+  'an agent directory that cannot be made is reported at once, with the name of the setting',
   () => {
     expect(() => prepareDirectory('/proc/execplane')).toThrow(
       /^EXECPLANE_AGENT_DIR: \/proc\/execplane cannot be made: ENOENT/,
@@ -84,7 +84,7 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-test('the socket of the runner, its journal and its lock are closed', async () => {
+test('the socket, the journal and the lock of the runner are private', async () => {
   const { directory, link } = await linkedRunner();
   await link.run('a', ['true']);
   expect(mode(join(directory, 'runner.sock'))).toBe(0o600);
@@ -94,7 +94,7 @@ test('the socket of the runner, its journal and its lock are closed', async () =
 });
 
 test.runIf(process.platform === 'linux').each(['a flag', 'a variable'])(
-  'a token given as %s reaches the server, and is to be seen nowhere in /proc',
+  'a token given as %s reaches the server, and is nowhere in /proc',
   async (way) => {
     const secret = `xpj_${'k'.repeat(43)}`;
     const heard = Promise.withResolvers<string>();

@@ -107,7 +107,7 @@ const JOINED: [string, Outcome, Attack][] = [
 test.each([
   ...BEFORE_HELLO.map((attack) => [...attack, false] as const),
   ...JOINED.map((attack) => [...attack, true] as const),
-])('%s: the loop is held for less than the reference (S9)', async (_what, code, attack, joined) => {
+])('%s: the event loop is blocked for less time than by the reference (S9)', async (_what, code, attack, joined) => {
   const plane = await TestPlane.start();
   const bystander = await ScriptedAgent.join(plane.url, await plane.machine('dm-other'));
   const credential = await plane.machine('dm-culprit');

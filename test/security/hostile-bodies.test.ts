@@ -110,7 +110,7 @@ async function expectRatio(name: string, limit: number, round: () => Promise<num
   expect(Math.min(...ratios), `${name}: ${ratios}`).toBeLessThan(limit);
 }
 
-test('no body stops the server for much longer than the parsing of a right one of that size', async () => {
+test('no body blocks the server for much longer than parsing a valid body of that size', async () => {
   await using http = await httpFixture();
   // Once for the compilers.
   expect((await stallOf(http, EXECUTIONS, RIGHT)).status).toBe(200);
@@ -129,7 +129,7 @@ test('no body stops the server for much longer than the parsing of a right one o
 test.each([
   ['as many arguments as may be, and 9 MiB of stdin', RIGHT],
   ['15 MiB of stdin', Buffer.from(`{"command":["a"],"stdin":"${'x'.repeat(15 * MIB)}"}`)],
-])('a right body is worked on in steps: %s', async (name, body) => {
+])('a valid body is processed in steps: %s', async (name, body) => {
   await using http = await httpFixture();
   const directory = temporaryDirectory('flushed');
   await stallOf(http, EXECUTIONS, body);

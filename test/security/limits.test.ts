@@ -42,7 +42,7 @@ test.each<[string, Record<string, string>, unknown, unknown, number]>([
     { command: ['a'], env: { AB: 'cdefg' } },
     422,
   ],
-])('%s', async (_name, config, within, past, status) => {
+])('a request is accepted within the limit and refused above it: %s', async (_name, config, within, past, status) => {
   await using http = await httpFixture({ config });
   expect((await http.call('POST', EXECUTIONS, { body: within })).status).toBe(200);
   const refused = await http.call('POST', EXECUTIONS, { body: past });
@@ -51,7 +51,7 @@ test.each<[string, Record<string, string>, unknown, unknown, number]>([
   expect(http.created).toHaveLength(1);
 });
 
-test('nesting of a body, also where no schema looks at it', async () => {
+test('the nesting of a body is limited, also if no schema applies to it', async () => {
   await using http = await httpFixture({ config: { maxJsonDepth: '5' } });
   const headers = { 'content-type': 'application/json', 'idempotency-key': 'k' };
   const path = `${EXECUTIONS}/none`;
@@ -63,7 +63,7 @@ test('nesting of a body, also where no schema looks at it', async () => {
   expect((await http.call('POST', EXECUTIONS, { body: brackets })).status).toBe(200);
 });
 
-test('a body of only brackets is refused before the slow parse', async () => {
+test('a body of only brackets is refused before it is parsed', async () => {
   await using http = await httpFixture();
   const parse = vi.spyOn(JSON, 'parse');
   const body = '['.repeat(8_000_000) + ']'.repeat(8_000_000);
@@ -73,7 +73,7 @@ test('a body of only brackets is refused before the slow parse', async () => {
   expect(parse).not.toHaveBeenCalled();
 });
 
-test('a request without a key may only be small', async () => {
+test('a request without a key must be small', async () => {
   await using server = await runningServer();
   const enrol = (padding: number) => {
     const body = { join_token: 'x'.repeat(padding), credential: `xpa_${'a'.repeat(43)}` };
@@ -83,7 +83,7 @@ test('a request without a key may only be small', async () => {
   expect((await enrol(16 * 1024)).status).toBe(413);
 });
 
-test('creates a second of one key are limited where a limit is set, for that key alone', async () => {
+test('the creates of one key per second are limited if a limit is set', async () => {
   let now = Date.now();
   await using http = await httpFixture({ config: { maxCreatesPerSecond: '2' }, now: () => now });
   const create = (key?: string) =>
@@ -98,7 +98,7 @@ test('creates a second of one key are limited where a limit is set, for that key
   expect((await create()).status).toBe(200);
 });
 
-test('streams and waits that one key holds open', async () => {
+test('the open streams and waits of one key are limited', async () => {
   await using http = await httpFixture({ config: { maxStreamsPerKey: '1' } });
   const executionId = await http.create();
   const wait = () => http.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=55000`);
@@ -110,7 +110,7 @@ test('streams and waits that one key holds open', async () => {
   expect((await wait()).status).toBe(200);
 });
 
-test('executions that wait for one machine', async () => {
+test('the waiting executions of one machine are limited', async () => {
   await using server = await runningServer({ maxQueue: '2' });
   await server.machine('dm-one');
   await server.machine('dm-two');
@@ -121,7 +121,7 @@ test('executions that wait for one machine', async () => {
   expect((await create('dm-two')).status).toBe(200);
 });
 
-test('bytes of the head', async () => {
+test('the bytes of the request head are limited', async () => {
   await using server = await runningServer({ maxHeaderBytes: '1024' });
   const get = (bytes: number) => server.client.get('/healthz', {}, { 'x-long': 'x'.repeat(bytes) });
   expect((await get(500)).status).toBe(200);
@@ -135,7 +135,7 @@ test.each<[string, Record<string, string>, string]>([
     { headersTimeoutMs: '150', requestTimeoutMs: '200' },
     `POST ${EXECUTIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
   ],
-])('a client that never finishes its %s is told so and cut off', async (part, settings, begun) => {
+])('a client that never finishes its %s gets an answer and is disconnected', async (part, settings, begun) => {
   await using server = await runningServer(settings);
   const { hostname, port } = new URL(server.url);
   const socket = connect(Number(port), hostname);
@@ -151,7 +151,7 @@ test.each<[string, Record<string, string>, string]>([
   expect((await server.client.get('/healthz')).status).toBe(200);
 });
 
-test('bytes of a frame', async () => {
+test('the bytes of a frame are limited', async () => {
   await using server = await runningServer({ maxFrameBytes: String(1024 * 1024) });
   const hello = JSON.stringify({ ...HELLO, clock_ms: Date.now(), pad: '' });
   const padded = (bytes: number) => hello.replace('"pad":""', `"pad":"${'x'.repeat(bytes - hello.length)}"`);
@@ -173,7 +173,7 @@ test('a frame of only brackets is refused before it is parsed', async () => {
   expect(parse.mock.calls.filter(([text]) => text.startsWith('[['))).toEqual([]);
 });
 
-test('frames a second, twice as many at once', async () => {
+test('frames per second are limited, with bursts of twice as many', async () => {
   await using server = await runningServer({ maxFramesPerSecond: '10' });
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   for (let sent = 1; sent < 20; sent += 1) agent.send({ type: 'capacity', accepting: true });
@@ -184,7 +184,7 @@ test('frames a second, twice as many at once', async () => {
   expect((await agent.closed).code).toBe(CLOSE.tooManyFrames);
 });
 
-test('bytes of bodies under way: of one key, and of all', async () => {
+test('the bytes of unfinished bodies are limited, for one key and in total', async () => {
   await using http = await httpFixture({ config: { maxBodyBytes: '1024', maxBodiesBytes: '3000' } });
   const url = await http.listen();
   const key = async () => {
@@ -243,7 +243,7 @@ class UnfinishedBody {
   }
 }
 
-test('bytes of waiting requests: of one key, on all machines', async () => {
+test('the bytes of waiting requests are limited, for one key and for all machines', async () => {
   await using server = await runningServer({ maxQueuedBytesPerKey: '3500', maxQueuedBytes: '2500' });
   for (const machineId of ['dm-one', 'dm-two']) await server.machine(machineId);
   const key = async (name: string) =>

@@ -4,7 +4,7 @@ import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';
 import { ScriptedAgent, UpgradeRefused } from '../helpers/scripted-agent.ts';
 
-test('a hostile agent that reports on an execution of another machine changes nothing, is cut off and logged', async () => {
+test('a hostile agent that reports on an execution of another machine changes nothing, is disconnected and logged', async () => {
   await using server = await runningServer();
   const victim = await ScriptedAgent.join(server.url, await server.machine('dm-victim'));
   const hostile = await ScriptedAgent.join(server.url, await server.machine('dm-hostile'));
@@ -21,7 +21,7 @@ test('a hostile agent that reports on an execution of another machine changes no
   await victim.close();
 });
 
-test('an id that is too long for a close frame ends the link of who sent it, and nothing else', async () => {
+test('an id that is too long for a close frame ends only the connection of its sender', async () => {
   await using server = await runningServer();
   const hostile = await ScriptedAgent.join(server.url, await server.machine('dm-hostile'));
   hostile.report(hostile.record('stdout', 'é'.repeat(253), Buffer.from('x')));
@@ -31,7 +31,7 @@ test('an id that is too long for a close frame ends the link of who sent it, and
   expect((await server.client.get('/readyz')).status).toBe(200);
 });
 
-test('a removed machine: its link ends at once, what it had ends machine_removed, its credential and its id are dead', async () => {
+test('a machine that is removed loses its connection at once, its executions end with machine_removed, and its credential and id stop working', async () => {
   await using server = await runningServer();
   const credential = await server.machine('dm-one');
   const agent = await ScriptedAgent.join(server.url, credential, { max_concurrency: 1 });
@@ -53,7 +53,7 @@ test('a removed machine: its link ends at once, what it had ends machine_removed
   expect((await server.enrol(token, 'dm-one')).status).toBe(409);
 });
 
-test('rotation ends a stolen credential and its connection', async () => {
+test('a rotation ends a stolen credential and its connection', async () => {
   await using server = await runningServer();
   const stolen = await server.machine('dm-one');
   const agent = await ScriptedAgent.join(server.url, stolen);
@@ -69,7 +69,7 @@ test('rotation ends a stolen credential and its connection', async () => {
   expect((await server.enrol(token)).status).toBe(401);
 });
 
-test('rotation is for admins, and needs an agent that is there', async () => {
+test('a rotation needs an admin key and a connected agent', async () => {
   await using server = await runningServer();
   await server.machine('dm-one');
   const body = { name: 'writer', scopes: ['executions:write', 'machines:read'] };
@@ -82,7 +82,7 @@ test('rotation is for admins, and needs an agent that is there', async () => {
   expect(tokens.items).toStrictEqual([]);
 });
 
-test('a join token for new machines takes over none that is there; used by many at once it makes one', async () => {
+test('a join token for new machines cannot take over an existing one, and makes only one when many use it at once', async () => {
   await using server = await runningServer();
   const present = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   const make = () => server.client.ask<{ token: string }>('POST', '/v1/join-tokens', { body: {} });

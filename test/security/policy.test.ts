@@ -42,11 +42,11 @@ test.each<[string, string[], Partial<Wanted>, string]>([
   ['a loader variable', ['/srv/app/bin/deploy'], { envNames: ['LD_PRELOAD'] }, 'deny_env'],
   ['another directory', ['/srv/app/bin/deploy'], { cwd: '/etc' }, 'allow_cwd'],
   ['another user', ['/srv/app/bin/deploy'], { user: 'root' }, 'allow_users'],
-])('the example refuses %s, by the rule %4$s', (_name, argv, more, rule) => {
+])('the example refuses %s with the rule %4$s', (_name, argv, more, rule) => {
   expect(verdict(argv, more)).toMatchObject({ allowed: false, rule: expect.stringContaining(rule) });
 });
 
-test('the document names every rule, and no other', () => {
+test('the document describes every rule, and no other', () => {
   const told = [...DOCUMENT.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]);
   expect(told).toEqual(Object.keys(EXAMPLE));
 });

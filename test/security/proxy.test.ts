@@ -70,7 +70,7 @@ async function startProxy(url: string): Promise<string> {
   return `127.0.0.1:${(made.address() as AddressInfo).port}`;
 }
 
-test.each(['http', 'https'])('over %s', async (scheme) => {
+test.each(['http', 'https'])('an agent enrols and connects through the proxy over %s', async (scheme) => {
   const tlsKey = join(dir, 'tls.key');
   copyFileSync(fixture('test-only-key.pem'), tlsKey);
   chmodSync(tlsKey, 0o600);
@@ -96,7 +96,7 @@ test.each(['http', 'https'])('over %s', async (scheme) => {
   expect(asked).toEqual([enrolled, `CONNECT ${name}:4`]);
 });
 
-test('NO_PROXY leads past it', () => {
+test('NO_PROXY bypasses the proxy', () => {
   const settings = { url: 'https://execplane.example.com' };
   const env = { HTTPS_PROXY: 'http://proxy.example.com:3128', NO_PROXY: 'localhost,.example.com' };
   expect(readAgentConfig(settings, env).proxy).toBeUndefined();

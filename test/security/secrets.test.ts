@@ -151,7 +151,7 @@ function* filesUnder(dir: string): Generator<readonly [string, Buffer]> {
   }
 }
 
-test('everything came to the end that it was meant to come to', () => {
+test('every execution has the expected end', () => {
   const codes = Object.fromEntries([...ends].map(([name, { status, error_code: code }]) => [name, code ?? status]));
   expect(codes).toEqual({
     success: 'succeeded',
@@ -171,24 +171,24 @@ test('everything came to the end that it was meant to come to', () => {
   });
 });
 
-test('the search finds what is there', () => {
+test('the search finds planted secrets', () => {
   const planted = [MARKER, Buffer.from(`xx${MARKER}yy`).toString('base64'), Buffer.from(MARKER).toString('hex')];
   for (const text of planted) expect(findings([['a file', Buffer.from(`... ${text} ...`)]])).not.toEqual([]);
 });
 
-test('no file of the server has any of it', () => {
+test('no file of the server contains a secret', () => {
   const files = [...filesUnder(world.server.dataDir)];
   expect(files.map(([name]) => name.split('/').at(-1))).toEqual(expect.arrayContaining(['execplane.db', 'secret.key']));
   expect(findings(files)).toEqual([]);
 });
 
-test('no file of the agent has any of it, the journal included, but its credential the file that is for that', () => {
+test('no file of the agent contains a secret, not even the journal, except the credential file', () => {
   const files = [...filesUnder(world.agent.dir)].filter(([name]) => !name.endsWith('/credential.json'));
   expect(files.some(([name]) => name.includes('/journal/'))).toBe(true);
   expect(findings(files)).toEqual([]);
 });
 
-test('no log contains any of it, at the most detailed level', () => {
+test('no log contains a secret, at the most detailed level', () => {
   const { server, agent } = world;
   expect(server.log).toContain('"level":20');
   expect(
@@ -199,12 +199,12 @@ test('no log contains any of it, at the most detailed level', () => {
   ).toEqual([]);
 });
 
-test('no answer has any of it, but the one that a secret is shown in', () => {
+test('no answer contains a secret, except the one that shows a new key or token', () => {
   expect(answers.length).toBeGreaterThan(80);
   expect(findings(answers.map((bytes, index) => [`answer ${index}`, bytes] as const))).toEqual([]);
 });
 
-test('the sealed inputs are gone as well', async () => {
+test('the sealed inputs are deleted', async () => {
   const { default: Sqlite } = await import('better-sqlite3');
   await until('nothing is sealed any more', () => {
     const db = new Sqlite(join(world.server.dataDir, 'execplane.db'), { readonly: true });

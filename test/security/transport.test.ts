@@ -68,7 +68,7 @@ function isGivenTicket(server: RunningServer): Promise<boolean> {
   });
 }
 
-test('connections that prove themselves by a certificate are never resumed, after a reload of the certificate neither', async () => {
+test('connections with a client certificate are never resumed, not even after the certificate is reloaded', async () => {
   const agentCa = new URL('fixtures/test-only-agent-ca.pem', import.meta.url).pathname;
   const server = await secureServer({ agentCa });
   try {
@@ -96,7 +96,7 @@ function linkStatus(server: RunningServer, credential: string, tls: AgentTls): P
   }).finally(() => ws.terminate()) as Promise<number>;
 }
 
-test('where agents need a certificate, a stolen credential or token is worth nothing without it', async () => {
+test('a stolen credential or token is useless without a certificate, if agents need one', async () => {
   const agentCa = new URL('fixtures/test-only-agent-ca.pem', import.meta.url).pathname;
   const server = await secureServer({ agentCa });
   try {
@@ -128,7 +128,7 @@ test('where agents need a certificate, a stolen credential or token is worth not
   }
 });
 
-test('an agent does not talk to a server whose certificate it cannot check', async () => {
+test('an agent does not connect to a server whose certificate it cannot verify', async () => {
   const server = await secureServer({});
   try {
     await expect(linkStatus(server, `xpa_${'a'.repeat(43)}`, {})).rejects.toThrow(/self-signed/);
@@ -138,7 +138,7 @@ test('an agent does not talk to a server whose certificate it cannot check', asy
   }
 });
 
-test('agents and clients send secrets over plain http to this host only, unless told to', () => {
+test('agents and clients send secrets over plain http only to this host, unless a setting allows more', () => {
   const url = 'http://execplane.example.com';
   expect(() => readAgentConfig({ url }, {})).toThrow('--url: plain http');
   expect(() => readClientConfig({ url, apiKey: 'k' }, {})).toThrow('--url: plain http');
@@ -148,7 +148,7 @@ test('agents and clients send secrets over plain http to this host only, unless 
   expect(readAgentConfig({ url, insecure: 'true' }, {}).url.href).toBe(`${url}/`);
 });
 
-test('a demand for certificates that nobody would check is refused', () => {
+test('a setting that requires certificates without anybody to check them is refused', () => {
   expect(() => readServerConfig({ agentCa: '/ca.pem' }, {})).toThrow('EXECPLANE_AGENT_CA: needs EXECPLANE_TLS_CERT');
   expect(() => readAgentConfig({ tlsCert: new URL(import.meta.url).pathname }, {})).toThrow(
     'a certificate needs its key',
@@ -163,7 +163,7 @@ test.each<['GET' | 'POST' | 'OPTIONS', string, number]>([
   ['OPTIONS', '/v1/machines', 404],
   ['GET', '/nowhere', 404],
   ['GET', '/%', 404],
-])('%s %s: browsers keep, frame and share nothing of the answer', async (method, path, status) => {
+])('%s %s: browsers do not store, frame or share the answer', async (method, path, status) => {
   await using http = await httpFixture();
   const origin = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
   const answer = await http.call(method, path, { headers: origin, ...(method === 'POST' ? { body: {} } : {}) });
@@ -179,7 +179,7 @@ test.each<['GET' | 'POST' | 'OPTIONS', string, number]>([
   expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
 });
 
-test('the page of the documentation runs its own script alone, known by its hash, and is framed by nobody', async () => {
+test('the documentation page runs only its own script, by its hash, and cannot be framed', async () => {
   await using http = await httpFixture();
   const { headers } = await http.call('GET', '/docs', { key: undefined });
   expect(headers['content-security-policy']).toContain("default-src 'none'");
