@@ -5,7 +5,7 @@ import { openBytes, sealBytes } from '../../src/server/aes-gcm.ts';
 const KEY = Buffer.alloc(32, 1);
 const PARTS = [Buffer.from('one '), Buffer.alloc(0), Buffer.from('and two')];
 
-test('the parts come back in one piece, and no two seals are alike', () => {
+test('opening returns the parts as one piece, and two seals of the same bytes differ', () => {
   const [one, other] = [sealBytes(KEY, PARTS), sealBytes(KEY, PARTS)];
   expect([openBytes(KEY, one), openBytes(KEY, other)].map(String)).toEqual(['one and two', 'one and two']);
   expect(one.equals(other)).toBe(false);
@@ -13,7 +13,7 @@ test('the parts come back in one piece, and no two seals are alike', () => {
   expect([prefixed[0], openBytes(KEY, prefixed.subarray(1)).toString()]).toEqual([7, 'one and two']);
 });
 
-test('text that was altered, cut or sealed under another key does not open', () => {
+test('sealed bytes that were changed, cut or sealed under another key do not open', () => {
   const sealed = sealBytes(KEY, PARTS);
   for (let at = 0; at < sealed.length; at += 1) {
     const altered = Buffer.from(sealed);

@@ -18,7 +18,7 @@ test('the defaults are those of the contract', () => {
   expect(readServerConfig({}, {})).not.toHaveProperty('apiKey');
 });
 
-test('every setting is a variable and a flag of the same name', () => {
+test('every setting has a variable and a flag of the same name', () => {
   const names = SERVER_SETTINGS.map(({ variable, flag }) => [variable, flag]);
   expect(names).toContainEqual(['EXECPLANE_DATA_DIR', '--data-dir']);
   expect(names).toContainEqual(['EXECPLANE_AGENT_LOST_AFTER_MS', '--agent-lost-after-ms']);
@@ -28,7 +28,7 @@ test('every setting is a variable and a flag of the same name', () => {
   }
 });
 
-test('a flag wins over its variable; an empty variable is none', () => {
+test('a flag overrides its variable; an empty variable is ignored', () => {
   const env = { EXECPLANE_PORT: '1', EXECPLANE_HOST: '' };
   expect(readServerConfig({ port: '2' }, env)).toMatchObject({ port: 2, host: '127.0.0.1' });
   expect(readServerConfig({}, env).port).toBe(1);
@@ -53,12 +53,12 @@ test.each([
   expect(read).toThrow(variable);
 });
 
-test('a wrong flag is named as a flag; a wrong key is not repeated', () => {
+test('an error names a wrong flag as a flag, and does not repeat a wrong key', () => {
   expect(() => readServerConfig({ port: 'x' }, {})).toThrow('--port');
   expect(() => readServerConfig({}, { EXECPLANE_API_KEY: 'hun ter2' })).toThrow(/^EXECPLANE_API_KEY: [^2]*$/);
 });
 
-test('a URL of another database, and an empty flag, are told what they must be', () => {
+test('a URL of another database and an empty flag are refused with what they must be', () => {
   const read = (databaseUrl: string) => () => readServerConfig({}, { EXECPLANE_DATABASE_URL: databaseUrl });
   expect(read('mysql://db/x')).toThrow('EXECPLANE_DATABASE_URL: must be a URL such as postgres://');
   expect(() => readServerConfig({ host: '' }, {})).toThrow('--host: must not be empty');

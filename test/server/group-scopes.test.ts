@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/node/config-error.ts';
 import { readGroupScopes, scopesOfGroups } from '../../src/server/group-scopes.ts';
 
-test('groups have the scopes that the setting gives them', () => {
+test('groups get the scopes of the setting', () => {
   const scopes = readGroupScopes('ops=admin; a team=executions:write, machines:read;*=executions:read;');
   expect(scopesOfGroups(scopes, ['a team'])).toEqual(['executions:read', 'executions:write', 'machines:read']);
   expect(scopesOfGroups(scopes, ['ops', 'none'])).toEqual(['executions:read', 'admin']);

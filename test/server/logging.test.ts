@@ -8,7 +8,7 @@ type Line = Record<string, unknown>;
 const requestsOf = (log: readonly string[]): Line[] =>
   log.map((line) => JSON.parse(line) as Line).filter(({ msg }) => msg === 'request');
 
-test('a request that may change something is logged, by the pattern of its route, with nothing of its own', async () => {
+test('a request that may change something is logged with the pattern of its route and none of its content', async () => {
   await using http = await httpFixture();
   await http.call('POST', `/v1/machines/${MACHINE}/executions?wait_ms=0&q=hunter2`, {
     body: { command: ['true'], env: { A: 'hunter2' } },
@@ -58,14 +58,14 @@ test.each([
   expect(requestsOf(http.log).map(({ method, route }) => `${method} ${route}`)).toStrictEqual(expected);
 });
 
-test('a stream whose reader leaves is logged with the time that it was open', async () => {
+test('a stream whose reader disconnects is logged with the time that it was open', async () => {
   await using server = await runningServer({ logRequests: 'all', logLevel: 'info' });
   await leaveEvents(server);
   const lineOf = () => requestsOf(server.log).find(({ route }) => String(route).endsWith('/events'));
   await expect.poll(lineOf, { timeout: 20_000 }).toMatchObject({ status: 200, cut_off: true, level: 30 });
 });
 
-test('of an error only what is listed is logged, and its causes', () => {
+test('the log of an error has only the listed fields, and its causes', () => {
   const lines: string[] = [];
   const logger = createLogger('info', { write: (line: string) => void lines.push(line) });
   const cause = Object.assign(new TypeError('inner'), { code: 'EIO', env: 'hunter2' });

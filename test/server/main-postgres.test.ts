@@ -26,7 +26,7 @@ function settings(more: Record<string, string> = {}): ServerConfig {
   return readServerConfig({}, { ...common, ...shared, EXECPLANE_SECRET_KEY_FILE: join(directory, 'key'), ...more });
 }
 
-test('a server on PostgreSQL takes executions, and has them when it is started again', async () => {
+test('a server on PostgreSQL creates executions, and still has them after a restart', async () => {
   const config = settings({ EXECPLANE_DATABASE_URL: (await postgres?.schema()) ?? '' });
   const first = await startServer(config);
   const headers = { authorization: `Bearer ${first.adminKey.key}`, 'content-type': 'application/json' };
@@ -61,7 +61,7 @@ test('an unreachable database is reported, without its password', async () => {
   await expect(startServer(config)).rejects.not.toThrow(/hidden/);
 });
 
-test('a PostgreSQL database needs a shared key, and no limit of size', () => {
+test('PostgreSQL requires a shared key, and excludes a limit of size', () => {
   const url = { EXECPLANE_DATABASE_URL: 'postgres://me@h/d' };
   expect(() => readServerConfig({}, url)).toThrow(/EXECPLANE_SECRET_KEY_FILE/);
   expect(() => settings({ ...url, EXECPLANE_MAX_DATABASE_BYTES: '1' })).toThrow(/EXECPLANE_MAX_DATABASE_BYTES/);

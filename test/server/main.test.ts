@@ -30,7 +30,7 @@ async function post(server: RunningServer, path: string, body: unknown) {
   return (await answer.json()) as Record<string, unknown>;
 }
 
-test('what was created is there after a restart, under the same admin key', async () => {
+test('executions and the admin key are the same after a restart', async () => {
   await inDirectory(async (dataDir) => {
     const first = await start(dataDir);
     await post(first, '/v1/join-tokens', { machine_id: 'dm-a' });
@@ -46,7 +46,7 @@ test('what was created is there after a restart, under the same admin key', asyn
   });
 });
 
-test('a stopping server answers who waits, ends streams, and takes nothing new', async () => {
+test('a stopping server answers waiting requests, ends streams, and accepts nothing new', async () => {
   await inDirectory(async (dataDir) => {
     const server = await start(dataDir);
     await post(server, '/v1/join-tokens', { machine_id: 'dm-a' });
@@ -75,7 +75,7 @@ test('a stopping server answers who waits, ends streams, and takes nothing new',
   });
 });
 
-test('a port that is taken rejects the start, and leaves nothing open', async () => {
+test('a port that is in use rejects the start, and leaves nothing open', async () => {
   await inDirectory(async (dataDir) => {
     const server = await start(dataDir);
     const { port } = new URL(server.url);
@@ -92,14 +92,17 @@ test.each([
   ['a file as the data directory', (dataDir: string) => writeFileSync(dataDir, ''), ''],
   ['a database that is garbage', garbage, 'execplane.db'],
   ['a database that is a directory', directoryAsDatabase, 'execplane.db'],
-])('%s stops the start: exit code 2, and setting and file are named', async (_name, prepare, file) => {
-  await inDirectory(async (dataDir) => {
-    prepare(dataDir);
-    if (file === '') chmodSync(dataDir, 0o600);
-    const message = expect.stringMatching(new RegExp(`^EXECPLANE_DATA_DIR: ${join(dataDir, file)} `));
-    await expect(start(dataDir)).rejects.toThrow(expect.objectContaining({ exitCode: 2, message }));
-  });
-});
+])(
+  '%s stops the start with exit code 2 and a message that names the setting and the file',
+  async (_name, prepare, file) => {
+    await inDirectory(async (dataDir) => {
+      prepare(dataDir);
+      if (file === '') chmodSync(dataDir, 0o600);
+      const message = expect.stringMatching(new RegExp(`^EXECPLANE_DATA_DIR: ${join(dataDir, file)} `));
+      await expect(start(dataDir)).rejects.toThrow(expect.objectContaining({ exitCode: 2, message }));
+    });
+  },
+);
 
 function garbage(dataDir: string): void {
   mkdirSync(dataDir, { mode: 0o700 });

@@ -4,7 +4,7 @@ import { Poll } from '../../src/server/poll.ts';
 
 const INTERVAL_MS = 1000;
 
-test('the next time comes an interval after the last one has ended, also if that failed', async () => {
+test('the next round starts an interval after the last one has ended, even if that failed', async () => {
   vi.useFakeTimers();
   const failures: unknown[] = [];
   const running: PromiseWithResolvers<void>[] = [];

@@ -46,13 +46,13 @@ test('a command gets the request on one line of its stdin, and answers on the la
   });
 });
 
-test('a command has nothing of the environment of the server but what it is given', async () => {
+test("a command gets none of the server's environment, only its own settings", async () => {
   const answer = await run(`message=$(env | cut -d= -f1 | sort | tr '\\n' ' ')
     printf '{"ok": false, "message": "%s", "retryable": false}' "$message"`);
   expect(answer).toMatchObject({ ok: false, message: 'EXECPLANE_OPERATION_ID ONLY PATH PWD' });
 });
 
-test('an answer counts whatever the exit code', async () => {
+test('an answer counts whatever the exit code is', async () => {
   const failed = `echo '{"ok": false, "error_code": "no_quota", "message": "none", "retryable": true}'; exit 1`;
   expect(await run(failed)).toEqual({ ok: false, message: 'no_quota: none', retryable: true });
 });
@@ -72,12 +72,12 @@ test.each([
   expect(await run(script)).toEqual({ ok: false, message, retryable });
 });
 
-test('a command that is not there is tried again: it may be installed', async () => {
+test('a missing command is tried again, since it may be installed', async () => {
   const answer = await runCommandHook({ command: ['/none'], env: {}, timeoutMs: 1000 }, request(), LIVING);
   expect(answer).toMatchObject({ ok: false, retryable: true, message: expect.stringContaining('ENOENT') });
 });
 
-test('a command that hangs is killed with all that it started, also what left its process group', async () => {
+test('a command that hangs is killed with all its descendants, also those that left its process group', async () => {
   const asked = request();
   const answer = await run('setsid sleep 1000 & sleep 1001 & wait', { timeoutMs: 300, request: asked });
   expect(answer).toEqual({ ok: false, message: 'the hook did not answer within 300 ms', retryable: true });
@@ -91,7 +91,7 @@ test('a command that prints without end is killed', async () => {
   expect(processesWith(`EXECPLANE_OPERATION_ID=${asked.operation_id}\0`)).toEqual([]);
 });
 
-test('what a command leaves running is not waited for', async () => {
+test('a process that a command leaves running is not waited for', async () => {
   const asked = request();
   const answer = await run(`sleep 1000 & echo '{"ok": true, "state": "running"}'`, { request: asked });
   expect(answer).toEqual({ ok: true, state: 'running' });
@@ -123,7 +123,7 @@ function post(url: string, timeoutMs = 30_000) {
   return runHttpHook({ url, secret: SECRET, timeoutMs }, request(), LIVING);
 }
 
-test('an endpoint gets the request, signed as callbacks are', async () => {
+test('an endpoint gets the request, signed like a callback', async () => {
   let signed = false;
   const url = await endpoint(async (incoming, response) => {
     const chunks: Buffer[] = [];
@@ -147,14 +147,14 @@ test.each([
   [200, 'rubbish', { ok: false, retryable: false }],
   [404, 'x', { ok: false, retryable: false }],
   [307, '', { ok: false, retryable: false }],
-])('an endpoint that answers %i without an answer', async (status, body, expected) => {
+])('an endpoint that answers %i without a valid answer is an error', async (status, body, expected) => {
   const url = await endpoint((_incoming, response) => {
     response.writeHead(status, { location: 'http://127.0.0.1:1/' }).end(body);
   });
   expect(await post(url)).toMatchObject(expected);
 });
 
-test('an endpoint that hangs, floods, or is not there is tried again', async () => {
+test('an endpoint that hangs, floods or is missing is tried again', async () => {
   const hanging = await endpoint(() => {});
   expect(await post(hanging, 200)).toEqual({
     ok: false,

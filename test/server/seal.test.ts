@@ -18,7 +18,7 @@ test('sealed bytes can be opened again, and are not readable while sealed', () =
   expect(opened.stdin.equals(stdin)).toBe(true);
 });
 
-test('nothing to hide is not sealed', () => {
+test('empty inputs are not sealed', () => {
   expect(sealer.seal('exec-1', { env: {}, stdin: Buffer.alloc(0) })).toBeUndefined();
   expect(sealer.open('exec-1', undefined)).toStrictEqual({ env: {}, stdin: Buffer.alloc(0) });
 });
@@ -48,7 +48,7 @@ test('digests depend on the key, the parts and their borders', () => {
   expect(requestDigest('ab', Buffer.from('c')).toString('hex')).toBe(digests[0]);
 });
 
-test('the keys are made once, readable by their owner only; a damaged file stops the start', () => {
+test('the keys are made once, readable only by their owner; a damaged file stops the start', () => {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-seal-'));
   try {
     const dataDir = join(dir, 'deep', 'data');

@@ -7,7 +7,7 @@ test.each([
   ['false', undefined],
   ['10.0.0.0/8', ['10.0.0.0/8']],
   ['192.0.2.1, fd00::/8', ['192.0.2.1', 'fd00::/8']],
-])('%s believes %j', (setting, proxies) => {
+])('%s trusts %j', (setting, proxies) => {
   expect(readTrustedProxies(setting)).toStrictEqual(proxies);
 });
 
@@ -23,7 +23,7 @@ test.each([
   'proxy.example',
   '10.0.0.1,,',
   '::/129',
-])('%s is refused, with the setting named and what to write instead', (setting) => {
+])('%s is refused with the name of the setting and a valid example', (setting) => {
   expect(() => readTrustedProxies(setting)).toThrow(ConfigError);
   expect(() => readTrustedProxies(setting)).toThrow(/^EXECPLANE_TRUST_PROXY: .*number of proxies before the server/);
 });

@@ -52,7 +52,7 @@ function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['s
   };
 }
 
-test('what is due at the start expires, the rest at its time, not before', async () => {
+test('due executions expire at the start, later ones at their time and not before', async () => {
   const { deadlines, published } = deadlinesOver({ expiries: [900_000, 1_005_000] });
   deadlines.start();
   await vi.advanceTimersByTimeAsync(1);
@@ -64,7 +64,7 @@ test('what is due at the start expires, the rest at its time, not before', async
   await deadlines.stop();
 });
 
-test('something with an earlier time wakes it; one past 2^31 ms does not come early', async () => {
+test('an earlier expiry wakes the timer; one past 2^31 ms does not fire early', async () => {
   const far = 1_000_000 + 3_000_000_000;
   const { deadlines, expiries, published } = deadlinesOver({ expiries: [far] });
   deadlines.start();
@@ -78,7 +78,7 @@ test('something with an earlier time wakes it; one past 2^31 ms does not come ea
   await deadlines.stop();
 });
 
-test('a clock that was set forward is noticed within a minute (fault 21)', async () => {
+test('a clock that is set forward is noticed within a minute (fault 21)', async () => {
   const { deadlines, published } = deadlinesOver({ expiries: [1_000_000 + 3_600_000] });
   deadlines.start();
   await vi.advanceTimersByTimeAsync(10);
@@ -107,7 +107,7 @@ test('a store that cannot be written is asked again', async () => {
   await deadlines.stop();
 });
 
-test('lost: what is away for longer than the limit, as the store counts it', async () => {
+test('executions are lost if their agent is away for longer than the limit, by the clock of the store', async () => {
   const { deadlines, lost, abandon } = deadlinesOver();
   deadlines.start();
   // Away before the store was opened: it counts from then.
@@ -124,7 +124,7 @@ test('lost: what is away for longer than the limit, as the store counts it', asy
   await deadlines.stop();
 });
 
-test('stopped, it leaves no timer', async () => {
+test('the deadlines leave no timer when they are stopped', async () => {
   const { deadlines } = deadlinesOver({ expiries: [2_000_000] });
   deadlines.start();
   await vi.advanceTimersByTimeAsync(10);
@@ -133,7 +133,7 @@ test('stopped, it leaves no timer', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('output that nobody has read for too long is not waited for: told to who listens, and to the agent', async () => {
+test('a stream that nobody has read for too long is limited: listeners and the agent are told', async () => {
   const asked: number[] = [];
   const { deadlines, published, limited } = deadlinesOver({
     store: {

@@ -14,7 +14,7 @@ function storeWith(waiting: number) {
   };
 }
 
-test('a key may have bytes waiting up to the limit; others have their own', async () => {
+test('a key may have bytes waiting up to the limit; other keys have their own limit', async () => {
   const store = storeWith(0);
   const quota = new QueuedBytes(store, 100, () => 0);
   expect([await quota.admits('a', 60), await quota.admits('a', 40)]).toEqual([true, true]);
@@ -24,7 +24,7 @@ test('a key may have bytes waiting up to the limit; others have their own', asyn
   expect(await quota.admits('b', 100)).toBe(true);
 });
 
-test('what has left the queue is free again', async () => {
+test('bytes that have left the queue are free again', async () => {
   const store = storeWith(0);
   let now = 0;
   const quota = new QueuedBytes(store, 100, () => now);
@@ -38,7 +38,7 @@ test('what has left the queue is free again', async () => {
   expect(await quota.admits('a', 1)).toBe(true);
 });
 
-test('one that is larger than the limit may wait alone', async () => {
+test('a request that is larger than the limit may wait alone', async () => {
   const store = storeWith(0);
   const quota = new QueuedBytes(store, 100, () => 0);
   expect(await quota.admits('a', 500)).toBe(true);
@@ -46,7 +46,7 @@ test('one that is larger than the limit may wait alone', async () => {
   expect(await quota.admits('a', 1)).toBe(false);
 });
 
-test('a server that has just started asks what waits already; a flood that is refused asks once a second', async () => {
+test('a server that has just started asks for the waiting bytes; a refused flood asks once a second', async () => {
   const store = storeWith(90);
   let now = 0;
   const quota = new QueuedBytes(store, 100, () => now);

@@ -9,7 +9,7 @@ async function newKey(http: HttpFixture, body: Record<string, unknown>) {
   return { key: String(made.body['key']), id: String(made.body['api_key_id']) };
 }
 
-test('no key, and a key that is not ours, are told apart', async () => {
+test('a missing key and an unknown key get different errors', async () => {
   await using http = await httpFixture();
   const none = await http.call('GET', '/v1/machines', { key: undefined });
   expect(none.status).toBe(401);
@@ -32,19 +32,19 @@ test.each([
   ['both, different', { authorization: `Bearer ${ADMIN_KEY}`, 'x-api-key': 'other' }, 401],
   ['another scheme', { authorization: 'Basic eDp5' }, 401],
   ['an organisation, ignored', { 'x-api-key': ADMIN_KEY, 'x-dedalus-org-id': 'org' }, 200],
-])('a key in %s', async (_name, headers: Record<string, string>, status) => {
+])('authentication by a key in %s', async (_name, headers: Record<string, string>, status) => {
   await using http = await httpFixture();
   const answer = await http.call('GET', '/v1/machines', { key: undefined, headers });
   expect(answer.status).toBe(status);
 });
 
-test('a key in the query string is no key', async () => {
+test('a key in the query string is ignored', async () => {
   await using http = await httpFixture();
   const answer = await http.call('GET', `/v1/machines?api_key=${ADMIN_KEY}&x-api-key=${ADMIN_KEY}`, { key: undefined });
   expect(answer.status).toBe(401);
 });
 
-test('each scope opens its own doors and no others', async () => {
+test('each scope permits its own routes and no others', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const one = `${EXECUTIONS}/${executionId}`;
@@ -86,7 +86,7 @@ test('each scope opens its own doors and no others', async () => {
   }
 });
 
-test('a limited key is refused other machines before it can learn whether they exist', async () => {
+test('a limited key is refused for other machines whether they exist or not', async () => {
   await using http = await httpFixture();
   await connect(http.store, 'dm-two');
   const { key } = await newKey(http, { scopes: ['admin'], machine_ids: [MACHINE] });
@@ -111,7 +111,7 @@ test('a revoked key is refused at once, also if it was cached', async () => {
   expect([after.status, after.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
 });
 
-test('a key revoked while it is being looked up is not remembered', async () => {
+test('a key that is revoked during its lookup is not cached', async () => {
   let lookedUp = (): void => {};
   let revoked = (): void => {};
   const reached = new Promise<void>((resolve) => (lookedUp = resolve));
@@ -149,7 +149,7 @@ test('an expired key is refused, also if it was cached', async () => {
   expect((await http.call('GET', '/v1/machines', { key })).status).toBe(401);
 });
 
-test('the time of use of a key is written when the app closes', async () => {
+test('the time of last use of a key is written when the app closes', async () => {
   await using http = await httpFixture();
   const { key, id } = await newKey(http, { scopes: ['machines:read'] });
   await http.call('GET', '/v1/machines', { key });

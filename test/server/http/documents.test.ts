@@ -136,7 +136,7 @@ test('every parameter has a description and an example', async () => {
   expect(bare).toStrictEqual([]);
 });
 
-test('a public validator finds nothing wrong with it', async () => {
+test('a public validator accepts the document', async () => {
   const validator = new Validator();
   const document = await fetchDocument();
   expect(await validator.validate(document as unknown as Record<string, unknown>)).toStrictEqual({ valid: true });
@@ -145,7 +145,7 @@ test('a public validator finds nothing wrong with it', async () => {
   expect((await validator.validate(broken)).valid).toBe(false);
 });
 
-test('every example fits its own schema', async () => {
+test('every example matches its own schema', async () => {
   const document = await fetchDocument();
   const ajv = new Ajv2020({ strict: false });
   addFormats.default(ajv);
@@ -166,7 +166,7 @@ test('every example fits its own schema', async () => {
   expect(unfit).toStrictEqual([]);
 });
 
-test('an answer that the document does not describe fails the test that got it', async () => {
+test('the test helper rejects an answer that the document does not describe', async () => {
   const conformance = new Conformance(await fetchDocument());
   const headers: Record<string, string> = { 'x-request-id': 'r', 'content-type': 'application/json' };
   const check = (path: string, status: number, body: unknown, more: Record<string, string> = {}) =>
@@ -192,7 +192,7 @@ test('an answer that the document does not describe fails the test that got it',
   expect(() => check('/v1/machines', 401, error)).toThrow(/x-should-retry/);
 });
 
-test('every reference leads somewhere, operations are named once, and errors are those of the registry', async () => {
+test('every reference resolves, operation names are unique, and errors are those of the registry', async () => {
   const document = await fetchDocument();
   const names = new Set(Object.keys(document.components.schemas));
   for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
@@ -213,7 +213,7 @@ test('lists refer to their items by name', async () => {
   expect(items?.['items']).toStrictEqual({ $ref: '#/components/schemas/Execution' });
 });
 
-test('the page shows the document with nothing from elsewhere, and runs no script but its own', async () => {
+test('the page shows the document, loads nothing from elsewhere, and runs only its own script', async () => {
   await using http = await httpFixture();
   const answer = await http.call('GET', '/docs', { key: undefined });
   const html = answer.raw.toString();
@@ -247,7 +247,7 @@ test('every operation has a form with a field for each parameter and a body with
   expect(html).toContain('&quot;echo hello&quot;');
 });
 
-test('the document is in the form that generators turn into right code', async () => {
+test('the document has the form from which generators produce correct code', async () => {
   const document = await fetchDocument();
   expect(document.servers).toStrictEqual([{ url: 'http://localhost:80' }]);
   expect(Object.keys(document.components.schemas)).not.toContain('Error');

@@ -34,14 +34,14 @@ test.each([
   [{ name: 'x', scopes: ['admin'], machine_ids: ['x'] }, 'body.machine_ids[0]'],
   [{ name: 'x', scopes: ['admin'], expires_in_ms: 0 }, 'body.expires_in_ms'],
   [{ name: 'x', scopes: ['admin'], key: 'mine' }, 'body.key'],
-])('the API key %j is a 422', async (body, location) => {
+])('the API key %j gets 422', async (body, location) => {
   await using http = await httpFixture();
   const answer = await http.call('POST', '/v1/api-keys', { body });
   expect(answer.status).toBe(422);
   expect(answer.body.errors.map((error) => error.location)).toContain(location);
 });
 
-test('a join token is single-use and lives an hour unless asked otherwise', async () => {
+test('a join token is single-use and lives for an hour by default', async () => {
   await using http = await httpFixture({ now: () => Date.parse('2026-01-01T00:00:00Z') });
   const made = await http.call('POST', '/v1/join-tokens', { body: {} });
   expect(made.body).toStrictEqual({
@@ -58,7 +58,7 @@ test('a join token is single-use and lives an hour unless asked otherwise', asyn
   expect((await http.call('GET', '/v1/join-tokens')).body.items).toStrictEqual([]);
 });
 
-test('a join token for a new machine names it, so that work can wait there', async () => {
+test('a join token for a new machine creates the machine, so that executions can wait for it', async () => {
   await using http = await httpFixture();
   await http.call('POST', '/v1/join-tokens', { body: { machine_id: 'dm-new' } });
   const machine = await http.call('GET', '/v1/machines/dm-new');
@@ -71,7 +71,7 @@ test('a join token for a new machine names it, so that work can wait there', asy
   expect([again.status, again.body['error_code']]).toStrictEqual([409, 'INVALID_STATE']);
 });
 
-test('a join token used twice, at the same time, or late, lets exactly one in', async () => {
+test('a join token that is used twice, at the same time or late admits exactly one agent', async () => {
   await using http = await httpFixture();
   const made = await http.call('POST', '/v1/join-tokens', { body: {} });
   const enrol = (n: number, token: unknown = made.body['token']) =>
@@ -88,7 +88,7 @@ test('a join token used twice, at the same time, or late, lets exactly one in', 
   expect((await enrol(7, late.body['token'])).status).toBe(401);
 });
 
-test('an enrolment that is refused repeats neither token nor credential', async () => {
+test('a refused enrolment repeats neither token nor credential', async () => {
   await using http = await httpFixture();
   const body = { join_token: 'xpj_secret'.repeat(50), credential: 'xpa_secret' };
   const answer = await http.call('POST', '/agent/v1/enrol', { key: undefined, body });

@@ -17,14 +17,14 @@ async function pages(http: HttpFixture, path: string, between: () => Promise<unk
   }
 }
 
-test('executions come newest first, each once, while others are created', async () => {
+test('executions are listed newest first, each once, while others are created', async () => {
   await using http = await httpFixture();
   const ids: string[] = [];
   for (let i = 0; i < 7; i += 1) ids.unshift(await http.create());
   expect(await pages(http, `${EXECUTIONS}?limit=2`, () => http.create())).toStrictEqual(ids);
 });
 
-test('the last page has no cursor, also if it is full', async () => {
+test('the last page has no cursor, even if it is full', async () => {
   await using http = await httpFixture();
   await http.create();
   await http.create();
@@ -33,7 +33,7 @@ test('the last page has no cursor, also if it is full', async () => {
   expect(full.body).not.toHaveProperty('next_cursor');
 });
 
-test('?status= filters', async () => {
+test('?status= filters the list', async () => {
   await using http = await httpFixture();
   const waiting = await http.create();
   const ended = await http.create();
@@ -45,13 +45,13 @@ test('?status= filters', async () => {
   expect(wrong.body.errors).toMatchObject([{ location: 'query.status', value: 'done' }]);
 });
 
-test.each(['0', '-1', 'x', '1.0', '1e1', ' 1', '+1', ''])('limit=%s is a 422', async (limit) => {
+test.each(['0', '-1', 'x', '1.0', '1e1', ' 1', '+1', ''])('limit=%s gets 422', async (limit) => {
   await using http = await httpFixture();
   const answer = await http.call('GET', `${EXECUTIONS}?limit=${encodeURIComponent(limit)}`);
   expect([answer.status, answer.body.errors[0]?.location]).toStrictEqual([422, 'query.limit']);
 });
 
-test('a limit above the maximum is clamped, unknown parameters are ignored', async () => {
+test('a limit above the maximum is clamped, and unknown parameters are ignored', async () => {
   await using http = await httpFixture();
   const asked: number[] = [];
   const { listExecutions } = http.store;
@@ -65,7 +65,7 @@ test('a limit above the maximum is clamped, unknown parameters are ignored', asy
   expect(asked).toStrictEqual([50, 500, 500]);
 });
 
-test('a malformed cursor, and one of another list, are 422', async () => {
+test('a malformed cursor and a cursor of another list get 422', async () => {
   await using http = await httpFixture();
   await connect(http.store, 'dm-two');
   await http.create();
@@ -94,7 +94,7 @@ test('a malformed cursor, and one of another list, are 422', async () => {
   expect((await http.call('GET', `${EXECUTIONS}?cursor=${cursor}`)).status).toBe(200);
 });
 
-test('machines come oldest first, with and without created_at', async () => {
+test('machines are listed oldest first, with and without created_at', async () => {
   await using http = await httpFixture();
   await connect(http.store, 'dm-two');
   expect(await pages(http, '/v1/machines?limit=1')).toStrictEqual([MACHINE, 'dm-two']);
@@ -114,7 +114,7 @@ test('machines come oldest first, with and without created_at', async () => {
   });
 });
 
-test('a removed machine is destroyed, for good, and in no list', async () => {
+test('a removed machine is destroyed for good, and in no list', async () => {
   await using http = await httpFixture();
   const removed = await http.call('DELETE', `/v1/machines/${MACHINE}`);
   expect(removed.body).toMatchObject({
@@ -140,7 +140,7 @@ test('an execution waits for a machine that is away, and says when to ask again'
   expect(machine.body['status']).toMatchObject({ phase: 'sleeping', reason: 'agent_away' });
 });
 
-test('executions of all machines are listed newest first, for a limited key those of its machines', async () => {
+test('executions of all machines are listed newest first; a limited key sees only those of its machines', async () => {
   await using http = await httpFixture();
   await connect(http.store, 'dm-two');
   const made: string[] = [];
@@ -159,7 +159,7 @@ test('executions of all machines are listed newest first, for a limited key thos
   expect((await http.call('GET', '/v1/executions?status=queued')).body.items).toHaveLength(3);
 });
 
-test.each(['yesterday', '2026-01-31', '2026-13-31T12:00:00Z', '1764331200000'])('since=%s is a 422', async (since) => {
+test.each(['yesterday', '2026-01-31', '2026-13-31T12:00:00Z', '1764331200000'])('since=%s gets 422', async (since) => {
   await using http = await httpFixture();
   const answer = await http.call('GET', `/v1/executions?since=${since}`);
   expect(answer.body.errors).toMatchObject([{ location: 'query.since' }]);

@@ -57,7 +57,7 @@ test(
 );
 
 test(
-  'a thousand executions with a reader each: every reader gets its own, to the end',
+  'a thousand executions with a reader each: every reader gets its own events, to the end',
   async () => {
     await using server = await runningServer({ logLevel: 'warn' });
     const agent = await withAgent(server);
@@ -83,7 +83,7 @@ test(
 );
 
 test(
-  'readers that stop reading hold little of a long log in memory, delay nobody, and go on where they were',
+  'readers that stop reading hold little of a long log in memory, delay nobody, and continue where they were',
   async () => {
     const chunkBytes = 65_536;
     const chunks = 256;

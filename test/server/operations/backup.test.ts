@@ -42,7 +42,7 @@ function running(): Store {
 
 const list = async (store: Store) => (await store.listExecutions({ machineId: 'dm-one', limit: 500 })).items;
 
-test('is one moment of a server that writes all the while, and comes back as that', async () => {
+test('a backup of a server that is writing has the state of one moment, and restores it', async () => {
   const store = running();
   await connectMachine(store);
   for (let n = 0; n < 50; n++) {
@@ -78,7 +78,7 @@ test('is one moment of a server that writes all the while, and comes back as tha
   await restored.close();
 });
 
-test('what waited in it is ended, not run: it may have run since', async () => {
+test('an execution that waits in the backup is ended, not run: it may have run since', async () => {
   const store = running();
   await connectMachine(store);
   await createExecution(store, 'handed-out');
@@ -99,7 +99,7 @@ test('what waited in it is ended, not run: it may have run since', async () => {
   await restored.close();
 });
 
-test('a restore keeps what was there, and touches it only when it is told to', async () => {
+test('a restore keeps the existing data, and replaces it only if told to', async () => {
   const store = running();
   await connectMachine(store);
   await backUp({ dataDir, to, now: 1 });
@@ -117,7 +117,7 @@ test('a restore keeps what was there, and touches it only when it is told to', a
   await restored.close();
 });
 
-test('never over another file, never of nothing, and nothing is left of an attempt', async () => {
+test('a backup never overwrites a file, needs a database, and leaves nothing of a failed attempt', async () => {
   await expect(backUp({ dataDir, to, now: 1 })).rejects.toThrow(BackupError);
   const store = running();
   writeFileSync(to, 'precious');
@@ -127,7 +127,7 @@ test('never over another file, never of nothing, and nothing is left of an attem
   expect(existsSync(`${to}.${process.pid}.partial`)).toBe(false);
 });
 
-test('what is no backup, or a damaged one, is refused before anything is touched', async () => {
+test('a file that is not a backup, or a damaged one, is refused before anything is changed', async () => {
   const store = running();
   await connectMachine(store);
   for (let n = 0; n < 200; n++) await createExecution(store, `e${n}`);
@@ -151,7 +151,7 @@ test('what is no backup, or a damaged one, is refused before anything is touched
 });
 
 test.each(['../planted', '/tmp/execplane-planted', 'execplane.db', 'sub/key'])(
-  'a backup with a file called %s is not restored, and nothing of it is written',
+  'a backup that contains a file called %s is not restored, and nothing of it is written',
   async (name) => {
     await running().close();
     await backUp({ dataDir, to, now: 1 });

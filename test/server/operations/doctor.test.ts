@@ -34,7 +34,7 @@ async function findingOf(check: string, changes: Partial<ServerConfig> = {}, now
   return findings.find((finding) => finding.check === check);
 }
 
-test.each(['http', 'https'])('a server that is well (%s): all is', async (scheme) => {
+test.each(['http', 'https'])('all findings for a healthy server (%s) are ok', async (scheme) => {
   const tls = { tlsCert: join(FIXTURES, 'test-only-cert.pem'), tlsKey: join(dir, 'key.pem') };
   writeFileSync(tls.tlsKey, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
   const settings = scheme === 'https' ? tls : {};
@@ -51,14 +51,14 @@ test.each(['http', 'https'])('a server that is well (%s): all is', async (scheme
   ]);
 });
 
-test('no directory', async () => {
+test('a missing directory fails', async () => {
   expect(await findingOf('data directory', { dataDir: join(dir, 'none') })).toMatchObject({
     state: 'fail',
     remedy: expect.stringContaining('EXECPLANE_DATA_DIR'),
   });
 });
 
-test('a directory or a key that others can read', async () => {
+test('a directory or a key that others can read fails', async () => {
   chmodSync(dir, 0o755);
   expect(await findingOf('modes')).toMatchObject({ state: 'fail', remedy: `Close it with "chmod 0700 ${dir}".` });
   chmodSync(dir, 0o700);
@@ -66,7 +66,7 @@ test('a directory or a key that others can read', async () => {
   expect(await findingOf('modes')).toMatchObject({ state: 'fail', remedy: expect.stringContaining('chmod 0600') });
 });
 
-test('a damaged database', async () => {
+test('a damaged database fails', async () => {
   const path = join(dir, 'execplane.db');
   const bytes = readFileSync(path);
   writeFileSync(path, bytes.fill(0x5a, 8192 * 3, 8192 * 9));
@@ -78,7 +78,7 @@ test('a damaged database', async () => {
   expect(await findingOf('integrity')).toMatchObject({ state: 'fail' });
 });
 
-test('no database yet, a newer one, an older one', async () => {
+test('a missing, a newer and an older database are reported', async () => {
   const db = new Sqlite(join(dir, 'execplane.db'));
   db.exec('INSERT INTO schema_migrations VALUES (9999, 0)');
   expect(await findingOf('schema')).toMatchObject({ state: 'fail', message: expect.stringContaining('9999') });
@@ -89,7 +89,7 @@ test('no database yet, a newer one, an older one', async () => {
   expect(await findingOf('database')).toMatchObject({ state: 'warn' });
 });
 
-test('over its size, behind its own entries', async () => {
+test('a database over its size warns, and a clock behind its entries fails', async () => {
   expect(await findingOf('database size', { maxDatabaseBytes: 8192 })).toMatchObject({ state: 'warn' });
   expect(await findingOf('clock', {}, AT - 3_600_000)).toMatchObject({
     state: 'fail',
@@ -97,7 +97,7 @@ test('over its size, behind its own entries', async () => {
   });
 });
 
-test('nothing listens; a key that is not the one; a certificate that is over or another', async () => {
+test('a closed port, a wrong secret key, and an expired or different certificate are reported', async () => {
   expect(await findingOf('port')).toMatchObject({ state: 'fail', message: expect.stringContaining('ECONNREFUSED') });
   await using server = await runningServer();
   const port = Number(new URL(server.url).port);
@@ -115,7 +115,7 @@ test('nothing listens; a key that is not the one; a certificate that is over or 
   });
 });
 
-test('a server that speaks TLS is not called dead by who knows of no certificate', async () => {
+test('a server with TLS is not reported as dead if the certificate is not configured', async () => {
   const key = join(dir, 'key.pem');
   writeFileSync(key, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });
   await using secure = await runningServer({ tlsCert: join(FIXTURES, 'test-only-cert.pem'), tlsKey: key });
@@ -129,6 +129,6 @@ test.each([
   [50, 'fail'],
   [500, 'warn'],
   [5000, 'ok'],
-])('%d MiB of room: %s', (mib, state) => {
+])('%d MiB of free space: %s', (mib, state) => {
   expect(judgeSpace(mib * 1024 ** 2, 'Make room.')).toMatchObject({ state });
 });

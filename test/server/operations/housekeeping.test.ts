@@ -15,7 +15,7 @@ const idle = {
 };
 const KEEP = { retentionDays: 0, maxDatabaseBytes: 0 };
 
-test('deletes in steps until nothing is due, by the age asked for', async () => {
+test('deletes in steps until nothing is due, by the configured age', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const left = [50, 50, 7, 0];
   const deleteFinished = vi.fn(async () => left.shift() ?? 0);
@@ -63,7 +63,7 @@ test('deletes batches by the same age, after the executions', async () => {
   expect(done).toEqual(['executions before day 70', 'batches before day 70']);
 });
 
-test('keeps finished executions for ever at 0 days, and still forgets expired keys', async () => {
+test('keeps finished executions for ever at 0 days, but deletes expired keys', async () => {
   const deleteFinished = vi.fn(async () => 0);
   const forgotten = Promise.withResolvers<void>();
   const housekeeping = startHousekeeping({
@@ -85,7 +85,7 @@ test('keeps finished executions for ever at 0 days, and still forgets expired ke
   expect(deleteFinished).not.toHaveBeenCalled();
 });
 
-test('above its size the oldest go until it fits, each cleared before the next look', async () => {
+test('deletes the oldest while the store is above its size, and clears each before it looks again', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const done: string[] = [];
   let usedBytes = 250;
@@ -124,7 +124,7 @@ test('above its size the oldest go until it fits, each cleared before the next l
   expect(done).toEqual(['delete before ever', 'maintain', 'delete before ever', 'maintain']);
 });
 
-test('a failing store stops nothing: the next round tries again', async () => {
+test('continues with the next round after the store fails', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   let calls = 0;
   const second = Promise.withResolvers<void>();

@@ -32,7 +32,7 @@ async function agentOf(server: RunningTestServer, machineId: string): Promise<Sc
   return agent;
 }
 
-test('metrics count by the pattern of the route, whatever clients ask for', async () => {
+test('metrics count by the pattern of the route, whatever clients request', async () => {
   await using http = await httpFixture();
   await http.create();
   await http.create();
@@ -60,7 +60,7 @@ test('metrics need a key, any key', async () => {
   expect((await http.call('GET', '/metrics', { key: String(made.body['key']) })).status).toBe(200);
 });
 
-test('a server tells how executions wait, go out, print and end, what it commits and what goes over its sockets', async () => {
+test('a server counts how executions wait, start, print and end, its commits and the bytes of its sockets', async () => {
   await using server = await runningServer();
   const machine = server.client.machine('dm-one');
   const agent = await agentOf(server, 'dm-one');
@@ -96,7 +96,7 @@ test('a server tells how executions wait, go out, print and end, what it commits
   expect(value('nodejs_eventloop_lag_p99_seconds')).toBeGreaterThanOrEqual(0);
 });
 
-test('bytes of sockets that have closed stay counted', async () => {
+test('the bytes of closed sockets stay counted', async () => {
   await using server = await runningServer();
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   const before = sampleOf(await scrape(server), 'execplane_network_bytes_total', { peer: 'agent', direction: 'in' });
@@ -109,7 +109,7 @@ test('bytes of sockets that have closed stay counted', async () => {
   expect(after).toBeGreaterThanOrEqual(before);
 });
 
-test('a start that goes out again is one dispatch, and the first byte is waited for from the first', async () => {
+test('a start that is sent again is one dispatch, and the time to the first byte counts from the first', async () => {
   let now = 1000;
   const registry = new Registry();
   const metrics = createExecutionMetrics(registry, () => now);
@@ -129,7 +129,7 @@ test('a start that goes out again is one dispatch, and the first byte is waited 
   expect(sampleOf(families, 'execplane_first_byte_seconds_sum')).toBe(1);
 });
 
-test('the first byte of an execution that ends without output is not waited for', async () => {
+test('an execution that ends without output has no time to the first byte', async () => {
   const registry = new Registry();
   const metrics = createExecutionMetrics(registry, () => 1000);
   const execution = storedExecution();
@@ -141,7 +141,7 @@ test('the first byte of an execution that ends without output is not waited for'
   expect(sampleOf(families, 'execplane_executions_ended_total', { error_code: 'agent_lost' })).toBe(1);
 });
 
-test('the dashboard shows nothing that is not there, and leaves out no family', async () => {
+test('the dashboard shows only existing families, and all of them', async () => {
   await using server = await runningServer();
   const text = readFileSync(join(import.meta.dirname, '../../../deploy/grafana/execplane.json'), 'utf8');
   const { panels } = JSON.parse(text) as { panels: { title: string; targets?: { expr: string }[] }[] };

@@ -47,7 +47,7 @@ test.each([
   ['with a pattern that is none', file({ attributes: { image: '[' } }), '/providers/docker/attributes/image'],
   ['with a default that there is not', file({}, { default: 'aws' }), 'there is no provider aws'],
   ['with an autosleep that is none', file({ autosleep: '1s2m' }), '/providers/docker/autosleep'],
-])('a file %s is refused, and the place named', (_name, content, place) => {
+])('a file %s is refused with the place of the error', (_name, content, place) => {
   const path = fileOf(content);
   const read = () => readProviders(path, {});
   expect(read).toThrow(ConfigError);
@@ -55,6 +55,6 @@ test.each([
   expect(read).toThrow(place);
 });
 
-test('a file that is not there is refused', () => {
+test('a missing file is refused', () => {
   expect(() => readProviders('/none/providers.json', {})).toThrow(/^EXECPLANE_PROVIDERS: ENOENT/);
 });

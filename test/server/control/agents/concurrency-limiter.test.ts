@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConcurrencyLimiter } from '../../../../src/server/control/agents/concurrency-limiter.ts';
 
-test('so many at a time, the others in the order in which they came, and no more than fit the line', async () => {
+test('the limiter runs a fixed number at a time, queues the others in order, and refuses those above the length of the queue', async () => {
   const limiter = new ConcurrencyLimiter(2, 2);
   const gates = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
   const entered: number[] = [];
@@ -21,7 +21,7 @@ test('so many at a time, the others in the order in which they came, and no more
   expect(await Promise.all(outcomes)).toEqual(['done', 'done', 'done', 'done', 'refused']);
 });
 
-test('work that fails makes room all the same', async () => {
+test('work that fails frees its place', async () => {
   const limiter = new ConcurrencyLimiter(1, 1);
   const failing = limiter.run(() => Promise.reject(new Error('no')));
   const next = limiter.run(async () => 'done');

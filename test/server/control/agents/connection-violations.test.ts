@@ -30,7 +30,7 @@ async function planeWithLog() {
 test.each([
   ...BEFORE_HELLO.map((misdeed) => [...misdeed, false] as const),
   ...JOINED.map((misdeed) => [...misdeed, true] as const),
-])('%s: code %d, and one line', async (_what, code, misdeed, joined) => {
+])('%s closes with code %d and logs one line', async (_what, code, misdeed, joined) => {
   const { plane, linesOf } = await planeWithLog();
   const bystander = await ScriptedAgent.join(plane.url, await plane.machine('dm-other'));
   const credential = await plane.machine('dm-culprit');

@@ -33,7 +33,7 @@ function connected(framesPerSecond = 1000) {
   return { socket, connection, closes };
 }
 
-test('one that pings and does not read the answers is dropped once they take too much memory (S9)', () => {
+test('a peer that pings and does not read the answers is disconnected once they take too much memory (S9)', () => {
   const { socket, closes } = connected();
   socket.bufferedAmount = AGENT_LIMITS.unreadBytes;
   socket.emit('ping', Buffer.alloc(4));
@@ -44,7 +44,7 @@ test('one that pings and does not read the answers is dropped once they take too
   expect(socket.terminated).toBe(1);
 });
 
-test.each(['ping', 'pong'])('each %s is paid from the credit', (event) => {
+test.each(['ping', 'pong'])('each %s uses credit', (event) => {
   const { socket, connection } = connected(10);
   for (let count = 0; count < 20; count += 1) socket.emit(event, Buffer.alloc(0));
   expect(connection.closed).toBe(false);

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
-describe('what waits', () => {
-  test('for an agent that is away goes out when it connects, oldest first, as many as there are slots', async () => {
+describe('a waiting execution', () => {
+  test('is sent when its agent connects, oldest first, up to the number of slots', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const created = [];
@@ -21,7 +21,7 @@ describe('what waits', () => {
     for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
   });
 
-  test('more than a batch of it all goes out, each once, by rising dispatch numbers', async () => {
+  test('is sent once, by rising dispatch numbers, even if more wait than fit a batch', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const created = await Promise.all(Array.from({ length: 700 }, () => plane.create()));
@@ -32,7 +32,7 @@ describe('what waits', () => {
     for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
   }, 60_000);
 
-  test('never more runs than there are slots, however many are created at once', async () => {
+  test('is sent only if a slot is free, however many are created at once', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.join(plane.url, await plane.machine(), { max_concurrency: 3 });
     const created = await Promise.all(Array.from({ length: 30 }, () => plane.create()));
@@ -48,7 +48,7 @@ describe('what waits', () => {
     for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
   });
 
-  test('is not sent to an agent that takes no new work, until it does again', async () => {
+  test('is not sent to an agent that accepts no new work, until it does again', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     agent.hello();

@@ -27,27 +27,30 @@ const CASES: { dispatchedTo: string; number: number; held: Held['state'] | undef
   );
 
 describe('one dispatched execution', () => {
-  test.each(CASES)('to $dispatchedTo under $number, held: $held, cancel: $cancel → $fate', (one) => {
-    const execution = storedExecution({
-      dispatchedTo: one.dispatchedTo,
-      dispatchNumber: one.number,
-      reported: 3,
-      ...(one.cancel && { cancelRequestedAt: 1 }),
-    });
-    const { executionId } = execution;
-    const held = one.held === undefined ? [] : [{ execution_id: executionId, state: one.held, reported: 9 }];
-    const plan = reconcile(hello(held), [execution]);
-    expect(plan.acks).toEqual(one.fate === 'acked' ? [[executionId, 3]] : []);
-    expect(plan.held).toEqual(one.fate === 'acked' ? [execution] : []);
-    expect(plan.lost.map((lost) => lost.execution)).toEqual(one.fate === 'lost' ? [execution] : []);
-    expect(plan.undelivered).toEqual(one.fate === 'undelivered' ? [execution] : []);
-    expect(plan.forget).toEqual([]);
-    const told = one.cancel && (one.held === 'waiting' || one.held === 'running');
-    expect(plan.cancel).toEqual(told ? [executionId] : []);
-  });
+  test.each(CASES)(
+    'that was dispatched to $dispatchedTo under $number, held: $held, cancel: $cancel → $fate',
+    (one) => {
+      const execution = storedExecution({
+        dispatchedTo: one.dispatchedTo,
+        dispatchNumber: one.number,
+        reported: 3,
+        ...(one.cancel && { cancelRequestedAt: 1 }),
+      });
+      const { executionId } = execution;
+      const held = one.held === undefined ? [] : [{ execution_id: executionId, state: one.held, reported: 9 }];
+      const plan = reconcile(hello(held), [execution]);
+      expect(plan.acks).toEqual(one.fate === 'acked' ? [[executionId, 3]] : []);
+      expect(plan.held).toEqual(one.fate === 'acked' ? [execution] : []);
+      expect(plan.lost.map((lost) => lost.execution)).toEqual(one.fate === 'lost' ? [execution] : []);
+      expect(plan.undelivered).toEqual(one.fate === 'undelivered' ? [execution] : []);
+      expect(plan.forget).toEqual([]);
+      const told = one.cancel && (one.held === 'waiting' || one.held === 'running');
+      expect(plan.cancel).toEqual(told ? [executionId] : []);
+    },
+  );
 });
 
-test('executions that the agent has and the store has ended are forgotten, each once', () => {
+test('executions that the agent holds and the store has ended are forgotten, each once', () => {
   const held: Held[] = ['a', 'b', 'a'].map((id) => ({ execution_id: id, state: 'running', reported: 1 }));
   expect(reconcile(hello(held), []).forget).toEqual(['a', 'b']);
 });

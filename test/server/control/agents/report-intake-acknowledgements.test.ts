@@ -70,7 +70,7 @@ test('a small report is acknowledged with the next start, in one write', async (
   reports.close();
 });
 
-test('without a start it is acknowledged after a moment, and many small ones with one frame', async () => {
+test('small reports without a start are acknowledged after a moment, with one frame', async () => {
   const { reports, report, written } = intake();
   await report(100);
   await report(100);

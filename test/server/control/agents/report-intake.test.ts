@@ -22,7 +22,7 @@ test('a missing report closes with 4400, and the reports before the gap are kept
   expect(await plane.get(execution)).toMatchObject({ status: 'running', reported: 1 });
 });
 
-test('a gap that the agent cannot fill ends the execution, so that the others on the machine go on', async () => {
+test('a gap that the agent cannot fill ends the execution, and others on the machine continue', async () => {
   const { plane, credential, agent, execution, id } = await running();
   const late = agent.record('stdout', id, Buffer.from('x'), 7);
   agent.report(late);
@@ -45,7 +45,7 @@ test('a report on another machine’s execution closes with 4403 and changes not
   expect(await plane.get(foreign)).toMatchObject({ status: 'wake_in_progress', reported: 0 });
 });
 
-test('reports after the end are acknowledged, dropped, and to be forgotten (fault 15)', async () => {
+test('reports after the end are acknowledged, dropped, and answered with forget (fault 15)', async () => {
   const { plane, agent, execution, id } = await running();
   await plane.store.markLost({ machineId: 'dm-one', epoch: 1, executionIds: [id], reason: 'away', now: Date.now() });
   agent.report(agent.started(id), agent.ended(id));
@@ -67,14 +67,14 @@ test.each([
   expect(await plane.get(execution)).toMatchObject({ reported: 0 });
 });
 
-test('records of more than 1 MiB close with 1009', async () => {
+test('records of more than 1 MiB in total close with 1009', async () => {
   const { agent, id } = await running();
   const piece = Buffer.alloc(65_536);
   agent.report(agent.started(id), ...Array.from({ length: 16 }, () => agent.record('stdout', id, piece)));
   expect(await agent.closed).toMatchObject({ code: CLOSE.tooLarge });
 });
 
-test('while the store cannot be written nothing is acknowledged and little is read; then all of it is', async () => {
+test('reports are not acknowledged and hardly read while the store cannot be written; later all are acknowledged', async () => {
   let broken = false;
   let refusedOnce: () => void = () => {};
   const refused = new Promise<void>((resolve) => {
@@ -135,7 +135,7 @@ async function named(plane: TestPlane, machineId: string): Promise<string> {
   return machineId;
 }
 
-test('an agent that sends more output than it was told to keep does not have it kept (finding S5)', async () => {
+test('output above the limit that the agent was given is not stored (finding S5)', async () => {
   const plane = await TestPlane.start({ config: { maxOutputBytes: 100 } });
   const agent = await ScriptedAgent.join(plane.url, await plane.machine());
   const execution = await plane.create();

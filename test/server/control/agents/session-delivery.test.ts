@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
-describe('an agent that comes back', () => {
-  test('is sent again, in order, what was dispatched to it and never arrived (fault 3)', async () => {
+describe('an agent that reconnects', () => {
+  test('gets dispatched starts that never arrived again, in order (fault 3)', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const first = await ScriptedAgent.join(plane.url, credential);
@@ -22,7 +22,7 @@ describe('an agent that comes back', () => {
     expect(await second.next('start')).toMatchObject({ execution_id: fresh.executionId, dispatch_number: 4 });
   });
 
-  test('goes on where the store is: what is not acknowledged arrives once (faults 4, 5, 8)', async () => {
+  test('continues where the store is: unacknowledged reports arrive once (faults 4, 5, 8)', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const first = await ScriptedAgent.join(plane.url, credential);
@@ -51,7 +51,7 @@ describe('an agent that comes back', () => {
     ]);
   });
 
-  test('is told to forget what is over, unknown or of another machine', async () => {
+  test('is told to forget executions that are over, unknown or of another machine', async () => {
     const plane = await TestPlane.start();
     const other = await plane.create({ machineId: await machineNamed(plane, 'dm-other') });
     const credential = await plane.machine();
@@ -67,7 +67,7 @@ describe('an agent that comes back', () => {
     expect(welcome.acks).toEqual([]);
   });
 
-  test('has lost what it took on and knows nothing of; another instance has lost what it does not hold', async () => {
+  test('loses executions that it accepted and does not hold; so does another instance', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const first = await ScriptedAgent.join(plane.url, credential);
@@ -91,7 +91,7 @@ describe('an agent that comes back', () => {
     expect(third.received.some((frame) => frame.type === 'start')).toBe(false);
   });
 
-  test('hears of a cancel that came while it was away; what had not arrived never starts (fault 25)', async () => {
+  test('gets a cancel that came while it was away, and starts that had not arrived never start (fault 25)', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const first = await ScriptedAgent.join(plane.url, credential);
@@ -112,7 +112,7 @@ describe('an agent that comes back', () => {
 });
 
 describe('cancelling', () => {
-  test('is told to the agent, and its report decides; a repeat changes nothing (faults 24, 26)', async () => {
+  test('a cancel is sent to the agent, whose report decides; a repeat changes nothing (faults 24, 26)', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.join(plane.url, await plane.machine());
     const { machineId, executionId } = await plane.create();

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
-test('a create goes straight to a connected agent, and its reports bring the end', async () => {
+test('a create is sent straight to a connected agent, and its reports end the execution', async () => {
   const plane = await TestPlane.start();
   const agent = await ScriptedAgent.join(plane.url, await plane.machine());
   // The first one waits for the claims that follow the welcome; from then on creates are dispatched as they are made.

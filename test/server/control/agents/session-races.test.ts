@@ -16,7 +16,7 @@ async function settled() {
   return { gates, plane, credential, agent };
 }
 
-describe('a second start of the same command is prevented where', () => {
+describe('races between commits, connections and cancels', () => {
   test('a create that commits while the link drops is sent over the next link of the instance, once', async () => {
     const { gates, plane, credential, agent } = await settled();
     const gate = gates.holdBefore('createExecution');
@@ -53,7 +53,7 @@ describe('a second start of the same command is prevented where', () => {
   });
 });
 
-test('a number that the database gives out again never leaves; the next hello tells what the agent has, and raises the numbers', async () => {
+test('a dispatch number that the database gives out again is never sent; the next hello tells what the agent has, and raises the numbers', async () => {
   let lost = true;
   const plane = await TestPlane.start({
     wrap: (store) => ({
@@ -75,7 +75,7 @@ test('a number that the database gives out again never leaves; the next hello te
   expect(await back.next('start')).toMatchObject({ dispatch_number: 6 });
 });
 
-test('a cancel that commits before the start could leave follows right behind it', async () => {
+test('a cancel that commits before the start is sent follows right after it', async () => {
   const { gates, plane, agent } = await settled();
   const gate = gates.hold('createExecution');
   const creating = plane.create();
@@ -89,7 +89,7 @@ test('a cancel that commits before the start could leave follows right behind it
   expect(await agent.next('cancel')).toMatchObject({ execution_id: executionId });
 });
 
-test('a cancel that commits while its agent is reconciled reaches it behind the welcome', async () => {
+test('a cancel that commits while its agent is reconciled is sent after the welcome', async () => {
   const { gates, plane, credential, agent } = await settled();
   const running = await plane.create();
   const underWay = await plane.create();
@@ -110,7 +110,7 @@ test('a cancel that commits while its agent is reconciled reaches it behind the 
   expect(cancelled.toSorted()).toEqual([running.executionId, underWay.executionId].toSorted());
 });
 
-test('a machine whose agent is back before its disconnect is written ends as connected', async () => {
+test('a machine whose agent reconnects before its disconnect is written ends as connected', async () => {
   const { gates, plane, credential, agent } = await settled();
   const gate = gates.holdBefore('machineDisconnected');
   await agent.cut();
@@ -125,7 +125,7 @@ test('a machine whose agent is back before its disconnect is written ends as con
   expect(await plane.store.getMachine({ machineId: 'dm-one' })).toMatchObject({ phase: 'running' });
 });
 
-test('what is created while a claim finds nothing is claimed by the next', async () => {
+test('an execution that is created while a claim finds nothing is claimed by the next', async () => {
   const { gates, plane, agent } = await settled();
   agent.send({ type: 'capacity', accepting: false });
   await turns(agent);

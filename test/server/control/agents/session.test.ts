@@ -7,36 +7,36 @@ import { HELLO, ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 const NO_CLOSE_FRAME = 1006;
 const UNKNOWN = `xpa_${'A'.repeat(43)}`;
 
-describe('at the upgrade', () => {
-  test('an unknown or malformed credential is answered with 401, whenever it comes (fault 18)', async () => {
+describe('the upgrade', () => {
+  test('answers an unknown or malformed credential with 401, every time (fault 18)', async () => {
     const plane = await TestPlane.start();
     for (const credential of [UNKNOWN, 'nonsense', '']) {
       await expect(ScriptedAgent.open(plane.url, credential)).rejects.toMatchObject({ status: 401 });
     }
   });
 
-  test('another path is answered with 404', async () => {
+  test('answers another path with 404', async () => {
     const plane = await TestPlane.start();
     await expect(ScriptedAgent.open(`${plane.url}/elsewhere`, UNKNOWN)).rejects.toMatchObject({ status: 404 });
   });
 });
 
-describe('hello', () => {
-  test('of a version that is not spoken here closes with 4406 (fault 20)', async () => {
+describe('a hello', () => {
+  test('of an unsupported version closes with 4406 (fault 20)', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     agent.hello({ protocol: { min: 2, max: 3 } });
     expect(await agent.closed).toMatchObject({ code: CLOSE.version });
   });
 
-  test('of a newer agent that still speaks ours is answered with ours; fields we do not know do no harm', async () => {
+  test('of a newer agent that still supports our version is answered with ours; unknown fields are ignored', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     agent.ws.send(JSON.stringify({ ...HELLO, protocol: { min: 1, max: 7 }, colour: 'blue' }));
     expect(await agent.next('welcome')).toMatchObject({ protocol: 1, heartbeat_ms: 15_000 });
   });
 
-  test('that does not come closes with 4408', async () => {
+  test('that does not arrive closes with 4408', async () => {
     const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     expect(await agent.closed).toMatchObject({ code: CLOSE.timeout });
@@ -58,7 +58,7 @@ describe('hello', () => {
     await ScriptedAgent.join(plane.url, credential);
   });
 
-  test('twice, or records before the welcome, closes with 4400', async () => {
+  test('that is repeated, or a record before the welcome, closes with 4400', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const twice = await ScriptedAgent.join(plane.url, credential);
@@ -70,15 +70,15 @@ describe('hello', () => {
   });
 });
 
-describe('what the WebSocket itself refuses', () => {
-  test('a message over the limit closes with 1009', async () => {
+describe('the WebSocket', () => {
+  test('closes with 1009 on a message over the limit', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     agent.ws.send(Buffer.alloc(17 * 1024 * 1024));
     expect(await agent.closed).toMatchObject({ code: CLOSE.tooLarge });
   });
 
-  test('a flood of frames closes with 4429, one of pings ends the link', async () => {
+  test('closes with 4429 on a flood of frames, and is cut on a flood of pings', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const chatty = await ScriptedAgent.join(plane.url, credential);
@@ -90,7 +90,7 @@ describe('what the WebSocket itself refuses', () => {
     expect([CLOSE.tooManyFrames, NO_CLOSE_FRAME]).toContain((await pinging.closed).code);
   });
 
-  test('a frame in many fragments is one frame', async () => {
+  test('takes a frame in many fragments as one', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     const text = JSON.stringify({ ...HELLO, clock_ms: Date.now() });
@@ -100,8 +100,8 @@ describe('what the WebSocket itself refuses', () => {
   });
 });
 
-describe('one credential, one agent', () => {
-  test('a second instance is refused with 4409 and a line in the log; the first stays (fault 19)', async () => {
+describe('an agent with the credential of a connected one', () => {
+  test('is refused with 4409 and a line in the log if it is another instance; the first stays (fault 19)', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
     const plane = await TestPlane.start({ logger });
@@ -115,7 +115,7 @@ describe('one credential, one agent', () => {
     await first.runNext();
   });
 
-  test('a connected agent that gives no sign of life makes room for the one that wants in', async () => {
+  test('replaces the connected one if that is silent', async () => {
     const plane = await TestPlane.start({ config: { heartbeatMs: 1000 } });
     const credential = await plane.machine();
     const dead = await ScriptedAgent.join(plane.url, credential);
@@ -129,7 +129,7 @@ describe('one credential, one agent', () => {
     await dead.cut();
   });
 
-  test('the same instance takes over from its old link, which closes with 4411', async () => {
+  test('takes over if it is the same instance, whose old link closes with 4411', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const first = await ScriptedAgent.join(plane.url, credential);
@@ -144,8 +144,8 @@ describe('one credential, one agent', () => {
   });
 });
 
-describe('heartbeats', () => {
-  test('silence for two of them ends the link: the machine is away (fault 7)', async () => {
+describe('the heartbeat', () => {
+  test('ends the link after two silent intervals, and the machine is away (fault 7)', async () => {
     const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
     const agent = await ScriptedAgent.join(plane.url, await plane.machine());
     agent.ws.pause();
@@ -156,7 +156,7 @@ describe('heartbeats', () => {
     await agent.cut();
   });
 
-  test('an agent that only answers pings stays', async () => {
+  test('keeps an agent that only answers pings', async () => {
     const plane = await TestPlane.start({ config: { heartbeatMs: 100 } });
     const agent = await ScriptedAgent.join(plane.url, await plane.machine());
     let pings = 0;
@@ -167,8 +167,8 @@ describe('heartbeats', () => {
   });
 });
 
-describe('a credential that dies while its agent is connected', () => {
-  test('closes with 4401, and nothing is dispatched any more (fault 43)', async () => {
+describe('a credential that is replaced or removed while its agent is connected', () => {
+  test('closes the link with 4401, and nothing more is dispatched (fault 43)', async () => {
     const plane = await TestPlane.start();
     const credential = await plane.machine();
     const agent = await ScriptedAgent.join(plane.url, credential);
@@ -181,7 +181,7 @@ describe('a credential that dies while its agent is connected', () => {
     await expect(ScriptedAgent.open(plane.url, credential)).rejects.toMatchObject({ status: 401 });
   });
 
-  test('between the upgrade and the hello, is noticed at the hello', async () => {
+  test('is noticed at the hello if that happens between upgrade and hello', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     await plane.store.replaceCredential({ machineId: 'dm-one', credentialHash: undefined, now: Date.now() });
@@ -190,7 +190,7 @@ describe('a credential that dies while its agent is connected', () => {
     expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
   });
 
-  test('with its machine: what runs is forgotten first, then the link closes with 4410', async () => {
+  test('closes the link with 4410 if its machine is removed, after running commands are forgotten', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.join(plane.url, await plane.machine());
     const running = await plane.create();

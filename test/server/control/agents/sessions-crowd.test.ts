@@ -6,7 +6,7 @@ import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 const AGENTS = 300;
 
-test('300 agents that come at once are let in a few at a time, and each gets its work (fault 17)', async () => {
+test('300 agents that connect at once are admitted a few at a time, and each gets its work (fault 17)', async () => {
   let inside = 0;
   let most = 0;
   const wrap = (store: Store): Store => ({

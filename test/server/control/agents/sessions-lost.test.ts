@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
-test('an agent that stays away loses what it ran; back again it is told to forget, a late end changes nothing (fault 15)', async () => {
+test('an agent that stays away loses its executions; when it returns it is told to forget them, and a late end changes nothing (fault 15)', async () => {
   const plane = await TestPlane.start({ config: { agentLostAfterMs: 200 } });
   const credential = await plane.machine();
   const first = await ScriptedAgent.join(plane.url, credential);
@@ -22,7 +22,7 @@ test('an agent that stays away loses what it ran; back again it is told to forge
   expect(await plane.get(created)).toMatchObject({ status: 'failed', errorCode: 'agent_lost' });
 });
 
-test('an agent that is back in time loses nothing', async () => {
+test('an agent that returns in time loses nothing', async () => {
   const plane = await TestPlane.start({ config: { agentLostAfterMs: 3000 } });
   const credential = await plane.machine();
   const first = await ScriptedAgent.join(plane.url, credential);

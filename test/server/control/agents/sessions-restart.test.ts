@@ -4,7 +4,7 @@ import { TestPlane } from '../../../helpers/control-plane.ts';
 import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { ScriptedAgent, UpgradeRefused } from '../../../helpers/scripted-agent.ts';
 
-test('a server that stops sends agents away with 1012 and answers who waits; its successor goes on (faults 9, 11)', async () => {
+test('a server that stops closes agents with 1012 and answers waiting requests; its successor continues (faults 9, 11)', async () => {
   const directory = temporaryDirectory('plane');
   const before = await TestPlane.start({ directory });
   const credential = await before.machine();
@@ -30,7 +30,7 @@ test('a server that stops sends agents away with 1012 and answers who waits; its
   expect(await after.end(await after.get(created))).toMatchObject({ status: 'succeeded', stdout });
 });
 
-test('an agent that has taken on more than the server knows of (a restored database) gets new work all the same', async () => {
+test('an agent that has accepted more than the server knows of (a restored database) still gets new work', async () => {
   const plane = await TestPlane.start();
   const credential = await plane.machine();
   const agent = await ScriptedAgent.open(plane.url, credential);
@@ -43,7 +43,7 @@ test('an agent that has taken on more than the server knows of (a restored datab
   expect(await agent.next('start')).toMatchObject({ execution_id: created.executionId, dispatch_number: 41 });
 });
 
-test('an agent that does not answer the close is not waited for', async () => {
+test('a server that stops does not wait for an agent that does not answer the close', async () => {
   const plane = await TestPlane.start();
   const agent = await ScriptedAgent.join(plane.url, await plane.machine());
   agent.ws.pause();
@@ -51,7 +51,7 @@ test('an agent that does not answer the close is not waited for', async () => {
   await agent.cut();
 });
 
-test('while it stops, a server lets nobody in', async () => {
+test('a server that stops accepts no agent', async () => {
   const plane = await TestPlane.start();
   const credential = await plane.machine();
   await plane.control.stop();

@@ -21,7 +21,7 @@ function startQueue(p: { maxConcurrency?: number; inFlight?: string[]; lastNumbe
 }
 
 describe('order', () => {
-  test('a start waits for those whose transaction was handed in before', () => {
+  test('a start waits for those whose transaction began before', () => {
     const { starts, sent, start } = startQueue();
     const reservations = [starts.reserve(1, 0), starts.reserve(2, 0), starts.reserve(1, 0)] as const;
     starts.commit(reservations[2], [start(4)]);
@@ -31,7 +31,7 @@ describe('order', () => {
     expect(sent).toEqual([1, 2, 3, 4]);
   });
 
-  test('a transaction that marked nothing holds up nobody', () => {
+  test('a transaction that marked nothing delays no other', () => {
     const { starts, sent, start } = startQueue();
     const [first, second] = [starts.reserve(1, 0), starts.reserve(1, 0)];
     starts.commit(second, [start(1)]);
@@ -39,14 +39,14 @@ describe('order', () => {
     expect(sent).toEqual([1]);
   });
 
-  test('a number that is not above those before never leaves', () => {
+  test('a number that is not above the earlier ones is never sent', () => {
     const { starts, sent, refused, start } = startQueue({ lastNumber: 7 });
     starts.commit(starts.reserve(3, 0), [start(7), start(9), start(8)]);
     expect(sent).toEqual([9]);
     expect(refused).toEqual([7, 8]);
   });
 
-  test('nothing leaves once it is closed', () => {
+  test('nothing is sent once the queue is closed', () => {
     const { starts, sent, start } = startQueue();
     const reservation = starts.reserve(1, 0);
     starts.close();
@@ -57,7 +57,7 @@ describe('order', () => {
 });
 
 describe('slots', () => {
-  test('are taken by what runs and what is being marked, and free again at the end', () => {
+  test('running executions and executions that are being marked take slots, and free them at the end', () => {
     const { starts, start } = startQueue({ maxConcurrency: 3, inFlight: ['old'] });
     expect(starts.free).toBe(2);
     const reservation = starts.reserve(2, 0);
@@ -70,11 +70,11 @@ describe('slots', () => {
     expect(starts.free).toBe(3);
   });
 
-  test('are none for a machine that holds more than it may', () => {
+  test('a machine that holds more than it may has no free slot', () => {
     expect(startQueue({ maxConcurrency: 1, inFlight: ['a', 'b'] }).starts.free).toBe(0);
   });
 
-  test('are none while too much waits to be sent, or is about to', () => {
+  test('there is no free slot while too many bytes are unsent or about to be', () => {
     const { starts, unsent } = startQueue();
     unsent.bytes = AGENT_LIMITS.unsentHigh + 1;
     expect(starts.free).toBe(0);

@@ -32,7 +32,7 @@ const create = ({ client }: RunningTestServer, body: object) =>
 const over = ({ client }: RunningTestServer, { batch_id: id }: BatchBody) =>
   client.ask<BatchBody>('GET', `/v1/batches/${id}`, { query: { wait_ms: 30_000 } });
 
-test('one execution a machine, in order, and never more at once than asked for', async () => {
+test('a batch runs one execution on each machine, in order, and never more at once than requested', async () => {
   await using server = await runningServer();
   const agents = await fleet(server, 3);
   const batch = await create(server, {
@@ -59,7 +59,7 @@ test('one execution a machine, in order, and never more at once than asked for',
   expect(executions.items.map(({ execution_id: id }) => id)).toEqual(ended);
 });
 
-test('after one failure too many the rest is cancelled', async () => {
+test('a batch cancels the rest after one failure too many', async () => {
   await using server = await runningServer();
   const agents = await fleet(server, 3);
   const machine_ids = ['dm-2', 'dm-1', 'dm-3'];
@@ -70,7 +70,7 @@ test('after one failure too many the rest is cancelled', async () => {
   expect(await over(server, batch)).toMatchObject({ status: 'failed', counts: { failed: 1, cancelled: 2 } });
 });
 
-test('cancelled: what runs is cancelled, the rest is not made', async () => {
+test('a cancelled batch cancels its running executions and creates no more', async () => {
   await using server = await runningServer();
   const [agent] = await fleet(server, 2);
   if (agent === undefined) throw new Error('no agent');
@@ -83,7 +83,7 @@ test('cancelled: what runs is cancelled, the rest is not made', async () => {
   expect(await over(server, batch)).toMatchObject({ status: 'cancelled', counts: { cancelled: 2 } });
 });
 
-test('a repeated create is the same batch, and runs nothing twice', async () => {
+test('a repeated create returns the same batch, and runs nothing twice', async () => {
   await using server = await runningServer();
   const [agent] = await fleet(server, 1);
   if (agent === undefined) throw new Error('no agent');
@@ -99,7 +99,7 @@ test('a repeated create is the same batch, and runs nothing twice', async () => 
   expect(agent.received.filter(({ type }) => type === 'start')).toHaveLength(1);
 });
 
-test('a batch goes on where the server before it stopped', async () => {
+test('a batch continues where the previous server stopped', async () => {
   await using server = await runningServer();
   await fleet(server, 1);
   const waiting = await server.machine('dm-away');
@@ -113,7 +113,7 @@ test('a batch goes on where the server before it stopped', async () => {
   expect(await over(server, batch)).toMatchObject({ status: 'cancelled', counts: { succeeded: 1, cancelled: 1 } });
 });
 
-test('what selects nothing, names what is not there, or says both is refused', async () => {
+test('a selector that selects nothing, names an unknown machine, or has both ids and labels is refused', async () => {
   await using server = await runningServer();
   for (const selector of [
     {},
@@ -128,7 +128,7 @@ test('what selects nothing, names what is not there, or says both is refused', a
   expect((await server.client.request('GET', '/v1/batches/batch-none')).status).toBe(404);
 });
 
-test('a store that is unavailable at the start of a server is asked again, and its batches go on', async () => {
+test('a store that is unavailable when a server starts is asked again, and its batches continue', async () => {
   const advanced = Promise.withResolvers<string>();
   const listRunningBatches = vi
     .fn<BatchStore['listRunningBatches']>()

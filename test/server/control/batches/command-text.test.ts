@@ -17,10 +17,10 @@ test.each<BatchCommand>([
     limits: { cpus: 0.5, pids: 10 },
     declaredArtifacts: [{ path: 'out/*', if_missing: 'fail' }],
   },
-])('a command is what it was before it was text: %j', (command) => {
+])('a command survives its conversion to text and back: %j', (command) => {
   expect(readCommand(commandText(command))).toStrictEqual(command);
 });
 
-test.each(['{}', '{"command":"true","stdin":{"mode":"none"},"env":{}}'])('%s is no command', (text) => {
+test.each(['{}', '{"command":"true","stdin":{"mode":"none"},"env":{}}'])('%s is not a command', (text) => {
   expect(() => readCommand(text)).toThrow(/malformed/);
 });

@@ -15,13 +15,13 @@ function balanceOf(p: { own: number; total: number; servers: number }) {
   };
 }
 
-test('a server with all agents sends some of them to the others', async () => {
+test('a server that has all agents sends some of them to the others', async () => {
   const { balance, closeSome } = balanceOf({ own: 100, total: 100, servers: 2 });
   await balance.look();
   expect(closeSome).toHaveBeenCalledExactlyOnceWith(2, CLOSE.restart, expect.any(String));
 });
 
-test('a server with its share keeps it, and the only one asks nothing', async () => {
+test('a server that has its share keeps it, and a single server does nothing', async () => {
   const even = balanceOf({ own: 50, total: 100, servers: 2 });
   await even.balance.look();
   expect(even.closeSome).not.toHaveBeenCalled();

@@ -52,7 +52,7 @@ describe.each([
     expect(await ended).toMatchObject({ status: 'succeeded', dispatchNumber: 1 });
   });
 
-  test('a cancel reaches the agent, once', async () => {
+  test('a cancel reaches the agent once', async () => {
     const { two, agent, running, id } = await runningElsewhere({ dropHints });
     await cancel(two, running);
     expect(await agent.next('cancel')).toMatchObject({ execution_id: id });
@@ -68,7 +68,7 @@ describe.each([
     expect(await sent).toBe('sent');
   });
 
-  test('usage is that of the runner, and unknown from an agent whose version cannot tell', async () => {
+  test("usage comes from the runner, and is unknown if the agent's version does not report it", async () => {
     const { two, agent, running, id } = await runningElsewhere({ dropHints, features: ['usage'] });
     const told = two.control.usage(running);
     expect(await agent.next('usage_query')).toMatchObject({ execution_id: id });
@@ -79,7 +79,7 @@ describe.each([
     expect(await older.two.control.usage(older.running)).toBeUndefined();
   });
 
-  test('stdin reaches the runner at its offset, and the answer is what the runner has', async () => {
+  test("stdin reaches the runner at its offset, and the answer has the runner's offset", async () => {
     const { two, agent, running, id } = await runningElsewhere({ dropHints, stdin: 'open' });
     const written = two.control.writeStdin({
       execution: running,
@@ -95,13 +95,13 @@ describe.each([
     expect(await written).toEqual({ outcome: 'written', offset: 5, closed: true });
   });
 
-  test('a credential that died closes the connection, whichever server was told', async () => {
+  test('a replaced credential closes the connection, whichever server replaced it', async () => {
     const { two, agent } = await twoServers({ dropHints });
     await two.control.credentialChanged('dm-one');
     expect(await agent.closed).toMatchObject({ code: CLOSE.revoked });
   });
 
-  test('a machine that is removed has what it runs killed, and its connection closed', async () => {
+  test('a machine that is removed has its executions killed and its connection closed', async () => {
     const { two, agent, id } = await runningElsewhere({ dropHints });
     await two.control.machineRemoved('dm-one', []);
     expect((await agent.next('forget')).execution_ids).toEqual([id]);
@@ -109,7 +109,7 @@ describe.each([
   });
 });
 
-test('a machine that nobody holds is away for every server', async () => {
+test('a machine that no server holds is away for every server', async () => {
   const { two, agent, running } = await runningElsewhere();
   await agent.cut();
   await expect.poll(() => two.connected('dm-one'), POLL).toBe(false);
@@ -117,7 +117,7 @@ test('a machine that nobody holds is away for every server', async () => {
   expect(await two.control.rotateCredential({ machineId: 'dm-one', joinToken: 'xpj_x' })).toBe('agent_away');
 });
 
-test('an agent is asked for a new credential through the server that holds it', async () => {
+test('a request for a new credential reaches the agent through the server that holds it', async () => {
   const { two, agent } = await twoServers();
   const sent = two.control.rotateCredential({ machineId: 'dm-one', joinToken: 'xpj_token' });
   expect(await agent.next('rotate')).toMatchObject({ join_token: 'xpj_token' });
@@ -138,7 +138,7 @@ test('two servers that believe they hold an agent: only the newer connection mar
   expect(await two.connected('dm-one')).toBe(true);
 });
 
-test('another instance is refused while the first server holds one; that is probed, and let go where it is silent', async () => {
+test('another instance is refused while the first server holds one; the first server probes that one, and drops it if it is silent', async () => {
   const { two, agent, credential } = await twoServers();
   // A connection that is half open: nothing is read, and so nothing is answered.
   agent.ws.pause();
@@ -152,7 +152,7 @@ test('another instance is refused while the first server holds one; that is prob
   agent.ws.terminate();
 });
 
-test('a server that was taken for dead lets all its agents go, and takes them again under its new name', async () => {
+test('a server that the others believed dead drops all its agents, and accepts them again under a new name', async () => {
   const { cluster, one, oneMember, agent, credential } = await twoServers();
   await cluster.kill(oneMember);
   expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
@@ -161,7 +161,7 @@ test('a server that was taken for dead lets all its agents go, and takes them ag
   await back.runNext();
 });
 
-test('a server that cannot reach the database is not ready and lets no agent in; back again it is (fault 52)', async () => {
+test('a server that cannot reach the database is not ready and accepts no agent, until it can reach it again (fault 52)', async () => {
   const { one, oneMember, credential, agent } = await twoServers();
   expect(one.control.ready).toBe(true);
   oneMember.cutOff();
@@ -181,7 +181,7 @@ test('all servers write times by the clock of the database (fault 58)', async ()
   expect(Date.now() - created.createdAt).toBeGreaterThan(3_500_000);
 });
 
-test('a server that stops is ready no more, and its agents go over to the other', async () => {
+test('a server that stops is no longer ready, and its agents move to the other', async () => {
   const { one, two, agent, credential } = await twoServers();
   const stopped = one.stop();
   expect(one.control.ready).toBe(false);

@@ -58,7 +58,7 @@ test('pieces arrive in order, at their offset; the answer waits for the runner',
   expect(stdin.bytes.toString()).toBe('abcd');
 });
 
-test('a retry at the same offset writes nothing twice; one past the end is refused', async () => {
+test('a retry at the same offset writes nothing twice; an offset past the end is refused', async () => {
   const { agent, execution, write } = await running();
   const stdin = new Stdin(execution);
   const first = write({ text: 'ab', offset: 0 });
@@ -73,7 +73,7 @@ test('a retry at the same offset writes nothing twice; one past the end is refus
   expect(await far).toEqual({ outcome: 'bad_offset' });
 });
 
-test('at most 256 KiB are on their way', async () => {
+test('at most 256 KiB are in flight', async () => {
   const { agent, execution, write } = await running();
   const stdin = new Stdin(execution);
   const bytes = Buffer.alloc(1_000_000, 'x');
@@ -89,7 +89,7 @@ test('at most 256 KiB are on their way', async () => {
   expect(await writing).toMatchObject({ outcome: 'written', offset: 1_000_000 });
 });
 
-test('only the first write of a session asks how much the runner has: each key then takes one way there and back', async () => {
+test("only the first write of a session asks for the runner's offset: each later key takes one round trip", async () => {
   const { plane, credential, agent, execution, write } = await running();
   const stdin = new Stdin(execution);
   const first = write({ text: 'a' });
@@ -111,7 +111,7 @@ test('only the first write of a session asks how much the runner has: each key t
   expect(stdin.bytes.toString()).toBe('ab, and morec');
 });
 
-test('bytes of a client that is gone are on their way: the next client writes behind them, not over them', async () => {
+test('the bytes of a client that disconnected are in flight: the next client writes after them, not over them', async () => {
   const { agent, execution, write } = await running();
   const stdin = new Stdin(execution);
   const gone = new AbortController();
@@ -127,7 +127,7 @@ test('bytes of a client that is gone are on their way: the next client writes be
   expect(stdin.bytes.toString()).toBe('abcxyz');
 });
 
-test('a link that breaks meanwhile costs nothing: what was on its way is sent again', async () => {
+test('a link that breaks loses nothing: bytes that were in flight are sent again', async () => {
   const { plane, credential, agent, execution, write } = await running();
   const stdin = new Stdin(execution);
   const writing = write({ text: 'hello', close: true });
@@ -143,7 +143,7 @@ test('a link that breaks meanwhile costs nothing: what was on its way is sent ag
   expect(stdin.bytes.toString()).toBe('hello');
 });
 
-test('refusals: not open, not running, agent away, and an end that comes first', async () => {
+test('a write is refused if stdin is not open, the command is not running, the agent is away, or the command ends first', async () => {
   const { plane, agent, execution, write } = await running();
   const writing = write({ text: 'late' });
   agent.report(agent.ended(execution.executionId));
@@ -162,7 +162,7 @@ test('refusals: not open, not running, agent away, and an end that comes first',
   expect(await write({ execution: waiting, text: 'x' })).toEqual({ outcome: 'not_running' });
 });
 
-test('a request whose client is gone ends, and the next one has its turn', async () => {
+test('a request whose client disconnects ends, and the next one has its turn', async () => {
   const { agent, execution, write } = await running();
   const stdin = new Stdin(execution);
   const gone = new AbortController();

@@ -12,7 +12,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('questions about the same command share one answer', async () => {
+test('queries about the same command share one answer', async () => {
   const queries = new UsageQueries();
   const send = vi.fn(() => true);
   const both = Promise.all([queries.ask(ASKED, send), queries.ask(ASKED, send)]);
@@ -25,7 +25,7 @@ test('questions about the same command share one answer', async () => {
   expect(await again).toBeUndefined();
 });
 
-test('an answer of another machine counts for nothing, and one that nobody waits for neither', async () => {
+test('an answer of another machine is ignored, and so is one that nobody waits for', async () => {
   const queries = new UsageQueries();
   queries.answered('dm-one', ANSWER);
   const asked = queries.ask(ASKED, () => true);
@@ -34,7 +34,7 @@ test('an answer of another machine counts for nothing, and one that nobody waits
   expect(await asked).toEqual(USAGE);
 });
 
-test('without an answer, or where the question cannot be sent, nothing is known', async () => {
+test('usage is unknown without an answer, or if the query cannot be sent', async () => {
   const queries = new UsageQueries();
   expect(await queries.ask(ASKED, () => false)).toBeUndefined();
   const silent = queries.ask(ASKED, () => true);

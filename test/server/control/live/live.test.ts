@@ -28,18 +28,18 @@ function wait(live: Live, execution: Execution, p: { waitMs?: number; signal?: A
 }
 
 describe('waitForEnd', () => {
-  test('answers at once what is over already', async () => {
+  test('answers at once if the execution has ended', async () => {
     const { live, reads } = liveOver(ENDED);
     expect(await wait(live, ENDED)).toBe(ENDED);
     expect(reads).toEqual([]);
   });
 
-  test('answers what ended between the caller’s read and the wait', async () => {
+  test('answers if the execution ended between the caller’s read and the wait', async () => {
     const { live } = liveOver(ENDED);
     expect(await wait(live, RUNNING)).toBe(ENDED);
   });
 
-  test('answers at the commit that ends it, whatever the one read finds', async () => {
+  test('answers at the commit that ends it, whatever its own read finds', async () => {
     const { live, reads } = liveOver(undefined);
     live.committed(QUEUED);
     const waiting = wait(live, QUEUED);
@@ -49,13 +49,13 @@ describe('waitForEnd', () => {
     expect(reads).toEqual([1]);
   });
 
-  test('answers what another server committed before the wait began, though a commit was heard of here', async () => {
+  test('answers an end that another server committed before the wait began, although a commit was seen here', async () => {
     const { live } = liveOver(ENDED);
     live.committed(RUNNING);
     expect(await wait(live, RUNNING)).toBe(ENDED);
   });
 
-  test('does not read what the last commit returned, if no other server commits', async () => {
+  test('does not read the store again after the last commit, if no other server commits', async () => {
     const { live, reads } = liveOver(RUNNING, { hearsAll: true });
     live.committed(QUEUED);
     const waiting = wait(live, QUEUED);
@@ -64,7 +64,7 @@ describe('waitForEnd', () => {
     expect(reads).toEqual([]);
   });
 
-  test('reads if a later commit was heard of before the wait began', async () => {
+  test('reads the store if a later commit was seen before the wait began', async () => {
     const { live, reads } = liveOver(ENDED, { hearsAll: true });
     live.committed(QUEUED);
     live.committed(ENDED);
@@ -81,7 +81,7 @@ describe('waitForEnd', () => {
     expect(await waiting).toBe(RUNNING);
   });
 
-  test('answers the state then when the time is over, or nobody waits any more', async () => {
+  test('answers the present state when the time is over or the caller is gone', async () => {
     const { live } = liveOver(RUNNING);
     expect(await wait(live, RUNNING, { waitMs: 5 })).toBe(RUNNING);
     const gone = new AbortController();
@@ -92,13 +92,13 @@ describe('waitForEnd', () => {
     expect(await wait(live, RUNNING, { waitMs: 0 })).toBe(RUNNING);
   });
 
-  test('rejects when the store cannot be read, and leaves nothing behind', async () => {
+  test('rejects if the store cannot be read, and leaves no subscription', async () => {
     const live = new Live({ getExecution: () => Promise.reject(new Error('no')) });
     await expect(wait(live, RUNNING)).rejects.toThrow('no');
     expect(live.subscribed).toBe(0);
   });
 
-  test('leaves no subscription behind, however it ends', async () => {
+  test('leaves no subscription, however it ends', async () => {
     const { live } = liveOver(RUNNING);
     const gone = new AbortController();
     const waits = [wait(live, RUNNING, { waitMs: 1 }), wait(live, RUNNING, { signal: gone.signal })];
@@ -123,7 +123,7 @@ describe('waitForEnd', () => {
 describe('waitForEvents', () => {
   const signal = new AbortController().signal;
 
-  test('answers when there is an event past the cursor', async () => {
+  test('answers if there is an event past the cursor', async () => {
     const { live } = liveOver(RUNNING);
     const request = { execution: RUNNING, waitMs: 10_000, signal };
     expect(await live.waitForEvents({ ...request, afterSequence: 1 })).toBe(RUNNING);
@@ -133,14 +133,14 @@ describe('waitForEvents', () => {
     expect(await waiting).toBe(next);
   });
 
-  test('answers when no event will come any more', async () => {
+  test('answers if no further event will come', async () => {
     const { live } = liveOver(ENDED);
     expect(await live.waitForEvents({ execution: ENDED, waitMs: 10_000, signal, afterSequence: 3 })).toBe(ENDED);
   });
 });
 
 describe('subscribe', () => {
-  test('tells each listener of each commit until it unsubscribes; one may leave while it is told', () => {
+  test('calls each listener for each commit until it unsubscribes, and a listener may unsubscribe during the call', () => {
     const { live } = liveOver(RUNNING);
     const seen: string[] = [];
     const leave = live.subscribe('ex-1', () => {
@@ -154,7 +154,7 @@ describe('subscribe', () => {
     expect(seen).toEqual(['first', 'second', 'second']);
   });
 
-  test('one that came anew is not taken away by an unsubscription of the past', () => {
+  test('keeps a new subscription if an old unsubscription is repeated', () => {
     const { live } = liveOver(RUNNING);
     const seen: string[] = [];
     const leave = live.subscribe('ex-1', () => seen.push('old'));

@@ -86,7 +86,7 @@ async function scheduled(p: Partial<NewSchedule['definition']> = {}) {
 }
 const tick = (number: number) => ANCHOR + number * EVERY_MS;
 
-test('a tick is run once it is due, not before, and once', async () => {
+test('a tick runs once, and not before it is due', async () => {
   const { starter, clock, look } = await scheduled();
   await look();
   expect(starter.started).toEqual([]);
@@ -99,14 +99,14 @@ test('a tick is run once it is due, not before, and once', async () => {
   expect(starter.started).toEqual([tick(1), tick(2)]);
 });
 
-test('of several servers one takes a tick', async () => {
+test('one of several servers takes a tick', async () => {
   const { starter, clock, look } = await scheduled();
   clock.now = tick(1);
   await Promise.all([look(), look(), look()]);
   expect(starter.started).toEqual([tick(1)]);
 });
 
-test('ticks at which no server was there are missed', async () => {
+test('ticks during which no server ran are missed', async () => {
   const { starter, clock, look, outcomes } = await scheduled();
   clock.now = tick(5) + 1;
   await look();
@@ -116,7 +116,7 @@ test('ticks at which no server was there are missed', async () => {
   expect(starter.started).toEqual([tick(6)]);
 });
 
-test('ticks at which no server was there are made up for by one run', async () => {
+test('ticks during which no server ran are caught up by one run', async () => {
   const { starter, clock, look, outcomes } = await scheduled({ catchUp: true });
   clock.now = tick(5) + 1;
   await look();
@@ -128,7 +128,7 @@ test.each([
   ['skip', ['started', 'skipped overlap', 'skipped overlap'], []],
   ['queue', ['started', 'queued', 'skipped overlap'], []],
   ['cancel', ['started', 'started', 'started'], [`batch-${tick(1)}`, `batch-${tick(2)}`]],
-] as const)('overlap %s: ticks become %j while the first run goes on', async (overlap, expected, cancelled) => {
+] as const)('overlap %s: ticks become %j while the first run continues', async (overlap, expected, cancelled) => {
   const { starter, clock, look, outcomes } = await scheduled({ overlap });
   for (const number of [1, 2, 3]) {
     clock.now = tick(number);
@@ -139,7 +139,7 @@ test.each([
   expect(starter.cancelled).toEqual(cancelled);
 });
 
-test('a tick that waits is run when the run before it is over', async () => {
+test('a waiting tick runs when the run before it has ended', async () => {
   const { starter, clock, look, outcomes } = await scheduled({ overlap: 'queue' });
   clock.now = tick(1);
   await look();
@@ -169,7 +169,7 @@ test('a tick that a server has taken and not run is run by another', async () =>
   expect(starter.started).toEqual([tick(1)]);
 });
 
-test('a schedule that was paused has no ticks, and what waits is left out', async () => {
+test('a paused schedule has no ticks, and a waiting tick is skipped', async () => {
   const { store, starter, clock, look, outcomes } = await scheduled({ overlap: 'queue' });
   clock.now = tick(1);
   await look();
@@ -185,7 +185,7 @@ test('a schedule that was paused has no ticks, and what waits is left out', asyn
   expect([starter.started, await outcomes()]).toEqual([[tick(1)], ['started', 'skipped paused']]);
 });
 
-test('it wakes by itself when the next tick is due', async () => {
+test('the scheduler wakes by itself when the next tick is due', async () => {
   const { store, starter, deps } = await scheduled();
   const found = (await store.getSchedule({ scheduleId: 'sched-1' })) as Schedule;
   const begun = Date.now();

@@ -15,7 +15,7 @@ const every = ({ client }: RunningTestServer, body: object) =>
 const runsOf = async ({ client }: RunningTestServer, id: string) =>
   (await client.ask<{ items: Run[] }>('GET', `/v1/schedules/${id}/runs`)).items;
 
-test('a tick runs the command on the machines that are selected then, with its env and stdin', async () => {
+test('a tick runs the command, with its env and stdin, on the machines that match at that time', async () => {
   await using server = await runningServer();
   const { schedule_id: id } = await every(server, { env: { A: 'b' }, stdin: 'in', overlap: 'queue' });
   // It joins after the schedule was made.
@@ -39,7 +39,7 @@ async function batchOf(server: RunningTestServer, id: string): Promise<string> {
   return String(run?.batch?.batch_id);
 }
 
-test('a schedule whose key is revoked does nothing more, and is paused', async () => {
+test('a schedule whose key is revoked runs nothing more, and is paused', async () => {
   await using server = await runningServer();
   const { client } = server;
   await server.machine('dm-1');

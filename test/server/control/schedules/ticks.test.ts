@@ -9,7 +9,7 @@ function ticks(timing: Timing, from: string, count = 3): string[] {
 }
 const berlin = (cron: string): Timing => ({ cron, timeZone: 'Europe/Berlin' });
 
-test('a cron expression is meant in its time zone', () => {
+test('a cron expression applies in its time zone', () => {
   expect(ticks(berlin('0 9 * * MON-FRI'), '2026-11-27T12:00Z')).toEqual([
     '2026-11-30T08:00',
     '2026-12-01T08:00',
@@ -23,7 +23,7 @@ test('a cron expression is meant in its time zone', () => {
 });
 
 // The clocks of Berlin go from 02:00 to 03:00 on 2026-03-29, 01:00 UTC, and from 03:00 to 02:00 on 2026-10-25, 01:00 UTC.
-test('a time that a day has not is that at which its clocks go on: the day has its run', () => {
+test('a local time that a day skips becomes the moment of the change: the day has its run', () => {
   expect(ticks(berlin('30 2 * * *'), '2026-03-28T12:00Z')).toEqual([
     '2026-03-29T01:00',
     '2026-03-30T00:30',
@@ -31,7 +31,7 @@ test('a time that a day has not is that at which its clocks go on: the day has i
   ]);
 });
 
-test('of a time that a day has twice the first counts: it has one run', () => {
+test('a local time that occurs twice on a day counts once, the first time', () => {
   expect(ticks(berlin('30 2 * * *'), '2026-10-24T12:00Z')).toEqual([
     '2026-10-25T00:30',
     '2026-10-26T01:30',
@@ -39,14 +39,14 @@ test('of a time that a day has twice the first counts: it has one run', () => {
   ]);
 });
 
-test('a zone that has given up summer time has the same hour all year, and had another one before', () => {
+test('a zone that abolished summer time has the same hour all year, and another one before', () => {
   const daily: Timing = { cron: '30 2 * * *', timeZone: 'America/Sao_Paulo' };
   expect(ticks(daily, '2026-10-31T12:00Z', 2)).toEqual(['2026-11-01T05:30', '2026-11-02T05:30']);
   expect(ticks(daily, '2026-02-14T12:00Z', 2)).toEqual(['2026-02-15T05:30', '2026-02-16T05:30']);
   expect(ticks(daily, '2018-11-02T12:00Z', 3)).toEqual(['2018-11-03T05:30', '2018-11-04T04:30', '2018-11-05T04:30']);
 });
 
-test('what is due several times an hour goes on evenly through both', () => {
+test('ticks several times an hour continue evenly through both changes', () => {
   expect(ticks(berlin('*/30 * * * *'), '2026-03-29T00:10Z', 4)).toEqual([
     '2026-03-29T00:30',
     '2026-03-29T01:00',
@@ -61,7 +61,7 @@ test('what is due several times an hour goes on evenly through both', () => {
   ]);
 });
 
-test('an interval is counted from its anchor, whatever was missed', () => {
+test('an interval counts from its anchor, also after missed ticks', () => {
   const timing = { everyMs: 60_000 };
   expect(nextTick(timing, { anchor: 1000, after: 1000 })).toBe(61_000);
   expect(nextTick(timing, { anchor: 1000, after: 60_999 })).toBe(61_000);
@@ -69,7 +69,7 @@ test('an interval is counted from its anchor, whatever was missed', () => {
   expect(nextTick(timing, { anchor: 1000, after: 10 * 60_000 })).toBe(601_000);
 });
 
-test('a date that there is not is never due', () => {
+test('a date that does not exist is never due', () => {
   expect(ticks({ cron: '0 0 30 2 *', timeZone: 'UTC' }, '2026-01-01T00:00Z')).toEqual([]);
 });
 
@@ -78,7 +78,7 @@ test.each([
   [{ cron: '* * * * * *', timeZone: 'UTC' }, 'cron', 'five fields'],
   [{ cron: 'soon', timeZone: 'UTC' }, 'cron', 'five fields'],
   [{ cron: '* * * * *', timeZone: 'Mars/Olympus' }, 'time_zone', 'not an IANA time zone'],
-] as const)('%j is none: of %s', (timing, field, message) => {
+] as const)('%j is refused at %s', (timing, field, message) => {
   const attempt = () => nextTick(timing, { anchor: 0, after: 0 });
   expect(attempt).toThrow(TimingError);
   expect(attempt).toThrow(expect.objectContaining({ field, message: expect.stringContaining(message) }));

@@ -35,7 +35,7 @@ function servers() {
   return { start, pass, store };
 }
 
-test('a client on another server keeps the terminal; without one it is closed in time', async () => {
+test('a client on another server keeps the terminal open; without one it is closed in time', async () => {
   const { start, pass } = servers();
   let attached = ['term-1'];
   const [owner, other] = [start(() => []), start(() => attached)];
@@ -50,7 +50,7 @@ test('a client on another server keeps the terminal; without one it is closed in
   expect(other.cancel).toHaveBeenCalled();
 });
 
-test('the time goes on when another server takes over', async () => {
+test('the time continues when another server takes over', async () => {
   const { start, pass } = servers();
   const first = start(() => []);
   await pass(DETACHED_MS - 100);

@@ -46,7 +46,7 @@ async function connect(p: {
 }
 
 describe('a client of a terminal', () => {
-  test('that takes nothing is served no longer, and is told 1013 when it reads again', async () => {
+  test('that reads nothing is dropped, and gets 1013 when it reads again', async () => {
     const { client, closed, ws, served, left } = await connect({
       prints: 'much',
       timeouts: { stallMs: 200, heartbeatMs: NEVER },
@@ -65,7 +65,7 @@ describe('a client of a terminal', () => {
     expect(gotBytes).toBe(sentBytes);
   });
 
-  test('that reads slowly is served on', async () => {
+  test('that reads slowly is kept', async () => {
     const { client, served } = await connect({ prints: 'much', timeouts: { stallMs: 10_000, heartbeatMs: NEVER } });
     const bytes = { got: 0 };
     const enough = Promise.withResolvers<void>();
@@ -81,7 +81,7 @@ describe('a client of a terminal', () => {
     expect(served.offset - bytes.got).toBeLessThan(32 * 1024 * 1024);
   });
 
-  test('of which nothing comes any more, not even a pong, is gone', async () => {
+  test('that sends nothing more, not even a pong, is dropped', async () => {
     const { closed, left } = await connect({
       prints: 'nothing',
       timeouts: { stallMs: NEVER, heartbeatMs: 50 },
@@ -92,7 +92,7 @@ describe('a client of a terminal', () => {
     await left;
   });
 
-  test('that answers pings stays, however long nothing is typed or printed', async () => {
+  test('that answers pings is kept, however long nothing is typed or printed', async () => {
     const { client } = await connect({ prints: 'nothing', timeouts: { stallMs: NEVER, heartbeatMs: 20 } });
     for (let i = 0; i < 10; i++) await once(client, 'ping');
     expect(client.readyState).toBe(WebSocket.OPEN);

@@ -42,7 +42,7 @@ async function openEnrolment() {
   return { plane, enrol, token };
 }
 
-test('a token makes a machine, once; the same request again gets the same answer', async () => {
+test('a token makes one machine; the same request again gets the same answer', async () => {
   const { plane, enrol, token } = await openEnrolment();
   const body = { join_token: await token(), credential: credential() };
   const first = await enrol(body);
@@ -54,7 +54,7 @@ test('a token makes a machine, once; the same request again gets the same answer
   await ScriptedAgent.join(plane.url, body.credential);
 });
 
-test('a machine gets the name that its agent asks for, if no other machine has it', async () => {
+test('a machine gets the name that its agent requests, if no other machine has it', async () => {
   const { plane, enrol, token } = await openEnrolment();
   const join = async () => enrol({ join_token: await token(), credential: credential(), name: 'web-1' });
   const { machine_id: machineId } = (await join()).json();
@@ -63,14 +63,14 @@ test('a machine gets the name that its agent asks for, if no other machine has i
   expect([second.statusCode, second.json().details]).toEqual([409, { reason: 'name_taken' }]);
 });
 
-test('of many that use it at once exactly one succeeds (fault 42)', async () => {
+test('of ten simultaneous uses of a token exactly one succeeds (fault 42)', async () => {
   const { enrol, token } = await openEnrolment();
   const join_token = await token();
   const answers = await Promise.all(Array.from({ length: 10 }, () => enrol({ join_token, credential: credential() })));
   expect(answers.filter((answer) => answer.statusCode === 200)).toHaveLength(1);
 });
 
-test('one that has expired, or asks for a machine that is there, is refused', async () => {
+test('an expired token is refused, and so is one for the id of an existing machine', async () => {
   const { plane, enrol, token } = await openEnrolment();
   const late = await enrol({ join_token: await token({ expiresAt: Date.now() - 1 }), credential: credential() });
   expect(late.statusCode).toBe(401);
@@ -81,7 +81,7 @@ test('one that has expired, or asks for a machine that is there, is refused', as
   expect(odd.statusCode).toBe(409);
 });
 
-test('a token bound to a machine enrols it afresh: connections with the old credential end at once', async () => {
+test('a token for a machine enrols it again: connections with the old credential end at once', async () => {
   const { plane, enrol, token } = await openEnrolment();
   const old = await plane.machine();
   const agent = await ScriptedAgent.join(plane.url, old);
@@ -93,7 +93,7 @@ test('a token bound to a machine enrols it afresh: connections with the old cred
   await ScriptedAgent.join(plane.url, fresh, { runner_instance: 'another' });
 });
 
-test('a caller that fails too often has to wait', async () => {
+test('a caller that fails too often must wait', async () => {
   const { enrol } = await openEnrolment();
   const guess = () => enrol({ join_token: 'xpj_guess', credential: credential() });
   for (let tried = 0; tried < 20; tried += 1) expect((await guess()).statusCode).toBe(401);
@@ -101,7 +101,7 @@ test('a caller that fails too often has to wait', async () => {
   expect([limited.statusCode, limited.json().error_code]).toEqual([429, 'RATE_LIMITED']);
 });
 
-test('many that fail at once are counted like one after another, and a good token passes all the same (S14)', async () => {
+test('simultaneous failures count like successive ones, and a valid token still succeeds (S14)', async () => {
   const { enrol, token } = await openEnrolment();
   const guess = () => enrol({ join_token: 'xpj_guess', credential: credential() });
   const answers = await Promise.all(Array.from({ length: 90 }, guess));
@@ -111,7 +111,7 @@ test('many that fail at once are counted like one after another, and a good toke
   expect(good.statusCode).toBe(200);
 });
 
-test('a malformed request counts as a failure, and past the limit is not even validated', async () => {
+test('a malformed request counts as a failure, and above the limit it is not even validated', async () => {
   const { enrol } = await openEnrolment();
   const malformed = () => enrol({ join_token: 7, unknown: true });
   for (let tried = 0; tried < 20; tried += 1) expect((await malformed()).statusCode).toBe(422);
@@ -119,7 +119,7 @@ test('a malformed request counts as a failure, and past the limit is not even va
   expect((await enrol({ join_token: 'xpj_guess', credential: credential() })).statusCode).toBe(429);
 });
 
-test('a success does not change the limit', async () => {
+test('a success does not count against the limit', async () => {
   const { enrol, token } = await openEnrolment();
   const reusable = await token({ reusable: true });
   for (let agent = 0; agent < 25; agent += 1) {

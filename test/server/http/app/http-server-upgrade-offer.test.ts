@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { readServerConfig } from '../../../../src/server/config.ts';
 import { createHttpServer } from '../../../../src/server/http/app/http-server.ts';
 
-test('a client that offers HTTP/2 with a plain request is answered like any other', async () => {
+test('a plain request that offers an upgrade to HTTP/2 is answered like any other', async () => {
   const server = createHttpServer(readServerConfig({}, {}), (_request, response) => response.end('answered'));
   server.on('upgrade', (_request, socket) => void socket.destroy());
   server.listen(0, '127.0.0.1');

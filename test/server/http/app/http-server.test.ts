@@ -23,7 +23,7 @@ function health(url: string, certificate: string): Promise<number> {
   });
 }
 
-test('with a certificate the server speaks HTTPS, and takes a new one without a restart', async () => {
+test('a server with a certificate speaks HTTPS, and loads a new one without a restart', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-tls-'));
   const tlsCert = join(dir, 'cert.pem');
   const tlsKey = join(dir, 'key.pem');
@@ -51,7 +51,7 @@ test('with a certificate the server speaks HTTPS, and takes a new one without a 
   }
 });
 
-test('a connection that says nothing does not hold up the end', async () => {
+test('a connection that sends nothing does not delay the stop', async () => {
   await using http = await httpFixture();
   const { port, hostname } = new URL(await http.listen());
   const socket = connect(Number(port), hostname);
@@ -61,7 +61,7 @@ test('a connection that says nothing does not hold up the end', async () => {
   await closed;
 });
 
-test('slow clients have limits, idle ones are kept longer than proxies keep them', async () => {
+test('slow clients have time limits, and idle connections are kept longer than proxies keep them', async () => {
   await using http = await httpFixture();
   const { server } = http.app;
   expect(server.headersTimeout).toBe(15_000);
@@ -95,7 +95,7 @@ test.each([
     (body: string) => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
   ],
 ])(
-  'a body that is too large, %s, is read to its end: cut off, its sender would not hear why',
+  'a body that is too large, %s, is read to its end, so that its sender gets the answer',
   async (_name, head, frame) => {
     await using http = await httpFixture({ config: { maxBodyBytes: '1024' } });
     const { port, hostname } = new URL(await http.listen());

@@ -21,7 +21,7 @@ test.each([
   ['no Host', 'GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
   ['two Hosts', 'GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n', 400],
   ['an Expect that nobody meets', 'GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: foo\r\nConnection: close\r\n\r\n', 417],
-])('%s is answered in the shape of every error', async (_name, text, status) => {
+])('%s gets an error of the usual shape', async (_name, text, status) => {
   await using http = await httpFixture();
   const answer = await exchange(await http.listen(), text);
   const [head = '', body = ''] = answer.split('\r\n\r\n');
@@ -37,7 +37,7 @@ test('HTTP/1.0 needs no Host', async () => {
   expect(await exchange(await http.listen(), 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
 });
 
-test('Expect: 100-continue is met, and a body behind another Expect is read away', async () => {
+test('Expect: 100-continue is answered, and a body after another Expect is discarded', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const head = `POST /v1/join-tokens HTTP/1.1\r\nHost: x\r\nx-api-key: ${ADMIN_KEY}\r\nContent-Type: application/json\r\n`;
@@ -48,7 +48,7 @@ test('Expect: 100-continue is met, and a body behind another Expect is read away
   expect(refused.match(/HTTP\/1\.1 \d+/g)).toStrictEqual(['HTTP/1.1 417', 'HTTP/1.1 200']);
 });
 
-test('a follower behind an HTTP/1.0 hop is reset when its stream is cut, not told that it is complete', async () => {
+test('a follower behind an HTTP/1.0 hop is reset when its stream is cut, so that it does not look complete', async () => {
   await using http = await httpFixture();
   const url = new URL(await http.listen());
   const executionId = await http.create();

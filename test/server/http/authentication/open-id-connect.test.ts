@@ -67,7 +67,7 @@ function withSession(session: string) {
   return { key: undefined, headers: { ...FROM_CONSOLE, cookie: session } };
 }
 
-test('a user of the provider gets a session with the scopes of the groups, and is named in the audit trail', async () => {
+test('a user of the provider gets a session with the scopes of their groups, and is named in the audit trail', async () => {
   await using http = await fixture();
   const { answer, session } = await signIn(http);
   expect([answer.status, answer.headers['location']]).toStrictEqual([303, '/machines?q=web']);
@@ -99,7 +99,7 @@ test('signing out ends the session for good, and so does revoking its key', asyn
   expect((await http.call('GET', '/console/session', withSession(again.session))).status).toBe(401);
 });
 
-test('a session ends after twelve hours, however much it is used', async () => {
+test('a session ends after twelve hours, also if it is in use', async () => {
   let clock = Date.now();
   await using http = await fixture({ now: () => clock });
   const { session } = await signIn(http);
@@ -111,7 +111,7 @@ test('a session ends after twelve hours, however much it is used', async () => {
   expect((await http.call('GET', '/console/session', withSession(cookie))).status).toBe(401);
 });
 
-test('a user whose groups may do nothing gets no session', async () => {
+test('a user whose groups have no scopes gets no session', async () => {
   provider.claims['groups'] = ['sales'];
   await using http = await fixture();
   const { answer, session } = await signIn(http);
@@ -120,7 +120,7 @@ test('a user whose groups may do nothing gets no session', async () => {
   expect(body.items).toContainEqual(expect.objectContaining({ actor: 'user:ada@example.org', outcome: 'no_access' }));
 });
 
-test('groups of several kinds add up; the group * is everybody; a single group may be a text', async () => {
+test('the scopes of several groups add up; the group * is everybody; a single group may be a string', async () => {
   provider.claims['groups'] = 'ops';
   await using http = await fixture({ config: { oidcScopes: 'ops=machines:write; *=executions:read' } });
   const { session } = await signIn(http);
@@ -136,7 +136,7 @@ test('name and groups come from the userinfo endpoint if the token lacks them', 
   expect((await http.call('GET', '/console/session', withSession(session))).body['user']).toBe('eve@example.org');
 });
 
-test('an address that was not verified names nobody', async () => {
+test('an unverified address is not used as a name', async () => {
   provider.claims = { sub: '7', email: 'admin@example.org', email_verified: false, groups: ['dev'] };
   provider.userinfo = { sub: '7' };
   await using http = await fixture();
@@ -157,7 +157,7 @@ test.each([
     (path: string, attempt: string) => [path.replace(/code=[^&]*/, 'error=access_denied'), attempt],
     'provider_failed',
   ],
-] as const)('who comes back %s gets no session', async (_name, change, problem) => {
+] as const)('a user who returns %s gets no session', async (_name, change, problem) => {
   await using http = await fixture();
   const { path, attempt } = await throughProvider(http);
   const [changed = '', cookie] = change(path, attempt);
@@ -166,7 +166,7 @@ test.each([
   expect(cookieNamed(answer, 'execplane_session')).toBe('');
 });
 
-test('a token for another client, or to another nonce, is refused', async () => {
+test('a token for another client, nonce or issuer is refused', async () => {
   await using http = await fixture();
   for (const wrong of [{ aud: 'other' }, { nonce: 'other' }, { iss: 'http://127.0.0.1:1' }]) {
     provider.claims = { sub: '7', groups: ['ops'], ...wrong };
@@ -175,7 +175,7 @@ test('a token for another client, or to another nonce, is refused', async () => 
 });
 
 test.each(['https://evil.example/', '//evil.example', '/\\evil.example', '/a b', '/sign-in'])(
-  'nobody is sent on to %s afterwards',
+  'nobody is redirected to %s afterwards',
   async (returnTo) => {
     await using http = await fixture();
     const { path, attempt } = await throughProvider(http, returnTo);
@@ -183,7 +183,7 @@ test.each(['https://evil.example/', '//evil.example', '/\\evil.example', '/a b',
   },
 );
 
-test('the attempt is behind a proxy bound to this host and HTTPS, and the provider is told the public address', async () => {
+test('behind a proxy, the cookie is bound to this host and HTTPS, and the provider gets the public address', async () => {
   await using http = await fixture({ config: { trustProxy: '1', publicUrl: 'https://execplane.example' } });
   const start = await http.call('GET', '/console/open-id-connect/start', {
     key: undefined,
@@ -195,7 +195,7 @@ test('the attempt is behind a proxy bound to this host and HTTPS, and the provid
   expect([asked.get('code_challenge_method'), asked.get('scope')]).toEqual(['S256', 'openid profile email']);
 });
 
-test('a provider that is away costs one sign-in; when it is back, the next works', async () => {
+test('an unreachable provider fails one sign-in; when it is back, the next succeeds', async () => {
   const { url, [Symbol.asyncDispose]: stop } = await startProvider();
   await stop();
   await using http = await fixture({ config: { oidcIssuer: url } });
@@ -206,7 +206,7 @@ test('a provider that is away costs one sign-in; when it is back, the next works
   expect(start.headers['location']).toContain(`${url}/authorize`);
 });
 
-test('without a provider nobody is offered to sign in by name', async () => {
+test('without a provider, sign-in by name is not offered', async () => {
   await using plain = await httpFixture();
   expect((await plain.call('GET', '/console/sign-in-ways', { key: undefined })).body).toEqual({});
   expect((await visit(plain, '/console/open-id-connect/start')).status).toBe(404);

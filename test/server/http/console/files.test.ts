@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { codingFor, readConsoleFiles } from '../../../../src/server/http/console/files.ts';
 import { httpFixture } from '../http-fixture.ts';
 
-test('files are read with their compressed forms; other files are not read', () => {
+test('files are read with their compressed forms, and other files are ignored', () => {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-console-'));
   mkdirSync(join(folder, 'assets'));
   for (const name of ['index.html', 'assets/a.js', 'assets/a.js.br', 'assets/a.js.gz', 'assets/a.map', '.hidden']) {
@@ -28,7 +28,7 @@ test.each([
   ['br;q=0.0', undefined],
   ['identity', undefined],
   [undefined, undefined],
-])('for Accept-Encoding: %s the file comes as %s', (accepted, coding) => {
+])('for Accept-Encoding: %s the file is sent as %s', (accepted, coding) => {
   const body = Buffer.from('x');
   const coded = new Map([
     ['br', body],
@@ -37,7 +37,7 @@ test.each([
   expect(codingFor({ mediaType: 'text/html', plain: body, coded }, accepted)).toBe(coding);
 });
 
-test('every path of a page is the page, under a policy that lets nothing inline run', async () => {
+test('every path of a page serves the page, with a policy that forbids inline scripts', async () => {
   await using http = await httpFixture();
   for (const path of ['/', '/machines', '/machines/dm-one/executions/x', '/run?machine=dm-one', '/audit']) {
     const answer = await http.app.inject(path);
@@ -50,7 +50,7 @@ test('every path of a page is the page, under a policy that lets nothing inline 
   }
 });
 
-test('its files may be cached for ever, and a missing file is 404', async () => {
+test('its files may be cached for ever, and a missing file gets 404', async () => {
   await using http = await httpFixture();
   const { body } = await http.app.inject('/');
   const [script = ''] = /\/console\/assets\/index-[^"]+\.js/.exec(body) ?? [];

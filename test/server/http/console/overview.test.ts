@@ -65,7 +65,7 @@ test('creates and ends are counted by minute, for an hour, a day and a week', as
   expect([week.points.length, week.points.at(-1)?.['created']]).toEqual([84, 4]);
 });
 
-test('machines and executions are told as they are now; a key that is limited to machines sees nothing', async () => {
+test('machines and executions are counted as they are now; a key that is limited to machines is refused', async () => {
   await using http = await httpFixture();
   await http.create();
   expect(await overview(http, 'hour')).toMatchObject({

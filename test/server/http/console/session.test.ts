@@ -26,7 +26,7 @@ async function newKey(http: HttpFixture, body: Record<string, unknown>) {
   return { key: String(made.body['key']), id: String(made.body['api_key_id']) };
 }
 
-test('a key becomes a cookie that no script reads and no other site sends; it does not hold the key', async () => {
+test('signing in sets a cookie that scripts cannot read, other sites cannot send, and that does not contain the key', async () => {
   await using http = await httpFixture();
   const answer = await signIn(http, ADMIN_KEY);
   expect(answer.status).toBe(200);
@@ -45,7 +45,7 @@ test('a key becomes a cookie that no script reads and no other site sends; it do
   expect(audit.body.items).toContainEqual(expect.objectContaining({ action: 'console.sign_in', actor: 'admin' }));
 });
 
-test('behind a proxy that speaks HTTPS the cookie is for this host and for HTTPS only', async () => {
+test('behind an HTTPS proxy the cookie is limited to this host and to HTTPS', async () => {
   await using http = await httpFixture({ config: { trustProxy: '1' } });
   const https = { ...FROM_CONSOLE, 'x-forwarded-proto': 'https' };
   const answer = await signIn(http, ADMIN_KEY, https);
@@ -55,7 +55,7 @@ test('behind a proxy that speaks HTTPS the cookie is for this host and for HTTPS
   expect((await http.call('GET', SESSION, withSession(cookie))).status).toBe(401);
 });
 
-test('a wrong key is refused and gives no cookie', async () => {
+test('a wrong key is refused and sets no cookie', async () => {
   await using http = await httpFixture();
   const answer = await signIn(http, 'xpk_wrong');
   expect([answer.status, answer.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
@@ -70,7 +70,7 @@ test.each([
   ['no origin at all', { 'x-execplane-console': '1' }, 401],
   ['its own origin, over plain HTTP', { origin: 'http://localhost:80', 'x-execplane-console': '1' }, 200],
   ['its own page', FROM_CONSOLE, 200],
-] as const)('what changes something, asked for by %s', async (_name, headers, status) => {
+] as const)('a request that changes something, sent by %s', async (_name, headers, status) => {
   await using http = await httpFixture();
   const cookie = cookieOf(await signIn(http, ADMIN_KEY));
   const host = { host: 'localhost' };
@@ -114,7 +114,7 @@ test('a session has the scopes of its key, and ends with it', async () => {
   expect([after.status, after.body['error_code']]).toStrictEqual([401, 'AUTH_INVALID']);
 });
 
-test('a key revoked by another server ends its sessions within two seconds', async () => {
+test('a key that another server revoked ends its sessions within two seconds', async () => {
   let now = Date.now();
   await using http = await httpFixture({ now: () => now });
   const { key, id } = await newKey(http, { scopes: ['machines:read'] });
@@ -125,7 +125,7 @@ test('a key revoked by another server ends its sessions within two seconds', asy
   expect((await http.call('GET', '/v1/machines', withSession(cookie))).status).toBe(401);
 });
 
-test('an altered cookie, and one of a server with another secret, are none', async () => {
+test('a changed cookie and a cookie of a server with another secret are refused', async () => {
   await using http = await httpFixture();
   const cookie = cookieOf(await signIn(http, ADMIN_KEY));
   const altered = cookie.slice(0, -2) + (cookie.endsWith('AA') ? 'BB' : 'AA');
@@ -135,7 +135,7 @@ test('an altered cookie, and one of a server with another secret, are none', asy
   expect(none.status).toBe(401);
 });
 
-test('a session ends when it is not used, is renewed while it is, and never outlives seven days', async () => {
+test('a session ends if it is unused, is renewed while it is used, and never outlives seven days', async () => {
   const start = Date.now();
   let now = start;
   await using http = await httpFixture({ now: () => now });
@@ -155,7 +155,7 @@ test('a session ends when it is not used, is renewed while it is, and never outl
   expect(now - start).toBeLessThan((7 * 24 + 6) * HOUR_MS);
 });
 
-test('signing out takes the cookie away, and works after the session has ended', async () => {
+test('signing out removes the cookie, and works after the session has ended', async () => {
   await using http = await httpFixture();
   const answer = await http.call('DELETE', SESSION, withSession('execplane_session=ended'));
   expect(answer.status).toBe(204);
@@ -163,7 +163,7 @@ test('signing out takes the cookie away, and works after the session has ended',
   expect((await http.call('DELETE', SESSION, { key: undefined })).status).toBe(401);
 });
 
-test('without a session there is nobody to show, also with a key', async () => {
+test('there is no user without a session, not even with a key', async () => {
   await using http = await httpFixture();
   expect((await http.call('GET', SESSION)).status).toBe(401);
   expect((await http.call('GET', SESSION, { key: undefined })).status).toBe(401);

@@ -41,7 +41,7 @@ test.each([
   expect(answer.headers['x-request-id']).toBe(String(answer.body['instance']).split(':').at(-1));
 });
 
-test('a wrong method is a 404 whatever its body is', async () => {
+test('a wrong method gets 404 whatever its body is', async () => {
   await using http = await httpFixture();
   const answer = await http.call('PUT', EXECUTIONS, { body: '<x/>', headers: { 'content-type': 'text/xml' } });
   expect(answer.status).toBe(404);
@@ -56,14 +56,14 @@ test.each([
   ['nothing', '', 'application/json', 422],
   ['a list', '[]', 'application/json', 422],
   ['17 MB', `{"command":["${'x'.repeat(17_000_000)}"]}`, 'application/json', 413],
-])('a body that is %s', async (_name, body: string | Buffer, type, status) => {
+])('the error for a body that is %s', async (_name, body: string | Buffer, type, status) => {
   await using http = await httpFixture();
   const answer = await http.call('POST', EXECUTIONS, { body, headers: { 'content-type': type } });
   expect(answer.status).toBe(status);
   if (status !== 200) expect(answer.body).toMatchObject({ type: 'about:blank', status });
 });
 
-test('a body of 17 MB without a length is cut off as well', async () => {
+test('a body of 17 MB without a length is refused as well', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const piece = new Uint8Array(1_000_000).fill(0x20);
@@ -80,7 +80,7 @@ test('a body of 17 MB without a length is cut off as well', async () => {
   expect(answer.status).toBe(413);
 });
 
-test('a fault of ours says nothing of the inside, may be retried, and is logged once with its request id', async () => {
+test('an internal error reveals nothing internal, may be retried, and is logged once with its request id', async () => {
   await using http = await httpFixture({
     store: (store) => ({ ...store, getMachine: () => Promise.reject(new Error('secret path /var/lib/x')) }),
   });
@@ -93,7 +93,7 @@ test('a fault of ours says nothing of the inside, may be retried, and is logged 
   expect(logged[0]).toContain(String(answer.headers['x-request-id']));
 });
 
-test('a store that cannot be written is a 503 that may be retried', async () => {
+test('a store that cannot be written gets 503, which may be retried', async () => {
   await using http = await httpFixture({
     store: (store) => ({
       ...store,
@@ -126,7 +126,7 @@ test('every answer has a request id of its own', async () => {
   expect(ids.size).toBe(5);
 });
 
-test('HEAD answers as GET does, without the body', async () => {
+test('HEAD answers like GET, without the body', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);
@@ -148,7 +148,7 @@ test('a byte order mark before the JSON is skipped', async () => {
   expect((await http.call('POST', EXECUTIONS, { body: Buffer.from('\ufeff\ufeff{}') })).status).toBe(400);
 });
 
-test.each(['gzip', 'br', 'x-unknown'])('a body with Content-Encoding %s is a 415', async (coding) => {
+test.each(['gzip', 'br', 'x-unknown'])('a body with Content-Encoding %s gets 415', async (coding) => {
   await using http = await httpFixture();
   const headers = { 'content-encoding': coding };
   const refused = await http.call('POST', EXECUTIONS, { body: { command: ['true'] }, headers });

@@ -56,7 +56,7 @@ function schedule(fields: object): object {
   return { selector: { machine_ids: [MACHINE] }, command: ['true'], ...fields };
 }
 
-test('no error shows a regular expression to a caller', async () => {
+test('no error shows a regular expression', async () => {
   await using http = await httpFixture();
   const { paths, components } = (await http.call('GET', '/openapi.json')).body as unknown as OpenApi;
   const bodies = Object.entries(paths)

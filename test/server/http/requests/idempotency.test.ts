@@ -8,7 +8,7 @@ function post(http: HttpFixture, key: string, body: unknown, path = EXECUTIONS) 
   return http.call('POST', path, { body, headers: { 'idempotency-key': key } });
 }
 
-test('the same key a hundred times at once is one execution', async () => {
+test('a hundred requests at once with the same key create one execution', async () => {
   await using http = await httpFixture();
   const answers = await Promise.all(
     Array.from({ length: 100 }, () => post(http, 'once', { command: ['true'], env: { A: '1' } })),
@@ -18,7 +18,7 @@ test('the same key a hundred times at once is one execution', async () => {
   expect((await http.call('GET', EXECUTIONS)).body.items).toHaveLength(1);
 });
 
-test('order of keys, spacing and the query string do not matter; another body, path or method does', async () => {
+test('order of keys, spacing and the query string do not matter; another body, path or method gets 409', async () => {
   await using http = await httpFixture();
   const first = await post(http, 'k', '{"command":["a"],"env":{"A":"1","B":"2"},"timeout_ms":1}');
   const same = await post(
@@ -39,7 +39,7 @@ test('order of keys, spacing and the query string do not matter; another body, p
   }
 });
 
-test('a replay answers the present state', async () => {
+test('a replay returns the present state', async () => {
   await using http = await httpFixture();
   const first = await post(http, 'k', { command: ['a'] });
   await http.start(first.body.execution_id);
@@ -48,7 +48,7 @@ test('a replay answers the present state', async () => {
   expect(again.body).toMatchObject({ execution_id: first.body.execution_id, status: 'succeeded', exit_code: 0 });
 });
 
-test('keys of different API keys have nothing to do with each other', async () => {
+test('different API keys have separate idempotency keys', async () => {
   await using http = await httpFixture();
   const made = await http.call('POST', '/v1/api-keys', { body: { name: 'b', scopes: ['executions:write'] } });
   const first = await post(http, 'k', { command: ['a'] });
@@ -61,7 +61,7 @@ test('keys of different API keys have nothing to do with each other', async () =
   expect(other.body.execution_id).not.toBe(first.body.execution_id);
 });
 
-test('a request that was refused binds nothing', async () => {
+test('a refused request does not use up its key', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const signal = `${EXECUTIONS}/${executionId}/signal`;
@@ -72,7 +72,7 @@ test('a request that was refused binds nothing', async () => {
   expect((await post(http, 'k', { command: ['a'] })).headers['idempotency-replayed']).toBeUndefined();
 });
 
-test('a signal is sent once a key', async () => {
+test('a signal is sent once per key', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);
@@ -89,7 +89,7 @@ test('a signal is sent once a key', async () => {
   expect(sent).toStrictEqual(['SIGHUP']);
 });
 
-test('replays of administration answer without the secret; revoking again answers the same', async () => {
+test('replays of administration omit the secret; a repeated revocation gets the same answer', async () => {
   await using http = await httpFixture();
   const body = { name: 'ci', scopes: ['executions:read'] };
   const key = await post(http, 'a', body, '/v1/api-keys');
@@ -120,7 +120,7 @@ test.each([
   ['/v1/api-keys', 'api_key_id', { name: 'ci', scopes: ['machines:read'] }, 'revokeApiKey'],
   ['/v1/join-tokens', 'join_token_id', {}, 'revokeJoinToken'],
 ] as const)(
-  'a revocation under %s that died once its key was bound is done by the retry',
+  'a retry completes a revocation under %s that died after its key was bound',
   async (path, id, body, method) => {
     const died = Promise.withResolvers<void>();
     let alive = false;
@@ -161,7 +161,7 @@ test('the body of a DELETE nested 10,000 deep is refused', async () => {
   expect(answer.status).toBe(400);
 });
 
-test('DELETE takes a content type without a body', async () => {
+test('DELETE accepts a content type without a body', async () => {
   await using http = await httpFixture();
   await http.store.machineDisconnected({ machineId: MACHINE, epoch: 1, now: Date.now() });
   const executionId = await http.create();

@@ -71,7 +71,7 @@ test('an Artifact has exactly the fields of the contract', async () => {
   expect((await http.call('GET', path('/nothing'))).status).toBe(404);
 });
 
-test('a list has pages, newest first, and can be of one execution', async () => {
+test('a list has pages, newest first, and can be limited to one execution', async () => {
   const first = await ran({ a: BYTES, b: BYTES });
   await ran({ c: BYTES });
   const page = await http.call('GET', path('?limit=2'));
@@ -84,7 +84,7 @@ test('a list has pages, newest first, and can be of one execution', async () => 
 });
 
 describe('the bytes', () => {
-  test('whole, as ranges, and 304', async () => {
+  test('can be fetched whole and as ranges, and get 304 if unchanged', async () => {
     await ran({ 'x.html': BYTES });
     const content = path(`/${(await onlyArtifact())['artifact_id']}/content`);
     const whole = await http.call('GET', content);
@@ -105,7 +105,7 @@ describe('the bytes', () => {
     expect((await http.call('GET', content, { headers: { 'if-none-match': `"${SHA256}"` } })).status).toBe(304);
   });
 
-  test('a name cannot break out of the header', async () => {
+  test('cannot inject a header through their name', async () => {
     await ran({ 'dir/a"\r\nX-Evil: 1 %ü.txt': BYTES });
     const { headers } = await http.call('GET', path(`/${(await onlyArtifact())['artifact_id']}/content`));
     expect(headers['x-evil']).toBeUndefined();
@@ -114,7 +114,7 @@ describe('the bytes', () => {
     );
   });
 
-  test('download_url works without a key for 15 minutes, and for nothing else', async () => {
+  test('have a download_url that works without a key for 15 minutes, and for nothing else', async () => {
     await ran({ one: BYTES });
     await ran({ two: BYTES });
     const { body } = await http.call('GET', path());
@@ -137,7 +137,7 @@ describe('the bytes', () => {
   });
 });
 
-test('DELETE answers the artifact, again with the same Idempotency-Key; then it is gone everywhere', async () => {
+test('DELETE returns the artifact, also for a repeat with the same Idempotency-Key; then the artifact is gone everywhere', async () => {
   const executionId = await ran({ gone: BYTES, kept: BYTES });
   const { body } = await http.call('GET', path());
   const gone = body.items.find((item) => item['name'] === 'gone') as Record<string, string>;
@@ -180,14 +180,14 @@ test.each([
   [{ path: '' }, 'body.artifacts[0].path'],
   [{ path: 'x', name: '../x' }, 'body.artifacts[0].name'],
   [{ path: 'x', if_missing: 'panic' }, 'body.artifacts[0].if_missing'],
-])('a declaration that leads out of the working directory is a 422: %j', async (declared, location) => {
+])('a declaration that points outside the working directory gets 422: %j', async (declared, location) => {
   const body = { command: ['true'], artifacts: [declared] };
   const answer = await http.call('POST', `/v1/machines/${MACHINE}/executions`, { body });
   expect(answer.status).toBe(422);
   expect(answer.body.errors[0]?.location).toBe(location);
 });
 
-test('a key that may only read cannot delete', async () => {
+test('a key that can only read cannot delete', async () => {
   await ran({ a: BYTES });
   const { artifact_id: id } = await onlyArtifact();
   const made = await http.call('POST', '/v1/api-keys', { body: { name: 'reader', scopes: ['executions:read'] } });

@@ -48,7 +48,7 @@ async function finished(http: HttpFixture): Promise<string> {
   return executionId;
 }
 
-test('events come as they happen, and the stream closes after the terminal one', async () => {
+test('events are sent as they happen, and the stream closes after the terminal one', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const executionId = await http.create();
@@ -68,7 +68,7 @@ test('events come as they happen, and the stream closes after the terminal one',
   expect(await rest(frames)).toMatchObject([{ id: '4', data: { status: 'succeeded', exit_code: 0 } }]);
 });
 
-test('a stream resumes behind Last-Event-ID, or the cursor, or both', async () => {
+test('a stream resumes after Last-Event-ID, the cursor, or both', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const executionId = await finished(http);
@@ -149,7 +149,7 @@ test('streams of one key are limited', async () => {
   await expect.poll(async () => (await http.call('GET', `${EXECUTIONS}/${executionId}?wait_ms=1`)).status).toBe(200);
 });
 
-test('a reader that stops reading stops only itself', async () => {
+test('a reader that stops reading delays only itself', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const executionId = await http.create();

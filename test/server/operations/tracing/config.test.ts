@@ -13,7 +13,7 @@ test('traces are off unless an endpoint is set', () => {
   expect(readTracingConfig({ ...on, ...own })?.url.href).toBe('https://example.com/x');
 });
 
-test('an older Node that is well for all the rest is told of, where traces are asked for', () => {
+test('a Node that is too old for traces is refused only if traces are on', () => {
   const on = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' };
   expect(() => readTracingConfig(on, '22.14.0')).toThrow(
     /OTEL_EXPORTER_OTLP_ENDPOINT: .*22\.15 or later; this is 22\.14\.0/,
@@ -27,7 +27,7 @@ test.each([
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318' },
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a', OTEL_EXPORTER_OTLP_HEADERS: 'hunter2' },
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a', OTEL_EXPORTER_OTLP_HEADERS: 'x=%hunter2' },
-])('a wrong setting stops the start, and is told without its value: %j', (env) => {
+])('a wrong setting stops the start with a message that omits its value: %j', (env) => {
   const read = () => readTracingConfig(env);
   expect(read).toThrow(ConfigError);
   expect(read).toThrow(/^OTEL_EXPORTER_OTLP_/);

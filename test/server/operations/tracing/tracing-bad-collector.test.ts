@@ -21,7 +21,7 @@ function endSpans({ executions }: Tracing, spans: number): void {
   }
 }
 
-test('a collector that takes nothing is told once, and once more when it is back', async () => {
+test('a collector that refuses spans is logged once, and once more when it accepts them again', async () => {
   const statuses = [400, 400];
   await using collector = await Collector.start((response) => response.writeHead(statuses.shift() ?? 200).end('{}'));
   const lines: string[] = [];
@@ -38,7 +38,7 @@ test('a collector that takes nothing is told once, and once more when it is back
   ]);
 });
 
-test('what waits for a collector that is busy is bounded', async () => {
+test('the number of spans that wait for a busy collector is bounded', async () => {
   const first = Promise.withResolvers<void>();
   await using collector = await Collector.start((response) => first.promise.then(() => response.end('{}')));
   const log = pino({ level: 'silent' });
@@ -73,7 +73,7 @@ test.each([
   ['is not there', undefined],
   ['never answers', ''],
   ['never ends its answer', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{'],
-])('a collector that %s disturbs neither the executions nor the end of the server', async (_, answer) => {
+])('a collector that %s disturbs neither the executions nor the stop of the server', async (_, answer) => {
   const server = await traced(await badCollector(answer));
   await runFalse(server);
   const before = performance.now();

@@ -11,7 +11,7 @@ import { runFalse, traced } from './traced-server.ts';
 const CALLER = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 const CREATE = 'POST /v1/machines/:machine_id/executions';
 
-test("an execution is a trace from the caller's span over commit, dispatch and run to its end", async () => {
+test("the trace of an execution leads from the caller's span over commit, dispatch and run to its end", async () => {
   await using collector = await Collector.start();
   const server = await traced(collector.url, { OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20abc' });
   const id = await runFalse(server, {
@@ -48,7 +48,7 @@ test("an execution is a trace from the caller's span over commit, dispatch and r
   expect(JSON.stringify(collector.spans)).not.toContain('hunter2');
 });
 
-test('without a caller a request begins a trace; one whose caller does not record leaves nothing', async () => {
+test("a request without a caller's span begins a trace; a caller's span that is not sampled leaves nothing", async () => {
   await using collector = await Collector.start();
   const server = await traced(collector.url);
   await server.client.request('GET', '/v1/machines');
@@ -67,7 +67,7 @@ test('without a caller a request begins a trace; one whose caller does not recor
   }
 });
 
-test('a refused request is a span, and so is a stream whose reader leaves', async () => {
+test('a refused request has a span, and so has a stream whose reader disconnects', async () => {
   await using collector = await Collector.start();
   const server = await traced(collector.url);
   await server.client.with('wrong').request('GET', '/v1/machines');

@@ -10,7 +10,7 @@ function takeAll(queue: DeliveryQueue<Deliverable>, now = 0): Deliverable[] {
   return taken;
 }
 
-test('one key has four slots to a host, and all keys together eight', () => {
+test('one key has four slots per host, and all keys together have eight', () => {
   const queue = new DeliveryQueue();
   for (let count = 0; count < 20; count += 1) queue.push(delivery('a', 'key-1'));
   expect(takeAll(queue)).toHaveLength(4);
@@ -20,7 +20,7 @@ test('one key has four slots to a host, and all keys together eight', () => {
   expect(takeAll(queue)).toHaveLength(4);
 });
 
-test('however many hosts one key calls, slots are left for others', () => {
+test('slots are left for others, however many hosts one key calls', () => {
   const queue = new DeliveryQueue();
   for (let host = 0; host < 500; host += 1) queue.push(delivery(`host-${host}`, 'key-1'));
   expect(takeAll(queue).length).toBeLessThan(32);
@@ -30,7 +30,7 @@ test('however many hosts one key calls, slots are left for others', () => {
   expect(takeAll(queue)).toEqual([delivery('healthy', 'key-3')]);
 });
 
-test('a slot that is free again goes to those whose turn it is', () => {
+test('a free slot goes to the deliveries whose turn it is', () => {
   const queue = new DeliveryQueue();
   for (let count = 0; count < 6; count += 1) queue.push(delivery('a', 'key-1'));
   const [first] = takeAll(queue);
@@ -39,14 +39,14 @@ test('a slot that is free again goes to those whose turn it is', () => {
   expect(takeAll(queue)).toHaveLength(0);
 });
 
-test('a delivery that waits longer than its claim lasts does not begin', () => {
+test('a delivery that waits longer than its claim lasts does not start', () => {
   const queue = new DeliveryQueue();
   queue.push(delivery('a', 'key-1', 10));
   queue.push(delivery('a', 'key-1', 30));
   expect(takeAll(queue, 20)).toEqual([delivery('a', 'key-1', 30)]);
 });
 
-test('a flood to one receiver is refused, and the first callback of another one is taken in', () => {
+test('a flood to one receiver is refused, and the first callback to another is accepted', () => {
   const queue = new DeliveryQueue();
   const flood = (host: string) => Array.from({ length: 600 }, () => queue.push(delivery(host, 'key-1')));
   expect(flood('a').filter(Boolean)).toHaveLength(512);

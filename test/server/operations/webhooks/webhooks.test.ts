@@ -132,7 +132,7 @@ test('the terminal Execution is posted once, signed', async () => {
   await expect.poll(() => plane.store.nextCallback(), { timeout: 10_000 }).toBeUndefined();
 });
 
-test('what is not taken is tried again later, with the same id; a redirect is not followed', async () => {
+test('a refused callback is retried later with the same id; a redirect is not followed', async () => {
   const receiver = await Receiver.start(500, 302);
   const { plane, webhooks, clock, finish } = await calling();
   await finish(receiver.url);
@@ -150,7 +150,7 @@ test('what is not taken is tried again later, with the same id; a redirect is no
   await expect.poll(() => plane.store.nextCallback(), { timeout: 10_000 }).toBeUndefined();
 });
 
-test('after a day, or where the receiver says that it is gone, it is given up', async () => {
+test('a callback is given up after a day, or if the receiver answers 410', async () => {
   const receiver = await Receiver.start(410, 503, 503);
   const { plane, webhooks, clock, warnings, finish } = await calling();
   await finish(receiver.url);
@@ -165,7 +165,7 @@ test('after a day, or where the receiver says that it is gone, it is given up', 
   expect(warnings).toMatchObject([{ given_up: true }, { given_up: false }, { given_up: true }]);
 });
 
-test('more at once than may be under way are all delivered', async () => {
+test('more callbacks than fit at once are all delivered', async () => {
   const receiver = await Receiver.start();
   const { finish } = await calling();
   await Promise.all(Array.from({ length: 40 }, () => finish(receiver.url)));
@@ -188,7 +188,7 @@ test('a receiver that hangs delays no other: another key has its callback within
   await webhooks.stop();
 });
 
-test('an address that is not public is never connected to, written out or behind a name', async () => {
+test('the server never connects to an address that is not public, given as a number or by a name', async () => {
   const receiver = await Receiver.start();
   const byName = receiver.url.replace('127.0.0.1', 'localhost');
   const { signal } = new AbortController();
@@ -246,7 +246,7 @@ describe('public addresses', () => {
   });
 });
 
-test('the signature is the one of the specification’s example', () => {
+test('the signature matches the example of the specification', () => {
   // From the test vectors of the Standard Webhooks reference libraries.
   const headers = signedHeaders('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', {
     id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
@@ -256,19 +256,19 @@ test('the signature is the one of the specification’s example', () => {
   expect(headers['webhook-signature']).toBe('v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=');
 });
 
-test('the secret is made once and stays', () => {
+test('the secret is made once and kept', () => {
   const directory = temporaryDirectory('plane');
   const secret = readWebhookSecret(directory);
   expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
   expect(readWebhookSecret(directory)).toBe(secret);
 });
 
-test('retries come ever more slowly', () => {
+test('the delay between retries grows', () => {
   const delays = Array.from({ length: 8 }, (_, index) => retryDelayMs(index + 1, 0.5));
   expect(delays).toEqual([5000, 20_000, 80_000, 320_000, 1_280_000, 5_120_000, 7_200_000, 7_200_000]);
 });
 
-test('a callback of which nobody here was told, for another server left it behind, is found', async () => {
+test('a callback that another server left behind is found without a hint', async () => {
   const receiver = await Receiver.start();
   const { plane, webhooks, finish } = await calling({ told: false, pollMs: 50 });
   webhooks.wake();

@@ -7,7 +7,7 @@ async function pageOf(http: HttpFixture, executionId: string, query = '') {
   return (await http.call('GET', `${EXECUTIONS}/${executionId}/events?${query}`)).body;
 }
 
-test('a terminal log read to its end has no cursor; each page before has one', async () => {
+test('the last page of a terminal log has no cursor; each page before has one', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);
@@ -36,7 +36,7 @@ test('a terminal log read to its end has no cursor; each page before has one', a
   ]);
 });
 
-test('while more may come an empty page has a cursor', async () => {
+test('an empty page has a cursor while more events may come', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const first = await pageOf(http, executionId);
@@ -45,7 +45,7 @@ test('while more may come an empty page has a cursor', async () => {
   expect(empty.next_cursor).toBe(first.next_cursor);
 });
 
-test('wait_ms answers with the first event past the cursor', async () => {
+test('wait_ms answers at the first event past the cursor', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const { next_cursor: cursor } = await pageOf(http, executionId);
@@ -79,7 +79,7 @@ test('an event committed between reading and waiting ends the wait', async () =>
   expect(page.items).toMatchObject([{ sequence: 2 }]);
 });
 
-test('bytes that are not UTF-8 read as U+FFFD, and come back exactly as base64', async () => {
+test('bytes that are not UTF-8 become U+FFFD, and base64 returns them exactly', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);

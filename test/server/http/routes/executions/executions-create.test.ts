@@ -3,7 +3,7 @@ import { type AnswerBody, httpFixture, MACHINE } from '../../http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
-test('a create answers the execution with the fields of the contract and no others', async () => {
+test('a create returns the execution with the fields of the contract and no others', async () => {
   await using http = await httpFixture();
   const body = { command: ['env', ''], env: { B: '2', A: '1' }, cwd: '/tmp', stdin: 'in', timeout_ms: 3_000_000_000 };
   const { status, body: execution } = await http.call('POST', EXECUTIONS, { body });
@@ -55,7 +55,7 @@ test.each([
   ['a callback to a file', { command: ['a'], callback_url: 'file:///etc/passwd' }, 'body.callback_url'],
   ['a callback with credentials', { command: ['a'], callback_url: 'http://u:p@h/' }, 'body.callback_url'],
   ['no time to start', { command: ['a'], start_within_ms: 0 }, 'body.start_within_ms'],
-])('%s is a 422 that names the field', async (_name, body, location) => {
+])('%s gets 422, which names the field', async (_name, body, location) => {
   await using http = await httpFixture();
   const answer = await http.call('POST', EXECUTIONS, { body });
   expect(answer.status).toBe(422);
@@ -64,7 +64,7 @@ test.each([
   expect(http.created).toStrictEqual([]);
 });
 
-test('a refusal repeats plain values, but nothing of env and stdin', async () => {
+test('an error repeats plain values, but nothing of env and stdin', async () => {
   await using http = await httpFixture();
   const body = { command: ['a', 7], env: { A: 'hunter2\0', 'B=': 'hunter2' }, stdin: ['hunter2'], password: 'hunter2' };
   const answer = await http.call('POST', EXECUTIONS, { body });
@@ -72,7 +72,7 @@ test('a refusal repeats plain values, but nothing of env and stdin', async () =>
   expect(answer.raw.toString()).not.toContain('hunter2');
 });
 
-test('a body that does not parse is not quoted', async () => {
+test('an error does not quote a body that does not parse', async () => {
   await using http = await httpFixture();
   const answer = await http.call('POST', EXECUTIONS, { body: '{"env":{"A":"hunter2"' });
   expect(answer.raw.toString()).not.toContain('hunter2');
@@ -86,13 +86,13 @@ test('__proto__ and constructor are ordinary names of the environment', async ()
   expect(Object.entries(http.created[0]?.env ?? {})).toContainEqual(['__proto__', 'x']);
 });
 
-test('of a key given twice the last counts', async () => {
+test('the last value of a repeated field counts', async () => {
   await using http = await httpFixture();
   const answer = await http.call('POST', EXECUTIONS, { body: '{"command":["a"],"command":["b"]}' });
   expect(answer.body['command']).toStrictEqual(['b']);
 });
 
-test('text reaches the machine unchanged: pairs of surrogates, base64, an empty cwd as none, 0 as no limit', async () => {
+test('values reach the machine unchanged: surrogate pairs, base64, an empty cwd as none, 0 as no limit', async () => {
   await using http = await httpFixture();
   const body = { command: ['😀\ufffd'], stdin: 'AAEC/w==', stdin_encoding: 'base64', cwd: '', timeout_ms: 0 };
   expect((await http.call('POST', EXECUTIONS, { body })).status).toBe(200);
@@ -104,7 +104,7 @@ test('text reaches the machine unchanged: pairs of surrogates, base64, an empty 
   expect(http.created[0]).not.toHaveProperty('timeoutMs');
 });
 
-test('a removed machine takes nothing more (409), a full queue says when to come back (429)', async () => {
+test('a removed machine accepts nothing more (409), and a full queue says when to retry (429)', async () => {
   await using http = await httpFixture();
   http.control.create = async () => ({ outcome: 'queue_full' });
   const full = await http.call('POST', EXECUTIONS, { body: { command: ['a'] } });
@@ -124,7 +124,7 @@ test('creates of one key are limited if a limit is set', async () => {
   expect(statuses).toStrictEqual([200, 200, 429, 429]);
 });
 
-test('with wait_ms the answer comes with the end', async () => {
+test('wait_ms delays the answer until the end', async () => {
   await using http = await httpFixture();
   const pending = http.call('POST', `${EXECUTIONS}?wait_ms=30000`, { body: { command: ['true'] } });
   await expect.poll(() => http.created.length).toBe(1);
@@ -138,20 +138,20 @@ test('with wait_ms the answer comes with the end', async () => {
   expect((await alsoPending).body).toStrictEqual(ended);
 });
 
-test('with wait_ms over, the state of that moment is the answer', async () => {
+test('the answer after wait_ms has the state at that moment', async () => {
   await using http = await httpFixture();
   const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=1`, { body: { command: ['true'] } });
   expect(answer.body['status']).toBe('queued');
 });
 
-test.each(['abc', '-1', '1.5', '', '0x10', '1&wait_ms=2'])('wait_ms=%s is a 422', async (value) => {
+test.each(['abc', '-1', '1.5', '', '0x10', '1&wait_ms=2'])('wait_ms=%s gets 422', async (value) => {
   await using http = await httpFixture();
   const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=${value}`, { body: { command: ['true'] } });
   expect(answer.body.errors).toMatchObject([{ location: 'query.wait_ms' }]);
   expect(http.created).toStrictEqual([]);
 });
 
-test('with include=output one request runs a command and returns its output', async () => {
+test('one request with include=output runs a command and returns its output', async () => {
   await using http = await httpFixture();
   const pending = http.call('POST', `${EXECUTIONS}?wait_ms=30000&include=output`, { body: { command: ['true'] } });
   await expect.poll(() => http.created.length).toBe(1);
@@ -171,7 +171,7 @@ test('with include=output one request runs a command and returns its output', as
   expect(cancelled.body['output']).toMatchObject({ stdout: 'YcOpCg==', stderr: '/w==' });
 });
 
-test('a large output comes with its execution as well, exactly', async () => {
+test('a large output is included exactly as well', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);
@@ -182,7 +182,7 @@ test('a large output comes with its execution as well, exactly', async () => {
   expect(answer.body['output']).toMatchObject({ stdout: chunk.repeat(8), stdout_bytes: 8 * 65_536 });
 });
 
-test('before the end there is no output in the answer, and an unknown thing to include is a 422', async () => {
+test('there is no output in an answer before the end, and an unknown include gets 422', async () => {
   await using http = await httpFixture();
   const answer = await http.call('POST', `${EXECUTIONS}?wait_ms=1&include=output`, { body: { command: ['true'] } });
   expect(answer.body).not.toHaveProperty('output');

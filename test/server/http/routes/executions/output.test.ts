@@ -11,7 +11,7 @@ async function withOutput(http: HttpFixture, stdout: readonly Buffer[], end = tr
   return `${EXECUTIONS}/${executionId}/output`;
 }
 
-test('before the end output is a 409 that may be retried', async () => {
+test('output before the end gets 409, which may be retried', async () => {
   await using http = await httpFixture();
   const answer = await http.call('GET', await withOutput(http, [], false));
   expect(answer.status).toBe(409);
@@ -44,7 +44,7 @@ test('all seven fields are present after every kind of end, also of an execution
 test.each([
   ['in one piece', 1],
   ['as a stream', 400],
-])('text is exact over the borders of chunks, %s', async (_name, times) => {
+])('text is exact across the borders of chunks, %s', async (_name, times) => {
   await using http = await httpFixture();
   const text = 'a"\\\n\0\u007f\u2028é€😀\ufeff'.repeat(100);
   const bytes = Buffer.from(text);
@@ -67,7 +67,7 @@ test.each([
   [5, 'é€'],
   [6, 'aé€'],
   [600, 'aé€'],
-])('the last %i bytes start at a whole character', async (tail, expected) => {
+])('a tail of %i bytes starts at a whole character', async (tail, expected) => {
   await using http = await httpFixture();
   const path = await withOutput(http, [Buffer.from('aé€')]);
   const answer = await http.call('GET', `${path}?tail=${tail}`);
@@ -81,7 +81,7 @@ test('a tail that starts with bytes of no character keeps them', async () => {
   expect((await http.call('GET', `${path}?tail=2`)).body['stdout']).toBe('\ufffdb');
 });
 
-test('raw output is the bytes, with length and etag', async () => {
+test('raw output is the exact bytes, with length and etag', async () => {
   await using http = await httpFixture();
   const bytes = Buffer.from([0, 1, 2, 0xff, 0xfe]);
   const path = `${await withOutput(http, [bytes])}/stdout`;
@@ -113,7 +113,7 @@ test.each([
   ['bytes=4-2', 200, '0123456789', undefined],
   ['bytes=0-1,3-4', 200, '0123456789', undefined],
   ['lines=0-1', 200, '0123456789', undefined],
-])('Range: %s', async (range, status, text, contentRange) => {
+])('raw output with Range: %s', async (range, status, text, contentRange) => {
   await using http = await httpFixture();
   const path = `${await withOutput(http, [Buffer.from('01234'), Buffer.from('56789')])}/stdout`;
   const answer = await http.call('GET', path, { headers: { range } });
@@ -123,7 +123,7 @@ test.each([
   else expect(answer.raw.toString()).toBe(text);
 });
 
-test('tail and Range do not go together', async () => {
+test('tail and Range exclude each other', async () => {
   await using http = await httpFixture();
   const path = `${await withOutput(http, [Buffer.from('0123456789')])}/stdout`;
   expect((await http.call('GET', `${path}?tail=3`)).raw.toString()).toBe('789');
@@ -131,7 +131,7 @@ test('tail and Range do not go together', async () => {
   expect([both.status, both.body.errors[0]?.location]).toStrictEqual([422, 'query.tail']);
 });
 
-test('raw output is there while the command runs, and can be followed to its end', async () => {
+test('raw output is available while the command runs, and can be followed to its end', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const path = `${await withOutput(http, [Buffer.from('one ')], false)}/stdout`;
@@ -154,7 +154,7 @@ test('raw output is there while the command runs, and can be followed to its end
 });
 
 test.each(['getExecution', 'readStream'] as const)(
-  'a command that ends right behind the first %s is followed to its end',
+  'a follow whose command ends right after the first %s reaches its end',
   async (method) => {
     await using http = await httpFixture();
     const url = await http.listen();
@@ -185,7 +185,7 @@ test.each(['getExecution', 'readStream'] as const)(
   },
 );
 
-test('output that breaks off is not taken for the whole', async () => {
+test('output that breaks off does not look complete', async () => {
   await using http = await httpFixture();
   const url = await http.listen();
   const path = await withOutput(
@@ -199,7 +199,7 @@ test('output that breaks off is not taken for the whole', async () => {
   expect(http.log.filter((line) => line.includes('cut short'))).toHaveLength(1);
 });
 
-test('the end of a stream that was cut comes if it is asked for, as text from a whole character on', async () => {
+test('the end of a stream that was cut is included on request, as text that starts at a whole character', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   await http.start(executionId);

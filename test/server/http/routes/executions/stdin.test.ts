@@ -4,7 +4,7 @@ import { httpFixture, MACHINE } from '../../http-fixture.ts';
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 const octets = { 'content-type': 'application/octet-stream' };
 
-test('octets reach an open stdin exactly, with their offset', async () => {
+test('bytes reach an open stdin exactly, at their offset', async () => {
   await using http = await httpFixture();
   const made = await http.call('POST', EXECUTIONS, { body: { command: ['cat'], stdin_open: true } });
   const path = `${EXECUTIONS}/${made.body.execution_id}/stdin`;
@@ -25,7 +25,7 @@ test('octets reach an open stdin exactly, with their offset', async () => {
   ]);
 });
 
-test('stdin that is not open is a 409 that says why', async () => {
+test('input to a stdin that is not open gets 409, which says why', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const answer = await http.call('POST', `${EXECUTIONS}/${executionId}/stdin`, {
@@ -51,7 +51,7 @@ test.each([
   expect(answer.status).toBe(status);
 });
 
-test('a signal is sent by name, and after the end it is a no-op', async () => {
+test('a signal is sent by name, and changes nothing after the end', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const path = `${EXECUTIONS}/${executionId}/signal`;

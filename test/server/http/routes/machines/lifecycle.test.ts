@@ -49,7 +49,7 @@ async function running(http: HttpFixture, body: object = {}): Promise<string> {
   return path;
 }
 
-test('a machine without a provider waits for an agent, whatever it was asked to be', async () => {
+test('a machine without a provider waits for an agent, whatever size was requested', async () => {
   await using http = await httpFixture();
   const answer = await http.call('POST', '/v1/machines', { body: { vcpu: 0.5, autosleep: '7d3h4s' } });
   expect(answer).toMatchObject({
@@ -102,7 +102,7 @@ test('a malformed size or autosleep, and attributes that the provider does not a
   }
 });
 
-test('a machine is accepted by its provider, changed, put to sleep, woken and removed, each with its revision', async () => {
+test('a machine is accepted by its provider, changed, put to sleep, woken and removed, each with a new revision', async () => {
   await using http = await withProviders();
   const path = await running(http, { vcpu: 1, attributes: { image: 'debian' } });
   const machine = await http.call('GET', path);
@@ -153,7 +153,7 @@ test.each([
   ['never very soon', 1, [250, 250]],
   ['within a minute', 3_600_000, [60_000, 60_000]],
   ['in a second if nobody knows', undefined, [1000, 1000]],
-] as const)('what waits for a machine is to be asked for again: %s', async (_, expectedMs, [least, most]) => {
+] as const)('the retry time of an execution that waits for a machine: %s', async (_, expectedMs, [least, most]) => {
   await using http = await withProviders();
   const path = await create(http);
   await settle(http, path, 'pending', expectedMs);
@@ -178,7 +178,7 @@ test.each(['7', '"7"', 'W/"7"'])('If-Match: %s is a revision', async (value) => 
   expect(answer).toMatchObject({ status: 409, body: { details: { provided_revision: '7' } } });
 });
 
-test.each(['seven', '"7', '"7", "8"', '-1'])('If-Match: %s is none', async (value) => {
+test.each(['seven', '"7', '"7", "8"', '-1'])('If-Match: %s is refused', async (value) => {
   await using http = await withProviders();
   const path = await create(http);
   expect(await http.call('DELETE', path, { headers: { 'if-match': value } })).toMatchObject({
@@ -215,7 +215,7 @@ test('an operation that the provider lacks is refused; with force the machine is
   ]);
 });
 
-test('a repeated create answers the same machine, and another body is refused', async () => {
+test('a repeated create returns the same machine, and another body is refused', async () => {
   await using http = await withProviders();
   const headers = { 'idempotency-key': 'once' };
   const first = await http.call('POST', '/v1/machines', { body: { vcpu: 2 }, headers });
@@ -239,7 +239,7 @@ test('a removed machine is shown for 24 hours', async () => {
   expect(await http.call('GET', `/v1/machines/${MACHINE}`)).toMatchObject({ status: 404 });
 });
 
-test('machines:write changes machines, executions:write wakes them, and neither does more', async () => {
+test('machines:write permits changes, executions:write permits waking, and neither permits more', async () => {
   await using http = await withProviders();
   const keyWith = async (scope: string) => {
     const made = await http.call('POST', '/v1/api-keys', { body: { name: scope, scopes: [scope] } });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { httpFixture, MACHINE } from '../../http-fixture.ts';
 
-test('a machine has the id and the name that it was asked to have, if they are free', async () => {
+test('a machine gets the requested id and name if they are free', async () => {
   await using http = await httpFixture();
   const made = await http.call('POST', '/v1/machines', { body: { machine_id: 'dm-web', name: 'web-1' } });
   expect(made).toMatchObject({ status: 202, body: { machine_id: 'dm-web' } });
@@ -20,7 +20,7 @@ test('a machine has the id and the name that it was asked to have, if they are f
   expect(await rename('web-1')).toMatchObject({ status: 200 });
 });
 
-test.each(['dm-web', 'Web', 'web_', '', '-web', 'x'.repeat(64)])('%j is no name of a machine', async (name) => {
+test.each(['dm-web', 'Web', 'web_', '', '-web', 'x'.repeat(64)])('%j is not a valid machine name', async (name) => {
   await using http = await httpFixture();
   expect(await http.call('POST', '/v1/machines', { body: { name } })).toMatchObject({
     status: 422,

@@ -19,7 +19,7 @@ async function create(http: HttpFixture, body: object = {}): Promise<string> {
   return `/v1/schedules/${String(made.body['schedule_id'])}`;
 }
 
-test('a schedule is answered as it was made, without its secrets', async () => {
+test('a create returns the schedule without its secrets', async () => {
   await using http = await fixture();
   const body = {
     ...BODY,
@@ -57,7 +57,7 @@ test('a schedule is answered as it was made, without its secrets', async () => {
   expect((await http.call('GET', `${path}/runs`)).body).toEqual({ items: [] });
 });
 
-test('a schedule is changed field by field; a command comes with all that it runs with', async () => {
+test('a schedule is changed field by field; a new command replaces env, stdin and cwd too', async () => {
   await using http = await fixture();
   const path = await create(http, { env: { A: 'x' }, cwd: '/srv' });
   const patch = async (body: object) => (await http.call('PATCH', path, { body })).body;
@@ -108,7 +108,7 @@ test('fields of a command are refused without a command', async () => {
   expect([refused.status, refused.body.errors[0]?.location]).toEqual([422, 'body.env']);
 });
 
-test('a preview says when a schedule would be due, and keeps nothing', async () => {
+test('a preview says when a schedule would be due, and stores nothing', async () => {
   await using http = await fixture();
   const preview = await http.call('POST', '/v1/schedules/preview', { body: { cron: '0 0 1 1 *' } });
   expect(preview.body['next_runs']).toHaveLength(10);
@@ -124,7 +124,7 @@ test('a repeated create makes one schedule', async () => {
   expect((await http.call('GET', '/v1/schedules')).body.items).toHaveLength(1);
 });
 
-test('a key that is limited to some machines makes schedules on these, and sees its own', async () => {
+test('a key that is limited to some machines makes schedules only on these, and sees only its own', async () => {
   await using http = await fixture();
   const path = await create(http);
   const made = await http.call('POST', '/v1/api-keys', {
