@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { AGENT_SETTINGS, readAgentConfig } from '../../src/agent/config.ts';
 
 describe('agent settings', () => {
-  test('without any, the defaults of the contract', () => {
+  test('have the defaults of the contract', () => {
     const config = readAgentConfig({}, {});
     expect(config).toEqual({
       url: new URL('http://127.0.0.1:7411'),
@@ -18,7 +18,7 @@ describe('agent settings', () => {
     });
   });
 
-  test('a flag wins over its variable, an empty variable is none', () => {
+  test('take a flag before its variable, and ignore an empty variable', () => {
     const env = { EXECPLANE_AGENT_DIR: '/a', EXECPLANE_MAX_CONCURRENCY: '', EXECPLANE_URL: 'https://x.example' };
     const config = readAgentConfig({ agentDir: '/b' }, env);
     expect(config).toMatchObject({ dir: '/b', maxConcurrency: 64, url: new URL('https://x.example') });
@@ -36,22 +36,22 @@ describe('agent settings', () => {
     ['EXECPLANE_INSECURE', 'perhaps'],
     ['EXECPLANE_LOG_LEVEL', 'loud'],
     ['EXECPLANE_LOG_FORMAT', 'xml'],
-  ])('%s=%s is refused by name, with exit code 2', (variable, value) => {
+  ])('%s=%s is refused with the name of the setting and exit code 2', (variable, value) => {
     expect(() => readAgentConfig({}, { [variable]: value })).toThrow(
       expect.objectContaining({ message: expect.stringContaining(`${variable}:`), exitCode: 2 }),
     );
   });
 
-  test('plain http to another host is refused unless it is allowed', () => {
+  test('plain http to another host is refused unless EXECPLANE_INSECURE allows it', () => {
     const config = readAgentConfig({}, { EXECPLANE_URL: 'http://10.0.0.1', EXECPLANE_INSECURE: 'true' });
     expect(config.url.href).toBe('http://10.0.0.1/');
   });
 
-  test.each(['http://localhost:1', 'http://127.1.2.3:1', 'http://[::1]:1'])('%s is this host', (url) => {
+  test.each(['http://localhost:1', 'http://127.1.2.3:1', 'http://[::1]:1'])('%s counts as this host', (url) => {
     expect(readAgentConfig({ url }, {}).url.href).toBe(`${url}/`);
   });
 
-  test('the runner sees the user, and no setting with a secret in it', () => {
+  test("the runner's environment has the user, and no setting with a secret", () => {
     const env = {
       PATH: '/bin',
       HOME: '/root',
@@ -71,13 +71,13 @@ describe('agent settings', () => {
     });
   });
 
-  test('a join token may come in a file, or as a credential of systemd', () => {
+  test('a join token can come from a file, or from a credential of systemd', () => {
     expect(readAgentConfig({}, { EXECPLANE_JOIN_TOKEN_FILE: '/f' }).joinTokenFile).toBe('/f');
     expect(readAgentConfig({}, { CREDENTIALS_DIRECTORY: '/run/c' }).joinTokenFile).toBe(join('/run/c', 'join-token'));
     expect(readAgentConfig({ joinToken: ' xpj_x\n' }, {}).joinToken).toBe('xpj_x');
   });
 
-  test('the table spells variables and flags alike', () => {
+  test('variables and flags are spelled alike', () => {
     const spelled = AGENT_SETTINGS.map(({ variable, flag }) => [variable, flag]);
     expect(spelled).toContainEqual(['EXECPLANE_AGENT_DIR', '--agent-dir']);
     expect(spelled).toContainEqual(['EXECPLANE_URL', '--url']);

@@ -31,7 +31,7 @@ async function said(check: string, changes: Partial<AgentConfig>, now = Date.now
 
 const trusting = (file: string) => ({ ca: readFileSync(file, 'utf8') });
 
-test('a certificate that convinces, and one that is about to be over', async () => {
+test('a trusted certificate is ok, and one that expires soon warns', async () => {
   await using server = await secureServer();
   const target = { url: new URL(server.url), tls: trusting(CERTIFICATE) };
   expect(await said('tls', target)).toMatchObject({ state: 'ok', message: expect.stringMatching(/^TLSv1\.3.* days$/) });
@@ -39,7 +39,7 @@ test('a certificate that convinces, and one that is about to be over', async () 
   expect(await said('tls', target, Date.parse('2999-01-01'))).toMatchObject({ state: 'warn' });
 });
 
-test('a certificate of an unknown authority: the error names the setting', async () => {
+test('a certificate of an unknown authority fails with the name of the setting', async () => {
   await using server = await secureServer();
   const target = { url: new URL(server.url), tls: trusting(OTHER) };
   expect(await said('tls', target)).toMatchObject({
@@ -57,13 +57,13 @@ test('plain http within the machine is ok; a port without a listener is not', as
   });
 });
 
-test('https to a server that speaks plain http', async () => {
+test('https to a server that speaks plain http fails', async () => {
   await using server = await runningServer();
   const url = new URL(server.url.replace('http:', 'https:'));
   expect(await said('server', { url })).toMatchObject({ state: 'fail', remedy: expect.stringContaining('https') });
 });
 
-test('a clock that is off, and a machine that has not joined', async () => {
+test('a clock that is off warns, and a machine that has not joined is reported', async () => {
   await using server = await runningServer();
   const target = { url: new URL(server.url) };
   expect(await said('clock', target, Date.now() - 3_600_000)).toMatchObject({ state: 'warn' });
@@ -73,7 +73,7 @@ test('a clock that is off, and a machine that has not joined', async () => {
   });
 });
 
-test('a malformed policy fails; a sound one and a missing one are ok', async () => {
+test('a malformed policy fails; a valid one and a missing one are ok', async () => {
   const file = join(dir, 'policy.json');
   const target = { url: new URL('http://127.0.0.1:1') };
   expect(await said('policy', target)).toMatchObject({

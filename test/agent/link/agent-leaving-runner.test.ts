@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { attachToRunner } from '../../../src/agent/runner-socket/runner-socket.ts';
 
-test('a runner that leaves while a link attaches counts as gone: the link starts another instead of giving up', async () => {
+test('a runner that exits while a link attaches counts as gone: the link starts another instead of giving up', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-leaving-'));
   const leaving = createServer((socket) => socket.destroy()).listen(join(dir, 'runner.sock'));
   try {

@@ -65,14 +65,14 @@ async function connect() {
 }
 
 describe('the directory', () => {
-  test('others may not look into it', async () => {
+  test('must not be readable by others', async () => {
     chmodSync(dir, 0o750);
     start();
     await expect(running).rejects.toThrow(`chmod 0700 ${dir}`);
     chmodSync(dir, 0o700);
   });
 
-  test('another agent on the directory: the error says so, and no connection is made', async () => {
+  test('is refused if another agent uses it, and no connection is made', async () => {
     enrolledAs('dm-1');
     runner.answer = { type: 'attach_refused', reason: 'another link is attached' };
     start();
@@ -82,7 +82,7 @@ describe('the directory', () => {
 });
 
 describe('enrolling', () => {
-  test('the credential is on disk before it is asked for, and a lost reply repeats it', async () => {
+  test('the credential is on disk before the request is sent, and a lost answer repeats the same request', async () => {
     server.enrolAnswers.push('cut', { status: 503, body: {} }, { status: 200, body: { machine_id: 'dm-new' } });
     start({ joinToken: 'xpj_1', machineId: 'dm-new' });
     const { hello } = await connect();
@@ -100,7 +100,7 @@ describe('enrolling', () => {
     expect(existsSync(join(dir, 'enrolment.json'))).toBe(false);
   });
 
-  test('an agent that died after asking asks again for the same', async () => {
+  test('an agent that died after its request repeats the same request', async () => {
     const credential = `xpa_${'b'.repeat(43)}`;
     const left = { credential, enrolled_with: tokenDigest('xpj_1') };
     writeFileSync(join(dir, 'enrolment.json'), JSON.stringify(left), { mode: 0o600 });
@@ -110,7 +110,7 @@ describe('enrolling', () => {
     expect(server.enrolments[0]?.['credential']).toBe(credential);
   });
 
-  test('a refused token: the agent stays, and the log says what to do', async () => {
+  test('after a refused token the agent stays, and the log says what to do', async () => {
     server.enrolAnswers.push({ status: 401, body: { message: 'The join token is not valid.' } });
     start({ joinToken: 'xpj_bad' });
     await expect.poll(() => log.join('')).toMatch(/The join token is not valid.*execplane tokens create.*slowly/);
@@ -119,12 +119,12 @@ describe('enrolling', () => {
     expect(server.enrolments).toHaveLength(1);
   });
 
-  test('no token and no credential', async () => {
+  test('a start without token and credential is refused', async () => {
     start();
     await expect(running).rejects.toThrow('EXECPLANE_JOIN_TOKEN');
   });
 
-  test('a credential makes the token superfluous', async () => {
+  test('a token is ignored if there is a credential', async () => {
     enrolledAs('dm-1');
     start({ joinToken: 'xpj_other' });
     await connect();
@@ -132,7 +132,7 @@ describe('enrolling', () => {
     expect(connectedAs).toEqual(['dm-1']);
   });
 
-  test('removed, and a new token at hand: it joins again', async () => {
+  test('an agent whose machine was removed joins again if it has a new token', async () => {
     enrolledAs('dm-1');
     server.refusals.push(401);
     server.enrolAnswers.push({ status: 200, body: { machine_id: 'dm-2' } });
@@ -142,7 +142,7 @@ describe('enrolling', () => {
     expect(readCredential(dir)?.machineId).toBe('dm-2');
   });
 
-  test('removed, and only the token that it came with: the credential is kept', async () => {
+  test('an agent whose machine was removed keeps its credential if it has only the used token', async () => {
     enrolledAs('dm-1', 'xpj_used');
     server.refusals.push(401);
     const refused = server.refused();
@@ -178,7 +178,7 @@ describe('a credential that is rotated', () => {
     });
   });
 
-  test('an agent that died before it heard of the new one finds it', async () => {
+  test('an agent that died before the answer finds the new credential', async () => {
     enrolledAs('dm-1');
     const credential = `xpa_${'b'.repeat(43)}`;
     const left = { credential, enrolled_with: tokenDigest('xpj_rotate') };
@@ -191,8 +191,8 @@ describe('a credential that is rotated', () => {
   });
 });
 
-describe('a link that is cut', () => {
-  test.each([CLOSE.restart, CLOSE.badFrame, CLOSE.replaced])('closed with %d, it reconnects', async (code) => {
+describe('a connection that is closed', () => {
+  test.each([CLOSE.restart, CLOSE.badFrame, CLOSE.replaced])('with %d is opened again', async (code) => {
     enrolledAs('dm-1');
     start();
     const { link } = await connect();
@@ -203,10 +203,10 @@ describe('a link that is cut', () => {
   });
 });
 
-describe('leaving', () => {
+describe('an agent that leaves', () => {
   beforeEach(() => enrolledAs('dm-1'));
 
-  test('whether there is a connection can be seen from outside', async () => {
+  test('shows other programs whether it is connected', async () => {
     start();
     const { link } = await connect();
     await expect.poll(() => findLink(dir)?.linked).toBe(true);
@@ -214,7 +214,7 @@ describe('leaving', () => {
     await expect.poll(() => findLink(dir)?.linked).toBe(false);
   });
 
-  test('detach closes the link and lets go of the runner, which is not stopped', async () => {
+  test('closes the connection on detach and leaves the runner running', async () => {
     start();
     const { link } = await connect();
     expect(findLink(dir)).toMatchObject({ pid: process.pid });
@@ -225,7 +225,7 @@ describe('leaving', () => {
     expect(findLink(dir)).toBeUndefined();
   });
 
-  test("stop passes on the runner's remaining reports, then leaves", async () => {
+  test("passes on the runner's remaining reports on stop before it exits", async () => {
     runner.answer = { type: 'attached', runner_instance: INSTANCE, pid: GONE_PID };
     start();
     const { link } = await connect();
@@ -244,7 +244,7 @@ describe('leaving', () => {
 });
 
 describe('agent stop', () => {
-  test('no link: it stops the runner itself', async () => {
+  test('stops the runner itself if there is no link process', async () => {
     runner.answer = { type: 'attached', runner_instance: INSTANCE, pid: GONE_PID };
     const stopped = stopAgent(dir);
     await runner.nextOf('stop');
@@ -253,13 +253,13 @@ describe('agent stop', () => {
     expect(await stopped).toBe('stopped');
   });
 
-  test('nothing there', async () => {
+  test('reports that nothing runs', async () => {
     await runner.close();
     expect(await stopAgent(dir)).toBe('nothing_runs');
     runner = await ScriptedRunner.listen(dir);
   });
 
-  test('a pid that another process has meanwhile does not count as the link', () => {
+  test('does not take another process with the recorded pid for the link process', () => {
     const { release } = claimPidFile(dir);
     const file = join(dir, 'link.pid');
     const claimed = JSON.parse(readFileSync(file, 'utf8'));

@@ -64,13 +64,13 @@ describe("systemd's watchdog settings", () => {
   const given = { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '120000000', PATH: '/usr/bin' };
   const read = (env: Record<string, string>) => readAgentConfig({}, env).watchdog;
 
-  test('of this process', () => {
+  test('are read if they are for this process', () => {
     const expected = { socket: '/run/systemd/notify', timeoutMs: 120_000, path: '/usr/bin' };
     expect(read({ ...given, WATCHDOG_PID: String(process.pid) })).toEqual(expected);
     expect(read(given)).toEqual(expected);
   });
 
-  test('settings for another process, or none, do not count', () => {
+  test('are ignored if they are for another process or incomplete', () => {
     expect(read({ ...given, WATCHDOG_PID: '1' })).toBeUndefined();
     expect(read({ NOTIFY_SOCKET: '/run/systemd/notify' })).toBeUndefined();
     expect(read({ WATCHDOG_USEC: '120000000' })).toBeUndefined();
@@ -78,7 +78,7 @@ describe("systemd's watchdog settings", () => {
 });
 
 describe('liveness', () => {
-  test('is lost when the expected sign does not come, and back when it comes', () => {
+  test('is lost if the expected sign does not come, and back when it comes', () => {
     let now = 0;
     const liveness = new Liveness(() => now);
     expect(liveness.alive).toBe(true);
@@ -91,7 +91,7 @@ describe('liveness', () => {
     expect(liveness.alive).toBe(true);
   });
 
-  test('an attempt that never ends is overdue; one that ends is not, nor is the wait after it', async () => {
+  test('is lost during an attempt that never ends, but neither after one that ends nor in the wait that follows', async () => {
     let now = 0;
     const liveness = new Liveness(() => now);
     const leaving = new AbortController();

@@ -44,7 +44,7 @@ function plant(pid: number): void {
   if (root) chownSync(file, NOBODY, NOBODY);
 }
 
-test.runIf(root)('a pid of a process of another user does not count, and "agent stop" signals nobody', async () => {
+test.runIf(root)('the pid of another user\'s process is ignored, and "agent stop" signals nobody', async () => {
   const victim = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000); console.log()'], { stdio: 'pipe' });
   onTestFinished(() => void victim.kill('SIGKILL'));
   await once(victim.stdout, 'data');
@@ -60,7 +60,7 @@ test.runIf(root)('a pid of a process of another user does not count, and "agent 
   await once(victim, 'exit');
 });
 
-test.runIf(root)('what root does there it does as the owner: a planted link leads to nothing of root', () => {
+test.runIf(root)('root acts as the owner of the directory: a planted link reaches no file of root', () => {
   const target = join(base, 'of-root');
   mkdirSync(target, { mode: 0o700 });
   symlinkSync(join(target, 'written'), join(dir, 'link.log'));
@@ -71,14 +71,14 @@ test.runIf(root)('what root does there it does as the owner: a planted link lead
   expect(readFileSync(join(dir, 'own'), 'utf8')).toBe('x');
 });
 
-test.runIf(root)('a directory that is reached over a link is refused', () => {
+test.runIf(root)('a directory that is reached through a symbolic link is refused', () => {
   symlinkSync(dir, join(base, 'link'));
   expect(() => asOwnerOf(join(base, 'link'), () => {})).toThrow('symbolic link');
   mkdirSync(join(dir, 'sub'));
   expect(() => asOwnerOf(join(base, 'link', 'sub'), () => {})).toThrow(`name the directory as ${join(dir, 'sub')}`);
 });
 
-test('a pid whose program is another one does not count', async () => {
+test('a pid that belongs to another program is ignored', async () => {
   const other = spawn('sleep', ['600'], root ? { uid: NOBODY, gid: NOBODY } : {});
   await once(other, 'spawn');
   plant(other.pid ?? 0);

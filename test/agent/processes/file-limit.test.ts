@@ -52,21 +52,21 @@ function installedLauncher(): string {
 }
 
 test.runIf(process.platform === 'linux')(
-  'the launcher passes it on, whichever program started the launcher',
+  'the launcher passes the limit on, whichever program started the launcher',
   async () => {
     expect(await limitsFrom(`${LOWERED}; exec /bin/sh "$0" "$@"`, [installedLauncher()])).toBe('1024\n20000\n');
   },
 );
 
 test.runIf(process.platform === 'linux')(
-  'without the launcher it is that of the shell which has started Node',
+  'without the launcher, the limit is that of the shell that started Node',
   async () => {
     const program = [process.execPath, join(CLI, 'main.ts')];
     expect(await limitsFrom(`${LOWERED}; "$0" "$@"; exit $?`, program)).toBe('1024\n20000\n');
   },
 );
 
-test.runIf(process.platform === 'linux')('a limit set for the agent alone stays', async () => {
+test.runIf(process.platform === 'linux')('a limit that was set for the agent alone stays', async () => {
   const program = [process.execPath, join(CLI, 'main.ts')];
   // The shell's own hard limit is another one: its soft limit says nothing of the agent's.
   const script = 'ulimit -Sn 1024; ulimit -Hn 20000; prlimit --nofile=3000:3000 -- "$0" "$@"; exit $?';
@@ -74,7 +74,7 @@ test.runIf(process.platform === 'linux')('a limit set for the agent alone stays'
 });
 
 test.runIf(process.platform === 'linux')(
-  'with 128 files some of 64 commands fail and name the limit; the agent lives on',
+  'with 128 files, some of 64 commands fail and name the limit; the agent is not affected',
   async () => {
     const directory = agentDirectory();
     const runner = new Started(

@@ -60,16 +60,16 @@ function message(value: unknown, kind = 1): Buffer {
 }
 
 describe('messages that a runner accepts from a link', () => {
-  test.each(LEGAL_FROM_LINK)('%j', (frame) => {
+  test.each(LEGAL_FROM_LINK)('include %j', (frame) => {
     const [read] = new MessageDecoder(FROM_LINK).push(message(frame));
     expect(read).toMatchObject({ kind: 'frame', frame });
   });
 
-  test.each(ILLEGAL_FROM_LINK)('not %j', (frame) => {
+  test.each(ILLEGAL_FROM_LINK)('exclude %j', (frame) => {
     expect(() => new MessageDecoder(FROM_LINK).push(message(frame))).toThrow('from the link');
   });
 
-  test('nor records, another kind of message, or a frame that is longer than its message', () => {
+  test('exclude records, another kind of message, and a frame that is longer than its message', () => {
     const record = encodeRecord({
       kind: REPORT_KIND.stdout,
       executionId: 'a',
@@ -93,12 +93,12 @@ describe('messages that a link accepts from a runner', () => {
     { type: 'attach_refused', reason: 'no' },
     { type: 'capacity', accepting: false, reason: 'disk_full' },
     { type: 'stopped' },
-  ])('%j', (frame) => {
+  ])('include %j', (frame) => {
     expect(new MessageDecoder(FROM_RUNNER).push(message(frame))).toMatchObject([{ kind: 'frame', frame }]);
   });
 
   test.each([{ type: 'attached', runner_instance: 'r' }, { type: 'hello' }, START, { type: 'attached', pid: 1.5 }])(
-    'not %j',
+    'exclude %j',
     (frame) => {
       expect(() => new MessageDecoder(FROM_RUNNER).push(message(frame))).toThrow('from the runner');
     },

@@ -39,7 +39,7 @@ test.each<[string, (at: Place) => [string[], Partial<Start>]]>([
   ['a PATH element that is too long before the one that counts', () => [['id'], { env: { PATH: `${LONG}:/usr/bin` } }]],
   ['an empty PATH element', () => [['id'], { env: { PATH: ':' }, cwd: '/usr/bin' }]],
   ['through /proc/self/root', () => [['/proc/self/root/usr/bin/id'], {}]],
-])('%s is no way around deny_commands', async (_name, command) => {
+])('%s does not bypass deny_commands', async (_name, command) => {
   const { link, directory } = await linkedRunner();
   const [argv, more] = command(place(directory));
   writeFileSync(join(directory, 'policy.json'), JSON.stringify({ deny_commands: [ID] }), { mode: 0o600 });
@@ -48,7 +48,7 @@ test.each<[string, (at: Place) => [string[], Partial<Start>]]>([
   expect(ended.error_message).toContain(ID);
 });
 
-test('a rule that pins arguments is for the file and not for a name; a link to another program is refused', async () => {
+test('a rule that pins arguments applies to the file, not the name; a link to another program is refused', async () => {
   const { link, directory } = await linkedRunner();
   const { open, allowed } = place(directory);
   const rules = {
@@ -71,7 +71,7 @@ test('a working directory is checked by its real path', async () => {
   expect((await link.run('b', ['/bin/pwd'], { cwd: join(open, 'bin') })).ended.error_code).toBe('policy_denied');
 });
 
-test('a script is run by its real path, and its arguments are as given', async () => {
+test('a script is run by its real path, with its arguments unchanged', async () => {
   const { link, directory } = await linkedRunner();
   const { allowed } = place(directory);
   const script = join(allowed, 'script');

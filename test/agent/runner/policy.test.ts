@@ -17,7 +17,7 @@ const request = (more: Partial<PolicyRequest> = {}): PolicyRequest => ({ user: '
 const verdict = (rules: Rules, more?: Partial<PolicyRequest>): PolicyVerdict => checkRules(rules, request(more));
 const GIT: ResolvedRequest = { argv: ['git', 'push', 'origin'], file: '/opt/bin/git', cwd: '/' };
 
-test('globs: one segment, any, one character; nothing else is special', () => {
+test('globs match one segment, any path or one character, and no other character is special', () => {
   expect(matchesPath('/usr/bin/*', '/usr/bin/env')).toBe(true);
   expect(matchesPath('/usr/*', '/usr/bin/env')).toBe(false);
   expect(matchesPath('/usr/**', '/usr/bin/env')).toBe(true);
@@ -42,12 +42,12 @@ test.each<[string, Rules, boolean]>([
   ['user', { allow_users: ['deploy'] }, false],
   ['user by glob', { allow_users: ['ro*'] }, true],
   ['cwd', { allow_cwd: ['/srv/**'] }, false],
-])('%s', (_name, rules, allowed) => {
+])('the policy rules: %s', (_name, rules, allowed) => {
   const first = verdict(rules);
   expect(first.allowed && (!first.asks || brokenRule(rules, GIT) === undefined)).toBe(allowed);
 });
 
-test('a variable that no caller sets, and ceilings', () => {
+test('variables that callers cannot set are refused, and there are ceilings', () => {
   expect(verdict({ deny_env: ['LD_*'] }, { envNames: ['A', 'LD_PRELOAD'] })).toEqual({
     allowed: false,
     rule: 'deny_env includes LD_PRELOAD',
@@ -60,7 +60,7 @@ test('a variable that no caller sets, and ceilings', () => {
   });
 });
 
-test('ceilings of limits: the lower of what is asked for and what is allowed holds, also for a request without any', () => {
+test("a limit is the lower of the request and the policy's ceiling, also if none was requested", () => {
   const policy: Policy = { check: (asked) => checkRules({ max_memory_bytes: 1000, max_pids: 5 }, asked) } as Policy;
   const start = { execution_id: 'a', command: ['true'], max_output_bytes: 1, stdin: 'none' } as Start;
   const limitsOf = (limits?: Start['limits']) => {
@@ -71,7 +71,7 @@ test('ceilings of limits: the lower of what is asked for and what is allowed hol
   expect(limitsOf({ memory_bytes: 999, cpus: 0.5, pids: 6 })).toEqual({ memoryBytes: 999, cpus: 0.5, pids: 5 });
 });
 
-test('a file that is not there allows; one that is broken, or open to others, denies; a change counts at once', () => {
+test('a missing file allows; one that is malformed or writable by others denies; a change takes effect at once', () => {
   const path = join(agentDirectory(), 'policy.json');
   const policy = new PolicyFile(path, { required: false });
   const write = (content: string, mode = 0o600) => {
@@ -103,7 +103,7 @@ test('a file that is not there allows; one that is broken, or open to others, de
   expect(policy.check(request()).allowed).toBe(false);
 });
 
-test('a file that is required and missing denies', () => {
+test('a required file that is missing denies', () => {
   const policy = new PolicyFile(join(agentDirectory(), 'policy.json'), { required: true });
   expect(policy.check(request())).toMatchObject({ allowed: false, rule: expect.stringContaining('missing') });
 });

@@ -44,7 +44,7 @@ test.each([
   expect(count.length / 2).toBeLessThanOrEqual(runs);
 });
 
-test('killed while it runs: the tree is killed, the output that had been read is delivered, the counts are honest', async () => {
+test('a runner killed under a command: the tree is killed, the output that was read is delivered, the counts are true', async () => {
   const { next } = await afterDeath('output', 'die-output', 'setsid sleep 60 & echo hello; echo die now; sleep 60');
   const { ended, stdout } = await next.ended('die-output');
   expect(stdout.toString()).toContain('hello\n');
@@ -52,14 +52,14 @@ test('killed while it runs: the tree is killed, the output that had been read is
   expect(processesWith('EXECUTION_ID=die-output')).toEqual([]);
 });
 
-test('killed after the end was written: the end is delivered unchanged', async () => {
+test('a runner killed after the end was written delivers the end unchanged', async () => {
   const { next } = await afterDeath('ended', 'die-ended', 'echo fine; exit 3');
   const { ended, stdout } = await next.ended('die-ended');
   expect(stdout.toString()).toBe('fine\n');
   expect(ended).toMatchObject({ error_code: 'nonzero_exit', exit_code: 3 });
 });
 
-test('reports acknowledged before the death are not sent again', async () => {
+test('reports that were acknowledged before the death are not sent again', async () => {
   const { link, runner, directory } = await linkedRunner();
   await link.run('done', ['/bin/true']);
   link.start('lives', sh('echo a; sleep 60'));
@@ -75,7 +75,7 @@ test('reports acknowledged before the death are not sent again', async () => {
   await next.close();
 });
 
-test('a journal that ends in the middle of a record is read up to there', async () => {
+test('a journal that ends in the middle of a record is read up to that record', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.autoAck = false;
   link.start('torn', sh('echo one; sleep 0.05; echo two; sleep 60'));
@@ -104,7 +104,7 @@ test('garbage after the last record changes nothing', async () => {
   expect(ended.status).toBe('succeeded');
 });
 
-test('a stranger that has the pid of a lost command is not touched', async () => {
+test('another process that has the pid of a lost command is not touched', async () => {
   const { link, runner, directory } = await linkedRunner();
   await link.run('stranger', sh('sleep 60 </dev/null >/dev/null 2>&1 & echo $!'));
   // Not of the execution below by marker or descent: only its pid is in that one's record.
@@ -132,7 +132,7 @@ test('a stranger that has the pid of a lost command is not touched', async () =>
   }
 });
 
-test('a runner that dies again while it recovers leaves nothing lost and nothing doubled', async () => {
+test('a runner that dies again during recovery loses and repeats nothing', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.autoAck = false;
   link.start('again', sh('echo one; sleep 60'));

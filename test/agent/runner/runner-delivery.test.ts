@@ -6,7 +6,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 
-test('a start that is delivered twice runs once, a late one and one for another instance never', async () => {
+test('a start that is delivered twice runs once; a late one and one for another instance never run', async () => {
   const { link, directory } = await linkedRunner();
   const count = sh(`echo x >> ${directory}/count`);
   link.start('a', count);
@@ -22,7 +22,7 @@ test('a start that is delivered twice runs once, a late one and one for another 
   expect((await link.prepare()).last_dispatch_number).toBe(500);
 });
 
-test('a second link is refused while the first is open, and welcome after it', async () => {
+test('a second link is refused while the first is open, and accepted after it', async () => {
   const { link, directory } = await linkedRunner();
   const second = await TestLink.open(directory);
   second.send({ type: 'attach', channel: 1, max_concurrency: 1 });
@@ -52,7 +52,7 @@ test("garbage on the socket ends only the sender's connection", async () => {
   expect((await link.ended('a')).stdout.toString()).toBe('hi\n');
 });
 
-test('unacknowledged reports come again on the next link, byte for byte; acknowledged ones do not', async () => {
+test('unacknowledged reports are sent again to the next link, byte for byte; acknowledged ones are not', async () => {
   const { link, directory } = await linkedRunner();
   link.autoAck = false;
   link.start('a', sh('seq 1 200000'));
@@ -69,7 +69,7 @@ test('unacknowledged reports come again on the next link, byte for byte; acknowl
   await next.close();
 });
 
-test('commands run on without a link, and their output arrives afterwards', async () => {
+test('commands keep running without a link, and their output arrives afterwards', async () => {
   const { link, directory } = await linkedRunner();
   link.start('a', sh('echo before; read x; echo after; seq 1 100000'), { stdin: 'open' });
   await link.printed('a', 'before');
@@ -81,7 +81,7 @@ test('commands run on without a link, and their output arrives afterwards', asyn
   expect(stdout.toString()).toMatch(/after\n1\n2\n[\d\n]*100000\n$/);
 });
 
-test('no more than the windows is sent without an acknowledgement', async () => {
+test('the runner sends no more than the windows without an acknowledgement', async () => {
   const directory = agentDirectory();
   await startRunner(directory);
   const link = await attach(directory, { window_bytes: 300_000, execution_window_bytes: 100_000 });
@@ -96,7 +96,7 @@ test('no more than the windows is sent without an acknowledgement', async () => 
   }
 });
 
-test('a flood of one does not hold up the end of another', async () => {
+test('a flood of one command does not delay the end of another', async () => {
   const directory = agentDirectory();
   await startRunner(directory);
   const link = await attach(directory, { window_bytes: 1 << 20, execution_window_bytes: 256 << 10 });

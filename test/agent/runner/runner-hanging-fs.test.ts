@@ -49,7 +49,7 @@ describe.runIf(possible)('a file system that never answers', () => {
     ['the working directory', { command: ['/bin/true'], cwd: inside }],
     ['the program', { command: [inside] }],
     ['a PATH element', { command: ['no-such-program'], env: { PATH: mountPoint } }],
-  ])('%s: the command can be cancelled, runs out of its time, and holds up no other', async (name, more) => {
+  ])('%s: the command can be cancelled, times out, and delays no other', async (name, more) => {
     const { link } = await linked();
     const { command, ...rest } = more;
     const id = name.replaceAll(' ', '-');
@@ -68,7 +68,7 @@ describe.runIf(possible)('a file system that never answers', () => {
     expect([cancelled.started, cancelled.ended.status]).toEqual([false, 'cancelled']);
   });
 
-  test('the home: the collecting of artifacts runs out of its time, and holds up no other command', async () => {
+  test('the home: the collection of artifacts times out, and delays no other command', async () => {
     const runnerDirectory = agentDirectory();
     chownSync(runnerDirectory, NO_USER, NO_USER);
     // A user without an entry has the home that the environment tells.

@@ -13,7 +13,7 @@ const LEFT = { code: null, signal: 'SIGKILL' };
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 
-test('stop ends everything: no new work, ends reported and acknowledged, then it leaves', async () => {
+test('stop refuses new work, reports all ends, waits for their acknowledgement, then exits', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.start('polite', ['/bin/sleep', '60']);
   link.start('stubborn', sh('trap "" TERM; echo ready; while :; do sleep 0.05; done'));
@@ -35,7 +35,7 @@ test('stop ends everything: no new work, ends reported and acknowledged, then it
   expect(readdirSync(join(directory, 'journal'))).toEqual([]);
 });
 
-test('SIGTERM to the runner is a stop, also without a link; the ends are there for the next one', async () => {
+test('SIGTERM stops the runner, also without a link; the next one delivers the ends', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.start('a', ['/bin/sleep', '60']);
   await link.started('a');
@@ -46,7 +46,7 @@ test('SIGTERM to the runner is a stop, also without a link; the ends are there f
   expect((await next.ended('a')).ended).toMatchObject({ error_code: 'agent_stopped', signal: 15 });
 });
 
-test('after a clean leave the next runner is the same instance and knows what had been taken on, once', async () => {
+test('after a clean exit the next runner is the same instance and knows which starts were accepted', async () => {
   const { link, runner, directory } = await linkedRunner();
   link.start('a', ['/bin/true'], { dispatch_number: 41 });
   await link.ended('a');
@@ -62,7 +62,7 @@ test('after a clean leave the next runner is the same instance and knows what ha
   expect(third.state?.runner_instance).not.toBe(instance);
 });
 
-test('no thread that is stuck keeps a runner that leaves: it would keep the directory from every other', async () => {
+test('a runner exits although a thread is stuck, so that it does not block its directory', async () => {
   const directory = agentDirectory();
   execFileSync('mkfifo', [join(directory, 'fifo')]);
   const runner = await startRunner(directory, HELD);
@@ -78,7 +78,7 @@ test('no thread that is stuck keeps a runner that leaves: it would keep the dire
   expect(next.state).toMatchObject({ runner_instance: instance, last_dispatch_number: 7 });
 });
 
-test('neither a link that does not read nor a spawner that does not answer keeps it from leaving', async () => {
+test('a runner exits although its link does not read and its spawner does not answer', async () => {
   const { link, runner, directory } = await linkedRunner();
   const instance = link.state?.runner_instance;
   link.pauseReading();
@@ -98,13 +98,13 @@ test('neither a link that does not read nor a spawner that does not answer keeps
   expect((await next.ended('flood')).ended).toMatchObject({ status: 'succeeded', stdout_bytes: 4_000_000 });
 });
 
-test('without a link and without commands it leaves by itself', async () => {
+test('a runner without a link and without commands exits by itself', async () => {
   const directory = agentDirectory();
   const runner = await startRunner(directory, MAIN, ['--idle-ms', '100']);
   expect(await runner.exited).toEqual(LEFT);
 });
 
-test('it does not leave while a command runs', async () => {
+test('a runner does not exit while a command runs', async () => {
   const directory = agentDirectory();
   const runner = await startRunner(directory, MAIN, ['--idle-ms', '500']);
   const link = await attach(directory);
@@ -117,7 +117,7 @@ test('it does not leave while a command runs', async () => {
   expect((await next.ended('a')).ended.status).toBe('succeeded');
 });
 
-test('of two runners started at once on a directory one stays, and a dead one is no obstacle', async () => {
+test('one of several runners started at once on a directory stays, and a dead one is no obstacle', async () => {
   const directory = agentDirectory();
   for (let round = 0; round < 2; round++) {
     const runners = [1, 2, 3].map(() => launchRunner(directory));
@@ -131,7 +131,7 @@ test('of two runners started at once on a directory one stays, and a dead one is
   }
 });
 
-test('a directory whose path is longer than a socket address holds', async () => {
+test('a directory may have a path that is longer than a socket address', async () => {
   const directory = join(agentDirectory(), 'x'.repeat(120));
   mkdirSync(directory);
   await startRunner(directory);
@@ -141,7 +141,7 @@ test('a directory whose path is longer than a socket address holds', async () =>
 });
 
 test.runIf(process.platform === 'linux')(
-  'when the spawner dies its commands are killed and lost, and the next one is started',
+  'if the spawner dies, its commands are killed and lost, and a new spawner is started',
   async () => {
     const { link, runner } = await linkedRunner();
     link.start('sp-1', sh('setsid sleep 60 & echo ready; sleep 60'));

@@ -28,7 +28,7 @@ async function runnerHere(options: Partial<RunnerOptions>): Promise<string> {
   return directory;
 }
 
-test('a full disk: no new work, output waits, nothing is lost, and it continues by itself', async () => {
+test('on a full disk the runner accepts no new work, output waits, nothing is lost, and it continues by itself', async () => {
   const directory = await runnerHere({ diskRetryMs: 20 });
   const link = await attach(directory);
   link.start('a', ['/bin/sh', '-c', 'echo ready; read x; seq 1 50000'], { stdin: 'open' });
@@ -51,7 +51,7 @@ test('a full disk: no new work, output waits, nothing is lost, and it continues 
   expect((await link.ended('b')).stdout.toString()).toBe('b\n');
 });
 
-test('over the quota commands wait, and continue as acknowledgements free space', async () => {
+test('commands wait while the journal is above its quota, and continue as acknowledgements free space', async () => {
   const directory = await runnerHere({ quotaBytes: 1 << 20, segmentBytes: 128 << 10 });
   const link = await attach(directory);
   link.autoAck = false;
@@ -64,7 +64,7 @@ test('over the quota commands wait, and continue as acknowledgements free space'
   expect(ended).toMatchObject({ stdout_bytes: 20_000_000, stdout_truncated: false });
 });
 
-test('past the quota the journal stops growing', async () => {
+test('the journal stops growing at its quota', async () => {
   const directory = await runnerHere({ quotaBytes: 1 << 20, segmentBytes: 128 << 10 });
   const link = await attach(directory);
   link.autoAck = false;

@@ -10,7 +10,7 @@ import { agentDirectory, attach } from '../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-test('once its directory is removed, a runner starts no command, and reports the reason', async () => {
+test('a runner whose directory was removed starts no command, and reports the reason', async () => {
   const directory = agentDirectory();
   const runner = new Runner({
     log: { warn: () => {} },
@@ -35,7 +35,7 @@ test('once its directory is removed, a runner starts no command, and reports the
   });
 });
 
-test('a command that runs as the directory is removed loses no output, however much it prints, and its end is reported', async () => {
+test('a command that runs while the directory is removed loses no output, and its end is reported', async () => {
   const directory = agentDirectory();
   const signals = mkdtempSync(join(tmpdir(), 'execplane-signals-'));
   onTestFinished(() => rmSync(signals, { recursive: true }));

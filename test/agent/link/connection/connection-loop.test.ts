@@ -8,7 +8,7 @@ import { CLOSE } from '../../../../src/core/protocol.ts';
 const closed = (code: number, linkedMs = 0): SessionEnd => ({ cause: 'closed', code, detail: '', linkedMs });
 const refused = (status: number): SessionEnd => ({ cause: 'refused', status, detail: '' });
 
-test('the ceiling doubles from 250 ms to 10 s; anything below it may come', () => {
+test('the delay is random below a ceiling that doubles from 250 ms to 10 s', () => {
   expect([0, 1, 2, 3, 4, 5, 6, 100].map((failures) => backoffDelay(failures, 1))).toEqual([
     250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000,
   ]);
@@ -23,7 +23,7 @@ test.each([
   closed(CLOSE.version),
   closed(CLOSE.duplicate),
   closed(CLOSE.removed),
-])('a refusal is tried again slowly, for ever: %j', (end) => {
+])('a refusal is retried slowly, for ever: %j', (end) => {
   expect(delayAfter(end, 0, 0)).toBe(30_000);
   expect(delayAfter(end, 1_000_000, 1)).toBe(60_000);
 });
@@ -36,17 +36,17 @@ test.each([
   closed(CLOSE.badFrame),
   { cause: 'unreachable', detail: '' } as const,
   { cause: 'runner_gone' } as const,
-])('anything else backs off: %j', (end) => {
+])('any other end backs off: %j', (end) => {
   expect(delayAfter(end, 0, 1)).toBe(250);
   expect(delayAfter(end, 20, 1)).toBe(10_000);
 });
 
-test('a server that restarts is given a moment, and all agents another one', () => {
+test('agents wait for the time that a restarting server asks for, and a random time in addition', () => {
   expect(delayAfter(closed(CLOSE.restart, 9000), 5, 0)).toBe(0);
   expect(delayAfter(closed(CLOSE.restart, 9000), 5, 1)).toBe(2000);
 });
 
-test('a server that restarts again and again is backed off from', () => {
+test('a server that keeps restarting is backed off from', () => {
   expect(delayAfter(closed(CLOSE.restart, 0), 20, 1)).toBe(10_000);
 });
 

@@ -110,12 +110,12 @@ describe('greeting', () => {
     expect(await link.nextFrame()).toEqual({ type: 'capacity', accepting: false, reason: 'disk_full' });
   });
 
-  test('a refusal keeps its status', async () => {
+  test('a refusal has its status', async () => {
     server.refusals.push(401);
     expect(await begin().end).toEqual({ cause: 'refused', status: 401, detail: 'No' });
   });
 
-  test('nobody there', async () => {
+  test('an unreachable server is reported as such', async () => {
     const { url } = server;
     await server.close();
     expect(await begin(url).end).toMatchObject({ cause: 'unreachable' });
@@ -124,7 +124,7 @@ describe('greeting', () => {
 });
 
 describe('forwarding', () => {
-  test('records go as they are, frames both ways, attached bytes with them', async () => {
+  test('records are passed on unchanged, and frames in both directions with their attached bytes', async () => {
     const { link } = await beginLinked();
     runner.sendRecords(Buffer.from([1, 2, 3]));
     expect(await link.next()).toEqual({ data: Buffer.from([1, 2, 3]), isBinary: true });
@@ -136,7 +136,7 @@ describe('forwarding', () => {
     expect(attachment.toString()).toBe('bytes of stdin');
   });
 
-  test('messages that wait for the server keep their bytes, whatever comes behind them', async () => {
+  test('messages that wait for the server keep their bytes, whatever follows them', async () => {
     const { link } = await beginLinked();
     const sizes = Array.from({ length: 240 }, (_, n) => 1000 + ((n * 7919) % 150_000));
     // Stalled: all that the link takes is on its way at once. Then it flows: memory is used again and again.
@@ -150,7 +150,7 @@ describe('forwarding', () => {
     }
   });
 
-  test('the server stalls: the runner is read no further, and loses nothing', async () => {
+  test('the runner is not read while the server stalls, and nothing is lost', async () => {
     const { link } = await beginLinked();
     link.socket.pause();
     const chunk = Buffer.alloc(1 << 20, 'x');
@@ -168,7 +168,7 @@ describe('forwarding', () => {
     expect(received).toBe((sent + 1) * chunk.length);
   });
 
-  test('the runner stalls: the server is read no further, and loses nothing', async () => {
+  test('the server is not read while the runner stalls, and nothing is lost', async () => {
     const { link } = await beginLinked();
     runner.stall();
     const piece = Buffer.alloc(1 << 20, 'y');
@@ -193,14 +193,14 @@ describe('forwarding', () => {
 });
 
 describe('the end', () => {
-  test('1012 is told with its code, and the runner is unlinked', async () => {
+  test('1012 is reported with its code, and the runner is told that there is no connection', async () => {
     const { end, link } = await beginLinked();
     link.ws.close(CLOSE.restart, 'restarting');
     expect(await end).toMatchObject({ cause: 'closed', code: CLOSE.restart, detail: 'restarting' });
     await runner.nextOf('unlinked');
   });
 
-  test('half open: silence for two heartbeats ends it', async () => {
+  test('two silent heartbeats end a half-open connection', async () => {
     const { end, link } = await beginLinked(100);
     // The network swallows what comes from now on: no pong, no close.
     link.socket.pause();
@@ -208,7 +208,7 @@ describe('the end', () => {
     await runner.nextOf('unlinked');
   });
 
-  test('while the connection lasts, it sends signs of life', async () => {
+  test('an open connection sends pings', async () => {
     await beginLinked(100);
     await expect.poll(() => expected.length, { timeout: 30_000 }).toBeGreaterThan(3);
     expect(new Set(expected)).toEqual(new Set([400]));
@@ -219,7 +219,7 @@ describe('the end', () => {
     ['an unknown frame', '{"type":"surprise"}'],
     ['a malformed frame', '{"type":"start"}'],
     ['a second welcome', JSON.stringify({ type: 'welcome' })],
-  ])('%s closes with the code for a bad frame, and reaches no runner', async (_name, text) => {
+  ])('%s closes with the code for a bad frame, and does not reach the runner', async (_name, text) => {
     const { end, link } = await beginLinked();
     link.ws.send(text);
     expect(await end).toMatchObject({ cause: 'closed', code: CLOSE.badFrame });
@@ -227,7 +227,7 @@ describe('the end', () => {
     expect((await runner.next()).frame.type).toBe('unlinked');
   });
 
-  test('work before the welcome is out of turn', async () => {
+  test('a start before the welcome is a protocol error', async () => {
     const { end } = begin();
     const link = await server.nextLink();
     await runner.nextOf('prepare');
@@ -236,14 +236,14 @@ describe('the end', () => {
     expect((await runner.next()).frame.type).toBe('unlinked');
   });
 
-  test('the runner dies: the connection is closed', async () => {
+  test('the connection is closed if the runner dies', async () => {
     const { end, link } = await beginLinked();
     runner.hangUp();
     expect(await end).toEqual({ cause: 'runner_gone' });
     expect(await link.closed).toBe(1000);
   });
 
-  test('leaving closes politely', async () => {
+  test('an agent that leaves closes the connection with a close frame', async () => {
     const { end, link } = await beginLinked();
     leave.abort();
     expect(await end).toEqual({ cause: 'aborted' });

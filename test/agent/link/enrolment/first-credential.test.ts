@@ -30,7 +30,7 @@ async function enrolling(tokens: Tokens, good: string, more: Partial<FirstCreden
   return { ...seen, credential };
 }
 
-test('slowly, and with the token that is in the file by then', async () => {
+test('a refused enrolment is retried slowly, with the token that is in the file by then', async () => {
   const { tried, waited, warned, credential } = await enrolling(['old', 'old', 'old', 'new'], 'new');
   expect(tried).toEqual(['old', 'old', 'old', 'new']);
   expect(credential).toBe(CREDENTIAL);
@@ -42,7 +42,7 @@ test('slowly, and with the token that is in the file by then', async () => {
 test.each([
   ['stdin is read already', undefined],
   ['the file is gone', new Error('ENOENT')],
-])('%s: the token of before is tried again', async (_, now) => {
+])('%s: the previous token is tried again', async (_, now) => {
   const tried: string[] = [];
   const enrol = async (token: string) => {
     if (tried.push(token) < 3) throw new EnrolRefusedError('not now.');
@@ -52,13 +52,13 @@ test.each([
   expect(tried).toEqual(['first', 'first', 'first']);
 });
 
-test('it ends when the agent leaves, and by any other failure', async () => {
+test('enrolling ends when the agent leaves, and on any other failure', async () => {
   const leaving = { pause: () => Promise.reject(new Error('aborted')) };
   await expect(enrolling(['old'], 'new', leaving)).rejects.toThrow('aborted');
   const damaged = { enrol: () => Promise.reject(new Error('disk full')) };
   await expect(enrolling(['old'], 'new', damaged)).rejects.toThrow('disk full');
 });
 
-test('no token at all', async () => {
+test('a missing token is an error', async () => {
   await expect(enrolling([undefined], 'new')).rejects.toThrow('EXECPLANE_JOIN_TOKEN');
 });

@@ -64,7 +64,7 @@ async function run(script: string, wanted: Partial<StartArtifacts> = {}, more: o
 }
 
 describe('the drop folder', () => {
-  test("is fresh, empty and the command's own; what it holds is collected before the end, and it is removed", async () => {
+  test("is new, empty and owned by the command's user; its files are collected before the end, and it is removed", async () => {
     const script =
       'echo $ARTIFACTS_DIR; ls -A $ARTIFACTS_DIR; mkdir -p $ARTIFACTS_DIR/a/b; printf 1 > $ARTIFACTS_DIR/x.txt; printf 22 > $ARTIFACTS_DIR/a/b/y';
     const { files, skipped, folder, ended, records } = await run(script);
@@ -75,13 +75,13 @@ describe('the drop folder', () => {
     await until('the folder is removed', () => !existsSync(folder));
   });
 
-  test('is removed if nothing is in it, and nothing is told', async () => {
+  test('is removed without a report if it is empty', async () => {
     const { records, folder } = await run('echo $ARTIFACTS_DIR');
     expect(records.map(({ kind }) => kind)).toEqual([REPORT_KIND.started, REPORT_KIND.stdout, REPORT_KIND.ended]);
     expect(existsSync(folder)).toBe(false);
   });
 
-  test('is not there for a start that does not ask for artifacts', async () => {
+  test('does not exist for a start that does not ask for artifacts', async () => {
     const { stdout } = await link.run(`run-${++runs}`, ['sh', '-c', 'echo "<$ARTIFACTS_DIR>"'], { cwd });
     expect(stdout.toString()).toBe('<>\n');
   });
@@ -97,7 +97,7 @@ describe('the drop folder', () => {
 });
 
 describe('declared paths', () => {
-  test('match under the working directory, and are named by their paths or as asked', async () => {
+  test('match under the working directory, and are named by their paths or as requested', async () => {
     const declared = [
       { path: 'dist/*.tgz' },
       { path: 'logs/**', name: 'all-logs' },
@@ -118,7 +118,7 @@ describe('declared paths', () => {
     expect(ended.status).toBe('succeeded');
   });
 
-  test('if_missing: fail turns a success into artifact_missing, and leaves every other end as it is', async () => {
+  test('turn a success into artifact_missing with if_missing: fail, and leave every other end unchanged', async () => {
     const declared = [{ path: 'dist/*', if_missing: 'fail' as const }];
     const missing = await run('true', { declared });
     expect(missing.ended).toMatchObject({ status: 'failed', exit_code: 0, error_code: 'artifact_missing' });
@@ -127,7 +127,7 @@ describe('declared paths', () => {
     expect((await run('mkdir dist; echo > dist/x', { declared })).ended.status).toBe('succeeded');
   });
 
-  test('lead nowhere over a symbolic link', async () => {
+  test('do not follow symbolic links', async () => {
     const outside = mkdtempSync(join(tmpdir(), 'execplane-outside-'));
     writeFileSync(join(outside, 'secret'), 'secret');
     symlinkSync(outside, join(cwd, 'out'));
@@ -148,7 +148,7 @@ describe('declared paths', () => {
 });
 
 describe('hostile folders', () => {
-  test('links, devices, FIFOs, sockets and names that are not UTF-8 are not taken, and told', async () => {
+  test('links, devices, FIFOs, sockets and names that are not UTF-8 are skipped and reported', async () => {
     const script = [
       'cd $ARTIFACTS_DIR',
       'ln -s /etc/passwd link; ln -s /etc dir; ln -s . loop; mkfifo fifo',
@@ -167,7 +167,7 @@ describe('hostile folders', () => {
     if (process.getuid?.() === 0) expect(skipped['null']).toBe('it is not a regular file');
   });
 
-  test('a file that is too large is not taken, however it is told; one that grows is cut off, not kept', async () => {
+  test('a file that is too large is skipped, and one that grows is not kept', async () => {
     const script =
       'cd $ARTIFACTS_DIR; truncate -s 2M large; truncate -s 1T sparse; head -c 1048576 /dev/zero > just; printf 1 > small';
     const { files, skipped } = await run(script);
@@ -176,7 +176,7 @@ describe('hostile folders', () => {
     expect(Object.keys(skipped).sort()).toEqual(['large', 'sparse']);
   });
 
-  test('of 20,000 files the first hundred are kept, in bounded time and with few notes', async () => {
+  test('the first hundred of 20,000 files are kept, in bounded time and with few notes', async () => {
     const script = 'cd $ARTIFACTS_DIR; seq -w 20000 | xargs touch';
     const { files, skipped, ended } = await run(script);
     expect(Object.keys(files)).toHaveLength(100);
@@ -192,7 +192,7 @@ describe('hostile folders', () => {
   });
 
   test.runIf(process.getuid?.() === 0)(
-    "the collector is the command's user: what that user may not read stays out",
+    "the collector runs as the command's user, and cannot read files that this user cannot read",
     async () => {
       const script = 'echo ok > $ARTIFACTS_DIR/own; ln /etc/shadow $ARTIFACTS_DIR/shadow 2>/dev/null; id -u';
       const secret = join(cwd, 'secret');
@@ -212,7 +212,7 @@ test('a collection that takes too long is ended and reported; the command keeps 
   expect(ended).toMatchObject({ status: 'succeeded', exit_code: 0 });
 });
 
-test('a drop folder that was collected is gone from the temporary directory', async () => {
+test('a drop folder is removed from the temporary directory after it was collected', async () => {
   const { folder } = await run('echo $ARTIFACTS_DIR; echo > $ARTIFACTS_DIR/x');
   await until('the folder is removed', () => !readdirSync(tmpdir()).includes(basename(folder)));
 });

@@ -20,7 +20,7 @@ async function startFrom(directory: string, script: string): Promise<ChildProces
   return runner;
 }
 
-test.runIf(process.platform === 'linux')('a descriptor that the agent was started with is closed', async () => {
+test.runIf(process.platform === 'linux')('a descriptor that the agent inherited is closed', async () => {
   const directory = agentDirectory();
   const held = openSync(join(directory, 'held'), 'w');
   const runner = spawn(process.execPath, [MAIN, '--dir', directory], { stdio: ['ignore', 'ignore', 'ignore', held] });
@@ -37,7 +37,7 @@ test.runIf(process.platform === 'linux')('a descriptor that the agent was starte
   expect(open).not.toContain(join(directory, 'held'));
 });
 
-test.runIf(process.platform === 'linux')('a lock that was held at its start is free again', async () => {
+test.runIf(process.platform === 'linux')('a lock that the agent inherited is free again', async () => {
   const directory = agentDirectory();
   const lock = join(directory, 'lock');
   await startFrom(directory, `exec 9>"${lock}"; flock 9`);
@@ -45,7 +45,7 @@ test.runIf(process.platform === 'linux')('a lock that was held at its start is f
 });
 
 test.runIf(process.platform === 'linux')(
-  'a signal that the runner ignores, real-time ones too, is none to a command',
+  'a command does not ignore the signals that the runner ignores, not even real-time ones',
   async () => {
     const directory = agentDirectory();
     const runner = await startFrom(directory, 'trap "" 34 40 64');
@@ -63,7 +63,7 @@ test.runIf(process.platform === 'linux')(
 );
 
 test.runIf(process.platform === 'linux')(
-  'a command has the soft limit of files that was asked for, and its hard one',
+  'a command has the requested soft limit of files, and its own hard limit',
   async () => {
     const harness = await SpawnerHarness.open('bare', { softFileLimit: 321 });
     expect((await harness.run(sh('ulimit -Sn'))).out).toBe('321\n');
@@ -71,7 +71,7 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-test('a home that is missing is / instead, and no cwd_not_found', async () => {
+test('a missing home is replaced by /, and does not cause cwd_not_found', async () => {
   const harness = await SpawnerHarness.open(process.platform === 'linux' ? 'bare' : 'node');
   expect((await harness.run(['/bin/pwd'], { home: '/nonexistent' })).out).toBe('/\n');
   expect((await harness.run(['/bin/pwd'], { home: '/nonexistent', cwd: 'usr' })).out).toBe('/usr\n');
@@ -99,7 +99,7 @@ test('alternating writes to stdout and stderr keep their order', async () => {
   expect(order).toEqual(Array.from({ length: 40 }, (_, i) => [`o${i}`, `e${i}`]).flat());
 });
 
-test.runIf(process.getuid?.() === 0)('a cgroup that a command has changed is not the next one’s', async () => {
+test.runIf(process.getuid?.() === 0)('a change to a cgroup by one command does not reach the next one', async () => {
   const harness = await SpawnerHarness.open('native');
   const inCgroup =
     'dir=/proc/self/root$(awk \'$3 ~ /cgroup2/ || $0 ~ / cgroup2 / {print $2}\' /proc/mounts | head -1)$(sed -n "s/^0:://p" /proc/self/cgroup)';

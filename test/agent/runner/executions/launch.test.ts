@@ -10,7 +10,7 @@ const linked = sharedRunner();
 const NOTHING = { stdout_bytes: 0, stderr_bytes: 0, stdout_truncated: false, stderr_truncated: false };
 const sh = (script: string) => ['/bin/sh', '-c', script];
 
-test('a command is started, its output reported, its end reported last, numbered from 1', async () => {
+test('a command is started, its output reported, then its end, numbered from 1', async () => {
   const { link } = await linked();
   const { records, stdout, stderr, ended } = await link.run('a', sh('echo out; echo err >&2'));
   expect(stdout.toString()).toBe('out\n');
@@ -23,7 +23,7 @@ test('a command is started, its output reported, its end reported last, numbered
   expect(usage?.max_memory_bytes).toBeGreaterThan(100_000);
 });
 
-test('each way to end has its code', async () => {
+test('each kind of end has its code', async () => {
   const { link } = await linked();
   expect((await link.run('code', sh('exit 7'))).ended).toMatchObject({ error_code: 'nonzero_exit', exit_code: 7 });
   const killed = (await link.run('kill', sh('kill -SEGV $$'))).ended;
@@ -62,7 +62,7 @@ describe('a command that could not be spawned never started, and has the reason'
   });
 });
 
-test('a working directory: home by default, relative from there, missing, or no directory', async () => {
+test('a working directory is the home by default, relative to it, missing, or not a directory', async () => {
   const { link, directory } = await linked();
   const home = userInfo().homedir;
   expect((await link.run('home', ['/bin/pwd'])).stdout.toString()).toBe(`${home}\n`);
@@ -74,7 +74,7 @@ test('a working directory: home by default, relative from there, missing, or no 
   expect(notOne.ended).toMatchObject({ error_code: 'cwd_not_found' });
 });
 
-test('the environment is a clean base, what the caller set, and the execution id', async () => {
+test("the environment has a clean base, the caller's variables and the execution id", async () => {
   const { link } = await linked();
   const { stdout } = await link.run('env-1', ['/usr/bin/env'], { env: { A: '1', PATH: '/bin:/usr/bin', HOME: '/x' } });
   const env = Object.fromEntries(
@@ -96,14 +96,14 @@ test('the environment is a clean base, what the caller set, and the execution id
   });
 });
 
-test('an unknown user', async () => {
+test('an unknown user fails with user_not_found', async () => {
   const { link } = await linked();
   const { ended, started } = await link.run('a', ['/bin/true'], { user: 'nobody-of-this-name' });
   expect(ended).toMatchObject({ status: 'failed', error_code: 'user_not_found' });
   expect(started).toBe(false);
 });
 
-test.runIf(process.getuid?.() === 0)('another user, with home, groups and environment of that user', async () => {
+test.runIf(process.getuid?.() === 0)('another user gets their own home, groups and environment', async () => {
   const { link } = await linked();
   const { stdout } = await link.run('a', ['/bin/sh', '-c', 'id -un; id -gn; echo $USER'], { user: 'nobody', cwd: '/' });
   expect(stdout.toString()).toMatch(/^nobody\n\w+\nnobody\n$/);

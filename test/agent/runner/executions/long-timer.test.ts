@@ -11,14 +11,14 @@ function jumpTo(now: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now });
 }
 
-test.each([HOUR_MS, -HOUR_MS])('by %d ms: a timeout comes neither early nor late', async (jump) => {
+test.each([HOUR_MS, -HOUR_MS])('a clock jump of %d ms: a timeout comes neither early nor late', async (jump) => {
   const began = performance.now();
   const due = new Promise<number>((resolve) => startLongTimer(100, () => resolve(performance.now() - began)));
   jumpTo(Date.now() + jump);
   expect(await due).toBeGreaterThanOrEqual(100);
 });
 
-test('one of 0 ms, over as it begins, asks the platform for no negative time, of which it would warn', async () => {
+test('a timer of 0 ms does not ask the platform for a negative time, which would print a warning', async () => {
   const warned = vi.fn();
   process.on('warning', warned);
   onTestFinished(() => void process.off('warning', warned));

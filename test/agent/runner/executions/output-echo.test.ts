@@ -17,14 +17,14 @@ function outputOf(isTerminal: boolean) {
   return { output, chunks, print };
 }
 
-test('echoes of a terminal are emitted one by one, however close the keys are', () => {
+test('echoes of a terminal are emitted one by one, however fast the keys are', () => {
   const { output, chunks, print } = outputOf(true);
   for (const key of 'keys') print(key);
   expect(chunks).toEqual(['k', 'e', 'y', 's']);
   output.finish();
 });
 
-test('without a terminal, small writes after the first are joined', () => {
+test('small writes after the first are joined without a terminal', () => {
   const { output, chunks, print } = outputOf(false);
   for (const key of 'keys') print(key);
   expect(chunks).toEqual(['k']);
@@ -33,7 +33,7 @@ test('without a terminal, small writes after the first are joined', () => {
   output.finish();
 });
 
-test('a terminal that prints more than a screen in a moment has its small writes joined, until it pauses', () => {
+test('small writes of a terminal that prints more than a screen at once are joined until it pauses', () => {
   const { output, chunks, print } = outputOf(true);
   const line = 'x'.repeat(500);
   for (let count = 0; count < 20; count += 1) print(line);

@@ -14,16 +14,16 @@ test.each<[number[], number]>([
   [[0x80, 0x80, 0x80, 0x80], 0],
   [[0xff], 0],
   [[0xc0], 0],
-])('%j ends with %i bytes of an unfinished character', (bytes, unfinished) => {
+])('%j ends with %i bytes of an incomplete character', (bytes, unfinished) => {
   expect(unfinishedBytes(Buffer.from(bytes))).toBe(unfinished);
 });
 
-test('a cut spares a character, and uses the limit to the last byte where there is none', () => {
+test('a cut does not split a character, and uses every byte if there is none', () => {
   expect(cutAt(Buffer.from('a€b'), 3)).toEqual(Buffer.from('a'));
   expect(cutAt(Buffer.from([0x61, 0xe2, 0x62, 0x62]), 2)).toEqual(Buffer.from([0x61, 0xe2]));
 });
 
-test('whatever the pieces: the bytes are the same, up to the cap, in chunks of at most 64 KiB; the last past it are the tail', () => {
+test('bytes are the same for any split into pieces, up to the cap, in chunks of at most 64 KiB; the last bytes above it are the tail', () => {
   const character = fc.constantFrom('a', 'é', '€', '😀').map((text) => Buffer.from(text));
   const piece = fc.oneof(fc.uint8Array({ maxLength: 10 }), character);
   fc.assert(
@@ -48,7 +48,7 @@ test('whatever the pieces: the bytes are the same, up to the cap, in chunks of a
   );
 });
 
-test('text comes out in chunks that are text', () => {
+test('text is emitted in chunks that are valid text', () => {
   fc.assert(
     fc.property(
       fc.array(fc.constantFrom('a', 'é', '€', '😀'), { maxLength: 200 }),
@@ -70,7 +70,7 @@ test('text comes out in chunks that are text', () => {
   );
 });
 
-test('large writes go out in whole chunks without waiting', () => {
+test('large writes are emitted in whole chunks without waiting', () => {
   const sizes: number[] = [];
   const stream = new OutputStream({ capBytes: 1 << 20, tailBytes: 0 }, (chunk) => sizes.push(chunk.length));
   stream.push(Buffer.alloc(200_000));

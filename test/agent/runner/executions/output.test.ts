@@ -20,7 +20,7 @@ test('commands that end at once lose none of their output', async () => {
   }
 });
 
-test('a background child that holds stdout delays no end, lives on and gets no SIGPIPE', async () => {
+test('a background child that holds stdout does not delay the end, keeps running and gets no SIGPIPE', async () => {
   const { link } = await linked();
   const script = '(trap "" HUP; while sleep 0.05; do echo late; done) & echo $!; exit 0';
   const { stdout, ended } = await link.run('a', sh(script));
@@ -34,7 +34,7 @@ test('a background child that holds stdout delays no end, lives on and gets no S
   }
 });
 
-test('output is byte-exact: NUL, what is no UTF-8, and megabytes in one line', async () => {
+test('output is byte-exact: NUL, invalid UTF-8, and megabytes in one line', async () => {
   const { link } = await linked();
   const bytes = Buffer.from(Uint8Array.from({ length: 5_000_003 }, (_, i) => (i * 7) & 0xff));
   const { stdout, ended } = await link.run('a', ['/bin/cat'], {}, bytes);
@@ -54,7 +54,7 @@ test('a chunk never splits a character, however the writes split it', async () =
   expect(Buffer.concat(chunks).toString('utf8')).toBe(text);
 });
 
-test('an unfinished character comes on its own after a while, and at the end', async () => {
+test('an incomplete character is emitted on its own after a while, and at the end', async () => {
   const { link } = await linked();
   link.start('a', sh("printf 'x\\303'; read line"), { stdin: 'open' });
   await link.printed('a', 'x');
@@ -65,7 +65,7 @@ test('an unfinished character comes on its own after a while, and at the end', a
   expect((await link.run('b', sh("printf 'x\\303'"))).stdout).toEqual(Buffer.from([0x78, 0xc3]));
 });
 
-test('past the cap bytes are only counted, and the command runs on', async () => {
+test('bytes above the cap are only counted, and the command keeps running', async () => {
   const { link } = await linked();
   const { stdout, stderr, ended } = await link.run('a', sh('head -c 3000000 /dev/zero; echo end >&2'), {
     max_output_bytes: 100_000,
@@ -81,7 +81,7 @@ test('past the cap bytes are only counted, and the command runs on', async () =>
   });
 });
 
-test('the cap does not split a character, and is exact for output of exactly that length', async () => {
+test('the cap does not split a character, and output of exactly that length is complete', async () => {
   const { link } = await linked();
   const split = await link.run('split', sh('printf aa€€'), { max_output_bytes: 7 });
   expect(split.stdout.toString()).toBe('aa€');
@@ -93,7 +93,7 @@ test('the cap does not split a character, and is exact for output of exactly tha
   expect(none.ended).toMatchObject({ stdout_bytes: 1, stdout_truncated: true });
 });
 
-test('the end of what is past the cap is reported, if it is asked for, before the end of the command', async () => {
+test('the tail of output above the cap is reported on request, before the end of the command', async () => {
   const { link } = await linked();
   const asked = { max_output_bytes: 7, tail_bytes: 65_536 };
   const short = await link.run('short', sh('printf aa€€bcdef; printf 12345678 >&2'), asked);
@@ -107,7 +107,7 @@ test('the end of what is past the cap is reported, if it is asked for, before th
   expect(tailOf(await link.run('unasked', sh('seq 1 100000'), { max_output_bytes: 7 }))).toBeUndefined();
 });
 
-test('output past the cap is reported as progress from time to time', async () => {
+test('output above the cap is reported as progress from time to time', async () => {
   const { link } = await linked();
   link.start('a', sh('while :; do head -c 100000 /dev/zero; sleep 0.05; done'), { max_output_bytes: 10 });
   await link.until('a progress report', () => link.records.get('a')?.some(({ kind }) => kind === 5) === true);

@@ -13,7 +13,7 @@ test('no stdin is an immediate end-of-file', async () => {
   expect((await link.run('b', ['/bin/cat'], {}, Buffer.alloc(0))).ended).toMatchObject({ status: 'succeeded' });
 });
 
-test('50 MB of stdin to a command that does not read, or stops reading', async () => {
+test('50 MB of stdin do no harm to a command that does not read, or stops reading', async () => {
   const { link, directory } = await linked();
   const bytes = Buffer.alloc(50 << 20, 'x');
   expect((await link.run('never', sh('exit 3'), {}, bytes)).ended).toMatchObject({ exit_code: 3 });
@@ -22,14 +22,14 @@ test('50 MB of stdin to a command that does not read, or stops reading', async (
   expect(readdirSync(directory).filter((name) => name.includes('stdin'))).toEqual([]);
 });
 
-test('a large stdin arrives whole', async () => {
+test('a large stdin arrives complete', async () => {
   const { link } = await linked();
   const bytes = Buffer.alloc(3_000_001, 'abcdefg');
   const { stdout } = await link.run('a', ['/usr/bin/cksum'], {}, bytes);
   expect(stdout.toString()).toMatch(/ 3000001\n$/);
 });
 
-test('repeated pieces of a live stdin are taken over once', async () => {
+test('repeated pieces of a live stdin are written once', async () => {
   const { link } = await linked();
   link.start('a', ['/bin/cat'], { stdin: 'open' });
   const piece = (offset: number, text: string, close = false) =>
@@ -49,7 +49,7 @@ test('repeated pieces of a live stdin are taken over once', async () => {
   );
 });
 
-test('a live stdin is acknowledged only as far as it was passed on', async () => {
+test('a live stdin is acknowledged only as far as it was written', async () => {
   const { link } = await linked();
   link.start('a', sh('echo ready; sleep 0.2; wc -c'), { stdin: 'open' });
   await link.printed('a', 'ready');

@@ -36,7 +36,7 @@ async function runnerOfNobody(directory: string): Promise<Started> {
 }
 
 test.runIf(process.platform === 'linux' && makeSetuid())(
-  'a setuid program that the agent may not kill: kill_failed names it, and so does one line of the log',
+  'a setuid program that the agent cannot kill ends with kill_failed, which names it, and one line in the log',
   async () => {
     const directory = agentDirectory();
     const runner = await runnerOfNobody(directory);

@@ -9,7 +9,7 @@ const sh = (script: string) => ['/bin/sh', '-c', script];
 const cancel = (executionId: string, graceMs = 10_000) =>
   ({ type: 'cancel', execution_id: executionId, grace_ms: graceMs }) as const;
 
-test('a cancel ends it by SIGTERM; a repeated or late one changes nothing', async () => {
+test('a cancel ends the command by SIGTERM; a repeated or late one changes nothing', async () => {
   const { link } = await linked();
   link.start('a', ['/bin/sleep', '60']);
   await link.started('a');
@@ -41,7 +41,7 @@ test('a command that ignores SIGTERM gets SIGKILL after the grace', async () => 
   expect((await link.ended('a')).ended).toMatchObject({ status: 'cancelled', signal: 9 });
 });
 
-test('descendants that left the group and the session are gone before the end is reported', async () => {
+test('descendants that left the group and the session are killed before the end is reported', async () => {
   const { link } = await linked();
   const script = 'setsid sh -c "trap \\"\\" TERM HUP; echo ready; while :; do sleep 0.05; done" & wait';
   link.start('tree-1', sh(script));
@@ -51,7 +51,7 @@ test('descendants that left the group and the session are gone before the end is
   expect(processesWith('EXECUTION_ID=tree-1')).toEqual([]);
 });
 
-test('a timeout kills the whole tree, and counts for a command that never prints', async () => {
+test('a timeout kills the whole tree, also of a command that never prints', async () => {
   const { link } = await linked();
   link.start('t-1', sh('trap "" TERM; setsid sleep 50 & sleep 50'), { timeout_ms: 150 });
   const { ended } = await link.ended('t-1');
@@ -66,7 +66,7 @@ test('a timeout past 2^31 ms does not fire', async () => {
   expect(ended.status).toBe('succeeded');
 });
 
-test('the first cause wins: a cancel under way is not turned into a timeout, which only makes it faster', async () => {
+test('the first cause wins: a timeout during a cancel only makes the kill faster', async () => {
   const { link } = await linked();
   link.start('a', sh('trap "" TERM; echo ready; while :; do sleep 0.05; done'), { timeout_ms: 400 });
   await link.printed('a', 'ready');
@@ -74,7 +74,7 @@ test('the first cause wins: a cancel under way is not turned into a timeout, whi
   expect((await link.ended('a')).ended).toMatchObject({ status: 'cancelled', signal: 9 });
 });
 
-test('cancel races the natural end: exactly one end, and no cancel after the end', async () => {
+test('a cancel that races the natural end gives exactly one end, and no cancel after the end', async () => {
   const { link } = await linked();
   for (let i = 0; i < 60; i++) {
     const id = `r${i}`;

@@ -11,7 +11,7 @@ function jumpTo(now: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now });
 }
 
-test.each([HOUR_MS, -HOUR_MS])('by %d ms: the times of reports go on from where they were', (jump) => {
+test.each([HOUR_MS, -HOUR_MS])('a clock jump of %d ms: the times of reports continue from where they were', (jump) => {
   const clock = startClock();
   const before = clock.now();
   jumpTo(Date.now() + jump);

@@ -66,7 +66,7 @@ test('segments are removed when everything in them is acknowledged; live executi
   next.close();
 });
 
-test('a forgotten execution is gone for the next journal too, and an empty journal leaves no file', () => {
+test('a forgotten execution is unknown to the next journal too, and an empty journal leaves no file', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory);
   for (const [id, end] of [
@@ -88,7 +88,7 @@ test('a forgotten execution is gone for the next journal too, and an empty journ
   expect(files(directory)).toEqual([]);
 });
 
-test('over the quota it is full until acknowledgements have freed space; reports added meanwhile are kept', () => {
+test('a journal above its quota is full until acknowledgements free space; reports that are added meanwhile are kept', () => {
   const directory = agentDirectory();
   const journal = journalIn(directory, { quotaBytes: 50_000 });
   const log = journal.accept('a', 1);
@@ -119,7 +119,7 @@ test('files are readable only by their owner, and contain the records', () => {
   journal.close();
 });
 
-test('a write that fails keeps everything, in order, for the next try', () => {
+test('a write that fails keeps everything, in order, for the next attempt', () => {
   const directory = agentDirectory();
   const written: number[] = [];
   const journal = journalIn(directory, { onReport: (log) => written.push(log.tally.reported) });
@@ -142,7 +142,7 @@ test('a write that fails keeps everything, in order, for the next try', () => {
   next.close();
 });
 
-test('the index holds contiguous numbers only', () => {
+test('the index has contiguous numbers only', () => {
   const index = new ReportIndex();
   index.push(5, 100, 10);
   index.push(6, 110, 20);

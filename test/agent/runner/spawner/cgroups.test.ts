@@ -70,24 +70,24 @@ function acquire(limits: Parameters<InstanceType<typeof CgroupPool>['acquire']>[
 }
 
 describe('the cgroup of a command', () => {
-  test('has its limits before the command is in it; memory without swap, and killed as a whole', () => {
+  test('has its limits before the command is in it, has no swap, and is killed as a whole', () => {
     const { text } = acquire({ memoryBytes: 64_000_000, cpus: 0.25, pids: 20 });
     expect([text('memory.max'), text('memory.swap.max'), text('memory.oom.group')]).toEqual(['64000000', '0', '1']);
     expect([text('cpu.max'), text('pids.max')]).toEqual(['25000 100000', '20']);
   });
 
-  test('has no limit that was not asked for', () => {
+  test('has no limit that was not requested', () => {
     const { text } = acquire({ pids: 20 });
     expect([text('memory.max'), text('cpu.max'), text('pids.max')]).toEqual(['max\n', 'max 100000\n', '20']);
   });
 
-  test('applies a memory limit also if the kernel has no swap to limit', () => {
+  test('applies a memory limit even if the kernel has no swap limit', () => {
     const { 'memory.swap.max': _none, ...without } = ALL;
     kernel.files = without;
     expect(acquire({ memoryBytes: 1_000_000 }).text('memory.max')).toBe('1000000');
   });
 
-  test('is none, and leaves none behind, if a limit cannot be put on it', () => {
+  test('does not exist, and leaves nothing behind, if a limit cannot be set', () => {
     kernel.files = { ...PLAIN, 'pids.max': 'max\n' };
     const pool = new CgroupPool(kernel.root, new Set(['pids']));
     expect(pool.acquire({ memoryBytes: 1_000_000, pids: 1 })).toBeUndefined();
@@ -95,7 +95,7 @@ describe('the cgroup of a command', () => {
     expect(pool.acquire({ pids: 1 })).toBeDefined();
   });
 
-  test('is had again after systemd has removed the cgroup of the pool, as it does when it restarts the unit', () => {
+  test('is created again after systemd has removed the cgroup of the pool, as it does when it restarts the unit', () => {
     const root = join(kernel.root, 'pool');
     files.mkdirSync(root);
     const pool = new CgroupPool(root, EVERY);
@@ -128,7 +128,7 @@ describe('the cgroup of a command', () => {
     expect(cgroup.outOfMemory()).toBe(true);
   });
 
-  test('is removed when it is given back, unless a process lives in it', () => {
+  test('is removed when it is given back, unless a process is in it', () => {
     const { pool, cgroup } = acquire({});
     files.writeFileSync(join(cgroup.path, 'cgroup.events'), 'populated 1\n');
     pool.giveBack(cgroup);

@@ -48,7 +48,7 @@ test.each([
   expect(encodeSpawn({ ...request, ...change }, '')).toBeUndefined();
 });
 
-test('frames come out whole wherever the stream is cut', () => {
+test('frames are read completely wherever the stream is cut', () => {
   const stream = Buffer.concat(
     ['', 'x', 'some bytes', 'y'.repeat(300)].flatMap((text, i) => encodeStdin(i, Buffer.from(text), false)),
   );

@@ -44,7 +44,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
     }
   });
 
-  test('all are position-independent, and have the checksums that are written down', () => {
+  test('is position-independent on every platform, and has the recorded checksum', () => {
     const sums = execFileSync('sha256sum', ['-c', 'SHA256SUMS'], {
       cwd: join(ROOT, 'native/prebuilt'),
       encoding: 'utf8',
@@ -56,7 +56,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
     }
   });
 
-  test.runIf(has('gcc'))('compiles without a remark, also of the static analyser', () => {
+  test.runIf(has('gcc'))('compiles without a warning, also of the static analyser', () => {
     const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Wconversion', '-Werror', '-fanalyzer', '-c'];
     for (const name of [...SOURCES, 'memory']) {
       const source = join(ROOT, `native/${name}.c`);

@@ -9,7 +9,7 @@ const sleeper = (env: Record<string, string>) => {
   return { child, pid: child.pid ?? 0, exited: once(child, 'exit') };
 };
 
-test('a process is itself only with its start time and boot', async () => {
+test('a process is identified by its pid, start time and boot id', async () => {
   const { child, pid, exited } = sleeper({});
   const identity = processIdentity(pid);
   if (!identity) throw new Error('no identity');
@@ -32,7 +32,7 @@ test('killMarked ends processes with the marker, and the main process by its ide
   ]);
 });
 
-test('killMarked spares a stranger that has got the number of the main process', async () => {
+test('killMarked spares another process that has the pid of the main process', async () => {
   const stranger = sleeper({ EXECUTION_ID: `other-${process.pid}` });
   const identity = processIdentity(stranger.pid);
   if (!identity) throw new Error('no identity');
@@ -46,7 +46,7 @@ test('killMarked spares a stranger that has got the number of the main process',
 /** Where every process that came and went began the search anew, a kill took up to 40 s. */
 const KILLED_WITHIN_MS = 10_000;
 
-test('a kill settles although others fork all the time (P3)', async () => {
+test('a kill completes although other processes fork all the time (P3)', async () => {
   const storms = [1, 2].map(() =>
     spawn('/bin/sh', ['-c', 'while :; do /bin/true; done'], { detached: true, stdio: 'ignore' }),
   );

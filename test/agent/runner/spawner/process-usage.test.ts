@@ -33,7 +33,7 @@ test.skipIf(process.platform !== 'linux')(
   },
 );
 
-test('processes that are gone have no usage', () => {
+test('processes that have ended have no usage', () => {
   expect(usageOfProcesses([])).toBeUndefined();
   expect(usageOfProcesses([2 ** 22 + 1])).toBeUndefined();
 });

@@ -13,12 +13,12 @@ describe.each(KINDS)('the end of a command, %s', (kind) => {
   afterAll(() => harness.close());
   const nothing = { stdoutBytes: 0, stderrBytes: 0 };
 
-  test('its exit code', async () => {
+  test('has its exit code', async () => {
     expect((await harness.run(['true'])).end).toEqual({ exitCode: 0, ...nothing });
     expect((await harness.run(['sh', '-c', 'exit 255'])).end).toEqual({ exitCode: 255, ...nothing });
   });
 
-  test('the signal that ended it, also with a core dump', async () => {
+  test('has the signal that ended it, also with a core dump', async () => {
     expect((await harness.run(['sh', '-c', 'kill -9 $$'])).end).toEqual({ signal: SIGKILL, ...nothing });
     expect((await harness.run(['sh', '-c', 'ulimit -c unlimited; kill -SEGV $$'])).end).toEqual({
       signal: SIGSEGV,
@@ -26,7 +26,7 @@ describe.each(KINDS)('the end of a command, %s', (kind) => {
     });
   });
 
-  test.skipIf(kind === 'node')('a real-time signal', async () => {
+  test.skipIf(kind === 'node')('has a real-time signal', async () => {
     expect((await harness.run(['sh', '-c', 'kill -40 $$'])).end).toEqual({ signal: 40, ...nothing });
   });
 

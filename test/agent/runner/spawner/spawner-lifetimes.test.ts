@@ -60,7 +60,7 @@ describe.each(KINDS)('%s', (kind) => {
     await harness.close();
   });
 
-  test('close leaves a drain behind for background processes, which then leaves too', async () => {
+  test('close leaves a process that drains the pipes of background processes, and exits after them', async () => {
     const harness = await SpawnerHarness.open(kind);
     const spawner = spawnerOf(process.pid);
     const command = await harness.run([`${FIXTURES}/background-writer.sh`, harness.scratchDir]);
@@ -77,7 +77,7 @@ describe.each(KINDS)('%s', (kind) => {
 
 describe.runIf(process.platform === 'linux')('a death', () => {
   test.each(pool ? ['cgroups', 'bare'] : ['bare'])(
-    'of the runner takes along what runs, and only that (%s)',
+    'of the runner ends its running commands, and only those (%s)',
     async (mode) => {
       const directory = makeDirectory('death');
       const runner = new Started(process.execPath, [`${FIXTURES}/runner.ts`, directory, mode], {
@@ -101,17 +101,20 @@ describe.runIf(process.platform === 'linux')('a death', () => {
     },
   );
 
-  test.each(['native', 'bare'] as const)('of the spawner is told, and takes along what ran (%s)', async (kind) => {
-    const harness = await SpawnerHarness.open(kind);
-    const command = harness.start([
-      'sh',
-      '-c',
-      'trap "" PIPE TERM; setsid sleep 600 & echo $!; while :; do sleep 0.05; done',
-    ]);
-    await command.when(() => command.out.includes('\n'));
-    process.kill(spawnerOf(process.pid), 'SIGKILL');
-    expect(await harness.lost.promise).toContain('SIGKILL');
-    await until('the tree is gone', () => !isAlive(command.pid) && !isAlive(Number(command.out)));
-    await harness.close();
-  });
+  test.each(['native', 'bare'] as const)(
+    'of the spawner is reported, and ends its running commands (%s)',
+    async (kind) => {
+      const harness = await SpawnerHarness.open(kind);
+      const command = harness.start([
+        'sh',
+        '-c',
+        'trap "" PIPE TERM; setsid sleep 600 & echo $!; while :; do sleep 0.05; done',
+      ]);
+      await command.when(() => command.out.includes('\n'));
+      process.kill(spawnerOf(process.pid), 'SIGKILL');
+      expect(await harness.lost.promise).toContain('SIGKILL');
+      await until('the tree is gone', () => !isAlive(command.pid) && !isAlive(Number(command.out)));
+      await harness.close();
+    },
+  );
 });

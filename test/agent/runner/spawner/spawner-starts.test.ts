@@ -39,7 +39,7 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     );
   });
 
-  test('it runs in the requested directory, as the leader of its own session', async () => {
+  test('the command runs in the requested directory, as the leader of its own session', async () => {
     const command = await harness.run(['sh', '-c', 'pwd; umask; cut -d" " -f5,6 /proc/self/stat; echo $$'], {
       cwd: '/usr',
     });
@@ -53,7 +53,7 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
   });
 
   // Node hands down what its process has inherited without close-on-exec.
-  test.skipIf(kind === 'node')('nothing but the three streams is open', async () => {
+  test.skipIf(kind === 'node')('only the three streams are open', async () => {
     expect((await harness.run(['ls', '/proc/self/fd'])).out).toBe('0\n1\n2\n3\n');
   });
 
@@ -69,7 +69,7 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     expect(await failure(['greet'])).toEqual({ stage: 'exec', errno: 'ENOENT' });
   });
 
-  test('a refusal in the PATH is remembered, and does not hide a program further on', async () => {
+  test('a refusal in the PATH is remembered, and does not hide a later program', async () => {
     mkdirSync(join(harness.scratchDir, 'locked'));
     file('locked/uname', '#!/bin/sh\n', 0o644);
     file('locked/onlyhere', '#!/bin/sh\n', 0o644);
@@ -78,7 +78,7 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     expect(await failure(['onlyhere'], { env: { PATH } })).toEqual({ stage: 'exec', errno: 'EACCES' });
   });
 
-  test('a file that is missing, a directory, not executable, or without a name', async () => {
+  test('a file that is missing, a directory, not executable, or without a name is refused', async () => {
     expect(await failure(['/nonexistent/program'])).toEqual({ stage: 'exec', errno: 'ENOENT' });
     expect(await failure(['no-such-program'])).toEqual({ stage: 'exec', errno: 'ENOENT' });
     expect(await failure(['/etc'])).toEqual({ stage: 'exec', errno: 'EACCES' });
@@ -86,19 +86,19 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     expect(await failure(['/etc/passwd/x'])).toEqual({ stage: 'exec', errno: 'ENOTDIR' });
   });
 
-  test('a text file without #! is not handed to a shell', async () => {
+  test('a text file without #! is not run by a shell', async () => {
     expect(await failure([file('script', 'touch was-run\n')])).toEqual({ stage: 'exec', errno: 'ENOEXEC' });
     expect(await failure([file('empty', '')])).toEqual({ stage: 'exec', errno: 'ENOEXEC' });
   });
 
-  test('an interpreter that does not exist', async () => {
+  test('an interpreter that does not exist is reported', async () => {
     expect(await failure([file('bad', '#!/nonexistent/interpreter\n')])).toEqual({
       stage: 'interpreter',
       errno: 'ENOENT',
     });
   });
 
-  test('a working directory that is missing, or a file', async () => {
+  test('a working directory that is missing, or a file, is refused', async () => {
     expect(await failure(['true'], { cwd: '/nonexistent' })).toEqual({ stage: 'cwd', errno: 'ENOENT' });
     expect(await failure(['true'], { cwd: '/etc/passwd' })).toEqual({ stage: 'cwd', errno: 'ENOTDIR' });
   });
@@ -107,11 +107,11 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     ['one argument of 200 KB', ['true', 'x'.repeat(200_000)]],
     ['4 MB of arguments', ['true', ...Array.from({ length: 4000 }, () => 'x'.repeat(1000))]],
     ['12 MB of arguments', ['true', ...Array.from({ length: 12_000 }, () => 'x'.repeat(1000))]],
-  ])('too much: %s', async (_, argv) => {
+  ])('arguments that are too large fail with E2BIG: %s', async (_, argv) => {
     expect(await failure(argv)).toEqual({ stage: 'exec', errno: 'E2BIG' });
   });
 
-  test('many at once all start, each with its own result', async () => {
+  test('many commands start at once, each with its own result', async () => {
     const commands = await Promise.all(
       Array.from({ length: 60 }, (_, i) => harness.run(['sh', '-c', `echo ${i}; exit ${i}`])),
     );

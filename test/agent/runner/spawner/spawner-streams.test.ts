@@ -32,7 +32,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(command.out).toBe('done\n');
   });
 
-  test('stdin arrives exact and in order, and taken bytes are reported', async () => {
+  test('stdin arrives exactly and in order, and written bytes are reported', async () => {
     const command = harness.start(['cat'], { stdin: 'pipe', keepBytes: 10 * MEGABYTE });
     const sent = Buffer.alloc(3 * MEGABYTE, 'Grüße\0\xff', 'latin1');
     for (let at = 0; at < sent.length; at += 200_000) {
@@ -44,7 +44,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect([command.taken, command.stdinClosed, command.end?.exitCode]).toEqual([sent.length, true, 0]);
   });
 
-  test('a program that never reads its stdin, or stops reading, is no error', async () => {
+  test('a program that never reads its stdin, or stops reading, is not an error', async () => {
     const deaf = harness.start(['sh', '-c', 'read line; echo "$line"; exit 3'], { stdin: 'pipe' });
     harness.spawner.writeStdin(deaf.handle, Buffer.from(`first\n${'x'.repeat(250_000)}`), true);
     await deaf.over.promise;
@@ -75,7 +75,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect([command.out.length, command.end?.stdoutBytes]).toEqual([65_536, 65_536]);
   });
 
-  test('past the cap bytes are counted and not kept', async () => {
+  test('bytes above the cap are counted and not kept', async () => {
     const command = await harness.run(['sh', '-c', 'head -c 100000000 /dev/zero; head -c 10 /dev/zero >&2'], {
       keepBytes: MEGABYTE,
     });
@@ -92,7 +92,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     [10, '1234567890'],
     [11, '2345678901'],
     [38, '9012345678'],
-  ])('of %i bytes past the cap the last ones are reported before the end', async (past, last) => {
+  ])('the last of %i bytes above the cap are reported before the end', async (past, last) => {
     const text = `kept${'1234567890'.repeat(4).slice(0, past)}`;
     const command = await harness.run(['sh', '-c', `printf ${text}; printf ${text} >&2`], {
       keepBytes: 4,
@@ -102,7 +102,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect([command.tails.stdout?.toString(), command.tails.stderr?.toString()]).toEqual([last, last]);
   });
 
-  test('the tail of a flood is its end, to the byte', async () => {
+  test('the tail of a flood is its end, exact to the byte', async () => {
     const options = { keepBytes: MEGABYTE, tailBytes: 65_536 };
     const command = await harness.run(['sh', '-c', 'seq 1 3000000; echo end >&2'], options);
     const whole = execFileSync('seq', ['1', '3000000'], { maxBuffer: 64 * MEGABYTE });
@@ -139,7 +139,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     expect(command.out).toBe('little\n');
   });
 
-  test('a flood of one does not hold up another', async () => {
+  test('a flood of one command does not delay another', async () => {
     const flood = harness.start(['yes'], { keepBytes: 200 * MEGABYTE });
     await flood.when(() => flood.stdout.length > 0);
     const commands = await Promise.all(Array.from({ length: 10 }, () => harness.run(['echo', 'hi'])));

@@ -11,7 +11,7 @@ describe.runIf(process.platform === 'linux')('a command on a terminal', () => {
   });
   afterAll(() => harness.close());
 
-  test('may close its streams long before it exits: the terminal does not hang up on it', async () => {
+  test('may close its streams long before it exits, without a hang-up', async () => {
     const script = 'echo closing; exec <&- >&- 2>&-; sleep 0.3; exit 7';
     const command = await harness.run(['sh', '-c', script], { stdin: 'pipe', terminal });
     expect([command.out, command.end]).toEqual(['closing\r\n', { exitCode: 7, stdoutBytes: 9, stderrBytes: 0 }]);
@@ -25,7 +25,7 @@ describe.runIf(process.platform === 'linux')('a command on a terminal', () => {
     expect(command.out === round.repeat(3)).toBe(true);
   });
 
-  test('gets its end-of-file character when stdin ends, and leaves by itself', async () => {
+  test('gets the end-of-file character when stdin ends, and exits by itself', async () => {
     const commands = await Promise.all(
       Array.from({ length: 20 }, async () => {
         const command = harness.start(['cat'], { stdin: 'pipe', terminal });

@@ -41,7 +41,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     return { command, pids: [command.pid, ...pids] };
   };
 
-  test('killTree ends all of it, whatever it did to escape', async () => {
+  test('killTree ends all processes, however they tried to escape', async () => {
     const { command, pids } = await escapees();
     expect(pids.filter(isAlive)).toEqual(pids);
     expect(await harness.spawner.treeAlive(command.handle)).toBe(true);
@@ -62,7 +62,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  test('killTree affects no other process, also right after the start, or twice', async () => {
+  test('killTree affects no other process, not even right after the start or when repeated', async () => {
     const other = harness.start(['sleep', '600']);
     await other.started.promise;
     const command = harness.start(['sleep', '600']);
@@ -81,7 +81,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     expect(processesWith(`EXECUTION_ID=${command.executionId}`)).toEqual([]);
   });
 
-  test('also on a busy machine, where every look at the process table comes late', async () => {
+  test('a tree is ended on a busy machine, when every look at the process table is late', async () => {
     const busy = [1, 2].map(() => new Started(process.execPath, ['-e', 'for (;;);'], {}));
     try {
       for (let round = 0; round < 3; round++) {
@@ -96,7 +96,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     }
   });
 
-  test.runIf(compiled)('a process whose main thread has left is ended', async () => {
+  test.runIf(compiled)('a process whose main thread has exited is ended', async () => {
     const command = harness.start([leaver]);
     await command.when(() => command.out === 'ready\n');
     await harness.spawner.killTree(command.handle);
@@ -104,7 +104,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     expect(command.end).toMatchObject({ signal: 9 });
   });
 
-  test('the marker is found behind a large environment', async () => {
+  test('the marker is found after a large environment', async () => {
     const env = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`LARGE_${i}`, 'x'.repeat(20_000)]));
     const command = harness.start(
       ['sh', '-c', 'setsid sh -c "sh -c \'echo \\$\\$; exec sleep 600\' & exit 0"; exec sleep 600'],
