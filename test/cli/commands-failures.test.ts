@@ -28,7 +28,7 @@ function settings(more: Record<string, string> = {}) {
 }
 
 describe('keys and logins', () => {
-  test('a key with a line break', async () => {
+  test('a key with a line break is refused without being printed', async () => {
     const { code, stderr } = await cli(['machines', 'ls'], settings({ EXECPLANE_API_KEY: `${world.server.key}\n` }));
     expect(stderr).toMatch(/^execplane: EXECPLANE_API_KEY: contains a line break/);
     expect(stderr).not.toContain(world.server.key);
@@ -50,19 +50,22 @@ describe('keys and logins', () => {
     ['a key of two lines', `(umask 077; echo '{"url":"http://a.example","api_key":"a\\nb"}' > "$F")`, 'is damaged'],
     ['a URL that is none of http', `(umask 077; echo '{"url":"ftp://a","api_key":"a"}' > "$F")`, 'is damaged'],
     ['of two MiB', '(umask 077; head -c 2097152 /dev/zero > "$F")', 'cannot be read: it is larger than 1048576 bytes.'],
-  ])('a login file that is %s: one sentence, exit code 2, and variables go before it', async (_what, make, told) => {
-    const file = join(home, '.config/execplane/login.json');
-    rmSync(join(file, '..'), { recursive: true, force: true });
-    mkdirSync(join(file, '..'), { recursive: true });
-    execFileSync('sh', ['-c', make], { cwd: home, env: { PATH: process.env['PATH'], F: file } });
-    onTestFinished(() => rmSync(join(file, '..'), { recursive: true }));
-    for (const args of [['machines', 'ls'], ['exec', 'dm-test', '--', 'true'], ['mcp']]) {
-      const { code, stderr } = await cli(args, { HOME: home });
-      expect(stderr).toContain(`execplane: ${file} ${told}`);
-      expect(code).toBe(2);
-    }
-    expect((await cli(['machines', 'ls'], settings())).code).toBe(0);
-  });
+  ])(
+    'a login file that is %s gives one sentence and exit code 2, unless variables replace it',
+    async (_what, make, told) => {
+      const file = join(home, '.config/execplane/login.json');
+      rmSync(join(file, '..'), { recursive: true, force: true });
+      mkdirSync(join(file, '..'), { recursive: true });
+      execFileSync('sh', ['-c', make], { cwd: home, env: { PATH: process.env['PATH'], F: file } });
+      onTestFinished(() => rmSync(join(file, '..'), { recursive: true }));
+      for (const args of [['machines', 'ls'], ['exec', 'dm-test', '--', 'true'], ['mcp']]) {
+        const { code, stderr } = await cli(args, { HOME: home });
+        expect(stderr).toContain(`execplane: ${file} ${told}`);
+        expect(code).toBe(2);
+      }
+      expect((await cli(['machines', 'ls'], settings())).code).toBe(0);
+    },
+  );
 
   test('a login file that is a link to a private file is used', async () => {
     const file = join(home, '.config/execplane/login.json');
@@ -77,7 +80,7 @@ describe('keys and logins', () => {
   test.each([
     ['the file is a directory', 'mkdir -p .config/execplane/login.json/x'],
     ['its directory is a file', 'mkdir -p .config; echo > .config/execplane'],
-  ])('login, where %s: one sentence and exit code 2', async (_what, make) => {
+  ])('login, if %s, prints one sentence and exits with 2', async (_what, make) => {
     execFileSync('sh', ['-c', make], { cwd: home });
     onTestFinished(() => rmSync(join(home, '.config/execplane'), { recursive: true }));
     const { code, stderr } = await cli(['login', '--api-key', world.server.key], settings());
@@ -89,7 +92,7 @@ describe('keys and logins', () => {
     ['a directory', 'mkdir admin.key', 'cannot be read: it is a directory.'],
     ['a FIFO', 'mkfifo -m 600 admin.key', 'cannot be read: it is not a regular file.'],
   ])(
-    'an admin key file that is %s: one sentence and exit code 2, for the CLI and the server',
+    'an admin key file that is %s gives one sentence and exit code 2, for the CLI and the server',
     async (_what, make, told) => {
       const data = join(home, 'data-with-odd-key');
       mkdirSync(data, { mode: 0o700 });
@@ -106,7 +109,7 @@ describe('keys and logins', () => {
     },
   );
 
-  test('an empty login file: the error suggests login, and login repairs it', async () => {
+  test('an empty login file is an error that suggests login, and login repairs it', async () => {
     const file = join(home, '.config/execplane/login.json');
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, '', { mode: 0o600 });
@@ -138,7 +141,7 @@ describe('keys and logins', () => {
   }
 });
 
-describe('something else answers', () => {
+describe('an answer that is not from a server of Execplane', () => {
   test.each([
     [
       'a page',
@@ -158,7 +161,7 @@ describe('something else answers', () => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test('a create whose answer was cut is asked for again with its key, and runs once', async () => {
+  test('a create whose answer was cut is sent again with its idempotency key, and runs once', async () => {
     const target = new URL(world.server.url);
     let posts = 0;
     const keys = new Set<unknown>();
@@ -198,13 +201,13 @@ describe('something else answers', () => {
 });
 
 describe('flags', () => {
-  test('--insecure does not take the next flag for its value', async () => {
+  test('--insecure does not take the next flag as its value', async () => {
     const { code, stdout } = await cli(['machines', 'ls', '--insecure', '--json'], settings());
     expect(JSON.parse(stdout)).toMatchObject({ items: [{ machine_id: 'dm-test' }] });
     expect(code).toBe(0);
   });
 
-  test('a setting whose value was forgotten is named', async () => {
+  test('a setting without its value is named', async () => {
     const { code, stderr } = await cli(['machines', 'ls', '--url', '--json'], settings());
     expect(stderr).toMatch(/--url.*Its value is missing/);
     expect(code).toBe(2);
@@ -214,7 +217,7 @@ describe('flags', () => {
     ['web-1', 'dm-web-1'],
     ['DM_Web 1', 'dm-dm-web-1'],
     ['dm-', 'dm-web-1'],
-  ])('machines create %s says what an id looks like: %s', async (id, near) => {
+  ])('machines create %s shows a valid id: %s', async (id, near) => {
     const { code, stderr } = await cli(['machines', 'create', id], settings());
     expect(stderr).toContain('cannot be the id of a machine');
     expect(stderr).toContain(`${near}.`);
@@ -223,7 +226,7 @@ describe('flags', () => {
 });
 
 describe('a machine that is away', () => {
-  test('is reported, waited for as long as --wait says, and the command does not run', async () => {
+  test('is reported and waited for as long as --wait says, and then the command does not run', async () => {
     await cli(['machines', 'create', 'dm-new'], settings());
     const { code, stderr } = await cli(['exec', 'dm-new', '--wait', '300ms', '--', 'true'], settings());
     expect(stderr).toMatch(/^execplane: dm-new has never joined: waiting .* for it \(--wait\)\n/);
@@ -233,7 +236,7 @@ describe('a machine that is away', () => {
     expect(items.map(({ status }) => status)).toEqual(['cancelled']);
   });
 
-  test('and comes back in time: the command runs', async () => {
+  test('and connects in time runs the command', async () => {
     await world.agent.detach();
     await world.away();
     const exec = new Started(
@@ -249,7 +252,7 @@ describe('a machine that is away', () => {
   });
 });
 
-test('completion asks once: a shell that waits for it is not held up', async () => {
+test('completion sends one request and does not retry, so that the shell does not hang', async () => {
   const busy = { error_code: 'RATE_LIMITED', message: 'Too many requests.', retryable: true, retry_after_ms: 1 };
   const server = await scriptedServer(json(busy, 429));
   const env = settings({ EXECPLANE_URL: server.url, EXECPLANE_COMPLETING: '1' });
@@ -257,7 +260,7 @@ test('completion asks once: a shell that waits for it is not held up', async () 
   expect(server.asked).toHaveLength(1);
 });
 
-test('HTTP_PROXY is used, NO_PROXY is not', async () => {
+test('HTTP_PROXY is used, except for the hosts in NO_PROXY', async () => {
   const asked: string[] = [];
   const proxy = createServer();
   proxy.on('request', (incoming, outgoing) => {

@@ -13,7 +13,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-describe('a wrong setting stops the start, named, with exit code 2', () => {
+describe('a wrong setting stops the start with its name and exit code 2', () => {
   test.each([
     [['server'], 'EXECPLANE_PORT', '70000'],
     [['up'], 'EXECPLANE_MAX_CONCURRENCY', '0'],
@@ -29,19 +29,19 @@ describe('a wrong setting stops the start, named, with exit code 2', () => {
     expect(code).toBe(2);
   });
 
-  test('a flag is named as a flag', async () => {
+  test('an error names a flag as a flag', async () => {
     const { code, stderr } = await cli(['server', '--port', 'x']);
     expect(stderr).toContain('--port');
     expect(code).toBe(2);
   });
 
-  test('an unknown flag, an unknown command', async () => {
+  test('an unknown flag and an unknown command are named', async () => {
     expect(await cli(['server', '--colour'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--colour') });
     expect(await cli(['sever'])).toMatchObject({ code: 2, stderr: expect.stringContaining('sever') });
   });
 });
 
-test('without any key: the error says where to get one', async () => {
+test('the error without a key says where to get one', async () => {
   const { code, stderr } = await cli(['machines', 'ls'], { HOME: dir, EXECPLANE_DATA_DIR: join(dir, 'none') });
   expect(code).toBe(2);
   expect(stderr).toContain('EXECPLANE_API_KEY');
@@ -55,14 +55,14 @@ test('a key file that others can read is not used', async () => {
   expect(stderr).not.toContain('xpk_secret');
 });
 
-test('no server: the error says what to check', async () => {
+test('the error without a server says what to check', async () => {
   const env = { HOME: dir, EXECPLANE_API_KEY: 'xpk_x', EXECPLANE_URL: 'http://127.0.0.1:1' };
   const { code, stderr } = await cli(['status'], env);
   expect(code).toBe(1);
   expect(stderr).toContain('http://127.0.0.1:1 cannot be reached: nothing listens there.');
 });
 
-test('exec exits with 125 if Execplane failed', async () => {
+test('exec exits with 125 if Execplane fails', async () => {
   const env = { HOME: dir, EXECPLANE_API_KEY: 'xpk_x', EXECPLANE_URL: 'http://127.0.0.1:1' };
   const { code, stderr } = await cli(['exec', 'dm-x', '--', 'true'], env);
   expect(code).toBe(125);
@@ -89,7 +89,7 @@ test.each([
   ['24.8.0', 2],
   ['24.9.0', 0],
   ['25.0.0', 0],
-])('on Node %s the exit code is %i, before anything else is loaded', async (version, expected) => {
+])('Node %s exits with %i, before anything else is loaded', async (version, expected) => {
   const other = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'${version}'})`;
   const started = new Started(process.execPath, ['--import', other, MAIN, '--help'], baseEnv());
   const { code } = await started.exited;

@@ -26,7 +26,7 @@ async function json<T>(...args: string[]): Promise<T> {
   return JSON.parse(await ok(...args, '--json')) as T;
 }
 
-test('machines: create, ls, show, rotate, rm', async () => {
+test('machines create, ls, show, rotate and rm work', async () => {
   const made = await json<{ machine_id: string; token: string; join_command: string }>('machines', 'create', 'dm-new');
   expect(made).toMatchObject({ machine_id: 'dm-new', token: expect.stringMatching(/^xpj_/) });
   expect(made.join_command).toBe(`echo ${made.token} | sh install-agent.sh --url ${world.server.url}`);
@@ -44,7 +44,7 @@ test('machines: create, ls, show, rotate, rm', async () => {
   expect(await ok('machines', 'rm', 'dm-new')).toBe('dm-new is removed.\n');
 });
 
-test('machines create with a size or labels makes the machine itself', async () => {
+test('machines create with a size or labels creates the machine itself', async () => {
   const size = [
     '--vcpu',
     '0.5',
@@ -96,7 +96,7 @@ test('a name is accepted wherever an id is', async () => {
   expect(unknown).toMatchObject({ code: 125, stderr: expect.stringContaining('no machine with the name "second"') });
 });
 
-test('executions: ls, show, logs, output, cancel', async () => {
+test('executions ls, show, logs, output and cancel work', async () => {
   const argv = ['sh', '-c', 'echo out; echo err >&2; exit 3'];
   const { json: done } = await world.client.request<{ execution_id: string }>(
     'POST',
@@ -121,7 +121,7 @@ test('executions: ls, show, logs, output, cancel', async () => {
   expect(events.map((line) => JSON.parse(line).sequence)).toEqual(events.map((_, at) => at + 1));
 });
 
-test('keys: a key has its scopes until it is revoked', async () => {
+test('a key has its scopes until it is revoked', async () => {
   const made = await json<{ api_key_id: string; key: string }>('keys', 'create', 'ci', '--scope', 'machines:read');
   const asKey = { ...env, EXECPLANE_API_KEY: made.key };
   expect((await cli(['machines', 'ls'], asKey)).code).toBe(0);
@@ -133,7 +133,7 @@ test('keys: a key has its scopes until it is revoked', async () => {
   expect(refused.stderr).not.toContain(made.key);
 });
 
-test('tokens: create prints the token alone, ls does not show it, revoke takes it back', async () => {
+test('tokens create prints only the token, ls does not show it, and revoke invalidates it', async () => {
   const token = (await ok('tokens', 'create', '--reusable', '--expires-in', '1h')).trim();
   expect(token).toMatch(/^xpj_[\w-]{43}$/);
   const list = await json<{ items: { join_token_id: string; reusable: boolean }[] }>('tokens', 'ls');
@@ -143,13 +143,13 @@ test('tokens: create prints the token alone, ls does not show it, revoke takes i
   await ok('tokens', 'revoke', newest?.join_token_id ?? '');
 });
 
-test('audit and status', async () => {
+test('audit and status print what happened and how the server is', async () => {
   expect(await ok('audit', '--all')).toContain('join_token.create');
   expect(await json('status')).toMatchObject({ ready: true, connected: 1 });
 });
 
 describe('login', () => {
-  test('the key comes by stdin, is tried, and is kept for this server only', async () => {
+  test('the key is read from stdin, tried, and stored for this server only', async () => {
     const login = new Started('sh', ['-c', 'echo "$KEY" | "$NODE" "$MAIN" login'], {
       ...baseEnv({ HOME: world.dir, EXECPLANE_URL: world.server.url }),
       KEY: world.server.key,
@@ -165,7 +165,7 @@ describe('login', () => {
     expect(await cli(['machines', 'ls'], elsewhere)).toMatchObject({ code: 2 });
   });
 
-  test('a key that does not work is not kept', async () => {
+  test('a key that does not work is not stored', async () => {
     const login = new Started('sh', ['-c', 'echo xpk_wrong | "$NODE" "$MAIN" login'], {
       ...baseEnv({ HOME: join(world.dir, 'nobody'), EXECPLANE_URL: world.server.url }),
       NODE: process.execPath,
@@ -191,7 +191,7 @@ describe('agent stop', () => {
     expect(await cli(stop)).toMatchObject({ code: 1, stderr: expect.stringContaining('no agent runs') });
   }, 60_000);
 
-  test('without a link, it ends the runner', async () => {
+  test('ends the runner if there is no link', async () => {
     const agent = await world.join('dm-unlinked');
     await agent.killLink();
     expect(agent.ownedPids()).not.toEqual([]);
@@ -201,7 +201,7 @@ describe('agent stop', () => {
   }, 60_000);
 });
 
-test('audit --export prints one entry per line, and --release lets those go', async () => {
+test('audit --export prints one entry per line, and --release allows their deletion', async () => {
   const exported = await cli(['audit', '--export'], env);
   expect(exported.code).toBe(0);
   const entries = exported.stdout

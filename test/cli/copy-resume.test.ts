@@ -100,7 +100,7 @@ describe.each([
   );
 
   test.skipIf(skipped)(
-    'one that was killed is continued too: the command that still waits for its bytes is ended',
+    'a copy to the machine that was killed is continued too: the command that still waits for its bytes is ended',
     async () => {
       const [from, to] = [join(dir, 'source'), `${machine}:${join(dir, `killed-${machine}`)}`];
       await interrupt(from, to, `killed-${machine}`, 'SIGKILL');
@@ -122,7 +122,7 @@ describe.each([
   );
 
   test.skipIf(skipped)(
-    'a folder goes there and back',
+    'a folder can be copied there and back',
     async () => {
       const [there, back] = [`there-${machine}`, `back-${machine}`];
       mkdirSync(join(dir, 'folder/below'), { recursive: true });
@@ -137,7 +137,7 @@ describe.each([
   );
 });
 
-test('a source that changed meanwhile is copied from its beginning', async () => {
+test('a source that has changed is copied from its beginning', async () => {
   const changing = join(dir, 'changing');
   writeFileSync(changing, randomBytes(bytes.length));
   const to = `dm-test:${join(dir, 'changed')}`;
@@ -150,7 +150,7 @@ test('a source that changed meanwhile is copied from its beginning', async () =>
   expect(partsOf('changed')).toEqual([left]);
 }, 60_000);
 
-test('what is left is not followed where it is a link', async () => {
+test('a symbolic link in the place of an interrupted copy is not followed', async () => {
   const [from, to] = [join(dir, 'source'), `dm-test:${join(dir, 'linked')}`];
   await interrupt(from, to, 'linked', 'SIGINT');
   const [left = ''] = partsOf('linked');

@@ -24,7 +24,7 @@ function run(...args: string[]) {
 }
 
 describe('streams', () => {
-  test('stdout and stderr go to the same streams, byte for byte', async () => {
+  test('stdout and stderr are copied to the same streams, byte for byte', async () => {
     const { code, stdout, stderr } = await run('--', 'printf', '\\000\\377a\\303');
     expect(stdout).toEqual(Buffer.from([0, 255, 97, 0xc3]));
     expect(stderr.toString()).toBe('');
@@ -32,7 +32,7 @@ describe('streams', () => {
     expect((await run('--', 'sh', '-c', 'echo err >&2')).stderr.toString()).toBe('err\n');
   });
 
-  test('output comes while the command runs, stdin goes while it runs', async () => {
+  test('output and stdin are passed on while the command runs', async () => {
     const cat = exec('--', 'cat');
     cat.stdin.write('first\n');
     await cat.printed('first\n');
@@ -42,7 +42,7 @@ describe('streams', () => {
     expect((await cat.exited).code).toBe(0);
   });
 
-  test('a megabyte through stdin comes back unchanged', async () => {
+  test('a megabyte through stdin is returned unchanged', async () => {
     const bytes = randomBytes(1_000_000);
     const cat = exec('--', 'cat');
     cat.stdin.end(bytes);
@@ -51,12 +51,12 @@ describe('streams', () => {
     expect(stdout.equals(bytes)).toBe(true);
   });
 
-  test('ends with the command, though its own stdin stays open', async () => {
+  test('exec ends with the command although its own stdin stays open', async () => {
     const { code } = await exec('--', 'sh', '-c', 'exit 3').exited;
     expect(code).toBe(3);
   });
 
-  test('a reader that leaves ends the command', async () => {
+  test('a reader that exits ends the command', async () => {
     const yes = exec('--', 'sh', '-c', 'echo $$; exec yes');
     await yes.printed(/^\d+\n/);
     const pid = Number(/^\d+/.exec(yes.stdout)?.[0]);
@@ -65,7 +65,7 @@ describe('streams', () => {
     await until('yes is gone', () => !isAlive(pid));
   });
 
-  test('environment and directory are those of the flags', async () => {
+  test('environment and directory are set by the flags', async () => {
     const { stdout } = await run(
       '--env',
       'A=1',
@@ -92,11 +92,11 @@ describe('exit codes', () => {
     [125, ['--cwd', '/nowhere', '--', 'true']],
     // A tree that was killed leaves nothing behind that would end the next command.
     [0, ['--', 'true']],
-  ])('%d for %j', async (code, args) => {
+  ])('exec exits with %d for %j', async (code, args) => {
     expect((await run(...args)).code).toBe(code);
   });
 
-  test('--json prints the final Execution alone', async () => {
+  test('--json prints only the final Execution', async () => {
     const { code, stdout } = await run('--json', '--', 'sh', '-c', 'echo hidden; exit 4');
     expect(JSON.parse(stdout.toString())).toMatchObject({ status: 'failed', exit_code: 4, stdout_bytes: 7 });
     expect(code).toBe(4);
@@ -114,7 +114,7 @@ describe('exit codes', () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('a second Ctrl-C leaves at once, and the command is cancelled all the same', async () => {
+  test('a second Ctrl-C exits at once, and the command is still cancelled', async () => {
     const stubborn = exec('--', 'sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 0.1; done');
     await stubborn.printed(/^\d+\n/);
     const pid = Number(stubborn.stdout);
@@ -128,8 +128,8 @@ describe('exit codes', () => {
   });
 });
 
-describe('the server goes away and comes back', () => {
-  test('the stream resumes where it was: no byte is lost or repeated', async () => {
+describe('a server that goes away and comes back', () => {
+  test('resumes the stream where it was: no byte is lost or repeated', async () => {
     const counting = exec('--', 'sh', '-c', 'echo before; read line; echo "after $line"');
     await counting.printed('before\n');
     await world.server.kill();

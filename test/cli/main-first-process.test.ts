@@ -28,7 +28,7 @@ function installedLauncher(program = `import ${JSON.stringify(join(CLI, 'main.ts
 
 const childrenOf = (parent: number) => processIds().filter((pid) => processRow(pid)?.parent === parent);
 
-test.runIf(possible)('orphans are reaped, and signals are passed on', async () => {
+test.runIf(possible)('the launcher reaps orphans and passes on signals', async () => {
   const launcher = installedLauncher();
   const directory = temporaryDirectory('first-agent');
   const settings = ['--agent-dir', directory, '--url', 'http://127.0.0.1:1', '--join-token', 'xpj_none'];
@@ -54,7 +54,7 @@ test.runIf(possible)('orphans are reaped, and signals are passed on', async () =
   expect(processesWith(directory)).toEqual([]);
 });
 
-test.runIf(possible)('stdin and the exit code are those of the program', () => {
+test.runIf(possible)('the launcher passes on stdin and the exit code of the program', () => {
   const program = `process.stdin.on('data', (bytes) => process.stdout.write(bytes)).on('end', () => process.exit(7));`;
   const run = spawnSync('unshare', [...NAMESPACE, '/bin/sh', installedLauncher(program)], {
     input: 'to the program',

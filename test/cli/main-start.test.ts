@@ -13,7 +13,7 @@ const files = [];
 registerHooks({ load: (url, context, next) => { if (url.startsWith('file:')) files.push(url); return next(url, context); } });
 process.once('exit', () => process.stderr.write(JSON.stringify({ files, modules: process.moduleLoadList })));`;
 
-it('loads few files, and neither TLS nor the fetch of the platform, for a request over plain http', async () => {
+it('a request over plain http loads few files, and neither TLS nor the fetch of the platform', async () => {
   let requests = 0;
   const server = createServer((request, response) => {
     requests += 1;

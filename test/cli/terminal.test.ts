@@ -20,7 +20,7 @@ test('a status is shown on one line, cut to its width, and removed again', () =>
   expect(text()).toBe(`\rone${ERASE}\r${'x'.repeat(19)}${ERASE}\r${ERASE}`);
 });
 
-test('behind a line that the command has not ended nothing is shown, and what is said gets a line of its own', () => {
+test('no status is shown after an unfinished line of the command, and a message gets a line of its own', () => {
   const { line, text } = terminal();
   line.wrote(Buffer.from('Password: '));
   line.show('one');
@@ -33,7 +33,7 @@ test('behind a line that the command has not ended nothing is shown, and what is
   expect(text()).toBe(`\rtwo${ERASE}`);
 });
 
-test('an upload is shown once it takes a second, and no more than five times in one', () => {
+test('an upload is shown once it takes a second, at most five times per second', () => {
   let now = 0;
   const shown: string[] = [];
   const sent = uploadProgress({ show: (text) => shown.push(text) }, 4 << 20, { now: () => now });
@@ -42,7 +42,7 @@ test('an upload is shown once it takes a second, and no more than five times in 
   expect(shown[0]).toBe('stdin: 1000.0 KiB of 4.0 MiB (24 %), 1000.0 KiB/s');
 });
 
-test('without a size it shows what is known', () => {
+test('an upload of unknown size shows the bytes so far', () => {
   let now = 0;
   const shown: string[] = [];
   const sent = uploadProgress({ show: (text) => shown.push(text) }, undefined, { now: () => now });

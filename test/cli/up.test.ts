@@ -49,7 +49,7 @@ async function up(settings: Settings = {}, [program, ...args]: readonly [string,
   return { child, closed, machineId, url, curl: lineWith('curl '), exec: lineWith(' exec '), stderr: () => stderr };
 }
 
-test('beside the banner it prints warnings for people; a log that was asked for is JSON', async () => {
+test('up prints warnings for people beside the banner, and JSON if a log was requested', async () => {
   const quiet = await up();
   expect(quiet.stderr()).toBe('');
   killAll(processesWith(join(dir, 'agent')).filter((pid) => commandLine(pid).includes('runner/main.js')));
@@ -91,7 +91,7 @@ test('the printed lines work when pasted into a shell, and Ctrl-C leaves no proc
   expect(processesWith(dir).map(commandLine)).toEqual([]);
 }, 120_000);
 
-test('SIGTERM ends it too, and a second start uses the same machine', async () => {
+test('SIGTERM ends up too, and a second start uses the same machine', async () => {
   const first = await up();
   first.child.kill('SIGTERM');
   expect(await first.closed).toBe(0);
@@ -102,7 +102,7 @@ test('SIGTERM ends it too, and a second start uses the same machine', async () =
   expect(await second.closed).toBe(0);
 }, 120_000);
 
-test.runIf(process.platform === 'linux')('commands get the limit of open files that it was started with', async () => {
+test.runIf(process.platform === 'linux')('commands get the limit of open files with which up was started', async () => {
   const script = 'trap "" INT; ulimit -Sn 1024; ulimit -Hn 20000; "$0" "$@"; exit $?';
   const started = await up({}, ['/bin/sh', '-c', script, process.execPath]);
   const env = { EXECPLANE_URL: started.url, EXECPLANE_DATA_DIR: join(dir, 'data'), HOME: dir };
@@ -112,7 +112,7 @@ test.runIf(process.platform === 'linux')('commands get the limit of open files t
   expect(await started.closed).toBe(0);
 });
 
-test('a data directory that was thrown away: the agent joins the new server as a new machine', async () => {
+test('an agent whose server lost its data directory joins the new server as a new machine', async () => {
   const first = await up();
   first.child.kill('SIGINT');
   await first.closed;
@@ -123,7 +123,7 @@ test('a data directory that was thrown away: the agent joins the new server as a
   await second.closed;
 }, 120_000);
 
-test('with EXECPLANE_API_KEY the key is in no file, no line and no environment', async () => {
+test('the key of EXECPLANE_API_KEY is in no file, no line and no environment', async () => {
   const key = 'xpk_of-the-operator';
   const started = await up({ EXECPLANE_API_KEY: key, OTEL_EXPORTER_OTLP_HEADERS: `authorization=${key}` });
   expect(started.curl).toContain('$EXECPLANE_API_KEY');
@@ -136,7 +136,7 @@ test('with EXECPLANE_API_KEY the key is in no file, no line and no environment',
   await started.closed;
 }, 120_000);
 
-test('killed outright: the agent lets go, the next start finds the command still running', async () => {
+test('after kill -9 of up the agent detaches, and the next start finds the command still running', async () => {
   const first = await up();
   const env = { EXECPLANE_URL: first.url, EXECPLANE_DATA_DIR: join(dir, 'data'), HOME: dir };
   const created = await fetch(`${first.url}/v1/machines/${first.machineId}/executions`, {

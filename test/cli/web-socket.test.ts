@@ -23,7 +23,7 @@ test('a server that does not answer pings is gone: the connection closes', async
   close();
 });
 
-test('one that answers them is there, however long it says nothing', async () => {
+test('a server that answers pings is kept, however long it sends nothing else', async () => {
   const { client, closed, served, close } = await connected({ autoPong: true });
   for (let i = 0; i < 8; i++) await once(served, 'ping');
   expect(client.readyState).toBe(1);

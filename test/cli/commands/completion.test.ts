@@ -30,14 +30,14 @@ printf '%s\\n' "\${COMPREPLY[@]-}"`;
   return printed.split('\n').filter((word) => word !== '');
 }
 
-test('commands, and what follows them', () => {
+test('commands and subcommands are offered', () => {
   expect(offered('')).toEqual(COMMAND_NAMES);
   expect(offered('ex')).toEqual(['exec', 'executions']);
   expect(offered('executions', '')).toEqual(['ls', 'show', 'logs', 'output', 'cancel']);
   expect(offered('completion', '')).toEqual(['bash', 'zsh', 'fish']);
 });
 
-test('options of the very command', () => {
+test('the options of the given command are offered', () => {
   expect(offered('exec', 'dm-one', '--ti')).toEqual(['--timeout']);
   expect(offered('executions', 'logs', '--fo')).toEqual(['--follow']);
   expect(offered('executions', 'show', '--fo')).toEqual([]);
@@ -45,7 +45,7 @@ test('options of the very command', () => {
   expect(offered('agent', 'stop', '--a')).toEqual(['--agent-dir']);
 });
 
-test('machines, executions and keys that the server has', () => {
+test('machines, executions and keys of the server are offered', () => {
   expect(offered('exec', 'dm-t')).toEqual(['dm-two']);
   expect(offered('machines', 'rm', '')).toEqual(['dm-one', 'dm-two']);
   expect(offered('executions', 'logs', 'dm-one', '')).toEqual(['ex-1', 'ex-2']);
@@ -53,12 +53,12 @@ test('machines, executions and keys that the server has', () => {
   expect(offered('batches', 'cancel', '')).toEqual(['batch-1']);
 });
 
-test('completes nothing after --, nor an operand that is a new name', () => {
+test('nothing is offered after --, or for an operand that is a new name', () => {
   expect(offered('exec', 'dm-one', '--', 'ls', '-')).toEqual([]);
   expect(offered('keys', 'create', '')).toEqual([]);
 });
 
-test.each(Object.keys(SHELLS))('%s: every command and every option is in the script', (shell) => {
+test.each(Object.keys(SHELLS))('the script for %s has every command and every option', (shell) => {
   const script = SHELLS[shell]?.(specs) ?? '';
   for (const { path, options } of specs) {
     expect(script).toContain(path);

@@ -57,7 +57,7 @@ test('a file is copied there and back, with mode and time if requested', async (
   expect(statSync(back)).toMatchObject({ mode: 0o100751, mtimeMs: 1_600_000_000_000 });
 });
 
-test('into a directory it goes under its own name', async () => {
+test('a file that is copied into a directory keeps its name', async () => {
   mkdirSync(join(dir, 'into'));
   mkdirSync(join(dir, 'here'));
   await cp(join(dir, 'file'), `dm-test:${join(dir, 'into')}`);
@@ -65,13 +65,13 @@ test('into a directory it goes under its own name', async () => {
   expect(readFileSync(join(dir, 'here/file')).equals(bytes)).toBe(true);
 });
 
-test('streams', async () => {
+test('- copies from stdin and to stdout', async () => {
   const line = `"${process.execPath}" "${MAIN}" cp - dm-test:${dir}/stream < ${dir}/file && "${process.execPath}" "${MAIN}" cp dm-test:${dir}/stream - | cmp - ${dir}/file`;
   const started = new Started('bash', ['-o', 'pipefail', '-c', line], baseEnv(settings()));
   expect((await started.exited).code, started.stderr).toBe(0);
 });
 
-test('folders, to a new place, into one that is there, and back', async () => {
+test('folders can be copied to a new place, into an existing one, and back', async () => {
   await cp('-r', join(dir, 'folder'), `dm-test:${join(dir, 'new')}`);
   await cp('-r', join(dir, 'folder'), `dm-test:${join(dir, 'new')}`);
   await cp('-r', `dm-test:${join(dir, 'new')}`, join(dir, 'returned'));

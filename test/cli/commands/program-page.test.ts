@@ -26,7 +26,7 @@ beforeAll(async () => {
   specs = await specsOf(COMMANDS);
 });
 
-test('every command', () => {
+test('the page has every command', () => {
   const groups = new Set(
     specs.filter(({ path, children }) => children.length > 0 && path !== 'agent').map((s) => s.path),
   );
@@ -34,7 +34,7 @@ test('every command', () => {
   expect([...rows.keys()].sort()).toEqual(commands.sort());
 });
 
-test('every option of every command, and none that it does not have', () => {
+test('the page has every option of every command, and no other', () => {
   for (const { path, options } of specs.filter((spec) => rows.has(spec.path) && !BY_SETTINGS.has(spec.path))) {
     const told = rows.get(path)?.match(/--[a-z-]+/g) ?? [];
     const own = options.filter((option) => option !== '--help' && !CLIENT_OPTIONS.includes(option));
@@ -43,7 +43,7 @@ test('every option of every command, and none that it does not have', () => {
   for (const option of CLIENT_OPTIONS) expect(page).toContain(`\`${option}\``);
 });
 
-test('the exit code of each end of an execution', () => {
+test('the page has the exit code of each end of an execution', () => {
   const row = (code: number) => new RegExp(`^\\| ${code} \\|(.*)\\|$`, 'm').exec(page)?.[1] ?? '';
   const failed = FAILURE_CODES.filter((code) => exitCodeOf({ status: 'failed', error_code: code }) === 125);
   const ofTheCommand = ['nonzero_exit', 'signaled'];

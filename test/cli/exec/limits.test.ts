@@ -15,7 +15,7 @@ test.each([
   ['512MiB', 536_870_912],
   ['1.5g', 1_610_612_736],
   ['1TB', 1_099_511_627_776],
-])('--memory %s', (text, bytes) => {
+])('--memory %s is accepted', (text, bytes) => {
   expect(parse('--memory', text)).toEqual({ memory_bytes: bytes });
 });
 
@@ -27,7 +27,7 @@ test.each(['0', '-1', 'x', '1e3', ''])('--cpus %s is refused', (text) => {
   expect(() => parse(`--cpus=${text}`)).toThrow('above 0');
 });
 
-test('without a flag there is no limit; all three go together', () => {
+test('there is no limit without a flag, and all three can be combined', () => {
   expect(parse()).toBeUndefined();
   expect(parse('--cpus', '0.5', '--pids', '10', '--memory', '1g')).toEqual({
     memory_bytes: 1_073_741_824,

@@ -61,14 +61,14 @@ describe('a closed stdout', () => {
     '--help',
     '--version',
     'completion bash',
-  ])('%s: one sentence, 125, nothing runs on', async (command) => {
+  ])('ends %s with one sentence and 125, and nothing keeps running', async (command) => {
     const { code, stderr } = await run(`X ${command} >&-`);
     expect(stderr).toBe('execplane: stdout cannot be written: it is closed.\n');
     expect(code).toBe(125);
     await untilNothingRuns();
   });
 
-  test('makes no secret that nobody would see', async () => {
+  test('prevents the creation of a secret that nobody would see', async () => {
     for (const command of ['keys create unseen', 'tokens create --reusable']) {
       expect((await run(`X ${command} >&-`)).code).toBe(125);
     }
@@ -78,18 +78,18 @@ describe('a closed stdout', () => {
     expect(tokens.items.filter(({ reusable }) => reusable)).toEqual([]);
   });
 
-  test('that nothing is written to is no error', async () => {
+  test('is not an error if nothing is written to it', async () => {
     expect(await run('X exec dm-test -- true >&-')).toMatchObject({ code: 0, stderr: '' });
   });
 });
 
 describe('a closed stderr', () => {
-  test('that the command writes to: 125, and the command is cancelled', async () => {
+  test('cancels a command that writes to it: 125', async () => {
     expect((await run('X exec dm-test -- sh -c "echo x >&2; exec sleep 300" 2>&-')).code).toBe(125);
     await untilNothingRuns();
   });
 
-  test('that nothing is written to is no error, and its number is not taken by another file', async () => {
+  test('is not an error if nothing is written to it, and no other file gets its number', async () => {
     expect(await run('X exec dm-test -- echo printed 2>&-')).toMatchObject({ code: 0, stdout: 'printed\n' });
     expect(await run('X exec dm-test -- echo printed <&- 2>&-')).toMatchObject({ code: 0, stdout: 'printed\n' });
   });

@@ -58,14 +58,14 @@ describe('stdin', () => {
     ['a named pipe', 'mkfifo f; { printf abc > f & }; M -- cat < f', 'abc'],
     ['nothing', 'M -- wc -c < /dev/null', '0'],
     ['a closed one', 'M -- wc -c <&-', '0'],
-  ])('%s', async (_what, line, printed) => {
+  ])('can be %s', async (_what, line, printed) => {
     const { code, stdout, stderr } = await run(line);
     expect(stderr).toBe('');
     expect(stdout.trim()).toBe(printed);
     expect(code).toBe(0);
   });
 
-  test('a socket', async () => {
+  test('can be a socket', async () => {
     const server = `require('net').createServer((s) => { process.stdout.write(''); s.end('through a socket'); }).listen('socket')`;
     const line = `"${process.execPath}" -e "${server}" & until [ -S socket ]; do sleep 0.05; done
       "${process.execPath}" -e "const s = require('net').connect('socket', () => {
@@ -76,7 +76,7 @@ describe('stdin', () => {
     expect(await run(line)).toMatchObject({ code: 0, stdout: 'through a socket' });
   });
 
-  test('a directory is an error, and the command is cancelled', async () => {
+  test('that is a directory is an error, and the command is cancelled', async () => {
     const { code, stderr } = await run('M -- sleep 300 < /');
     expect(stderr).toBe('execplane: stdin cannot be read: illegal operation on a directory.\n');
     expect(code).toBe(125);
@@ -85,7 +85,7 @@ describe('stdin', () => {
 });
 
 describe('stdout', () => {
-  test('a file, appended to and written at its present position', async () => {
+  test('can be a file, appended to and written at its present position', async () => {
     const { code } = await run(
       'printf head > out; M -- printf 1 >> out; { printf 2; M -- printf 3; printf 4; } >> out',
     );
@@ -100,19 +100,19 @@ describe('stdout', () => {
     ['executions ls --json', 'X executions ls dm-test --json > /dev/full'],
     ['--help', 'X --help > /dev/full'],
     ['completion', 'X completion bash > /dev/full'],
-  ])('a full disk, %s: one sentence, 125, nothing runs on', async (_what, line) => {
+  ])('on a full disk, %s, gives one sentence and 125, and nothing keeps running', async (_what, line) => {
     const { code, stderr } = await run(line);
     expect(stderr).toBe('execplane: stdout cannot be written: no space left on device.\n');
     expect(code).toBe(125);
     await until('nothing runs', async () => (await running()).length === 0);
   });
 
-  test('JSON of a hundred KiB is whole in a slow pipe', async () => {
+  test('gets a hundred KiB of JSON completely through a slow pipe', async () => {
     const { stdout } = await run(`M --json -- true "$(head -c 100000 /dev/zero | tr '\\0' x)" | { sleep 0.2; wc -c; }`);
     expect(Number(stdout)).toBeGreaterThan(100_000);
   });
 
-  test('all of it arrives, however much the server keeps of an output', async () => {
+  test('gets all output, however little the server keeps of it', async () => {
     expect(await run('M -- head -c 40000000 /dev/zero | wc -c')).toMatchObject({ code: 0, stdout: '40000000\n' });
     expect(await run('M -- sh -c "head -c 20000000 /dev/zero >&2" 2>&1 >/dev/null | wc -c')).toMatchObject({
       code: 0,
@@ -131,7 +131,7 @@ describe('stdout', () => {
   });
 });
 
-test('pipes that others share stay blocking', async () => {
+test('pipes that are shared with other processes stay blocking', async () => {
   // O_NONBLOCK is octal 4000 in the flags of /proc/PID/fdinfo.
   const line = `{ M -- sh -c 'echo started; cat' <&3 | { read started; echo $started; grep flags /proc/self/fdinfo/0; cat; } } 3< <(
       sleep 0.5; printf done) `;
@@ -159,18 +159,18 @@ describe('arguments', () => {
     expect(code).toBe(2);
   });
 
-  test('U+FFFD itself is text', async () => {
+  test('U+FFFD itself is accepted', async () => {
     expect(await run("M -- printf %s $'\\xef\\xbf\\xbd'")).toMatchObject({ code: 0, stdout: '\ufffd' });
   });
 
-  test('variables from a file, from here, and one over the other', async () => {
+  test('variables come from a file, from here, and one overrides the other', async () => {
     writeFileSync(join(dir, 'variables'), '# comment\nA=1\n\nB=from file\nHERE\n');
     const line = 'HERE=h "$LAUNCHER" exec dm-test --env-file variables -e B=2 -- sh -c \'echo $A-$B-$HERE\'';
     expect(await run(line)).toMatchObject({ code: 0, stdout: '1-2-h\n' });
   });
 });
 
-test('a terminal that closes does not end what nohup started', async () => {
+test('a terminal that closes does not end a command under nohup', async () => {
   const started = shell(
     `nohup "$LAUNCHER" exec dm-test -- sh -c 'until [ -e ${dir}/go ]; do sleep 0.1; done; echo went on' > out 2>&1 & echo $!; wait`,
   );
@@ -181,7 +181,7 @@ test('a terminal that closes does not end what nohup started', async () => {
   expect(readFileSync(join(dir, 'out'), 'utf8')).toContain('went on');
 });
 
-test('without nohup SIGHUP cancels', async () => {
+test('SIGHUP cancels the command without nohup', async () => {
   const started = shell(`"$LAUNCHER" exec dm-test -- sleep 300 & echo $!; wait $!; echo $?`);
   await until('it runs', async () => (await running()).length === 1);
   process.kill(Number(started.stdout.trim()), 'SIGHUP');
@@ -189,7 +189,7 @@ test('without nohup SIGHUP cancels', async () => {
   expect(started.stdout).toMatch(/\n129\n$/);
 });
 
-test('megabytes through file, pipe and back are the same', async () => {
+test('megabytes through file, pipe and back are unchanged', async () => {
   const bytes = randomBytes(1_500_000);
   writeFileSync(join(dir, 'in'), bytes);
   const { stdout } = await run('M -- cat < in | tee out | sha256sum');
@@ -197,7 +197,7 @@ test('megabytes through file, pipe and back are the same', async () => {
   expect(statSync(join(dir, 'out')).size).toBe(bytes.length);
 });
 
-test('-d prints the id and leaves it running', async () => {
+test('-d prints the id and leaves the command running', async () => {
   const { code, stdout } = await run(`M -d -- sh -c 'touch ${dir}/detached; exec sleep 300'`);
   expect(code).toBe(0);
   await until('it runs', () => existsSync(join(dir, 'detached')));

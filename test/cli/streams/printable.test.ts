@@ -20,13 +20,13 @@ describe('output on a terminal', () => {
     return Buffer.concat(pieces.map((piece) => stream.push(piece))).toString();
   }
 
-  test('line breaks, tabs and the return of a progress bar stay; what drives the terminal does not', () => {
+  test('keeps line breaks, tabs and the carriage return of a progress bar, and escapes control sequences', () => {
     expect(shown(Buffer.from('1 %\r2 %\r\n\tdone\n\u001b]0;title\u0007'))).toBe(
       '1 %\r2 %\r\n\tdone\n\\u001b]0;title\\u0007',
     );
   });
 
-  test('a character that is cut between two pieces is whole, and a cut C1 is seen too', () => {
+  test('keeps a character that is cut between two pieces, and escapes a cut C1 control', () => {
     const bytes = Buffer.from('日\u009b');
     for (let at = 0; at <= bytes.length; at += 1) {
       expect(shown(bytes.subarray(0, at), bytes.subarray(at))).toBe('日\\u009b');

@@ -12,19 +12,19 @@ function read(...typed: string[]): string[] {
   );
 }
 
-test('an escape counts at the start of a line: the first one, or behind either line end', () => {
+test('an escape counts at the start of a line: the first one, or after either line end', () => {
   expect(read('~.')).toEqual(['<close>']);
   expect(read('ls\r~d')).toEqual(['ls\r', '<detach>']);
   expect(read('ls\n~?~.x')).toEqual(['ls\n', '<help>', '<close>', 'x']);
   expect(read('cd ~.\r')).toEqual(['cd ~.\r']);
 });
 
-test('two tildes are one, and are no start of a line any more', () => {
+test('two tildes send one, and are no longer the start of a line', () => {
   expect(read('~~.')).toEqual(['~.']);
   expect(read('~~~')).toEqual(['~~']);
 });
 
-test('a tilde is held until the next key says what it is for', () => {
+test('a tilde is held until the next key', () => {
   expect(read('~', '/x\r', '~', '.')).toEqual(['~/x\r', '<close>']);
   expect(read('~', '\r~d')).toEqual(['~\r', '<detach>']);
 });

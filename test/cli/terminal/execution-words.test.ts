@@ -8,10 +8,13 @@ const NEXT = 'It starts when a command before it ends.';
 test.each([
   ['2026-03-01T11:59:58.000Z', `${BUSY}. ${NEXT}`],
   ['2026-03-01T11:56:00.000Z', `${BUSY} (for 4m). ${NEXT}`],
-])('what waits since %s says why, since when if that was earlier, and what ends it', (since, words) => {
-  expect(waitWords({ message: BUSY, since, next: NEXT }, NOW)).toBe(words);
-});
+])(
+  'an execution that waits since %s says why, since when if that was earlier, and what ends the wait',
+  (since, words) => {
+    expect(waitWords({ message: BUSY, since, next: NEXT }, NOW)).toBe(words);
+  },
+);
 
-test('nothing is said of what ends it if that is not known', () => {
+test('an unknown end of the wait is not mentioned', () => {
   expect(waitWords({ message: BUSY, since: '2026-03-01T11:59:59.000Z' }, NOW)).toBe(`${BUSY}.`);
 });

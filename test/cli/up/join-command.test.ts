@@ -16,13 +16,13 @@ test.each([
   ['a server that does not', {}, 404, 'folder'],
   ['a server with a private authority, which curl does not know', { ca: 'PEM' }, 200, 'folder'],
   ['a server without TLS', { url: new URL('http://execplane.example.com') }, 200, 'folder'],
-] as const)('the installer of %s', async (_, settings, status, place) => {
+] as const)('findInstaller returns the place of the installer: %s', async (_, settings, status, place) => {
   const answer = vi.fn(async () => new Response(null, { status }));
   expect(await findInstaller({ url: URL_HERE, fetch: answer, ...settings })).toBe(place);
   if (place === 'server') expect(answer).toHaveBeenCalledWith(`${URL_HERE.href}install.sh`, { method: 'HEAD' });
 });
 
-test('a server that cannot be asked is taken for one without', async () => {
+test('a server that cannot be reached counts as one without an installer', async () => {
   const fetch = () => Promise.reject(new Error('no connection'));
   expect(await findInstaller({ url: URL_HERE, fetch })).toBe('folder');
 });

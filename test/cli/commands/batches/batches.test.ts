@@ -26,7 +26,7 @@ async function run(...args: string[]): Promise<{ code: number | null; stdout: st
 const sorted = (text: string) => text.split('\n').filter(Boolean).sort();
 
 describe('exec --label', () => {
-  test('prints whole lines behind the machine, on the same stream, and succeeds if all do', async () => {
+  test('prints whole lines with the name of the machine, on the same stream, and succeeds if all do', async () => {
     const script = 'printf "one\\ntw"; printf err >&2; printf "o\\nrest"';
     const { code, stdout, stderr } = await run('--label', 'role=web', '--', 'sh', '-c', script);
     expect(code).toBe(0);
@@ -45,7 +45,7 @@ describe('exec --label', () => {
     ]);
   });
 
-  test('output comes while the command runs, and Ctrl-C cancels it everywhere', async () => {
+  test('prints output while the command runs, and Ctrl-C cancels it everywhere', async () => {
     const sleepers = exec('--label', 'role=web', '--', 'sh', '-c', 'echo $$; exec sleep 300');
     await sleepers.printed(/^dm-.*: \d+\ndm-.*: \d+\n$/);
     const pids = Array.from(sleepers.stdout.matchAll(/: (\d+)$/gm), ([, pid]) => Number(pid));
@@ -66,14 +66,14 @@ describe('exec --label', () => {
     );
   });
 
-  test('cancels the rest when it has failed on too many', async () => {
+  test('cancels the rest after too many failures', async () => {
     const args = ['--label', 'role=web', '--concurrency', '1', '--max-failures', '0', '--json', '--', 'false'];
     const { code, stdout } = await run(...args);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ status: 'failed', counts: { failed: 1, cancelled: 1 } });
   });
 
-  test('all labels have to fit', async () => {
+  test('runs only on machines that have all labels', async () => {
     const { code, stdout } = await run(
       '--label',
       'role=web',
@@ -89,14 +89,14 @@ describe('exec --label', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'dm-two: b\n' });
   });
 
-  test('a machine that is away is waited for as long as --wait says', async () => {
+  test('waits for a machine that is away as long as --wait says', async () => {
     await world.client.request('POST', '/v1/machines', { body: { labels: { role: 'away' } } });
     const { code, stderr } = await run('--label', 'role=away', '--wait', '50ms', '--', 'true');
     expect(code).toBe(1);
     expect(stderr).toMatch(/: expired, start_timed_out \(.+\)\nexecplane: batch-\w+ failed: 1 expired\n$/);
   });
 
-  test('what one machine printed of more than is kept is told, with 125', async () => {
+  test('exits with 125 if a machine printed more than is kept', async () => {
     const script = 'head -c 17000000 /dev/zero | tr "\\0" x';
     const { code, stderr } = await run('--label', 'site=paris', '--', 'sh', '-c', script);
     expect(code).toBe(125);
@@ -121,7 +121,7 @@ describe('exec --label', () => {
     expect({ code, stdout: stdout.toString() }).toEqual({ code: 0, stdout: 'dm-test: before\ndm-test: after\n' });
   }, 60_000);
 
-  test('a reader that leaves cancels the batch', async () => {
+  test('cancels the batch when its reader exits', async () => {
     const yes = exec('--label', 'site=paris', '--', 'sh', '-c', 'echo $$; exec yes');
     await yes.printed(/^dm-two: \d+\n/);
     const pid = Number(/\d+/.exec(yes.stdout)?.[0]);
@@ -139,7 +139,7 @@ describe('exec --label', () => {
     [2, ['--concurrency', '2', 'dm-test', '--', 'true'], '--concurrency needs --label.'],
     [2, ['--max-failures', '0', 'dm-test', '--', 'true'], '--max-failures needs --label.'],
     [2, ['dm-test'], "missing required argument 'ARGV'"],
-  ])('%d for %j', async (code, args, message) => {
+  ])('exits with %d for %j', async (code, args, message) => {
     const refused = await run(...args);
     expect(refused).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) });
   });
@@ -166,7 +166,7 @@ describe('batches', () => {
     expect((await cli(['batches', 'ls'], env)).stdout).toMatch(new RegExp(`^${id} +cancelled +.* +2 cancelled$`, 'm'));
   });
 
-  test('one that there is not', async () => {
+  test('an unknown batch is an error that names batches ls', async () => {
     expect(await cli(['batches', 'cancel', 'batch-none'], env)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('"execplane batches ls"'),

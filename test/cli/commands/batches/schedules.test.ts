@@ -23,7 +23,7 @@ async function json<T>(...args: string[]): Promise<T> {
   return JSON.parse(await ok(verb, '--json', ...rest)) as T;
 }
 
-test('create, ls, show, update, pause, resume, rm', async () => {
+test('create, ls, show, update, pause, resume and rm work', async () => {
   const said = await ok(
     'create',
     '--cron',
@@ -54,7 +54,7 @@ test('create, ls, show, update, pause, resume, rm', async () => {
   expect(await json('ls')).toEqual({ items: [] });
 });
 
-test('runs shows what became of each tick', async () => {
+test('runs shows the outcome of each tick', async () => {
   const { schedule_id: id } = await json<Schedule>('create', '--every', '1s', '--machine', 'dm-test', '--', 'true');
   const items = async () => (await json<{ items: ScheduleRun[] }>('runs', id)).items;
   await expect

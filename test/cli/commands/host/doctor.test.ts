@@ -32,7 +32,7 @@ async function findings(...args: string[]) {
   return { code, items, failed: items.filter(({ state }) => state === 'fail').map(({ check }) => check) };
 }
 
-test('both are well', async () => {
+test('doctor finds no fault in a healthy server and agent', async () => {
   const { code, items, failed } = await findings();
   expect(failed).toEqual([]);
   expect(code).toBe(0);
@@ -47,7 +47,7 @@ test('both are well', async () => {
   expect(world.agent.log).not.toContain('the connection ended');
 });
 
-test('without a link: the runner is reported, and the exit code is 1', async () => {
+test('doctor reports a missing link, and exits with 1', async () => {
   await world.agent.killLink();
   const { code, items, failed } = await findings('agent');
   expect(failed).toEqual(['link']);
@@ -57,7 +57,7 @@ test('without a link: the runner is reported, and the exit code is 1', async () 
   await world.connected();
 });
 
-test('the server is gone: both sides say so', async () => {
+test('doctor reports a missing server for both sides', async () => {
   await world.server.stop();
   expect((await findings('server')).failed).toEqual(['port']);
   expect((await findings('agent')).failed).toContain('server');
@@ -65,7 +65,7 @@ test('the server is gone: both sides say so', async () => {
   await world.connected();
 });
 
-test('the machine was removed; the directory is open', async () => {
+test('doctor reports that the machine was removed and that the directory is open to others', async () => {
   const other = await world.join('dm-removed');
   await world.client.ask('DELETE', '/v1/machines/dm-removed');
   chmodSync(other.dir, 0o755);
@@ -74,7 +74,7 @@ test('the machine was removed; the directory is open', async () => {
   chmodSync(other.dir, 0o700);
 });
 
-test('neither is here: the error asks for a directory, exit code 2', async () => {
+test('doctor without a server and an agent asks for a directory, and exits with 2', async () => {
   const nowhere = { HOME: world.dir, EXECPLANE_DATA_DIR: '/nowhere', EXECPLANE_AGENT_DIR: '/nowhere' };
   expect(await cli(['doctor'], nowhere)).toMatchObject({ code: 2, stderr: expect.stringContaining('--data-dir') });
 });
