@@ -59,7 +59,7 @@ function fill(): void {
     VALUES (1, 4, 5, 'started', 'batch-1')`);
 }
 
-test('rows come along in any number, and keys are not given out a second time', async () => {
+test('any number of rows is copied, and keys are not given out a second time', async () => {
   fill();
   const told: unknown[] = [];
   const tables = await move({ progress: (p) => told.push(p) });
@@ -83,7 +83,7 @@ test('rows come along in any number, and keys are not given out a second time', 
   await expect(move()).rejects.toThrow('is not empty: counts has 709 rows');
 });
 
-test('a row that is not what it was leaves the target empty', async () => {
+test('a row that differs after the copy leaves the target empty', async () => {
   fill();
   await (await openPostgresStore({ url, version: 'test' })).close();
   const spoil = `CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
@@ -97,14 +97,14 @@ test('a row that is not what it was leaves the target empty', async () => {
   expect(await count('join_tokens')).toBe('1');
 });
 
-test('a target on which a server runs is refused, until that server has left', async () => {
+test('a target on which a server runs is refused, until that server has stopped', async () => {
   const store = await openPostgresStore({ url, version: 'test' });
   await expect(move()).rejects.toThrow('servers run on the PostgreSQL database: stop them first');
   await store.close();
   await expect(move()).resolves.toHaveLength(21);
 });
 
-test('a table or a column that nothing moves is found before anything is written', async () => {
+test('a table or a column that nothing copies is found before anything is written', async () => {
   db.exec('ALTER TABLE counts ADD COLUMN later TEXT');
   await expect(move()).rejects.toThrow('counts: nothing moves its columns later');
   db.exec('CREATE TABLE newer (one INTEGER)');

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { MACHINE, type OpenStore, T0, useStore, FACTS, REMOVE } from './fixture.ts';
 
 export function describeActors(open: OpenStore): void {
-  describe('an actor', () => {
+  describe('an action by a key', () => {
     const bench = useStore(open);
     const hash = (name: string) => Buffer.from(name.padEnd(32, '.'));
     const make = (apiKeyId: string, expiresAt = T0 + 1000) => {
@@ -36,7 +36,7 @@ export function describeActors(open: OpenStore): void {
       ['is unknown', 'none', T0],
       ['was revoked', 'revoked', T0],
       ['has expired', 'key', T0 + 1000],
-    ])('that %s writes nothing', async (_why, apiKeyId, now) => {
+    ])('writes nothing if the key is %s', async (_why, apiKeyId, now) => {
       const { store } = bench();
       const { executionId } = await bench().create();
       for (const name of ['key', 'revoked', 'other']) await make(name, T0 + 1000);
@@ -53,7 +53,7 @@ export function describeActors(open: OpenStore): void {
       expect(await store.bindIdempotency({ idempotency, resource: 'r', now: T0 })).toEqual({ outcome: 'bound' });
     });
 
-    it('that lives may do each of them', async () => {
+    it('is written if the key is valid', async () => {
       const { executionId } = await bench().create();
       for (const name of ['key', 'other']) await make(name);
       const outcomes: unknown[] = [];

@@ -13,7 +13,7 @@ export function describeAdministration(open: OpenStore): void {
       return apiKey;
     };
 
-    it('are found by hash and id, as they were made', async () => {
+    it('can be found by hash and id, unchanged', async () => {
       const plain = await create('plain');
       const full = await create('full', { machineIds: [MACHINE], expiresAt: T0 + 9 });
       expect(await bench().store.findApiKey({ keyHash: hash('plain') })).toEqual(plain);
@@ -23,7 +23,7 @@ export function describeAdministration(open: OpenStore): void {
       expect(await bench().store.getApiKey({ apiKeyId: 'none' })).toBeUndefined();
     });
 
-    it('are in no list and open nothing once revoked', async () => {
+    it('are in no list and give no access once revoked', async () => {
       const { store } = bench();
       const first = await create('first');
       const gone = await create('gone');
@@ -36,7 +36,7 @@ export function describeAdministration(open: OpenStore): void {
       expect(await store.listApiKeys({ limit: 1, after: page.next ?? 0 })).toEqual({ items: [first] });
     });
 
-    it('of a user take the place of those of the same user that have expired, and of no other', async () => {
+    it("of a user replace that user's expired ones, and no others", async () => {
       const { store } = bench();
       await create('expired', { user: 'ada', expiresAt: T0 - 1 });
       await create('of-another', { user: 'bob', expiresAt: T0 - 1 });
@@ -48,7 +48,7 @@ export function describeAdministration(open: OpenStore): void {
       expect(items.map(({ apiKeyId }) => apiKeyId)).toEqual(['newest', 'valid', 'without-user', 'of-another']);
     });
 
-    it('know when they were used last', async () => {
+    it('have the time of their last use', async () => {
       const { store } = bench();
       await create('used');
       await store.touchApiKeys({ used: new Map([['used', T0 + 9]]) });
@@ -65,7 +65,7 @@ export function describeAdministration(open: OpenStore): void {
   describe('audit', () => {
     const bench = useStore(open);
 
-    it('is listed newest first, limited to machines where asked', async () => {
+    it('is listed newest first, and limited to machines on request', async () => {
       const { store } = bench();
       const entry = { at: T0, actor: 'admin', source: '127.0.0.1', action: 'execution.create', outcome: 'created' };
       const full = { ...entry, machineId: MACHINE, resource: 'exec-1', command: ['ls', '-l'] };
@@ -91,7 +91,7 @@ export function describeAdministration(open: OpenStore): void {
   describe('checkWritable', () => {
     const bench = useStore(open);
 
-    it('settles where writes go through', async () => {
+    it('succeeds if writes succeed', async () => {
       await expect(bench().store.checkWritable()).resolves.toBeUndefined();
     });
   });

@@ -59,7 +59,7 @@ async function bytesOf(bench: Bench, artifactId: string): Promise<string> {
 }
 
 function describeStored(bench: () => Bench): void {
-  test('bytes of many batches are one artifact, seen once it is whole', async () => {
+  test('bytes of many batches become one artifact, which is visible once it is complete', async () => {
     const { start, send } = reporter(bench);
     await start('e');
     await send('e', ['begin', 'dir/file'], ['data', 'abc']);
@@ -102,7 +102,7 @@ function describeStored(bench: () => Bench): void {
     expect(await listed(bench())).toMatchObject([{ name: 'empty', bytes: 0 }]);
   });
 
-  test('what is not whole when the execution ends, or when the next begins, is dropped', async () => {
+  test('an artifact that is incomplete when the execution ends, or when the next one begins, is dropped', async () => {
     const { start, send } = reporter(bench);
     await start('e');
     await send('e', ['begin', 'torn'], ['data', 'abc'], ['begin', 'torn, too'], ['data', 'abc'], ['ended']);
@@ -119,7 +119,7 @@ function describeArtifactLimits(bench: () => Bench): void {
   test.each([
     ['larger than the limit', { maxBytes: 4 }, 'it is larger than 4 bytes'],
     ['over the quota', { quotaBytes: 4 }, 'there is no room for more artifacts'],
-  ])('a file that is %s is not stored, and an event tells it', async (_name, limits, reason) => {
+  ])('a file that is %s is not stored, and an event says so', async (_name, limits, reason) => {
     const { start, send } = reporter(bench, limits);
     await start('e');
     await send('e', ['begin', 'x'], ['data', 'abc'], ['data', 'de'], ['data', 'f'], ['end', 'x']);
@@ -136,7 +136,7 @@ function describeArtifactLimits(bench: () => Bench): void {
     ]);
   });
 
-  test('deleting, expiring and dropping make room in the quota', async () => {
+  test('deleted, expired and dropped artifacts free their part of the quota', async () => {
     const { start, send } = reporter(bench, { quotaBytes: 6 });
     const { store } = bench();
     await start('e');
@@ -152,7 +152,7 @@ function describeArtifactLimits(bench: () => Bench): void {
     expect((await listed(bench())).map(({ name }) => name)).toEqual(['three', 'empty']);
   });
 
-  test('what the agent could not keep is told; names that no artifact can have, and twice the same, are dropped', async () => {
+  test('files that the agent could not keep are reported; invalid names and repeated names are dropped', async () => {
     const { start, send } = reporter(bench);
     await start('e');
     await send('e', ['begin', '../up'], ['data', 'abc'], ['end', '../up']);
@@ -172,7 +172,7 @@ function describeGone(bench: () => Bench): void {
     return (await listed(bench())).find((artifact) => artifact.name === name)?.artifactId ?? '';
   }
 
-  test('deleted: gone for everybody, told to a retry, and its bytes are given up', async () => {
+  test('a deleted artifact is gone for everybody, returned to a retry, and its bytes are freed', async () => {
     const artifactId = await one('a');
     const { store } = bench();
     const asked = { machineId: MACHINE, artifactId, now: T0 + 10 };
@@ -190,7 +190,7 @@ function describeGone(bench: () => Bench): void {
     expect(await store.getDeletedArtifact({ artifactId })).toBeUndefined();
   });
 
-  test('expired: a step at a time, and only those whose time has come', async () => {
+  test('expired artifacts are deleted a step at a time, and no others', async () => {
     await one('a');
     await one('b');
     const { store } = bench();

@@ -33,7 +33,7 @@ export function describeBatches(open: OpenStore): void {
     const cancel = (machineId: string, executionId: string) =>
       bench().store.requestCancel({ machineId, executionId, by: 'admin', now: T0 });
 
-    it('name their machines, all of which have to be there', async () => {
+    it('name their machines, all of which must exist', async () => {
       expect(await create()).toMatchObject({
         outcome: 'created',
         batch: { status: 'running', counts: { pending: 2 } },
@@ -51,7 +51,7 @@ export function describeBatches(open: OpenStore): void {
       });
     });
 
-    it('say what is next, in order, as many as may run at once', async () => {
+    it('return the next machines, in order, up to the number that may run at once', async () => {
       await create();
       expect(await advance()).toMatchObject({
         next: [{ position: 0, machineId: 'dm-two' }],
@@ -90,7 +90,7 @@ export function describeBatches(open: OpenStore): void {
       });
     });
 
-    it('are cancelled once, and over when nothing runs any more', async () => {
+    it('are cancelled once, and end when nothing runs any more', async () => {
       await create({ maxConcurrency: 2 });
       expect(await batches().getBatch({ batchId: BATCH })).not.toHaveProperty('command');
       const first = await make(0, 'dm-two');
@@ -110,7 +110,7 @@ export function describeBatches(open: OpenStore): void {
       expect(await batches().cancelBatch({ batchId: 'none', now: T0 })).toEqual({ outcome: 'not_found' });
     });
 
-    it('spend the keys of what they make no more, and note what was made meanwhile', async () => {
+    it('refuse a create that a cancel overtook, and record executions that were created meanwhile', async () => {
       await create({ maxConcurrency: 2 });
       const { next } = await advance();
       const [made, late] = next;
@@ -130,7 +130,7 @@ export function describeBatches(open: OpenStore): void {
       expect(await advance()).toMatchObject({ batch: { status: 'cancelled', counts: { cancelled: 2 } } });
     });
 
-    it('make each execution once, however often it is asked for', async () => {
+    it('create each execution once, however often it is requested', async () => {
       await create({ maxConcurrency: 2 });
       const { next } = await advance();
       const asked = [...next, ...(await advance()).next].map(({ machineId, idempotency }) =>
@@ -140,7 +140,7 @@ export function describeBatches(open: OpenStore): void {
       expect(outcomes).toEqual(['created', 'created', 'replayed', 'replayed']);
     });
 
-    it('count an execution that is gone as one that failed', async () => {
+    it('count a deleted execution as failed', async () => {
       await create({ maxConcurrency: 1 });
       expect(await batches().getBatch({ batchId: BATCH })).not.toHaveProperty('command');
       const first = await make(0, 'dm-two');
@@ -152,7 +152,7 @@ export function describeBatches(open: OpenStore): void {
       expect(await advance()).toMatchObject({ batch: { counts: { failed: 1, pending: 1 } }, next: [{ position: 1 }] });
     });
 
-    it('are deleted when they are over, a few rows at a time, and shown whole until then', async () => {
+    it('are deleted after their end, a few rows at a time, and are shown completely until then', async () => {
       await create();
       const drop = (limit: number) => batches().deleteEndedBatches({ before: T0 + 6, limit });
       expect(await drop(9)).toBe(0);
@@ -171,7 +171,7 @@ export function describeBatches(open: OpenStore): void {
       expect((await batches().listBatches({ limit: 9 })).items).toMatchObject([{ counts: { pending: 2 } }]);
     });
 
-    it('are listed newest first, all or those of one key', async () => {
+    it('are listed newest first, for all keys or one key', async () => {
       await create({ batchId: 'batch-a' });
       await create({ batchId: 'batch-b' });
       const ids = async (p: { createdBy?: string; after?: number } = {}) =>

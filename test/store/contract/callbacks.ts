@@ -8,7 +8,7 @@ export function describeCallbacks(open: OpenStore): void {
     const callbackUrl = 'https://example.com/hook';
     const claim = (now: number, limit = 9) => bench().store.claimCallbacks({ now, retryAt: now + 100, limit });
 
-    it('come into being with the end, however it came, and only where asked for', async () => {
+    it('are created with the end, whatever it is, and only if requested', async () => {
       const { store } = bench();
       expect(await store.nextCallback()).toBeUndefined();
       const reported = await bench().dispatched({ callbackUrl });
@@ -49,7 +49,7 @@ export function describeCallbacks(open: OpenStore): void {
       expect((await store.listCallbacks({ limit: 9 })).items).toHaveLength(1);
     });
 
-    it('are put off by a claim, retried when told, and gone when finished', async () => {
+    it('are postponed by a claim, retried on request, and deleted when finished', async () => {
       const { store } = bench();
       const { executionId } = await bench().create({ callbackUrl });
       await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now: T0 });

@@ -6,7 +6,7 @@ export function describeCounts(open: OpenStore): void {
   describe('counts', () => {
     const bench = useStore(open);
 
-    it('add up, over any span, from any minute on', async () => {
+    it('are summed over any span, from any minute on', async () => {
       const { store } = bench();
       const add = (minute: number, name: string, count: number) =>
         store.addCounts({ counts: [{ minute, name, count }], forgetBefore: 0 });
@@ -27,7 +27,7 @@ export function describeCounts(open: OpenStore): void {
       ]);
     });
 
-    it('are forgotten before a minute', async () => {
+    it('are deleted if they are older than a minute', async () => {
       const { store } = bench();
       const counts = [10, 20].map((minute) => ({ minute, name: 'created', count: 1 }));
       await store.addCounts({ counts, forgetBefore: 20 });
@@ -38,7 +38,7 @@ export function describeCounts(open: OpenStore): void {
   describe('failingCallbacks', () => {
     const bench = useStore(open);
 
-    it('counts those that were tried more than once and are still to be delivered', async () => {
+    it('counts those that were tried more than once and are not delivered yet', async () => {
       const { store } = bench();
       const { executionId } = await bench().create({ callbackUrl: 'https://example.com/hook' });
       await store.requestCancel({ machineId: MACHINE, executionId, by: 'admin', now: T0 });

@@ -10,7 +10,7 @@ export function describeDispatch(open: OpenStore): void {
     const bench = useStore(open);
     const place = ({ executionId, machineId }: Execution) => bench().store.queuePlace({ executionId, machineId });
 
-    it('counts what runs on the machine, and what waits there for longer', async () => {
+    it('counts the executions that run on the machine, and those that have waited longer', async () => {
       const first = await bench().create();
       const second = await bench().create();
       const third = await bench().create();
@@ -33,7 +33,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await place(third)).toEqual({ busy: 0, ahead: 0 });
     });
 
-    it('leaves other machines out, and knows no execution of another machine', async () => {
+    it('ignores other machines, and does not find an execution of another machine', async () => {
       await bench().connect('dm-two');
       await bench().create();
       const elsewhere = await bench().create({ machineId: 'dm-two' });
@@ -50,7 +50,7 @@ export function describeDispatch(open: OpenStore): void {
       return claimed.dispatches;
     };
 
-    it('takes the oldest first, with their sealed input, under rising numbers', async () => {
+    it('returns the oldest first, with their sealed input, under rising numbers', async () => {
       const first = await bench().create({ sealedInput: Buffer.from('sealed') });
       const second = await bench().create();
       const third = await bench().create();
@@ -64,7 +64,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await claim(5)).toEqual([]);
     });
 
-    it('leaves what has expired, waits elsewhere, or waits for the machine', async () => {
+    it('skips executions that have expired, wait for another machine, or wait for the machine to connect', async () => {
       await bench().connect('dm-two');
       await bench().create({ machineId: 'dm-two' });
       await bench().create({ expiresAt: T0 + 1 });
@@ -74,7 +74,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await claim(5)).toEqual([]);
     });
 
-    it('gives nothing to a connection that is not the present one, even of the same instance', async () => {
+    it('returns nothing to an old connection, even of the same instance', async () => {
       await bench().create();
       const before = bench().ofConnection(T0 + 1);
       await bench().connect();
@@ -86,7 +86,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await claim(5)).toHaveLength(1);
     });
 
-    it('gives each to one of many claims at once', async () => {
+    it('returns each execution to one of many simultaneous claims', async () => {
       for (let n = 0; n < 20; n++) await bench().create();
       const claims = await Promise.all(Array.from({ length: 10 }, () => claim(3)));
       const all = claims.flat().map(({ execution }) => execution.executionId);
@@ -98,7 +98,7 @@ export function describeDispatch(open: OpenStore): void {
   describe('listDispatched', () => {
     const bench = useStore(open);
 
-    it('lists what is with the agent, by dispatch number, sealed input only above a number', async () => {
+    it('lists the executions of the agent by dispatch number, with sealed input only above a number', async () => {
       const asked = { dispatchTo: RUNNER, sealedInput: Buffer.from('s') };
       const first = await bench().dispatched(asked);
       const second = await bench().dispatched(asked);
@@ -121,7 +121,7 @@ export function describeDispatch(open: OpenStore): void {
       return settled.outcome === 'applied' ? settled.ended : settled.outcome;
     };
 
-    it('ends what was cancelled or expired meanwhile, and leaves the rest', async () => {
+    it('ends executions that were cancelled or have expired meanwhile, and no others', async () => {
       const cancelled = await bench().dispatched();
       const expired = await bench().dispatched({ expiresAt: T0 + 10 });
       const waiting = await bench().dispatched();
@@ -148,7 +148,7 @@ export function describeDispatch(open: OpenStore): void {
   describe('markLost', () => {
     const bench = useStore(open);
 
-    it('ends what is with an agent, once', async () => {
+    it('ends the executions of an agent, once', async () => {
       const queued = await bench().dispatched();
       const running = await bench().dispatched();
       const waiting = await bench().create();
@@ -172,7 +172,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await bench().get(waiting.executionId)).toEqual(waiting);
     });
 
-    it('does nothing for a connection whose machine has another one', async () => {
+    it('does nothing for a connection that was replaced', async () => {
       const { executionId } = await bench().dispatched();
       const stale = bench().ofConnection(T0 + 20);
       await bench().connect();
@@ -185,7 +185,7 @@ export function describeDispatch(open: OpenStore): void {
   describe('wakeWaiting', () => {
     const bench = useStore(open);
 
-    it('moves the oldest on, in parts, each with its event', async () => {
+    it('moves the oldest to queued, in parts, each with its event', async () => {
       await bench().disconnect();
       const made = [await bench().create(), await bench().create(), await bench().create()];
       await bench().connect();
@@ -207,7 +207,7 @@ export function describeDispatch(open: OpenStore): void {
   describe('expireDue', () => {
     const bench = useStore(open);
 
-    it('ends what waits past its time, the earliest first, and nothing that an agent has', async () => {
+    it('ends waiting executions past their time, the earliest first, and none that an agent has', async () => {
       const { store } = bench();
       await bench().dispatched({ expiresAt: T0 + 1 });
       expect(await store.nextExpiry()).toBeUndefined();
@@ -229,7 +229,7 @@ export function describeDispatch(open: OpenStore): void {
     const mark = async (awaySince: number, limit = 9) =>
       ids(await bench().store.markAbandonedLost({ awaySince, reason: 'away', now: T0 + 99, limit }));
 
-    it('ends what is with agents that have been away for long', async () => {
+    it('ends the executions of agents that have been away for too long', async () => {
       await bench().connect('dm-two', 'runner-2');
       const here = [await bench().dispatched(), await bench().dispatched()];
       const there = await bench().dispatched({ machineId: 'dm-two', dispatchTo: 'runner-2' });
@@ -250,7 +250,7 @@ export function describeDispatch(open: OpenStore): void {
       expect(await bench().get(waiting.executionId)).toEqual(waiting);
     });
 
-    it('leaves a machine that came back', async () => {
+    it('spares a machine that has reconnected', async () => {
       const { executionId } = await bench().dispatched();
       await bench().disconnect(MACHINE, T0 + 10);
       await bench().connect(MACHINE, RUNNER, T0 + 30);

@@ -28,7 +28,7 @@ export function describeEnrolment(open: OpenStore): void {
     const machineOf = async (credential: string) =>
       (await bench().store.findMachineByCredential({ credentialHash: hash(credential) }))?.machineId;
 
-    it('make a new machine, once', async () => {
+    it('make a new machine once', async () => {
       await issue('t');
       expect(await enrol('t', 'c')).toMatchObject({
         outcome: 'enrolled',
@@ -40,7 +40,7 @@ export function describeEnrolment(open: OpenStore): void {
       expect(await machineOf('d')).toBeUndefined();
     });
 
-    it('answer a repeat with the same credential alike, even with another fresh id', async () => {
+    it('give the same answer to a repeat with the same credential, even with another fresh id', async () => {
       await issue('t');
       const first = await enrol('t', 'c', { machineId: 'dm-mine' });
       expect(await enrol('t', 'c', { machineId: 'dm-mine', fresh: 'dm-other' })).toEqual(first);
@@ -59,7 +59,7 @@ export function describeEnrolment(open: OpenStore): void {
       expect(outcomes.filter(({ outcome }) => outcome === 'token_invalid')).toHaveLength(19);
     });
 
-    it('are refused when unknown, expired or revoked', async () => {
+    it('are refused if unknown, expired or revoked', async () => {
       await issue('t');
       await issue('u');
       await bench().store.revokeJoinToken({ joinTokenId: 'u', now: T0 });
@@ -68,7 +68,7 @@ export function describeEnrolment(open: OpenStore): void {
       expect(await enrol('u', 'c')).toEqual({ outcome: 'token_invalid' });
     });
 
-    it('are refused without a machine for an id that exists or existed, and stay usable', async () => {
+    it('are refused for an id that exists or existed if they have no machine, and stay usable', async () => {
       const { store } = bench();
       await issue('t');
       await store.createMachine({ machineId: 'dm-gone', now: T0 });
@@ -78,7 +78,7 @@ export function describeEnrolment(open: OpenStore): void {
       expect(await enrol('t', 'c', { machineId: 'dm-free' })).toMatchObject({ outcome: 'enrolled' });
     });
 
-    it('bound to a machine, enrol it afresh: its old credential dies', async () => {
+    it('that are bound to a machine enrol it again, and its old credential stops working', async () => {
       await issue('t', { machineId: MACHINE });
       await issue('u', { machineId: MACHINE });
       expect(await enrol('t', 'c', { machineId: 'dm-other' })).toEqual({ outcome: 'machine_refused' });
@@ -95,7 +95,7 @@ export function describeEnrolment(open: OpenStore): void {
       expect(await enrol('t', 'c')).toEqual({ outcome: 'token_invalid' });
     });
 
-    it('bound to a machine that was removed are refused; bound to one not yet made, make it', async () => {
+    it('that are bound to a removed machine are refused; those bound to a new machine make it', async () => {
       const { store } = bench();
       await issue('t', { machineId: MACHINE });
       await issue('late', { machineId: 'dm-late' });
@@ -107,7 +107,7 @@ export function describeEnrolment(open: OpenStore): void {
       expect(await enrol('late', 'd')).toMatchObject({ machine: { machineId: 'dm-late' } });
     });
 
-    it('let in many where they are reusable', async () => {
+    it('admit many agents if they are reusable', async () => {
       await issue('t', { reusable: true });
       for (const name of ['a', 'b']) {
         const outcome = await enrol('t', name, { fresh: `dm-${name}` });

@@ -6,7 +6,7 @@ export function describeExecutions(open: OpenStore): void {
   describe('createExecution', () => {
     const bench = useStore(open);
 
-    it('keeps all that was asked for', async () => {
+    it('stores all requested fields', async () => {
       const created = await bench().create({
         command: ['printf', '%s', 'ü\n'],
         cwd: '/srv',
@@ -42,7 +42,7 @@ export function describeExecutions(open: OpenStore): void {
       ]);
     });
 
-    it('leaves out what was not asked for', async () => {
+    it('omits fields that were not requested', async () => {
       const created = await bench().get((await bench().create()).executionId);
       for (const absent of ['cwd', 'user', 'timeoutMs', 'callbackUrl', 'startedAt', 'completedAt', 'dispatchedTo']) {
         expect(created).not.toHaveProperty(absent);
@@ -50,7 +50,7 @@ export function describeExecutions(open: OpenStore): void {
       expect(created.envKeys).toEqual([]);
     });
 
-    it('begins as wake_in_progress where the machine is away', async () => {
+    it('begins as wake_in_progress if the machine is away', async () => {
       await bench().disconnect();
       const created = await bench().create({ dispatchTo: RUNNER });
       expect(created).toMatchObject({ status: 'wake_in_progress' });
@@ -66,12 +66,12 @@ export function describeExecutions(open: OpenStore): void {
       expect(await bench().get(second.executionId)).toEqual(second);
     });
 
-    it('does not let one pass those that wait', async () => {
+    it('does not overtake waiting executions', async () => {
       await bench().create();
       expect(await bench().create({ dispatchTo: RUNNER })).not.toHaveProperty('dispatchedTo');
     });
 
-    it('does not dispatch to a connection that has gone, even of the same instance', async () => {
+    it('does not dispatch to a connection that has ended, even of the same instance', async () => {
       const epoch = bench().epoch();
       await bench().connect();
       expect(await bench().create({ dispatchTo: RUNNER, epoch })).not.toHaveProperty('dispatchedTo');
@@ -86,7 +86,7 @@ export function describeExecutions(open: OpenStore): void {
       expect(await store.createExecution(bench().request())).toEqual({ outcome: 'machine_removed' });
     });
 
-    it('counts only what waits undispatched on that machine against the limit', async () => {
+    it('counts only undispatched executions of that machine against the limit', async () => {
       await bench().connect('dm-two', 'runner-2');
       await bench().create({ machineId: 'dm-two' });
       await bench().create({ dispatchTo: RUNNER });
@@ -106,7 +106,7 @@ export function describeExecutions(open: OpenStore): void {
       });
     });
 
-    it('holds the limit when many come at once', async () => {
+    it('enforces the limit for simultaneous creates', async () => {
       const outcomes = await Promise.all(
         Array.from({ length: 50 }, () => bench().store.createExecution(bench().request({ queueLimit: 20 }))),
       );
@@ -114,7 +114,7 @@ export function describeExecutions(open: OpenStore): void {
       expect(outcomes.filter(({ outcome }) => outcome === 'queue_full')).toHaveLength(30);
     });
 
-    it('fails alone among others where an id is taken', async () => {
+    it('fails alone among others if its id is taken', async () => {
       const [taken, first, second] = [bench().request(), bench().request(), bench().request()];
       await bench().store.createExecution(taken);
       const settled = await Promise.allSettled(
@@ -141,7 +141,7 @@ export function describeExecutions(open: OpenStore): void {
     const cancel = (executionId: string, now = T0 + 5, machineId = MACHINE) =>
       bench().store.requestCancel({ machineId, executionId, by: 'key-9', now });
 
-    it('ends at once what waits', async () => {
+    it('ends a waiting execution at once', async () => {
       const { executionId } = await bench().create({ sealedInput: Buffer.from('x') });
       expect(await cancel(executionId)).toMatchObject({
         outcome: 'applied',
@@ -157,7 +157,7 @@ export function describeExecutions(open: OpenStore): void {
       });
     });
 
-    it('only marks what was handed to an agent, once', async () => {
+    it('only marks an execution that an agent has, once', async () => {
       const { executionId } = await bench().dispatched();
       expect(await cancel(executionId)).toMatchObject({
         outcome: 'applied',
@@ -179,13 +179,13 @@ export function describeExecutions(open: OpenStore): void {
       expect(await bench().get(executionId)).not.toHaveProperty('cancelledBy');
     });
 
-    it('does not find it under another machine', async () => {
+    it('does not find an execution under another machine', async () => {
       const { executionId } = await bench().create();
       expect(await cancel(executionId, T0, 'dm-two')).toEqual({ outcome: 'not_found' });
       expect(await cancel('none')).toEqual({ outcome: 'not_found' });
     });
 
-    it('has one winner against the natural end', async () => {
+    it('that races the natural end has one winner', async () => {
       const { executionId } = await bench().dispatched();
       await bench().report([record(executionId, 1, 'started')]);
       const [cancelled, result] = await Promise.all([

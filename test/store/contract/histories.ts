@@ -68,7 +68,7 @@ export function describeHistories(open: OpenStore): void {
     const bench = useStore(open);
     let machines = 0;
 
-    it('leave a gapless log, one end, the exact bytes', async () => {
+    it('leave a log without gaps, one end, and the exact bytes', async () => {
       const property = fc.asyncProperty(
         fc.tuple(script, script, script),
         fc.array(step, { maxLength: 40 }),

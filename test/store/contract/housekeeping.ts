@@ -6,7 +6,7 @@ export function describeHousekeeping(open: OpenStore): void {
   describe('deleteFinished', () => {
     const bench = useStore(open);
 
-    it('leaves nothing behind of what it deleted, and says when there is no more to clear', async () => {
+    it('leaves nothing of what it deleted, and says when there is nothing more to clear', async () => {
       const { store } = bench();
       expect(await store.maintain({ maxBytes: 0 })).toBe(false);
       const { executionId } = await bench().dispatched();
@@ -20,7 +20,7 @@ export function describeHousekeeping(open: OpenStore): void {
       expect((await bench().events(kept.executionId)).map(({ sequence }) => sequence)).toEqual([1, 2]);
     });
 
-    it('deletes the longest finished first, with all that belongs to them', async () => {
+    it('deletes the earliest finished first, with all that belongs to them', async () => {
       const { store } = bench();
       const finish = async (now: number, text: string) => {
         const { executionId } = await bench().dispatched({ callbackUrl: 'https://example.com' });
@@ -51,7 +51,7 @@ export function describeHousekeeping(open: OpenStore): void {
   describe('maintain', () => {
     const bench = useStore(open);
 
-    it('gives up the room of what is deleted, step by step', async () => {
+    it('frees the space of deleted data, step by step', async () => {
       const { store } = bench();
       const { executionId } = await bench().dispatched();
       const chunks = Array.from({ length: 200 }, (_, n) => record(executionId, n + 1, 'stdout', Buffer.alloc(65_536)));
@@ -68,7 +68,7 @@ export function describeHousekeeping(open: OpenStore): void {
   describe('forgetExpired', () => {
     const bench = useStore(open);
 
-    it('forgets keys and tokens whose time is over, up to a limit', async () => {
+    it('deletes expired keys and tokens, up to a limit', async () => {
       const { store } = bench();
       for (let n = 0; n < 3; n++) {
         const idempotency = { apiKeyId: 'a', key: `k${n}`, digest: Buffer.from('d'), expiresAt: T0 + 10 * n };
@@ -87,7 +87,7 @@ export function describeHousekeeping(open: OpenStore): void {
   describe('statistics', () => {
     const bench = useStore(open);
 
-    it('counts what is alive, and machines', async () => {
+    it('counts live executions, and machines', async () => {
       const { store } = bench();
       expect(await store.statistics()).toEqual({ executions: {}, machines: { running: 1 } });
       const running = await bench().dispatched();

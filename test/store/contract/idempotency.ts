@@ -14,7 +14,7 @@ export function describeIdempotency(open: OpenStore): void {
     const request = (asked: Parameters<ReturnType<typeof bench>['request']>[0]) => bench().request(asked);
     const count = async () => (await bench().store.listExecutions({ machineId: MACHINE, limit: 500 })).items.length;
 
-    it('answers a repeat with the first one', async () => {
+    it('returns the first result to a repeat', async () => {
       const first = await create(key());
       const resource = first.outcome === 'created' && first.execution.executionId;
       expect(await create(key())).toEqual({ outcome: 'replayed', resource });
@@ -23,20 +23,20 @@ export function describeIdempotency(open: OpenStore): void {
       expect(await count()).toBe(2);
     });
 
-    it('makes one of a hundred at once', async () => {
+    it('makes one execution of a hundred simultaneous creates', async () => {
       const outcomes = await Promise.all(Array.from({ length: 100 }, () => create(key())));
       expect(outcomes.filter(({ outcome }) => outcome === 'created')).toHaveLength(1);
       expect(new Set(outcomes.map((o) => (o.outcome === 'replayed' ? o.resource : 'first'))).size).toBe(2);
       expect(await count()).toBe(1);
     });
 
-    it('forgets after its time', async () => {
+    it('deletes a key after its time', async () => {
       await create(key());
       expect(await create(key('key', 'other', T0 + 5000), { now: T0 + 1000 })).toMatchObject({ outcome: 'created' });
       expect(await create(key('key', 'other'), { now: T0 + 2000 })).toMatchObject({ outcome: 'replayed' });
     });
 
-    it('binds nothing for what was refused', async () => {
+    it('does not use up a key for a refused request', async () => {
       const { store } = bench();
       expect(await create(key(), { queueLimit: 0 })).toEqual({ outcome: 'queue_full' });
       expect(await create(key(), { machineId: 'dm-none' })).toEqual({ outcome: 'machine_not_found' });
@@ -55,7 +55,7 @@ export function describeIdempotency(open: OpenStore): void {
       expect(await create(key())).toMatchObject({ outcome: 'created' });
     });
 
-    it('covers a cancel, also one that changed nothing', async () => {
+    it('covers a cancel, even one that changed nothing', async () => {
       const { executionId } = await bench().create();
       const cancel = (name: string, digest: string) =>
         bench().store.requestCancel({

@@ -41,7 +41,7 @@ export function describeLabels(open: OpenStore): void {
       expect(await select('role=web', 'site=paris')).toEqual([]);
     });
 
-    it('come in pages, and only of the machines that are asked for', async () => {
+    it('select machines in pages, and only among the requested ones', async () => {
       for (const machineId of ['dm-a', 'dm-b', 'dm-c']) await place(machineId, { role: 'web' });
       const labels = [{ key: 'role', value: 'web' }];
       const first = await bench().store.listMachines({ labels, limit: 2 });
@@ -53,7 +53,7 @@ export function describeLabels(open: OpenStore): void {
       expect(some.items).toMatchObject([{ machineId: 'dm-b' }]);
     });
 
-    it('of the agent hold until it says otherwise, those of the API win and stay', async () => {
+    it('of the agent hold until it changes them, and those of the API override them and stay', async () => {
       await place('dm-a', { role: 'web' });
       await connect('dm-a', { role: 'db', site: 'berlin' });
       const machine = await bench().store.getMachine({ machineId: 'dm-a' });
@@ -70,7 +70,7 @@ export function describeLabels(open: OpenStore): void {
       expect(await configure('dm-a', {})).toMatchObject({ outcome: 'unchanged' });
     });
 
-    it('go with their machine', async () => {
+    it('are deleted with their machine', async () => {
       await place('dm-a', { role: 'web' });
       await bench().store.changeMachine({ ...REMOVE, machineId: 'dm-a', now: T0 });
       expect(await select('role')).toEqual([]);

@@ -49,7 +49,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await get()).toMatchObject({ phase: 'sleeping', reason: 'slept' });
     };
 
-    it('are written with their operation before anything is asked of the provider', async () => {
+    it('are written with their operation before the provider is called', async () => {
       expect(await place()).toMatchObject({
         outcome: 'created',
         machine: {
@@ -67,14 +67,14 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await bench().store.listProviders()).toEqual(['docker']);
     });
 
-    it('are no more than their provider may have, removed ones left out', async () => {
+    it('are limited in number per provider, not counting removed ones', async () => {
       await place('dm-a', { maxMachines: 1 });
       expect(await place('dm-b', { maxMachines: 1 })).toEqual({ outcome: 'provider_full' });
       await bench().store.changeMachine({ ...REMOVE, machineId: 'dm-a', now: T0 });
       expect(await place('dm-b', { maxMachines: 1 })).toMatchObject({ outcome: 'created' });
     });
 
-    it('begin an operation once, with a join token that lives on from attempt to attempt', async () => {
+    it('begin an operation once, with a join token that lasts from attempt to attempt', async () => {
       const { store } = bench();
       await place();
       const token = { joinTokenId: 'join-op', machineId: NEW, reusable: true, createdAt: T0, expiresAt: T0 + 10 };
@@ -107,7 +107,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(enrolled).toMatchObject({ outcome: 'enrolled', machine: { machineId: NEW } });
     });
 
-    it('take the answer of their own operation only', async () => {
+    it('accept the answer of their own operation only', async () => {
       await place();
       const result = { type: 'operation_answered', number: 7, state: 'running' } as const;
       expect(await bench().store.endOperation({ machineId: NEW, result, now: T0 })).toEqual({ outcome: 'stale' });
@@ -118,7 +118,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await connect()).toMatchObject({ outcome: 'applied', machine: { phase: 'running', facts: FACTS } });
     });
 
-    it('change only under the revision that the caller has seen', async () => {
+    it('change only if the caller has seen the current revision', async () => {
       await place();
       const { revision } = await get();
       expect(await change({ type: 'sleep' }, { expectedRevision: revision + 1 })).toMatchObject({
@@ -136,7 +136,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await change({ type: 'run' }, { machineId: 'dm-none' })).toEqual({ outcome: 'not_found' });
     });
 
-    it('are not put to sleep while something waits or runs', async () => {
+    it('are not put to sleep while an execution waits or runs', async () => {
       await place();
       await settle({});
       await connect();
@@ -161,7 +161,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect((await get()).operation).toEqual(machine.operation);
     });
 
-    it('run on where they are used before their agent was sent away', async () => {
+    it('keep running if they are used before their agent was disconnected', async () => {
       await place();
       await settle({});
       await connect();
@@ -174,7 +174,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await get()).toMatchObject({ phase: 'running', desiredState: 'running' });
     });
 
-    it('take no agent while a sleep is at work, whatever is wanted meanwhile', async () => {
+    it('accept no agent while a sleep is running, even if they should run again', async () => {
       await place();
       await settle({});
       await connect();
@@ -188,7 +188,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await get()).toMatchObject({ phase: 'starting', operation: { name: 'wake', running: false } });
     });
 
-    it('that cannot be woken end what waits for them, and only that', async () => {
+    it('that cannot be woken end the executions that wait for them, and no others', async () => {
       await asleep();
       const waiting = await use();
       const failed = { type: 'operation_failed', message: 'no quota', retryable: false } as const;
@@ -217,7 +217,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await bench().store.nextOperationAt()).toBeUndefined();
     });
 
-    it('are asked for nothing that their provider cannot do', async () => {
+    it('get no operation that their provider does not support', async () => {
       await place(NEW, { provider: 'fixed' });
       await settle({});
       await connect();
@@ -229,7 +229,7 @@ export function describeLifecycle(open: OpenStore): void {
       expect(await change({ type: 'remove', force: false })).toMatchObject({ refusal: 'not_supported' });
     });
 
-    it('are listed as idle while nothing waits or runs there', async () => {
+    it('are listed as idle while no execution waits or runs there', async () => {
       const { store } = bench();
       const idle = () => store.listIdle({ after: 0, limit: 9, now: T0 });
       await place();

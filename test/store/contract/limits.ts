@@ -8,7 +8,7 @@ export function describeLimits(open: OpenStore): void {
     const read = async (executionId: string, stream: 'stdout' | 'stderr' = 'stdout') =>
       (await bench().store.readStream({ executionId, stream, offset: 0, maxBytes: 1000 })).toString();
 
-    it('hold for each stream, whatever the agent sends and says', async () => {
+    it('hold for each stream, whatever the agent sends and reports', async () => {
       const { executionId } = await bench().dispatched();
       const chunks = ['12345', '6789', 'abcd', 'ef'].map((text, index) =>
         record(executionId, index + 1, 'stdout', text),
@@ -36,7 +36,7 @@ export function describeLimits(open: OpenStore): void {
       ]);
     });
 
-    it('split no character, and nothing is kept behind one that did not fit', async () => {
+    it('do not split a character, and nothing is kept after one that did not fit', async () => {
       const { executionId } = await bench().dispatched();
       const texts = ['aé', 'bü', 'cd'].map((text, index) => record(executionId, index + 1, 'stdout', text));
       await bench().report(texts, { maxOutputBytes: 5 });
@@ -55,7 +55,7 @@ export function describeLimits(open: OpenStore): void {
       return executionId;
     };
 
-    it('is kept, one a stream, and bounded whatever the agent sends', async () => {
+    it('is kept once per stream, and bounded whatever the agent sends', async () => {
       const executionId = await cut();
       const first = [record(executionId, 2, 'stdout_tail', 'def'), record(executionId, 3, 'stdout_tail', 'DEF')];
       await bench().report([...first, record(executionId, 4, 'stderr_tail', Buffer.alloc(65_536, 'e'))]);
@@ -72,13 +72,13 @@ export function describeLimits(open: OpenStore): void {
       expect(end).toBe(3);
     });
 
-    it('is not there where nobody sent it, and none of what comes after the end', async () => {
+    it('is missing if the agent did not send it, and nothing is kept after the end', async () => {
       const executionId = await cut();
       await bench().report([record(executionId, 2, 'ended', ended()), record(executionId, 3, 'stdout_tail', 'def')]);
       expect([await tail(executionId), await tail('absent')]).toEqual([undefined, undefined]);
     });
 
-    it('goes with its execution', async () => {
+    it('is deleted with its execution', async () => {
       const executionId = await cut();
       await bench().report([record(executionId, 2, 'stdout_tail', 'def'), record(executionId, 3, 'ended', ended())]);
       expect(await tail(executionId)).toBe('def');
@@ -95,7 +95,7 @@ export function describeLimits(open: OpenStore): void {
       return { ...request, outcome: (await bench().store.createExecution({ ...request, queueBytes })).outcome };
     };
 
-    it('are bounded for each machine, and free again when one is claimed, cancelled or ends', async () => {
+    it('are bounded for each machine, and free again when an execution is claimed, cancelled or ended', async () => {
       const first = await create(400);
       const second = await create(400);
       expect((await create(400)).outcome).toBe('queue_full');
@@ -108,7 +108,7 @@ export function describeLimits(open: OpenStore): void {
       expect(first.outcome).toBe('created');
     });
 
-    it('of one creator that wait are summed over its machines', async () => {
+    it('that one creator has waiting are summed over its machines', async () => {
       const { store } = bench();
       const bytes = async (createdBy: string) => store.queuedBytes({ createdBy });
       const make = (createdBy: string, machineId = MACHINE) => {
@@ -124,7 +124,7 @@ export function describeLimits(open: OpenStore): void {
       expect([await bytes('key-a'), await bytes('key-b')]).toEqual([1001, 0]);
     });
 
-    it('count argv as well, and let one in that is larger by itself', async () => {
+    it('include argv, and a single larger request is accepted', async () => {
       const command = ['echo', 'x'.repeat(2000)];
       const request = () => ({ ...bench().request({ command }), queueBytes: 1000 });
       expect(await bench().store.createExecution(request())).toMatchObject({ outcome: 'created' });
@@ -156,7 +156,7 @@ export function describeLimits(open: OpenStore): void {
       expect((await store.exportAudit({ after: 0, limit: 3 })).map(({ at }) => at)).toEqual([1, 2, 3]);
     });
 
-    it('loses what was exported and then released, or is old, and never its newest entry', async () => {
+    it('deletes entries that were exported and released, or are old, but never its newest entry', async () => {
       const { store } = bench();
       for (const at of [1, 2, 3, 4, 5]) await append(at);
       const [second, last] = [await idOf(2), await idOf(5)];

@@ -13,7 +13,7 @@ export function describeMachines(open: OpenStore): void {
       return machine;
     };
 
-    it('are made once, not yet placed', async () => {
+    it('are made once, and have no agent yet', async () => {
       const create = () => bench().store.createMachine({ machineId: 'dm-new', now: T0 + 1 });
       const created = await create();
       expect(created).toEqual({
@@ -41,7 +41,7 @@ export function describeMachines(open: OpenStore): void {
       expect(await bench().store.getMachine({ machineId: 'dm-none' })).toBeUndefined();
     });
 
-    it('connect and disconnect, each a transition', async () => {
+    it('connect and disconnect, each with a transition', async () => {
       const before = await get();
       expect(before).toMatchObject({ phase: 'running', facts: FACTS, runnerInstance: RUNNER, bootId: 'boot' });
       expect(await bench().disconnect(MACHINE, T0 + 5)).toBe('applied');
@@ -53,7 +53,7 @@ export function describeMachines(open: OpenStore): void {
       expect(await get()).toMatchObject({ phase: 'running', bootId: 'boot-2', lastTransitionAt: T0 + 9 });
     });
 
-    it('go on behind the highest number that their agent has taken on, where that is the higher one', async () => {
+    it('continue after the highest dispatch number that their agent has accepted, if it is higher', async () => {
       const { store } = bench();
       expect((await bench().dispatched()).dispatchNumber).toBe(1);
       const connectAt = async (lastDispatchNumber: number) => {
@@ -68,7 +68,7 @@ export function describeMachines(open: OpenStore): void {
       expect(last.dispatchNumber).toBeLessThan(2 ** 52 + 2);
     });
 
-    it('stay connected when a connection ends that another has replaced', async () => {
+    it('stay connected when a connection that was replaced ends', async () => {
       const before = bench().epoch();
       await bench().connect();
       expect(bench().epoch()).toBeGreaterThan(before);
@@ -78,7 +78,7 @@ export function describeMachines(open: OpenStore): void {
       expect(await get()).toEqual(connected);
     });
 
-    it('do not move when a link takes the place of another, or goes twice', async () => {
+    it('have no transition when a connection replaces another, or ends twice', async () => {
       const before = await get();
       await bench().connect(MACHINE, 'runner-2', T0 + 9);
       expect(await get()).toMatchObject({
@@ -93,7 +93,7 @@ export function describeMachines(open: OpenStore): void {
       expect(await get()).toEqual(away);
     });
 
-    it('are removed for good, with all that runs or waits there', async () => {
+    it('are removed for good, with all their running and waiting executions', async () => {
       const { store } = bench();
       await store.replaceCredential({ machineId: MACHINE, credentialHash: Buffer.from('c'), now: T0 });
       const running = await bench().dispatched({ sealedInput: Buffer.from('s') });
@@ -129,7 +129,7 @@ export function describeMachines(open: OpenStore): void {
       expect(await bench().get(running.executionId)).toMatchObject({ errorCode: 'machine_removed' });
     });
 
-    it('are found by their credential, until another takes its place', async () => {
+    it('are found by their credential, until it is replaced', async () => {
       const { store } = bench();
       const hash = (name: string) => Buffer.from(name.padEnd(32));
       const replace = (credentialHash: Buffer | undefined, machineId = MACHINE) =>

@@ -38,7 +38,7 @@ export function describeNames(open: OpenStore): void {
       expect(await named('web-2')).toEqual([]);
     });
 
-    it('are those of one machine, however it gets them', async () => {
+    it('belong to one machine, however it gets them', async () => {
       await place('dm-web', 'web-1');
       const { revision = 0 } = (await bench().store.getMachine({ machineId: MACHINE })) ?? {};
       expect(await place('dm-other', 'web-1')).toEqual({ outcome: 'name_taken' });
@@ -58,7 +58,7 @@ export function describeNames(open: OpenStore): void {
       expect(outcomes.filter(({ outcome }) => outcome === 'name_taken')).toHaveLength(9);
     });
 
-    it('can be changed, which leaves the earlier one free', async () => {
+    it('can be changed, and the previous one is free again', async () => {
       await place('dm-web', 'web-1');
       expect(await rename('dm-web', 'web-1')).toMatchObject({ outcome: 'unchanged' });
       expect(await rename('dm-web', 'web-2')).toMatchObject({ outcome: 'changed', machine: { name: 'web-2' } });
@@ -66,7 +66,7 @@ export function describeNames(open: OpenStore): void {
       expect(await rename(MACHINE, 'web-1')).toMatchObject({ outcome: 'changed' });
     });
 
-    it('are free again when their machine is removed, for another id', async () => {
+    it('are free for another id when their machine is removed', async () => {
       await place('dm-web', 'web-1');
       await remove('dm-web');
       expect(await named('web-1')).toEqual([]);
@@ -75,7 +75,7 @@ export function describeNames(open: OpenStore): void {
       expect(await bench().store.getMachine({ machineId: 'dm-web' })).toMatchObject({ name: 'web-1' });
     });
 
-    it('are given to a machine that exists when its agent joins with one', async () => {
+    it('are given to an existing machine when its agent joins with one', async () => {
       expect(await enrol('dm-token', 'web-1', MACHINE)).toMatchObject({
         machine: { machineId: MACHINE, name: 'web-1' },
       });

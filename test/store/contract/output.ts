@@ -65,7 +65,7 @@ export function describeOutput(open: OpenStore): void {
       },
     );
 
-    it('of both streams cannot be read from what was released', async () => {
+    it('of both streams cannot be read before the released offset', async () => {
       const executionId = await printed();
       await release(executionId, 4);
       const merged = (stdout: number) => bench().store.readMerged({ executionId, offsets: { stdout, stderr: 0 } });
@@ -73,7 +73,7 @@ export function describeOutput(open: OpenStore): void {
       await expect(merged(0)).rejects.toMatchObject({ name: 'OutputReleasedError' });
     });
 
-    it('goes when it is released, and only then', async () => {
+    it('is deleted when it is released, and not before', async () => {
       const executionId = await printed();
       expect(await release(executionId, 3)).toMatchObject({ outcome: 'released', released: { stdout: 3, stderr: 0 } });
       expect(await read(executionId, 3)).toBe('def');
@@ -86,7 +86,7 @@ export function describeOutput(open: OpenStore): void {
       await expect(read(executionId, 2)).rejects.toMatchObject({ name: 'OutputReleasedError' });
     });
 
-    it('cannot be released past its end, on another machine, or where it is kept', async () => {
+    it('cannot be released past its end, on another machine, or if it is kept', async () => {
       const executionId = await printed();
       expect(await release(executionId, 7)).toEqual({ outcome: 'past_end' });
       expect(await release('absent', 0)).toEqual({ outcome: 'not_found' });
@@ -105,7 +105,7 @@ export function describeOutput(open: OpenStore): void {
       expect(await bench().get(executionId)).toMatchObject({ stdout: { bytes: 6, truncated: false } });
     });
 
-    it('is bounded past what the agent was told, and what does not fit is counted', async () => {
+    it('is bounded even if the agent exceeds its window, and the excess is counted', async () => {
       const { executionId } = await bench().dispatched({ outputMode: 'stream' });
       const chunk = Buffer.alloc(65_536, 'x');
       const records = Array.from({ length: 300 }, (_, index) => record(executionId, index + 1, 'stdout', chunk));
@@ -115,7 +115,7 @@ export function describeOutput(open: OpenStore): void {
       expect(await bench().get(executionId)).toMatchObject({ stdout: { bytes: 300 * 65_536, truncated: true } });
     });
 
-    it('that nobody reads is abandoned, once; a reader that is there keeps it', async () => {
+    it('that nobody reads is abandoned, once; a present reader keeps it', async () => {
       const [idle, readNow, releasedNow] = [await printed(), await printed(), await printed()];
       await bench().store.outputRead({ executionId: readNow, until: T0 + 500 });
       await release(releasedNow, 2, 'stdout', T0 + 500);
@@ -128,7 +128,7 @@ export function describeOutput(open: OpenStore): void {
       expect(await read(idle, 0)).toBe('abcdef');
     });
 
-    it('of a terminal is idle from the last client on, however much of it is released; one that has not begun is not', async () => {
+    it('of a terminal is idle since its last client left, however much is released; before its start it is not', async () => {
       const { store } = bench();
       const make = async () => {
         const { executionId } = await bench().dispatched({ outputMode: 'stream', isTerminal: true });
@@ -145,7 +145,7 @@ export function describeOutput(open: OpenStore): void {
       expect(await store.abandonIdleOutput({ idleSince: T0 + 100, now: T0 + 600, limit: 10 })).toHaveLength(1);
     });
 
-    it('goes with its execution', async () => {
+    it('is deleted with its execution', async () => {
       const executionId = await printed();
       await bench().report([record(executionId, 6, 'ended', ended())]);
       expect(await bench().store.deleteFinished({ before: T0 + 1000, limit: 10 })).toBe(1);

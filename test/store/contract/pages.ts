@@ -38,7 +38,7 @@ export function describePages(open: OpenStore): void {
       expect(ids(listed)).toEqual(made.reverse());
     });
 
-    it('neither skips nor repeats while executions are created', async () => {
+    it('skip and repeat nothing while executions are created', async () => {
       const made = [];
       for (let n = 0; n < 10; n++) made.push((await bench().create()).executionId);
       const listed = await follow(
@@ -81,15 +81,18 @@ export function describePages(open: OpenStore): void {
         expect(await listAll({ machineIds: [] })).toEqual([]);
       });
 
-      it.each(['queued', 'running', 'failed', 'succeeded'] as const)('lists those that are %s', async (status) => {
-        const made = await history();
-        const these = made.filter((one) => one.status === status);
-        expect(ids(await listAll({ status }))).toEqual(ids(these));
-        const here = these.filter(({ machineId }) => machineId === MACHINE);
-        expect(ids(await listAll({ status, machineIds: [MACHINE] }))).toEqual(ids(here));
-      });
+      it.each(['queued', 'running', 'failed', 'succeeded'] as const)(
+        'lists executions with status %s',
+        async (status) => {
+          const made = await history();
+          const these = made.filter((one) => one.status === status);
+          expect(ids(await listAll({ status }))).toEqual(ids(these));
+          const here = these.filter(({ machineId }) => machineId === MACHINE);
+          expect(ids(await listAll({ status, machineIds: [MACHINE] }))).toEqual(ids(here));
+        },
+      );
 
-      it('lists those created since a time', async () => {
+      it('lists executions created since a time', async () => {
         const made = await history();
         const recent = made.filter(({ at }) => at >= T0 + 3000);
         expect(ids(await listAll({ since: T0 + 3000 }))).toEqual(ids(recent));
@@ -97,14 +100,14 @@ export function describePages(open: OpenStore): void {
       });
     });
 
-    it('has no next page where the last one is exactly full', async () => {
+    it('has no next page if the last one is exactly full', async () => {
       for (let n = 0; n < 4; n++) await bench().create();
       const page = await bench().store.listExecutions({ machineId: MACHINE, limit: 4 });
       expect(page.items).toHaveLength(4);
       expect(page).not.toHaveProperty('next');
     });
 
-    it('ends a page early where its items are large, without losing one, and gives one that is larger than a page', async () => {
+    it('ends a page early if its items are large, loses none, and returns one that is larger than a page', async () => {
       const { store } = bench();
       const made = [];
       for (const megabytes of [1, 9, 1, 1, 1, 1, 1]) {
@@ -158,7 +161,7 @@ export function describePages(open: OpenStore): void {
       expect(await bench().store.listExecutions({ machineId: 'dm-none', limit: 5 })).toEqual({ items: [] });
     });
 
-    it('lists machines oldest first, without removed ones, limited where asked', async () => {
+    it('lists machines oldest first, without removed ones, limited on request', async () => {
       const { store } = bench();
       for (const machineId of ['dm-b', 'dm-a', 'dm-c', 'dm-d']) await store.createMachine({ machineId, now: T0 });
       await store.changeMachine({ ...REMOVE, machineId: 'dm-c', now: T0 });
@@ -175,7 +178,7 @@ export function describePages(open: OpenStore): void {
       expect(await names([])).toEqual([]);
     });
 
-    it('stops a page of events at its bytes, after at least one', async () => {
+    it('ends a page of events at its limit of bytes, after at least one', async () => {
       const { executionId } = await bench().dispatched();
       await bench().report([1, 2, 3, 4].map((number) => record(executionId, number, 'stdout', 'x'.repeat(100))));
       const list = (afterSequence: number, maxBytes: number, limit = 100) =>
@@ -190,7 +193,7 @@ export function describePages(open: OpenStore): void {
       );
     });
 
-    it('connects machines in any order without moving them in the list', async () => {
+    it('keeps the order of machines in the list, in whatever order they connect', async () => {
       const { store } = bench();
       await store.createMachine({ machineId: 'dm-b', now: T0 });
       await store.machineConnected({ machineId: MACHINE, runnerInstance: 'r', bootId: 'b', facts: FACTS, now: T0 + 9 });

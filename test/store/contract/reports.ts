@@ -7,7 +7,7 @@ export function describeReports(open: OpenStore): void {
   describe('appendReports', () => {
     const bench = useStore(open);
 
-    it('turns reports into events and moves the execution on', async () => {
+    it('turns reports into events and changes the status', async () => {
       const { executionId } = await bench().dispatched({ sealedInput: Buffer.from('s') });
       const first = await bench().report(
         [
@@ -55,7 +55,7 @@ export function describeReports(open: OpenStore): void {
       expect(await bench().store.listDispatched({ machineId: MACHINE, aboveNumber: 0 })).toEqual([]);
     });
 
-    it('takes a command that never started: queued to failed', async () => {
+    it('moves a command that never started from queued to failed', async () => {
       const { executionId } = await bench().dispatched();
       const failed = ended({ status: 'failed', exit_code: 127, error_code: 'command_not_found' });
       const result = await bench().report([record(executionId, 1, 'ended', failed)]);
@@ -63,7 +63,7 @@ export function describeReports(open: OpenStore): void {
       expect(result.execution).not.toHaveProperty('startedAt');
     });
 
-    it('drops repeats, whole or in part', async () => {
+    it('drops repeats, completely or in part', async () => {
       const { executionId } = await bench().dispatched();
       const reports = [
         record(executionId, 1, 'started'),
@@ -85,7 +85,7 @@ export function describeReports(open: OpenStore): void {
       ]);
     });
 
-    it('takes nothing from a gap on', async () => {
+    it('accepts nothing after a gap', async () => {
       const { executionId } = await bench().dispatched();
       const result = await bench().report([
         record(executionId, 1, 'started'),
@@ -113,7 +113,7 @@ export function describeReports(open: OpenStore): void {
       expect(await bench().events(executionId)).toHaveLength(2);
     });
 
-    it('drops what comes for an execution that was declared lost', async () => {
+    it('drops reports on an execution that was declared lost', async () => {
       const { executionId } = await bench().dispatched();
       await bench().store.markLost({ ...bench().ofConnection(T0 + 5), executionIds: [executionId], reason: 'away' });
       expect(await bench().report([record(executionId, 1, 'started')])).toMatchObject({
@@ -123,7 +123,7 @@ export function describeReports(open: OpenStore): void {
       expect((await bench().get(executionId)).errorCode).toBe('agent_lost');
     });
 
-    it('refuses what is not the machine’s own, is unknown, or was never dispatched', async () => {
+    it('refuses an execution of another machine, an unknown one, and one that was never dispatched', async () => {
       await bench().connect('dm-two', 'runner-2');
       const own = await bench().dispatched();
       const waiting = await bench().create();
@@ -140,7 +140,7 @@ export function describeReports(open: OpenStore): void {
       expect(await bench().get(waiting.executionId)).toEqual(waiting);
     });
 
-    it('keeps the executions of a batch apart', async () => {
+    it('keeps the executions of one call apart', async () => {
       const [a, b] = [await bench().dispatched(), await bench().dispatched()];
       const results = await bench().store.appendReports({
         machineId: MACHINE,
@@ -158,7 +158,7 @@ export function describeReports(open: OpenStore): void {
       ]);
     });
 
-    it('consumes the number of a kind it does not know, and of an empty chunk', async () => {
+    it('uses up the number of an unknown kind, and of an empty chunk', async () => {
       const { executionId } = await bench().dispatched();
       const unknown = { ...record(executionId, 2, 'stdout', 'x'), kind: 60 };
       const reports = [record(executionId, 1, 'started'), unknown, record(executionId, 3, 'stdout', '')];
@@ -167,7 +167,7 @@ export function describeReports(open: OpenStore): void {
       expect(await bench().report([record(executionId, 4, 'stdout', 'y')])).toMatchObject({ reported: 4 });
     });
 
-    it('counts what was produced and not kept', async () => {
+    it('counts output that was produced and not kept', async () => {
       const { executionId } = await bench().dispatched();
       await bench().report([record(executionId, 1, 'started'), record(executionId, 2, 'stdout', 'kept')]);
       const progress = { stdout_bytes: 1_000_000, stderr_bytes: 2 };
@@ -213,7 +213,7 @@ export function describeReports(open: OpenStore): void {
       [{ status: 'failed' }, { status: 'failed', errorCode: 'spawn_failed' }],
       ['not JSON', { status: 'failed', errorCode: 'agent_lost' }],
       ['[]', { status: 'failed', errorCode: 'agent_lost' }],
-    ])('ends by %j', async (payload, expected) => {
+    ])('ends an execution by %j', async (payload, expected) => {
       const { executionId } = await bench().dispatched();
       const { execution } = await bench().report([record(executionId, 1, 'ended', payload)]);
       expect(execution).toMatchObject(expected);
@@ -222,7 +222,7 @@ export function describeReports(open: OpenStore): void {
       expect(events.at(-1)).toMatchObject({ type: 'lifecycle', ...expected });
     });
 
-    it('puts the agent’s times on the server’s clock, never back and never ahead', async () => {
+    it('converts the agent’s times to the server’s clock, never backwards and never into the future', async () => {
       const { executionId } = await bench().dispatched();
       const at = (number: number, time: number) => record(executionId, number, 'stdout', 'x', time);
       await bench().report([record(executionId, 1, 'started', '', 100)], { clockOffsetMs: T0 - 95, now: T0 + 10 });
@@ -266,7 +266,7 @@ export function describeReports(open: OpenStore): void {
       expect(await bench().store.outputBounds({ executionId, stream: 'stderr' })).toEqual({ start: 0, end: 45 });
     });
 
-    it('reads nothing of nothing', async () => {
+    it('returns nothing if there is no output', async () => {
       const { executionId } = await bench().create();
       for (const id of [executionId, 'none']) {
         expect(

@@ -48,7 +48,7 @@ export function describeSchedules(open: OpenStore): void {
       bench().store.decideRun({ run: { scheduleId: 'sched-1', dueAt: DUE, outcome, ...p }, now: NOW + 1 });
     const runs = async () => (await bench().store.listRuns({ scheduleId: 'sched-1', limit: 10 })).items;
 
-    it('are kept as they were made, and found newest first', async () => {
+    it('are stored as they were made, and listed newest first', async () => {
       const made = await create('sched-1');
       expect(made).toMatchObject({ outcome: 'created', schedule: { scheduleId: 'sched-1', createdAt: DUE } });
       await create('sched-2', { createdBy: 'key-1', paused: 'by_request' });
@@ -85,7 +85,7 @@ export function describeSchedules(open: OpenStore): void {
       expect(await store.nextScheduleAt()).toBe(DUE - 5);
     });
 
-    it('have each tick taken once, however many take it at once', async () => {
+    it('have each tick taken once, however many servers try at once', async () => {
       await create('sched-1');
       const taken = await Promise.all([begin(), begin(), begin()]);
       expect(taken.toSorted()).toEqual(['begun', 'stale', 'stale']);
@@ -94,7 +94,7 @@ export function describeSchedules(open: OpenStore): void {
       expect(await runs()).toEqual([{ scheduleId: 'sched-1', dueAt: DUE, decidedAt: NOW, outcome: 'starting' }]);
     });
 
-    it('have no tick taken again that a change of the schedule brings back', async () => {
+    it('do not repeat a tick that a change of the schedule brings back', async () => {
       await create('sched-1');
       await begin();
       const change = { definition: DEFINITION, sealedRequest: SECRET, anchorAt: DUE, nextAt: DUE };
@@ -104,7 +104,7 @@ export function describeSchedules(open: OpenStore): void {
       expect([await due(), await runs()]).toMatchObject([[], [{ dueAt: DUE }]]);
     });
 
-    it('know the batch of their last run, and what waits', async () => {
+    it('store the batch of their last run, and the waiting tick', async () => {
       const { store } = bench();
       await create('sched-1');
       await begin({ nextAt: DUE + 1 });
@@ -123,7 +123,7 @@ export function describeSchedules(open: OpenStore): void {
       ]);
     });
 
-    it('keep the newest of their runs, and those that are open', async () => {
+    it('keep their newest runs, and the open ones', async () => {
       await create('sched-1');
       await begin({ nextAt: DUE + 1, keep: 2 });
       for (const tick of [1, 2, 3, 4]) {
@@ -132,7 +132,7 @@ export function describeSchedules(open: OpenStore): void {
       expect((await runs()).map(({ dueAt }) => dueAt - DUE)).toEqual([4, 3, 0]);
     });
 
-    it('are changed as a whole, paused and gone', async () => {
+    it('can be changed as a whole, paused and deleted', async () => {
       const { store } = bench();
       await create('sched-1');
       const definition = { ...DEFINITION, timing: { everyMs: 5000 }, overlap: 'queue' } as const;

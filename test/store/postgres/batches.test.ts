@@ -38,7 +38,7 @@ describe('a batch', () => {
     });
   const advance = (store: Store) => store.advanceBatch({ batchId: BATCH, now: T0 });
 
-  it('is gone on with by one server, and by another once that has stopped', async () => {
+  it('is advanced by one server, and by another once that has stopped', async () => {
     const [first, second] = [await open(), await open()];
     await first.createMachine({ machineId: MACHINE, now: T0 });
     await create(first);
@@ -51,7 +51,7 @@ describe('a batch', () => {
     expect(await advance(second)).toMatchObject({ next: [{ machineId: MACHINE }] });
   });
 
-  it('of a server that shows no sign of life is taken over, and its execution made once by whoever still tries', async () => {
+  it('of a dead server is taken over, and its execution is made once whichever server tries', async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];
     await first.store.createMachine({ machineId: MACHINE, now: T0 });
     await create(first.store);
@@ -71,7 +71,7 @@ describe('a batch', () => {
     expect((await Promise.all(asked)).map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed']);
   });
 
-  it('that is cancelled while an execution of it is made has noted it, or it is not made', async () => {
+  it('that is cancelled while its execution is created records the execution, or prevents it', async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];
     await first.store.createMachine({ machineId: MACHINE, now: T0 });
     for (let round = 0; round < 20; round += 1) {

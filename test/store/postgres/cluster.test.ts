@@ -40,7 +40,7 @@ async function connect(store: Store, runnerInstance = 'runner-1') {
   });
 }
 
-test('each server lives under an id of its own, and knows how many live', async () => {
+test('each server has its own id, and knows how many are alive', async () => {
   const { one, two } = await twoServers();
   expect(one.cluster.replicaId).not.toBe(two.cluster.replicaId);
   expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'alive', live: 2 });
@@ -60,7 +60,7 @@ test('the database says which connections a server holds, and a takeover moves t
   expect(await two.cluster.connectionsHeld()).toHaveLength(1);
 });
 
-test('an order goes to the server that holds the machine, once, and its answer comes back once', async () => {
+test('an order reaches the server that holds the machine once, and its answer returns once', async () => {
   const { one, two } = await twoServers();
   const order = { machineId: 'dm-one', kind: 'stdin', body: { a: 1 }, payload: Buffer.from([0, 255, 10]) };
   const sent = await two.cluster.sendOrder(order);
@@ -76,7 +76,7 @@ test('an order goes to the server that holds the machine, once, and its answer c
   expect(await two.cluster.takeAnswers({ orderIds })).toEqual([]);
 });
 
-test('no order is sent for a machine that nobody holds; one to all reaches all the others', async () => {
+test('no order is sent for a machine that no server holds; an order to all reaches all others', async () => {
   const { one, two, connected } = await twoServers();
   if (connected.outcome !== 'applied') throw new Error(connected.outcome);
   await one.machineDisconnected({ machineId: 'dm-one', epoch: connected.epoch, now: Date.now() });
@@ -86,7 +86,7 @@ test('no order is sent for a machine that nobody holds; one to all reaches all t
   expect(await one.cluster.takeOrders()).toMatchObject([order]);
 });
 
-test('hints reach every server, however many go at once; a listener hears of its new connection', async () => {
+test('hints reach every server, however many are sent at once; a listener is told of its new connection', async () => {
   const { one, two, postgres: database } = await twoServers();
   const heard: Hint[] = [];
   let fresh = 0;
@@ -114,7 +114,7 @@ test('hints reach every server, however many go at once; a listener hears of its
   await stop();
 });
 
-test('a server that was taken for dead is told so, holds nothing, and another may have its machines', async () => {
+test('a server that was taken for dead is told so, holds nothing, and others can take its machines', async () => {
   const { one, two, postgres: database, url } = await twoServers();
   const before = one.cluster.replicaId;
   await database.query(
@@ -137,7 +137,7 @@ test('a server with another secret key is told so (fault 60)', async () => {
   expect(await two.cluster.claimKey({ fingerprint: Buffer.alloc(32, 2) })).toBe(false);
 });
 
-test('a duty is done by one server an interval, whoever asks first', async () => {
+test('a duty is done by one server per interval, whichever asks first', async () => {
   const { one, two, postgres: database, url } = await twoServers();
   const ask = (store: typeof one, name = 'housekeeping') => store.cluster.takeDuty({ name, intervalMs: 3_600_000 });
   const taken = await Promise.all([ask(one), ask(two), ask(one), ask(two)]);

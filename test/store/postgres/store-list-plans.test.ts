@@ -63,7 +63,7 @@ test.each(PAGES.flatMap((page) => Object.entries(listsOf(page))))('%s', async (_
   }
 });
 
-test('of many machines whose executions are old, the newest are found', async () => {
+test('the newest executions are found for many machines whose executions are old', async () => {
   const machineIds = ['dm-5', ...Array.from({ length: 150 }, (_, at) => `dm-none-${at}`)];
   const { items } = await store.listAllExecutions({ machineIds, limit: 10 });
   // Each machine has every 2000th.
@@ -71,7 +71,7 @@ test('of many machines whose executions are old, the newest are found', async ()
   expect(items.map(({ executionId }) => executionId)).toEqual(newest);
 });
 
-test('a walk is found', async () => {
+test('the measurement notices a table scan', async () => {
   const text = "SELECT * FROM executions e WHERE e.error_message = 'none' ORDER BY e.id DESC LIMIT 10";
   expect(await rowsTouchedBy(text, [])).toBeGreaterThanOrEqual(EXECUTIONS);
 });

@@ -54,7 +54,7 @@ async function claimAll() {
   return claimed.outcome === 'applied' ? claimed.dispatches.map(({ execution }) => execution.executionId) : undefined;
 }
 
-test('a number that the machine does not know ends what waits: its mark may be lost', async () => {
+test('a dispatch number that the machine does not know ends waiting executions: their dispatch may be lost', async () => {
   const started = await bench.dispatched();
   await loseDispatch(started);
   const { executionId } = started;
@@ -66,7 +66,7 @@ test('a number that the machine does not know ends what waits: its mark may be l
   expect((await bench.get(next.executionId)).dispatchNumber).toBe(2);
 });
 
-test('what the agent holds although it waits by the database ends, whatever the numbers say', async () => {
+test('an execution that the agent holds although it waits in the database is ended, whatever the numbers are', async () => {
   const started = await bench.dispatched();
   await loseDispatch(started);
   const other = await bench.create();
@@ -80,7 +80,7 @@ test('what the agent holds although it waits by the database ends, whatever the 
   expect(report.outcome).toBe('terminal');
 });
 
-test('a new instance after the database began another history ends what waited by then, and only that, once', async () => {
+test('a new instance after the database changed its history ends the executions that waited then, only those, and once', async () => {
   const started = await bench.dispatched();
   await loseDispatch(started);
   await beginHistory();
@@ -91,7 +91,7 @@ test('a new instance after the database began another history ends what waited b
   expect(await claimAll()).toEqual([later.executionId]);
 });
 
-test('where nothing is in doubt, what waits goes on waiting: a hello of a new instance, of the same one on another history', async () => {
+test('executions keep waiting if nothing is in doubt: for a new instance, or the same one on another history', async () => {
   const waiting = await bench.create();
   expect(await hello({ runnerInstance: 'runner-2' })).not.toHaveProperty('ended');
   await beginHistory();
@@ -99,7 +99,7 @@ test('where nothing is in doubt, what waits goes on waiting: a hello of a new in
   expect(await claimAll()).toEqual([waiting.executionId]);
 });
 
-test('the servers see that the database is on another history, and when that began', async () => {
+test('servers notice that the database has another history, and since when', async () => {
   await query("UPDATE cluster SET history = 'another'");
   await store.cluster?.heartbeat({ draining: false });
   const [row] =

@@ -54,7 +54,7 @@ async function epochOf(connecting: ReturnType<Store['machineConnected']>): Promi
 }
 
 describe('the connection of a machine', () => {
-  it('that came back through another server makes what the first one tries stale', async () => {
+  it("that moved to another server makes the first one's writes stale", async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];
     await first.connect();
     const waiting = await first.create();
@@ -80,7 +80,7 @@ describe('the connection of a machine', () => {
     expect(await second.machineConnected(hello('runner-2'))).toMatchObject({ outcome: 'applied' });
   });
 
-  it('has one holder when it comes through two servers at once', async () => {
+  it('has one holder if it arrives through two servers at once', async () => {
     const [first, second] = [await open(), await open()];
     await first.createMachine({ machineId: MACHINE, now: T0 });
     const epochs = await Promise.all([
@@ -119,7 +119,7 @@ describe('an operation of a provider', () => {
       now: T0,
     });
 
-  it('whose server died with its hook is due again for the others, under the same number', async () => {
+  it('is due for the others under the same number if its server died during the hook', async () => {
     const store = await open();
     await place(store);
     await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
@@ -135,7 +135,7 @@ describe('an operation of a provider', () => {
     });
   });
 
-  it('goes on while its server lives, and over to the others when that stops', async () => {
+  it('continues while its server lives, and moves to the others when that stops', async () => {
     const [first, second] = [await open(), await open()];
     await place(first);
     await first.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
@@ -148,7 +148,7 @@ describe('an operation of a provider', () => {
 });
 
 describe('writes through several servers', () => {
-  it('make one execution of one Idempotency-Key', async () => {
+  it('make one execution for one Idempotency-Key', async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];
     await first.connect();
     const idempotency = { apiKeyId: 'key', key: 'same', digest: Buffer.from('d'), expiresAt: T0 + 1000 };
@@ -162,7 +162,7 @@ describe('writes through several servers', () => {
     expect((await first.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(1);
   });
 
-  it('keep to the quota of artifacts', async () => {
+  it('respect the quota of artifacts', async () => {
     const benches = [new Bench(await open()), new Bench(await open())];
     const artifacts = { maxBytes: 10_000, quotaBytes: 1000, retentionMs: 60_000 };
     const machines = Array.from({ length: 20 }, (_, index) => `dm-${index}`);
@@ -183,7 +183,7 @@ describe('writes through several servers', () => {
     expect(row?.bytes).toBe('800');
   });
 
-  it('keep to the limit of a queue', async () => {
+  it('respect the limit of a queue', async () => {
     const [first, second] = [new Bench(await open()), new Bench(await open())];
     await first.connect();
     const creates = Array.from({ length: 40 }, (_, index) => {
@@ -232,7 +232,7 @@ describe('a COMMIT whose answer is lost', () => {
     proxy?.close();
   });
 
-  it.each(['answer lost', 'never arrived'] as const)('is found out: %s (fault 54)', async (what) => {
+  it.each(['answer lost', 'never arrived'] as const)('has its outcome looked up: %s (fault 54)', async (what) => {
     const bench = new Bench(await open(await through()));
     await bench.connect();
     await bench.create();

@@ -26,7 +26,7 @@ afterAll(async () => {
   await postgres?.stop();
 });
 
-test('writes for several machines in one turn share a transaction', async () => {
+test('writes for several machines at the same time share a transaction', async () => {
   const machines = Array.from({ length: 20 }, (_, index) => `dm-together-${index}`);
   for (const machineId of machines) await bench.connect(machineId);
   commits.length = 0;
@@ -60,7 +60,7 @@ test('a machine whose row is locked by another server does not delay the writes 
   }
 });
 
-test('no table is read as a whole, however small it was when its statements were planned', async () => {
+test('no table is scanned completely, however small it was when its statements were planned', async () => {
   await bench.connect('dm-many');
   for (let round = 0; round < 150; round += 1) {
     const { executionId } = await bench.create({ machineId: 'dm-many' });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { JSON_COLUMN } from '../../../src/store/rows/json-columns.ts';
 
-test('a column is read as what it was written from', () => {
+test('a column is read back as it was written', () => {
   expect(JSON_COLUMN.strings('command', '["sh","-c",""]')).toStrictEqual(['sh', '-c', '']);
   expect(JSON_COLUMN.launch('launch', '{"tty":{"width":0,"height":24}}')).toStrictEqual({
     tty: { width: 0, height: 24 },

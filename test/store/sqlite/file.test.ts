@@ -29,7 +29,7 @@ describe('the database file', () => {
     }
   };
 
-  it('is readable by its owner only, with its log and index, in a directory that is made', async () => {
+  it('is readable only by its owner, with its log and index, in a directory that is created', async () => {
     const nested = join(dirname(path()), 'data', 'execplane.db');
     const store = openSqliteStore({ path: nested });
     await store.checkWritable();
@@ -38,7 +38,7 @@ describe('the database file', () => {
     await store.close();
   });
 
-  it('is made by several processes at once', async () => {
+  it('can be created by several processes at once', async () => {
     const processes = Array.from({ length: 3 }, () => spawn(process.execPath, [FIXTURE, 'migrate', path()]));
     const ends = processes.map(async (child) => {
       let text = '';
@@ -54,7 +54,7 @@ describe('the database file', () => {
     expect(inspect('SELECT version FROM schema_migrations')).toEqual(VERSIONS);
   }, 60_000);
 
-  it('is made by another just before its own turn', () => {
+  it('can be created by another process just before its own turn', () => {
     const [late, early] = [openDatabase(path()), openDatabase(path())];
     const prepare = late.prepare.bind(late);
     let overtaken = false;
@@ -75,7 +75,7 @@ describe('the database file', () => {
     expect(inspect('SELECT version FROM schema_migrations')).toEqual(VERSIONS);
   });
 
-  it('has one server, until that one closes it', async () => {
+  it('has one server at a time', async () => {
     const first = openSqliteStore({ path: path() });
     await connectMachine(first);
     expect(() => openSqliteStore({ path: path(), ownershipWaitMs: 1 })).toThrow(DatabaseInUseError);
@@ -84,7 +84,7 @@ describe('the database file', () => {
     await openSqliteStore({ path: path(), ownershipWaitMs: 1 }).close();
   });
 
-  it('is refused where a newer build has been', async () => {
+  it('is refused if a newer version has migrated it', async () => {
     await openSqliteStore({ path: path() }).close();
     const db = new Sqlite(path());
     db.exec('INSERT INTO schema_migrations VALUES (9999, 0)');
@@ -93,7 +93,7 @@ describe('the database file', () => {
     expect(() => openSqliteStore({ path: path() })).toThrow(/schema 9999/);
   });
 
-  it('keeps everything from one opening to the next, and no machine connected', async () => {
+  it('keeps everything from one opening to the next, with no machine connected', async () => {
     const first = openSqliteStore({ path: path(), now: 0 });
     await connectMachine(first);
     await createExecution(first, 'a');
@@ -117,7 +117,7 @@ describe('the database file', () => {
     await third.close();
   });
 
-  it('has lost nothing that was acknowledged after a kill -9 in a burst', async () => {
+  it('loses nothing acknowledged after a kill -9 in a burst', async () => {
     const child = spawn(process.execPath, [FIXTURE, 'burst', path()], { stdio: ['ignore', 'pipe', 'inherit'] });
     const closed = once(child, 'close');
     const acknowledged: string[] = [];

@@ -39,7 +39,7 @@ function watched<A extends unknown[], R>(
 }
 
 // What a step takes in ms is measured by `bench -- retention`; here, that none has more than its part of the work.
-it('a step of it is small, whatever there is to delete; creates go on meanwhile, and the file shrinks', async () => {
+it('a step of deletion is small, however much there is to delete; creates continue meanwhile, and the file shrinks', async () => {
   const store = openSqliteStore({ path: path() });
   await connectMachine(store);
   // The two ways of being large: bytes, and events.
@@ -79,7 +79,7 @@ it('a step of it is small, whatever there is to delete; creates go on meanwhile,
   expect(statSync(path()).size).toBeLessThan(3 * MIB);
 }, 120_000);
 
-it('the write-ahead log is cut back after a burst', async () => {
+it('the write-ahead log is truncated after a burst', async () => {
   const store = openSqliteStore({ path: path() });
   await connectMachine(store);
   for (let n = 0; n < 3; n++) await finished(store, `large-${n}`, 512, 65_536);

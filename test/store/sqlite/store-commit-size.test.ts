@@ -54,7 +54,7 @@ async function eachExecution(work: (executionId: string) => Promise<unknown>): P
   for (let n = 0; n < EXECUTIONS; n++) await work(`ex-${1000 + n}`);
 }
 
-it('a create writes at most six pages, whether it goes straight out or waits', async () => {
+it('a create writes at most six pages, whether it is dispatched at once or waits', async () => {
   const { store, spent } = await prepare();
   spent();
   await eachExecution((executionId) => createExecution(store, executionId));
@@ -65,7 +65,7 @@ it('a create writes at most six pages, whether it goes straight out or waits', a
   await store.close();
 });
 
-it('an execution of a short command takes two commits and 50 KB of log, its audit entry included', async () => {
+it('an execution of a short command takes two commits and 50 KB of log, with its audit entry', async () => {
   const { store, spent } = await prepare();
   // An execution takes 10 ms, and the audit entries of half of a tenth of a second are written together.
   const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
@@ -94,7 +94,7 @@ it('an execution of a short command takes two commits and 50 KB of log, its audi
   await Promise.all(audits);
 });
 
-it('no key is given out again, though the newest execution is deleted', async () => {
+it('no key is given out again, even if the newest execution is deleted', async () => {
   const { db, store } = await prepare();
   const key = db.prepare<[string], number>('SELECT id FROM executions WHERE public_id = ?').pluck();
   await createExecution(store, 'first');

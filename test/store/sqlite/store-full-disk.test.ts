@@ -21,7 +21,7 @@ afterAll(() => {
 describe('a full disk', () => {
   const path = useDatabasePath();
 
-  it('refuses writes at the largest size of the file, and recovers when it may grow', async () => {
+  it('refuses writes at the maximum size of the file, and recovers when it may grow', async () => {
     const db = openDatabase(path());
     const store = buildStore(db, { now: 0 });
     await connectMachine(store);
@@ -31,7 +31,7 @@ describe('a full disk', () => {
     await store.close();
   });
 
-  it.runIf(mount !== undefined)('refuses writes on a full file system, and recovers when there is room', async () => {
+  it.runIf(mount !== undefined)('refuses writes on a full file system, and recovers when there is space', async () => {
     const directory = mount ?? '';
     const ballast = join(directory, 'ballast');
     const store = openSqliteStore({ path: join(directory, 'execplane.db') });

@@ -27,7 +27,7 @@ const SCANS = [
 describe('the layout', () => {
   const path = useDatabasePath();
 
-  it('searches by an index wherever the number of rows is not bounded', async () => {
+  it('uses an index wherever the number of rows is not bounded', async () => {
     const db = openDatabase(path());
     const statements = recordStatements(db);
     const store = buildStore(db, { now: 0 });
@@ -40,7 +40,7 @@ describe('the layout', () => {
     await store.close();
   });
 
-  it('knows how many wait on a machine, whatever happened', async () => {
+  it('has the number of waiting executions of a machine, whatever happened', async () => {
     const db = openDatabase(path());
     const store = buildStore(db, { now: 0 });
     await connectMachine(store);

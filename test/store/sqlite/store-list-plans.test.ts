@@ -41,7 +41,7 @@ test.each(PAGES.flatMap((page) => Object.entries(listsOf(page))))('%s', async (_
   expect(steps.filter((step) => WALK_OR_SORT.test(step) && !SMALL.test(step))).toEqual([]);
 });
 
-test('a walk and a sort are found', () => {
+test('the check notices a scan and a sort', () => {
   const plan = planOf('SELECT * FROM executions ORDER BY created_at');
   expect(plan).toEqual(['SCAN executions', 'USE TEMP B-TREE FOR ORDER BY']);
 });

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => postgres?.stop());
 
-test('a transaction that a crash undid is run again, although another one was committed under its id since', async () => {
+test('a transaction that a crash undid is run again, even if another one was committed under its id since', async () => {
   const url = await postgres.schema();
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
@@ -49,7 +49,7 @@ test('a transaction that a crash undid is run again, although another one was co
   ]);
 });
 
-test('of two transactions that wait for each other, the one that the database ends is run again', async () => {
+test('a transaction that the database ends because of a deadlock is run again', async () => {
   const url = await postgres.schema();
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
@@ -86,7 +86,7 @@ test('of two transactions that wait for each other, the one that the database en
   await first.close();
 });
 
-test('a database that accepts no writes for a while is written to again afterwards, on another connection', async () => {
+test('a database that refused writes for a while is written to again, on another connection', async () => {
   const url = await postgres.schema();
   const address = parseDatabaseUrl(url);
   const first = await connect(address);

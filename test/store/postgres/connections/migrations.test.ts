@@ -44,7 +44,7 @@ async function runsOne(bench: Bench, executionId: string): Promise<void> {
   expect(await bench.get(executionId)).toMatchObject({ dispatchedTo: RUNNER, stdout: { bytes: 2 }, reported: 3 });
 }
 
-test('an older server works on while a newer one brings the schema further, and can be started again (fault 59)', async () => {
+test('an older server keeps working while a newer one upgrades the schema, and can be started again (fault 59)', async () => {
   const running = await open();
   await running.connect();
   await runsOne(running, 'exec-before');
@@ -57,7 +57,7 @@ test('an older server works on while a newer one brings the schema further, and 
   expect(items.map(({ executionId }) => executionId).toSorted()).toEqual(['exec-after', 'exec-before', 'exec-beside']);
 });
 
-test('an older server is refused at its start where the schema is no longer for it (fault 59)', async () => {
+test('an older server does not start if the schema no longer supports it (fault 59)', async () => {
   await open();
   await upgrade('9999');
   await expect(open()).rejects.toThrow(SchemaTooNewError);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
 
 describe('a database URL', () => {
-  it('names hosts in the order in which they are tried, a user, a database', () => {
+  it('names hosts in the order of attempts, a user and a database', () => {
     expect(parseDatabaseUrl('postgres://me:p%40ss@one:5433,two,[::1]:5434/app')).toMatchObject({
       targets: [
         { host: 'one', port: 5433 },
@@ -23,11 +23,11 @@ describe('a database URL', () => {
     ['prefer', [{ rejectUnauthorized: false }, false]],
     ['require', [{ rejectUnauthorized: false }]],
     ['verify-ca', [{ rejectUnauthorized: true, checkServerIdentity: expect.any(Function) }]],
-  ])('takes sslmode %s as libpq does', (mode, encryptions) => {
+  ])('accepts sslmode %s with the meaning of libpq', (mode, encryptions) => {
     expect(parseDatabaseUrl(`postgres://me@h/d?sslmode=${mode}`).encryptions).toMatchObject(encryptions);
   });
 
-  it('checks the name of the host with verify-full only', () => {
+  it('verifies the name of the host with verify-full only', () => {
     const [tls] = parseDatabaseUrl('postgres://me@h/d?sslmode=verify-full').encryptions;
     expect(tls).toEqual({ rejectUnauthorized: true });
   });

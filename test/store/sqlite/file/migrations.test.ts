@@ -35,7 +35,7 @@ function makeDatabase(path: string, hasRun: (version: number) => boolean): void 
 describe('a database of schema 2', () => {
   const path = useDatabasePath();
 
-  it('keeps its log, is cleared of it when its time has come, and has an end of giving back what it cannot', async () => {
+  it('keeps its log, deletes it when it is due, and finishes although it cannot shrink', async () => {
     makeDatabase(path(), (version) => version <= 2);
     const store = openSqliteStore({ path: path() });
     const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
@@ -59,7 +59,7 @@ describe('a database of schema 2', () => {
 describe('a database of schema 3', () => {
   const path = useDatabasePath();
 
-  it('has the codes of today for what ran out of time, and goes on with what waits', async () => {
+  it('has the present codes for timeouts, and continues waiting executions', async () => {
     makeDatabase(path(), (version) => version <= 3);
     const db = new Sqlite(path());
     db.exec(`
@@ -93,10 +93,10 @@ describe('a database of schema 3', () => {
   });
 });
 
-describe('a database that met later migrations before the one that renames its keys', () => {
+describe('a database that had later migrations before the one that renames its keys', () => {
   const path = useDatabasePath();
 
-  it('keeps its rows, and has the schema of a fresh one', async () => {
+  it('keeps its rows, and has the schema of a new one', async () => {
     makeDatabase(path(), (version) => version < 60 || version === 85 || version === 90);
     const store = openSqliteStore({ path: path() });
     expect(await store.getExecution({ machineId: 'dm-one', executionId: 'a' })).toMatchObject({ status: 'succeeded' });

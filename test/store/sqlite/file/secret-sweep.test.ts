@@ -19,7 +19,7 @@ describe('the traces of sealed inputs', () => {
       .filter((file) => existsSync(file) && readFileSync(file).includes('SECRET-'));
   const vanish = () => vi.waitFor(() => expect(traces()).toEqual([]), { timeout: 30_000, interval: 100 });
 
-  it('are gone a moment after the ends', async () => {
+  it('are gone a moment after the executions end', async () => {
     const store = openSqliteStore({ path: path() });
     await connectMachine(store);
     // Of all sizes: many to a page, and many pages to one.
@@ -38,7 +38,7 @@ describe('the traces of sealed inputs', () => {
     expect(traces()).toEqual([]);
   }, 60_000);
 
-  it('are gone after a crash, once the server is back', async () => {
+  it('are gone after a crash, once the server has restarted', async () => {
     await once(spawn(process.execPath, [FIXTURE, 'crash', path()]), 'close');
     expect(traces()).toEqual([`${path()}-wal`]);
     const store = openSqliteStore({ path: path() });
@@ -46,7 +46,7 @@ describe('the traces of sealed inputs', () => {
     await store.close();
   }, 60_000);
 
-  it('are gone when another process has read to the end, and hold up no write meanwhile', async () => {
+  it('are gone when another process has finished reading, and delay no write meanwhile', async () => {
     const store = openSqliteStore({ path: path() });
     await connectMachine(store);
     await createExecution(store, 'e', { sealedInput: Buffer.from('SECRET-'.repeat(3000)) });

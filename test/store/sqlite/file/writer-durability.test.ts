@@ -7,7 +7,7 @@ import { openDatabase } from '../../../../src/store/sqlite/file/database.ts';
 /** What FULL is to SQLite: in WAL mode the log is flushed to the disk at each commit, not only at checkpoints. */
 const FULL = 2;
 
-test('a commit is flushed to the disk before it is answered: power that is lost right after takes nothing (fault 10)', () => {
+test('a commit is flushed to the disk before it is answered, so that a loss of power right after loses nothing (fault 10)', () => {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-durability-'));
   const database = openDatabase(join(dir, 'execplane.db'));
   try {

@@ -24,7 +24,7 @@ describe('Writer', () => {
     db.close();
   });
 
-  it('commits all that arrives in one turn together, in order', async () => {
+  it('commits all writes of one turn together, in order', async () => {
     const writes = [3, 1, 2].map((value) => writer.write(insert(value)));
     expect(values()).toEqual([]);
     expect(await Promise.all(writes)).toEqual([1, 1, 1]);
@@ -38,7 +38,7 @@ describe('Writer', () => {
     });
   });
 
-  it('lets writes that may wait share a transaction that is made anyway, once half of their time is over', async () => {
+  it('adds writes that may wait to the next transaction, once half of their time is over', async () => {
     const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
     const shared = [1, 2].map((value) => writer.write(insert(value), 0, 60_000));
     await writer.write(insert(3));
@@ -50,19 +50,19 @@ describe('Writer', () => {
     expect(commits.map(({ writes }) => writes)).toEqual([1, 1, 3]);
   });
 
-  it('makes a transaction for a write that may wait when no other comes', async () => {
+  it('commits a write that may wait by itself if no other comes', async () => {
     await writer.write(insert(1), 0, 1);
     expect(values()).toEqual([1]);
   });
 
-  it('writes on closing what may still wait', async () => {
+  it('commits waiting writes on closing', async () => {
     const waits = writer.write(insert(1), 0, 60_000);
     await writer.close();
     await waits;
     expect(values()).toEqual([1]);
   });
 
-  it('fails only the one at fault, and keeps nothing of it', async () => {
+  it('fails only the faulty write, and keeps nothing of it', async () => {
     const wrong = writer.write(() => {
       insert(2)();
       throw new RangeError('wrong');
@@ -73,7 +73,7 @@ describe('Writer', () => {
     expect(values()).toEqual([1, 3]);
   });
 
-  it('bounds a transaction by its bytes and by its writes', async () => {
+  it('limits a transaction in bytes and in writes', async () => {
     await Promise.all([1, 2, 3].map((value) => writer.write(insert(value), 5 * 1024 * 1024)));
     expect(commits.map(({ writes }) => writes)).toEqual([1, 1, 1]);
     commits.length = 0;
@@ -81,7 +81,7 @@ describe('Writer', () => {
     expect(commits.map(({ writes }) => writes)).toEqual([1024, 476]);
   });
 
-  it('tells all that wait when the file is full, leaves no transaction, and recovers by itself', async () => {
+  it('rejects all waiting writes when the file is full, leaves no transaction, and recovers by itself', async () => {
     const pages = db.pragma('page_count', { simple: true }) as number;
     db.pragma(`max_page_count = ${pages + 2}`);
     const large = () => db.prepare('INSERT INTO t (y) VALUES (zeroblob(1000000))').run();
@@ -96,7 +96,7 @@ describe('Writer', () => {
     expect(values()).toEqual([1]);
   });
 
-  it('tells when another process holds the file, and recovers', async () => {
+  it('rejects writes while another process holds the file, and recovers', async () => {
     const other = openDatabase(path());
     try {
       db.pragma('busy_timeout = 1');
@@ -110,7 +110,7 @@ describe('Writer', () => {
     }
   });
 
-  it('writes what it was given before it closes, and nothing after', async () => {
+  it('commits earlier writes before it closes, and refuses later ones', async () => {
     const before = writer.write(insert(1));
     const closing = writer.close();
     await expect(writer.write(insert(2))).rejects.toThrow(StoreUnavailableError);
