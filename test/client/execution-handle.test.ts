@@ -18,7 +18,7 @@ async function bytesOf(stream: ReadableStream<Uint8Array>): Promise<Buffer> {
 }
 
 describe('run', () => {
-  test('output, exit code, environment, directory, stdin', async () => {
+  test('returns output and exit code, and sets environment, directory and stdin', async () => {
     const result = await machine.run(['sh', '-c', 'cat; echo "$A $PWD"; echo err >&2; exit 3'], {
       env: { A: '1' },
       cwd: '/usr',
@@ -38,17 +38,17 @@ describe('run', () => {
     });
   });
 
-  test('binary stdin', async () => {
+  test('accepts binary stdin', async () => {
     const { stdout } = await machine.run(['od', '-An', '-tx1'], { stdin: new Uint8Array([0, 255, 10]) });
     expect(stdout.trim()).toBe('00 ff 0a');
   });
 
-  test('a signal and a timeout are results', async () => {
+  test('returns a signal and a timeout as results', async () => {
     expect(await machine.run(['sh', '-c', 'kill -9 $$'])).toMatchObject({ status: 'failed', signal: 9 });
     expect(await machine.run(['sleep', '60'], { timeoutMs: 50 })).toMatchObject({ signal: 9 });
   });
 
-  test('an abort cancels the command', async () => {
+  test('cancels the command when it is aborted', async () => {
     const abort = new AbortController();
     const run = machine.run(['sh', '-c', 'echo up; exec sleep 300'], { signal: abort.signal });
     const list = async () => (await machine.executions({ status: 'running' })).items;
@@ -60,13 +60,13 @@ describe('run', () => {
     expect(ended.status).toBe('cancelled');
   });
 
-  test('a refusal is thrown', async () => {
+  test('throws a refusal', async () => {
     await expect(machine.run([''])).rejects.toBeInstanceOf(RefusedError);
   });
 });
 
 describe('start', () => {
-  test('stdin, stdout and stderr are streams, byte for byte, both ways at once', async () => {
+  test('has stdin, stdout and stderr as streams, byte for byte, in both directions at once', async () => {
     const bytes = randomBytes(3_000_000);
     const handle = await machine.start(['sh', '-c', 'tee /dev/stderr']);
     const writer = handle.stdin.getWriter();
@@ -77,7 +77,7 @@ describe('start', () => {
     expect(await handle.result).toMatchObject({ status: 'succeeded', exitCode: 0 });
   });
 
-  test('output of any size, exact over a server that is killed meanwhile', async () => {
+  test('reads output of any size exactly, even if the server is killed meanwhile', async () => {
     const source = 'i=0; while [ $i -lt 4000 ]; do printf "%09d\\n" $i; i=$((i+1)); done';
     const argv = ['sh', '-c', `for part in 1 2 3 4 5 6 7 8; do head -c 5000000 /dev/zero; done; ${source}`];
     const handle = await machine.start(argv, { stdin: 'none', output: 'stream' });
@@ -97,7 +97,7 @@ describe('start', () => {
     expect(await handle.result).toMatchObject({ status: 'succeeded' });
   }, 120_000);
 
-  test('its events, from the first to the last', async () => {
+  test('iterates over all events, from the first to the last', async () => {
     const handle = await machine.start(['echo', 'hello'], { stdin: 'none' });
     const events = await Array.fromAsync(handle);
     expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, at) => at + 1));
@@ -106,7 +106,7 @@ describe('start', () => {
     expect(events.at(-1)).toMatchObject({ type: 'lifecycle', status: 'succeeded' });
   });
 
-  test('signal and cancel', async () => {
+  test('can send a signal and cancel', async () => {
     const trap = await machine.start(['sh', '-c', 'trap "exit 7" USR1; echo ready; while :; do sleep 0.1; done']);
     await trap.stdout.getReader().read();
     await trap.signal('SIGUSR1');
@@ -116,13 +116,13 @@ describe('start', () => {
     expect(await sleeper.result).toMatchObject({ status: 'cancelled' });
   });
 
-  test('writing to a command that has ended is an error of its own', async () => {
+  test('throws its own error for a write to a command that has ended', async () => {
     const handle = await machine.start(['true']);
     await handle.result;
     await expect(handle.stdin.getWriter().write(new Uint8Array(1))).rejects.toBeInstanceOf(StdinClosedError);
   });
 
-  test('the server is killed and restarted: the streams continue, no byte is lost or repeated', async () => {
+  test('continues the streams after the server was killed and restarted: no byte is lost or repeated', async () => {
     const handle = await machine.start(['sh', '-c', 'echo before; read line; echo "after $line"']);
     const reader = handle.stdout.getReader();
     const first = await reader.read();

@@ -30,7 +30,7 @@ afterAll(async () => {
   await removeDirectory(dir);
 }, 60_000);
 
-test('bytes go there and come back as they were, names of any kind', async () => {
+test('bytes are written and read back unchanged, under names of any kind', async () => {
   const bytes = randomBytes(2_500_000);
   for (const name of ['plain', '-n', "a 'b' $c\n"]) {
     await files.write(join(dir, name), bytes);
@@ -42,7 +42,7 @@ test('bytes go there and come back as they were, names of any kind', async () =>
   expect(readdirSync(dir).filter((name) => name.includes('.execplane-'))).toEqual([]);
 });
 
-test('a replaced file keeps its mode, a symbolic link stays one, a mode that is given holds', async () => {
+test('a replaced file keeps its mode, a symbolic link stays one, and a given mode is set', async () => {
   writeFileSync(join(dir, 'script'), 'old');
   chmodSync(join(dir, 'script'), 0o750);
   symlinkSync('script', join(dir, 'link'));
@@ -54,7 +54,7 @@ test('a replaced file keeps its mode, a symbolic link stays one, a mode that is 
   expect(statSync(join(dir, 'script')).mode & 0o777).toBe(0o600);
 });
 
-test('list and stat', async () => {
+test('list and stat describe files', async () => {
   const folder = join(dir, 'folder');
   mkdirSync(join(folder, 'below'), { recursive: true });
   writeFileSync(join(folder, 'a\nb'), '12345', { mode: 0o640 });
@@ -76,7 +76,7 @@ test('list and stat', async () => {
   expect(await files.list(join(folder, 'below'))).toEqual([]);
 });
 
-test('remove takes directories too', async () => {
+test('remove deletes directories too', async () => {
   mkdirSync(join(dir, 'gone/below'), { recursive: true });
   await files.remove(join(dir, 'gone'));
   expect(existsSync(join(dir, 'gone'))).toBe(false);
@@ -90,7 +90,7 @@ test.each([
   ['stat', () => files.stat('/nowhere/file'), 'No such file or directory'],
   ['list', () => files.list('/nowhere'), '/nowhere: '],
   ['remove', () => files.remove('/nowhere/file'), 'No such file or directory'],
-])('%s says what is wrong', async (_what, act, message) => {
+])('the error of %s says what is wrong', async (_what, act, message) => {
   const error = await act().catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(FileError);
   expect((error as Error).message).toContain(message);

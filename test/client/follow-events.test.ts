@@ -22,7 +22,7 @@ function stream(sequences: readonly number[], end: 'ends' | 'breaks') {
   };
 }
 
-test('a broken stream resumes after its last event; no event comes twice', async () => {
+test('a broken stream resumes after its last event, and repeats no event', async () => {
   const server = await scriptedServer(stream([1], 'breaks'), stream([1, 2], 'breaks'), stream([3], 'ends'));
   const events = await Array.fromAsync(followEvents(new Transport(server), '/x'));
   expect(events.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
@@ -65,7 +65,7 @@ test('an unreachable server is reported once, and again when it is back', async 
   expect(told).toEqual(['UnreachableError', 'back']);
 });
 
-test('an abort ends it, in the middle of a stream and in a pause', async () => {
+test('an abort ends the iteration, in the middle of a stream and in a pause', async () => {
   const abort = new AbortController();
   const server = await scriptedServer((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -81,11 +81,11 @@ test('an abort ends it, in the middle of a stream and in a pause', async () => {
 describe('server-sent events', () => {
   const text = ':\n\nid: 1\nevent: stdout\ndata: {"a":1}\n\n: alive\n\nid: 2\r\ndata: one\r\ndata: two\r\n\r\n';
 
-  test('comments and other fields are skipped, data lines joined', () => {
+  test('comments and other fields are skipped, and data lines are joined', () => {
     expect(new ServerSentEventParser().push(text)).toEqual(['{"a":1}', 'one\ntwo']);
   });
 
-  test('cut anywhere, the events are the same', () => {
+  test('the events are the same wherever the text is cut', () => {
     for (let at = 0; at <= text.length; at += 1) {
       const parser = new ServerSentEventParser();
       expect([...parser.push(text.slice(0, at)), ...parser.push(text.slice(at))]).toEqual(['{"a":1}', 'one\ntwo']);

@@ -31,7 +31,7 @@ async function run(source: string, ...args: string[]): Promise<string> {
   return started.stdout;
 }
 
-test('the page: its pieces of code are one program, which prints what stands below them', async () => {
+test('the code on the page is one program, which prints the output on the page', async () => {
   const code = Array.from(page.matchAll(/```ts\n(.*?)```/gs), ([, text]) => text).join('\n');
   const printed = await run(code);
   const told = Array.from(page.matchAll(/```\n```\n(.*?)```/gs), ([, text = '']) => text);
@@ -40,7 +40,7 @@ test('the page: its pieces of code are one program, which prints what stands bel
   expect(printed).toContain('got one\ngot two\nsucceeded\n');
 });
 
-test('examples/agent-loop.ts comes to its end', async () => {
+test('examples/agent-loop.ts runs to its end', async () => {
   const printed = await run(readFileSync(join(ROOT, 'examples/agent-loop.ts'), 'utf8'), 'dm-test');
   const lines = [
     'attempt 1: failed: expected 42, got 13',

@@ -29,7 +29,7 @@ function silentUntil(speakAtMs: number): { fetch: typeof fetch; offsets: (string
   return { offsets, fetch: async (input) => answer(new URL(String(input))) };
 }
 
-test('a command that is silent for an hour is no outage: the connection is opened again, and the line comes', async () => {
+test('an hour of silence is not an outage: the connection is opened again, and the next line arrives', async () => {
   const silent = silentUntil(performance.now() + HOUR_MS);
   const client = new Execplane({ url: 'http://execplane.test', fetch: silent.fetch });
   const read = Array.fromAsync(client.machine('dm-test').execution('ex-1').stdout);
@@ -39,7 +39,7 @@ test('a command that is silent for an hour is no outage: the connection is opene
   expect(new Set(silent.offsets)).toEqual(new Set(['0']));
 });
 
-test('a server that is unreachable for longer than 5 minutes is one', async () => {
+test('a server that is unreachable for longer than 5 minutes is an outage', async () => {
   const fetch = () => Promise.reject(new TypeError('fetch failed', { cause: new Error('connection refused') }));
   const client = new Execplane({ url: 'http://execplane.test', fetch });
   const read = Array.fromAsync(client.machine('dm-test').execution('ex-1').stdout);

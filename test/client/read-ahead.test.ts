@@ -13,7 +13,7 @@ async function* counted(taken: { count: number }, total: number): AsyncGenerator
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('what comes while the consumer is busy is one piece, in order and whole', async () => {
+test('pieces that arrive while the consumer is busy are joined, in order and complete', async () => {
   const taken = { count: 0 };
   const sizes: number[] = [];
   const all: number[] = [];
@@ -27,7 +27,7 @@ test('what comes while the consumer is busy is one piece, in order and whole', a
   expect(all).toEqual(Array.from({ length: 100 }, (_, index) => [...piece(index)]).flat());
 });
 
-test('it reads no further than its limit', async () => {
+test('the reader stops at its limit', async () => {
   const taken = { count: 0 };
   const reader = readAhead(counted(taken, 100), 50);
   await reader.next();
@@ -36,7 +36,7 @@ test('it reads no further than its limit', async () => {
   await reader.return(undefined);
 });
 
-test('a piece is passed on at once when nobody waits for more', async () => {
+test('a piece is passed on at once if nothing more is available', async () => {
   const { promise: never } = Promise.withResolvers<void>();
   const source = (async function* () {
     yield piece(1);
@@ -45,7 +45,7 @@ test('a piece is passed on at once when nobody waits for more', async () => {
   expect((await readAhead(source, 1000).next()).value).toEqual(piece(1));
 });
 
-test('a source that fails is an error behind the bytes that came before', async () => {
+test('an error of the source comes after the bytes before it', async () => {
   const source = (async function* () {
     yield piece(1);
     throw new Error('torn');

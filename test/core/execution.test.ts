@@ -89,14 +89,14 @@ describe('the table', () => {
   });
 });
 
-test('times are taken from the input’s moment', () => {
+test('times are those of the input', () => {
   const started = transition(STATES.dispatched, INPUTS.started, NOW);
   expect(started).toMatchObject({ ok: true, next: { startedAt: NOW } });
   const ended = transition<ExecutionState>(STATES.running, INPUTS.ended, NOW);
   expect(ended).toMatchObject({ ok: true, next: { startedAt: 2000, completedAt: NOW, exitCode: 0 } });
 });
 
-test('an end that is not a success carries a code and a text', () => {
+test('an end that is not a success has a code and a text', () => {
   for (const state of Object.values(STATES)) {
     for (const input of Object.values(INPUTS).filter(({ type }) => type !== 'ended')) {
       const result = transition<ExecutionState>(state, input, NOW);
@@ -107,7 +107,7 @@ test('an end that is not a success carries a code and a text', () => {
   }
 });
 
-test('whatever comes, in whatever order: statuses only move forward, ends are final, the input is not changed', () => {
+test('statuses only move forward, ends are final, and the input is not changed, for any sequence of inputs', () => {
   const input = fc.constantFrom<ExecutionInput>(...Object.values(INPUTS));
   const start = fc.constantFrom<ExecutionState>(STATES.away, STATES.waiting);
   fc.assert(

@@ -23,7 +23,7 @@ function sizeOf(value: unknown): Size {
 
 const tricky = fc.string({ unit: fc.constantFrom('"', '\\', '[', '{', ',', ':', 'a', 'é'), maxLength: 200 });
 
-test('the bounds of any JSON text are those of its value, whatever its strings hold', () => {
+test('the bounds of a JSON text are those of its value, whatever its strings contain', () => {
   const unlimited = { depth: 1000, members: 1000, values: 1_000_000, digits: 25 };
   fc.assert(
     fc.property(fc.array(fc.oneof(fc.jsonValue(), fc.dictionary(tricky, tricky), tricky)), (value) => {
@@ -36,7 +36,7 @@ test('the bounds of any JSON text are those of its value, whatever its strings h
   );
 });
 
-test('elements are counted with the members, an exact bound for one array', () => {
+test('elements are counted with the members, exactly for a single array', () => {
   const bounds = { depth: 2, members: 2, values: 5, digits: 25 };
   expect(exceededBound(bounds, Buffer.from('[1,[2,3],4]'))).toBe(undefined);
   expect(exceededBound(bounds, Buffer.from('[1,2,3,4,5]'))).toBe(undefined);
@@ -52,7 +52,7 @@ test.each(['12345', '-1234', '0.123', '12e-3', '1.5E4'])('%s is a number of five
   expect(exceededBound({ ...bounds, digits: 1 }, Buffer.from(`["${number}"]`))).toBe(undefined);
 });
 
-test('thousands of escaped quotes hide no bracket behind them', () => {
+test('thousands of escaped quotes hide no bracket after them', () => {
   const text = '\\"'.repeat(5000);
   expect(nestsDeeperThan(1, Buffer.from(`["${text}[[["]`))).toBe(false);
   expect(nestsDeeperThan(1, Buffer.from(`["${text}",[]]`))).toBe(true);

@@ -43,18 +43,18 @@ describe.each([
   );
 });
 
-test('close codes', () => {
+test('the page has the close codes', () => {
   const table = rows('Close codes').filter((row) => /^\d+$/.test(row[0] ?? ''));
   expect(Object.fromEntries(table.map((row) => [quoted(row[1]), Number(row[0])]))).toEqual(CLOSE);
 });
 
-test('kinds of record', () => {
+test('the page has the kinds of record', () => {
   const table = rows('Records').filter((row) => quoted(row[1]) !== undefined && row.length === 3);
   expect(Object.fromEntries(table.map((row) => [quoted(row[1]), Number(row[0])]))).toEqual(REPORT_KIND);
   expect(rows('Records').some((row) => row[0] === String(RECORD_HEADER_BYTES) && row[1] === 'n')).toBe(true);
 });
 
-test('paths, version and limits', () => {
+test('the page has paths, version and limits', () => {
   for (const path of Object.values(AGENT_PATHS)) expect(TEXT).toContain(path);
   expect(PROTOCOL_VERSION).toEqual({ min: 1, max: 1 });
   expect(TEXT).toContain('This page describes version 1.');

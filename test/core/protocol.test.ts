@@ -116,7 +116,7 @@ const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 describe('round trips', () => {
-  test('every frame of an agent', () => {
+  test('keep every frame of an agent', () => {
     fc.assert(
       fc.property(agentFrames, (frame) => {
         const parsed = parseAgentFrame(encodeFrame(frame));
@@ -126,7 +126,7 @@ describe('round trips', () => {
     );
   });
 
-  test('every frame of the server, alone and with bytes attached', () => {
+  test('keep every frame of the server, alone and with bytes attached', () => {
     fc.assert(
       fc.property(serverFrames, fc.uint8Array({ maxLength: 500 }), (frame, bytes) => {
         const attachment = Buffer.from(bytes);
@@ -160,7 +160,7 @@ describe('a malformed frame is refused with a reason', () => {
     expect(parseAgentFrame(text)).toEqual({ ok: false, reason });
   });
 
-  test('the frames of one side are none of the other', () => {
+  test('the frames of one side are refused by the same side', () => {
     fc.assert(
       fc.property(agentFrames, serverFrames, (fromAgent, fromServer) => {
         expect(parseServerFrame(encodeFrame(fromAgent)).ok).toBe(false);
@@ -169,7 +169,7 @@ describe('a malformed frame is refused with a reason', () => {
     );
   });
 
-  test('anything at all never throws', () => {
+  test('parsing arbitrary input never throws', () => {
     fc.assert(
       fc.property(fc.string(), fc.uint8Array({ maxLength: 64 }), (text, bytes) => {
         parseAgentFrame(text);
@@ -179,7 +179,7 @@ describe('a malformed frame is refused with a reason', () => {
     );
   });
 
-  test('a length that points past its message', () => {
+  test('a length beyond the end of its message is refused', () => {
     const message = encodeFrameWith({ type: 'ack', acks: [] }, Buffer.from('x'));
     message.writeUInt32LE(message.length, 0);
     expect(parseServerFrame(message)).toEqual({ ok: false, reason: 'a frame longer than its message' });

@@ -70,7 +70,7 @@ describe('a record', () => {
     expect(bytes.toString('latin1', 24)).toBe('ex-7hi');
   });
 
-  test('has bounds', () => {
+  test('has a maximum size', () => {
     const one = { kind: 2, executionId: 'e'.repeat(253), number: 1, at: 0, payload: Buffer.alloc(MAX_CHUNK_BYTES) };
     expect(encodeRecord(one).length).toBe(MAX_RECORD_BYTES);
     expect(() => encodeRecord({ ...one, payload: Buffer.alloc(MAX_CHUNK_BYTES + 1) })).toThrow(RangeError);

@@ -4,24 +4,24 @@ import { decideTick, MISSED_AFTER_MS, type TickContext } from '../../src/core/sc
 const TICK: TickContext = { overlap: 'skip', catchUp: false, lateMs: 0, busy: false, queued: false };
 const outcomeOf = (context: Partial<TickContext>) => decideTick({ ...TICK, ...context }).outcome;
 
-test('a tick starts a run if nothing of the schedule goes on', () => {
+test('a tick starts a run if no run of the schedule is active', () => {
   for (const overlap of ['skip', 'queue', 'cancel'] as const) {
     expect(decideTick({ ...TICK, overlap })).toEqual({ outcome: 'starting', cancelEarlier: false });
   }
 });
 
-test('a tick that meets an earlier run is left out, waits, or cancels it', () => {
+test('a tick during an earlier run is skipped, waits, or cancels the run', () => {
   expect(outcomeOf({ busy: true })).toBe('skipped');
   expect(outcomeOf({ busy: true, overlap: 'queue' })).toBe('queued');
   expect(decideTick({ ...TICK, busy: true, overlap: 'cancel' })).toEqual({ outcome: 'starting', cancelEarlier: true });
 });
 
-test('no more than one tick waits', () => {
+test('only one tick waits at a time', () => {
   expect(outcomeOf({ busy: true, queued: true, overlap: 'queue' })).toBe('skipped');
   expect(outcomeOf({ queued: true, overlap: 'queue' })).toBe('skipped');
 });
 
-test('a tick that is too late is missed, unless it is made up for', () => {
+test('a tick that is too late is missed, unless catch-up is on', () => {
   expect(outcomeOf({ lateMs: MISSED_AFTER_MS })).toBe('starting');
   expect(outcomeOf({ lateMs: MISSED_AFTER_MS + 1 })).toBe('missed');
   expect(outcomeOf({ lateMs: MISSED_AFTER_MS + 1, catchUp: true })).toBe('starting');

@@ -14,7 +14,7 @@ test.each([
   { name: 'a' },
   { name: '', size: 0, labels: {}, parts: [], sent: null },
   { name: 'a', labels: { role: 'web' }, parts: [{ open: false }], sent: [1], more: 1 },
-])('%j has it', (value) => {
+])('%j matches the shape', (value) => {
   expect(mismatch(value, SHAPE)).toBeUndefined();
 });
 
@@ -31,6 +31,6 @@ test.each([
   [{ name: 'a', labels: { role: 1 } }, '`labels.role` is not a string'],
   [{ name: 'a', parts: {} }, '`parts` is not an array'],
   [{ name: 'a', parts: [{ open: true }, { open: 1 }] }, '`parts[1].open` is not a boolean'],
-])('%j: %s', (value, found) => {
+])('%j does not match: %s', (value, found) => {
   expect(mismatch(value, SHAPE)).toBe(found);
 });

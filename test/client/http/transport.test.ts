@@ -12,13 +12,13 @@ function clientOf({ url }: ScriptedServer): Execplane {
   return new Execplane({ url, apiKey: 'xpk_test' });
 }
 
-describe('repeats', () => {
+describe('retries', () => {
   test.each([
     ['a body that was cut', cut(TOKEN)],
     ['a connection that was closed', refuseToTalk],
     ['a refusal that says so', json(BUSY, 429)],
     ['a gateway whose server restarts', json('<html>', 502, { 'content-type': 'text/html' })],
-  ])('%s: asked again with the same Idempotency-Key', async (_what, first) => {
+  ])('a request is sent again with the same Idempotency-Key after %s', async (_what, first) => {
     const server = await scriptedServer(first, json(TOKEN));
     expect(await clientOf(server).joinTokens.create()).toEqual(TOKEN);
     const keys = server.asked.map(({ headers }) => headers['idempotency-key']);
@@ -34,7 +34,7 @@ describe('repeats', () => {
     expect(new Set(server.asked.map(({ headers }) => headers['idempotency-key'])).size).toBe(2);
   });
 
-  test('a refusal that does not say so is asked once', async () => {
+  test('a refusal that is not retryable is not sent again', async () => {
     const refusal = {
       error_code: 'INVALID_STATE',
       message: 'No.',
@@ -57,13 +57,13 @@ describe('repeats', () => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test('x-should-retry has the last word', async () => {
+  test('x-should-retry overrides every other rule', async () => {
     const server = await scriptedServer(json({ detail: 'A fault.' }, 500, { 'x-should-retry': 'false' }));
     await expect(clientOf(server).machines.get('dm-one')).rejects.toMatchObject({ status: 500, retryable: false });
     expect(server.asked).toHaveLength(1);
   });
 
-  test('four attempts by default', async () => {
+  test('there are four attempts by default', async () => {
     const server = await scriptedServer(json(BUSY, 429));
     await expect(clientOf(server).machines.get('dm-one')).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     expect(server.asked).toHaveLength(4);
@@ -89,7 +89,7 @@ describe('errors', () => {
     });
   });
 
-  test('no listener: the error has the reason, not "fetch failed"', async () => {
+  test('the error without a listener has the reason, not "fetch failed"', async () => {
     const url = `http://127.0.0.1:${await freePort()}`;
     const client = new Execplane({ url, attempts: 1 });
     const error = await client.ready().catch((thrown: unknown) => thrown);
@@ -101,7 +101,7 @@ describe('errors', () => {
     ['a page', json('x', 404, { 'content-type': 'text/html' }), /HTTP 404 with text\/html/],
     ['a page with 200', (response: import('node:http').ServerResponse) => void response.end('<html>'), /HTTP 200/],
     ['a redirect', json({}, 301, { location: 'https://other.example/v1' }), /redirect \(301\) to https:\/\/other/],
-  ])('%s is no answer of the API; the key goes nowhere else', async (_what, script, message) => {
+  ])('%s is not an answer of the API; the key is sent nowhere else', async (_what, script, message) => {
     const server = await scriptedServer(script);
     const error = await clientOf(server)
       .machines.get('dm-one')
@@ -115,7 +115,7 @@ describe('errors', () => {
 describe('a JSON answer with other fields than src/api describes is an error that names the first one', () => {
   const wrong = (value: unknown) => expect.objectContaining({ name: 'UnexpectedAnswerError', mismatch: value });
 
-  test('a field that is missing, as of an older server', async () => {
+  test('a missing field, as from an older server', async () => {
     const { status: _status, ...older } = answeredMachine();
     const server = await scriptedServer(json(older));
     const get = clientOf(server).machines.get('dm-one');
@@ -131,19 +131,19 @@ describe('a JSON answer with other fields than src/api describes is an error tha
     await expect(Array.fromAsync(list)).rejects.toEqual(wrong('`items[1].command[1]` is not a string'));
   });
 
-  test('another JSON service that says ok to everything', async () => {
+  test('another JSON service that always sends ok', async () => {
     const server = await scriptedServer(json({ ok: true }));
     await expect(clientOf(server).machine('dm-one').run(['true'])).rejects.toEqual(wrong('`execution_id` is missing'));
   });
 
-  test('fields that are not known here are kept: a newer server sends them', async () => {
+  test('additional fields are kept, since a newer server sends them', async () => {
     const newer = { ...answeredMachine(), colour: 'green' };
     const server = await scriptedServer(json(newer));
     expect(await clientOf(server).machines.get('dm-one')).toEqual(newer);
   });
 });
 
-test('what an AbortSignal gives as its reason is what is thrown, between attempts too', async () => {
+test('an abort throws the reason of the AbortSignal, between attempts too', async () => {
   const abort = new AbortController();
   const server = await scriptedServer((response) => {
     json({ ...BUSY, retry_after_ms: 60_000 }, 429)(response, { method: '', path: '', headers: {}, body: '' });
@@ -157,14 +157,14 @@ describe('lists', () => {
   const [one, two, three] = [answeredExecution('one'), answeredExecution('two'), answeredExecution('three')];
   const pages = [json({ items: [one, two], next_cursor: 'two' }), json({ items: [three] })] as const;
 
-  test('awaited: one page', async () => {
+  test('give one page if awaited', async () => {
     const server = await scriptedServer(...pages);
     const list = clientOf(server).machine('dm-one').executions({ limit: 2 });
     expect(await list).toEqual({ items: [one, two], next_cursor: 'two' });
     expect(server.asked.map(({ path }) => path)).toEqual(['/v1/machines/dm-one/executions?limit=2']);
   });
 
-  test('iterated: every item of every page', async () => {
+  test('give every item of every page if iterated', async () => {
     const server = await scriptedServer(...pages);
     const list = clientOf(server).machine('dm-one').executions({ status: 'failed' });
     expect(await Array.fromAsync(list)).toEqual([one, two, three]);
@@ -175,7 +175,7 @@ describe('lists', () => {
   });
 });
 
-test('a path of the URL is kept, ids are escaped', async () => {
+test('a path in the URL is kept, and ids are escaped', async () => {
   const server = await scriptedServer(json(answeredMachine()));
   await new Execplane({ url: `${server.url}/execplane/` }).machines.get('a/b');
   expect(server.asked[0]).toMatchObject({ path: '/execplane/v1/machines/a%2Fb' });

@@ -44,7 +44,7 @@ test.each([
   expect(nextBatchStep(progress, { maxConcurrency: 2, cancelled: false, ...limits })).toEqual(expected);
 });
 
-test('never more at once than it may, and over only when nothing is left', () => {
+test('a batch never runs more at once than it may, and ends only when nothing is left', () => {
   const count = fc.nat({ max: 20 });
   const progress = fc.record({ pending: count, unfinished: count, succeeded: count, failed: count });
   const limits = fc.record({

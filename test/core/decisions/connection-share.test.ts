@@ -13,7 +13,7 @@ test.each([
   expect(excessConnections(present)).toBe(excess);
 });
 
-test('a server that gives away what it is told ends near its share, and stops', () => {
+test('a server that gives away the excess ends near its share, and stops', () => {
   let own = 900;
   for (let round = 0; round < 1000; round += 1) {
     const excess = excessConnections({ own, total: 900, servers: 3 });

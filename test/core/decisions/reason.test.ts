@@ -78,7 +78,7 @@ describe('why an execution is in its state', () => {
     });
   });
 
-  test('at its end: what ended it, and nothing that would change it', () => {
+  test('ended: how it ended, and no next step', () => {
     const failed = { status: 'failed', errorMessage: 'The command exited with code 3.', completedAt: T0 + 9 } as const;
     expect(executionReason(execution(failed), at(T0, CONNECTED))).toEqual({
       message: 'failed: the command exited with code 3',
@@ -99,13 +99,13 @@ describe('why a machine is in its state', () => {
     expect(machineReason(machine, at(T0 + 5 * MINUTE, undefined))).toMatchObject(reason);
   });
 
-  test('an offline one: when its commands are given up, and that they were', () => {
+  test('an offline machine says when its commands are given up, or that they were', () => {
     const next = (now: number) => machineReason(AWAY, at(now, undefined)).next;
     expect(next(T0 + 5 * MINUTE)).toContain('given up as agent_lost 10 minutes from now');
     expect(next(T0 + 20 * MINUTE)).toContain('were given up');
   });
 
-  test('one that is being woken: until when it is expected', () => {
+  test('a machine that is being woken says when it is expected', () => {
     const waking = { ...AWAY, phase: 'starting', expectedAt: T0 + MINUTE } as Machine;
     expect(machineReason(waking, at(T0, undefined)).until).toBe(T0 + MINUTE);
     expect(machineReason(waking, at(T0 + 2 * MINUTE, undefined))).not.toHaveProperty('until');

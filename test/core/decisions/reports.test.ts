@@ -49,7 +49,7 @@ function take(
   return takeReports(record, { machineId: 'dm-one', reports: [...reports, ...others], terms: common });
 }
 
-test('events are bounded, with room for the end; the rest is counted', () => {
+test('the number of events is limited, with room for the end; the rest is counted', () => {
   const chunks = Array.from({ length: 10 }, () => Buffer.from('x'));
   const { outcome, reported, change } = take(chunks, { maxEvents: 6 });
   expect({ outcome, reported }).toEqual({ outcome: 'applied', reported: 11 });
@@ -57,7 +57,7 @@ test('events are bounded, with room for the end; the rest is counted', () => {
   expect(change?.after.execution).toMatchObject({ lastSequence: 5, stdout: { bytes: 10, truncated: true } });
 });
 
-test('the end of a cut stream is kept once, before the end, and only where output is kept', () => {
+test('the end of a cut stream is kept once, before the end, and only if output is kept', () => {
   const tails = ['one', 'two', ''].map((text, index) => ({
     kind: REPORT_KIND.stdout_tail,
     executionId: 'a',
@@ -76,12 +76,12 @@ test('the end of a cut stream is kept once, before the end, and only where outpu
   expect(take([], {}, streamed, tails)).toMatchObject({ reported: 4, change: { tails: [] } });
 });
 
-test('bytes that are no UTF-8 are cut at the cap itself', () => {
+test('bytes that are not UTF-8 are cut exactly at the cap', () => {
   const { change } = take([Buffer.alloc(100, 0x80)], { maxOutputBytes: 50 });
   expect(change?.after).toMatchObject({ kept: { stdout: 50 }, execution: { stdout: { bytes: 100, truncated: true } } });
 });
 
-test('the record that was decided on is not changed', () => {
+test('the given record is not changed', () => {
   const before = structuredClone(RECORD);
   take([Buffer.from('abc')], {});
   expect(RECORD).toEqual(before);
@@ -92,7 +92,7 @@ describe('output that is kept until it is read', () => {
   const chunk = Buffer.alloc(MIB, 'x');
   const streaming = { ...RECORD, execution: { ...RECORD.execution, outputMode: 'stream' as const } };
 
-  test('is stored apart from the log, which has no event of it', () => {
+  test('is stored apart from the log, which has no event for it', () => {
     const { change } = take([Buffer.from('abc'), Buffer.from('de')], {}, streaming);
     expect(change?.entries).toEqual([]);
     expect(change?.streamed).toMatchObject([
@@ -102,7 +102,7 @@ describe('output that is kept until it is read', () => {
     expect(change?.after).toMatchObject({ kept: { stdout: 5 }, execution: { lastSequence: 2, stdout: { bytes: 5 } } });
   });
 
-  test('has no cap, but an agent that ignores what it was told fills no disk', () => {
+  test('has no cap, but is limited if an agent exceeds its window', () => {
     const chunks = Array.from({ length: 20 }, () => chunk);
     const obedient = take(chunks, { maxOutputBytes: 10, streamBufferBytes: 4 * MIB }, streaming);
     expect(obedient.change?.after).toMatchObject({
@@ -116,13 +116,13 @@ describe('output that is kept until it is read', () => {
     });
   });
 
-  test('released output makes room', () => {
+  test('can grow again after a release', () => {
     const read = { ...streaming, kept: { stdout: 20 * MIB, stderr: 0 }, released: { stdout: 20 * MIB, stderr: 0 } };
     const { change } = take([chunk], { streamBufferBytes: 4 * MIB }, read);
     expect(change?.after).toMatchObject({ kept: { stdout: 21 * MIB } });
   });
 
-  test('that nobody reads is bounded from then on, and its log says so', () => {
+  test('is bounded once nobody reads it, and the log says so', () => {
     const change = abandonOutput({ ...streaming, kept: { stdout: 900, stderr: 0 } }, 7);
     expect(change.after.execution).toMatchObject({ outputMode: 'abandoned', status: 'running', lastSequence: 3 });
     expect(change.entries).toMatchObject([

@@ -13,7 +13,7 @@ test.each([
 });
 
 test.each(['', 'always', '-1', '1.5', '1h1h', '3s7d', '5 m', '1y', 'never1', '10000w', '9'.repeat(20)])(
-  '"%s" is none',
+  '"%s" is not a valid autosleep',
   (text) => {
     expect(parseAutosleep(text)).toBeUndefined();
   },

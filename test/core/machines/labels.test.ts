@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { fits, parseLabels, parseSelector } from '../../../src/core/machines/labels.ts';
 
-test('labels are pairs with commas between them', () => {
+test('labels are pairs separated by commas', () => {
   expect(parseLabels('role=web, site=berlin,empty=,eq=a=b')).toEqual({
     role: 'web',
     site: 'berlin',
@@ -24,7 +24,7 @@ test('a selector is a key, or a key and a value', () => {
   expect(parseSelector('r ole')).toBeUndefined();
 });
 
-test('all selectors have to fit', () => {
+test('all selectors must match', () => {
   const labels = { role: 'web', site: 'berlin' };
   expect(fits(labels, [])).toBe(true);
   expect(fits(labels, [{ key: 'role', value: 'web' }, { key: 'site' }])).toBe(true);

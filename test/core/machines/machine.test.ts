@@ -38,7 +38,7 @@ const up = () => apply(answer(managed(), 'running'), { type: 'agent_connected' }
 const asleep = () => answer(apply(up(), desire('sleeping'), { type: 'agent_disconnected' }), 'stopped');
 
 describe('a machine without a provider', () => {
-  test('is as its agent is, and is removed at once', () => {
+  test('has the state of its agent, and is removed at once', () => {
     const machine = unmanaged();
     expect(machine).toMatchObject({ phase: 'placement_pending', reason: 'never_joined', revision: 1 });
     const connected = apply(machine, { type: 'enrolled' }, { type: 'agent_connected' });
@@ -91,7 +91,7 @@ describe('the table of contract-machines.md', () => {
 });
 
 describe('a machine with a provider', () => {
-  test('is accepted, created, waited for, used, put to sleep, woken and removed', () => {
+  test('is accepted, created, joined, used, put to sleep, woken and removed', () => {
     const phases: string[] = [];
     const note = (machine: Machine) => {
       phases.push(`${machine.phase} ${machine.reason} ${machine.operation?.name ?? '-'}`);
@@ -125,7 +125,7 @@ describe('a machine with a provider', () => {
     ]);
   });
 
-  test('keeps its agent away while it is put to sleep, and believes one that comes afterwards', () => {
+  test('refuses its agent while it is put to sleep, and accepts one afterwards', () => {
     const stopping = apply(up(), desire('sleeping'), { type: 'agent_disconnected' });
     expect(transitionMachine(stopping, { type: 'agent_connected' }, T0)).toEqual({ ok: false, refusal: 'stopping' });
     const woken = apply(asleep(), { type: 'agent_connected' });
@@ -157,13 +157,13 @@ describe('a machine with a provider', () => {
     expect(used).not.toHaveProperty('operation');
   });
 
-  test('says that it sleeps by itself', () => {
+  test('says when it was put to sleep for idleness', () => {
     const idle = apply(up(), { type: 'desired', state: 'sleeping', sleepReason: 'autosleep' });
     expect(idle).toMatchObject({ phase: 'stopping', reason: 'autosleep' });
     expect(apply(idle, desire('running'))).not.toHaveProperty('sleepReason');
   });
 
-  test('is tried again after 1 s to 5 min, under the same number', () => {
+  test('is retried after 1 s to 5 min, under the same number', () => {
     let machine = managed();
     const pauses = Array.from({ length: 12 }, () => {
       machine = fail(machine, true);
@@ -193,7 +193,7 @@ describe('a machine with a provider', () => {
     expect(apply(failed, { type: 'agent_connected' })).toMatchObject({ phase: 'running', failedForGood: false });
   });
 
-  test('is not believed to be what no such operation leaves behind', () => {
+  test('rejects an answer that its operation cannot have', () => {
     const lied = answer(managed(), 'absent');
     expect(lied).toMatchObject({ phase: 'placement_pending', lastError: 'the provider answered "absent" to create' });
     expect(lied.operation).toMatchObject({ name: 'create', number: 1, running: false });
@@ -201,7 +201,7 @@ describe('a machine with a provider', () => {
     expect(awake).toMatchObject({ phase: 'stopping', operation: { name: 'sleep' }, lastError: expect.any(String) });
   });
 
-  test('is deleted if a create may have made it, and only then', () => {
+  test('is deleted only if a create may have made it', () => {
     expect(apply(managed(), desire('destroyed'))).toMatchObject({ phase: 'destroyed' });
     const begun = apply(managed(), { type: 'operation_begun', number: 1 }, desire('destroyed'));
     expect(begun).toMatchObject({ phase: 'destroying', operation: { name: 'create', running: true } });
@@ -209,7 +209,7 @@ describe('a machine with a provider', () => {
     expect(made).toMatchObject({ phase: 'destroying', operation: { name: 'delete', running: false } });
   });
 
-  test('is forgotten by force, with what its provider still has', () => {
+  test('is forgotten by force, although its provider still has it', () => {
     const stuck = fail(apply(up(), desire('destroyed')), false);
     expect(stuck).toMatchObject({ phase: 'failed', desiredState: 'destroyed' });
     expect(apply(stuck, { type: 'forgotten' })).toMatchObject({ phase: 'destroyed', failedForGood: false });
@@ -260,7 +260,7 @@ function expectLegal(before: Machine, event: MachineEvent, next: Machine): void 
   if (before.operation?.running === true && !settles) expect(next.operation).toEqual(before.operation);
 }
 
-test('any history keeps the promises', () => {
+test('every history keeps the invariants', () => {
   fc.assert(
     fc.property(fc.boolean(), fc.array(events, { maxLength: 40 }), (withProvider, history) => {
       let machine = withProvider ? managed() : unmanaged();
