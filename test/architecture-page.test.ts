@@ -45,13 +45,13 @@ describe.each([
     },
   );
 
-  test(`is told in at most ${most} files`, () => {
+  test(`is described in at most ${most} files`, () => {
     expect(steps.length).toBeGreaterThan(3);
     expect(new Set(steps.map(({ file }) => file)).size).toBeLessThanOrEqual(most);
   });
 });
 
-test('what a new field of an Execution needs is where the page says', () => {
+test('the page names the places that a new field of an Execution needs', () => {
   const [, after = ''] = PAGE.split('## A new field of an Execution\n');
   const [section = ''] = after.split('\n## ');
   const places = [...section.matchAll(/`(\w+)` in\s+`(src\/[\w/.-]+)`/g)];

@@ -71,7 +71,7 @@ describe('imports point one way', () => {
 const MAX_FILES = 15;
 
 describe('folders', () => {
-  test('none imports, round about, itself; main.ts files construct, and belong to no folder', () => {
+  test('do not import each other in a cycle; main.ts files construct, and are exempt', () => {
     const edges = Map.groupBy(
       imports.filter(({ from, to }) => to.startsWith('src/') && !from.endsWith('/main.ts') && !to.endsWith('/main.ts')),
       ({ from }) => dirname(from),
@@ -92,7 +92,7 @@ describe('folders', () => {
     expect([...edges.keys()].filter((folder) => reached(folder).has(folder))).toEqual([]);
   });
 
-  test(`none holds more than ${MAX_FILES} files`, () => {
+  test(`hold at most ${MAX_FILES} files`, () => {
     const wide = [...Map.groupBy(sources, dirname)].filter(([, files]) => files.length > MAX_FILES);
     expect(wide.map(([folder]) => folder)).toEqual([]);
   });
@@ -102,7 +102,7 @@ describe('folders', () => {
 const WHOLE = new Set(['chaos', 'deploy', 'fuzz', 'integration', 'openapi', 'security']);
 
 describe('tests mirror src', () => {
-  test('each is named for a file or folder in the same place, with a topic behind it if there are several', () => {
+  test('each is named after a file or folder in the same place, with a topic appended if there are several', () => {
     const subjects = new Set(sources.flatMap((file) => [file.replace(/\.tsx?$/, ''), ...foldersOf(file)]));
     const stray = filesUnder('test')
       .filter((file) => file.endsWith('.test.ts') && dirname(file) !== 'test' && !WHOLE.has(folderOf(file)))
@@ -112,14 +112,14 @@ describe('tests mirror src', () => {
 });
 
 describe('core is a leaf', () => {
-  test('no I/O, clock or randomness from built-in modules', () => {
+  test('without I/O, clock or randomness from built-in modules', () => {
     const wrong = imports.filter(
       ({ from, to }) => folderOf(from) === 'core' && isBuiltin(to) && !PURE_BUILTINS.has(to),
     );
     expect(wrong.map(importText)).toEqual([]);
   });
 
-  test('no clock, randomness, process or timer from globals', () => {
+  test('without clock, randomness, process or timer from globals', () => {
     const globals =
       /\b(Date\.now|new Date\(\)|Math\.random|crypto\.|process\.|performance\.|setTimeout|setInterval|fetch\()/;
     const wrong = sources.filter((file) => folderOf(file) === 'core' && globals.test(withoutComments(read(file))));
@@ -130,18 +130,18 @@ describe('core is a leaf', () => {
 describe('the client library runs anywhere', () => {
   const loaded = reachable('src/client/main.ts');
 
-  test('it loads our own code alone: no built-in module of Node, no package', () => {
+  test('loads only our own code: no built-in module of Node, no package', () => {
     const foreign = imports.filter(({ from, to, typeOnly }) => !typeOnly && loaded.has(from) && !to.startsWith('src/'));
     expect(foreign.map(importText)).toEqual([]);
   });
 
-  test('of the schemas it takes the types only: they would bring their validator along', () => {
+  test('imports only the types of the schemas, not their validator', () => {
     expect([...loaded].filter((file) => folderOf(file) === 'api')).toEqual([]);
   });
 });
 
 describe('the runner stays small', () => {
-  test('loads its own code, built-in modules, and of packages only what is a few lines long', () => {
+  test('loads its own code, built-in modules, and only tiny packages', () => {
     const loaded = reachable('src/agent/runner/main.ts');
     const packages = imports.filter(
       ({ from, to, typeOnly }) =>
@@ -173,7 +173,7 @@ describe('size', () => {
 });
 
 describe('names', () => {
-  test('the keys of log lines are those of src/node/log-keys.ts, but for err', () => {
+  test('the keys of log lines are those of src/node/log-keys.ts, except err', () => {
     const calls = /\blog(?:ger)?\.(?:trace|debug|info|warn|error|fatal)\(\s*\{([^{}]*)\}/g;
     const own = /(?:^|,)(?!\s*(?:err\b|\.\.\.|\[LOG_KEY\.|$))/;
     const wrong = sources.filter((file) =>
@@ -182,7 +182,7 @@ describe('names', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('no grab-bag of a file', () => {
+  test('no file has a catch-all name', () => {
     expect(
       sources.filter((file) => /(^|\/)(utils?|helpers?|managers?|types|common|misc)(\/|\.ts$)/.test(file)),
     ).toEqual([]);

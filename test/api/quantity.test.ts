@@ -12,7 +12,7 @@ test.each([
   [' 2d ', 172_800_000],
 ])('%j is %d ms', (text, ms) => expect(parseDuration(text)).toBe(ms));
 
-test.each(['', 's', '30x', '-1s', '1 s', '1e3', 'soon'])('%j is no span of time', (text) => {
+test.each(['', 's', '30x', '-1s', '1 s', '1e3', 'soon'])('%j is not a duration', (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });
 
@@ -25,6 +25,6 @@ test.each([
   ['1.5 GiB', 1_610_612_736],
 ])('%j is %d bytes', (text, bytes) => expect(parseSize(text)).toBe(bytes));
 
-test.each(['', '0', 'x', '1z', '-1', '1e3', '9000t0', '99999t'])('%j is no size', (text) => {
+test.each(['', '0', 'x', '1z', '-1', '1e3', '9000t0', '99999t'])('%j is not a size', (text) => {
   expect(parseSize(text)).toBeUndefined();
 });

@@ -2,8 +2,12 @@
 import { expect, test } from 'vitest';
 import { runChaos } from './run.ts';
 
-test.each([1, 3, 8])('seed %d: nothing lost, nothing twice, nothing left', { timeout: 180_000 }, async (seed) => {
-  const { executions, faults, plan } = await runChaos(seed, 2500);
-  expect(executions).toBeGreaterThan(0);
-  expect(faults, plan.join('\n')).toEqual([]);
-});
+test.each([1, 3, 8])(
+  'seed %d: nothing is lost, nothing runs twice, nothing is left',
+  { timeout: 180_000 },
+  async (seed) => {
+    const { executions, faults, plan } = await runChaos(seed, 2500);
+    expect(executions).toBeGreaterThan(0);
+    expect(faults, plan.join('\n')).toEqual([]);
+  },
+);

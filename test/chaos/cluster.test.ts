@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { runClusterChaos } from './cluster/run.ts';
 import { ClusterWorld } from './cluster/world.ts';
 
-test('seed 7: servers are killed every 3 s, the database crashes: what was acknowledged is there, ran once, and is whole', async () => {
+test('seed 7: servers are killed every 3 s, the database crashes: acknowledged executions exist, ran once, and are complete', async () => {
   const world = await ClusterWorld.start();
   onTestFinished(() => world.dispose());
   const { executions, faults, plan, log } = await runClusterChaos(world, 7, 4000);

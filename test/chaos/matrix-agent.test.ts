@@ -10,7 +10,7 @@ import { withScene } from './scene.ts';
 
 const LINES = Array.from({ length: 20_000 }, (_, n) => `${n + 1}\n`).join('');
 
-test('12: the link is killed (-9) while commands run: they run on and are picked up again', () =>
+test('12: the link is killed (-9) while commands run: they keep running and the next link takes them over', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('while [ ! -e "$GO" ]; do sleep 0.05; done; seq 1 20000');
     const runner = scene.agent.runnerPid();
@@ -38,7 +38,7 @@ test('12: the link is killed ten times while a command prints', () =>
     expect(scene.startsOf(id)).toBe(1);
   }));
 
-test('13: the runner dies: never run again, agent_lost, with the output that had been read; its commands are gone', () =>
+test('13: the runner dies: never run again, agent_lost, with the output that was read; its commands are killed', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('sleep 600 & setsid sleep 600 & sleep 600');
     process.kill(scene.agent.runnerPid(), 'SIGKILL');
@@ -50,7 +50,7 @@ test('13: the runner dies: never run again, agent_lost, with the output that had
     expect(await scene.machine.run({ command: ['/bin/true'] })).toMatchObject({ status: 'succeeded' });
   }));
 
-test('14: all of the machine dies at once: agent_lost when the next agent comes, with what had been spooled', () =>
+test('14: the whole machine dies at once: agent_lost when the next agent connects, with the output in the journal', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('echo more; exec sleep 600');
     await scene.machine.saying(id, 'more');
@@ -62,7 +62,7 @@ test('14: all of the machine dies at once: agent_lost when the next agent comes,
     expect(scene.startsOf(id)).toBe(1);
   }));
 
-test('15: the agent does not come back in time: agent_lost; what turns up after all is killed and flips nothing', () =>
+test('15: the agent does not come back in time: agent_lost; a late command is killed and changes nothing', () =>
   withScene({ server: { EXECPLANE_AGENT_LOST_AFTER_MS: '1500' } }, async (scene) => {
     const running = await scene.started('exec sleep 600');
     const ending = await scene.started('while [ ! -e "$GO" ]; do sleep 0.05; done; echo too late');
@@ -80,7 +80,7 @@ test('15: the agent does not come back in time: agent_lost; what turns up after 
     expect(await scene.stdoutOf(ending)).toBe('ready\n');
   }));
 
-test('18: an agent that is refused retries and never parks: it is there when its credential is good again', () =>
+test('18: an agent that is refused keeps retrying: it connects when its credential is valid again', () =>
   withScene({}, async (scene) => {
     const token = await scene.world.joinToken({ machine_id: 'dm-scene' });
     const credential = `xpa_${Buffer.alloc(32, 7).toString('base64url')}`;
@@ -93,7 +93,7 @@ test('18: an agent that is refused retries and never parks: it is there when its
     expect(scene.agent.log).toMatch(/refus|401|revoked|credential/i);
   }));
 
-test('19: two agents with one credential: the second is refused, loudly; never two runs', () =>
+test('19: two agents with one credential: the second is refused and logged; no command runs twice', () =>
   withScene({}, async (scene) => {
     await scene.agent.detach();
     await until('the runner without work has left', () => scene.agent.ownedPids().length === 0);
@@ -145,7 +145,7 @@ function fill(dir: string): string {
 }
 
 test.runIf(mayMount())(
-  '22: the disk of the server is full: 503, nothing acknowledged, recovers by itself',
+  '22: the disk of the server is full: 503, nothing is acknowledged, and it recovers by itself',
   async () => {
     const disk = smallDisk(64 * 1024 * 1024);
     try {
@@ -184,7 +184,7 @@ test.runIf(mayMount())(
 );
 
 test.runIf(mayMount())(
-  '23: the disk of the agent is full: commands wait or nothing is lost; still reachable, recovers by itself',
+  '23: the disk of the agent is full: commands wait or nothing is lost; it stays reachable and recovers by itself',
   async () => {
     const disk = smallDisk(32 * 1024 * 1024);
     try {
@@ -216,7 +216,7 @@ test('36: 50 MB of stdin to a child that never reads, or closes early: no crash,
     expect(await scene.stdoutOf(all.execution_id)).toBe('10000000\n');
   }));
 
-test('40: a command that dies of SIGKILL from elsewhere: signaled 9; the agent lives', () =>
+test('40: a command that another process kills: signaled 9; the agent is not affected', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('exec sleep 600');
     killAll(processesWith(`EXECUTION_ID=${id}`));

@@ -23,7 +23,7 @@ test('1: the start is delivered twice: one process', () =>
     expect(await scene.stdoutOf(id)).toBe('ready\ndone\n');
   }));
 
-test('2: the same start again, long after its end and over another link: not run', () =>
+test('2: the same start again, long after its end and over another link: it does not run', () =>
   withScene({}, async (scene) => {
     let recorded: Buffer | undefined;
     scene.proxy.rule((frame, way) => {
@@ -44,7 +44,7 @@ test('2: the same start again, long after its end and over another link: not run
     expect(scene.startsOf(id)).toBe(1);
   }));
 
-test('3: the link is cut after dispatch, before the agent has it: delivered again, one start', () =>
+test('3: the link is cut after dispatch, before the agent has the start: it is delivered again, one start', () =>
   withScene({}, async (scene) => {
     let cuts = 0;
     scene.proxy.rule((frame, way) => {
@@ -57,7 +57,7 @@ test('3: the link is cut after dispatch, before the agent has it: delivered agai
     expect([cuts, scene.startsOf(id)]).toEqual([3, 1]);
   }));
 
-test('4: cut after spawn, before `running` is acknowledged: reconciled, one start', () =>
+test('4: the link is cut after spawn, before `running` is acknowledged: both reconcile, one start', () =>
   withScene({}, async (scene) => {
     let begun = false;
     let cuts = 0;
@@ -81,7 +81,7 @@ test('4: cut after spawn, before `running` is acknowledged: reconciled, one star
     expect(log.flatMap(({ status }) => status ?? [])).toEqual(['queued', 'running', 'succeeded']);
   }));
 
-test('5: cut after exit, before the end is acknowledged: the end arrives once', () =>
+test('5: the link is cut after exit, before the end is acknowledged: the end arrives once', () =>
   withScene({}, async (scene) => {
     let cuts = 0;
     scene.proxy.rule((frame, way) => {
@@ -99,7 +99,7 @@ test('5: cut after exit, before the end is acknowledged: the end arrives once', 
     expect(scene.startsOf(id)).toBe(1);
   }));
 
-test('6: cut in the middle of a chunk, again and again: the bytes are exact', () =>
+test('6: the link is cut in the middle of a chunk, again and again: the bytes are exact', () =>
   withScene({}, async (scene) => {
     let frames = 0;
     let cuts = 0;
@@ -133,7 +133,7 @@ test('7: half-open TCP: both sides notice within two heartbeats, and nothing is 
   }),
 );
 
-test('8: frames repeated: dropped by number', () =>
+test('8: frames are repeated: they are dropped by their number', () =>
   withScene({}, async (scene) => {
     scene.proxy.rule((frame) => (isData(frame) && !payloadText(frame).includes('"type":"hello"') ? 'repeat' : 'pass'));
     const ids = await Promise.all(Array.from({ length: 10 }, () => scene.create('seq 1 50000')));
@@ -144,7 +144,7 @@ test('8: frames repeated: dropped by number', () =>
     }
   }));
 
-test('9: server kill -9 in a burst: nothing acknowledged is lost, the agent comes back', () =>
+test('9: the server is killed (-9) in a burst: nothing acknowledged is lost, the agent reconnects', () =>
   withScene({}, async (scene) => {
     const acknowledged: string[] = [];
     const burst = Array.from({ length: 150 }, () =>
@@ -174,7 +174,7 @@ test('11: the server is down while commands run: output and results arrive after
     expect((await scene.stdoutOf(id)) === `ready\n${LINES}`).toBe(true);
   }));
 
-test('11: the caller who waited learns of it by asking again; the agent is back within 30 s of the server', () =>
+test('11: a caller that waited gets the result by asking again; the agent is back within 30 s of the server', () =>
   withScene({}, async (scene) => {
     await scene.world.server.kill();
     const accepted = scene.proxy.accepted;
@@ -198,7 +198,7 @@ test('29: the deadline passes while the link is down: the agent enforces it by i
     });
   }));
 
-test('25: cancel while the agent is away: applied when it returns; what was queued never starts', () =>
+test('25: a cancel while the agent is away: applied when it returns; a queued execution never starts', () =>
   withScene({}, async (scene) => {
     const running = await scene.started('exec sleep 600');
     await scene.agent.killLink();

@@ -6,7 +6,7 @@ import { typeUnderFaults, type TypingScene } from './terminals.ts';
 
 const SEEDS = Array.from({ length: Number(process.env['TERMINAL_SEEDS'] ?? 2) }, (_, index) => index + 1);
 
-describe('a terminal that is typed at while link, server and connections die', () => {
+describe('a terminal that is used while link, server and connections are killed', () => {
   let world: World;
   let toClient: FaultyProxy;
   let toAgent: FaultyProxy;
@@ -46,7 +46,7 @@ describe('a terminal that is typed at while link, server and connections die', (
   });
 
   test.each(SEEDS)(
-    'seed %d: each client sees what was printed, no byte lost or repeated; no input comes twice',
+    'seed %d: each client sees everything that was printed, no byte lost or repeated; no input arrives twice',
     { timeout: 180_000 },
     async (seed) => {
       const { plan, errors } = await typeUnderFaults(scene, seed);

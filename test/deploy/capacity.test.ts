@@ -10,18 +10,18 @@ const ROOT = join(import.meta.dirname, '../..');
 const page = readFileSync(join(ROOT, 'docs/capacity.md'), 'utf8');
 const MIB = 1024 ** 2;
 
-test('every bench that a figure comes from', () => {
+test('the page names existing benches for its figures', () => {
   const benches = Array.from(page.matchAll(/npm run bench -- ([a-z-]+)/g), ([, name]) => name);
   expect(benches.length).toBeGreaterThan(5);
   for (const name of benches) expect(existsSync(join(ROOT, `bench/${name}.ts`)), name).toBe(true);
 });
 
-test('every setting', () => {
+test('the page names existing settings', () => {
   const settings = new Set([...SERVER_SETTINGS, ...AGENT_SETTINGS].map(({ variable }) => variable));
   for (const [name] of page.matchAll(/EXECPLANE_\w+/g)) expect(settings).toContain(name);
 });
 
-test('defaults and limits', () => {
+test('the page has the actual defaults and limits', () => {
   const byDefault = (variable: string) =>
     [...SERVER_SETTINGS, ...AGENT_SETTINGS].find((setting) => setting.variable === variable)?.default;
   for (const variable of ['EXECPLANE_MAX_BODY_BYTES', 'EXECPLANE_MAX_OUTPUT_BYTES']) {

@@ -47,7 +47,7 @@ describe.each(COMPOSE)('%s', (file) => {
   const folder = dirname(join(ROOT, file));
   const { services, volumes, secrets = {} } = parse(readFileSync(join(ROOT, file), 'utf8'), { merge: true }) as Compose;
 
-  test.each(Object.entries(services))('%s: locked up as the page says', (_name, service) => {
+  test.each(Object.entries(services))('%s: the service is confined as the page says', (_name, service) => {
     expect(service).toMatchObject({ init: true, read_only: true, cap_drop: ['ALL'] });
     expect(service.security_opt).toEqual(['no-new-privileges:true']);
     expect(service.restart).toBeDefined();
@@ -57,7 +57,7 @@ describe.each(COMPOSE)('%s', (file) => {
     }
   });
 
-  test.each(Object.entries(services))('%s: what it is made of is there', (_name, service) => {
+  test.each(Object.entries(services))('%s: the files and stages that the service needs exist', (_name, service) => {
     if (service.build !== undefined) {
       expect(existsSync(resolve(folder, service.build.context, 'Dockerfile'))).toBe(true);
       expect([...stages.keys()]).toContain(service.build.target);
@@ -70,7 +70,7 @@ describe.each(COMPOSE)('%s', (file) => {
     for (const secret of service.secrets ?? []) expect(Object.keys(secrets)).toContain(secret);
   });
 
-  test.runIf(has('docker-compose'))('docker-compose reads it', () => {
+  test.runIf(has('docker-compose'))('docker-compose accepts the file', () => {
     const env = { ...process.env, EXECPLANE_URL: 'https://execplane.example.com', EXECPLANE_WORKSPACE: '/srv/work' };
     execFileSync('docker-compose', ['--file', join(ROOT, file), 'config', '--quiet'], { env, stdio: 'pipe' });
   });
@@ -82,7 +82,7 @@ describe('deploy/compose/cluster', () => {
   const { services, secrets = {} } = parse(text, { merge: true }) as Compose;
   const servers = Object.keys(services).filter((name) => name.startsWith('server-'));
 
-  test('several servers, of which Caddy knows each and asks whether it is ready', () => {
+  test('Caddy knows each of several servers, and checks whether it is ready', () => {
     expect(servers.length).toBeGreaterThan(1);
     const caddyfile = readFileSync(join(folder, 'Caddyfile'), 'utf8');
     const upstreams = /reverse_proxy ([^{]+) \{/.exec(caddyfile)?.[1]?.split(' ');
@@ -90,7 +90,7 @@ describe('deploy/compose/cluster', () => {
     expect(caddyfile).toContain('health_uri /readyz');
   });
 
-  test('every server has the same secrets, and its script reads those that it is given', () => {
+  test('every server has the same secrets, and its script reads those secrets', () => {
     const script = readFileSync(join(folder, 'server.sh'), 'utf8');
     for (const name of servers) expect(services[name]?.secrets).toEqual(Object.keys(secrets));
     const read = [...script.matchAll(/\/run\/secrets\/([\w-]+)/g)].map(([, name]) => name);
@@ -98,21 +98,21 @@ describe('deploy/compose/cluster', () => {
     expect([...read, named].toSorted()).toEqual(Object.keys(secrets).toSorted());
   });
 
-  test('the page makes every secret file that it asks for', () => {
+  test('the page creates every secret file', () => {
     const page = readFileSync(join(ROOT, 'docs/cluster.md'), 'utf8');
     for (const name of Object.keys(secrets)) expect(page).toContain(`> ${name}`);
   });
 });
 
 describe('Dockerfile', () => {
-  test.each(['server', 'agent'])('%s: an ordinary user, a healthcheck, no shell between it and its signals', (name) => {
+  test.each(['server', 'agent'])('%s: an ordinary user, a healthcheck, and signals without a shell between', (name) => {
     const own = stage(name);
     expect(own.filter((line) => line.startsWith('USER '))).toEqual(['USER execplane']);
     expect(own.some((line) => /^HEALTHCHECK .* CMD \[/.test(line))).toBe(true);
     expect(own.some((line) => /^CMD \["execplane", /.test(line))).toBe(true);
   });
 
-  test('every file that it copies is there, and let in by .dockerignore', () => {
+  test('every copied file exists, and .dockerignore lets it in', () => {
     const allowed = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
       .split('\n')
       .filter((line) => line.startsWith('!'));
@@ -129,7 +129,7 @@ describe('Dockerfile', () => {
     }
   });
 
-  test('no secret is asked for, and nothing is bound to one kind of processor', () => {
+  test('the image needs no secret, and runs on any processor', () => {
     for (const line of dockerfile.match(/^(ARG|ENV) .*/gm) ?? []) expect(line).not.toMatch(SECRET);
     expect(dockerfile).not.toMatch(/--platform|amd64|arm64|x64/);
     expect(dockerfile).not.toMatch(/^ADD /m);

@@ -78,7 +78,7 @@ const install = (...args: string[]) =>
   shell(join(ROOT, 'deploy/install-agent.sh'), '--url', 'https://execplane.example.com', ...args);
 const hasInstalled = () => calls().some((call) => call.startsWith('apt-get install'));
 
-test('from a folder the packages go to apt-get', async () => {
+test('packages from a folder are installed with apt-get', async () => {
   await install('--from', join(dir, 'packages'));
   expect(hasInstalled()).toBe(true);
 });
@@ -89,7 +89,7 @@ test('an http address is refused before anything is fetched', async () => {
   expect(hasInstalled()).toBe(false);
 });
 
-test('https is taken, and a redirect from there to http is not', async () => {
+test('https is accepted, and a redirect from there to http is not', async () => {
   const serve = (path = '') => readFileSync(join(dir, 'packages', path.split('/').at(-1) ?? ''));
   const plain = createHttpServer((request, response) => response.end(serve(request.url))).listen(0, '127.0.0.1');
   await once(plain, 'listening');
@@ -121,13 +121,13 @@ describe('from a server', () => {
     return (await fetch(`${server.url}/install.sh`)).text();
   };
 
-  test('the script needs no more than a token', async () => {
+  test('the script needs only a token', async () => {
     await shell('-c', await served());
     const [install = ''] = calls().filter((call) => call.startsWith('apt-get install'));
     expect(install).toMatch(/\/execplane_0\.1\.0_amd64\.deb \S+\/execplane-agent_0\.1\.0_amd64\.deb$/);
   });
 
-  test('a package that the script does not know is refused, and so are other sums', async () => {
+  test('an unknown package and other checksums are refused', async () => {
     const script = await served();
     writeFileSync(join(dir, 'packages/execplane_0.1.0_amd64.deb'), 'other');
     expect(await shell('-c', script)).toContain('does not match SHA256SUMS');
@@ -137,13 +137,13 @@ describe('from a server', () => {
     expect(hasInstalled()).toBe(false);
   });
 
-  test('a script that was cut off does nothing', async () => {
+  test('a truncated script does nothing', async () => {
     const script = await served();
     await shell('-c', script.slice(0, script.lastIndexOf('main "$@"')));
     expect(calls()).toEqual([]);
   });
 
-  test('nothing but what SHA256SUMS names is served', async () => {
+  test('only files in SHA256SUMS are served', async () => {
     writeFileSync(join(dir, 'packages/private'), 'p');
     const server = await runningServer({ packagesDir: join(dir, 'packages') });
     onTestFinished(() => server[Symbol.asyncDispose]());
@@ -154,7 +154,7 @@ describe('from a server', () => {
   });
 });
 
-test('--remove removes the packages, and asks for no token', async () => {
+test('--remove removes the packages, and needs no token', async () => {
   await install('--remove');
   expect(calls().filter((call) => call.startsWith('apt-get'))).toEqual([
     'apt-get remove --yes --quiet execplane-agent',
@@ -173,7 +173,7 @@ describe.runIf(hasGpg)('with --keyring', () => {
     writeFileSync(join(dir, 'keys'), gpg('--export'));
   });
 
-  test('sums are taken only with a signature of one of the keys', async () => {
+  test('checksums are accepted only with a signature by one of the keys', async () => {
     const packages = join(dir, 'packages');
     const args = ['--from', packages, '--keyring', join(dir, 'keys')];
     expect(await install(...args)).toContain('SHA256SUMS.sig is missing');
@@ -191,13 +191,13 @@ describe('removal', () => {
   const block = /<!-- run on the machine, to remove it -->\n```sh\n([\s\S]*?)```/;
   const documented = block.exec(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'))?.[1] ?? '';
 
-  test('the documented way leaves a server on the same machine alone', async () => {
+  test('the documented way keeps a server on the same machine', async () => {
     stub('dpkg-query', 'exit 0');
     await shell('-c', documented);
     expect(calls().filter((call) => call.startsWith('apt-get'))).toEqual(['apt-get purge --yes execplane-agent']);
   });
 
-  test('and takes the program along if there is none', async () => {
+  test('the documented way removes the program too if there is no server', async () => {
     stub('apt-get', 'exit 0');
     await shell('-c', documented);
     expect(

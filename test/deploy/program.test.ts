@@ -24,12 +24,12 @@ test.each(['server', 'agent', 'up', 'exec', 'machines'])('execplane %s loads', (
   expect(said).toContain(`Usage: execplane ${command}`);
 });
 
-test('the database loads its native part', () => {
+test('the database module loads its native part', () => {
   const open = "new (require('better-sqlite3'))(':memory:').prepare('SELECT 1').get()";
   execFileSync(process.execPath, ['-e', open], { cwd: program });
 });
 
-test('the spawner is there, and what is for other platforms is not', () => {
+test('the spawner is present, and files for other platforms are not', () => {
   expect(existsSync(join(program, `native/prebuilt/${process.platform}-${process.arch}/execplane-spawner`))).toBe(true);
   const files = execFileSync(
     'find',
@@ -45,7 +45,7 @@ test('files that are read beside the code exist', () => {
   for (const file of ['assets/docs/try.js', 'migrations/sqlite']) expect(existsSync(join(program, file))).toBe(true);
 });
 
-test('it says the version of package.json', () => {
+test('the program prints the version of package.json', () => {
   const version = execFileSync('sh', [join(program, 'bin/execplane'), '--version'], {
     encoding: 'utf8',
     env: { PATH: `${join(process.execPath, '..')}:/usr/bin:/bin` },
@@ -56,7 +56,7 @@ test('it says the version of package.json', () => {
 
 const PROVIDERS = ['aws', 'docker', 'hetzner', 'libvirt', 'wake-on-lan'];
 
-test('the Debian package of the server brings the providers, to where docs/providers.md has them', () => {
+test('the Debian package of the server has the providers where docs/providers.md says', () => {
   const release = readRelease(ROOT);
   const [server, agent] = (['server', 'agent'] as const).map((role) => {
     const file = buildDeb(rolePackage({ root: ROOT, release }, role), {
@@ -74,7 +74,7 @@ test('the Debian package of the server brings the providers, to where docs/provi
   expect(readFileSync(join(ROOT, 'docs/providers.md'), 'utf8')).toContain('"/usr/share/execplane/providers/docker"');
 });
 
-test('links in a Debian package lead to files of the package, wherever it was built', () => {
+test('links in a Debian package point into the package, wherever it was built', () => {
   const release = readRelease(ROOT);
   const folders = [{ from: join(program, 'bin'), to: 'usr/lib/execplane/bin' }];
   const deb = { name: 'execplane', summary: 'links', description: 'links', depends: 'libc6', folders, files: [] };
@@ -83,7 +83,7 @@ test('links in a Debian package lead to files of the package, wherever it was bu
   expect(listed).toMatch(/\.\/usr\/lib\/execplane\/bin\/execplane -> \.\.\/dist\/cli\/execplane$/m);
 });
 
-test('the tarball of the server has them in share/providers', () => {
+test('the tarball of the server has the providers in share/providers', () => {
   const release = readRelease(ROOT);
   const work = join(folder, 'tarball');
   mkdirSync(work);

@@ -49,7 +49,7 @@ function ask(name: string, operation: Operation, p: { state?: string; attributes
 
 const hasShellCheck = spawnSync('shellcheck', ['--version']).status === 0;
 
-test.skipIf(!hasShellCheck)('ShellCheck finds nothing in them', () => {
+test.skipIf(!hasShellCheck)('ShellCheck accepts them', () => {
   const folder = new URL('../../deploy/providers/', import.meta.url).pathname;
   const scripts = readdirSync(folder).map((name) => join(folder, name));
   const { status, stdout } = spawnSync('shellcheck', scripts, { encoding: 'utf8' });
@@ -90,7 +90,7 @@ test('docker: creates once, starts, stops, resizes, removes with its volume', ()
   expect(ask('docker', 'describe', { state: 'stopped' }).answer).toMatchObject({ state: 'stopped' });
 });
 
-test('wake-on-lan: sends the packet, suspends over ssh, and needs to know where', () => {
+test('wake-on-lan: sends the packet, suspends over ssh, and needs an address', () => {
   const attributes = { mac: '00:11:22:33:44:55', host: 'nas.lan' };
   expect(ask('wake-on-lan', 'wake', { attributes })).toEqual({
     answer: { ok: true, state: 'pending' },
@@ -105,7 +105,7 @@ test('wake-on-lan: sends the packet, suspends over ssh, and needs to know where'
   expect(ask('wake-on-lan', 'wake').answer).toMatchObject({ ok: false, retryable: false });
 });
 
-test('libvirt: a disk on the image, a domain with the agent in it, and nothing left of it', () => {
+test('libvirt: creates a disk from the image and a domain with the agent, and removes both completely', () => {
   const created = ask('libvirt', 'create');
   expect(created).toMatchObject({ answer: { state: 'running', providerRef: 'execplane-dm-x' }, status: 0 });
   expect(created.commands).toEqual([
@@ -126,7 +126,7 @@ test('libvirt: a disk on the image, a domain with the agent in it, and nothing l
   ]);
 });
 
-test('aws: an instance by its tag, made under the operation id', () => {
+test('aws: creates an instance with a tag, under the operation id', () => {
   const created = ask('aws', 'create');
   expect(created).toMatchObject({ answer: { ok: true, state: 'pending' }, status: 0 });
   const [command = ''] = created.commands.join('\n').split('\nruncmd');
@@ -150,7 +150,7 @@ test('aws: an instance by its tag, made under the operation id', () => {
   expect(ask('aws', 'describe', { state: 'i-1\tstopping' }).answer).toMatchObject({ state: 'pending' });
 });
 
-test('hetzner: a server by its label, with the token in its user data', () => {
+test('hetzner: creates a server with a label, and the token in its user data', () => {
   const created = ask('hetzner', 'create');
   expect(created).toMatchObject({ answer: { ok: true, state: 'pending' }, status: 0 });
   expect(created.commands[0]).toBe(

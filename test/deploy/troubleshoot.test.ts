@@ -16,14 +16,14 @@ const entries = new Map(
     }),
 );
 
-test('every error code of the API and of executions has its entry, and no entry is of a code that does not exist', () => {
+test('the page has an entry for every error code of the API and of executions, and no other', () => {
   expect([...entries.keys()]).toEqual([...Object.keys(API_ERRORS), ...FAILURE_CODES]);
 });
 
-test.each([...entries])('%s: cause and remedy', (_code, entry) => {
+test.each([...entries])('%s has a cause and a remedy', (_code, entry) => {
   expect(entry).toMatch(/\*\*Cause\.\*\* \S[\s\S]*\n\*\*Remedy\.\*\* \S/);
 });
 
-test.each(Object.entries(API_ERRORS))('%s: its status', (code, { status }) => {
+test.each(Object.entries(API_ERRORS))('%s has its status', (code, { status }) => {
   expect(entries.get(code)).toContain(`**Cause.** ${status}:`);
 });

@@ -19,7 +19,7 @@ afterEach(() => {
 });
 
 describe.runIf(hasSystemd)('systemd-analyze', () => {
-  test.each(['server', 'agent'])('verifies execplane-%s.service without a word', (role) => {
+  test.each(['server', 'agent'])('accepts execplane-%s.service without a warning', (role) => {
     const unit = join(machineWithPrograms(), `execplane-${role}.service`);
     const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', unit], { encoding: 'utf8' });
     const lines = stderr.split('\n').filter((line) => line.includes('execplane'));
@@ -27,7 +27,7 @@ describe.runIf(hasSystemd)('systemd-analyze', () => {
     expect(status).toBe(0);
   });
 
-  test('finds the server under 2.0 exposed, and the docs say how much', () => {
+  test('rates the exposure of the server below 2.0, and the docs have the value', () => {
     const unit = join(UNITS, 'execplane-server.service');
     const said = execFileSync('systemd-analyze', ['security', '--offline=true', unit], { encoding: 'utf8' });
     const level = /Overall exposure level for execplane-server.service: (\S+)/.exec(said)?.[1] ?? '';

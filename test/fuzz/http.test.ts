@@ -119,7 +119,7 @@ async function willingMachine(server: RunningTestServer): Promise<ScriptedAgent>
   return agent;
 }
 
-test('requests that are nearly right', async () => {
+test('the server survives requests that are almost valid', async () => {
   announceSeed('HTTP', STRUCTURED + MUTATED);
   await using server = await runningServer({ maxBodyBytes: '65536', logLevel: 'info' });
   const agent = await willingMachine(server);

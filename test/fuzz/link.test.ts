@@ -148,7 +148,7 @@ function three(known: Known): fc.Arbitrary<Message[]> {
   return fc.array(messages(known), { minLength: 3, maxLength: 3 });
 }
 
-test('messages that are nearly right', async () => {
+test('the server survives messages that are almost valid', async () => {
   announceSeed('link', SESSIONS * 4 + RAW);
   await using server = await runningServer({ logLevel: 'info' });
   const bystander = await Bystander.start(server);

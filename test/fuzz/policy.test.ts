@@ -86,7 +86,7 @@ const textAndGlob = path.chain((text) => {
   return wildcards.map((chosen) => ({ text, glob: characters.map((own, index) => chosen[index] || own).join('') }));
 });
 
-test('a glob matches as its regular expression does', () => {
+test('a glob matches like its regular expression', () => {
   announceSeed('globs', CASES);
   const seen = { matching: 0, other: 0 };
   fc.assert(
@@ -100,7 +100,7 @@ test('a glob matches as its regular expression does', () => {
   expect(Math.min(seen.matching, seen.other)).toBeGreaterThan(CASES / 20);
 });
 
-test('whatever the policy and the request, the verdict is that of regular expressions', () => {
+test('the verdict is that of regular expressions, for any policy and request', () => {
   announceSeed('policy', CASES);
   const seen = { allowed: 0, denied: 0 };
   fc.assert(

@@ -52,7 +52,7 @@ async function connected(transport: string, key = world.server.key) {
 const MACHINE = { machine_id: 'dm-test' };
 
 describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
-  test('the tools there are', async () => {
+  test('lists its tools', async () => {
     await using host = await connected(transport);
     const { tools } = await host.client.listTools();
     expect(tools.map(({ name }) => name).sort()).toEqual([
@@ -68,7 +68,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     ]);
   });
 
-  test('write a file, list it, run it, read it', async () => {
+  test('writes, lists, runs and reads a file', async () => {
     await using host = await connected(transport);
     const path = join(dir, `${transport}.sh`);
     expect((await host.call('list_machines')).text).toMatch(/^dm-test.*: online, /);
@@ -84,7 +84,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     );
   });
 
-  test('a command that takes long is handed back, fed and cancelled', async () => {
+  test('returns a long-running command, which can get input and be cancelled', async () => {
     await using host = await connected(transport);
     const started = await host.call('run_command', {
       ...MACHINE,
@@ -100,7 +100,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect((await host.call('cancel_execution', one)).text).toMatch(/^cancelled: /);
   });
 
-  test('a long output is cut to both of its ends, with the way to the rest', async () => {
+  test('cuts a long output to its two ends, and says how to read the rest', async () => {
     await using host = await connected(transport);
     const ran = await host.call('run_command', { ...MACHINE, command: ['sh', '-c', 'seq 1 20000'] });
     expect(ran.text.length).toBeLessThan(20_000);
@@ -113,7 +113,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect(part.text.split('\n').slice(1).join('\n')).toBe(all.slice(Number(offset), Number(offset) + 100));
   });
 
-  test('a machine goes by its name as well as by its id', async () => {
+  test('accepts the name of a machine as well as its id', async () => {
     await world.client.ask('PATCH', '/v1/machines/dm-test', { body: { name: 'build-1' } });
     await using host = await connected(transport);
     expect((await host.call('list_machines', { label: 'nowhere' })).text).toBe('There are no machines.');
@@ -129,7 +129,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect(unknown).toEqual({ isError: true, text: expect.stringMatching(/name "build-2": list_machines/) });
   });
 
-  test('a long directory comes in parts', async () => {
+  test('lists a long directory in parts', async () => {
     await using host = await connected(transport);
     const path = join(dir, `${transport}-many`);
     await host.call('run_command', {
@@ -147,7 +147,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect((await host.call('list_files', { ...MACHINE, path, offset: 250 })).text).toBe('It has 250 entries.');
   });
 
-  test('errors say how to continue', async () => {
+  test('says in errors how to continue', async () => {
     await using host = await connected(transport);
     const nowhere = await host.call('run_command', { machine_id: 'dm-nowhere', command: ['true'] });
     expect(nowhere).toMatchObject({ isError: true, text: expect.stringContaining('list_machines') });
@@ -155,7 +155,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect(missing).toMatchObject({ isError: true, text: '/nowhere/file: No such file or directory' });
   });
 
-  test('the scopes of the key hold', async () => {
+  test('enforces the scopes of the key', async () => {
     const body = { name: 'reader', scopes: ['executions:read', 'machines:read'] };
     const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
     await using host = await connected(transport, key);
@@ -164,7 +164,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('does not allow') });
   });
 
-  test('a key that is limited to machines sees and uses those only', async () => {
+  test('shows only its machines to a key that is limited to some', async () => {
     await world.joinToken({ machine_id: `dm-other-${transport}` });
     const body = { name: 'limited', scopes: ['executions:write', 'machines:read'], machine_ids: ['dm-test'] };
     const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
@@ -175,7 +175,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
   });
 });
 
-test('over HTTP a key is needed, and only POST is served', async () => {
+test('MCP over HTTP needs a key, and serves only POST', async () => {
   const url = new URL('/mcp', world.server.url);
   expect((await fetch(url, { method: 'POST' })).status).toBe(401);
   const headers = { authorization: `Bearer ${world.server.key}` };

@@ -22,7 +22,7 @@ test('a directory that was removed, or replaced, is no longer present', () => {
   expect(presence.present).toBe(false);
 });
 
-test('that it was removed is logged, once', async () => {
+test('the removal of a directory is logged once', async () => {
   const dir = directory();
   const lines: string[] = [];
   const stop = watchDirectory(dir, { error: (line: unknown) => void lines.push(String(line)) }, 1);
@@ -31,7 +31,7 @@ test('that it was removed is logged, once', async () => {
   await expect.poll(() => lines, { timeout: 20_000 }).toStrictEqual([expect.stringContaining(`(${dir}) was removed`)]);
 });
 
-test('a directory is made with its parents, all of the mode; one that exists is left alone', () => {
+test('a directory is made with its parents, all with the given mode; an existing one is left unchanged', () => {
   const parent = directory();
   const path = join(parent, 'a', 'b');
   makeDirectory(path, 0o700);
@@ -43,7 +43,7 @@ test('a directory is made with its parents, all of the mode; one that exists is 
   expect(existsSync(join(path, 'c'))).toBe(true);
 });
 
-test('a directory that cannot be made is an error at once, wherever it is', () => {
+test('a directory that cannot be made is an error at once, for every cause', () => {
   const parent = directory();
   writeFileSync(join(parent, 'file'), '');
   symlinkSync('nowhere', join(parent, 'dangling'));

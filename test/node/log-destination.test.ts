@@ -53,7 +53,7 @@ const STDERR_OF: Record<string, () => { stdio: 'pipe' | number; reader: (child: 
   },
 };
 
-test.each(Object.keys(STDERR_OF))('a full stderr %s blocks nothing: lines are dropped, and counted', async (kind) => {
+test.each(Object.keys(STDERR_OF))('a full stderr %s blocks nothing: lines are dropped and counted', async (kind) => {
   const stderr = STDERR_OF[kind]?.();
   if (stderr === undefined) throw new Error(kind);
   const child = spawn(process.execPath, [LOG_WRITER, `${LINES}`], { stdio: ['pipe', 'pipe', stderr.stdio] });
@@ -73,7 +73,7 @@ test.each(Object.keys(STDERR_OF))('a full stderr %s blocks nothing: lines are dr
   expect(logged[0]?.msg).toMatch(/^1 x/);
 });
 
-test('a reader that never reads delays the exit by no more than the flush', async () => {
+test('a reader that never reads delays the exit only by the flush', async () => {
   const child = spawn(process.execPath, [LOG_WRITER, `${LINES}`], { stdio: ['pipe', 'pipe', 'pipe'] });
   const exit = once(child, 'exit');
   await once(child.stdout, 'data');

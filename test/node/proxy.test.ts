@@ -17,15 +17,15 @@ describe('the variable', () => {
     ['ws://a.example', { http_proxy: 'proxy.example:3128' }],
     ['https://a.example', { all_proxy: PROXY }],
     ['http://127.0.0.1:7411', { HTTP_PROXY: PROXY }],
-  ])('%s with %j goes by the proxy', (url, env) => expect(proxy(url, env)).toBe(PROXY));
+  ])('%s with %j uses the proxy', (url, env) => expect(proxy(url, env)).toBe(PROXY));
 
   test.each([
     ['https://a.example', { HTTP_PROXY: PROXY }],
     ['http://a.example', { HTTP_PROXY: '' }],
     ['http://a.example', {}],
-  ])('%s with %j goes directly', (url, env) => expect(proxy(url, env)).toBeUndefined());
+  ])('%s with %j connects directly', (url, env) => expect(proxy(url, env)).toBeUndefined());
 
-  test.each(['socks5://proxy.example', 'http://'])('%s is refused by name', (value) => {
+  test.each(['socks5://proxy.example', 'http://'])('%s is refused with the name of the variable', (value) => {
     expect(() => proxy('https://a.example', { HTTPS_PROXY: value })).toThrow(/^HTTPS_PROXY: must be the URL/);
   });
 });
@@ -41,7 +41,7 @@ describe('NO_PROXY', () => {
     ['http://10.1.2.3', '10.0.0.0/8'],
     ['http://[::1]:7411', '[::1]'],
     ['http://[fd00::7]', 'fd00::/8'],
-  ])('%s with %s goes directly', (url, list) => {
+  ])('%s with %s connects directly', (url, list) => {
     expect(proxy(url, { http_proxy: PROXY, https_proxy: PROXY, NO_PROXY: list })).toBeUndefined();
   });
 
@@ -53,7 +53,7 @@ describe('NO_PROXY', () => {
     ['http://10.1.2.3', '10.1.2'],
     ['http://[fe00::7]', 'fd00::/8'],
     ['http://a.example', ''],
-  ])('%s with %j goes by the proxy', (url, list) => {
+  ])('%s with %j uses the proxy', (url, list) => {
     expect(proxy(url, { http_proxy: PROXY, no_proxy: list })).toBe(PROXY);
   });
 });

@@ -4,7 +4,7 @@ import { readableLine } from '../../src/node/readable-line.ts';
 const time = new Date(2026, 10, 28, 14, 2, 33).toISOString();
 const readable = (fields: object) => readableLine(`${JSON.stringify({ time, ...fields })}\n`);
 
-test('a line of the log for people: time, level, who, message, causes, values', () => {
+test('a readable line of the log has time, level, name, message, causes and values', () => {
   expect(readable({ level: 40, name: 'agent', msg: 'the link was cut', machine_id: 'dm-a', waits: [1] })).toBe(
     '14:02:33 warning: agent: the link was cut (machine_id=dm-a, waits=[1])\n',
   );
@@ -15,7 +15,7 @@ test('a line of the log for people: time, level, who, message, causes, values', 
   expect(readable({ level: 30, msg: 'listening' })).toBe('14:02:33 info: listening\n');
 });
 
-test('text from outside cannot break a line or reach a terminal as a control character', () => {
+test('text from outside cannot break a line or send control characters to a terminal', () => {
   expect(readable({ level: 40, msg: 'a\nb\u001b[2J', machine_id: 'x\r' })).toBe(
     '14:02:33 warning: a\\nb\\u001b[2J (machine_id=x\\r)\n',
   );

@@ -18,7 +18,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true }));
 
-test('the unit, its file and its drop-ins, the later over the earlier', () => {
+test('settings come from the unit, its file and its drop-ins, and later ones override earlier ones', () => {
   const lines = ['# EXECPLANE_PORT=1', 'EXECPLANE_PORT=8443', 'EXECPLANE_TLS_CERT="/etc/execplane/my cert.pem"', ''];
   writeFileSync(join(root, 'etc/execplane/server.env'), lines.join('\n'));
   const dropIn = '[Service]\nEnvironment=EXECPLANE_RETENTION_DAYS=7 "EXECPLANE_PUBLIC_URL=https://a b"\n';
@@ -33,7 +33,7 @@ test('the unit, its file and its drop-ins, the later over the earlier', () => {
   });
 });
 
-test('the agent, and a host without the package', () => {
+test('settings of the agent are read, and a host without the package has none', () => {
   expect(serviceSettings('execplane-agent.service', root)).toEqual({
     EXECPLANE_AGENT_DIR: '/var/lib/execplane-agent/state',
   });

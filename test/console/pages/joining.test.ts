@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Machine } from '../../../src/console/data/machines.ts';
 import { joiningState } from '../../../src/console/pages/joining.ts';
 
-describe('a machine that is to join', () => {
+describe('the state of a machine that is to join', () => {
   const created = '2026-01-01T00:00:00.000Z';
   const now = Date.parse(created) + 5000;
   const token = {
@@ -24,24 +24,24 @@ describe('a machine that is to join', () => {
     ({ machine_id: 'dm-a', status: { phase } }) as unknown as Machine;
   const base = { token, usable: [token], machines: [], audit: [], waitedMs: 5000, now };
 
-  test('is waited for, and after a while told what may be wrong', () => {
+  test('is waiting, and after a while hints at causes', () => {
     expect(joiningState(base)).toEqual({ state: 'waiting', long: false });
     expect(joiningState({ ...base, waitedMs: 30_000 })).toEqual({ state: 'waiting', long: true });
   });
 
-  test('has enrolled, and then is connected', () => {
+  test('is enrolled, and then connected', () => {
     const used = { ...base, usable: [], audit: [enrolled] };
     expect(joiningState({ ...used, machines: [machine('placement_pending')] }).state).toBe('enrolled');
     expect(joiningState({ ...used, machines: [machine('running')] })).toEqual({ state: 'joined', machineId: 'dm-a' });
   });
 
-  test('another machine that enrols meanwhile is not taken for it', () => {
+  test('ignores another machine that enrols meanwhile', () => {
     expect(joiningState({ ...base, audit: [enrolled] }).state).toBe('waiting');
     const bound = { ...token, machine_id: 'dm-b' };
     expect(joiningState({ ...base, token: bound, usable: [], audit: [enrolled] }).state).toBe('waiting');
   });
 
-  test('its token expires', () => {
+  test('is expired after its token has expired', () => {
     expect(joiningState({ ...base, usable: [], now: now + 3_600_000 })).toEqual({ state: 'expired' });
   });
 });

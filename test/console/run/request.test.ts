@@ -11,7 +11,7 @@ import {
 } from '../../../src/console/run/request.ts';
 
 describe('the form of a command', () => {
-  test('a shell line runs in a shell that is named, arguments run as they are', () => {
+  test('runs a shell line in a named shell, and arguments unchanged', () => {
     expect(commandOf({ ...EMPTY_FORM, line: 'ls | wc' })).toEqual(['/bin/sh', '-c', 'ls | wc']);
     expect(commandOf({ ...EMPTY_FORM, mode: 'argv', argv: 'ls\n\n-l a\n' })).toEqual(['ls', '', '-l a']);
   });
@@ -112,7 +112,7 @@ describe('the form of a command', () => {
   });
 
   test.each([[['/bin/sh', '-c', 'a "b" & c']], [['printf', '%s', 'two\nlines']]])(
-    'runs %j again from its address',
+    'repeats %j from its address',
     (command) => {
       const path = runAgainPath({ machine_id: 'dm-a', command, cwd: '/x', env_keys: ['TOKEN'] });
       const form = formFrom(new URL(path, 'http://localhost').searchParams);
@@ -121,7 +121,7 @@ describe('the form of a command', () => {
     },
   );
 
-  test('an address that anybody wrote is an empty form', () => {
+  test('is empty for an invalid address', () => {
     for (const command of ['{', '"x"', '[1]']) {
       expect(formFrom(new URLSearchParams({ command })).line).toBe('');
     }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { EMPTY_FORM } from '../../../src/console/run/request.ts';
 import { samplesOf, targetOf } from '../../../src/console/run/samples.ts';
 
-test('samples hold the request, and no value of the environment', () => {
+test('samples contain the request, but no value of the environment', () => {
   const body = { command: ['/bin/sh', '-c', "echo 'x'"], env: { TOKEN: 'secret-1' }, timeout_ms: 90_000, cwd: '/srv' };
   const [curl, cli, client] = samplesOf({ target: { machineId: 'dm-a' }, body, url: 'https://x.example' });
   expect(curl?.text).toContain('https://x.example/v1/machines/dm-a/executions?wait_ms=55000');
@@ -13,7 +13,7 @@ test('samples hold the request, and no value of the environment', () => {
   for (const sample of [curl, cli, client]) expect(sample?.text).not.toContain('secret-1');
 });
 
-test('samples hold the limits', () => {
+test('samples contain the limits', () => {
   const body = { command: ['make'], limits: { memory_bytes: 1024, cpus: 1.5, pids: 9 } };
   const [, cli, client] = samplesOf({ target: { machineId: 'dm-a' }, body, url: 'https://x.example' });
   expect(cli?.text).toBe('execplane exec dm-a --memory 1024 --cpus 1.5 --pids 9 -- make');

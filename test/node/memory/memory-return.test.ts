@@ -23,7 +23,7 @@ function processOf(p: { resident: number; floor: number; busy?: number }) {
   return { state, memory, pass: () => vi.advanceTimersByTime(1000) };
 }
 
-test('a process that has grown and is idle gives back what it can, once', () => {
+test('a process that has grown and is idle returns memory once', () => {
   const { state, memory, pass } = processOf({ resident: 60 * MB, floor: 70 * MB });
   pass();
   state.resident = 200 * MB;
@@ -38,7 +38,7 @@ test('a process that has grown and is idle gives back what it can, once', () => 
   memory.stop();
 });
 
-test('memory that is in use is collected three times, and then counts as what the process has', () => {
+test('memory in use is collected three times, and then counts as needed', () => {
   const { state, memory, pass } = processOf({ resident: 60 * MB, floor: 200 * MB });
   state.resident = 200 * MB;
   for (let count = 0; count < 10; count += 1) pass();
@@ -49,7 +49,7 @@ test('memory that is in use is collected three times, and then counts as what th
   memory.stop();
 });
 
-test('a busy process is not stopped for it, nor one that has hardly grown', () => {
+test('a busy process is not interrupted, nor is one that has hardly grown', () => {
   const { state, memory, pass } = processOf({ resident: 60 * MB, floor: 60 * MB });
   pass();
   state.busy = 0.5;
@@ -68,7 +68,7 @@ test('a busy process is not stopped for it, nor one that has hardly grown', () =
   expect(state.returns).toBe(1);
 });
 
-test.runIf(process.platform === 'linux')('memory of a burst goes back to the system', () => {
+test.runIf(process.platform === 'linux')('the memory of a burst is returned to the system', () => {
   const source = fileURLToPath(new URL('../../../src/node/memory/memory-return.ts', import.meta.url));
   // One of fifty buffers stays in use, so that what is free lies between them.
   const burst = `
