@@ -1,7 +1,7 @@
 /** API keys, join tokens and the audit trail in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { MAX_SPAN_MS, MachineId, NextCursor, SCOPES, Time } from './fields.ts';
-import { NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { AUDIT_ID_PATTERN, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -149,7 +149,7 @@ export const AuditListSchema = Type.Object(
   { description: 'A page of the audit trail.' },
 );
 
-const AuditId = (description: string) => Type.String({ pattern: '^[0-9]{1,15}$', description, examples: ['42'] });
+const AuditId = (description: string) => Type.String({ pattern: AUDIT_ID_PATTERN, description, examples: ['42'] });
 
 export const AuditExportQuery = Type.Object({
   after: Type.Optional(AuditId('Only entries after this one: the last one of the export before.')),

@@ -4,7 +4,7 @@ import { BATCH_STATUSES } from '../core/decisions/batch.ts';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
 import { LabelsSchema } from '../core/machines/labels.ts';
 import { CreateExecutionSchema } from './execution.ts';
-import { MachineId, NextCursor, Time } from './fields.ts';
+import { Include, MachineId, NextCursor, Time } from './fields.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = (description: string) => Type.Optional(Type.Integer({ minimum: 0, description, examples: [3] }));
@@ -18,7 +18,8 @@ export const BatchSchema = Type.Object(
     }),
     command: Type.Optional(
       Type.Array(Type.String(), {
-        description: 'The argv of its executions; absent while it has none, and once they are deleted.',
+        description:
+          'The argv of its executions; absent while it has none, and once they are deleted. Only with include=command.',
         examples: [['uname', '-a']],
       }),
     ),
@@ -43,7 +44,12 @@ export const BatchListSchema = Type.Object(
   { description: 'A page of batches.' },
 );
 
+/** `?include=` of the routes of batches. */
+export const BatchInclude = Include(['command'], '`command`: the argv of its executions.');
+
 const { stdin_open: _open, output_mode: _mode, ...command } = CreateExecutionSchema.properties;
+/** The fields of a batch that are those of an execution. */
+export const CommandOfBatch = command;
 
 export const CreateBatchSchema = Type.Object(
   {

@@ -77,7 +77,7 @@ export const Tail = Type.Optional(
 );
 
 /** All names that `include` has, on any route. */
-const INCLUDES = ['name', 'labels', 'facts', 'provider', 'output', 'tail', 'usage', 'reason'] as const;
+const INCLUDES = ['name', 'labels', 'facts', 'provider', 'output', 'tail', 'usage', 'reason', 'command'] as const;
 type Included = (typeof INCLUDES)[number];
 
 /** `?include=` of a route that has the names `own`. Those of other routes are ignored: an SDK may add one `include` to all requests. */

@@ -65,6 +65,7 @@ async function shell(...args: string[]): Promise<string> {
     GNUPGHOME: join(dir, 'gnupg'),
   };
   const child = spawn('sh', args, { env, stdio: ['pipe', 'ignore', 'pipe'] });
+  child.stdin.on('error', () => {}); // a script that refuses its arguments reads nothing
   child.stdin.end('xpj_token\n');
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

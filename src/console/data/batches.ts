@@ -21,7 +21,8 @@ export function batchPath(batchId: string): string {
 export function batchQuery(batchId: string) {
   return queryOptions({
     queryKey: ['batch', batchId],
-    queryFn: ({ signal }): Promise<Batch> => transport.json('GET', batchPath(batchId), BATCH, { signal }),
+    queryFn: ({ signal }): Promise<Batch> =>
+      transport.json('GET', batchPath(batchId), BATCH, { query: { include: 'command' }, signal }),
     refetchInterval: ({ state }) => (state.data === undefined || state.data.status === 'running' ? LIVE_MS : false),
   });
 }

@@ -90,28 +90,15 @@ export class Dispatcher {
   }
 
   #newExecution(request: CreateRequest, input: SecretInput, now: number): NewExecution {
+    const { actor, idempotency, trace, env, stdin, startWithinMs = this.#deps.settings.queueTtlMs, ...asked } = request;
     const executionId = freshId(request.isTerminal ? 'term' : 'ex', now);
     const sealedInput = this.#deps.sealer.seal(executionId, input);
     return {
+      ...asked,
       executionId,
-      machineId: request.machineId,
-      command: request.command,
-      envKeys: Object.keys(request.env).sort(),
-      stdinMode: request.stdin.mode,
-      expiresAt: now + (request.startWithinMs ?? this.#deps.settings.queueTtlMs),
-      createdBy: request.createdBy,
-      ...pick(
-        request,
-        'cwd',
-        'user',
-        'timeoutMs',
-        'callbackUrl',
-        'outputMode',
-        'tty',
-        'limits',
-        'isTerminal',
-        'declaredArtifacts',
-      ),
+      envKeys: Object.keys(env).sort(),
+      stdinMode: stdin.mode,
+      expiresAt: now + startWithinMs,
       ...(sealedInput !== undefined && { sealedInput }),
     };
   }

@@ -23,7 +23,7 @@ export interface AuditEntry {
 export interface AuditStore {
   /**
    * Keeps the part of `command` that fits, and its digest. `withinMs`: time for which it may wait for another write to share a commit
-   * with.
+   * with. Entries keep the order in which they were given.
    */
   appendAudit(p: { entry: Omit<AuditEntry, 'auditId' | 'commandDigest'>; withinMs?: number }): Promise<void>;
   listAudit(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<AuditEntry>>;

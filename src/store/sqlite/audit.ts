@@ -44,7 +44,7 @@ export function auditMethods({ db, write }: Context): Pick<AuditStore, 'appendAu
   };
 
   return {
-    appendAudit: ({ entry, withinMs }) => write(() => append(entry), 0, withinMs),
+    appendAudit: ({ entry, withinMs = 0 }) => write(() => append(entry), 0, withinMs),
     listAudit: ({ machineIds, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => {
         const rows = machineIds === undefined ? list.iterate(after, limit + 1) : listSome(machineIds, after, limit + 1);

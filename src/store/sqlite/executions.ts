@@ -21,8 +21,9 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
   );
   const queuedBytes = db
     .prepare<[string], number>(
-      `SELECT coalesce(sum(r.queued_bytes), 0) FROM executions e JOIN requests r ON r.execution_id = e.id
-       WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = ?`,
+      // CROSS JOIN: from the unfinished executions, never from all requests.
+      `SELECT coalesce(sum(r.queued_bytes), 0) FROM executions CROSS JOIN requests r ON r.execution_id = executions.id
+       WHERE executions.dispatched_to IS NULL AND executions.completed_at IS NULL AND r.created_by = ?`,
     )
     .pluck();
   const listAll = prepareAllExecutions(db);

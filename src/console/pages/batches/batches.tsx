@@ -15,7 +15,7 @@ import { useRowKeys } from '../../shell/use-row-keys.ts';
 import { BATCH } from '../../../client/http/shapes.ts';
 
 export function BatchesPage() {
-  const list = useInfiniteQuery(listQuery(BATCHES, BATCH));
+  const list = useInfiniteQuery(listQuery(BATCHES, BATCH, { include: 'command' }));
   const batches = itemsOf(list.data);
   return (
     <>

@@ -69,19 +69,20 @@ export class Writer {
 
   /**
    * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: number of bytes that it writes, if large. `withinMs`: time
-   * for which it may wait for other writes to share its transaction and flush with. Rejects with the error that `work` throws (nothing
-   * of it was written), or with StoreUnavailableError.
+   * for which it may wait for other writes to share its transaction and flush with; 0: none, but those that wait in this way go before it.
+   * Rejects with the error that `work` throws (nothing of it was written), or with StoreUnavailableError.
    */
-  write<T>(work: Work<T>, bytes = 0, withinMs = 0): Promise<T> {
+  write<T>(work: Work<T>, bytes = 0, withinMs?: number): Promise<T> {
     if (this.closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
     if (this.queue.length + this.deferred.length >= QUEUE_WRITES)
       return Promise.reject(new StoreUnavailableError('too many writes wait'));
     return new Promise<T>((resolve, reject) => {
       const waiting = { work, bytes, resolve: resolve as (value: unknown) => void, reject };
-      if (withinMs > 0) {
+      if (withinMs !== undefined && withinMs > 0) {
         this.defer(waiting, withinMs);
         return;
       }
+      if (withinMs === 0) this.ripeAt = 0;
       this.queue.push(waiting);
       this.schedule();
     });
@@ -116,7 +117,7 @@ export class Writer {
     if (!isRipe && performance.now() < this.ripeAt) return;
     clearTimeout(this.deferral);
     this.deferral = undefined;
-    this.queue.push(...this.deferred.splice(0));
+    this.queue.unshift(...this.deferred.splice(0));
   }
 
   private flush(): void {

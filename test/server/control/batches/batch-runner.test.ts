@@ -32,6 +32,20 @@ const create = ({ client }: RunningTestServer, body: object) =>
 const over = ({ client }: RunningTestServer, { batch_id: id }: BatchBody) =>
   client.ask<BatchBody>('GET', `/v1/batches/${id}`, { query: { wait_ms: 30_000 } });
 
+test('the command of a batch is in the answers that ask for it, and in no other', async () => {
+  await using server = await runningServer();
+  const [agent] = await fleet(server, 1);
+  const batch = await create(server, { selector: { labels: { role: 'web' } } });
+  const { execution_id: id } = (await agent?.next('start')) ?? { execution_id: '' };
+  if (agent !== undefined) end(agent, id);
+  expect(Object.keys(await over(server, batch))).not.toContain('command');
+  const ask = (path: string, query: object) => server.client.ask('GET', path, { query: { ...query } });
+  const path = `/v1/batches/${batch.batch_id}`;
+  expect(await ask(path, { include: 'command' })).toMatchObject({ command: ['true'] });
+  expect(await ask('/v1/batches', { include: 'command' })).toMatchObject({ items: [{ command: ['true'] }] });
+  expect(JSON.stringify(await ask('/v1/batches', {}))).not.toContain('command');
+});
+
 test('a batch runs one execution on each machine, in order, and never more at once than requested', async () => {
   await using server = await runningServer();
   const agents = await fleet(server, 3);

@@ -1,7 +1,7 @@
 /** From a validated body to what a schedule is; here stand the rules that a schema cannot say. */
 import { parseAutosleep } from '../../../../core/machines/autosleep.ts';
 import type { Timing } from '../../../../core/schedule.ts';
-import type { CreateBatch } from '../../../../api/batch.ts';
+import { CommandOfBatch, type CreateBatch } from '../../../../api/batch.ts';
 import type { CreateSchedule, UpdateSchedule } from '../../../../api/schedules/schedule.ts';
 import type { ScheduleDefinition } from '../../../../store/store.ts';
 import type { BatchCommand } from '../../../control/batches/command-text.ts';
@@ -14,19 +14,10 @@ import { type CreateLimits, createRequestOf } from '../create-request.ts';
 const DEFAULT_CONCURRENCY = 10;
 const MAX_EVERY_SECONDS = 366 * 86_400;
 /** Fields that belong to the command: a change of the command replaces them all, and without a command they are refused. */
-const OF_COMMAND = [
-  'env',
-  'stdin',
-  'stdin_encoding',
-  'cwd',
-  'user',
-  'timeout_ms',
-  'start_within_ms',
-  'callback_url',
-  'tty',
-  'limits',
-  'artifacts',
-] as const;
+const OF_COMMAND = Object.keys(CommandOfBatch).filter((name) => name !== 'command') as Exclude<
+  keyof typeof CommandOfBatch,
+  'command'
+>[];
 
 type TimingFields = Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>;
 

@@ -2,6 +2,7 @@
 import { customAlphabet } from 'nanoid';
 import { Type } from 'typebox';
 import {
+  BatchInclude,
   BatchListSchema,
   BatchSchema,
   type BatchWire,
@@ -25,7 +26,8 @@ import { executionPageWire, pageRequest, pageWire } from '../../requests/paging.
 const DEFAULT_CONCURRENCY = 10;
 const ONE = '/v1/batches/:batch_id';
 const LIST = 'batches';
-const WaitQuery = Type.Object({ wait_ms: WaitMs });
+const BatchQuery = Type.Object({ wait_ms: WaitMs, include: BatchInclude });
+const BatchListQuery = Type.Object({ ...ListQuery.properties, include: BatchInclude });
 const BatchParams = Type.Object({
   batch_id: Type.String({
     pattern: '^[A-Za-z0-9-]{1,64}$',
@@ -53,7 +55,7 @@ function createRoute(app: App, context: HttpContext): void {
         summary: 'Run a command on many machines',
         operationId: 'createBatch',
         tags: ['Batches'],
-        querystring: WaitQuery,
+        querystring: BatchQuery,
         body: CreateBatchSchema,
         response: { 200: BatchSchema },
       },
@@ -137,7 +139,7 @@ function listRoute(app: App, context: HttpContext): void {
         summary: 'List batches, newest first: all, or those of a key that is limited to some machines',
         operationId: 'listBatches',
         tags: ['Batches'],
-        querystring: ListQuery,
+        querystring: BatchListQuery,
         response: { 200: BatchListSchema },
       },
     },
@@ -145,7 +147,8 @@ function listRoute(app: App, context: HttpContext): void {
       const { machineIds, apiKeyId } = request.principal;
       const asked = pageRequest(context.cursors, LIST, request.query);
       const own = machineIds === undefined ? {} : { createdBy: apiKeyId };
-      return pageWire(context.cursors, LIST, await context.batches.store.listBatches({ ...asked, ...own }), batchWire);
+      const page = await context.batches.store.listBatches({ ...asked, ...own });
+      return pageWire(context.cursors, LIST, page, (batch) => batchWire(batch, request.query.include));
     },
   );
 }
@@ -160,7 +163,7 @@ function getRoute(app: App, context: HttpContext): void {
         operationId: 'getBatch',
         tags: ['Batches'],
         params: BatchParams,
-        querystring: WaitQuery,
+        querystring: BatchQuery,
         response: { 200: BatchSchema },
       },
     },
@@ -205,7 +208,7 @@ function cancelRoute(app: App, context: HttpContext): void {
         operationId: 'cancelBatch',
         tags: ['Batches'],
         params: BatchParams,
-        querystring: WaitQuery,
+        querystring: BatchQuery,
         response: { 200: BatchSchema },
       },
     },
@@ -240,20 +243,20 @@ async function findBatch(context: HttpContext, principal: Principal, batchId: st
   return batch;
 }
 
-type Waits = { query: { wait_ms?: number | undefined } };
+type Asked = { query: { wait_ms?: number | undefined; include?: 'command'[] | undefined } };
 
 /** `?wait_ms=`: returns the batch when it is over, or when the time has passed. */
 function waiting(
   context: HttpContext,
-  request: Parameters<HttpContext['openRequests']['open']>[0] & Waits,
+  request: Parameters<HttpContext['openRequests']['open']>[0] & Asked,
   reply: Parameters<HttpContext['openRequests']['open']>[1],
 ) {
-  const { wait_ms: waitMs = 0 } = request.query;
+  const { wait_ms: waitMs = 0, include } = request.query;
   const signal = waitMs === 0 ? undefined : context.openRequests.open(request, reply);
   return async (batch: Batch): Promise<BatchWire> => {
-    if (signal === undefined || batch.status !== 'running') return batchWire(batch);
+    if (signal === undefined || batch.status !== 'running') return batchWire(batch, include);
     const latest = await context.batches.waitForEnd(batch, waitMs, signal);
     assertKeyStillValid(signal);
-    return batchWire(latest);
+    return batchWire(latest, include);
   };
 }
