@@ -8,8 +8,11 @@ import { listsOf } from '../every-list.ts';
 
 const MACHINES = 2000;
 const EXECUTIONS = 40_000;
-/** Rows that a list may touch: those that a list of many machines searches, with their keys and what belongs to each. */
-const MAX_TOUCHED = 6000;
+/**
+ * Rows that a list may touch: those that a list of many machines searches, with their keys and what belongs to each (6,142 by the count of
+ * PostgreSQL 15). A walk of the table touches all 40,000.
+ */
+const MAX_TOUCHED = 10_000;
 
 interface Plan {
   'Node Type': string;
