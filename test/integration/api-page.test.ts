@@ -11,7 +11,7 @@ import { Started, until } from '../helpers/processes.ts';
 
 const MARK = '--- the next block ---';
 const page = readFileSync(join(import.meta.dirname, '../../docs/api.md'), 'utf8');
-/** Each block of lines, and what it prints where the page says so. */
+/** Each block of lines, and its output if the page shows one. */
 const blocks = Array.from(page.matchAll(/^```sh\n(.*?)^```\n(?:```\n(.*?)^```\n)?/gms), ([, lines = '', printed]) => ({
   lines,
   printed,
@@ -25,7 +25,7 @@ beforeAll(async () => {
     server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' },
     agent: { EXECPLANE_LOG_LEVEL: 'warn' },
   });
-  // One shell for all: what a block sets, those behind it use.
+  // One shell runs all blocks, so that later ones can use variables of earlier ones.
   const script = blocks.map(({ lines }) => `${lines}\necho '${MARK}'`).join('\n');
   const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
   const { stdout } = await promisify(execFile)('sh', ['-euc', script], { env, timeout: 120_000 });
@@ -41,7 +41,7 @@ test('every block runs', () => {
 test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed }) => printed !== undefined))(
   'each block prints what the page says: $lines',
   ({ printed = '', index }) => {
-    // A blank line at the end is what curl was told to add.
+    // curl was told to add a blank line at the end.
     const anything = printed
       .trimEnd()
       .split('…')

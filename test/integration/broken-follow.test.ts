@@ -1,4 +1,4 @@
-/** A server that is killed ends a follow in the midst: no client takes that for the end of the output. */
+/** A server that is killed ends a follow early: no client takes that for the end of the output. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -13,7 +13,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => world.dispose(), 60_000);
 
-/** What `response` brought before it broke off, and how it did. */
+/** The bytes that `response` delivered before it broke off, and the error. */
 async function brokenOff(body: AsyncIterable<Uint8Array>): Promise<{ text: string; error: unknown }> {
   let read = '';
   try {
@@ -61,7 +61,7 @@ test('kill -9 of the server: fetch, node:http and curl report an error; the CLI 
     expect(read).toBe('first\n');
     expect(error).toBeInstanceOf(Error);
   }
-  // 18: a part of the file came; 56: the connection was reset.
+  // 18: a part of the file arrived; 56: the connection was reset.
   expect([18, 56]).toContain((await curl.exited).code);
 
   await server.restart();

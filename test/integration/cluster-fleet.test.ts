@@ -73,7 +73,7 @@ test('a batch whose server is killed keeps its failure budget', async () => {
   expect(batch.status).toBe('failed');
   const { failed = 0, cancelled = 0, succeeded = 0, ...others } = batch.counts;
   expect(others).toEqual({});
-  // What ran already when the budget was spent may still have failed.
+  // Commands that were running when the budget was spent may still have failed.
   expect(failed).toBeGreaterThan(budget);
   expect(failed).toBeLessThanOrEqual(budget + 5);
   expect(cancelled).toBeGreaterThan(0);

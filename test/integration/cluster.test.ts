@@ -64,7 +64,7 @@ test('all servers refuse a key that one server revoked within seconds, and close
   const revokedAt = performance.now();
   for (const index of [0, 1, 2]) await until('the key is refused', async () => (await statusOn(index)) === 401);
   expect(performance.now() - revokedAt).toBeLessThan(6000);
-  // They end, although the command runs on. One that is cut rejects.
+  // The streams end although the command keeps running; one that is cut rejects.
   await Promise.allSettled(streams.map((answer) => answer.text()));
   expect(performance.now() - revokedAt).toBeLessThan(20_000);
   expect(await machine(0).read(id)).toMatchObject({ status: 'running' });
@@ -132,7 +132,7 @@ test("a server that does not hold the machine's connection reports the status of
   const opened = await Promise.all(streams);
   for (const { first } of opened) expect(first).toContain('"phase":"sleeping"');
   agent?.restart();
-  // The streams end when the machine is where it is wanted.
+  // The streams end when the machine is in the desired state.
   for (const { rest } of opened) expect(await rest()).toContain('"phase":"running"');
 });
 
@@ -215,7 +215,7 @@ async function readAll(reader: ReadableStreamDefaultReader<string> | undefined):
   }
 }
 
-/** Which of the servers holds the machine's connection: the one whose log told last that its agent has connected. */
+/** The server that holds the machine's connection: the last one that logged its agent's connection. */
 async function ownerOf(machineId: string): Promise<number> {
   await until(`somebody holds ${machineId}`, async () => (await cluster.holderOf(machineId)) !== undefined);
   const times = cluster.servers.map(({ log }) => lastConnected(log, machineId));

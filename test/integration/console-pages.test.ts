@@ -46,7 +46,7 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** What shows that a page is there. */
+/** The element that shows that a page has loaded. */
 const PAGES = () =>
   [
     ['/', 'Overview'],
@@ -69,7 +69,7 @@ const PAGES = () =>
     ['/audit', 'Audit'],
   ] as const;
 
-/** Colours depend on the theme, and where things stand on the size: the rest of a page does not. */
+/** Only colours depend on the theme, and only positions depend on the size. */
 const OTHER_LOOKS = [
   ['dark', WIDE],
   ['dark', PHONE],

@@ -253,7 +253,7 @@ test('every page can be reached with the keyboard', async () => {
   await page.getByRole('heading', { level: 1, name: 'API keys' }).waitFor();
   await page.keyboard.press('?');
   await page.getByRole('dialog', { name: 'Keys' }).waitFor();
-  // Sent at once: the dialog that Escape closes still has the focus when the next key comes.
+  // Sent without a pause: the dialog that Escape closes still has the focus when the next key arrives.
   await Promise.all(['Escape', 'g', 'm'].map((key) => page.keyboard.press(key)));
   await page.getByRole('link', { name: 'dm-one' }).waitFor();
   await page.keyboard.press('/');

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.dispose());
 
-/** Runs a line that prints `ready` when it is, and the pids it wants to be asked about. */
+/** Runs a line that prints `ready` once it is ready, and the pids that the test checks. */
 async function started(line: string, more: { timeout_ms?: number } = {}): Promise<{ id: string; pids: number[] }> {
   const { execution_id: id } = await world.machine.create({ command: ['/bin/sh', '-c', line], ...more });
   await world.machine.saying(id, 'ready');

@@ -72,7 +72,7 @@ describe('?wait_ms', () => {
   test('POST answers after N ms with the present state if the execution has not ended', async () => {
     const before = performance.now();
     const execution = await world.machine.create({ command: ['/bin/sleep', '600'] }, { wait_ms: 4000 });
-    // Seconds, so that it has started by then on a machine that is held up as well.
+    // The wait takes seconds, so that the command has started even on a slow machine.
     expect(performance.now() - before).toBeGreaterThanOrEqual(3990);
     expect(execution.status).toBe('running');
     expect(await world.machine.read(execution.execution_id, { wait_ms: 100 })).toMatchObject({ status: 'running' });

@@ -25,7 +25,7 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** The page, and what it asked for and complained of so far. */
+/** The page, with its requests and console errors so far. */
 async function openPage(): Promise<AsyncDisposable & { page: Page; asked: string[]; complaints: string[] }> {
   const context = await browser.newContext();
   const page = await context.newPage();

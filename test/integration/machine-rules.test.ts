@@ -1,4 +1,4 @@
-/** What a machine says of what it runs, end to end: a policy that it requires, and signals above 31. */
+/** Rules of a machine, end to end: a required policy, and signals above 31. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -58,7 +58,7 @@ const create = (body: Record<string, unknown>, headers: Record<string, string> =
 const listArtifacts = () =>
   world.client.ask<{ items: { artifact_id: string; download_url: string }[] }>('GET', '/v1/machines/dm-test/artifacts');
 
-/** Everything that callers can ask for, of what does not change meanwhile. */
+/** All answers to callers that do not change during the migration. */
 async function answers(ids: readonly string[]): Promise<unknown> {
   const { client, machine } = world;
   const ofEach = ids.map(async (id) => ({
@@ -73,7 +73,7 @@ async function answers(ids: readonly string[]): Promise<unknown> {
   );
   return {
     executions: await Promise.all(ofEach),
-    // A link ends an hour after it was asked for.
+    // A download link expires an hour after its request.
     artifacts: items.map(({ download_url: _, ...artifact }) => artifact),
     contents: await Promise.all(contents),
     keys: await client.ask('GET', '/v1/api-keys'),
@@ -158,7 +158,7 @@ test('a migration keeps everything: running commands continue, waiting ones run 
   const later = client.machine('dm-later');
   expect(await later.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
   expect((await later.output(waiting.execution_id)).stdout).toBe('sealed\n');
-  // The batch goes on where it was: its first execution waited, the second was not made yet.
+  // The batch continues: its first execution was waiting, the second was not created yet.
   expect(await client.ask('GET', `/v1/batches/${batch.batch_id}?wait_ms=30000`)).toMatchObject({
     status: 'succeeded',
     counts: { succeeded: 2 },

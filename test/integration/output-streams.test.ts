@@ -10,7 +10,7 @@ import { StreamReader } from '../helpers/stream-reader.ts';
 
 const MIB = 1024 * 1024;
 const BUFFER_BYTES = 262_144;
-/** What a command and its agent may be ahead of the limit: pipes, and what is being read. */
+/** How far a command and its agent may exceed the limit: pipes, and bytes that are being read. */
 const AHEAD_BYTES = 2 * MIB;
 const sh = (line: string) => ({ command: ['/bin/sh', '-c', line], output_mode: 'stream' as const });
 const LINES = 'seq 1 4000000';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.dispose());
 
-/** What `command` prints here. */
+/** The output of `command` when it runs here. */
 function printedHere(command: string): { bytes: number; sha256: string } {
   const [sha256 = '', bytes = '0'] = execFileSync('/bin/sh', ['-c', `${command} | sha256sum; ${command} | wc -c`])
     .toString()

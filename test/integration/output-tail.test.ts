@@ -27,7 +27,7 @@ afterAll(() => world.dispose());
 
 const decoded = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'base64');
 
-/** What is kept of a command that has printed all of `printed` on stdout, and nothing on stderr. */
+/** Checks the kept output of a command that printed all of `printed` on stdout, and nothing on stderr. */
 async function expectBothEnds(machineId: string, executionId: string): Promise<void> {
   const machine = world.client.machine(machineId);
   expect(await machine.ended(executionId)).toMatchObject({

@@ -140,7 +140,7 @@ test('66: a sleep races a create: the command runs, whichever comes first', asyn
     expect(execution, JSON.stringify(execution)).toMatchObject({ status: 'succeeded' });
   }
   const runs = operations(ground);
-  // However it went, no wake ran beside a sleep: they alternate.
+  // In every case wakes and sleeps alternate: none runs beside another.
   expect(runs.filter((name, n) => n > 0 && name === runs[n - 1])).toEqual([]);
 });
 

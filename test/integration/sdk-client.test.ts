@@ -25,17 +25,17 @@ class ApiFailure extends Error {
   }
 }
 
-/** The least that such an SDK is. */
+/** The minimum of such an SDK. */
 class SdkLike {
   readonly #baseUrl: string;
   readonly #headers: Record<string, string>;
   readonly #defaultQuery: Record<string, string>;
   readonly #maxRetries = 2;
-  /** Waits that the server asked for, in ms. */
+  /** Waits that the server requested, in ms. */
   readonly waits: number[] = [];
   requests = 0;
 
-  /** `defaultQuery`: sent with every request, under what the call itself asks for. */
+  /** `defaultQuery`: sent with every request; the query of the call overrides it. */
   constructor(baseUrl: string, auth: Record<string, string>, defaultQuery: Record<string, string> = {}) {
     this.#baseUrl = baseUrl;
     this.#defaultQuery = defaultQuery;

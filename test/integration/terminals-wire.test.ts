@@ -45,7 +45,7 @@ async function readyTerminal(): Promise<Required<Terminal>> {
   return terminal as Required<Terminal>;
 }
 
-/** A connection with everything that came over it. */
+/** A connection with all frames that it received. */
 class Connection {
   readonly ws: WebSocket;
   readonly frames: Frame[] = [];
@@ -68,7 +68,7 @@ class Connection {
     return this;
   }
 
-  /** What `output` frames held, in order. */
+  /** The data of all `output` frames, in order. */
   get output(): string {
     const pieces = this.frames
       .filter(({ type }) => type === 'output')

@@ -56,7 +56,7 @@ function start(more: Record<string, string> = {}): void {
   });
 }
 
-/** The node of the PATH is the one that runs this. */
+/** The `node` in the PATH is the one that runs this test. */
 function withNode(more: Record<string, string>): Record<string, string> {
   const env = baseEnv(more);
   return { ...env, PATH: `${join(process.execPath, '..')}:${env['PATH']}` };
@@ -72,7 +72,7 @@ async function connected(): Promise<void> {
   );
 }
 
-/** `execplane agent …` of the version that is the present one. */
+/** `execplane agent …` of the present version. */
 async function call(...args: string[]) {
   const called = new Started(
     join(opt, 'execplane/bin/execplane'),
@@ -83,11 +83,11 @@ async function call(...args: string[]) {
   return { ...exit, stdout: called.stdout, stderr: called.stderr };
 }
 
-/** The program under another version; `main`: what its main module is, where it is a broken one. */
+/** The program under another version; `main`: its main module, if it is a broken one. */
 function program(version: string, main?: string): string {
   const folder = join(opt, `execplane-agent-${version}`);
   mkdirSync(folder);
-  // `bin/execplane` is a relative link, and has to stay one.
+  // `bin/execplane` is a relative link, and must stay one.
   const options = { recursive: true, verbatimSymlinks: true };
   for (const part of ['bin', 'dist']) cpSync(join(staged, part), join(folder, part), options);
   for (const part of ['node_modules', 'native']) symlinkSync(join(staged, part), join(folder, part));
@@ -129,13 +129,13 @@ describe('an upgrade to a version that works', () => {
   });
 });
 
-/** Programs that tell their version and then fail. */
+/** Programs that print their version and then fail. */
 const broken = {
   'ends at once': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.exit(3);`,
   'hangs before it is anything': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.on('SIGTERM', () => {}), setInterval(() => {}, 1000);`,
 };
 
-/** It waits for a supervisor, for a link that hangs to leave, and for the one before. */
+/** The time for a supervisor, for a hanging link to exit, and for the previous version to start. */
 const WAY_BACK_MS = 300_000;
 
 describe('an upgrade to a version that does not start', { timeout: WAY_BACK_MS }, () => {

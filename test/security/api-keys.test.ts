@@ -34,7 +34,7 @@ async function keyFor(http: Http, scopes: string[], machineIds?: string[]): Prom
 test('every route but the documented open ones refuses a request without a key or with a guessed one', async () => {
   await using http = await httpFixture();
   const all = await operations(http, MACHINE);
-  // A download carries its own proof, which is signed and ends.
+  // A download URL has its own signature, which expires.
   expect(all.filter(({ open }) => open).map(({ path }) => path)).toStrictEqual([
     '/downloads/x1',
     '/healthz',

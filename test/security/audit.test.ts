@@ -79,7 +79,7 @@ async function exported(http: HttpFixture, after = '0', key = ADMIN_KEY) {
 
 test('an export has every entry once, oldest first, and can be continued after its last entry', async () => {
   await using http = await httpFixture();
-  // More than are read at once.
+  // More entries than one read returns.
   for (let at = 0; at < 1100; at += 1) {
     const entry = { at, actor: 'admin', source: '-', action: `made-${at}`, outcome: 'created' };
     await http.store.appendAudit({ entry });

@@ -32,7 +32,7 @@ class TurnProbe {
   }
 }
 
-/** Text of about `bytes` bytes whose objects have no key in common: what JSON.parse is slowest at. */
+/** Text of about `bytes` bytes whose objects share no key: the slowest input of JSON.parse. */
 function distinctKeys(bytes: number): string {
   const parts: string[] = [];
   for (let length = 0; length < bytes; length += parts.at(-1)?.length ?? 0) parts.push(`{"k${parts.length}":1},`);
@@ -115,7 +115,7 @@ test.each([
     ? ScriptedAgent.join(plane.url, credential)
     : ScriptedAgent.open(plane.url, credential));
   const probe = new TurnProbe();
-  // Sending is the attacker's work, done before the probe begins; what arrives is the server's.
+  // The attacker sends before the measurement begins; receiving is the server's work.
   attack(culprit);
   probe.start();
   if (code === undefined) await culprit.next('welcome');

@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 const BYTES = 16 * MIB - 64;
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
-/** `part` again and again within 16 MiB, numbered where it holds `#`. */
+/** `part` repeated up to 16 MiB; each `#` in it becomes a number. */
 function filled(before: string, part: (index: number) => string, after: string): Buffer {
   const parts: string[] = [];
   for (let bytes = before.length + after.length, index = 0; ; index += 1) {
@@ -21,7 +21,7 @@ function filled(before: string, part: (index: number) => string, after: string):
   }
 }
 
-/** Elements and members of a create that are as many as may be, all of them right. */
+/** A create with the maximum number of elements and members, all of them valid. */
 const RIGHT = Buffer.from(
   JSON.stringify({ command: Array.from({ length: 262_144 }, () => 'a'.repeat(20)), stdin: 'x'.repeat(9 * MIB) }),
 );
@@ -68,13 +68,13 @@ function numbered(count: number): string {
   return Array.from({ length: count }, (_, index) => `"k${index}":1`).join();
 }
 
-/** Settles when the histogram has counted more delays: it counts none before its second tick, and a stall at its end. */
+/** Settles when the histogram has counted more delays: it counts none before its second tick, and a stall when the stall ends. */
 async function ticked(delay: ReturnType<typeof monitorEventLoopDelay>): Promise<void> {
   const before = delay.count;
   while (delay.count < before + 2) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-/** The longest that the event loop stood still while `path` was sent `payload`, in ms, and the status. */
+/** The longest stall of the event loop during a request to `path` with `payload`, in ms, and the status. */
 async function stallOf(http: HttpFixture, path: string, payload: Buffer) {
   const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -86,14 +86,14 @@ async function stallOf(http: HttpFixture, path: string, payload: Buffer) {
   return { status: answer.statusCode, bytes: answer.rawPayload.length, ms: delay.max / 1e6 };
 }
 
-/** The time that the parser alone takes for the largest body that is right: the measure on this machine, now. */
+/** The time that only parsing takes for the largest valid body: the reference on this machine. */
 function parsing(): number {
   const before = performance.now();
   JSON.parse(RIGHT.toString());
   return performance.now() - before;
 }
 
-/** The time that parsing takes, and flushing as many bytes to the disk: no create can do with less. */
+/** The time for parsing and for flushing as many bytes to the disk: the minimum of every create. */
 function parsingAndFlushing(directory: string): number {
   const parsed = parsing();
   const before = performance.now();
@@ -101,7 +101,7 @@ function parsingAndFlushing(directory: string): number {
   return parsed + performance.now() - before;
 }
 
-/** Rounds until one is below the limit: on a busy machine others take the processor in the midst of most. */
+/** Repeats until one round is below the limit: on a busy machine other processes interrupt most rounds. */
 const ROUNDS = 10;
 
 async function expectRatio(name: string, limit: number, round: () => Promise<number>): Promise<void> {
@@ -112,7 +112,7 @@ async function expectRatio(name: string, limit: number, round: () => Promise<num
 
 test('no body blocks the server for much longer than parsing a valid body of that size', async () => {
   await using http = await httpFixture();
-  // Once for the compilers.
+  // A first request, so that the code is compiled.
   expect((await stallOf(http, EXECUTIONS, RIGHT)).status).toBe(200);
   for (const [name, path, body, status] of HOSTILE) {
     const payload = body();

@@ -9,13 +9,13 @@ import { ADMIN_KEY, httpFixture, MACHINE } from '../server/http/http-fixture.ts'
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
-/** A JSON text of exactly so many bytes. */
+/** A JSON text of exactly this many bytes. */
 function bodyOf(bytes: number): string {
   const rest = JSON.stringify({ command: ['true'], stdin: '' }).length;
   return JSON.stringify({ command: ['true'], stdin: 'x'.repeat(bytes - rest) });
 }
 
-/** Objects so deep, the body itself being the first. */
+/** Objects nested this deep; the body itself is the first. */
 const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
 
 test.each<[string, Record<string, string>, unknown, unknown, number]>([
@@ -167,7 +167,7 @@ test('a frame of only brackets is refused before it is parsed', async () => {
   await using server = await runningServer();
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   const parse = vi.spyOn(JSON, 'parse');
-  // Within the bound of a control frame, which what is larger does not get past.
+  // It is small enough for a control frame; a larger frame would be refused earlier.
   agent.ws.send('['.repeat(30_000) + ']'.repeat(30_000));
   expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame, reason: 'nested too deep' });
   expect(parse.mock.calls.filter(([text]) => text.startsWith('[['))).toEqual([]);
@@ -212,7 +212,7 @@ test('the bytes of unfinished bodies are limited, for one key and in total', asy
   for (const body of open) body.hangUp();
 });
 
-/** A create of 1,024 bytes of which 1,000 have been sent. */
+/** A create of 1,024 bytes, 1,000 of which have been sent. */
 class UnfinishedBody {
   readonly #socket: Socket;
   #heard = '';
@@ -229,7 +229,7 @@ class UnfinishedBody {
     );
   }
 
-  /** The server has its head, and in the same read its bytes. */
+  /** The server has read the head and the bytes with it. */
   async taken(): Promise<void> {
     await expect.poll(() => this.#heard).toBe('HTTP/1.1 100 Continue\r\n\r\n');
   }
@@ -259,7 +259,7 @@ test('the bytes of waiting requests are limited, for one key and for all machine
   expect(await create(limited, 'dm-one')).toBe(
     '429 Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',
   );
-  // Which the key's quota does not count, as the next one shows.
+  // The key's quota does not count it, as the next create shows.
   expect(await create(limited, 'dm-two')).toBe(200);
   expect(await create(limited, 'dm-two')).toBe(
     '429 The waiting requests of this API key are too large together (EXECPLANE_MAX_QUEUED_BYTES_PER_KEY). Try again later.',

@@ -19,7 +19,7 @@ const CREDENTIALS = 'user:pass word';
 let dir: string;
 let server: RunningServer | undefined;
 let proxy: Server | undefined;
-/** What the proxy was asked for, and by whom. */
+/** The requests to the proxy, and their credentials. */
 let asked: string[];
 const sockets = new Set<Socket>();
 
@@ -38,7 +38,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-/** A proxy that leads every name to the server, and refuses who does not prove himself. */
+/** A proxy that connects every name to the server, and refuses clients without the right credentials. */
 async function startProxy(url: string): Promise<string> {
   const port = Number(new URL(url).port);
   const expected = `Basic ${Buffer.from(CREDENTIALS).toString('base64')}`;
@@ -79,7 +79,7 @@ test.each(['http', 'https'])('an agent enrols and connects through the proxy ove
   const [user, password] = CREDENTIALS.split(':');
   const at = `http://${user}:${encodeURIComponent(password ?? '')}@${await startProxy(server.url)}`;
   const caFile = fixture('test-only-cert.pem');
-  // A name that only the proxy knows.
+  // Only the proxy can resolve this name.
   const name = scheme === 'https' ? '127.0.0.1' : 'execplane.invalid';
   const settings = { url: `${scheme}://${name}:4`, insecure: 'true', ...(scheme === 'https' ? { caFile } : {}) };
   const config = readAgentConfig(settings, { [`${scheme}_proxy`]: at });

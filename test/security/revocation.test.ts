@@ -17,7 +17,7 @@ async function newKey(http: HttpFixture, scopes: string[], lifeMs?: number): Pro
   return { key: String(body['key']), id: String(body['api_key_id']) };
 }
 
-/** The head of a POST, taken by the server (it says 100), and its body still to be sent. */
+/** A POST whose head the server has read (it answered 100) and whose body is still to be sent. */
 async function begun(http: HttpFixture, path: string, key: string, body: string, type = 'application/json') {
   const url = new URL(await http.listen());
   const socket = connect(Number(url.port), url.hostname);

@@ -15,7 +15,7 @@ const input = { env: { TOKEN: `${MARKER}-env` }, stdin: `${MARKER}-stdin` };
 const LARGE = `${MARKER}-stdin`.repeat(8000);
 
 let world: World;
-/** Everything that may be answered to somebody else, as it was answered. */
+/** Every answer that somebody else could get, byte for byte. */
 const answers: Buffer[] = [];
 const ends = new Map<string, WireExecution>();
 const secrets = new Map<string, string>([['env and stdin', MARKER]]);
@@ -66,7 +66,7 @@ async function live(): Promise<WireExecution> {
   return machine.ended(id);
 }
 
-/** What is refused is answered and logged as well. */
+/** Refused requests are answered and logged as well. */
 async function refusals(path: string): Promise<void> {
   const bodies: unknown[] = [
     { command: ['true'], env: { 'A=B': input.env.TOKEN } },
@@ -128,7 +128,7 @@ async function askForEverything(): Promise<void> {
   for (const path of paths) answers.push((await asked.get(path)).bytes);
 }
 
-/** The text itself and what it looks like in base64, at each of its three alignments, and in hexadecimal. */
+/** The text itself, in base64 at each of its three alignments, and in hexadecimal. */
 function spellings(text: string): Buffer[] {
   const base64 = [0, 1, 2].map((shift) => {
     const encoded = Buffer.from(`${' '.repeat(shift)}${text}`).toString('base64');
@@ -144,7 +144,7 @@ function findings(where: Iterable<readonly [name: string, bytes: Buffer]>): stri
   );
 }
 
-/** A file that goes while it is looked for holds nothing any more. */
+/** A file that is deleted during the search contains nothing. */
 function* filesUnder(dir: string): Generator<readonly [string, Buffer]> {
   for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) yield [join(entry.parentPath, entry.name), readFileSync(join(entry.parentPath, entry.name))];

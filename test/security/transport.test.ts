@@ -17,7 +17,7 @@ import { httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 const log = pino({ level: 'silent' });
 const ca = read('../server/fixtures/test-only-cert.pem');
 const own = { cert: read('fixtures/test-only-agent-cert.pem'), key: read('fixtures/test-only-agent-key.pem') };
-/** Sound, and of no authority that the server trusts. */
+/** A valid certificate of an authority that the server does not trust. */
 const foreign = {
   cert: read('../server/fixtures/other-test-only-cert.pem'),
   key: read('../server/fixtures/other-test-only-key.pem'),
@@ -57,7 +57,7 @@ function ask(server: RunningServer, method: string, path: string, body?: unknown
   });
 }
 
-/** Whether a connection of a TLS 1.2 client ends with a ticket to resume it by. */
+/** Whether a TLS 1.2 connection ends with a session ticket, with which it could be resumed. */
 function isGivenTicket(server: RunningServer): Promise<boolean> {
   const { port, hostname } = new URL(server.url);
   return new Promise((resolve, reject) => {
@@ -119,7 +119,7 @@ test('a stolen credential or token is useless without a certificate, if agents n
     expect(await linkStatus(server, credential, { ca })).toBe(403);
     expect(await linkStatus(server, credential, { ca, ...foreign })).toBe(403);
     expect(await linkStatus(server, credential, { ca, ...own })).toBe(101);
-    // A new certificate of the server's leaves the demand as it was.
+    // A new server certificate does not change the requirement.
     server.reloadCertificate();
     expect(await linkStatus(server, credential, { ca })).toBe(403);
     expect(await linkStatus(server, credential, { ca, ...own })).toBe(101);
@@ -142,7 +142,7 @@ test('agents and clients send secrets over plain http only to this host, unless 
   const url = 'http://execplane.example.com';
   expect(() => readAgentConfig({ url }, {})).toThrow('--url: plain http');
   expect(() => readClientConfig({ url, apiKey: 'k' }, {})).toThrow('--url: plain http');
-  // A name that merely looks like this host is another one.
+  // A name that only looks like this host is another host.
   expect(() => readAgentConfig({ url: 'http://127.0.0.1.example.com' }, {})).toThrow('plain http');
   expect(() => readClientConfig({ url: 'http://localhost.example.com', apiKey: 'k' }, {})).toThrow('plain http');
   expect(readAgentConfig({ url, insecure: 'true' }, {}).url.href).toBe(`${url}/`);

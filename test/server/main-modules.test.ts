@@ -16,7 +16,7 @@ const OFF = [
   'zod',
   'pg',
 ];
-/** Those of the server itself and of the CLI that starts it: 6 today, 1020 before they were bundled. */
+/** Files of the server itself and of the CLI that starts it: 6 today, 1020 before they were bundled. */
 const MAX_OWN_MODULES = 20;
 
 test('a server with default settings loads few files of its own, and none of a feature that is off', async () => {

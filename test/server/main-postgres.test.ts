@@ -76,7 +76,7 @@ test('doctor reports the state of the database, with a remedy for each fault', a
   const { port } = new URL(server.url);
   const findings = await examineServer({ ...config, port: Number(port) }, Date.now());
   const states = findings.map(({ check, state }) => [check, state]);
-  // The PostgreSQL of tests does without what costs time.
+  // The PostgreSQL of tests runs without fsync, to save time.
   expect(states.filter(([check, state]) => state !== 'ok' && check !== 'disk space')).toEqual([['durability', 'fail']]);
   expect(states.map(([check]) => check)).toEqual([
     ...['data directory', 'modes', 'owner', 'writable', 'disk space'],

@@ -1,4 +1,4 @@
-/** Work that is done again and again: also after a failure, never twice at once, and no more once stopped. */
+/** Repeated work: continues after a failure, never runs twice at once, and ends when it is stopped. */
 import { expect, test, vi } from 'vitest';
 import { Poll } from '../../src/server/poll.ts';
 

@@ -110,7 +110,7 @@ test('a store that cannot be written is asked again', async () => {
 test('executions are lost if their agent is away for longer than the limit, by the clock of the store', async () => {
   const { deadlines, lost, abandon } = deadlinesOver();
   deadlines.start();
-  // Away before the store was opened: it counts from then.
+  // The machine was away before the store was opened: the time counts from the opening.
   abandon(storedExecution({ executionId: 'before', createdAt: Date.now() }));
   await vi.advanceTimersByTimeAsync(LOST_AFTER_MS - 10);
   expect(lost).toEqual([]);

@@ -1,4 +1,4 @@
-/** The quota of bytes that the requests of one API key may have waiting. */
+/** The quota of waiting bytes of one API key. */
 import { expect, test } from 'vitest';
 import { QueuedBytes } from '../../../src/server/control/queued-bytes.ts';
 

@@ -23,7 +23,7 @@ import { checkConformance } from '../../helpers/conformance.ts';
 export const ADMIN_KEY = 'xpk_the-admin-key-of-these-tests';
 export const MACHINE = 'dm-one';
 const RUNNER = 'runner-1';
-/** The limits of a server, but for the largest file. */
+/** The limits of a server, except the maximum size of the file. */
 const ARTIFACTS = { maxBytes: 1 << 20, quotaBytes: 10 << 20, retentionMs: 30 * 86_400_000 };
 const keys = serverKeysFrom(Buffer.alloc(32, 7));
 
@@ -32,7 +32,7 @@ export interface HttpFixture extends AsyncDisposable {
   store: Store;
   control: ControlPlane;
   config: ServerConfig;
-  /** What the control plane was asked to create, as the routes read it. */
+  /** The creates that the control plane got from the routes. */
   created: CreateRequest[];
   log: string[];
   /** `GET /path` and the like with the admin key; the body is parsed. */
@@ -73,7 +73,7 @@ export interface FixtureOptions {
   config?: Record<string, string>;
   store?: (store: Store) => Store;
   now?: () => number;
-  /** They are not started: tests settle operations in the store. */
+  /** Operations are not started: tests settle them in the store. */
   providers?: Providers;
 }
 
@@ -222,7 +222,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
 
 const NO_JSON: AnswerBody = { execution_id: '', items: [], errors: [] };
 
-/** From an app of its own: what tests see of the other is only what they ask for. */
+/** The document comes from a separate app, so that tests see only their own requests. */
 async function documentOf(deps: AppDeps, config: ServerConfig): Promise<unknown> {
   const app = buildApp({ ...deps, logger: pino({ level: 'silent' }) }, config);
   const { body } = await app.inject('/openapi.json');

@@ -8,7 +8,7 @@ import { ADMIN_KEY, httpFixture, MACHINE } from './http-fixture.ts';
 
 const MANY = 1000;
 const CHUNKS = 10;
-/** queued, running, the chunks, the end. */
+/** The events: queued, running, the chunks, the end. */
 const EVENTS = CHUNKS + 3;
 const ALL = Array.from({ length: EVENTS }, (_, index) => index + 1);
 const PATIENCE = 120_000;
@@ -26,7 +26,7 @@ function reader(server: RunningTestServer, executionId: string): SseSocket {
   return socket;
 }
 
-/** Nothing is left of the readers on the server. */
+/** Settles when the server has no reader any more. */
 async function expectNoneLeft(server: RunningTestServer): Promise<void> {
   const metrics = async () => (await server.client.get('/metrics')).bytes.toString();
   await expect.poll(metrics, { timeout: 20_000 }).toMatch(/^execplane_open_requests 0$/m);
@@ -45,7 +45,7 @@ test(
     agent.report(agent.started(id));
     for (let chunk = 0; chunk < CHUNKS; chunk += 1) {
       agent.report(agent.stdout(id, `line ${chunk}\n`));
-      // Told apart in time, so that readers are woken again and again and not once.
+      // With a pause after each, so that readers wake up many times.
       await readers[0]?.until(chunk + 3);
     }
     agent.report(agent.ended(id));
@@ -112,7 +112,7 @@ test(
     await http.finish(executionId);
     await quick.ended;
 
-    // What is past the kernel's buffers stands here: a page of the store and no more, where the log is 16 MiB long.
+    // Only a page of the store waits here beyond the kernel's buffers, although the log is 16 MiB long.
     const held = [...sockets].map((socket) => socket.writableLength);
     expect(Math.max(...held)).toBeGreaterThan(0);
     expect(Math.max(...held)).toBeLessThan(512 * 1024);

@@ -28,7 +28,7 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Returns the finding of one check, with these changes to the configuration. */
+/** Returns the finding of one check under these changes to the configuration. */
 async function findingOf(check: string, changes: Partial<ServerConfig> = {}, now = AT) {
   const findings = await examineServer({ ...config, ...changes }, now);
   return findings.find((finding) => finding.check === check);

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import { AgentConnection } from '../../../../src/server/control/agents/connection.ts';
 import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
 
-/** A connection over a socket whose peer does as the test says. */
+/** A connection over a socket that the test controls. */
 function connected(framesPerSecond = 1000) {
   const socket = Object.assign(new EventEmitter(), {
     bufferedAmount: 0,

@@ -1,4 +1,4 @@
-/** When reports that are on disk are acknowledged: at once if they fill the agent's window, else with the next start, or after a moment. */
+/** When stored reports are acknowledged: at once if they fill the agent's window, else with the next start or after a moment. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ServerFrame } from '../../../../src/core/protocol.ts';
 import { encodeRecord, REPORT_KIND } from '../../../../src/core/report.ts';
@@ -16,7 +16,7 @@ afterEach(() => void vi.useRealTimers());
 
 const CANCEL: ServerFrame = { type: 'cancel', execution_id: 'ex-2', grace_ms: 1 };
 
-/** An intake over a store that takes everything. `written`: the types of the frames, one list for each write. */
+/** An intake over a store that accepts everything. `written`: the types of the frames of each write. */
 function intake() {
   const written: string[][] = [];
   let corked: string[] | undefined;

@@ -102,7 +102,7 @@ test('reports are not acknowledged and hardly read while the store cannot be wri
   const piece = Buffer.alloc(60_000, 'x');
   for (let sent = 0; sent < 266; sent += 1) agent.report(agent.record('stdout', id, piece));
   agent.report(agent.ended(id, { stdout_bytes: 15_960_000 }));
-  // 16 MB were sent; far less than that fits between the sockets, so that most of it is still here.
+  // 16 MB were sent; the buffers of the sockets hold far less, so most of it is still unread.
   expect(agent.ws.bufferedAmount).toBeGreaterThan(1_000_000);
   expect(agent.received.some((frame) => frame.type === 'ack')).toBe(false);
   broken = false;
@@ -113,7 +113,7 @@ test('reports are not acknowledged and hardly read while the store cannot be wri
   );
 }, 60_000);
 
-/** The end of stdout, in a record that is sound but for the size of its payload. */
+/** A record of the end of stdout that is valid except for the size of its payload. */
 function tailOf(id: string, bytes: number): Buffer {
   const record = Buffer.concat([Buffer.alloc(RECORD_HEADER_BYTES), Buffer.from(id), Buffer.alloc(bytes)]);
   record.writeUInt32LE(record.length - 8, 0);

@@ -11,7 +11,7 @@ describe('an agent that reconnects', () => {
     for (const _ of created) await first.next('start');
     await first.cut();
 
-    // It says that only the first arrived.
+    // It reports that only the first arrived.
     const held = [{ execution_id: created[0]?.executionId ?? '', state: 'running' as const, reported: 0 }];
     const second = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
     const again = [await second.next('start'), await second.next('start')];
@@ -85,7 +85,7 @@ describe('an agent that reconnects', () => {
     const held = [{ execution_id: kept.executionId, state: 'running' as const, reported: 0 }];
     const third = await ScriptedAgent.join(plane.url, credential, { runner_instance: 'runner-2', held });
     expect(await plane.end(before)).toMatchObject({ status: 'failed', errorCode: 'agent_lost' });
-    // The journal of the instance before was recovered: its reports are taken.
+    // The journal of the previous instance was recovered: its reports are accepted.
     third.report(third.started(kept.executionId), third.ended(kept.executionId));
     expect(await plane.end(kept)).toMatchObject({ status: 'succeeded' });
     expect(third.received.some((frame) => frame.type === 'start')).toBe(false);
@@ -121,7 +121,7 @@ describe('cancelling', () => {
     expect(await cancel()).toMatchObject({ outcome: 'applied', execution: { status: 'queued' } });
     expect(await agent.next('cancel')).toMatchObject({ execution_id: executionId });
     expect(await cancel()).toMatchObject({ outcome: 'stale' });
-    // It had ended by itself before the signal: that is the result.
+    // It had ended by itself before the signal: that result counts.
     agent.report(agent.started(executionId), agent.ended(executionId));
     const { execution } = (await cancel()) as { execution: Parameters<TestPlane['end']>[0] };
     expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });

@@ -42,7 +42,7 @@ describe('races between commits, connections and cancels', () => {
     await gate.reached;
     gates.pass('createExecution');
     const quick = await plane.create();
-    // The second is committed and answered; it waits for the first, which was marked before it.
+    // The second is committed and answered; its start waits for the first, which was marked before it.
     expect(quick).toMatchObject({ dispatchNumber: 3 });
     await turns(agent);
     expect(agent.received.filter((frame) => frame.type === 'start')).toHaveLength(1);
@@ -133,14 +133,14 @@ test('an execution that is created while a claim finds nothing is claimed by the
   const gate = gates.hold('claimQueued');
   agent.send({ type: 'capacity', accepting: true });
   await gate.reached;
-  // The claim has run and asked for more than it found; this one comes behind it and must not be overlooked.
+  // The claim has run and asked for more than it found; this create follows it and must not be missed.
   const second = await plane.create();
   gate.release();
   expect(await agent.next('start')).toMatchObject({ execution_id: first.executionId });
   expect(await agent.next('start')).toMatchObject({ execution_id: second.executionId });
 });
 
-/** Gives the server time to go as far as it can: each answer to a ping is a few turns of its loop. */
+/** Lets the server do all that it can: each answer to a ping takes a few turns of its loop. */
 async function turns(agent: ScriptedAgent): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) {
     agent.ws.ping();

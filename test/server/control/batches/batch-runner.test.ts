@@ -60,7 +60,7 @@ test('a batch runs one execution on each machine, in order, and never more at on
   for (const agent of agents) {
     const start = await agent.next('start');
     expect(start).toMatchObject({ command: ['true'], env: { A: 'b' }, attachment: Buffer.from('in') });
-    // The others have nothing yet.
+    // The others have no execution yet.
     expect(agents.flatMap(({ received }) => received).filter(({ type }) => type === 'start')).toHaveLength(
       ended.length + 1,
     );

@@ -7,7 +7,7 @@ import { until } from '../../../helpers/processes.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 const AGENTS = 20;
-/** The rows by which the servers know each other. */
+/** The rows with the heartbeats of the servers. */
 const OF_SERVERS = ['cluster', 'replicas'];
 
 let postgres: TestPostgres;
@@ -30,7 +30,7 @@ test('idle agents write nothing', async () => {
   const beats = beatsOf(url);
   await beats(1);
   const [{ id } = { id: '' }] = await postgres.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id', url);
-  // Dozens of heartbeats of each agent, and each poll of a server.
+  // Time for dozens of heartbeats of each agent, and for each poll of a server.
   await beats(3);
   const written = await changedSince(id, url);
   expect(written.filter(({ table }) => !OF_SERVERS.includes(table))).toEqual([]);

@@ -133,7 +133,7 @@ test('two servers that believe they hold an agent: only the newer connection mar
   const started = [await moved.next('start'), await moved.next('start')].map((start) => start.execution_id);
   expect(started.toSorted()).toEqual([onFirst.executionId, onSecond.executionId].toSorted());
   expect(agent.received.filter((frame) => frame.type === 'start')).toEqual([]);
-  // The first finds out by the database, and lets go.
+  // The first server notices in the database, and drops the connection.
   expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
   expect(await two.connected('dm-one')).toBe(true);
 });
@@ -167,7 +167,7 @@ test('a server that cannot reach the database is not ready and accepts no agent,
   oneMember.cutOff();
   await expect.poll(() => one.control.ready, POLL).toBe(false);
   await expect(ScriptedAgent.open(one.url, credential)).rejects.toMatchObject({ status: 503 });
-  // What is connected stays: its commands run on, and it may be over in a moment.
+  // Connected agents stay: their commands keep running, and the outage may end in a moment.
   expect(agent.ws.readyState).toBe(agent.ws.OPEN);
   oneMember.reconnect();
   await expect.poll(() => one.control.ready, POLL).toBe(true);

@@ -26,7 +26,7 @@ async function running() {
   return { plane, credential, agent, execution, write };
 }
 
-/** Plays the runner's part: takes over what fits, says how far it is. */
+/** Plays the runner: accepts the bytes that fit, and reports its offset. */
 class Stdin {
   bytes = Buffer.alloc(0);
   closed = false;
@@ -102,7 +102,7 @@ test("only the first write of a session asks for the runner's offset: each later
   await agent.cut();
   const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
   const back = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
-  // Another server may have written meanwhile.
+  // Another server may have written in the meantime.
   stdin.bytes = Buffer.from('ab, and more');
   const third = write({ text: 'c' });
   await stdin.take(back);
@@ -136,7 +136,7 @@ test('a link that breaks loses nothing: bytes that were in flight are sent again
   await agent.cut();
   const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
   const back = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
-  // The first piece asks how much the runner has.
+  // The first piece asks for the runner's offset.
   await stdin.take(back);
   await stdin.take(back);
   expect(await writing).toEqual({ outcome: 'written', offset: 5, closed: true });

@@ -1,4 +1,4 @@
-/** Which ticks are taken, by whom, and what becomes of them; the batches themselves are counted, not made. */
+/** Which ticks are taken, by which server, and their outcome; batches are counted, not created. */
 import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,7 +12,7 @@ import type { NewSchedule, Schedule, Store } from '../../../../src/store/store.t
 const ANCHOR = 1_000_000;
 const EVERY_MS = 60_000;
 
-/** Stands for the batches: tells what was started and cancelled, and is as busy as the test says. */
+/** Replaces the batches: records starts and cancels, and is busy if the test says so. */
 class CountedStarter extends EventEmitter implements Pick<RunStarter, 'start' | 'isRunning' | 'cancel'> {
   readonly started: number[] = [];
   readonly cancelled: string[] = [];
@@ -76,7 +76,7 @@ async function scheduled(p: Partial<NewSchedule['definition']> = {}) {
     log: pino({ level: 'silent' }),
     now: () => clock.now,
   };
-  /** Looks once, as a server does that has just started. */
+  /** Looks once, like a server that has just started. */
   const look = () => new Scheduler(deps).look();
   const outcomes = async () => {
     const { items } = await store.listRuns({ scheduleId: 'sched-1', limit: 100 });
@@ -162,7 +162,7 @@ test('a tick that a server has taken and not run is run by another', async () =>
   const run = { scheduleId: 'sched-1', dueAt: tick(1), decidedAt: tick(1), outcome: 'starting' } as const;
   await store.beginRun({ run, nextAt: tick(2), keep: 10 });
   await look();
-  // Its server may be at it.
+  // Its server may still be running it.
   expect(starter.started).toEqual([]);
   clock.now += 10_000;
   await look();

@@ -4,7 +4,7 @@ import { DetachedTerminals } from '../../../../src/server/control/terminals/deta
 
 const DETACHED_MS = 500;
 
-/** Servers on one store that keeps one terminal; each has a client of it or not. */
+/** Servers on one store with one terminal; each server has a client of it or not. */
 function servers() {
   let [now, readAt] = [0, 0];
   const store = {

@@ -14,7 +14,7 @@ afterEach(() => {
   for (const one of open.splice(0)) one.close();
 });
 
-/** A client, and its counterpart in the server, which settles `left` when it serves the client no more. */
+/** A client and its counterpart in the server, which settles `left` when it drops the client. */
 async function connect(p: {
   prints: 'much' | 'nothing';
   timeouts: { stallMs: number; heartbeatMs: number };
@@ -77,7 +77,7 @@ describe('a client of a terminal', () => {
     });
     await enough.promise;
     expect(client.readyState).toBe(WebSocket.OPEN);
-    // No more waits for it than the sockets hold: it is the terminal that waits.
+    // Only as many bytes as the sockets hold wait for the client: the terminal itself waits.
     expect(served.offset - bytes.got).toBeLessThan(32 * 1024 * 1024);
   });
 

@@ -12,7 +12,7 @@ import { ADMIN_KEY, httpFixture, MACHINE } from '../http-fixture.ts';
 
 const fixture = (name: string) => new URL(`../../fixtures/${name}`, import.meta.url);
 
-/** The status of GET /healthz, trusting this certificate only. */
+/** The status of GET /healthz, with only this certificate trusted. */
 function health(url: string, certificate: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const options = { ca: readFileSync(fixture(certificate)), agent: false } as const;
@@ -73,7 +73,7 @@ test.each([
   [undefined, '203.0.113.9', '127.0.0.1'],
   ['false', '203.0.113.9', '127.0.0.1'],
   ['1', '203.0.113.9', '203.0.113.9'],
-  // The proxy adds what it sees; what the client had made up stands before it.
+  // The proxy appends the address that it sees, after the one that the client invented.
   ['1', '6.6.6.6, 203.0.113.9', '203.0.113.9'],
   ['2', '6.6.6.6, 203.0.113.9, 10.1.1.1', '203.0.113.9'],
   ['127.0.0.0/8', '6.6.6.6, 203.0.113.9', '203.0.113.9'],

@@ -48,7 +48,7 @@ function cookieNamed(answer: { headers: Record<string, unknown> }, name: string)
   return cookie.split(';')[0] ?? '';
 }
 
-/** To the provider, which asks nothing, and to the address that it sends the browser back to. */
+/** Follows the redirect to the provider, which signs in without a question, and back to the address. */
 async function throughProvider(http: HttpFixture, returnTo = '/machines?q=web') {
   const start = await visit(http, `/console/open-id-connect/start?return_to=${encodeURIComponent(returnTo)}`);
   expect(start.status).toBe(303);

@@ -124,7 +124,7 @@ test.each([
   async (path, id, body, method) => {
     const died = Promise.withResolvers<void>();
     let alive = false;
-    // What the first request would do after binding its key is lost, as with the process that would have done it.
+    // The rest of the first request after the binding of its key is lost, as if its process had died.
     const store = (real: Store): Store => {
       const dying = () => new Promise<never>(() => died.resolve());
       const revoke = real[method] as (p: object) => Promise<unknown>;

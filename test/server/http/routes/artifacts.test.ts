@@ -17,7 +17,7 @@ beforeEach(async () => {
 
 afterEach(() => http[Symbol.asyncDispose]());
 
-/** An execution that left these files; its id. */
+/** Creates an execution with these artifacts; returns its id. */
 async function ran(files: Record<string, Buffer>): Promise<string> {
   const executionId = await http.create();
   await http.start(executionId);

@@ -19,7 +19,7 @@ interface Post {
   body: string;
 }
 
-/** Someone who takes callbacks, answering with these statuses in turn, and then with 200. */
+/** A receiver of callbacks that answers with these statuses in turn, and then with 200. */
 class Receiver {
   readonly posts: Post[] = [];
   readonly #server: Server;
@@ -60,7 +60,7 @@ class Receiver {
   }
 }
 
-/** Someone who takes connections and never answers. */
+/** A receiver that accepts connections and never answers. */
 class HangingReceiver {
   /** Connections that are open now. */
   open = 0;
@@ -90,7 +90,7 @@ class HangingReceiver {
   }
 }
 
-/** A plane whose executions call back, on a clock that can be put forward. */
+/** A plane whose executions have callbacks, on a clock that tests can advance. */
 async function calling({ allowPrivate = true, told = true, pollMs = 60_000 } = {}) {
   let webhooks: Webhooks | undefined;
   const plane = await TestPlane.start({ callbackDue: () => told && webhooks?.wake() });
@@ -138,7 +138,7 @@ test('a refused callback is retried later with the same id; a redirect is not fo
   await finish(receiver.url);
   for (let attempt = 1; attempt < 3; attempt += 1) {
     await receiver.count(attempt);
-    // Put off, but for no longer than it should be.
+    // Postponed, but not for longer than it should be.
     await expect
       .poll(async () => ((await plane.store.nextCallback()) ?? 0) - Date.now() - clock.ahead, { timeout: 10_000 })
       .toBeLessThan(retryDelayMs(attempt, 1) + 1);

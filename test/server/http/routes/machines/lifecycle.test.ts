@@ -26,7 +26,7 @@ async function create(http: HttpFixture, body: object = {}): Promise<string> {
   expect(answer).toMatchObject({ status: 202, headers: { etag: '"1"' } });
   return `/v1/machines/${String(answer.body['machine_id'])}`;
 }
-/** What the provider would have answered to what it was asked last. */
+/** Records the answer of the provider to the last operation. */
 async function settle(
   http: HttpFixture,
   path: string,
@@ -106,7 +106,7 @@ test('a machine is accepted by its provider, changed, put to sleep, woken and re
   await using http = await withProviders();
   const path = await running(http, { vcpu: 1, attributes: { image: 'debian' } });
   const machine = await http.call('GET', path);
-  // Its size is what was asked for, whatever its agent says.
+  // Its size is the requested one, whatever its agent reports.
   expect(machine).toMatchObject({
     status: 200,
     body: { vcpu: 1, autosleep_seconds: 90, status: { phase: 'running' } },

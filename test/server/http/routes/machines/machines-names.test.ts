@@ -5,7 +5,7 @@ test('a machine gets the requested id and name if they are free', async () => {
   await using http = await httpFixture();
   const made = await http.call('POST', '/v1/machines', { body: { machine_id: 'dm-web', name: 'web-1' } });
   expect(made).toMatchObject({ status: 202, body: { machine_id: 'dm-web' } });
-  // A name is answered where it is asked for, and nowhere else.
+  // An answer has the name only on request.
   expect(made.body).not.toHaveProperty('name');
   expect((await http.call('GET', '/v1/machines/dm-web?include=name')).body).toMatchObject({ name: 'web-1' });
   const found = await http.call('GET', '/v1/machines?name=web-1&include=name');
