@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** A server with the test certificate, and its address under the name that this is for. */
+/** A server with the test certificate, and its URL under the name of the certificate. */
 async function secureServer() {
   const tlsKey = join(dir, 'key.pem');
   writeFileSync(tlsKey, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });

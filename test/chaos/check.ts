@@ -49,7 +49,7 @@ function stateFaults(execution: WireExecution, task: Task, starts: number, mayBe
   const end = execution.error_code ?? execution.status;
   const faults: string[] = [];
   if (!isTerminal(execution.status)) faults.push('has not ended');
-  // A cancellation may come too late, a timeout not: it holds through everything but the death of the runner.
+  // A cancellation may come too late, but not a timeout: only the death of the runner prevents it.
   const natural = task.cancelAfterMs === undefined ? [] : ['succeeded'];
   const lost = mayBeLost ? ['agent_lost'] : [];
   if (![...task.ends, ...natural, ...lost].includes(end)) faults.push(`ended as ${end}: ${execution.error_message}`);
@@ -77,7 +77,7 @@ function logFaults(execution: WireExecution, events: readonly WireEvent[]): stri
   return faults;
 }
 
-/** All of it where the command ran to its own end; what was read before where it was stopped or lost. */
+/** The whole output if the command ran to its own end; otherwise a beginning of it. */
 function streamFaults(
   execution: WireExecution,
   events: readonly WireEvent[],
@@ -102,7 +102,7 @@ function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** What SQLite itself finds wrong with the databases in `dir`; the server must be gone. */
+/** The errors that SQLite finds in the databases in `dir`; the server must have stopped. */
 export function databaseFaults(dir: string): string[] {
   const files = readdirSync(dir).filter(
     (name) => readFileSync(join(dir, name)).subarray(0, 15).toString() === 'SQLite format 3',

@@ -2,10 +2,10 @@
 export class FrameCutter {
   #parts: Buffer[] = [];
   #size = 0;
-  /** Nothing can be complete before this many bytes are there. */
+  /** No frame can be complete before this many bytes have arrived. */
   #needed = 2;
 
-  /** The frames that `chunk` completes, header and payload as they came. */
+  /** The frames that `chunk` completes, header and payload unchanged. */
   push(chunk: Buffer): Buffer[] {
     this.#parts.push(chunk);
     this.#size += chunk.length;

@@ -20,7 +20,7 @@ const { values } = parseArgs({
   },
 });
 
-/** The servers of so many seeds are the same ones, unless one of them finds something. */
+/** This many seeds share their servers, unless one of them finds an error. */
 const SEEDS_A_WORLD = 25;
 
 const first = Number(values.seed);

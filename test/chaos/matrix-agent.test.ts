@@ -1,4 +1,4 @@
-/** Fault matrix, the agent and its machine: one test a line, against the real processes. */
+/** Fault matrix, the agent and its machine: one test per line, against real processes. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -87,7 +87,7 @@ test('18: an agent that is refused keeps retrying: it connects when its credenti
     await scene.world.client.ask('POST', '/agent/v1/enrol', { body: { join_token: token, credential } });
     await scene.world.away(scene.agent);
     const accepted = scene.proxy.accepted;
-    // After 30 to 60 s, on a machine that may be slow.
+    // The agent retries after 30 to 60 s, and the machine may be slow.
     await until('it tries again', () => scene.proxy.accepted > accepted, 100_000, 100);
     expect(scene.agent.link.running).toBe(true);
     expect(scene.agent.log).toMatch(/refus|401|revoked|credential/i);
@@ -113,7 +113,7 @@ test('19: two agents with one credential: the second is refused and logged; no c
     expect(twin.link.running).toBe(true);
   }));
 
-/** A file system of its own, this big (bytes). */
+/** A separate file system of this size (bytes). */
 function smallDisk(bytes: number): { dir: string; unmount: () => void } {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-disk-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', dir]);
@@ -139,7 +139,7 @@ function fill(dir: string): string {
   try {
     writeFileSync(file, Buffer.alloc(bavail * bsize));
   } catch {
-    // Full before its time, which is what was wanted.
+    // The file system became full earlier than planned, which is the purpose.
   }
   return file;
 }

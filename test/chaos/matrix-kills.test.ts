@@ -20,7 +20,7 @@ const POINTS: Record<string, Point> = {
 const VICTIMS = ['server', 'link', 'runner'] as const;
 type Victim = (typeof VICTIMS)[number];
 
-/** Kills `victim` once, as the first frame passes of which `point` holds; settles when it is gone. */
+/** Kills `victim` once, when the first frame passes that matches `point`; settles when it is dead. */
 function strike(scene: Scene, victim: Victim, point: Point): Promise<void> {
   const runner = scene.agent.runnerPid();
   return new Promise((resolve) => {
@@ -39,7 +39,7 @@ function strike(scene: Scene, victim: Victim, point: Point): Promise<void> {
   });
 }
 
-/** Creates it under one Idempotency-Key, however often the server dies over it. */
+/** Creates it with one Idempotency-Key, however often the server dies meanwhile. */
 async function create(scene: Scene): Promise<string> {
   const headers = { 'idempotency-key': randomUUID() };
   const script = 'echo "$EXECUTION_ID" >> "$STARTS"; seq 1 2000; sleep 0.3; echo done';

@@ -1,4 +1,4 @@
-/** Fault matrix, link and server: one test a line, against the real processes. */
+/** Fault matrix, link and server: one test per line, against real processes. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { processesWith, until } from '../helpers/processes.ts';

@@ -3,13 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const GIVE_UP_MS = 90_000;
 
-/** What it comes to is looked at later; until then a failure of it is nobody's surprise. */
+/** Marks the promise as handled: its result is checked later. */
 export function kept<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;
 }
 
-/** Tries until it works: servers may be away, but they come back. */
+/** Retries until it succeeds: servers may be away, but they come back. */
 export async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
   const until = performance.now() + GIVE_UP_MS;
   for (;;) {

@@ -21,7 +21,7 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** Killing runners costs what runs, so it is for a part of the seeds only. */
+/** Killing a runner loses its commands, so only some of the seeds do it. */
 const KILLS_RUNNERS = 0.4;
 
 export type Step =

@@ -6,7 +6,7 @@ import { FrameCutter } from './frames.ts';
 
 export type Direction = 'to_server' | 'to_agent';
 
-/** What becomes of a frame. `cut`: nothing of it arrives; `truncate`: half of it, and then the connection is gone. */
+/** The fate of a frame. `cut`: nothing of it arrives; `truncate`: half of it arrives, then the connection closes. */
 export type Verdict = 'pass' | 'repeat' | 'cut' | 'truncate';
 export type Rule = (frame: Buffer, direction: Direction) => Verdict;
 
@@ -44,7 +44,7 @@ export class FaultyProxy {
     return proxy;
   }
 
-  /** Decides over every frame from now on. */
+  /** Decides the fate of every frame from now on. */
   rule(rule: Rule): void {
     this.#rule = rule;
   }
@@ -64,7 +64,7 @@ export class FaultyProxy {
     }
   }
 
-  /** Nothing passes any more, and nobody is told: half-open, as when packets vanish. New connections are accepted and hang. */
+  /** Nothing passes any more, without a notice: half-open, like lost packets. New connections are accepted and hang. */
   freeze(): void {
     this.#frozen = true;
     for (const { agent, server } of this.#open) {
@@ -82,7 +82,7 @@ export class FaultyProxy {
     }
   }
 
-  /** What comes is passed on only after this long (ms). */
+  /** Delays everything by this time (ms). */
   delay(ms: number): void {
     this.#delayMs = ms;
   }
@@ -156,7 +156,7 @@ export class FaultyProxy {
     if (verdict === 'repeat') this.#send(to, frame);
   }
 
-  /** In order, whatever becomes of the delay meanwhile: what waits holds up what comes after it. */
+  /** Keeps the order, even if the delay changes: a waiting frame delays those after it. */
   #send(to: Socket, bytes: Buffer): void {
     const waiting = this.#waiting.get(to);
     if (this.#delayMs === 0 && waiting === undefined) {

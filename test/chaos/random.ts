@@ -1,4 +1,4 @@
-/** A small seeded generator (mulberry32), so that a plan can be made again from the number that a failed run prints. */
+/** A small seeded generator (mulberry32): the seed that a failed run prints gives the same plan again. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 up to, not including, 1. */
+  /** A number from 0 (included) to 1 (excluded). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;

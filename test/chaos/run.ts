@@ -24,7 +24,7 @@ export interface ChaosResult {
   log: string;
 }
 
-/** How long all may take to come to an end once the network and the processes are well again. */
+/** The time within which everything must end once the network and the processes work again. */
 const SETTLE_MS = 90_000;
 
 class ChaosRun {
@@ -46,7 +46,7 @@ class ChaosRun {
     this.#starts = join(world.dir, 'starts');
   }
 
-  /** Does what the plan says, then mends everything and waits until all has ended. */
+  /** Follows the plan, then repairs everything and waits until all executions have ended. */
   async play(plan: readonly Step[]): Promise<Created[]> {
     const began = performance.now();
     for (const step of plan) {
@@ -56,7 +56,7 @@ class ChaosRun {
     }
     await Promise.all(this.#away);
     this.#proxy.heal();
-    await Promise.all(this.#away); // from here on no frame kills anybody; who was killed by one meanwhile comes back
+    await Promise.all(this.#away); // from here on no frame kills a process; the processes that a frame killed come back
     await this.#everythingRuns();
     const created = await Promise.all(this.#created);
     await until('everything has ended', () => this.#allEnded(created), SETTLE_MS, 100);
@@ -71,7 +71,7 @@ class ChaosRun {
     for (let n = 0; n < count; n += 1) this.#created.push(kept(this.#create(makeTask(this.#random, this.#starts))));
   }
 
-  /** Creates it, with one Idempotency-Key for as many tries as it takes; cancels it where that is its part. */
+  /** Creates it, with one Idempotency-Key for all attempts, and cancels it if the plan says so. */
   async #create(task: Task): Promise<Created> {
     const key = randomUUID();
     const { execution_id: id } = await persistently(() =>
@@ -134,7 +134,7 @@ class ChaosRun {
     }
   }
 
-  /** As the `nth` data frame passes, in whichever direction, `fault` happens. */
+  /** Applies `fault` when the `nth` data frame passes, in either direction. */
   #atFrame(nth: number, fault: Exclude<Step, { do: 'create' }>): void {
     let seen = 0;
     this.#proxy.rule((frame) => {
@@ -145,7 +145,7 @@ class ChaosRun {
     });
   }
 
-  /** The `nth` data frame in this direction meets `verdict`; all others pass. */
+  /** Applies `verdict` to the `nth` data frame in this direction; all others pass. */
   #hit(nth: number, direction: Direction, verdict: Verdict): void {
     let seen = 0;
     this.#proxy.rule((frame, way) => {
@@ -160,7 +160,7 @@ class ChaosRun {
       process.kill(this.#world.agent.runnerPid(), 'SIGKILL');
       this.#runnersKilled += 1;
     } catch {
-      // There is none just now: the last one was killed, or the link is away and so never started it.
+      // There is none now: the last one was killed, or the link is away and has not started one.
     }
   }
 
@@ -192,7 +192,7 @@ class ChaosRun {
   }
 }
 
-/** Plays the plan of `seed` for about `durationMs` and says what is wrong afterwards. */
+/** Runs the plan of `seed` for about `durationMs`; returns what went wrong. */
 export async function runChaos(seed: number, durationMs: number): Promise<ChaosResult> {
   const random = new Random(seed);
   const plan = makePlan(random, durationMs);

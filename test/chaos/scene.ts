@@ -28,7 +28,7 @@ export class Scene {
     return new Scene(world, proxy, agent);
   }
 
-  /** A command that marks its start, says `ready`, and does `line`. */
+  /** Starts a command that records its start, prints `ready`, and runs `line`. */
   async create(
     line: string,
     more: { timeout_ms?: number; start_within_ms?: number; stdin?: string } = {},
@@ -74,7 +74,7 @@ export class Scene {
   }
 }
 
-/** Plays a scenario in a scene of its own, which is struck whatever happens. */
+/** Runs a scenario in its own scene, which is always cleaned up. */
 export async function withScene(
   settings: { server?: Settings; agent?: Settings },
   play: (scene: Scene) => Promise<void>,

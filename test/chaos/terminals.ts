@@ -11,7 +11,7 @@ import { Random } from './random.ts';
 
 const FIRST = 'ready;';
 const LAST = 'end;';
-/** What the program may have printed: whole messages. Some can be lost with the connection that they were on. */
+/** The possible output of the program: whole messages. Some can be lost with their connection. */
 const TRANSCRIPT = /^ready;(k\d+;)*(end;)+$/;
 const MESSAGES = 150;
 
@@ -25,7 +25,7 @@ export interface TypingScene {
   faults: Readonly<Record<string, () => Promise<void>>>;
 }
 
-/** Plays a seed. Returns the faults that it put in, and the errors that it found. */
+/** Runs a seed. Returns the faults that it caused, and the errors that it found. */
 export async function typeUnderFaults(scene: TypingScene, seed: number): Promise<{ plan: string[]; errors: string[] }> {
   const random = new Random(seed);
   const record = join(scene.dir, `transcript-${seed}`);
@@ -50,7 +50,7 @@ export async function typeUnderFaults(scene: TypingScene, seed: number): Promise
     await delay(random.between(1, 30));
   }
   await disturbed;
-  // Input that is on its way when a connection breaks may be lost: the last message is typed until it is there.
+  // Input in flight is lost when a connection breaks: the last message is typed until it arrives.
   await until('the last message', async () => {
     clients[0]?.write(LAST);
     await delay(200);
@@ -73,7 +73,7 @@ class Transcript {
     });
   }
 
-  /** Whether it is what was printed. More than one of the last messages may come; this client may have left before the others. */
+  /** Whether it is what was printed. The last message may appear more than once, and this client may have left earlier. */
   isOf(record: string): boolean {
     const shown = this.bytes.toString('latin1');
     return shown.includes(LAST) && record.startsWith(shown);

@@ -5,12 +5,12 @@ import type { Random } from './random.ts';
 export interface Task {
   kind: string;
   body: CreateBody;
-  /** All that it prints when nothing stops it. */
+  /** Its whole output if nothing stops it. */
   stdout: string;
   stderr: string;
-  /** How it may end when its machine is well; `agent_lost` may come to any of them where a runner is killed. */
+  /** Its possible ends on a healthy machine; if a runner is killed, `agent_lost` is possible too. */
   ends: readonly string[];
-  /** ms after its creation at which somebody cancels it. */
+  /** The time of its cancel after its creation, ms. */
   cancelAfterMs?: number;
 }
 
@@ -79,7 +79,7 @@ function task(
   };
 }
 
-/** A task of any kind, by chance; `starts` is the file that it appends its id to. */
+/** A random task; it appends its id to the file `starts`. */
 export function makeTask(random: Random, starts: string): Task {
   const kind = random.pick([
     'quick',

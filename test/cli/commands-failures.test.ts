@@ -133,7 +133,7 @@ describe('keys and logins', () => {
     rmSync(file);
   });
 
-  /** The directory that it is in. */
+  /** The parent directory of the file. */
   function writeCa(): string {
     const pem = new URL('../server/fixtures/test-only-cert.pem', import.meta.url);
     writeFileSync(join(home, 'ca.pem'), readFileSync(pem));

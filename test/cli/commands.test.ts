@@ -14,7 +14,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => world.dispose(), 60_000);
 
-/** Runs it; it has to work. */
+/** Runs the CLI; it must succeed. */
 async function ok(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await cli(args, env);
   expect(stderr).not.toContain('execplane:');

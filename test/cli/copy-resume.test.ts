@@ -20,10 +20,10 @@ import { StallingRelay } from '../helpers/stalling-relay.ts';
 
 const bytes = randomBytes(24_000_000);
 const STALL_BYTES = 16_000_000;
-/** Requests and answers beside the bytes themselves. */
+/** Allowance for requests and answers, in bytes, besides the file. */
 const OVERHEAD_BYTES = 1_000_000;
 
-/** Its commands find no other tools than those of BusyBox. */
+/** A machine whose commands find only the tools of BusyBox. */
 const BUSYBOX_MACHINE = 'dm-busybox';
 
 let world: World;
@@ -48,7 +48,7 @@ function startCopy(from: string, to: string): Started {
   return new Started(process.execPath, [MAIN, 'cp', from, to], env);
 }
 
-/** Files beside `name` that a copy left. */
+/** Files next to `name` that an interrupted copy left. */
 function partsOf(name: string): string[] {
   return readdirSync(dir).filter((candidate) => candidate.startsWith(`${name}.execplane-`));
 }

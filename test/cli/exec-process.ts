@@ -7,9 +7,9 @@ import { baseEnv, MAIN, type ServerUnderTest } from '../helpers/harness.ts';
 export interface Exec {
   child: ChildProcessWithoutNullStreams;
   stdin: Writable;
-  /** So far. */
+  /** The output so far. */
   readonly stdout: string;
-  /** Settles when stdout is this text, or matches; rejects where it ends otherwise. */
+  /** Settles when stdout equals or matches the text; rejects if the process ends without it. */
   printed(wanted: string | RegExp): Promise<void>;
   closeStdout(): void;
   exited: Promise<{ code: number | null; stdout: Buffer; stderr: Buffer }>;
@@ -22,7 +22,7 @@ export function startExec(server: ServerUnderTest, args: readonly string[]): Exe
   const err: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
-  // It may end, and close its stdin, before all is written.
+  // It may exit, and close its stdin, before everything is written.
   child.stdin.on('error', () => {});
   const text = () => Buffer.concat(out).toString('utf8');
   return {

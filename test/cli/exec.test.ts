@@ -16,7 +16,7 @@ function exec(...args: string[]): Exec {
   return startExec(world.server, ['dm-test', ...args]);
 }
 
-/** With its stdin at its end. */
+/** Runs it with an empty stdin. */
 function run(...args: string[]) {
   const started = exec(...args);
   started.stdin.end();
@@ -90,7 +90,7 @@ describe('exit codes', () => {
     [137, ['--', 'sh', '-c', 'kill -9 $$']],
     [124, ['--timeout', '200ms', '--', 'sleep', '100']],
     [125, ['--cwd', '/nowhere', '--', 'true']],
-    // A tree that was killed leaves nothing behind that would end the next command.
+    // A killed tree leaves nothing that would end the next command.
     [0, ['--', 'true']],
   ])('exec exits with %d for %j', async (code, args) => {
     expect((await run(...args)).code).toBe(code);
@@ -118,7 +118,7 @@ describe('exit codes', () => {
     const stubborn = exec('--', 'sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 0.1; done');
     await stubborn.printed(/^\d+\n/);
     const pid = Number(stubborn.stdout);
-    // Those that come close behind each other are one.
+    // Signals in quick succession count as one.
     const again = setInterval(() => stubborn.child.kill('SIGINT'), 100);
     const { code } = await stubborn.exited;
     clearInterval(again);

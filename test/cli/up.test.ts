@@ -24,7 +24,7 @@ afterEach(async () => {
   expect(lines).toEqual([]);
 });
 
-/** In a process group of its own, as a terminal gives it; `dir` is in its environment, so that all of it can be found. */
+/** Starts it in its own process group, like a terminal; `dir` is in its environment, so that all its processes can be found. */
 async function up(settings: Settings = {}, [program, ...args]: readonly [string, ...string[]] = [process.execPath]) {
   const child = spawn(program, [...args, MAIN, 'up'], {
     cwd: dir,
@@ -83,7 +83,7 @@ test('the printed lines work when pasted into a shell, and Ctrl-C leaves no proc
     (await cli(['executions', 'ls', started.machineId, '--status', 'running', '--json'], env)).stdout.includes('sleep'),
   );
 
-  // As a terminal does it: to the whole group, and once more by way of npm.
+  // Like a terminal: to the whole group, and a second time through npm.
   process.kill(-(started.child.pid ?? 0), 'SIGINT');
   started.child.kill('SIGINT');
   expect(await started.closed).toBe(0);

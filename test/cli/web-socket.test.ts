@@ -1,4 +1,4 @@
-/** The CLI's WebSocket notices a server that is gone without closing the connection. */
+/** The CLI's WebSocket notices a server that disappeared without closing the connection. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';

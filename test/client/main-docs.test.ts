@@ -14,7 +14,7 @@ let dir: string;
 beforeAll(async () => {
   world = await World.start();
   dir = makeDirectory('docs');
-  // As it is for those who have installed it.
+  // Resolves the package like an installation of it does.
   mkdirSync(join(dir, 'node_modules'));
   symlinkSync(ROOT, join(dir, 'node_modules/execplane'));
 }, 60_000);

@@ -18,7 +18,7 @@ export interface ScriptedServer {
 
 type Script = (response: ServerResponse, asked: Asked) => void;
 
-/** One script a request, the last one for all that follow. The server is closed at the end of the test. */
+/** One script per request, and then the last one again. The server is closed at the end of the test. */
 export async function scriptedServer(...scripts: [Script, ...Script[]]): Promise<ScriptedServer> {
   const asked: Asked[] = [];
   const server = createServer(async (request, response) => {

@@ -36,7 +36,7 @@ const INPUTS = {
   wake_failed: { type: 'wake_failed', reason: 'no quota' },
 } satisfies Record<ExecutionInput['type'], ExecutionInput>;
 
-/** What becomes of each state: the next status, `marked` where only a mark changes, or nothing. */
+/** The result for each state: the next status, `marked` if only a mark changes, or nothing. */
 const TABLE: Record<StateName, Partial<Record<ExecutionInput['type'], ExecutionStatus | 'marked'>>> = {
   away: {
     machine_connected: 'queued',

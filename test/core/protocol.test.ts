@@ -60,7 +60,7 @@ const agentFrames: fc.Arbitrary<AgentFrame> = fc.oneof(
   ),
 );
 
-/** What execve(2) takes. */
+/** Strings that execve(2) accepts. */
 const text = fc.string({ unit: 'binary' }).filter((value) => !value.includes('\0'));
 const envName = fc.string({ minLength: 1 }).filter((name) => !/[=\0]/.test(name));
 
@@ -112,7 +112,7 @@ const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
   fc.record({ type: fc.constant('forget' as const), execution_ids: fc.array(id) }),
 );
 
-/** As JSON knows it: -0 is 0 there, and prototypes are not told apart. */
+/** The value after JSON: -0 becomes 0, and prototypes are lost. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 describe('round trips', () => {

@@ -33,7 +33,7 @@ export class Bystander {
     this.#agent.report(this.#agent.stdout(this.#executionId, line));
   }
 
-  /** Its command ends; server and execution are as if nothing else had happened. `expected`: the only errors the log may have. */
+  /** Its command ends; server and execution must be undisturbed. `expected`: the only errors that the log may have. */
   async expectUnharmed({ expected = [] }: { expected?: readonly string[] } = {}): Promise<void> {
     const { client, log } = this.#server;
     const bytes = this.#printed.length;

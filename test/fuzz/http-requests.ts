@@ -40,7 +40,7 @@ const ROUTES = [
   'GET /:text',
 ] as const;
 
-/** Right nine times of ten, else anything at all. */
+/** A valid value nine times out of ten, else an arbitrary one. */
 const mostly = <T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 9, arbitrary: right }, { weight: 1, arbitrary: fc.jsonValue() });
 
@@ -83,7 +83,7 @@ const fields = {
 };
 type Field = keyof typeof fields;
 
-/** Which fields a body has, by the end of the route; the others are tried there as well. */
+/** The fields of a body, by the end of the route; other fields are tried too. */
 const OWN: readonly (readonly [suffix: string, own: readonly Field[]])[] = [
   ['/executions', ['command', 'env', 'stdin', 'cwd', 'timeout_ms', 'output_mode']],
   ['/signal', ['signal']],
@@ -140,7 +140,7 @@ const query = fc.dictionary(
   { maxKeys: 3 },
 );
 
-/** Header values that a client can send at all. */
+/** Header values that a client is able to send. */
 const headerValue = fc.string({ unit: fc.constantFrom(...'aZ09 ,;=/*"\\\t\u00ff'), maxLength: 30 });
 const otherHeaders = fc.dictionary(
   fc.constantFrom(
@@ -197,12 +197,12 @@ export function requests(of: { keys: readonly string[]; executionId: string }): 
     });
 }
 
-/** Node leaves the length out where a method has no body by custom. */
+/** Node omits the length for a method that usually has no body. */
 function headersOf(body: Buffer | undefined, contentType: string): Record<string, string> {
   return body === undefined ? {} : { 'content-type': contentType, 'content-length': String(body.length) };
 }
 
-/** Requests that are right, as they travel; their key may do little. */
+/** Valid requests as bytes, with a key of few scopes. */
 export function captures(p: { key: string; executionId: string }): Buffer[] {
   const at = '/v1/machines/dm-fuzz/executions';
   const head = `Host: localhost\r\nAuthorization: Bearer ${p.key}\r\n`;

@@ -29,7 +29,7 @@ interface Reply {
 
 const API_CODES = new Set([401, 403, 409, 429, 503]);
 
-/** Nothing is a 500, and every refusal is as contract §1 says. */
+/** No answer is a 500, and every error has the shape of contract §1. */
 function expectLawful({ status, headers, body }: Reply, method: string): void {
   expect(status).toBeLessThan(500);
   expect(headers['x-request-id']).toMatch(/^req-/);
@@ -48,7 +48,7 @@ function expectLawful({ status, headers, body }: Reply, method: string): void {
   expect(body).not.toMatch(/\n\s+at |\/src\/|node_modules/);
 }
 
-/** Nor is it anything else than what the OpenAPI document says. */
+/** Every answer matches the OpenAPI document. */
 function expectDocumented(
   { status, headers, body }: Reply,
   { method, path }: FuzzRequest,
@@ -59,7 +59,7 @@ function expectDocumented(
   return checkConformance(answer, async () => (await client.request('GET', '/openapi.json')).json);
 }
 
-/** The answer; of what streams, only its head. */
+/** The answer; only the head of a stream. */
 function send(url: string, agent: Agent, { method, path, headers, body }: FuzzRequest): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const sent = request(new URL(url), { method, path, headers, agent, timeout: PATIENCE_MS }, (response) => {
@@ -81,7 +81,7 @@ function send(url: string, agent: Agent, { method, path, headers, body }: FuzzRe
   });
 }
 
-/** All that comes back until the server hangs up. */
+/** Everything that the server sends until it closes. */
 function exchange(url: string, bytes: Buffer): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -91,7 +91,7 @@ function exchange(url: string, bytes: Buffer): Promise<string> {
     socket
       .on('data', (chunk: Buffer) => chunks.push(chunk))
       .once('error', (error: NodeJS.ErrnoException) => {
-        // Cut off in the middle of what it was sending.
+        // The connection was cut while it was sending.
         if (error.code === 'ECONNRESET' || error.code === 'EPIPE') resolve(Buffer.concat(chunks).toString('latin1'));
         else reject(error);
       });
@@ -100,7 +100,7 @@ function exchange(url: string, bytes: Buffer): Promise<string> {
   });
 }
 
-/** The first answer of those that came. */
+/** The first of the answers. */
 function firstReply(text: string): Reply {
   const [head = '', body = ''] = text.split('\r\n\r\n');
   const lines = head.split('\r\n').slice(1);
@@ -108,7 +108,7 @@ function firstReply(text: string): Reply {
   return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]), headers, body };
 }
 
-/** A machine whose agent runs whatever it is sent as `/bin/true` would. */
+/** A machine whose agent ends every command like `/bin/true`. */
 async function willingMachine(server: RunningTestServer): Promise<ScriptedAgent> {
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-fuzz'));
   agent.ws.on('message', () => {

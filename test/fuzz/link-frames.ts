@@ -7,11 +7,11 @@ import { mutated } from './mutations.ts';
 
 export type Message = { text: string } | { bytes: Buffer };
 
-/** Executions that an agent may speak of. */
+/** The executions in the agent's messages. */
 export interface Known {
-  /** Dispatched to it. */
+  /** Executions that were dispatched to the agent. */
   own: readonly string[];
-  /** Not its own. */
+  /** Executions of other machines. */
   others: readonly string[];
 }
 
@@ -27,7 +27,7 @@ function executionId({ own, others }: Known): fc.Arbitrary<string> {
   );
 }
 
-/** Says hello in one of many ways. */
+/** One of many hellos. */
 export function hellos(known: Known): fc.Arbitrary<string> {
   const held = fc.record({
     execution_id: mostly(executionId(known)),
@@ -114,7 +114,7 @@ function record(known: Known): fc.Arbitrary<Buffer> {
   return fc.record({ kind, executionId: id, number, at, payload }).map(encodeRecord);
 }
 
-/** Repairs length and checksum, so that what was changed inside is looked at. */
+/** Repairs length and checksum, so that the changed content is read. */
 function repaired(bytes: Buffer): Buffer {
   if (bytes.length < 9) return bytes;
   const copy = Buffer.from(bytes);

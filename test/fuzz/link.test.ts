@@ -18,9 +18,9 @@ import { announceSeed, SEED } from './seed.ts';
 vi.setConfig({ testTimeout: 600_000 });
 
 const MACHINES = 8;
-/** Of each machine, so that some are alive to the last. */
+/** The number of executions of each machine, so that some are alive to the end. */
 const EXECUTIONS = 150;
-/** A link each: one hello, then three messages. */
+/** Each session has one link, one hello, then three messages. */
 const SESSIONS = 2400;
 const RAW = 400;
 const PATIENCE_MS = 20_000;
@@ -52,17 +52,17 @@ interface Page {
   items: { execution_id: string }[];
 }
 
-/** Close codes that say what the agent did wrong, or that the connection went; none that the server is in trouble. */
+/** Close codes that blame the agent or the connection, and none that blames the server. */
 const LAWFUL = new Set<number>([
   ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009],
   ...Object.values(CLOSE).filter((code) => code !== CLOSE.restart),
 ]);
 
-/** Save one thing that a hostile agent can bring about: its claims about numbers have the server start again with it. */
+/** One exception that a hostile agent can cause: the server starts its numbers again. */
 const GIVEN_TWICE = 'a dispatch number was given out twice';
 
 interface Outcome {
-  /** What it was closed with, or `alive` where it answers a ping after all that was sent. */
+  /** Its close code, or `alive` if it answers a ping after all messages. */
   end: number | 'alive';
   welcomed: boolean;
 }
@@ -79,7 +79,7 @@ function session(server: RunningTestServer, { credential }: Hostile, hello: stri
       ws.send(hello);
       ws.ping();
     });
-    // Records are answered once they are on disk, or the link is closed; all else is dealt with when the pong is there.
+    // Records are answered once they are on disk, or the link is closed; the pong shows that everything else is processed.
     let settled = !sent.some((message) => 'bytes' in message);
     ws.on('message', (data) => {
       settled ||= /^{"type":"(ack|forget)"/.test(`${data}`);
@@ -95,7 +95,7 @@ function session(server: RunningTestServer, { credential }: Hostile, hello: stri
     .finally(() => ws.terminate());
 }
 
-/** Bytes behind an upgrade that was right: the server answers, hangs up, or waits for more. */
+/** Bytes after a valid upgrade: the server answers, closes, or waits for more. */
 function rawSession(server: RunningTestServer, { credential }: Hostile, bytes: Buffer): Promise<string> {
   const { hostname, port } = new URL(server.url);
   const socket: Socket = connect(Number(port), hostname);
@@ -126,7 +126,7 @@ function fragments(text: string): Buffer {
   ]);
 }
 
-/** Whatever was reported of them, executions, logs and output can be read. */
+/** Executions, logs and output can be read, whatever was reported. */
 async function expectReadable(server: RunningTestServer, machines: readonly Hostile[]): Promise<void> {
   for (const { machineId, own } of machines) {
     const machine = server.client.machine(machineId);
@@ -139,7 +139,7 @@ async function expectReadable(server: RunningTestServer, machines: readonly Host
   }
 }
 
-/** Half of them are right, so that what follows is looked at. */
+/** Half of the hellos are valid, so that the following messages are read. */
 function hello(known: Known): fc.Arbitrary<string> {
   return fc.oneof(fc.constant(JSON.stringify({ ...HELLO, clock_ms: Date.UTC(2026, 0) })), hellos(known));
 }
@@ -169,7 +169,7 @@ test('the server survives messages that are almost valid', async () => {
     }),
     { numRuns: SESSIONS / MACHINES, seed: SEED, endOnFailure: true },
   );
-  // It would be no test of what comes after the welcome if few got that far.
+  // Enough sessions must get past the welcome for a useful test.
   expect(welcomes).toBeGreaterThan(SESSIONS / 4);
   const wanted = ['alive', CLOSE.badFrame, CLOSE.version, CLOSE.foreignExecution];
   expect([...outcomes.keys()]).toEqual(expect.arrayContaining(wanted));
@@ -185,6 +185,6 @@ test('the server survives messages that are almost valid', async () => {
     { numRuns: RAW / MACHINES, seed: SEED, endOnFailure: true },
   );
   await expectReadable(server, hostile);
-  // An agent whose reports have a gap again and again loses that execution, and the operator is told.
+  // An agent that keeps reporting with gaps loses that execution, and the log says so.
   await bystander.expectUnharmed({ expected: ['an execution cannot be followed any more', 'it could start twice'] });
 });

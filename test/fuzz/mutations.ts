@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 interface Mutation {
   kind: 'flip' | 'insert' | 'remove' | 'repeat' | 'truncate';
-  /** Where, as a part of the length. */
+  /** The position as a fraction of the length. */
   at: number;
   length: number;
   bytes: Uint8Array;
@@ -16,7 +16,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.record({
   bytes: fc.uint8Array({ minLength: 1, maxLength: 8 }),
 });
 
-/** `original` with a few mutations, one behind the other. */
+/** `original` with a few mutations, one after the other. */
 export function mutated(original: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
   const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
   return fc.tuple(original, mutations).map(([bytes, steps]) => steps.reduce(mutate, bytes));

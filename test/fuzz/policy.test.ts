@@ -76,7 +76,7 @@ function allowed(rules: Rules, { argv: [, ...args], file, cwd, user, envNames }:
   return allow_users?.some((glob) => isText(glob, user)) !== false;
 }
 
-/** A text, and a pattern made from it: some of its characters became a wildcard, or another character. */
+/** A text, and a pattern made from it by replacing some characters with a wildcard or another character. */
 const textAndGlob = path.chain((text) => {
   const characters = [...text];
   const wildcards = fc.array(fc.constantFrom('', '', '', ...GLOBS, ...PATH_PIECES), {

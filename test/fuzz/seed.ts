@@ -1,10 +1,10 @@
 /** The seed of a fuzz run: always the same, so that a failure can be repeated. FUZZ_SEED sets another one. */
 export const SEED = Number(process.env['FUZZ_SEED'] ?? 20_260_131);
 
-/** How many requests are tried; FUZZ_CASES=10000 for a long run. */
+/** The number of requests; FUZZ_CASES=10000 for a long run. */
 export const HTTP_CASES = Number(process.env['FUZZ_CASES'] ?? 3000);
 
-/** Says which one it was. */
+/** Prints the seed. */
 export function announceSeed(what: string, cases: number): void {
   process.stdout.write(`${what}: ${cases} cases, FUZZ_SEED=${SEED}\n`);
 }

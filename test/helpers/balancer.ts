@@ -1,7 +1,7 @@
 /** A TCP load balancer that disturbs its connections as networks do. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Hands each connection to the next port that takes it. With one port it is a proxy. */
+/** Passes each connection to the next port that accepts it. With one port it is a proxy. */
 export class Balancer {
   readonly #ports: readonly number[];
   readonly #listener: Server;
@@ -33,7 +33,7 @@ export class Balancer {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Nothing passes any more, and nobody is told, as when packets vanish. New connections are accepted and hang. */
+  /** Nothing passes any more, without a notice, like lost packets. New connections are accepted and hang. */
   freeze(): void {
     this.#frozen = true;
     for (const socket of this.#sockets) socket.pause();
@@ -41,7 +41,7 @@ export class Balancer {
 
   thaw(): void {
     this.#frozen = false;
-    // What nobody forwards yet would be lost.
+    // Bytes without a receiver would be lost otherwise.
     for (const socket of this.#sockets) if (socket.listenerCount('data') > 0) socket.resume();
   }
 

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 
-/** Where Debian has it. Undefined: it is not installed, and tests of it are skipped. */
+/** Debian's path. Undefined if it is not installed: then its tests are skipped. */
 export const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
 
 /** Makes a directory with a link for each tool, to be used as PATH. */

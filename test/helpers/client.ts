@@ -72,19 +72,19 @@ export interface Answer<T = unknown> {
   status: number;
   headers: Headers;
   bytes: Buffer;
-  /** The body as JSON; undefined where it is none. */
+  /** The body as JSON; undefined if it is not JSON. */
   json: T;
 }
 
 export interface Sent {
   query?: Record<string, string | number | boolean>;
   headers?: Record<string, string>;
-  /** JSON, unless it is bytes or a string: those go as they are. */
+  /** Sent as JSON, except bytes and strings, which are sent unchanged. */
   body?: unknown;
   signal?: AbortSignal;
 }
 
-/** What a create takes; the fields of contract §1 and §4. */
+/** The fields of a create (contract §1 and §4). */
 export interface CreateBody {
   command: string[];
   stdin?: string;
@@ -102,7 +102,7 @@ export interface CreateBody {
 }
 
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'expired']);
-/** How long any single thing may take here before the test is told; nothing waits this long when all is well. */
+/** The time limit of each wait; none takes this long unless something is wrong. */
 const DEADLINE_MS = 90_000;
 
 export class Client {
@@ -166,7 +166,7 @@ export class Client {
     return this.request<T>('GET', path, { query, headers });
   }
 
-  /** Asks for something that has to work: throws with the whole answer where it does not. */
+  /** Sends a request that must succeed: throws with the whole answer otherwise. */
   async ask<T>(method: string, path: string, sent: Sent = {}): Promise<T> {
     const answer = await this.request<T>(method, path, sent);
     if (answer.status !== 200) throw new Error(`${method} ${path}: ${answer.status} ${answer.bytes.toString()}`);
@@ -232,12 +232,12 @@ export class MachineClient {
     return TERMINAL.has(execution.status) ? execution : this.ended(execution.execution_id);
   }
 
-  /** argv of a shell line, run to its end. */
+  /** Runs a shell line to its end. */
   sh(line: string, more: Omit<CreateBody, 'command'> = {}): Promise<WireExecution> {
     return this.run({ command: ['/bin/sh', '-c', line], ...more });
   }
 
-  /** Settles once its log shows `text` on stdout: how a command says that it is ready. */
+  /** Settles once its log has `text` on stdout, with which a command says that it is ready. */
   async saying(executionId: string, text: string): Promise<void> {
     let cursor: string | undefined;
     let seen = '';

@@ -88,7 +88,7 @@ export class TestCluster {
   }
 }
 
-/** What all servers of a database have in common. */
+/** Settings that all servers of a database share. */
 async function sharedSettings(dir: string, postgres: TestPostgres, more: Settings = {}): Promise<Settings> {
   const keyFile = join(dir, 'shared.key');
   writeFileSync(keyFile, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });

@@ -8,7 +8,7 @@ export const hasChromium = existsSync(CHROMIUM);
 
 /** WCAG 2.2, levels A and AA. */
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-/** The browser says so of every answer that is a refusal, asked for or not. */
+/** The browser logs this for every error answer, even an expected one. */
 const REFUSAL =
   /Failed to load resource: the server responded with a status of (401|403|404|409|422)|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)/;
 
@@ -21,11 +21,11 @@ export function launchChromium(): Promise<Browser> {
 
 export interface OpenConsole extends AsyncDisposable {
   page: Page;
-  /** Errors and warnings of the browser, breaches of the Content-Security-Policy among them; refusals of the API are none. */
+  /** Errors and warnings of the browser, including breaches of the Content-Security-Policy, but not error answers of the API. */
   complaints: string[];
 }
 
-/** The console at `path`, signed in with `key` where one is given. */
+/** The console at `path`, signed in with `key` if given. */
 export async function openConsole(
   browser: Browser,
   p: { url: string; path?: string; key?: string } & Pick<BrowserContextOptions, 'viewport' | 'colorScheme'>,
@@ -51,7 +51,7 @@ export async function signIn(page: Page, key: string): Promise<void> {
   await page.locator('main#main').waitFor();
 }
 
-/** What axe finds wrong, as `rule: element`; `rules`: all that a page is held to unless given. */
+/** The errors of axe, as `rule: element`; `rules`: by default all rules for pages. */
 export async function accessibilityFaults(page: Page, rules: readonly string[] = RULES): Promise<string[]> {
   if ((await page.evaluate('typeof axe')) === 'undefined') await page.evaluate(axe.source);
   const run = `axe.run(document, { runOnly: ${JSON.stringify(rules)} }).then(({ violations }) =>

@@ -5,11 +5,11 @@ import type { MachineClient } from './client.ts';
 
 export interface Counting {
   executionId: string;
-  /** Lets it end; settles with what the server has of its output, and what it has printed. */
+  /** Ends it; settles with its output on the server, and the output that it printed. */
   stop: () => Promise<{ stdout: string; printed: string }>;
 }
 
-/** Starts it on the machine, with a file of its own in `dir`, and settles once it prints. */
+/** Starts it on the machine, with its own file in `dir`, and settles once it prints. */
 export async function startCounting(machine: MachineClient, dir: string): Promise<Counting> {
   const flag = join(dir, `enough-${process.hrtime.bigint()}`);
   const loop = `i=0; while [ ! -e "${flag}" ]; do i=$((i+1)); echo "$i"; sleep 0.005; done; echo "$i" > "${flag}.last"`;

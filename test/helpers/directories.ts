@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { commandLine, killAll, processesWith, until } from './processes.ts';
 
-/** How long a process that was told to leave may take, ms. */
+/** The time that a stopping process may take, ms. */
 const LEAVING_MS = 30_000;
 
 /** A new directory, which the caller removes. */

@@ -9,17 +9,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** Came with that commit. */
+/** A file that this commit added. */
 const FIRST_TRIAL = 'test/cli/up.test.ts';
 
-/** What the earlier release is called; undefined where there is no history of the repository to take it from. */
+/** The name of the earlier release; undefined without a history of the repository. */
 export function earlierRelease(): string | undefined {
   const tag = git('describe', '--tags', '--abbrev=0', '--match', 'v*', 'HEAD^');
   const first = git('log', '--format=%h', '--diff-filter=A', '--', FIRST_TRIAL);
   return tag || first?.split('\n').at(-1) || undefined;
 }
 
-/** Unpacks it; `main` is what `execplane` is. */
+/** Unpacks it; `main` is its `execplane`. */
 export function checkOut(release: string): { main: string; dispose: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-earlier-'));
   const archive = execFileSync(

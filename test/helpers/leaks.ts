@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 
-/** As Node names them; connected sockets are left out, for fetch keeps some of its own for a while. */
+/** Names from Node; connected sockets are excluded, since fetch keeps some for a while. */
 const OWNED = new Set(['ProcessWrap', 'TCPServerWrap', 'PipeServerWrap']);
-/** A handle closes a moment after its owner has been told so. */
+/** A handle closes a moment after its owner is told. */
 const GRACE_MS = 3000;
 
 const leftOpen = () => process.getActiveResourcesInfo().filter((name) => OWNED.has(name));

@@ -16,9 +16,9 @@ interface InboxRow extends Order {
 /** A server, as the others see it. */
 export interface Member {
   readonly store: Store & { readonly cluster: ClusterStore };
-  /** From now on it does not reach the database. */
+  /** Cuts it off from the database. */
   cutOff(): void;
-  /** It is back, though it was perhaps taken for dead. */
+  /** Reconnects it, even if it was taken for dead. */
   reconnect(): void;
 }
 
@@ -32,10 +32,10 @@ export class MemoryCluster {
   #lastOrder = 0;
   /** Hints are lost from now on. */
   dropHints = false;
-  /** How far the database's clock is ahead, ms. */
+  /** The offset of the database's clock, ms. */
   clockOffsetMs = 0;
 
-  /** `shared` is closed by whoever opened it. */
+  /** The caller closes `shared`. */
   constructor(shared: Store) {
     this.#shared = shared;
   }
@@ -84,7 +84,7 @@ export class MemoryCluster {
     };
   }
 
-  /** Takes the server for dead: its machines are free. */
+  /** Declares the server dead: its machines are free. */
   async kill(member: Member): Promise<void> {
     const { replicaId } = member.store.cluster;
     this.#live.delete(replicaId);

@@ -5,7 +5,7 @@ export interface TestProvider extends AsyncDisposable {
   url: string;
   /** Claims of the user who signs in next. */
   claims: Record<string, unknown>;
-  /** What the userinfo endpoint answers. */
+  /** The answer of the userinfo endpoint. */
   userinfo: Record<string, unknown>;
 }
 

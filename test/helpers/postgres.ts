@@ -20,13 +20,13 @@ const NOBODY = 65_534;
 const ROOT = process.getuid?.() === 0;
 const AS_NOBODY = ROOT ? { uid: NOBODY, gid: NOBODY } : {};
 const SETTINGS = ['max_connections=200'];
-/** For tests: what they write need not outlive the machine. */
+/** Settings for tests, whose data need not survive the machine. */
 const QUICK = ['fsync=off', 'full_page_writes=off'];
-/** For tests that do not crash it. */
+/** Settings for tests that do not crash it. */
 const FORGETFUL = ['synchronous_commit=off'];
 
 export class TestPostgres {
-  /** Of the database, without a schema. */
+  /** The URL of the database, without a schema. */
   readonly url: string;
   readonly port: number;
   readonly #directory: string;
@@ -47,7 +47,7 @@ export class TestPostgres {
     if (given !== undefined) return new TestPostgres({ url: given, port: Number(new URL(given).port), directory: '' });
     const directory = makeDirectory('pg');
     cpSync(installation().data, join(directory, 'data'), { recursive: true });
-    // Else PostgreSQL refuses it.
+    // PostgreSQL refuses it otherwise.
     chmodSync(join(directory, 'data'), 0o700);
     own(directory);
     const port = await freePort();
@@ -94,7 +94,7 @@ export class TestPostgres {
     return this.#server.pid;
   }
 
-  /** Ends it at once, and waits for nothing. */
+  /** Kills it without waiting. */
   kill(): void {
     this.#server?.kill('SIGQUIT');
   }
@@ -121,7 +121,7 @@ export class TestPostgres {
   /** Runs one statement, in the schema of `url` if one is given. */
   async query<Row extends object>(text: string, url = this.url): Promise<Row[]> {
     const client = new pg.Client({ connectionString: url });
-    // Where the connection is lost, the query rejects.
+    // If the connection is lost, the query rejects.
     client.on('error', () => undefined);
     await client.connect();
     try {
@@ -137,7 +137,7 @@ export class TestPostgres {
   }
 }
 
-/** The programs, and a new database cluster that they made. */
+/** The programs, and a new database cluster made by them. */
 interface Installation {
   bin: string;
   data: string;
@@ -161,7 +161,7 @@ function installation(): Installation {
   return { bin: join(place, 'native/bin'), data: join(place, 'data') };
 }
 
-/** `programs` says where they are; it may put them into the new directory. */
+/** `programs` returns their path; it may put them into the new directory. */
 function kept(name: string, programs: (making: string) => string): string {
   const place = join(tmpdir(), `execplane-postgres${name}-${process.getuid?.() ?? 0}`);
   if (existsSync(place)) return place;
@@ -180,7 +180,7 @@ function kept(name: string, programs: (making: string) => string): string {
   return place;
 }
 
-/** Everybody may read the copy. Returns where the programs are in it. */
+/** Copies the programs, readable by everybody. Returns their path. */
 function copyPrograms(from: string, to: string): string {
   cpSync(join(from, 'native'), join(to, 'native'), { recursive: true });
   // npm packs no symbolic links.

@@ -9,12 +9,12 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-/** How long the output of a process may be held open by a child that it left behind, ms. */
+/** How long a child that a process left behind may hold its output open, ms. */
 const LEFT_OPEN_MS = 1000;
 
 export class Started {
   readonly child: ChildProcess;
-  /** Settles when it has exited, and all that it printed has been read. */
+  /** Settles when it has exited and its whole output has been read. */
   readonly exited: Promise<Exit>;
   #stdout = '';
   #stderr = '';
@@ -56,7 +56,7 @@ export class Started {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Sends `signal` where it still runs, and settles when it has exited. SIGKILL follows after `patienceMs`. */
+  /** Sends `signal` if it is running, and settles when it has exited. SIGKILL follows after `patienceMs`. */
   async end(signal: NodeJS.Signals, patienceMs = 20_000): Promise<Exit> {
     if (this.running) this.child.kill(signal);
     const timer = setTimeout(() => this.child.kill('SIGKILL'), patienceMs);
@@ -66,7 +66,7 @@ export class Started {
   }
 }
 
-/** Settles when `condition` holds; throws after `deadlineMs`, saying `what`. For what gives no signal of its own. */
+/** Settles when `condition` is true; throws after `deadlineMs` with the text `what`. Only for events without a signal. */
 export async function until(
   what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
@@ -105,7 +105,7 @@ function has(pid: number, file: 'cmdline' | 'environ', text: string): boolean {
   }
 }
 
-/** Ends these at once: all stand still before the first dies, so that none sees another go. One that has left is no error. */
+/** Kills these together: all are stopped first, so that none sees another die. A process that has exited is ignored. */
 export function killAll(pids: Iterable<number>): void {
   const all = new Set(pids);
   for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
@@ -119,7 +119,7 @@ export function killAll(pids: Iterable<number>): void {
   }
 }
 
-/** What a person would call this process: its command line. */
+/** The command line of this process. */
 export function commandLine(pid: number): string {
   try {
     return `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`;

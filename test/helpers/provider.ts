@@ -6,7 +6,7 @@ import { MAIN } from './harness.ts';
 const PAGE = new URL('../../docs/providers.md', import.meta.url);
 const OPERATIONS = ['create', 'delete', 'wake', 'sleep', 'describe'];
 
-/** Notes each hook, does as the fault says, then runs the provider of the page. */
+/** Records each hook, applies the fault, then runs the provider of the page. */
 const WRAPPER = `#!/bin/sh
 request=$(cat)
 field() { printf '%s' "$request" | sed -n "s/.*\\"$1\\":\\"\\([^\\"]*\\)\\".*/\\1/p"; }

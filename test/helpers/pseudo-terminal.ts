@@ -11,7 +11,7 @@ export const hasPython = spawnSync('python3', ['-c', 'import pty']).status === 0
 
 export interface PtyExit {
   code: number;
-  /** The modes of the terminal are again those from before. */
+  /** Whether the modes of the terminal are restored. */
   restored: boolean;
 }
 
@@ -20,7 +20,7 @@ export class PseudoTerminal {
   readonly #child: ChildProcessWithoutNullStreams;
   #shown = '';
   #reported = '';
-  /** What was waited for already. */
+  /** The position up to which the output was awaited. */
   #seen = 0;
 
   /** Runs `execplane ARGS` there, 100 columns by 30 rows. */
@@ -44,7 +44,7 @@ export class PseudoTerminal {
     this.exited.catch(() => {});
   }
 
-  /** All that was shown. */
+  /** Everything that was shown. */
   get shown(): string {
     return this.#shown;
   }
@@ -61,7 +61,7 @@ export class PseudoTerminal {
     this.#order({ signal: constants.signals[name] });
   }
 
-  /** Settles when `wanted` is shown after what was waited for before; rejects if it ends without. */
+  /** Settles when `wanted` is shown after the last awaited text; rejects if the program ends without it. */
   async shows(wanted: string): Promise<void> {
     const find = (): boolean => {
       const at = this.#shown.indexOf(wanted, this.#seen);
@@ -75,7 +75,7 @@ export class PseudoTerminal {
     while (!find()) await Promise.race([once(this.#child.stdout, 'data'), ended]);
   }
 
-  /** Ends what still runs there. */
+  /** Ends a running program. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin.end();
     await this.exited.catch(() => undefined);

@@ -10,7 +10,7 @@ import { TestLink } from './test-link.ts';
 /** The usual runner. */
 export const MAIN = new URL('../../src/agent/runner/main.ts', import.meta.url).pathname;
 
-/** Half of a runner's start is the compiler's work, and a test run starts dozens. */
+/** A cache for compiled code: compiling is half of a runner's start, and a test run starts dozens. */
 const COMPILE_CACHE = new URL('../../node_modules/.cache/execplane-tests', import.meta.url).pathname;
 
 /** A directory that is removed after the test. */
@@ -25,7 +25,7 @@ export async function startRunner(directory: string, program = MAIN, args: reado
   return runner;
 }
 
-/** Starts the process and waits for nothing; whoever calls ends it. */
+/** Starts the process without waiting; the caller ends it. */
 export function launchRunner(directory: string, program = MAIN, args: readonly string[] = []): Started {
   const env = { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILE_CACHE };
   return new Started(process.execPath, [program, '--dir', directory, ...args], env);
@@ -40,7 +40,7 @@ async function startUnowned(directory: string, program: string, args: readonly s
   return runner;
 }
 
-/** Whether a runner takes connections: its socket is there a moment before. */
+/** Whether a runner accepts connections: its socket exists a moment earlier. */
 export async function listens(directory: string): Promise<boolean> {
   if (!existsSync(join(directory, 'runner.sock'))) return false;
   const link = await TestLink.open(directory).catch(() => undefined);
@@ -66,7 +66,7 @@ export async function linkedRunner(): Promise<{ directory: string; runner: Start
   return { directory, runner, link: await attach(directory) };
 }
 
-/** One runner for all tests of a file; each of them has a link of its own and finds the runner with nothing in it. */
+/** One runner for all tests of a file; each test has its own link and finds the runner empty. */
 export function sharedRunner(): () => Promise<{ directory: string; link: TestLink }> {
   const directory = makeDirectory('runner');
   let runner: Started | undefined;

@@ -10,15 +10,15 @@ import { makeDirectory, removeDirectory } from './directories.ts';
 export interface RunningTestServer extends AsyncDisposable {
   url: string;
   dir: string;
-  /** With the admin key. */
+  /** A client with the admin key. */
   client: Client;
   /** Lines of the log. */
   log: string[];
-  /** Stops it, and starts one on the same port and directory. */
+  /** Restarts it on the same port and directory. */
   restart(): Promise<void>;
-  /** A machine with a credential that an agent can come with. */
+  /** Makes a machine; returns a credential for its agent. */
   machine(machineId: string): Promise<string>;
-  /** Enrols with a join token; the status, and the credential that it was for. */
+  /** Enrols with a join token; returns the status and the credential. */
   enrol(joinToken: string, machineId?: string): Promise<{ status: number; credential: string }>;
 }
 

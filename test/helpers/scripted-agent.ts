@@ -45,7 +45,7 @@ export class ScriptedAgent {
   readonly ws: WebSocket;
   /** Settles when the socket has closed. */
   readonly closed: Promise<Closed>;
-  /** Every frame that came, in order. */
+  /** Every received frame, in order. */
   readonly received: (ServerFrame & { attachment: Buffer })[] = [];
   #taken = 0;
   readonly #waiting = new Set<() => void>();
@@ -67,7 +67,7 @@ export class ScriptedAgent {
     });
   }
 
-  /** Opens the WebSocket and says nothing yet. Rejects with UpgradeRefused. */
+  /** Opens the WebSocket without a hello. Rejects with UpgradeRefused. */
   static open(url: string, credential: string): Promise<ScriptedAgent> {
     const target = `${url.replace(/^http/, 'ws')}${AGENT_PATHS.link}`;
     const ws = new WebSocket(target, { headers: { authorization: `Bearer ${credential}` }, perMessageDeflate: false });
@@ -83,7 +83,7 @@ export class ScriptedAgent {
     });
   }
 
-  /** Opens, says hello, and waits for the welcome. */
+  /** Opens, sends the hello, and waits for the welcome. */
   static async join(url: string, credential: string, hello: Partial<Hello> = {}): Promise<ScriptedAgent> {
     const agent = await ScriptedAgent.open(url, credential);
     agent.hello(hello);
@@ -99,7 +99,7 @@ export class ScriptedAgent {
     this.ws.send(encodeFrame(frame));
   }
 
-  /** The next frame of this type that was not taken yet; frames of other types before it are passed over. */
+  /** The next unread frame of this type; earlier frames of other types are skipped. */
   async next<T extends ServerFrame['type']>(type: T): Promise<Received<T>> {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -112,7 +112,7 @@ export class ScriptedAgent {
     }
   }
 
-  /** Settles when `done` says so of all that has come. */
+  /** Settles when `done` is true of all received frames. */
   async until(done: (received: readonly ServerFrame[]) => boolean): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
     while (!done(this.received)) await this.#more(deadline, 'what was waited for did not come');
@@ -143,7 +143,7 @@ export class ScriptedAgent {
     return this.record('ended', executionId, { ...SUCCEEDED, ...end });
   }
 
-  /** Runs whatever start comes next as `/bin/true` would; returns it. */
+  /** Ends the next start like `/bin/true` would; returns it. */
   async runNext(): Promise<Received<'start'>> {
     const start = await this.next('start');
     this.report(this.started(start.execution_id), this.ended(start.execution_id));
@@ -155,7 +155,7 @@ export class ScriptedAgent {
     return this.closed;
   }
 
-  /** Cuts the connection without a word. */
+  /** Cuts the connection without a close frame. */
   cut(): Promise<Closed> {
     this.ws.terminate();
     return this.closed;

@@ -4,11 +4,11 @@ import { connect, type Socket } from 'node:net';
 const EVENT = /^id: (\d+)$/gm;
 
 export class SseSocket {
-  /** Ids of the events that came, in order. */
+  /** Ids of the received events, in order. */
   readonly ids: number[] = [];
-  /** Bytes that came, head and framing included. */
+  /** Bytes received, including head and framing. */
   bytes = 0;
-  /** Settles when the server has closed the stream as it should: behind the last chunk. */
+  /** Settles when the server has closed the stream correctly, after the last chunk. */
   readonly ended: Promise<void>;
   readonly #socket: Socket;
   readonly #waiting = new Set<() => void>();
@@ -30,11 +30,11 @@ export class SseSocket {
         else reject(new Error(`cut short behind event ${this.ids.at(-1)}`));
       });
     });
-    // Looked at later, or by nobody where a test destroys it.
+    // Read later, or never if the test destroys the socket.
     this.ended.catch(() => undefined);
   }
 
-  /** Settles when so many events have come. */
+  /** Settles when this many events have arrived. */
   async until(events: number): Promise<void> {
     while (this.ids.length < events) await Promise.race([this.#more(), this.ended]);
   }

@@ -33,7 +33,7 @@ export class StallingRelay {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** The next connection that has carried `bytes` one way stands still; settles when that happens. Others go on. */
+  /** Stalls the next connection that has carried `bytes` in one direction; settles when that happens. Others continue. */
   async stallAfter(bytes: number): Promise<void> {
     this.#limit = bytes;
     this.#stalled = Promise.withResolvers();

@@ -9,10 +9,10 @@ export class StreamReader {
   readonly #executionId: string;
   readonly #stream: 'stdout' | 'stderr';
   readonly #hash = createHash('sha256');
-  /** Bytes that came. */
+  /** The bytes received. */
   offset = 0;
   #released = 0;
-  /** How often a connection broke off. */
+  /** The number of broken connections. */
   cuts = 0;
 
   constructor(machine: MachineClient, executionId: string, stream: 'stdout' | 'stderr' = 'stdout') {
@@ -25,7 +25,7 @@ export class StreamReader {
     return this.#hash.copy().digest('hex');
   }
 
-  /** To the end, or until `enough` bytes have come. */
+  /** Reads to the end, or until it has `enough` bytes. */
   async read(enough = Number.POSITIVE_INFINITY): Promise<void> {
     while (!(await this.#follow(enough))) this.cuts += 1;
   }
@@ -54,7 +54,7 @@ export class StreamReader {
     }
   }
 
-  /** Says that everything up to here has come. */
+  /** Releases everything that has arrived. */
   async release(): Promise<void> {
     const query = { offset: this.offset, release: true };
     const { status } = await this.#machine.client.request('HEAD', this.#path, { query });

@@ -9,7 +9,7 @@ interface Message {
 
 export class TerminalStream {
   readonly messages: Message[] = [];
-  /** All output as it came. */
+  /** All output as received. */
   output = Buffer.alloc(0);
   closed: { code: number; reason: string } | undefined;
   readonly socket: WebSocket;
@@ -34,7 +34,7 @@ export class TerminalStream {
     socket.on('error', () => {});
   }
 
-  /** Rejects with the answer of the server where it does not upgrade. */
+  /** Rejects with the server's answer if it does not upgrade. */
   static open(url: string, key: string | undefined): Promise<TerminalStream> {
     const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
     const socket = new WebSocket(url.replace(/^http/, 'ws'), { headers });
@@ -59,7 +59,7 @@ export class TerminalStream {
     this.socket.send(JSON.stringify({ type: 'resize', width, height }));
   }
 
-  /** Settles when the output holds `text`. */
+  /** Settles when the output contains `text`. */
   printed(text: string): Promise<void> {
     return this.until(`${JSON.stringify(text)} in ${this.output.toString().slice(-300)}`, () =>
       this.output.includes(text),

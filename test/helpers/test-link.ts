@@ -1,4 +1,4 @@
-/** The link's side of the runner socket, with a server behind it that a test steers. */
+/** The link's side of the runner socket, with a server that the test controls. */
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,9 +21,9 @@ export interface Reported {
 export class TestLink {
   readonly frames: RunnerToLink[] = [];
   readonly records = new Map<string, RawRecord[]>();
-  /** Records of a message, as they come. */
+  /** Records of a message, as they arrive. */
   onRecords: ((records: RawRecord[]) => void) | undefined;
-  /** Acknowledges whatever comes. */
+  /** Whether every report is acknowledged. */
   autoAck = true;
   state: State | undefined;
   closed = false;
@@ -41,7 +41,7 @@ export class TestLink {
     });
   }
 
-  /** Opens the socket, and nothing more. */
+  /** Only opens the socket. */
   static async open(directory: string): Promise<TestLink> {
     const fd = openSync(directory, 'r');
     const socket = connect({ path: `/proc/self/fd/${fd}/runner.sock` });
@@ -51,7 +51,7 @@ export class TestLink {
     return new TestLink(socket);
   }
 
-  /** Opens the socket and attaches; comes again while the runner has yet to notice that the last link is gone. */
+  /** Opens the socket and attaches; retries until the runner has noticed that the last link is gone. */
   static async attached(directory: string, maxConcurrency = 64): Promise<TestLink> {
     const link = await TestLink.open(directory);
     link.send({ type: 'attach', channel: 1, max_concurrency: maxConcurrency });
@@ -65,7 +65,7 @@ export class TestLink {
     return link;
   }
 
-  /** Attaches, asks for the state and welcomes with the acks given (default: nothing is acknowledged). */
+  /** Attaches, asks for the state and sends the welcome with these acks (by default none). */
   static async attach(
     directory: string,
     welcome: Partial<Welcome> | 'forget everything' = {},
@@ -128,13 +128,13 @@ export class TestLink {
     return this.ended(executionId);
   }
 
-  /** Settles when the end of `executionId` has come. */
+  /** Settles when the end of `executionId` has arrived. */
   async ended(executionId: string): Promise<Reported> {
     await this.until(`the end of ${executionId}`, () => this.#of(executionId).at(-1)?.kind === REPORT_KIND.ended);
     return this.reported(executionId);
   }
 
-  /** Settles when it runs. */
+  /** Settles when it is running. */
   async started(executionId: string): Promise<number> {
     await this.until(`the start of ${executionId}`, () => this.#of(executionId).length > 0);
     const first = this.#of(executionId)[0];
@@ -172,7 +172,7 @@ export class TestLink {
     return frame as Extract<RunnerToLink, { type: T }>;
   }
 
-  /** Settles when `condition` holds; looked at whenever something arrives. */
+  /** Settles when `condition` is true; it is checked whenever something arrives. */
   async until(what: string, condition: () => boolean, deadlineMs = 45_000): Promise<void> {
     const timeout = Promise.withResolvers<never>();
     const timer = setTimeout(() => timeout.reject(new Error(`not within ${deadlineMs} ms: ${what}`)), deadlineMs);
@@ -186,13 +186,13 @@ export class TestLink {
     }
   }
 
-  /** Hangs up; settles when the socket is closed. */
+  /** Closes the socket; settles when it is closed. */
   async close(): Promise<void> {
     this.#socket.destroy();
     while (!this.closed) await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
-  /** Stops reading, as a link does that hangs. */
+  /** Stops reading, like a hanging link. */
   pauseReading(): void {
     this.#socket.pause();
   }
@@ -228,7 +228,7 @@ export class TestLink {
     if (this.autoAck) this.send({ type: 'ack', acks: [...last] });
   }
 
-  /** As the store does: repeats are dropped by number, a gap is a fault. */
+  /** Like the store: repeats are dropped by number, and a gap is an error. */
   #keep(record: RawRecord): void {
     const known = this.#of(record.executionId);
     const last = known.at(-1)?.number;

@@ -1,4 +1,4 @@
-/** The contract of every Store: a database that passes this suite can stand behind the server. */
+/** The contract of every Store: the server works with each database that passes this suite. */
 import { describe } from 'vitest';
 import { describeActors } from './contract/actors.ts';
 import { describeAdministration } from './contract/administration.ts';
@@ -23,7 +23,7 @@ import { describePages } from './contract/pages.ts';
 import { describeReports } from './contract/reports.ts';
 import { describeSchedules } from './contract/schedules.ts';
 
-/** Runs the suite against the stores that `open` makes; each is empty and its own. */
+/** Runs the suite against the stores that `open` returns; each is empty and used by one test. */
 export function describeStoreContract(name: string, open: OpenStore): void {
   describe(`the store contract: ${name}`, () => {
     describeExecutions(open);

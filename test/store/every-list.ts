@@ -2,7 +2,7 @@
 import type { PageRequest, Store } from '../../src/store/store.ts';
 
 const MACHINES = ['dm-1', 'dm-2'];
-/** More machines than are looked up one by one. */
+/** More machines than the store looks up one by one. */
 const MANY = Array.from({ length: 200 }, (_, at) => `dm-${at + 1}`);
 const LABELS = [
   [{ key: 'role', value: 'web' }],
@@ -13,7 +13,7 @@ const LABELS = [
   ],
 ];
 
-/** One page of each list, named by what a caller asks for. */
+/** One page of each list, named after the caller's request. */
 export const listsOf = (page: PageRequest): Readonly<Record<string, (store: Store) => Promise<unknown>>> => ({
   machines: (store) => store.listMachines(page),
   'machines of a key': (store) => store.listMachines({ ...page, machineIds: MACHINES }),

@@ -38,7 +38,7 @@ const move = (more: Partial<Move> = {}) =>
 const count = async (table: string) =>
   (await postgres.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${table}`, url))[0]?.rows;
 
-/** Keys that a collation would put in another order than their bytes are in. */
+/** Keys whose order under a collation differs from the order of their bytes. */
 const NAMES = ['b', 'B', 'a', 'É', 'e', 'z', '_', '\u{1F600}', '\uFFFD'];
 
 function fill(): void {

@@ -15,7 +15,7 @@ import { INSTANCE, ScriptedRunner } from './scripted-runner.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
 const CREDENTIAL = `xpa_${'a'.repeat(43)}`;
-/** Above any pid that the kernel gives out: whoever is told it is gone. */
+/** A pid above the kernel's maximum: no process has it. */
 const GONE_PID = 2 ** 22 + 1;
 
 let dir: string;
@@ -170,7 +170,7 @@ describe('a credential that is rotated', () => {
     const fresh = server.enrolments[0]?.['credential'];
     expect(server.enrolments).toMatchObject([{ join_token: 'xpj_rotate' }]);
     expect(server.authorizations).toEqual([`Bearer ${CREDENTIAL}`, `Bearer ${fresh}`]);
-    // The token of the settings stays used: a later refusal does not spend it on another machine.
+    // The token of the settings stays used: a later refusal does not use it for another machine.
     expect(readCredential(dir)).toEqual({
       machineId: 'dm-1',
       credential: fresh,

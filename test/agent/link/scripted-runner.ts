@@ -19,7 +19,7 @@ export class ScriptedRunner {
   readonly #received: Received[] = [];
   readonly #arrivals = new EventEmitter();
   #link: Socket | undefined;
-  /** What the next attach is answered with. */
+  /** The answer to the next attach. */
   answer: RunnerToLink = { type: 'attached', runner_instance: INSTANCE, pid: process.pid };
   /** Attaches so far. */
   attaches = 0;
@@ -39,13 +39,13 @@ export class ScriptedRunner {
     this.#link?.write(encodeSocketFrame(frame));
   }
 
-  /** False when the link does not take more. */
+  /** False if the link accepts no more bytes. */
   sendRecords(bytes: Buffer): boolean {
     this.#link?.write(recordsHeader(bytes.length));
     return this.#link?.write(bytes) ?? true;
   }
 
-  /** Stops reading from the link, as a runner that is busy. */
+  /** Stops reading from the link, like a busy runner. */
   stall(): void {
     this.#link?.pause();
   }
@@ -79,7 +79,7 @@ export class ScriptedRunner {
     });
   }
 
-  /** As a runner that dies. */
+  /** Closes the connection, like a runner that dies. */
   hangUp(): void {
     this.#link?.destroy();
   }

@@ -66,7 +66,7 @@ export class ScriptedServer {
     return new URL(`http://127.0.0.1:${(this.#http.address() as AddressInfo).port}`);
   }
 
-  /** The next link that nobody has asked for yet. */
+  /** The next link that no test has taken yet. */
   async nextLink(): Promise<ServerLink> {
     while (this.#links.length === 0) await once(this.#arrivals, 'link');
     return this.#links.shift() as ServerLink;

@@ -18,7 +18,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true }));
 
 describe('the watchdog', () => {
-  /** Writes down what it is called with, in place of systemd-notify. */
+  /** Records its arguments, in place of systemd-notify. */
   function notifier(): { program: string; heard: () => string[] } {
     const said = join(dir, 'said');
     const program = join(dir, 'notify');
@@ -40,7 +40,7 @@ describe('the watchdog', () => {
     alive = false;
     await expect.poll(() => errors.length, { timeout: 30_000 }).toBeGreaterThan(5);
     const before = heard().length;
-    // One that was on its way may still arrive.
+    // A notification in flight may still arrive.
     await expect.poll(() => errors.length, { timeout: 30_000 }).toBeGreaterThan(20);
     expect(heard().length).toBeLessThanOrEqual(before + 1);
     expect(new Set(heard())).toEqual(new Set(['WATCHDOG=1 /run/notify']));

@@ -36,7 +36,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(base, { recursive: true }));
 
-/** Writes a pid file as the agent's user can. */
+/** Writes a pid file like the agent's user can. */
 function plant(pid: number): void {
   const file = join(dir, 'link.pid');
   const content = { pid, start_time: processRow(pid)?.startTime, version: '0', linked: true };
@@ -52,7 +52,7 @@ test.runIf(root)('the pid of another user\'s process is ignored, and "agent stop
   expect(findLink(dir)).toBeUndefined();
   const stop = spawn(process.execPath, [MAIN, 'agent', 'stop', '--agent-dir', dir], { stdio: 'pipe' });
   const [code] = await once(stop, 'exit');
-  // Nothing of an agent was found.
+  // No process of an agent was found.
   expect(code).toBe(1);
   expect(victim.exitCode).toBeNull();
   expect(processRow(victim.pid ?? 0)?.ended).toBe(false);

@@ -12,7 +12,7 @@ const LIMITS = ['/bin/sh', '-c', 'ulimit -Sn; ulimit -Hn'];
 const LOWERED = 'ulimit -Sn 1024; ulimit -Hn 20000';
 const PATH = `${dirname(process.execPath)}:${process.env['PATH']}`;
 
-/** What a command says of its limits if a shell with `script` has started the agent: "soft\nhard\n". */
+/** The limits of a command if a shell with `script` has started the agent: "soft\nhard\n". */
 async function limitsFrom(script: string, program: readonly string[]): Promise<string> {
   const directory = agentDirectory();
   const settings = ['--agent-dir', directory, '--url', 'http://127.0.0.1:1', '--log-level', 'silent'];
@@ -24,7 +24,7 @@ async function limitsFrom(script: string, program: readonly string[]): Promise<s
   const gone = once(shell, 'exit');
   onTestFinished(() => signalGroup(shell.pid, 'SIGKILL'));
   await until('its runner listens', () => existsSync(join(directory, 'runner.sock')));
-  // The link leaves; there is no server to be told anything by.
+  // The link exits; there is no server to notify.
   signalGroup(shell.pid, 'SIGTERM');
   await gone;
   const link = await attach(directory);
@@ -38,11 +38,11 @@ function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   try {
     if (pid !== undefined) process.kill(-pid, signal);
   } catch {
-    // All of it has ended.
+    // Every process has ended.
   }
 }
 
-/** The launcher as it is installed, before the program of the sources. */
+/** The installed launcher, in front of the program from the sources. */
 function installedLauncher(): string {
   const folder = join(agentDirectory(), 'dist', 'cli');
   mkdirSync(folder, { recursive: true });
@@ -68,7 +68,7 @@ test.runIf(process.platform === 'linux')(
 
 test.runIf(process.platform === 'linux')('a limit that was set for the agent alone stays', async () => {
   const program = [process.execPath, join(CLI, 'main.ts')];
-  // The shell's own hard limit is another one: its soft limit says nothing of the agent's.
+  // The shell has another hard limit: its soft limit says nothing about the agent's.
   const script = 'ulimit -Sn 1024; ulimit -Hn 20000; prlimit --nofile=3000:3000 -- "$0" "$@"; exit $?';
   expect(await limitsFrom(script, program)).toBe('3000\n3000\n');
 });

@@ -1,4 +1,4 @@
-/** Attempts to bypass a policy, each a real run: the rules see what the kernel would run, and exactly that runs. */
+/** Attempts to bypass a policy, each with a real run: the rules check the file that the kernel would run, and that file runs. */
 import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';

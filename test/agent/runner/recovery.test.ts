@@ -13,9 +13,9 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const DYING = new URL('../../fixtures/dying-runner.ts', import.meta.url).pathname;
 const sh = (script: string) => ['/bin/sh', '-c', script];
 
-// The ids are of this file alone: what a dead runner left is found by its marker on the whole machine.
+// Only this file uses these ids: the processes of a dead runner are found by their marker on the whole machine.
 
-/** A runner that died while it had `id`, and the link to its successor, which got nothing acknowledged. */
+/** A runner that died while it had `id`, and the link to its successor; nothing was acknowledged. */
 async function afterDeath(point: string, id: string, script: string) {
   const directory = agentDirectory();
   const first = await startRunner(directory, DYING, ['--die-at', point]);
@@ -64,7 +64,7 @@ test('reports that were acknowledged before the death are not sent again', async
   await link.run('done', ['/bin/true']);
   link.start('lives', sh('echo a; sleep 60'));
   await link.printed('lives', 'a');
-  await link.prepare(); // the acknowledgements have arrived by then
+  await link.prepare(); // the acknowledgements have arrived before its answer
   await runner.end('SIGKILL');
   await startRunner(directory);
   const next = await TestLink.attached(directory, 1);
@@ -107,7 +107,7 @@ test('garbage after the last record changes nothing', async () => {
 test('another process that has the pid of a lost command is not touched', async () => {
   const { link, runner, directory } = await linkedRunner();
   await link.run('stranger', sh('sleep 60 </dev/null >/dev/null 2>&1 & echo $!'));
-  // Not of the execution below by marker or descent: only its pid is in that one's record.
+  // The execution below owns it neither by marker nor by descent: only its pid is in the record.
   const pid = Number(link.output('stranger', 'stdout').toString());
   await runner.end('SIGKILL');
   const stranger = processIdentity(pid);

@@ -89,7 +89,7 @@ test('the runner sends no more than the windows without an acknowledgement', asy
   const bytes = () => [...link.records.values()].flat().reduce((sum, { payload }) => sum + payload.length, 0);
   for (const id of ['a', 'b', 'c', 'd', 'e']) link.start(id, sh('head -c 2000000 /dev/zero'));
   await link.until('a full window', () => bytes() > 250_000);
-  await link.prepare(); // all that had been sent by then has come
+  await link.prepare(); // everything sent before has arrived
   expect(bytes()).toBeLessThan(300_000 + 66_000);
   for (const records of link.records.values()) {
     expect(records.reduce((sum, { payload }) => sum + payload.length, 0)).toBeLessThan(100_000 + 66_000);

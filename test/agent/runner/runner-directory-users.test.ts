@@ -12,7 +12,7 @@ import { agentDirectory, attach, MAIN } from '../../helpers/runner-process.ts';
 const USER = { userName: 'execplane-directory', uid: 42_420, gid: 42_421, homeDirectory: '/usr', shell: '/bin/sh' };
 const PATH = process.env['PATH'] ?? '';
 
-/** Arguments for a shell that runs what follows where the record of the user is. */
+/** Arguments for a shell that runs the following command with the record of the user in /run. */
 function besideRecord(directory: string): string[] {
   const record = join(directory, 'record');
   writeFileSync(record, JSON.stringify({ ...USER, disposition: 'regular' }));

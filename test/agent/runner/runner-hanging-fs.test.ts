@@ -57,7 +57,7 @@ describe.runIf(possible)('a file system that never answers', () => {
     await link.started(`open-${id}`);
     link.start(`cancelled-${id}`, command, rest);
     link.start(`late-${id}`, command, { ...rest, timeout_ms: 200 });
-    // The child that hangs has no copy of the other command's stdin: its end is seen.
+    // The hanging child has no copy of the other command's stdin, so that its end is seen.
     link.send({ type: 'stdin', execution_id: `open-${id}`, offset: 0, close: true });
     expect((await link.ended(`open-${id}`)).ended).toMatchObject({ status: 'succeeded' });
     expect((await link.run(`other-${id}`, ['/bin/echo', 'hello'])).stdout.toString()).toBe('hello\n');
@@ -71,7 +71,7 @@ describe.runIf(possible)('a file system that never answers', () => {
   test('the home: the collection of artifacts times out, and delays no other command', async () => {
     const runnerDirectory = agentDirectory();
     chownSync(runnerDirectory, NO_USER, NO_USER);
-    // A user without an entry has the home that the environment tells.
+    // The home of a user without an entry comes from the environment.
     const as = [`--reuid=${NO_USER}`, `--regid=${NO_USER}`, '--clear-groups'];
     const env = { PATH: process.env['PATH'] ?? '', HOME: inside };
     const runner = new Started('/usr/bin/setpriv', [...as, process.execPath, MAIN, '--dir', runnerDirectory], env);

@@ -23,7 +23,7 @@ export type ClusterStep =
   /** `forMs`: how long it lasts, or how long the process stays away. `of`: which server or agent. */
   | { at: number; do: ClusterFault; forMs: number; of: number };
 
-/** One server is killed so often whatever else happens, ms. */
+/** The interval between kills of a server, besides all other faults, ms. */
 const KILL_INTERVAL_MS = 3000;
 
 /** The steps of a run of about `durationMs`, in order. */
@@ -42,7 +42,7 @@ export function makeClusterPlan(random: Random, durationMs: number, servers: num
     else if (chance < 0.5) steps.push({ at, do: 'create_batch' });
     else steps.push({ at, do: random.pick(CLUSTER_FAULTS), forMs: random.between(0, 1500), of: of() });
   }
-  // Now and then a server is away for so long that the others take it for dead, though it lives.
+  // Sometimes a server is away for so long that the others take it for dead although it lives.
   if (random.next() < 0.1) steps.push({ at: random.between(0, 1000), do: 'freeze_database', forMs: 13_000, of: of() });
   return steps.sort((one, other) => one.at - other.at);
 }

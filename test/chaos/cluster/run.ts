@@ -30,7 +30,7 @@ interface CreatedBatch {
   cancelled: boolean;
 }
 
-/** How long all may take to come to an end once everything is well again. */
+/** The time within which everything must end once everything works again. */
 const SETTLE_MS = 120_000;
 const REQUEST_TIMEOUT_MS = 5000;
 
@@ -50,7 +50,7 @@ class ClusterChaosRun {
     this.#starts = join(world.dir, `starts-${seed}`);
   }
 
-  /** Does what the plan says, then mends everything and waits until all has ended. Returns what is wrong. */
+  /** Follows the plan, then repairs everything and waits until all executions have ended. Returns the errors. */
   async play(plan: readonly ClusterStep[]): Promise<{ executions: number; lost: number; faults: string[] }> {
     const began = performance.now();
     for (const step of plan) {
@@ -103,7 +103,7 @@ class ClusterChaosRun {
     });
   }
 
-  /** One command on all machines, one after the other or together; half of those of a kind that lasts are cancelled. */
+  /** A batch of one command on all machines, sequential or parallel; half of the long ones are cancelled. */
   async #createBatch(): Promise<CreatedBatch> {
     const { cancelAfterMs, ...task } = makeTask(this.#random, this.#starts);
     const machineIds = this.#world.agents.map(({ machineId }) => machineId);
@@ -167,7 +167,7 @@ class ClusterChaosRun {
     await this.#world.postgres.run();
   }
 
-  /** Whoever listens is cut off again and again: what is told meanwhile is heard by nobody. */
+  /** Cuts the listening connections again and again: hints in between are lost. */
   async #loseHints(forMs: number): Promise<void> {
     const until = performance.now() + forMs;
     while (performance.now() < until) {
@@ -179,11 +179,11 @@ class ClusterChaosRun {
   async #endBackends(which: string): Promise<void> {
     const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND (${which})`;
-    // While the database is away, there are none.
+    // There are none while the database is away.
     await this.#world.postgres.query(text).catch(() => undefined);
   }
 
-  /** Has the server running and ready; one that another fault ends meanwhile is started again. */
+  /** Makes the server run and be ready; it is started again if another fault ends it meanwhile. */
   #revive(index: number): Promise<void> {
     const reviving = this.#reviving.get(index) ?? this.#reviveServer(index).finally(() => this.#reviving.delete(index));
     this.#reviving.set(index, reviving);
@@ -198,7 +198,7 @@ class ClusterChaosRun {
         await (server.process.running ? server.ready() : server.restart());
         return;
       } catch (error) {
-        // It exits where it cannot reach the database at its start, or is killed again.
+        // It exits if it cannot reach the database at its start, or is killed again.
         if (server.process.running || performance.now() > until) throw error;
       }
     }
@@ -266,7 +266,7 @@ class ClusterChaosRun {
   }
 }
 
-/** Plays the plan of `seed` for about `durationMs` in `world`, which is well again afterwards unless something is wrong. */
+/** Runs the plan of `seed` for about `durationMs` in `world`, which works again afterwards unless something is wrong. */
 export async function runClusterChaos(world: ClusterWorld, seed: number, durationMs: number): Promise<ChaosResult> {
   const random = new Random(seed);
   const plan = makeClusterPlan(random, durationMs, world.servers.length);

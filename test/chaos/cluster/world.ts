@@ -10,12 +10,12 @@ import { AgentUnderTest, ServerUnderTest, type Settings } from '../../helpers/ha
 import { TestPostgres } from '../../helpers/postgres.ts';
 import { killAll, processesWith, until } from '../../helpers/processes.ts';
 
-/** Of the three servers; what the database says holds for all. */
+/** Shifts of the clocks of the three servers; the clock of the database counts for all. */
 const CLOCK_SHIFTS_MS = [0, 10_000, -10_000];
 const MACHINES = ['dm-one', 'dm-two'];
 const SHIFTED_CLOCK = fileURLToPath(new URL('./shifted-clock.ts', import.meta.url));
 
-/** Worlds that are not disposed of yet: if a run is given up, its process takes them along as it exits. */
+/** Worlds that are not disposed of yet: if a run is given up, its process disposes of them as it exits. */
 const worlds = new Set<ClusterWorld>();
 process.once('exit', () => {
   for (const { dir, postgres } of worlds) {
@@ -29,10 +29,10 @@ export class ClusterWorld {
   readonly dir = makeDirectory('cluster-chaos');
   readonly servers: ServerUnderTest[] = [];
   readonly agents: AgentUnderTest[] = [];
-  /** By server: its connections to the database. */
+  /** The connections of each server to the database. */
   readonly databases: Balancer[] = [];
   readonly postgres: TestPostgres;
-  /** The schema, past all proxies. */
+  /** The URL of the schema, without a proxy. */
   readonly databaseUrl: string;
   #links: Balancer | undefined;
   #front: Balancer | undefined;
@@ -57,13 +57,13 @@ export class ClusterWorld {
     }
   }
 
-  /** Between the agents and the servers. */
+  /** The balancer between agents and servers. */
   get links(): Balancer {
     if (this.#links === undefined) throw new Error('the agents have no balancer yet');
     return this.#links;
   }
 
-  /** Through a balancer of its own. */
+  /** A client through its own balancer. */
   get client(): Client {
     if (this.#client === undefined) throw new Error('the servers do not run yet');
     return this.#client;

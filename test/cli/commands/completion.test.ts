@@ -11,7 +11,7 @@ beforeAll(async () => {
   specs = await specsOf(COMMANDS);
 });
 
-/** What bash offers for the last word of the line. */
+/** The completions that bash offers for the last word of the line. */
 function offered(...line: string[]): string[] {
   const words = ['execplane', ...line].map((word) => `'${word}'`).join(' ');
   const script = `

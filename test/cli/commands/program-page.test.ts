@@ -17,7 +17,7 @@ const rows = new Map(
   ]),
 );
 const CLIENT_OPTIONS = ['--url', '--api-key', '--data-dir', '--ca-file', '--insecure'];
-/** Their settings are in the man page, which has a test of its own. */
+/** Commands whose settings are in the man page, which has its own test. */
 const BY_SETTINGS = new Set(['up', 'server', 'agent', 'doctor']);
 
 let specs: CommandSpec[];

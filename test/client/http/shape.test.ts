@@ -1,4 +1,4 @@
-/** Which values have a shape, and what is said of those that have not. */
+/** Which values match a shape, and the message for those that do not. */
 import { expect, test } from 'vitest';
 import { mismatch } from '../../../src/client/http/shape.ts';
 

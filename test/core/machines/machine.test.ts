@@ -15,7 +15,7 @@ const T0 = 1_000_000;
 const unmanaged = () => newMachine({ machineId: 'dm-one', now: T0 });
 const managed = () => newMachine({ machineId: 'dm-one', now: T0, provider: 'docker' });
 
-/** Applies the events one after the other, each of which must be taken. */
+/** Applies the events one after the other; each must be accepted. */
 function apply(machine: Machine, ...events: readonly MachineEvent[]): Machine {
   return events.reduce((state, event) => {
     const step = transitionMachine(state, event, T0 + 1);
@@ -248,14 +248,14 @@ const events: fc.Arbitrary<MachineEvent> = fc.oneof(
     .map(([number, retryable]) => ({ type: 'operation_failed' as const, number, message: 'x', retryable })),
 );
 
-/** What must hold from one state to the next, whatever the event. */
+/** The invariants between two states, for every event. */
 function expectLegal(before: Machine, event: MachineEvent, next: Machine): void {
   expect(before.phase).not.toBe('destroyed');
   expect(next.revision).toBeGreaterThanOrEqual(before.revision + Number(next.phase !== before.phase));
   if (before.desiredState === 'destroyed') expect(next.desiredState).toBe('destroyed');
-  // Work is given out exactly while the agent is there and nothing puts the machine to sleep.
+  // Work is dispatched exactly while the agent is connected and the machine is not being put to sleep.
   if (next.phase === 'running') expect(next.agent).toBe('connected');
-  // One at a time: nothing takes the place of a hook at work, unless the machine is forgotten.
+  // One operation at a time: nothing replaces a running hook, unless the machine is forgotten.
   const settles = event.type.startsWith('operation_') || event.type === 'forgotten';
   if (before.operation?.running === true && !settles) expect(next.operation).toEqual(before.operation);
 }

@@ -1,4 +1,4 @@
-/** Artifacts: stored completely or not at all, whatever the batches, and gone when they are deleted or expire. */
+/** Artifacts: stored completely or not at all, however they are split into batches, and gone once deleted or expired. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ArtifactLimits } from '../../../src/store/store.ts';
 import { type Bench, ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
@@ -18,7 +18,7 @@ export function describeArtifacts(open: OpenStore): void {
   });
 }
 
-/** Starts executions, and reports parts of artifacts on the last of them, each batch by itself. */
+/** Starts executions, and reports parts of artifacts on the newest one, each batch separately. */
 function reporter(bench: () => Bench, limits: Partial<ArtifactLimits> = {}) {
   const artifacts = { ...LIMITS, ...limits };
   let number = 1;

@@ -24,7 +24,7 @@ export function describeBatches(open: OpenStore): void {
       if (step === undefined) throw new Error('no batch');
       return step;
     };
-    /** Makes the execution of a member; it waits. */
+    /** Creates the execution of a member, which waits. */
     const make = async (position: number, machineId: string) => {
       const { executionId } = await bench().create({ machineId });
       await batches().setBatchMember({ batchId: BATCH, position, result: { executionId } });

@@ -10,7 +10,7 @@ import type {
   Store,
 } from '../../../src/store/store.ts';
 
-/** Opens an empty store; `close` of what it gave is the suite's to call. */
+/** Opens an empty store; the suite closes it. */
 export type OpenStore = () => Store | Promise<Store>;
 
 export const MACHINE = 'dm-one';
@@ -24,7 +24,7 @@ export const REMOVE = { request: { type: 'remove', force: false }, capabilities:
 
 type Asked = Partial<NewExecution> & { now?: number; dispatchTo?: string; epoch?: number; queueLimit?: number };
 
-/** A store with one machine, and short ways to do what tests do all the time. */
+/** A store with one machine, and shortcuts for frequent steps. */
 export class Bench {
   readonly store: Store;
   private made = 0;
@@ -47,7 +47,7 @@ export class Bench {
     if (connected.outcome === 'applied') this.epochs.set(machineId, connected.epoch);
   }
 
-  /** Of the connection that `connect` made last. */
+  /** The epoch of the newest connection from `connect`. */
   epoch(machineId = MACHINE): number {
     return this.epochs.get(machineId) ?? 0;
   }
@@ -57,12 +57,12 @@ export class Bench {
     return this.store.machineDisconnected({ machineId, epoch: this.epoch(machineId), now });
   }
 
-  /** What a fenced use case of that connection has to say. */
+  /** The fields that every write of that connection needs. */
   ofConnection(now: number, machineId = MACHINE) {
     return { machineId, epoch: this.epoch(machineId), now };
   }
 
-  /** What a create asks for; every call another id. */
+  /** The request of a create, with another id in every call. */
   request(asked: Asked = {}) {
     this.made += 1;
     const { now = T0, dispatchTo: runnerInstance, epoch, queueLimit = 10_000, ...execution } = asked;
@@ -86,14 +86,14 @@ export class Bench {
     };
   }
 
-  /** Creates one and expects that it was. */
+  /** Creates an execution and expects success. */
   async create(asked: Asked = {}): Promise<Execution> {
     const outcome = await this.store.createExecution(this.request(asked));
     if (outcome.outcome !== 'created') throw new Error(outcome.outcome);
     return outcome.execution;
   }
 
-  /** Creates one that is dispatched to the machine's runner. */
+  /** Creates an execution that is dispatched to the machine's runner. */
   async dispatched(asked: Asked = {}): Promise<Execution> {
     const execution = await this.create({ dispatchTo: RUNNER, ...asked });
     expect(execution.dispatchedTo).toBe(asked.dispatchTo ?? RUNNER);
@@ -120,7 +120,7 @@ export class Bench {
   }
 }
 
-/** A report as it comes off the link. */
+/** A report as it arrives from the link. */
 export function record(
   executionId: string,
   number: number,
@@ -134,7 +134,7 @@ export function record(
   return { kind: REPORT_KIND[kind], executionId, number, at, payload: bytes };
 }
 
-/** The payload of `ended`; succeeded with no output unless told. */
+/** The payload of `ended`: by default succeeded, without output. */
 export function ended(fields: object = {}): object {
   return {
     status: 'succeeded',
@@ -147,7 +147,7 @@ export function ended(fields: object = {}): object {
   };
 }
 
-/** Opens a store before each test of the enclosing `describe` and closes it after; returns a way to reach it. */
+/** Opens a store before each test of the enclosing `describe` and closes it after; returns a function for it. */
 export function useStore(open: OpenStore): () => Bench {
   let bench: Bench | undefined;
   beforeEach(async () => {

@@ -5,7 +5,7 @@ import { isTerminal } from '../../../src/core/execution.ts';
 import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
 import { type Bench, ended, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
 
-/** What an agent would report of one command, in order. */
+/** The reports of an agent on one command, in order. */
 const script = fc
   .record({
     output: fc.array(
@@ -26,7 +26,7 @@ const script = fc
     return parts;
   });
 
-/** What happens to one of the executions; a delivery is a window of its script, so parts repeat, are late, or are skipped. */
+/** The steps of one execution; a delivery is a window of its script, so that parts repeat, are late, or are skipped. */
 const step = fc.record({
   which: fc.nat({ max: 2 }),
   what: fc.constantFrom(
@@ -45,7 +45,7 @@ const step = fc.record({
   length: fc.integer({ min: 1, max: 6 }),
 });
 
-/** What the agent's reports amount to, if they are taken once, in order and before the end. */
+/** The expected result of the agent's reports, taken once, in order and before the end. */
 class Model {
   reported = 0;
   over = false;
@@ -100,7 +100,7 @@ interface Command {
   sent: number;
 }
 
-/** Three executions of a machine of their own, and what happens to them. */
+/** Three executions on their own machine, and their steps. */
 class History {
   private readonly bench: Bench;
   private readonly machineId: string;
@@ -152,7 +152,7 @@ class History {
     }
   }
 
-  /** Delivers reports to the store and to the model, and what was taken of them to the store once more. */
+  /** Delivers reports to the store and to the model, and repeats the accepted ones to the store. */
   private async deliver(command: Command, records: RawRecord[], now: number): Promise<void> {
     const { bench, machineId } = this;
     const [first] = records;

@@ -35,7 +35,7 @@ export function describeOutput(open: OpenStore): void {
       async (outputMode) => {
         const { executionId } = await bench().dispatched(outputMode === undefined ? {} : { outputMode });
         const names = (['stdout', 'stderr'] as const).map((stream) => ({ stream, letter: stream.charAt(3) }));
-        // More than are read at once, and not simply in turn.
+        // More than one read returns, and not simply alternating.
         const wanted = Array.from({ length: 150 }, (_, n) => ({
           ...(names[n % 7 < 5 ? n % 2 : 0] ?? { stream: 'stdout' as const, letter: 'o' }),
           n,
@@ -53,7 +53,7 @@ export function describeOutput(open: OpenStore): void {
           }
         }
         expect(got).toEqual(wanted.map(({ stream, letter, n }) => `${stream} ${letter}${n};`));
-        // In the middle of a chunk, where a connection may break off.
+        // In the middle of a chunk, at which a connection may break.
         const [first, second] = await bench().store.readMerged({
           executionId,
           offsets: { stdout: 1, stderr: offsets.stderr },

@@ -174,7 +174,7 @@ export function describeReports(open: OpenStore): void {
       const during = await bench().report([record(executionId, 3, 'progress', progress)]);
       expect(during.execution).toMatchObject({
         stdout: { bytes: 1_000_000, truncated: true },
-        // May still be on its way: the agent holds back an unfinished character.
+        // The bytes may still arrive: the agent holds back an incomplete character.
         stderr: { bytes: 2, truncated: false },
       });
       expect(await bench().events(executionId)).toHaveLength(3);

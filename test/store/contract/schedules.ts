@@ -1,12 +1,12 @@
-/** Schedules: when they are due, and what became of each tick. */
+/** Schedules: their due times, and the outcome of each tick. */
 import { describe, expect, it } from 'vitest';
 import type { NewSchedule, ScheduleRun } from '../../../src/store/store.ts';
 import { type OpenStore, useStore } from './fixture.ts';
 
-/** In the past by any clock: a database with several servers has its own. */
+/** A time in the past by any clock: a database with several servers has its own. */
 const DUE = 1_700_000_000_000;
 const NOW = DUE + 1;
-/** In the future by any clock. */
+/** A time in the future by any clock. */
 const LATER = 4_000_000_000_000;
 const DEFINITION: NewSchedule['definition'] = {
   name: 'nightly',

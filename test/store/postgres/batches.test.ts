@@ -1,4 +1,4 @@
-/** Batches on several servers: one at a time goes on with each, and each execution is made once. */
+/** Batches on several servers: one server at a time advances each batch, and each execution is created once. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openPostgresStore } from '../../../src/store/postgres/store.ts';
 import type { Store } from '../../../src/store/store.ts';

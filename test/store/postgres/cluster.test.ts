@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => postgres?.stop());
 
-/** Two servers on a schema of their own; the first holds `dm-one`. */
+/** Two servers on their own schema; the first holds `dm-one`. */
 async function twoServers() {
   if (postgres === undefined) throw new Error('PostgreSQL does not run');
   const url = await postgres.schema();

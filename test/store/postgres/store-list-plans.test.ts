@@ -1,4 +1,4 @@
-/** Each list reads about what it returns, whatever else is in the database: no statement of it walks a large table. */
+/** Each list reads about as many rows as it returns, whatever else is in the database, and no statement scans a large table. */
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPostgresStore } from '../../../src/store/postgres/store.ts';
@@ -9,7 +9,7 @@ import { listsOf } from '../every-list.ts';
 const MACHINES = 2000;
 const EXECUTIONS = 40_000;
 /**
- * Rows that a list may touch: those that a list of many machines searches, with their keys and what belongs to each (6,142 by the count of
+ * The rows that a list may touch: those that a list of many machines searches, with their keys and related rows.
  * PostgreSQL 15). A walk of the table touches all 40,000.
  */
 const MAX_TOUCHED = 10_000;
@@ -30,7 +30,7 @@ interface Query {
 let postgres: TestPostgres;
 let store: Store;
 let explainer: pg.Client;
-/** SELECTs that were sent since it was cleared. */
+/** The SELECTs that were sent since the last clear. */
 const sent: Query[] = [];
 const query = pg.Client.prototype.query as (this: pg.Client, ...parameters: unknown[]) => unknown;
 
@@ -69,7 +69,7 @@ test.each(PAGES.flatMap((page) => Object.entries(listsOf(page))))('%s', async (_
 test('the newest executions are found for many machines whose executions are old', async () => {
   const machineIds = ['dm-5', ...Array.from({ length: 150 }, (_, at) => `dm-none-${at}`)];
   const { items } = await store.listAllExecutions({ machineIds, limit: 10 });
-  // Each machine has every 2000th.
+  // Every 2000th execution belongs to the same machine.
   const newest = Array.from({ length: 10 }, (_, at) => `ex-${EXECUTIONS - MACHINES + 4 - at * MACHINES}`);
   expect(items.map(({ executionId }) => executionId)).toEqual(newest);
 });
@@ -87,14 +87,14 @@ async function rowsTouchedBy(text: string, values: unknown[]): Promise<number> {
   return touchedIn(plan);
 }
 
-/** Rows that the scans of a plan have read, those included that a filter took away. */
+/** The rows that the scans of a plan have read, including those that a filter removed. */
 function touchedIn(plan: Plan): number {
   const removed = (plan['Rows Removed by Filter'] ?? 0) + (plan['Rows Removed by Index Recheck'] ?? 0);
   const own = plan['Node Type'].includes('Scan') ? (plan['Actual Rows'] + removed) * plan['Actual Loops'] : 0;
   return (plan.Plans ?? []).reduce((sum, part) => sum + touchedIn(part), own);
 }
 
-/** Rows as the server would have left them: machines with labels, and executions of all of them, a few of which have not ended. */
+/** The rows that a server would have left: machines with labels, and executions of all of them, of which a few have not ended. */
 const FILL = [
   `INSERT INTO machines (public_id, created_at, phase, last_transition_at, last_progress_at, name)
    SELECT 'dm-' || i, i, 'running', i, i, 'name-' || i FROM generate_series(1, ${MACHINES}) i`,

@@ -26,13 +26,13 @@ async function query(text: string): Promise<void> {
   await postgres?.query(text, url);
 }
 
-/** The database forgets that it was dispatched, as if the commit had never reached the disk. */
+/** Undoes the dispatch in the database, as if the commit had never reached the disk. */
 async function loseDispatch({ executionId }: Execution): Promise<void> {
   await query(`UPDATE executions SET dispatched_to = NULL, dispatch_number = NULL WHERE public_id = '${executionId}'`);
   await query('UPDATE machines SET waiting = waiting + 1, last_dispatch_number = last_dispatch_number - 1');
 }
 
-/** A database that was restored from elsewhere, or a standby that took over. */
+/** Gives the database another history, like a restore or a standby that took over. */
 async function beginHistory(): Promise<void> {
   await query("UPDATE machines SET history = 'another'");
   await query(`UPDATE cluster SET history_since = ${T0}`);

@@ -200,7 +200,7 @@ describe('a COMMIT whose answer is lost', () => {
   const sockets = new Set<Socket>();
   let fault: 'answer lost' | 'never arrived' | undefined;
 
-  /** Between the store and PostgreSQL: does to the next COMMIT what `fault` says, once. */
+  /** A proxy to PostgreSQL that applies `fault` once, to the next COMMIT. */
   async function through(): Promise<string> {
     proxy = createServer((client) => {
       const server = connect(postgres?.port ?? 0, '127.0.0.1');

@@ -47,7 +47,7 @@ test('a machine whose row is locked by another server does not delay the writes 
       isOver = true;
     });
     stuck.push(locked);
-    // Those that come before the writer is known to be stuck may have joined it.
+    // Writes that arrive before the writer is known to be stuck may have joined it.
     await until('a write for another machine goes past it', async () => {
       const created = bench.create({ machineId: free.pop() ?? '' });
       stuck.push(created);
@@ -68,7 +68,7 @@ test('no table is scanned completely, however small it was when its statements w
     await store.getExecution({ machineId: 'dm-many', executionId });
     await store.cluster?.getExecutions({ executionIds: [executionId] });
   }
-  // Sessions tell their counts with a delay.
+  // Sessions publish their counts with a delay.
   const counted = async () => {
     const text = `SELECT seq_tup_read::int AS read, n_tup_ins::int AS inserted FROM pg_stat_user_tables
       WHERE relname = 'executions' AND schemaname = current_schema()`;

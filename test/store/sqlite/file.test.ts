@@ -60,7 +60,7 @@ describe('the database file', () => {
     let overtaken = false;
     Object.defineProperty(late, 'prepare', {
       value: (sql: string) => {
-        // It has read that nothing is there, and is about to claim the version.
+        // It has found no database, and is about to claim the version.
         if (sql.startsWith('INSERT') && !overtaken) {
           overtaken = true;
           migrate(early, 0);
@@ -106,10 +106,10 @@ describe('the database file', () => {
     expect(await second.getExecution({ machineId: 'dm-one', executionId: 'a' })).toMatchObject({
       dispatchedTo: 'runner',
     });
-    // What the connection of before the restart still tries is not its to do.
+    // Writes of the connection from before the restart are refused.
     expect(await second.machineDisconnected({ machineId: 'dm-one', epoch: 1, now: 600 })).toBe('stale');
     await second.close();
-    // However long the server was down, the agent could not come back: it is away from now on.
+    // The agent could not reconnect while the server was down: it is away from now on.
     const third = openSqliteStore({ path: path(), now: 900 });
     const lost = (awaySince: number) => third.markAbandonedLost({ awaySince, reason: 'away', now: 950, limit: 9 });
     expect(await lost(899)).toEqual([]);

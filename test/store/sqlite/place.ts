@@ -6,7 +6,7 @@ import { afterEach, beforeEach } from 'vitest';
 import { type RawRecord, REPORT_KIND } from '../../../src/core/report.ts';
 import type { Store } from '../../../src/store/store.ts';
 
-/** Makes a directory before each test and removes it after; returns a way to the database file in it. */
+/** Makes a directory before each test and removes it after; returns a function for the path of the database in it. */
 export function useDatabasePath(): () => string {
   let directory = '';
   beforeEach(() => {
@@ -25,7 +25,7 @@ export async function connectMachine(store: Store, machineId = 'dm-one'): Promis
   await store.machineConnected({ machineId, runnerInstance: 'runner', bootId: 'boot', facts, now: 1 });
 }
 
-/** Creates one on `dm-one`, dispatched to its first connection unless told otherwise. */
+/** Creates an execution on `dm-one`, by default dispatched to its first connection. */
 export function createExecution(
   store: Store,
   executionId: string,
@@ -54,7 +54,7 @@ export function report(store: Store, executionId: string, number: number, kind: 
   return store.appendReports({ machineId: 'dm-one', records, clockOffsetMs: 0, now: 2 });
 }
 
-/** Ends one by its first report. */
+/** Ends an execution with its first report. */
 export function end(store: Store, executionId: string, number = 1) {
   return report(store, executionId, number, REPORT_KIND.ended, Buffer.from('{"status":"succeeded","exit_code":0}'));
 }

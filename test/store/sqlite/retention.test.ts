@@ -1,4 +1,4 @@
-/** Retention beside creates: no step delays one, and the file and its log become small again. */
+/** Retention during creates: no step delays a create, and the file and its log shrink again. */
 import { statSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { startHousekeeping } from '../../../src/server/operations/housekeeping.ts';
@@ -10,7 +10,7 @@ import { connectMachine, createExecution, end, useDatabasePath } from './place.t
 const MIB = 1024 * 1024;
 const path = useDatabasePath();
 
-/** One that printed `chunks` of `bytes` each; what a command may print within the cap. */
+/** Creates an execution that printed `chunks` of `bytes` each, the most within the cap. */
 async function finished(store: Store, executionId: string, chunks: number, bytes: number): Promise<void> {
   await createExecution(store, executionId);
   const records = Array.from({ length: chunks }, (_, index) => ({
@@ -24,7 +24,7 @@ async function finished(store: Store, executionId: string, chunks: number, bytes
   await end(store, executionId, chunks + 1);
 }
 
-/** What each step of `step` takes away of the size that `measured` says, in bytes, is added to `taken`. */
+/** Adds the bytes that each step of `step` removes, by `measured`, to `taken`. */
 function watched<A extends unknown[], R>(
   step: (...args: A) => Promise<R>,
   measured: () => Promise<number>,
@@ -38,11 +38,11 @@ function watched<A extends unknown[], R>(
   };
 }
 
-// What a step takes in ms is measured by `bench -- retention`; here, that none has more than its part of the work.
+// `bench -- retention` measures the time of a step; this test checks that no step does more than its part of the work.
 it('a step of deletion is small, however much there is to delete; creates continue meanwhile, and the file shrinks', async () => {
   const store = openSqliteStore({ path: path() });
   await connectMachine(store);
-  // The two ways of being large: bytes, and events.
+  // Two kinds of large executions: many bytes, and many events.
   await finished(store, 'large', 512, 65_536);
   await finished(store, 'chatty', 5000, 2);
   for (let n = 0; n < 100; n++) await finished(store, `small-${n}`, 1, 6);

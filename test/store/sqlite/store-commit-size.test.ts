@@ -19,13 +19,13 @@ afterEach(() => void vi.restoreAllMocks());
 interface Place {
   db: Database;
   store: Store;
-  /** Since it was called last, for each of `EXECUTIONS`. */
+  /** The pages since the last call, for each of `EXECUTIONS`. */
   spent(): { pages: number; kilobytes: number; commits: number };
 }
 
 async function prepare(): Promise<Place> {
   const db = openDatabase(path());
-  // Nothing is moved from the log to the file: it only grows.
+  // No checkpoint: the log only grows.
   db.pragma('wal_autocheckpoint = 0');
   let commits = 0;
   const store = buildStore(db, {
@@ -60,7 +60,7 @@ it('a create writes at most six pages, whether it is dispatched at once or waits
   await eachExecution((executionId) => createExecution(store, executionId));
   expect(spent().pages).toBeLessThanOrEqual(6);
   await eachExecution((executionId) => createExecution(store, `waits-${executionId}`, { dispatch: false }));
-  // New pages, with those above them in their trees, come on top of the six every twenty rows or so.
+  // About every twenty rows, new pages with their parents in the tree come in addition.
   expect(spent().pages).toBeLessThanOrEqual(7);
   await store.close();
 });

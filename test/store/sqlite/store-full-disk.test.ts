@@ -44,7 +44,7 @@ describe('a full disk', () => {
   });
 });
 
-/** Writes output until the disk is full, and again after `makeRoom`; what was acknowledged is there, and nothing else. */
+/** Writes output until the disk is full, and again after `makeRoom`; checks that exactly the acknowledged output is there. */
 async function fillAndRecover(store: Store, makeRoom: () => void): Promise<void> {
   let written = 0;
   const write = () => report(store, 'e', written + 1, 2, Buffer.alloc(65_536, written));
@@ -64,7 +64,7 @@ async function fillAndRecover(store: Store, makeRoom: () => void): Promise<void>
   });
 }
 
-/** A file system of 8 MiB, where this process may mount one. */
+/** A file system of 8 MiB, if this process may mount one. */
 function mountSmallDisk(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
   const directory = mkdtempSync(join(tmpdir(), 'execplane-disk-'));

@@ -6,7 +6,7 @@ import { buildStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end, useDatabasePath } from './place.ts';
 
-/** What may be read from end to end: it is bounded by what is alive, or by the number of machines and tokens. */
+/** What may be scanned: its size is bounded by live executions, or by the number of machines and tokens. */
 const SCANS = [
   // nextExpiry, statistics.
   /^SCAN executions USING (COVERING )?INDEX executions_(waiting|alive)$/,
@@ -14,11 +14,11 @@ const SCANS = [
   /^SCAN json_each VIRTUAL TABLE INDEX 1:$/,
   /^SCAN machines$/,
   /^USE TEMP B-TREE FOR GROUP BY$/,
-  // The start of the server.
+  // Statements at the start of the server.
   /^SCAN machines USING INDEX machines_away$/,
-  // An index of nothing but the runs that start or wait, which are few.
+  // An index that holds only starting and waiting runs, which are few.
   /^SCAN r USING INDEX schedule_runs_open$/,
-  // The removal of a machine.
+  // Statements of the removal of a machine.
   /^SCAN join_tokens$/,
   // One row, or few.
   /^SCAN (write_probe|schema_migrations|execution_keys|audit_retention)$/,
@@ -104,7 +104,7 @@ describe('the layout', () => {
   }, 60_000);
 });
 
-/** All that moves an execution into or out of waiting. */
+/** Every operation that moves an execution into or out of waiting. */
 function actions(
   store: Store,
   connection: { epoch: number },
@@ -131,7 +131,7 @@ function actions(
   };
 }
 
-/** Every statement that is prepared on `db` from now on. */
+/** Records every statement that is prepared on `db` from now on. */
 function recordStatements(db: Database): Set<string> {
   const statements = new Set<string>();
   const prepare = db.prepare.bind(db);

@@ -1,4 +1,4 @@
-/** Each list reads what it returns, by an index: no statement of it walks a table, or sorts one. */
+/** Each list reads the rows that it returns, through an index: no statement scans or sorts a table. */
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -8,13 +8,13 @@ import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
 import { listsOf } from '../every-list.ts';
 
 const WALK_OR_SORT = /^(SCAN|USE TEMP B-TREE)/;
-/** Values of the call itself, an index of the few executions that have not ended, and a subquery with a limit. */
+/** Values of the call, an index of the few executions that have not ended, and a subquery with a limit. */
 const SMALL = /^SCAN (json_each|executions USING INDEX executions_alive|\(subquery)/;
 
 let directory: string;
 let store: Store;
 let explainer: Sqlite.Database;
-/** Statements that were run for rows since it was cleared, each with the parameters of its last run. */
+/** The statements that read rows since the last clear, each with the parameters of its last run. */
 const ran = new Map<string, unknown[]>();
 const { prepare } = Sqlite.prototype;
 
@@ -51,7 +51,7 @@ function planOf(sql: string, parameters: unknown[] = []): string[] {
   return explain.all(...parameters).map(({ detail }) => detail);
 }
 
-/** From here on a statement is recorded whenever it is asked for rows. */
+/** From here on each statement that reads rows is recorded. */
 function recordStatements(): void {
   Sqlite.prototype.prepare = function (this: Sqlite.Database, sql: string) {
     const statement = prepare.call(this, sql);

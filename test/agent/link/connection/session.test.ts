@@ -23,7 +23,7 @@ let server: ScriptedServer;
 let runner: ScriptedRunner;
 let attached: RunnerSocket;
 let leave: AbortController;
-/** By when the session said it would be heard of again, ms. */
+/** The times until the next sign of life that the session announced, ms. */
 let expected: number[];
 
 beforeEach(async () => {
@@ -62,7 +62,7 @@ function begin(url = server.url): { end: Promise<SessionEnd>; linked: Promise<vo
   return { end, linked: linked.promise };
 }
 
-/** Up to the point where everything is passed on. */
+/** Runs the session until it forwards everything. */
 async function beginLinked(heartbeatMs = 60_000) {
   const { end, linked } = begin();
   const link = await server.nextLink();
@@ -139,7 +139,7 @@ describe('forwarding', () => {
   test('messages that wait for the server keep their bytes, whatever follows them', async () => {
     const { link } = await beginLinked();
     const sizes = Array.from({ length: 240 }, (_, n) => 1000 + ((n * 7919) % 150_000));
-    // Stalled: all that the link takes is on its way at once. Then it flows: memory is used again and again.
+    // While stalled, everything that the link accepts is in flight at once. Afterwards it flows, and memory is reused.
     link.socket.pause();
     for (const [n, size] of sizes.entries()) runner.sendRecords(Buffer.alloc(size, n));
     await new Promise(setImmediate);
@@ -155,7 +155,7 @@ describe('forwarding', () => {
     link.socket.pause();
     const chunk = Buffer.alloc(1 << 20, 'x');
     let sent = 0;
-    // Past what kernel buffers and the link may hold; a link without bounds would take all of it.
+    // More than the kernel and the link may buffer; a link without a limit would accept all of it.
     while (runner.sendRecords(chunk) || sent < 8) {
       sent += 1;
       await new Promise(setImmediate);
@@ -202,7 +202,7 @@ describe('the end', () => {
 
   test('two silent heartbeats end a half-open connection', async () => {
     const { end, link } = await beginLinked(100);
-    // The network swallows what comes from now on: no pong, no close.
+    // The network drops everything from now on: no pong, no close.
     link.socket.pause();
     expect(await end).toMatchObject({ cause: 'closed', code: CLOSE.timeout, detail: 'silence for two heartbeats' });
     await runner.nextOf('unlinked');
@@ -251,7 +251,7 @@ describe('the end', () => {
   });
 });
 
-/** True once the socket has stopped taking more: what is left to send is the same over many turns. */
+/** True once the socket accepts no more: the number of unsent bytes is constant over many turns. */
 async function settledQueue(ws: { bufferedAmount: number }): Promise<boolean> {
   for (let same = 0, before = -1; same < 50; ) {
     await new Promise((resolve) => setTimeout(resolve, 10));

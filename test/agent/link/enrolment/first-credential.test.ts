@@ -4,7 +4,7 @@ import { EnrolRefusedError } from '../../../../src/agent/link/enrolment/enrol.ts
 import { type FirstCredentialOptions, firstCredential } from '../../../../src/agent/link/enrolment/first-credential.ts';
 
 const CREDENTIAL = { machineId: 'dm-1', credential: 'xpa_1', enrolledWith: '' };
-/** What the settings give, one after the other; the last one from then on. An error is thrown. */
+/** The results of the settings, one after the other, and then the last one again; an error is thrown. */
 type Tokens = (string | undefined | Error)[];
 
 async function enrolling(tokens: Tokens, good: string, more: Partial<FirstCredentialOptions> = {}) {
@@ -35,7 +35,7 @@ test('a refused enrolment is retried slowly, with the token that is in the file 
   expect(tried).toEqual(['old', 'old', 'old', 'new']);
   expect(credential).toBe(CREDENTIAL);
   for (const ms of waited) expect(ms).toBeGreaterThanOrEqual(30_000);
-  // Trouble that stays the same is told once.
+  // A repeated refusal is logged once.
   expect(warned).toEqual(['old is not taken. Trying again slowly.']);
 });
 

@@ -39,7 +39,7 @@ interface Collected {
   skipped: Record<string, string>;
 }
 
-/** The artifacts among the reports; each checksum is held against the bytes. */
+/** The artifacts in the reports; each checksum is compared with the bytes. */
 function collectedBy({ records }: Reported): Collected {
   const collected: Collected = { files: {}, skipped: {} };
   let pieces: Buffer[] = [];

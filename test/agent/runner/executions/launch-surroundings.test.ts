@@ -50,7 +50,7 @@ test.runIf(process.platform === 'linux')(
     const directory = agentDirectory();
     const runner = await startFrom(directory, 'trap "" 34 40 64');
     const ignored = (status: string): string | undefined => /^SigIgn:\t(.*)$/m.exec(status)?.[1];
-    // Node gives the first 31 signals their default action back, and no others.
+    // Node resets the first 31 signals to their default action, and no others.
     expect(BigInt(`0x${ignored(readFileSync(`/proc/${runner.pid}/status`, 'utf8'))}`) >> 31n).toBe(
       (1n << 2n) | (1n << 8n) | (1n << 32n),
     );

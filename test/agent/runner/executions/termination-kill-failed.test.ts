@@ -1,4 +1,4 @@
-/** A process that the agent's user may not kill: a setuid program that has become root altogether. */
+/** A process that the agent's user cannot kill: a setuid program that runs completely as root. */
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'execplane-setuid-'));
 const becomeRoot = join(folder, 'setpriv');
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** setpriv(1) with the setuid bit; false if it does not make nobody root, as on a file system that ignores the bit. */
+/** setpriv(1) with the setuid bit; false if it does not give root to nobody, as on a nosuid file system. */
 function makeSetuid(): boolean {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/setpriv')) return false;
   chmodSync(folder, 0o755);
@@ -25,7 +25,7 @@ function makeSetuid(): boolean {
   );
 }
 
-/** A runner of the user nobody, who has no cgroups here. */
+/** A runner of the user nobody, which has no cgroups here. */
 async function runnerOfNobody(directory: string): Promise<Started> {
   chownSync(directory, NOBODY, NOBODY);
   const args = [...AS_NOBODY, process.execPath, MAIN, '--dir', directory];
@@ -58,7 +58,7 @@ test.runIf(process.platform === 'linux' && makeSetuid())(
       await until('it is logged', () => linesOf(runner, id).length > 0);
       expect(linesOf(runner, id)).toEqual([expect.objectContaining({ level: 40, [LOG_KEY.processes]: [survivor] })]);
     }
-    // Their slots are free, and the runner goes on.
+    // Their slots are free, and the runner continues.
     expect((await link.run('next', ['/bin/echo', 'hello'])).stdout.toString()).toBe('hello\n');
   },
 );

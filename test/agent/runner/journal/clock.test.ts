@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 
 afterEach(() => void vi.useRealTimers());
 
-/** Only what time of day it is; timers and the monotonic clock stay what they are. */
+/** Changes only the time of day; timers and the monotonic clock are unchanged. */
 function jumpTo(now: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now });
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
-/** The files of a new cgroup, by its parent's controllers. */
+/** The files of a new cgroup, given its parent's controllers. */
 const kernel = vi.hoisted(() => ({ root: '', files: {} as Record<string, string> }));
 
 vi.mock('node:fs', async (original) => {

@@ -17,7 +17,7 @@ const ROOT = new URL('../../../../', import.meta.url).pathname;
 const SOURCES = ['main', 'buffer', 'frames', 'pipes', 'input', 'children', 'request', 'launch', 'tree'];
 const ROUNDS = 10_000;
 const PIECES = 20;
-/** Handles are not used again. */
+/** Handles are not reused. */
 let lastHandle = 0;
 const scratch = mkdtempSync(join(tmpdir(), 'execplane-native-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -30,7 +30,7 @@ const has = (program: string): boolean => {
     return false;
   }
 };
-/** The same compiler makes the same bytes: another version of it need not. */
+/** The same version of the compiler makes the same bytes; another version may not. */
 const COMPILER = 'gcc (Debian 12.2.0-14+deb12u1) 12.2.0';
 const sameCompiler = has('gcc') && execFileSync('gcc', ['--version'], { encoding: 'utf8' }).startsWith(COMPILER);
 const musl = existsSync('/usr/lib/x86_64-linux-musl/rcrt1.o');
@@ -78,11 +78,11 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
           env: { ASAN_OPTIONS: 'detect_leaks=0' },
         });
         const stderr = readAll(child);
-        child.stdin.on('error', () => {}); // it has ended: on a damaged frame that is right
+        child.stdin.on('error', () => {}); // it has ended, which is correct on a damaged frame
         const frames = Array.from({ length: ROUNDS / PIECES }, () => randomFrame(random));
         child.stdin.end(Buffer.concat(frames));
         const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
-        // It ends in order, or says that the frame was damaged (70); a sanitizer ends it with another code.
+        // It exits normally, or reports a damaged frame (70); a sanitizer exits with another code.
         expect({ seed, round, code, signal, stderr: await stderr }).toMatchObject({
           code: expect.toBeOneOf([0, 70]),
           signal: null,
@@ -92,7 +92,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
   );
 });
 
-/** A child that shares memory confuses the sanitizer of addresses, which keeps shadow of one stack only: it gets a fork. */
+/** The address sanitizer supports only one stack, so that a child cannot share memory: it is forked. */
 function buildSanitized(): string {
   const program = join(scratch, 'sanitized');
   const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g', '-O1', '-DCLONE_VM_OFF'];
@@ -130,7 +130,7 @@ function randomFrame(random: (most: number) => number): Buffer {
 function pick(random: (most: number) => number): Buffer {
   const handle = 1 + random(lastHandle + 2);
   const plain = ['pause', 'resume', 'release', 'approve', 'abort'] as const;
-  // Few: each start is a fork under the sanitizer, and each that still runs at the end is a walk over the process table.
+  // Few, because each start is a fork under the sanitizer, and each running command is a walk over the process table at the end.
   if (random(40) === 0) return spawnFrame(random, ++lastHandle);
   const kind = 3 + random(9);
   if (kind < 6) return Buffer.concat(encodeStdin(handle, Buffer.alloc(random(2000), 'x'), random(4) === 0));

@@ -5,7 +5,7 @@ import { usageOfProcesses } from '../../../../src/agent/runner/spawner/process-u
 
 const BURN = 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done';
 
-/** Starts a shell that runs `script`, says that it has, and waits. */
+/** Starts a shell that runs `script`, prints a line after it, and waits. */
 async function afterRunning(script: string) {
   const child = spawn('/bin/sh', ['-c', `${script}; echo done; read line`], { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');

@@ -8,7 +8,7 @@ import { until } from '../../../helpers/processes.ts';
 
 const SIGTERM = 15;
 const PIPE_BYTES = 65_536;
-/** Four pipes, what the spawner holds, and the socket to us with all it costs the kernel. */
+/** Four pipes, the spawner's buffers, and the socket to this process with its cost in the kernel. */
 const MOST_HELD_BYTES = 2_000_000;
 const HANDLES = [1, 2, 3, 4];
 
@@ -32,7 +32,7 @@ const childrenOf = (pid: number): number[] =>
 const writtenBy = (pid: number): number => number(read(`/proc/${pid}/io`), /wchar: (\d+)/);
 const residentKiB = (pid: number): number => number(read(`/proc/${pid}/status`), /VmRSS:\s+(\d+)/);
 
-/** Settles when every flood has filled its pipe and none of them gets on any more. */
+/** Settles when every flood has filled its pipe and has stopped. */
 async function stuck(pid: number): Promise<void> {
   let last: number[] = [];
   await until('all floods are held up', () => {
@@ -52,7 +52,7 @@ describe.runIf(process.platform === 'linux')('a runner that does not read', () =
     await stuck(pid);
     expect(residentKiB(pid)).toBeLessThan(8000);
 
-    // Commands are obeyed all the same, only their events have to wait.
+    // Commands still work; only their events wait.
     for (const handle of HANDLES) program.stdin.write(encodeSignal(handle, SIGTERM));
     await until('all floods are gone', () => childrenOf(pid).length === 0);
 

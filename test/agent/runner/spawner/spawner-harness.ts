@@ -17,7 +17,7 @@ export type Kind = (typeof KINDS)[number];
 export const FIXTURES = join(import.meta.dirname, '../../../fixtures/spawner');
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 
-/** All that is known of one command. */
+/** Everything recorded for one command. */
 export class RunningCommand {
   pid = 0;
   stdout: Buffer[] = [];
@@ -49,7 +49,7 @@ export class RunningCommand {
     return Buffer.concat(this.stderr).toString();
   }
 
-  /** Settles when an event has made `condition` true. */
+  /** Settles when `condition` is true after an event. */
   when(condition: () => boolean): Promise<void> {
     if (condition()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -81,7 +81,7 @@ export class SpawnerHarness {
     return harness;
   }
 
-  /** Starts a command; what is not said is plain: no stdin, a clean environment, the scratch directory, 1 MB kept. */
+  /** Starts a command; by default it has no stdin, a clean environment, the scratch directory, and keeps 1 MB. */
   start(argv: readonly string[], options: Partial<SpawnRequest> = {}): RunningCommand {
     const handle = ++this.#handles;
     const executionId = options.executionId ?? `command-${process.pid}-${handle}`;
@@ -94,14 +94,14 @@ export class SpawnerHarness {
     return command;
   }
 
-  /** Runs a command to its end, or its failure to start. */
+  /** Runs a command to its end, or to its failure to start. */
   async run(argv: readonly string[], options: Partial<SpawnRequest> = {}): Promise<RunningCommand> {
     const command = this.start(argv, options);
     await command.over.promise;
     return command;
   }
 
-  /** Ends what still runs, and the spawner. */
+  /** Ends running commands, and the spawner. */
   async close(): Promise<void> {
     for (const command of this.commands.values())
       if (!command.end && !command.failure) await this.spawner.killTree(command.handle);

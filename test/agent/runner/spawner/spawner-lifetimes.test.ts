@@ -22,7 +22,7 @@ const nameOf = (pid: number): string => {
     return '';
   }
 };
-/** The one started last: another may be about to leave. */
+/** The newest spawner: an older one may be about to exit. */
 const spawnerOf = (runner: number): number =>
   children(runner)
     .filter((row) => nameOf(row.pid) === 'execplane-spawn')

@@ -52,7 +52,7 @@ describe.each(KINDS)('starting a command, %s', (kind) => {
     expect(command.out).toBe('SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n');
   });
 
-  // Node hands down what its process has inherited without close-on-exec.
+  // Node passes on the descriptors that its process has inherited without close-on-exec.
   test.skipIf(kind === 'node')('only the three streams are open', async () => {
     expect((await harness.run(['ls', '/proc/self/fd'])).out).toBe('0\n1\n2\n3\n');
   });

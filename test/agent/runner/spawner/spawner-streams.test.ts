@@ -120,7 +120,7 @@ describe.each(KINDS)('the streams of a command, %s', (kind) => {
     const command = harness.start(['sh', '-c', 'seq 1 200000; echo end >&2'], { keepBytes: 10 * MEGABYTE });
     harness.spawner.pause(command.handle);
     await command.started.promise;
-    await harness.run(['sleep', '0.3']); // time in which an unpaused program would have ended long ago
+    await harness.run(['sleep', '0.3']); // long enough for an unpaused program to end
     expect([command.end, command.err]).toEqual([undefined, '']);
     harness.spawner.resume(command.handle);
     await command.over.promise;

@@ -28,7 +28,7 @@ describe.each(KINDS)('the process tree of a command, %s', (kind) => {
     harness = await SpawnerHarness.open(kind);
   });
   afterAll(() => harness.close());
-  /** Only a cgroup holds what sheds every mark. */
+  /** Only a cgroup finds a process that has removed every mark. */
   const shed = kind === 'native' && pool ? ['shed'] : [];
 
   const escapees = async (): Promise<{ command: RunningCommand; pids: number[] }> => {

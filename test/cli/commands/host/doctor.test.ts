@@ -43,7 +43,7 @@ test('doctor finds no fault in a healthy server and agent', async () => {
   ]);
   const { stdout } = await cli(['doctor', 'agent'], env);
   expect(stdout).toMatch(/^ok {4}agent authentication: the credential is accepted\.$/m);
-  // To be looked at is not to be disturbed.
+  // The check does not disturb the runner.
   expect(world.agent.log).not.toContain('the connection ended');
 });
 

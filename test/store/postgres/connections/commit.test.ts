@@ -72,7 +72,7 @@ test('a transaction that the database ends because of a deadlock is run again', 
         await connection.run(write(own));
         met[index]?.resolve();
         await met[1 - index]?.promise;
-        // With COMMIT, as the writers send theirs.
+        // Sent together with COMMIT, like the last statement of the writers.
         return { result: undefined, last: [write(other)] };
       }),
     ),
@@ -93,7 +93,7 @@ test('a database that refused writes for a while is written to again, on another
   await migrate(first);
   const slot = new ConnectionSlot(address);
   const write = () => transact(slot, address, async () => ({ result: (await slot.get()).processId }));
-  // Sessions keep what they began with.
+  // Sessions keep the settings with which they began.
   await first.run({ text: 'ALTER DATABASE postgres SET default_transaction_read_only = on' });
   await expect(write()).rejects.toThrow(StoreUnavailableError);
   await first.run({ text: 'ALTER DATABASE postgres RESET default_transaction_read_only' });

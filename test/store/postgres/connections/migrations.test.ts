@@ -27,7 +27,7 @@ async function open(): Promise<Bench> {
   return new Bench(store);
 }
 
-/** What the migration of a later version leaves: a column more in each table that grows, and the oldest schema that may go on. */
+/** The result of a later migration: a new column in each table that grows, and the oldest schema that can still use it. */
 async function upgrade(readableBy: string): Promise<void> {
   for (const table of ['machines', 'executions', 'events', 'replicas']) {
     await postgres?.query(`ALTER TABLE ${table} ADD COLUMN of_a_later_version text NOT NULL DEFAULT ''`, url);

@@ -17,7 +17,7 @@ const ROWS = `
   INSERT INTO events (execution, sequence, at, type, stream_offset, chunk, status) VALUES
     (1, 1, 1, 'lifecycle', NULL, NULL, 'queued'), (1, 2, 2, 'stdout', 0, 1, NULL), (1, 3, 3, 'lifecycle', NULL, NULL, 'succeeded');`;
 
-/** `hasRun`: whether the database has met the migration of this number. */
+/** `hasRun`: whether the database has run the migration of this number. */
 function makeDatabase(path: string, hasRun: (version: number) => boolean): void {
   const db = new Sqlite(path);
   db.unsafeMode(true);
@@ -41,7 +41,7 @@ describe('a database of schema 2', () => {
     const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
     expect(await log()).toMatchObject([{ status: 'queued' }, { type: 'stdout' }, { status: 'succeeded' }]);
     expect(await store.deleteFinished({ before: 9, limit: 9 })).toBe(1);
-    // Made before the file was one that can shrink: it has an end.
+    // The file was made before it could shrink: maintenance still finishes.
     while (await store.maintain({ maxBytes: 1 }));
     expect(await log()).toEqual([]);
     await store.close();
@@ -109,7 +109,7 @@ describe('a database that had later migrations before the one that renames its k
   });
 });
 
-/** Tables and indexes with their columns, in no order: those that were added stand behind the others. */
+/** Tables and indexes with their columns, sorted: columns that were added later come last in the schema. */
 function columnsOf(path: string): string[] {
   const db = new Sqlite(path, { readonly: true });
   const columns = db

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../../../src/store/sqlite/file/database.ts';
 
-/** What FULL is to SQLite: in WAL mode the log is flushed to the disk at each commit, not only at checkpoints. */
+/** SQLite's value for FULL: in WAL mode the log is flushed to the disk at each commit, not only at checkpoints. */
 const FULL = 2;
 
 test('a commit is flushed to the disk before it is answered, so that a loss of power right after loses nothing (fault 10)', () => {
