@@ -139,7 +139,7 @@ function fill(dir: string): string {
   try {
     writeFileSync(file, Buffer.alloc(bavail * bsize));
   } catch {
-    // The file system became full earlier than planned, which is the purpose.
+    // The file system is full, as intended.
   }
   return file;
 }

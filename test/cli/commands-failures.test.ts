@@ -48,7 +48,7 @@ describe('keys and logins', () => {
     ['not JSON', '(umask 077; echo no > "$F")', 'is damaged: run "execplane login" again, or remove it.'],
     ['a list', '(umask 077; echo "[]" > "$F")', 'is damaged'],
     ['a key of two lines', `(umask 077; echo '{"url":"http://a.example","api_key":"a\\nb"}' > "$F")`, 'is damaged'],
-    ['a URL that is none of http', `(umask 077; echo '{"url":"ftp://a","api_key":"a"}' > "$F")`, 'is damaged'],
+    ['a URL that is not http', `(umask 077; echo '{"url":"ftp://a","api_key":"a"}' > "$F")`, 'is damaged'],
     ['of two MiB', '(umask 077; head -c 2097152 /dev/zero > "$F")', 'cannot be read: it is larger than 1048576 bytes.'],
   ])(
     'a login file that is %s gives one sentence and exit code 2, unless variables replace it',

@@ -143,7 +143,7 @@ test('tokens create prints only the token, ls does not show it, and revoke inval
   await ok('tokens', 'revoke', newest?.join_token_id ?? '');
 });
 
-test('audit and status print what happened and how the server is', async () => {
+test('audit lists the actions, and status the state of the server', async () => {
   expect(await ok('audit', '--all')).toContain('join_token.create');
   expect(await json('status')).toMatchObject({ ready: true, connected: 1 });
 });

@@ -76,7 +76,7 @@ describe('argv, no shell', () => {
     ],
     ['a directory', () => dir, { error_code: 'permission_denied', exit_code: 126 }],
     [
-      'a #! that leads nowhere',
+      'a #! with a missing interpreter',
       () => {
         const p = join(dir, 'lost');
         writeFileSync(p, '#!/no/interpreter\n', { mode: 0o755 });

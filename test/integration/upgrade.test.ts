@@ -132,7 +132,7 @@ describe('an upgrade to a version that works', () => {
 /** Programs that print their version and then fail. */
 const broken = {
   'ends at once': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.exit(3);`,
-  'hangs before it is anything': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.on('SIGTERM', () => {}), setInterval(() => {}, 1000);`,
+  'hangs at its start': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.on('SIGTERM', () => {}), setInterval(() => {}, 1000);`,
 };
 
 /** The time for a supervisor, for a hanging link to exit, and for the previous version to start. */

@@ -127,7 +127,7 @@ test('no body blocks the server for much longer than parsing a valid body of tha
 });
 
 test.each([
-  ['as many arguments as may be, and 9 MiB of stdin', RIGHT],
+  ['the maximum number of arguments, and 9 MiB of stdin', RIGHT],
   ['15 MiB of stdin', Buffer.from(`{"command":["a"],"stdin":"${'x'.repeat(15 * MIB)}"}`)],
 ])('a valid body is processed in steps: %s', async (name, body) => {
   await using http = await httpFixture();

@@ -90,7 +90,7 @@ test('a port that is in use rejects the start, and leaves nothing open', async (
 
 test.each([
   ['a file as the data directory', (dataDir: string) => writeFileSync(dataDir, ''), ''],
-  ['a database that is garbage', garbage, 'execplane.db'],
+  ['a malformed database', garbage, 'execplane.db'],
   ['a database that is a directory', directoryAsDatabase, 'execplane.db'],
 ])(
   '%s stops the start with exit code 2 and a message that names the setting and the file',

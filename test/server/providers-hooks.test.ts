@@ -58,12 +58,22 @@ test('an answer counts whatever the exit code is', async () => {
 });
 
 test.each([
-  ['exit 75 is for now', 'echo busy >&2; exit 75', true, 'the hook exited with code 75 without an answer: busy'],
-  ['any other code is for good', 'exit 3', false, 'the hook exited with code 3 without an answer'],
-  ['code 0 without an answer too', 'echo hello', false, 'the hook exited with code 0 without an answer'],
-  ['a signal is for now', 'kill -9 $$', true, 'the hook was ended by SIGKILL without an answer'],
   [
-    'a state that there is not',
+    'exit 75 is a temporary error',
+    'echo busy >&2; exit 75',
+    true,
+    'the hook exited with code 75 without an answer: busy',
+  ],
+  ['any other exit code is a permanent error', 'exit 3', false, 'the hook exited with code 3 without an answer'],
+  [
+    'exit 0 without an answer is a permanent error',
+    'echo hello',
+    false,
+    'the hook exited with code 0 without an answer',
+  ],
+  ['a signal is a temporary error', 'kill -9 $$', true, 'the hook was ended by SIGKILL without an answer'],
+  [
+    'an unknown state is refused',
     `echo '{"ok": true, "state": "asleep"}'`,
     false,
     'the hook exited with code 0 without an answer',

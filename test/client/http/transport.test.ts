@@ -16,7 +16,7 @@ describe('retries', () => {
   test.each([
     ['a body that was cut', cut(TOKEN)],
     ['a connection that was closed', refuseToTalk],
-    ['a refusal that says so', json(BUSY, 429)],
+    ['a retryable refusal', json(BUSY, 429)],
     ['a gateway whose server restarts', json('<html>', 502, { 'content-type': 'text/html' })],
   ])('a request is sent again with the same Idempotency-Key after %s', async (_what, first) => {
     const server = await scriptedServer(first, json(TOKEN));

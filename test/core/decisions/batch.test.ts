@@ -5,31 +5,31 @@ import { nextBatchStep } from '../../../src/core/decisions/batch.ts';
 const NONE = { pending: 0, unfinished: 0, succeeded: 0, failed: 0 };
 
 test.each([
-  ['starts as many as it may', { ...NONE, pending: 5 }, {}, { start: 2, cancelRest: false }],
-  ['fills the places that are free', { ...NONE, pending: 5, unfinished: 1 }, {}, { start: 1, cancelRest: false }],
+  ['starts as many as max_concurrency allows', { ...NONE, pending: 5 }, {}, { start: 2, cancelRest: false }],
+  ['fills the free places', { ...NONE, pending: 5, unfinished: 1 }, {}, { start: 1, cancelRest: false }],
   ['waits for the last ones', { ...NONE, unfinished: 2, succeeded: 3 }, {}, { start: 0, cancelRest: false }],
-  ['succeeds where all did', { ...NONE, succeeded: 3 }, {}, { start: 0, cancelRest: false, end: 'succeeded' }],
-  ['fails where one did', { ...NONE, succeeded: 2, failed: 1 }, {}, { start: 0, cancelRest: false, end: 'failed' }],
+  ['succeeds if all succeeded', { ...NONE, succeeded: 3 }, {}, { start: 0, cancelRest: false, end: 'succeeded' }],
+  ['fails if one failed', { ...NONE, succeeded: 2, failed: 1 }, {}, { start: 0, cancelRest: false, end: 'failed' }],
   [
-    'stands as many failures as it may',
+    'tolerates as many failures as max_failures',
     { ...NONE, pending: 2, failed: 1 },
     { maxFailures: 1 },
     { start: 2, cancelRest: false },
   ],
   [
-    'starts no more after one too many',
+    'starts no more after one failure too many',
     { ...NONE, pending: 2, unfinished: 1, failed: 2 },
     { maxFailures: 1 },
     { start: 0, cancelRest: true },
   ],
   [
-    'fails when what ran then has ended',
+    'fails when the running executions have ended',
     { ...NONE, pending: 2, failed: 1 },
     { maxFailures: 0 },
     { start: 0, cancelRest: true, end: 'failed' },
   ],
   [
-    'waits for what it cancels',
+    'waits for the executions that it cancels',
     { ...NONE, pending: 2, unfinished: 1 },
     { cancelled: true },
     { start: 0, cancelRest: true },

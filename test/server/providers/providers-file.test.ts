@@ -39,14 +39,14 @@ test('a provider has the settings of the file, and defaults', () => {
 test.each([
   ['that is not JSON', '{', 'is not JSON'],
   ['without providers', {}, 'providers'],
-  ['with a setting that there is not', file({ timeout: 1 }), '/providers/docker'],
-  ['with an operation that there is not', file({ capabilities: ['reboot'] }), '/providers/docker/capabilities'],
+  ['with an unknown setting', file({ timeout: 1 }), '/providers/docker'],
+  ['with an unknown operation', file({ capabilities: ['reboot'] }), '/providers/docker/capabilities'],
   ['with neither command nor url', { providers: { docker: { capabilities: ['create'] } } }, 'needs a command or a url'],
   ['with both', file({ url: 'https://x', secret: `whsec_${'A'.repeat(32)}` }), 'needs a command or a url'],
   ['with a url and no secret', { providers: { x: { url: 'https://x', capabilities: ['create'] } } }, 'needs a secret'],
-  ['with a pattern that is none', file({ attributes: { image: '[' } }), '/providers/docker/attributes/image'],
-  ['with a default that there is not', file({}, { default: 'aws' }), 'there is no provider aws'],
-  ['with an autosleep that is none', file({ autosleep: '1s2m' }), '/providers/docker/autosleep'],
+  ['with an invalid pattern', file({ attributes: { image: '[' } }), '/providers/docker/attributes/image'],
+  ['with an unknown default', file({}, { default: 'aws' }), 'there is no provider aws'],
+  ['with an invalid autosleep', file({ autosleep: '1s2m' }), '/providers/docker/autosleep'],
 ])('a file %s is refused with the place of the error', (_name, content, place) => {
   const path = fileOf(content);
   const read = () => readProviders(path, {});

@@ -215,7 +215,7 @@ describe('the end', () => {
   });
 
   test.each([
-    ['text that is no JSON', '{'],
+    ['text that is not JSON', '{'],
     ['an unknown frame', '{"type":"surprise"}'],
     ['a malformed frame', '{"type":"start"}'],
     ['a second welcome', JSON.stringify({ type: 'welcome' })],

@@ -40,7 +40,7 @@ test('a refused enrolment is retried slowly, with the token that is in the file 
 });
 
 test.each([
-  ['stdin is read already', undefined],
+  ['stdin was read before', undefined],
   ['the file is gone', new Error('ENOENT')],
 ])('%s: the previous token is tried again', async (_, now) => {
   const tried: string[] = [];

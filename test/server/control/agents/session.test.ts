@@ -44,7 +44,7 @@ describe('a hello', () => {
 
   test.each([
     ['not JSON', '{'],
-    ['no frame', '{"type":"nonsense"}'],
+    ['not a frame', '{"type":"nonsense"}'],
     ['a frame of the server', '{"type":"ack","acks":[]}'],
     ['malformed', '{"type":"hello","protocol":1}'],
     ['deeply nested', `{"type":"hello","held":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],

@@ -88,7 +88,7 @@ test.each([
 });
 
 test.each([
-  ['with its length told', 'Content-Length: 4000000\r\n', (body: string) => body],
+  ['with a Content-Length', 'Content-Length: 4000000\r\n', (body: string) => body],
   [
     'in chunks',
     'Transfer-Encoding: chunked\r\n',

@@ -70,7 +70,7 @@ async function badCollector(answer: string | undefined): Promise<string> {
 }
 
 test.each([
-  ['is not there', undefined],
+  ['does not exist', undefined],
   ['never answers', ''],
   ['never ends its answer', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{'],
 ])('a collector that %s disturbs neither the executions nor the stop of the server', async (_, answer) => {

@@ -78,8 +78,8 @@ test('a refused request has a span, and so has a stream whose reader disconnects
 });
 
 test.each([
-  ['without a collector no SDK is loaded', {}, false],
-  ['with one it is', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' }, true],
+  ['no SDK is loaded without a collector', {}, false],
+  ['the SDK is loaded with a collector', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' }, true],
 ])('%s', async (_, env, loaded) => {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-tracing-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));

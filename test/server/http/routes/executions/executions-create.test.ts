@@ -49,7 +49,7 @@ test.each([
   ['an endless timeout', '{"command":["a"],"timeout_ms":1e999}', 'body.timeout_ms'],
   ['a lone surrogate', '{"command":["a\\ud800"]}', 'body.command[0]'],
   ['a lone surrogate in a name', '{"command":["a"],"env":{"\\udc00":"x"}}', 'body.env.\ufffd'],
-  ['stdin that is no base64', { command: ['a'], stdin: 'a b', stdin_encoding: 'base64' }, 'body.stdin'],
+  ['stdin that is not base64', { command: ['a'], stdin: 'a b', stdin_encoding: 'base64' }, 'body.stdin'],
   ['stdin, and open stdin', { command: ['a'], stdin: 'x', stdin_open: true }, 'body.stdin'],
   ['an unknown encoding', { command: ['a'], stdin: 'x', stdin_encoding: 'hex' }, 'body.stdin_encoding'],
   ['a callback to a file', { command: ['a'], callback_url: 'file:///etc/passwd' }, 'body.callback_url'],

@@ -38,9 +38,9 @@ test('input to a stdin that is not open gets 409, which says why', async () => {
 
 test.each([
   ['a media type of text', '', { 'content-type': 'application/json' }, 415],
-  ['an offset that is no number', '?offset=x', octets, 422],
-  ['an offset past counting', `?offset=${'9'.repeat(20)}`, octets, 422],
-  ['a close that is no boolean', '?close=1', octets, 422],
+  ['an offset that is not a number', '?offset=x', octets, 422],
+  ['an offset that is too large', `?offset=${'9'.repeat(20)}`, octets, 422],
+  ['a close that is not a boolean', '?close=1', octets, 422],
 ])('stdin with %s is refused', async (_name, query, headers, status) => {
   await using http = await httpFixture();
   const executionId = await http.create();

@@ -149,10 +149,10 @@ test('a machine is accepted by its provider, changed, put to sleep, woken and re
 });
 
 test.each([
-  ['as long as it still takes', 40_000, [30_000, 40_000]],
-  ['never very soon', 1, [250, 250]],
-  ['within a minute', 3_600_000, [60_000, 60_000]],
-  ['in a second if nobody knows', undefined, [1000, 1000]],
+  ['the remaining time', 40_000, [30_000, 40_000]],
+  ['at least 250 ms', 1, [250, 250]],
+  ['at most a minute', 3_600_000, [60_000, 60_000]],
+  ['a second if unknown', undefined, [1000, 1000]],
 ] as const)('the retry time of an execution that waits for a machine: %s', async (_, expectedMs, [least, most]) => {
   await using http = await withProviders();
   const path = await create(http);
