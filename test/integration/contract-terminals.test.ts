@@ -90,7 +90,7 @@ describe('a terminal', () => {
     await expect(attach(terminal_id)).rejects.toMatchObject({ status: 409 });
   });
 
-  test('survives its clients, the link and the server: no output is lost or repeated', async () => {
+  test('a terminal survives its clients, the link and the server: no output is lost or repeated', async () => {
     const { terminal_id } = await openTerminal();
     const first = await attach(terminal_id, '?frames=binary');
     first.type('i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo line $i; sleep 0.02; done; echo do"ne"\n');
@@ -130,7 +130,7 @@ describe('a terminal', () => {
     expect((await reader.end()).code).toBe(1000);
   });
 
-  test('sends everything to other clients while one client reads nothing', async () => {
+  test('a terminal sends everything to other clients while one client reads nothing', async () => {
     const { terminal_id } = await openTerminal();
     const stuck = await attach(terminal_id, '?frames=binary');
     const reader = await attach(terminal_id, '?frames=binary&replay=none');

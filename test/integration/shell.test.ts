@@ -90,7 +90,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await third.exited).toEqual({ code: 125, restored: true });
   });
 
-  test('reconnects by itself after link and server were killed, without a gap or a repeat, and says so', async () => {
+  test('the shell reconnects by itself after link and server were killed, without a gap or a repeat, and says so', async () => {
     await using terminal = await openShell();
     terminal.type('i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "<$i>"; sleep 0.02; done; echo do""ne\n');
     await terminal.shows('<20>');

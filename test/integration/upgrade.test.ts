@@ -103,7 +103,7 @@ const versionThatRuns = () =>
 const present = () => readlinkSync(join(opt, 'execplane'));
 
 describe('an upgrade to a version that works', () => {
-  test('from a tarball takes over, and the running command loses no byte', async () => {
+  test('an agent from a tarball takes over, and the running command loses no byte', async () => {
     const command = await counting();
     const folder = program(NEXT);
     const tarball = new Started('tar', ['-czf', 'next.tar.gz', `execplane-agent-${NEXT}`], withNode({}), opt);

@@ -61,7 +61,7 @@ describe('a closed stdout', () => {
     '--help',
     '--version',
     'completion bash',
-  ])('ends %s with one sentence and 125, and nothing keeps running', async (command) => {
+  ])('a closed stdout ends %s with one sentence and 125, and nothing keeps running', async (command) => {
     const { code, stderr } = await run(`X ${command} >&-`);
     expect(stderr).toBe('execplane: stdout cannot be written: it is closed.\n');
     expect(code).toBe(125);
@@ -84,7 +84,7 @@ describe('a closed stdout', () => {
 });
 
 describe('a closed stderr', () => {
-  test('cancels a command that writes to it: 125', async () => {
+  test('a closed stderr cancels a command that writes to it: 125', async () => {
     expect((await run('X exec dm-test -- sh -c "echo x >&2; exec sleep 300" 2>&-')).code).toBe(125);
     await untilNothingRuns();
   });

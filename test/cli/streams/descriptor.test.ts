@@ -112,7 +112,7 @@ describe('stdout', () => {
     expect(Number(stdout)).toBeGreaterThan(100_000);
   });
 
-  test('gets all output, however little the server keeps of it', async () => {
+  test('stdout gets all output, however little the server keeps of it', async () => {
     expect(await run('M -- head -c 40000000 /dev/zero | wc -c')).toMatchObject({ code: 0, stdout: '40000000\n' });
     expect(await run('M -- sh -c "head -c 20000000 /dev/zero >&2" 2>&1 >/dev/null | wc -c')).toMatchObject({
       code: 0,

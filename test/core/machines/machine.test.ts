@@ -132,7 +132,7 @@ describe('a machine with a provider', () => {
     expect(woken).toMatchObject({ phase: 'running', desiredState: 'running' });
   });
 
-  test('is woken only when the sleep that is at work has ended', () => {
+  test('a machine is woken only when its running sleep has ended', () => {
     const stopping = apply(up(), desire('sleeping'));
     const number = stopping.operation?.number ?? 0;
     const used = apply(
@@ -222,7 +222,7 @@ describe('a machine with a provider', () => {
     expect(fail(resized, false)).toMatchObject({ phase: 'running', resizing: false, lastError: 'no quota' });
   });
 
-  test('has its hook run again under the same number after a crash', () => {
+  test('the hook of a machine runs again under the same number after a crash', () => {
     const begun = apply(managed(), { type: 'operation_begun', number: 1 });
     const again = apply(begun, { type: 'operation_interrupted' });
     expect(again.operation).toEqual({ number: 1, name: 'create', attempt: 1, running: false, dueAt: T0 + 1 });

@@ -119,7 +119,7 @@ describe('an operation of a provider', () => {
       now: T0,
     });
 
-  it('is due for the others under the same number if its server died during the hook', async () => {
+  it('an operation whose server died during the hook is due for the others, under the same number', async () => {
     const store = await open();
     await place(store);
     await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
@@ -232,16 +232,19 @@ describe('a COMMIT whose answer is lost', () => {
     proxy?.close();
   });
 
-  it.each(['answer lost', 'never arrived'] as const)('has its outcome looked up: %s (fault 54)', async (what) => {
-    const bench = new Bench(await open(await through()));
-    await bench.connect();
-    await bench.create();
-    fault = what;
-    const created = bench.create();
-    await until('the fault has struck', () => [...sockets].some((socket) => socket.destroyed));
-    fault = undefined;
-    expect(await created).toMatchObject({ status: 'queued', executionId: 'exec-2' });
-    expect((await bench.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(2);
-    expect(await bench.events('exec-2')).toHaveLength(1);
-  });
+  it.each(['answer lost', 'never arrived'] as const)(
+    'a lost COMMIT has its outcome looked up: %s (fault 54)',
+    async (what) => {
+      const bench = new Bench(await open(await through()));
+      await bench.connect();
+      await bench.create();
+      fault = what;
+      const created = bench.create();
+      await until('the fault has struck', () => [...sockets].some((socket) => socket.destroyed));
+      fault = undefined;
+      expect(await created).toMatchObject({ status: 'queued', executionId: 'exec-2' });
+      expect((await bench.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(2);
+      expect(await bench.events('exec-2')).toHaveLength(1);
+    },
+  );
 });

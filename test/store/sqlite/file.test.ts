@@ -117,7 +117,7 @@ describe('the database file', () => {
     await third.close();
   });
 
-  it('loses nothing acknowledged after a kill -9 in a burst', async () => {
+  it('a kill -9 in a burst loses nothing acknowledged', async () => {
     const child = spawn(process.execPath, [FIXTURE, 'burst', path()], { stdio: ['ignore', 'pipe', 'inherit'] });
     const closed = once(child, 'close');
     const acknowledged: string[] = [];

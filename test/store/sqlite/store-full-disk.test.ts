@@ -21,7 +21,7 @@ afterAll(() => {
 describe('a full disk', () => {
   const path = useDatabasePath();
 
-  it('refuses writes at the maximum size of the file, and recovers when it may grow', async () => {
+  it('the store refuses writes at the maximum size of the file, and recovers when it may grow', async () => {
     const db = openDatabase(path());
     const store = buildStore(db, { now: 0 });
     await connectMachine(store);

@@ -95,7 +95,7 @@ describe('the cgroup of a command', () => {
     expect(pool.acquire({ pids: 1 })).toBeDefined();
   });
 
-  test('is created again after systemd has removed the cgroup of the pool, as it does when it restarts the unit', () => {
+  test('a cgroup is created again after systemd has removed that of the pool, as it does when it restarts the unit', () => {
     const root = join(kernel.root, 'pool');
     files.mkdirSync(root);
     const pool = new CgroupPool(root, EVERY);

@@ -22,14 +22,14 @@ describe('the upgrade', () => {
 });
 
 describe('a hello', () => {
-  test('of an unsupported version closes with 4406 (fault 20)', async () => {
+  test('a hello of an unsupported version closes with 4406 (fault 20)', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     agent.hello({ protocol: { min: 2, max: 3 } });
     expect(await agent.closed).toMatchObject({ code: CLOSE.version });
   });
 
-  test('of a newer agent that still supports our version is answered with ours; unknown fields are ignored', async () => {
+  test('a hello of a newer agent that still supports our version is answered with ours; unknown fields are ignored', async () => {
     const plane = await TestPlane.start();
     const agent = await ScriptedAgent.open(plane.url, await plane.machine());
     agent.ws.send(JSON.stringify({ ...HELLO, protocol: { min: 1, max: 7 }, colour: 'blue' }));

@@ -46,7 +46,7 @@ async function connect(p: {
 }
 
 describe('a client of a terminal', () => {
-  test('that reads nothing is dropped, and gets 1013 when it reads again', async () => {
+  test('a client that reads nothing is dropped, and gets 1013 when it reads again', async () => {
     const { client, closed, ws, served, left } = await connect({
       prints: 'much',
       timeouts: { stallMs: 200, heartbeatMs: NEVER },

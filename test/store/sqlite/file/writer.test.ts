@@ -31,7 +31,7 @@ describe('Writer', () => {
     expect(commits).toEqual([{ writes: 3, durationMs: expect.any(Number) }]);
   });
 
-  it('settles nothing before its COMMIT', async () => {
+  it('the writer settles nothing before its COMMIT', async () => {
     await writer.write(insert(1)).then(() => {
       expect(db.inTransaction).toBe(false);
       expect(values()).toEqual([1]);
