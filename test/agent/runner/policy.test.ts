@@ -47,7 +47,7 @@ test.each<[string, Rules, boolean]>([
   expect(first.allowed && (!first.asks || brokenRule(rules, GIT) === undefined)).toBe(allowed);
 });
 
-test('variables that callers cannot set are refused, and there are ceilings', () => {
+test("a request with a denied variable is refused, and an allowed one gets the policy's ceilings", () => {
   expect(verdict({ deny_env: ['LD_*'] }, { envNames: ['A', 'LD_PRELOAD'] })).toEqual({
     allowed: false,
     rule: 'deny_env includes LD_PRELOAD',

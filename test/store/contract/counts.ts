@@ -27,7 +27,7 @@ export function describeCounts(open: OpenStore): void {
       ]);
     });
 
-    it('are deleted if they are older than a minute', async () => {
+    it('are deleted if they are older than the given minute', async () => {
       const { store } = bench();
       const counts = [10, 20].map((minute) => ({ minute, name: 'created', count: 1 }));
       await store.addCounts({ counts, forgetBefore: 20 });

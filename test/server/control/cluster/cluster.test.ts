@@ -138,7 +138,7 @@ test('two servers that believe they hold an agent: only the newer connection mar
   expect(await two.connected('dm-one')).toBe(true);
 });
 
-test('another instance is refused while the first server holds one; the first server probes that one, and drops it if it is silent', async () => {
+test('another instance is refused while the first server holds a connection; that server probes it, and drops it if it is silent', async () => {
   const { two, agent, credential } = await twoServers();
   // A connection that is half open: nothing is read, and so nothing is answered.
   agent.ws.pause();

@@ -35,7 +35,7 @@ function makeDatabase(path: string, hasRun: (version: number) => boolean): void 
 describe('a database of schema 2', () => {
   const path = useDatabasePath();
 
-  it('keeps its log, deletes it when it is due, and finishes although it cannot shrink', async () => {
+  it('keeps its log, deletes it when it is due, and ends its maintenance although the file cannot shrink', async () => {
     makeDatabase(path(), (version) => version <= 2);
     const store = openSqliteStore({ path: path() });
     const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
