@@ -1,11 +1,11 @@
 /** Node raises its own soft limit of open files to the hard one; commands get the one that the agent was started with. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Started, until } from '../../helpers/processes.ts';
-import { agentDirectory, attach, MAIN } from '../../helpers/runner-process.ts';
+import { agentDirectory, attach, listens, MAIN } from '../../helpers/runner-process.ts';
 
 const CLI = new URL('../../../src/cli/', import.meta.url).pathname;
 const LIMITS = ['/bin/sh', '-c', 'ulimit -Sn; ulimit -Hn'];
@@ -23,7 +23,7 @@ async function limitsFrom(script: string, program: readonly string[]): Promise<s
   });
   const gone = once(shell, 'exit');
   onTestFinished(() => signalGroup(shell.pid, 'SIGKILL'));
-  await until('its runner listens', () => existsSync(join(directory, 'runner.sock')));
+  await until('its runner listens', () => listens(directory));
   // The link exits; there is no server to notify.
   signalGroup(shell.pid, 'SIGTERM');
   await gone;
@@ -85,7 +85,7 @@ test.runIf(process.platform === 'linux')(
       },
     );
     onTestFinished(async () => void (await runner.end('SIGKILL')));
-    await until('its runner listens', () => existsSync(join(directory, 'runner.sock')));
+    await until('its runner listens', () => listens(directory));
     const link = await attach(directory, {}, 64);
     const ids = Array.from({ length: 64 }, (_, index) => `many-${index}`);
     for (const id of ids) link.start(id, ['/bin/cat'], { stdin: 'open' });

@@ -3,11 +3,11 @@
  * record in a /run that only the runner and its children see.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Started, until } from '../../helpers/processes.ts';
-import { agentDirectory, attach, MAIN } from '../../helpers/runner-process.ts';
+import { agentDirectory, attach, listens, MAIN } from '../../helpers/runner-process.ts';
 
 const USER = { userName: 'execplane-directory', uid: 42_420, gid: 42_421, homeDirectory: '/usr', shell: '/bin/sh' };
 const PATH = process.env['PATH'] ?? '';
@@ -30,7 +30,7 @@ test.runIf(process.platform === 'linux')('a user that only getent(1) knows is fo
 
   const runner = new Started('/bin/sh', [...shell, process.execPath, MAIN, '--dir', directory], { PATH });
   onTestFinished(async () => void (await runner.end('SIGKILL')));
-  await until('it listens', () => existsSync(join(directory, 'runner.sock')));
+  await until('it listens', () => listens(directory));
   const link = await attach(directory);
   const command = ['/bin/sh', '-c', 'echo "$(id -u) $(id -g) $USER $HOME $(pwd)"'];
   const { stdout, ended } = await link.run('a', command, { user: USER.userName });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { REPORT_KIND } from '../../../src/core/report.ts';
 import { Started, until } from '../../helpers/processes.ts';
-import { agentDirectory, attach, MAIN, sharedRunner } from '../../helpers/runner-process.ts';
+import { agentDirectory, attach, listens, MAIN, sharedRunner } from '../../helpers/runner-process.ts';
 
 const SOURCE = new URL('../../fixtures/spawner/hanging-fs.c', import.meta.url).pathname;
 const directory = mkdtempSync(join(tmpdir(), 'execplane-hanging-'));
@@ -76,7 +76,7 @@ describe.runIf(possible)('a file system that never answers', () => {
     const env = { PATH: process.env['PATH'] ?? '', HOME: inside };
     const runner = new Started('/usr/bin/setpriv', [...as, process.execPath, MAIN, '--dir', runnerDirectory], env);
     onTestFinished(async () => void (await runner.end('SIGKILL')));
-    await until('it listens', () => existsSync(join(runnerDirectory, 'runner.sock')));
+    await until('it listens', () => listens(runnerDirectory));
     const link = await attach(runnerDirectory);
     const artifacts = { declared: [{ path: 'report.xml' }], max_bytes: 1000, timeout_ms: 2000 };
     link.start('collected', ['/bin/sh', '-c', 'echo "$HOME"'], { cwd: '/', artifacts });

@@ -12,6 +12,8 @@ const CHUNKS = 10;
 const EVENTS = CHUNKS + 3;
 const ALL = Array.from({ length: EVENTS }, (_, index) => index + 1);
 const PATIENCE = 120_000;
+/** Server and readers share a process: what it has not read when it stands still for 15 s would count as a slow head. */
+const SETTINGS = { logLevel: 'warn', headersTimeoutMs: String(PATIENCE) };
 
 async function withAgent(server: RunningTestServer): Promise<ScriptedAgent> {
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'), { max_concurrency: MANY });
@@ -36,7 +38,7 @@ async function expectNoneLeft(server: RunningTestServer): Promise<void> {
 test(
   'a thousand readers of one execution each get every event once, in order, and then the end',
   async () => {
-    await using server = await runningServer({ logLevel: 'warn' });
+    await using server = await runningServer(SETTINGS);
     const agent = await withAgent(server);
     const { execution_id: id } = await server.client.machine('dm-one').create({ command: ['a'] });
     await agent.next('start');
@@ -59,7 +61,7 @@ test(
 test(
   'a thousand executions with a reader each: every reader gets its own events, to the end',
   async () => {
-    await using server = await runningServer({ logLevel: 'warn' });
+    await using server = await runningServer(SETTINGS);
     const agent = await withAgent(server);
     const machine = server.client.machine('dm-one');
     const ids: string[] = [];

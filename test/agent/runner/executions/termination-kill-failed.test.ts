@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { LOG_KEY } from '../../../../src/node/log-keys.ts';
 import { isAlive, Started, until } from '../../../helpers/processes.ts';
-import { agentDirectory, attach, MAIN } from '../../../helpers/runner-process.ts';
+import { agentDirectory, attach, listens, MAIN } from '../../../helpers/runner-process.ts';
 
 const NOBODY = 65_534;
 const AS_NOBODY = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
@@ -31,7 +31,7 @@ async function runnerOfNobody(directory: string): Promise<Started> {
   const args = [...AS_NOBODY, process.execPath, MAIN, '--dir', directory];
   const runner = new Started('/usr/bin/setpriv', args, { PATH: process.env['PATH'] ?? '' });
   onTestFinished(async () => void (await runner.end('SIGKILL')));
-  await until('it listens', () => existsSync(join(directory, 'runner.sock')));
+  await until('it listens', () => listens(directory));
   return runner;
 }
 
