@@ -107,6 +107,7 @@ async function takeAll(
     await page.getByRole('heading', { level: 1, name: heading }).waitFor();
     await page.locator('.loading').first().waitFor({ state: 'detached' });
     if (name === 'terminal') await showTerminal(page);
+    if (name === 'execution') await page.getByText('ok 14 - test 14 passes').first().waitFor();
     await take(name);
   }
 }
@@ -118,7 +119,8 @@ async function showTerminal(page: Page): Promise<void> {
     .click();
   const screen = page.locator('.xterm-rows');
   await screen.waitFor();
+  await until('the shell has shown its prompt', async () => /[#$]/.test((await screen.textContent()) ?? ''));
   await page.locator('.xterm-helper-textarea').focus();
-  await page.keyboard.type('uname -sr && ls /\n');
-  await until('the terminal has answered', async () => /Linux/.test((await screen.textContent()) ?? ''));
+  await page.keyboard.type("for i in 1 2 3; do printf '\\e[32mok\\e[0m test %s\\n' $i; done\n");
+  await until('the terminal has answered', async () => /ok test 3/.test((await screen.textContent()) ?? ''));
 }
