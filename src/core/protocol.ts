@@ -100,7 +100,7 @@ const StdinAckSchema = Type.Object(
 );
 export type StdinAck = Static<typeof StdinAckSchema>;
 
-/** What a command has used, as its runner counts it. */
+/** The usage of a command and its processes, as measured by the runner. */
 export const UsagePayloadSchema = Type.Object(
   {
     cpu_user_ms: Count,

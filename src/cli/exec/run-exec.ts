@@ -113,14 +113,14 @@ class ExecRun {
 
   async #follow(): Promise<ExecutionEvent> {
     const { signal } = this.#ended;
-    const pumps = this.#request.options.output === 'stream' ? this.#pumps() : [];
+    const copies = this.#request.options.output === 'stream' ? this.#copyOutput() : [];
     // An error of a stream ends the command at once.
-    for (const pump of pumps) pump.catch(this.#failure.reject);
+    for (const copy of copies) copy.catch(this.#failure.reject);
     for await (const event of this.#handle.events({ outage: outageOn(this.#line), signal })) {
       if (event.type !== 'lifecycle') await this.#print(event.type, event.chunk ?? new Uint8Array());
       else if (hasEnded(event)) {
         this.#terminalReady.resolve();
-        await Promise.all(pumps);
+        await Promise.all(copies);
         return event;
       } else if (event.status === 'wake_in_progress') this.#wait.begin();
       else if (event.status === 'queued') this.#wait.queued();
@@ -130,23 +130,26 @@ class ExecRun {
     throw new CliError('the event log ended without a terminal event.');
   }
 
-  /** Two streams, so that one that is not read holds up no other; in one if they go to the same place. */
-  #pumps(): Promise<void>[] {
-    return isSameFile() ? [this.#pumpBoth()] : [this.#pump('stdout'), this.#pump('stderr')];
+  /**
+   * Copies the output to stdout and stderr. The two streams are separate, so that one that nobody reads does not delay the other. They are merged if
+   * both go to the same file, because then their order matters.
+   */
+  #copyOutput(): Promise<void>[] {
+    return isSameFile() ? [this.#copyMerged()] : [this.#copy('stdout'), this.#copy('stderr')];
   }
 
-  async #pumpBoth(): Promise<void> {
+  async #copyMerged(): Promise<void> {
     try {
       const { signal } = this.#ended;
       for await (const { stream, bytes } of this.#handle.merged({ signal })) await this.#print(stream, bytes);
     } catch (error) {
       // A server of an earlier version cannot merge them. It has sent nothing yet.
       if (!(error instanceof RefusedError) || error.status !== 404) throw error;
-      await Promise.all([this.#pump('stdout'), this.#pump('stderr')]);
+      await Promise.all([this.#copy('stdout'), this.#copy('stderr')]);
     }
   }
 
-  async #pump(stream: 'stdout' | 'stderr'): Promise<void> {
+  async #copy(stream: 'stdout' | 'stderr'): Promise<void> {
     for await (const bytes of this.#handle[stream]) await this.#print(stream, bytes);
   }
 

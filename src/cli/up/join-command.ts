@@ -1,6 +1,6 @@
 /** The command line with which a machine joins. */
 
-/** Where the machine finds the installer: at the server, or in the folder with the packages, from which the line is run. */
+/** The source of the installer: the server, or the current folder, which then holds the packages. */
 export type InstallerPlace = 'server' | 'folder';
 
 /**

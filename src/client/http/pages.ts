@@ -23,7 +23,7 @@ export function pageOf<T>(item: Shape<T>): Shape<Page<T>> {
   return { items: [item], 'next_cursor?': 'string' };
 }
 
-/** What a list contains, and the part of it to return. */
+/** A list of the API: its path, the shape of its items, and the page to begin with. */
 interface ListSource<T> {
   path: string;
   item: Shape<T>;

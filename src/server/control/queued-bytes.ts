@@ -6,9 +6,11 @@ const REFUSED_MS = 1000;
 /** Keys in memory. Those of a server are far fewer. */
 const MAX_KEYS = 10_000;
 
-/** What is known of one key. `bytes`: what it had waiting when the store was asked, and what it has added since. */
+/** The sum for one API key. */
 interface Known {
+  /** Bytes that waited when the store was last asked, plus those of all requests admitted since. */
   bytes: number;
+  /** Requests are refused until this time, ms. */
   refusedUntil: number;
 }
 

@@ -12,7 +12,7 @@ import { countMethods, maintenanceMethods } from './maintenance.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
 import { enrolmentMethods } from './enrolment.ts';
 import { eventMethods, executionMethods } from './executions.ts';
-import type { CommitStatistics } from './writers/writer.ts';
+import type { CommitStatistics } from '../roles/maintenance.ts';
 import { lifecycleMethods } from './lifecycle.ts';
 import { connectionMethods, machineMethods } from './machines.ts';
 import { migrate } from './connections/migrations.ts';

@@ -49,3 +49,10 @@ export interface CountStore {
   /** Callbacks that were tried more than once and are not delivered yet. */
   failingCallbacks(): Promise<number>;
 }
+
+/** Contents of one commit, for metrics. */
+export interface CommitStatistics {
+  writes: number;
+  /** Duration of the work and the flush together. */
+  durationMs: number;
+}

@@ -25,7 +25,8 @@ import { retentionMethods } from './retention.ts';
 import { createCacheRelease } from './file/cache-release.ts';
 import { createSecretSweep } from './file/secret-sweep.ts';
 import { SqliteTransaction } from './tables/transaction.ts';
-import { type CommitStatistics, Writer } from './file/writer.ts';
+import type { CommitStatistics } from '../roles/maintenance.ts';
+import { Writer } from './file/writer.ts';
 
 export interface SqliteStoreOptions {
   /** The database file. It is made, with its directory, if it is missing. */

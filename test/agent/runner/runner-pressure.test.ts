@@ -1,32 +1,10 @@
-import { expect, onTestFinished, test, vi } from 'vitest';
-import { hostUser } from '../../../src/agent/runner/executions/host-user.ts';
+import { expect, test, vi } from 'vitest';
 import { Segment } from '../../../src/agent/runner/journal/segment.ts';
-import { ALLOW_ALL } from '../../../src/agent/runner/policy/policy.ts';
-import { Runner, type RunnerOptions } from '../../../src/agent/runner/runner.ts';
-import { startSpawner } from '../../../src/agent/runner/spawner/index.ts';
 import { until } from '../../helpers/processes.ts';
-import { agentDirectory, attach } from '../../helpers/runner-process.ts';
+import { runnerHere } from '../../helpers/runner-here.ts';
+import { attach } from '../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-/** A runner in this process, so that its disk can be made to fail. */
-async function runnerHere(options: Partial<RunnerOptions>): Promise<string> {
-  const directory = agentDirectory();
-  const runner = new Runner({
-    log: { warn: () => {} },
-    directory,
-    hostUser: hostUser({ PATH: '/usr/bin:/bin' }),
-    policy: ALLOW_ALL,
-    startSpawner: (events) => startSpawner({ events, scratchDir: directory }),
-    ...options,
-  });
-  await runner.start();
-  onTestFinished(async () => {
-    runner.stop(0);
-    await runner.left;
-  });
-  return directory;
-}
 
 test('on a full disk the runner accepts no new work, output waits, nothing is lost, and it continues by itself', async () => {
   const directory = await runnerHere({ diskRetryMs: 20 });

@@ -1,5 +1,6 @@
 /** Group commit: writes that arrive while the last batch of a writer is under way share the next transaction. One batch runs at a time. */
 import { type Machine, StoreUnavailableError } from '../../store.ts';
+import type { CommitStatistics } from '../../roles/maintenance.ts';
 import { Batch } from './batch.ts';
 import { type Done, transact } from '../connections/commit.ts';
 import type { Connection } from '../connections/connection.ts';
@@ -13,12 +14,6 @@ interface Waiting {
   work: Work<unknown>;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
-}
-
-/** Contents of one commit, for metrics. */
-export interface CommitStatistics {
-  writes: number;
-  durationMs: number;
 }
 
 export interface WriterHooks {

@@ -1,5 +1,6 @@
 /** Group commit: all writes that arrive in one turn of the event loop share one transaction and one disk flush. */
 import { StoreUnavailableError } from '../../store.ts';
+import type { CommitStatistics } from '../../roles/maintenance.ts';
 import type { Database, Statement } from './database.ts';
 import { asStoreError } from './unavailable.ts';
 
@@ -11,13 +12,6 @@ interface Waiting {
   bytes: number;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
-}
-
-/** Contents of one commit, for metrics. */
-export interface CommitStatistics {
-  writes: number;
-  /** Duration of work and flush together. */
-  durationMs: number;
 }
 
 export interface WriterHooks {

@@ -1,7 +1,8 @@
 /** Group commit: shared transactions, failing writes, and the state after them. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Database, openDatabase } from '../../../../src/store/sqlite/file/database.ts';
-import { type CommitStatistics, Writer } from '../../../../src/store/sqlite/file/writer.ts';
+import type { CommitStatistics } from '../../../../src/store/roles/maintenance.ts';
+import { Writer } from '../../../../src/store/sqlite/file/writer.ts';
 import { StoreUnavailableError } from '../../../../src/store/store.ts';
 import { useDatabasePath } from '../place.ts';
 
