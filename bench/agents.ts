@@ -1,7 +1,7 @@
 /** (e) Measures thousands of agents on one server: memory per machine, heartbeats, dispatch across them, and the reconnects after a restart. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { cpuMs } from './counting/cpu-time.ts';
 import { Fleet } from './floors/fleet.ts';
 import { requestsTo } from './requests.ts';
@@ -11,39 +11,39 @@ const AGENTS = TINY ? 20 : 5000;
 const DISPATCHES = TINY ? 40 : 5000;
 const IDLE_S = TINY ? 1 : 40;
 
-const world = await World.start({ machine: null, server: { EXECPLANE_LOG_LEVEL: 'error' } });
+const deployment = await Deployment.start({ machine: null, server: { EXECPLANE_LOG_LEVEL: 'error' } });
 let fleet: Fleet | undefined;
 
 try {
   process.stdout.write(`\n${AGENTS} agents on one server\n`);
   const before = residentBytes();
-  const token = await world.joinToken({ reusable: true });
-  const links = new Fleet(world.server.url, { count: AGENTS, token });
+  const token = await deployment.joinToken({ reusable: true });
+  const links = new Fleet(deployment.server.url, { count: AGENTS, token });
   fleet = links;
   const joined = await seconds(() => links.reached((n) => n === AGENTS));
   await sleep(TINY ? 100 : 5000);
   const perMachine = (residentBytes() - before) / AGENTS;
   say('agents', 'joined', { seconds: joined, server_kb_a_machine: perMachine / 1000 });
-  const cpu = cpuMs(world.server.process.pid);
+  const cpu = cpuMs(deployment.server.process.pid);
   await sleep(IDLE_S * 1000);
   say('agents', 'idle, heartbeats only', {
-    cpu_percent_of_a_core: (cpuMs(world.server.process.pid) - cpu) / (IDLE_S * 10),
+    cpu_percent_of_a_core: (cpuMs(deployment.server.process.pid) - cpu) / (IDLE_S * 10),
   });
   say('agents', 'dispatch across all, 8 at a time', await dispatches());
-  await world.server.kill();
+  await deployment.server.kill();
   await links.reached((n) => n === 0);
   const storm = await seconds(async () => {
-    await world.server.restart();
+    await deployment.server.restart();
     await links.reached((n) => n === AGENTS);
   });
   say('agents', 'killed and started again, until all are back', { seconds: storm });
 } finally {
   await fleet?.stop();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 async function dispatches(): Promise<Record<string, number>> {
-  const api = requestsTo(world.server.url, world.server.key, 8);
+  const api = requestsTo(deployment.server.url, deployment.server.key, 8);
   const times: number[] = [];
   await inParallel(DISPATCHES, 8, async (index) => {
     const from = performance.now();
@@ -58,6 +58,6 @@ async function dispatches(): Promise<Record<string, number>> {
 }
 
 function residentBytes(): number {
-  const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${world.server.process.pid}/status`, 'utf8')) ?? [];
+  const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${deployment.server.process.pid}/status`, 'utf8')) ?? [];
   return Number(kib) * 1024;
 }

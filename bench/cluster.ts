@@ -3,7 +3,7 @@
  * execution the processor time of servers and database, bytes of write-ahead log and transactions.
  */
 import { TestCluster } from '../test/helpers/cluster.ts';
-import { type ServerUnderTest, World } from '../test/helpers/harness.ts';
+import { type ServerUnderTest, Deployment } from '../test/helpers/harness.ts';
 import { cpuMs, cpuMsWithChildren } from './counting/cpu-time.ts';
 import { Fleet } from './floors/fleet.ts';
 import { type Requests, requestsTo } from './requests.ts';
@@ -24,7 +24,7 @@ const SETTINGS = {
 };
 
 /** One of the things that are measured: servers, and the database that they share. */
-interface Deployment {
+interface Setup {
   name: string;
   servers: readonly ServerUnderTest[];
   apis: readonly Requests[];
@@ -40,28 +40,28 @@ interface Cost {
 }
 
 const FLOOR = 'SQLite';
-const world = await World.start({ server: SETTINGS, machine: MACHINE });
+const deployment = await Deployment.start({ server: SETTINGS, machine: MACHINE });
 const clusters: TestCluster[] = [];
 const fleets: Fleet[] = [];
-const deployments: Deployment[] = [deployment(FLOOR, [world.server])];
+const setups: Setup[] = [setupOf(FLOOR, [deployment.server])];
 const times = new Map<string, number[]>();
 const costs = new Map<string, Cost>();
 
 try {
-  await joinFleet(world.server, world.server.url);
+  await joinFleet(deployment.server, deployment.server.url);
   for (const servers of [1, 3]) {
     const cluster = await TestCluster.start({ servers, settings: SETTINGS, isDurable: true });
     clusters.push(cluster);
     await cluster.join(MACHINE);
     await joinFleet(cluster.server(0), cluster.balancer.url);
     const name = `PostgreSQL, ${servers} ${servers === 1 ? 'server' : 'servers'}`;
-    deployments.push({ ...deployment(name, cluster.servers), cluster });
+    setups.push({ ...setupOf(name, cluster.servers), cluster });
   }
-  for (const { apis } of deployments) await apis[0]?.post('/v1/machines', { machine_id: ABSENT });
+  for (const { apis } of setups) await apis[0]?.post('/v1/machines', { machine_id: ABSENT });
   const contenders = [
-    ...WIDTHS.flatMap((width) => deployments.map((one) => executions(one, width))),
-    ...deployments.map(creates),
-    ...deployments.map(output),
+    ...WIDTHS.flatMap((width) => setups.map((one) => executions(one, width))),
+    ...setups.map(creates),
+    ...setups.map(output),
   ];
   print('cluster', 'one database and the other', await measure(contenders));
   process.stdout.write('\n');
@@ -70,9 +70,9 @@ try {
   for (const [name, cost] of costs) say('cluster', `${name}, each`, perExecution(cost));
 } finally {
   for (const fleet of fleets) await fleet.stop();
-  for (const { apis } of deployments) for (const api of apis) await api.close();
+  for (const { apis } of setups) for (const api of apis) await api.close();
   for (const cluster of clusters) await cluster.dispose();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 async function joinFleet({ client }: ServerUnderTest, url: string): Promise<void> {
@@ -83,11 +83,11 @@ async function joinFleet({ client }: ServerUnderTest, url: string): Promise<void
   await fleet.reached((connected) => connected === MACHINES);
 }
 
-function deployment(name: string, servers: readonly ServerUnderTest[]): Deployment {
+function setupOf(name: string, servers: readonly ServerUnderTest[]): Setup {
   return { name, servers, apis: servers.map(({ url, key }) => requestsTo(url, key, Math.max(...WIDTHS))) };
 }
 
-function executions(one: Deployment, width: number): Contender {
+function executions(one: Setup, width: number): Contender {
   const own: number[] = [];
   const cost: Cost = { executions: 0, cpuMs: 0, walBytes: 0, transactions: 0 };
   const what = (name: string): string => `executions, ${width} at a time: ${name}`;
@@ -111,7 +111,7 @@ function executions(one: Deployment, width: number): Contender {
   });
 }
 
-function creates(one: Deployment): Contender {
+function creates(one: Setup): Contender {
   let turn = 0;
   const task = async (): Promise<void> => {
     turn += 1;
@@ -126,7 +126,7 @@ function creates(one: Deployment): Contender {
   );
 }
 
-function output(one: Deployment): Contender {
+function output(one: Setup): Contender {
   const command = ['head', '-c', String(OUTPUT_BYTES), '/dev/urandom'];
   const task = async (): Promise<void> => {
     const path = `/v1/machines/${MACHINE}/executions`;
@@ -140,20 +140,20 @@ function output(one: Deployment): Contender {
   return against(one, (name) => `output: ${name}`, 'MB/s', rate);
 }
 
-function against(one: Deployment, what: (name: string) => string, unit: string, run: () => Promise<number>): Contender {
+function against(one: Setup, what: (name: string) => string, unit: string, run: () => Promise<number>): Contender {
   const contender = { name: what(one.name), unit, run };
   return one.name === FLOOR ? contender : { ...contender, floor: what(FLOOR) };
 }
 
 /** Clients of a cluster are spread over its servers. */
-function apiOf({ apis }: Deployment, turn: number): Requests {
+function apiOf({ apis }: Setup, turn: number): Requests {
   const api = apis[turn % apis.length];
   if (api === undefined) throw new Error('no server');
   return api;
 }
 
 /** Processor time and log bytes that the servers and the database have used so far. */
-async function spent({ servers, cluster }: Deployment): Promise<Omit<Cost, 'executions'>> {
+async function spent({ servers, cluster }: Setup): Promise<Omit<Cost, 'executions'>> {
   const ofServers = servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
   if (cluster === undefined) return { cpuMs: ofServers, walBytes: 0, transactions: 0 };
   const text = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal, xact_commit AS transactions

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { type Counts, canCount, counted } from './counting/system-calls.ts';
 import { requestsTo } from './requests.ts';
 import { inParallel, say, TINY } from './rounds.ts';
@@ -28,17 +28,20 @@ if (!canCount()) {
   process.stdout.write('\ncounts: not measured, strace is not installed\n');
   process.exit(0);
 }
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const api = requestsTo(world.server.url, world.server.key, 32);
-const executions = `/v1/machines/${world.agent.machineId}/executions`;
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const api = requestsTo(deployment.server.url, deployment.server.key, 32);
+const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
 
 try {
   process.stdout.write('\ncounts for each execution of /bin/true\n');
   await inParallel(WARM_UP, 1, run);
   const processes = {
-    server: world.server.process.pid,
-    link: world.agent.link.pid,
-    runner: world.agent.runnerPid(),
+    server: deployment.server.process.pid,
+    link: deployment.agent.link.pid,
+    runner: deployment.agent.runnerPid(),
     spawner: spawnerPid(),
   };
   for (const width of [1, 32]) {
@@ -51,15 +54,15 @@ try {
       report(`${name}, ${width} at a time`, counts, name === 'server');
     }
   }
-  await world.agent.detach();
-  await world.away();
+  await deployment.agent.detach();
+  await deployment.away();
   const counts = await counted(processes.server, true, () => inParallel(EXECUTIONS, 1, create));
   report('server, a create alone', counts, true);
 } finally {
   await api.close();
-  world.agent.restart();
-  await world.connected();
-  await world.dispose();
+  deployment.agent.restart();
+  await deployment.connected();
+  await deployment.dispose();
 }
 
 function report(what: string, counts: Counts, hasLog: boolean): void {
@@ -87,7 +90,7 @@ function hold(what: string, figures: Readonly<Record<string, number>>): void {
 
 /** The runner's only child from its start on. Undefined if it spawns by itself. */
 function spawnerPid(): number | undefined {
-  const runner = world.agent.runnerPid();
+  const runner = deployment.agent.runnerPid();
   const [child] = readFileSync(`/proc/${runner}/task/${runner}/children`, 'utf8').split(' ');
   return child === undefined || child === '' ? undefined : Number(child);
 }

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { type Requests, requestsTo } from './requests.ts';
 import { inParallel, measure, percentile, print, say, seconds, TINY } from './rounds.ts';
 
@@ -15,9 +15,9 @@ const WIDTH = 32;
 const PER_MACHINE = 9000;
 const BARE = fileURLToPath(new URL('./floors/bare-route.ts', import.meta.url));
 
-const world = await World.start({ machine: null });
+const deployment = await Deployment.start({ machine: null });
 const dir = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
-const api = requestsTo(world.server.url, world.server.key, WIDTH);
+const api = requestsTo(deployment.server.url, deployment.server.key, WIDTH);
 const each = await bareRoute('each');
 const group = await bareRoute('group');
 const latencies: number[] = [];
@@ -39,7 +39,7 @@ try {
   say('creates', 'create, agent away', { p50_ms: percentile(latencies, 0.5), p99_ms: percentile(latencies, 0.99) });
 } finally {
   await Promise.all([api.close(), each.stop(), group.stop()]);
-  await world.dispose();
+  await deployment.dispose();
   rmSync(dir, { recursive: true });
 }
 
@@ -63,11 +63,11 @@ function path(): string {
 
 /** A machine that has joined and whose agent is offline. */
 async function freshMachine(): Promise<void> {
-  machine = `dm-away-${world.agents.length}`;
+  machine = `dm-away-${deployment.agents.length}`;
   created = 0;
-  const agent = await world.join(machine);
+  const agent = await deployment.join(machine);
   await agent.stop();
-  await world.away(agent);
+  await deployment.away(agent);
 }
 
 async function bareRoute(mode: 'each' | 'group'): Promise<{ requests: Requests; stop: () => Promise<void> }> {

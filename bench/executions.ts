@@ -1,6 +1,6 @@
 /** (a) Measures executions per second from create to end, and the time of each. The floor is a bare `child_process.spawn`. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';
 import { requestsTo } from './requests.ts';
 import { type Contender, measure, percentile, perSecond, print, say, TINY } from './rounds.ts';
@@ -11,8 +11,8 @@ const SLICE_MS = TINY ? 200 : 2000;
 /** Clients of the SDKs poll; they choose the pause between polls. */
 const POLL_MS = 10;
 
-const world = await World.start();
-const api = requestsTo(world.server.url, world.server.key, Math.max(...WIDTHS));
+const deployment = await Deployment.start();
+const api = requestsTo(deployment.server.url, deployment.server.key, Math.max(...WIDTHS));
 const times = new Map<string, number[]>();
 
 try {
@@ -26,7 +26,7 @@ try {
     say('executions', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99) });
 } finally {
   await api.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 function contendersAt(width: number): Contender[] {
@@ -44,15 +44,15 @@ function contendersAt(width: number): Contender[] {
 }
 
 async function waited(): Promise<void> {
-  const { status, json } = await api.post(`${world.machine.path}?wait_ms=55000`, { command: [COMMAND] });
+  const { status, json } = await api.post(`${deployment.machine.path}?wait_ms=55000`, { command: [COMMAND] });
   if (status !== 200 || json['status'] !== 'succeeded') throw new Error(`${status}: ${JSON.stringify(json)}`);
 }
 
 async function polled(): Promise<void> {
-  let { json } = await api.post(world.machine.path, { command: [COMMAND] });
+  let { json } = await api.post(deployment.machine.path, { command: [COMMAND] });
   while (json['status'] === 'queued' || json['status'] === 'running') {
     await sleep(POLL_MS);
-    json = (await api.get(`${world.machine.path}/${json['execution_id']}`)).json;
+    json = (await api.get(`${deployment.machine.path}/${json['execution_id']}`)).json;
   }
   if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
 }

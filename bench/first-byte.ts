@@ -1,16 +1,19 @@
 /** (d) Measures the time from a command's first write to its reader over server-sent events, on a busy machine; and through a bare pipe. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
 import { percentile, say, TINY } from './rounds.ts';
 
 const SAMPLES = TINY ? 5 : 300;
 const BUSY = TINY ? 1 : 8;
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const api = requestsTo(world.server.url, world.server.key, BUSY + 4);
-const executions = `/v1/machines/${world.agent.machineId}/executions`;
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const api = requestsTo(deployment.server.url, deployment.server.key, BUSY + 4);
+const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
 /** Prints the time at which it writes: a reader on the same clock computes the difference. */
 const COMMAND = ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'];
 const delays: number[] = [];
@@ -36,7 +39,7 @@ try {
 } finally {
   over = true;
   await api.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 async function busy(): Promise<void> {

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { type Requests, requestsTo } from './requests.ts';
 import { percentile, say, TINY } from './rounds.ts';
 
@@ -20,26 +20,26 @@ const EVENTS = [
   [4, 'status, exit_code', `'lifecycle', iif(i % 100 = 0, 'failed', 'succeeded'), i % 100 = 0`],
 ] as const;
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, machine: null });
+const deployment = await Deployment.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, machine: null });
 try {
-  await world.client.ask('POST', '/v1/join-tokens', { body: {} });
-  await world.server.stop();
+  await deployment.client.ask('POST', '/v1/join-tokens', { body: {} });
+  await deployment.server.stop();
   let rows = 0;
   process.stdout.write('\ngrowth of the database: p99 in ms, one request at a time\n');
   for (const size of SIZES) {
     for (; rows < size; rows = Math.min(rows + STEP, size)) grow(rows, Math.min(rows + STEP, size));
-    await world.server.restart();
-    const api = requestsTo(world.server.url, world.server.key, 1);
+    await deployment.server.restart();
+    const api = requestsTo(deployment.server.url, deployment.server.key, 1);
     try {
       await probe(api, size);
     } finally {
       await api.close();
     }
-    await world.server.stop();
+    await deployment.server.stop();
   }
-  await world.server.restart();
+  await deployment.server.restart();
 } finally {
-  await world.dispose();
+  await deployment.dispose();
 }
 
 /** The paths of a dashboard, each for a random execution or page. */
@@ -113,9 +113,9 @@ function grow(from: number, to: number): void {
 }
 
 function databaseFile(): string {
-  const file = readdirSync(world.server.dataDir).find((name) => name.endsWith('.db'));
-  if (file === undefined) throw new Error(`no database in ${readdirSync(world.server.dataDir)}`);
-  return join(world.server.dataDir, file);
+  const file = readdirSync(deployment.server.dataDir).find((name) => name.endsWith('.db'));
+  if (file === undefined) throw new Error(`no database in ${readdirSync(deployment.server.dataDir)}`);
+  return join(deployment.server.dataDir, file);
 }
 
 function databaseMegabytes(): number {

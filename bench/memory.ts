@@ -1,7 +1,7 @@
 /** (g) Measures the resident memory of server, link and runner: at rest, at the peak of a flood of output, and after it. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
 import { inParallel, say, TINY } from './rounds.ts';
 
@@ -12,9 +12,12 @@ const SETTLE_MS = TINY ? 100 : 10_000;
 /** Time until memory is looked at again after the work. */
 const AFTER_MS = TINY ? 100 : 60_000;
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const api = requestsTo(world.server.url, world.server.key, 32);
-const executions = `/v1/machines/${world.agent.machineId}/executions`;
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const api = requestsTo(deployment.server.url, deployment.server.key, 32);
+const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
 
 try {
   await sleep(SETTLE_MS);
@@ -34,7 +37,7 @@ try {
   });
 } finally {
   await api.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 interface Resident {
@@ -50,9 +53,9 @@ function resident(): Resident {
     return Math.round(Number(kib) / 1000);
   };
   return {
-    server: megabytes(world.server.process.pid),
-    link: megabytes(world.agent.link.pid),
-    runner: megabytes(world.agent.runnerPid()),
+    server: megabytes(deployment.server.process.pid),
+    link: megabytes(deployment.agent.link.pid),
+    runner: megabytes(deployment.agent.runnerPid()),
   };
 }
 

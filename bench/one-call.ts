@@ -3,7 +3,7 @@
  * polls until the end, and a read of the output.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
 import { type Contender, measure, perSecond, print, TINY } from './rounds.ts';
 
@@ -12,15 +12,18 @@ const SLICE_MS = TINY ? 200 : 3000;
 const POLL_MS = 10;
 const COMMAND = ['uname', '-a'];
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const api = requestsTo(world.server.url, world.server.key, Math.max(...WIDTHS));
-const executions = `/v1/machines/${world.agent.machineId}/executions`;
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const api = requestsTo(deployment.server.url, deployment.server.key, Math.max(...WIDTHS));
+const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
 
 try {
   print('one-call', `${COMMAND.join(' ')} with its output`, await measure(WIDTHS.flatMap((width) => against(width))));
 } finally {
   await api.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 function against(width: number): Contender[] {

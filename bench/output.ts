@@ -1,22 +1,22 @@
 /** (c) Measures MB/s of a large output to its end, with every byte stored, and tiny lines per second. The floor is a bare pipe. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
 import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 
 const SIZES_MB = TINY ? [4] : [256, 1074];
 const LINES = TINY ? 1000 : 100_000;
-const MOST_BYTES = Math.max(...SIZES_MB) * 1_000_000;
+const MAX_BYTES = Math.max(...SIZES_MB) * 1_000_000;
 /** One write(2) per line, as in a program that flushes each line. */
 const TINY_LINES = ['awk', `BEGIN { for (i = 1; i <= ${LINES}; i++) { print i; fflush() } }`];
 
-const world = await World.start({
-  server: { EXECPLANE_MAX_OUTPUT_BYTES: String(MOST_BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
+const deployment = await Deployment.start({
+  server: { EXECPLANE_MAX_OUTPUT_BYTES: String(MAX_BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
   agent: { EXECPLANE_LOG_LEVEL: 'warn' },
 });
-const api = requestsTo(world.server.url, world.server.key, 2);
-const executions = `/v1/machines/${world.agent.machineId}/executions`;
+const api = requestsTo(deployment.server.url, deployment.server.key, 2);
+const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
 
 try {
   const contenders = [
@@ -26,7 +26,7 @@ try {
   print('output', 'output, to the end of the command with every byte stored', await measure(contenders));
 } finally {
   await api.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 function flood(megabytes: number): readonly string[] {

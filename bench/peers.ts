@@ -1,5 +1,5 @@
 /** (h) Measures other systems in the same rounds: ssh2 with one connection, BullMQ with a worker. `npm ci --prefix bench/peers` installs them. */
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';
 import { bullmqPeer } from './peers/bullmq.ts';
 import type { Peer } from './peers/peer.ts';
@@ -10,7 +10,7 @@ import { type Contender, measure, perSecond, print, TINY } from './rounds.ts';
 const WIDTHS = [1, 8, 32];
 const SLICE_MS = TINY ? 200 : 2000;
 
-const world = await World.start();
+const deployment = await Deployment.start();
 const peers: Peer[] = [];
 try {
   peers.push(ours());
@@ -19,15 +19,15 @@ try {
   print('peers', `${COMMAND} run elsewhere and waited for`, await measure(contenders));
 } finally {
   for (const peer of peers) await peer.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 function ours(): Peer {
-  const api = requestsTo(world.server.url, world.server.key, Math.max(...WIDTHS));
+  const api = requestsTo(deployment.server.url, deployment.server.key, Math.max(...WIDTHS));
   return {
     name: 'Execplane',
     run: async (command) => {
-      const { json } = await api.post(`${world.machine.path}?wait_ms=55000`, { command });
+      const { json } = await api.post(`${deployment.machine.path}?wait_ms=55000`, { command });
       if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
       return Number(json['stdout_bytes']);
     },

@@ -1,6 +1,6 @@
 /** Measures the server's resident memory while a fast client reads an output of 1 GiB, in each way that the API offers. */
 import { readFileSync } from 'node:fs';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { requestsTo } from './requests.ts';
 import { say, TINY } from './rounds.ts';
 
@@ -8,30 +8,32 @@ const BYTES = TINY ? 4_194_304 : 1_073_741_824;
 /** Paths below the execution. */
 const WAYS = ['output/stdout', 'output?encoding=base64', 'events?encoding=base64'] as const;
 
-const world = await World.start({
+const deployment = await Deployment.start({
   server: { EXECPLANE_MAX_OUTPUT_BYTES: String(BYTES), EXECPLANE_LOG_LEVEL: 'warn' },
   agent: { EXECPLANE_LOG_LEVEL: 'warn' },
 });
-const api = requestsTo(world.server.url, world.server.key, 2);
+const api = requestsTo(deployment.server.url, deployment.server.key, 2);
 
 try {
-  const execution = `/v1/machines/${world.agent.machineId}/executions/${await flood()}`;
+  const execution = `/v1/machines/${deployment.agent.machineId}/executions/${await flood()}`;
   process.stdout.write(`\nresident memory of the server while ${BYTES} bytes are read, MB\n`);
   for (const way of WAYS) {
     // The memory left from writing is not part of the memory of reading.
-    await world.server.stop();
-    await world.server.restart();
+    await deployment.server.stop();
+    await deployment.server.restart();
     say('reading', way, await read(`${execution}/${way}`, way.startsWith('events') ? 'text/event-stream' : '*/*'));
   }
 } finally {
   await api.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 /** Returns the id of an ended execution with that much on stdout. */
 async function flood(): Promise<string> {
-  const { execution_id: id } = await world.machine.create({ command: ['head', '-c', String(BYTES), '/dev/urandom'] });
-  const { stdout_bytes: kept } = await world.machine.ended(id);
+  const { execution_id: id } = await deployment.machine.create({
+    command: ['head', '-c', String(BYTES), '/dev/urandom'],
+  });
+  const { stdout_bytes: kept } = await deployment.machine.ended(id);
   if (kept !== BYTES) throw new Error(`${kept} bytes kept of ${BYTES}`);
   return id;
 }
@@ -50,6 +52,6 @@ async function read(path: string, accept: string): Promise<Record<string, number
 }
 
 function residentMegabytes(): number {
-  const status = readFileSync(`/proc/${world.server.process.pid}/status`, 'utf8');
+  const status = readFileSync(`/proc/${deployment.server.process.pid}/status`, 'utf8');
   return Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000);
 }

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { baseEnv, MAIN, World } from '../test/helpers/harness.ts';
+import { baseEnv, MAIN, Deployment } from '../test/helpers/harness.ts';
 import { say, TINY } from './rounds.ts';
 
 const BYTES = TINY ? 20_000_000 : 10_000_000_000;
@@ -14,7 +14,10 @@ const EVERY_MS = TINY ? 20 : 200;
 /** Memory that stays flat is as large after the first tenth as at the end. */
 const PART = 10;
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
 type Sample = Record<'server_mb' | 'link_mb' | 'runner_mb' | 'cli_mb' | 'disk_mb', number>;
 
 try {
@@ -22,7 +25,7 @@ try {
   const samples: { bytes: number; sample: Sample }[] = [];
   const from = performance.now();
   const { sum } = await hashed(
-    [process.execPath, MAIN, 'exec', world.agent.machineId, '--', ...SOURCE],
+    [process.execPath, MAIN, 'exec', deployment.agent.machineId, '--', ...SOURCE],
     (bytes, cli) => {
       samples.push({ bytes, sample: sampled(cli) });
     },
@@ -47,7 +50,7 @@ try {
   );
   say('stream-memory', 'speed', { mb_per_s: BYTES / 1_000_000 / seconds });
 } finally {
-  await world.dispose();
+  await deployment.dispose();
 }
 
 function isFirst({ bytes }: { bytes: number }): boolean {
@@ -63,7 +66,7 @@ async function hashed(
   [program = '', ...args]: readonly string[],
   look: (bytes: number, pid: number) => void = () => undefined,
 ): Promise<{ sum: string }> {
-  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const env = baseEnv({ EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key });
   const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const hash: Hash = createHash('sha256');
   let bytes = 0;
@@ -82,11 +85,11 @@ async function hashed(
 
 function sampled(cli: number): Sample {
   return {
-    server_mb: residentMegabytes(world.server.process.pid),
-    link_mb: residentMegabytes(world.agent.link.pid),
-    runner_mb: residentMegabytes(world.agent.runnerPid()),
+    server_mb: residentMegabytes(deployment.server.process.pid),
+    link_mb: residentMegabytes(deployment.agent.link.pid),
+    runner_mb: residentMegabytes(deployment.agent.runnerPid()),
     cli_mb: residentMegabytes(cli),
-    disk_mb: bytesBelow(world.dir) / 1_000_000,
+    disk_mb: bytesBelow(deployment.dir) / 1_000_000,
   };
 }
 

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Execplane } from '../src/client/main.ts';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
 import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 
@@ -13,8 +13,13 @@ const MEGABYTES = TINY ? 4 : 1074;
 const COMMAND = ['head', '-c', String(MEGABYTES * 1_000_000), '/dev/zero'];
 const FLOOR = 'bare pipe';
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const machine = new Execplane({ url: world.server.url, apiKey: world.server.key }).machine(world.agent.machineId);
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const machine = new Execplane({ url: deployment.server.url, apiKey: deployment.server.key }).machine(
+  deployment.agent.machineId,
+);
 const ssh = await startOpenSsh().catch(() => undefined);
 try {
   const contenders: Contender[] = [
@@ -28,7 +33,7 @@ try {
   if (ssh === undefined) process.stdout.write('  OpenSSH: not measured, sshd is not installed\n');
 } finally {
   await ssh?.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 async function speed(work: () => Promise<number>): Promise<number> {

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { World } from '../test/helpers/harness.ts';
+import { Deployment } from '../test/helpers/harness.ts';
 import { startOpenSsh } from './peers/openssh.ts';
 import { measure, percentile, print, say, TINY } from './rounds.ts';
 
@@ -65,8 +65,11 @@ function onChild(child: ChildProcess): Terminal {
   return { type, shows, close };
 }
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const terminals = `/v1/machines/${world.agent.machineId}/terminals`;
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const terminals = `/v1/machines/${deployment.agent.machineId}/terminals`;
 const ssh = await startOpenSsh().catch((error: NodeJS.ErrnoException) => {
   if (error.code !== 'ENOENT') throw error;
   process.stdout.write('  ssh: not measured, openssh-server is not installed\n');
@@ -75,18 +78,21 @@ const ssh = await startOpenSsh().catch((error: NodeJS.ErrnoException) => {
 
 async function execplane(script: string): Promise<Terminal> {
   const body = { ...SIZE, shell: '/bin/sh' };
-  let terminal = await world.client.ask<{ terminal_id: string; status: string }>('POST', terminals, { body });
+  let terminal = await deployment.client.ask<{ terminal_id: string; status: string }>('POST', terminals, { body });
   const path = `${terminals}/${terminal.terminal_id}`;
-  while (terminal.status !== 'ready') terminal = await world.client.ask('GET', path);
-  const url = `${world.server.url.replace('http', 'ws')}${path}/stream?frames=binary`;
-  const ws = new WebSocket(url, { headers: { authorization: `Bearer ${world.server.key}` }, perMessageDeflate: false });
+  while (terminal.status !== 'ready') terminal = await deployment.client.ask('GET', path);
+  const url = `${deployment.server.url.replace('http', 'ws')}${path}/stream?frames=binary`;
+  const ws = new WebSocket(url, {
+    headers: { authorization: `Bearer ${deployment.server.key}` },
+    perMessageDeflate: false,
+  });
   const { show, shows } = screen();
   ws.on('message', (data: Buffer, isBinary: boolean) => (isBinary ? show(data) : undefined));
   await once(ws, 'open');
   ws.send(Buffer.from(`exec /bin/sh -c '${script.replaceAll("'", "'\\''")}'\n`));
   const close = async (): Promise<void> => {
     ws.terminate();
-    await world.client.ask('DELETE', path);
+    await deployment.client.ask('DELETE', path);
   };
   return { type: (text) => ws.send(Buffer.from(text)), shows, close };
 }
@@ -110,7 +116,7 @@ try {
   await interrupts();
 } finally {
   await ssh?.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 async function open(script: string): Promise<[string, Terminal][]> {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createWriteStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { baseEnv, MAIN, World } from '../test/helpers/harness.ts';
+import { baseEnv, MAIN, Deployment } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
 import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 
@@ -12,11 +12,14 @@ const BYTES = TINY ? 4_000_000 : Number(process.env['BENCH_MEGABYTES'] ?? 1000) 
 const SOURCE = [process.execPath, fileURLToPath(new URL('./floors/numbered-bytes.ts', import.meta.url)), String(BYTES)];
 const FLOOR = 'bare pipe';
 
-const world = await World.start({ server: { EXECPLANE_LOG_LEVEL: 'warn' }, agent: { EXECPLANE_LOG_LEVEL: 'warn' } });
-const environment = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+const deployment = await Deployment.start({
+  server: { EXECPLANE_LOG_LEVEL: 'warn' },
+  agent: { EXECPLANE_LOG_LEVEL: 'warn' },
+});
+const environment = baseEnv({ EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key });
 const execplane = [process.execPath, MAIN];
-const machineId = world.agent.machineId;
-const [from, to] = [join(world.dir, 'from'), join(world.dir, 'to')];
+const machineId = deployment.agent.machineId;
+const [from, to] = [join(deployment.dir, 'from'), join(deployment.dir, 'to')];
 let ssh: OpenSsh | undefined;
 
 try {
@@ -32,7 +35,7 @@ try {
   print('transfers', `${BYTES / 1_000_000} MB from a command, and as a file`, await measure(contenders));
 } finally {
   await ssh?.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 function ofSsh({ options, login }: OpenSsh): Contender[] {

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runClusterChaos } from './cluster/run.ts';
-import { ClusterWorld } from './cluster/world.ts';
+import { ClusterDeployment } from './cluster/deployment.ts';
 import { type ChaosResult, runChaos } from './run.ts';
 
 const { values } = parseArgs({
@@ -21,13 +21,13 @@ const { values } = parseArgs({
 });
 
 /** This many seeds share their servers, unless one of them finds an error. */
-const SEEDS_A_WORLD = 25;
+const SEEDS_A_DEPLOYMENT = 25;
 
 const first = Number(values.seed);
 const failed: number[] = [];
 let executions = 0;
 let lost = 0;
-let world: ClusterWorld | undefined;
+let deployment: ClusterDeployment | undefined;
 
 for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
   const began = performance.now();
@@ -45,18 +45,18 @@ for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
     writeFileSync(join(values.logs, `seed-${seed}.log`), result.log);
   }
 }
-await world?.dispose();
+await deployment?.dispose();
 
 const why = values.cluster ? '' : ' (a runner was killed)';
 console.log(`${executions} executions, ${lost} of them agent_lost${why}, failed seeds: ${failed.join(', ') || 'none'}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 async function playCluster(seed: number): Promise<ChaosResult> {
-  world ??= await ClusterWorld.start();
-  const result = await runClusterChaos(world, seed, Number(values.ms));
-  if (result.faults.length > 0 || (seed - first + 1) % SEEDS_A_WORLD === 0) {
-    await world.dispose();
-    world = undefined;
+  deployment ??= await ClusterDeployment.start();
+  const result = await runClusterChaos(deployment, seed, Number(values.ms));
+  if (result.faults.length > 0 || (seed - first + 1) % SEEDS_A_DEPLOYMENT === 0) {
+    await deployment.dispose();
+    deployment = undefined;
   }
   return result;
 }

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { AgentUnderTest, World } from '../helpers/harness.ts';
+import { AgentUnderTest, Deployment } from '../helpers/harness.ts';
 import { killAll, processesWith, until } from '../helpers/processes.ts';
 import { withScene } from './scene.ts';
 
@@ -29,7 +29,7 @@ test('12: the link is killed ten times while a command prints', () =>
     for (let n = 0; n < 10; n += 1) {
       await scene.agent.killLink();
       scene.agent.restart();
-      if (n % 3 === 0) await scene.world.connected(scene.agent);
+      if (n % 3 === 0) await scene.deployment.connected(scene.agent);
     }
     writeFileSync(scene.file('go'), '');
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'succeeded' });
@@ -73,7 +73,7 @@ test('15: the agent does not come back in time: agent_lost; a late command is ki
     writeFileSync(scene.file('go'), '');
     await until('it ends unseen', () => processesWith(`EXECUTION_ID=${ending}`).length === 0);
     scene.agent.restart();
-    await scene.world.connected(scene.agent);
+    await scene.deployment.connected(scene.agent);
     await until('what still ran is killed', () => processesWith(`EXECUTION_ID=${running}`).length === 0);
     await scene.machine.run({ command: ['/bin/true'] });
     expect(await scene.machine.read(ending)).toEqual(lost);
@@ -82,10 +82,10 @@ test('15: the agent does not come back in time: agent_lost; a late command is ki
 
 test('18: an agent that is refused keeps retrying: it connects when its credential is valid again', () =>
   withScene({}, async (scene) => {
-    const token = await scene.world.joinToken({ machine_id: 'dm-scene' });
+    const token = await scene.deployment.joinToken({ machine_id: 'dm-scene' });
     const credential = `xpa_${Buffer.alloc(32, 7).toString('base64url')}`;
-    await scene.world.client.ask('POST', '/agent/v1/enrol', { body: { join_token: token, credential } });
-    await scene.world.away(scene.agent);
+    await scene.deployment.client.ask('POST', '/agent/v1/enrol', { body: { join_token: token, credential } });
+    await scene.deployment.away(scene.agent);
     const accepted = scene.proxy.accepted;
     // The agent retries after 30 to 60 s, and the machine may be slow.
     await until('it tries again', () => scene.proxy.accepted > accepted, 100_000, 100);
@@ -100,9 +100,9 @@ test('19: two agents with one credential: the second is refused and logged; no c
     const twinDir = scene.file('twin');
     cpSync(scene.agent.dir, twinDir, { recursive: true, filter: (source) => !source.endsWith('.sock') });
     scene.agent.restart();
-    await scene.world.connected(scene.agent);
+    await scene.deployment.connected(scene.agent);
     const twin = new AgentUnderTest(twinDir, 'dm-scene', scene.agent.settings);
-    scene.world.agents.push(twin);
+    scene.deployment.agents.push(twin);
     await until(
       () => `the twin says that it is refused\n${twin.log}`,
       () => /duplicate|another|refus/i.test(twin.log),
@@ -150,14 +150,16 @@ test.runIf(mayMount())(
     const disk = smallDisk(64 * 1024 * 1024);
     try {
       mkdirSync(join(disk.dir, 'data'), { mode: 0o700 });
-      const world = await World.start({ server: { EXECPLANE_DATA_DIR: join(disk.dir, 'data') } });
+      const deployment = await Deployment.start({ server: { EXECPLANE_DATA_DIR: join(disk.dir, 'data') } });
       try {
-        const running = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; sleep 2; seq 1 20000'] });
-        await world.machine.saying(running.execution_id, 'ready');
+        const running = await deployment.machine.create({
+          command: ['/bin/sh', '-c', 'echo ready; sleep 2; seq 1 20000'],
+        });
+        await deployment.machine.saying(running.execution_id, 'ready');
         const filler = fill(disk.dir);
         const body = { command: ['/bin/true'], stdin: 'x'.repeat(1_000_000) };
         await until('a create is refused', async () => {
-          const answer = await world.client.request('POST', world.machine.path, { body });
+          const answer = await deployment.client.request('POST', deployment.machine.path, { body });
           if (answer.status === 200) return false;
           expect([answer.status, answer.json]).toEqual([
             503,
@@ -166,16 +168,16 @@ test.runIf(mayMount())(
           expect(answer.headers.get('x-should-retry')).toBe('true');
           return true;
         });
-        expect((await world.client.get(world.machine.at(running.execution_id))).status).toBe(200);
+        expect((await deployment.client.get(deployment.machine.at(running.execution_id))).status).toBe(200);
         rmSync(filler);
         await until(
           'creates work again',
-          async () => (await world.client.request('POST', world.machine.path, { body })).status === 200,
+          async () => (await deployment.client.request('POST', deployment.machine.path, { body })).status === 200,
         );
-        expect(await world.machine.ended(running.execution_id)).toMatchObject({ status: 'succeeded' });
-        expect((await world.machine.raw(running.execution_id)).toString() === `ready\n${LINES}`).toBe(true);
+        expect(await deployment.machine.ended(running.execution_id)).toMatchObject({ status: 'succeeded' });
+        expect((await deployment.machine.raw(running.execution_id)).toString() === `ready\n${LINES}`).toBe(true);
       } finally {
-        await world.dispose();
+        await deployment.dispose();
       }
     } finally {
       disk.unmount();
@@ -189,16 +191,16 @@ test.runIf(mayMount())(
     const disk = smallDisk(32 * 1024 * 1024);
     try {
       const dir = join(disk.dir, 'agent');
-      const world = await World.start({ agent: { EXECPLANE_AGENT_DIR: dir } });
+      const deployment = await Deployment.start({ agent: { EXECPLANE_AGENT_DIR: dir } });
       try {
         const filler = fill(disk.dir);
-        const id = (await world.machine.create({ command: ['/bin/sh', '-c', 'seq 1 20000'] })).execution_id;
-        expect(await world.phase()).toBe('running');
+        const id = (await deployment.machine.create({ command: ['/bin/sh', '-c', 'seq 1 20000'] })).execution_id;
+        expect(await deployment.phase()).toBe('running');
         rmSync(filler);
-        expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded' });
-        expect((await world.machine.raw(id)).toString() === LINES).toBe(true);
+        expect(await deployment.machine.ended(id)).toMatchObject({ status: 'succeeded' });
+        expect((await deployment.machine.raw(id)).toString() === LINES).toBe(true);
       } finally {
-        await world.dispose();
+        await deployment.dispose();
       }
     } finally {
       disk.unmount();

@@ -29,7 +29,7 @@ function strike(scene: Scene, victim: Victim, point: Point): Promise<void> {
       scene.proxy.rule(() => 'pass');
       if (victim === 'runner') process.kill(runner, 'SIGKILL');
       const gone = {
-        server: () => scene.world.server.kill(),
+        server: () => scene.deployment.server.kill(),
         link: () => scene.agent.killLink(),
         runner: async () => {},
       };
@@ -61,7 +61,7 @@ test.each(VICTIMS.flatMap((victim) => Object.entries(POINTS).map(([name, point])
       const struck = strike(scene, victim, point);
       const creating = create(scene);
       await struck;
-      if (victim === 'server') await scene.world.server.restart();
+      if (victim === 'server') await scene.deployment.server.restart();
       if (victim === 'link') scene.agent.restart();
       const id = await creating;
       const { status, error_code } = await scene.machine.ended(id);

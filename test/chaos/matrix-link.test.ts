@@ -37,7 +37,7 @@ test('2: the same start again, long after its end and over another link: it does
     await scene.machine.run({ command: ['/bin/true'] });
     await scene.agent.killLink();
     scene.agent.restart();
-    await scene.world.connected(scene.agent);
+    await scene.deployment.connected(scene.agent);
     await scene.machine.run({ command: ['/bin/true'] });
     scene.proxy.inject(recorded);
     expect(await scene.machine.run({ command: ['/bin/true'] })).toMatchObject({ status: 'succeeded' });
@@ -92,7 +92,7 @@ test('5: the link is cut after exit, before the end is acknowledged: the end arr
     const id = await scene.create('echo done');
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'succeeded' });
     await until('an ack was cut', () => cuts > 0);
-    await scene.world.connected(scene.agent);
+    await scene.deployment.connected(scene.agent);
     await scene.machine.run({ command: ['/bin/true'] });
     const log = await scene.machine.events(id);
     expect(log.flatMap(({ status }) => status ?? [])).toEqual(['queued', 'running', 'succeeded']);
@@ -123,7 +123,12 @@ test('7: half-open TCP: both sides notice within two heartbeats, and nothing is 
     const id = await scene.started('while [ ! -e "$GO" ]; do sleep 0.05; done; seq 1 50000');
     const before = scene.proxy.accepted;
     scene.proxy.freeze();
-    await until('the server notices', async () => (await scene.world.phase(scene.agent)) === 'sleeping', 60_000, 100);
+    await until(
+      'the server notices',
+      async () => (await scene.deployment.phase(scene.agent)) === 'sleeping',
+      60_000,
+      100,
+    );
     writeFileSync(scene.file('go'), '');
     await until('the agent notices and dials again', () => scene.proxy.accepted > before, 60_000, 100);
     scene.proxy.cut();
@@ -154,9 +159,9 @@ test('9: the server is killed (-9) in a burst: nothing acknowledged is lost, the
       ),
     );
     await until('some were acknowledged', () => acknowledged.length > 20, 30_000, 1);
-    await scene.world.server.kill();
+    await scene.deployment.server.kill();
     await Promise.all(burst);
-    await scene.world.server.restart();
+    await scene.deployment.server.restart();
     for (const id of acknowledged) {
       expect(await scene.machine.ended(id)).toMatchObject({ status: 'succeeded' });
       expect(scene.startsOf(id)).toBe(1);
@@ -166,31 +171,31 @@ test('9: the server is killed (-9) in a burst: nothing acknowledged is lost, the
 test('11: the server is down while commands run: output and results arrive afterwards', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('while [ ! -e "$GO" ]; do sleep 0.05; done; seq 1 50000; echo err >&2; exit 3');
-    await scene.world.server.kill();
+    await scene.deployment.server.kill();
     writeFileSync(scene.file('go'), '');
     await until('the command ends meanwhile', () => processesWith(`EXECUTION_ID=${id}`).length === 0);
-    await scene.world.server.restart();
+    await scene.deployment.server.restart();
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'failed', exit_code: 3, stderr_bytes: 4 });
     expect((await scene.stdoutOf(id)) === `ready\n${LINES}`).toBe(true);
   }));
 
 test('11: a caller that waited gets the result by asking again; the agent is back within 30 s of the server', () =>
   withScene({}, async (scene) => {
-    await scene.world.server.kill();
+    await scene.deployment.server.kill();
     const accepted = scene.proxy.accepted;
     await until('the agent has tried again and again', () => scene.proxy.accepted >= accepted + 4, 60_000, 50);
-    await scene.world.server.restart();
+    await scene.deployment.server.restart();
     const back = performance.now();
-    await scene.world.connected(scene.agent);
+    await scene.deployment.connected(scene.agent);
     expect(performance.now() - back).toBeLessThan(30_000);
   }));
 
 test('29: the deadline passes while the link is down: the agent enforces it by itself', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('exec sleep 600', { timeout_ms: 1000 });
-    await scene.world.server.kill();
+    await scene.deployment.server.kill();
     await until('the agent kills it', () => processesWith(`EXECUTION_ID=${id}`).length === 0);
-    await scene.world.server.restart();
+    await scene.deployment.server.restart();
     expect(await scene.machine.ended(id)).toMatchObject({
       status: 'expired',
       error_code: 'execution_timed_out',
@@ -202,7 +207,7 @@ test('25: a cancel while the agent is away: applied when it returns; a queued ex
   withScene({}, async (scene) => {
     const running = await scene.started('exec sleep 600');
     await scene.agent.killLink();
-    await scene.world.away(scene.agent);
+    await scene.deployment.away(scene.agent);
     const waiting = await scene.create('echo never');
     expect(await scene.machine.cancel(waiting)).toMatchObject({ status: 'cancelled' });
     expect(await scene.machine.cancel(running)).toMatchObject({ status: 'running' });
@@ -219,11 +224,11 @@ test('25: a cancel while the agent is away: applied when it returns; a queued ex
 test('30: the queue deadline passes: expired; a late agent never starts it', () =>
   withScene({}, async (scene) => {
     await scene.agent.killLink();
-    await scene.world.away(scene.agent);
+    await scene.deployment.away(scene.agent);
     const id = await scene.create('echo never', { start_within_ms: 200 });
     expect(await scene.machine.ended(id)).toMatchObject({ status: 'expired' });
     scene.agent.restart();
-    await scene.world.connected(scene.agent);
+    await scene.deployment.connected(scene.agent);
     await scene.machine.run({ command: ['/bin/true'] });
     expect([scene.startsOf(id), existsSync(scene.starts)]).toEqual([0, false]);
   }));

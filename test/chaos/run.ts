@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MachineClient, WireExecution } from '../helpers/client.ts';
 import { isTerminal } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 import { type Created, databaseFaults, faultsOf } from './check.ts';
 import { isData } from './frames.ts';
@@ -28,7 +28,7 @@ export interface ChaosResult {
 const SETTLE_MS = 90_000;
 
 class ChaosRun {
-  readonly #world: World;
+  readonly #deployment: Deployment;
   readonly #proxy: FaultyProxy;
   readonly #machine: MachineClient;
   readonly #random: Random;
@@ -38,12 +38,12 @@ class ChaosRun {
   #reviving: Promise<void> | undefined;
   #runnersKilled = 0;
 
-  constructor(world: World, proxy: FaultyProxy, random: Random) {
-    this.#world = world;
+  constructor(deployment: Deployment, proxy: FaultyProxy, random: Random) {
+    this.#deployment = deployment;
     this.#proxy = proxy;
-    this.#machine = world.machine;
+    this.#machine = deployment.machine;
     this.#random = random;
-    this.#starts = join(world.dir, 'starts');
+    this.#starts = join(deployment.dir, 'starts');
   }
 
   /** Follows the plan, then repairs everything and waits until all executions have ended. */
@@ -89,7 +89,7 @@ class ChaosRun {
   }
 
   async #fault(step: Exclude<Step, { do: 'create' }>): Promise<void> {
-    const { server, agent } = this.#world;
+    const { server, agent } = this.#deployment;
     switch (step.do) {
       case 'cut':
         return this.#proxy.cut();
@@ -157,7 +157,7 @@ class ChaosRun {
 
   #killRunner(): void {
     try {
-      process.kill(this.#world.agent.runnerPid(), 'SIGKILL');
+      process.kill(this.#deployment.agent.runnerPid(), 'SIGKILL');
       this.#runnersKilled += 1;
     } catch {
       // There is none now: the last one was killed, or the link is away and has not started one.
@@ -166,7 +166,7 @@ class ChaosRun {
 
   /** One revival at a time; a server that another fault kills while it starts is started again. */
   async #everythingRuns(): Promise<void> {
-    const { agent } = this.#world;
+    const { agent } = this.#deployment;
     if (!agent.link.running) agent.restart();
     this.#reviving ??= this.#reviveServer().finally(() => {
       this.#reviving = undefined;
@@ -175,7 +175,7 @@ class ChaosRun {
   }
 
   async #reviveServer(): Promise<void> {
-    const { server } = this.#world;
+    const { server } = this.#deployment;
     for (;;) {
       try {
         await (server.process.running ? server.ready() : server.restart());
@@ -197,31 +197,31 @@ export async function runChaos(seed: number, durationMs: number): Promise<ChaosR
   const random = new Random(seed);
   const plan = makePlan(random, durationMs);
   const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(saidStep), log: '' };
-  const world = await World.start({ machine: null, server: { EXECPLANE_CANCEL_GRACE_MS: '300' } });
+  const deployment = await Deployment.start({ machine: null, server: { EXECPLANE_CANCEL_GRACE_MS: '300' } });
   let proxy: FaultyProxy | undefined;
   try {
-    proxy = await FaultyProxy.start(world.server.port);
-    await world.join('dm-chaos', { EXECPLANE_URL: proxy.url, EXECPLANE_MAX_CONCURRENCY: '16' });
-    const run = new ChaosRun(world, proxy, random);
+    proxy = await FaultyProxy.start(deployment.server.port);
+    await deployment.join('dm-chaos', { EXECPLANE_URL: proxy.url, EXECPLANE_MAX_CONCURRENCY: '16' });
+    const run = new ChaosRun(deployment, proxy, random);
     const created = await run.play(plan);
     result.executions = created.length;
     result.faults.push(...(await run.faults(created)));
-    for (const { id } of created) if ((await world.machine.read(id)).error_code === 'agent_lost') result.lost += 1;
+    for (const { id } of created) if ((await deployment.machine.read(id)).error_code === 'agent_lost') result.lost += 1;
   } catch (error) {
     result.faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
-  result.log = await takeDown(world, proxy, result.faults);
+  result.log = await takeDown(deployment, proxy, result.faults);
   return result;
 }
 
-async function takeDown(world: World, proxy: FaultyProxy | undefined, faults: string[]): Promise<string> {
+async function takeDown(deployment: Deployment, proxy: FaultyProxy | undefined, faults: string[]): Promise<string> {
   const say = (error: unknown) => faults.push(error instanceof Error ? error.message : String(error));
-  const stopped = world.agents.map((agent) => agent.stop().catch(say));
+  const stopped = deployment.agents.map((agent) => agent.stop().catch(say));
   await Promise.all(stopped);
-  await world.server.stop().catch(say);
-  faults.push(...databaseFaults(world.server.dataDir));
-  const log = [world.server.log, ...world.agents.map((agent) => agent.log)].join('\n');
+  await deployment.server.stop().catch(say);
+  faults.push(...databaseFaults(deployment.server.dataDir));
+  const log = [deployment.server.log, ...deployment.agents.map((agent) => agent.log)].join('\n');
   await proxy?.close();
-  await world.dispose().catch(say);
+  await deployment.dispose().catch(say);
   return log;
 }

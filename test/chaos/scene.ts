@@ -1,31 +1,34 @@
-/** A world with the faulty network in the middle, for one scripted scenario. */
+/** A deployment with the faulty network in the middle, for one scripted scenario. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineClient } from '../helpers/client.ts';
-import { type AgentUnderTest, type Settings, World } from '../helpers/harness.ts';
+import { type AgentUnderTest, type Settings, Deployment } from '../helpers/harness.ts';
 import { FaultyProxy } from './proxy.ts';
 
 export class Scene {
-  readonly world: World;
+  readonly deployment: Deployment;
   readonly proxy: FaultyProxy;
   readonly agent: AgentUnderTest;
   readonly machine: MachineClient;
   /** Commands append their id here when they start. */
   readonly starts: string;
 
-  private constructor(world: World, proxy: FaultyProxy, agent: AgentUnderTest) {
-    this.world = world;
+  private constructor(deployment: Deployment, proxy: FaultyProxy, agent: AgentUnderTest) {
+    this.deployment = deployment;
     this.proxy = proxy;
     this.agent = agent;
-    this.machine = world.client.machine(agent.machineId);
-    this.starts = join(world.dir, 'starts');
+    this.machine = deployment.client.machine(agent.machineId);
+    this.starts = join(deployment.dir, 'starts');
   }
 
   static async set(p: { server?: Settings; agent?: Settings } = {}): Promise<Scene> {
-    const world = await World.start({ machine: null, server: { EXECPLANE_CANCEL_GRACE_MS: '300', ...p.server } });
-    const proxy = await FaultyProxy.start(world.server.port);
-    const agent = await world.join('dm-scene', { EXECPLANE_URL: proxy.url, ...p.agent });
-    return new Scene(world, proxy, agent);
+    const deployment = await Deployment.start({
+      machine: null,
+      server: { EXECPLANE_CANCEL_GRACE_MS: '300', ...p.server },
+    });
+    const proxy = await FaultyProxy.start(deployment.server.port);
+    const agent = await deployment.join('dm-scene', { EXECPLANE_URL: proxy.url, ...p.agent });
+    return new Scene(deployment, proxy, agent);
   }
 
   /** Starts a command that records its start, prints `ready`, and runs `line`. */
@@ -48,7 +51,7 @@ export class Scene {
   }
 
   file(name: string): string {
-    return join(this.world.dir, name);
+    return join(this.deployment.dir, name);
   }
 
   /** How often the command of this execution was started. */
@@ -65,9 +68,9 @@ export class Scene {
 
   async strike(): Promise<void> {
     this.proxy.heal();
-    if (!this.world.server.process.running) await this.world.server.restart();
+    if (!this.deployment.server.process.running) await this.deployment.server.restart();
     try {
-      await this.world.dispose();
+      await this.deployment.dispose();
     } finally {
       await this.proxy.close();
     }
@@ -83,7 +86,7 @@ export async function withScene(
   try {
     await play(scene);
   } catch (error) {
-    const log = `${scene.world.server.log}\n${scene.agent.log}`.split('\n').slice(-60).join('\n');
+    const log = `${scene.deployment.server.log}\n${scene.agent.log}`.split('\n').slice(-60).join('\n');
     throw new Error(`${error instanceof Error ? (error.stack ?? error.message) : error}\n--- last log lines\n${log}`, {
       cause: error,
     });

@@ -8,30 +8,31 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { json, scriptedServer } from '../client/scripted-server.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
+import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 let home: string;
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
   home = makeDirectory('home');
 }, 60_000);
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(home);
 }, 60_000);
 
 function settings(more: Record<string, string> = {}) {
-  return { HOME: home, EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key, ...more };
+  return { HOME: home, EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key, ...more };
 }
 
 describe('keys and logins', () => {
   test('a key with a line break is refused without being printed', async () => {
-    const { code, stderr } = await cli(['machines', 'ls'], settings({ EXECPLANE_API_KEY: `${world.server.key}\n` }));
+    const broken = settings({ EXECPLANE_API_KEY: `${deployment.server.key}\n` });
+    const { code, stderr } = await cli(['machines', 'ls'], broken);
     expect(stderr).toMatch(/^execplane: EXECPLANE_API_KEY: contains a line break/);
-    expect(stderr).not.toContain(world.server.key);
+    expect(stderr).not.toContain(deployment.server.key);
     expect(code).toBe(2);
   });
 
@@ -70,7 +71,7 @@ describe('keys and logins', () => {
   test('a login file that is a link to a private file is used', async () => {
     const file = join(home, '.config/execplane/login.json');
     mkdirSync(join(file, '..'), { recursive: true });
-    const login = JSON.stringify({ url: world.server.url, api_key: world.server.key });
+    const login = JSON.stringify({ url: deployment.server.url, api_key: deployment.server.key });
     writeFileSync(join(home, 'elsewhere.json'), login, { mode: 0o600 });
     symlinkSync(join(home, 'elsewhere.json'), file);
     onTestFinished(() => rmSync(file));
@@ -83,7 +84,7 @@ describe('keys and logins', () => {
   ])('login, if %s, prints one sentence and exits with 2', async (_what, make) => {
     execFileSync('sh', ['-c', make], { cwd: home });
     onTestFinished(() => rmSync(join(home, '.config/execplane'), { recursive: true }));
-    const { code, stderr } = await cli(['login', '--api-key', world.server.key], settings());
+    const { code, stderr } = await cli(['login', '--api-key', deployment.server.key], settings());
     expect(stderr).toMatch(/^execplane: .*login.json cannot be written: .*\.\n$/);
     expect(code).toBe(2);
   });
@@ -120,7 +121,7 @@ describe('keys and logins', () => {
       'sh',
       ['-c', `echo "$KEY" | "${process.execPath}" "${MAIN}" login --ca-file ca.pem`],
       {
-        ...baseEnv({ HOME, EXECPLANE_URL, KEY: world.server.key }),
+        ...baseEnv({ HOME, EXECPLANE_URL, KEY: deployment.server.key }),
       },
       writeCa(),
     );
@@ -162,7 +163,7 @@ describe('an answer that is not from a server of Execplane', () => {
   });
 
   test('a create whose answer was cut is sent again with its idempotency key, and runs once', async () => {
-    const target = new URL(world.server.url);
+    const target = new URL(deployment.server.url);
     let posts = 0;
     const keys = new Set<unknown>();
     const proxy = createServer((incoming, outgoing) => {
@@ -232,20 +233,23 @@ describe('a machine that is away', () => {
     expect(stderr).toMatch(/^execplane: dm-new has never joined: waiting .* for it \(--wait\)\n/);
     expect(stderr).toContain('dm-new has never joined; the command was not run.');
     expect(code).toBe(125);
-    const { items } = await world.client.ask<{ items: { status: string }[] }>('GET', '/v1/machines/dm-new/executions');
+    const { items } = await deployment.client.ask<{ items: { status: string }[] }>(
+      'GET',
+      '/v1/machines/dm-new/executions',
+    );
     expect(items.map(({ status }) => status)).toEqual(['cancelled']);
   });
 
   test('and connects in time runs the command', async () => {
-    await world.agent.detach();
-    await world.away();
+    await deployment.agent.detach();
+    await deployment.away();
     const exec = new Started(
       process.execPath,
       [MAIN, 'exec', 'dm-test', '--wait', '60s', '--', 'echo', 'here'],
       baseEnv(settings()),
     );
     await new Promise<void>((resolve) => exec.child.stderr?.once('data', () => resolve()));
-    world.agent.restart();
+    deployment.agent.restart();
     expect(await exec.exited).toMatchObject({ code: 0 });
     expect(exec.stdout).toBe('here\n');
     expect(exec.stderr).toMatch(/^execplane: dm-test is offline \(last seen .*\): waiting 1m for it/);

@@ -2,17 +2,17 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { baseEnv, cli, MAIN, type Settings, World } from '../helpers/harness.ts';
+import { baseEnv, cli, MAIN, type Settings, Deployment } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 let env: Settings;
 
 beforeAll(async () => {
-  world = await World.start();
-  env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key, HOME: world.dir };
+  deployment = await Deployment.start();
+  env = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key, HOME: deployment.dir };
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 /** Runs the CLI; it must succeed. */
 async function ok(...args: string[]): Promise<string> {
@@ -29,7 +29,7 @@ async function json<T>(...args: string[]): Promise<T> {
 test('machines create, ls, show, rotate and rm work', async () => {
   const made = await json<{ machine_id: string; token: string; join_command: string }>('machines', 'create', 'dm-new');
   expect(made).toMatchObject({ machine_id: 'dm-new', token: expect.stringMatching(/^xpj_/) });
-  expect(made.join_command).toBe(`echo ${made.token} | sh install-agent.sh --url ${world.server.url}`);
+  expect(made.join_command).toBe(`echo ${made.token} | sh install-agent.sh --url ${deployment.server.url}`);
   const said = await cli(['machines', 'create', 'dm-other'], env);
   expect(said.stdout).toMatch(
     /^dm-other can join until .*\n\n {2}echo xpj_[\w-]{43} \| sh install-agent.sh --url \S+\n$/,
@@ -84,7 +84,7 @@ test('a name is accepted wherever an id is', async () => {
   expect(await ok('exec', 'tester', '--', 'echo', 'by name')).toBe('by name\n');
   const { items } = await json<{ items: object[] }>('executions', 'ls', 'tester');
   expect(items[0]).toMatchObject({ machine_id: 'dm-test', command: ['echo', 'by name'] });
-  const file = join(world.dir, 'copied');
+  const file = join(deployment.dir, 'copied');
   await ok('cp', 'tester:/etc/hostname', file);
   expect(readFileSync(file)).toEqual(readFileSync('/etc/hostname'));
   expect(await json('tokens', 'create', '--machine', 'tester')).toMatchObject({ machine_id: 'dm-test' });
@@ -98,7 +98,7 @@ test('a name is accepted wherever an id is', async () => {
 
 test('executions ls, show, logs, output and cancel work', async () => {
   const argv = ['sh', '-c', 'echo out; echo err >&2; exit 3'];
-  const { json: done } = await world.client.request<{ execution_id: string }>(
+  const { json: done } = await deployment.client.request<{ execution_id: string }>(
     'POST',
     '/v1/machines/dm-test/executions',
     { body: { command: argv }, query: { wait_ms: 20_000 } },
@@ -151,48 +151,56 @@ test('audit lists the actions, and status the state of the server', async () => 
 describe('login', () => {
   test('the key is read from stdin, tried, and stored for this server only', async () => {
     const login = new Started('sh', ['-c', 'echo "$KEY" | "$NODE" "$MAIN" login'], {
-      ...baseEnv({ HOME: world.dir, EXECPLANE_URL: world.server.url }),
-      KEY: world.server.key,
+      ...baseEnv({ HOME: deployment.dir, EXECPLANE_URL: deployment.server.url }),
+      KEY: deployment.server.key,
       NODE: process.execPath,
       MAIN,
     });
     expect((await login.exited).code).toBe(0);
-    const file = join(world.dir, '.config/execplane/login.json');
+    const file = join(deployment.dir, '.config/execplane/login.json');
     expect(statSync(file).mode & 0o777).toBe(0o600);
-    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ api_key: world.server.key });
-    expect((await cli(['machines', 'ls'], { HOME: world.dir })).code).toBe(0);
-    const elsewhere = { HOME: world.dir, EXECPLANE_URL: 'https://example.com', EXECPLANE_DATA_DIR: world.dir };
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ api_key: deployment.server.key });
+    expect((await cli(['machines', 'ls'], { HOME: deployment.dir })).code).toBe(0);
+    const elsewhere = {
+      HOME: deployment.dir,
+      EXECPLANE_URL: 'https://example.com',
+      EXECPLANE_DATA_DIR: deployment.dir,
+    };
     expect(await cli(['machines', 'ls'], elsewhere)).toMatchObject({ code: 2 });
   });
 
   test('a key that does not work is not stored', async () => {
     const login = new Started('sh', ['-c', 'echo xpk_wrong | "$NODE" "$MAIN" login'], {
-      ...baseEnv({ HOME: join(world.dir, 'nobody'), EXECPLANE_URL: world.server.url }),
+      ...baseEnv({ HOME: join(deployment.dir, 'nobody'), EXECPLANE_URL: deployment.server.url }),
       NODE: process.execPath,
       MAIN,
     });
     expect((await login.exited).code).toBe(1);
-    expect(() => statSync(join(world.dir, 'nobody'))).toThrow('ENOENT');
+    expect(() => statSync(join(deployment.dir, 'nobody'))).toThrow('ENOENT');
   });
 });
 
 describe('agent stop', () => {
   test('ends link, runner and commands; a second one finds nothing', async () => {
-    const agent = await world.join('dm-stopped');
-    const created = await world.client.ask<{ execution_id: string }>('POST', '/v1/machines/dm-stopped/executions', {
-      body: { command: ['sleep', '300'] },
-    });
+    const agent = await deployment.join('dm-stopped');
+    const created = await deployment.client.ask<{ execution_id: string }>(
+      'POST',
+      '/v1/machines/dm-stopped/executions',
+      {
+        body: { command: ['sleep', '300'] },
+      },
+    );
     const stop = ['agent', 'stop', '--agent-dir', agent.dir];
     expect(await cli(stop)).toMatchObject({ code: 0, stdout: expect.stringContaining('has stopped') });
     expect(agent.ownedPids()).toEqual([]);
     expect((await agent.link.exited).code).toBe(0);
     const path = `/v1/machines/dm-stopped/executions/${created.execution_id}`;
-    expect((await world.client.get(path)).json).toMatchObject({ status: 'failed', error_code: 'agent_stopped' });
+    expect((await deployment.client.get(path)).json).toMatchObject({ status: 'failed', error_code: 'agent_stopped' });
     expect(await cli(stop)).toMatchObject({ code: 1, stderr: expect.stringContaining('no agent runs') });
   }, 60_000);
 
   test('ends the runner if there is no link', async () => {
-    const agent = await world.join('dm-unlinked');
+    const agent = await deployment.join('dm-unlinked');
     await agent.killLink();
     expect(agent.ownedPids()).not.toEqual([]);
     const { code } = await cli(['agent', 'stop', '--agent-dir', agent.dir]);

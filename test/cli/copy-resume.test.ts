@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BUSYBOX, installBusybox } from '../helpers/busybox.ts';
-import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
+import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 import { StallingRelay } from '../helpers/stalling-relay.ts';
 
@@ -26,25 +26,25 @@ const OVERHEAD_BYTES = 1_000_000;
 /** A machine whose commands find only the tools of BusyBox. */
 const BUSYBOX_MACHINE = 'dm-busybox';
 
-let world: World;
+let deployment: Deployment;
 let relay: StallingRelay;
 let dir: string;
 
 beforeAll(async () => {
-  world = await World.start();
-  relay = await StallingRelay.to(world.server.url);
+  deployment = await Deployment.start();
+  relay = await StallingRelay.to(deployment.server.url);
   dir = mkdtempSync(join(tmpdir(), 'execplane-cp-resume-'));
   writeFileSync(join(dir, 'source'), bytes);
-  if (BUSYBOX !== undefined) await world.join(BUSYBOX_MACHINE, { PATH: installBusybox(join(dir, 'busybox')) });
+  if (BUSYBOX !== undefined) await deployment.join(BUSYBOX_MACHINE, { PATH: installBusybox(join(dir, 'busybox')) });
 }, 60_000);
 afterAll(async () => {
   await relay.close();
-  await world.dispose();
+  await deployment.dispose();
   rmSync(dir, { recursive: true });
 }, 60_000);
 
 function startCopy(from: string, to: string): Started {
-  const env = baseEnv({ EXECPLANE_URL: relay.url, EXECPLANE_API_KEY: world.server.key });
+  const env = baseEnv({ EXECPLANE_URL: relay.url, EXECPLANE_API_KEY: deployment.server.key });
   return new Started(process.execPath, [MAIN, 'cp', from, to], env);
 }
 
@@ -86,7 +86,7 @@ describe.each([
       expect((await interrupted.exited).code).toBe(130);
       expect(interrupted.stderr).toMatch(/^execplane: interrupted after [\d.]+ MiB\. The same command continues/);
       await until('no command is left', async () => {
-        const { items } = await world.client.ask<{ items: unknown[] }>(
+        const { items } = await deployment.client.ask<{ items: unknown[] }>(
           'GET',
           `/v1/machines/${machine}/executions?status=running`,
         );
@@ -127,7 +127,7 @@ describe.each([
       const [there, back] = [`there-${machine}`, `back-${machine}`];
       mkdirSync(join(dir, 'folder/below'), { recursive: true });
       writeFileSync(join(dir, 'folder/below/a b'), 'deep');
-      const settings = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+      const settings = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key };
       const copy = (from: string, to: string) => cli(['cp', '-r', from, to], settings);
       expect(await copy(join(dir, 'folder'), `${machine}:${join(dir, there)}`)).toMatchObject({ code: 0 });
       expect(await copy(`${machine}:${join(dir, there)}`, join(dir, back))).toMatchObject({ code: 0 });

@@ -1,19 +1,19 @@
 /** `execplane exec` with a real server, a real agent and real pipes. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { isAlive, until } from '../helpers/processes.ts';
 import { type Exec, startExec } from './exec-process.ts';
 
-let world: World;
+let deployment: Deployment;
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 function exec(...args: string[]): Exec {
-  return startExec(world.server, ['dm-test', ...args]);
+  return startExec(deployment.server, ['dm-test', ...args]);
 }
 
 /** Runs it with an empty stdin. */
@@ -132,9 +132,9 @@ describe('a server that goes away and comes back', () => {
   test('resumes the stream where it was: no byte is lost or repeated', async () => {
     const counting = exec('--', 'sh', '-c', 'echo before; read line; echo "after $line"');
     await counting.printed('before\n');
-    await world.server.kill();
-    await world.server.restart();
-    await world.connected();
+    await deployment.server.kill();
+    await deployment.server.restart();
+    await deployment.connected();
     counting.stdin.end('the restart\n');
     const { code, stdout } = await counting.exited;
     expect(stdout.toString()).toBe('before\nafter the restart\n');

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'vite';
 import { hasChromium, launchChromium } from '../helpers/console-page.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, '../..');
@@ -42,18 +42,18 @@ try {
   // The package is for import alone: no require, and no resolution that knows no "exports".
   check('attw', ['--profile', 'esm-only', archive]);
   unpack(archive);
-  const world = await World.start();
+  const deployment = await Deployment.start();
   try {
     const setting = {
-      url: world.server.url,
-      apiKey: world.server.key,
-      machineId: world.agent.machineId,
+      url: deployment.server.url,
+      apiKey: deployment.server.key,
+      machineId: deployment.agent.machineId,
       directory: work,
     };
     for (const node of [process.execPath, join(TOOLS, 'node/bin/node')]) inNode(node, setting);
     await inChromium(setting);
   } finally {
-    await world.dispose();
+    await deployment.dispose();
   }
 } finally {
   rmSync(work, { recursive: true });

@@ -2,16 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Execplane, type MachineClient, RefusedError, StdinClosedError } from '../../src/client/main.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 let machine: MachineClient;
 
 beforeAll(async () => {
-  world = await World.start();
-  machine = new Execplane({ url: world.server.url, apiKey: world.server.key }).machine('dm-test');
+  deployment = await Deployment.start();
+  machine = new Execplane({ url: deployment.server.url, apiKey: deployment.server.key }).machine('dm-test');
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 async function bytesOf(stream: ReadableStream<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(stream));
@@ -89,8 +89,8 @@ describe('start', () => {
       tail = Buffer.concat([tail, bytes]).subarray(-40_000);
       if (killed || size < 10_000_000) continue;
       killed = true;
-      await world.server.kill();
-      await world.server.restart();
+      await deployment.server.kill();
+      await deployment.server.restart();
     }
     expect(size).toBe(40_040_000);
     expect(tail.toString()).toBe(Array.from({ length: 4000 }, (_, at) => `${String(at).padStart(9, '0')}\n`).join(''));
@@ -127,11 +127,11 @@ describe('start', () => {
     const reader = handle.stdout.getReader();
     const first = await reader.read();
     expect(Buffer.from(first.value ?? []).toString()).toBe('before\n');
-    await world.server.kill();
+    await deployment.server.kill();
     const writer = handle.stdin.getWriter();
     const written = writer.write(Buffer.from('the restart\n'));
-    await world.server.restart();
-    await world.connected();
+    await deployment.server.restart();
+    await deployment.connected();
     await written;
     let text = '';
     for (let next = await reader.read(); !next.done; next = await reader.read()) text += Buffer.from(next.value);

@@ -14,19 +14,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Execplane, FileError, type Files } from '../../src/client/main.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 let files: Files;
 let dir: string;
 
 beforeAll(async () => {
-  world = await World.start();
-  files = new Execplane({ url: world.server.url, apiKey: world.server.key }).machine('dm-test').files;
+  deployment = await Deployment.start();
+  files = new Execplane({ url: deployment.server.url, apiKey: deployment.server.key }).machine('dm-test').files;
   dir = makeDirectory('files');
 }, 60_000);
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 }, 60_000);
 

@@ -3,29 +3,29 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { baseEnv, World } from '../helpers/harness.ts';
+import { baseEnv, Deployment } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const page = readFileSync(join(ROOT, 'docs/client.md'), 'utf8');
-let world: World;
+let deployment: Deployment;
 let dir: string;
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
   dir = makeDirectory('docs');
   // Resolves the package like an installation of it does.
   mkdirSync(join(dir, 'node_modules'));
   symlinkSync(ROOT, join(dir, 'node_modules/execplane'));
 }, 60_000);
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 }, 60_000);
 
 async function run(source: string, ...args: string[]): Promise<string> {
   writeFileSync(join(dir, 'example.ts'), source);
-  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const env = baseEnv({ EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key });
   const started = new Started(process.execPath, [join(dir, 'example.ts'), ...args], env, dir);
   expect((await started.exited).code, started.stderr).toBe(0);
   return started.stdout;

@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium, openConsole, PHONE, signIn, WIDE } from '../helpers/console-page.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 
 const FOLDER = join(import.meta.dirname, '../../docs/console');
@@ -22,10 +22,10 @@ interface Subject {
   heading: string;
 }
 
-const world = await World.start({ machine: 'dm-build', agent: { EXECPLANE_LABELS: 'role=build' } });
+const deployment = await Deployment.start({ machine: 'dm-build', agent: { EXECPLANE_LABELS: 'role=build' } });
 const browser = await launchChromium();
 try {
-  const subjects = await prepare(world);
+  const subjects = await prepare(deployment);
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER);
   for (const theme of THEMES)
@@ -33,17 +33,17 @@ try {
   console.log(`${(subjects.length + 1) * THEMES.length * 2} pictures are in docs/console`);
 } finally {
   await browser.close();
-  await world.dispose();
+  await deployment.dispose();
 }
 
 /** Fills the server with what a small team has: machines, executions, a failed batch, a schedule, keys. Returns the pages. */
-async function prepare({ client, machine }: World): Promise<Subject[]> {
+async function prepare({ client, machine }: Deployment): Promise<Subject[]> {
   for (const [id, site] of [
     ['dm-web-1', 'berlin'],
     ['dm-web-2', 'oslo'],
     ['dm-web-3', 'oslo'],
   ] as const) {
-    await world.join(id, { EXECPLANE_LABELS: `role=web,site=${site}` });
+    await deployment.join(id, { EXECPLANE_LABELS: `role=web,site=${site}` });
   }
   const selector = { labels: { role: 'web' } };
   const post = <T>(path: string, body: object) => client.ask<T>('POST', path, { body });
@@ -95,7 +95,7 @@ async function takeAll(
   subjects: readonly Subject[],
   { theme, size }: { theme: 'light' | 'dark'; size: keyof typeof SIZES },
 ): Promise<void> {
-  const { url, key } = world.server;
+  const { url, key } = deployment.server;
   await using opened = await openConsole(browser, { url, viewport: SIZES[size], colorScheme: theme });
   const { page } = opened;
   const take = (name: string) => page.screenshot({ path: join(FOLDER, `${name}-${size}-${theme}.png`) });

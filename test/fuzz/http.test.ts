@@ -19,7 +19,7 @@ vi.setConfig({ testTimeout: 600_000 });
 const AT_ONCE = 20;
 const MUTATED = Math.ceil(HTTP_CASES / 5);
 const STRUCTURED = HTTP_CASES - MUTATED;
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 interface Reply {
   status: number;
@@ -62,7 +62,7 @@ function expectDocumented(
 /** The answer; only the head of a stream. */
 function send(url: string, agent: Agent, { method, path, headers, body }: FuzzRequest): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const sent = request(new URL(url), { method, path, headers, agent, timeout: PATIENCE_MS }, (response) => {
+    const sent = request(new URL(url), { method, path, headers, agent, timeout: TIMEOUT_MS }, (response) => {
       const reply = { status: response.statusCode ?? 0, headers: response.headers };
       if (reply.status === 200 && response.headers['content-length'] === undefined) {
         response.destroy();
@@ -87,7 +87,7 @@ function exchange(url: string, bytes: Buffer): Promise<string> {
   const socket = connect(Number(port), hostname);
   const chunks: Buffer[] = [];
   return new Promise((resolve, reject) => {
-    socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error('the server neither answers nor hangs up')));
+    socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error('the server neither answers nor hangs up')));
     socket
       .on('data', (chunk: Buffer) => chunks.push(chunk))
       .once('error', (error: NodeJS.ErrnoException) => {

@@ -23,7 +23,7 @@ const EXECUTIONS = 150;
 /** Each session has one link, one hello, then three messages. */
 const SESSIONS = 2400;
 const RAW = 400;
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 interface Hostile extends Known {
   machineId: string;
@@ -74,7 +74,7 @@ function session(server: RunningTestServer, { credential }: Hostile, hello: stri
   });
   let welcomed = false;
   return new Promise<Outcome['end']>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('the server neither answers nor closes')), PATIENCE_MS);
+    const timer = setTimeout(() => reject(new Error('the server neither answers nor closes')), TIMEOUT_MS);
     ws.once('open', () => {
       ws.send(hello);
       ws.ping();

@@ -1,6 +1,6 @@
 /**
  * The built product as a black box: `dist/cli/main.js` as server and agent, each a process of its own in a directory of its
- * own. Whoever starts a World disposes of it; what is then still running is an error.
+ * own. Whoever starts a Deployment disposes of it; what is then still running is an error.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -148,7 +148,7 @@ export class AgentUnderTest {
 
   /** SIGINT: everything ends. */
   async stop(): Promise<void> {
-    await this.link.end('SIGINT', STOP_PATIENCE_MS);
+    await this.link.end('SIGINT', STOP_TIMEOUT_MS);
     await until(
       () => `nothing of the agent is left\n${this.log}`,
       () => this.ownedPids().length === 0,
@@ -173,30 +173,30 @@ function isRunner(pid: number): boolean {
 }
 
 /** Above what a link gives its runner to end everything. */
-const STOP_PATIENCE_MS = 50_000;
+const STOP_TIMEOUT_MS = 50_000;
 
-/** Worlds that are not disposed of yet: where a test was given up, its process takes them along as it exits. */
-const worlds = new Set<World>();
+/** Deployments that are not disposed of yet: where a test was given up, its process takes them along as it exits. */
+const deployments = new Set<Deployment>();
 process.once('exit', () => {
-  for (const { dir } of worlds) killAll(processesWith(dir));
+  for (const { dir } of deployments) killAll(processesWith(dir));
 });
 
 /** A server, its agents, and a directory that holds everything of theirs. */
-export class World {
+export class Deployment {
   readonly dir = makeDirectory('test');
   readonly agents: AgentUnderTest[] = [];
   #server: ServerUnderTest | undefined;
 
   /** A server, and with `machine` an agent that has joined as that. */
-  static async start(p: { server?: Settings; agent?: Settings; machine?: string | null } = {}): Promise<World> {
-    const world = new World();
-    worlds.add(world);
+  static async start(p: { server?: Settings; agent?: Settings; machine?: string | null } = {}): Promise<Deployment> {
+    const deployment = new Deployment();
+    deployments.add(deployment);
     try {
-      world.#server = await ServerUnderTest.start(world.dir, p.server);
-      if (p.machine !== null) await world.join(p.machine ?? 'dm-test', p.agent);
-      return world;
+      deployment.#server = await ServerUnderTest.start(deployment.dir, p.server);
+      if (p.machine !== null) await deployment.join(p.machine ?? 'dm-test', p.agent);
+      return deployment;
     } catch (error) {
-      await world.dispose().catch(() => undefined);
+      await deployment.dispose().catch(() => undefined);
       throw error;
     }
   }
@@ -267,7 +267,7 @@ export class World {
   async dispose(): Promise<void> {
     const left: string[] = [];
     for (const agent of this.agents) {
-      await agent.link.end('SIGINT', STOP_PATIENCE_MS);
+      await agent.link.end('SIGINT', STOP_TIMEOUT_MS);
       const gone = until('the agent is gone', () => agent.ownedPids().length === 0, 30_000);
       await gone.catch(() => left.push(...agent.ownedPids().map((pid) => commandLine(pid)), agent.log));
       killAll(agent.ownedPids());
@@ -279,7 +279,7 @@ export class World {
     const strays = processesWith(this.dir);
     left.push(...strays.map(commandLine));
     killAll(strays);
-    worlds.delete(this);
+    deployments.delete(this);
     await removeDirectory(this.dir);
     if (left.length > 0) throw new Error(`left running: ${left.join('; ')}`);
   }

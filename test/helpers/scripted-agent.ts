@@ -10,7 +10,7 @@ import {
 } from '../../src/core/protocol.ts';
 import { type EndedPayload, encodeRecord, REPORT_KIND, type ReportKind } from '../../src/core/report.ts';
 
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 export type Received<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }> & { attachment: Buffer };
 
@@ -101,7 +101,7 @@ export class ScriptedAgent {
 
   /** The next unread frame of this type; earlier frames of other types are skipped. */
   async next<T extends ServerFrame['type']>(type: T): Promise<Received<T>> {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + TIMEOUT_MS;
     for (;;) {
       while (this.#taken < this.received.length) {
         const frame = this.received[this.#taken++];
@@ -114,7 +114,7 @@ export class ScriptedAgent {
 
   /** Settles when `done` is true of all received frames. */
   async until(done: (received: readonly ServerFrame[]) => boolean): Promise<void> {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + TIMEOUT_MS;
     while (!done(this.received)) await this.#more(deadline, 'what was waited for did not come');
   }
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { OpenApiDocument } from '../../src/server/http/documents/openapi.ts';
 import type { JsonSchema } from '../../src/server/http/documents/schema-objects.ts';
-import { baseEnv, World } from '../helpers/harness.ts';
+import { baseEnv, Deployment } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
 const MARK = '--- the next block ---';
@@ -17,21 +17,21 @@ const blocks = Array.from(page.matchAll(/^```sh\n(.*?)^```\n(?:```\n(.*?)^```\n)
   printed,
 }));
 
-let world: World;
+let deployment: Deployment;
 let outputs: string[];
 
 beforeAll(async () => {
-  world = await World.start({
+  deployment = await Deployment.start({
     server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' },
     agent: { EXECPLANE_LOG_LEVEL: 'warn' },
   });
   // One shell runs all blocks, so that later ones can use variables of earlier ones.
   const script = blocks.map(({ lines }) => `${lines}\necho '${MARK}'`).join('\n');
-  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const env = baseEnv({ EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key });
   const { stdout } = await promisify(execFile)('sh', ['-euc', script], { env, timeout: 120_000 });
   outputs = stdout.split(`${MARK}\n`);
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 test('every block runs', () => {
   expect(blocks.length).toBeGreaterThan(20);
@@ -53,8 +53,8 @@ test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed 
 
 test('the example receiver accepts callbacks that the server has signed, and refuses others', async () => {
   const [, program = ''] = /^```js\n(.*?)^```$/ms.exec(page) ?? [];
-  const secret = join(world.server.dataDir, 'webhook.secret');
-  const file = join(world.dir, 'receiver.mjs');
+  const secret = join(deployment.server.dataDir, 'webhook.secret');
+  const file = join(deployment.dir, 'receiver.mjs');
   writeFileSync(file, program);
   const receiver = new Started(process.execPath, [file, secret, '0'], baseEnv());
   try {
@@ -66,7 +66,7 @@ test('the example receiver accepts callbacks that the server has signed, and ref
       'webhook-signature': 'v1,AAAA',
     };
     expect((await fetch(url, { method: 'POST', body: '{}', headers: forged })).status).toBe(401);
-    const { execution_id: id } = await world.machine.run({ command: ['true'], callback_url: url });
+    const { execution_id: id } = await deployment.machine.run({ command: ['true'], callback_url: url });
     await until('the callback is taken', () => receiver.stdout.includes(`${id} succeeded`));
   } finally {
     await receiver.end('SIGTERM');
@@ -74,7 +74,7 @@ test('the example receiver accepts callbacks that the server has signed, and ref
 });
 
 test('the page names every route, parameter and field of a request', async () => {
-  const document = await world.client.ask<OpenApiDocument>('GET', '/openapi.json');
+  const document = await deployment.client.ask<OpenApiDocument>('GET', '/openapi.json');
   const missing: string[] = [];
   const look = (words: string): void => {
     if (!page.includes(words)) missing.push(words);

@@ -4,27 +4,27 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { baseEnv, MAIN, World } from '../helpers/harness.ts';
+import { baseEnv, MAIN, Deployment } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
 interface ArtifactList {
   items: { artifact_id: string; name: string; size_bytes: number; sha256: string }[];
 }
 
-let world: World;
+let deployment: Deployment;
 let home: string;
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 beforeEach(() => {
   home = makeDirectory('home');
 });
 afterEach(() => removeDirectory(home));
 
 async function cli(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const env = baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+  const env = baseEnv({ EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key });
   const process_ = new Started(process.execPath, [MAIN, ...args], env);
   const { code } = await process_.exited;
   return { code, stdout: process_.stdout, stderr: process_.stderr };
@@ -66,18 +66,18 @@ test('artifacts ls lists, get prints and rm deletes an artifact', async () => {
 test('an artifact arrives complete and once, although link and server are killed during its transfer', async () => {
   const megabytes = 128;
   const script = `head -c ${megabytes << 20} /dev/urandom > $ARTIFACTS_DIR/big; sha256sum < $ARTIFACTS_DIR/big; echo $ARTIFACTS_DIR`;
-  const { execution_id: id } = await world.machine.create({ command: ['sh', '-c', script] });
-  const printed = () => world.machine.read(id).then(({ stdout_bytes: bytes = 0 }) => bytes > 64);
+  const { execution_id: id } = await deployment.machine.create({ command: ['sh', '-c', script] });
+  const printed = () => deployment.machine.read(id).then(({ stdout_bytes: bytes = 0 }) => bytes > 64);
   await until('the file is written', printed);
-  await world.agent.killLink();
-  world.agent.restart();
-  await world.connected();
-  await world.server.kill();
-  await world.server.restart();
-  const ended = await world.machine.ended(id);
+  await deployment.agent.killLink();
+  deployment.agent.restart();
+  await deployment.connected();
+  await deployment.server.kill();
+  await deployment.server.restart();
+  const ended = await deployment.machine.ended(id);
   expect(ended.status).toBe('succeeded');
   const path = `/v1/machines/dm-test/artifacts?execution_id=${id}`;
-  const { items } = await world.client.ask<ArtifactList>('GET', path);
+  const { items } = await deployment.client.ask<ArtifactList>('GET', path);
   expect(items).toMatchObject([{ name: 'big', size_bytes: megabytes << 20 }]);
   const [artifact] = items;
   await cli('artifacts', 'get', 'dm-test', artifact?.artifact_id ?? '', '-o', join(home, 'big'));
@@ -85,5 +85,5 @@ test('an artifact arrives complete and once, although link and server are killed
     .update(readFileSync(join(home, 'big')))
     .digest('hex');
   expect(sum).toBe(artifact?.sha256);
-  expect((await world.machine.output(id)).stdout).toContain(sum);
+  expect((await deployment.machine.output(id)).stdout).toContain(sum);
 }, 180_000);

@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
+import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 /** The bytes that `response` delivered before it broke off, and the error. */
 async function brokenOff(body: AsyncIterable<Uint8Array>): Promise<{ text: string; error: unknown }> {
@@ -25,7 +25,7 @@ async function brokenOff(body: AsyncIterable<Uint8Array>): Promise<{ text: strin
 }
 
 test('kill -9 of the server: fetch, node:http and curl report an error; the CLI continues at the same byte', async () => {
-  const { machine, server } = world;
+  const { machine, server } = deployment;
   const { execution_id: id } = await machine.create({
     command: ['/bin/sh', '-c', 'echo first; read line; echo "then $line"'],
     stdin_open: true,
@@ -65,7 +65,7 @@ test('kill -9 of the server: fetch, node:http and curl report an error; the CLI 
   expect([18, 56]).toContain((await curl.exited).code);
 
   await server.restart();
-  await world.connected();
+  await deployment.connected();
   expect((await cli(['executions', 'show', machine.machineId, id], env)).stdout).toContain('running');
   const stdin = `${server.url}/v1/machines/${machine.machineId}/executions/${id}/stdin?close=true`;
   const written = await fetch(stdin, { method: 'POST', headers, body: Buffer.from('more\n') });

@@ -3,16 +3,16 @@ import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CHROMIUM, hasChromium, launchChromium, openConsole } from '../helpers/console-page.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
 let browser: Browser;
-let world: World;
+let deployment: Deployment;
 
 beforeAll(async () => {
   if (!hasChromium) return;
-  [browser, world] = await Promise.all([
+  [browser, deployment] = await Promise.all([
     launchChromium(),
-    World.start({ machine: 'dm-one', server: { EXECPLANE_MAX_OUTPUT_BYTES: String(100 * 2 ** 20) } }),
+    Deployment.start({ machine: 'dm-one', server: { EXECPLANE_MAX_OUTPUT_BYTES: String(100 * 2 ** 20) } }),
   ]);
 });
 
@@ -22,26 +22,26 @@ beforeEach(({ skip }) => {
 
 afterAll(async () => {
   await browser?.close();
-  await world?.dispose();
+  await deployment?.dispose();
 });
 
 function open(p: { path?: string; key?: string } = {}) {
-  return openConsole(browser, { url: world.server.url, key: world.server.key, ...p });
+  return openConsole(browser, { url: deployment.server.url, key: deployment.server.key, ...p });
 }
 
 test('output appears live, and continues through a restart of the server without a gap or a repeat', async () => {
-  const gate = `${world.dir}/gate`;
-  const { execution_id: id } = await world.machine.create({
+  const gate = `${deployment.dir}/gate`;
+  const { execution_id: id } = await deployment.machine.create({
     command: ['/bin/sh', '-c', `echo before; while [ ! -e ${gate} ]; do sleep 0.1; done; echo behind; exit 0`],
   });
   await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
   const { page, complaints } = opened;
   const output = page.getByLabel('Lines of output');
   await output.getByText('before').waitFor();
-  await world.server.kill();
-  await world.server.restart();
-  await world.connected();
-  await world.machine.run({ command: ['/usr/bin/touch', gate] });
+  await deployment.server.kill();
+  await deployment.server.restart();
+  await deployment.connected();
+  await deployment.machine.run({ command: ['/usr/bin/touch', gate] });
   await output.getByText('behind').waitFor();
   await page.locator('.status', { hasText: 'Succeeded' }).waitFor();
   expect(await output.locator('.output-line .text').allTextContents()).toEqual(['before', 'behind']);
@@ -49,7 +49,7 @@ test('output appears live, and continues through a restart of the server without
 });
 
 test('output that is too long for a page can be read part by part, to its last line', async () => {
-  const { execution_id: id } = await world.machine.run({ command: ['/usr/bin/seq', '1', '7000000'] });
+  const { execution_id: id } = await deployment.machine.run({ command: ['/usr/bin/seq', '1', '7000000'] });
   await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
   const { page } = opened;
   const output = page.getByLabel('Lines of output');
@@ -65,7 +65,7 @@ test('output that is too long for a page can be read part by part, to its last l
 });
 
 test('output can be searched and followed while it arrives', async () => {
-  const { execution_id: id } = await world.machine.create({
+  const { execution_id: id } = await deployment.machine.create({
     command: ['/bin/sh', '-c', 'seq 1 2000; read line; echo the end of $line'],
     stdin_open: true,
   });
@@ -86,7 +86,7 @@ test('output can be searched and followed while it arrives', async () => {
 });
 
 test('the page of a command without output says so and shows no empty viewer', async () => {
-  const { execution_id: id } = await world.machine.run({ command: ['true'] });
+  const { execution_id: id } = await deployment.machine.run({ command: ['true'] });
   await using opened = await open({ path: `/machines/dm-one/executions/${id}` });
   await opened.page.getByText('No output.', { exact: true }).waitFor();
   expect(await opened.page.getByLabel('Lines of output').count()).toBe(0);
@@ -96,7 +96,7 @@ test('an artifact can be downloaded from the page of its execution', async () =>
   await using opened = await open({ path: '/run?machine=dm-one' });
   const { page } = opened;
   await page.getByRole('textbox', { name: 'Command' }).fill('mkdir out; echo kept > out/report.txt');
-  await page.getByLabel('Working directory').fill(world.dir);
+  await page.getByLabel('Working directory').fill(deployment.dir);
   await page.getByLabel('Keep files').fill('out/*.txt');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   const link = page.getByLabel('Artifacts').getByRole('link', { name: 'report.txt' });
@@ -106,7 +106,7 @@ test('an artifact can be downloaded from the page of its execution', async () =>
 });
 
 test('the page of a running command can send a signal and input, and cancel it', async () => {
-  const { execution_id: id } = await world.machine.create({
+  const { execution_id: id } = await deployment.machine.create({
     command: ['/bin/sh', '-c', "trap 'echo hup' HUP; read line; echo got $line; while :; do sleep 0.1; done"],
     stdin_open: true,
   });
@@ -137,9 +137,9 @@ test('a terminal can be opened, typed into, left and reopened, also after a rest
   const light = await ground();
   await page.emulateMedia({ colorScheme: 'dark' });
   await expect.poll(ground, { timeout: 10_000 }).not.toBe(light);
-  await world.server.kill();
-  await world.server.restart();
-  await world.connected();
+  await deployment.server.kill();
+  await deployment.server.restart();
+  await deployment.connected();
   await terminal.getByText(/^Disconnected/).waitFor({ state: 'detached' });
   await page.reload();
   await terminal.getByText('typed-42').first().waitFor();

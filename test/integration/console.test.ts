@@ -2,14 +2,14 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CHROMIUM, hasChromium, launchChromium, openConsole, signIn } from '../helpers/console-page.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
 let browser: Browser;
-let world: World;
+let deployment: Deployment;
 
 beforeAll(async () => {
   if (!hasChromium) return;
-  [browser, world] = await Promise.all([launchChromium(), World.start({ machine: 'dm-one' })]);
+  [browser, deployment] = await Promise.all([launchChromium(), Deployment.start({ machine: 'dm-one' })]);
 });
 
 beforeEach(({ skip }) => {
@@ -18,15 +18,15 @@ beforeEach(({ skip }) => {
 
 afterAll(async () => {
   await browser?.close();
-  await world?.dispose();
+  await deployment?.dispose();
 });
 
 function open(p: { path?: string; key?: string } = {}) {
-  return openConsole(browser, { url: world.server.url, key: world.server.key, ...p });
+  return openConsole(browser, { url: deployment.server.url, key: deployment.server.key, ...p });
 }
 
 async function newKey(body: Record<string, unknown>): Promise<{ key: string; api_key_id: string }> {
-  return world.client.ask('POST', '/v1/api-keys', { body: { name: 'test', ...body } });
+  return deployment.client.ask('POST', '/v1/api-keys', { body: { name: 'test', ...body } });
 }
 
 test('a user signs in, runs a shell line and sees both streams, the exit code and the timeline', async () => {
@@ -61,7 +61,7 @@ test('scripts can read neither the key nor the session', async () => {
 });
 
 test('a wrong key and an unreachable server show different errors', async () => {
-  await using opened = await openConsole(browser, { url: world.server.url });
+  await using opened = await openConsole(browser, { url: deployment.server.url });
   await opened.page.getByLabel('API key').fill('wrong');
   await opened.page.getByRole('button', { name: 'Sign in' }).click();
   await opened.page.getByText('The server does not know this key').waitFor();
@@ -69,7 +69,7 @@ test('a wrong key and an unreachable server show different errors', async () => 
 
 test('a user with a limited key sees only what its scopes allow', async () => {
   const { key } = await newKey({ scopes: ['executions:read', 'machines:read'], machine_ids: ['dm-one'] });
-  const { execution_id: id } = await world.machine.run({ command: ['echo', 'seen'] });
+  const { execution_id: id } = await deployment.machine.run({ command: ['echo', 'seen'] });
   await using opened = await open({ key, path: `/machines/dm-one/executions/${id}` });
   const { page } = opened;
   await page.getByLabel('Lines of output').getByText('seen').waitFor();
@@ -88,9 +88,9 @@ test('a session ends on every page when its key is revoked', async () => {
   await using opened = await open({ key, path: '/machines' });
   const { page } = opened;
   await page.getByRole('link', { name: 'dm-one' }).waitFor();
-  await world.client.ask('DELETE', `/v1/api-keys/${id}`);
+  await deployment.client.ask('DELETE', `/v1/api-keys/${id}`);
   await page.getByLabel('API key').waitFor();
-  await signIn(page, world.server.key);
+  await signIn(page, deployment.server.key);
   await page.getByRole('link', { name: 'dm-one' }).waitFor();
   expect(new URL(page.url()).pathname).toBe('/machines');
 });
@@ -103,21 +103,21 @@ test('the page for a new machine waits with its join command until the agent has
   await page.getByText(/^Waiting for the machine/).waitFor();
   const line = (await page.getByText(/EXECPLANE_JOIN_TOKEN=/).textContent()) ?? '';
   const token = /EXECPLANE_JOIN_TOKEN=(\S+)/.exec(line)?.[1] ?? '';
-  await world.join('dm-two', { EXECPLANE_JOIN_TOKEN: token, EXECPLANE_LABELS: 'role=web,site=berlin' });
+  await deployment.join('dm-two', { EXECPLANE_JOIN_TOKEN: token, EXECPLANE_LABELS: 'role=web,site=berlin' });
   await page.getByText('dm-two has joined').waitFor();
   await page.getByRole('link', { name: 'See the machine' }).click();
   await page.getByLabel('Facts').getByText('site=berlin').waitFor();
 });
 
 test('machines can be searched by label, and executions can be filtered by label', async () => {
-  await world.join('dm-labelled', { EXECPLANE_LABELS: 'role=labelled' });
-  const { execution_id: id } = await world.client.machine('dm-labelled').run({ command: ['echo', 'on it'] });
-  await world.machine.run({ command: ['echo', 'elsewhere'] });
+  await deployment.join('dm-labelled', { EXECPLANE_LABELS: 'role=labelled' });
+  const { execution_id: id } = await deployment.client.machine('dm-labelled').run({ command: ['echo', 'on it'] });
+  await deployment.machine.run({ command: ['echo', 'elsewhere'] });
   await using opened = await open({ path: '/machines?q=role%3Dlabelled' });
   const { page, complaints } = opened;
   await page.getByText('1 of ').waitFor();
   await page.getByRole('link', { name: 'dm-labelled' }).waitFor();
-  await page.goto(`${world.server.url}/executions`);
+  await page.goto(`${deployment.server.url}/executions`);
   await page.getByRole('link', { name: 'echo elsewhere' }).waitFor();
   await page.getByLabel('Label of the machine').fill('role=labelled');
   await page.getByRole('link', { name: 'echo elsewhere' }).waitFor({ state: 'detached' });
@@ -127,7 +127,7 @@ test('machines can be searched by label, and executions can be filtered by label
 });
 
 test('a command runs on all machines with a label, and its batch shows the progress', async () => {
-  for (const id of ['dm-fleet-1', 'dm-fleet-2']) await world.join(id, { EXECPLANE_LABELS: 'role=fleet' });
+  for (const id of ['dm-fleet-1', 'dm-fleet-2']) await deployment.join(id, { EXECPLANE_LABELS: 'role=fleet' });
   await using opened = await open({ path: '/run' });
   const { page, complaints } = opened;
   await page.getByRole('button', { name: 'All with labels' }).click();
@@ -144,8 +144,8 @@ test('a command runs on all machines with a label, and its batch shows the progr
 });
 
 test('the page of a waiting execution says why it waits and what would start it', async () => {
-  await world.joinToken({ machine_id: 'dm-absent' });
-  const made = await world.client.machine('dm-absent').create({ command: ['true'] });
+  await deployment.joinToken({ machine_id: 'dm-absent' });
+  const made = await deployment.client.machine('dm-absent').create({ command: ['true'] });
   await using opened = await open({ path: `/machines/dm-absent/executions/${made.execution_id}` });
   const waits = opened.page.getByRole('status').filter({ hasText: /^Wait/ });
   await waits.getByText('It expires in').waitFor();
@@ -178,7 +178,7 @@ test('a schedule can be created, runs, and can be paused and deleted', async () 
 });
 
 test('the labels of a machine can be changed, but a change by somebody else is not overwritten', async () => {
-  await world.joinToken({ machine_id: 'dm-changed' });
+  await deployment.joinToken({ machine_id: 'dm-changed' });
   await using opened = await open({ path: '/machines/dm-changed' });
   const { page } = opened;
   await page.getByRole('button', { name: 'Change', exact: true }).click();
@@ -187,16 +187,16 @@ test('the labels of a machine can be changed, but a change by somebody else is n
   await dialog.getByRole('button', { name: 'Save' }).click();
   await page.getByLabel('Facts').getByText('site=oslo').waitFor();
   await page.getByRole('button', { name: 'Change', exact: true }).click();
-  await world.client.request('PATCH', '/v1/machines/dm-changed', { body: { labels: { role: 'cache' } } });
+  await deployment.client.request('PATCH', '/v1/machines/dm-changed', { body: { labels: { role: 'cache' } } });
   await dialog.getByLabel('Labels').fill('role=web');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.getByRole('alert').waitFor();
-  const { labels } = await world.client.ask<{ labels: object }>('GET', '/v1/machines/dm-changed?include=labels');
+  const { labels } = await deployment.client.ask<{ labels: object }>('GET', '/v1/machines/dm-changed?include=labels');
   expect(labels).toEqual({ role: 'cache' });
 });
 
 test('a machine is removed only after the user has typed its name', async () => {
-  await world.joinToken({ machine_id: 'dm-gone' });
+  await deployment.joinToken({ machine_id: 'dm-gone' });
   await using opened = await open({ path: '/machines/dm-gone' });
   const { page } = opened;
   await page.getByText('No agent has joined as this machine yet').waitFor();
@@ -239,12 +239,12 @@ test('a key can be created, is shown once, and can be revoked', async () => {
   await page.getByLabel('Name').fill('for the build');
   await page.getByRole('button', { name: 'Make the key' }).click();
   const key = (await page.locator('dialog pre').textContent()) ?? '';
-  expect((await world.client.with(key).get('/v1/machines/dm-one/executions')).status).toBe(200);
+  expect((await deployment.client.with(key).get('/v1/machines/dm-one/executions')).status).toBe(200);
   await page.getByRole('button', { name: 'I have it' }).click();
   await page.getByRole('button', { name: 'Revoke for the build' }).click();
   await page.locator('dialog').getByRole('button', { name: 'Revoke' }).click();
   await page.getByRole('cell', { name: 'for the build', exact: true }).waitFor({ state: 'detached' });
-  expect((await world.client.with(key).get('/v1/machines/dm-one/executions')).status).toBe(401);
+  expect((await deployment.client.with(key).get('/v1/machines/dm-one/executions')).status).toBe(401);
 });
 
 test('every page can be reached with the keyboard', async () => {

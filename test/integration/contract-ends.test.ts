@@ -1,19 +1,19 @@
 /** Contract §2: how a command ends or is ended, and the result of the execution. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { isAlive, processesWith, until } from '../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start({ agent: { EXECPLANE_MAX_CONCURRENCY: '8' } });
+  deployment = await Deployment.start({ agent: { EXECPLANE_MAX_CONCURRENCY: '8' } });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 /** Runs a line that prints `ready` once it is ready, and the pids that the test checks. */
 async function started(line: string, more: { timeout_ms?: number } = {}): Promise<{ id: string; pids: number[] }> {
-  const { execution_id: id } = await world.machine.create({ command: ['/bin/sh', '-c', line], ...more });
-  await world.machine.saying(id, 'ready');
-  const page = await world.machine.page(id);
+  const { execution_id: id } = await deployment.machine.create({ command: ['/bin/sh', '-c', line], ...more });
+  await deployment.machine.saying(id, 'ready');
+  const page = await deployment.machine.page(id);
   const text = page.items.map(({ chunk }) => chunk ?? '').join('');
   return { id, pids: [...text.matchAll(/pid=(\d+)/g)].map((match) => Number(match[1])) };
 }
@@ -25,17 +25,17 @@ async function expectGone(pids: readonly number[]): Promise<void> {
 
 describe('results', () => {
   test('exit 0 is succeeded', async () => {
-    expect(await world.machine.sh('exit 0')).toMatchObject({ status: 'succeeded', exit_code: 0 });
+    expect(await deployment.machine.sh('exit 0')).toMatchObject({ status: 'succeeded', exit_code: 0 });
   });
 
   test.each([1, 2, 124, 126, 127, 128, 137, 255])('exit %d is nonzero_exit', async (code) => {
-    const execution = await world.machine.sh(`exit ${code}`);
+    const execution = await deployment.machine.sh(`exit ${code}`);
     expect(execution).toMatchObject({ status: 'failed', error_code: 'nonzero_exit', exit_code: code });
     expect(execution).not.toHaveProperty('signal');
   });
 
   test.each([1, 2, 6, 9, 11, 13, 15, 31, 34, 40, 64])('death by signal %d is signaled', async (signal) => {
-    const execution = await world.machine.sh(`kill -${signal} $$; sleep 5`);
+    const execution = await deployment.machine.sh(`kill -${signal} $$; sleep 5`);
     expect(execution).toMatchObject({ status: 'failed', error_code: 'signaled', signal });
     expect(execution).not.toHaveProperty('exit_code');
   });
@@ -47,7 +47,7 @@ describe('timeout_ms', () => {
       'trap "" TERM; sleep 600 & echo pid=$!; setsid sleep 600 & echo pid=$!; (setsid sh -c "echo pid=\\$\\$; exec sleep 600" &); sleep 0.2; echo ready; wait',
       { timeout_ms: 1500 },
     );
-    const execution = await world.machine.ended(id);
+    const execution = await deployment.machine.ended(id);
     expect(execution).toMatchObject({ status: 'expired', error_code: 'execution_timed_out', signal: 9 });
     expect(pids.length).toBe(3);
     await expectGone(pids);
@@ -57,34 +57,34 @@ describe('timeout_ms', () => {
   });
 
   test('0 means no limit', async () => {
-    expect(await world.machine.sh('sleep 0.3', { timeout_ms: 0 })).toMatchObject({ status: 'succeeded' });
+    expect(await deployment.machine.sh('sleep 0.3', { timeout_ms: 0 })).toMatchObject({ status: 'succeeded' });
   });
 
   test.each([2 ** 31, 2 ** 31 + 1000, 2 ** 32, 1e15])('%d does not fire at once', async (timeout_ms) => {
-    expect(await world.machine.sh('sleep 0.2', { timeout_ms })).toMatchObject({ status: 'succeeded' });
+    expect(await deployment.machine.sh('sleep 0.2', { timeout_ms })).toMatchObject({ status: 'succeeded' });
   });
 
   test('the timeout counts from the start of the process, not from the wait for a slot', async () => {
     const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
-    const waiting = await world.machine.create({ command: ['/bin/sh', '-c', 'sleep 0.1'], timeout_ms: 900 });
-    const state = await world.machine.read(waiting.execution_id, { wait_ms: 1200 });
+    const waiting = await deployment.machine.create({ command: ['/bin/sh', '-c', 'sleep 0.1'], timeout_ms: 900 });
+    const state = await deployment.machine.read(waiting.execution_id, { wait_ms: 1200 });
     expect(state.status).toBe('queued');
-    await Promise.all(blockers.map(({ id }) => world.machine.cancel(id, { wait_ms: 20_000 })));
-    expect(await world.machine.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
+    await Promise.all(blockers.map(({ id }) => deployment.machine.cancel(id, { wait_ms: 20_000 })));
+    expect(await deployment.machine.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
   });
 });
 
 describe('cancelling', () => {
   test('a running command gets SIGTERM in its whole process group, and its exit_code is recorded', async () => {
     const { id } = await started('trap "echo bye; exit 5" TERM; echo ready; while :; do sleep 0.05; done');
-    const execution = await world.machine.cancel(id, { wait_ms: 20_000 });
+    const execution = await deployment.machine.cancel(id, { wait_ms: 20_000 });
     expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled', exit_code: 5 });
-    expect((await world.machine.output(id)).stdout).toBe('ready\nbye\n');
+    expect((await deployment.machine.output(id)).stdout).toBe('ready\nbye\n');
   });
 
   test('a running command that SIGTERM ends is cancelled with that signal', async () => {
     const { id } = await started('echo ready; exec sleep 600');
-    const execution = await world.machine.cancel(id, { wait_ms: 20_000 });
+    const execution = await deployment.machine.cancel(id, { wait_ms: 20_000 });
     expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled', signal: 15 });
     expect(execution).not.toHaveProperty('exit_code');
   });
@@ -94,7 +94,7 @@ describe('cancelling', () => {
     const { id, pids } = await started(
       `trap "" TERM; echo pid=$$; setsid sh -c '${ignoring}' & echo pid=$!; (setsid sh -c 'trap "" TERM; echo pid=$$; exec sleep 600' &); sleep 0.3; echo ready; while :; do sleep 0.1; done`,
     );
-    const execution = await world.machine.cancel(id, { wait_ms: 30_000 });
+    const execution = await deployment.machine.cancel(id, { wait_ms: 30_000 });
     expect(execution).toMatchObject({ status: 'cancelled', signal: 9 });
     expect(pids.length).toBe(3);
     await expectGone(pids);
@@ -106,7 +106,7 @@ describe('cancelling', () => {
     const { id, pids } = await started(
       'setsid sh -c \'trap "" TERM; exec sleep 600\' & echo pid=$!; sleep 0.2; echo ready; exec sleep 600',
     );
-    expect(await world.machine.cancel(id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
+    expect(await deployment.machine.cancel(id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
     await expectGone(pids);
   });
 
@@ -114,7 +114,7 @@ describe('cancelling', () => {
     const { id, pids } = await started(
       "setsid env -i /bin/sh -c 'echo pid=$$; exec /bin/sleep 600' & sleep 0.3; echo ready; wait",
     );
-    expect(await world.machine.cancel(id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
+    expect(await deployment.machine.cancel(id, { wait_ms: 30_000 })).toMatchObject({ status: 'cancelled' });
     await expectGone(pids);
   });
 
@@ -122,39 +122,39 @@ describe('cancelling', () => {
     const storm =
       'trap "" TERM; n=0; while [ $n -lt 150 ]; do (setsid sleep 600 &) ; n=$((n+1)); done; echo ready; while :; do (sleep 0.01 &); sleep 0.01; done';
     const { id } = await started(storm);
-    expect(await world.machine.cancel(id, { wait_ms: 40_000 })).toMatchObject({ status: 'cancelled', signal: 9 });
+    expect(await deployment.machine.cancel(id, { wait_ms: 40_000 })).toMatchObject({ status: 'cancelled', signal: 9 });
     expect(processesWith(`EXECUTION_ID=${id}`)).toEqual([]);
   });
 
   test('an execution that has not started is cancelled at once', async () => {
     const blockers = await Promise.all(Array.from({ length: 8 }, () => started('echo ready; exec sleep 600')));
-    const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
-    const execution = await world.machine.cancel(execution_id);
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/true'] });
+    const execution = await deployment.machine.cancel(execution_id);
     expect(execution).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
     expect(execution).not.toHaveProperty('started_at');
-    await Promise.all(blockers.map(({ id }) => world.machine.cancel(id, { wait_ms: 20_000 })));
+    await Promise.all(blockers.map(({ id }) => deployment.machine.cancel(id, { wait_ms: 20_000 })));
   });
 
   test('a cancel after the end, and a repeated cancel, change nothing', async () => {
-    const ended = await world.machine.sh('exit 3');
-    expect(await world.machine.cancel(ended.execution_id)).toEqual(ended);
+    const ended = await deployment.machine.sh('exit 3');
+    expect(await deployment.machine.cancel(ended.execution_id)).toEqual(ended);
     const { id } = await started('echo ready; exec sleep 600');
     const [one, two] = await Promise.all([
-      world.machine.cancel(id, { wait_ms: 20_000 }),
-      world.machine.cancel(id, { wait_ms: 20_000 }),
+      deployment.machine.cancel(id, { wait_ms: 20_000 }),
+      deployment.machine.cancel(id, { wait_ms: 20_000 }),
     ]);
     expect(one).toEqual(two);
-    const log = await world.machine.events(id);
+    const log = await deployment.machine.events(id);
     expect(log.filter(({ status }) => status === 'cancelled').length).toBe(1);
   });
 
   test('a cancel that races the natural end leaves exactly one terminal status', async () => {
     const rounds = Array.from({ length: 40 }, async (_, n) => {
-      const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', `sleep 0.0${n % 10}`] });
-      if (n % 3 !== 0) await world.machine.read(execution_id, { wait_ms: n * 2 });
-      await world.machine.cancel(execution_id);
-      const execution = await world.machine.ended(execution_id);
-      const ends = (await world.machine.events(execution_id)).filter(
+      const { execution_id } = await deployment.machine.create({ command: ['/bin/sh', '-c', `sleep 0.0${n % 10}`] });
+      if (n % 3 !== 0) await deployment.machine.read(execution_id, { wait_ms: n * 2 });
+      await deployment.machine.cancel(execution_id);
+      const execution = await deployment.machine.ended(execution_id);
+      const ends = (await deployment.machine.events(execution_id)).filter(
         ({ status }) => status === 'succeeded' || status === 'cancelled' || status === 'failed',
       );
       expect(ends.length).toBe(1);
@@ -167,9 +167,9 @@ describe('cancelling', () => {
 
 describe('the end is the main process’s exit', () => {
   test('a background child that holds stdout does not delay the end', async () => {
-    const execution = await world.machine.sh('sleep 600 & echo pid=$!; echo done');
+    const execution = await deployment.machine.sh('sleep 600 & echo pid=$!; echo done');
     expect(execution).toMatchObject({ status: 'succeeded' });
-    const { stdout } = await world.machine.output(execution.execution_id);
+    const { stdout } = await deployment.machine.output(execution.execution_id);
     const pid = Number(/pid=(\d+)/.exec(stdout)?.[1]);
     expect(isAlive(pid)).toBe(true);
     process.kill(pid);
@@ -178,8 +178,8 @@ describe('the end is the main process’s exit', () => {
 
   test('all output written before the exit is recorded, two hundred times', async () => {
     const lines = Array.from({ length: 200 }, async () => {
-      const { execution_id } = await world.machine.run({ command: ['/bin/echo', 'x'.repeat(100)] });
-      expect((await world.machine.output(execution_id)).stdout).toBe(`${'x'.repeat(100)}\n`);
+      const { execution_id } = await deployment.machine.run({ command: ['/bin/echo', 'x'.repeat(100)] });
+      expect((await deployment.machine.output(execution_id)).stdout).toBe(`${'x'.repeat(100)}\n`);
     });
     await Promise.all(lines);
   });
@@ -187,8 +187,8 @@ describe('the end is the main process’s exit', () => {
 
 describe('waiting for a start', () => {
   test('executions are queued until a slot is free, and start oldest first', async () => {
-    await world.join('dm-narrow', { EXECPLANE_MAX_CONCURRENCY: '1' });
-    const narrow = world.client.machine('dm-narrow');
+    await deployment.join('dm-narrow', { EXECPLANE_MAX_CONCURRENCY: '1' });
+    const narrow = deployment.client.machine('dm-narrow');
     const blocker = await narrow.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await narrow.saying(blocker.execution_id, 'ready');
     const waiting = [];
@@ -201,8 +201,8 @@ describe('waiting for a start', () => {
   });
 
   test('an execution that has not started by expires_at is expired', async () => {
-    await world.joinToken({ machine_id: 'dm-absent' });
-    const absent = world.client.machine('dm-absent');
+    await deployment.joinToken({ machine_id: 'dm-absent' });
+    const absent = deployment.client.machine('dm-absent');
     const execution = await absent.run({ command: ['/bin/true'], start_within_ms: 300 });
     expect(execution).toMatchObject({ status: 'expired', error_code: 'start_timed_out' });
     expect(Date.parse(execution.completed_at ?? '')).toBeGreaterThanOrEqual(Date.parse(execution.expires_at));
@@ -211,7 +211,10 @@ describe('waiting for a start', () => {
   });
 
   test('start_within_ms sets expires_at', async () => {
-    const { created_at, expires_at } = await world.machine.create({ command: ['/bin/true'], start_within_ms: 12_345 });
+    const { created_at, expires_at } = await deployment.machine.create({
+      command: ['/bin/true'],
+      start_within_ms: 12_345,
+    });
     expect(Date.parse(expires_at) - Date.parse(created_at)).toBe(12_345);
   });
 });

@@ -1,19 +1,19 @@
 /** Contract §1, errors: status, media type, shape, headers; authentication (fault matrix 41, 50). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer, Sent, WireProblem } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start({ machine: null, server: { EXECPLANE_MAX_BODY_BYTES: '1048576' } });
-  await world.joinToken({ machine_id: 'dm-one' });
+  deployment = await Deployment.start({ machine: null, server: { EXECPLANE_MAX_BODY_BYTES: '1048576' } });
+  await deployment.joinToken({ machine_id: 'dm-one' });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const EXECUTIONS = '/v1/machines/dm-one/executions';
 
 function send(method: string, path: string, sent: Sent = {}): Promise<Answer<WireProblem>> {
-  return world.client.request<WireProblem>(method, path, sent);
+  return deployment.client.request<WireProblem>(method, path, sent);
 }
 const create = (body: unknown) => send('POST', EXECUTIONS, { body });
 
@@ -49,43 +49,43 @@ function expectInvalid(answer: Answer<WireProblem>, location: string): void {
 
 describe('keys', () => {
   test('a request without a key gets 401 AUTH_REQUIRED', async () => {
-    expectCoded(await world.client.with(undefined).request('GET', EXECUTIONS), 401, 'AUTH_REQUIRED', false);
+    expectCoded(await deployment.client.with(undefined).request('GET', EXECUTIONS), 401, 'AUTH_REQUIRED', false);
   });
 
   test('an unknown key gets 401 AUTH_INVALID', async () => {
-    expectCoded(await world.client.with('xpk_nonsense').request('GET', EXECUTIONS), 401, 'AUTH_INVALID', false);
+    expectCoded(await deployment.client.with('xpk_nonsense').request('GET', EXECUTIONS), 401, 'AUTH_INVALID', false);
   });
 
   test('x-api-key: KEY works as well as Authorization: Bearer KEY', async () => {
-    const answer = await world.client.with(undefined).get(EXECUTIONS, {}, { 'x-api-key': world.server.key });
+    const answer = await deployment.client.with(undefined).get(EXECUTIONS, {}, { 'x-api-key': deployment.server.key });
     expect(answer.status).toBe(200);
   });
 
   test('two equal keys in both headers are accepted, two different ones get 401', async () => {
-    expect((await world.client.get(EXECUTIONS, {}, { 'x-api-key': world.server.key })).status).toBe(200);
-    expect((await world.client.get(EXECUTIONS, {}, { 'x-api-key': 'xpk_other' })).status).toBe(401);
+    expect((await deployment.client.get(EXECUTIONS, {}, { 'x-api-key': deployment.server.key })).status).toBe(200);
+    expect((await deployment.client.get(EXECUTIONS, {}, { 'x-api-key': 'xpk_other' })).status).toBe(401);
   });
 
   test('the scheme is case-insensitive', async () => {
-    const answer = await world.client
+    const answer = await deployment.client
       .with(undefined)
-      .get(EXECUTIONS, {}, { authorization: `bearer ${world.server.key}` });
+      .get(EXECUTIONS, {}, { authorization: `bearer ${deployment.server.key}` });
     expect(answer.status).toBe(200);
   });
 
   test('X-Dedalus-Org-Id is accepted and ignored', async () => {
-    expect((await world.client.get(EXECUTIONS, {}, { 'X-Dedalus-Org-Id': 'org_1' })).status).toBe(200);
+    expect((await deployment.client.get(EXECUTIONS, {}, { 'X-Dedalus-Org-Id': 'org_1' })).status).toBe(200);
   });
 
   test('a key in the query string is ignored', async () => {
-    const answer = await world.client
+    const answer = await deployment.client
       .with(undefined)
-      .get(EXECUTIONS, { api_key: world.server.key, key: world.server.key });
+      .get(EXECUTIONS, { api_key: deployment.server.key, key: deployment.server.key });
     expect(answer.status).toBe(401);
   });
 
   test('an unknown route without a key answers like a known one', async () => {
-    expect((await world.client.with(undefined).request('GET', '/v1/nothing')).status).toBeOneOf([401, 404]);
+    expect((await deployment.client.with(undefined).request('GET', '/v1/nothing')).status).toBeOneOf([401, 404]);
   });
 });
 
@@ -233,7 +233,7 @@ describe('headers', () => {
   });
 
   test('a retryable error carries retry-after-ms and retry-after, whole seconds rounded up', async () => {
-    const { execution_id } = await world.client.machine('dm-one').create({ command: ['/bin/true'] });
+    const { execution_id } = await deployment.client.machine('dm-one').create({ command: ['/bin/true'] });
     const answer = await send('GET', `${EXECUTIONS}/${execution_id}/output`);
     expectCoded(answer, 409, 'EXECUTION_NOT_FINISHED', true);
     const ms = Number(answer.headers.get('retry-after-ms'));

@@ -6,35 +6,35 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WireProblem } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start({ server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' } });
+  deployment = await Deployment.start({ server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' } });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const post = (id: string, bytes: Buffer | string, query: Record<string, string | number | boolean> = {}) =>
-  world.client.request<WireProblem & { offset?: number }>('POST', world.machine.at(id, '/stdin'), {
+  deployment.client.request<WireProblem & { offset?: number }>('POST', deployment.machine.at(id, '/stdin'), {
     body: Buffer.from(bytes),
     query,
     headers: { 'content-type': 'application/octet-stream' },
   });
 
 async function open(command: string[]): Promise<string> {
-  const { execution_id } = await world.machine.create({ command, stdin_open: true });
+  const { execution_id } = await deployment.machine.create({ command, stdin_open: true });
   return execution_id;
 }
 
 describe('stdin_open', () => {
   test('each piece arrives as it is sent, and close ends the input', async () => {
     const id = await open(['/bin/sh', '-c', 'echo ready; cat; echo eof']);
-    await world.machine.saying(id, 'ready');
+    await deployment.machine.saying(id, 'ready');
     expect((await post(id, 'one ')).status).toBe(200);
-    await world.machine.saying(id, 'one ');
+    await deployment.machine.saying(id, 'one ');
     expect((await post(id, 'two', { close: true })).status).toBe(200);
-    expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded' });
-    expect((await world.machine.output(id)).stdout).toBe('ready\none twoeof\n');
+    expect(await deployment.machine.ended(id)).toMatchObject({ status: 'succeeded' });
+    expect((await deployment.machine.output(id)).stdout).toBe('ready\none twoeof\n');
   });
 
   test('a retry at the same offset writes nothing twice', async () => {
@@ -42,26 +42,26 @@ describe('stdin_open', () => {
     for (const _ of [1, 2, 3]) expect((await post(id, 'abcdef', { offset: 0 })).status).toBe(200);
     expect((await post(id, 'defghi', { offset: 3 })).status).toBe(200);
     for (const _ of [1, 2]) await post(id, '', { offset: 9, close: true });
-    await world.machine.ended(id);
-    expect((await world.machine.output(id)).stdout).toBe('abcdefghi');
+    await deployment.machine.ended(id);
+    expect((await deployment.machine.output(id)).stdout).toBe('abcdefghi');
   });
 
   test('an offset past the written bytes is refused', async () => {
     const id = await open(['/bin/cat']);
     expect((await post(id, 'x', { offset: 5 })).status).toBeOneOf([409, 422]);
     await post(id, 'ok', { offset: 0, close: true });
-    await world.machine.ended(id);
-    expect((await world.machine.output(id)).stdout).toBe('ok');
+    await deployment.machine.ended(id);
+    expect((await deployment.machine.output(id)).stdout).toBe('ok');
   });
 
   test('input gets 409 INVALID_STATE if stdin is not open', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/sleep', '600'] });
     const never = await post(execution_id, 'x');
     expect([never.status, never.json.error_code]).toEqual([409, 'INVALID_STATE']);
-    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+    await deployment.machine.cancel(execution_id, { wait_ms: 20_000 });
     const id = await open(['/bin/cat']);
     await post(id, 'x', { close: true });
-    await world.machine.ended(id);
+    await deployment.machine.ended(id);
     const over = await post(id, 'more');
     expect([over.status, over.json.error_code]).toEqual([409, 'INVALID_STATE']);
   });
@@ -79,8 +79,8 @@ describe('stdin_open', () => {
       expect(answer.status).toBe(200);
       offset += piece.length;
     }
-    await world.machine.ended(id);
-    const total = (await world.machine.output(id)).stdout
+    await deployment.machine.ended(id);
+    const total = (await deployment.machine.output(id)).stdout
       .trim()
       .split('\n')
       .reduce((sum, line) => sum + Number(line), 0);
@@ -88,63 +88,65 @@ describe('stdin_open', () => {
   });
 
   test('stdin_open together with stdin gets 422', async () => {
-    const answer = await world.client.request('POST', world.machine.path, {
+    const answer = await deployment.client.request('POST', deployment.machine.path, {
       body: { command: ['/bin/cat'], stdin: 'x', stdin_open: true },
     });
     expect(answer.status).toBe(422);
   });
 
   test('a command that exits by itself ends although its stdin is open', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/true'], stdin_open: true });
-    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/true'], stdin_open: true });
+    expect(await deployment.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
   });
 });
 
 describe('POST …/signal', () => {
   const signal = (id: string, name: unknown) =>
-    world.client.request<{ status: string }>('POST', world.machine.at(id, '/signal'), { body: { signal: name } });
+    deployment.client.request<{ status: string }>('POST', deployment.machine.at(id, '/signal'), {
+      body: { signal: name },
+    });
 
   test('a signal is sent to the process group, and the answer is the Execution', async () => {
-    const { execution_id: id } = await world.machine.create({
+    const { execution_id: id } = await deployment.machine.create({
       command: [
         '/bin/sh',
         '-c',
         "trap 'echo hup; exit 0' HUP; (trap 'echo child hup; exit' HUP; echo child; while :; do sleep 0.05; done) & echo ready; while :; do sleep 0.05; done",
       ],
     });
-    await world.machine.saying(id, 'child\n');
-    await world.machine.saying(id, 'ready');
+    await deployment.machine.saying(id, 'child\n');
+    await deployment.machine.saying(id, 'ready');
     const answer = await signal(id, 'SIGHUP');
     expect(answer.status).toBe(200);
     expect(answer.json.status).toBeOneOf(['running', 'succeeded']);
-    expect(await world.machine.ended(id)).toMatchObject({ status: 'succeeded', exit_code: 0 });
-    expect((await world.machine.output(id)).stdout).toContain('hup\n');
+    expect(await deployment.machine.ended(id)).toMatchObject({ status: 'succeeded', exit_code: 0 });
+    expect((await deployment.machine.output(id)).stdout).toContain('hup\n');
   });
 
   test('a command that the signal ends is signaled', async () => {
-    const { execution_id: id } = await world.machine.create({
+    const { execution_id: id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await world.machine.saying(id, 'ready');
+    await deployment.machine.saying(id, 'ready');
     await signal(id, 'SIGUSR1');
-    expect(await world.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'signaled', signal: 10 });
+    expect(await deployment.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'signaled', signal: 10 });
   });
 
   test('a signal after the end changes nothing', async () => {
-    const ended = await world.machine.run({ command: ['/bin/true'] });
+    const ended = await deployment.machine.run({ command: ['/bin/true'] });
     const answer = await signal(ended.execution_id, 'SIGKILL');
     expect([answer.status, answer.json]).toEqual([200, ended]);
   });
 
   test.each(['SIGNOPE', 'hup', '', 9, null])('the unknown signal %j gets 422', async (name) => {
-    const ended = await world.machine.run({ command: ['/bin/true'] });
+    const ended = await deployment.machine.run({ command: ['/bin/true'] });
     expect((await signal(ended.execution_id, name)).status).toBe(422);
   });
 });
 
 describe('user', () => {
   test('an unknown user fails with user_not_found', async () => {
-    const execution = await world.machine.run({ command: ['/bin/true'], user: 'no-such-user-here' });
+    const execution = await deployment.machine.run({ command: ['/bin/true'], user: 'no-such-user-here' });
     expect(execution.status).toBe('failed');
     expect(execution.error_code).toBeOneOf(['user_not_found', 'policy_denied']);
   });
@@ -152,16 +154,16 @@ describe('user', () => {
   test.runIf(process.getuid?.() === 0)(
     'a command runs as that user if the policy allows it; otherwise the error names the rule',
     async () => {
-      const execution = await world.machine.run({ command: ['/usr/bin/id', '-un'], user: 'nobody', cwd: '/' });
+      const execution = await deployment.machine.run({ command: ['/usr/bin/id', '-un'], user: 'nobody', cwd: '/' });
       if (execution.error_code === 'policy_denied') expect(execution.error_message).toMatch(/\S/);
-      else expect((await world.machine.output(execution.execution_id)).stdout).toBe('nobody\n');
+      else expect((await deployment.machine.output(execution.execution_id)).stdout).toBe('nobody\n');
     },
   );
 });
 
 /** As the Standard Webhooks specification says: HMAC-SHA256 of id, timestamp and body under the decoded secret. */
 function signatureOf(headers: IncomingHttpHeaders, body: string): string {
-  const secret = readFileSync(join(world.server.dataDir, 'webhook.secret'), 'utf8').trim();
+  const secret = readFileSync(join(deployment.server.dataDir, 'webhook.secret'), 'utf8').trim();
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
   const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
   return `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
@@ -198,7 +200,10 @@ class Receiver implements AsyncDisposable {
 describe('callback_url', () => {
   test('the terminal Execution is POSTed to the URL, signed, and retried', async () => {
     await using receiver = await Receiver.start();
-    const execution = await world.machine.run({ command: ['/bin/sh', '-c', 'exit 6'], callback_url: receiver.url });
+    const execution = await deployment.machine.run({
+      command: ['/bin/sh', '-c', 'exit 6'],
+      callback_url: receiver.url,
+    });
     await receiver.arrived.promise;
     const [first, second] = receiver.received;
     expect(first?.headers['webhook-id']).toBe(second?.headers['webhook-id']);
@@ -211,22 +216,22 @@ describe('callback_url', () => {
 
   test('a callback that was not accepted before a restart of the server is POSTed after it', async () => {
     await using receiver = await Receiver.start();
-    const execution = await world.machine.run({ command: ['/bin/true'], callback_url: receiver.url });
+    const execution = await deployment.machine.run({ command: ['/bin/true'], callback_url: receiver.url });
     await receiver.refused.promise;
-    await world.server.stop();
+    await deployment.server.stop();
     expect(receiver.received).toHaveLength(1);
-    await world.server.restart();
+    await deployment.server.restart();
     await receiver.arrived.promise;
     const [first, second] = receiver.received;
     expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
     expect(JSON.parse(second?.body ?? '')).toMatchObject({ execution_id: execution.execution_id });
-    await world.connected();
+    await deployment.connected();
   });
 
   test.each(['ftp://x/', 'not a url', 'javascript:alert(1)', '/path'])(
     '%j gets 422 at body.callback_url',
     async (callback_url) => {
-      const answer = await world.client.request<WireProblem>('POST', world.machine.path, {
+      const answer = await deployment.client.request<WireProblem>('POST', deployment.machine.path, {
         body: { command: ['/bin/true'], callback_url },
       });
       expect(answer.status).toBe(422);

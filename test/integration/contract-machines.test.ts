@@ -1,14 +1,14 @@
 /** Contract §1, machines. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WirePage } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { processesWith, until } from '../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -26,7 +26,7 @@ describe('machines', () => {
   const FIELDS = ['machine_id', 'vcpu', 'memory_mib', 'storage_gib', 'autosleep_seconds', 'desired_state', 'status'];
 
   test("a connected machine is running, with agent_connected and the agent's report", async () => {
-    const { json } = await world.client.get<Machine>('/v1/machines/dm-test');
+    const { json } = await deployment.client.get<Machine>('/v1/machines/dm-test');
     expect(Object.keys(json).sort()).toEqual(FIELDS.toSorted());
     expect(json).toMatchObject({
       machine_id: 'dm-test',
@@ -46,15 +46,15 @@ describe('machines', () => {
   });
 
   test('a machine in the list also has created_at', async () => {
-    const { json } = await world.client.get<WirePage<Machine>>('/v1/machines');
+    const { json } = await deployment.client.get<WirePage<Machine>>('/v1/machines');
     const machine = json.items.find(({ machine_id }) => machine_id === 'dm-test');
     expect(Object.keys(machine ?? {}).sort()).toEqual([...FIELDS, 'created_at'].sort());
     expect(machine?.created_at).toMatch(TIME);
   });
 
   test('a machine that never joined is placement_pending, with never_joined and resources of 0', async () => {
-    await world.joinToken({ machine_id: 'dm-new' });
-    expect((await world.client.get('/v1/machines/dm-new')).json).toMatchObject({
+    await deployment.joinToken({ machine_id: 'dm-new' });
+    expect((await deployment.client.get('/v1/machines/dm-new')).json).toMatchObject({
       vcpu: 0,
       memory_mib: 0,
       storage_gib: 0,
@@ -63,22 +63,22 @@ describe('machines', () => {
   });
 
   test('an enrolled machine whose agent is away is sleeping; the revision changes with every transition', async () => {
-    const agent = await world.join('dm-coming');
-    const before = (await world.client.get<Machine>('/v1/machines/dm-coming')).json.status.revision;
+    const agent = await deployment.join('dm-coming');
+    const before = (await deployment.client.get<Machine>('/v1/machines/dm-coming')).json.status.revision;
     await agent.stop();
-    await world.away(agent);
-    const { status } = (await world.client.get<Machine>('/v1/machines/dm-coming')).json;
+    await deployment.away(agent);
+    const { status } = (await deployment.client.get<Machine>('/v1/machines/dm-coming')).json;
     expect(status).toMatchObject({ phase: 'sleeping', reason: 'agent_away' });
     expect(status.revision).not.toBe(before);
   });
 
   test('DELETE removes the machine for good: its waiting executions are cancelled, its running ones fail with machine_removed', async () => {
-    const agent = await world.join('dm-going', { EXECPLANE_MAX_CONCURRENCY: '1' });
-    const machine = world.client.machine('dm-going');
+    const agent = await deployment.join('dm-going', { EXECPLANE_MAX_CONCURRENCY: '1' });
+    const machine = deployment.client.machine('dm-going');
     const running = await machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
     await machine.saying(running.execution_id, 'ready');
     const waiting = await machine.create({ command: ['/bin/true'] });
-    const answer = await world.client.request<Machine>('DELETE', '/v1/machines/dm-going');
+    const answer = await deployment.client.request<Machine>('DELETE', '/v1/machines/dm-going');
     expect(answer.status).toBe(200);
     expect(answer.json).toMatchObject({ machine_id: 'dm-going', status: { phase: 'destroyed', reason: 'removed' } });
     expect(await machine.read(running.execution_id)).toMatchObject({ status: 'failed', error_code: 'machine_removed' });
@@ -86,7 +86,7 @@ describe('machines', () => {
       status: 'cancelled',
       error_code: 'machine_removed',
     });
-    const create = await world.client.request('POST', machine.path, { body: { command: ['/bin/true'] } });
+    const create = await deployment.client.request('POST', machine.path, { body: { command: ['/bin/true'] } });
     expect(create.status).toBe(409);
     expect(create.json).toMatchObject({ error_code: 'INVALID_STATE' });
     await until('its agent has no command any more', () => {

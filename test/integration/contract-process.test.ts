@@ -6,24 +6,24 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CreateBody } from '../helpers/client.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { isAlive, until } from '../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 let dir: string;
 beforeAll(async () => {
   dir = makeDirectory('process');
-  world = await World.start({ agent: { EXECPLANE_TEST_SECRET: 'of-the-agent', LC_MESSAGES: 'C' } });
+  deployment = await Deployment.start({ agent: { EXECPLANE_TEST_SECRET: 'of-the-agent', LC_MESSAGES: 'C' } });
 });
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 });
 
 async function stdoutOf(body: CreateBody): Promise<string> {
-  const execution = await world.machine.run(body);
+  const execution = await deployment.machine.run(body);
   expect(execution).toMatchObject({ status: 'succeeded' });
-  return (await world.machine.output(execution.execution_id)).stdout;
+  return (await deployment.machine.output(execution.execution_id)).stdout;
 }
 const shell = (line: string, more: Omit<CreateBody, 'command'> = {}) =>
   stdoutOf({ command: ['/bin/sh', '-c', line], ...more });
@@ -39,8 +39,8 @@ describe('argv, no shell', () => {
     mkdirSync(bin);
     writeFileSync(join(bin, 'only-here'), '#!/bin/sh\necho found\n', { mode: 0o755 });
     expect(await stdoutOf({ command: ['only-here'], env: { PATH: `${bin}:/bin:/usr/bin` } })).toBe('found\n');
-    expect(await world.machine.run({ command: ['only-here'] })).toMatchObject({ error_code: 'command_not_found' });
-    expect(await world.machine.run({ command: ['ls'], env: { PATH: dir } })).toMatchObject({
+    expect(await deployment.machine.run({ command: ['only-here'] })).toMatchObject({ error_code: 'command_not_found' });
+    expect(await deployment.machine.run({ command: ['ls'], env: { PATH: dir } })).toMatchObject({
       error_code: 'command_not_found',
     });
   });
@@ -48,7 +48,7 @@ describe('argv, no shell', () => {
   test('a text file without #! is not run by a shell: spawn_failed, exec format error', async () => {
     const script = join(dir, 'no-shebang');
     writeFileSync(script, 'echo ran by a shell\n', { mode: 0o755 });
-    const execution = await world.machine.run({ command: [script] });
+    const execution = await deployment.machine.run({ command: [script] });
     expect(execution).toMatchObject({ status: 'failed', error_code: 'spawn_failed' });
     expect(execution.error_message).toMatch(/exec format error|ENOEXEC/i);
     expect(execution).not.toHaveProperty('started_at');
@@ -56,7 +56,7 @@ describe('argv, no shell', () => {
 
   test('a text file without #! found through the PATH is not run either', async () => {
     writeFileSync(join(dir, 'bare'), 'echo ran\n', { mode: 0o755 });
-    expect(await world.machine.run({ command: ['bare'], env: { PATH: dir } })).toMatchObject({
+    expect(await deployment.machine.run({ command: ['bare'], env: { PATH: dir } })).toMatchObject({
       error_code: 'spawn_failed',
     });
   });
@@ -85,11 +85,11 @@ describe('argv, no shell', () => {
       { error_code: 'command_not_found', exit_code: 127 },
     ],
   ])('%s', async (_, path, expected) => {
-    expect(await world.machine.run({ command: [path()] })).toMatchObject({ status: 'failed', ...expected });
+    expect(await deployment.machine.run({ command: [path()] })).toMatchObject({ status: 'failed', ...expected });
   });
 
   test('an argument list that is too long (E2BIG) fails with argument_list_too_long', async () => {
-    const execution = await world.machine.run({ command: ['/bin/true', 'x'.repeat(140_000)] });
+    const execution = await deployment.machine.run({ command: ['/bin/true', 'x'.repeat(140_000)] });
     expect(execution).toMatchObject({ status: 'failed', error_code: 'argument_list_too_long' });
   });
 
@@ -114,7 +114,7 @@ describe('stdin', () => {
   });
 
   test('a process that exits without reading its stdin is not an error', async () => {
-    const execution = await world.machine.run({ command: ['/bin/true'], stdin: 'x'.repeat(8_000_000) });
+    const execution = await deployment.machine.run({ command: ['/bin/true'], stdin: 'x'.repeat(8_000_000) });
     expect(execution).toMatchObject({ status: 'succeeded', exit_code: 0 });
   });
 
@@ -138,10 +138,10 @@ describe('stdin', () => {
 
 describe('stdout and stderr', () => {
   test('both can be opened again by path', async () => {
-    const { execution_id } = await world.machine.sh(
+    const { execution_id } = await deployment.machine.sh(
       'echo out > /dev/stdout; echo err > /dev/stderr; echo more >> /dev/stderr',
     );
-    expect(await world.machine.output(execution_id)).toMatchObject({ stdout: 'out\n', stderr: 'err\nmore\n' });
+    expect(await deployment.machine.output(execution_id)).toMatchObject({ stdout: 'out\n', stderr: 'err\nmore\n' });
   });
 
   test('both are pipes, neither a terminal nor a socket', async () => {
@@ -170,8 +170,8 @@ describe('env', () => {
   });
 
   test('EXECUTION_ID is the id of the execution', async () => {
-    const execution = await world.machine.run({ command: ['printenv', 'EXECUTION_ID'] });
-    expect((await world.machine.output(execution.execution_id)).stdout).toBe(`${execution.execution_id}\n`);
+    const execution = await deployment.machine.run({ command: ['printenv', 'EXECUTION_ID'] });
+    expect((await deployment.machine.output(execution.execution_id)).stdout).toBe(`${execution.execution_id}\n`);
   });
 
   test('HOME and USER are those of the agent user', async () => {
@@ -189,9 +189,9 @@ describe('env', () => {
   test('__proto__ and the like are ordinary names', async () => {
     const body = '{"command":["/usr/bin/env","-0"],"env":{"__proto__":"p","constructor":"c","toString":"t"}}';
     const headers = { 'content-type': 'application/json' };
-    const answer = await world.client.request<{ execution_id: string; env_keys: string[] }>(
+    const answer = await deployment.client.request<{ execution_id: string; env_keys: string[] }>(
       'POST',
-      world.machine.path,
+      deployment.machine.path,
       {
         body,
         headers,
@@ -200,7 +200,7 @@ describe('env', () => {
     );
     expect(answer.status).toBe(200);
     expect(answer.json.env_keys).toEqual(['__proto__', 'constructor', 'toString']);
-    const { stdout } = await world.machine.output(answer.json.execution_id);
+    const { stdout } = await deployment.machine.output(answer.json.execution_id);
     expect(stdout.split('\0')).toEqual(expect.arrayContaining(['__proto__=p', 'constructor=c', 'toString=t']));
   });
 
@@ -229,7 +229,7 @@ describe('cwd', () => {
     ['missing', '/no/such/directory'],
     ['not a directory', '/etc/passwd'],
   ])('a cwd that is %s fails with cwd_not_found', async (_, cwd) => {
-    const execution = await world.machine.run({ command: ['/bin/true'], cwd });
+    const execution = await deployment.machine.run({ command: ['/bin/true'], cwd });
     expect(execution).toMatchObject({ status: 'failed', error_code: 'cwd_not_found' });
     expect(execution).not.toHaveProperty('started_at');
   });
@@ -250,12 +250,12 @@ describe('the process itself', () => {
   test('a background child that outlives the process keeps running and gets no SIGPIPE', async () => {
     const flag = join(dir, 'outlived');
     const line = `(i=0; while [ $i -lt 400 ]; do echo line $i || exit 9; i=$((i+1)); sleep 0.005; done; echo ok > ${flag}) & echo $!; exit 0`;
-    const execution = await world.machine.sh(line);
+    const execution = await deployment.machine.sh(line);
     expect(execution).toMatchObject({ status: 'succeeded', exit_code: 0 });
-    const { stdout } = await world.machine.output(execution.execution_id);
+    const { stdout } = await deployment.machine.output(execution.execution_id);
     const pid = Number(stdout.split('\n').find((text) => /^\d+$/.test(text)));
     expect(isAlive(pid)).toBe(true);
     await until('the background child has printed all it had to say', () => existsSync(flag));
-    expect(await world.machine.output(execution.execution_id)).toMatchObject({ stdout });
+    expect(await deployment.machine.output(execution.execution_id)).toMatchObject({ stdout });
   });
 });

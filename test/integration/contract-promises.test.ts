@@ -4,20 +4,20 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WireExecution, WireProblem } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start({
+  deployment = await Deployment.start({
     server: { EXECPLANE_MAX_OUTPUT_BYTES: '67108864', EXECPLANE_LOG_LEVEL: 'debug' },
     agent: { EXECPLANE_LOG_LEVEL: 'debug' },
   });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 describe('5.7 retries are safe', () => {
   const post = (key: string, body: unknown, query = {}) =>
-    world.client.request<WireExecution & Pick<WireProblem, 'retryable'>>('POST', world.machine.path, {
+    deployment.client.request<WireExecution & Pick<WireProblem, 'retryable'>>('POST', deployment.machine.path, {
       body,
       query,
       headers: { 'idempotency-key': key, ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}) },
@@ -27,20 +27,22 @@ describe('5.7 retries are safe', () => {
     const body = { command: ['/bin/echo', 'once'], env: { A: '1' } };
     const first = await post('again', body);
     expect(first.headers.get('idempotency-replayed')).toBeNull();
-    await world.machine.ended(first.json.execution_id);
+    await deployment.machine.ended(first.json.execution_id);
     const again = await post('again', body);
     expect(again.status).toBe(200);
     expect(again.headers.get('idempotency-replayed')).toBe('true');
-    expect(again.json).toEqual(await world.machine.read(first.json.execution_id));
+    expect(again.json).toEqual(await deployment.machine.read(first.json.execution_id));
   });
 
   test('a hundred identical requests at once create one execution', async () => {
-    const before = (await world.client.get<{ items: unknown[] }>(world.machine.path, { limit: 500 })).json.items.length;
+    const before = (await deployment.client.get<{ items: unknown[] }>(deployment.machine.path, { limit: 500 })).json
+      .items.length;
     const answers = await Promise.all(Array.from({ length: 100 }, () => post('hundred', { command: ['/bin/true'] })));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
     expect(new Set(answers.map(({ json }) => json.execution_id)).size).toBe(1);
     expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === null).length).toBe(1);
-    const after = (await world.client.get<{ items: unknown[] }>(world.machine.path, { limit: 500 })).json.items.length;
+    const after = (await deployment.client.get<{ items: unknown[] }>(deployment.machine.path, { limit: 500 })).json
+      .items.length;
     expect(after).toBe(before + 1);
   });
 
@@ -60,7 +62,7 @@ describe('5.7 retries are safe', () => {
 
   test('another path or method with the same key gets 409', async () => {
     const first = await post('elsewhere', { command: ['/bin/true'] });
-    const answer = await world.client.request('DELETE', world.machine.at(first.json.execution_id), {
+    const answer = await deployment.client.request('DELETE', deployment.machine.at(first.json.execution_id), {
       headers: { 'idempotency-key': 'elsewhere' },
     });
     expect(answer.status).toBe(409);
@@ -68,10 +70,10 @@ describe('5.7 retries are safe', () => {
 
   test('each API key has its own idempotency keys', async () => {
     const first = await post('mine', { command: ['/bin/true'] });
-    const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', {
+    const { key } = await deployment.client.ask<{ key: string }>('POST', '/v1/api-keys', {
       body: { name: 'b', scopes: ['executions:write'] },
     });
-    const other = await world.client.with(key).request<WireExecution>('POST', world.machine.path, {
+    const other = await deployment.client.with(key).request<WireExecution>('POST', deployment.machine.path, {
       body: { command: ['/bin/false'] },
       headers: { 'idempotency-key': 'mine' },
     });
@@ -85,13 +87,13 @@ describe('5.7 retries are safe', () => {
   });
 
   test('DELETE is replayed too, with Content-Type: application/json and no body', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/sleep', '600'] });
     const cancel = () =>
-      world.client.request<WireExecution>('DELETE', world.machine.at(execution_id), {
+      deployment.client.request<WireExecution>('DELETE', deployment.machine.at(execution_id), {
         headers: { 'idempotency-key': 'cancel-it', 'content-type': 'application/json' },
       });
     expect((await cancel()).status).toBe(200);
-    await world.machine.ended(execution_id);
+    await deployment.machine.ended(execution_id);
     const again = await cancel();
     expect([again.status, again.json.status]).toEqual([200, 'cancelled']);
   });
@@ -119,36 +121,39 @@ describe('5.6 secrets do not linger', () => {
       .filter((file) => readFileSync(file).includes(text));
 
   test('env values and stdin are in no file while an execution waits, while it runs and after its end, and in no log', async () => {
-    await world.joinToken({ machine_id: 'dm-waiting' });
+    await deployment.joinToken({ machine_id: 'dm-waiting' });
     const input = { env: { TOKEN: `${SECRET}-env` }, stdin: `${SECRET}-stdin`.repeat(20) };
-    const waiting = await world.client.machine('dm-waiting').create({ command: ['/bin/cat'], ...input });
-    const running = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'], ...input });
-    await world.machine.saying(running.execution_id, 'ready');
-    await world.machine.sh('cat > /dev/null; exit 3', input);
-    const dirs = [world.server.dataDir, world.agent.dir];
+    const waiting = await deployment.client.machine('dm-waiting').create({ command: ['/bin/cat'], ...input });
+    const running = await deployment.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
+      ...input,
+    });
+    await deployment.machine.saying(running.execution_id, 'ready');
+    await deployment.machine.sh('cat > /dev/null; exit 3', input);
+    const dirs = [deployment.server.dataDir, deployment.agent.dir];
     expect(dirs.flatMap((dir) => inFiles(dir, SECRET))).toEqual([]);
-    await world.machine.cancel(running.execution_id, { wait_ms: 20_000 });
-    await world.client.machine('dm-waiting').cancel(waiting.execution_id);
+    await deployment.machine.cancel(running.execution_id, { wait_ms: 20_000 });
+    await deployment.client.machine('dm-waiting').cancel(waiting.execution_id);
     expect(dirs.flatMap((dir) => inFiles(dir, SECRET))).toEqual([]);
-    expect(world.server.log + world.agent.log).not.toContain(SECRET);
-    expect((await world.client.get('/v1/audit', { limit: 500 })).bytes.toString()).not.toContain(SECRET);
-    expect((await world.client.get('/metrics')).bytes.toString()).not.toContain(SECRET);
+    expect(deployment.server.log + deployment.agent.log).not.toContain(SECRET);
+    expect((await deployment.client.get('/v1/audit', { limit: 500 })).bytes.toString()).not.toContain(SECRET);
+    expect((await deployment.client.get('/metrics')).bytes.toString()).not.toContain(SECRET);
   });
 
   test('keys and tokens are stored as hashes, and no log contains them', async () => {
-    const token = await world.joinToken();
-    const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', {
+    const token = await deployment.joinToken();
+    const { key } = await deployment.client.ask<{ key: string }>('POST', '/v1/api-keys', {
       body: { name: 'hashed', scopes: ['admin'] },
     });
-    await world.client.with(key).get('/v1/machines');
-    for (const secret of [token, key, world.server.key]) {
-      expect(inFiles(world.server.dataDir, secret)).toEqual([]);
-      expect(world.server.log + world.agent.log).not.toContain(secret);
+    await deployment.client.with(key).get('/v1/machines');
+    for (const secret of [token, key, deployment.server.key]) {
+      expect(inFiles(deployment.server.dataDir, secret)).toEqual([]);
+      expect(deployment.server.log + deployment.agent.log).not.toContain(secret);
     }
   });
 
   test('files with secrets are readable only by their owner', async () => {
-    const loose = [world.server.dataDir, world.agent.dir].flatMap((dir) =>
+    const loose = [deployment.server.dataDir, deployment.agent.dir].flatMap((dir) =>
       readdirSync(dir, { withFileTypes: true })
         .map((entry) => join(dir, entry.name))
         .filter((path) => (statSync(path).mode & 0o077) !== 0 && !statSync(dir).mode.toString(8).endsWith('700')),
@@ -161,43 +166,45 @@ describe('5.4, 5.5 slow readers and floods', () => {
   const rssMb = (pid: number) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
   test('a client that stops reading a stream delays no command and no other client', async () => {
-    const flood = await world.machine.create({ command: ['/bin/sh', '-c', 'head -c 30000000 /dev/zero'] });
-    const path = world.machine.at(flood.execution_id, '/events?encoding=base64');
+    const flood = await deployment.machine.create({ command: ['/bin/sh', '-c', 'head -c 30000000 /dev/zero'] });
+    const path = deployment.machine.at(flood.execution_id, '/events?encoding=base64');
     const stuck = Array.from({ length: 5 }, () => {
-      const socket = connect(world.server.port, '127.0.0.1');
+      const socket = connect(deployment.server.port, '127.0.0.1');
       socket.on('error', () => undefined);
       socket.write(
-        `GET ${path} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\nauthorization: Bearer ${world.server.key}\r\n\r\n`,
+        `GET ${path} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\nauthorization: Bearer ${deployment.server.key}\r\n\r\n`,
       );
       return socket.pause();
     });
     try {
-      expect(await world.machine.ended(flood.execution_id)).toMatchObject({
+      expect(await deployment.machine.ended(flood.execution_id)).toMatchObject({
         status: 'succeeded',
         stdout_bytes: 30_000_000,
       });
-      expect(await world.machine.run({ command: ['/bin/true'] })).toMatchObject({ status: 'succeeded' });
-      expect(rssMb(world.server.process.pid)).toBeLessThan(500);
+      expect(await deployment.machine.run({ command: ['/bin/true'] })).toMatchObject({ status: 'succeeded' });
+      expect(rssMb(deployment.server.process.pid)).toBeLessThan(500);
     } finally {
       for (const socket of stuck) socket.destroy();
     }
   });
 
   test('a command that prints without end keeps server and agent within a fixed memory budget', async () => {
-    const floods = await Promise.all(Array.from({ length: 2 }, () => world.machine.create({ command: ['yes'] })));
+    const floods = await Promise.all(Array.from({ length: 2 }, () => deployment.machine.create({ command: ['yes'] })));
     for (const { execution_id } of floods) {
       let bytes = 0;
-      while (bytes < 50_000_000) bytes = (await world.machine.read(execution_id, { wait_ms: 100 })).stdout_bytes ?? 0;
+      while (bytes < 50_000_000)
+        bytes = (await deployment.machine.read(execution_id, { wait_ms: 100 })).stdout_bytes ?? 0;
     }
-    expect(rssMb(world.server.process.pid)).toBeLessThan(500);
-    for (const pid of [world.agent.link.pid, ...world.agent.ownedPids()]) expect(rssMb(pid)).toBeLessThan(300);
-    await Promise.all(floods.map(({ execution_id }) => world.machine.cancel(execution_id, { wait_ms: 30_000 })));
+    expect(rssMb(deployment.server.process.pid)).toBeLessThan(500);
+    for (const pid of [deployment.agent.link.pid, ...deployment.agent.ownedPids()])
+      expect(rssMb(pid)).toBeLessThan(300);
+    await Promise.all(floods.map(({ execution_id }) => deployment.machine.cancel(execution_id, { wait_ms: 30_000 })));
   });
 
   test('a page of huge events is bounded, and following the cursors returns everything', async () => {
-    const { execution_id } = await world.machine.sh('head -c 20000000 /dev/urandom');
-    const page = await world.client.get<{ items: unknown[]; next_cursor?: string }>(
-      world.machine.at(execution_id, '/events'),
+    const { execution_id } = await deployment.machine.sh('head -c 20000000 /dev/urandom');
+    const page = await deployment.client.get<{ items: unknown[]; next_cursor?: string }>(
+      deployment.machine.at(execution_id, '/events'),
       {
         limit: 1000,
         encoding: 'base64',
@@ -205,7 +212,7 @@ describe('5.4, 5.5 slow readers and floods', () => {
     );
     expect(page.bytes.length).toBeLessThan(16 * 1024 * 1024);
     expect(page.json.next_cursor).toEqual(expect.any(String));
-    const all = await world.machine.events(execution_id, { limit: 1000, encoding: 'base64' });
+    const all = await deployment.machine.events(execution_id, { limit: 1000, encoding: 'base64' });
     const bytes = all.reduce((sum, { chunk }) => sum + Buffer.from(chunk ?? '', 'base64').length, 0);
     expect(bytes).toBe(20_000_000);
   });

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Client } from '../helpers/client.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { baseEnv, cli, MAIN, World } from '../helpers/harness.ts';
+import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
 import { killAll, processesWith, Started, until } from '../helpers/processes.ts';
 
 describe('settings', () => {
@@ -65,14 +65,17 @@ describe('execplane server', () => {
 });
 
 describe('with a server and an agent', () => {
-  let world: World;
+  let deployment: Deployment;
   beforeAll(async () => {
-    world = await World.start();
+    deployment = await Deployment.start();
   });
-  afterAll(() => world.dispose());
+  afterAll(() => deployment.dispose());
 
   const exec = (args: string[]) =>
-    cli(['exec', 'dm-test', ...args], { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key });
+    cli(['exec', 'dm-test', ...args], {
+      EXECPLANE_URL: deployment.server.url,
+      EXECPLANE_API_KEY: deployment.server.key,
+    });
 
   test('exec copies stdout to stdout and stderr to stderr, and exits with the exit code of the command', async () => {
     const { code, stdout, stderr } = await exec(['--', '/bin/sh', '-c', 'printf out; printf err >&2; exit 7']);
@@ -97,14 +100,14 @@ describe('with a server and an agent', () => {
       EXECPLANE_API_KEY: 'xpk_x',
     });
     const refused = await cli(['exec', 'dm-test', '--', 'true'], {
-      EXECPLANE_URL: world.server.url,
+      EXECPLANE_URL: deployment.server.url,
       EXECPLANE_API_KEY: 'xpk_x',
     });
     expect([unreachable.code, refused.code]).toEqual([125, 125]);
   });
 
   test('machines ls --json and executions ls --json print valid JSON', async () => {
-    const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+    const env = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key };
     const machines = await cli(['machines', 'ls', '--json'], env);
     expect(machines.stdout).toContain('dm-test');
     const executions = await cli(['executions', 'ls', 'dm-test', '--json'], env);
@@ -112,41 +115,48 @@ describe('with a server and an agent', () => {
   });
 
   test('SIGTERM ends the agent, its commands keep running, and the next agent takes them over', async () => {
-    const { execution_id } = await world.machine.create({
+    const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; while [ ! -e "$GO" ]; do sleep 0.02; done; echo went on'],
-      env: { GO: join(world.dir, 'go') },
+      env: { GO: join(deployment.dir, 'go') },
     });
-    await world.machine.saying(execution_id, 'ready');
-    const before = world.agent.runnerPid();
-    await world.agent.detach();
-    await world.away();
-    expect(world.agent.runnerPid()).toBe(before);
-    world.agent.restart();
-    await world.connected();
-    await world.machine.sh('touch "$GO"', { env: { GO: join(world.dir, 'go') } });
-    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
-    expect((await world.machine.output(execution_id)).stdout).toBe('ready\nwent on\n');
+    await deployment.machine.saying(execution_id, 'ready');
+    const before = deployment.agent.runnerPid();
+    await deployment.agent.detach();
+    await deployment.away();
+    expect(deployment.agent.runnerPid()).toBe(before);
+    deployment.agent.restart();
+    await deployment.connected();
+    await deployment.machine.sh('touch "$GO"', { env: { GO: join(deployment.dir, 'go') } });
+    expect(await deployment.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+    expect((await deployment.machine.output(execution_id)).stdout).toBe('ready\nwent on\n');
   });
 
   test('SIGINT to the agent ends all commands with agent_stopped', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
-    await world.machine.saying(execution_id, 'ready');
-    await world.agent.stop();
+    const { execution_id } = await deployment.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
+    });
+    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.agent.stop();
     expect(processesWith(`EXECUTION_ID=${execution_id}`)).toEqual([]);
-    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'failed', error_code: 'agent_stopped' });
-    world.agent.restart();
-    await world.connected();
+    expect(await deployment.machine.ended(execution_id)).toMatchObject({
+      status: 'failed',
+      error_code: 'agent_stopped',
+    });
+    deployment.agent.restart();
+    await deployment.connected();
   });
 
   test('agent stop, run on the machine, ends all commands too', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
-    await world.machine.saying(execution_id, 'ready');
-    const { code } = await cli(['agent', 'stop'], { EXECPLANE_AGENT_DIR: world.agent.dir });
+    const { execution_id } = await deployment.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
+    });
+    await deployment.machine.saying(execution_id, 'ready');
+    const { code } = await cli(['agent', 'stop'], { EXECPLANE_AGENT_DIR: deployment.agent.dir });
     expect(code).toBe(0);
-    await world.agent.link.exited;
-    expect(await world.machine.ended(execution_id)).toMatchObject({ error_code: 'agent_stopped' });
-    world.agent.restart();
-    await world.connected();
+    await deployment.agent.link.exited;
+    expect(await deployment.machine.ended(execution_id)).toMatchObject({ error_code: 'agent_stopped' });
+    deployment.agent.restart();
+    await deployment.connected();
   });
 });
 

@@ -1,13 +1,13 @@
 /** Contract §1, the fields of responses: exactly those listed, absent if not applicable, never null. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WireEvent, WireExecution } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const ALWAYS = ['execution_id', 'machine_id', 'status', 'command', 'created_at', 'expires_at'];
@@ -20,7 +20,7 @@ function expectFields(value: object, fields: readonly string[]): void {
 
 describe('Execution', () => {
   test('a succeeded execution has exactly its fields', async () => {
-    const execution = await world.machine.sh('printf out; printf err_ >&2');
+    const execution = await deployment.machine.sh('printf out; printf err_ >&2');
     expectFields(execution, [...ALWAYS, ...COUNTS, 'started_at', 'completed_at', 'exit_code']);
     expect(execution).toMatchObject({
       machine_id: 'dm-test',
@@ -35,7 +35,7 @@ describe('Execution', () => {
   });
 
   test('ids match their patterns; times are RFC 3339 UTC with milliseconds, and in order', async () => {
-    const execution = await world.machine.run({ command: ['/bin/true'] });
+    const execution = await deployment.machine.run({ command: ['/bin/true'] });
     expect(execution.execution_id).toMatch(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/);
     const times = [execution.created_at, execution.started_at ?? '', execution.completed_at ?? ''];
     for (const time of [...times, execution.expires_at]) expect(time).toMatch(TIME);
@@ -43,19 +43,19 @@ describe('Execution', () => {
   });
 
   test('cwd is present as requested, if it was requested', async () => {
-    expect(await world.machine.run({ command: ['/bin/true'], cwd: '/tmp/../tmp' })).toMatchObject({
+    expect(await deployment.machine.run({ command: ['/bin/true'], cwd: '/tmp/../tmp' })).toMatchObject({
       cwd: '/tmp/../tmp',
     });
   });
 
   test('env_keys has the sorted names only, and is absent if env is empty', async () => {
-    const execution = await world.machine.run({ command: ['/bin/true'], env: { ZED: '1', ALPHA: '2', _m: '3' } });
+    const execution = await deployment.machine.run({ command: ['/bin/true'], env: { ZED: '1', ALPHA: '2', _m: '3' } });
     expect(execution.env_keys).toEqual(['ALPHA', 'ZED', '_m']);
-    expect(await world.machine.run({ command: ['/bin/true'], env: {} })).not.toHaveProperty('env_keys');
+    expect(await deployment.machine.run({ command: ['/bin/true'], env: {} })).not.toHaveProperty('env_keys');
   });
 
   test('exit_code is present if the process exited by itself; error_code and error_message on every terminal status but succeeded', async () => {
-    const execution = await world.machine.sh('exit 7');
+    const execution = await deployment.machine.sh('exit 7');
     expectFields(execution, [
       ...ALWAYS,
       ...COUNTS,
@@ -69,7 +69,7 @@ describe('Execution', () => {
   });
 
   test('signal is present if a signal ended the process, and exit_code is absent', async () => {
-    const execution = await world.machine.sh('kill -SEGV $$');
+    const execution = await deployment.machine.sh('kill -SEGV $$');
     expectFields(execution, [
       ...ALWAYS,
       ...COUNTS,
@@ -83,20 +83,20 @@ describe('Execution', () => {
   });
 
   test('a command that could not be spawned has no started_at', async () => {
-    const execution = await world.machine.run({ command: ['/no/such/program'] });
+    const execution = await deployment.machine.run({ command: ['/no/such/program'] });
     expect(execution).not.toHaveProperty('started_at');
     expect(execution).toMatchObject({ status: 'failed', error_code: 'command_not_found', exit_code: 127 });
     expect(execution.completed_at).toMatch(TIME);
   });
 
   test('expires_at is always present, by default an hour after created_at', async () => {
-    const execution = await world.machine.create({ command: ['/bin/true'] });
+    const execution = await deployment.machine.create({ command: ['/bin/true'] });
     expect(Date.parse(execution.expires_at) - Date.parse(execution.created_at)).toBe(3_600_000);
   });
 
   test('retry_after_ms is present in wake_in_progress, from 1 to 60 000; counts are absent before running', async () => {
-    await world.joinToken({ machine_id: 'dm-never' });
-    const execution = await world.client.machine('dm-never').create({ command: ['/bin/true'] });
+    await deployment.joinToken({ machine_id: 'dm-never' });
+    const execution = await deployment.client.machine('dm-never').create({ command: ['/bin/true'] });
     expectFields(execution, [...ALWAYS, 'retry_after_ms']);
     expect(execution.status).toBe('wake_in_progress');
     expect(execution.retry_after_ms).toBeGreaterThanOrEqual(1);
@@ -104,34 +104,36 @@ describe('Execution', () => {
   });
 
   test('stdout_bytes and stderr_bytes are present from running on', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
-    await world.machine.saying(execution_id, 'ready');
-    const running = await world.machine.read(execution_id);
+    const { execution_id } = await deployment.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
+    });
+    await deployment.machine.saying(execution_id, 'ready');
+    const running = await deployment.machine.read(execution_id);
     expectFields(running, [...ALWAYS, ...COUNTS, 'started_at']);
     expect(running).toMatchObject({ status: 'running', stdout_bytes: 6, stderr_bytes: 0 });
-    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+    await deployment.machine.cancel(execution_id, { wait_ms: 20_000 });
   });
 
   test('create, read, list and cancel return the same object', async () => {
-    const ended = await world.machine.run({ command: ['/bin/true'], cwd: '/', env: { A: 'b' } });
-    expect(await world.machine.read(ended.execution_id)).toEqual(ended);
-    expect(await world.machine.cancel(ended.execution_id)).toEqual(ended);
-    const list = await world.client.get<{ items: WireExecution[] }>(world.machine.path);
+    const ended = await deployment.machine.run({ command: ['/bin/true'], cwd: '/', env: { A: 'b' } });
+    expect(await deployment.machine.read(ended.execution_id)).toEqual(ended);
+    expect(await deployment.machine.cancel(ended.execution_id)).toEqual(ended);
+    const list = await deployment.client.get<{ items: WireExecution[] }>(deployment.machine.path);
     expect(list.json.items.find(({ execution_id }) => execution_id === ended.execution_id)).toEqual(ended);
   });
 
   test('command is kept as given', async () => {
     const command = ['/bin/echo', '', ' a  b ', '$HOME', '*', 'é✓\u{1F600}', '"q"', '--', '\\n\n\t'];
-    const execution = await world.machine.run({ command });
+    const execution = await deployment.machine.run({ command });
     expect(execution.command).toEqual(command);
-    expect((await world.machine.output(execution.execution_id)).stdout).toBe(`${command.slice(1).join(' ')}\n`);
+    expect((await deployment.machine.output(execution.execution_id)).stdout).toBe(`${command.slice(1).join(' ')}\n`);
   });
 });
 
 describe('ExecutionEvent', () => {
   test('sequence, type and at are always present, chunk on output, status on lifecycle', async () => {
-    const { execution_id } = await world.machine.sh('echo out; echo err >&2');
-    for (const event of await world.machine.events(execution_id)) {
+    const { execution_id } = await deployment.machine.sh('echo out; echo err >&2');
+    for (const event of await deployment.machine.events(execution_id)) {
       const own = event.type === 'lifecycle' ? ['status'] : ['chunk'];
       const end = event.status === 'succeeded' ? ['exit_code'] : [];
       expectFields(event, ['sequence', 'type', 'at', ...own, ...end]);
@@ -141,7 +143,7 @@ describe('ExecutionEvent', () => {
 
   test('the terminal lifecycle event has exit_code, signal, error_code and error_message', async () => {
     const last = async (line: string): Promise<WireEvent | undefined> =>
-      (await world.machine.events((await world.machine.sh(line)).execution_id)).at(-1);
+      (await deployment.machine.events((await deployment.machine.sh(line)).execution_id)).at(-1);
     expect(await last('exit 3')).toMatchObject({ status: 'failed', exit_code: 3, error_code: 'nonzero_exit' });
     expect(await last('kill -9 $$')).toMatchObject({ status: 'failed', signal: 9, error_code: 'signaled' });
     expect(await last('exit 3')).toHaveProperty('error_message');
@@ -152,13 +154,13 @@ describe('output', () => {
   const ALL_SEVEN = ['execution_id', 'stdout', 'stderr', ...COUNTS];
 
   test('the output after a success has all seven fields', async () => {
-    const { execution_id } = await world.machine.sh('printf x');
-    expectFields(await world.machine.output(execution_id), ALL_SEVEN);
+    const { execution_id } = await deployment.machine.sh('printf x');
+    expectFields(await deployment.machine.output(execution_id), ALL_SEVEN);
   });
 
   test('the output of an execution that never started has all seven fields', async () => {
-    const { execution_id } = await world.machine.run({ command: ['/no/such/program'] });
-    expect(await world.machine.output(execution_id)).toEqual({
+    const { execution_id } = await deployment.machine.run({ command: ['/no/such/program'] });
+    expect(await deployment.machine.output(execution_id)).toEqual({
       execution_id,
       stdout: '',
       stderr: '',
@@ -170,25 +172,25 @@ describe('output', () => {
   });
 
   test('the output after a cancel before the start has all seven fields', async () => {
-    const away = world.client.machine('dm-never');
+    const away = deployment.client.machine('dm-never');
     const { execution_id } = await away.create({ command: ['/bin/true'] });
     expect(await away.cancel(execution_id)).toMatchObject({ status: 'cancelled', error_code: 'cancelled' });
     expectFields(await away.output(execution_id), ALL_SEVEN);
   });
 
   test('the output before the end gets 409 EXECUTION_NOT_FINISHED, retryable', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sleep', '600'] });
-    const answer = await world.client.get(world.machine.at(execution_id, '/output'));
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/sleep', '600'] });
+    const answer = await deployment.client.get(deployment.machine.at(execution_id, '/output'));
     expect(answer.status).toBe(409);
     expect(answer.json).toMatchObject({ error_code: 'EXECUTION_NOT_FINISHED', retryable: true });
     expect(answer.headers.get('x-should-retry')).toBe('true');
-    await world.machine.cancel(execution_id, { wait_ms: 20_000 });
+    await deployment.machine.cancel(execution_id, { wait_ms: 20_000 });
   });
 });
 
 describe('fields of our own appear only if asked for', () => {
   test('stdin, user, timeout_ms and the like are not part of the Execution', async () => {
-    const execution = await world.machine.run({
+    const execution = await deployment.machine.run({
       command: ['/bin/cat'],
       stdin: 'x',
       timeout_ms: 60_000,

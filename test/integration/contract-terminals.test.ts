@@ -1,6 +1,6 @@
 /** Contract: terminals, as routes and as the stream that the SDKs speak; executions on a terminal. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { TerminalStream } from '../helpers/terminal-stream.ts';
 
 interface Terminal {
@@ -12,55 +12,57 @@ interface Terminal {
   error_code?: string;
 }
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
-const base = () => `/v1/machines/${world.agent.machineId}/terminals`;
-const get = (id: string) => world.client.ask<Terminal>('GET', `${base()}/${id}`);
+const base = () => `/v1/machines/${deployment.agent.machineId}/terminals`;
+const get = (id: string) => deployment.client.ask<Terminal>('GET', `${base()}/${id}`);
 
 async function openTerminal(more: object = {}): Promise<Terminal> {
   const body = { width: 80, height: 24, shell: '/bin/sh', env: { PS1: '> ' }, ...more };
-  let terminal = await world.client.ask<Terminal>('POST', base(), { body });
+  let terminal = await deployment.client.ask<Terminal>('POST', base(), { body });
   while (terminal.status === 'wake_in_progress') terminal = await get(terminal.terminal_id);
   return terminal;
 }
 
-const attach = (id: string, query = '', key: string | undefined = world.server.key) =>
-  TerminalStream.open(`${world.server.url}${base()}/${id}/stream${query}`, key);
+const attach = (id: string, query = '', key: string | undefined = deployment.server.key) =>
+  TerminalStream.open(`${deployment.server.url}${base()}/${id}/stream${query}`, key);
 
 describe('an execution on a terminal', () => {
   test('has a terminal of the requested size for stdin, stdout and stderr, and gets SIGWINCH when it is resized', async () => {
     const script =
       'stty size; test -t 0 && test -t 1 && test -t 2 && echo all; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.05; done';
-    const { execution_id } = await world.machine.create({
+    const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', script],
       tty: { width: 100, height: 30 },
     });
-    await world.machine.saying(execution_id, 'ready');
-    await world.client.ask('POST', world.machine.at(execution_id, '/resize'), { body: { width: 120, height: 40 } });
-    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'failed', exit_code: 3 });
-    expect((await world.machine.output(execution_id)).stdout).toBe('30 100\r\nall\r\nready\r\n40 120\r\n');
+    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.client.ask('POST', deployment.machine.at(execution_id, '/resize'), {
+      body: { width: 120, height: 40 },
+    });
+    expect(await deployment.machine.ended(execution_id)).toMatchObject({ status: 'failed', exit_code: 3 });
+    expect((await deployment.machine.output(execution_id)).stdout).toBe('30 100\r\nall\r\nready\r\n40 120\r\n');
   });
 
   test('accepts input and the end-of-file character', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/cat'], tty: { width: 80, height: 24 } });
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/cat'], tty: { width: 80, height: 24 } });
     const query = { offset: 0, close: true };
-    while ((await world.machine.read(execution_id)).status !== 'running');
-    await world.client.ask('POST', world.machine.at(execution_id, '/stdin'), {
+    while ((await deployment.machine.read(execution_id)).status !== 'running');
+    await deployment.client.ask('POST', deployment.machine.at(execution_id, '/stdin'), {
       body: Buffer.from('hello\n'),
       query,
       headers: { 'content-type': 'application/octet-stream' },
     });
-    expect(await world.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
-    expect((await world.machine.output(execution_id)).stdout).toBe('hello\r\nhello\r\n');
+    expect(await deployment.machine.ended(execution_id)).toMatchObject({ status: 'succeeded' });
+    expect((await deployment.machine.output(execution_id)).stdout).toBe('hello\r\nhello\r\n');
   });
 
   test('cannot be resized if it has no terminal', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
-    const refused = await world.client.request('POST', world.machine.at(execution_id, '/resize'), {
+    const { execution_id } = await deployment.machine.create({ command: ['/bin/true'] });
+    const refused = await deployment.client.request('POST', deployment.machine.at(execution_id, '/resize'), {
       body: { width: 1, height: 1 },
     });
     expect(refused.status).toBe(409);
@@ -97,10 +99,10 @@ describe('a terminal', () => {
     await first.printed('line 20');
     first.socket.terminate();
     const got = first.output.length;
-    await world.agent.killLink();
-    await world.server.kill();
-    await world.server.restart();
-    world.agent.restart();
+    await deployment.agent.killLink();
+    await deployment.server.kill();
+    await deployment.server.restart();
+    deployment.agent.restart();
     let last: TerminalStream | undefined;
     while (last === undefined) last = await attach(terminal_id, `?frames=binary&offset=${got}`).catch(() => undefined);
     await last.printed('done');
@@ -126,7 +128,7 @@ describe('a terminal', () => {
     expect(writer.output.toString().replaceAll('\r', '')).toContain(
       reader.output.toString().replaceAll('\r', '').slice(0, 1000),
     );
-    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+    await deployment.client.ask('DELETE', `${base()}/${terminal_id}`);
     expect((await reader.end()).code).toBe(1000);
   });
 
@@ -142,7 +144,7 @@ describe('a terminal', () => {
     expect(printed.includes(numbers), `it begins with ${JSON.stringify(printed.slice(0, 200))}`).toBe(true);
     expect(stuck.output.length).toBeLessThan(reader.output.length);
     stuck.socket.terminate();
-    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+    await deployment.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
   test('answers a bad message with an error, and closes after 20 in a row', async () => {
@@ -151,19 +153,22 @@ describe('a terminal', () => {
     for (let i = 0; i < 20; i++) stream.socket.send('{"type":"input","data":"*"}');
     expect((await stream.end()).code).toBe(1008);
     expect(stream.messages).toContainEqual(expect.objectContaining({ type: 'error', error_code: 'INVALID_MESSAGE' }));
-    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+    await deployment.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
   test('has tickets, each of which opens its stream once, and no other stream', async () => {
     const { terminal_id } = await openTerminal();
-    const { stream_url } = await world.client.ask<{ stream_url: string }>('POST', `${base()}/${terminal_id}/tickets`);
+    const { stream_url } = await deployment.client.ask<{ stream_url: string }>(
+      'POST',
+      `${base()}/${terminal_id}/tickets`,
+    );
     const stream = await TerminalStream.open(stream_url, undefined);
     stream.type('echo wel"come"\n');
     await stream.printed('welcome');
     await expect(TerminalStream.open(stream_url, undefined)).rejects.toMatchObject({ status: 401 });
-    expect(world.server.log).not.toContain(new URL(stream_url).searchParams.get('ticket'));
+    expect(deployment.server.log).not.toContain(new URL(stream_url).searchParams.get('ticket'));
     stream.socket.close();
-    await world.client.ask('DELETE', `${base()}/${terminal_id}`);
+    await deployment.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
   test('tells a client that reconnects of the end that it missed, and at which offset output begins', async () => {
@@ -176,9 +181,9 @@ describe('a terminal', () => {
     first.type('exit 5\n');
     expect(await first.end()).toEqual({ code: 1000, reason: 'exit 5' });
     const tickets = `${base()}/${terminal_id}/tickets`;
-    expect((await world.client.request('POST', tickets)).status).toBe(409);
+    expect((await deployment.client.request('POST', tickets)).status).toBe(409);
     const query = { resume: true };
-    const { stream_url } = await world.client.ask<{ stream_url: string }>('POST', tickets, { query });
+    const { stream_url } = await deployment.client.ask<{ stream_url: string }>('POST', tickets, { query });
     const options = `&frames=binary&offsets=true&offset=${offset}`;
     const again = await TerminalStream.open(`${stream_url}${options}`, undefined);
     expect(await again.end()).toEqual({ code: 1000, reason: 'exit 5' });
@@ -188,10 +193,10 @@ describe('a terminal', () => {
 
   test('is not an execution, and is listed among terminals', async () => {
     const { terminal_id } = await openTerminal();
-    const { items } = await world.client.ask<{ items: Terminal[] }>('GET', base());
+    const { items } = await deployment.client.ask<{ items: Terminal[] }>('GET', base());
     expect(items[0]?.terminal_id).toBe(terminal_id);
-    const hidden = await world.client.request('GET', world.machine.at(terminal_id));
+    const hidden = await deployment.client.request('GET', deployment.machine.at(terminal_id));
     expect(hidden.status).toBe(404);
-    expect(await world.client.ask('DELETE', `${base()}/${terminal_id}`)).toMatchObject({ terminal_id });
+    expect(await deployment.client.ask('DELETE', `${base()}/${terminal_id}`)).toMatchObject({ terminal_id });
   });
 });

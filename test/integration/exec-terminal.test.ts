@@ -1,20 +1,20 @@
 /** `execplane exec -t` at a real pseudo-terminal: real server, real agent. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, World } from '../helpers/harness.ts';
+import { cli, Deployment } from '../helpers/harness.ts';
 import { hasPython, PseudoTerminal } from '../helpers/pseudo-terminal.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '100000' } });
+  deployment = await Deployment.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '100000' } });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const exec = (script: string, ...options: string[]) =>
-  new PseudoTerminal(world.server, ['exec', '-it', ...options, 'dm-test', '--', '/bin/sh', '-c', script]);
+  new PseudoTerminal(deployment.server, ['exec', '-it', ...options, 'dm-test', '--', '/bin/sh', '-c', script]);
 
 const newest = async () => {
   const path = '/v1/machines/dm-test/executions';
-  const { items } = await world.client.ask<{ items: { status: string; execution_id: string }[] }>('GET', path);
+  const { items } = await deployment.client.ask<{ items: { status: string; execution_id: string }[] }>('GET', path);
   return items[0];
 };
 
@@ -84,11 +84,11 @@ describe.skipIf(!hasPython)('execplane exec -t (with python3)', () => {
 });
 
 test('-t is refused if stdin is not a terminal, except with --detach', async () => {
-  const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+  const env = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key };
   const { code, stderr } = await cli(['exec', '-t', 'dm-test', '--', 'true'], env);
   expect(code).toBe(2);
   expect(stderr).toContain('-t needs a terminal: stdin is not one.');
   const detached = await cli(['exec', '-dt', 'dm-test', '--', 'tty'], env);
   expect(detached).toMatchObject({ code: 0, stderr: '' });
-  expect(await world.machine.ended(detached.stdout.trim())).toMatchObject({ status: 'succeeded' });
+  expect(await deployment.machine.ended(detached.stdout.trim())).toMatchObject({ status: 'succeeded' });
 });

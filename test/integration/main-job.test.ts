@@ -4,60 +4,62 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
-let world: World;
+let deployment: Deployment;
 let dir: string;
 beforeAll(async () => {
   dir = makeDirectory('job');
-  world = await World.start();
+  deployment = await Deployment.start();
 });
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 });
 
 test('a file of 1 MiB is uploaded as base64 through stdin, and a second command verifies its SHA-256', async () => {
   const file = randomBytes(1024 * 1024);
-  const upload = await world.machine.sh('base64 -d > upload.bin', { stdin: file.toString('base64'), cwd: dir });
+  const upload = await deployment.machine.sh('base64 -d > upload.bin', { stdin: file.toString('base64'), cwd: dir });
   expect(upload).toMatchObject({ status: 'succeeded', stdout_bytes: 0, stderr_bytes: 0 });
-  const check = await world.machine.run({ command: ['sha256sum', 'upload.bin'], cwd: dir });
-  expect((await world.machine.output(check.execution_id)).stdout).toBe(`${sha256(file)}  upload.bin\n`);
+  const check = await deployment.machine.run({ command: ['sha256sum', 'upload.bin'], cwd: dir });
+  expect((await deployment.machine.output(check.execution_id)).stdout).toBe(`${sha256(file)}  upload.bin\n`);
 });
 
 test('the type check of this repository runs as an execution', async () => {
-  const execution = await world.machine.run({
+  const execution = await deployment.machine.run({
     command: ['node_modules/.bin/tsc', '--noEmit', '--pretty', 'false', '-p', 'tsconfig.build.json'],
     cwd: REPOSITORY,
     env: { PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
     timeout_ms: 300_000,
   });
-  const { stdout } = await world.machine.output(execution.execution_id);
+  const { stdout } = await deployment.machine.output(execution.execution_id);
   expect({ status: execution.status, stdout }).toEqual({ status: 'succeeded', stdout: '' });
 });
 
 test('10 MB of output are returned byte for byte', async () => {
-  const { execution_id, stdout_bytes } = await world.machine.sh(`head -c 10000000 /dev/urandom | tee ${dir}/ten`);
+  const { execution_id, stdout_bytes } = await deployment.machine.sh(`head -c 10000000 /dev/urandom | tee ${dir}/ten`);
   expect(stdout_bytes).toBe(10_000_000);
-  const sum = await world.machine.run({ command: ['sha256sum', `${dir}/ten`] });
-  const expected = (await world.machine.output(sum.execution_id)).stdout.slice(0, 64);
-  expect(sha256(await world.machine.raw(execution_id))).toBe(expected);
+  const sum = await deployment.machine.run({ command: ['sha256sum', `${dir}/ten`] });
+  const expected = (await deployment.machine.output(sum.execution_id)).stdout.slice(0, 64);
+  expect(sha256(await deployment.machine.raw(execution_id))).toBe(expected);
 });
 
 describe('each kind of end has its own status and error code', () => {
   test('succeeds, fails, is signalled, times out, is cancelled, is missing', async () => {
-    const { execution_id } = await world.machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
-    await world.machine.saying(execution_id, 'ready');
+    const { execution_id } = await deployment.machine.create({
+      command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
+    });
+    await deployment.machine.saying(execution_id, 'ready');
     const ends = await Promise.all([
-      world.machine.run({ command: ['/bin/true'] }),
-      world.machine.run({ command: ['/bin/false'] }),
-      world.machine.sh('kill -KILL $$'),
-      world.machine.run({ command: ['/bin/sleep', '600'], timeout_ms: 200 }),
-      world.machine.cancel(execution_id, { wait_ms: 20_000 }),
-      world.machine.run({ command: ['no-such-command'] }),
+      deployment.machine.run({ command: ['/bin/true'] }),
+      deployment.machine.run({ command: ['/bin/false'] }),
+      deployment.machine.sh('kill -KILL $$'),
+      deployment.machine.run({ command: ['/bin/sleep', '600'], timeout_ms: 200 }),
+      deployment.machine.cancel(execution_id, { wait_ms: 20_000 }),
+      deployment.machine.run({ command: ['no-such-command'] }),
     ]);
     expect(ends.map(({ status, error_code, exit_code, signal }) => [status, error_code, exit_code, signal])).toEqual([
       ['succeeded', undefined, 0, undefined],
@@ -74,27 +76,27 @@ test('200 executions run at once on one machine, each once and with its own outp
   const log = join(dir, 'starts');
   const runs = Array.from({ length: 200 }, async (_, n) => {
     const line = `echo ${n} >> ${log}; echo out ${n}; echo err ${n} >&2; exit ${n % 3}`;
-    const execution = await world.machine.sh(line);
+    const execution = await deployment.machine.sh(line);
     expect(execution.exit_code).toBe(n % 3);
-    const output = await world.machine.output(execution.execution_id);
+    const output = await deployment.machine.output(execution.execution_id);
     expect([output.stdout, output.stderr]).toEqual([`out ${n}\n`, `err ${n}\n`]);
     return execution.execution_id;
   });
   expect(new Set(await Promise.all(runs)).size).toBe(200);
-  const started = await world.machine.run({ command: ['sort', '-n', log] });
-  const { stdout } = await world.machine.output(started.execution_id);
+  const started = await deployment.machine.run({ command: ['sort', '-n', log] });
+  const { stdout } = await deployment.machine.output(started.execution_id);
   expect(stdout).toBe(Array.from({ length: 200 }, (_, n) => `${n}\n`).join(''));
 });
 
 test('an execution created while the agent is offline runs when it connects', async () => {
-  await world.agent.detach();
-  await world.away();
-  const waiting = await world.machine.create({ command: ['/bin/echo', 'was away'] });
+  await deployment.agent.detach();
+  await deployment.away();
+  const waiting = await deployment.machine.create({ command: ['/bin/echo', 'was away'] });
   expect(waiting).toMatchObject({ status: 'wake_in_progress', retry_after_ms: expect.any(Number) });
-  world.agent.restart();
-  await world.connected();
-  expect(await world.machine.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
-  expect((await world.machine.output(waiting.execution_id)).stdout).toBe('was away\n');
-  const log = await world.machine.events(waiting.execution_id);
+  deployment.agent.restart();
+  await deployment.connected();
+  expect(await deployment.machine.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
+  expect((await deployment.machine.output(waiting.execution_id)).stdout).toBe('was away\n');
+  const log = await deployment.machine.events(waiting.execution_id);
   expect(log.flatMap(({ status }) => status ?? [])).toEqual(['wake_in_progress', 'queued', 'running', 'succeeded']);
 });

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { signedHeaders } from '../../src/server/operations/webhooks/signature.ts';
-import { cli, ServerUnderTest, World } from '../helpers/harness.ts';
+import { cli, ServerUnderTest, Deployment } from '../helpers/harness.ts';
 import { TestPostgres } from '../helpers/postgres.ts';
 import { until } from '../helpers/processes.ts';
 
@@ -26,41 +26,44 @@ const receiver = createServer((request, response) => {
 });
 
 let postgres: TestPostgres;
-let world: World;
+let deployment: Deployment;
 let databaseUrl: string;
 let keyFile: string;
 
 beforeAll(async () => {
   postgres = await TestPostgres.start();
   databaseUrl = await postgres.schema();
-  world = await World.start({ server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' } });
-  keyFile = join(world.dir, 'shared.key');
+  deployment = await Deployment.start({ server: { EXECPLANE_ALLOW_PRIVATE_CALLBACKS: 'true' } });
+  keyFile = join(deployment.dir, 'shared.key');
   receiver.listen(0, '127.0.0.1');
   await once(receiver, 'listening');
 });
 afterAll(async () => {
   receiver.close();
-  await world?.dispose();
+  await deployment?.dispose();
   await postgres?.stop();
 });
 
-const migrate = (dataDir = world.server.dataDir, key = keyFile) =>
+const migrate = (dataDir = deployment.server.dataDir, key = keyFile) =>
   cli(['migrate-to-postgres', '--data-dir', dataDir, '--secret-key-file', key, '--json'], {
     EXECPLANE_DATABASE_URL: databaseUrl,
   });
 const sh = (line: string) => ['/bin/sh', '-c', line];
 const create = (body: Record<string, unknown>, headers: Record<string, string> = {}, machineId = 'dm-test') =>
-  world.client.ask<{ execution_id: string }>('POST', `/v1/machines/${machineId}/executions?wait_ms=0`, {
+  deployment.client.ask<{ execution_id: string }>('POST', `/v1/machines/${machineId}/executions?wait_ms=0`, {
     body,
     headers,
   });
 
 const listArtifacts = () =>
-  world.client.ask<{ items: { artifact_id: string; download_url: string }[] }>('GET', '/v1/machines/dm-test/artifacts');
+  deployment.client.ask<{ items: { artifact_id: string; download_url: string }[] }>(
+    'GET',
+    '/v1/machines/dm-test/artifacts',
+  );
 
 /** All answers to callers that do not change during the migration. */
 async function answers(ids: readonly string[]): Promise<unknown> {
-  const { client, machine } = world;
+  const { client, machine } = deployment;
   const ofEach = ids.map(async (id) => ({
     execution: await machine.read(id),
     output: await machine.output(id),
@@ -83,13 +86,13 @@ async function answers(ids: readonly string[]): Promise<unknown> {
 }
 
 test('a migration keeps everything: running commands continue, waiting ones run once, and callbacks have the same signatures', async () => {
-  const { client, machine, server } = world;
-  const going = join(world.dir, 'go');
+  const { client, machine, server } = deployment;
+  const going = join(deployment.dir, 'go');
   const callback = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
   const key = await client.ask<{ key: string }>('POST', '/v1/api-keys', {
     body: { name: 'moved', scopes: ['machines:read'] },
   });
-  const laterToken = await world.joinToken({ machine_id: 'dm-later' });
+  const laterToken = await deployment.joinToken({ machine_id: 'dm-later' });
   const retried = { 'idempotency-key': 'move-1' };
   const ended = await Promise.all([
     create({ command: sh('echo out; echo err >&2') }, retried),
@@ -137,9 +140,9 @@ test('a migration keeps everything: running commands continue, waiting ones run 
 
   const webhookSecret = readFileSync(join(server.dataDir, 'webhook.secret'), 'utf8').trim();
   const settings = { EXECPLANE_DATABASE_URL: databaseUrl, EXECPLANE_SECRET_KEY_FILE: keyFile };
-  Object.assign(server.settings, settings, { EXECPLANE_DATA_DIR: join(world.dir, 'data-of-postgres') });
+  Object.assign(server.settings, settings, { EXECPLANE_DATA_DIR: join(deployment.dir, 'data-of-postgres') });
   await server.restart();
-  await world.connected();
+  await deployment.connected();
   expect(await answers(all)).toEqual(before);
   expect(await (await fetch(artifact?.download_url ?? '')).text()).toBe('kept');
   expect((await client.with(key.key).get('/v1/machines')).status).toBe(200);
@@ -154,7 +157,7 @@ test('a migration keeps everything: running commands continue, waiting ones run 
   expect(headers).toMatchObject(signedHeaders(webhookSecret, { id, at, body }));
   expect(JSON.parse(body)).toMatchObject({ execution_id: running.execution_id });
 
-  await world.join('dm-later', { EXECPLANE_JOIN_TOKEN: laterToken });
+  await deployment.join('dm-later', { EXECPLANE_JOIN_TOKEN: laterToken });
   const later = client.machine('dm-later');
   expect(await later.ended(waiting.execution_id)).toMatchObject({ status: 'succeeded' });
   expect((await later.output(waiting.execution_id)).stdout).toBe('sealed\n');
@@ -169,13 +172,13 @@ test('a migration keeps everything: running commands continue, waiting ones run 
 }, 180_000);
 
 test('another secret key, a directory without data and an invalid URL are refused with exit code 2', async () => {
-  const stopped = await ServerUnderTest.start(join(world.dir, 'refused'));
+  const stopped = await ServerUnderTest.start(join(deployment.dir, 'refused'));
   await stopped.stop();
   const { dataDir } = stopped;
-  const other = join(world.dir, 'other.key');
+  const other = join(deployment.dir, 'other.key');
   writeFileSync(other, `${'A'.repeat(43)}\n`);
   expect(await migrate(dataDir, other)).toMatchObject({ code: 2, stderr: expect.stringContaining('another key than') });
-  expect(await migrate(join(world.dir, 'none'))).toMatchObject({
+  expect(await migrate(join(deployment.dir, 'none'))).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('not exist'),
   });
@@ -183,7 +186,7 @@ test('another secret key, a directory without data and an invalid URL are refuse
     '--data-dir',
     dataDir,
     '--secret-key-file',
-    join(world.dir, 'made.key'),
+    join(deployment.dir, 'made.key'),
     '--database-url',
     'postgres://nowhere',
   ];

@@ -7,7 +7,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Execplane } from '../../src/client/main.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 
 const CAP_BYTES = 1024 * 1024;
@@ -16,20 +16,20 @@ const LAST = 5_300_000;
 const sh = (script: string) => ({ command: ['/bin/sh', '-c', script] });
 const EXACT = { include: 'tail', encoding: 'base64' };
 
-let world: World;
+let deployment: Deployment;
 let printed: Buffer;
 beforeAll(async () => {
-  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: String(CAP_BYTES) } });
-  await world.join('dm-node', { EXECPLANE_SPAWNER: 'node' });
+  deployment = await Deployment.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: String(CAP_BYTES) } });
+  await deployment.join('dm-node', { EXECPLANE_SPAWNER: 'node' });
   printed = execFileSync('seq', ['1', String(LAST)], { maxBuffer: 64 * CAP_BYTES });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const decoded = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'base64');
 
 /** Checks the kept output of a command that printed all of `printed` on stdout, and nothing on stderr. */
 async function expectBothEnds(machineId: string, executionId: string): Promise<void> {
-  const machine = world.client.machine(machineId);
+  const machine = deployment.client.machine(machineId);
   expect(await machine.ended(executionId)).toMatchObject({
     status: 'succeeded',
     stdout_bytes: printed.length,
@@ -47,33 +47,33 @@ test.each(['dm-test', 'dm-node'])(
   '40 MB on %s: the first bytes and the last bytes are kept, and all are counted',
   async (machineId) => {
     expect(printed.length).toBeGreaterThan(40_000_000);
-    const { execution_id: id } = await world.client.machine(machineId).create(sh(`seq 1 ${LAST}`));
+    const { execution_id: id } = await deployment.client.machine(machineId).create(sh(`seq 1 ${LAST}`));
     await expectBothEnds(machineId, id);
   },
 );
 
 test('both ends are exact although the link is killed while the command prints', async () => {
-  const [go, over] = [join(world.dir, 'go'), join(world.dir, 'over')];
+  const [go, over] = [join(deployment.dir, 'go'), join(deployment.dir, 'over')];
   const wait = `until [ -e ${go} ]; do sleep 0.05; done`;
   const halves = [`seq 1 2600000`, wait, `seq 2600001 ${LAST}`, `: > ${over}`];
-  const { execution_id: id } = await world.machine.create(sh(halves.join('; ')));
-  await until('bytes are counted', async () => ((await world.machine.read(id)).stdout_bytes ?? 0) > CAP_BYTES);
-  await world.agent.killLink();
+  const { execution_id: id } = await deployment.machine.create(sh(halves.join('; ')));
+  await until('bytes are counted', async () => ((await deployment.machine.read(id)).stdout_bytes ?? 0) > CAP_BYTES);
+  await deployment.agent.killLink();
   writeFileSync(go, '');
   await until('the command is over', () => existsSync(over));
-  await world.agent.restart();
+  await deployment.agent.restart();
   await expectBothEnds('dm-test', id);
 });
 
 test('one request returns both ends, and the tail never overlaps the kept beginning', async () => {
   const script = `head -c ${CAP_BYTES - 1} /dev/zero; printf 'ab€d'`;
-  const ended = await world.machine.create(sh(script), { wait_ms: 30_000, include: 'output,tail' });
+  const ended = await deployment.machine.create(sh(script), { wait_ms: 30_000, include: 'output,tail' });
   expect(ended).toMatchObject({ stdout_bytes: CAP_BYTES + 5, output: { stdout_truncated: true, stdout_tail: 'b€d' } });
 });
 
 test('the client library and the MCP server return both ends as well', async () => {
   const command = ['/bin/sh', '-c', `seq 1 ${LAST}`];
-  const { url, key } = world.server;
+  const { url, key } = deployment.server;
   const machine = new Execplane({ url, apiKey: key }).machine('dm-test');
   const result = await machine.run(command);
   expect([result.stdoutTruncated, result.stderrTruncated]).toEqual([true, false]);

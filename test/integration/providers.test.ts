@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { isAlive, killAll, processesWith, until } from '../helpers/processes.ts';
 import { TestProvider } from '../helpers/provider.ts';
 
@@ -16,34 +16,37 @@ interface MachineBody {
 async function start(settings: Record<string, unknown> = {}) {
   const dir = makeDirectory('provider');
   const provider = new TestProvider(dir);
-  const world = await World.start({ machine: null, server: { EXECPLANE_PROVIDERS: provider.file(settings) } });
+  const deployment = await Deployment.start({
+    machine: null,
+    server: { EXECPLANE_PROVIDERS: provider.file(settings) },
+  });
   onTestFinished(async () => {
-    await world.server.stop();
+    await deployment.server.stop();
     killAll(processesWith(dir));
-    await world.dispose();
+    await deployment.dispose();
     await removeDirectory(dir);
   });
   const create = async (body: object = {}) => {
-    const { status, json } = await world.client.request<MachineBody>('POST', '/v1/machines', { body });
+    const { status, json } = await deployment.client.request<MachineBody>('POST', '/v1/machines', { body });
     expect(status).toBe(202);
     return json.machine_id;
   };
-  const get = (id: string) => world.client.ask<MachineBody>('GET', `/v1/machines/${id}`);
+  const get = (id: string) => deployment.client.ask<MachineBody>('GET', `/v1/machines/${id}`);
   const reach = (id: string, phase: string) =>
     until(
-      () => `${id} is ${phase}\n${JSON.stringify(provider.runs())}\n${world.server.log}`,
+      () => `${id} is ${phase}\n${JSON.stringify(provider.runs())}\n${deployment.server.log}`,
       async () => (await get(id)).status.phase === phase,
     );
   return {
-    ...{ dir, provider, world, get, reach },
+    ...{ dir, provider, deployment, get, reach },
     create,
     async running() {
       const id = await create();
       await reach(id, 'running');
       return id;
     },
-    act: (id: string, what: 'sleep' | 'wake') => world.client.request('POST', `/v1/machines/${id}/${what}`),
-    run: (id: string, command: string[]) => world.client.machine(id).create({ command }, { wait_ms: 50_000 }),
+    act: (id: string, what: 'sleep' | 'wake') => deployment.client.request('POST', `/v1/machines/${id}/${what}`),
+    run: (id: string, command: string[]) => deployment.client.machine(id).create({ command }, { wait_ms: 50_000 }),
   };
 }
 type Ground = Awaited<ReturnType<typeof start>>;
@@ -54,7 +57,7 @@ const operations = ({ provider }: Ground) => provider.runs().map(({ operation })
 test('the provider of the docs page creates a machine that joins, runs a command, sleeps, wakes on use and is deleted', async () => {
   const ground = await start();
   const id = await ground.running();
-  const shown = await ground.world.client.ask('GET', `/v1/machines/${id}?include=provider`);
+  const shown = await ground.deployment.client.ask('GET', `/v1/machines/${id}?include=provider`);
   expect(shown).toMatchObject({ machine_id: id, provider: expect.any(String) });
   expect(await ground.get(id)).not.toHaveProperty('provider');
   expect(await ground.run(id, ['echo', 'one'])).toMatchObject({ status: 'succeeded' });
@@ -62,7 +65,7 @@ test('the provider of the docs page creates a machine that joins, runs a command
   await ground.reach(id, 'sleeping');
   expect(await ground.get(id)).toMatchObject({ desired_state: 'sleeping', status: { reason: 'slept' } });
   expect(await ground.run(id, ['echo', 'two'])).toMatchObject({ status: 'succeeded' });
-  expect((await ground.world.client.request('DELETE', `/v1/machines/${id}`)).status).toBe(202);
+  expect((await ground.deployment.client.request('DELETE', `/v1/machines/${id}`)).status).toBe(202);
   await ground.reach(id, 'destroyed');
   expect(operations(ground)).toEqual(['create', 'sleep', 'wake', 'delete']);
   expect(processesWith(join(ground.dir, 'hooks', 'machines'))).toEqual([]);
@@ -82,14 +85,14 @@ test('63: twenty wakes at once run one hook', async () => {
 
 test('64: the server dies during a hook: the hook runs again with the same operation id, and there is one machine', async () => {
   const ground = await start();
-  const { provider, world } = ground;
+  const { provider, deployment } = ground;
   provider.fail('create', 'hang');
   const id = await ground.create();
   await until('the hook is at work', () => provider.runs().length === 1);
   expect(await ground.get(id)).toMatchObject({ status: { phase: 'placement_pending' } });
-  await world.server.kill();
+  await deployment.server.kill();
   provider.mend('create');
-  await world.server.restart();
+  await deployment.server.restart();
   await ground.reach(id, 'running');
   const [first, second, ...more] = provider.runs();
   expect(more).toEqual([]);

@@ -1,7 +1,7 @@
 /** `include=reason`: why executions, machines and terminals are in their states, and what the CLI says of it while it waits. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startExec } from '../cli/exec-process.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 
 interface Told {
@@ -9,27 +9,27 @@ interface Told {
   reason?: { message: string; since: string; until?: string; next?: string };
 }
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start({ agent: { EXECPLANE_MAX_CONCURRENCY: '1' } });
+  deployment = await Deployment.start({ agent: { EXECPLANE_MAX_CONCURRENCY: '1' } });
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 const query = { include: 'reason' };
-const tell = (path: string) => world.client.ask<Told>('GET', path, { query });
+const tell = (path: string) => deployment.client.ask<Told>('GET', path, { query });
 
 test('an execution that waits for a slot says so and when it expires, exec prints it too, and every ended one says how it ended', async () => {
-  const blocker = await world.machine.create({ command: ['/bin/sleep', '600'] });
-  while ((await world.machine.read(blocker.execution_id)).status !== 'running');
-  expect((await tell(world.machine.at(blocker.execution_id))).reason?.message).toBe(
+  const blocker = await deployment.machine.create({ command: ['/bin/sleep', '600'] });
+  while ((await deployment.machine.read(blocker.execution_id)).status !== 'running');
+  expect((await tell(deployment.machine.at(blocker.execution_id))).reason?.message).toBe(
     'running: the command has not ended',
   );
-  const waiting = await world.machine.create({ command: ['/bin/true'] });
-  const { status, reason } = await tell(world.machine.at(waiting.execution_id));
+  const waiting = await deployment.machine.create({ command: ['/bin/true'] });
+  const { status, reason } = await tell(deployment.machine.at(waiting.execution_id));
   expect([status, reason?.message]).toEqual(['queued', 'queued: the only slot of the machine is busy; position 1']);
   expect(reason?.until).toBe(waiting.expires_at);
-  expect(await world.client.ask('GET', world.machine.at(waiting.execution_id))).not.toHaveProperty('reason');
-  const exec = startExec(world.server, ['dm-test', '--no-stdin', '--', '/bin/true']);
+  expect(await deployment.client.ask('GET', deployment.machine.at(waiting.execution_id))).not.toHaveProperty('reason');
+  const exec = startExec(deployment.server, ['dm-test', '--no-stdin', '--', '/bin/true']);
   let said = '';
   exec.child.stderr.on('data', (text: Buffer) => {
     said += text.toString();
@@ -37,28 +37,30 @@ test('an execution that waits for a slot says so and when it expires, exec print
   await until('exec says why it waits', () =>
     said.includes('queued: the only slot of the machine is busy; position 2'),
   );
-  const opened = await world.client.ask<{ terminal_id: string }>('POST', '/v1/machines/dm-test/terminals', {
+  const opened = await deployment.client.ask<{ terminal_id: string }>('POST', '/v1/machines/dm-test/terminals', {
     body: { width: 80, height: 24 },
   });
   const terminal = `/v1/machines/dm-test/terminals/${opened.terminal_id}`;
   expect((await tell(terminal)).reason?.message).toBe('queued: the only slot of the machine is busy; position 3');
-  await world.client.ask('DELETE', terminal);
-  await world.client.ask('DELETE', world.machine.at(blocker.execution_id), { query: { wait_ms: 10_000 } });
+  await deployment.client.ask('DELETE', terminal);
+  await deployment.client.ask('DELETE', deployment.machine.at(blocker.execution_id), { query: { wait_ms: 10_000 } });
   expect((await exec.exited).code).toBe(0);
-  expect((await tell(world.machine.at(blocker.execution_id))).reason?.message).toBe(
+  expect((await tell(deployment.machine.at(blocker.execution_id))).reason?.message).toBe(
     'cancelled: the execution was cancelled',
   );
 });
 
 test('a machine says whether its agent is connected, and an execution that waits for it says so too', async () => {
   expect((await tell('/v1/machines/dm-test')).reason?.message).toBe('running: its agent is connected');
-  await world.agent.killLink();
-  await world.away();
+  await deployment.agent.killLink();
+  await deployment.away();
   expect((await tell('/v1/machines/dm-test')).reason?.message).toMatch(/^sleeping: .* last seen /);
-  const { execution_id } = await world.machine.create({ command: ['/bin/true'] });
-  expect((await tell(world.machine.at(execution_id))).reason?.message).toMatch(/^waiting: the machine was last seen /);
-  const { items } = await world.client.ask<{ items: Told[] }>('GET', '/v1/machines', { query });
+  const { execution_id } = await deployment.machine.create({ command: ['/bin/true'] });
+  expect((await tell(deployment.machine.at(execution_id))).reason?.message).toMatch(
+    /^waiting: the machine was last seen /,
+  );
+  const { items } = await deployment.client.ask<{ items: Told[] }>('GET', '/v1/machines', { query });
   expect(items.map(({ reason }) => typeof reason?.message)).toEqual(['string']);
-  world.agent.restart();
-  await world.connected();
+  deployment.agent.restart();
+  await deployment.connected();
 });

@@ -7,13 +7,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WireEvent, WireExecution, WireOutput, WirePage } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 class ApiFailure extends Error {
   readonly status: number;
@@ -102,7 +102,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 const PATH = '/v1/machines/dm-test/executions';
-const bearer = () => new SdkLike(world.server.url, { authorization: `Bearer ${world.server.key}` });
+const bearer = () => new SdkLike(deployment.server.url, { authorization: `Bearer ${deployment.server.key}` });
 
 async function finished(sdk: SdkLike, executionId: string): Promise<WireExecution> {
   for (;;) {
@@ -114,7 +114,7 @@ async function finished(sdk: SdkLike, executionId: string): Promise<WireExecutio
 
 describe.each([
   ['Authorization: Bearer', bearer],
-  ['x-api-key', () => new SdkLike(world.server.url, { 'x-api-key': world.server.key })],
+  ['x-api-key', () => new SdkLike(deployment.server.url, { 'x-api-key': deployment.server.key })],
 ])('with %s', (_, sdkOf) => {
   test('create, retrieve until the end, output, events, list, delete', async () => {
     const sdk = sdkOf();
@@ -140,8 +140,8 @@ describe.each([
 });
 
 test('with default query parameters, one request runs a command and returns its output, and every other call still works', async () => {
-  const auth = { authorization: `Bearer ${world.server.key}` };
-  const sdk = new SdkLike(world.server.url, auth, { wait_ms: '30000', include: 'output' });
+  const auth = { authorization: `Bearer ${deployment.server.key}` };
+  const sdk = new SdkLike(deployment.server.url, auth, { wait_ms: '30000', include: 'output' });
   const ended = await sdk.call<WireExecution & { output: WireOutput }>('POST', PATH, {
     body: { command: ['echo', 'x'] },
   });
@@ -179,14 +179,14 @@ test('404, 422 and an unknown key are not retried', async () => {
   const sdk = bearer();
   await expect(sdk.call('GET', `${PATH}/nothing`)).rejects.toMatchObject({ status: 404 });
   await expect(sdk.call('POST', PATH, { body: { command: null } })).rejects.toMatchObject({ status: 422 });
-  const stranger = new SdkLike(world.server.url, { authorization: 'Bearer dsk-live-xxx' });
+  const stranger = new SdkLike(deployment.server.url, { authorization: 'Bearer dsk-live-xxx' });
   await expect(stranger.call('GET', PATH)).rejects.toMatchObject({ status: 401 });
   expect([sdk.requests, stranger.requests]).toEqual([2, 1]);
 });
 
 test('an execution for an offline machine is wake_in_progress, with the time of the next request', async () => {
   const sdk = bearer();
-  await world.joinToken({ machine_id: 'dm-asleep' });
+  await deployment.joinToken({ machine_id: 'dm-asleep' });
   const created = await sdk.call<WireExecution>('POST', '/v1/machines/dm-asleep/executions', {
     body: { command: ['true'] },
   });

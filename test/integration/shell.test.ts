@@ -2,26 +2,26 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, World } from '../helpers/harness.ts';
+import { cli, Deployment } from '../helpers/harness.ts';
 import { isAlive, until } from '../helpers/processes.ts';
 import { hasPython, PseudoTerminal } from '../helpers/pseudo-terminal.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 /** A shell without a profile that has shown its first prompt. */
 async function openShell(...more: string[]): Promise<PseudoTerminal> {
-  const terminal = new PseudoTerminal(world.server, ['shell', 'dm-test', '--shell', '/bin/sh', ...more]);
+  const terminal = new PseudoTerminal(deployment.server, ['shell', 'dm-test', '--shell', '/bin/sh', ...more]);
   terminal.type('PS1="re""ady> "\n');
   await terminal.shows('ready> ');
   return terminal;
 }
 
 const statusOf = async (terminalId: string) =>
-  (await world.client.ask<{ status: string }>('GET', `/v1/machines/dm-test/terminals/${terminalId}`)).status;
+  (await deployment.client.ask<{ status: string }>('GET', `/v1/machines/dm-test/terminals/${terminalId}`)).status;
 
 /** The id in the line that says how to reattach. */
 function idIn(shown: string): string {
@@ -45,10 +45,10 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
 
   test('says why it waits and what would help, and gives up with the reason', async () => {
     await cli(['machines', 'create', 'dm-absent'], {
-      EXECPLANE_URL: world.server.url,
-      EXECPLANE_API_KEY: world.server.key,
+      EXECPLANE_URL: deployment.server.url,
+      EXECPLANE_API_KEY: deployment.server.key,
     });
-    await using terminal = new PseudoTerminal(world.server, ['shell', 'dm-absent', '--wait', '3s']);
+    await using terminal = new PseudoTerminal(deployment.server, ['shell', 'dm-absent', '--wait', '3s']);
     await terminal.shows(
       'waiting: no agent has joined the machine yet. It starts when the agent of the machine connects.',
     );
@@ -74,7 +74,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await first.exited).toEqual({ code: 0, restored: true });
     const id = idIn(first.shown);
     expect(await statusOf(id)).toBe('ready');
-    await using second = new PseudoTerminal(world.server, ['shell', 'dm-test', '--attach', id]);
+    await using second = new PseudoTerminal(deployment.server, ['shell', 'dm-test', '--attach', id]);
     await second.shows('stored');
     second.type('echo again-$kept\n');
     await second.shows('again-value');
@@ -85,7 +85,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     second.type('\r~.');
     expect(await second.exited).toEqual({ code: 130, restored: true });
     await expect.poll(() => statusOf(id)).toBe('closed');
-    await using third = new PseudoTerminal(world.server, ['shell', 'dm-test', '--attach', id]);
+    await using third = new PseudoTerminal(deployment.server, ['shell', 'dm-test', '--attach', id]);
     await third.shows('is closed');
     expect(await third.exited).toEqual({ code: 125, restored: true });
   });
@@ -94,11 +94,11 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     await using terminal = await openShell();
     terminal.type('i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "<$i>"; sleep 0.02; done; echo do""ne\n');
     await terminal.shows('<20>');
-    await world.agent.killLink();
-    await world.server.kill();
+    await deployment.agent.killLink();
+    await deployment.server.kill();
     await terminal.shows('The shell keeps running');
-    await world.server.restart();
-    world.agent.restart();
+    await deployment.server.restart();
+    deployment.agent.restart();
     await terminal.shows('no output was lost');
     await terminal.shows('done');
     const numbers = Array.from(terminal.shown.matchAll(/<(\d+)>/g), ([, number]) => Number(number));
@@ -109,23 +109,23 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
 
   test('gets the exit code of a shell that ended while the server was away', async () => {
     await using terminal = await openShell();
-    const goOn = join(world.dir, 'go-on');
+    const goOn = join(deployment.dir, 'go-on');
     terminal.type(`echo "pid $$."; until [ -e ${goOn} ]; do sleep 0.02; done; echo la""st; exit 9\n`);
     await terminal.shows('pid ');
     await terminal.shows('.\r\n');
     const pid = Number(/pid (\d+)\./.exec(terminal.shown)?.[1]);
-    await world.server.kill();
+    await deployment.server.kill();
     await terminal.shows('The shell keeps running');
     writeFileSync(goOn, '');
     await until('the shell has ended', () => !isAlive(pid));
-    await world.server.restart();
+    await deployment.server.restart();
     expect(await terminal.exited).toEqual({ code: 9, restored: true });
     expect(terminal.shown).toContain('last');
   });
 
   test('shows what was printed while SIGTSTP had stopped it, and passes keys on again after SIGCONT', async () => {
     await using terminal = await openShell();
-    const goOn = join(world.dir, 'stopped');
+    const goOn = join(deployment.dir, 'stopped');
     terminal.type(`trap "echo caught" INT; until [ -e ${goOn} ]; do sleep 0.02; done; echo mean""while; sleep 1000\n`);
     terminal.signal('SIGTSTP');
     writeFileSync(goOn, '');
@@ -147,12 +147,12 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code, restored: true });
     const id = idIn(terminal.shown);
     expect(await statusOf(id)).toBe('ready');
-    await world.client.ask('DELETE', `/v1/machines/dm-test/terminals/${id}`);
+    await deployment.client.ask('DELETE', `/v1/machines/dm-test/terminals/${id}`);
   });
 });
 
 test('a shell is refused if stdin is not a terminal', async () => {
-  const env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+  const env = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key };
   const { code, stderr } = await cli(['shell', 'dm-test'], env);
   expect(code).toBe(2);
   expect(stderr).toContain('A shell needs a terminal: stdin is not one.');

@@ -5,13 +5,13 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
 });
-afterAll(() => world.dispose());
+afterAll(() => deployment.dispose());
 
 interface Frame {
   type: string;
@@ -27,10 +27,10 @@ interface Terminal {
   stream_url?: string;
 }
 
-const headers = () => ({ authorization: `Bearer ${world.server.key}` });
+const headers = () => ({ authorization: `Bearer ${deployment.server.key}` });
 
 async function request<T>(method: string, path: string, body?: object): Promise<T> {
-  const answer = await fetch(`${world.server.url}/v1/machines/dm-test/terminals${path}`, {
+  const answer = await fetch(`${deployment.server.url}/v1/machines/dm-test/terminals${path}`, {
     method,
     headers: { ...headers(), 'content-type': 'application/json' },
     ...(body && { body: JSON.stringify(body) }),
@@ -104,7 +104,9 @@ test('input and resize are accepted, output is base64, and the end is `closed` a
 
 test('the reason of the close names the signal that ended the shell', async () => {
   const terminal = await readyTerminal();
-  const connection = await new Connection(terminal.stream_url, { headers: { 'x-api-key': world.server.key } }).open();
+  const connection = await new Connection(terminal.stream_url, {
+    headers: { 'x-api-key': deployment.server.key },
+  }).open();
   connection.input('kill -9 $$\n');
   expect(await connection.closed).toEqual({ code: 1000, reason: 'signal 9' });
 });

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { stageProgram } from '../../scripts/package/program.ts';
 import { startCounting } from '../helpers/counting.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { baseEnv, World } from '../helpers/harness.ts';
+import { baseEnv, Deployment } from '../helpers/harness.ts';
 import { processesWith, Started, until } from '../helpers/processes.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -14,7 +14,7 @@ const NEXT = '99.0.0';
 
 const staged = makeDirectory('staged');
 let opt: string;
-let world: World;
+let deployment: Deployment;
 let agentDir: string;
 let agent: Started;
 /** Starts the agent again whenever it ends, as a service manager does. */
@@ -28,11 +28,11 @@ beforeEach(async () => {
   opt = makeDirectory('opt');
   program(PRESENT);
   symlinkSync(`execplane-agent-${PRESENT}`, join(opt, 'execplane'));
-  world = await World.start({ machine: null });
-  agentDir = join(world.dir, 'agent');
+  deployment = await Deployment.start({ machine: null });
+  agentDir = join(deployment.dir, 'agent');
   log = '';
   supervised = true;
-  start({ EXECPLANE_JOIN_TOKEN: await world.joinToken({ machine_id: 'dm-test' }) });
+  start({ EXECPLANE_JOIN_TOKEN: await deployment.joinToken({ machine_id: 'dm-test' }) });
   await connected();
 });
 
@@ -41,13 +41,13 @@ afterEach(async () => {
   await call('stop');
   await agent.exited;
   const left = processesWith(agentDir);
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(opt);
   expect(left).toEqual([]);
 });
 
 function start(more: Record<string, string> = {}): void {
-  const settings = { EXECPLANE_AGENT_DIR: agentDir, EXECPLANE_URL: world.server.url, ...more };
+  const settings = { EXECPLANE_AGENT_DIR: agentDir, EXECPLANE_URL: deployment.server.url, ...more };
   agent = new Started(join(opt, 'execplane/bin/execplane'), ['agent'], withNode(settings));
   const { child } = agent;
   child.once('exit', () => {
@@ -66,7 +66,7 @@ async function connected(): Promise<void> {
   await until(
     () => `the agent is connected\n${log}${agent.stderr}`,
     async () => {
-      const { json } = await world.client.get<{ status?: { phase: string } }>('/v1/machines/dm-test');
+      const { json } = await deployment.client.get<{ status?: { phase: string } }>('/v1/machines/dm-test');
       return json?.status?.phase === 'running';
     },
   );
@@ -97,7 +97,7 @@ function program(version: string, main?: string): string {
   return folder;
 }
 
-const counting = () => startCounting(world.client.machine('dm-test'), world.dir);
+const counting = () => startCounting(deployment.client.machine('dm-test'), deployment.dir);
 const versionThatRuns = () =>
   JSON.parse(readFileSync(join(agentDir, 'link.pid'), 'utf8')) as { version: string; linked: boolean };
 const present = () => readlinkSync(join(opt, 'execplane'));
@@ -164,10 +164,10 @@ describe('an upgrade to a version that does not start', { timeout: WAY_BACK_MS }
 });
 
 test('an upgrade without a connection is refused', async () => {
-  await world.server.stop();
+  await deployment.server.stop();
   await until('it has noticed', () => versionThatRuns().linked === false);
   const { code, stderr } = await call('upgrade', '--to', opt);
   expect(code).toBe(1);
   expect(stderr).toContain('is not connected to its server');
-  await world.server.restart();
+  await deployment.server.restart();
 });

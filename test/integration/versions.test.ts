@@ -4,31 +4,31 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineClient } from '../helpers/client.ts';
 import { startCounting } from '../helpers/counting.ts';
 import { checkOut, earlierRelease } from '../helpers/earlier-release.ts';
-import { AgentUnderTest, MAIN, World } from '../helpers/harness.ts';
+import { AgentUnderTest, MAIN, Deployment } from '../helpers/harness.ts';
 
 const release = earlierRelease();
 const name = release ?? 'an earlier release: NOT TRIED, for there is no git history here to take one from';
 
 describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
   let earlier: ReturnType<typeof checkOut>;
-  let world: World;
+  let deployment: Deployment;
   let agent: AgentUnderTest;
   let machine: MachineClient;
 
   beforeAll(async () => {
     earlier = checkOut(release ?? '');
-    world = await World.start({ machine: null });
+    deployment = await Deployment.start({ machine: null });
     const settings = {
-      EXECPLANE_URL: world.server.url,
-      EXECPLANE_JOIN_TOKEN: await world.joinToken({ machine_id: 'dm-test' }),
+      EXECPLANE_URL: deployment.server.url,
+      EXECPLANE_JOIN_TOKEN: await deployment.joinToken({ machine_id: 'dm-test' }),
     };
-    agent = new AgentUnderTest(join(world.dir, 'agent'), 'dm-test', settings, earlier.main);
-    world.agents.push(agent);
-    await world.connected();
-    machine = world.machine;
+    agent = new AgentUnderTest(join(deployment.dir, 'agent'), 'dm-test', settings, earlier.main);
+    deployment.agents.push(agent);
+    await deployment.connected();
+    machine = deployment.machine;
   });
   afterAll(async () => {
-    await world.dispose();
+    await deployment.dispose();
     earlier.dispose();
   });
 
@@ -50,7 +50,7 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
 
   test('accepts live stdin and signals', async () => {
     const { execution_id: id } = await machine.create({ command: ['cat'], stdin_open: true });
-    await world.client.ask('POST', machine.at(id, '/stdin'), {
+    await deployment.client.ask('POST', machine.at(id, '/stdin'), {
       body: Buffer.from('live'),
       query: { close: true },
       headers: { 'content-type': 'application/octet-stream' },
@@ -60,26 +60,26 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
       command: ['sh', '-c', 'trap "exit 7" HUP; echo ready; while :; do sleep 0.01; done'],
     });
     await machine.saying(waiting.execution_id, 'ready');
-    await world.client.ask('POST', machine.at(waiting.execution_id, '/signal'), { body: { signal: 'SIGHUP' } });
+    await deployment.client.ask('POST', machine.at(waiting.execution_id, '/signal'), { body: { signal: 'SIGHUP' } });
     expect(await machine.ended(waiting.execution_id)).toMatchObject({ exit_code: 7 });
   });
 
   test('reconnects after the server was killed, and its command loses no byte', async () => {
-    const counting = await startCounting(machine, world.dir);
-    await world.server.kill();
-    await world.server.restart();
-    await world.connected();
+    const counting = await startCounting(machine, deployment.dir);
+    await deployment.server.kill();
+    await deployment.server.restart();
+    await deployment.connected();
     const { stdout, printed } = await counting.stop();
     expect(stdout).toBe(printed);
   });
 
   test('is replaced by the link of this build, which takes over its runner: the command loses no byte', async () => {
-    const counting = await startCounting(machine, world.dir);
+    const counting = await startCounting(machine, deployment.dir);
     const runner = agent.runnerPid();
     await agent.detach();
     agent.main = MAIN;
     agent.restart();
-    await world.connected();
+    await deployment.connected();
     expect(agent.runnerPid()).toBe(runner);
     const { stdout, printed } = await counting.stop();
     expect(stdout).toBe(printed);

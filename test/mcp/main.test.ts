@@ -6,17 +6,17 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { baseEnv, MAIN, World } from '../helpers/harness.ts';
+import { baseEnv, MAIN, Deployment } from '../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 let dir: string;
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
   dir = makeDirectory('mcp');
 }, 60_000);
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 }, 60_000);
 
@@ -25,15 +25,15 @@ const TRANSPORTS: Record<string, (key: string) => Transport> = {
     new StdioClientTransport({
       command: process.execPath,
       args: [MAIN, 'mcp'],
-      env: baseEnv({ EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: key }),
+      env: baseEnv({ EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: key }),
     }),
   http: (key) =>
-    new StreamableHTTPClientTransport(new URL('/mcp', world.server.url), {
+    new StreamableHTTPClientTransport(new URL('/mcp', deployment.server.url), {
       requestInit: { headers: { authorization: `Bearer ${key}` } },
     }) as Transport,
 };
 
-async function connected(transport: string, key = world.server.key) {
+async function connected(transport: string, key = deployment.server.key) {
   const client = new Client({ name: 'test', version: '1' });
   const made = TRANSPORTS[transport]?.(key);
   if (made === undefined) throw new Error(transport);
@@ -95,7 +95,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     const id = /execution_id (\S+)\)/.exec(started.text)?.[1];
     const one = { ...MACHINE, execution_id: id };
     expect((await host.call('write_stdin', { ...one, text: 'a line\n' })).text).toBe('Written.');
-    await world.machine.saying(id ?? '', 'got a line');
+    await deployment.machine.saying(id ?? '', 'got a line');
     expect((await host.call('get_execution', one)).text).toMatch(/^Still running\.[\s\S]*got a line/);
     expect((await host.call('cancel_execution', one)).text).toMatch(/^cancelled: /);
   });
@@ -114,7 +114,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
   });
 
   test('accepts the name of a machine as well as its id', async () => {
-    await world.client.ask('PATCH', '/v1/machines/dm-test', { body: { name: 'build-1' } });
+    await deployment.client.ask('PATCH', '/v1/machines/dm-test', { body: { name: 'build-1' } });
     await using host = await connected(transport);
     expect((await host.call('list_machines', { label: 'nowhere' })).text).toBe('There are no machines.');
     expect((await host.call('list_machines')).text).toMatch(/^dm-test \(name build-1\): online, /);
@@ -157,7 +157,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
 
   test('enforces the scopes of the key', async () => {
     const body = { name: 'reader', scopes: ['executions:read', 'machines:read'] };
-    const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
+    const { key } = await deployment.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
     await using host = await connected(transport, key);
     expect((await host.call('list_machines')).isError).toBe(false);
     const refused = await host.call('run_command', { ...MACHINE, command: ['true'] });
@@ -165,9 +165,9 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
   });
 
   test('shows only its machines to a key that is limited to some', async () => {
-    await world.joinToken({ machine_id: `dm-other-${transport}` });
+    await deployment.joinToken({ machine_id: `dm-other-${transport}` });
     const body = { name: 'limited', scopes: ['executions:write', 'machines:read'], machine_ids: ['dm-test'] };
-    const { key } = await world.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
+    const { key } = await deployment.client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
     await using host = await connected(transport, key);
     expect((await host.call('list_machines')).text).toMatch(/^dm-test[^\n]*$/);
     const refused = await host.call('run_command', { machine_id: `dm-other-${transport}`, command: ['true'] });
@@ -176,8 +176,8 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
 });
 
 test('MCP over HTTP needs a key, and serves only POST', async () => {
-  const url = new URL('/mcp', world.server.url);
+  const url = new URL('/mcp', deployment.server.url);
   expect((await fetch(url, { method: 'POST' })).status).toBe(401);
-  const headers = { authorization: `Bearer ${world.server.key}` };
+  const headers = { authorization: `Bearer ${deployment.server.key}` };
   expect((await fetch(url, { headers })).status).toBe(405);
 });

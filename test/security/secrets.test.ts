@@ -7,14 +7,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WireExecution } from '../helpers/client.ts';
-import { World } from '../helpers/harness.ts';
+import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 
 const MARKER = `Mk${randomBytes(12).toString('hex')}`;
 const input = { env: { TOKEN: `${MARKER}-env` }, stdin: `${MARKER}-stdin` };
 const LARGE = `${MARKER}-stdin`.repeat(8000);
 
-let world: World;
+let deployment: Deployment;
 /** Every answer that somebody else could get, byte for byte. */
 const answers: Buffer[] = [];
 const ends = new Map<string, WireExecution>();
@@ -22,18 +22,18 @@ const secrets = new Map<string, string>([['env and stdin', MARKER]]);
 
 beforeAll(async () => {
   const settings = { EXECPLANE_LOG_LEVEL: 'trace' };
-  world = await World.start({ server: settings, agent: settings });
+  deployment = await Deployment.start({ server: settings, agent: settings });
   await runToEveryEnd();
   await killBoth();
   await askForEverything();
 }, 240_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 /** All kinds of end, each with the same input. */
 async function runToEveryEnd(): Promise<void> {
-  const { machine } = world;
-  await world.joinToken({ machine_id: 'dm-waiting' });
-  const waiting = world.client.machine('dm-waiting');
+  const { machine } = deployment;
+  await deployment.joinToken({ machine_id: 'dm-waiting' });
+  const waiting = deployment.client.machine('dm-waiting');
   const sh = (line: string, more = {}) => ({ command: ['/bin/sh', '-c', line], ...input, ...more });
   const kept = async (name: string, execution: Promise<WireExecution>) => void ends.set(name, await execution);
   await kept('success', machine.run(sh('cat > /dev/null')));
@@ -55,7 +55,7 @@ async function runToEveryEnd(): Promise<void> {
 }
 
 async function live(): Promise<WireExecution> {
-  const { machine, client } = world;
+  const { machine, client } = deployment;
   const command = ['/bin/sh', '-c', 'echo ready; cat > /dev/null'];
   const { execution_id: id } = await machine.create({ command, stdin_open: true, env: input.env });
   await machine.saying(id, 'ready');
@@ -79,45 +79,45 @@ async function refusals(path: string): Promise<void> {
   ];
   for (const body of bodies) {
     const headers = { 'content-type': 'application/json', 'idempotency-key': randomBytes(8).toString('hex') };
-    const answer = await world.client.request('POST', path, { body, headers });
+    const answer = await deployment.client.request('POST', path, { body, headers });
     expect(answer.status).toBeOneOf([400, 422]);
     answers.push(answer.bytes);
   }
 }
 
 async function killBoth(): Promise<void> {
-  const { machine, server, agent } = world;
+  const { machine, server, agent } = deployment;
   const command = ['/bin/sh', '-c', 'echo ready; exec sleep 600'];
   const { execution_id: survivor } = await machine.create({ command, ...input, stdin: LARGE });
   await machine.saying(survivor, 'ready');
-  const { execution_id: waiting } = await world.client.machine('dm-waiting').create({ command, ...input });
+  const { execution_id: waiting } = await deployment.client.machine('dm-waiting').create({ command, ...input });
   await server.kill();
   await server.restart();
-  await world.connected();
+  await deployment.connected();
   ends.set('server killed', await machine.cancel(survivor, { wait_ms: 20_000 }));
-  await world.client.machine('dm-waiting').cancel(waiting);
+  await deployment.client.machine('dm-waiting').cancel(waiting);
   const { execution_id: lost } = await machine.create({ command, ...input, stdin: LARGE });
   await machine.saying(lost, 'ready');
   process.kill(agent.runnerPid(), 'SIGKILL');
   await agent.killLink();
   agent.restart();
   ends.set('agent lost', await machine.ended(lost));
-  await world.connected();
+  await deployment.connected();
 }
 
 async function askForEverything(): Promise<void> {
-  const { client, agent, server } = world;
+  const { client, agent, server } = deployment;
   const body = { name: 'scanned', scopes: ['admin'] };
   const { key } = await client.ask<{ key: string }>('POST', '/v1/api-keys', { body });
   secrets.set('an API key', key).set('the admin key', server.key);
   secrets
-    .set('a join token', await world.joinToken())
+    .set('a join token', await deployment.joinToken())
     .set('the used one', agent.settings['EXECPLANE_JOIN_TOKEN'] ?? '');
   const { credential } = JSON.parse(readFileSync(join(agent.dir, 'credential.json'), 'utf8'));
   secrets.set('the credential', credential);
   const asked = client.with(key);
   const of = [...ends.values()].map(({ machine_id, execution_id }) =>
-    world.client.machine(machine_id).at(execution_id),
+    deployment.client.machine(machine_id).at(execution_id),
   );
   const parts = ['', '/events', '/events?encoding=base64', '/output', '/output?encoding=base64', '/output/stdout'];
   const paths = [
@@ -177,19 +177,19 @@ test('the search finds planted secrets', () => {
 });
 
 test('no file of the server contains a secret', () => {
-  const files = [...filesUnder(world.server.dataDir)];
+  const files = [...filesUnder(deployment.server.dataDir)];
   expect(files.map(([name]) => name.split('/').at(-1))).toEqual(expect.arrayContaining(['execplane.db', 'secret.key']));
   expect(findings(files)).toEqual([]);
 });
 
 test('no file of the agent contains a secret, not even the journal, except the credential file', () => {
-  const files = [...filesUnder(world.agent.dir)].filter(([name]) => !name.endsWith('/credential.json'));
+  const files = [...filesUnder(deployment.agent.dir)].filter(([name]) => !name.endsWith('/credential.json'));
   expect(files.some(([name]) => name.includes('/journal/'))).toBe(true);
   expect(findings(files)).toEqual([]);
 });
 
 test('no log contains a secret, at the most detailed level', () => {
-  const { server, agent } = world;
+  const { server, agent } = deployment;
   expect(server.log).toContain('"level":20');
   expect(
     findings([
@@ -207,7 +207,7 @@ test('no answer contains a secret, except the one that shows a new key or token'
 test('the sealed inputs are deleted', async () => {
   const { default: Sqlite } = await import('better-sqlite3');
   await until('nothing is sealed any more', () => {
-    const db = new Sqlite(join(world.server.dataDir, 'execplane.db'), { readonly: true });
+    const db = new Sqlite(join(deployment.server.dataDir, 'execplane.db'), { readonly: true });
     try {
       return db.prepare('SELECT count(*) FROM sealed_inputs').pluck().get() === 0;
     } finally {

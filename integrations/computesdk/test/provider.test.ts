@@ -2,27 +2,27 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { makeDirectory, removeDirectory } from '../../../test/helpers/directories.ts';
-import { World } from '../../../test/helpers/harness.ts';
+import { Deployment } from '../../../test/helpers/harness.ts';
 import { TestProvider } from '../../../test/helpers/provider.ts';
 import { execplane } from '../dist/main.js';
 
 type Provider = ReturnType<typeof execplane>;
 type Sandbox = Awaited<ReturnType<Provider['sandbox']['create']>>;
 
-let world: World;
+let deployment: Deployment;
 let dir: string;
 
 before(async () => {
   dir = makeDirectory('computesdk');
-  world = await World.start({ server: { EXECPLANE_PROVIDERS: new TestProvider(dir).file() } });
+  deployment = await Deployment.start({ server: { EXECPLANE_PROVIDERS: new TestProvider(dir).file() } });
 });
 after(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 });
 
 function provider(settings: { machineId?: string } = {}): Provider {
-  return execplane({ url: world.server.url, apiKey: world.server.key, ...settings });
+  return execplane({ url: deployment.server.url, apiKey: deployment.server.key, ...settings });
 }
 
 describe('a machine of one’s own', () => {
@@ -120,7 +120,7 @@ test('with a provider of machines each sandbox is a machine of its own: made, fo
 });
 
 test('what is not the command’s fault is an error', async () => {
-  const refused = execplane({ url: world.server.url, apiKey: 'xpk_wrong', machineId: 'dm-test' });
+  const refused = execplane({ url: deployment.server.url, apiKey: 'xpk_wrong', machineId: 'dm-test' });
   const sandbox = await refused.sandbox.create();
   await assert.rejects(sandbox.runCommand('true'), /key/i);
 });

@@ -110,11 +110,11 @@ export class Outbox {
   /** The socket has room again. */
   drained(): void {
     this.#congested = false;
-    this.pump();
+    this.sendMore();
   }
 
   /** Sends as much as the windows allow. */
-  pump(): void {
+  sendMore(): void {
     while (!this.#congested && this.#ready.size > 0) {
       let records: Buffer[];
       try {
@@ -135,7 +135,7 @@ export class Outbox {
       this.#heldTimer = undefined;
       for (const held of this.#held) this.#enqueue(held);
       this.#held.clear();
-      this.pump();
+      this.sendMore();
     }, FIRST_REPORT_WAIT_MS);
   }
 

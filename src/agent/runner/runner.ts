@@ -220,7 +220,7 @@ export class Runner {
   #written(): void {
     if (this.#leaving) return;
     this.#executions.admit();
-    this.#outbox.pump();
+    this.#outbox.sendMore();
     if (!this.#journal.halfFull) for (const proceed of this.#waitingForRoom.splice(0)) proceed();
     this.#considerLeaving();
   }

@@ -33,7 +33,7 @@ export interface NewRecord extends Omit<ExecutionRecord, 'key'> {
   readonly entry: LogEntry;
 }
 
-type Admission =
+type CreateDecision =
   | { outcome: 'machine_not_found' | 'machine_removed' | 'queue_full' }
   | { outcome: 'created'; record: NewRecord; queue: MachineQueue };
 
@@ -56,7 +56,7 @@ export function admit(p: {
   limits: QueueLimits;
   dispatchTo: { runnerInstance: string; epoch: number } | undefined;
   now: number;
-}): Admission {
+}): CreateDecision {
   const { queue, asked, limits, dispatchTo, now } = p;
   if (queue === undefined) return { outcome: 'machine_not_found' };
   if (queue.removed) return { outcome: 'machine_removed' };

@@ -18,15 +18,15 @@ export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['c
     now: p.now,
   };
   const queue = tx.queue(p.execution.machineId);
-  let admission = admit({ queue, ...asked });
-  if (admission.outcome !== 'created') return admission;
+  let decision = admit({ queue, ...asked });
+  if (decision.outcome !== 'created') return decision;
   if (queue?.connected === false && wakeByUse(tx, p)) {
-    admission = admit({ queue: tx.queue(p.execution.machineId), ...asked });
-    if (admission.outcome !== 'created') return admission;
+    decision = admit({ queue: tx.queue(p.execution.machineId), ...asked });
+    if (decision.outcome !== 'created') return decision;
   }
-  tx.insert(admission.record, p.execution, admission.queue);
+  tx.insert(decision.record, p.execution, decision.queue);
   tx.bind(p.idempotency, p.execution.executionId);
-  return { outcome: 'created', execution: admission.record.execution };
+  return { outcome: 'created', execution: decision.record.execution };
 }
 
 /** Cancels a waiting execution, or marks a dispatched one. */

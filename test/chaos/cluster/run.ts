@@ -10,7 +10,7 @@ import { kept, persistently } from '../persistence.ts';
 import type { ChaosResult } from '../run.ts';
 import { makeTask, type Task } from '../workload.ts';
 import { type ClusterStep, makeClusterPlan, saidClusterStep } from './plan.ts';
-import type { ClusterWorld } from './world.ts';
+import type { ClusterDeployment } from './deployment.ts';
 
 interface WireBatch {
   batch_id: string;
@@ -35,7 +35,7 @@ const SETTLE_MS = 120_000;
 const REQUEST_TIMEOUT_MS = 5000;
 
 class ClusterChaosRun {
-  readonly #world: ClusterWorld;
+  readonly #deployment: ClusterDeployment;
   readonly #random: Random;
   readonly #starts: string;
   readonly #created: Promise<Acknowledged>[] = [];
@@ -44,10 +44,10 @@ class ClusterChaosRun {
   readonly #reviving = new Map<number, Promise<void>>();
   #database: Promise<void> = Promise.resolve();
 
-  constructor(world: ClusterWorld, random: Random, seed: number) {
-    this.#world = world;
+  constructor(deployment: ClusterDeployment, random: Random, seed: number) {
+    this.#deployment = deployment;
     this.#random = random;
-    this.#starts = join(world.dir, `starts-${seed}`);
+    this.#starts = join(deployment.dir, `starts-${seed}`);
   }
 
   /** Follows the plan, then repairs everything and waits until all executions have ended. Returns the errors. */
@@ -61,7 +61,7 @@ class ClusterChaosRun {
     }
     await Promise.all(this.#faults);
     await this.#database;
-    for (const index of this.#world.servers.keys()) await this.#revive(index);
+    for (const index of this.#deployment.servers.keys()) await this.#revive(index);
     const created = await Promise.all(this.#created);
     const batches = await Promise.all(this.#batches);
     let unfinished: string[] = [];
@@ -79,7 +79,7 @@ class ClusterChaosRun {
 
   #createMany(count: number): void {
     for (let n = 0; n < count; n += 1) {
-      const machineId = this.#world.agent(this.#random.between(0, 1)).machineId;
+      const machineId = this.#deployment.agent(this.#random.between(0, 1)).machineId;
       const task = makeTask(this.#random, this.#starts);
       this.#created.push(kept(this.#create(machineId, task)));
     }
@@ -90,13 +90,13 @@ class ClusterChaosRun {
     const { execution_id: id } = await persistently(() => this.#ask(machineId, task, key));
     if (task.cancelAfterMs !== undefined) {
       await delay(task.cancelAfterMs);
-      await persistently(() => this.#world.client.machine(machineId).cancel(id));
+      await persistently(() => this.#deployment.client.machine(machineId).cancel(id));
     }
     return { task, id, machineId, key };
   }
 
   #ask(machineId: string, task: Task, key: string): Promise<WireExecution> {
-    return this.#world.client.ask<WireExecution>('POST', `/v1/machines/${machineId}/executions`, {
+    return this.#deployment.client.ask<WireExecution>('POST', `/v1/machines/${machineId}/executions`, {
       body: task.body,
       headers: { 'idempotency-key': key },
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
@@ -106,7 +106,7 @@ class ClusterChaosRun {
   /** A batch of one command on all machines, sequential or parallel; half of the long ones are cancelled. */
   async #createBatch(): Promise<CreatedBatch> {
     const { cancelAfterMs, ...task } = makeTask(this.#random, this.#starts);
-    const machineIds = this.#world.agents.map(({ machineId }) => machineId);
+    const machineIds = this.#deployment.agents.map(({ machineId }) => machineId);
     const body = {
       ...task.body,
       selector: { machine_ids: machineIds },
@@ -114,22 +114,22 @@ class ClusterChaosRun {
     };
     const headers = { 'idempotency-key': randomUUID() };
     const { batch_id: id } = await persistently(() =>
-      this.#world.client.ask<WireBatch>('POST', '/v1/batches', {
+      this.#deployment.client.ask<WireBatch>('POST', '/v1/batches', {
         ...{ body, headers, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
       }),
     );
     if (cancelAfterMs === undefined) return { id, task, cancelled: false };
     await delay(cancelAfterMs);
-    await persistently(() => this.#world.client.ask('DELETE', `/v1/batches/${id}`));
+    await persistently(() => this.#deployment.client.ask('DELETE', `/v1/batches/${id}`));
     return { id, task: { ...task, ends: [...task.ends, 'succeeded'] }, cancelled: true };
   }
 
   async #strike({ do: fault, forMs, of }: Exclude<ClusterStep, { do: 'create' | 'create_batch' }>): Promise<void> {
-    const { links } = this.#world;
+    const { links } = this.#deployment;
     switch (fault) {
       case 'kill_server':
       case 'stop_server':
-        await this.#world.server(of).process.end(fault === 'kill_server' ? 'SIGKILL' : 'SIGTERM');
+        await this.#deployment.server(of).process.end(fault === 'kill_server' ? 'SIGKILL' : 'SIGTERM');
         await delay(forMs);
         return this.#revive(of);
       case 'cut_links':
@@ -139,11 +139,11 @@ class ClusterChaosRun {
         await delay(forMs);
         return links.thaw();
       case 'cut_database':
-        return this.#world.database(of).cut();
+        return this.#deployment.database(of).cut();
       case 'freeze_database':
-        this.#world.database(of).freeze();
+        this.#deployment.database(of).freeze();
         await delay(forMs);
-        return this.#world.database(of).thaw();
+        return this.#deployment.database(of).thaw();
       case 'restart_database':
       case 'crash_database':
         this.#database = this.#database.then(() => this.#restartDatabase(fault, forMs));
@@ -153,7 +153,7 @@ class ClusterChaosRun {
       case 'lose_hints':
         return this.#loseHints(forMs);
       case 'kill_link': {
-        const agent = this.#world.agent(of);
+        const agent = this.#deployment.agent(of);
         await agent.link.end('SIGKILL');
         await delay(forMs);
         if (!agent.link.running) agent.restart();
@@ -162,9 +162,9 @@ class ClusterChaosRun {
   }
 
   async #restartDatabase(fault: 'restart_database' | 'crash_database', forMs: number): Promise<void> {
-    await this.#world.postgres.halt(fault === 'restart_database' ? 'fast' : 'immediate');
+    await this.#deployment.postgres.halt(fault === 'restart_database' ? 'fast' : 'immediate');
     await delay(forMs);
-    await this.#world.postgres.run();
+    await this.#deployment.postgres.run();
   }
 
   /** Cuts the listening connections again and again: hints in between are lost. */
@@ -180,7 +180,7 @@ class ClusterChaosRun {
     const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND (${which})`;
     // There are none while the database is away.
-    await this.#world.postgres.query(text).catch(() => undefined);
+    await this.#deployment.postgres.query(text).catch(() => undefined);
   }
 
   /** Makes the server run and be ready; it is started again if another fault ends it meanwhile. */
@@ -191,7 +191,7 @@ class ClusterChaosRun {
   }
 
   async #reviveServer(index: number): Promise<void> {
-    const server = this.#world.server(index);
+    const server = this.#deployment.server(index);
     const until = performance.now() + SETTLE_MS;
     for (;;) {
       try {
@@ -207,7 +207,7 @@ class ClusterChaosRun {
   async #unfinished(created: readonly Acknowledged[], batches: readonly CreatedBatch[]): Promise<string[]> {
     const found: unknown[] = [];
     for (const { machineId, id } of created) {
-      const execution = await this.#world.client.machine(machineId).read(id);
+      const execution = await this.#deployment.client.machine(machineId).read(id);
       if (!isTerminal(execution.status)) found.push(execution);
     }
     for (const { id } of batches) {
@@ -218,14 +218,14 @@ class ClusterChaosRun {
   }
 
   #batch(id: string): Promise<WireBatch> {
-    return this.#world.client.ask<WireBatch>('GET', `/v1/batches/${id}`);
+    return this.#deployment.client.ask<WireBatch>('GET', `/v1/batches/${id}`);
   }
 
   async #check(created: readonly Acknowledged[], batches: readonly CreatedBatch[]) {
     const faults: string[] = [];
     const all: Omit<Acknowledged, 'key'>[] = [...created];
     for (const batch of batches) {
-      const { items } = await this.#world.client.ask<{ items: WireExecution[] }>(
+      const { items } = await this.#deployment.client.ask<{ items: WireExecution[] }>(
         'GET',
         `/v1/batches/${batch.id}/executions`,
       );
@@ -233,12 +233,12 @@ class ClusterChaosRun {
       faults.push(...(await this.#batchFaults(batch, items)));
     }
     let lost = 0;
-    for (const { machineId } of this.#world.agents) {
+    for (const { machineId } of this.#deployment.agents) {
       const own = all.filter((one) => one.machineId === machineId);
       const checked = { starts: this.#starts, mayBeLost: false, known: new Set(all.map(({ id }) => id)) };
-      faults.push(...(await faultsOf(this.#world.client.machine(machineId), own, checked)));
+      faults.push(...(await faultsOf(this.#deployment.client.machine(machineId), own, checked)));
       for (const { id } of own) {
-        const { error_code: code } = await this.#world.client.machine(machineId).read(id);
+        const { error_code: code } = await this.#deployment.client.machine(machineId).read(id);
         if (code === 'agent_lost') lost += 1;
       }
     }
@@ -251,7 +251,7 @@ class ClusterChaosRun {
 
   async #batchFaults(batch: CreatedBatch, executions: readonly WireExecution[]): Promise<string[]> {
     const { status, counts } = await this.#batch(batch.id);
-    const machines = this.#world.agents.length;
+    const machines = this.#deployment.agents.length;
     const sum = Object.values(counts).reduce((total, count) => total + count, 0);
     const title = `batch ${batch.id} (${status}, ${JSON.stringify(counts)})`;
     const faults: string[] = [];
@@ -266,16 +266,20 @@ class ClusterChaosRun {
   }
 }
 
-/** Runs the plan of `seed` for about `durationMs` in `world`, which works again afterwards unless something is wrong. */
-export async function runClusterChaos(world: ClusterWorld, seed: number, durationMs: number): Promise<ChaosResult> {
+/** Runs the plan of `seed` for about `durationMs` in `deployment`, which works again afterwards unless something is wrong. */
+export async function runClusterChaos(
+  deployment: ClusterDeployment,
+  seed: number,
+  durationMs: number,
+): Promise<ChaosResult> {
   const random = new Random(seed);
-  const plan = makeClusterPlan(random, durationMs, world.servers.length);
+  const plan = makeClusterPlan(random, durationMs, deployment.servers.length);
   const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(saidClusterStep), log: '' };
   try {
-    Object.assign(result, await new ClusterChaosRun(world, random, seed).play(plan));
+    Object.assign(result, await new ClusterChaosRun(deployment, random, seed).play(plan));
   } catch (error) {
     result.faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
-  if (result.faults.length > 0) result.log = world.log;
+  if (result.faults.length > 0) result.log = deployment.log;
   return result;
 }

@@ -15,15 +15,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BUSYBOX, installBusybox } from '../../helpers/busybox.ts';
 import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
-import { baseEnv, cli, MAIN, World } from '../../helpers/harness.ts';
+import { baseEnv, cli, MAIN, Deployment } from '../../helpers/harness.ts';
 import { Started } from '../../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 let dir: string;
 const bytes = randomBytes(3_000_000);
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
   dir = makeDirectory('cp');
   writeFileSync(join(dir, 'file'), bytes);
   chmodSync(join(dir, 'file'), 0o751);
@@ -33,12 +33,12 @@ beforeAll(async () => {
   symlinkSync('below/a b', join(dir, 'folder/link'));
 }, 60_000);
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 }, 60_000);
 
 function settings() {
-  return { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+  return { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key };
 }
 
 async function cp(...args: string[]): Promise<void> {

@@ -2,24 +2,24 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { baseEnv, MAIN, World } from '../../helpers/harness.ts';
+import { baseEnv, MAIN, Deployment } from '../../helpers/harness.ts';
 import { Started, until } from '../../helpers/processes.ts';
 
-let world: World;
+let deployment: Deployment;
 let id: string;
 
 beforeAll(async () => {
-  world = await World.start({});
-  await world.client.ask('PATCH', '/v1/machines/dm-test', { body: { labels: { test: 'closed' } } });
-  id = (await world.machine.run({ command: ['echo', 'printed'] })).execution_id;
+  deployment = await Deployment.start({});
+  await deployment.client.ask('PATCH', '/v1/machines/dm-test', { body: { labels: { test: 'closed' } } });
+  id = (await deployment.machine.run({ command: ['echo', 'printed'] })).execution_id;
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 /** Runs a shell line in which `X` is the launcher and `$ID` an execution that has printed. */
 async function run(line: string) {
   const env = baseEnv({
-    EXECPLANE_URL: world.server.url,
-    EXECPLANE_API_KEY: world.server.key,
+    EXECPLANE_URL: deployment.server.url,
+    EXECPLANE_API_KEY: deployment.server.key,
     PATH: `${process.execPath.replace(/\/[^/]*$/, '')}:${process.env['PATH']}`,
     ID: id,
   });
@@ -32,7 +32,7 @@ async function untilNothingRuns(): Promise<void> {
   const path = '/v1/machines/dm-test/executions?status=running';
   await until(
     'nothing runs',
-    async () => (await world.client.ask<{ items: unknown[] }>('GET', path)).items.length === 0,
+    async () => (await deployment.client.ask<{ items: unknown[] }>('GET', path)).items.length === 0,
   );
 }
 
@@ -72,9 +72,9 @@ describe('a closed stdout', () => {
     for (const command of ['keys create unseen', 'tokens create --reusable']) {
       expect((await run(`X ${command} >&-`)).code).toBe(125);
     }
-    const { items } = await world.client.ask<{ items: { name?: string }[] }>('GET', '/v1/api-keys');
+    const { items } = await deployment.client.ask<{ items: { name?: string }[] }>('GET', '/v1/api-keys');
     expect(items.filter(({ name }) => name === 'unseen')).toEqual([]);
-    const tokens = await world.client.ask<{ items: { reusable: boolean }[] }>('GET', '/v1/join-tokens');
+    const tokens = await deployment.client.ask<{ items: { reusable: boolean }[] }>('GET', '/v1/join-tokens');
     expect(tokens.items.filter(({ reusable }) => reusable)).toEqual([]);
   });
 

@@ -4,19 +4,19 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
-import { baseEnv, MAIN, World } from '../../helpers/harness.ts';
+import { baseEnv, MAIN, Deployment } from '../../helpers/harness.ts';
 import { Started, until } from '../../helpers/processes.ts';
 
 const LAUNCHER = join(MAIN, '../execplane');
-let world: World;
+let deployment: Deployment;
 let dir: string;
 
 beforeAll(async () => {
-  world = await World.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '2000000' } });
+  deployment = await Deployment.start({ server: { EXECPLANE_MAX_OUTPUT_BYTES: '2000000' } });
   dir = makeDirectory('descriptors');
 }, 60_000);
 afterAll(async () => {
-  await world.dispose();
+  await deployment.dispose();
   await removeDirectory(dir);
 }, 60_000);
 
@@ -28,8 +28,8 @@ function shell(line: string): Started {
 
 function environment() {
   return baseEnv({
-    EXECPLANE_URL: world.server.url,
-    EXECPLANE_API_KEY: world.server.key,
+    EXECPLANE_URL: deployment.server.url,
+    EXECPLANE_API_KEY: deployment.server.key,
     LAUNCHER,
     PATH: `${process.execPath.replace(/\/[^/]*$/, '')}:${process.env['PATH']}`,
   });
@@ -42,7 +42,7 @@ async function run(line: string) {
 }
 
 async function running(): Promise<{ execution_id: string }[]> {
-  const list = await world.client.ask<{ items: { execution_id: string }[] }>(
+  const list = await deployment.client.ask<{ items: { execution_id: string }[] }>(
     'GET',
     '/v1/machines/dm-test/executions?status=running',
   );
@@ -121,7 +121,7 @@ describe('stdout', () => {
   });
 
   test('output that the server did not keep is an error of executions logs and output', async () => {
-    const { execution_id: id } = await world.machine.run({ command: ['head', '-c', '3000000', '/dev/zero'] });
+    const { execution_id: id } = await deployment.machine.run({ command: ['head', '-c', '3000000', '/dev/zero'] });
     for (const command of ['logs', 'output']) {
       const { code, stderr } = await run(`X executions ${command} dm-test ${id} > out`);
       expect(stderr).toContain('did not keep all of the output');

@@ -11,9 +11,9 @@ const CHUNKS = 10;
 /** The events: queued, running, the chunks, the end. */
 const EVENTS = CHUNKS + 3;
 const ALL = Array.from({ length: EVENTS }, (_, index) => index + 1);
-const PATIENCE = 120_000;
+const TIMEOUT_MS = 120_000;
 /** Server and readers share a process: what it has not read when it stands still for 15 s would count as a slow head. */
-const SETTINGS = { logLevel: 'warn', headersTimeoutMs: String(PATIENCE) };
+const SETTINGS = { logLevel: 'warn', headersTimeoutMs: String(TIMEOUT_MS) };
 
 async function withAgent(server: RunningTestServer): Promise<ScriptedAgent> {
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'), { max_concurrency: MANY });
@@ -55,7 +55,7 @@ test(
     for (const { ids } of readers) expect(ids).toEqual(ALL);
     await expectNoneLeft(server);
   },
-  PATIENCE,
+  TIMEOUT_MS,
 );
 
 test(
@@ -81,7 +81,7 @@ test(
     for (const { ids: seen } of readers) expect(seen).toEqual(ALL);
     await expectNoneLeft(server);
   },
-  PATIENCE,
+  TIMEOUT_MS,
 );
 
 test(
@@ -126,5 +126,5 @@ test(
     expect(one?.ids).toEqual(quick.ids);
     for (const other of stalled) other.destroy();
   },
-  PATIENCE,
+  TIMEOUT_MS,
 );

@@ -176,7 +176,7 @@ export class Execution {
   /** Takes over a piece of live stdin. Does nothing if the command has no live stdin. */
   feed(offset: number, bytes: Buffer, close: boolean): void {
     this.#live?.push(offset, bytes, close);
-    this.stdin?.pump();
+    this.stdin?.sendMore();
     if (this.#live !== undefined) this.#host.stdinMoved(this);
   }
 

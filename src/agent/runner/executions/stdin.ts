@@ -33,18 +33,18 @@ export class StdinFeed {
   /** The process runs: `write` passes bytes to it. */
   open(write: (bytes: Buffer, end: boolean) => void): void {
     this.#write = write;
-    this.pump();
+    this.sendMore();
   }
 
   /** The process has taken `bytes` so far, or (`closed`) reads no more. */
   took(bytes: number, closed: boolean): void {
     this.#taken = Math.max(this.#taken, bytes);
     if (closed) this.close();
-    else this.pump();
+    else this.sendMore();
   }
 
   /** Passes on as much as the window allows. */
-  pump(): void {
+  sendMore(): void {
     while (this.#write !== undefined && !this.closed) {
       const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.given - this.#taken));
       const piece = room > 0 ? this.#source.next(room) : undefined;

@@ -14,7 +14,7 @@ import type { SessionDeps } from './session-deps.ts';
 /** Kinds from here on are the journal's own and never leave the machine. Unknown kinds below it come from a newer agent. */
 const FIRST_LOCAL_KIND = 64;
 const RETRY_FIRST_MS = 100;
-const RETRY_MOST_MS = 5000;
+const RETRY_MAX_MS = 5000;
 const MAX_GAPS = 10_000;
 /** An acknowledgement may wait this long for a start to share a write with, ms, unless it opens the agent's window for this many bytes. */
 const ACK_WITHIN_MS = 20;
@@ -177,7 +177,7 @@ export class ReportIntake {
 
   /** Tries until it is written or the session is closed; `undefined` then, and after a fault. */
   async #append(records: readonly RawRecord[]): Promise<readonly ReportResult[] | undefined> {
-    for (let waitMs = RETRY_FIRST_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MOST_MS)) {
+    for (let waitMs = RETRY_FIRST_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       try {
         const { machineId } = this.#session;
         const { store, now, settings } = this.#deps;

@@ -9,7 +9,7 @@ import { until } from '../../../helpers/processes.ts';
 const SIGTERM = 15;
 const PIPE_BYTES = 65_536;
 /** Four pipes, the spawner's buffers, and the socket to this process with its cost in the kernel. */
-const MOST_HELD_BYTES = 2_000_000;
+const MAX_HELD_BYTES = 2_000_000;
 const HANDLES = [1, 2, 3, 4];
 
 const binary = fileURLToPath(
@@ -78,6 +78,6 @@ describe.runIf(process.platform === 'linux')('a runner that does not read', () =
       const lines = bytes.toString('latin1').split('\n').slice(0, -1);
       expect(lines.findIndex((line, i) => line !== String(i + 1))).toBe(-1);
     }
-    expect(total).toBeLessThan(MOST_HELD_BYTES);
+    expect(total).toBeLessThan(MAX_HELD_BYTES);
   });
 });

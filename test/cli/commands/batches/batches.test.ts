@@ -1,21 +1,21 @@
 /** `execplane exec --label` and `execplane batches`: with two real machines, and one that never connects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, type Settings, World } from '../../../helpers/harness.ts';
+import { cli, type Settings, Deployment } from '../../../helpers/harness.ts';
 import { isAlive, until } from '../../../helpers/processes.ts';
 import { type Exec, startExec } from '../../exec-process.ts';
 
-let world: World;
+let deployment: Deployment;
 let env: Settings;
 
 beforeAll(async () => {
-  world = await World.start({ agent: { EXECPLANE_LABELS: 'role=web,site=berlin' } });
-  await world.join('dm-two', { EXECPLANE_LABELS: 'role=web,site=paris' });
-  env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key };
+  deployment = await Deployment.start({ agent: { EXECPLANE_LABELS: 'role=web,site=berlin' } });
+  await deployment.join('dm-two', { EXECPLANE_LABELS: 'role=web,site=paris' });
+  env = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key };
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 function exec(...args: string[]): Exec {
-  return startExec(world.server, args);
+  return startExec(deployment.server, args);
 }
 
 async function run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -58,7 +58,7 @@ describe('exec --label', () => {
   });
 
   test('exits with 1 if one machine fails, and names the machine', async () => {
-    const once = `mkdir ${world.dir}/once 2>/dev/null || exit 3`;
+    const once = `mkdir ${deployment.dir}/once 2>/dev/null || exit 3`;
     const { code, stderr } = await run('--label', 'role=web', '--concurrency', '1', '--', 'sh', '-c', once);
     expect(code).toBe(1);
     expect(stderr).toMatch(
@@ -90,7 +90,7 @@ describe('exec --label', () => {
   });
 
   test('waits for a machine that is away as long as --wait says', async () => {
-    await world.client.request('POST', '/v1/machines', { body: { labels: { role: 'away' } } });
+    await deployment.client.request('POST', '/v1/machines', { body: { labels: { role: 'away' } } });
     const { code, stderr } = await run('--label', 'role=away', '--wait', '50ms', '--', 'true');
     expect(code).toBe(1);
     expect(stderr).toMatch(/: expired, start_timed_out \(.+\)\nexecplane: batch-\w+ failed: 1 expired\n$/);
@@ -110,13 +110,13 @@ describe('exec --label', () => {
       '--',
       'sh',
       '-c',
-      `echo before; until [ -e ${world.dir}/go ]; do sleep 0.1; done; echo after`,
+      `echo before; until [ -e ${deployment.dir}/go ]; do sleep 0.1; done; echo after`,
     );
     await counting.printed('dm-test: before\n');
-    await world.server.kill();
-    await world.server.restart();
-    await world.connected();
-    await run('--label', 'site=paris', '--', 'touch', `${world.dir}/go`);
+    await deployment.server.kill();
+    await deployment.server.restart();
+    await deployment.connected();
+    await run('--label', 'site=paris', '--', 'touch', `${deployment.dir}/go`);
     const { code, stdout } = await counting.exited;
     expect({ code, stdout: stdout.toString() }).toEqual({ code: 0, stdout: 'dm-test: before\ndm-test: after\n' });
   }, 60_000);

@@ -1,16 +1,16 @@
 /** `execplane schedules`: what people read, and what `--json` gives to programs. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Schedule, ScheduleRun } from '../../../../src/client/main.ts';
-import { cli, type Settings, World } from '../../../helpers/harness.ts';
+import { cli, type Settings, Deployment } from '../../../helpers/harness.ts';
 
-let world: World;
+let deployment: Deployment;
 let env: Settings;
 
 beforeAll(async () => {
-  world = await World.start();
-  env = { EXECPLANE_URL: world.server.url, EXECPLANE_API_KEY: world.server.key, HOME: world.dir };
+  deployment = await Deployment.start();
+  env = { EXECPLANE_URL: deployment.server.url, EXECPLANE_API_KEY: deployment.server.key, HOME: deployment.dir };
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 async function ok(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await cli(['schedules', ...args], env);

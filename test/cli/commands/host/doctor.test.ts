@@ -1,7 +1,7 @@
 /** `execplane doctor` on a host with both, and its findings when one of them is stopped. */
 import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cli, type Settings, World } from '../../../helpers/harness.ts';
+import { cli, type Settings, Deployment } from '../../../helpers/harness.ts';
 
 interface Finding {
   side: string;
@@ -10,21 +10,21 @@ interface Finding {
   message: string;
 }
 
-let world: World;
+let deployment: Deployment;
 let env: Settings;
 
 beforeAll(async () => {
-  world = await World.start();
+  deployment = await Deployment.start();
   env = {
-    HOME: world.dir,
-    EXECPLANE_URL: world.server.url,
-    EXECPLANE_PORT: String(world.server.port),
-    EXECPLANE_API_KEY: world.server.key,
-    EXECPLANE_DATA_DIR: world.server.dataDir,
-    EXECPLANE_AGENT_DIR: world.agent.dir,
+    HOME: deployment.dir,
+    EXECPLANE_URL: deployment.server.url,
+    EXECPLANE_PORT: String(deployment.server.port),
+    EXECPLANE_API_KEY: deployment.server.key,
+    EXECPLANE_DATA_DIR: deployment.server.dataDir,
+    EXECPLANE_AGENT_DIR: deployment.agent.dir,
   };
 }, 60_000);
-afterAll(() => world.dispose(), 60_000);
+afterAll(() => deployment.dispose(), 60_000);
 
 async function findings(...args: string[]) {
   const { code, stdout } = await cli(['doctor', '--json', ...args], env);
@@ -44,30 +44,30 @@ test('doctor finds no fault in a healthy server and agent', async () => {
   const { stdout } = await cli(['doctor', 'agent'], env);
   expect(stdout).toMatch(/^ok {4}agent authentication: the credential is accepted\.$/m);
   // The check does not disturb the runner.
-  expect(world.agent.log).not.toContain('the connection ended');
+  expect(deployment.agent.log).not.toContain('the connection ended');
 });
 
 test('doctor reports a missing link, and exits with 1', async () => {
-  await world.agent.killLink();
+  await deployment.agent.killLink();
   const { code, items, failed } = await findings('agent');
   expect(failed).toEqual(['link']);
   expect(items.find(({ check }) => check === 'link')?.message).toContain('only the runner');
   expect(code).toBe(1);
-  world.agent.restart();
-  await world.connected();
+  deployment.agent.restart();
+  await deployment.connected();
 });
 
 test('doctor reports a missing server for both sides', async () => {
-  await world.server.stop();
+  await deployment.server.stop();
   expect((await findings('server')).failed).toEqual(['port']);
   expect((await findings('agent')).failed).toContain('server');
-  await world.server.restart();
-  await world.connected();
+  await deployment.server.restart();
+  await deployment.connected();
 });
 
 test('doctor reports that the machine was removed and that the directory is open to others', async () => {
-  const other = await world.join('dm-removed');
-  await world.client.ask('DELETE', '/v1/machines/dm-removed');
+  const other = await deployment.join('dm-removed');
+  await deployment.client.ask('DELETE', '/v1/machines/dm-removed');
   chmodSync(other.dir, 0o755);
   const { failed } = await findings('agent', '--agent-dir', other.dir);
   expect(failed).toEqual(expect.arrayContaining(['agent directory', 'authentication']));
@@ -75,6 +75,6 @@ test('doctor reports that the machine was removed and that the directory is open
 });
 
 test('doctor without a server and an agent asks for a directory, and exits with 2', async () => {
-  const nowhere = { HOME: world.dir, EXECPLANE_DATA_DIR: '/nowhere', EXECPLANE_AGENT_DIR: '/nowhere' };
+  const nowhere = { HOME: deployment.dir, EXECPLANE_DATA_DIR: '/nowhere', EXECPLANE_AGENT_DIR: '/nowhere' };
   expect(await cli(['doctor'], nowhere)).toMatchObject({ code: 2, stderr: expect.stringContaining('--data-dir') });
 });

@@ -15,17 +15,17 @@ const CLOCK_SHIFTS_MS = [0, 10_000, -10_000];
 const MACHINES = ['dm-one', 'dm-two'];
 const SHIFTED_CLOCK = fileURLToPath(new URL('./shifted-clock.ts', import.meta.url));
 
-/** Worlds that are not disposed of yet: if a run is given up, its process disposes of them as it exits. */
-const worlds = new Set<ClusterWorld>();
+/** Deployments that are not disposed of yet: if a run is given up, its process disposes of them as it exits. */
+const deployments = new Set<ClusterDeployment>();
 process.once('exit', () => {
-  for (const { dir, postgres } of worlds) {
+  for (const { dir, postgres } of deployments) {
     killAll(processesWith(dir));
     postgres.kill();
   }
 });
 process.once('SIGTERM', () => process.exit(1));
 
-export class ClusterWorld {
+export class ClusterDeployment {
   readonly dir = makeDirectory('cluster-chaos');
   readonly servers: ServerUnderTest[] = [];
   readonly agents: AgentUnderTest[] = [];
@@ -43,16 +43,16 @@ export class ClusterWorld {
     this.databaseUrl = databaseUrl;
   }
 
-  static async start(): Promise<ClusterWorld> {
+  static async start(): Promise<ClusterDeployment> {
     const postgres = await TestPostgres.start({ keepsCommits: true });
-    const world = new ClusterWorld(postgres, await postgres.schema());
-    worlds.add(world);
+    const deployment = new ClusterDeployment(postgres, await postgres.schema());
+    deployments.add(deployment);
     try {
-      await world.#startServers();
-      for (const machineId of MACHINES) await world.#join(machineId);
-      return world;
+      await deployment.#startServers();
+      for (const machineId of MACHINES) await deployment.#join(machineId);
+      return deployment;
     } catch (error) {
-      await world.dispose().catch(() => undefined);
+      await deployment.dispose().catch(() => undefined);
       throw error;
     }
   }
@@ -107,7 +107,7 @@ export class ClusterWorld {
     for (const balancer of [this.#front, this.#links, ...this.databases]) await balancer?.close();
     killAll(processesWith(this.dir));
     await this.postgres.stop();
-    worlds.delete(this);
+    deployments.delete(this);
     await removeDirectory(this.dir);
   }
 
