@@ -3,7 +3,7 @@
  * execution the processor time of servers and database, bytes of write-ahead log and transactions.
  */
 import { TestCluster } from '../test/helpers/cluster.ts';
-import { type ServerUnderTest, Deployment } from '../test/helpers/harness.ts';
+import { Deployment, type ServerUnderTest } from '../test/helpers/harness.ts';
 import { cpuMs, cpuMsWithChildren } from './counting/cpu-time.ts';
 import { Fleet } from './floors/fleet.ts';
 import { type Requests, requestsTo } from './requests.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { baseEnv, MAIN, Deployment } from '../test/helpers/harness.ts';
+import { baseEnv, Deployment, MAIN } from '../test/helpers/harness.ts';
 import { say, TINY } from './rounds.ts';
 
 const BYTES = TINY ? 20_000_000 : 10_000_000_000;

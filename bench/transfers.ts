@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createWriteStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { baseEnv, MAIN, Deployment } from '../test/helpers/harness.ts';
+import { baseEnv, Deployment, MAIN } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
 import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineClient } from '../helpers/client.ts';
-import { type AgentUnderTest, type Settings, Deployment } from '../helpers/harness.ts';
+import { type AgentUnderTest, Deployment, type Settings } from '../helpers/harness.ts';
 import { FaultyProxy } from './proxy.ts';
 
 export class Scene {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { json, scriptedServer } from '../client/scripted-server.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
+import { baseEnv, cli, Deployment, MAIN } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
 let deployment: Deployment;

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { baseEnv, cli, MAIN, type Settings, Deployment } from '../helpers/harness.ts';
+import { baseEnv, cli, Deployment, MAIN, type Settings } from '../helpers/harness.ts';
 import { Started } from '../helpers/processes.ts';
 
 let deployment: Deployment;

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BUSYBOX, installBusybox } from '../helpers/busybox.ts';
-import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
+import { baseEnv, cli, Deployment, MAIN } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 import { StallingRelay } from '../helpers/stalling-relay.ts';
 

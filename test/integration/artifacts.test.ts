@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { baseEnv, MAIN, Deployment } from '../helpers/harness.ts';
+import { baseEnv, Deployment, MAIN } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
 interface ArtifactList {

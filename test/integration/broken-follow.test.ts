@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
+import { baseEnv, cli, Deployment, MAIN } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 
 let deployment: Deployment;

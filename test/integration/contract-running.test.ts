@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Client } from '../helpers/client.ts';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { baseEnv, cli, MAIN, Deployment } from '../helpers/harness.ts';
+import { baseEnv, cli, Deployment, MAIN } from '../helpers/harness.ts';
 import { killAll, processesWith, Started, until } from '../helpers/processes.ts';
 
 describe('settings', () => {

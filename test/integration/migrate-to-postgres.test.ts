@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { signedHeaders } from '../../src/server/operations/webhooks/signature.ts';
-import { cli, ServerUnderTest, Deployment } from '../helpers/harness.ts';
+import { cli, Deployment, ServerUnderTest } from '../helpers/harness.ts';
 import { TestPostgres } from '../helpers/postgres.ts';
 import { until } from '../helpers/processes.ts';
 

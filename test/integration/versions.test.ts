@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MachineClient } from '../helpers/client.ts';
 import { startCounting } from '../helpers/counting.ts';
 import { checkOut, earlierRelease } from '../helpers/earlier-release.ts';
-import { AgentUnderTest, MAIN, Deployment } from '../helpers/harness.ts';
+import { AgentUnderTest, Deployment, MAIN } from '../helpers/harness.ts';
 
 const release = earlierRelease();
 const name = release ?? 'an earlier release: NOT TRIED, for there is no git history here to take one from';

@@ -6,7 +6,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
-import { baseEnv, MAIN, Deployment } from '../helpers/harness.ts';
+import { baseEnv, Deployment, MAIN } from '../helpers/harness.ts';
 
 let deployment: Deployment;
 let dir: string;

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BUSYBOX, installBusybox } from '../../helpers/busybox.ts';
 import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
-import { baseEnv, cli, MAIN, Deployment } from '../../helpers/harness.ts';
+import { baseEnv, cli, Deployment, MAIN } from '../../helpers/harness.ts';
 import { Started } from '../../helpers/processes.ts';
 
 let deployment: Deployment;

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { baseEnv, MAIN, Deployment } from '../../helpers/harness.ts';
+import { baseEnv, Deployment, MAIN } from '../../helpers/harness.ts';
 import { Started, until } from '../../helpers/processes.ts';
 
 let deployment: Deployment;

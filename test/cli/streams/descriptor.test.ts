@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../../helpers/directories.ts';
-import { baseEnv, MAIN, Deployment } from '../../helpers/harness.ts';
+import { baseEnv, Deployment, MAIN } from '../../helpers/harness.ts';
 import { Started, until } from '../../helpers/processes.ts';
 
 const LAUNCHER = join(MAIN, '../execplane');

@@ -1,6 +1,6 @@
 /** `execplane exec --label` and `execplane batches`: with two real machines, and one that never connects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, type Settings, Deployment } from '../../../helpers/harness.ts';
+import { cli, Deployment, type Settings } from '../../../helpers/harness.ts';
 import { isAlive, until } from '../../../helpers/processes.ts';
 import { type Exec, startExec } from '../../exec-process.ts';
 

@@ -1,7 +1,7 @@
 /** `execplane schedules`: what people read, and what `--json` gives to programs. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Schedule, ScheduleRun } from '../../../../src/client/main.ts';
-import { cli, type Settings, Deployment } from '../../../helpers/harness.ts';
+import { cli, Deployment, type Settings } from '../../../helpers/harness.ts';
 
 let deployment: Deployment;
 let env: Settings;

@@ -1,7 +1,7 @@
 /** `execplane doctor` on a host with both, and its findings when one of them is stopped. */
 import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cli, type Settings, Deployment } from '../../../helpers/harness.ts';
+import { cli, Deployment, type Settings } from '../../../helpers/harness.ts';
 
 interface Finding {
   side: string;
