@@ -182,7 +182,8 @@ function kept(name: string, programs: (making: string) => string): string {
 
 /** Copies the programs, readable by everybody. Returns their path. */
 function copyPrograms(from: string, to: string): string {
-  cpSync(join(from, 'native'), join(to, 'native'), { recursive: true });
+  // Links stay relative: the copy outlives the clone that it was made from.
+  cpSync(join(from, 'native'), join(to, 'native'), { recursive: true, verbatimSymlinks: true });
   // npm packs no symbolic links.
   const links: { source: string; target: string }[] = JSON.parse(
     readFileSync(join(from, 'native/pg-symlinks.json'), 'utf8'),
