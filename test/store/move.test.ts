@@ -101,7 +101,28 @@ test('a target on which a server runs is refused, until that server has stopped'
   const store = await openPostgresStore({ url, version: 'test' });
   await expect(move()).rejects.toThrow('servers run on the PostgreSQL database: stop them first');
   await store.close();
-  await expect(move()).resolves.toHaveLength(21);
+  await expect(move()).resolves.toHaveLength(22);
+});
+
+test('what may be removed from the audit trail is moved, also to a database on which a server has run', async () => {
+  db.exec('UPDATE audit_retention SET exported_through = 7, released_through = 5, deletable_before = 3');
+  const store = await openPostgresStore({ url, version: 'test' });
+  await store.deleteAudit({ before: 1, limit: 10 });
+  await store.close();
+  await move();
+  const settings = 'SELECT exported_through, released_through, deletable_before FROM audit_retention';
+  expect(await postgres.query(settings, url)).toEqual([
+    { exported_through: '7', released_through: '5', deletable_before: '3' },
+  ]);
+});
+
+test('every table that both databases have is copied', async () => {
+  const moved = (await move()).map(({ name }) => name);
+  const inPostgres = 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()';
+  const found = await postgres.query<{ name: string }>(inPostgres, url);
+  const isInSqlite = db.prepare<[string], number>("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?");
+  const inBoth = found.map(({ name }) => name).filter((name) => isInSqlite.get(name) !== undefined);
+  expect([...moved, 'schema_migrations'].sort()).toEqual(inBoth.sort());
 });
 
 test('a table or a column that nothing copies is found before anything is written', async () => {

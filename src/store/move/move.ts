@@ -68,10 +68,14 @@ async function reserve(connection: Connection): Promise<void> {
   if ((await connection.query({ text: alive })).length > 0) {
     throw new MoveRefusedError('servers run on the PostgreSQL database: stop them first');
   }
-  for (const table of tables) {
-    const [row] = await connection.query<{ rows: number }>({ text: `SELECT count(*) AS rows FROM ${table}` });
+  for (const { name, replaced = false } of MOVED_TABLES) {
+    if (replaced) {
+      await connection.run({ text: `DELETE FROM ${name}` });
+      continue;
+    }
+    const [row] = await connection.query<{ rows: number }>({ text: `SELECT count(*) AS rows FROM ${name}` });
     if (row !== undefined && row.rows > 0) {
-      throw new MoveRefusedError(`the PostgreSQL database is not empty: ${table} has ${row.rows} rows`);
+      throw new MoveRefusedError(`the PostgreSQL database is not empty: ${name} has ${row.rows} rows`);
     }
   }
 }

@@ -18,6 +18,8 @@ export interface MovedTable {
   readonly highestDeleted?: string;
   /** The sequence that gives out the first column of the key. `identity`: the one of that column. */
   readonly sequence?: string;
+  /** A server without any data writes rows here, too: those of the target are replaced. */
+  readonly replaced?: true;
 }
 
 /** The remains of deleted executions and artifacts are not moved: the server would purge them. */
@@ -106,6 +108,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     key: ['id'],
     sequence: 'identity',
   },
+  { name: 'audit_retention', key: ['only_row'], replaced: true },
 ];
 
 /** Tables that belong to another one, or that PostgreSQL does not need. */
@@ -117,7 +120,6 @@ const NOT_MOVED = [
   'artifact_total',
   'artifact_purge',
   'write_probe',
-  'audit_retention',
 ];
 
 /** A column in PostgreSQL, its type there, and the expression that reads it in SQLite. */
