@@ -1,6 +1,6 @@
 /** Decides on an agent's reports about one execution: each is applied once, in order, within the caps, whatever the agent sends. */
 import { type Execution, isTerminal, type Stream } from '../execution.ts';
-import { MAX_CHUNK_BYTES, type RawRecord } from '../report.ts';
+import { isPassed, MAX_CHUNK_BYTES, type RawRecord, type StoredReport } from '../report.ts';
 import { addToArtifact, type ArtifactTerms, beginArtifact, endArtifact } from './artifacts.ts';
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 import { type OutputTerms, storedUpTo } from './output-streams.ts';
@@ -28,7 +28,7 @@ interface Taken {
 /** Decides on the reports for one execution, if it is known. */
 export function takeReports(
   record: ExecutionRecord | undefined,
-  p: { machineId: string; reports: readonly RawRecord[]; terms: ReportTerms },
+  p: { machineId: string; reports: readonly StoredReport[]; terms: ReportTerms },
 ): Taken {
   if (record === undefined || !concerns(p.machineId, record.execution)) return { outcome: 'foreign', reported: 0 };
   const { status, reported: known } = record.execution;
@@ -43,13 +43,14 @@ export function takeReports(
 }
 
 /** False if a number was missing: nothing from there on was applied. Reports after the end are not wanted, so they make no gap. */
-function takeInOrder(draft: ExecutionDraft, reports: readonly RawRecord[], terms: ReportTerms): boolean {
+function takeInOrder(draft: ExecutionDraft, reports: readonly StoredReport[], terms: ReportTerms): boolean {
   for (const report of reports) {
     const { status, reported } = draft.execution;
     if (isTerminal(status)) return true;
     if (report.number <= reported) continue;
-    if (report.number > reported + 1) return false;
-    takeOne(draft, report, terms);
+    if ((isPassed(report) ? report.first : report.number) > reported + 1) return false;
+    if (isPassed(report)) draft.passOutput(report);
+    else takeOne(draft, report, terms);
     draft.set({ reported: report.number });
   }
   return true;

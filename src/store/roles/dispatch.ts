@@ -1,7 +1,7 @@
 /** Executions, the agent's side: dispatches them, takes reports, and ends those that cannot run. */
 import type { Execution } from '../../core/execution.ts';
 import type { QueuePlace } from '../../core/decisions/reason.ts';
-import type { RawRecord } from '../../core/report.ts';
+import type { StoredReport } from '../../core/report.ts';
 
 /** The connection of a machine: `machineConnected` returned its epoch. A write for an earlier connection changes nothing. */
 export interface Connection {
@@ -71,7 +71,7 @@ export interface ArtifactLimits {
 export interface ReportBatch {
   machineId: string;
   /** Reports in the order in which they came in; of any executions of the machine. */
-  records: readonly RawRecord[];
+  records: readonly StoredReport[];
   /** Server clock minus agent clock, ms. */
   clockOffsetMs: number;
   now: number;
