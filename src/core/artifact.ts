@@ -1,8 +1,8 @@
 /** Artifacts: files that a command leaves. Checks their names and patterns, whatever their origin. */
 
-/** Bytes of a name in UTF-8. */
+/** Maximum length of the name of an artifact, in bytes of UTF-8. */
 export const MAX_ARTIFACT_NAME_BYTES = 1024;
-/** Most artifacts of an execution, and most patterns that its request may declare. */
+/** Maximum number of artifacts of an execution, and of patterns that its request may declare. */
 export const MAX_ARTIFACTS = 100;
 
 /** Whether `name` is a relative path without `.` and `..`, with `/` between its segments. */
@@ -17,7 +17,7 @@ export function isArtifactPattern(path: string): boolean {
   return isArtifactName(path.replace(/\/$/, '').replace(/^(\.\/)+/, ''));
 }
 
-/** A file, or several, that a request asks for: a pattern of paths under the working directory. */
+/** Files that a request declares as artifacts, by a pattern of paths under the working directory. */
 export interface DeclaredArtifact {
   /** `*` is anything within a segment, `**` anything at all, `?` one character. A directory means all files in it. */
   path: string;
@@ -33,7 +33,7 @@ export interface ArtifactEntry {
   name: string;
 }
 
-/** The artifact whose bytes are coming in. */
+/** An artifact whose bytes are being received. */
 export interface OpenArtifact extends ArtifactEntry {
   bytes: number;
 }

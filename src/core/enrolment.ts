@@ -12,7 +12,7 @@ export const EnrolRequestSchema = Type.Object(
     name: Type.Optional(
       Type.String({
         pattern: MACHINE_NAME_PATTERN,
-        description: 'What the machine is to be called.',
+        description: 'The name of the machine.',
         examples: ['build-1'],
       }),
     ),

@@ -20,7 +20,7 @@ export interface StreamCount {
   truncated: boolean;
 }
 
-/** How a command ended, as the agent reports it or the server decides it. */
+/** The end of a command, as reported by the agent or decided by the server. */
 export interface Outcome {
   status: TerminalStatus;
   exitCode?: number;
@@ -55,7 +55,7 @@ export interface NewExecution {
   stdinMode: 'none' | 'fixed' | 'open';
   callbackUrl?: string;
   outputMode?: OutputMode;
-  /** It runs on a terminal of this size. */
+  /** The size of the terminal that it runs on. Absent: it has no terminal. */
   tty?: TerminalSize;
   limits?: Limits;
   /** It is a terminal, which the lists of executions do not show. `command` is its shell, or empty. */
@@ -107,7 +107,7 @@ export type ExecutionInput =
   | { type: 'wake_failed'; reason: string };
 
 type Refusal =
-  /** Already at an end: nothing changes any more. */
+  /** It has ended already: nothing changes any more. */
   | 'terminal'
   /** The input is not legal in the present status, or repeats an earlier one. */
   | 'not_applicable';

@@ -31,9 +31,9 @@ export function parse<F>(text: string, checks: Map<string, FrameCheck>, attachme
   if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
     return { ok: false, reason: 'no type' };
   }
-  const known = checks.get(value.type);
-  if (known === undefined) return { ok: false, reason: `unknown type ${value.type.slice(0, 32)}` };
-  return known.check(value)
+  const frameCheck = checks.get(value.type);
+  if (frameCheck === undefined) return { ok: false, reason: `unknown type ${value.type.slice(0, 32)}` };
+  return frameCheck.check(value)
     ? { ok: true, frame: value as F, attachment }
     : { ok: false, reason: `malformed ${value.type}` };
 }

@@ -88,8 +88,8 @@ export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBound
 }
 
 /** Whether arrays and objects nest deeper than `most` in a JSON text. */
-export function nestsDeeperThan(most: number, json: Buffer): boolean {
-  return exceededBound({ ...UNBOUNDED, depth: most }, json) !== undefined;
+export function nestsDeeperThan(maxDepth: number, json: Buffer): boolean {
+  return exceededBound({ ...UNBOUNDED, depth: maxDepth }, json) !== undefined;
 }
 
 const UNBOUNDED = {

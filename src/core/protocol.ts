@@ -148,7 +148,7 @@ export type Welcome = Static<typeof WelcomeSchema>;
 /** Handling of output past the limit: `discard` counts it and drops it, `wait` blocks the command in its write. */
 const PastLimit = Type.Union([Type.Literal('discard'), Type.Literal('wait')]);
 
-/** server → agent: run this. The bytes attached to the frame are its stdin. */
+/** server → agent: run a command. The bytes attached to the frame are its stdin. */
 const StartSchema = Type.Object(
   {
     type: Type.Literal('start'),
@@ -218,14 +218,14 @@ const ResizeSchema = Type.Object(
   open,
 );
 
-/** server → agent: what has this command used so far? Only to agents with the capability `usage`. */
+/** server → agent: asks for the usage of a command so far. Only to agents with the capability `usage`. */
 const UsageQuerySchema = Type.Object({ type: Type.Literal('usage_query'), execution_id: ExecutionId }, open);
 
 /** server → agent: reports up to these numbers are on disk. */
 const AckSchema = Type.Object({ type: Type.Literal('ack'), acks: Type.Array(Type.Tuple([ExecutionId, Count])) }, open);
 export type Ack = Static<typeof AckSchema>;
 
-/** server → agent: the server wants nothing more of these: end their commands, drop their reports. */
+/** server → agent: the server needs no reports of these executions: end their commands, drop their reports. */
 const ForgetSchema = Type.Object({ type: Type.Literal('forget'), execution_ids: Type.Array(ExecutionId) }, open);
 export type Forget = Static<typeof ForgetSchema>;
 

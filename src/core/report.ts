@@ -33,7 +33,7 @@ export interface RawRecord {
   executionId: string;
   /** Rises by 1 per execution from 1; 0 for records that are the journal's own. */
   number: number;
-  /** When the runner saw it: ms since the epoch by the runner's clock, which never goes back. */
+  /** Time of the event: ms since the epoch by the runner's clock, which never goes back. */
   at: number;
   payload: Buffer;
 }
@@ -69,7 +69,7 @@ export interface UsagePayload {
   io_write_bytes?: number;
 }
 
-/** The payload of `ended` (JSON): how the command ended, and how much it produced. */
+/** The payload of `ended` (JSON): the outcome of the command, and the bytes that it produced. */
 export interface EndedPayload {
   status: 'succeeded' | 'failed' | 'cancelled';
   exit_code?: number;

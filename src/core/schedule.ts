@@ -20,7 +20,7 @@ export const RUN_OUTCOMES = [
 ] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
-/** When a schedule is due: by a cron expression in a time zone, or every so many ms. */
+/** The times of a schedule: a cron expression in a time zone, or an interval in ms. */
 export type Timing = { cron: string; timeZone: string } | { everyMs: number };
 
 export interface TickContext {
@@ -29,22 +29,22 @@ export interface TickContext {
   catchUp: boolean;
   /** How late the tick is examined, in ms. */
   lateMs: number;
-  /** Whether the run before it goes on. */
+  /** Whether the previous run is unfinished. */
   busy: boolean;
-  /** Whether another one waits already. */
+  /** Whether another run is queued already. */
   queued: boolean;
 }
 
-/** A server that is busy, or starts again, is not late by more. */
+/** A tick that is later than this counts as missed, in ms. A server that is busy or restarts is not later than this. */
 export const MISSED_AFTER_MS = 60_000;
 
 export interface TickDecision {
   outcome: Extract<RunOutcome, 'starting' | 'queued' | 'skipped' | 'missed'>;
-  /** The run before it is cancelled. */
+  /** Whether the previous run is cancelled. */
   cancelEarlier: boolean;
 }
 
-/** Decides what a tick becomes; pure and total. */
+/** Decides whether a tick starts a run, waits or is dropped. Pure and total. */
 export function decideTick({ overlap, catchUp, lateMs, busy, queued }: TickContext): TickDecision {
   if (lateMs > MISSED_AFTER_MS && !catchUp) return { outcome: 'missed', cancelEarlier: false };
   if (!busy && !queued) return { outcome: 'starting', cancelEarlier: false };

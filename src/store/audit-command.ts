@@ -1,12 +1,12 @@
-/** The audit trail's form of an argv: its beginning, and a digest that identifies the whole. */
+/** Shortens an argv for the audit trail: its first arguments, and a digest of the whole. */
 import { createHash } from 'node:crypto';
 
-/** Characters of an argv that are kept. */
+/** Maximum number of characters of an argv that are kept. */
 const MAX_CHARACTERS = 4096;
-/** Arguments of it that are kept, however short. */
+/** Maximum number of arguments that are kept. */
 const MAX_ARGUMENTS = 256;
 
-/** Returns the first arguments as long as they fit; the one that does not fit is cut. `digest`: SHA-256, hex, of the whole as JSON. */
+/** Returns the first arguments, up to the limits; the last one may be cut. `digest`: SHA-256, hex, of the whole argv as JSON. */
 export function boundedCommand(argv: readonly string[]): { command: readonly string[]; digest: string } {
   const digest = digestOf(argv);
   const command: string[] = [];

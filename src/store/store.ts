@@ -1,6 +1,6 @@
 /**
- * The interface of the database for the server: use cases, one role per file. Every method is one transaction; its result is on disk when
- * it returns. A method rejects only with StoreUnavailableError, or for a fault of the server. Times are ms since the epoch.
+ * The interface between the server and its database: use cases, one role per file. Each method is one transaction, whose result is on disk
+ * when the promise resolves. It rejects only with StoreUnavailableError, or for a fault of the server. Times are ms since the epoch.
  */
 import type { ArtifactStore } from './roles/artifacts.ts';
 import type { AuditStore } from './roles/audit.ts';

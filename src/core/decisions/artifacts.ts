@@ -2,7 +2,7 @@
 import { isArtifactName, MAX_ARTIFACTS } from '../artifact.ts';
 import type { ExecutionDraft } from './execution-draft.ts';
 
-/** Limits and times of the server. */
+/** The server's limits and times for artifacts. */
 export interface ArtifactTerms {
   now: number;
   /** Limit for each artifact. */
@@ -20,7 +20,7 @@ export type ArtifactStep =
   | { type: 'store'; artifactId: string; sha256: string; at: number }
   | { type: 'drop'; artifactId: string };
 
-/** A file begins; one that was not ended is dropped. `number`: of its report, which makes its id. */
+/** Begins an artifact, and drops one that was not ended. `number`: the number of the report, which is part of the artifact's id. */
 export function beginArtifact(draft: ExecutionDraft, p: { name: string; number: number; terms: ArtifactTerms }): void {
   draft.closeArtifact();
   const { name, number, terms } = p;
@@ -29,7 +29,7 @@ export function beginArtifact(draft: ExecutionDraft, p: { name: string; number: 
   draft.openArtifact({ artifactId: `art-${draft.execution.executionId}-${number}`, name, bytes: 0 }, terms);
 }
 
-/** Bytes of the open file. Too many of them end it. */
+/** Adds bytes to the open artifact, or drops it with a remark in the log if it exceeds a limit. */
 export function addToArtifact(draft: ExecutionDraft, bytes: Buffer, p: { at: number; terms: ArtifactTerms }): void {
   const open = draft.artifact;
   if (open === undefined || bytes.length === 0) return;
@@ -40,7 +40,7 @@ export function addToArtifact(draft: ExecutionDraft, bytes: Buffer, p: { at: num
   else draft.addPiece(bytes);
 }
 
-/** The file is complete, or the agent gives the reason why it is not. */
+/** Ends the open artifact: stores it if its checksum was reported, otherwise drops it and logs the reason. */
 export function endArtifact(
   draft: ExecutionDraft,
   p: { name: string; sha256: string | undefined; reason: string | undefined; at: number; now: number },
@@ -49,11 +49,11 @@ export function endArtifact(
   if (open !== undefined && p.sha256 !== undefined && /^[0-9a-f]{64}$/.test(p.sha256))
     draft.storeArtifact(p.sha256, p.now);
   else if (open !== undefined) refuse(draft, p.reason ?? 'its end was not reported', p.at);
-  else if (p.reason !== undefined) tell(draft, { name: p.name, reason: p.reason, at: p.at });
+  else if (p.reason !== undefined) logRefusal(draft, { name: p.name, reason: p.reason, at: p.at });
 }
 
 /** Deletes an artifact from the list of its execution. */
-export function withoutArtifact(draft: ExecutionDraft, artifactId: string): void {
+export function removeArtifact(draft: ExecutionDraft, artifactId: string): void {
   const left = (draft.execution.artifacts ?? []).filter((entry) => entry.artifactId !== artifactId);
   draft.set({ artifacts: left });
 }
@@ -61,13 +61,13 @@ export function withoutArtifact(draft: ExecutionDraft, artifactId: string): void
 function refuse(draft: ExecutionDraft, reason: string, at: number): void {
   const name = draft.artifact?.name ?? '';
   draft.closeArtifact();
-  tell(draft, { name, reason, at });
+  logRefusal(draft, { name, reason, at });
 }
 
-/** Longer than any reason of our own agent. */
+/** Maximum length of a name or reason in the log, in characters: longer than any reason of our own agent. */
 const MAX_REASON = 1024;
 
-function tell(draft: ExecutionDraft, { name, reason, at }: { name: string; reason: string; at: number }): void {
-  const which = name === '' ? 'Artifacts were' : `The artifact ${JSON.stringify(name.slice(0, MAX_REASON))} was`;
-  draft.note(`${which} not stored: ${reason.slice(0, MAX_REASON)}.`, at);
+function logRefusal(draft: ExecutionDraft, { name, reason, at }: { name: string; reason: string; at: number }): void {
+  const subject = name === '' ? 'Artifacts were' : `The artifact ${JSON.stringify(name.slice(0, MAX_REASON))} was`;
+  draft.note(`${subject} not stored: ${reason.slice(0, MAX_REASON)}.`, at);
 }

@@ -1,37 +1,37 @@
-/** A batch: one command on many machines, a number of them at once, until it has failed on too many. */
+/** Batches: one command on many machines, on a limited number at a time, ended early after too many failures. */
 
 export const BATCH_STATUSES = ['running', 'succeeded', 'failed', 'cancelled'] as const;
 export type BatchStatus = (typeof BATCH_STATUSES)[number];
 
 /** Number of machines of a batch in each state. */
 export interface BatchProgress {
-  /** Without an execution so far. */
+  /** Machines without an execution so far. */
   pending: number;
-  /** With an execution that waits or runs. */
+  /** Machines with an execution that waits or runs. */
   unfinished: number;
   succeeded: number;
-  /** Ended without success, or not created; without those that the batch itself cancelled. */
+  /** Executions that ended without success or could not be created, except those that the batch cancelled. */
   failed: number;
 }
 
 export interface BatchLimits {
   maxConcurrency: number;
-  /** More failures than this end the batch. Absent: no number does. */
+  /** More failures than this end the batch. Absent: no number of failures ends it. */
   maxFailures?: number;
-  /** A cancel was requested. */
+  /** Whether a cancel was requested. */
   cancelled: boolean;
 }
 
 export interface BatchStep {
-  /** Number of executions that may be made now. */
+  /** Number of executions that may be created now. */
   start: number;
-  /** No further executions are made. */
+  /** Whether no further executions are created. */
   cancelRest: boolean;
-  /** Present once it is over. */
+  /** Present once the batch has ended. */
   end?: Exclude<BatchStatus, 'running'>;
 }
 
-/** The resource of the Idempotency-Key of an execution that must not be made any more. */
+/** The resource of the Idempotency-Key of an execution that must not be created any more. */
 export const SPENT = '';
 
 /** Decides the next step of a batch. Pure and total. */

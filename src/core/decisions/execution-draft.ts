@@ -15,7 +15,7 @@ import type { ArtifactStep } from './artifacts.ts';
 
 /** An execution with the fields that only the store needs. */
 export interface ExecutionRecord {
-  /** Its key, and its machine's, in every table. */
+  /** Its key in every table. */
   readonly key: number;
   readonly machineKey: number;
   readonly execution: Execution;
@@ -24,12 +24,12 @@ export interface ExecutionRecord {
   /** Bytes of its streams that were read and deleted; in stream mode only. */
   readonly released: Readonly<Record<Stream, number>>;
   readonly lastEventAt: number;
-  /** Bytes that it counts for while it waits. */
+  /** Bytes that it counts for in the queue of its machine while it waits. */
   readonly queuedBytes: number;
   /** The artifact that its agent is sending. */
   readonly artifact?: OpenArtifact | undefined;
   /**
-   * Until when its output has a reader, ms since the epoch: a time in the past tells when the last one was there, one to come that a client is
+   * Time until which its output has a reader, ms since the epoch. In the past: when the last reader left. In the future: a client is
    * attached to its terminal.
    */
   readonly outputReadAt?: number | undefined;
@@ -47,7 +47,7 @@ export interface StreamedChunk {
   bytes: Buffer;
 }
 
-/** The end of a stream that is longer than the part kept in its log: the first one that is written for each stream. */
+/** The last bytes of a stream that is longer than the part kept in its log. Only the first tail of a stream is stored. */
 export interface OutputTail {
   stream: Stream;
   bytes: Buffer;
@@ -61,15 +61,15 @@ export interface ExecutionChange {
   readonly tails: readonly OutputTail[];
   /** Bytes of its streams were released with it: `after` tells how far. */
   readonly releases: boolean;
-  /** Change in the counts of its machine: it waits from now on (1), no longer (-1), or as before (0). */
+  /** Change of the number of waiting executions of its machine: 1, -1 or 0. */
   readonly waiting: number;
-  /** It has ended: erase its input, create its callback. */
+  /** Whether the change ends it: the store then erases its input and creates its callback. */
   readonly ended: boolean;
   /** Writes for artifacts, in order. */
   readonly artifacts: readonly ArtifactStep[];
 }
 
-/** Collects the steps of one transaction. Its owner may change it. */
+/** An execution that is changed step by step in one transaction. */
 export class ExecutionDraft {
   readonly #before: ExecutionRecord;
   readonly #entries: LogEntry[] = [];
@@ -152,7 +152,7 @@ export class ExecutionDraft {
     this.#releases = true;
   }
 
-  /** Keeps the end of a stream. Output that is kept until it is read is complete, so it needs none. */
+  /** Keeps the last bytes of a stream. Output that is kept until it is read is complete, so it has no tail. */
   keepTail(stream: Stream, bytes: Buffer): void {
     if (bytes.length === 0 || this.#execution.outputMode !== undefined) return;
     if (!this.#tails.some((tail) => tail.stream === stream)) this.#tails.push({ stream, bytes });
@@ -253,12 +253,12 @@ export function statusEntry(execution: Execution, at: number): LogEntry {
   };
 }
 
-/** Whether it keeps its machine awake at `now`: all that waits or runs does, but for a terminal that runs without a client. */
+/** Whether an unfinished execution keeps its machine awake at `now`. Only a terminal that runs without a client does not. */
 export function keepsAwake({ execution, outputReadAt = 0 }: ExecutionRecord, now: number): boolean {
   return execution.isTerminal === undefined || execution.status !== 'running' || outputReadAt > now;
 }
 
-/** Whether it counts against the limits of its machine's queue. */
+/** Whether an execution counts against the limits of its machine's queue. */
 export function waits({ dispatchedTo, status }: Execution): boolean {
   return dispatchedTo === undefined && !isTerminal(status);
 }

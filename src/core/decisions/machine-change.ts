@@ -11,7 +11,7 @@ export type Capabilities = ReadonlyMap<string, ReadonlySet<Operation>>;
 export type MachineRequest =
   | { type: 'run' }
   | { type: 'sleep'; sleepReason?: 'autosleep' }
-  /** `force`: resources that its provider still has are left behind. */
+  /** `force`: the machine is removed without its provider, whose resources are left behind. */
   | { type: 'remove'; force: boolean }
   | ({ type: 'configure' } & MachineSettings);
 
@@ -24,11 +24,11 @@ export interface MachineSettings {
   labels?: Labels;
 }
 
-/** The facts that the transaction knows besides the machine. */
+/** Facts that a decision needs besides the machine, read in the same transaction. */
 export interface ChangeContext {
   /** The revision that the caller has seen. Absent: any. */
   expectedRevision?: number | undefined;
-  /** Executions that wait or run there. */
+  /** Number of executions that wait or run on the machine. */
   activeExecutions: number;
   /** Whether another machine has the requested name. */
   nameTaken?: boolean;
@@ -44,7 +44,7 @@ export const MACHINE_CHANGE_REFUSALS = [
   'no_provider',
   /** Its provider cannot do that. */
   'not_supported',
-  /** An execution waits or runs there. */
+  /** An execution waits or runs on the machine. */
   'active',
   /** Storage can only grow. */
   'storage_below_present',
@@ -55,7 +55,7 @@ export type MachineChangeRefusal = (typeof MACHINE_CHANGE_REFUSALS)[number];
 
 export type MachineChange =
   | { outcome: 'change'; event: MachineEvent; changes: Partial<Machine> }
-  /** It has the requested state already. */
+  /** The machine has the requested state already. */
   | { outcome: 'unchanged' }
   | { outcome: 'refused'; refusal: MachineChangeRefusal };
 
@@ -84,8 +84,8 @@ function removal(machine: Machine, force: boolean, { capabilities }: ChangeConte
   if (machine.phase === 'destroyed') return { outcome: 'unchanged' };
   if (force && machine.provider !== undefined) return change({ type: 'forgotten' });
   if (isRemoved(machine) && !machine.failedForGood) return { outcome: 'unchanged' };
-  const made = machine.provider !== undefined && machine.providerState !== 'absent';
-  if (made && !can(machine, 'delete', capabilities)) return refused('not_supported');
+  const existsAtProvider = machine.provider !== undefined && machine.providerState !== 'absent';
+  if (existsAtProvider && !can(machine, 'delete', capabilities)) return refused('not_supported');
   return change({ type: 'desired', state: 'destroyed' });
 }
 

@@ -1,11 +1,11 @@
-/** Executions whose output is kept until it is read: how much of it may be kept, and what happens if nobody reads it. */
+/** Limits of output that is kept until it is read, and the end of that mode if nobody reads it. */
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 
 const ABANDONED = 'Nobody has read the output for too long: from now on output is kept up to a limit.';
 
 /**
- * Bytes by which an agent may exceed the limit that it was told: it reads on for a moment, and learns of each release after the server.
- * Bytes beyond that are not kept, so that an agent that ignores the limit fills no disk.
+ * Bytes by which an agent may exceed its output limit: it stops reading a moment later, and learns of each release after the server.
+ * Further bytes are not kept, so that an agent that ignores the limit cannot fill the disk.
  */
 const STREAM_SLACK_BYTES = 16 * 1024 * 1024;
 
@@ -27,7 +27,7 @@ export function storedUpTo(
   return released[stream] + terms.streamBufferBytes + slack;
 }
 
-/** Nobody reads the output of a running execution: its log gets a remark, and from now on it is kept as bounded output. */
+/** Ends the stream mode of a running execution whose output nobody reads: adds a remark to its log and keeps later output up to the limit. */
 export function abandonOutput(record: ExecutionRecord, now: number): ExecutionChange {
   const draft = new ExecutionDraft(record);
   draft.set({ outputMode: 'abandoned' });

@@ -8,7 +8,7 @@ import {
   statusEntry,
 } from './execution-draft.ts';
 
-/** The part of a machine that matters for its queue. */
+/** The fields of a machine that decide on its queue. */
 export interface MachineQueue {
   readonly key: number;
   readonly connected: boolean;
@@ -37,7 +37,7 @@ type CreateDecision =
   | { outcome: 'machine_not_found' | 'machine_removed' | 'queue_full' }
   | { outcome: 'created'; record: NewRecord; queue: MachineQueue };
 
-/** Bytes that wait with it: argv, names, cwd, and its sealed input. */
+/** Returns the bytes that an execution counts for while it waits: argv, names, cwd, and its sealed input. */
 export function queuedBytesOf({ command, envKeys, cwd = '', sealedInput }: NewExecution): number {
   let bytes = Buffer.byteLength(cwd) + 1 + (sealedInput?.length ?? 0);
   for (const argument of command) bytes += Buffer.byteLength(argument) + 1;
@@ -46,24 +46,24 @@ export function queuedBytesOf({ command, envKeys, cwd = '', sealedInput }: NewEx
 }
 
 /**
- * Decides on a create. With `dispatchTo` (an epoch) the execution is dispatched at once if that is still the machine's connection and no
- * older execution waits. The epoch is compared here, because a mark for a connection that has gone meanwhile would have to end as
- * agent_lost.
+ * Decides on a create. With `dispatchTo` (a connection, identified by its epoch) the execution is dispatched at once if the machine still
+ * has that connection and no older execution waits. The epoch is compared here, because an execution dispatched to a connection that has
+ * ended would have to end as agent_lost.
  */
 export function admit(p: {
   queue: MachineQueue | undefined;
-  asked: NewExecution;
+  newExecution: NewExecution;
   limits: QueueLimits;
   dispatchTo: { runnerInstance: string; epoch: number } | undefined;
   now: number;
 }): CreateDecision {
-  const { queue, asked, limits, dispatchTo, now } = p;
+  const { queue, newExecution, limits, dispatchTo, now } = p;
   if (queue === undefined) return { outcome: 'machine_not_found' };
   if (queue.removed) return { outcome: 'machine_removed' };
-  const queuedBytes = queuedBytesOf(asked);
+  const queuedBytes = queuedBytesOf(newExecution);
   const atOnce = queue.connected && queue.waiting === 0 && dispatchTo?.epoch === queue.epoch;
   if (!atOnce && isFull(queue, queuedBytes, limits)) return { outcome: 'queue_full' };
-  const record = newRecord(asked, { queue, queuedBytes, now });
+  const record = newRecord(newExecution, { queue, queuedBytes, now });
   if (!atOnce) {
     const { waiting, waitingBytes } = queue;
     const longer = { ...queue, waiting: waiting + 1, waitingBytes: waitingBytes + queuedBytes };
@@ -98,14 +98,17 @@ export function queueAfter(queue: MachineQueue, { after, waiting }: ExecutionCha
   };
 }
 
-/** An execution that is larger than the limit by itself is admitted to an empty queue: a body has its own limit. */
+/** Whether a queue has no room. An execution that exceeds the limit alone is admitted to an empty queue: a body has its own limit. */
 function isFull(queue: MachineQueue, bytes: number, limits: QueueLimits): boolean {
   if (queue.waiting >= limits.executions) return true;
   return limits.bytes !== undefined && queue.waiting > 0 && queue.waitingBytes + bytes > limits.bytes;
 }
 
-function newRecord(asked: NewExecution, p: { queue: MachineQueue; queuedBytes: number; now: number }): NewRecord {
-  const { sealedInput: _, ...request } = asked;
+function newRecord(
+  newExecution: NewExecution,
+  p: { queue: MachineQueue; queuedBytes: number; now: number },
+): NewRecord {
+  const { sealedInput: _, ...request } = newExecution;
   const execution: Execution = {
     ...request,
     status: p.queue.connected ? 'queued' : 'wake_in_progress',

@@ -1,4 +1,4 @@
-/** Says in sentences why an execution or a machine is in its state, since when, until when, and what changes it. */
+/** Explains the state of an execution or a machine in sentences: the reason, its times, and the event that ends it. */
 import { type Execution, isTerminal } from '../execution.ts';
 import type { Machine } from '../machines/machine.ts';
 
@@ -6,7 +6,7 @@ export interface Reason {
   message: string;
   /** ms since the epoch. */
   since: number;
-  /** When it ends by itself, if that is known. ms since the epoch. */
+  /** When the state ends by itself, ms since the epoch. Absent: not known. */
   until?: number;
   /** The event that ends this state. Absent for a state that is final. */
   next?: string;
@@ -21,7 +21,7 @@ export interface QueuePlace {
 }
 
 export interface ReasonContext {
-  /** Absent: the machine is not known any more. */
+  /** Absent: the machine was deleted. */
   machine: Machine | undefined;
   /** ms since the epoch. */
   now: number;
@@ -29,7 +29,7 @@ export interface ReasonContext {
   lostAfterMs: number;
 }
 
-/** `place`: present while it is queued and was not sent to the agent. */
+/** Explains the state of an execution. `place`: present while it is queued and was not sent to the agent. */
 export function executionReason(execution: Execution, context: ReasonContext & { place?: QueuePlace }): Reason {
   const { status, createdAt, expiresAt } = execution;
   if (isTerminal(status)) return ended(execution);
@@ -57,6 +57,7 @@ export function executionReason(execution: Execution, context: ReasonContext & {
   return { message, ...waits, next: 'It starts when a command before it ends.' };
 }
 
+/** Explains the phase of a machine. */
 export function machineReason(machine: Machine, { now, lostAfterMs }: Omit<ReasonContext, 'machine'>): Reason {
   const { phase, agent, lastTransitionAt: since, expectedAt, awaySince } = machine;
   if (phase === 'running') return { message: 'running: its agent is connected', since };
@@ -101,7 +102,7 @@ function ended({ status, errorMessage, completedAt, createdAt }: Execution): Rea
   return { message, since: completedAt ?? createdAt };
 }
 
-/** The sentence behind a colon. */
+/** Returns a sentence as it follows a colon: in lower case, without its period. */
 function inLine(sentence = 'it has ended'): string {
   const [first = '', second = ''] = sentence;
   const acronym = second === second.toUpperCase();
@@ -123,10 +124,10 @@ function lastSeen(awaySince: number, now: number): string {
   return `the machine was last seen ${span(now - awaySince)} ago`;
 }
 
-/** Says a time in its largest unit, such as `4 minutes`. */
+/** Formats a time in its largest unit, such as `4 minutes`. */
 function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  const [size, unit] = UNITS.find(([least]) => seconds >= least * 2) ?? [1, 'second'];
+  const [size, unit] = UNITS.find(([unitSeconds]) => seconds >= unitSeconds * 2) ?? [1, 'second'];
   const count = Math.round(seconds / size);
   return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }

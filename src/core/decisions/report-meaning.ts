@@ -1,8 +1,8 @@
-/** The meaning of a report: parses its kind and payload, which are the bytes of another program. */
+/** Parses the kind and the payload of a report. They come from another program, so each value is checked. */
 import { FAILURE_CODES, type FailureCode, type Outcome } from '../execution.ts';
 import { type RawRecord, REPORT_KIND, type UsagePayload } from '../report.ts';
 
-/** Bytes produced, and whether the agent knows that some were not kept. */
+/** Bytes that a stream produced, and whether the agent did not keep all of them. */
 export interface Produced {
   bytes: number;
   truncated: boolean;
@@ -69,9 +69,9 @@ function ended(fields: Fields): ReportMeaning {
 /** Returns the usage, if the agent reports it. Values that are not counts are left out. */
 function usageOf(value: unknown): { usage?: UsagePayload } {
   if (typeof value !== 'object' || value === null) return {};
-  const told: Fields = { ...value };
+  const fields: Fields = { ...value };
   const count = (name: string): number | undefined => {
-    const number = integer(told[name]);
+    const number = integer(fields[name]);
     return number !== undefined && number >= 0 ? number : undefined;
   };
   const [cpu_user_ms, cpu_system_ms, max_memory_bytes] = [
@@ -134,7 +134,7 @@ function timedOut(ending: Pick<Outcome, 'exitCode' | 'signal'>, message: string 
   return { status: 'expired', ...ending, errorCode: 'execution_timed_out', errorMessage };
 }
 
-/** For a failure with a code that this build does not know (a newer agent), or without one. */
+/** Returns the code of a failure whose own code is absent, or unknown to this build (a newer agent). */
 function codeFor(exitCode: number | undefined, signal: number | undefined): FailureCode {
   if (signal !== undefined) return 'signaled';
   return exitCode === undefined ? 'spawn_failed' : 'nonzero_exit';

@@ -6,7 +6,7 @@ import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './ex
 import { type OutputTerms, storedUpTo } from './output-streams.ts';
 import { meaningOf, type Produced } from './report-meaning.ts';
 
-/** Most events of one execution: later output is counted and not kept. */
+/** Maximum number of events of one execution: later output is counted and not kept. */
 const MAX_EVENTS = 1_000_000;
 
 /** The server's clock, how far the agent's is behind it in ms, and the limits of kept output. */
@@ -17,46 +17,46 @@ export interface ReportTerms extends OutputTerms {
   artifacts: ArtifactTerms;
 }
 
-interface Taken {
+interface ReportDecision {
   outcome: 'applied' | 'duplicate' | 'terminal' | 'gap' | 'foreign';
-  /** All reports up to this number are stored, or will never be wanted. */
+  /** All reports up to this number are stored or not needed: the agent may drop them. */
   reported: number;
-  /** To be written. Absent if nothing was new. */
+  /** The change to write. Absent if no report was new. */
   change?: ExecutionChange;
 }
 
-/** Decides on the reports for one execution, if it is known. */
-export function takeReports(
+/** Decides on the reports for one execution. `record`: undefined if the execution is unknown. */
+export function applyReports(
   record: ExecutionRecord | undefined,
   p: { machineId: string; reports: readonly StoredReport[]; terms: ReportTerms },
-): Taken {
+): ReportDecision {
   if (record === undefined || !concerns(p.machineId, record.execution)) return { outcome: 'foreign', reported: 0 };
-  const { status, reported: known } = record.execution;
-  const highest = p.reports.reduce((number, report) => Math.max(number, report.number), known);
+  const { status, reported: alreadyReported } = record.execution;
+  const highest = p.reports.reduce((number, report) => Math.max(number, report.number), alreadyReported);
   if (isTerminal(status)) return { outcome: 'terminal', reported: highest };
   const draft = new ExecutionDraft(record);
-  const complete = takeInOrder(draft, p.reports, p.terms);
+  const complete = applyInOrder(draft, p.reports, p.terms);
   if (isTerminal(draft.execution.status)) draft.set({ reported: highest });
   const { reported } = draft.execution;
-  if (reported === known) return { outcome: complete ? 'duplicate' : 'gap', reported };
+  if (reported === alreadyReported) return { outcome: complete ? 'duplicate' : 'gap', reported };
   return { outcome: complete ? 'applied' : 'gap', reported, change: draft.change() };
 }
 
-/** False if a number was missing: nothing from there on was applied. Reports after the end are not wanted, so they make no gap. */
-function takeInOrder(draft: ExecutionDraft, reports: readonly StoredReport[], terms: ReportTerms): boolean {
+/** Returns false at a missing number: no report after it is applied. Reports after the end are not needed, so they make no gap. */
+function applyInOrder(draft: ExecutionDraft, reports: readonly StoredReport[], terms: ReportTerms): boolean {
   for (const report of reports) {
     const { status, reported } = draft.execution;
     if (isTerminal(status)) return true;
     if (report.number <= reported) continue;
     if ((isPassed(report) ? report.first : report.number) > reported + 1) return false;
     if (isPassed(report)) draft.passOutput(report);
-    else takeOne(draft, report, terms);
+    else applyReport(draft, report, terms);
     draft.set({ reported: report.number });
   }
   return true;
 }
 
-function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): void {
+function applyReport(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): void {
   const at = eventTime(draft.lastEventAt, report.at, terms);
   const meaning = meaningOf(report);
   switch (meaning.type) {
@@ -64,7 +64,7 @@ function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): 
       draft.apply({ type: 'started' }, terms.now, at);
       return;
     case 'output':
-      takeOutput(draft, meaning.stream, report.payload, { at, terms });
+      applyOutput(draft, meaning.stream, report.payload, { at, terms });
       return;
     case 'tail':
       draft.keepTail(meaning.stream, report.payload);
@@ -93,8 +93,8 @@ function takeOne(draft: ExecutionDraft, report: RawRecord, terms: ReportTerms): 
   }
 }
 
-/** Keeps the part of a chunk that the caps allow. Our own agent respects them by itself and reports what it did not keep. */
-function takeOutput(
+/** Keeps the part of a chunk that the caps allow. Our own agent respects the caps and reports the bytes that it did not keep. */
+function applyOutput(
   draft: ExecutionDraft,
   stream: Stream,
   chunk: Buffer,
@@ -109,14 +109,14 @@ function takeOutput(
   draft.set({ [stream]: { bytes: Math.max(bytes, produced), truncated: true } });
 }
 
-/** If a stream was cut within its last character, nothing more is kept: the kept part has to be its beginning. */
+/** Returns the part of a chunk to keep. After a cut within a character nothing more is kept: the kept part is a prefix of the stream. */
 function keepable(draft: ExecutionDraft, stream: Stream, chunk: Buffer, terms: ReportTerms): Buffer {
   const room = hasRoomForEvent(draft, terms) ? Math.max(0, storedUpTo(draft, stream, terms) - draft.kept(stream)) : 0;
   if (room < LONGEST_CHARACTER && draft.execution[stream].truncated) return chunk.subarray(0, 0);
   return chunk.length <= room ? chunk : chunk.subarray(0, characterEnd(chunk, room));
 }
 
-/** One event is reserved for the end. */
+/** Whether the log has room for another event. One event is reserved for the end. */
 function hasRoomForEvent(draft: ExecutionDraft, { maxEvents = MAX_EVENTS }: ReportTerms): boolean {
   return draft.execution.lastSequence < maxEvents - 1;
 }
@@ -132,7 +132,7 @@ function characterEnd(chunk: Buffer, length: number): number {
   return length;
 }
 
-/** An execution that is not dispatched, or has ended, cannot have reports, whatever an agent says. */
+/** Whether an execution is the machine's and was dispatched or has ended. Our own agent reports on no other. */
 function concerns(machineId: string, execution: Execution): boolean {
   return execution.machineId === machineId && (execution.dispatchedTo !== undefined || isTerminal(execution.status));
 }
@@ -148,7 +148,7 @@ function count(draft: ExecutionDraft, stream: Stream, produced: Produced, underW
   draft.set({ [stream]: { bytes, truncated: before.truncated || produced.truncated || missing > underWay } });
 }
 
-/** Returns the time at which the agent saw it, by the server's clock: never before the previous event, never in the future. */
+/** Returns the time of a report by the server's clock: never before the previous event, never in the future. */
 function eventTime(lastEventAt: number, reportedAt: number, { now, clockOffsetMs }: ReportTerms): number {
   const at = Math.floor(reportedAt + clockOffsetMs);
   return Math.max(lastEventAt, Number.isFinite(at) ? Math.min(at, now) : now);

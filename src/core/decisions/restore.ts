@@ -1,4 +1,4 @@
-/** Decides on a waiting execution if the database may have lost that it was dispatched. */
+/** Ends waiting executions if the database may have lost the record of their dispatch. */
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 
 const ABANDONED = {
@@ -11,8 +11,8 @@ const ABANDONED = {
 const NOBODY = 'restored';
 
 /**
- * Ends it as agent_lost: it may have run, and nothing is ever run twice. It goes through the same steps as if it had been given to an
- * agent that never reconnected, so that its log is a possible one.
+ * Ends a waiting execution as agent_lost: it may have run, and no execution runs twice. It passes through the transitions of an execution
+ * whose agent never reconnected, so that its log is a legal one.
  */
 export function abandonWaiting(
   record: ExecutionRecord,

@@ -1,4 +1,4 @@
-/** Decides who may write, and which writes repeat an earlier one. */
+/** Decides whether an API key may act, and whether a write repeats an earlier one. */
 
 /** An Idempotency-Key as it is stored. */
 export interface BoundKey {
@@ -10,11 +10,11 @@ export interface BoundKey {
 /** Returns the answer to a request with a bound key. Undefined if the key is free, or has expired. */
 export function replayOf(
   bound: BoundKey | undefined,
-  asked: { digest: Buffer },
+  request: { digest: Buffer },
   now: number,
 ): { outcome: 'replayed'; resource: string } | { outcome: 'key_reused' } | undefined {
   if (bound === undefined || bound.expiresAt <= now) return undefined;
-  return bound.digest.equals(asked.digest)
+  return bound.digest.equals(request.digest)
     ? { outcome: 'replayed', resource: bound.resource }
     : { outcome: 'key_reused' };
 }

@@ -4,7 +4,7 @@ export const AUTOSLEEP_PATTERN = '^(never|[0-9]+|(?=[0-9])([0-9]+w)?([0-9]+d)?([
 const MAX_SECONDS = 315_360_000;
 const UNITS = { w: 604_800, d: 86_400, h: 3600, m: 60, s: 1 } as const;
 
-/** Parses it to seconds, 0 for never. Undefined if the text is malformed, or the time longer than ten years. */
+/** Parses an idle time to seconds; 0 for `never`. Undefined if the text is malformed, or the time is longer than ten years. */
 export function parseAutosleep(text: string): number | undefined {
   if (!new RegExp(AUTOSLEEP_PATTERN).test(text)) return undefined;
   const seconds = /^[0-9]+$/.test(text) ? Number(text) : secondsOf(text);

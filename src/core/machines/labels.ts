@@ -18,7 +18,7 @@ export const LabelsSchema = Type.Record(
 );
 export type Labels = Readonly<Static<typeof LabelsSchema>>;
 
-/** Machines with this label; without `value`, with any value. */
+/** Selects the machines with a label. Without `value`: with any value of it. */
 export interface LabelSelector {
   key: string;
   value?: string;
@@ -49,7 +49,7 @@ export function parseSelector(text: string): LabelSelector | undefined {
 }
 
 /** Whether the labels match each of the selectors. */
-export function fits(labels: Labels, selectors: readonly LabelSelector[]): boolean {
+export function matchesSelectors(labels: Labels, selectors: readonly LabelSelector[]): boolean {
   return selectors.every(
     ({ key, value }) => Object.hasOwn(labels, key) && (value === undefined || labels[key] === value),
   );

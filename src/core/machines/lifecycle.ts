@@ -1,12 +1,12 @@
-/** The rules of a machine's life: from its desired state and its seen state to its phase and next operation. */
+/** Rules that give the phase and the next operation of a machine for its desired and its observed state. */
 import type { DesiredState, MachineState, Phase, Reason } from './machine.ts';
 import type { Operation } from './operation.ts';
 
 /**
- * The seen state of a machine with a provider. connected: its agent is connected, which counts above all else; unknown: a create was
- * started and has not answered; up: it runs without its agent. The others are the provider's last answer.
+ * The observed state of a machine with a provider. connected: its agent is connected, which outweighs the provider's answer; unknown: a
+ * create was started and has not answered; up: it runs without its agent. The others are the provider's last answer.
  */
-export type Seen = 'absent' | 'unknown' | 'pending' | 'up' | 'connected' | 'stopped';
+export type ObservedState = 'absent' | 'unknown' | 'pending' | 'up' | 'connected' | 'stopped';
 
 export interface Rule {
   phase: Phase;
@@ -16,7 +16,7 @@ export interface Rule {
 }
 
 /** Machines with a provider (contract-machines.md, the table under "Providers"). */
-export const RULES: Readonly<Record<DesiredState, Readonly<Record<Seen, Rule>>>> = {
+export const RULES: Readonly<Record<DesiredState, Readonly<Record<ObservedState, Rule>>>> = {
   running: {
     absent: { phase: 'accepted', reason: 'create_requested', operation: 'create' },
     unknown: { phase: 'placement_pending', reason: 'create_requested', operation: 'create' },
@@ -55,22 +55,22 @@ export function ruleOf(machine: MachineState): Rule {
   if (machine.provider === undefined) {
     return machine.desiredState === 'destroyed' ? RULES.destroyed.absent : UNMANAGED[machine.agent];
   }
-  const seen = seenOf(machine);
-  const rule = RULES[machine.desiredState][seen];
+  const observed = observedStateOf(machine);
+  const rule = RULES[machine.desiredState][observed];
   if (machine.failedForGood && rule.operation !== undefined) return { phase: 'failed', reason: 'provider_failed' };
   if (rule.phase === 'stopping' && machine.sleepReason !== undefined) return { ...rule, reason: machine.sleepReason };
   // A sleep under way is completed before the wake that replaces it.
-  if (machine.desiredState === 'running' && atWork(machine, 'sleep')) return RULES.running.stopped;
-  const mayResize = machine.desiredState !== 'destroyed' && seen !== 'absent';
+  if (machine.desiredState === 'running' && isHookRunning(machine, 'sleep')) return RULES.running.stopped;
+  const mayResize = machine.desiredState !== 'destroyed' && observed !== 'absent';
   return rule.operation === undefined && machine.resizing && mayResize ? { ...rule, operation: 'resize' } : rule;
 }
 
 /** Whether a hook of this operation runs for the machine. */
-export function atWork({ operation }: MachineState, name: Operation): boolean {
+export function isHookRunning({ operation }: MachineState, name: Operation): boolean {
   return operation?.running === true && operation.name === name;
 }
 
-function seenOf({ agent, providerState }: MachineState): Seen {
+function observedStateOf({ agent, providerState }: MachineState): ObservedState {
   if (agent === 'connected') return 'connected';
   return providerState === 'running' ? 'up' : providerState;
 }

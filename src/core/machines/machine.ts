@@ -1,5 +1,5 @@
 /** The machine: its phases, and the only function that changes them. The rules themselves are in lifecycle.ts. */
-import { atWork, ruleOf } from './lifecycle.ts';
+import { isHookRunning, ruleOf } from './lifecycle.ts';
 import {
   type Changes,
   concerns,
@@ -65,7 +65,7 @@ export interface MachineState {
   lastOperation: number;
   /** The last error. Absent once an operation succeeded. */
   lastError?: string;
-  /** The provider said that trying again does not help. */
+  /** The provider answered that another attempt cannot succeed. */
   failedForGood: boolean;
   /** Its size was changed here and not yet at the provider. */
   resizing: boolean;
@@ -100,15 +100,15 @@ export interface Machine extends MachineState {
 }
 
 export type MachineEvent =
-  /** An agent traded a join token for the machine's credential. */
+  /** An agent exchanged a join token for the machine's credential. */
   | { type: 'enrolled' }
   | { type: 'agent_connected' }
-  /** `epoch`: of the connection that ended. Absent: there is none any more, whichever it was. */
+  /** `epoch`: of the connection that ended. Absent: any connection has ended. */
   | { type: 'agent_disconnected'; epoch?: number }
   | { type: 'desired'; state: DesiredState; sleepReason?: 'autosleep' }
-  /** Its settings changed. `resize`: settings that its provider has to know. */
+  /** Its settings changed. `resize`: whether its provider has to apply them. */
   | { type: 'changed'; resize: boolean }
-  /** Resources that its provider may still have are left behind. */
+  /** It was removed without its provider, whose resources are left behind. */
   | { type: 'forgotten' }
   | OperationEvent;
 
@@ -182,12 +182,12 @@ export function labelsOf({ agentLabels, ownLabels }: Pick<Machine, 'agentLabels'
   return { ...agentLabels, ...ownLabels };
 }
 
-/** Whether only deleting can still happen to it. */
+/** Whether a machine is removed or being removed. */
 export function isRemoved({ desiredState }: Pick<MachineState, 'desiredState'>): boolean {
   return desiredState === 'destroyed';
 }
 
-/** Whether a retry, or waiting, can bring it to its desired state. */
+/** Whether a retry, or time, can bring a machine to its desired state. */
 export function isRetryable({ phase, failedForGood }: Pick<MachineState, 'phase' | 'failedForGood'>): boolean {
   return phase !== 'destroyed' && !failedForGood;
 }
@@ -201,7 +201,7 @@ function refusalOf(state: MachineState, event: MachineEvent): MachineRefusal | u
       return isRemoved(state) ? 'destroyed' : undefined;
     case 'agent_connected':
       if (isRemoved(state)) return 'destroyed';
-      return state.phase === 'stopping' || atWork(state, 'sleep') ? 'stopping' : undefined;
+      return state.phase === 'stopping' || isHookRunning(state, 'sleep') ? 'stopping' : undefined;
     case 'agent_disconnected':
       return state.agent === 'connected' && (event.epoch ?? state.epoch) === state.epoch ? undefined : 'stale';
     case 'desired':
@@ -213,7 +213,7 @@ function refusalOf(state: MachineState, event: MachineEvent): MachineRefusal | u
   }
 }
 
-/** An operation that failed for good is tried again on a new request. */
+/** Returns the refusal of a desired state. A new request tries again an operation that failed for good. */
 function refusedDesire(state: MachineState, desired: DesiredState): MachineRefusal | undefined {
   if (isRemoved(state) && desired !== 'destroyed') return 'destroyed';
   if (state.desiredState === desired) return state.failedForGood ? undefined : 'unchanged';
@@ -265,7 +265,7 @@ function applied(state: MachineState, event: MachineEvent, now: number): Changes
   }
 }
 
-/** The credential of a removed machine is revoked: its agent is gone for good, and is not waited for. */
+/** Returns the changes of a removal. The credential is revoked, so the agent cannot connect again and nothing waits for it. */
 function afterRemoval(state: MachineState): Changes {
   const agent = state.agent === 'connected' ? 'away' : state.agent;
   return { agent, epoch: state.epoch + 1, awaySince: undefined };
@@ -274,8 +274,8 @@ function afterRemoval(state: MachineState): Changes {
 /** Sets the phase, its reason and the next operation according to the rules for `after`. */
 function withRules<S extends MachineState>(before: S, changes: Changes, now: number, event?: MachineEvent): S {
   const after = present({ ...before, ...changes }) as S;
-  const { phase, reason, operation: wanted } = ruleOf(after);
-  const operation = nextOperation(after, wanted, now);
+  const { phase, reason, operation: operationName } = ruleOf(after);
+  const operation = nextOperation(after, operationName, now);
   const moved = phase !== before.phase || reason !== before.reason;
   const changed = event?.type === 'changed' || after.desiredState !== before.desiredState;
   return present({

@@ -1,4 +1,4 @@
-/** The operations of a provider: one at a time for each machine, tried until it is done or cannot be done. */
+/** The operations of a provider: one at a time for each machine, repeated until it succeeds or cannot succeed. */
 import type { MachineState } from './machine.ts';
 
 /** The operations that a provider can support. */
@@ -25,7 +25,7 @@ export interface PendingOperation {
 
 export type OperationEvent =
   | { type: 'operation_begun'; number: number }
-  /** The server that ran the hook is gone. */
+  /** The server that ran the hook has stopped. */
   | { type: 'operation_interrupted' }
   | { type: 'operation_answered'; number: number; state: (typeof PROVIDER_STATES)[number]; expectedMs?: number }
   | { type: 'operation_failed'; number: number; message: string; retryable: boolean };
@@ -81,8 +81,8 @@ export function nextOperation(
   return { number: lastOperation + 1, name: wanted, attempt: 0, running: false, dueAt: now + pauseMs };
 }
 
-/** The states that may answer each operation. Any other means that the operation is not done. */
-const FITTING: Readonly<Record<Operation, readonly ProviderState[]>> = {
+/** The states that may answer each operation. Any other answer means that the operation failed. */
+const VALID_ANSWERS: Readonly<Record<Operation, readonly ProviderState[]>> = {
   create: ['pending', 'running', 'stopped'],
   wake: ['pending', 'running'],
   sleep: ['pending', 'stopped', 'absent'],
@@ -97,7 +97,7 @@ function answered(
   { number, state: answer, expectedMs }: EventOf<'operation_answered'>,
   now: number,
 ): Changes {
-  if (!FITTING[operation.name].includes(answer)) {
+  if (!VALID_ANSWERS[operation.name].includes(answer)) {
     const message = `the provider answered "${answer}" to ${operation.name}`;
     return failed(state, operation, { type: 'operation_failed', number, message, retryable: true }, now);
   }
@@ -126,7 +126,7 @@ function failed(
   return { operation: undefined, lastError: message, failedForGood: agent !== 'connected' };
 }
 
-/** Exponential: described every 2 to 30 s, any other operation tried again after 1 s to 5 min. */
+/** Returns the time of the next attempt, with exponential backoff: 2 to 30 s for describe, 1 s to 5 min for any other operation. */
 function nextAttemptAt({ name, attempt }: PendingOperation, now: number): number {
   const [first, longest] =
     name === 'describe' ? [FIRST_DESCRIBE_MS, LONGEST_DESCRIBE_MS] : [FIRST_RETRY_MS, LONGEST_RETRY_MS];

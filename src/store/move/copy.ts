@@ -1,26 +1,26 @@
-/** Copies one table from SQLite to PostgreSQL, reads it back and compares, within a transaction that stays open. */
+/** Copies one table from SQLite to PostgreSQL, reads it back and compares, within the caller's transaction. */
 import { rows as insertRows } from '../postgres/writers/bulk.ts';
 import type { Connection } from '../postgres/connections/connection.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { RowDigest } from './row-digest.ts';
 import { columnsOf, type MovedColumn, type MovedTable } from './tables.ts';
 
-/** Bytes that are sent, or read back, in one round trip. */
+/** Limits of one round trip: rows and bytes that are sent, and rows that are read back. */
 const MAX_ROWS = 500;
 const MAX_BYTES = 4 * 1024 * 1024;
 const ROWS_READ_BACK = 64;
-/** Rows of a large table between two progress reports. */
+/** Rows between two progress reports of a large table. */
 const PROGRESS_ROWS = 50_000;
 
 /** The result of copying a table. */
 export interface CopiedTable {
   readonly name: string;
   readonly rows: number;
-  /** SHA-256 of its rows, hexadecimal: as they were read, and as they were read back. */
+  /** SHA-256 of its rows, hexadecimal: the same for the rows as read and as read back. */
   readonly digest: string;
 }
 
-/** The rows that were read back are not those that were written. */
+/** The rows that were read back differ from those that were written. */
 export class MoveMismatchError extends Error {
   override readonly name = 'MoveMismatchError';
 }
@@ -76,9 +76,11 @@ async function write(
 }
 
 function selectText({ name, key, suffix = '' }: MovedTable, columns: readonly MovedColumn[]): string {
-  const wanted = columns.map((column) => `${column.source} AS "${column.name}"`).join(', ');
-  const order = key.map((column) => columns.find((one) => one.name === column)?.source ?? column).join(', ');
-  return `SELECT ${wanted} FROM ${name} t ${suffix} ORDER BY ${order}`;
+  const selectList = columns.map((column) => `${column.source} AS "${column.name}"`).join(', ');
+  const order = key
+    .map((column) => columns.find((candidate) => candidate.name === column)?.source ?? column)
+    .join(', ');
+  return `SELECT ${selectList} FROM ${name} t ${suffix} ORDER BY ${order}`;
 }
 
 function sizeOf(row: readonly unknown[]): number {
@@ -88,7 +90,7 @@ function sizeOf(row: readonly unknown[]): number {
   );
 }
 
-/** Text is sorted by its bytes, as in SQLite. */
+/** Reads a table back and returns the digest of its rows. Text is sorted by its bytes, as in SQLite. */
 async function digestOf(connection: Connection, table: MovedTable, columns: readonly MovedColumn[]) {
   const isText = (name: string): boolean => columns.some((column) => column.name === name && column.type === 'text');
   const order = table.key.map((name) => (isText(name) ? `"${name}" COLLATE "C"` : `"${name}"`)).join(', ');
@@ -106,7 +108,7 @@ async function digestOf(connection: Connection, table: MovedTable, columns: read
   return digest;
 }
 
-/** The last key that SQLite has given out, also to a deleted row: it must never be given out again. */
+/** Returns the highest key that SQLite has given out, also to a deleted row: it must not be given out again. */
 function lastGiven(db: Database, { name, key, renamed = {}, highestDeleted = '0' }: MovedTable): number {
   const [first = ''] = key;
   const text = `SELECT max(coalesce((SELECT max(${renamed[first] ?? first}) FROM ${name} t), 0),
@@ -116,6 +118,7 @@ function lastGiven(db: Database, { name, key, renamed = {}, highestDeleted = '0'
 
 async function moveSequence(connection: Connection, { name, key, sequence }: MovedTable, last: number): Promise<void> {
   if (sequence === undefined || last === 0) return;
-  const which = sequence === 'identity' ? `pg_get_serial_sequence('${name}', '${key[0] ?? ''}')` : `'${sequence}'`;
-  await connection.query({ text: `SELECT setval(${which}, $1)`, values: [last] });
+  const sequenceName =
+    sequence === 'identity' ? `pg_get_serial_sequence('${name}', '${key[0] ?? ''}')` : `'${sequence}'`;
+  await connection.query({ text: `SELECT setval(${sequenceName}, $1)`, values: [last] });
 }

@@ -12,7 +12,7 @@ import { assertAllTablesKnown, MOVED_TABLES } from './tables.ts';
 
 export type { CopiedTable } from './copy.ts';
 
-/** The data cannot be moved, or not to this target. The message says what to do. */
+/** The data cannot be moved, or not to this target. The message names the remedy. */
 export class MoveRefusedError extends Error {
   override readonly name = 'MoveRefusedError';
 }
@@ -58,7 +58,7 @@ export async function moveToPostgres(db: Database, move: Move): Promise<CopiedTa
   }
 }
 
-/** Until the transaction ends, no server can register. Throws MoveRefusedError if a server is registered, or a row exists. */
+/** Locks the tables, so that no server can register until the transaction ends. Throws MoveRefusedError if a server or a row exists. */
 async function reserve(connection: Connection): Promise<void> {
   await connection.run({ text: 'SET LOCAL statement_timeout = 0' });
   await connection.run({ text: 'SET LOCAL idle_in_transaction_session_timeout = 0' });
@@ -80,7 +80,7 @@ async function reserve(connection: Connection): Promise<void> {
   }
 }
 
-/** Agents can reconnect from now on. */
+/** Stores the shared secrets, and the time from which agents count as offline. */
 async function shareSecrets(connection: Connection, { fingerprint, sealedSecrets, now }: Move): Promise<void> {
   const text = `INSERT INTO cluster (key_fingerprint, sealed_secrets, accepting_since, last_tick) VALUES ($1, $2, $3, $3)
     ON CONFLICT (single) DO UPDATE SET key_fingerprint = EXCLUDED.key_fingerprint, sealed_secrets = EXCLUDED.sealed_secrets`;

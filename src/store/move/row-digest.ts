@@ -1,9 +1,9 @@
-/** A digest of a table's rows that is the same for the same rows, whichever database they are read from. */
+/** Computes a digest of the rows of a table that does not depend on the database they are read from. */
 import { createHash, type Hash } from 'node:crypto';
 
 type Value = number | string | boolean | Buffer | null;
 
-/** Adds rows, in the order of their key. */
+/** The digest of rows that are added in the order of their key. */
 export class RowDigest {
   readonly #hash: Hash = createHash('sha256');
   #rows = 0;
@@ -22,7 +22,7 @@ export class RowDigest {
     return this.#hash.digest('hex');
   }
 
-  /** With its kind and its length, so that no two rows give the same bytes. SQLite has 0 and 1 for false and true. */
+  /** Adds a value with its kind and length, so that no two rows give the same bytes. SQLite has 0 and 1 for false and true. */
   #addValue(value: Value): void {
     if (value === null) this.#hash.update('null;');
     else if (Buffer.isBuffer(value)) this.#hash.update(`bytes ${value.length}:`).update(value);

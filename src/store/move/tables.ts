@@ -6,7 +6,7 @@ export interface MovedTable {
   readonly name: string;
   /** Columns that are unique together: rows are read, and compared, in their order. */
   readonly key: readonly string[];
-  /** Columns that SQLite has under another name, or in a table that is joined. */
+  /** SQL expressions for columns that SQLite has under another name, or in a joined table. */
   readonly renamed?: Readonly<Record<string, string>>;
   /** Columns that only PostgreSQL has. */
   readonly added?: readonly string[];
@@ -16,7 +16,7 @@ export interface MovedTable {
   readonly suffix?: string;
   /** The highest key that was given out to a deleted row, in SQLite. */
   readonly highestDeleted?: string;
-  /** The sequence that gives out the first column of the key. `identity`: the one of that column. */
+  /** The sequence that gives out the first column of the key. `identity`: that column's own sequence. */
   readonly sequence?: string;
   /** A server without any data writes rows here, too: those of the target are replaced. */
   readonly replaced?: true;
@@ -25,7 +25,7 @@ export interface MovedTable {
 /** The remains of deleted executions and artifacts are not moved: the server would purge them. */
 const EXECUTION_EXISTS = 'WHERE t.execution_id IN (SELECT id FROM executions)';
 
-/** In the order in which they refer to each other. */
+/** The tables to copy, each after those that it refers to. */
 export const MOVED_TABLES: readonly MovedTable[] = [
   {
     name: 'machines',
@@ -111,7 +111,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
   { name: 'audit_retention', key: ['only_row'], replaced: true },
 ];
 
-/** Tables that belong to another one, or that PostgreSQL does not need. */
+/** Tables that are copied with another table, or that PostgreSQL does not need. */
 const NOT_MOVED = [
   'schema_migrations',
   'chunks',
@@ -130,8 +130,8 @@ export interface MovedColumn {
 }
 
 /**
- * Returns the columns of `table`, of which PostgreSQL has `found`. Throws if a column of SQLite would be lost, or one of PostgreSQL would
- * stay empty: then the schemas have changed, and MOVED_TABLES has not.
+ * Returns the columns of `table`. `found`: its columns in PostgreSQL. Throws if a column of SQLite would be lost or one of PostgreSQL would
+ * stay empty: a schema has changed and MOVED_TABLES has not.
  */
 export function columnsOf(
   table: MovedTable,

@@ -16,8 +16,8 @@ const TOUCH = `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.a
 
 /** The API keys. A revoked key can still be read by its id, and is in no list. */
 export function apiKeyMethods({ read, transactions }: Context): KeyStore {
-  const one = async (where: string, value: unknown): Promise<ApiKey | undefined> => {
-    const [row] = await read<ApiKeyRow>({ text: `${SELECT} WHERE ${where}`, values: [value] });
+  const findOne = async (condition: string, value: unknown): Promise<ApiKey | undefined> => {
+    const [row] = await read<ApiKeyRow>({ text: `${SELECT} WHERE ${condition}`, values: [value] });
     return row && toApiKey(row);
   };
   return {
@@ -30,8 +30,8 @@ export function apiKeyMethods({ read, transactions }: Context): KeyStore {
           return { outcome: 'created' } as const;
         }),
       ),
-    getApiKey: ({ apiKeyId }) => one('public_id = $1', apiKeyId),
-    findApiKey: ({ keyHash }) => one('key_hash = $1 AND revoked_at IS NULL', keyHash),
+    getApiKey: ({ apiKeyId }) => findOne('public_id = $1', apiKeyId),
+    findApiKey: ({ keyHash }) => findOne('key_hash = $1 AND revoked_at IS NULL', keyHash),
     async listApiKeys({ limit, after = Number.MAX_SAFE_INTEGER }) {
       const text = `${SELECT} WHERE id < $1 AND revoked_at IS NULL ORDER BY id DESC LIMIT $2`;
       const rows = await read<ApiKeyRow>({ text, values: [after, limit + 1] });

@@ -21,7 +21,7 @@ const FIND_EXPIRED = `SELECT a.public_id AS artifact, a.execution_public_id AS e
 
 /** The ArtifactStore of PostgreSQL. */
 export function artifactMethods({ read, writers }: Context): ArtifactStore {
-  const one = async (text: string, artifactId: string): Promise<Artifact | undefined> => {
+  const findOne = async (text: string, artifactId: string): Promise<Artifact | undefined> => {
     const [row] = await read<ArtifactRow>({ text, values: [artifactId] });
     return row && toArtifact(row);
   };
@@ -30,14 +30,14 @@ export function artifactMethods({ read, writers }: Context): ArtifactStore {
       const rows = await read<ArtifactRow>({ text: LIST, values: [machineId, after, executionId, limit + 1] });
       return toPage(rows, limit, (row) => row.id, toArtifact);
     },
-    getArtifact: ({ artifactId }) => one(`${SELECT_ARTIFACT} AND a.public_id = $1`, artifactId),
-    getDeletedArtifact: ({ artifactId }) => one(FIND_DELETED, artifactId),
+    getArtifact: ({ artifactId }) => findOne(`${SELECT_ARTIFACT} AND a.public_id = $1`, artifactId),
+    getDeletedArtifact: ({ artifactId }) => findOne(FIND_DELETED, artifactId),
     async readArtifact({ artifactId, offset, maxBytes }) {
-      const most = Math.max(1, maxBytes);
-      const values = [artifactId, offset, offset + most];
+      const byteLimit = Math.max(1, maxBytes);
+      const values = [artifactId, offset, offset + byteLimit];
       const pieces = await read<{ position: number; bytes: Buffer }>({ name: 'read-artifact', text: READ, values });
       const parts = pieces.map(({ position, bytes }) => bytes.subarray(Math.max(0, offset - position)));
-      return Buffer.concat(parts).subarray(0, most);
+      return Buffer.concat(parts).subarray(0, byteLimit);
     },
     async deleteArtifact(p) {
       const text = 'SELECT execution_public_id AS execution FROM artifacts WHERE public_id = $1';

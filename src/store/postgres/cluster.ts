@@ -130,11 +130,11 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
 }
 
 /** One row for each living server `r` that `where` finds for the machine `m`. */
-async function insertOrder({ transactions }: Context, order: Order, where: string, more: unknown[]) {
+async function insertOrder({ transactions }: Context, order: Order, condition: string, more: unknown[]) {
   const { machineId, kind, body, payload } = order;
   const text = `INSERT INTO inbox (replica_id, machine_public_id, epoch, kind, body, payload)
     SELECT r.id, m.public_id, m.epoch, $2, $3, $4 FROM machines m CROSS JOIN replicas r
-    WHERE m.public_id = $1 AND ${where} AND r.${REPLICA_ALIVE} RETURNING id, replica_id`;
+    WHERE m.public_id = $1 AND ${condition} AND r.${REPLICA_ALIVE} RETURNING id, replica_id`;
   const values = [machineId, kind, JSON.stringify(body), payload ?? null, ...more];
   return transactions.run((connection) => connection.query<{ id: number; replica_id: number }>({ text, values }));
 }

@@ -65,8 +65,8 @@ async function enrol(connection: Connection, request: Request): Promise<EnrolOut
   const holder = 'SELECT public_id AS machine FROM machines WHERE credential_hash = $1';
   const [present] = await connection.query<{ machine: string }>({ text: holder, values: [credentialHash] });
   const machineId = machineIdOf(token.machine_public_id, request);
-  const wanted = present === undefined ? [machineId] : [present.machine];
-  const batch = new Batch(await load(connection, [{ machines: wanted, creates: 'machine', name }]));
+  const machineIds = present === undefined ? [machineId] : [present.machine];
+  const batch = new Batch(await load(connection, [{ machines: machineIds, creates: 'machine', name }]));
   if (present !== undefined) return repeated(request, token, batch.machines.touched.get(present.machine));
   if (!usable(token, now)) return { outcome: 'token_invalid' };
   const admitted = admitMachine(batch.machines, token.machine_public_id, request);
@@ -100,8 +100,8 @@ function repeated(request: Request, token: JoinTokenRow, present: TouchedMachine
   const { record, row } = present ?? {};
   if (record === undefined || row?.enrolled_with !== token.id) return { outcome: 'machine_refused' };
   const { machine } = record;
-  const asked = request.requestedMachineId ?? machine.machineId;
-  if (asked !== machine.machineId) return { outcome: 'machine_refused' };
+  const requestedId = request.requestedMachineId ?? machine.machineId;
+  if (requestedId !== machine.machineId) return { outcome: 'machine_refused' };
   return { outcome: 'enrolled', machine, replacedCredential: row.credential_replaced === 1 };
 }
 

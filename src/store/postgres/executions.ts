@@ -89,11 +89,11 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
       return row && toExecution(row);
     },
     async listExecutions({ machineId, status, limit, after = Number.MAX_SAFE_INTEGER }) {
-      const asked = [machineId, after, limit + 1];
+      const values = [machineId, after, limit + 1];
       const rows = await read<ExecutionRow>(
         status === undefined
-          ? { name: 'list-executions', text: LIST, values: asked }
-          : { name: 'list-executions-by-status', text: LIST_BY_STATUS, values: [...asked, status] },
+          ? { name: 'list-executions', text: LIST, values: values }
+          : { name: 'list-executions-by-status', text: LIST_BY_STATUS, values: [...values, status] },
       );
       return toPage(rows, limit, (row) => row.id, toExecution);
     },
@@ -158,13 +158,13 @@ export function eventMethods({ read }: Context): EventStore {
       return pageOf(rows, maxBytes);
     },
     async readStream({ executionId, stream, offset, maxBytes }) {
-      const most = Math.max(1, maxBytes);
-      const values = [executionId, stream, offset, offset + most];
+      const byteLimit = Math.max(1, maxBytes);
+      const values = [executionId, stream, offset, offset + byteLimit];
       const [logged, streamed] = await Promise.all([
         read<ChunkRow>({ name: 'read-stream', text: READ_STREAM, values }),
         read<ChunkRow>({ name: 'read-streamed', text: READ_STREAMED, values }),
       ]);
-      return gather(streamed.length > 0 ? streamed : logged, offset, most);
+      return gather(streamed.length > 0 ? streamed : logged, offset, byteLimit);
     },
     async readMerged({ executionId, offsets }) {
       const values = [executionId, offsets.stdout, offsets.stderr];

@@ -32,11 +32,11 @@ export function machineMethods({ read, writers }: Context): MachineStore {
       return row && toMachine(row);
     },
     async listMachines({ machineIds = null, name, labels = [], limit, after = 0 }) {
-      const given = name === undefined ? [] : [name];
-      const labelled = labels.map((_, index) => `AND ${hasLabel(4 + given.length + 2 * index)}`).join(' ');
+      const names = name === undefined ? [] : [name];
+      const labelled = labels.map((_, index) => `AND ${hasLabel(4 + names.length + 2 * index)}`).join(' ');
       const text = `${name === undefined ? LIST : NAMED} ${labelled} ORDER BY m.id LIMIT $2`;
-      const asked = labels.flatMap(({ key, value = null }) => [key, value]);
-      const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...given, ...asked] });
+      const labelValues = labels.flatMap(({ key, value = null }) => [key, value]);
+      const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...names, ...labelValues] });
       return toPage(rows, limit, (row) => row.id, toMachine);
     },
   };
@@ -58,12 +58,13 @@ export function connectionMethods({ read, writers, transactions, replicaId }: Co
         needs: { machines: [p.machineId], doubtful: doubtsOf(p) },
         run: (tx) => {
           const { machineId, runnerInstance, lastDispatchNumber = 0, now } = p;
-          const mine = replicaId();
-          if (tx.machines.isHeldElsewhere(machineId, { replicaId: mine, runnerInstance })) return { outcome: 'held' };
+          const thisReplica = replicaId();
+          if (tx.machines.isHeldElsewhere(machineId, { replicaId: thisReplica, runnerInstance }))
+            return { outcome: 'held' };
           const connected = machineConnected(tx, p);
           if (connected.outcome !== 'applied') return connected;
           const taken = Math.min(lastDispatchNumber, MAX_TAKEN_OVER);
-          tx.machines.own(machineId, { replicaId: mine, lastDispatchNumber: taken });
+          tx.machines.own(machineId, { replicaId: thisReplica, lastDispatchNumber: taken });
           const ended = tx.doubtful(machineId).map((record) => {
             const change = abandonWaiting(record, { cause: 'commits_lost', now });
             tx.save(change);

@@ -2,7 +2,7 @@
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
 
-/** A complete artifact. One whose bytes are still coming in is not visible. Times are ms since the epoch. */
+/** A complete artifact. An incomplete one is not visible. Times are ms since the epoch. */
 export interface Artifact {
   artifactId: string;
   machineId: string;

@@ -1,4 +1,4 @@
-/** The audit trail: appended, never changed. Entries go once they were exported and released, or are old. */
+/** The audit trail: entries are appended and never changed. They are deleted once they were exported and released, or are old. */
 import type { Page, PageRequest } from './pages.ts';
 
 export interface AuditEntry {
@@ -22,16 +22,16 @@ export interface AuditEntry {
 
 export interface AuditStore {
   /**
-   * Keeps the part of `command` that fits, and its digest. `withinMs`: time for which it may wait for another write to share a commit
-   * with. Entries keep the order in which they were given.
+   * Appends an entry, with a shortened `command` and its digest. `withinMs`: time for which it may wait to share a commit with another
+   * write. Entries keep the order of the calls.
    */
   appendAudit(p: { entry: Omit<AuditEntry, 'auditId' | 'commandDigest'>; withinMs?: number }): Promise<void>;
   listAudit(p: { machineIds?: readonly string[] } & PageRequest): Promise<Page<AuditEntry>>;
   /** The entries after `after`, oldest first. */
   exportAudit(p: { machineIds?: readonly string[]; after: number; limit: number }): Promise<AuditEntry[]>;
-  /** An export has sent all entries up to this one. */
+  /** Records that an export has sent all entries up to `through`. */
   noteAuditExported(p: { through: number }): Promise<void>;
-  /** The entries up to this one are stored elsewhere: they may be deleted. Only those that were exported. */
+  /** Records that the entries up to `through` are stored elsewhere and may be deleted. Only exported entries can be released. */
   releaseAudit(p: { through: number }): Promise<'released' | 'not_exported'>;
   /**
    * Deletes up to `limit` of the oldest entries that were released, or are older than `before` (ms; 0: none). The newest entry stays, so

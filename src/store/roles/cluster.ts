@@ -1,10 +1,10 @@
 /**
- * Several servers on one database: which of them live, which one holds a machine's connection, and messages between them. Nothing here is
- * needed for safety: marks, disconnects and losses are fenced by epochs. A store for one server has no such role.
+ * Several servers on one database: the living servers, the owner of each machine's connection, and messages between servers. Safety does
+ * not depend on this role: dispatches, disconnects and losses are fenced by epochs. A store for one server has no such role.
  */
 import type { Execution } from '../../core/execution.ts';
 
-/** A notification that a row may have changed. A hint may be lost, repeated or late; polls find the change anyway. */
+/** A notification that a row may have changed. A hint may be lost, repeated or late; polls also find the change. */
 export type Hint =
   /** Events of the execution were committed, up to `sequence`. */
   | { about: 'execution'; executionId: string; sequence: number }
@@ -13,14 +13,14 @@ export type Hint =
   | { about: 'cancel'; machineId: string }
   /** The machine's status has changed. */
   | { about: 'status'; machineId: string }
-  /** The batch was made, cancelled, or is over. */
+  /** The batch was created, cancelled, or has ended. */
   | { about: 'batch'; batchId: string }
   /** The server has orders in its inbox, or answers to its own. */
   | { about: 'inbox'; replicaId: number };
 
 export interface HintListener {
   hinted(hint: Hint): void;
-  /** The connection for hints is new: any number of hints may have been missed. */
+  /** Called when the connection for hints is new: any number of hints may have been missed. */
   missedHints(): void;
 }
 
@@ -38,7 +38,7 @@ export interface ReceivedOrder extends Order {
 }
 
 export interface Heartbeat {
-  /** `reaped`: this server was declared dead and has registered again; it holds no machine any more. */
+  /** `reaped`: this server was declared dead and has registered again. It holds no machine any more. */
   outcome: 'alive' | 'reaped';
   /** Servers that live and do not drain, including this one if it does not. */
   live: number;
@@ -55,12 +55,12 @@ export interface ClusterStore {
   claimKey(p: { fingerprint: Buffer }): Promise<boolean>;
   /** Secrets that all servers share, sealed under the secret key. Undefined if the database has none. */
   sealedSecrets(): Promise<Buffer | undefined>;
-  /** This server stops: frees what it still holds, and removes its row. */
+  /** Removes this server: frees the machines that it holds, and deletes its row. */
   leave(): Promise<void>;
 
   /**
-   * Whether this server does what all need done once: each `intervalMs` one of those that ask is given the duty, by the database's clock.
-   * If that server dies, the next interval gives it to another.
+   * Whether this server performs the tasks that one server performs for all. In each interval of `intervalMs`, by the database's clock, the
+   * first server that calls this gets the duty. If it dies, another one gets the duty in the next interval.
    */
   takeDuty(p: { name: string; intervalMs: number }): Promise<boolean>;
 
@@ -75,18 +75,18 @@ export interface ClusterStore {
   /** Returns the existing ones, in any order. */
   getExecutions(p: { executionIds: readonly string[] }): Promise<Execution[]>;
 
-  /** Puts the order into the inbox of the server that holds the machine's connection. Undefined if none does. */
+  /** Puts the order into the inbox of the server that holds the machine's connection. Undefined if no server holds it. */
   sendOrder(order: Order): Promise<{ orderId: number; replicaId: number } | undefined>;
-  /** Puts the order into the inboxes of all other living servers, and returns them. Nobody waits for answers. */
+  /** Puts the order into the inboxes of all other living servers, and returns the servers. No answers are expected. */
   sendToAll(order: Order): Promise<number[]>;
-  /** Takes the orders out of this server's inbox, oldest first. They stay for their answers. */
+  /** Returns the new orders in this server's inbox, oldest first. Their rows stay for their answers. */
   takeOrders(): Promise<ReceivedOrder[]>;
   /** `answer` is JSON. */
   answerOrder(p: { orderId: number; answer: unknown }): Promise<void>;
-  /** The answers that have come to these orders. An answer is returned once. */
+  /** The answers to these orders that have arrived. An answer is returned once. */
   takeAnswers(p: { orderIds: readonly number[] }): Promise<{ orderId: number; answer: unknown }[]>;
 
-  /** Sends to all servers, including this one. Never part of a write. */
+  /** Sends hints to all servers, including this one. Never part of a write. */
   hint(hints: readonly Hint[]): Promise<void>;
   /** Calls `listener` until the returned function is called. Reconnects by itself. */
   listen(listener: HintListener): () => Promise<void>;

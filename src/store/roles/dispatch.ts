@@ -1,9 +1,9 @@
-/** Executions, the agent's side: dispatches them, takes reports, and ends those that cannot run. */
+/** Use cases of agents: dispatching executions, storing reports, and ending executions that cannot run. */
 import type { Execution } from '../../core/execution.ts';
 import type { QueuePlace } from '../../core/decisions/reason.ts';
 import type { StoredReport } from '../../core/report.ts';
 
-/** The connection of a machine: `machineConnected` returned its epoch. A write for an earlier connection changes nothing. */
+/** The connection of a machine, with the epoch that `machineConnected` returned. A write for an earlier connection changes nothing. */
 export interface Connection {
   runnerInstance: string;
   /** Rises per machine with each connection. */
@@ -11,8 +11,8 @@ export interface Connection {
 }
 
 /**
- * The result of a write that only the machine's present connection may make. `stale`: the connection is no longer that one; nothing was
- * written.
+ * The result of a write that only the machine's present connection may make. `stale`: the machine has another connection or none; nothing
+ * was written.
  */
 export type Fenced<T> = ({ outcome: 'applied' } & T) | { outcome: 'stale' };
 
@@ -36,9 +36,9 @@ export interface DispatchStore {
   listDispatched(p: { machineId: string; aboveNumber: number }): Promise<Dispatch[]>;
   /** The place of a waiting execution. Undefined if there is no such execution. */
   queuePlace(p: { machineId: string; executionId: string }): Promise<QueuePlace | undefined>;
-  /** For executions whose start never arrived: ended if cancelled or expired meanwhile, else untouched. `ended`: those that ended. */
+  /** Ends those executions, whose start never arrived, that were cancelled or expired meanwhile. `ended`: those that it ended. */
   endUndelivered(p: OfConnection & { executionIds: readonly string[] }): Promise<Fenced<{ ended: Execution[] }>>;
-  /** Ends them as agent_lost. Executions that are already terminal are left out of `ended`. */
+  /** Ends executions as agent_lost. `ended` leaves out those that had ended before. */
   markLost(
     p: OfConnection & { executionIds: readonly string[]; reason: string },
   ): Promise<Fenced<{ ended: Execution[] }>>;
@@ -64,13 +64,13 @@ export interface ArtifactLimits {
   maxBytes: number;
   /** Limit for all artifacts together. */
   quotaBytes: number;
-  /** Time for which they are kept. 0: without end. */
+  /** Time for which artifacts are kept, ms. 0: without end. */
   retentionMs: number;
 }
 
 export interface ReportBatch {
   machineId: string;
-  /** Reports in the order in which they came in; of any executions of the machine. */
+  /** Reports in the order of their arrival; of any executions of the machine. */
   records: readonly StoredReport[];
   /** Server clock minus agent clock, ms. */
   clockOffsetMs: number;
@@ -87,11 +87,11 @@ export interface ReportBatch {
 export interface ReportResult {
   executionId: string;
   /**
-   * applied: some of them were new; duplicate: all were known; terminal: it had ended before, so the reports were dropped; gap: a number
-   * was missing, nothing from there on was accepted; foreign: it is not this machine's, or does not exist.
+   * applied: some reports were new; duplicate: all were known; terminal: the execution had ended, so the reports were dropped; gap: a number
+   * was missing, and no report after it was accepted; foreign: the execution is not this machine's, or does not exist.
    */
   outcome: 'applied' | 'duplicate' | 'terminal' | 'gap' | 'foreign';
-  /** All reports up to this number are on disk (or will never be wanted). */
+  /** All reports up to this number are on disk or not needed. */
   reported: number;
   /** The execution in its present state. Absent if foreign. */
   execution?: Execution;

@@ -33,8 +33,8 @@ export interface EnrolmentStore {
     actor?: Actor;
   }): Promise<{ outcome: 'revoked'; token: JoinToken } | { outcome: 'not_found' } | ActorRevoked>;
   /**
-   * Uses a token: a machine gets its credential. A repetition with the same token and credential gives the same answer, so a lost reply
-   * does no harm. `requestedMachineId`: as the agent asked; `freshMachineId`: made by the caller for a token without one.
+   * Uses a token and stores the credential of its machine. A repetition with the same token and credential has the same result, so that a
+   * lost reply is harmless. `requestedMachineId`: the agent's request; `freshMachineId`: a new id for a token that names no machine.
    */
   enrol(p: {
     tokenHash: Buffer;

@@ -1,4 +1,4 @@
-/** Executions, the caller's side. */
+/** Use cases of callers: creating, reading, listing and cancelling executions, and reading their output. */
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { Execution, ExecutionEvent, ExecutionStatus, NewExecution, Stream } from '../../core/execution.ts';
 import type { Connection } from './dispatch.ts';
@@ -19,15 +19,15 @@ export type CancelOutcome =
 
 export interface ExecutionStore {
   /**
-   * Creates it with its first event: `queued` if the machine is connected (phase running), else `wake_in_progress`. With `dispatchTo`
-   * (the machine's connection, a slot reserved) it is marked as dispatched in the same transaction. It is created without the mark if
-   * older executions wait, or if that connection is no longer the machine's.
+   * Creates an execution with its first event: `queued` if the machine is connected (phase running), else `wake_in_progress`. With
+   * `dispatchTo` (the machine's connection, on which a slot is reserved) it is dispatched in the same transaction, unless older executions
+   * wait or the machine has another connection by now.
    */
   createExecution(
     p: {
       execution: NewExecution;
       now: number;
-      /** Most executions that may wait undispatched for one machine, and bytes of their requests; else `queue_full`. */
+      /** Maximum number of executions that may wait for one machine, and bytes of their requests; else `queue_full`. */
       queueLimit: number;
       queueBytes?: number;
       dispatchTo?: Connection;
@@ -35,7 +35,7 @@ export interface ExecutionStore {
       capabilities?: Capabilities;
     } & OnBehalf,
   ): Promise<CreateOutcome>;
-  /** Bytes of the requests of one creator that wait, for all machines together. */
+  /** Bytes of the waiting requests of one creator, for all machines together. */
   queuedBytes(p: { createdBy: string }): Promise<number>;
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;
   /** Newest first. */
@@ -51,7 +51,7 @@ export interface ExecutionStore {
   ): Promise<CancelOutcome>;
 }
 
-/** A piece of output. */
+/** Consecutive bytes of one stream. */
 export interface OutputChunk {
   stream: Stream;
   bytes: Buffer;
@@ -67,7 +67,7 @@ export interface EventStore {
     maxBytes: number;
   }): Promise<ExecutionEvent[]>;
   /**
-   * Bytes of a stream from `offset` (0-based) on, at most `maxBytes`, and at least one byte unless the kept bytes end there. Rejects with
+   * Bytes of a stream from `offset` (0-based) on: at most `maxBytes`, and at least one unless the kept bytes end at `offset`. Rejects with
    * OutputReleasedError.
    */
   readStream(p: {
@@ -77,8 +77,8 @@ export interface EventStore {
     maxBytes: number;
   }): Promise<Buffer>;
   /**
-   * The next chunks of both streams from these offsets (0-based) on, in the order in which the agent read them: at least one unless
-   * nothing more is kept, and few enough for memory. Rejects with OutputReleasedError.
+   * The next chunks of both streams from `offsets` (0-based) on, in the order in which the agent read them: at least one unless nothing
+   * more is kept, and a bounded number. Rejects with OutputReleasedError.
    */
   readMerged(p: { executionId: string; offsets: Record<Stream, number> }): Promise<OutputChunk[]>;
 }

@@ -1,8 +1,8 @@
-/** Idempotency-Keys, and the API key for which a write is made. */
+/** Idempotency-Keys, and the API key on whose behalf a write is made. */
 
 /** The stored data that recognises a retry (contract §5.8). */
 export interface Idempotency {
-  /** API key id and the caller's key: unique together. */
+  /** API key id. Unique together with `key`, which the caller chose. */
   apiKeyId: string;
   key: string;
   /** Keyed digest of method, path and body. */
@@ -13,7 +13,7 @@ export interface Idempotency {
 /** Outcomes common to all writes with an Idempotency-Key. `resource` is the id that the first request created or changed. */
 export type Replay = { outcome: 'replayed'; resource: string } | { outcome: 'key_reused' };
 
-/** An API key of the store. A write for it happens only if the key is neither revoked nor expired in that transaction. */
+/** An API key in the store. A write on its behalf happens only if the key is neither revoked nor expired in that transaction. */
 export interface Actor {
   apiKeyId: string;
 }
@@ -23,7 +23,7 @@ export interface ActorRevoked {
   outcome: 'actor_revoked';
 }
 
-/** Every write that a caller may repeat or be refused. Without `actor` nothing is checked: the configured key has no row. */
+/** The fields of each write that a caller may repeat or be refused. Without `actor` nothing is checked: the configured key has no row. */
 export interface OnBehalf {
   actor?: Actor;
   idempotency?: Idempotency;
@@ -37,6 +37,6 @@ export interface IdempotencyStore {
     now: number;
     actor?: Actor;
   }): Promise<{ outcome: 'bound' } | Replay | ActorRevoked>;
-  /** Frees a key whose request was refused after all. */
+  /** Frees a key whose request was refused afterwards. */
   releaseIdempotency(p: { apiKeyId: string; key: string }): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { Page, PageRequest } from './pages.ts';
 export interface ApiKey {
   apiKeyId: string;
   name: string;
-  /** The user who signed in to the console through OpenID Connect: the key was made for that session. */
+  /** The user who signed in to the console through OpenID Connect; the key is that of the session. */
   user?: string;
   scopes: readonly string[];
   machineIds?: readonly string[];
@@ -19,7 +19,7 @@ export interface KeyStore {
   createApiKey(
     p: { apiKey: ApiKey; keyHash: Buffer; now: number } & OnBehalf,
   ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;
-  /** Also returns a revoked one. */
+  /** Also returns a revoked key. */
   getApiKey(p: { apiKeyId: string }): Promise<ApiKey | undefined>;
   /** SHA-256 of a key → the key, unless revoked. The caller checks the expiry. */
   findApiKey(p: { keyHash: Buffer }): Promise<ApiKey | undefined>;

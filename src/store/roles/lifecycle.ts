@@ -1,4 +1,4 @@
-/** The lifecycle of machines: made, changed and removed on request; and the operations of their providers. */
+/** The lifecycle of machines: creating, changing and removing them on request, and the operations of their providers. */
 import type { Capabilities, MachineChangeRefusal, MachineRequest } from '../../core/decisions/machine-change.ts';
 import type { Execution } from '../../core/execution.ts';
 import type { Labels } from '../../core/machines/labels.ts';
@@ -35,7 +35,7 @@ export type OperationResult = { providerRef?: string } & Extract<
 >;
 
 export interface LifecycleStore {
-  /** `maxMachines`: the most that its provider may have, without removed ones. */
+  /** `maxMachines`: the maximum number of machines of its provider, without removed ones. */
   placeMachine(
     p: { machine: NewMachine; maxMachines?: number; now: number } & OnBehalf,
   ): Promise<
@@ -44,7 +44,7 @@ export interface LifecycleStore {
     | Replay
     | ActorRevoked
   >;
-  /** The change of the machine is decided and written at once; without `expectedRevision` whatever its revision. */
+  /** Decides and writes a change of the machine in one transaction. Without `expectedRevision` any revision may be changed. */
   changeMachine(
     p: {
       machineId: string;
@@ -67,8 +67,8 @@ export interface LifecycleStore {
   /** Time at which the next operation may start. `undefined` if none waits. */
   nextOperationAt(): Promise<number | undefined>;
   /**
-   * Records that a hook starts, before it does. `joinToken`: for the machine's agent; the token of an earlier attempt is kept and stays
-   * valid. `stale`: the machine has another operation by now.
+   * Records the start of a hook, before the hook starts. `joinToken`: for the machine's agent; the token of an earlier attempt is kept and
+   * stays valid. `stale`: the machine has another operation by now.
    */
   beginOperation(p: {
     machineId: string;
@@ -84,7 +84,7 @@ export interface LifecycleStore {
   }): Promise<{ outcome: 'applied'; machine: Machine; ended: Execution[] } | { outcome: 'stale' }>;
 }
 
-/** An idle machine. As long as `activity` stays the same, it has been idle. */
+/** An idle machine. It was idle throughout the time in which `activity` did not change. */
 export interface IdleMachine {
   machine: Machine;
   activity: string;

@@ -1,4 +1,4 @@
-/** Machines: made, found, connected, removed. */
+/** Machines: creating and finding them, and their connections. */
 import type { Execution } from '../../core/execution.ts';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Labels, LabelSelector } from '../../core/machines/labels.ts';
@@ -12,11 +12,11 @@ export interface MachineStore {
     machineId: string;
     now: number;
   }): Promise<{ outcome: 'created'; machine: Machine } | { outcome: 'exists' }>;
-  /** Also returns a removed one (phase destroyed). */
+  /** Also returns a removed machine (phase destroyed). */
   getMachine(p: { machineId: string }): Promise<Machine | undefined>;
   /**
-   * Removed ones are left out. Oldest first. `machineIds` limits it to those, `name` to the one with this name, `labels` to those
-   * that fit each.
+   * Machines that are not removed, oldest first. `machineIds` and `name` limit the list to these machines, `labels` to those that match
+   * each label.
    */
   listMachines(
     p: { machineIds?: readonly string[]; name?: string; labels?: readonly LabelSelector[] } & PageRequest,
@@ -26,10 +26,10 @@ export interface MachineStore {
 /** The connections of machines, and the credentials for them. */
 export interface ConnectionStore {
   /**
-   * Makes a new connection the machine's, under the next epoch: writes of an earlier connection are stale. `lastDispatchNumber`: the
-   * highest that the instance has accepted. If the machine's own is below it (the database was restored from a backup, or lost commits),
-   * it rises to that, because the agent would never start an execution with a lower number. `held`: executions that the agent has.
-   * Waiting executions of the machine that may have been dispatched by lost commits end as agent_lost.
+   * Gives the machine a new connection with the next epoch: writes of an earlier connection become stale. `lastDispatchNumber`: the highest
+   * number that the instance has accepted. If the machine's number is lower (the database was restored from a backup, or lost commits), it
+   * rises to that, because the agent would never start an execution with a lower number. `held`: executions that the agent has. Waiting
+   * executions of the machine that may have been dispatched by lost commits end as agent_lost.
    */
   machineConnected(p: {
     machineId: string;

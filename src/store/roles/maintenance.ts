@@ -10,7 +10,7 @@ export interface Statistics {
 }
 
 export interface MaintenanceStore {
-  /** Settles when a write went through. Rejects with StoreUnavailableError. For readiness and for recovery. */
+  /** Resolves when a write has been committed. Rejects with StoreUnavailableError. For readiness and for recovery. */
   checkWritable(): Promise<void>;
   /**
    * Deletes up to `limit` finished executions completed before `before`, the longest finished first, fewer if they are large. Returns how
@@ -20,8 +20,8 @@ export interface MaintenanceStore {
   /** Removes expired Idempotency-Keys and spent join tokens. Returns how many. */
   forgetExpired(p: { now: number; limit: number }): Promise<number>;
   /**
-   * One small step of the database's own upkeep: clears the remains of deleted executions, and returns free space to the disk, above all
-   * if it takes more than `maxBytes` (0: no limit). False: nothing is left to do.
+   * Performs one small step of upkeep: clears the remains of deleted executions and returns free space to the disk, with priority if the
+   * database exceeds `maxBytes` (0: no limit). False: nothing is left to do.
    */
   maintain(p: { maxBytes: number }): Promise<boolean>;
   /** Bytes in use. Deleted data counts until `maintain` has cleared it. */

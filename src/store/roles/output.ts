@@ -15,18 +15,18 @@ export interface OutputBounds {
 }
 
 export type ReleaseOutcome =
-  /** `released`: of each stream, after it. */
+  /** `released`: the number of released bytes of each stream afterwards. */
   | { outcome: 'released'; execution: Execution; released: Readonly<Record<Stream, number>> }
   /** The execution does not exist on this machine, keeps its output, or has not produced that many bytes. */
   | { outcome: 'not_found' | 'not_streamed' | 'past_end' };
 
 export interface OutputStore {
   outputBounds(p: StreamName): Promise<OutputBounds>;
-  /** The last bytes of the stream, all after the kept ones. Undefined if it was not cut, or the agent did not send them. */
+  /** The last bytes of a stream, after the kept part. Undefined if the stream was not cut, or the agent did not send them. */
   outputTail(p: StreamName): Promise<Buffer | undefined>;
-  /** A reader has everything before `offset`: deletes those bytes. An offset that was released already changes nothing. */
+  /** Deletes the bytes before `offset`, which a reader has received. An offset that was released already changes nothing. */
   releaseOutput(p: StreamName & { machineId: string; offset: number; now: number }): Promise<ReleaseOutcome>;
-  /** A reader is connected until `until` (ms since the epoch; now, if it has just gone), or a client is attached to the terminal. */
+  /** Records that the output has a reader, or the terminal a client, until `until` (ms since the epoch; now, if it has just left). */
   outputRead(p: { executionId: string; until: number }): Promise<void>;
   /** Terminals that run and had no client since `idleSince`. */
   listIdleTerminals(p: { idleSince: number; limit: number }): Promise<Execution[]>;

@@ -17,7 +17,7 @@ export interface BatchRow {
   command: string | null;
   created_at: number;
   completed_at: number | null;
-  /** JSON: `counts` of a batch that is over, so that a list need not count its machines. NULL: they are counted. */
+  /** JSON: `counts` of a batch that has ended, so that a list need not count its machines. NULL: they are counted. */
   counts: string | null;
 }
 
@@ -27,7 +27,7 @@ export interface BatchCountRow {
   count: number;
 }
 
-/** Returns the batch of a row. `counted`: its machines, unless the row has their counts. */
+/** Returns the batch of a row. `counted`: the counts of its machines, unless the row has them. */
 export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch {
   return {
     batchId: row.public_id,
@@ -42,7 +42,7 @@ export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch
   };
 }
 
-/** Returns the column `counts` of a batch that is over. */
+/** Returns the column `counts` of a batch that has ended. */
 export function countsText(counted: readonly BatchCountRow[]): string {
   return JSON.stringify(byStatus(counted));
 }

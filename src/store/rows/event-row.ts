@@ -24,7 +24,7 @@ export interface PlacedChunkRow extends ChunkRow {
   place: number;
 }
 
-/** Chunks of each stream that `merged` takes at once. */
+/** Maximum number of chunks of each stream in one call of `merged`. */
 export const MERGED_ROWS = 32;
 
 /** Returns the events of the first rows, until their chunks together exceed `maxBytes`; always at least one. */
@@ -45,21 +45,21 @@ export function pageOf(rows: Iterable<EventRow>, maxBytes: number): ExecutionEve
  */
 export function gather(chunks: Iterable<ChunkRow>, offset: number, maxBytes: number): Buffer {
   const parts: Buffer[] = [];
-  let wanted = maxBytes;
+  let left = maxBytes;
   for (const { stream_offset: start, bytes } of chunks) {
     if (parts.length === 0 && start > offset) throw new OutputReleasedError(`bytes before ${start} were released`);
     const from = Math.max(0, offset - start);
-    const part = bytes.subarray(from, from + wanted);
+    const part = bytes.subarray(from, from + left);
     parts.push(part);
-    wanted -= part.length;
-    if (wanted === 0) break;
+    left -= part.length;
+    if (left === 0) break;
   }
   return Buffer.concat(parts);
 }
 
 /**
- * Returns the chunks of both streams in the order of their places, from `offsets` on. The rows of each stream are its next ones: if there
- * are MERGED_ROWS of them there may be more, so that chunks of the other stream behind the last of them have to wait. Throws
+ * Returns the chunks of both streams in the order of their places, from `offsets` on. `rows`: the next chunks of each stream. A stream with
+ * MERGED_ROWS chunks may have more, so chunks of the other stream after its last one are left for the next call. Throws
  * OutputReleasedError.
  */
 export function merged(rows: Record<Stream, PlacedChunkRow[]>, offsets: Record<Stream, number>): OutputChunk[] {

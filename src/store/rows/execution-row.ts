@@ -20,7 +20,7 @@ export interface RequestRow {
   declared_artifacts: string | null;
 }
 
-/** The narrow row that changes. */
+/** The columns of the state, which changes. They are in a narrow table of their own. */
 export interface StateRow {
   id: number;
   public_id: string;
@@ -57,7 +57,7 @@ export interface StateRow {
   artifacts: string | null;
 }
 
-/** The column for a command that is run otherwise than most are. */
+/** Returns the column `launch`: the launch options that few commands have. NULL: none. */
 export function launchColumn({ tty, limits }: Pick<Execution, 'tty' | 'limits'>): string | null {
   if (tty === undefined && limits === undefined) return null;
   return JSON.stringify({ ...(tty && { tty }), ...(limits && { limits }) } satisfies LaunchColumn);
@@ -76,12 +76,12 @@ export function toExecution(row: ExecutionRow): Execution {
   return execution(row, row);
 }
 
-/** The artifacts of an execution, and the one that is still coming in; one small column, since few executions have any. */
+/** Parses the artifacts of an execution and its open artifact: one small column, since few executions have any. */
 function artifactsOf({ artifacts }: StateRow): ArtifactsColumn {
   return artifacts === null ? {} : JSON_COLUMN.artifacts('artifacts', artifacts);
 }
 
-/** The column for `artifactsOf`. */
+/** Returns the column that `artifactsOf` parses. */
 export function artifactsColumn(
   entries: readonly ArtifactEntry[] | undefined,
   open: OpenArtifact | undefined,
@@ -91,29 +91,29 @@ export function artifactsColumn(
 }
 
 /** Returns the record of the rows of both tables. */
-export function recordOf(row: StateRow, asked: RequestRow): ExecutionRecord {
+export function recordOf(row: StateRow, request: RequestRow): ExecutionRecord {
   return {
     key: row.id,
     machineKey: row.machine_id,
-    execution: execution(row, asked),
+    execution: execution(row, request),
     kept: { stdout: row.stdout_kept, stderr: row.stderr_kept },
     released: { stdout: row.stdout_released, stderr: row.stderr_released },
     lastEventAt: row.last_event_at,
-    queuedBytes: asked.queued_bytes,
+    queuedBytes: request.queued_bytes,
     artifact: artifactsOf(row).open,
     outputReadAt: row.output_read_at ?? undefined,
   };
 }
 
-/** NULL becomes absent. */
-function execution(row: StateRow, asked: RequestRow): Execution {
+/** Returns an execution; NULL becomes absent. */
+function execution(row: StateRow, request: RequestRow): Execution {
   const execution: Execution = {
     executionId: row.public_id,
     machineId: row.machine_public_id,
-    command: JSON_COLUMN.strings('command', asked.command),
-    envKeys: asked.env_keys === '' ? [] : JSON_COLUMN.strings('env_keys', asked.env_keys),
-    stdinMode: asked.stdin_mode as Execution['stdinMode'],
-    createdBy: asked.created_by,
+    command: JSON_COLUMN.strings('command', request.command),
+    envKeys: request.env_keys === '' ? [] : JSON_COLUMN.strings('env_keys', request.env_keys),
+    stdinMode: request.stdin_mode as Execution['stdinMode'],
+    createdBy: request.created_by,
     status: row.status as ExecutionStatus,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
@@ -123,12 +123,12 @@ function execution(row: StateRow, asked: RequestRow): Execution {
     reported: row.reported,
   };
   if (row.output_mode !== 'keep') execution.outputMode = row.output_mode as OutputMode;
-  if (asked.cwd !== null) execution.cwd = asked.cwd;
-  if (asked.user !== null) execution.user = asked.user;
-  if (asked.timeout_ms !== null) execution.timeoutMs = asked.timeout_ms;
-  if (asked.callback_url !== null) execution.callbackUrl = asked.callback_url;
-  if (asked.declared_artifacts !== null)
-    execution.declaredArtifacts = JSON_COLUMN.declaredArtifacts('declared_artifacts', asked.declared_artifacts);
+  if (request.cwd !== null) execution.cwd = request.cwd;
+  if (request.user !== null) execution.user = request.user;
+  if (request.timeout_ms !== null) execution.timeoutMs = request.timeout_ms;
+  if (request.callback_url !== null) execution.callbackUrl = request.callback_url;
+  if (request.declared_artifacts !== null)
+    execution.declaredArtifacts = JSON_COLUMN.declaredArtifacts('declared_artifacts', request.declared_artifacts);
   const { entries } = artifactsOf(row);
   if (entries !== undefined) execution.artifacts = entries;
   if (row.started_at !== null) execution.startedAt = row.started_at;
@@ -141,14 +141,14 @@ function execution(row: StateRow, asked: RequestRow): Execution {
   if (row.signal !== null) execution.signal = row.signal;
   if (row.error_code !== null) execution.errorCode = row.error_code as FailureCode;
   if (row.error_message !== null) execution.errorMessage = row.error_message;
-  return Object.assign(execution, launchOf(row, asked));
+  return Object.assign(execution, launchOf(row, request));
 }
 
-/** Its launch options and its usage. */
-function launchOf(row: StateRow, asked: RequestRow): Partial<Execution> {
+/** Returns the launch options and the usage of an execution. */
+function launchOf(row: StateRow, request: RequestRow): Partial<Execution> {
   return {
     ...(row.is_terminal === 1 && { isTerminal: true }),
     ...(row.usage !== null && { usage: JSON_COLUMN.usage('usage', row.usage) }),
-    ...(asked.launch !== null && JSON_COLUMN.launch('launch', asked.launch)),
+    ...(request.launch !== null && JSON_COLUMN.launch('launch', request.launch)),
   };
 }

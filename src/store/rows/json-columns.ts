@@ -1,4 +1,4 @@
-/** The columns that contain JSON, each with its schema. A value that does not match is an error that names the column. */
+/** Parses the columns that contain JSON against their schemas. An error for a value that does not match names the column. */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { StartArtifactsSchema, LimitsSchema, TerminalSizeSchema } from '../../core/launch-options.ts';
@@ -8,7 +8,7 @@ import { HostSchema } from '../../core/machines/machine-facts.ts';
 const Count = Type.Integer({ minimum: 0 });
 const ArtifactEntrySchema = Type.Object({ artifactId: Type.String(), name: Type.String() });
 
-/** Without the bounds of requests: they may have been others when the request was stored. */
+/** The schemas have no bounds of requests: the bounds may have been others when the request was stored. */
 const SCHEMAS = {
   strings: Type.Array(Type.String()),
   stringRecord: Type.Record(Type.String(), Type.String()),

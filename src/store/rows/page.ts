@@ -1,7 +1,7 @@
-/** Pages of rows, bounded by size as well as by number. */
+/** Makes pages of rows, bounded by size as well as by number. */
 import type { Page } from '../store.ts';
 
-/** In characters. Lists have no limit on the size of a row, and one argv may have megabytes. */
+/** Maximum size of a page, in characters. Lists have no limit on the size of a row, and one argv may have megabytes. */
 const PAGE_SIZE = 4_194_304;
 
 /**
@@ -26,7 +26,7 @@ export function toPage<Row extends object, T>(
   return { items };
 }
 
-/** Only text can be large in a row. */
+/** Returns the characters of a row's text. Other columns are small. */
 function sizeOf(row: object): number {
   return Object.values(row).reduce(
     (sum: number, value: unknown) => sum + (typeof value === 'string' ? value.length : 0),

@@ -1,4 +1,4 @@
-/** Schedules and their runs between their rows and the domain, whatever the database: both select under these names. */
+/** Converts between schedules, their runs and their rows, for any database: both select under these names. */
 import type { Schedule, ScheduleDefinition, ScheduleRun } from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 
@@ -24,7 +24,7 @@ export interface RunRow {
   batch_id: string | null;
 }
 
-/** A schedule that is due, with what the decision about its tick rests on. */
+/** A schedule that is due, with the inputs of the decision about its tick. */
 export type DueRow = ScheduleRow & { last_batch: string | null; queued: number };
 
 export function toSchedule(row: ScheduleRow): Schedule {

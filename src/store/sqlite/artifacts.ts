@@ -20,7 +20,7 @@ export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
      AND (? IS NULL OR a.execution_public_id = ?) ORDER BY a.id DESC LIMIT ?`,
   );
   const key = db.prepare<[string], number>('SELECT id FROM artifacts WHERE public_id = ?').pluck();
-  /** The piece with the byte at an offset, and those after it. */
+  /** The piece that contains the byte at an offset, and the pieces after it. */
   const pieces = db.prepare<[number, number, number], PieceRow>(
     `SELECT position, bytes FROM artifact_pieces WHERE artifact_id = ? AND position >= coalesce(
        (SELECT max(position) FROM artifact_pieces WHERE artifact_id = ? AND position <= ?), 0) ORDER BY position`,

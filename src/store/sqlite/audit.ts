@@ -17,13 +17,13 @@ export function auditMethods({ db, write }: Context): Pick<AuditStore, 'appendAu
       'SELECT id FROM audit WHERE machine_public_id = ? AND id < ? ORDER BY id DESC LIMIT ?',
     )
     .pluck();
-  const one = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE id = ?');
+  const findEntry = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE id = ?');
 
-  /** The newest entries of each machine, merged: at most a page is read of any machine, each entry in its turn. */
+  /** Merges the newest entries of each machine. At most a page of keys is read for any machine, and entries one by one. */
   function* listSome(machineIds: readonly string[], after: number, count: number): Generator<AuditRow> {
     const numbers = [...new Set(machineIds)].flatMap((machineId) => ofMachine.all(machineId, after, count));
     for (const number of numbers.sort((a, b) => b - a)) {
-      const row = one.get(number);
+      const row = findEntry.get(number);
       if (row !== undefined) yield row;
     }
   }
@@ -55,7 +55,7 @@ export function auditMethods({ db, write }: Context): Pick<AuditStore, 'appendAu
 
 type ArchiveStore = Pick<AuditStore, 'exportAudit' | 'noteAuditExported' | 'releaseAudit' | 'deleteAudit'>;
 
-/** Exports the audit trail, and deletes what may go. */
+/** Exports the audit trail, and deletes entries that may be deleted. */
 export function auditArchiveMethods({ db, write }: Context): ArchiveStore {
   const oldest = db.prepare<[number, number], AuditRow>('SELECT * FROM audit WHERE id > ? ORDER BY id LIMIT ?');
   const oldestOfMachine = db
@@ -81,13 +81,13 @@ export function auditArchiveMethods({ db, write }: Context): ArchiveStore {
        SELECT id FROM (SELECT id, at FROM audit WHERE id < (SELECT max(id) FROM audit) ORDER BY id LIMIT @limit)
        WHERE id <= (SELECT released_through FROM audit_retention) OR at < @before)`,
   );
-  const one = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE id = ?');
+  const findEntry = db.prepare<[number], AuditRow>('SELECT * FROM audit WHERE id = ?');
 
   function exported(machineIds: readonly string[] | undefined, after: number, limit: number): AuditRow[] {
     if (machineIds === undefined) return oldest.all(after, limit);
     const numbers = [...new Set(machineIds)].flatMap((machineId) => oldestOfMachine.all(machineId, after, limit));
     const first = numbers.sort((a, b) => a - b).slice(0, limit);
-    return first.flatMap((number) => one.get(number) ?? []);
+    return first.flatMap((number) => findEntry.get(number) ?? []);
   }
 
   return {

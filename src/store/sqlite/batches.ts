@@ -1,4 +1,4 @@
-/** Batches in SQLite. */
+/** The batches of an SQLite database. */
 import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
 import {
   type BatchCountRow,

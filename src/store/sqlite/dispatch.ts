@@ -1,4 +1,4 @@
-/** Executions on their way: claimed, reported on, ended by a deadline. */
+/** Claims executions, stores reports, and ends executions at their deadlines. */
 import type { QueuePlace } from '../../core/decisions/reason.ts';
 import * as dispatching from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
@@ -16,7 +16,7 @@ const QUEUE_PLACE = `SELECT
    WHERE o.machine_id = w.machine_id AND o.dispatch_number IS NULL AND o.completed_at IS NULL AND o.id < w.id) AS ahead
   FROM executions w JOIN machines m ON m.id = w.machine_id WHERE m.public_id = ? AND w.public_id = ?`;
 
-/** The agent's side of the store. */
+/** The use cases of agents. */
 export function dispatchMethods({ db, write, tx }: Context): DispatchStore & ReportStore {
   const dispatched = db.prepare<[string], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE e.machine_id = (SELECT id FROM machines WHERE public_id = ?) AND ${DISPATCHED}
@@ -34,8 +34,8 @@ export function dispatchMethods({ db, write, tx }: Context): DispatchStore & Rep
       read(() =>
         dispatched.all(machineId).map((row) => {
           const record = toRecord(row);
-          const wanted = (row.dispatch_number ?? 0) > aboveNumber;
-          return wanted ? dispatching.withInput(tx, record) : { execution: record.execution };
+          const withInput = (row.dispatch_number ?? 0) > aboveNumber;
+          return withInput ? dispatching.withInput(tx, record) : { execution: record.execution };
         }),
       ),
   };

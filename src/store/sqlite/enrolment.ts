@@ -1,4 +1,4 @@
-/** Join tokens, and enrolment: a token is traded for a machine's credential, once. */
+/** Join tokens, and enrolment: an agent exchanges a token for a machine's credential. */
 import type { EnrolOutcome, EnrolmentStore, Store } from '../store.ts';
 import { type Context, read } from './tables/context.ts';
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
@@ -85,11 +85,11 @@ export function enrolmentMethods({ db, write, machines }: Context): Pick<Store, 
   return { enrol: (request) => write(() => enrol(request)) };
 }
 
-/** The credential exists already: with the same token it is a repetition of the same enrolment, whose answer was lost. */
+/** Returns the outcome if the credential exists already. With the same token it repeats an enrolment whose answer was lost. */
 function repeated(request: Request, token: JoinTokenRow, { machine, row }: StoredMachine): EnrolOutcome {
   const same = row.enrolled_with === token.id;
-  const asked = request.requestedMachineId ?? machine.machineId;
-  if (!same || asked !== machine.machineId) return { outcome: 'machine_refused' };
+  const requestedId = request.requestedMachineId ?? machine.machineId;
+  if (!same || requestedId !== machine.machineId) return { outcome: 'machine_refused' };
   return { outcome: 'enrolled', machine, replacedCredential: row.credential_replaced === 1 };
 }
 

@@ -11,7 +11,7 @@ import { SELECT_EXECUTION } from './tables/select-execution.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = ?)';
 
-/** The caller's side of the store. */
+/** The use cases of callers. */
 export function executionMethods({ db, write, log, tx }: Context): ExecutionStore & EventStore & IdempotencyStore {
   const keysOf = prepareMachineKeys(db);
   const byKeys = prepareRowsByKey(db);

@@ -1,5 +1,5 @@
-/** Makes, finds, lists and connects machines. Other changes are in enrolment.ts and lifecycle.ts. */
-import { fits, type LabelSelector } from '../../core/machines/labels.ts';
+/** Creates, finds, lists and connects machines. Other changes are in enrolment.ts and lifecycle.ts. */
+import { matchesSelectors, type LabelSelector } from '../../core/machines/labels.ts';
 import { labelsOf, newMachine } from '../../core/machines/machine.ts';
 import { type MachineWithOperation, toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
@@ -14,20 +14,20 @@ type RestingMethods = Pick<Store, 'createMachine' | 'getMachine' | 'listMachines
 
 type Query = Parameters<Store['listMachines']>[0];
 
-/** Labels first: the list is selected by them. */
+/** SELECT_MACHINE with the table of labels first, for lists that are selected by labels. */
 const SELECT_LABELLED = SELECT_MACHINE.replace(
   'FROM machines m',
   'FROM machine_labels l CROSS JOIN machines m ON m.id = l.machine_id',
 );
 
-/** Machines with a label are counted up to here, to find the rarest of several. */
+/** Maximum to which machines with a label are counted, to find the rarest of several labels. */
 const COUNTED = 1000;
 
 const conditionOf = (table: string, { value }: LabelSelector): string =>
   `${table}.key = ?${value === undefined ? '' : ` AND ${table}.value = ?`}`;
 const valuesOf = ({ key, value }: LabelSelector): string[] => (value === undefined ? [key] : [key, value]);
 
-/** Machines without regard to their connections. */
+/** The MachineStore of SQLite. */
 export function machineMethods({ db, write, machines }: Context): RestingMethods {
   const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.public_id = ?`);
   const list = db.prepare<[number, number], MachineWithOperation>(
@@ -45,7 +45,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
     `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.id > ?`,
   );
 
-  /** As many as an API key is limited to: few. */
+  /** Finds machines one by one: an API key is limited to few. */
   function listSome(machineIds: readonly string[], after: number): MachineWithOperation[] {
     return [...new Set(machineIds)]
       .map((machineId) => find.get(machineId))
@@ -54,7 +54,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
       .sort((a, b) => a.id - b.id);
   }
 
-  /** Machines with all of these labels, in the order of their keys: found by the label that the fewest machines have. */
+  /** Machines with all of these labels, in the order of their keys. They are found by the label that the fewest machines have. */
   function labelled(labels: readonly LabelSelector[], after: number): Iterable<MachineWithOperation> {
     const counted = labels.map((label) => ({ label, machines: countLabelled(label) }));
     const [first, ...others] = counted.toSorted((a, b) => a.machines - b.machines).map(({ label }) => label);
@@ -73,7 +73,7 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
     rows: Iterable<MachineWithOperation>,
     labels: readonly LabelSelector[],
   ): Generator<MachineWithOperation> {
-    for (const row of rows) if (fits(labelsOf(toMachine(row)), labels)) yield row;
+    for (const row of rows) if (matchesSelectors(labelsOf(toMachine(row)), labels)) yield row;
   }
 
   function rowsOf({ machineIds, name, labels = [], limit, after = 0 }: Query): Iterable<MachineWithOperation> {
@@ -106,8 +106,8 @@ type ConnectionMethods = Pick<
 >;
 
 /**
- * At the start of the server no machine is connected and no hook runs: an SQLite database has one server, and it has just started. The
- * offline time counts from now on, even of a machine that was offline before, since no agent could reconnect while there was no server.
+ * Marks all machines as offline and all hooks as interrupted, at the start of the only server of the database. The offline time counts from
+ * now on, also for a machine that was offline before, since no agent could reconnect while there was no server.
  */
 export function forgetConnections(db: Database, now: number): void {
   const machines = new MachineTable(db);
@@ -121,7 +121,7 @@ export function forgetConnections(db: Database, now: number): void {
   }).immediate();
 }
 
-/** Numbers from an agent count up to here: no agent may bring the machine's numbers near the end of safe integers. */
+/** Maximum dispatch number accepted from an agent: no agent may raise the machine's numbers near the end of safe integers. */
 const MAX_TAKEN_OVER = 2 ** 52;
 
 /** The connections of machines. */

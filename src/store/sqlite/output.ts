@@ -12,7 +12,7 @@ interface BoundsRow {
   stderr_kept: number;
 }
 
-/**  The time stays unchanged for a terminal: its output is cut as it grows, whether or not it was read. */
+/** Sets the time of the last read, except for a terminal: its output is cut as it grows, whether or not it was read. */
 const READ_AT = 'output_read_at = CASE is_terminal WHEN 1 THEN output_read_at ELSE ? END';
 
 /** The OutputStore of SQLite. */

@@ -1,6 +1,6 @@
 /**
- * Keeps the database small. Deleting overwrites every page that it frees (secure_delete), so each step is bounded by bytes as well as by
- * rows: creates wait behind it in the queue of the writer, for a few ms each.
+ * Deletes old rows in small steps. Deleting overwrites every page that it frees (secure_delete), so each step is bounded by bytes as well
+ * as by rows: creates that wait behind it in the queue of the writer wait a few ms.
  */
 import type { Store } from '../store.ts';
 import { type Context, read } from './tables/context.ts';
@@ -9,7 +9,7 @@ type Methods = Pick<Store, 'deleteFinished' | 'maintain' | 'usedBytes'>;
 
 /** Bytes of requests and output of the executions deleted in one step, at most (except for the first). */
 const DELETE_BYTES = 8 * 1024 * 1024;
-/** Bytes of the event log cleared in one step. */
+/** Rows and bytes of the event log cleared in one step. */
 const CLEAR_ROWS = 500;
 const CLEAR_BYTES = 2 * 1024 * 1024;
 /** Chunks of unread output per step, each of at most 64 KiB. */
@@ -32,7 +32,7 @@ interface Left {
   bytes: number;
 }
 
-/** The row of a finished execution. Its log is cleared later. */
+/** The statements that delete a finished execution. Its log is cleared later. */
 const DELETIONS = [
   'INSERT INTO pending_purge (execution_id) VALUES (?)',
   'DELETE FROM callbacks WHERE execution_id = ?',
@@ -41,7 +41,7 @@ const DELETIONS = [
   'DELETE FROM executions WHERE id = ?',
 ];
 
-/** Retention, in small steps. */
+/** The use cases of retention. */
 export function retentionMethods({ db, write, chunks, tails }: Context): Methods {
   const finished = db.prepare<[number, number], Finished>(
     `SELECT e.id, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
@@ -63,16 +63,16 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
   function deleteFinished(before: number, limit: number): number {
     let bytes = 0;
     let deleted = 0;
-    for (const one of finished.all(before, limit)) {
-      bytes += one.bytes;
+    for (const execution of finished.all(before, limit)) {
+      bytes += execution.bytes;
       if (deleted > 0 && bytes > DELETE_BYTES) break;
-      for (const deletion of deletions) deletion.run(one.id);
+      for (const deletion of deletions) deletion.run(execution.id);
       deleted += 1;
     }
     return deleted;
   }
 
-  /** Clears as much of one execution's log as the budget allows. At its end the execution is removed from the list. */
+  /** Clears as much of one execution's log as the budget allows. Once the log is empty, the execution leaves the list of pending purges. */
   function clearLog(execution: number, budget: { rows: number; bytes: number }): void {
     const streamed = chunks.deleteSome(execution, CLEAR_CHUNKS);
     budget.rows -= streamed.chunks;
@@ -102,7 +102,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     }, SHRINK_PAGES * pages(db, 'page_size'));
   }
 
-  /** Deletes as many executions as fit into one step. */
+  /** Clears the logs of as many deleted executions as fit into one step. */
   function clear(): boolean {
     const budget = { rows: CLEAR_ROWS, bytes: CLEAR_BYTES };
     let found = false;
@@ -148,7 +148,7 @@ function hasTooMuchRoom(db: Context['db'], maxBytes: number): boolean {
   return freeBytes > SPARE_BYTES || (maxBytes > 0 && freeBytes > 0 && usedBytes + freeBytes > maxBytes);
 }
 
-/** Writes the log back into the file at once: otherwise it would grow to 16 MiB, and the next writer would wait for all of it. */
+/** Writes the write-ahead log back into the file. Otherwise it would grow to 16 MiB, and one later writer would wait for all of it. */
 function moveLogToFile(db: Context['db']): void {
   db.pragma('wal_checkpoint(PASSIVE)');
 }

@@ -1,4 +1,4 @@
-/** Schedules in SQLite. */
+/** The schedules of an SQLite database. */
 import {
   type DueRow,
   definitionText,

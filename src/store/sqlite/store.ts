@@ -29,7 +29,7 @@ import type { CommitStatistics } from '../roles/maintenance.ts';
 import { Writer } from './file/writer.ts';
 
 export interface SqliteStoreOptions {
-  /** The database file. It is made, with its directory, if it is missing. */
+  /** The database file. It is created, with its directory, if it is missing. */
   path: string;
   /** Time to wait for another server that has the file, ms. Default: 10 s. */
   ownershipWaitMs?: number;
@@ -62,11 +62,11 @@ export function openSqliteStore({
 }
 
 /** Returns the store on an open database. It closes the database when it is closed, or at once if this throws. */
-export function buildStore(db: Database, { now, ...told }: { now: number } & Told): Store {
+export function buildStore(db: Database, { now, ...listeners }: { now: number } & CommitListeners): Store {
   try {
     migrate(db, now);
     forgetConnections(db, now);
-    return assemble(db, told);
+    return assemble(db, listeners);
   } catch (error) {
     db.close();
     throw error;
@@ -74,12 +74,12 @@ export function buildStore(db: Database, { now, ...told }: { now: number } & Tol
 }
 
 /** The listeners for commits. */
-interface Told {
+interface CommitListeners {
   onCommit?: SqliteStoreOptions['onCommit'] | undefined;
   onMachine?: SqliteStoreOptions['onMachine'] | undefined;
 }
 
-function assemble(db: Database, { onCommit, onMachine = () => {} }: Told): Store {
+function assemble(db: Database, { onCommit, onMachine = () => {} }: CommitListeners): Store {
   const sweep = createSecretSweep(db);
   const cache = createCacheRelease(db);
   const onIdle = () => {

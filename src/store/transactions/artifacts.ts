@@ -1,12 +1,12 @@
-/** Artifacts: deleted by callers, and when they expire. */
-import { withoutArtifact } from '../../core/decisions/artifacts.ts';
+/** Deletes artifacts, for callers and when they expire. */
+import { removeArtifact } from '../../core/decisions/artifacts.ts';
 import { ExecutionDraft } from '../../core/decisions/execution-draft.ts';
 import type { Artifact, ArtifactStore } from '../roles/artifacts.ts';
 import { refusalOf } from './retries.ts';
 import type { Transaction } from './transaction.ts';
 
-/** As long as an Idempotency-Key is kept: a retry of the deletion is answered with the artifact. */
-const TOLD_MS = 24 * 60 * 60 * 1000;
+/** Time for which a deleted artifact can still be described, ms: as long as an Idempotency-Key is kept, for retries of the deletion. */
+const DESCRIPTION_KEPT_MS = 24 * 60 * 60 * 1000;
 
 /** Deletes an artifact for a caller, or returns the replay of its Idempotency-Key. */
 export function deleteArtifact(
@@ -30,15 +30,15 @@ export function expireArtifacts(tx: Transaction, p: Parameters<ArtifactStore['ex
     tx.dropArtifact(artifact.artifactId);
     forgetEntry(tx, artifact);
   }
-  tx.forgetDeletedArtifacts(p.now - TOLD_MS);
+  tx.forgetDeletedArtifacts(p.now - DESCRIPTION_KEPT_MS);
   return expired.length;
 }
 
-/** Its execution lists it no longer. */
+/** Removes an artifact from the list of its execution. */
 function forgetEntry(tx: Transaction, { artifactId, executionId }: Artifact): void {
   const record = tx.execution(executionId);
   if (record === undefined) return;
   const draft = new ExecutionDraft(record);
-  withoutArtifact(draft, artifactId);
+  removeArtifact(draft, artifactId);
   tx.save(draft.change());
 }

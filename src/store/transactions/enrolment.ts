@@ -6,12 +6,12 @@ import type { MachineAccess, MachineRecord } from './transaction.ts';
 
 type Request = Pick<Parameters<EnrolmentStore['enrol']>[0], 'requestedMachineId' | 'freshMachineId' | 'name' | 'now'>;
 
-/** The machine that an agent with a token requests, which may not exist yet. `boundTo`: the machine that the token is for. */
+/** Returns the id of the machine that an agent with a token enrols as; it may not exist yet. `boundTo`: the machine of the token. */
 export function machineIdOf(boundTo: string | null, { requestedMachineId, freshMachineId }: Request): string {
   return boundTo ?? requestedMachineId ?? freshMachineId;
 }
 
-/** Returns the machine when its agent is let in, made if it does not exist; or the refusal. */
+/** Returns the machine, created if it does not exist; or the refusal of its agent. */
 export function admitMachine(
   machines: MachineAccess,
   boundTo: string | null,

@@ -1,4 +1,4 @@
-/** The caller's side: create, cancel, bind a key. */
+/** Use cases of callers: creating and cancelling executions, binding Idempotency-Keys. */
 import { ExecutionDraft } from '../../core/decisions/execution-draft.ts';
 import { admit } from '../../core/decisions/queue.ts';
 import { wakeByUse } from './machines.ts';
@@ -11,17 +11,17 @@ import type { Transaction } from './transaction.ts';
 export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['createExecution']>[0]): CreateOutcome {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
-  const asked = {
-    asked: p.execution,
+  const create = {
+    newExecution: p.execution,
     limits: { executions: p.queueLimit, bytes: p.queueBytes },
     dispatchTo: p.dispatchTo,
     now: p.now,
   };
   const queue = tx.queue(p.execution.machineId);
-  let decision = admit({ queue, ...asked });
+  let decision = admit({ queue, ...create });
   if (decision.outcome !== 'created') return decision;
   if (queue?.connected === false && wakeByUse(tx, p)) {
-    decision = admit({ queue: tx.queue(p.execution.machineId), ...asked });
+    decision = admit({ queue: tx.queue(p.execution.machineId), ...create });
     if (decision.outcome !== 'created') return decision;
   }
   tx.insert(decision.record, p.execution, decision.queue);

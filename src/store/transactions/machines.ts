@@ -1,4 +1,4 @@
-/** Machines: connected, changed on request, and the operations of their providers. */
+/** Use cases of machines: connecting them, changing them on request, and the operations of their providers. */
 import { sameLabels } from '../../core/machines/labels.ts';
 import { keepsAwake } from '../../core/decisions/execution-draft.ts';
 import { decideMachineChange, isWokenByUse } from '../../core/decisions/machine-change.ts';
@@ -16,7 +16,7 @@ import { advanceAll } from './dispatch.ts';
 import { refusalOf } from './retries.ts';
 import type { MachineAccess, MachineRecord, Transaction } from './transaction.ts';
 
-type Asked<Method extends keyof LifecycleStore> = Parameters<LifecycleStore[Method]>[0];
+type Request<Method extends keyof LifecycleStore> = Parameters<LifecycleStore[Method]>[0];
 type Answer<Method extends keyof LifecycleStore> = Awaited<ReturnType<LifecycleStore[Method]>>;
 
 /** Applies `event` through `transitionMachine`, with `changes` to the rest of the machine, and writes the consequences. */
@@ -33,7 +33,7 @@ export function advanceMachine(
   return step;
 }
 
-/** Makes a connection the machine's, under the next epoch. */
+/** Gives a machine a new connection with the next epoch. */
 export function machineConnected(
   { machines }: Transaction,
   p: Parameters<ConnectionStore['machineConnected']>[0],
@@ -51,7 +51,7 @@ export function machineConnected(
   return { outcome: 'applied', machine: step.next, epoch: step.next.epoch };
 }
 
-/** Whether a machine that was put to sleep is needed for an execution. It may still be running: then it keeps running. */
+/** Wakes the machine of an execution if it was put to sleep. One that is still running keeps running. */
 export function wakeByUse(
   { machines }: Transaction,
   { execution, capabilities, now }: Parameters<ExecutionStore['createExecution']>[0],
@@ -62,8 +62,8 @@ export function wakeByUse(
   return advanceMachine(machines, record, { type: 'desired', state: 'running' }, { now }).ok;
 }
 
-/** Makes a machine for its provider or for an agent, or returns the refusal or the replay. */
-export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<'placeMachine'> {
+/** Creates a machine for its provider or for an agent, or returns the refusal or the replay. */
+export function placeMachine(tx: Transaction, p: Request<'placeMachine'>): Answer<'placeMachine'> {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
   const { machine, maxMachines = Number.POSITIVE_INFINITY, now } = p;
@@ -80,7 +80,7 @@ export function placeMachine(tx: Transaction, p: Asked<'placeMachine'>): Answer<
 }
 
 /** Changes, wakes, puts to sleep or removes a machine, or returns the refusal or the replay. */
-export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): MachineChangeOutcome {
+export function changeMachine(tx: Transaction, p: Request<'changeMachine'>): MachineChangeOutcome {
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
   const { machineId, request, now } = p;
@@ -107,7 +107,7 @@ export function changeMachine(tx: Transaction, p: Asked<'changeMachine'>): Machi
 }
 
 /** Records that the hook of an operation starts. */
-export function beginOperation(tx: Transaction, p: Asked<'beginOperation'>): Answer<'beginOperation'> {
+export function beginOperation(tx: Transaction, p: Request<'beginOperation'>): Answer<'beginOperation'> {
   const record = tx.machines.find(p.machineId);
   const event = { type: 'operation_begun', number: p.number } as const;
   const step = record && advanceMachine(tx.machines, record, event, p);
@@ -117,7 +117,7 @@ export function beginOperation(tx: Transaction, p: Asked<'beginOperation'>): Ans
 }
 
 /** Records the result of a hook, and ends the executions that it concerns. */
-export function endOperation(tx: Transaction, p: Asked<'endOperation'>): Answer<'endOperation'> {
+export function endOperation(tx: Transaction, p: Request<'endOperation'>): Answer<'endOperation'> {
   const { result, now } = p;
   const record = tx.machines.find(p.machineId);
   if (record === undefined) return { outcome: 'stale' };

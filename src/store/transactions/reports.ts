@@ -1,6 +1,6 @@
-/** Reports of agents. */
+/** Stores the reports of agents. */
 import type { ArtifactTerms } from '../../core/decisions/artifacts.ts';
-import { takeReports } from '../../core/decisions/reports.ts';
+import { applyReports } from '../../core/decisions/reports.ts';
 import { isPassed, REPORT_KIND, type StoredReport } from '../../core/report.ts';
 import type { ReportBatch, ReportResult } from '../roles/dispatch.ts';
 import type { Transaction } from './transaction.ts';
@@ -14,7 +14,7 @@ export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
     const artifacts = artifactTerms(tx, p, reports);
     const terms = { now, clockOffsetMs, maxOutputBytes, streamBufferBytes, artifacts };
     const record = tx.execution(executionId);
-    const { outcome, reported, change } = takeReports(record, { machineId, reports, terms });
+    const { outcome, reported, change } = applyReports(record, { machineId, reports, terms });
     if (change !== undefined) tx.save(change);
     const execution = outcome === 'foreign' ? undefined : (change?.after ?? record)?.execution;
     return {
@@ -29,7 +29,7 @@ export function appendReports(tx: Transaction, p: ReportBatch): ReportResult[] {
 
 const FOR_EVER = Number.MAX_SAFE_INTEGER;
 
-/** The remaining quota is read only if bytes of an artifact have come. */
+/** Returns the limits for artifacts. Reads the remaining quota only if the reports contain bytes of an artifact. */
 function artifactTerms(tx: Transaction, p: ReportBatch, reports: readonly StoredReport[]): ArtifactTerms {
   const { now } = p;
   if (p.artifacts === undefined) return { now, maxBytes: 0, roomBytes: 0, expiresAt: now };

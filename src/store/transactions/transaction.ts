@@ -1,7 +1,6 @@
 /**
- * A use case's view of the database within one transaction, for any database: everything that it reads is locked, and its writes are
- * visible to later use cases in the same transaction. Nothing here waits: SQLite reads at once, and PostgreSQL has loaded the announced
- * rows.
+ * The database within one transaction, for use cases on any database: rows that are read are locked, and writes are visible to later use
+ * cases in the same transaction. All methods are synchronous: SQLite reads immediately, and PostgreSQL has loaded the announced rows.
  */
 import type { ExecutionChange, ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { MachineQueue, NewRecord } from '../../core/decisions/queue.ts';
@@ -19,15 +18,15 @@ export interface MachineRecord {
 
 /** The machines, within a transaction. */
 export interface MachineAccess {
-  /** Also returns a removed one. */
+  /** Also returns a removed machine. */
   find(machineId: string): MachineRecord | undefined;
-  /** Writes a new one. Undefined if the id is taken. */
+  /** Writes a new machine. Undefined if the id is taken. */
   insert(machine: Machine): MachineRecord | undefined;
-  /** Writes it in its state after a transition, with its operation. */
+  /** Writes a machine and its operation, after a transition. */
   save(record: MachineRecord): void;
-  /** Replaces the labels by which it is selected. */
+  /** Replaces the labels by which a machine is selected. */
   saveLabels(record: MachineRecord): void;
-  /** Deletes its credential, its join tokens and its labels. */
+  /** Deletes the credential, the join tokens and the labels of a machine. */
   dropCredentials(record: MachineRecord, now: number): void;
   /** Writes a join token of the machine. An existing one stays. */
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void;
@@ -47,9 +46,9 @@ export interface Transaction {
   readonly machines: MachineAccess;
   queue(machineId: string): MachineQueue | undefined;
   /** Writes a new execution, its first event and its input, and the queue after it. */
-  insert(record: NewRecord, asked: NewExecution, queue: MachineQueue): void;
+  insert(record: NewRecord, newExecution: NewExecution, queue: MachineQueue): void;
   execution(executionId: string): ExecutionRecord | undefined;
-  /** Its env and stdin, sealed, as long as it has not ended. */
+  /** The sealed env and stdin of an execution that has not ended. */
   sealedInput(record: ExecutionRecord): Buffer | undefined;
   /** Writes the decision on an execution, and the change of its machine's queue. */
   save(change: ExecutionChange): void;
@@ -58,7 +57,7 @@ export interface Transaction {
   artifactBytes(): number;
   expiredArtifacts(p: { now: number; limit: number }): readonly Artifact[];
   dropArtifact(artifactId: string): void;
-  /** Like `dropArtifact`, but its description can still be returned. */
+  /** Like `dropArtifact`, but the description of the artifact stays readable. */
   removeArtifact(artifactId: string, at: number): void;
   /** Removes the rows of artifacts that were deleted before `before`. */
   forgetDeletedArtifacts(before: number): void;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ExecutionRecord } from '../../../src/core/decisions/execution-draft.ts';
 import { abandonOutput } from '../../../src/core/decisions/output-streams.ts';
-import { takeReports } from '../../../src/core/decisions/reports.ts';
+import { applyReports } from '../../../src/core/decisions/reports.ts';
 import { type RawRecord, REPORT_KIND } from '../../../src/core/report.ts';
 
 const RECORD: ExecutionRecord = {
@@ -46,7 +46,7 @@ function take(
   }));
   const artifacts = { now: 3, maxBytes: 0, roomBytes: 0, expiresAt: 0 };
   const common = { now: 3, clockOffsetMs: 0, maxOutputBytes: 1000, streamBufferBytes: 1000, artifacts, ...terms };
-  return takeReports(record, { machineId: 'dm-one', reports: [...reports, ...others], terms: common });
+  return applyReports(record, { machineId: 'dm-one', reports: [...reports, ...others], terms: common });
 }
 
 test('the number of events is limited, with room for the end; the rest is counted', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fits, parseLabels, parseSelector } from '../../../src/core/machines/labels.ts';
+import { matchesSelectors, parseLabels, parseSelector } from '../../../src/core/machines/labels.ts';
 
 test('labels are pairs separated by commas', () => {
   expect(parseLabels('role=web, site=berlin,empty=,eq=a=b')).toEqual({
@@ -26,8 +26,8 @@ test('a selector is a key, or a key and a value', () => {
 
 test('all selectors must match', () => {
   const labels = { role: 'web', site: 'berlin' };
-  expect(fits(labels, [])).toBe(true);
-  expect(fits(labels, [{ key: 'role', value: 'web' }, { key: 'site' }])).toBe(true);
-  expect(fits(labels, [{ key: 'role', value: 'db' }])).toBe(false);
-  expect(fits(labels, [{ key: 'toString' }])).toBe(false);
+  expect(matchesSelectors(labels, [])).toBe(true);
+  expect(matchesSelectors(labels, [{ key: 'role', value: 'web' }, { key: 'site' }])).toBe(true);
+  expect(matchesSelectors(labels, [{ key: 'role', value: 'db' }])).toBe(false);
+  expect(matchesSelectors(labels, [{ key: 'toString' }])).toBe(false);
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RULES, type Seen } from '../../../src/core/machines/lifecycle.ts';
+import { RULES, type ObservedState } from '../../../src/core/machines/lifecycle.ts';
 import {
   DESIRED_STATES,
   type DesiredState,
@@ -65,7 +65,7 @@ describe('a machine without a provider', () => {
 
 describe('the table of contract-machines.md', () => {
   /** A machine for each cell, with the operation of the rule not begun. */
-  const seen = (kind: Seen): Partial<Machine> =>
+  const seen = (kind: ObservedState): Partial<Machine> =>
     kind === 'connected'
       ? { agent: 'connected', providerState: 'running' }
       : { agent: 'away', providerState: kind === 'up' ? 'running' : kind };
@@ -78,7 +78,7 @@ describe('the table of contract-machines.md', () => {
     const other = desired === 'running' ? 'sleeping' : 'running';
     const machine: Machine = {
       ...base,
-      ...seen(kind as Seen),
+      ...seen(kind as ObservedState),
       desiredState: other,
       phase: 'starting',
       reason: 'wake_requested',

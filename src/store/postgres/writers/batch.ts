@@ -21,8 +21,8 @@ import { keyOf } from './needs.ts';
 /** The loaded rows. */
 export interface Loaded extends LoadedMachines, LoadedArtifacts {
   actors: ReadonlyMap<string, { revokedAt?: number; expiresAt?: number }>;
-  /** By `keyOf`. `ours`: written by this transaction on trial, hence free. */
-  keys: ReadonlyMap<string, { bound: BoundKey; ours: boolean }>;
+  /** By `keyOf`. `isTrial`: inserted by this transaction, so the key was free. */
+  keys: ReadonlyMap<string, { bound: BoundKey; isTrial: boolean }>;
   records: readonly ExecutionRecord[];
   inputs: ReadonlyMap<number, Buffer>;
   /** Keys of executions that wait, and that their agents may have had. */
@@ -38,7 +38,7 @@ export interface Touched {
   streamed: StreamedChunk[];
   tails: OutputTail[];
   /** Present if it is new: the request. */
-  asked?: NewExecution;
+  newExecution?: NewExecution;
   changed: boolean;
   /** Bytes of its streams were released. */
   releases: boolean;
@@ -75,10 +75,10 @@ export class Batch implements Transaction {
       const touched = { record, entries: [], streamed: [], tails: [], changed: false, releases: false, ended: false };
       this.executions.set(record.execution.executionId, touched);
     }
-    for (const [name, { bound, ours }] of loaded.keys) {
+    for (const [name, { bound, isTrial }] of loaded.keys) {
       const [apiKeyId = '', key = ''] = name.split(/ (.*)/s);
       // A key written on trial is free until a use case binds it. It is deleted if that does not happen.
-      this.keys.set(name, ours ? { apiKeyId, key, changed: true } : { apiKeyId, key, bound, changed: false });
+      this.keys.set(name, isTrial ? { apiKeyId, key, changed: true } : { apiKeyId, key, bound, changed: false });
     }
   }
 
@@ -100,21 +100,22 @@ export class Batch implements Transaction {
     return this.machines.queue(machineId);
   }
 
-  insert({ entry, ...record }: NewRecord, asked: NewExecution, queue: MachineQueue): void {
+  insert({ entry, ...record }: NewRecord, newExecution: NewExecution, queue: MachineQueue): void {
     const key = this.#freshKeys.shift();
     if (key === undefined) throw new Error('no key was loaded for a new execution');
-    if (this.executions.has(asked.executionId)) throw new Error(`there is an execution ${asked.executionId}`);
+    if (this.executions.has(newExecution.executionId))
+      throw new Error(`there is an execution ${newExecution.executionId}`);
     const touched = {
       record: { ...record, key },
       entries: [entry],
       streamed: [],
       tails: [],
-      asked,
+      asked: newExecution,
       changed: true,
       releases: false,
       ended: false,
     };
-    this.executions.set(asked.executionId, touched);
+    this.executions.set(newExecution.executionId, touched);
     this.machines.setQueue(queue);
   }
 
@@ -123,7 +124,7 @@ export class Batch implements Transaction {
   }
 
   sealedInput({ key, execution }: ExecutionRecord): Buffer | undefined {
-    return this.#inputs.get(key) ?? this.executions.get(execution.executionId)?.asked?.sealedInput;
+    return this.#inputs.get(key) ?? this.executions.get(execution.executionId)?.newExecution?.sealedInput;
   }
 
   save(change: ExecutionChange): void {

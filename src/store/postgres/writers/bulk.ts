@@ -16,9 +16,9 @@ export function rows(
   { into, types, conflict = '' }: { into: string; types: readonly string[]; conflict?: string },
   of: readonly unknown[][],
 ): Statement[] {
-  const most = Math.floor(MAX_PARAMETERS / types.length);
-  return Array.from({ length: Math.ceil(of.length / most) }, (_, part) => {
-    const some = of.slice(part * most, (part + 1) * most);
+  const maxRows = Math.floor(MAX_PARAMETERS / types.length);
+  return Array.from({ length: Math.ceil(of.length / maxRows) }, (_, part) => {
+    const some = of.slice(part * maxRows, (part + 1) * maxRows);
     const places = some.map(
       (_row, index) => `(${types.map((type, column) => `$${index * types.length + column + 1}::${type}`).join(', ')})`,
     );

@@ -82,7 +82,7 @@ export function machineStatements(machines: BatchMachines): Statement[] {
     ...bulk(
       'revoke-tokens',
       REVOKE_TOKENS,
-      dropped.map((one) => [one.record.machine.machineId, one.credentialsDropAt]),
+      dropped.map((machine) => [machine.record.machine.machineId, machine.credentialsDropAt]),
     ),
     ...bulk(
       'drop-labels',

@@ -10,8 +10,8 @@ import { machineStatements } from './flush-machines.ts';
 /** Returns the statements that write the batch. */
 export function flushStatements(batch: Batch): Statement[] {
   const changed = [...batch.executions.values()].filter((touched) => touched.changed);
-  const created = changed.filter((touched) => touched.asked !== undefined);
-  const updated = changed.filter((touched) => touched.asked === undefined);
+  const created = changed.filter((touched) => touched.newExecution !== undefined);
+  const updated = changed.filter((touched) => touched.newExecution === undefined);
   const ended = changed.filter((touched) => touched.ended);
   return [
     ...machineStatements(batch.machines),
@@ -31,7 +31,7 @@ export function flushStatements(batch: Batch): Statement[] {
     ...bulk(
       'wipe-inputs',
       WIPE,
-      ended.filter(({ asked }) => asked === undefined).map(({ record }) => [record.key]),
+      ended.filter(({ newExecution }) => newExecution === undefined).map(({ record }) => [record.key]),
     ),
     ...bulk('insert-callbacks', INSERT_CALLBACKS, ended.flatMap(callbackOf)),
     ...artifactStatements(batch.artifacts),
@@ -103,20 +103,20 @@ const INSERT_REQUESTS = `INSERT INTO requests (execution_id, command, cwd, env_k
     $9::text[], $10::bigint[], $11::text[], $12::text[])`;
 
 function requestOf({ record }: Touched): unknown[] {
-  const { executionId: _, ...asked } = record.execution;
+  const { executionId: _, ...request } = record.execution;
   return [
     record.key,
-    JSON.stringify(asked.command),
-    asked.cwd,
-    asked.envKeys.length === 0 ? '' : JSON.stringify(asked.envKeys),
-    asked.user,
-    asked.timeoutMs,
-    asked.stdinMode,
-    asked.callbackUrl,
-    asked.createdBy,
+    JSON.stringify(request.command),
+    request.cwd,
+    request.envKeys.length === 0 ? '' : JSON.stringify(request.envKeys),
+    request.user,
+    request.timeoutMs,
+    request.stdinMode,
+    request.callbackUrl,
+    request.createdBy,
     record.queuedBytes,
-    asked.declaredArtifacts === undefined ? null : JSON.stringify(asked.declaredArtifacts),
-    launchColumn(asked),
+    request.declaredArtifacts === undefined ? null : JSON.stringify(request.declaredArtifacts),
+    launchColumn(request),
   ];
 }
 
@@ -198,8 +198,8 @@ const INSERT_SEALED = {
 
 /** An execution that ended in the batch that created it has no input to keep. */
 function sealStatements(created: readonly Touched[]): Statement[] {
-  const sealed = created.flatMap(({ record, asked, ended }) =>
-    asked?.sealedInput === undefined || ended ? [] : [[record.key, asked.sealedInput]],
+  const sealed = created.flatMap(({ record, newExecution, ended }) =>
+    newExecution?.sealedInput === undefined || ended ? [] : [[record.key, newExecution.sealedInput]],
   );
   return rows(INSERT_SEALED, sealed);
 }

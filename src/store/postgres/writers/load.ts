@@ -73,18 +73,20 @@ const TRY_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expir
   RETURNING api_key, key`;
 
 async function loadKeys(connection: Connection, all: readonly Needs[]): Promise<Loaded['keys']> {
-  const asked = new Map(all.flatMap(({ idempotency: one }) => (one === undefined ? [] : [[keyOf(one.asked), one]])));
-  if (asked.size === 0) return new Map();
-  const list = [...asked.values()];
-  const names = [list.map(({ asked: { apiKeyId } }) => apiKeyId), list.map(({ asked: { key } }) => key)];
+  const keys = new Map(
+    all.flatMap(({ idempotency }) => (idempotency === undefined ? [] : [[keyOf(idempotency.identity), idempotency]])),
+  );
+  if (keys.size === 0) return new Map();
+  const list = [...keys.values()];
+  const names = [list.map(({ identity: { apiKeyId } }) => apiKeyId), list.map(({ identity: { key } }) => key)];
   const values = [
     ...names,
-    list.map(({ asked: { digest } }) => digest),
+    list.map(({ identity: { digest } }) => digest),
     list.map(({ resource }) => resource),
-    list.map(({ asked: { expiresAt } }) => expiresAt),
+    list.map(({ identity: { expiresAt } }) => expiresAt),
     Math.max(...list.map(({ now }) => now)),
   ];
-  const [tried, found] = await Promise.all([
+  const [trials, found] = await Promise.all([
     connection.query<{ api_key: string; key: string }>({ name: 'try-keys', text: TRY_KEYS, values }),
     connection.query<KeyRow>({
       name: 'find-keys',
@@ -92,11 +94,11 @@ async function loadKeys(connection: Connection, all: readonly Needs[]): Promise<
       values: names,
     }),
   ]);
-  const ours = new Set(tried.map(({ api_key: apiKeyId, key }) => keyOf({ apiKeyId, key })));
+  const trialKeys = new Set(trials.map(({ api_key: apiKeyId, key }) => keyOf({ apiKeyId, key })));
   return new Map(
     found.map(({ api_key: apiKeyId, key, digest, resource, expires_at: expiresAt }) => {
       const name = keyOf({ apiKeyId, key });
-      return [name, { bound: { digest, resource, expiresAt }, ours: ours.has(name) }];
+      return [name, { bound: { digest, resource, expiresAt }, isTrial: trialKeys.has(name) }];
     }),
   );
 }
@@ -184,18 +186,18 @@ function recordStatements(all: readonly Needs[]): Statement[] {
     ...(ids.length === 0 ? [] : [{ ...named, values: [ids] }]),
     ...Array.from(
       Map.groupBy(claims, ({ machineId }) => machineId),
-      ([machineId, asked]) => ({
+      ([machineId, claims]) => ({
         name: 'lock-claimable',
         text: LOCK_CLAIMABLE,
-        values: [machineId, Math.min(...asked.map(({ now }) => now)), sumOf(asked) + ids.length],
+        values: [machineId, Math.min(...claims.map(({ now }) => now)), sumOf(claims) + ids.length],
       }),
     ),
     ...Array.from(
       Map.groupBy(wakes, ({ machineId }) => machineId),
-      ([machineId, asked]) => ({
+      ([machineId, wakes]) => ({
         name: 'lock-waking',
         text: LOCK_WAKING,
-        values: [machineId, sumOf(asked) + ids.length],
+        values: [machineId, sumOf(wakes) + ids.length],
       }),
     ),
     ...whole.map((machineId) => ({ text: LOCK_UNFINISHED, values: [machineId] })),
@@ -225,8 +227,8 @@ async function loadDoubtful(connection: Connection, all: readonly Needs[]): Prom
   return rows.flat();
 }
 
-function sumOf(asked: readonly { limit: number }[]): number {
-  return asked.reduce((sum, { limit }) => sum + limit, 0);
+function sumOf(queries: readonly { limit: number }[]): number {
+  return queries.reduce((sum, { limit }) => sum + limit, 0);
 }
 
 /** An execution may be named and claimed at once. */

@@ -33,7 +33,7 @@ export interface Needs {
   artifacts?: readonly string[];
   artifactBytes?: boolean;
   actor?: Actor | undefined;
-  idempotency?: { asked: Idempotency; resource: string; now: number } | undefined;
+  idempotency?: { identity: Idempotency; resource: string; now: number } | undefined;
 }
 
 export interface Work<T> {
@@ -57,5 +57,5 @@ export function onBehalf(
   resource: string,
 ): Pick<Needs, 'actor' | 'idempotency'> {
   const { actor, idempotency, now } = p;
-  return { actor, idempotency: idempotency && { asked: idempotency, resource, now } };
+  return { actor, idempotency: idempotency && { identity: idempotency, resource, now } };
 }

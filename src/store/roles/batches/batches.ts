@@ -7,9 +7,9 @@ import type { Page, PageRequest } from '../pages.ts';
 
 export interface NewBatch {
   batchId: string;
-  /** In the order in which they get their executions; each once. */
+  /** Without repeats. Executions are created in this order. */
   machineIds: readonly string[];
-  /** The sealed command; erased when the batch is over. */
+  /** The sealed command; erased when the batch has ended. */
   sealedRequest: Buffer;
   maxConcurrency: number;
   maxFailures?: number;
@@ -19,7 +19,7 @@ export interface NewBatch {
 
 export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'maxFailures' | 'createdBy'> {
   status: BatchStatus;
-  /** The argv of its executions; absent while it has none, and once they are deleted. */
+  /** The argv of its executions. Absent while there are none, and once they are deleted. */
   command?: readonly string[];
   /** Machines by the status of their execution; `pending`: it has none yet. */
   counts: Partial<Record<ExecutionStatus | 'pending', number>>;
@@ -31,12 +31,12 @@ export interface Batch extends Pick<NewBatch, 'batchId' | 'maxConcurrency' | 'ma
 export interface BatchMember {
   position: number;
   machineId: string;
-  /** The Idempotency-Key for its creation. A replay of SPENT means that it must not be made any more. */
+  /** The Idempotency-Key of its execution. A replay of SPENT means that the execution must not be created any more. */
   idempotency: Idempotency;
 }
 
 export interface BatchStore {
-  /** `machine_not_found`: names the machines that do not exist, or not any more. */
+  /** `machine_not_found`: names the machines that do not exist or are removed. */
   createBatch(
     p: { batch: NewBatch; now: number } & OnBehalf,
   ): Promise<
@@ -48,11 +48,11 @@ export interface BatchStore {
   getBatch(p: { batchId: string }): Promise<Batch | undefined>;
   /** Newest first; with `createdBy` only batches of this key. */
   listBatches(p: { createdBy?: string } & PageRequest): Promise<Page<Batch>>;
-  /** In the order of the machines; without machines that have none, or whose execution was deleted. */
+  /** The executions in the order of the machines. Machines without an execution, or whose execution was deleted, are left out. */
   listBatchExecutions(p: { batchId: string } & PageRequest): Promise<Page<Execution>>;
   /**
-   * No execution is made any more: the keys of those that have none are spent, and one that was made but not noted is noted. Those that
-   * are not finished are for the caller to cancel.
+   * Ends the creation of executions: spends the keys of members without an execution, and records executions that were created and not
+   * recorded. The caller cancels the unfinished executions.
    */
   cancelBatch(
     p: { batchId: string; now: number } & OnBehalf,
@@ -60,19 +60,19 @@ export interface BatchStore {
   /** Running batches that no other living server continues. */
   listRunningBatches(): Promise<string[]>;
   /**
-   * Counts the executions that have ended, ends the batch if it is over, and returns the machines that get their execution now. Undefined if
-   * the batch does not exist, or another live server advances it. Otherwise this server advances it from now on.
+   * Counts the executions that have ended, ends the batch if all have, and returns the machines whose executions are created next. From
+   * then on this server advances the batch. Undefined if the batch does not exist, or another live server advances it.
    */
   advanceBatch(p: { batchId: string; now: number }): Promise<BatchAdvance | undefined>;
-  /** The member has its execution; or `failed`: it could not be made. */
+  /** Records the execution of a member; or `failed`: it could not be created. */
   setBatchMember(p: {
     batchId: string;
     position: number;
     result: { executionId: string } | { outcome: 'failed' };
   }): Promise<void>;
   /**
-   * Deletes batches that ended before `before`, the longest ended first; their executions are not its concern. Returns how many rows it
-   * has deleted, at most `limit`: a large batch takes several calls, and is shown whole until the last one. 0: none is left.
+   * Deletes batches that ended before `before`, the longest ended first, without their executions. Returns the number of deleted rows, at
+   * most `limit`: a large batch takes several calls, and stays complete for readers until the last one. 0: none is left.
    */
   deleteEndedBatches(p: { before: number; limit: number }): Promise<number>;
 }
@@ -81,7 +81,7 @@ export interface BatchAdvance {
   batch: Batch;
   sealedRequest?: Buffer;
   next: BatchMember[];
-  /** Executions of it that wait or run. */
+  /** Its executions that wait or run. */
   unfinished: { machineId: string; executionId: string }[];
   /** Whether a cancel was requested. */
   cancelled: boolean;

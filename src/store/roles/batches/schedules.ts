@@ -31,7 +31,7 @@ export interface NewSchedule {
   createdBy: string;
   /** Ticks of an interval are counted from here. */
   anchorAt: number;
-  /** The reason why it is paused. Absent: it is not. */
+  /** The reason why it is paused. Absent: it is not paused. */
   paused?: string;
   /** The time of the next tick. Absent if there is none, or if it is paused. */
   nextAt?: number;
@@ -79,13 +79,13 @@ export interface ScheduleStore {
     p: { scheduleId: string; now: number } & OnBehalf,
   ): Promise<{ outcome: 'applied'; schedule: Schedule } | { outcome: 'not_found' } | Replay | ActorRevoked>;
 
-  /** Those that are due, longest due first, by the clock of the database if it has several servers, and else by `now`. */
+  /** The due schedules, longest due first: by the clock of the database if it has several servers, otherwise by `now`. */
   listDueSchedules(p: { now: number; limit: number }): Promise<{ now: number; items: DueSchedule[] }>;
-  /** When the next one is due. */
+  /** Time at which the next schedule is due. */
   nextScheduleAt(): Promise<number | undefined>;
   /**
-   * Takes a tick: writes what becomes of it, and when the next one is. `stale`: it is taken, or the schedule has changed. Of the runs
-   * the newest `keep` stay.
+   * Records the outcome of a tick and the time of the next one, and deletes all runs but the newest `keep`. `stale`: the tick was recorded
+   * already, or the schedule has changed.
    */
   beginRun(p: { run: ScheduleRun; nextAt?: number; keep: number }): Promise<'begun' | 'stale'>;
   /** Writes the outcome of a run that is starting or queued. `stale`: it has an outcome already. */

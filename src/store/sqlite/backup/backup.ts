@@ -9,7 +9,7 @@ import { flush } from '../../../node/atomic-file.ts';
 import { errorCode } from '../../../node/error-code.ts';
 import type { Database } from '../file/database.ts';
 
-/** The backup or restore is not possible. The message says what to do. */
+/** The backup or restore is not possible. The message names the remedy. */
 export class BackupError extends Error {
   override readonly name = 'BackupError';
 }
@@ -26,7 +26,7 @@ export type RowCounts = Readonly<Record<string, number>>;
 const TABLES = `
   CREATE TABLE backup (made_at INTEGER NOT NULL, version TEXT NOT NULL, counts TEXT NOT NULL) STRICT;
   CREATE TABLE backup_files (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;`;
-/** Pages copied before the process does anything else again. */
+/** Pages copied in one turn of the event loop. */
 const PAGES_A_STEP = 4096;
 
 /**
@@ -62,7 +62,7 @@ export async function backUpDatabase(p: {
   }
 }
 
-/** Every table of the schema (none of SQLite's, none of a backup's) with its number of rows. */
+/** Returns the number of rows of every table of the schema, without those of SQLite and of a backup. */
 export function countRows(db: Database): RowCounts {
   const names = db
     .prepare<[], string>(
@@ -101,7 +101,7 @@ function missing(found: RowCounts, counts: RowCounts): string | undefined {
   return name === undefined ? undefined : `${name} has ${found[name]} rows, not ${counts[name]}`;
 }
 
-/** Opens a file that has to be a database, to read it. Throws BackupError. */
+/** Opens an existing database to read it. Throws BackupError. */
 export function openExisting(path: string): Database {
   let db: Database | undefined;
   try {
@@ -114,7 +114,7 @@ export function openExisting(path: string): Database {
   }
 }
 
-/** Turns it into one file, without a log beside it. */
+/** Adds the companion files and the row counts, and turns the copy into one file without a write-ahead log. */
 function addCompanions(
   path: string,
   counts: RowCounts,
@@ -138,7 +138,7 @@ function addCompanions(
   }
 }
 
-/** Gives the file its name only when it is complete and on disk. Never replaces another file. */
+/** Gives the complete file its name, once it is on disk. Never replaces another file. */
 function putInPlace(partial: string, to: string): void {
   flush(partial);
   try {

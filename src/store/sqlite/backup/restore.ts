@@ -23,8 +23,8 @@ export interface Unpacked {
 }
 
 /**
- * Makes the database `to` (0600) from the backup `from`, and checks both. Executions that waited for their start end as agent_lost: they
- * may have run after the backup was made, and nothing is ever run twice. Throws BackupError, SchemaTooNewError.
+ * Creates the database `to` (0600) from the backup `from`, and checks both. Executions that waited for their start end as agent_lost: they
+ * may have run after the backup was made, and no execution runs twice. Throws BackupError, SchemaTooNewError.
  */
 export function unpackBackup({ from, to, now }: { from: string; to: string; now: number }): Unpacked {
   const { madeAt, version, counts } = readLabel(from);

@@ -1,4 +1,4 @@
-/** Frees SQLite's page cache some time after the last commit: it may have grown to its limit, and the system caches the file as well. */
+/** Frees SQLite's page cache some time after the last commit. The system caches the file as well. */
 import type { Database } from './database.ts';
 
 const IDLE_MS = 15_000;

@@ -1,4 +1,4 @@
-/** Opens the database file: modes, pragmas, and the reasons for them. */
+/** Opens the database file and sets its modes and pragmas. */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 
@@ -17,7 +17,7 @@ const CACHE_KIB = 32 * 1024;
 /** At this size the WAL is written back into the file; after a burst it is cut back to this size. Bounds the work of a restart. */
 const WAL_BYTES = 16 * 1024 * 1024;
 
-/** Opens the file for its one owner, and makes it (0600) if it is missing. */
+/** Opens the file for its one owner, and creates it (0600) if it is missing. */
 export function openDatabase(path: string): Database {
   // SQLite gives -wal and -shm the mode of the file itself.
   closeSync(openSync(path, 'a', 0o600));
@@ -42,7 +42,7 @@ export function openDatabase(path: string): Database {
   }
 }
 
-/** The switch to WAL does not wait for locks by itself: two processes that make the file at once meet here. */
+/** Enters WAL mode. SQLite does not wait for locks in this statement, so it is repeated: two processes may create the file at once. */
 function enterWalMode(db: Database): void {
   const deadline = Date.now() + BUSY_TIMEOUT_MS;
   const pause = new Int32Array(new SharedArrayBuffer(4));

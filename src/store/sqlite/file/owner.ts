@@ -1,6 +1,6 @@
 /**
- * One server per database: a second one would mark the machines of the first as offline. The lock is SQLite's own, on an empty file
- * beside the database; the kernel frees it however the process ends.
+ * Allows one server per database: a second one would mark the machines of the first as offline. The lock is SQLite's own, on an empty file
+ * beside the database; the kernel frees it when the process ends.
  */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -13,8 +13,8 @@ export class DatabaseInUseError extends Error {
 }
 
 /**
- * Takes the database at `path` for this process, until `close` of the returned object. Makes its directory if it is missing. Waits for a
- * server that is just stopping. Throws DatabaseInUseError.
+ * Locks the database at `path` for this process, until `close` of the returned object. Creates its directory if it is missing. Waits up to
+ * `waitMs` for a server that is stopping. Throws DatabaseInUseError.
  */
 export function takeOwnership(path: string, waitMs: number): { close(): void } {
   const lockPath = `${path}.lock`;

@@ -1,10 +1,10 @@
-/** Removes old copies of erased secrets, which stay in the write-ahead log until it is truncated: as soon as the store is idle. */
+/** Truncates the write-ahead log once the store is idle, because it contains old copies of erased secrets. */
 import { BUSY_TIMEOUT_MS, type Database } from './database.ts';
 
 export interface SecretSweep {
-  /** A sealed input was deleted. */
+  /** Called when a sealed input was deleted. */
   wiped(): void;
-  /** No write waits. */
+  /** Called when no write waits. */
   idle(): void;
   close(): void;
 }
@@ -44,8 +44,8 @@ export function createSecretSweep(db: Database): SecretSweep {
 }
 
 /**
- * Overwrites in the file the pages that the log has in a newer version, then truncates the log. False if a reader of another process (a
- * backup) still needs it, which is not waited for, or if the disk has errors, which the next write will report.
+ * Writes the newer pages of the log into the file, then truncates the log. Returns false if a reader of another process (a backup) still
+ * needs the log (it does not wait for the reader), or if the disk has errors, which the next write will report.
  */
 function cutLog(db: Database): boolean {
   try {

@@ -1,4 +1,4 @@
-/** Classifies failures of SQLite: errors of the disk or the file, and faults of our own. */
+/** Classifies failures of SQLite: errors of the disk or the file, and faults of this program. */
 import Sqlite from 'better-sqlite3';
 import { StoreUnavailableError } from '../../store.ts';
 

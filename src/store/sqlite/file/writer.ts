@@ -24,9 +24,9 @@ export interface WriterHooks {
 /** Bounds on one transaction: how long the event loop is blocked, and how far the WAL grows beyond its limit. */
 const BATCH_WRITES = 1024;
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** Callers wait for their writes, so this many mean that something is badly wrong. */
+/** Maximum number of waiting writes. Callers wait for their writes, so more than this means a fault. */
 const QUEUE_WRITES = 100_000;
-/** A COMMIT of more than this leaves the checkpoint to the next one, large or not, for each of the two holds the loop for 40 ms. */
+/** A COMMIT of more than this leaves the checkpoint to the next COMMIT, because each of the two blocks the event loop for 40 ms. */
 const LARGE_BATCH_BYTES = 1024 * 1024;
 
 type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: false; error: unknown };
@@ -35,15 +35,15 @@ type Attempt = { ok: true; results: unknown[]; durationMs: number } | { ok: fals
 export class Writer {
   private readonly db: Database;
   private readonly statements: Record<'begin' | 'commit' | 'rollback', Statement<[]>>;
-  /** Pages of the WAL past which a COMMIT brings them back into the file. */
+  /** Number of WAL pages above which a COMMIT writes them back into the file. */
   private readonly checkpointPages: number;
   /** Whether the last COMMIT left the checkpoint to the next one. */
   private checkpointLeft = false;
   private readonly hooks: WriterHooks;
   private queue: Waiting[] = [];
-  /** Writes that may wait for a transaction that is made anyway, and for each other: several change the same pages. */
+  /** Writes that may wait to share a transaction with other writes, because several of them change the same pages. */
   private deferred: Waiting[] = [];
-  /** The time from which they join the next transaction, ms. */
+  /** The time from which the deferred writes join the next transaction, ms as by performance.now(). */
   private ripeAt = 0;
   private deferral: NodeJS.Timeout | undefined;
   private scheduled = false;
@@ -62,9 +62,9 @@ export class Writer {
   }
 
   /**
-   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: number of bytes that it writes, if large. `withinMs`: time
-   * for which it may wait for other writes to share its transaction and flush with; 0: none, but those that wait in this way go before it.
-   * Rejects with the error that `work` throws (nothing of it was written), or with StoreUnavailableError.
+   * Runs `work` in the next transaction; settles after its COMMIT. `bytes`: number of bytes that it writes, if large. `withinMs`: time for
+   * which it may wait to share a transaction and a flush with other writes; with 0 it does not wait, and deferred writes run before it.
+   * Rejects with the error that `work` throws (then none of its changes are written), or with StoreUnavailableError.
    */
   write<T>(work: Work<T>, bytes = 0, withinMs?: number): Promise<T> {
     if (this.closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
@@ -105,7 +105,7 @@ export class Writer {
     else this.deferral ??= setTimeout(() => this.schedule(), withinMs).unref();
   }
 
-  /** Deferred writes join this transaction if they have waited for half of their time, or if nothing else makes it. */
+  /** Deferred writes join this transaction if they have waited for half of their time, or if it has no other write. */
   private takeDeferred(): void {
     const isRipe = this.closed || this.queue.length === 0 || this.deferred.length >= BATCH_WRITES;
     if (!isRipe && performance.now() < this.ripeAt) return;
@@ -147,7 +147,7 @@ export class Writer {
     } else if (attempt.error instanceof StoreUnavailableError || batch.length === 1) {
       for (const waiting of batch) waiting.reject(attempt.error);
     } else {
-      // One of them has a fault: each runs alone, so that only that one fails.
+      // One of the writes has a fault. Each runs alone, so that only the faulty one fails.
       for (const waiting of batch) this.runTogether([waiting]);
     }
   }

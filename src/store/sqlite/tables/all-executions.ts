@@ -7,13 +7,13 @@ import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
 import { NEWEST, prepareMachineKeys, prepareRowsByKey } from './machine-executions.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
-/** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
+/** Maximum number of machines that are looked up one by one. For more, the newest executions of all machines are searched first. */
 const MAX_LOOKED_UP = 100;
-/** Executions that are searched before the machines are looked up after all. */
+/** Number of executions that are searched before the machines are looked up one by one. */
 const MAX_SEARCHED = 500;
 
 const NEWEST_FIRST = 'AND e.id < ? ORDER BY e.id DESC';
-/** By the partial index of executions that have not ended, which stays small. */
+/** Uses the partial index of executions that have not ended, which stays small. */
 const ALIVE = 'SELECT id FROM executions INDEXED BY executions_alive WHERE completed_at IS NULL';
 
 type Query = Parameters<ExecutionStore['listAllExecutions']>[0];
@@ -39,7 +39,7 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
     return (status === 'succeeded' ? succeeded : unsuccessful).iterate(status, after);
   }
 
-  /** The newest executions of some machines belong to those machines whose newest one is among them. */
+  /** Only machines whose newest execution is among the newest can have further executions among them. */
   function newestOf(machineIds: readonly string[], { status, limit, after = NEWEST }: Query): Iterable<ExecutionRow> {
     const selection = { status: status ?? null, after };
     const count = limit + 1;
@@ -63,17 +63,17 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
       .map(({ machineId }) => machineId);
   }
 
-  /** The newest executions of many machines, among the newest of all. Undefined if too many of those are of other machines. */
+  /** Searches the newest executions of all machines. Undefined if too many of them are of other machines. */
   function searched(machineIds: readonly string[], query: Query): ExecutionRow[] | undefined {
     const { status, since = 0, limit, after = NEWEST } = query;
-    const wanted = new Set(machineIds);
+    const machines = new Set(machineIds);
     const found: ExecutionRow[] = [];
     let left = MAX_SEARCHED;
     for (const row of newestOfAll(status, after)) {
       if (row.created_at < since || found.length > limit) return found;
       if (left === 0) return undefined;
       left -= 1;
-      if (row.is_terminal === 0 && wanted.has(row.machine_public_id)) found.push(row);
+      if (row.is_terminal === 0 && machines.has(row.machine_public_id)) found.push(row);
     }
     return found;
   }
@@ -88,7 +88,7 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
   return (query) => toPage(listed(rowsOf(query), query.since), query.limit, (row) => row.id, toExecution);
 }
 
-/** Without terminals, and created at `since` or later: executions later in the list are older. */
+/** Leaves out terminals, and ends at the first execution older than `since`: the list is sorted by age. */
 function* listed(rows: Iterable<ExecutionRow>, since = 0): Generator<ExecutionRow> {
   for (const row of rows) {
     if (row.created_at < since) return;

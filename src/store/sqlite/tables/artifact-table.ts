@@ -1,4 +1,4 @@
-/** Artifacts and their pieces, inside a write. */
+/** The tables of artifacts and their pieces. */
 import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
 import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
 import type { Artifact } from '../../store.ts';
@@ -74,13 +74,13 @@ export class ArtifactTable {
     return this.#statements.expired.all(now, limit).map(toArtifact);
   }
 
-  /** Returns an artifact that a caller has deleted lately. */
+  /** Returns an artifact that a caller has deleted recently. */
   findDeleted(artifactId: string): Artifact | undefined {
     const row = this.#statements.deleted.get(artifactId);
     return row && toArtifact(row);
   }
 
-  /** Purges its pieces. Its row stays, as one that was deleted at `at`. */
+  /** Marks an artifact as deleted at `at`, and its pieces for the purge. */
   remove(artifactId: string, at: number): void {
     this.#statements.takeFromTotal.run(artifactId);
     this.#statements.purge.run(artifactId);
@@ -92,7 +92,7 @@ export class ArtifactTable {
     this.#statements.forget.run(before);
   }
 
-  /** Its pieces stay until they are purged. */
+  /** Deletes the row of an artifact. Its pieces stay until they are purged. */
   drop(artifactId: string): void {
     this.#statements.takeFromTotal.run(artifactId);
     this.#statements.purge.run(artifactId);

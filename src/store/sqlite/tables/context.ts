@@ -1,4 +1,4 @@
-/** The state that the parts of the store share: the database, its one writer, and the tables that several of them use. */
+/** The objects that the parts of the store share: the database, its one writer, and common tables. */
 import type { Database } from '../file/database.ts';
 import type { EventLog } from './event-log.ts';
 import type { MachineTable } from './machine-table.ts';
@@ -20,8 +20,8 @@ export interface Context {
 }
 
 /**
- * Runs a read at once: a write transaction begins and ends within one turn, so a read always sees the committed state and waits for
- * nothing. Rejects as a write would.
+ * Runs a read immediately. A write transaction begins and ends within one turn of the event loop, so a read sees the committed state
+ * and does not wait. Rejects as a write would.
  */
 export async function read<T>(work: () => T): Promise<T> {
   try {

@@ -1,6 +1,6 @@
 /**
- * The events of executions: appended inside a write, read from the clustered log. The first event of each is written together with the
- * second one: until then the row of its execution has the same data, and a create touches one page less.
+ * The events of executions. The first event of an execution is written together with its second one: until then the row of the execution
+ * has the same data, and a create changes one page less.
  */
 import type { Stream } from '../../../core/execution.ts';
 import type { ExecutionRecord, LogEntry } from '../../../core/decisions/execution-draft.ts';
@@ -10,7 +10,7 @@ import type { Database } from '../file/database.ts';
 import type { StreamChunks } from './stream-chunks.ts';
 
 export interface EventLog {
-  /** Events of an execution that is about to be saved as `after`, in order. */
+  /** Appends events of an execution that is about to be saved as `after`, in order. */
   append(after: Pick<ExecutionRecord, 'key' | 'execution'>, entries: readonly LogEntry[]): void;
   list(p: { executionId: string; afterSequence: number; limit: number; maxBytes: number }): ExecutionEvent[];
   readStream(p: { executionId: string; stream: Stream; offset: number; maxBytes: number }): Buffer;
@@ -24,14 +24,14 @@ const LIST = `SELECT v.sequence, v.at, v.type, v.status, v.exit_code, v.signal, 
 /** The first event of an execution that has no other, taken from its row. */
 const FIRST = `1 AS sequence, created_at AS at, 'lifecycle' AS type, status`;
 const WRITE_FIRST = `INSERT INTO events (execution_id, sequence, at, type, status) SELECT id, ${FIRST} FROM executions`;
-/** Offset at which the chunk with the byte at an offset begins. */
+/** The offset at which the chunk that contains a given offset begins. */
 const SEEK = `SELECT stream_offset FROM events
   WHERE execution_id = ? AND type = ? AND stream_offset IS NOT NULL AND stream_offset <= ?
   ORDER BY stream_offset DESC LIMIT 1`;
 const READ = `SELECT v.sequence AS place, v.stream_offset, c.bytes FROM events v CROSS JOIN chunks c ON c.id = v.chunk_id
   WHERE v.execution_id = ? AND v.type = ? AND v.stream_offset IS NOT NULL AND v.stream_offset >= ? ORDER BY v.stream_offset`;
 
-/** Writes the first events that are not written yet: for programs that read the table directly. */
+/** Writes all first events that are not written yet, for programs that read the table directly. */
 export function writeFirstEvents(db: Database): void {
   db.exec(`${WRITE_FIRST} WHERE last_sequence = 1 ON CONFLICT DO NOTHING`);
 }

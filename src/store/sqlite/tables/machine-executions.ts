@@ -1,10 +1,10 @@
-/** Lists the executions of a machine, newest first: merges those that wait, those that are dispatched, and each kind of end. */
+/** Lists the executions of a machine, newest first, by merging the waiting, the dispatched and each kind of ended ones. */
 import { EXECUTION_STATUSES, type ExecutionStatus, isTerminal } from '../../../core/execution-status.ts';
 import type { ExecutionRow } from '../../rows/execution-row.ts';
 import type { Database } from '../file/database.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
-/** Above the newest key. */
+/** A key above that of the newest row. */
 export const NEWEST = Number.MAX_SAFE_INTEGER;
 const ENDS = EXECUTION_STATUSES.filter(isTerminal);
 const KEYS = `SELECT e.id FROM executions e
@@ -20,14 +20,14 @@ interface Selection {
   limit: number;
 }
 
-/** The newest keys of one machine, without terminals: at most `limit`, newest first. */
+/** Prepares the query of the newest keys of one machine, without terminals: at most `limit`, newest first. */
 export function prepareMachineKeys(db: Database): (selection: Selection) => number[] {
   const waiting = db
     .prepare<Selection, number>(
       `${KEYS} AND e.dispatch_number IS NULL AND e.completed_at IS NULL AND ${OF_STATUS} ${NEWEST_FIRST}`,
     )
     .pluck();
-  // As many as the agent runs at a time.
+  // Without a limit: at most as many as the agent runs at a time.
   const dispatched = db
     .prepare<Omit<Selection, 'limit'>, number>(
       `${KEYS} AND e.dispatch_number > 0 AND e.completed_at IS NULL AND ${OF_STATUS}`,
@@ -49,7 +49,7 @@ export function prepareMachineKeys(db: Database): (selection: Selection) => numb
   };
 }
 
-/** The executions with these keys, newest first. */
+/** Prepares the query of the executions with some keys, newest first. */
 export function prepareRowsByKey(db: Database): (keys: readonly number[]) => Iterable<ExecutionRow> {
   const rows = db.prepare<[string], ExecutionRow>(
     `${SELECT_EXECUTION} WHERE e.id IN (SELECT value FROM json_each(?)) ORDER BY e.id DESC`,

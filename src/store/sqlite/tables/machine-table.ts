@@ -1,4 +1,4 @@
-/** Loads and saves machines, inside a write. Only this file writes a phase to the database. */
+/** The tables of machines. Only this file writes a phase to an SQLite database. */
 import { labelsOf } from '../../../core/machines/machine.ts';
 import type { JoinToken, Machine } from '../../store.ts';
 import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
@@ -50,7 +50,7 @@ function prepare(db: Database) {
   };
 }
 
-/** To be used inside a write. */
+/** Loads and saves machines. Its methods run inside a write. */
 export class MachineTable implements MachineAccess {
   private readonly statements: ReturnType<typeof prepare>;
   private changed: Machine[] = [];
@@ -65,13 +65,13 @@ export class MachineTable implements MachineAccess {
     return { result: work(), changed: this.changed };
   }
 
-  /** Also returns a removed one. */
+  /** Also returns a removed machine. */
   find(machineId: string): StoredMachine | undefined {
     const row = this.statements.find.get(machineId);
     return row && recordOf(row);
   }
 
-  /** Writes a new one. `undefined` if the id is taken. */
+  /** Writes a new machine. `undefined` if the id is taken. */
   insert(machine: Machine): StoredMachine | undefined {
     const { machineId, createdAt, lastTransitionAt, lastProgressAt } = machine;
     const key = this.statements.insert.get(machineId, createdAt, lastTransitionAt, lastProgressAt);

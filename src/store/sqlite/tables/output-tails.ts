@@ -1,10 +1,10 @@
-/** The ends of streams that are longer than the part kept in their logs. */
+/** The table of tails: the last bytes of streams that are longer than the part kept in their logs. */
 import type { OutputTail } from '../../../core/decisions/execution-draft.ts';
 import type { Stream } from '../../../core/execution.ts';
 import type { Database } from '../file/database.ts';
 
 export interface OutputTails {
-  /** Keeps the first tail of each stream; inside a write. */
+  /** Stores tails; a stream that has one already keeps it. Inside a write. */
   add(key: number, tails: readonly OutputTail[]): void;
   /** Deletes the tails of a deleted execution, and returns their bytes; inside a write. */
   delete(key: number): number;

@@ -6,13 +6,13 @@ import type { Database } from '../file/database.ts';
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `e.*, m.public_id AS machine_public_id, r.command, r.cwd, r.env_keys, r.user, r.timeout_ms, r.stdin_mode,
   r.callback_url, r.created_by, r.queued_bytes, r.launch, r.artifacts AS declared_artifacts`;
-/** Append a WHERE (and more) that names its columns with `e.`. CROSS JOIN: executions first, always. */
+/** Append a WHERE clause whose columns begin with `e.`. CROSS JOIN makes SQLite read executions first. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM executions e
   CROSS JOIN machines m ON m.id = e.machine_id CROSS JOIN requests r ON r.execution_id = e.id`;
 
 /**
- * Finds one by its public id, in two statements: measured at 3 µs, against 46 for the join (the cost of starting a join, negligible for a
- * page and too much for every report).
+ * Prepares the search of an execution by its public id, in two statements: measured at 3 µs, against 46 µs for the join (the cost of
+ * starting a join, negligible for a page and too much for every report).
  */
 export function prepareFind(db: Database): (executionId: string) => ExecutionRecord | undefined {
   const state = db.prepare<[string], StateRow>(
@@ -24,7 +24,7 @@ export function prepareFind(db: Database): (executionId: string) => ExecutionRec
   );
   return (executionId) => {
     const row = state.get(executionId);
-    const asked = row && request.get(row.id);
-    return row && asked && recordOf(row, asked);
+    const requestRow = row && request.get(row.id);
+    return row && requestRow && recordOf(row, requestRow);
   };
 }

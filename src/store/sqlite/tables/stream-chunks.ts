@@ -1,11 +1,11 @@
-/** Output that is kept apart from the log, until it is read. */
+/** The table of output that is kept until it is read, apart from the event log. */
 import type { ExecutionRecord, StreamedChunk } from '../../../core/decisions/execution-draft.ts';
 import type { Stream } from '../../../core/execution.ts';
 import type { PlacedChunkRow } from '../../rows/event-row.ts';
 import type { Database } from '../file/database.ts';
 
 export interface StreamChunks {
-  /** To be used inside a write. */
+  /** Appends chunks; inside a write. */
   append(key: number, chunks: readonly StreamedChunk[]): void;
   /** Writes how far both streams were released, and deletes what lies before that; inside a write. */
   release(record: Pick<ExecutionRecord, 'key' | 'released'>): void;

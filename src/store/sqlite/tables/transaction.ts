@@ -26,7 +26,7 @@ interface QueueRow {
 }
 
 const QUEUE_COLUMNS = 'id, phase, desired_state, epoch, runner_instance, waiting, waiting_bytes, last_dispatch_number';
-/** Keys rise, and none is given out twice. */
+/** Keys rise, and no key is given out twice. */
 const INSERT = `INSERT INTO executions (id, public_id, machine_id, status, created_at, expires_at, dispatched_to,
   dispatch_number, last_sequence, last_event_at, is_terminal, output_mode, output_read_at)
   SELECT 1 + max(coalesce((SELECT max(id) FROM executions), 0), highest_deleted), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
@@ -78,7 +78,7 @@ function prepare(db: Database) {
   };
 }
 
-/** To be used inside a write. */
+/** The Transaction of SQLite. Its methods run inside a write. */
 export class SqliteTransaction implements Transaction {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #log: EventLog;
@@ -185,11 +185,11 @@ export class SqliteTransaction implements Transaction {
     return this.#statements.waking.all(p.machineId, p.limit).map(toRecord);
   }
 
-  insert(record: NewRecord, asked: NewExecution, queue: MachineQueue): void {
+  insert(record: NewRecord, newExecution: NewExecution, queue: MachineQueue): void {
     const { execution, machineKey, lastEventAt, queuedBytes } = record;
     const { status, createdAt, expiresAt, dispatchedTo = null, dispatchNumber = null, lastSequence } = execution;
     const { lastInsertRowid } = this.#statements.insert.run(
-      asked.executionId,
+      newExecution.executionId,
       machineKey,
       status,
       createdAt,
@@ -198,13 +198,13 @@ export class SqliteTransaction implements Transaction {
       dispatchNumber,
       lastSequence,
       lastEventAt,
-      asked.isTerminal ? 1 : 0,
-      asked.outputMode ?? 'keep',
-      asked.outputMode === undefined ? null : createdAt,
+      newExecution.isTerminal ? 1 : 0,
+      newExecution.outputMode ?? 'keep',
+      newExecution.outputMode === undefined ? null : createdAt,
     );
     const key = Number(lastInsertRowid);
-    this.#insertRequest(key, asked, queuedBytes);
-    if (asked.sealedInput !== undefined) this.#statements.seal.run(key, asked.sealedInput);
+    this.#insertRequest(key, newExecution, queuedBytes);
+    if (newExecution.sealedInput !== undefined) this.#statements.seal.run(key, newExecution.sealedInput);
     this.#saveQueue(queue);
   }
 
@@ -234,20 +234,20 @@ export class SqliteTransaction implements Transaction {
     this.#statements.saveQueue.run(waiting, waitingBytes, lastDispatchNumber, key);
   }
 
-  #insertRequest(key: number, asked: NewExecution, queuedBytes: number): void {
+  #insertRequest(key: number, newExecution: NewExecution, queuedBytes: number): void {
     this.#statements.insertRequest.run(
       key,
-      JSON.stringify(asked.command),
-      asked.cwd ?? null,
-      asked.envKeys.length === 0 ? '' : JSON.stringify(asked.envKeys),
-      asked.user ?? null,
-      asked.timeoutMs ?? null,
-      asked.stdinMode,
-      asked.callbackUrl ?? null,
-      asked.createdBy,
+      JSON.stringify(newExecution.command),
+      newExecution.cwd ?? null,
+      newExecution.envKeys.length === 0 ? '' : JSON.stringify(newExecution.envKeys),
+      newExecution.user ?? null,
+      newExecution.timeoutMs ?? null,
+      newExecution.stdinMode,
+      newExecution.callbackUrl ?? null,
+      newExecution.createdBy,
       queuedBytes,
-      asked.declaredArtifacts === undefined ? null : JSON.stringify(asked.declaredArtifacts),
-      launchColumn(asked),
+      newExecution.declaredArtifacts === undefined ? null : JSON.stringify(newExecution.declaredArtifacts),
+      launchColumn(newExecution),
     );
   }
 
