@@ -37,7 +37,7 @@ export function apiKeyMethods({ read, transactions }: Context): KeyStore {
       const rows = await read<ApiKeyRow>({ text, values: [after, limit + 1] });
       return toPage(rows, limit, (row) => row.id, toApiKey);
     },
-    // Its lock waits for every transaction in which the key acts (load.ts): from then on the key changes nothing more.
+    // The lock on the key's row waits for every transaction in which the key acts (load.ts). After it the key changes nothing.
     revokeApiKey: ({ apiKeyId, now, actor }) =>
       transactions.run((connection) =>
         ifMayAct(connection, { now, ...(actor && { actor }) }, async () => {

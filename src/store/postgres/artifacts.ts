@@ -9,7 +9,7 @@ import { ARTIFACT_COLUMNS, SELECT_ARTIFACT } from './writers/select-artifact.ts'
 
 const FIND_DELETED = `SELECT ${ARTIFACT_COLUMNS} FROM artifacts a JOIN machines m ON m.id = a.machine_id
   WHERE a.deleted_at IS NOT NULL AND a.public_id = $1`;
-/** The piece with the byte at an offset, and those after it as far as the requested bytes reach. */
+/** The piece that contains the byte at an offset, and the pieces after it up to the last requested byte. */
 const READ = `SELECT p.position, p.bytes FROM artifact_pieces p JOIN artifacts a ON a.id = p.artifact_id
   WHERE a.public_id = $1 AND p.position < $3 AND p.position >= coalesce(
     (SELECT max(q.position) FROM artifact_pieces q WHERE q.artifact_id = a.id AND q.position <= $2), 0) ORDER BY p.position`;

@@ -22,7 +22,7 @@ const DELETE = `DELETE FROM audit WHERE id IN (
     WHERE id <= (SELECT released_through FROM audit_retention) OR at < $1)
   RETURNING 1`;
 
-/** Audit entries belong to no machine. This text selects their writer in the place of a machine's id. */
+/** Selects the writer of audit entries, in place of a machine's id: entries belong to no machine. */
 const AUDIT_WRITER = 'audit';
 
 /** The AuditStore of PostgreSQL. Entries are collected for as long as their callers allow, and share a transaction with other writes. */

@@ -1,4 +1,4 @@
-/** Batches in PostgreSQL. Every decision about a batch locks its row, so two servers never decide at once. */
+/** The batches of a PostgreSQL database. Each decision about a batch locks its row, so that two servers never decide at the same time. */
 import { nextBatchStep, SPENT } from '../../core/decisions/batch.ts';
 import {
   type BatchCountRow,
@@ -41,7 +41,7 @@ const INSERT_MEMBERS = `INSERT INTO batch_members (batch_id, position, machine_i
 const TAKE_IN = `UPDATE batch_members b SET outcome = coalesce((SELECT e.status FROM executions e WHERE e.id = b.execution_id), 'failed')
   WHERE ${OPEN} AND b.execution_id IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = b.execution_id AND e.completed_at IS NULL)`;
-/** Waits for a server that makes one of them at this moment: its key is then bound to an execution. */
+/** Binds the keys of members without an execution to SPENT. Waits for a server that is creating one of the executions. */
 const SPEND_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expires_at)
   SELECT $2, b.position::text, $3, '${SPENT}', $4 FROM batch_members b WHERE ${OPEN} AND b.execution_id IS NULL ORDER BY 2
   ON CONFLICT (api_key, key) DO NOTHING`;
@@ -99,7 +99,7 @@ export function batchMethods({ read, transactions, replicaId }: Context): BatchS
   };
 }
 
-/** In the order of `rows`. */
+/** Returns the batches of `rows`, in the same order, with the counts of their machines. */
 async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Promise<{ key: number; batch: Batch }[]> {
   const uncounted = rows.filter(({ counts }) => counts === null).map(({ id }) => id);
   const counts =
@@ -108,7 +108,7 @@ async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Pro
   return rows.map((row) => ({ key: row.id, batch: toBatch(row, ofBatch.get(row.id) ?? []) }));
 }
 
-/** In the state of the transaction. */
+/** Returns a batch as the transaction sees it. */
 async function found(connection: Connection, row: BatchRow): Promise<Batch> {
   const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.id] });
   return toBatch(latest, latest.counts === null ? await countsOf(connection, row) : []);
@@ -140,7 +140,7 @@ async function create(
   await connection.run({ text: INSERT_MEMBERS, values: [made?.id, members] });
   writes.bind(p.idempotency, batchId);
   const [row] = await locked(connection, batchId);
-  if (row === undefined) throw new Error('a batch that was just made is not there');
+  if (row === undefined) throw new Error('a new batch was not found');
   return flushed(connection, writes, { outcome: 'created', batch: await found(connection, row) });
 }
 
@@ -163,7 +163,7 @@ async function cancel(
   return flushed(connection, writes, { outcome: applies ? 'applied' : 'stale', batch });
 }
 
-/** This deletes a key that was written on trial and not bound. */
+/** Writes the batch of changes, and returns `outcome`. Deletes keys that were inserted on trial and not bound. */
 async function flushed<T>(connection: Connection, writes: Writes, outcome: T): Promise<T> {
   await Promise.all(flushStatements(writes).map((statement) => connection.run(statement)));
   return outcome;
@@ -191,7 +191,7 @@ async function advance(
   let step = await stepOf(connection, row);
   if (step.cancelRest) {
     await cancelRest(connection, row, now);
-    // An execution that was made and not recorded counts as running.
+    // An execution that was created and not recorded counts as running.
     step = await stepOf(connection, row);
   }
   const end = 'UPDATE batches SET status = $1, completed_at = $2, sealed_request = NULL, counts = $3 WHERE id = $4';
@@ -226,7 +226,7 @@ async function cancelRest(connection: Connection, { id, public_id: batchId }: Ba
 }
 
 const ENDED = `${SELECT} WHERE b.completed_at < $1 ORDER BY b.completed_at, b.id LIMIT 1 FOR UPDATE SKIP LOCKED`;
-/** An array is computed once: a subquery in IN may be run for each row, and its LIMIT applies to each run. */
+/** Uses an array, which is computed once: a subquery in IN may be run for each row, and its LIMIT applies to each run. */
 const DELETE_MEMBERS = `DELETE FROM batch_members WHERE batch_id = $1 AND position = ANY(ARRAY(
   SELECT position FROM batch_members WHERE batch_id = $1 ORDER BY position LIMIT $2))`;
 

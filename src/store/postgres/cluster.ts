@@ -1,4 +1,4 @@
-/** Several servers on one database: which ones live, which one holds a machine, orders between them, and hints. */
+/** The ClusterStore of PostgreSQL: living servers, owners of machines, orders and hints. */
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { ClusterStore, Order, ReceivedOrder } from '../store.ts';
 import type { Context } from './context.ts';
@@ -8,10 +8,10 @@ import type { Replica } from './cluster/replica.ts';
 import { SELECT_EXECUTION } from './writers/select-execution.ts';
 import type { DatabaseAddress } from './connections/url.ts';
 
-/** Orders whose answers nobody has read are dropped after this time. */
+/** Time after which orders are deleted whose answers were not read. */
 const KEEP_ORDERS = "interval '2 minutes'";
 
-/** ms since the epoch, of the database. */
+/** SQL for the time of the database, ms since the epoch. */
 const CLOCK = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 const TAKE_DUTY = `INSERT INTO duties (name, due_at) VALUES ($1, ${CLOCK} + $2::bigint)
   ON CONFLICT (name) DO UPDATE SET due_at = EXCLUDED.due_at WHERE duties.due_at <= ${CLOCK}`;
@@ -24,7 +24,7 @@ interface InboxRow {
   payload: Buffer | null;
 }
 
-/** `address`: for separate connections, since LISTEN needs one that stays. */
+/** The ClusterStore of PostgreSQL. `address`: for separate connections, since LISTEN needs a permanent one. */
 export function clusterMethods(context: Context, replica: Replica, address: DatabaseAddress): ClusterStore {
   const bus = new HintBus(address);
   return {
@@ -129,7 +129,7 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
   };
 }
 
-/** One row for each living server `r` that `where` finds for the machine `m`. */
+/** Inserts the order for each living server `r` that `condition` selects for the machine `m`. */
 async function insertOrder({ transactions }: Context, order: Order, condition: string, more: unknown[]) {
   const { machineId, kind, body, payload } = order;
   const text = `INSERT INTO inbox (replica_id, machine_public_id, epoch, kind, body, payload)

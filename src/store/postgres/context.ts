@@ -1,4 +1,4 @@
-/** The state that the parts of the store share. */
+/** The objects that the parts of the store share. */
 import { StoreUnavailableError } from '../store.ts';
 import { Writer, type WriterHooks } from './writers/writer.ts';
 import type { Work } from './writers/needs.ts';
@@ -16,12 +16,12 @@ export interface Context {
   replicaId: () => number;
 }
 
-/** After this time, writes for other machines do not wait for a writer's batch, which waits for a lock or carries much output, ms. */
+/** Duration of a batch after which writes of other machines use another writer, ms: the batch waits for a lock or has much output. */
 const SLOW_BATCH_MS = 100;
 
 /**
- * The writers of the store: writes for one machine are committed in the order in which they were submitted. The first writer takes all
- * that it can: one large transaction costs a fraction of several small ones.
+ * The writers of the store. Writes for one machine are committed in the order in which they were submitted. The first writer gets as many
+ * writes as possible: one large transaction costs a fraction of several small ones.
  */
 export class Writers {
   readonly #writers: readonly Writer[];
@@ -49,7 +49,7 @@ export class Writers {
   }
 }
 
-/** Writers without a slow batch first, in their order. */
+/** Sorts writers without a slow batch first, otherwise in their order. */
 function byDelay(a: Writer, b: Writer): number {
   return Math.max(a.busyMs, SLOW_BATCH_MS) - Math.max(b.busyMs, SLOW_BATCH_MS);
 }

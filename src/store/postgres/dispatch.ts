@@ -1,4 +1,4 @@
-/** Executions on their way: claimed, reported on, ended by a deadline. */
+/** Claims executions, stores reports, and ends executions at their deadlines. */
 import type { QueuePlace } from '../../core/decisions/reason.ts';
 import type { ExecutionInput } from '../../core/execution.ts';
 import { isPassed, REPORT_KIND, type StoredReport } from '../../core/report.ts';
@@ -21,7 +21,7 @@ const QUEUE_PLACE = `SELECT
    WHERE o.machine_id = w.machine_id AND o.dispatched_to IS NULL AND o.completed_at IS NULL AND o.id < w.id) AS ahead
   FROM executions w JOIN machines m ON m.id = w.machine_id WHERE m.public_id = $1 AND w.public_id = $2`;
 
-/** The agent's side of the store. */
+/** The use cases of agents. */
 export function dispatchMethods({ read, writers }: Context): DispatchStore & ReportStore {
   return {
     claimQueued: (p) =>
@@ -71,12 +71,12 @@ export function dispatchMethods({ read, writers }: Context): DispatchStore & Rep
   };
 }
 
-/** Only then the remaining quota matters. */
+/** Whether a report contains bytes of an artifact: only then the remaining quota is needed. */
 function isPiece(report: StoredReport): boolean {
   return !isPassed(report) && report.kind === REPORT_KIND.artifact_data;
 }
 
-/** An execution that may be due: found without locks, decided on under them. */
+/** An execution that may be due. It is found without locks; the decision is made under locks. */
 interface Candidate {
   execution: string;
   machine: string;
@@ -93,7 +93,7 @@ const FIND_ABANDONED = `SELECT e.public_id AS execution, m.public_id AS machine,
 
 /** Ends executions that are due. */
 export function deadlineMethods({ read, writers }: Context): DeadlineStore {
-  /** A machine that has another epoch than it was found with has connected meanwhile. */
+  /** Ends candidates. A machine whose epoch has changed since the search has connected meanwhile, and is left out. */
   function endAll(found: readonly Candidate[], input: ExecutionInput, now: number): Promise<Execution[]> | Execution[] {
     if (found.length === 0) return [];
     return writers.write('', {

@@ -1,4 +1,4 @@
-/** Join tokens, and enrolment: a token is traded for a machine's credential, once. */
+/** Join tokens, and enrolment: an agent exchanges a token for a machine's credential. */
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore, EnrolOutcome } from '../store.ts';
@@ -56,7 +56,7 @@ export function enrolmentMethods({ read, transactions }: Context): EnrolmentStor
   };
 }
 
-/** The token's row is locked: of two agents with it, one waits here for the other. */
+/** Enrols an agent. The token's row is locked: of two agents with the same token, one waits here for the other. */
 async function enrol(connection: Connection, request: Request): Promise<EnrolOutcome> {
   const { now, name, credentialHash } = request;
   const text = `${SELECT} WHERE token_hash = $1 FOR UPDATE`;
@@ -95,7 +95,7 @@ async function grant(
   ]);
 }
 
-/** The credential exists already: with the same token it is a repetition of the same enrolment, whose answer was lost. */
+/** Returns the outcome if the credential exists already. With the same token it repeats an enrolment whose answer was lost. */
 function repeated(request: Request, token: JoinTokenRow, present: TouchedMachine | undefined): EnrolOutcome {
   const { record, row } = present ?? {};
   if (record === undefined || row?.enrolled_with !== token.id) return { outcome: 'machine_refused' };

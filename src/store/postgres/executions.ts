@@ -23,24 +23,24 @@ const LIST_BY_STATUS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_ter
 
 const LIST_TERMINALS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal AND (e.completed_at IS NULL OR e.completed_at > $2)
   AND e.id < $3 ORDER BY e.id DESC LIMIT $4`;
-/** Of the rows below `$1`, the newest `$2`. An execution that has not ended is found by an index of its own, which stays small. */
+/** SQL for the newest `$2` rows below `$1`. Unfinished executions have their own index, which stays small. */
 const LISTED = 'NOT e.is_terminal AND e.id < $1';
 const ofStatus = (status: ExecutionStatus | undefined): string => {
   if (status === undefined) return LISTED;
   return isTerminal(status) ? `${LISTED} AND e.status = $3` : `${LISTED} AND e.completed_at IS NULL AND e.status = $3`;
 };
 const NEWEST_FIRST = 'ORDER BY e.id DESC LIMIT $2';
-/** Up to this many machines are looked up one by one; with more, the newest executions of all are searched first. */
+/** Maximum number of machines that are looked up one by one. For more, the newest executions of all machines are searched first. */
 const MAX_LOOKED_UP = 100;
 const MAX_SEARCHED = 500;
-/** An array of keys comes first: a join that is planned before the limit may walk as far as the page is from the newest row. */
+/** SQL that selects the keys of a page into an array first: a join planned before the LIMIT may read all rows newer than the page. */
 const newestKeys = (listed: string, limit: string | number): string =>
   `e.id = ANY(ARRAY(SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${limit}))`;
 const listAll = (listed: string): string => `${SELECT_EXECUTION} WHERE ${newestKeys(listed, '$2')} ORDER BY e.id DESC`;
-/** Those of the machines among the newest of all. */
+/** SQL for the executions of some machines among the newest of all machines. */
 const search = (listed: string, ids: string): string =>
   `${SELECT_EXECUTION} WHERE ${newestKeys(listed, MAX_SEARCHED)} AND m.public_id = ANY(${ids}) ${NEWEST_FIRST}`;
-/** The newest executions of some machines belong to those machines whose newest one is among them. */
+/** SQL that looks up machines one by one, but only those whose newest execution is among the newest. */
 const lookUp = (listed: string, ids: string): string => `WITH recent AS MATERIALIZED (
     SELECT m.id, m.public_id,
       (SELECT e.id FROM executions e WHERE e.machine_id = m.id AND ${listed} ORDER BY e.id DESC LIMIT 1) AS newest
@@ -52,7 +52,7 @@ const lookUp = (listed: string, ids: string): string => `WITH recent AS MATERIAL
 const QUEUED_BYTES = `SELECT coalesce(sum(r.queued_bytes), 0)::bigint AS bytes FROM executions e JOIN requests r ON r.execution_id = e.id
   WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = $1`;
 
-/** The caller's side of the store. */
+/** The use cases of callers. */
 export function executionMethods({ read, writers, transactions }: Context): ExecutionStore & IdempotencyStore {
   return {
     createExecution: (p) => {
@@ -120,13 +120,13 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
 }
 
 const KEY_OF = '(SELECT id FROM executions WHERE public_id = $1)';
-/** Chunks past the requested bytes are not sent: the running sum before each row decides. */
+/** Selects rows up to the requested bytes, by the running sum before each row, so that no further chunks are sent. */
 const LIST_EVENTS = `SELECT sequence, at, type, status, exit_code, signal, error_code, error_message, chunk AS bytes FROM (
     SELECT v.*, coalesce(sum(octet_length(chunk)) OVER (ORDER BY sequence ROWS UNBOUNDED PRECEDING), 0) AS sum,
       row_number() OVER (ORDER BY sequence) AS place
     FROM (SELECT * FROM events WHERE execution_id = ${KEY_OF} AND sequence > $2 ORDER BY sequence LIMIT $3) v) w
   WHERE sum <= $4 OR place = 1 ORDER BY sequence`;
-/** From the chunk with the byte at an offset on, as far as the requested bytes reach. */
+/** Selects the chunk that contains the byte at an offset, and the chunks after it up to the last requested byte. */
 const READ_STREAM = `SELECT stream_offset, chunk AS bytes FROM events
   WHERE execution_id = ${KEY_OF} AND type = $2 AND stream_offset >= (
     SELECT max(stream_offset) FROM events WHERE execution_id = ${KEY_OF} AND type = $2 AND stream_offset <= $3)
@@ -136,7 +136,7 @@ const READ_STREAMED = `SELECT stream_end - octet_length(bytes) AS stream_offset,
   WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3 AND stream_end - octet_length(bytes) < greatest($4::bigint,
     (SELECT min(stream_end) FROM stream_chunks WHERE execution_id = ${KEY_OF} AND stream = $2 AND stream_end > $3))
   ORDER BY stream_end`;
-/** The next chunks of each stream. One statement, so that the chunks of both are those of one moment. */
+/** Selects the next chunks of each stream in one statement, so that both streams are read at the same moment. */
 const READ_MERGED = (['stdout', 'stderr'] as const)
   .flatMap((stream, index) => [
     `(SELECT '${stream}' AS stream, sequence AS place, stream_offset, chunk AS bytes FROM events

@@ -1,4 +1,4 @@
-/** Makes, finds, lists and connects machines. Each connection has an epoch, and belongs to the server that holds it. */
+/** Creates, finds, lists and connects machines. Each connection has an epoch, and belongs to the server that holds it. */
 import { abandonWaiting } from '../../core/decisions/restore.ts';
 import { newMachine } from '../../core/machines/machine.ts';
 import { toMachine } from '../rows/machine-row.ts';
@@ -11,11 +11,11 @@ import { type MachineRow, SELECT_MACHINE } from './writers/select-machine.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
 const NAMED = `${LIST} AND m.name = $4 AND m.desired_state <> 'destroyed'`;
-/** The label whose key and value (or NULL, for any) are the parameters from `place` on. */
+/** SQL for a label. Its key and its value (NULL: any) are the parameters from `place` on. */
 const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_labels l
   WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
 
-/** Machines without regard to their connections. */
+/** The MachineStore of PostgreSQL. */
 export function machineMethods({ read, writers }: Context): MachineStore {
   return {
     createMachine: (p) =>
@@ -42,7 +42,7 @@ export function machineMethods({ read, writers }: Context): MachineStore {
   };
 }
 
-/** Numbers from an agent count up to here: no agent may bring the machine's numbers near the end of safe integers. */
+/** Maximum dispatch number accepted from an agent: no agent may raise the machine's numbers near the end of safe integers. */
 const MAX_TAKEN_OVER = 2 ** 52;
 
 function doubtsOf(p: Parameters<ConnectionStore['machineConnected']>[0]): Doubts {

@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 /** Bytes of requests and output of the executions deleted in one step, at most (except for the first). */
 const DELETE_BYTES = 8 * 1024 * 1024;
 
-/** The executions that ended first go first. Those that another server is deleting are skipped. */
+/** Deletes the executions that ended first, and skips those that another server is deleting. */
 const DELETE_FINISHED = `WITH finished AS (
     SELECT e.id, e.completed_at, e.stdout_kept + e.stderr_kept + octet_length(r.command) + octet_length(r.env_keys) AS bytes
     FROM executions e JOIN requests r ON r.execution_id = e.id
@@ -16,7 +16,7 @@ const DELETE_FINISHED = `WITH finished AS (
       row_number() OVER (ORDER BY completed_at, id) AS place FROM finished) f WHERE sum <= ${DELETE_BYTES} OR place = 1),
   log AS (DELETE FROM events WHERE execution_id IN (SELECT id FROM chosen))
   DELETE FROM executions WHERE id IN (SELECT id FROM chosen)`;
-/** An array is computed once: a subquery in IN may be run for each row, and its LIMIT applies to each run. */
+/** Uses an array, which is computed once: a subquery in IN may be run for each row, and its LIMIT applies to each run. */
 const FORGET_KEYS = `DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM idempotency WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`;
 const FORGET_TOKENS = `DELETE FROM join_tokens WHERE id = ANY(ARRAY(
@@ -100,7 +100,7 @@ export function countMethods({ read, transactions }: Context): CountStore {
   };
 }
 
-/** One row for each minute and name: a statement may not update a row twice. */
+/** Adds up counts of the same minute and name: a statement may not update a row twice. */
 function sumOf(counts: readonly MinuteCount[]): MinuteCount[] {
   const groups = Map.groupBy(counts, ({ minute, name }) => `${minute} ${name}`);
   return [...groups.values()].flatMap((group) => {

@@ -23,7 +23,7 @@ import { Readers } from './connections/slots.ts';
 import { Transactions } from './connections/transactions.ts';
 import { parseDatabaseUrl } from './connections/url.ts';
 
-/** Connections: each writer has one, reads share some, all other writes borrow from the rest. */
+/** Numbers of connections: one for each writer, some shared by reads, and a pool for all other writes. */
 const WRITERS = 2;
 const READERS = 2;
 const TRANSACTIONS = 3;

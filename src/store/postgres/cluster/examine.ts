@@ -1,17 +1,17 @@
-/** Looks at a PostgreSQL database from outside, without changing it. */
+/** Examines a PostgreSQL database without changing it. */
 import { connect } from '../connections/connection.ts';
 import { latestMigration } from '../connections/migrations.ts';
 import { parseDatabaseUrl } from '../connections/url.ts';
 import { REPLICA_ALIVE } from '../writers/select-machine.ts';
 
 export interface PostgresExamination {
-  /** As `15.18`, and as the number that versions are compared by. */
+  /** The version as text, such as `15.18`, and as a number for comparisons. */
   version: string;
   versionNumber: number;
   timeZone: string;
   fsync: boolean;
   synchronousCommit: string;
-  /** Standbys that are connected, and whether commits wait for any of them. */
+  /** The number of connected standbys, and whether commits wait for any of them. */
   standbys: number;
   waitsForStandbys: boolean;
   /** The database's clock minus this host's, ms. */
@@ -23,9 +23,9 @@ export interface PostgresExamination {
   knownSchema: number;
   /** The oldest build that may use the schema. */
   readableBy: number;
-  /** Of the secret key that the servers share; absent: no server has run yet. */
+  /** Fingerprint of the secret key that the servers share. Absent: no server has run yet. */
   fingerprint?: Buffer;
-  /** Versions of the servers that live. */
+  /** Versions of the living servers. */
   servers: string[];
 }
 
@@ -51,7 +51,7 @@ interface SettingsRow {
   made: boolean;
 }
 
-/** Rejects with DatabaseUrlError, StoreUnavailableError. */
+/** Examines the database at `url`. Rejects with DatabaseUrlError, StoreUnavailableError. */
 export async function examinePostgres(url: string): Promise<PostgresExamination> {
   const connection = await connect(parseDatabaseUrl(url));
   try {
@@ -69,7 +69,7 @@ export async function examinePostgres(url: string): Promise<PostgresExamination>
       standbys: row.standbys,
       waitsForStandbys: row.names !== '',
       clockOffsetMs,
-      // This one is about to go.
+      // Without the connection of this examination.
       connections: row.connections - 1,
       maxConnections: row.max,
       knownSchema: latestMigration(),

@@ -12,7 +12,7 @@ import { load } from '../writers/load.ts';
 import { REPLICA_ALIVE, REPLICA_DEAD_AFTER_MS } from '../writers/select-machine.ts';
 import type { Transactions } from '../connections/transactions.ts';
 
-/** Receipts of commits are looked for within seconds, so that older ones are of connections that are gone. */
+/** Time for which receipts of commits are kept. They are read within seconds of the commit. */
 const KEEP_RECEIPTS = "interval '1 hour'";
 
 export interface ReplicaOptions {
@@ -31,12 +31,12 @@ export class Replica {
     this.#options = options;
   }
 
-  /** Its id in the table of replicas. It changes when this server was declared dead. */
+  /** The server's id in the table of replicas. It changes when this server was declared dead. */
   get id(): number {
     return this.#id;
   }
 
-  /** Registers. From now on heartbeats are expected. */
+  /** Registers this server. From then on the other servers expect its heartbeats. */
   async start(): Promise<void> {
     await this.#options.transactions.run((connection) => this.#register(connection));
   }
@@ -53,8 +53,8 @@ export class Replica {
   }
 
   /**
-   * Sends a heartbeat, and frees what servers without one have held. `alive`: this server was not declared dead; otherwise it has
-   * registered again. `live`: servers that share the load. Rejects with StoreUnavailableError.
+   * Sends a heartbeat, and frees the machines of servers without heartbeats. `alive`: this server was not declared dead; otherwise it has
+   * registered again. `live`: number of servers that share the load. Rejects with StoreUnavailableError.
    */
   async beat({ draining }: { draining: boolean }): Promise<{ alive: boolean; live: number; clockOffsetMs: number }> {
     const { transactions, now } = this.#options;
@@ -96,13 +96,13 @@ async function clockOffset(transactions: Transactions): Promise<number> {
   return Math.round((row?.clock ?? askedAt) - (askedAt + Date.now()) / 2);
 }
 
-/** While no server sent a heartbeat, no agent could reconnect: the offline time counts from the end of such a gap. */
+/** SQL that records a heartbeat of any server. After a gap the offline time counts anew: without a server no agent could reconnect. */
 const tick = (now: string, gapMs: string): string => `UPDATE cluster
   SET accepting_since = CASE WHEN ${now} - last_tick > ${gapMs} THEN ${now} ELSE accepting_since END,
     last_tick = greatest(last_tick, ${now}), history = ${HISTORY},
     history_since = CASE history WHEN ${HISTORY} THEN history_since ELSE ${now} END`;
 const TICK = tick('$1::bigint', '$2::bigint');
-/** One statement: a heartbeat of several would take too long for the others if each of them takes seconds. It counts rows as they were before. */
+/** The heartbeat in one statement, because several slow ones could exceed the time after which a server counts as dead. It counts the rows from before. */
 const BEAT = `WITH beat AS (
     UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2::boolean WHERE id = $1 RETURNING id),
   tick AS (${tick('$3::bigint', '$4::bigint')})
@@ -111,7 +111,7 @@ const BEAT = `WITH beat AS (
     coalesce(bool_or(id <> $1 AND NOT ${REPLICA_ALIVE}), false) AS is_other_dead
   FROM replicas`;
 
-/** Frees the machines of dead servers. Those that another server is freeing are skipped. */
+/** Frees the machines of dead servers, except for servers whose machines are being freed by another one. */
 async function reap(connection: Connection, now: number): Promise<void> {
   const text = `SELECT id FROM replicas WHERE heartbeat_at < clock_timestamp() - $1 * interval '1 ms'
     FOR UPDATE SKIP LOCKED`;
@@ -125,8 +125,8 @@ async function reap(connection: Connection, now: number): Promise<void> {
 }
 
 /**
- * Marks their machines offline, under another epoch: writes that a server declared dead still tries are stale. Their hooks run again,
- * under the same operation ids.
+ * Marks the machines of servers as offline under a new epoch, so that later writes of those servers are stale. Their hooks run again under
+ * the same operation ids.
  */
 async function release(connection: Connection, replicaIds: readonly number[], now: number): Promise<void> {
   const text = `SELECT public_id AS machine FROM machines WHERE owner = ANY($1)

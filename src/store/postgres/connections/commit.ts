@@ -1,4 +1,4 @@
-/** Transactions whose outcome is known: if the answer to COMMIT is lost, the outcome is looked up, never guessed. */
+/** Runs transactions and finds out their outcome: if the answer to COMMIT is lost, the outcome is looked up. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
@@ -6,20 +6,20 @@ import { asStoreError, codeOf, isAnswer, isConflict, isReadOnly } from './failur
 import type { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
-/** How often a transaction is run again that failed because of another one, or that was lost without having been committed. */
+/** Maximum number of attempts for a transaction that failed because of another one, or that was lost without having been committed. */
 const MAX_ATTEMPTS = 8;
-/** Time for which the outcome of a COMMIT is looked up, and the interval, ms. After it the outcome is unknown. */
+/** Time for which the outcome of a COMMIT is looked up, and the interval of the lookups, ms. After it the outcome is unknown. */
 const SETTLE_TIMEOUT_MS = 15_000;
 const SETTLE_INTERVAL_MS = 100;
 const INVALID_PARAMETER_VALUE = '22023';
-/** After this time its process is ended: it may hang on a socket that nobody reads. */
+/** Time after which the transaction's process is ended, ms: it may hang on a socket that nobody reads. */
 const TERMINATE_AFTER_MS = 1000;
 
 /** `last`: statements that are sent together with COMMIT. */
 export interface Done<T> {
   result: T;
   last?: readonly Statement[];
-  /** It may be lost in a crash of the database although it counts as committed: it leaves no receipt. */
+  /** The transaction may be lost in a crash of the database although it counts as committed. It leaves no receipt. */
   disposable?: true;
 }
 export type Body<T> = (connection: Connection) => Promise<Done<T>>;
@@ -41,7 +41,7 @@ type Attempt<T> = { committed: true; result: T } | { committed: false; error: un
 async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<Attempt<T>> {
   const connection = await slot.get();
   const begun = begin(connection);
-  // Its failure is reported below; until then nobody waits for it.
+  // A failure is reported below. Without this handler it would be an unhandled rejection until then.
   begun.catch(() => undefined);
   let done: Done<T>;
   let transactionId: string;
@@ -69,7 +69,7 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
   throw asStoreError(error);
 }
 
-/** Without an error it is committed. If it was not answered, that is not known. */
+/** Commits. Without an error the transaction is committed. Without an answer its outcome is unknown. */
 async function commit(
   connection: Connection,
   last: readonly Statement[],
@@ -86,14 +86,14 @@ async function commit(
   return { error: failed, answered: isAnswer(end?.reason) };
 }
 
-/** Tells this transaction from another one that is given the same id, after a crash in which this one was lost. */
+/** Writes a receipt. It distinguishes this transaction from a later one with the same id, after a crash in which this one was lost. */
 function receiptOf({ id }: ConnectionSlot): Statement {
   const text = `INSERT INTO commit_receipts (connection, transaction_id) VALUES ($1, pg_current_xact_id())
     ON CONFLICT (connection) DO UPDATE SET transaction_id = EXCLUDED.transaction_id, at = EXCLUDED.at`;
   return { name: 'receipt', text, values: [id] };
 }
 
-/** Sent together with the following statements. The id is known at once, so that the transaction can be looked up. */
+/** Begins a transaction and returns its id, by which it can be looked up. Sent together with the following statements. */
 async function begin(connection: Connection): Promise<string> {
   const [, rows] = await Promise.all([
     connection.run({ text: 'BEGIN' }),
@@ -113,7 +113,7 @@ interface Lost {
   receipt?: string;
 }
 
-/** Rejects with StoreUnavailableError if the outcome cannot be found out in time. */
+/** Looks up whether a transaction was committed. Rejects with StoreUnavailableError if that cannot be found out in time. */
 async function wasCommitted(address: DatabaseAddress, lost: Lost): Promise<boolean> {
   const startedAt = performance.now();
   let failure: unknown;
@@ -139,7 +139,7 @@ async function statusOf(
   const connection = await connect(address);
   try {
     if (terminate) {
-      // Only if it is this very transaction: its process id may belong to another by now.
+      // Only if the process still runs this transaction: its id may belong to another process by now.
       const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_xid::text = ($2::xid8)::xid::text`;
       await connection.query({ text, values: [processId, transactionId] });
     }
@@ -150,7 +150,7 @@ async function statusOf(
     if (row?.status !== 'committed' || receipt === undefined) return row?.status ?? null;
     return row.receipt ? 'committed' : 'aborted';
   } catch (error) {
-    // The id is "in the future": after a crash it has not been given out again.
+    // PostgreSQL reports an id "in the future": after a crash it has not been given out again.
     if (codeOf(error) === INVALID_PARAMETER_VALUE) return 'aborted';
     throw error;
   } finally {

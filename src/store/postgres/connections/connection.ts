@@ -1,4 +1,4 @@
-/** One connection to the primary: pipelined, with time-outs on both sides. */
+/** A connection to the primary: pipelined, with time-outs on both sides. */
 import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { StoreUnavailableError } from '../../store.ts';
@@ -13,20 +13,20 @@ export interface Statement {
 }
 
 export interface Connection {
-  /** Sends it after the earlier ones, without waiting for their answers. */
+  /** Sends a statement without waiting for the answers to earlier ones. */
   query<Row extends object>(statement: Statement): Promise<Row[]>;
   /** Like `query`, for statements without rows. Returns the completed command, such as `COMMIT`, and the number of rows. */
   run(statement: Statement): Promise<{ command: string; count: number }>;
   /** The id of its process in the database. */
   readonly processId: number;
-  /** Whether it can still be used. */
+  /** Whether the connection can still be used. */
   readonly alive: boolean;
-  /** Settles when it cannot be used any more. */
+  /** Settles when the connection cannot be used any more. */
   readonly lost: Promise<void>;
   /** Calls `notified` with the payload of each NOTIFY that this connection listens to. */
   onNotification(notified: (payload: string) => void): void;
   close(): Promise<void>;
-  /** Ends it without a message to the server. */
+  /** Ends the connection without a message to the server. */
   destroy(): void;
 }
 
@@ -39,7 +39,7 @@ const TIMEOUTS = {
 };
 const { INT8 } = pg.types.builtins;
 
-/** Every integer in the schema fits into a double. */
+/** Parses integers as numbers: every integer in the schema fits into a double. */
 const types = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
     return oid === INT8 ? (text: string) => Number(text) : pg.types.getTypeParser(oid, format as 'text');
@@ -135,7 +135,7 @@ function wrap(client: pg.Client): Connection {
   };
 }
 
-/** Statements of one turn leave in one packet: a write for each would cost more than all the rest of a statement here. */
+/** Sends the statements of one turn of the event loop in one packet: a write for each would be the largest cost of a statement. */
 function sendTogether(stream: Duplex): void {
   if (stream.writableCorked > 0) return;
   stream.cork();

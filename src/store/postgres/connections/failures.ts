@@ -1,13 +1,13 @@
-/** Classifies failures: those that mean that the database is unavailable, and faults of our own. */
+/** Classifies failures: an unavailable database, and faults of this program. */
 import { StoreUnavailableError } from '../../store.ts';
 
 /** SQLSTATE classes and codes (postgresql.org/docs/current/errcodes-appendix.html) after which trying again can help. */
 const TEMPORARY =
   /^(08|53|57P|58|XX|25006$|25P03$|40001$|40P01$|55P03$|57014$|28|3D000$|E[A-Z]+$|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|CERT_|ERR_)/;
 const READ_ONLY = '25006';
-/** Messages of pg without a code: the connection is gone, or did not answer. */
+/** Messages of pg without a code: the connection is lost, or did not answer. */
 const CONNECTION = /connection|timeout|terminated|not queryable/i;
-/** Two transactions that waited for each other, or that cannot be serialised: a repetition succeeds. */
+/** Codes for transactions that waited for each other or cannot be serialised: a repetition succeeds. */
 const CONFLICT = /^(40001|40P01)$/;
 
 /** Returns `error` for callers of the store: StoreUnavailableError if trying again can help, else the error itself. */
@@ -22,17 +22,17 @@ export function asStoreError(error: unknown): unknown {
   return new StoreUnavailableError(`the database is unavailable (${code ?? error.message})`, { cause: error });
 }
 
-/** Whether the transaction failed because of another one and has to be run again: it then finds the changes of the other. */
+/** Whether the transaction failed because of another one. It has to be run again, and then finds the changes of the other. */
 export function isConflict(error: unknown): boolean {
   return CONFLICT.test(codeOf(error) ?? '') || constraintOf(error) === 'machines_public_id_key';
 }
 
-/** Whether the database accepts no writes on this connection: another one may find a primary, or a database that does again. */
+/** Whether the database accepts no writes on this connection. A new connection may reach a primary. */
 export function isReadOnly(error: unknown): boolean {
   return codeOf(error) === READ_ONLY;
 }
 
-/** Whether the database itself reported that the statement failed: then nothing of the transaction was committed. */
+/** Whether the database reported that the statement failed. Then nothing of the transaction was committed. */
 export function isAnswer(error: unknown): boolean {
   const reported = reportedBy(error);
   return /^[0-9A-Z]{5}$/.test(codeOf(reported) ?? '') && reported !== undefined && 'severity' in reported;
@@ -44,13 +44,13 @@ function constraintOf(error: unknown): string | undefined {
   return typeof reported.constraint === 'string' ? reported.constraint : undefined;
 }
 
-/** The SQLSTATE of an error of the database, or the code of a system error. Undefined if the error has neither. */
+/** Returns the SQLSTATE of an error of the database, or the code of a system error. Undefined if the error has neither. */
 export function codeOf(error: unknown): string | undefined {
   const reported = reportedBy(error);
   return reported !== undefined && 'code' in reported && typeof reported.code === 'string' ? reported.code : undefined;
 }
 
-/** The error of the database or the system, which asStoreError may have wrapped. */
+/** Returns the error of the database or the system, which asStoreError may have wrapped. */
 function reportedBy(error: unknown): Error | undefined {
   const reported = error instanceof StoreUnavailableError ? error.cause : error;
   return reported instanceof Error ? reported : undefined;

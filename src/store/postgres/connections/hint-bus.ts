@@ -1,4 +1,4 @@
-/** Hints through NOTIFY: packed, on separate connections, never within a transaction that writes, which would lose most of its speed. */
+/** Sends hints through NOTIFY, packed, on separate connections. A NOTIFY within a writing transaction would serialise the commits. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hint, HintListener } from '../../store.ts';
 import { type Connection, connect } from './connection.ts';
@@ -7,12 +7,12 @@ import type { DatabaseAddress } from './url.ts';
 /** PostgreSQL accepts payloads of less than 8,000 bytes. */
 const MAX_PAYLOAD_BYTES = 7900;
 const REDIAL_MS = 1000;
-/** Interval of checks for a half-open connection, which reports nothing by itself. The answer has its time-out. */
+/** Interval of the checks for a half-open connection, which reports nothing by itself, ms. */
 const CHECK_INTERVAL_MS = 10_000;
-/** Servers on another schema of the same database do not receive it. */
+/** The channel contains the schema: servers on another schema of the database do not receive its hints. */
 const CHANNEL = "'execplane_' || current_schema()";
 
-/** A hint that is lost with the database does no harm: do not wait for the disk. */
+/** Does not wait for the disk: a lost hint is harmless. */
 const NOT_DURABLE = { text: 'SET synchronous_commit = off' };
 
 /** Sends and receives hints. Owns two connections. */
@@ -26,7 +26,7 @@ export class HintBus {
     this.#address = address;
   }
 
-  /** Rejects with StoreUnavailableError; the hints are lost then. */
+  /** Sends hints. Rejects with StoreUnavailableError; then the hints are lost. */
   async send(hints: readonly Hint[]): Promise<void> {
     this.#sender ??= connect(this.#address, NOT_DURABLE);
     const dialled = this.#sender;
@@ -63,7 +63,7 @@ export class HintBus {
   async #listen(listener: HintListener): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      // While the database is unreachable, polls find nothing either. They find missed changes as soon as it is back.
+      // An unreachable database is not reported: polls find the missed changes as soon as it is back.
       await this.#listenOnce(listener).catch(() => undefined);
       await sleep(REDIAL_MS, undefined, { signal }).catch(() => undefined);
     }
@@ -90,7 +90,7 @@ export class HintBus {
   }
 }
 
-/** `e ID SEQUENCE`, `m ID`, `c ID`, `s ID`, `b ID`, `i REPLICA`, one per line. */
+/** Packs hints into payloads, one hint per line: `e ID SEQUENCE`, `m ID`, `c ID`, `s ID`, `b ID`, `i REPLICA`. */
 function packed(hints: readonly Hint[]): string[] {
   const payloads: string[][] = [];
   let bytes = MAX_PAYLOAD_BYTES;
@@ -122,7 +122,7 @@ function lineOf(hint: Hint): string {
   }
 }
 
-/** Hints that a later version may add are ignored. */
+/** Parses a payload. Unknown hints are ignored: a later version may add some. */
 function unpacked(payload: string): Hint[] {
   return payload.split('\n').flatMap((line): Hint[] => {
     const [about, subject = '', sequence = '0'] = line.split(' ');

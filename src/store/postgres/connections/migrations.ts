@@ -1,6 +1,6 @@
 /**
- * Brings a database up to the schema of this build: migrations/postgres/NNNN_name.sql, each applied once, in order, under a lock that all
- * servers take. NNNN_name.online.sql runs statement by statement outside a transaction (CREATE INDEX CONCURRENTLY), and may be repeated.
+ * Brings a database up to the schema of this build: migrations/postgres/NNNN_name.sql, each applied once, in order, under a lock of all
+ * servers. NNNN_name.online.sql runs statement by statement outside a transaction (CREATE INDEX CONCURRENTLY), and may be repeated.
  * A first line `-- readable_by: NNNN` names the oldest schema whose builds can still run against it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -66,7 +66,7 @@ function readMigrations(): Migration[] {
     });
 }
 
-/** A statement without parameters may be several, and they form one transaction, together with the row that records it. */
+/** Applies a migration. Its statements form one transaction together with the row that records it. */
 async function apply(connection: Connection, { version, sql, readableBy, online }: Migration): Promise<void> {
   const done = `INSERT INTO schema_migrations (version, readable_by) VALUES (${version}, ${readableBy})`;
   if (!online) {

@@ -1,4 +1,4 @@
-/** Connections that are opened when they are needed, and again when they were lost. */
+/** Connections that are opened on demand and replaced when they are lost. */
 import { randomUUID } from 'node:crypto';
 import { StoreUnavailableError } from '../../store.ts';
 import { type Connection, connect, type Statement } from './connection.ts';
@@ -6,8 +6,8 @@ import { asStoreError } from './failures.ts';
 import type { DatabaseAddress } from './url.ts';
 
 /**
- * For statements that find each row by an index. Without it a plan that was made while a table was small reads the whole table, and is
- * kept until the table is analysed: for minutes in a new database, where a statement then takes many times as long.
+ * Makes statements find rows by index. Otherwise a plan that was made while a table was small reads the whole table, and is kept until the
+ * table is analysed: for minutes in a new database, in which a statement takes many times as long.
  */
 export const BY_INDEX: Statement = { text: 'SET enable_seqscan = off' };
 
@@ -26,7 +26,7 @@ export class ConnectionSlot {
     this.#settings = settings;
   }
 
-  /** Rejects with StoreUnavailableError. */
+  /** Returns the connection, opened if necessary. Rejects with StoreUnavailableError. */
   async get(): Promise<Connection> {
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
     this.#connection ??= connect(this.#address, this.#settings);
@@ -49,7 +49,7 @@ export class ConnectionSlot {
   }
 }
 
-/** Connections shared by reads: each is one statement, and none waits for the answer of another before it is sent. */
+/** Connections shared by reads. A read is one statement, which is sent without waiting for the answers to others. */
 export class Readers {
   readonly #slots: readonly ConnectionSlot[];
   #turn = 0;
@@ -58,7 +58,7 @@ export class Readers {
     this.#slots = Array.from({ length: count }, () => new ConnectionSlot(address, BY_INDEX));
   }
 
-  /** Reads once more if the connection was lost during the read. Rejects with StoreUnavailableError. */
+  /** Reads, and reads once more if the connection was lost meanwhile. Rejects with StoreUnavailableError. */
   async query<Row extends object>(statement: Statement): Promise<Row[]> {
     this.#turn += 1;
     const slot = this.#slots[this.#turn % this.#slots.length];

@@ -1,4 +1,4 @@
-/** Transactions of several round trips, each with exclusive use of a connection meanwhile. */
+/** Runs transactions of several round trips, each with exclusive use of a connection. */
 import { StoreUnavailableError } from '../../store.ts';
 import { type Body, transact } from './commit.ts';
 import type { Connection, Statement } from './connection.ts';
@@ -6,7 +6,7 @@ import { asStoreError } from './failures.ts';
 import { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
 
-/** Callers wait for their transactions, so this many mean that something is badly wrong. */
+/** Maximum number of waiting transactions. Callers wait for their transactions, so more than this means a fault. */
 const MAX_WAITING = 100_000;
 
 /** Runs transactions, each on a connection of a bounded pool. */
@@ -29,14 +29,14 @@ export class Transactions {
     return this.#run(async (connection) => ({ result: await body(connection) }));
   }
 
-  /** The same for work that is repeated anyway, so that a crash of the database may lose it without harm. */
+  /** Like `run`, for work that is repeated regularly: a crash of the database may lose it. */
   poll<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
     return this.#run(async (connection) => ({ result: await body(connection), disposable: true }));
   }
 
   /**
-   * Runs one statement by itself, in one round trip. If its answer is lost, it is not known whether it was carried out: for work that is
-   * repeated anyway. Rejects with StoreUnavailableError.
+   * Runs one statement in one round trip, without a transaction. If its answer is lost, its outcome is unknown: for work that is repeated
+   * regularly. Rejects with StoreUnavailableError.
    */
   once<Row extends object>(statement: Statement): Promise<Row[]> {
     return this.#track((slot) => runOnce<Row>(slot, statement));

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 
-/** The URL cannot be used. The message has the reason, without its password. */
+/** The URL cannot be used. The message contains the reason and never the password. */
 export class DatabaseUrlError extends Error {
   override readonly name = 'DatabaseUrlError';
 }
@@ -28,11 +28,11 @@ export interface DatabaseAddress {
 
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 type SslMode = (typeof SSL_MODES)[number];
-/** Any other parameter would be ignored, so it is refused. */
+/** The supported parameters. Any other one is refused, because it would have no effect. */
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'options', 'application_name', 'connect_timeout'];
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 
-/** Throws DatabaseUrlError. `postgres://USER:PASSWORD@HOST1:PORT,HOST2:PORT/DATABASE?sslmode=verify-full` */
+/** Parses a URL such as `postgres://USER:PASSWORD@HOST1:PORT,HOST2:PORT/DATABASE?sslmode=verify-full`. Throws DatabaseUrlError. */
 export function parseDatabaseUrl(text: string): DatabaseAddress {
   const parts = /^postgres(?:ql)?:\/\/(?:([^@/?]*)@)?([^/?]*)\/([^?]*)(?:\?(.*))?$/.exec(text);
   if (parts === null) throw new DatabaseUrlError('it is not of the form postgres://USER@HOST:PORT/DATABASE');
@@ -61,7 +61,7 @@ function readParameters(query: string): Map<string, string> {
   return parameters;
 }
 
-/** `host`, `host:5432`, `[::1]:5432`, `%2Fvar%2Frun%2Fpostgresql`. */
+/** Parses a host: `host`, `host:5432`, `[::1]:5432`, `%2Fvar%2Frun%2Fpostgresql`. */
 function readTarget(text: string): Target {
   const [, host = '', port = '5432'] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(text) ?? [];
   if (host === '') throw new DatabaseUrlError('one of its hosts is not of the form HOST:PORT');
@@ -77,7 +77,7 @@ function encryptionsOf(parameters: ReadonlyMap<string, string>): (false | Connec
   return mode === 'prefer' ? [tls, false] : [tls];
 }
 
-/** `require` with a root certificate checks it, as in libpq. */
+/** Returns the options of TLS. `require` with a root certificate checks the server's certificate, as in libpq. */
 function tlsOptions(mode: SslMode, parameters: ReadonlyMap<string, string>): ConnectionOptions {
   const file = (name: string): Buffer | undefined => {
     const path = parameters.get(name);

@@ -1,4 +1,4 @@
-/** Schedules in PostgreSQL: made, found, changed, deleted. */
+/** Creates, finds, changes and deletes schedules in PostgreSQL. */
 import { toPage } from '../../rows/page.ts';
 import { definitionText, type ScheduleRow, toSchedule } from '../../rows/schedule-row.ts';
 import type { ScheduleStore } from '../../store.ts';

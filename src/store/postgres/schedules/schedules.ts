@@ -1,4 +1,4 @@
-/** Schedules in PostgreSQL. Which ticks are due goes by the clock of the database, and of several servers one takes each. */
+/** The schedules of a PostgreSQL database. Ticks are due by the clock of the database, and each is handled by one server. */
 import { toPage } from '../../rows/page.ts';
 import { type DueRow, type RunRow, toDue, toRun } from '../../rows/schedule-row.ts';
 import type { ScheduleStore } from '../../store.ts';

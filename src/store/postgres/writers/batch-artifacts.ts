@@ -1,4 +1,4 @@
-/** The artifacts of a batch: as loaded, and the changes of its use cases, in order. */
+/** The artifacts of a batch of writes: the loaded rows, and the changes of its use cases, in order. */
 import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
 import type { Artifact } from '../../store.ts';
 

@@ -1,4 +1,4 @@
-/** The machines of a batch: as loaded, and as its use cases leave them. */
+/** The machines of a batch of writes: the loaded rows, and the state after the changes of its use cases. */
 import type { MachineQueue } from '../../../core/decisions/queue.ts';
 import { isRemoved, type Machine } from '../../../core/machines/machine.ts';
 import { toMachine } from '../../rows/machine-row.ts';
@@ -107,7 +107,7 @@ export class BatchMachines implements MachineAccess {
     return (this.#countOf.get(provider) ?? 0) + made.length;
   }
 
-  /** For machines that the batch has changed, the changed state counts. */
+  /** Returns the key of the machine that has the name, according to the changes of the batch. */
   holderOf(name: string): number | undefined {
     const touched = [...this.touched.values()].find(({ record: { machine } }) => {
       return machine.name === name && !isRemoved(machine);
@@ -124,7 +124,7 @@ export class BatchMachines implements MachineAccess {
     return record?.machine.agent === 'connected' && record.machine.runnerInstance !== p.runnerInstance;
   }
 
-  /** The server holds the machine's connection now. Its numbers continue after the highest that its agent has accepted. */
+  /** Gives the machine's connection to a server. Dispatch numbers continue after the highest that the agent has accepted. */
   own(machineId: string, p: { replicaId: number; lastDispatchNumber: number }): void {
     const touched = this.touched.get(machineId);
     if (touched === undefined) return;
@@ -136,7 +136,7 @@ export class BatchMachines implements MachineAccess {
     touched.changes.add('counters');
   }
 
-  /** The server runs the machine's operation now. */
+  /** Records the server that runs the machine's operation. */
   operate(machineId: string, replicaId: number): void {
     const touched = this.touched.get(machineId);
     if (touched !== undefined) touched.operator = replicaId;

@@ -1,5 +1,5 @@
 /**
- * The state on which a batch of use cases works: everything that they need is loaded and locked here, and changes are collected for one
+ * The state on which a batch of use cases works: the rows that they need, loaded and locked, and their changes, which are written in one
  * flush.
  */
 import type {
@@ -25,7 +25,7 @@ export interface Loaded extends LoadedMachines, LoadedArtifacts {
   keys: ReadonlyMap<string, { bound: BoundKey; isTrial: boolean }>;
   records: readonly ExecutionRecord[];
   inputs: ReadonlyMap<number, Buffer>;
-  /** Keys of executions that wait, and that their agents may have had. */
+  /** Keys of waiting executions that may have been dispatched. */
   doubtful: ReadonlySet<number>;
   /** Keys for new executions. */
   freshExecutionKeys: readonly number[];
@@ -77,7 +77,7 @@ export class Batch implements Transaction {
     }
     for (const [name, { bound, isTrial }] of loaded.keys) {
       const [apiKeyId = '', key = ''] = name.split(/ (.*)/s);
-      // A key written on trial is free until a use case binds it. It is deleted if that does not happen.
+      // A key inserted on trial is free until a use case binds it. Otherwise the flush deletes it.
       this.keys.set(name, isTrial ? { apiKeyId, key, changed: true } : { apiKeyId, key, bound, changed: false });
     }
   }
@@ -184,7 +184,7 @@ export class Batch implements Transaction {
     return this.#oldest(Number.POSITIVE_INFINITY, (record) => record.machineKey === machineKey);
   }
 
-  /** The waiting executions of the machine, though the database may have lost that they were dispatched. */
+  /** The waiting executions of the machine whose dispatch the database may have lost. */
   doubtful(machineId: string): ExecutionRecord[] {
     return this.#oldest(Number.POSITIVE_INFINITY, ({ key, execution }) => {
       const waits = execution.dispatchedTo === undefined && execution.machineId === machineId;

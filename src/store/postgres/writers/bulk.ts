@@ -1,7 +1,7 @@
 /** Writes many rows in few statements. */
 import type { Statement } from '../connections/connection.ts';
 
-/** Most parameters of one statement (the protocol counts them in 16 bits). */
+/** Maximum number of parameters of one statement (the protocol counts them in 16 bits). */
 const MAX_PARAMETERS = 60_000;
 
 /** Returns one statement for all rows: an array for each column. */
@@ -11,7 +11,7 @@ export function bulk(name: string, text: string, of: readonly unknown[][]): Stat
   return [{ name, text, values: first.map((_, column) => of.map((row) => row[column] ?? null)) }];
 }
 
-/** Returns as few statements as possible, each value a parameter: bytes in an array would travel as text. */
+/** Returns as few statements as possible, with each value as a parameter: bytes in an array would be sent as text. */
 export function rows(
   { into, types, conflict = '' }: { into: string; types: readonly string[]; conflict?: string },
   of: readonly unknown[][],

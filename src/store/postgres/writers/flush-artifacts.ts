@@ -1,4 +1,4 @@
-/** Writes the artifacts of a batch, in the order of the decisions. */
+/** Writes the artifacts of a batch of writes, in the order of the decisions. */
 import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
 import type { ArtifactWrite, BatchArtifacts } from './batch-artifacts.ts';
 import type { Statement } from '../connections/connection.ts';

@@ -1,4 +1,4 @@
-/** Writes the machines of a batch. */
+/** Writes the machines of a batch of writes. */
 import { labelsOf } from '../../../core/machines/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 import { bulk } from './bulk.ts';
@@ -27,7 +27,7 @@ const SAVE_COUNTERS = `UPDATE machines m SET waiting = u.waiting, waiting_bytes 
     last_dispatch_number = u.last_dispatch_number
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (id, waiting, waiting_bytes, last_dispatch_number)
   WHERE m.id = u.id`;
-/** The owner's hello has seen the history that the database is on. */
+/** Saves the owners of connections, with the present history of the database, which their hello has seen. */
 const SAVE_OWNERS = `UPDATE machines m SET owner = u.owner,
     history = CASE WHEN u.owner IS NULL THEN m.history ELSE (SELECT ${HISTORY}) END
   FROM unnest($1::bigint[], $2::bigint[]) AS u (id, owner)
@@ -98,7 +98,7 @@ function keyOf({ record: { key, machine } }: TouchedMachine): unknown[] {
   return [key, machine.machineId, machine.createdAt, machine.lastTransitionAt, machine.lastProgressAt];
 }
 
-/** In the order of UPDATE. */
+/** Returns the values in the order of UPDATE. */
 function valuesOf({ record: { key, machine } }: TouchedMachine): unknown[] {
   return [
     key,
@@ -145,7 +145,7 @@ function operationOf({ record: { key, machine }, operator }: TouchedMachine): un
   return [[key, number, name, attempt, running, dueAt, running ? operator : null]];
 }
 
-/** The labels of a removed machine are gone. */
+/** Returns the labels of a machine; none for a removed machine. */
 function labelsFor({ record: { key, machine }, credentialsDropAt }: TouchedMachine): unknown[][] {
   if (credentialsDropAt !== undefined) return [];
   return Object.entries(labelsOf(machine)).map(([name, value]) => [key, name, value]);

@@ -1,4 +1,4 @@
-/** The second round trip of a batch: writes the changes of its use cases, in a few statements for all of them. */
+/** The second round trip of a batch: writes the changes of all its use cases in a few statements. */
 import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
 import { artifactsColumn, launchColumn } from '../../rows/execution-row.ts';
 import type { Batch, Touched } from './batch.ts';
@@ -62,7 +62,7 @@ const UPDATE_EXECUTIONS = `UPDATE executions e SET status = u.status, started_at
     stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts, usage)
   WHERE e.id = u.id`;
 
-/** In the order of the two statements above. */
+/** Returns the values in the order of the two statements above. */
 function stateOf({ record }: Touched): unknown[] {
   const { key, machineKey, execution, kept, lastEventAt } = record;
   return [
@@ -175,7 +175,7 @@ function releaseStatements(released: readonly Touched[]): Statement[] {
   return [...bulk('release-output', RELEASE_OUTPUT, offsets), ...bulk('delete-released', DELETE_RELEASED, offsets)];
 }
 
-/** The first tail of a stream is kept. */
+/** Stores tails; a stream that has one already keeps it. */
 const INSERT_TAILS = {
   into: 'INSERT INTO output_tails (execution_id, stream, bytes) VALUES',
   types: ['bigint', 'text', 'bytea'],
@@ -186,7 +186,7 @@ function tailsOf({ record, tails }: Touched): unknown[][] {
   return tails.map(({ stream, bytes }) => [record.key, stream, bytes]);
 }
 
-/** The time for a reader counts from the creation on. */
+/** Returns the initial time of the last read: the time to wait for a reader counts from the creation on. */
 function readAt({ record: { execution } }: Touched): number | null {
   return execution.outputMode === undefined ? null : execution.createdAt;
 }
@@ -196,7 +196,7 @@ const INSERT_SEALED = {
   types: ['bigint', 'bytea'],
 };
 
-/** An execution that ended in the batch that created it has no input to keep. */
+/** Stores sealed inputs, except for executions that ended in the batch that created them. */
 function sealStatements(created: readonly Touched[]): Statement[] {
   const sealed = created.flatMap(({ record, newExecution, ended }) =>
     newExecution?.sealedInput === undefined || ended ? [] : [[record.key, newExecution.sealedInput]],
@@ -217,7 +217,7 @@ const BIND_KEYS = `UPDATE idempotency i SET digest = u.digest, resource = u.reso
   FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[]) AS u (api_key, key, digest, resource, expires_at)
   WHERE i.api_key = u.api_key AND i.key = u.key`;
 
-/** Each key of the batch has a row since it was loaded. */
+/** Updates or deletes the rows of Idempotency-Keys. Loading has inserted a row for each key of the batch. */
 function keyStatements(batch: Batch): Statement[] {
   const changed = [...batch.keys.values()].filter((key) => key.changed);
   const free = changed.flatMap(({ apiKeyId, key, bound }) => (bound === undefined ? [[apiKeyId, key]] : []));

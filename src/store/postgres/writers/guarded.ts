@@ -1,4 +1,4 @@
-/** Writes of several statements for an actor, possibly repeated: with the checks that every use case makes. */
+/** Runs writes of several statements for an actor with the checks of every use case: a valid API key, and no repetition. */
 import type { ActorRevoked, OnBehalf, Replay } from '../../store.ts';
 import { refusalOf } from '../../transactions/retries.ts';
 import { Batch } from './batch.ts';
@@ -7,7 +7,7 @@ import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import { onBehalf } from './needs.ts';
 
-/** `resource`: what the key is bound to from now on. */
+/** Runs a write with an Idempotency-Key. `resource`: the resource that the key is bound to. */
 export async function guarded<T>(
   connection: Connection,
   p: OnBehalf & { now: number; resource: string },
@@ -21,7 +21,7 @@ export async function guarded<T>(
   return done;
 }
 
-/** The same for writes without an Idempotency-Key. */
+/** Runs a write without an Idempotency-Key. */
 export async function ifMayAct<T>(
   connection: Connection,
   { actor, now }: Pick<OnBehalf, 'actor'> & { now: number },

@@ -63,8 +63,8 @@ async function loadActors(connection: Connection, all: readonly Needs[]): Promis
 }
 
 /**
- * Writes each key on trial, unless one exists that has not expired: of two transactions with the same key, one waits here for the other,
- * and then finds its key.
+ * Inserts each key on trial, unless an unexpired one exists. Of two transactions with the same key, one waits here for the other, and then
+ * finds its key.
  */
 const TRY_KEYS = `INSERT INTO idempotency (api_key, key, digest, resource, expires_at)
   SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[]) AS t (a, k, d, r, e) ORDER BY a, k
@@ -110,7 +110,7 @@ async function loadMachines(connection: Connection, all: readonly Needs[]): Prom
   return connection.query<MachineRow>({ name: 'lock-machines', text, values: [ids] });
 }
 
-/** Of two transactions that make machines of a provider, one waits here for the other. */
+/** Counts the machines of providers. Of two transactions that create machines of a provider, one waits here for the other. */
 async function loadCounts(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
   const providers = [...new Set(all.flatMap(({ countOf }) => countOf ?? []))].sort();
   const counts = await Promise.all(
@@ -127,7 +127,7 @@ async function loadCounts(connection: Connection, all: readonly Needs[]): Promis
   return new Map(counts);
 }
 
-/** Of two transactions that give the same name, one waits here for the other. */
+/** Finds the machines that have the names. Of two transactions that give the same name, one waits here for the other. */
 async function loadHolders(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
   const names = [...new Set(all.flatMap(({ name }) => name ?? []))].sort();
   if (names.length === 0) return new Map();
@@ -149,7 +149,7 @@ async function loadArtifacts(connection: Connection, all: readonly Needs[]): Pro
 
 async function loadArtifactBytes(connection: Connection, all: readonly Needs[]): Promise<number> {
   if (!all.some(({ artifactBytes }) => artifactBytes)) return 0;
-  // The last lock that a batch takes: of two that add bytes one waits here, and then counts those of the other.
+  // The last lock of a batch. Of two batches that add bytes, one waits here, and then counts the bytes of the other.
   const lock = connection.run({ text: "SELECT pg_advisory_xact_lock(hashtextextended('artifact bytes', 0))" });
   const text = 'SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM artifacts WHERE deleted_at IS NULL';
   const [, [row]] = await Promise.all([lock, connection.query<{ bytes: number }>({ text })]);
@@ -172,7 +172,7 @@ const LOCK_WAKING = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.status = 'wak
 const LOCK_UNFINISHED = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.completed_at IS NULL
   ORDER BY e.id FOR UPDATE OF e`;
 
-/** A use case of the same batch may cancel an execution that is to be claimed, so that many more are read. */
+/** Returns the statements that lock executions. Reads some more than can be claimed: a use case of the same batch may cancel one. */
 function recordStatements(all: readonly Needs[]): Statement[] {
   const ids = [...new Set(all.flatMap(({ executions = [] }) => executions))];
   const named = {
@@ -205,9 +205,9 @@ function recordStatements(all: readonly Needs[]): Statement[] {
 }
 
 /**
- * A number that the machine does not know, or an execution that its agent holds, proves that commits were lost. A new instance knows
- * nothing of an earlier one's executions: then it matters whether the database has begun another history since the last hello; if so, all
- * executions that waited by then are in doubt.
+ * Selects waiting executions whose dispatch may have been lost. A dispatch number above the machine's, or a waiting execution that the agent
+ * holds, proves that commits were lost. A new runner instance has no record of an earlier one's executions: if the database has begun another
+ * history since the last hello, all executions that waited by then are in doubt.
  */
 const LOCK_DOUBTFUL = `${SELECT_EXECUTION} WHERE m.public_id = $1 AND e.dispatched_to IS NULL AND e.completed_at IS NULL
   AND (e.public_id = ANY($2) OR m.last_dispatch_number < $3
@@ -231,12 +231,12 @@ function sumOf(queries: readonly { limit: number }[]): number {
   return queries.reduce((sum, { limit }) => sum + limit, 0);
 }
 
-/** An execution may be named and claimed at once. */
+/** Removes repeated rows: an execution may be both named and claimed. */
 function distinct(rows: readonly RecordRow[]): RecordRow[] {
   return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
 
-/** Taken under the locks of their machines: for each machine they rise in the order of commits. */
+/** Returns new keys. They are drawn under the locks of the machines, so that they rise for each machine in the order of commits. */
 async function loadFreshKeys(connection: Connection, sequence: string, count: number): Promise<number[]> {
   if (count === 0) return [];
   const text = 'SELECT nextval($2::regclass) AS key FROM generate_series(1, $1)';

@@ -1,4 +1,4 @@
-/** The rows that a use case needs loaded and locked before it decides, and its work after that. */
+/** The declaration of a use case for a batch: the rows to load and lock, and the work to run on them. */
 import type { Actor, Idempotency } from '../../store.ts';
 import type { Statement } from '../connections/connection.ts';
 import type { Batch } from './batch.ts';
@@ -16,18 +16,18 @@ export interface Needs {
   /** Public ids. Their rows are locked, machines first. */
   machines?: readonly string[];
   executions?: readonly string[];
-  /** The oldest executions of a machine that can be dispatched, with their inputs; or that wait for it to wake. */
+  /** The oldest executions of a machine that can be dispatched, with their inputs. `waking`: the oldest that wait for it to wake. */
   claimable?: { machineId: string; now: number; limit: number };
   waking?: { machineId: string; limit: number };
   /** Waiting executions of a machine that a connecting agent may have had. */
   doubtful?: Doubts;
   /** All executions of a machine that have not ended. */
   unfinished?: string;
-  /** Whether it makes an execution, or a machine. */
+  /** The kind of row that the use case creates. */
   creates?: 'execution' | 'machine';
-  /** Providers whose machines are counted; no others are made meanwhile. */
+  /** The provider whose machines are counted. No other transaction creates machines of it meanwhile. */
   countOf?: string | undefined;
-  /** A name whose machine is looked up; no other transaction gives it to a machine meanwhile. */
+  /** The name whose machine is looked up. No other transaction gives it to a machine meanwhile. */
   name?: string | undefined;
   /** Public ids. */
   artifacts?: readonly string[];
@@ -38,20 +38,20 @@ export interface Needs {
 
 export interface Work<T> {
   needs: Needs;
-  /** Statements that it sends besides, together with COMMIT. */
+  /** Additional statements, sent together with COMMIT. */
   statements?: readonly Statement[];
   /** Number of bytes that it writes, if that is large. */
   bytes?: number;
-  /** Runs within one turn on the loaded rows. Runs again if the transaction does. */
+  /** Runs synchronously on the loaded rows, and again if the transaction is repeated. */
   run(tx: Batch): T;
 }
 
-/** A key in the table of Idempotency-Keys, as one text. */
+/** Returns an API key id and an Idempotency-Key as one text. */
 export function keyOf({ apiKeyId, key }: Pick<Idempotency, 'apiKeyId' | 'key'>): string {
   return `${apiKeyId} ${key}`;
 }
 
-/** The actor and the Idempotency-Key of a write to `resource`. */
+/** Returns the needs of the actor and the Idempotency-Key of a write to `resource`. */
 export function onBehalf(
   p: { actor?: Actor; idempotency?: Idempotency; now: number },
   resource: string,

@@ -12,5 +12,5 @@ const REQUEST_COLUMNS = `r.command, r.cwd, r.env_keys, r."user", r.timeout_ms, r
 /** The columns of ExecutionRow, of `executions e`, `machines m` and `requests r`. */
 export const EXECUTION_COLUMNS = `${STATE_COLUMNS}, ${REQUEST_COLUMNS}`;
 export const EXECUTION_TABLES = `executions e JOIN machines m ON m.id = e.machine_id JOIN requests r ON r.execution_id = e.id`;
-/** Append a WHERE (and more) that names its columns with `e.`. */
+/** Append a WHERE clause whose columns begin with `e.`. */
 export const SELECT_EXECUTION = `SELECT ${EXECUTION_COLUMNS} FROM ${EXECUTION_TABLES}`;

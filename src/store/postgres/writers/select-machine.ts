@@ -13,12 +13,12 @@ export type MachineRow = MachineWithOperation & {
   operator: number | null;
 };
 
-/** A server without a heartbeat for this long is declared dead. */
+/** Time without a heartbeat after which a server is declared dead, ms. */
 export const REPLICA_DEAD_AFTER_MS = 10_000;
-/** SQL for a row of replicas: the server has had a heartbeat since. */
+/** SQL condition on a row of replicas: the server is alive. */
 export const REPLICA_ALIVE = `heartbeat_at > clock_timestamp() - interval '${REPLICA_DEAD_AFTER_MS} ms'`;
 
-/** Append a WHERE (and more) that names its columns with `m.`. */
+/** Append a WHERE clause whose columns begin with `m.`. */
 export const SELECT_MACHINE = `SELECT m.id, m.public_id, m.name, m.created_at, m.vcpu, m.memory_mib,
   m.storage_gib, m.autosleep_seconds, m.desired_state, m.phase, m.reason, m.revision, m.last_transition_at, m.last_progress_at,
   m.agent, m.epoch, m.away_since, m.runner_instance, m.boot_id, m.provider, m.provider_ref, m.attributes, m.host, m.agent_labels,

@@ -1,4 +1,4 @@
-/** Group commit: writes that arrive while the last batch of a writer is under way share the next transaction. One batch runs at a time. */
+/** Group commit: writes that arrive while a batch of the writer runs share the next transaction. */
 import { type Machine, StoreUnavailableError } from '../../store.ts';
 import type { CommitStatistics } from '../../roles/maintenance.ts';
 import { Batch } from './batch.ts';
@@ -31,10 +31,10 @@ interface Written {
 /** Bounds on one transaction. */
 const BATCH_WRITES = 1024;
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** Callers wait for their writes, so this many mean that something is badly wrong. */
+/** Maximum number of waiting writes. Callers wait for their writes, so more than this means a fault. */
 const MAX_WAITING = 100_000;
 
-/** Otherwise a statement on an array is planned each time, which takes longer than its execution: fewer rows seem to be cheaper. */
+/** Forces generic plans. Otherwise PostgreSQL plans a statement on an array each time, which takes longer than its execution. */
 const PLANNED_ONCE = { text: `${BY_INDEX.text}; SET plan_cache_mode = force_generic_plan` };
 
 /** One writer: commits batches of writes, one after the other, on one connection. */
@@ -53,12 +53,12 @@ export class Writer {
     this.#hooks = hooks;
   }
 
-  /** Time for which the present batch has run, ms; 0 if there is none. */
+  /** Time for which the present batch has run, ms; 0 if no batch runs. */
   get busyMs(): number {
     return this.#batchStartedAt === undefined ? 0 : performance.now() - this.#batchStartedAt;
   }
 
-  /** Settles after the COMMIT. Rejects with the error that the work throws (nothing of it was written), or with StoreUnavailableError. */
+  /** Settles after the COMMIT. Rejects with the error that the work throws (none of its changes are written), or StoreUnavailableError. */
   write<T>(work: Work<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailableError('the store is closed'));
     if (this.#waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailableError('too many writes wait'));
@@ -76,11 +76,11 @@ export class Writer {
   }
 
   async #drain(): Promise<void> {
-    // Writes submitted in this turn belong together.
+    // Writes submitted in the same turn of the event loop share a batch.
     await Promise.resolve();
     while (this.#waiting.length > 0) await this.#runTogether(this.#takeBatch());
     this.#batchStartedAt = undefined;
-    // In the turn that found nothing: a write submitted from here on starts a new loop.
+    // In the same turn as the last check: a write submitted later starts a new loop.
     this.#running = undefined;
   }
 
@@ -111,14 +111,14 @@ export class Writer {
       if (error instanceof StoreUnavailableError || batch.length === 1) {
         for (const waiting of batch) waiting.reject(error);
       } else {
-        // One of them has a fault: each runs alone, so that only that one fails.
+        // One of the writes has a fault. Each runs alone, so that only the faulty one fails.
         for (const waiting of batch) await this.#runTogether([waiting]);
       }
     }
   }
 }
 
-/** Two round trips, whatever the size of the batch: one loads, the other writes together with COMMIT. */
+/** Runs a batch of any size in two round trips: one loads, the other writes and commits. */
 async function runBatch(connection: Connection, works: readonly Work<unknown>[]): Promise<Done<Written>> {
   const batch = new Batch(
     await load(
