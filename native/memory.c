@@ -9,7 +9,7 @@ typedef void *napi_env, *napi_value, *napi_callback_info;
 typedef napi_value (*napi_callback)(napi_env, napi_callback_info);
 extern int napi_create_function(napi_env, const char *, size_t, napi_callback, void *, napi_value *);
 extern int malloc_trim(size_t);
-napi_value napi_register_module_v1(napi_env env, napi_value exports);
+__attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_env env, napi_value exports);
 
 static napi_value trim(napi_env env, napi_callback_info info) {
   (void)env;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the spawner and the addon that returns memory for linux x64 and arm64 into native/prebuilt (or into the directory named as
-# the first argument), the same bytes every time: the spawner is static, against musl, and the addon uses Node's own C library.
+# Builds the spawner, the addon that returns memory and the extension of SQLite for linux x64 and arm64 into native/prebuilt (or into the
+# directory named as the first argument), the same bytes every time: the spawner is static, against musl, and the other two use Node's own
+# C library. SQLite's headers are those of the better-sqlite3 package, so "npm ci" comes first.
 # test/agent/runner/spawner/native-build.test.ts compares the committed files with a build.
 # On Debian: apt-get install musl-tools gcc-aarch64-linux-gnu. The arm64 build takes musl from Debian's musl-dev package
 # of that architecture, which is downloaded and unpacked into a temporary directory (nothing is installed).
@@ -11,6 +12,7 @@ mkdir -p "${1:-$native/prebuilt}"
 out=$(cd "${1:-$native/prebuilt}" && pwd)
 cd "$native"
 sources="main.c buffer.c frames.c pipes.c input.c children.c request.c launch.c tree.c"
+sqlite=../node_modules/better-sqlite3/deps/sqlite3
 only=${2:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -41,18 +43,20 @@ build() {
     "$libraries/libc.a" "$($compiler -print-libgcc-file-name)" "$libraries/crtn.o" -o "$output"
 }
 
-# build_addon COMPILER OUTPUT FLAGS...: its two functions of Node and glibc are found when Node loads it.
+# build_addon COMPILER SOURCE OUTPUT FLAGS...: the functions of Node and its C library are found when it is loaded.
 build_addon() {
-  compiler=$1 output=$2
-  shift 2
-  $compiler $warnings $reproducible -fPIC -fstack-protector-strong "$@" -nostdinc -isystem "$($compiler -print-file-name=include)" \
-    -shared -nostdlib -s -Wl,--build-id=none -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack memory.c -o "$output"
+  compiler=$1 source=$2 output=$3
+  shift 3
+  $compiler $warnings $reproducible -fPIC -fvisibility=hidden -fstack-protector-strong "$@" \
+    -nostdinc -isystem "$($compiler -print-file-name=include)" -isystem "$sqlite" -shared -nostdlib -s \
+    -Wl,--build-id=none -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack "$source" -o "$output"
 }
 
 # -fcf-protection: jumps land only where jumps may land, on processors that check it.
 build_x64() {
   build gcc /usr/include/x86_64-linux-musl /usr/lib/x86_64-linux-musl "$out/linux-x64/execplane-spawner" -fcf-protection=full
-  build_addon gcc "$out/linux-x64/execplane-memory.node" -fcf-protection=full
+  build_addon gcc memory.c "$out/linux-x64/execplane-memory.node" -fcf-protection=full
+  build_addon gcc wal.c "$out/linux-x64/execplane-wal.so" -fcf-protection=full
 }
 
 # apt with lists and state of its own, so that the machine's own list of architectures stays as it is.
@@ -71,7 +75,8 @@ build_arm64() {
   root="$work/arm64/usr"
   build aarch64-linux-gnu-gcc "$root/include/aarch64-linux-musl" "$root/lib/aarch64-linux-musl" \
     "$out/linux-arm64/execplane-spawner" -mno-outline-atomics -mbranch-protection=standard
-  build_addon aarch64-linux-gnu-gcc "$out/linux-arm64/execplane-memory.node" -mbranch-protection=standard
+  build_addon aarch64-linux-gnu-gcc memory.c "$out/linux-arm64/execplane-memory.node" -mbranch-protection=standard
+  build_addon aarch64-linux-gnu-gcc wal.c "$out/linux-arm64/execplane-wal.so" -mbranch-protection=standard
 }
 
 [ "$only" = arm64 ] || build_x64

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const STRACE = '/usr/bin/strace';
-/** A page of the log is written with its frame header before it, separately (https://sqlite.org/fileformat2.html#walformat). */
-const WAL_FRAME_HEADER_BYTES = 24;
+/** A page of the log follows its frame header of 24 bytes (https://sqlite.org/fileformat2.html#walformat). */
+const WAL_FRAME_BYTES = 24 + 4096;
 
 export interface Counts {
   systemCalls: number;
@@ -76,5 +76,5 @@ function count(counts: Counts, line: string): void {
   const [, bytes] = /^(?:\d+\s+)?pwrite64\(\d+<[^>]*-wal>, .*?, (\d+), \d+/.exec(line) ?? [];
   if (bytes === undefined) return;
   counts.logBytes += Number(bytes);
-  if (Number(bytes) > WAL_FRAME_HEADER_BYTES) counts.logPages += 1;
+  counts.logPages = counts.logBytes / WAL_FRAME_BYTES;
 }

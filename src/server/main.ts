@@ -2,7 +2,7 @@
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../node/log-keys.ts';
-import { startMemoryReturn } from '../node/memory/memory-return.ts';
+import { startMemoryReturn } from '../node/native/memory-return.ts';
 import { packageVersion } from '../node/version.ts';
 import type { Store } from '../store/store.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';

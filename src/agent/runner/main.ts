@@ -1,6 +1,6 @@
 /** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
 import { join, resolve } from 'node:path';
-import { startMemoryReturn } from '../../node/memory/memory-return.ts';
+import { startMemoryReturn } from '../../node/native/memory-return.ts';
 import { readConfig } from './config.ts';
 import { closeInherited } from './inherited.ts';
 import { openLog } from './log.ts';

@@ -1,6 +1,6 @@
 /** Starts a spawner: the native one if its program exists and works, else the Node spawner. */
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { prebuiltPath } from '../../../node/native/prebuilt.ts';
 import { openCgroupPool } from './cgroups.ts';
 import { startNativeSpawner } from './native.ts';
 import { startNodeSpawner } from './node.ts';
@@ -26,21 +26,19 @@ export async function startSpawner({
   cgroups = true,
   softFileLimit,
 }: SpawnerOptions): Promise<Spawner> {
-  if (kind === 'native' || (kind === 'auto' && existsSync(nativeBinary()))) {
+  if (kind === 'native' || (kind === 'auto' && existsSync(prebuiltPath('execplane-spawner')))) {
     const pool = cgroups ? openCgroupPool() : undefined;
     try {
-      return await startNativeSpawner({ binary: nativeBinary(), events, cgroups: pool, softFileLimit });
+      return await startNativeSpawner({
+        binary: prebuiltPath('execplane-spawner'),
+        events,
+        cgroups: pool,
+        softFileLimit,
+      });
     } catch (error) {
       pool?.close();
       if (kind === 'native') throw error;
     }
   }
   return startNodeSpawner(events, scratchDir);
-}
-
-/** Returns the path of the program for this platform. src/ and dist/ are equally deep in the package. */
-function nativeBinary(): string {
-  return fileURLToPath(
-    new URL(`../../../../native/prebuilt/${process.platform}-${process.arch}/execplane-spawner`, import.meta.url),
-  );
 }

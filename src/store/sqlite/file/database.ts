@@ -1,6 +1,7 @@
 /** Opens the database file and sets its modes and pragmas. */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
+import { joinLogWrites } from './log-writes.ts';
 
 export type Database = Sqlite.Database;
 export type Statement<Parameters extends unknown[]> = Sqlite.Statement<Parameters>;
@@ -22,6 +23,7 @@ export function openDatabase(path: string): Database {
   // SQLite gives -wal and -shm the mode of the file itself.
   closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);
+  joinLogWrites();
   const db = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     db.pragma(`page_size = ${PAGE_BYTES}`);

@@ -38,7 +38,7 @@ const musl = existsSync('/usr/lib/x86_64-linux-musl/rcrt1.o');
 describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the native spawner', () => {
   test.runIf(sameCompiler && musl)('is the build of its sources, byte for byte', () => {
     execFileSync('sh', [join(ROOT, 'scripts/build-native.sh'), scratch, 'x64']);
-    for (const name of ['execplane-spawner', 'execplane-memory.node']) {
+    for (const name of ['execplane-spawner', 'execplane-memory.node', 'execplane-wal.so']) {
       const built = readFileSync(join(scratch, 'linux-x64', name));
       expect(built.equals(readFileSync(join(ROOT, 'native/prebuilt/linux-x64', name))), name).toBe(true);
     }
@@ -49,7 +49,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
       cwd: join(ROOT, 'native/prebuilt'),
       encoding: 'utf8',
     });
-    expect(sums.match(/: OK/g)).toHaveLength(4);
+    expect(sums.match(/: OK/g)).toHaveLength(6);
     for (const architecture of ['x64', 'arm64']) {
       const head = readFileSync(join(ROOT, `native/prebuilt/linux-${architecture}/execplane-spawner`)).subarray(0, 18);
       expect([head.subarray(0, 4).toString('latin1'), head.readUInt16LE(16)]).toEqual(['\x7fELF', 3]);
@@ -58,7 +58,8 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
 
   test.runIf(has('gcc'))('compiles without a warning, also of the static analyser', () => {
     const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Wconversion', '-Werror', '-fanalyzer', '-c'];
-    for (const name of [...SOURCES, 'memory']) {
+    flags.push('-isystem', join(ROOT, 'node_modules/better-sqlite3/deps/sqlite3'));
+    for (const name of [...SOURCES, 'memory', 'wal']) {
       const source = join(ROOT, `native/${name}.c`);
       execFileSync('gcc', [...flags, source, '-o', join(scratch, `${name}.o`)], { stdio: 'pipe' });
     }

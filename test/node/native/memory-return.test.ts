@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { startMemoryReturn } from '../../../src/node/memory/memory-return.ts';
+import { startMemoryReturn } from '../../../src/node/native/memory-return.ts';
 
 const MB = 1024 * 1024;
 
@@ -69,7 +69,7 @@ test('a busy process is not interrupted, nor is one that has hardly grown', () =
 });
 
 test.runIf(process.platform === 'linux')('the memory of a burst is returned to the system', () => {
-  const source = fileURLToPath(new URL('../../../src/node/memory/memory-return.ts', import.meta.url));
+  const source = fileURLToPath(new URL('../../../src/node/native/memory-return.ts', import.meta.url));
   // One of fifty buffers stays in use, so that what is free lies between them.
   const burst = `
     import { startMemoryReturn } from ${JSON.stringify(source)};

@@ -3,9 +3,9 @@
  * what is in use: without this a process keeps the memory of its worst moment.
  */
 import { performance } from 'node:perf_hooks';
-import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { prebuiltPath } from './prebuilt.ts';
 
 const INTERVAL_MS = 10_000;
 /** A collection stops the process for some tens of ms: it waits until the process does less than this, as a share of the interval. */
@@ -76,15 +76,9 @@ function prepareGiveBack(): () => void {
 function loadTrim(): () => void {
   const module: { exports: unknown } = { exports: {} };
   try {
-    process.dlopen(module, addonPath());
+    process.dlopen(module, prebuiltPath('execplane-memory.node'));
   } catch {
     return () => {};
   }
   return module.exports as () => void;
-}
-
-/** src/ and dist/ are equally deep in the package. */
-function addonPath(): string {
-  const name = `${process.platform}-${process.arch}/execplane-memory.node`;
-  return fileURLToPath(new URL(`../../../native/prebuilt/${name}`, import.meta.url));
 }
