@@ -8,29 +8,7 @@ import { CLOSE } from '../../src/core/protocol.ts';
 import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
 import { TestPlane } from '../helpers/control-plane.ts';
 import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
-
-/** The longest turn of the event loop between `start` and `stop`, in µs of CPU: a busy machine does not count. */
-class TurnProbe {
-  #longest = 0;
-  #before = process.threadCpuUsage();
-  #timer: NodeJS.Immediate | undefined;
-
-  start(): void {
-    this.#before = process.threadCpuUsage();
-    const look = (): void => {
-      const { user, system } = process.threadCpuUsage(this.#before);
-      this.#longest = Math.max(this.#longest, user + system);
-      this.#before = process.threadCpuUsage();
-      this.#timer = setImmediate(look);
-    };
-    this.#timer = setImmediate(look);
-  }
-
-  stop(): number {
-    clearImmediate(this.#timer);
-    return this.#longest;
-  }
-}
+import { TurnProbe } from '../helpers/turn-probe.ts';
 
 /** Text of about `bytes` bytes whose objects share no key: the slowest input of JSON.parse. */
 function distinctKeys(bytes: number): string {
@@ -121,7 +99,7 @@ test.each([
   if (code === undefined) await culprit.next('welcome');
   else if (code === 'cut') expect([CLOSE.tooManyFrames, 1006]).toContain((await culprit.closed).code);
   else expect(await culprit.closed).toMatchObject({ code });
-  const longest = probe.stop();
+  const { longest } = probe.stop();
   expect(longest).toBeLessThan(referenceStall());
   await plane.create({ machineId: 'dm-other' });
   await bystander.runNext();

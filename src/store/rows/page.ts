@@ -2,7 +2,7 @@
 import type { Page } from '../store.ts';
 
 /** Maximum size of a page, in characters. Lists have no limit on the size of a row, and one argv may have megabytes. */
-const PAGE_SIZE = 4_194_304;
+const PAGE_SIZE = 1_048_576;
 
 /**
  * Makes a page of up to `limit` + 1 rows, read one by one. It ends early once the rows together are large. The last row only shows that

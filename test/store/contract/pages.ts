@@ -110,8 +110,8 @@ export function describePages(open: OpenStore): void {
     it('ends a page early if its items are large, loses none, and returns one that is larger than a page', async () => {
       const { store } = bench();
       const made = [];
-      for (const megabytes of [1, 9, 1, 1, 1, 1, 1]) {
-        const command = ['true', 'x'.repeat(megabytes * 1_048_576)];
+      for (const quarters of [1, 9, 1, 1, 1, 1, 1]) {
+        const command = ['true', 'x'.repeat(quarters * 262_144)];
         made.push((await bench().create({ command })).executionId);
       }
       const sizes: number[] = [];

@@ -1,10 +1,17 @@
 /** Streams: written no faster than the socket drains, so that a slow reader costs only itself. */
 import type { ServerResponse } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import type { FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import { OutputReleasedError } from '../../../store/store.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
+
+/**
+ * A stream lets other requests have a turn of the event loop after this many ms: what is read from a local database, and taken at once by
+ * a fast client, gives the loop no turn by itself.
+ */
+const MAX_TURN_MS = 8;
 
 /**
  * Answers with `chunks` as they come. Settles when the answer is over. If it is cut short (`signal`, an error) the connection is reset,
@@ -23,9 +30,13 @@ export async function streamReply(
   }
   response.flushHeaders();
   try {
+    let turnBegan = performance.now();
     for await (const chunk of p.chunks) {
       if (p.signal.aborted) break;
       if (!response.write(chunk)) await drained(response, p.signal);
+      else if (performance.now() - turnBegan > MAX_TURN_MS) await nextTurn();
+      else continue;
+      turnBegan = performance.now();
     }
     if (p.signal.aborted) reset(response);
     else response.end();
