@@ -105,12 +105,12 @@ export class Batch implements Transaction {
     if (key === undefined) throw new Error('no key was loaded for a new execution');
     if (this.executions.has(newExecution.executionId))
       throw new Error(`there is an execution ${newExecution.executionId}`);
-    const touched = {
+    const touched: Touched = {
       record: { ...record, key },
       entries: [entry],
       streamed: [],
       tails: [],
-      asked: newExecution,
+      newExecution,
       changed: true,
       releases: false,
       ended: false,
