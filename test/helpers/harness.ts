@@ -113,9 +113,13 @@ export class AgentUnderTest {
   link: Started;
   #earlierLog = '';
 
+  /** The command that runs the agent, such as unshare(1); the agent's own follows it. */
+  readonly #prefix: readonly string[];
+
   /** `main`: of which build it is. */
-  constructor(dir: string, machineId: string, settings: Settings, main = MAIN) {
+  constructor(dir: string, machineId: string, settings: Settings, main = MAIN, prefix: readonly string[] = []) {
     this.main = main;
+    this.#prefix = prefix;
     this.dir = dir;
     this.machineId = machineId;
     this.settings = settings;
@@ -164,7 +168,8 @@ export class AgentUnderTest {
 
   #spawn(): Started {
     const env = baseEnv({ EXECPLANE_AGENT_DIR: this.dir, ...this.settings });
-    return new Started(process.execPath, [this.main, 'agent'], env);
+    const [program, ...args] = [...this.#prefix, process.execPath, this.main, 'agent'] as const;
+    return new Started(program ?? process.execPath, args, env);
   }
 }
 
@@ -227,7 +232,7 @@ export class Deployment {
   }
 
   /** Starts an agent that enrols as `machineId`, and waits until it is connected. */
-  async join(machineId: string, settings: Settings = {}): Promise<AgentUnderTest> {
+  async join(machineId: string, settings: Settings = {}, prefix: readonly string[] = []): Promise<AgentUnderTest> {
     const agent = new AgentUnderTest(
       settings['EXECPLANE_AGENT_DIR'] ?? join(this.dir, `agent-${machineId}`),
       machineId,
@@ -236,6 +241,8 @@ export class Deployment {
         EXECPLANE_JOIN_TOKEN: await this.joinToken({ machine_id: machineId }),
         ...settings,
       },
+      MAIN,
+      prefix,
     );
     this.agents.push(agent);
     await this.connected(agent);

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { ApiError } from '../../../core/errors.ts';
 import { isTerminal } from '../../../core/execution.ts';
 import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
+import type { ClientConnection, TerminalClientOptions } from '../../control/terminals/terminal-client.ts';
 import type { Terminals } from '../../control/terminals/terminals.ts';
 import { assertMachine, assertScope, presentedKey } from '../authentication/auth.ts';
 import { actorName, type Principal } from '../authentication/key-ring.ts';
@@ -27,51 +28,69 @@ export function isTerminalStream(request: IncomingMessage): boolean {
 export function createStreamUpgrade(context: HttpContext, terminals: Terminals): UpgradeHandler {
   const nextRequestId = createRequestIds();
   const server = createWebSocketServer(MAX_MESSAGE_BYTES, nextRequestId);
-  return (request, socket, head) => {
-    if (!isTerminalStream(request)) return;
+  const upgrade = async (...[request, socket, head]: Parameters<UpgradeHandler>): Promise<void> => {
     const hangUp = (): void => void socket.destroy();
     socket.on('error', hangUp);
-    admit(context, terminals, request).then(
-      ({ principal, execution, options }) => {
-        socket.off('error', hangUp);
-        if (socket.destroyed) return;
-        server.handleUpgrade(request, socket, head, (ws) => {
-          const source = request.socket.remoteAddress ?? 'unknown';
-          const signal = context.openRequests.hold(principal, socket);
-          const { machineId, executionId } = execution;
-          const audit = (action: string, outcome: string): void =>
-            context.audit.noteAs(
-              { actor: actorName(principal), source },
-              { action, machineId, resource: executionId, outcome },
-            );
-          audit('terminal.attach', 'attached');
-          terminals
-            .attach({ ws, socket: request.socket }, execution, { ...options, signal })
-            .then(({ in: received, out }) => audit('terminal.detach', `${received} bytes in, ${out} bytes out`))
-            .catch((err: unknown) =>
-              context.logger.error(
-                { err },
-                'the connection of a client to a terminal failed, and the client has to connect again: an error of the server; report it',
-              ),
-            );
-        });
-      },
-      (error: unknown) => {
-        if (!(error instanceof ApiError || error instanceof Problem || error instanceof StoreUnavailableError))
-          context.logger.error(
-            { err: error },
-            'a client could not be attached to a terminal, and was answered with 500: an error of the server; report it',
-          );
-        answerBare(socket, refusalOf(error), nextRequestId());
-      },
-    );
+    const { principal, execution, options } = await admit(context, terminals, request);
+    if (socket.destroyed) return;
+    // From here to `attach` in one turn: no other client can take the place meanwhile.
+    assertRoom(terminals, execution);
+    const signal = context.openRequests.hold(principal, socket);
+    socket.off('error', hangUp);
+    server.handleUpgrade(request, socket, head, (ws) => {
+      const by = { actor: actorName(principal), source: request.socket.remoteAddress ?? 'unknown' };
+      attach(context, terminals, { connection: { ws, socket: request.socket }, execution, by, ...options, signal });
+    });
   };
+  return (request, socket, head) => {
+    if (!isTerminalStream(request)) return;
+    upgrade(request, socket, head).catch((error: unknown) => {
+      if (!(error instanceof ApiError || error instanceof Problem || error instanceof StoreUnavailableError))
+        context.logger.error(
+          { err: error },
+          'a client could not be attached to a terminal, and was answered with 500: an error of the server; report it',
+        );
+      answerBare(socket, refusalOf(error), nextRequestId());
+    });
+  };
+}
+
+interface Attachment extends TerminalClientOptions {
+  connection: ClientConnection;
+  execution: Execution;
+  by: { actor: string; source: string };
+}
+
+/** Runs the connection to its end, and records both in the audit trail. */
+function attach(
+  context: HttpContext,
+  terminals: Terminals,
+  { connection, execution, by, ...options }: Attachment,
+): void {
+  const { machineId, executionId } = execution;
+  const audit = (action: string, outcome: string): void =>
+    context.audit.noteAs(by, { action, machineId, resource: executionId, outcome });
+  audit('terminal.attach', 'attached');
+  terminals
+    .attach(connection, execution, options)
+    .then(({ in: received, out }) => audit('terminal.detach', `${received} bytes in, ${out} bytes out`))
+    .catch((err: unknown) =>
+      context.logger.error(
+        { err },
+        'the connection of a client to a terminal failed, and the client has to connect again: an error of the server; report it',
+      ),
+    );
+}
+
+function assertRoom(terminals: Terminals, { executionId }: Execution): void {
+  if (terminals.hasRoom(executionId)) return;
+  throw new ApiError('RATE_LIMITED', { message: 'The terminal has reached its limit of clients.' });
 }
 
 interface Admitted {
   principal: Principal;
   execution: Execution;
-  options: { binary: boolean; offset: number; tellsOffsets: boolean };
+  options: Omit<TerminalClientOptions, 'signal'>;
 }
 
 /** Throws the refusal to answer. */
@@ -87,8 +106,7 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   // A reconnecting client is told of an end that it has missed.
   const comesBack = asked !== null && isTerminal(execution.status);
   if (status !== 'ready' && !comesBack) throw notReady(status);
-  if (!terminals.hasRoom(execution.executionId))
-    throw new ApiError('RATE_LIMITED', { message: 'The terminal has reached its limit of clients.' });
+  assertRoom(terminals, execution);
   const { start, end } = await terminals.scrollbackOf(execution);
   const binary = url.searchParams.get('frames') === 'binary';
   const tellsOffsets = url.searchParams.get('offsets') === 'true';
