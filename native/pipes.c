@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum {
@@ -58,6 +59,14 @@ static void never_block(struct output *output) {
   output->never_blocks = true;
 }
 
+/* Makes the erase character remove a whole UTF-8 character, as sshd does on behalf of a client that is in such a locale. */
+static bool edit_utf8(int terminal) {
+  struct termios modes;
+  if (ioctl(terminal, TCGETS, &modes) < 0) return false;
+  modes.c_iflag |= IUTF8;
+  return ioctl(terminal, TCSETS, &modes) == 0;
+}
+
 /* Makes a terminal: we hold the master twice (to read and to write); the other side is all three of the child's streams. */
 static bool open_terminal(struct execution *execution, struct launch *launch) {
   int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), unlocked = 0;
@@ -67,7 +76,7 @@ static bool open_terminal(struct execution *execution, struct launch *launch) {
   struct winsize size = {.ws_row = launch->rows, .ws_col = launch->columns};
   if (ioctl(master, TIOCSPTLCK, &unlocked) < 0 || ioctl(master, TIOCSWINSZ, &size) < 0) return false;
   launch->stdio[0] = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (launch->stdio[0] < 0) return false;
+  if (launch->stdio[0] < 0 || !edit_utf8(launch->stdio[0])) return false;
   launch->stdio[1] = fcntl(launch->stdio[0], F_DUPFD_CLOEXEC, 3);
   launch->stdio[2] = fcntl(launch->stdio[0], F_DUPFD_CLOEXEC, 3);
   execution->input.fd = fcntl(master, F_DUPFD_CLOEXEC, 3);

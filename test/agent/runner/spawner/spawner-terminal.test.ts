@@ -25,6 +25,14 @@ describe.runIf(process.platform === 'linux')('a command on a terminal', () => {
     expect(command.out === round.repeat(3)).toBe(true);
   });
 
+  test('erases a whole character of several bytes, as at a local terminal', async () => {
+    const command = harness.start(['sh', '-c', 'read line; echo "<$line>"'], { stdin: 'pipe', terminal });
+    await command.started.promise;
+    harness.spawner.writeStdin(command.handle, Buffer.from('a漢\u007fb\n'), false);
+    await command.over.promise;
+    expect(command.out).toContain('<ab>');
+  });
+
   test('gets the end-of-file character when stdin ends, and exits by itself', async () => {
     const commands = await Promise.all(
       Array.from({ length: 20 }, async () => {
