@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type AgentConfig, readAgentConfig } from '../../src/agent/config.ts';
-import { examineAgent } from '../../src/agent/doctor/doctor.ts';
-import { runningServer } from '../helpers/running-server.ts';
+import { type AgentConfig, readAgentConfig } from '../../../src/agent/config.ts';
+import { examineAgent } from '../../../src/agent/doctor/doctor.ts';
+import { runningServer } from '../../helpers/running-server.ts';
 
-const FIXTURES = new URL('../server/fixtures/', import.meta.url).pathname;
+const FIXTURES = new URL('../../server/fixtures/', import.meta.url).pathname;
 const CERTIFICATE = join(FIXTURES, 'test-only-cert.pem');
 const OTHER = join(FIXTURES, 'other-test-only-cert.pem');
 let dir: string;
