@@ -37,8 +37,9 @@ chroot "$work/fs" sh -c 'dpkg --install /root/*.deb && rm /root/*.deb' >/dev/nul
 cp -r test/deploy/limits "$work/fs/root/"
 cat >"$work/fs/etc/systemd/system/limits-checks.service" <<'END'
 [Unit]
-After=execplane-server.service
-Wants=execplane-server.service
+After=execplane-server.service dbus.socket
+# systemd-run --wait speaks to systemd over D-Bus, which nothing else here starts.
+Wants=execplane-server.service dbus.socket
 SuccessAction=poweroff-force
 FailureAction=poweroff-force
 

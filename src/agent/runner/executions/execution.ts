@@ -139,8 +139,9 @@ export class Execution {
       this.#finish(this.#refusal ?? unstartedEnding(this.#wanted?.cause ?? 'forgotten'));
       return;
     }
-    const { argv, file, cwd, home } = run.launch.request;
-    const tried = { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user };
+    const { argv, file, cwd, home, terminal } = run.launch.request;
+    const onTerminal = terminal !== undefined;
+    const tried = { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user, onTerminal };
     this.#finish(spawnEnding(stage, errno, tried));
   }
 

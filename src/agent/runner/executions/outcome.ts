@@ -80,6 +80,8 @@ export function killFailedEnding(survivors: readonly string[]): Ending {
 
 const LIMITS_UNSUPPORTED =
   'The agent of this machine cannot limit commands: it needs cgroup v2 with the controllers memory, cpu and pids delegated to it.';
+const OUT_OF_TERMINALS =
+  'The machine has no free pseudo-terminal (ENOSPC): close terminals, or raise kernel.pty.max on the machine.';
 const STOPPED = 'The agent was stopped on the machine, and it ended the command.';
 
 /** Bytes of each stream, for `ended`: `counted` are those that the spawner counted, `kept` those reported. */
@@ -116,9 +118,10 @@ export function usageFields(usage: Usage | undefined): Pick<EndedPayload, 'usage
 export function spawnEnding(
   stage: SpawnStage,
   errno: string,
-  tried: { command: string; cwd: string; user?: string },
+  tried: { command: string; cwd: string; user?: string; onTerminal?: boolean },
 ): Ending {
   if (errno === 'EMFILE' || errno === 'ENFILE') return failure('spawn_failed', outOfFiles(errno));
+  if (stage === 'fork' && tried.onTerminal && errno === 'ENOSPC') return failure('spawn_failed', OUT_OF_TERMINALS);
   const words = errnoWords(errno);
   if (stage === 'cwd') {
     if (errno === 'EACCES') return failure('permission_denied', `The working directory ${tried.cwd}: ${words}.`, 126);
